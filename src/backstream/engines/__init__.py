@@ -1,0 +1,1 @@
+"""Runs the fold over more changes than fit in memory."""

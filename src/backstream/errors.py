@@ -1,0 +1,133 @@
+"""Every error of Backstream, grouped by what a caller should do about it.
+
+Each says what happened, to what, and the next step (`hint`); its class carries the exit code of the command line.
+"""
+
+from __future__ import annotations
+
+
+class BackstreamError(Exception):
+    """The root: something was not done. `hint` is the operator's next step, or empty."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+# --- the caller's words are wrong: change them and call again -----------------------------------------------------------------
+
+
+class UsageError(BackstreamError):
+    """What was asked cannot be understood: a moment, a key, a URL, an option."""
+
+    exit_code = 2
+
+
+# --- differences: nothing failed, but two things that should be equal are not ---------------------------------------------------
+
+
+class DifferencesFound(BackstreamError):
+    """A comparison ended, and found differences."""
+
+    exit_code = 3
+
+
+# --- refused for safety: nothing was touched; read the reason, then decide ------------------------------------------------------
+
+
+class Refused(BackstreamError):
+    """Doing it would risk data, so nothing was done."""
+
+    exit_code = 4
+
+
+class OutsideWindow(Refused):
+    """The moment lies in the future, or where the vault cannot say what was."""
+
+
+class GapInTheWay(Refused):
+    """Changes are known to be missing between the vault's data and the moment asked for."""
+
+
+class TargetNotEmpty(Refused):
+    """The table or file to restore into holds something already."""
+
+
+class UnversionedBucket(Refused):
+    """The bucket keeps no versions: an overwritten object would be lost."""
+
+
+class WrongStreamView(Refused):
+    """The stream does not carry new and old images, so its records cannot be kept."""
+
+
+# --- failed: the world said no; mend it and call again --------------------------------------------------------------------------
+
+
+class Failed(BackstreamError):
+    """It was tried and did not work."""
+
+
+class PartlyDone(Failed):
+    """Some of it was done; what is left is named and can be resumed."""
+
+
+class AccessDenied(Failed):
+    """Credentials are missing, wrong, expired or without the permission."""
+
+
+class NotFound(Failed):
+    """What was named does not exist."""
+
+
+class MissingBucket(NotFound):
+    """The vault's bucket or folder does not exist."""
+
+
+class MissingTable(NotFound):
+    """The DynamoDB table does not exist."""
+
+
+class MissingObject(NotFound):
+    """No such object or version in the store. `marker`: a delete marker stands on top of its versions."""
+
+    def __init__(self, message: str, *, hint: str = "", marker: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.marker = marker
+
+
+class AlreadyExists(Failed):
+    """A create-only write found something of that name."""
+
+
+class Damaged(Failed):
+    """Bytes were read that are not what this tool, or AWS, writes: truncated, not JSON, or another item's."""
+
+
+class MalformedRecord(Failed):
+    """A stream record or image lacks what every one of its kind has. `sequence`: its sequence number, or empty."""
+
+    def __init__(self, message: str, *, hint: str = "", sequence: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.sequence = sequence
+
+
+class Unavailable(Failed):
+    """The service did not answer, or asked to slow down: the same call may go through later."""
+
+
+# --- the stream's own turns: the tail reacts to them, a user only sees what could not be mended ---------------------------------
+
+
+class IteratorExpired(Failed):
+    """A shard iterator is older than 15 minutes; ask for a new one."""
+
+
+class RecordsTrimmed(Failed):
+    """The stream no longer holds the records asked for: they are older than 24 hours."""

@@ -1,0 +1,1 @@
+"""How changes become objects in the vault, and objects become changes again."""

@@ -1,0 +1,124 @@
+"""DynamoDB JSON on the wire: images as bytes, looked into but never rewritten.
+
+An image is the JSON object of an item's attributes (`{"id":{"S":"a"}}`), binary as base64 text. This room reads single attributes
+out of such bytes, and compares two images by value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from backstream.errors import Damaged, MalformedRecord
+from backstream.model import numbers
+from backstream.model.schema import KeySchema, canonical_key
+
+_shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_deep = msgspec.json.Decoder(dict[str, dict[str, Any]])
+_any = msgspec.json.Decoder()
+
+SCALARS = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool}
+SETS = ("SS", "NS", "BS")
+
+
+def encode(image: Mapping[str, Any]) -> bytes:
+    """The bytes of an image given as decoded DynamoDB JSON; raw `bytes` values (as boto3 gives them) become base64 text."""
+    return msgspec.json.encode(image)
+
+
+def decode(image: bytes) -> dict[str, dict[str, Any]]:
+    """The attributes of an image. Damaged where the bytes are not a JSON object of typed values."""
+    try:
+        return _deep.decode(image)
+    except msgspec.DecodeError as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({error}): {image[:80]!r}") from error
+
+
+def attribute(image: bytes, name: str) -> dict[str, Any] | None:
+    """One typed value of an image, the rest left undecoded; None where the item has no such attribute."""
+    try:
+        raw = _shallow.decode(image).get(name)
+        return None if raw is None else msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({error}): {image[:80]!r}") from error
+
+
+def key_of(schema: KeySchema, image: bytes) -> bytes:
+    """The canonical key of an image. Damaged where the bytes are no item of this key schema."""
+    try:
+        fields = _shallow.decode(image)
+        return canonical_key(schema, {n: _any.decode(fields[n]) for n in schema.names if n in fields})
+    except (msgspec.DecodeError, MalformedRecord) as error:
+        raise Damaged(f"not an item with this table's key ({error}): {image[:80]!r}") from error
+
+
+def one_line(raw: bytes) -> bytes:
+    """The same JSON without line breaks (which valid JSON has only between tokens), to stand in a line of newline-delimited JSON."""
+    return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
+
+
+def same_image(one: bytes, other: bytes) -> bool:
+    """Whether two images are the same item: numbers by value, sets without order, the rest exactly."""
+    return one == other or _comparable_map(decode(one)) == _comparable_map(decode(other))
+
+
+def _comparable_map(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _comparable(value) for name, value in fields.items()}
+
+
+def _comparable(value: Any) -> Any:
+    """A value whose `==` is DynamoDB's equality; of typed attribute values, at any depth."""
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise Damaged(f"not a typed attribute value: {value!r:.100}")
+    ((kind, inner),) = value.items()
+    match kind:
+        case "N":
+            return kind, _number(inner)
+        case "B":
+            return kind, _binary(inner)
+        case "M":
+            return kind, _comparable_map(inner)
+        case "L":
+            return kind, [_comparable(each) for each in inner]
+        case "NS":
+            return kind, frozenset(map(_number, inner))
+        case "BS":
+            return kind, frozenset(map(_binary, inner))
+        case "SS":
+            return kind, frozenset(inner)
+        case _:
+            return kind, inner
+
+
+def _number(text: Any) -> str:
+    try:
+        return numbers.canonical(text)
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"not a DynamoDB number: {text!r:.100}") from error
+
+
+def _binary(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise Damaged(f"not base64: {text!r:.60}") from error
+
+
+def well_formed(value: Any) -> bool:
+    """Whether decoded JSON is one typed attribute value, at any depth (`{"S": "a"}`, `{"L": [{"N": "1"}]}`)."""
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return False
+    ((kind, inner),) = value.items()
+    if kind in SCALARS:
+        return isinstance(inner, SCALARS[kind]) or (kind == "B" and isinstance(inner, bytes))
+    if kind in SETS:
+        return isinstance(inner, list) and all(
+            isinstance(each, (str, bytes) if kind == "BS" else str) for each in inner
+        )
+    if kind == "M":
+        return isinstance(inner, Mapping) and all(map(well_formed, inner.values()))
+    return kind == "L" and isinstance(inner, list) and all(map(well_formed, inner))

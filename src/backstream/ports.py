@@ -1,0 +1,213 @@
+"""The seams of the house: what each part needs of the world, as Protocols with their semantics.
+
+Implementations live in `stores/` and `tables/`; one contract suite per Protocol runs on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from backstream.model.change import Change
+from backstream.model.schema import KeySchema
+
+
+class Clock(Protocol):
+    """Where time comes from. Seconds since 1970 UTC; sleeping may be cut short by `wake`."""
+
+    def now(self) -> float:
+        """The machine's time, in epoch seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+
+
+# --- objects ---------------------------------------------------------------------------------------------------------------------
+
+
+class ObjectInfo(msgspec.Struct, frozen=True):
+    """What a store knows of one version besides its bytes. `modified`: epoch seconds at which the *store* received it."""
+
+    name: str
+    version: str
+    size: int
+    modified: float
+    metadata: Mapping[str, str]
+
+
+class StoredObject(msgspec.Struct, frozen=True):
+    """One version, whole."""
+
+    info: ObjectInfo
+    body: bytes
+
+
+class ObjectVersion(msgspec.Struct, frozen=True):
+    """One row of a version listing. Listings never carry metadata (neither does S3's)."""
+
+    name: str
+    version: str
+    size: int
+    modified: float
+    latest: bool
+    marker: bool  # a delete marker: no body, no metadata
+
+
+class ListedObject(msgspec.Struct, frozen=True):
+    """One row of a listing of current objects."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class ObjectStore(Protocol):
+    """Named, versioned bytes. Knows nothing of DynamoDB.
+
+    Names are any 1-1,024 bytes of UTF-8, relative to the store's root (bucket and prefix, or folder). Reads see every write that
+    has returned (as S3 since 2020). A write is whole or absent, never partial; when it has returned, it survives a crash.
+    Nothing here ever removes a version. Safe to call from many threads.
+
+    Errors: `MissingBucket`, `AccessDenied`, `Unavailable` (the same call may go through later), `Failed` for the rest.
+    """
+
+    @property
+    def url(self) -> str:
+        """`s3://bucket/prefix`, `file:///folder` or `memory:`, for people and messages; no trailing slash."""
+
+    def check(self) -> None:
+        """Return if the root exists and keeps versions; raise `MissingBucket`, `UnversionedBucket` or `AccessDenied` otherwise."""
+
+    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+        """Add a version on top of `name`; return its version id. Metadata: lower-case names, printable ASCII values, 2 KB in all.
+
+        `if_absent`: only where no current object of that name exists (none ever, or a delete marker on top), atomically;
+        `AlreadyExists` otherwise. If the answer to a first attempt was lost, its own write is recognised, not refused.
+        """
+
+    def get(self, name: str, version: str | None = None) -> StoredObject:
+        """The named version, or the current one. `MissingObject` (with `marker`) if there is none."""
+
+    def head(self, name: str, version: str | None = None) -> ObjectInfo:
+        """As `get`, without the body."""
+
+    def delete(self, name: str) -> str:
+        """Put a delete marker on top; return the marker's version id. Also where nothing of that name exists (as S3 does)."""
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        """Current objects whose names start with `prefix` (plain text, not a folder) and sort after `after`, in order of UTF-8 bytes."""
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        """All versions and delete markers of names that start with `prefix`: names in order of UTF-8 bytes, newest first in each."""
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------------------
+
+
+class TableFacts(msgspec.Struct, frozen=True):
+    """What DescribeTable says, as far as this tool acts on it; `description` is all of it, as JSON."""
+
+    name: str
+    arn: str
+    table_id: str
+    schema: KeySchema
+    status: str  # CREATING, ACTIVE, ...
+    stream_arn: str | None  # of the latest stream, enabled or not
+    stream_enabled: bool
+    stream_view: str | None  # NEW_AND_OLD_IMAGES, ...
+    description: bytes
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Write this image (DynamoDB JSON), replacing the item that has its key."""
+
+    image: bytes
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Delete the item of this key (DynamoDB JSON)."""
+
+    keys: bytes
+
+
+Write = Put | Delete
+
+
+class Table(Protocol):
+    """One DynamoDB table. Images and keys are bytes of DynamoDB JSON, moved as they are. Safe to call from many threads.
+
+    Errors: `MissingTable`, `AccessDenied`, `Unavailable` (throttled or unreachable, after the client's own retries), `Failed`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+
+    def facts(self) -> TableFacts:
+        """What the table is now."""
+
+    def is_empty(self) -> tuple[bool, float]:
+        """Whether a strongly consistent read finds no item, and the server's time (epoch seconds) just before that read."""
+
+    def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
+        """Pages of images, strongly consistent, of one of `segments` disjoint parts that together are the table."""
+
+    def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """The images of those of `keys` (any number) that exist, strongly consistent, in no order."""
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """One BatchWriteItem of at most 25 writes, no two on one key. Returns those that were *not* done, to be tried again."""
+
+    def enable_stream(self) -> None:
+        """Turn on a stream of new and old images and wait until the table says so."""
+
+    def create(self, schema: KeySchema) -> None:
+        """Create the table, on-demand, with this key schema, and wait until it is ACTIVE. `TargetNotEmpty` if the name is taken."""
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------------------
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """One shard as DescribeStream lists it. `last` is set once the shard is closed: it will get no more records."""
+
+    id: str
+    parent: str | None
+    first: str | None
+    last: str | None
+
+
+class StreamFacts(msgspec.Struct, frozen=True):
+    """A stream and all its shards (every page). `label` names the stream and orders it among the table's streams."""
+
+    arn: str
+    label: str
+    enabled: bool
+    view: str
+    shards: Sequence[Shard]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One GetRecords answer. `server_time`: epoch seconds by the service's clock. `next` is None at the end of a closed shard."""
+
+    changes: Sequence[Change]
+    next: str | None
+    server_time: float
+
+
+class ChangeStream(Protocol):
+    """One DynamoDB stream. Errors as for `Table`, and those named below."""
+
+    def facts(self) -> StreamFacts:
+        """The stream with all its shards, open and closed, that it still lists."""
+
+    def iterator(self, shard: str, after: str | None) -> str:
+        """Where to read on: after that sequence number, or at the oldest record held (None).
+
+        `RecordsTrimmed` where the stream no longer holds what follows `after`.
+        """
+
+    def read(self, shard: str, iterator: str) -> Page:
+        """The next records, in the shard's order. `IteratorExpired`, `RecordsTrimmed`; `WrongStreamView` for records without images."""
