@@ -117,16 +117,16 @@ class _RawBody(msgspec.Struct):
     SequenceNumber: str = ""
     ApproximateCreationDateTime: float | None = None
     StreamViewType: str | None = None
-    Keys: msgspec.Raw | None = None
-    OldImage: msgspec.Raw | None = None
-    NewImage: msgspec.Raw | None = None
+    Keys: msgspec.Raw = msgspec.Raw()
+    OldImage: msgspec.Raw = msgspec.Raw()
+    NewImage: msgspec.Raw = msgspec.Raw()
 
 
 class _RawRecord(msgspec.Struct):
     dynamodb: _RawBody
-    eventName: str | None = None
-    eventID: str | None = None
-    userIdentity: dict[str, Any] | None = None
+    event: str | None = msgspec.field(name="eventName", default=None)
+    event_id: str | None = msgspec.field(name="eventID", default=None)
+    identity: dict[str, Any] | None = msgspec.field(name="userIdentity", default=None)
 
 
 class _RawPage(msgspec.Struct):
@@ -158,17 +158,17 @@ def _from_raw(record: _RawRecord, stream: str) -> Change:
         stream=stream,
         sequence=sequence,
         created=body.ApproximateCreationDateTime,
-        event=record.eventName,
-        event_id=record.eventID,
-        identity=record.userIdentity,
+        event=record.event,
+        event_id=record.event_id,
+        identity=record.identity,
         images=images,
     )
 
 
-def _bytes(raw: msgspec.Raw | None) -> bytes | None:
+def _bytes(raw: msgspec.Raw) -> bytes | None:
     """The image's own bytes; an absent, null or empty object is no image."""
-    data = None if raw is None else bytes(raw)
-    return None if data in (None, b"null", b"{}") else data
+    data = bytes(raw)
+    return None if data in (b"", b"null", b"{}") else data
 
 
 # --- what every source has in common ----------------------------------------------------------------------------------------------

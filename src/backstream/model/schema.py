@@ -43,11 +43,7 @@ class KeySchema(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def canonical_value(attribute: KeyAttribute, value: object) -> dict[str, str]:
     """`{"S": "a"}` of one key attribute, numbers in plain notation. MalformedRecord where it is missing or of another type."""
-    if (
-        not isinstance(value, Mapping)
-        or tuple(value) != (attribute.type,)
-        or not isinstance(value[attribute.type], str)
-    ):
+    if not isinstance(value, Mapping) or tuple(value) != (attribute.type,) or not isinstance(value[attribute.type], str):
         raise MalformedRecord(f"the key attribute {attribute.name!r} is not of type {attribute.type}: {value!r:.100}")
     text = value[attribute.type]
     if attribute.type == "N":

@@ -116,9 +116,7 @@ def well_formed(value: Any) -> bool:
     if kind in SCALARS:
         return isinstance(inner, SCALARS[kind]) or (kind == "B" and isinstance(inner, bytes))
     if kind in SETS:
-        return isinstance(inner, list) and all(
-            isinstance(each, (str, bytes) if kind == "BS" else str) for each in inner
-        )
+        return isinstance(inner, list) and all(isinstance(each, (str, bytes) if kind == "BS" else str) for each in inner)
     if kind == "M":
         return isinstance(inner, Mapping) and all(map(well_formed, inner.values()))
     return kind == "L" and isinstance(inner, list) and all(map(well_formed, inner))
