@@ -1,3 +1,24 @@
-"""A time machine for DynamoDB."""
+"""A time machine for DynamoDB: every change of a table kept in S3, any row, tenant or the whole table back to any second.
 
-__version__ = "0.1.0"
+import backstream
+vault = backstream.open("s3://bucket/prefix")
+vault.table("flights").restore(at="15m ago", to="flights-before")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from backstream.errors import BackstreamError
+from backstream.version import __version__
+
+if TYPE_CHECKING:
+    from backstream.apps.library import TableBackup, Vault, open  # noqa: A004 - the promised name
+
+__all__ = ["BackstreamError", "TableBackup", "Vault", "__version__", "open"]
+
+
+def __getattr__(name: str) -> Any:
+    """The library is loaded when first used: a room of the house can be imported without all that stands above it."""
+    if name in __all__:
+        return getattr(import_module("backstream.apps.library"), name)
+    raise AttributeError(f"module 'backstream' has no attribute {name!r}")

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from backstream.model.change import Change
+from backstream.model.entry import Entry
 from backstream.model.schema import KeySchema
 
 
@@ -97,10 +98,24 @@ class ObjectStore(Protocol):
         """Put a delete marker on top; return the marker's version id. Also where nothing of that name exists (as S3 does)."""
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
-        """Current objects whose names start with `prefix` (plain text, not a folder) and sort after `after`, in order of UTF-8 bytes."""
+        """Current objects whose names start with `prefix` (plain text, no folder) and come after `after`, in UTF-8 byte order."""
 
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        """All versions and delete markers of names that start with `prefix`: names in order of UTF-8 bytes, newest first in each."""
+        """All versions and delete markers of names that start with `prefix`: names in UTF-8 byte order, newest first in each."""
+
+
+# --- images ----------------------------------------------------------------------------------------------------------------------
+
+
+class Images(Protocol):
+    """Where a layout keeps images. The log's entries say where each lives, so that one vault may hold several layouts' images."""
+
+    def keep(self, change: Change) -> Entry:
+        """Make the change's image durable and return its entry for the log.
+
+        Idempotent: the same change again gives an entry of the same image. One item's changes come from one thread at a time;
+        late ones are welcome. Raises what the store raises; the image is then not durable.
+        """
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------------------
@@ -210,4 +225,4 @@ class ChangeStream(Protocol):
         """
 
     def read(self, shard: str, iterator: str) -> Page:
-        """The next records, in the shard's order. `IteratorExpired`, `RecordsTrimmed`; `WrongStreamView` for records without images."""
+        """The next records, in the shard's order. `IteratorExpired`, `RecordsTrimmed`, `WrongStreamView` (no whole images)."""

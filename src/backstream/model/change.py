@@ -7,7 +7,8 @@ datetime) and the raw JSON of the Streams API, whose images are taken over as th
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -58,7 +59,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def stream_label(arn: str) -> str:
-    """The label at the end of a stream's ARN (`.../stream/2026-11-23T04:15:33.123`): it differs for every stream a table ever had."""
+    """The label at the end of a stream's ARN (`.../stream/2026-11-23T04:15:33.123`): each stream of a table has its own."""
     _, found, label = arn.rpartition("/stream/")
     if not found or not label:
         raise MalformedRecord(f"not a stream ARN: {arn!r}")
@@ -86,7 +87,7 @@ def from_record(record: Mapping[str, Any], stream: str) -> Change:
     if not isinstance(body, Mapping):
         raise MalformedRecord(f"a stream record without 'dynamodb': {record!r:.200}")
     sequence = _sequence(body.get("SequenceNumber"))
-    try:
+    with _naming(sequence):
         _check_view(body.get("StreamViewType"))
         images = {name: _image(name, body.get(name)) for name in ("Keys", "OldImage", "NewImage")}
         return _change(
@@ -98,8 +99,6 @@ def from_record(record: Mapping[str, Any], stream: str) -> Change:
             identity=record.get("userIdentity"),
             images=images,
         )
-    except MalformedRecord as error:
-        raise MalformedRecord(f"record {sequence}: {error.message}", hint=error.hint, sequence=sequence) from error
 
 
 def _image(name: str, value: Any) -> bytes | None:
@@ -152,26 +151,40 @@ def from_page(answer: bytes, stream: str) -> tuple[Sequence[Change], str | None]
 def _from_raw(record: _RawRecord, stream: str) -> Change:
     body = record.dynamodb
     sequence = _sequence(body.SequenceNumber)
-    _check_view(body.StreamViewType)
-    images = {"Keys": _bytes(body.Keys), "OldImage": _bytes(body.OldImage), "NewImage": _bytes(body.NewImage)}
-    return _change(
-        stream=stream,
-        sequence=sequence,
-        created=body.ApproximateCreationDateTime,
-        event=record.event,
-        event_id=record.event_id,
-        identity=record.identity,
-        images=images,
-    )
+    with _naming(sequence):
+        _check_view(body.StreamViewType)
+        images = {name: _raw_image(name, getattr(body, name)) for name in ("Keys", "OldImage", "NewImage")}
+        return _change(
+            stream=stream,
+            sequence=sequence,
+            created=body.ApproximateCreationDateTime,
+            event=record.event,
+            event_id=record.event_id,
+            identity=record.identity,
+            images=images,
+        )
 
 
-def _bytes(raw: msgspec.Raw) -> bytes | None:
+def _raw_image(name: str, raw: msgspec.Raw) -> bytes | None:
     """The image's own bytes; an absent, null or empty object is no image."""
     data = bytes(raw)
-    return None if data in (b"", b"null", b"{}") else data
+    if data in (b"", b"null", b"{}"):
+        return None
+    if not data.startswith(b"{"):
+        raise MalformedRecord(f"{name} is not DynamoDB JSON: {data[:200]!r}")
+    return data
 
 
 # --- what every source has in common ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _naming(sequence: str) -> Iterator[None]:
+    """Whatever is wrong with a record: say which record it is."""
+    try:
+        yield
+    except MalformedRecord as error:
+        raise MalformedRecord(f"record {sequence}: {error.message}", hint=error.hint, sequence=sequence) from error
 
 
 def _sequence(value: object) -> str:
@@ -201,12 +214,12 @@ def _change(
 ) -> Change:
     keys, old, new = images["Keys"], images["OldImage"], images["NewImage"]
     if keys is None:
-        raise MalformedRecord("no Keys", sequence=sequence)
+        raise MalformedRecord("no Keys")
     if event not in EVENTS:
-        raise MalformedRecord(f"eventName is {event!r}, not one of {', '.join(EVENTS)}", sequence=sequence)
+        raise MalformedRecord(f"eventName is {event!r}, not one of {', '.join(EVENTS)}")
     removed = event == "REMOVE"
     if (old if removed else new) is None:
-        raise MalformedRecord(f"{event} without {'OldImage' if removed else 'NewImage'}", sequence=sequence)
+        raise MalformedRecord(f"{event} without {'OldImage' if removed else 'NewImage'}")
     return Change(
         stream=stream,
         sequence=sequence,

@@ -57,13 +57,20 @@ def key_of(schema: KeySchema, image: bytes) -> bytes:
 
 
 def one_line(raw: bytes) -> bytes:
-    """The same JSON without line breaks (which valid JSON has only between tokens), to stand in a line of newline-delimited JSON."""
+    """The same JSON without line breaks (valid JSON has them only between tokens), to stand in a line of newline-delimited JSON."""
     return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
 
 
 def same_image(one: bytes, other: bytes) -> bool:
     """Whether two images are the same item: numbers by value, sets without order, the rest exactly."""
-    return one == other or _comparable_map(decode(one)) == _comparable_map(decode(other))
+    return one == other or _comparable_map(_well_formed_item(one)) == _comparable_map(_well_formed_item(other))
+
+
+def _well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
+    fields = decode(image)
+    if not all(map(well_formed, fields.values())):
+        raise Damaged(f"not an item in DynamoDB JSON: {image[:80]!r}")
+    return fields
 
 
 def _comparable_map(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,9 +78,7 @@ def _comparable_map(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _comparable(value: Any) -> Any:
-    """A value whose `==` is DynamoDB's equality; of typed attribute values, at any depth."""
-    if not isinstance(value, Mapping) or len(value) != 1:
-        raise Damaged(f"not a typed attribute value: {value!r:.100}")
+    """A value whose `==` is DynamoDB's equality; of well-formed attribute values, at any depth."""
     ((kind, inner),) = value.items()
     match kind:
         case "N":
@@ -94,17 +99,17 @@ def _comparable(value: Any) -> Any:
             return kind, inner
 
 
-def _number(text: Any) -> str:
+def _number(text: str) -> str:
     try:
         return numbers.canonical(text)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise Damaged(f"not a DynamoDB number: {text!r:.100}") from error
 
 
-def _binary(text: Any) -> bytes:
+def _binary(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (binascii.Error, ValueError) as error:
         raise Damaged(f"not base64: {text!r:.60}") from error
 
 

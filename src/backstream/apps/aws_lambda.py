@@ -1,0 +1,121 @@
+"""The Lambda handler: `backstream.apps.aws_lambda.handler`, on a DynamoDB stream, configured by `BACKSTREAM_VAULT`.
+
+Use it with `ReportBatchItemFailures`: what is not durable is reported by its lowest sequence number and delivered again from there.
+`BACKSTREAM_PARALLELIZATION`: set it to the mapping's ParallelizationFactor if that is greater than 1, so that the recovery window
+does not claim an order between batches that there is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from backstream.apps.config import Config
+from backstream.errors import BackstreamError, UsageError
+from backstream.layouts.segments import Kind
+from backstream.model.change import stream_label, table_name
+from backstream.operations.batch import BatchReport, keep_batch
+
+WRITERS = 16
+RESERVE = 3.0  # seconds kept back to report what was not done
+DEFAULT_PATIENCE = 30.0
+
+
+class Context(Protocol):
+    """What the handler needs of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends this invocation."""
+
+
+def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list[dict[str, str]]]:
+    """Make one batch durable; `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest sequence number that is not.
+
+    Raises (the whole batch is delivered again) where nothing can be kept: no vault, no catalog, a stream without whole items.
+    """
+    records = event.get("Records")
+    if not isinstance(records, list):
+        raise UsageError("not an event of a DynamoDB stream: it has no Records", hint="Map the function to a table's stream.")
+    failed = []
+    for arn, batch in _by_stream(records).items():
+        report = _keep(arn, batch, _patience(context))
+        _log(arn, batch, report)
+        failed.extend(_identifiers(batch, report))
+    return {"batchItemFailures": failed}
+
+
+def _by_stream(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """A mapping delivers one stream; records that do not say which belong to the one that the others name."""
+    named = [arn for record in records if isinstance(record, Mapping) and isinstance(arn := record.get("eventSourceARN"), str)]
+    if records and not named:
+        raise UsageError("no record names its eventSourceARN", hint="Map the function to a table's stream.")
+    streams: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        arn = record.get("eventSourceARN") if isinstance(record, Mapping) else None
+        streams.setdefault(arn if isinstance(arn, str) else named[0], []).append(record)
+    return streams
+
+
+def _keep(arn: str, batch: Sequence[Mapping[str, Any]], patience: float) -> BatchReport:
+    config = Config(patience=patience)
+    parallel = int(os.environ.get("BACKSTREAM_PARALLELIZATION", "1")) > 1
+    with ThreadPoolExecutor(WRITERS) as pool:
+        return keep_batch(
+            config.vault(table_name(arn)),
+            batch,
+            stream_label(arn),
+            pool,
+            writer=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "lambda"),
+            kind=Kind.PARALLEL if parallel else Kind.LAMBDA,
+            now=config.clock.now,
+        )
+
+
+def _patience(context: Context | None) -> float:
+    """How long store errors may be retried: the time that is left, less what reporting needs."""
+    if context is None:
+        return DEFAULT_PATIENCE
+    return max(0.0, context.get_remaining_time_in_millis() / 1000 - RESERVE)
+
+
+def _identifiers(batch: Sequence[Mapping[str, Any]], report: BatchReport) -> list[dict[str, str]]:
+    """The lowest failed sequence number. Lambda retries from there on, so one is enough.
+
+    A record that has no usable number is delivered again by naming the record before it; where there is none, an empty identifier
+    makes Lambda deliver the whole batch again.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    """
+    if not report.failures:
+        return []
+    for position in range(min(report.failures), -1, -1):
+        sequence = _sequence(batch[position])
+        if sequence:
+            return [{"itemIdentifier": sequence}]
+    return [{"itemIdentifier": ""}]
+
+
+def _sequence(record: Mapping[str, Any]) -> str:
+    body = record.get("dynamodb") if isinstance(record, Mapping) else None
+    sequence = body.get("SequenceNumber") if isinstance(body, Mapping) else None
+    return sequence if isinstance(sequence, str) and sequence.isdigit() else ""
+
+
+def _log(arn: str, batch: Sequence[Mapping[str, Any]], report: BatchReport) -> None:
+    """One line a batch; errors name records by sequence number, never by content."""
+    line = {
+        "table": table_name(arn),
+        "first": _sequence(batch[0]),
+        "last": _sequence(batch[-1]),
+        "count": len(batch),
+        "captured": report.captured,
+        "failed": [_failed(position, error) for position, error in sorted(report.failures.items())[:20]],
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+
+
+def _failed(position: int, error: BackstreamError) -> dict[str, object]:
+    return {"position": position, "error": type(error).__name__, "message": error.message}

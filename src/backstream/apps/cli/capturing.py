@@ -1,0 +1,100 @@
+"""`init` and `tail`: getting changes into the vault."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.layouts.catalog import Layout
+from backstream.model import moment
+from backstream.model.naming import Naming
+from backstream.operations.init import InitReport
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(init)
+    app.command()(tail)
+    app.command()(rebuild)
+
+
+def init(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    layout: Annotated[Layout | None, typer.Option(help="Where images live; rows for a new table.", show_default=False)] = None,
+    naming: Annotated[Naming | None, typer.Option(help="How row objects are named; sha256 if new.", show_default=False)] = None,
+    tenant_attribute: Annotated[str | None, typer.Option(metavar="A", help="Split the rows by it.", show_default=False)] = None,
+    enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
+    create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a vault ready for a table: check table, stream and bucket, write the catalog."""
+    held = library.open(vault)
+    if create_bucket:
+        held.create()
+    backup = held.table(table)
+    report = backup.init(layout=layout, naming=naming, tenant_attribute=tenant_attribute, enable_stream=enable_stream)
+    if json:
+        as_json(report)
+    else:
+        _show_init(report, held.url)
+
+
+def _show_init(report: InitReport, url: str) -> None:
+    catalog = report.catalog
+    since = None if catalog.complete_from is None else moment.iso(catalog.complete_from)
+    state = "ready" if report.created else ("changed" if report.changes else "nothing to change")
+    as_facts(
+        [
+            ("table", f"{catalog.table}: {state}"),
+            ("vault", url),
+            ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
+            ("complete from", since or "not yet: the table was not empty, so rows that do not change are unknown to the vault"),
+            *(("from now on", change) for change in report.changes),
+            ("next", f"backstream tail {catalog.table} --vault {url}"),
+        ]
+    )
+
+
+def tail(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
+    json: Json = False,
+) -> int:
+    """Follow a table's stream into the vault, until stopped (SIGINT and SIGTERM end it cleanly, nothing is lost)."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    held = library.open(vault)
+    notice(f"following {table} into {held.url}" + ("" if until_caught_up else "; Ctrl-C ends it cleanly"))
+    report = held.table(table).tail(until_caught_up=until_caught_up, stop=stop, notice=notice)
+    durable = "nothing yet" if report.durable is None else moment.iso(report.durable)
+    if json:
+        as_json(report)
+    else:
+        notice(f"{report.captured} changes captured; the vault holds everything up to {durable}")
+    if report.gaps and until_caught_up:
+        notice(f"{report.gaps} gap(s) recorded: some changes are lost, see `backstream status {table}`")
+        return 1
+    return 0
+
+
+def rebuild(table: TableName, *, vault: Vault = None, json: Json = False) -> int:
+    """Make the change log again from the row objects alone (rows layout), where it was lost."""
+    report = library.open(vault).table(table).rebuild()
+    if json:
+        as_json(report)
+    else:
+        as_facts([("changes", str(report.changes)), ("foreign versions", str(report.foreign))])
+    for damaged in report.damaged:
+        notice(f"damaged: {damaged}")
+    return 1 if report.damaged else 0

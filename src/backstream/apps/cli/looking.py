@@ -1,0 +1,116 @@
+"""`history`, `show` and `status`: looking into the vault."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import AllowGap, At, Json, Key, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, as_table, notice
+from backstream.operations.history import Version
+from backstream.operations.status import Status
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(history)
+    app.command()(show)
+    app.command()(status)
+
+
+def history(
+    table: TableName,
+    key: Key,
+    *,
+    vault: Vault = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what each change changed.")] = False,
+    json: Json = False,
+) -> int:
+    """Every version of an item: time, sequence, event, actor, image."""
+    versions = library.open(vault).table(table).history(key)
+    if json:
+        as_json(versions)
+    elif versions:
+        _show_history(versions, diff=diff)
+    if not versions:
+        notice(f"the vault has never seen {key} in {table}")
+        return 1
+    return 0
+
+
+def _show_history(versions: list[Version], *, diff: bool) -> None:
+    rows, before = [], dict[str, bytes]()
+    for version in versions:
+        image = dict[str, bytes]()
+        if bytes(version.image) != b"null":
+            image = {name: bytes(raw) for name, raw in msgspec.json.decode(version.image, type=dict[str, msgspec.Raw]).items()}
+        text = _difference(before, image) if diff else bytes(version.image).decode()
+        rows.append((version.time, version.event, version.actor or "-", version.sequence, text))
+        before = image
+    as_table(rows, "time", "event", "actor", "sequence", "changed" if diff else "image")
+
+
+def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> str:
+    names = [*after, *(name for name in before if name not in after)]
+    words = []
+    for name in names:
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if old is None and new is not None:
+            words.append(f"+{name}={new.decode()}")
+        elif new is None and old is not None:
+            words.append(f"-{name}={old.decode()}")
+        elif old is not None and new is not None:
+            words.append(f"{name}: {old.decode()} -> {new.decode()}")
+    return "\n".join(words)
+
+
+def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: AllowGap = False, json: Json = False) -> None:
+    """The item as it was at a moment, in DynamoDB JSON."""
+    shown = library.open(vault).table(table).show(key, at, allow_gap=allow_gap)
+    for warning in shown.warnings:
+        notice(f"note: {warning}")
+    body = shown.image if json else msgspec.json.format(shown.image, indent=2)
+    sys.stdout.buffer.write(body + b"\n")
+
+
+def status(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="One table; all of the vault's without.")] = None,
+    *,
+    vault: Vault = None,
+    json: Json = False,
+) -> None:
+    """Layout, recovery window, lag, gaps and sizes."""
+    held = library.open(vault)
+    found = [held.table(name).status() for name in ([table] if table is not None else held.tables())]
+    if json:
+        as_json(found[0] if table is not None else found)
+        return
+    for each in found:
+        _show_status(each)
+    if not found:
+        notice(f"the vault {held.url} holds no table yet: run `backstream init TABLE`")
+
+
+def _show_status(each: Status) -> None:
+    window = "none yet" if each.window_to is None else f"{each.window_from} to {each.window_to}"
+    if each.window_from is None:
+        window = "none for the whole table (it was not empty at `init`, and there is no base backup); single rows can be restored"
+    as_facts(
+        [
+            ("table", each.table),
+            ("layout", f"{each.layout}, names {each.naming}, tenant attribute {each.tenant_attribute or '-'}"),
+            ("exact restores", window),
+            ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
+            ("captured by", ", ".join(each.captured_by) or "-"),
+            ("change log", f"{each.changes:,} changes in {each.segments:,} segments, {each.log_bytes:,} bytes"),
+            ("newest change", each.newest_change or "-"),
+            *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
+            ("last drill", each.last_drill or "never"),
+        ]
+    )

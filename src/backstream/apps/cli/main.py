@@ -1,0 +1,85 @@
+"""The command `backstream`: its commands, its errors as one or two lines, its exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from backstream.apps.cli import capturing, looking, restoring
+from backstream.apps.cli.output import notice
+from backstream.errors import BackstreamError, UsageError
+from backstream.version import __version__
+
+STOPPED = 130
+DEBUG = "--debug"
+
+app = typer.Typer(
+    name="backstream",
+    help="A time machine for DynamoDB: every change kept in S3, any row, tenant or table back to any second.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def main(
+    *,
+    _debug: Annotated[bool, typer.Option(DEBUG, help="Show a traceback with an error; may stand anywhere.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    """A time machine for DynamoDB."""
+    if version:
+        typer.echo(f"backstream {__version__}")
+        raise typer.Exit
+
+
+for module in (capturing, restoring, looking):
+    module.add_to(app)
+
+
+def run() -> None:
+    """The process's entry: errors become one or two lines on stderr and the exit code of their class."""
+    words = sys.argv[1:]
+    sys.exit(_code([word for word in words if word != DEBUG], debug=DEBUG in words))
+
+
+def _code(words: list[str], *, debug: bool) -> int:
+    try:
+        result = app(words or ["--help"], standalone_mode=False)
+    except BackstreamError as error:
+        _say(error, debug=debug)
+        return error.exit_code
+    except typer.Abort:
+        return STOPPED
+    except typer.TyperException as error:
+        notice(f"error: {error.format_message()}")
+        notice("See `backstream --help`, or `backstream COMMAND --help`.")
+        return UsageError.exit_code
+    except KeyboardInterrupt:
+        notice("stopped")
+        return STOPPED
+    except BrokenPipeError:
+        return 1  # who read our report has gone away
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours must still end with a word and a code
+        _say_defect(error, debug=debug)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _say(error: BackstreamError, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+    notice(f"error: {error.message}")
+    if error.hint:
+        notice(error.hint)
+
+
+def _say_defect(error: Exception, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+    notice(f"error: {type(error).__name__}: {error}")
+    notice("This is a defect of Backstream: please report it, with what --debug shows.")

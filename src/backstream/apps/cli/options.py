@@ -1,0 +1,23 @@
+"""The options that several commands share, and what stands behind them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="The DynamoDB table's name.", show_default=False)]
+Vault = Annotated[
+    str | None,
+    typer.Option("--vault", metavar="URL", help="s3://bucket/prefix or file:///folder [env: BACKSTREAM_VAULT]", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="A report for programs: JSON on stdout.")]
+At = Annotated[
+    str,
+    typer.Option("--at", metavar="MOMENT", help="2026-11-23T04:15:00Z, epoch seconds, '15m ago' or 'now'.", show_default=False),
+]
+Key = Annotated[
+    str,
+    typer.Argument(metavar="KEY", help='{"id":{"S":"a"}} or, by the table\'s key schema, {"id":"a"}.', show_default=False),
+]
+AllowGap = Annotated[bool, typer.Option("--allow-gap", help="Go on where something is uncertain; it is named.")]

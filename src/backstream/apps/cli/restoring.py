@@ -1,0 +1,108 @@
+"""`restore`: bringing rows, a tenant or the whole table back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
+from backstream.apps.cli.output import Bar, as_facts, as_json, notice
+from backstream.clock import SystemClock
+from backstream.errors import Refused, UsageError
+from backstream.model import moment
+from backstream.operations.restore import Restored
+
+NAMED_FAILURES = 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(restore)
+
+
+def restore(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    at: Annotated[str | None, typer.Option(metavar="MOMENT", help="The second to go back to.", show_default=False)] = None,
+    to: Annotated[str | None, typer.Option(metavar="NEW", help="Into a new table.", show_default=False)] = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Into the table itself: puts and deletes what differs.")] = False,
+    to_file: Annotated[Path | None, typer.Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    allow_gap: AllowGap = False,
+    resume: Annotated[
+        str | None, typer.Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)
+    ] = None,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
+    json: Json = False,
+) -> int:
+    """Bring rows, a tenant or the whole table back to a second."""
+    backup = library.open(vault).table(table)
+    if resume is not None:
+        return _show(backup.resume(resume, patience=patience), json=json)
+    if at is None:
+        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
+    if key and tenant is not None:
+        raise UsageError("--key and --tenant cannot be combined: choose one")
+    if in_place and not dry_run and not yes:
+        _ask(table, at, f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""))
+    with Bar() as bar:
+        report = backup.restore(
+            at=at,
+            to=to,
+            in_place=in_place,
+            to_file=to_file,
+            keys=key or (),
+            tenant=tenant,
+            dry_run=dry_run,
+            allow_gap=allow_gap,
+            patience=patience,
+            progress=bar,
+        )
+    return _show(report, json=json)
+
+
+def _ask(table: str, at: str, what: str) -> None:
+    moment_in_words = moment.iso(moment.parse(at, SystemClock().now()))
+    question = f"Bring {what}{table} back to {moment_in_words} in place (puts and deletes)?"
+    if not sys.stdin.isatty():
+        raise Refused(f"not asked: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
+    if not typer.confirm(question, err=True):
+        raise Refused("nothing was touched: you said no")
+
+
+def _show(report: Restored, *, json: bool) -> int:
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    for failure in report.failures[:NAMED_FAILURES]:
+        notice(f"NOT RESTORED: {failure.what}: {failure.why}")
+    if len(report.failures) > NAMED_FAILURES:
+        notice(f"... and {len(report.failures) - NAMED_FAILURES} more: --json names every one")
+    if report.left is not None:
+        notice(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it.")
+    if json:
+        as_json(report)
+    else:
+        _show_counts(report)
+    return 1 if report.failed else 0
+
+
+def _show_counts(report: Restored) -> None:
+    would = "would be " if report.dry_run else ""
+    as_facts(
+        [
+            ("table", f"{report.table} at {report.at} -> {report.target}"),
+            (f"{would}put", f"{report.put:,}"),
+            (f"{would}deleted", f"{report.deleted:,}"),
+            ("unchanged", f"{report.unchanged:,}"),
+            ("failed", f"{report.failed:,}"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )

@@ -1,0 +1,131 @@
+"""Wires concrete parts: the only place that knows which store, table and stream stand behind the ports.
+
+Endpoints, credentials and regions come from botocore's own chain; the vault's URL from the call or `BACKSTREAM_VAULT`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import botocore.session
+from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, NoRegionError
+
+from backstream.clock import SystemClock
+from backstream.errors import BackstreamError, Failed, UsageError
+from backstream.layouts.vault import TableVault
+from backstream.operations.lanes import lanes
+from backstream.ports import ChangeStream, Clock, ObjectStore, Table
+from backstream.stores import s3
+from backstream.stores.directory import DirectoryStore
+from backstream.stores.retrying import RetryingStore
+from backstream.stores.s3 import S3Store
+from backstream.tables import raw
+from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.streams import DynamoStream
+
+VAULT_VARIABLE = "BACKSTREAM_VAULT"
+MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
+CONNECTIONS = 64
+STORE_PATIENCE = 60.0
+
+
+class Config:
+    """One process's parts, made when first asked for. `vault`: the URL, or None for the environment's."""
+
+    def __init__(self, vault: str | None = None, *, clock: Clock | None = None, patience: float = STORE_PATIENCE) -> None:
+        self._vault = vault
+        self._patience = patience
+        self.clock = clock or SystemClock()
+        self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+
+    # --- the vault ---
+
+    @property
+    def url(self) -> str:
+        """The vault's URL. UsageError where none is given."""
+        url = self._vault or os.environ.get(VAULT_VARIABLE, "")
+        if not url:
+            raise UsageError("which vault?", hint=f"Give --vault s3://bucket/prefix (or file:///folder), or set {VAULT_VARIABLE}.")
+        return url
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The vault's store: S3 or a local directory, with passing faults waited out. UsageError for a URL of neither."""
+        return RetryingStore(self._plain_store(), self.clock, budget=self._patience)
+
+    def _plain_store(self) -> ObjectStore:
+        parts = urlsplit(self.url)
+        if parts.scheme == "s3" and parts.netloc:
+            prefix = parts.path.strip("/")
+            if len(prefix.encode()) > MAX_PREFIX:
+                raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
+            return S3Store(self._client("s3"), parts.netloc, prefix, self.clock)
+        if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
+            return DirectoryStore(Path(unquote(parts.path)), self.clock)
+        raise UsageError(f"not a vault: {self.url!r}", hint="A vault is s3://bucket/prefix or file:///absolute/folder.")
+
+    def create_root(self) -> None:
+        """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
+        parts = urlsplit(self.url)
+        if parts.scheme == "s3":
+            client = self._client("s3")
+            s3.create_bucket(client, parts.netloc, client.meta.region_name)
+        elif parts.scheme == "file":
+            Path(unquote(parts.path)).mkdir(parents=True, exist_ok=True)
+
+    def vault(self, table: str) -> TableVault:
+        """What the vault holds of a table. NotFound before `init`."""
+        return TableVault.open(self.store, table)
+
+    # --- tables and streams ---
+
+    def table(self, name: str) -> Table:
+        """A live table."""
+        return DynamoTable(self._dynamodb, name, self.clock)
+
+    def stream(self, arn: str) -> ChangeStream:
+        """A stream by its ARN."""
+        return DynamoStream(self._streams, arn)
+
+    def lanes(self, vault: TableVault) -> int | None:
+        """In how many lines of shards the table's stream runs; None where it cannot be asked: the vault is to be enough alone."""
+        try:
+            stream = self.stream(vault.catalog.stream_arn)
+            return lanes(stream.facts().shards)
+        except BackstreamError:
+            return None  # less is claimed then, nothing wrong
+
+    # --- clients ---
+
+    @cached_property
+    def _session(self) -> botocore.session.Session:
+        session = botocore.session.get_session()
+        if region := os.environ.get("AWS_REGION"):
+            # Lambda and every other SDK know this variable; botocore only AWS_DEFAULT_REGION.
+            session.set_config_variable("region", region)
+        return session
+
+    @cached_property
+    def _dynamodb(self) -> BaseClient:
+        return self._client("dynamodb")
+
+    @cached_property
+    def _streams(self) -> BaseClient:
+        return self._client("dynamodbstreams")
+
+    def _client(self, service: str) -> BaseClient:
+        config = s3.client_config(connections=CONNECTIONS) if service == "s3" else raw.recommended_config(CONNECTIONS)
+        try:
+            return self._session.create_client(service, config=config)
+        except NoRegionError as error:
+            raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
+        except (BotoCoreError, ValueError) as error:
+            raise Failed(
+                f"the AWS configuration cannot be used: {error}", hint="Check AWS_PROFILE and AWS_ENDPOINT_URL*."
+            ) from error

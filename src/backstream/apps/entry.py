@@ -1,0 +1,15 @@
+"""The command `backstream`: starts the command line, or says what to install for it."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+
+def main() -> None:
+    """Run the command line, which needs the extra `cli`: the core stays small for Lambda."""
+    if find_spec("typer") is None or find_spec("rich") is None:
+        sys.stderr.write("The command line is not installed.\nRun: pip install 'backstream[cli]'\n")
+        raise SystemExit(1)
+    import_module("backstream.apps.cli.main").run()

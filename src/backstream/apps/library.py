@@ -1,0 +1,182 @@
+"""The library: `backstream.open(...)`. The command line's commands are thin calls of what is here."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from backstream.apps.config import Config
+from backstream.errors import UsageError
+from backstream.layouts import catalog as catalogs
+from backstream.layouts.catalog import Layout
+from backstream.layouts.vault import TableVault
+from backstream.model import moment, naming
+from backstream.model.key_words import parse_key
+from backstream.model.naming import Naming
+from backstream.operations import history as histories
+from backstream.operations import restore as restoring
+from backstream.operations.follow import Following, follow
+from backstream.operations.history import Shown, Version
+from backstream.operations.init import InitReport, Words, init
+from backstream.operations.progress import Progress, Silent
+from backstream.operations.rebuild import Rebuilt, rebuild
+from backstream.operations.restore import InPlace, NewTable, Request, Restored, Surroundings, Target, ToFile
+from backstream.operations.shards import Settings
+from backstream.operations.status import Status, status
+from backstream.operations.tail import TailReport
+
+Moment = str | int | datetime.datetime
+Key = str | Mapping[str, Any]
+
+
+def open(url: str | None = None) -> Vault:  # noqa: A001 - `backstream.open(...)` is the promised name
+    """The vault at `s3://bucket/prefix` or `file:///folder`; None: that of the environment's `BACKSTREAM_VAULT`."""
+    return Vault(Config(url))
+
+
+class Vault:
+    """Where backups live. Every method raises `backstream.BackstreamError`s, each with the next step in its `hint`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    @property
+    def url(self) -> str:
+        """The vault's URL."""
+        return self._config.url
+
+    def create(self) -> None:
+        """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
+        self._config.create_root()
+
+    def tables(self) -> list[str]:
+        """The tables that this vault knows."""
+        return catalogs.tables(self._config.store)
+
+    def table(self, name: str) -> TableBackup:
+        """The backup of one table; nothing is read yet."""
+        return TableBackup(self._config, name)
+
+
+class TableBackup:
+    """One table and its vault: what can be asked of them."""
+
+    def __init__(self, config: Config, name: str) -> None:
+        self._config = config
+        self._name = name
+
+    def init(
+        self,
+        *,
+        layout: Layout | None = None,
+        naming: Naming | None = None,
+        tenant_attribute: str | None = None,
+        enable_stream: bool = False,
+    ) -> InitReport:
+        """Make the vault ready for the table; again with other words: change how it is kept from now on."""
+        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute)
+        return init(self._config.store, self._config.table(self._name), self._config.clock, words, enable_stream=enable_stream)
+
+    def tail(
+        self,
+        *,
+        until_caught_up: bool = False,
+        stop: threading.Event | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+        settings: Settings | None = None,
+    ) -> TailReport:
+        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read."""
+        config = self._config
+        following = Following(
+            table=config.table(self._name),
+            streams=config.stream,
+            clock=config.clock,
+            writer=config.writer,
+            notice=notice,
+            stop=stop or threading.Event(),
+            settings=settings or Settings(),
+        )
+        return follow(self._vault(), following, until_caught_up=until_caught_up)
+
+    def history(self, key: Key) -> list[Version]:
+        """Every version of an item, oldest first."""
+        vault = self._vault()
+        return histories.history(vault, _key(vault, key))
+
+    def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
+        """The item as it was."""
+        vault, now = self._vault(), self._config.clock.now()
+        return histories.show(
+            vault, _key(vault, key), _moment(at, now), now=now, lanes=self._config.lanes(vault), allow_gap=allow_gap
+        )
+
+    def status(self) -> Status:
+        """Layout, recovery window, lag, gaps and sizes."""
+        vault = self._vault()
+        return status(vault, now=self._config.clock.now(), lanes=self._config.lanes(vault))
+
+    def restore(
+        self,
+        *,
+        at: Moment,
+        to: str | None = None,
+        in_place: bool = False,
+        to_file: str | Path | None = None,
+        keys: Iterable[Key] = (),
+        tenant: str | None = None,
+        dry_run: bool = False,
+        allow_gap: bool = False,
+        patience: float = 30.0,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`."""
+        target = _target(to, to_file, in_place=in_place)
+        config, vault = self._config, self._vault()
+        request = Request(
+            at=_moment(at, config.clock.now()),
+            target=target,
+            keys=[_key(vault, key) for key in keys],
+            tenant=tenant,
+            dry_run=dry_run,
+            allow_gap=allow_gap,
+            patience=patience,
+        )
+        around = Surroundings(config.table, config.clock, config.lanes(vault), Path.cwd(), progress or Silent())
+        return restoring.restore(vault, request, around)
+
+    def resume(self, left: str | Path, *, patience: float = 30.0) -> Restored:
+        """Write what an earlier restore left. `left`: the path that it named, or its id (then the file is in this folder)."""
+        path = Path(left)
+        path = path if path.exists() else restoring.path_for(str(left), Path.cwd())
+        return restoring.resume(path, self._config.table, self._config.clock, patience=patience)
+
+    def rebuild(self) -> Rebuilt:
+        """Make the change log again from the row objects alone."""
+        return rebuild(self._config.store, self._name, writer=self._config.writer)
+
+    def _vault(self) -> TableVault:
+        return self._config.vault(self._name)
+
+
+def _moment(at: Moment, now: float) -> int:
+    if isinstance(at, datetime.datetime):
+        at = at.isoformat()
+    return moment.parse(str(at), now)
+
+
+def _key(vault: TableVault, key: Key) -> bytes:
+    return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
+
+
+def _target(to: str | None, to_file: str | Path | None, *, in_place: bool) -> Target:
+    chosen = [each for each in (to, to_file, in_place or None) if each is not None]
+    if len(chosen) != 1:
+        raise UsageError("restore where to?", hint="Choose one: a new table (--to), --in-place or a file (--to-file).")
+    if to is not None:
+        naming.check_table_name(to)
+        return NewTable(to)
+    return InPlace() if to_file is None else ToFile(Path(to_file))

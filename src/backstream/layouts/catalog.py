@@ -1,0 +1,106 @@
+"""The catalog: what a vault must know of a table to give it back without the table. Every change of it is kept as a version."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.errors import Damaged, MissingObject, NotFound
+from backstream.model.naming import SYSTEM_FOLDER, Naming
+from backstream.model.schema import KeySchema
+from backstream.ports import ObjectStore
+
+FORMAT = 1
+
+
+class Layout(enum.StrEnum):
+    """Where images live: each a version of its item's object, or inline in the log's segments."""
+
+    ROWS = "rows"
+    LOG = "log"
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """One table as the vault knows it.
+
+    `complete_from`: the second from which the vault knows every item (the table was empty then), None while it does not;
+    `settings`: DescribeTable's answer at the time of `written`, as it came.
+    """
+
+    format: int
+    table: str
+    table_arn: str
+    table_id: str
+    key_schema: KeySchema
+    layout: Layout
+    naming: Naming
+    tenant_attribute: str | None
+    stream: str
+    stream_arn: str
+    initialised: str
+    complete_from: int | None
+    settings: msgspec.Raw
+
+    def same_words(self, other: Catalog) -> bool:
+        """Whether `init` was called with the same words: layout, naming and tenant attribute."""
+        return (self.layout, self.naming, self.tenant_attribute) == (other.layout, other.naming, other.tenant_attribute)
+
+
+def folder(table: str) -> str:
+    """The vault's own folder for a table, below the vault's root."""
+    return f"{SYSTEM_FOLDER}/{table}/"
+
+
+def _name(table: str) -> str:
+    return folder(table) + "catalog.json"
+
+
+def encode(catalog: Catalog) -> bytes:
+    """The catalog as JSON for people: indented, fields in the order above."""
+    return msgspec.json.format(msgspec.json.encode(catalog), indent=2) + b"\n"
+
+
+def decode(body: bytes, name: str) -> Catalog:
+    """The inverse of `encode`. Damaged where it is none, or of a format that is newer than this tool."""
+    try:
+        catalog = msgspec.json.decode(body, type=Catalog)
+    except msgspec.DecodeError as error:
+        raise Damaged(f"the catalog {name} cannot be read: {error}", hint="Its earlier versions are in the bucket.") from error
+    if catalog.format > FORMAT:
+        raise Damaged(f"the catalog {name} is of format {catalog.format}", hint="Use a newer Backstream.")
+    return catalog
+
+
+def load(store: ObjectStore, table: str) -> Catalog:
+    """The table's current catalog. NotFound where `init` has not been run."""
+    try:
+        return decode(store.get(_name(table)).body, _name(table))
+    except MissingObject as error:
+        raise NotFound(
+            f"the vault {store.url} does not know the table {table!r}",
+            hint=f"Run `backstream init {table} --vault {store.url}` first.",
+        ) from error
+
+
+def save(store: ObjectStore, catalog: Catalog) -> None:
+    """Make this the current catalog; the earlier ones stay as versions."""
+    store.put(_name(catalog.table), encode(catalog), {"format": str(FORMAT)})
+
+
+def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:
+    """All catalogs the table ever had, newest first: an item's objects may bear the names of any of them."""
+    name = _name(table)
+    versions = [v for v in store.versions(name) if v.name == name and not v.marker]
+    return [decode(store.get(name, v.version).body, name) for v in versions]
+
+
+def tables(store: ObjectStore) -> list[str]:
+    """The names of all tables that the vault has a catalog of."""
+    found, after = [], ""
+    while (entry := next(store.list(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
+        table = entry.name.split("/")[1]
+        found.append(table)
+        after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
+    return found

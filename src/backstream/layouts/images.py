@@ -1,0 +1,13 @@
+"""Which place a catalog wants images in: the one point where the layouts part."""
+
+from __future__ import annotations
+
+from backstream.layouts.catalog import Catalog, Layout
+from backstream.layouts.inline import Inline
+from backstream.layouts.rows import Rows
+from backstream.ports import Images, ObjectStore
+
+
+def images_for(store: ObjectStore, catalog: Catalog) -> Images:
+    """Where new images of this table go from now on."""
+    return Rows(store, catalog) if catalog.layout is Layout.ROWS else Inline()

@@ -1,0 +1,14 @@
+"""The log layout: images stay inline in the log's lines, one PUT per batch and no object per item."""
+
+from __future__ import annotations
+
+from backstream.model.change import Change
+from backstream.model.entry import Entry, of_change
+
+
+class Inline:
+    """Keeps images in the entries themselves: they are durable once their segment is."""
+
+    def keep(self, change: Change) -> Entry:
+        """The entry that carries both images."""
+        return of_change(change, None)

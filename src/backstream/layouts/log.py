@@ -1,0 +1,133 @@
+"""The change log of one table: immutable segments, the truth about order. Its listing is the manifest, and a tail's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged
+from backstream.layouts import segments
+from backstream.layouts.catalog import folder
+from backstream.layouts.segments import Codec, Kind, Segment
+from backstream.model import moment
+from backstream.model.entry import Entry
+from backstream.ports import ObjectStore
+
+DAY = 86_400
+CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in the last two
+
+
+class LogListing(msgspec.Struct, frozen=True):
+    """One object of a log's listing. `segment` is None for a foreign object. `modified`: when the store received it."""
+
+    name: str
+    size: int
+    modified: float
+    segment: Segment | None
+
+
+class ChangeLog:
+    """Reads and writes the log of one table."""
+
+    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD) -> None:
+        self._store = store
+        self._prefix = folder(table) + "log/"
+        self._codec = codec
+
+    # --- writing ---
+
+    def write_run(self, entries: Sequence[Entry], shard: str, *, after: str, writer: str) -> list[Segment]:
+        """Make an unbroken run of a shard durable: one segment, or one per hour where the run crosses hours, in order.
+
+        `after`: the sequence number before the run, or what stands in its place (the stream's oldest record, a gap).
+        """
+        written = []
+        for part in segments.by_hour(entries):
+            segment = segments.of_run(part, shard, self._codec)
+            self._put(segment, part, {"after": after, "writer": writer})
+            written.append(segment)
+            after = part[-1].sequence
+        return written
+
+    def write_batch(self, entries: Sequence[Entry], kind: Kind, *, writer: str) -> list[Segment]:
+        """Make changes durable that are no unbroken run: one segment per hour."""
+        hours: dict[int, list[Entry]] = {}
+        for entry in entries:
+            hours.setdefault(entry.seconds // 3600, []).append(entry)
+        written = []
+        for part in hours.values():
+            segment = segments.of_batch(part, kind, self._codec)
+            self._put(segment, part, {"writer": writer})
+            written.append(segment)
+        return written
+
+    def write_mark(self, stream: str, seconds: int, *, writer: str, closing: bool = False) -> None:
+        """Say that every shard of the stream has been read up to this second. `closing`: the writer stops after this."""
+        ending = {"closing": "yes"} if closing else {}
+        self._put(segments.mark(stream, seconds, writer if closing else ""), [], {"writer": writer, **ending})
+
+    def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str]) -> None:
+        body = segments.pack(entries, segment.codec)
+        try:
+            self._store.put(self._prefix + segment.path, body, {"format": "1", **metadata}, if_absent=True)
+        except AlreadyExists:
+            return  # the same changes under the same name: another tail, or this one before a crash, was here first
+
+    # --- reading ---
+
+    def listing(self, *, since: int | None = None, until: int | None = None) -> Iterator[LogListing]:
+        """The log's objects whose hour lies between two seconds, in order of their hours; everything without bounds."""
+        after = "" if since is None else self._prefix + _hour(since)
+        end = None if until is None else self._prefix + _hour(until + 3600)
+        for listed in self._store.list(self._prefix, after=after):
+            segment = segments.parse_path(listed.name.removeprefix(self._prefix))
+            if end is not None and segment is not None and listed.name >= end:
+                return
+            yield LogListing(listed.name, listed.size, listed.modified, segment)
+
+    def read(self, listed: LogListing) -> list[Entry]:
+        """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
+        if listed.segment is None:
+            raise Damaged(f"{listed.name}: a foreign object in the change log")
+        try:
+            return segments.unpack(listed.segment, self._store.get(listed.name).body)
+        except Damaged as error:
+            raise Damaged(f"{listed.name}: {error.message}", hint=error.hint) from error
+
+    def metadata(self, listed: LogListing) -> Mapping[str, str]:
+        """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""
+        return self._store.head(listed.name).metadata
+
+    def recent(self, now: float) -> list[LogListing]:
+        """The listing of the last two days and whatever lies later (by a faster clock)."""
+        return [each for each in self.listing(since=int(now) - CHECKPOINT_DAYS * DAY) if each.segment is not None]
+
+    def newest_first_days(self, now: float, oldest: int) -> Iterator[list[LogListing]]:
+        """The listing in pieces, newest first, each piece reaching further back, until `oldest` (seconds) is covered."""
+        end: int | None = None
+        days = CHECKPOINT_DAYS
+        while True:
+            since = max(oldest, int(now) - days * DAY)
+            piece = self.listing(since=since, until=None if end is None else end - 3600)
+            yield [each for each in piece if each.segment is not None]
+            if since <= oldest:
+                return
+            end, days = since - since % 3600, days * 8
+
+
+def _hour(seconds: int) -> str:
+    day, hour = moment.day_and_hour(max(seconds, 0))
+    return f"dt={day}/hour={hour}/"
+
+
+def reached(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
+    """Where a tail goes on: for each shard of the stream the tail's segment with the greatest sequence number."""
+    found: dict[str, Segment] = {}
+    for each in listing:
+        segment = each.segment
+        if segment is None or segment.kind is not Kind.TAIL or segment.stream != stream:
+            continue
+        if segment.shard not in found or int(segment.last) > int(found[segment.shard].last):
+            found[segment.shard] = segment
+    return found

@@ -1,0 +1,202 @@
+"""The segments of the change log: their names, which are the log's manifest and its checkpoint, and their bytes.
+
+    log/dt=2026-11-23/hour=04/STREAM_SHARD_FIRST-LAST_COUNT_MINTIME-MAXTIME.ndjson.zst
+
+A name says what its segment holds, so a LIST is all that a reader or a returning tail needs. The SHARD field tells who wrote it:
+a shard's own id for a tail's unbroken run; a word of ours for every other kind (see `Kind`).
+"""
+
+from __future__ import annotations
+
+import enum
+import gzip
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import zstandard
+
+from backstream.errors import Damaged
+from backstream.model import moment
+from backstream.model.entry import Entry, from_line, to_line
+
+ZSTD_LEVEL = 3
+MAX_SEGMENT_BYTES = 1 << 30  # a line holds 800 KB at most, a segment some thousand lines: more is no segment of ours
+
+
+class Codec(enum.StrEnum):
+    """How a segment is compressed: the last part of its name."""
+
+    ZSTD = "zst"
+    GZIP = "gz"
+
+
+class Kind(enum.StrEnum):
+    """Who wrote a segment, and so what its name may be believed to say."""
+
+    TAIL = "tail"  # an unbroken run of its shard from FIRST to LAST: the checkpoint
+    MARK = "mark"  # no changes: a tail had read every shard up to MAXTIME
+    LAMBDA = "lambda"  # one batch of an event source mapping that delivers each shard in order
+    PARALLEL = "lambda-parallel"  # one batch of a mapping with several invocations per shard: order between batches is unknown
+    REBUILT = "rebuilt"  # made again from the row objects
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """What a segment's name says. Times are seconds, both ends included; sequence numbers are digits as received."""
+
+    stream: str
+    shard: str
+    first: str
+    last: str
+    count: int
+    min_time: int
+    max_time: int
+    codec: Codec = Codec.ZSTD
+
+    @property
+    def kind(self) -> Kind:
+        """Who wrote it, by its SHARD field."""
+        word = self.shard.partition(".")[0]
+        return Kind(word) if word in _OTHER_KINDS else Kind.TAIL
+
+    @property
+    def path(self) -> str:
+        """Its name below the log's folder, in the partition of its hour."""
+        day, hour = moment.day_and_hour(self.min_time)
+        times = f"{moment.compact(self.min_time)}-{moment.compact(self.max_time)}"
+        run = f"{_compact_label(self.stream)}_{_escape(self.shard)}_{self.first}-{self.last}_{self.count}_{times}"
+        return f"dt={day}/hour={hour}/{run}.ndjson.{self.codec}"
+
+
+_OTHER_KINDS = frozenset(kind.value for kind in Kind if kind is not Kind.TAIL)
+_NAME = re.compile(
+    r"dt=(?P<day>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)/(?P<stream>[^_/]+)_(?P<shard>[^_/]+)_(?P<first>\d{1,40})-(?P<last>\d{1,40})"
+    r"_(?P<count>\d+)_(?P<min>\d{8}T\d{6}Z)-(?P<max>\d{8}T\d{6}Z)\.ndjson\.(?P<codec>zst|gz)"
+)
+
+
+def parse_path(path: str) -> Segment | None:
+    """The inverse of `Segment.path`; None for a name that is not a segment's: a foreign object."""
+    match = _NAME.fullmatch(path)
+    if match is None:
+        return None
+    try:
+        segment = Segment(
+            stream=_expand_label(match["stream"]),
+            shard=_unescape(match["shard"]),
+            first=match["first"],
+            last=match["last"],
+            count=int(match["count"]),
+            min_time=moment.parse_compact(match["min"]),
+            max_time=moment.parse_compact(match["max"]),
+            codec=Codec(match["codec"]),
+        )
+    except ValueError:  # a thirteenth month: the shape of a segment's name, but not one
+        return None
+    return segment if segment.path == path else None
+
+
+def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> Segment:
+    """The segment of a shard's unbroken run; `entries` in the shard's order, one stream, all in one hour."""
+    return _segment(entries, entries, shard, codec)
+
+
+def of_batch(entries: Sequence[Entry], kind: Kind, codec: Codec = Codec.ZSTD) -> Segment:
+    """The segment of changes that are no run. Its SHARD carries a digest of their sequence numbers: another set, another name."""
+    ordered = sorted(entries, key=lambda entry: entry.order)
+    digest = hashlib.sha256(" ".join(entry.sequence for entry in ordered).encode()).hexdigest()[:12]
+    return _segment(entries, ordered, f"{kind.value}.{digest}", codec)
+
+
+def _segment(entries: Sequence[Entry], ordered: Sequence[Entry], shard: str, codec: Codec) -> Segment:
+    times = [entry.seconds for entry in entries]
+    return Segment(
+        stream=ordered[0].stream,
+        shard=shard,
+        first=ordered[0].sequence,
+        last=ordered[-1].sequence,
+        count=len(entries),
+        min_time=min(times),
+        max_time=max(times),
+        codec=codec,
+    )
+
+
+def mark(stream: str, seconds: int, ending: str = "") -> Segment:
+    """The name that says: every shard of this stream has been read up to this second. `ending`: the writer that stops with it."""
+    shard = f"{Kind.MARK}.end-{hashlib.sha256(ending.encode()).hexdigest()[:8]}" if ending else str(Kind.MARK)
+    return Segment(stream=stream, shard=shard, first="0", last="0", count=0, min_time=seconds, max_time=seconds)
+
+
+def by_hour(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """The entries in their order, cut wherever the hour changes: no segment spans two."""
+    runs: list[list[Entry]] = []
+    for entry in entries:
+        if not runs or entry.seconds // 3600 != runs[-1][-1].seconds // 3600:
+            runs.append([])
+        runs[-1].append(entry)
+    return runs
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------------------
+
+
+def pack(entries: Iterable[Entry], codec: Codec) -> bytes:
+    """The bytes of a segment."""
+    lines = b"".join(to_line(entry) + b"\n" for entry in entries)
+    if codec is Codec.GZIP:
+        return gzip.compress(lines, mtime=0)  # no clock in the bytes: the same entries, the same object
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compress(lines)
+
+
+def unpack(segment: Segment, body: bytes) -> list[Entry]:
+    """The entries of a segment's bytes. Damaged where they are cut, altered, or not what the name says."""
+    try:
+        if segment.codec is Codec.GZIP:
+            lines = gzip.decompress(body)
+        else:
+            lines = zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_SEGMENT_BYTES)
+    except (zstandard.ZstdError, OSError, EOFError) as error:
+        raise Damaged(f"not {segment.codec} data ({error})") from error
+    entries = [from_line(line) for line in lines.splitlines()]
+    _check(segment, entries)
+    return entries
+
+
+def _check(segment: Segment, entries: Sequence[Entry]) -> None:
+    if len(entries) != segment.count:
+        raise Damaged(f"it holds {len(entries)} changes, its name says {segment.count}")
+    if not entries:
+        return
+    first, last = min(entries, key=lambda e: e.order), max(entries, key=lambda e: e.order)
+    if (first.sequence, last.sequence) != (segment.first, segment.last):
+        raise Damaged("its first and last sequence numbers are not those of its name")
+
+
+# --- the fields of a name ----------------------------------------------------------------------------------------------------
+
+_LABEL = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)((?:\.\d+)?)")
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)((?:\.\d+)?)")
+_UNSAFE = re.compile(r"[^A-Za-z0-9.=-]")
+
+
+def _compact_label(label: str) -> str:
+    """A label without colons, which Hadoop's paths do not allow; one of no known shape is escaped instead."""
+    if match := _LABEL.fullmatch(label):
+        return "{}{}{}T{}{}{}{}".format(*match.groups())
+    return _escape(label) if not _COMPACT.fullmatch(label) else f"%{ord(label[0]):02X}{label[1:]}"
+
+
+def _expand_label(text: str) -> str:
+    if match := _COMPACT.fullmatch(text):
+        return "{}-{}-{}T{}:{}:{}{}".format(*match.groups())
+    return _unescape(text)
+
+
+def _escape(text: str) -> str:
+    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
+
+
+def _unescape(text: str) -> str:
+    return re.sub(rb"%([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), text.encode()).decode()

@@ -1,0 +1,138 @@
+"""One line of the change log: a change, and where its image lives.
+
+The line is that of AWS's incremental export (`Metadata`, `Keys`, `OldImage`, `NewImage`), with the stream, the sequence number, the
+event and the actor added under `Metadata`. In the rows layout `Metadata` names the object and version that hold the image instead.
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html (incremental export)
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from backstream.errors import Damaged
+from backstream.model import wire
+from backstream.model.change import MICROS, Change, Order
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The object and version that hold an image; `name` is relative to the vault's root."""
+
+    name: str
+    version: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A change as the log holds it. `image`: the new image where it is inline; `place`: where it lives otherwise."""
+
+    stream: str
+    sequence: str
+    micros: int
+    event: str
+    event_id: str
+    actor: str | None
+    keys: bytes
+    image: bytes | None = None
+    old: bytes | None = None
+    place: Place | None = None
+
+    @property
+    def order(self) -> Order:
+        """As of the change: greater is later, among the changes of one item."""
+        return Order(self.stream, int(self.sequence))
+
+    @property
+    def seconds(self) -> int:
+        """The second in which the change was made."""
+        return self.micros // MICROS
+
+    @property
+    def removed(self) -> bool:
+        """Whether the item does not exist after this change."""
+        return self.event == "REMOVE"
+
+
+def of_change(change: Change, place: Place | None) -> Entry:
+    """The entry of a change: its image at `place`, or inline where that is None."""
+    inline = place is None
+    return Entry(
+        stream=change.stream,
+        sequence=change.sequence,
+        micros=change.micros,
+        event=change.event,
+        event_id=change.event_id,
+        actor=change.actor,
+        keys=change.keys,
+        image=change.new if inline else None,
+        old=change.old if inline else None,
+        place=place,
+    )
+
+
+class _Text(msgspec.Struct):
+    S: str
+
+
+class _Number(msgspec.Struct):
+    N: str
+
+
+class _Metadata(msgspec.Struct, omit_defaults=True):
+    micros: _Number = msgspec.field(name="WriteTimestampMicros")
+    stream: _Text = msgspec.field(name="Stream")
+    sequence: _Text = msgspec.field(name="SequenceNumber")
+    event: _Text = msgspec.field(name="EventName")
+    event_id: _Text | None = msgspec.field(name="EventID", default=None)
+    actor: _Text | None = msgspec.field(name="Actor", default=None)
+    name: _Text | None = msgspec.field(name="Object", default=None)
+    version: _Text | None = msgspec.field(name="VersionId", default=None)
+
+
+class _Line(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(name="Metadata")
+    keys: msgspec.Raw = msgspec.field(name="Keys")
+    old: msgspec.Raw = msgspec.field(name="OldImage", default=msgspec.Raw())
+    new: msgspec.Raw = msgspec.field(name="NewImage", default=msgspec.Raw())
+
+
+_lines = msgspec.json.Decoder(_Line)
+
+
+def to_line(entry: Entry) -> bytes:
+    """The entry as one line of JSON, without its line break; images are spliced in as they are."""
+    metadata = _Metadata(
+        micros=_Number(str(entry.micros)),
+        stream=_Text(entry.stream),
+        sequence=_Text(entry.sequence),
+        event=_Text(entry.event),
+        event_id=_Text(entry.event_id) if entry.event_id else None,
+        actor=_Text(entry.actor) if entry.actor is not None else None,
+        name=_Text(entry.place.name) if entry.place else None,
+        version=_Text(entry.place.version) if entry.place else None,
+    )
+    parts: dict[str, _Metadata | msgspec.Raw] = {"Metadata": metadata, "Keys": msgspec.Raw(wire.one_line(entry.keys))}
+    for name, image in (("OldImage", entry.old), ("NewImage", entry.image)):
+        if image is not None:
+            parts[name] = msgspec.Raw(wire.one_line(image))
+    return msgspec.json.encode(parts)
+
+
+def from_line(line: bytes) -> Entry:
+    """The inverse of `to_line`. Damaged where it is not such a line."""
+    try:
+        decoded = _lines.decode(line)
+        meta = decoded.metadata
+        int(meta.sequence.S)
+        return Entry(
+            stream=meta.stream.S,
+            sequence=meta.sequence.S,
+            micros=int(meta.micros.N),
+            event=meta.event.S,
+            event_id=meta.event_id.S if meta.event_id else "",
+            actor=meta.actor.S if meta.actor else None,
+            keys=bytes(decoded.keys),
+            image=bytes(decoded.new) or None,
+            old=bytes(decoded.old) or None,
+            place=Place(meta.name.S, meta.version.S) if meta.name and meta.version else None,
+        )
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Damaged(f"not a line of the change log ({error}): {line[:120]!r}") from error

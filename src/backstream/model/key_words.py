@@ -1,0 +1,52 @@
+"""A key as an operator writes it on the command line: typed DynamoDB JSON, or plain JSON where the key schema tells the types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from backstream.errors import MalformedRecord, UsageError
+from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
+
+
+class _NumberText(str):
+    """A JSON number's own digits: a float would lose all beyond the sixteenth."""
+
+    __slots__ = ()
+
+
+def parse_key(schema: KeySchema, text: str) -> bytes:
+    """The canonical key of `{"id":{"S":"a"},"n":{"N":"5"}}` or `{"id":"a","n":5}`.
+
+    UsageError where it is not JSON, or attributes are missing, too many, or of another type than the key schema says.
+    """
+    words = _json_object(schema, text)
+    if set(words) != set(schema.names):
+        raise UsageError(f"not a key of this table: {text}", hint=_hint(schema))
+    try:
+        return canonical_key(schema, {a.name: _typed(a, words[a.name]) for a in schema.attributes})
+    except MalformedRecord as error:
+        raise UsageError(f"not a key of this table: {text}: {error.message}", hint=_hint(schema)) from error
+
+
+def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:
+    try:
+        words = json.loads(text, parse_int=_NumberText, parse_float=_NumberText)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"not a key: {text!r} is not JSON ({error})", hint=_hint(schema)) from error
+    if not isinstance(words, dict):
+        raise UsageError(f"not a key: {text!r} is not a JSON object", hint=_hint(schema))
+    return words
+
+
+def _typed(attribute: KeyAttribute, word: Any) -> Any:
+    if isinstance(word, _NumberText):
+        return {"N": str(word)} if attribute.type == "N" else {"a number": str(word)}
+    return {attribute.type: word} if isinstance(word, str) else word
+
+
+def _hint(schema: KeySchema) -> str:
+    typed = ",".join(f'"{a.name}":{{"{a.type}":"..."}}' for a in schema.attributes)
+    plain = ",".join(f'"{a.name}":{"5" if a.type == "N" else chr(34) + "..." + chr(34)}' for a in schema.attributes)
+    return f"A key of this table looks like {{{typed}}} or {{{plain}}}."

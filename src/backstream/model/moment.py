@@ -1,0 +1,92 @@
+"""Moments: a point in time to the second, as an operator writes it and as reports print it.
+
+Three kinds of integers are in use and never mixed: seconds (a moment), micros (a change's time), both since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from backstream.errors import UsageError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGO = re.compile(r"(\d{1,9})\s*([smhdw])\s+ago", re.IGNORECASE)
+_END_OF_YEARS = 253_402_300_800
+_EPOCH = re.compile(r"\d{1,12}(\.\d*)?")
+_HINT = "A moment is ISO 8601 with an offset or Z (2026-11-23T04:15:00Z), epoch seconds, `15m ago`, or `now`."
+
+
+def parse(text: str, now: float) -> int:
+    """The moment `text` means, in epoch seconds, fractions dropped: a change made in second T is included in the state at T.
+
+    `now`: epoch seconds. UsageError where it is no moment, or a time without an offset (whose offset would be a guess).
+    """
+    seconds = _seconds(text.strip(), int(now))
+    if not 0 <= seconds < _END_OF_YEARS:
+        raise UsageError(f"not a moment between 1970 and 9999: {text!r}", hint=_HINT)
+    return seconds
+
+
+def _seconds(text: str, now: int) -> int:
+    if text.lower() == "now":
+        return now
+    if ago := _AGO.fullmatch(text):
+        return now - int(ago[1]) * _UNITS[ago[2].lower()]
+    if _EPOCH.fullmatch(text):
+        return int(text.partition(".")[0])
+    return _iso_seconds(text)
+
+
+def _iso_seconds(text: str) -> int:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"not a moment: {text!r}", hint=_HINT) from error
+    if moment.tzinfo is None:
+        raise UsageError(f"a moment without an offset: {text!r}", hint=f"Write {text}Z for UTC, or {text}+02:00. {_HINT}")
+    return _micros(moment) // 1_000_000
+
+
+def _micros(moment: datetime.datetime) -> int:
+    since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return since // datetime.timedelta(microseconds=1)
+
+
+def iso(seconds: float) -> str:
+    """`2026-11-23T04:15:33Z`, the second that holds this moment."""
+    return _utc(int(seconds) * 1_000_000).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_micros(micros: int) -> str:
+    """`2026-11-23T04:15:33Z`, with a fraction where the source was finer than a second."""
+    fraction = f".{micros % 1_000_000:06d}" if micros % 1_000_000 else ""
+    return _utc(micros).strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
+
+
+def parse_iso_micros(text: str) -> int:
+    """The inverse of `iso_micros`. ValueError where it is none."""
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"no offset: {text!r}")
+    return _micros(moment)
+
+
+def compact(seconds: int) -> str:
+    """`20261123T041533Z`: a time in an object's name."""
+    return _utc(seconds * 1_000_000).strftime("%Y%m%dT%H%M%SZ")
+
+
+def parse_compact(text: str) -> int:
+    """The inverse of `compact`. ValueError where it is none."""
+    return _micros(datetime.datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)) // 1_000_000
+
+
+def day_and_hour(seconds: int) -> tuple[str, str]:
+    """`("2026-11-23", "04")`: the partition of the log that a second belongs to, in UTC."""
+    moment = _utc(seconds * 1_000_000)
+    return moment.strftime("%Y-%m-%d"), moment.strftime("%H")
+
+
+def _utc(micros: int) -> datetime.datetime:
+    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=micros)

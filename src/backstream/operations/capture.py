@@ -1,0 +1,67 @@
+"""Making changes durable: in order for one item, side by side for different ones. What `tail` and the Lambda handler share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged, MalformedRecord
+from backstream.model import wire
+from backstream.model.change import Change
+from backstream.model.entry import Entry
+from backstream.model.schema import KeySchema, canonical_key
+from backstream.ports import Images
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What became of some changes, by position: the log's entry where the image is durable, the error where it is not."""
+
+    entries: Mapping[int, Entry]
+    failures: Mapping[int, BackstreamError]
+
+    def unbroken(self, count: int) -> list[Entry]:
+        """The entries before the first failure: as far as a run may reach."""
+        end = min(self.failures, default=count)
+        return [self.entries[position] for position in range(end)]
+
+
+def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> Kept:
+    """Make the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
+    items, failures = _by_item(changes, schema)
+    entries: dict[int, Entry] = {}
+    for done, failed in pool.map(lambda positions: _keep_item(changes, positions, images), items):
+        entries.update(done)
+        failures.update(failed)
+    return Kept(entries, failures)
+
+
+def _by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[Iterable[list[int]], dict[int, BackstreamError]]:
+    items: dict[bytes, list[int]] = {}
+    failures: dict[int, BackstreamError] = {}
+    for position, change in enumerate(changes):
+        try:
+            key = canonical_key(schema, wire.decode(change.keys))
+            image = wire.key_of(schema, change.new or change.old or change.keys)
+        except (MalformedRecord, Damaged) as error:
+            failures[position] = MalformedRecord(f"record {change.sequence}: {error.message}", sequence=change.sequence)
+            continue
+        if image != key:
+            why = "its image is of another item than its Keys"
+            failures[position] = MalformedRecord(f"record {change.sequence}: {why}", sequence=change.sequence)
+            continue
+        items.setdefault(key, []).append(position)
+    return items.values(), failures
+
+
+def _keep_item(
+    changes: Sequence[Change], positions: Sequence[int], images: Images
+) -> tuple[dict[int, Entry], dict[int, BackstreamError]]:
+    entries: dict[int, Entry] = {}
+    for reached, position in enumerate(positions):
+        try:
+            entries[position] = images.keep(changes[position])
+        except BackstreamError as error:
+            return entries, dict.fromkeys(positions[reached:], error)
+    return entries, {}

@@ -1,0 +1,111 @@
+"""`init`: checks table, stream and bucket, and writes the catalog."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backstream.errors import NotFound, Refused, UsageError, WrongStreamView
+from backstream.layouts import catalog as catalogs
+from backstream.layouts.catalog import Catalog, Layout
+from backstream.model import moment, naming
+from backstream.model.change import VIEW, stream_label
+from backstream.model.naming import Naming
+from backstream.ports import Clock, ObjectStore, Table, TableFacts
+
+
+class Words(msgspec.Struct, frozen=True):
+    """What `init` was asked for; None means: as it is, or the default for a new table."""
+
+    layout: Layout | None = None
+    naming: Naming | None = None
+    tenant_attribute: str | None = None
+
+
+class InitReport(msgspec.Struct, frozen=True):
+    """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is."""
+
+    catalog: Catalog
+    created: bool
+    changes: list[str]
+
+
+def init(store: ObjectStore, table: Table, clock: Clock, words: Words, *, enable_stream: bool = False) -> InitReport:
+    """Make a vault ready for a table, or change how it is kept from now on. The same words again change nothing.
+
+    MissingTable, MissingBucket; Refused where the stream is off or carries no full images, UnversionedBucket where the vault would
+    lose what it overwrites.
+    """
+    naming.check_table_name(table.name)
+    if words.tenant_attribute == "":
+        raise UsageError("the tenant attribute has no name")
+    store.check()
+    facts = _with_stream(table, enable_stream=enable_stream)
+    try:
+        known = catalogs.load(store, table.name)
+    except NotFound:
+        return _first(store, table, facts, clock, words)
+    return _again(store, known, words)
+
+
+def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
+    facts = table.facts()
+    if not facts.stream_enabled:
+        if not enable_stream:
+            raise Refused(
+                f"the table {table.name} has no stream: there is nothing to follow",
+                hint=f"Run `backstream init {table.name} --enable-stream`: it enables a stream of {VIEW}.",
+            )
+        table.enable_stream()
+        facts = table.facts()
+    if facts.stream_view != VIEW:
+        raise WrongStreamView(
+            f"the stream of {table.name} carries {facts.stream_view}, which does not hold whole items",
+            hint=f"A view type cannot be changed: disable the stream, then run `backstream init {table.name} --enable-stream`.",
+        )
+    return facts
+
+
+def _first(store: ObjectStore, table: Table, facts: TableFacts, clock: Clock, words: Words) -> InitReport:
+    # The stream is on by now. Where no item is found, every item that ever comes is a change in the stream from then on.
+    empty, seen_at = table.is_empty()
+    catalog = Catalog(
+        format=catalogs.FORMAT,
+        table=table.name,
+        table_arn=facts.arn,
+        table_id=facts.table_id,
+        key_schema=facts.schema,
+        layout=words.layout or Layout.ROWS,
+        naming=words.naming or Naming.SHA256,
+        tenant_attribute=words.tenant_attribute,
+        stream=stream_label(facts.stream_arn or ""),
+        stream_arn=facts.stream_arn or "",
+        initialised=moment.iso(clock.now()),
+        complete_from=int(seen_at) if empty else None,
+        settings=msgspec.Raw(facts.description),
+    )
+    catalogs.save(store, catalog)
+    return InitReport(catalog, created=True, changes=[])
+
+
+def _again(store: ObjectStore, known: Catalog, words: Words) -> InitReport:
+    wanted = msgspec.structs.replace(
+        known,
+        layout=words.layout or known.layout,
+        naming=words.naming or known.naming,
+        tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
+    )
+    changes = _changes(known, wanted)
+    if changes:
+        catalogs.save(store, wanted)
+    return InitReport(wanted, created=False, changes=changes)
+
+
+def _changes(known: Catalog, wanted: Catalog) -> list[str]:
+    pairs = {
+        "layout": (known.layout, wanted.layout),
+        "naming": (known.naming, wanted.naming),
+        "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
+    }
+    return [
+        f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new
+    ]

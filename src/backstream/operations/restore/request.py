@@ -1,0 +1,67 @@
+"""What a restore is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+
+class NewTable(msgspec.Struct, frozen=True):
+    """Into a table of this name: created from the catalog's key schema, on-demand, or empty already."""
+
+    name: str
+
+
+class InPlace(msgspec.Struct, frozen=True):
+    """Into the table itself: puts and deletes, only where it differs."""
+
+
+class ToFile(msgspec.Struct, frozen=True):
+    """Into a file of `{"Item":...}` lines, as AWS's full export writes them."""
+
+    path: Path
+
+
+Target = NewTable | InPlace | ToFile
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What to bring back, to which second, and where to.
+
+    `keys`: canonical keys, only these rows; `tenant`: only that tenant's rows (the value of the catalog's tenant attribute);
+    neither: the whole table. `allow_gap`: restore what is known where something is uncertain.
+    """
+
+    at: int
+    target: Target
+    keys: Sequence[bytes] = ()
+    tenant: str | None = None
+    dry_run: bool = False
+    allow_gap: bool = False
+    patience: float = 30.0
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One thing that was not restored, named so that it can be found: an item's key, an object's name."""
+
+    what: str
+    why: str
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain; `left`: the file to resume."""
+
+    table: str
+    at: str
+    target: str
+    put: int
+    deleted: int
+    unchanged: int
+    failed: int
+    dry_run: bool
+    seconds: float
+    failures: Sequence[Failure] = ()
+    warnings: Sequence[str] = ()
+    left: str | None = None

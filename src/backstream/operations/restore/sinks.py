@@ -1,0 +1,103 @@
+"""Where restored items go: a table, a file, or nowhere (a dry run)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from backstream.errors import Failed, TargetNotEmpty
+from backstream.model import wire
+from backstream.operations.writing import LeftOut, Writer
+from backstream.ports import Delete, Write
+
+
+class Sink(Protocol):
+    """Takes a restore's writes, no two on one item. `finish` returns what could not be done, `abandon` leaves nothing half-done."""
+
+    def add(self, write: Write) -> None:
+        """Take one write."""
+
+    def finish(self) -> Sequence[LeftOut]:
+        """Return once all is done or named."""
+
+    def abandon(self) -> None:
+        """Stop here."""
+
+
+class Nowhere:
+    """A dry run: the same plan, nothing written."""
+
+    def add(self, write: Write) -> None:
+        """Count for nothing."""
+
+    def finish(self) -> Sequence[LeftOut]:
+        """Nothing was left out, since nothing was done."""
+        return []
+
+    def abandon(self) -> None:
+        """Nothing to stop."""
+
+
+class TableSink:
+    """Into a table."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def add(self, write: Write) -> None:
+        """Hand it to the writer."""
+        self._writer.add(write)
+
+    def finish(self) -> Sequence[LeftOut]:
+        """Wait for the writer."""
+        self._writer.finish()
+        return self._writer.left_out
+
+    def abandon(self) -> None:
+        """Stop the writer."""
+        self._writer.abandon()
+
+
+class FileSink:
+    """Into a file of `{"Item":...}` lines. The file has its name only once it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._file: BinaryIO = _create(self._partial)
+
+    def add(self, write: Write) -> None:
+        """Write a line; a moment's state in a file holds no deletes."""
+        if isinstance(write, Delete):
+            return
+        self._file.write(b'{"Item":' + wire.one_line(write.image) + b"}\n")
+
+    def finish(self) -> Sequence[LeftOut]:
+        """Make it durable, then give it its name."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._partial.rename(self._path)
+        return []
+
+    def abandon(self) -> None:
+        """Leave no file that could pass for the whole."""
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def check_file(path: Path) -> None:
+    """TargetNotEmpty where something is there, Failed where nothing can be."""
+    if path.exists() and (path.is_dir() or path.stat().st_size > 0):
+        raise TargetNotEmpty(f"{path} holds something already", hint="Give another path, or move it away.")
+    if not path.parent.is_dir():
+        raise Failed(f"the folder {path.parent} does not exist", hint="Create it, or give another path.")
+
+
+def _create(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise Failed(f"{path} cannot be written: {error.strerror}") from error

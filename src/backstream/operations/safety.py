@@ -1,0 +1,66 @@
+"""What must be true of a moment before anything is restored to it: the one place that says no, and why, and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backstream.errors import GapInTheWay, OutsideWindow
+from backstream.model import moment
+from backstream.model.entry import Entry
+from backstream.model.window import KnownGap, Window
+
+
+def check_past(at: int, now: float, window: Window) -> None:
+    """OutsideWindow for a moment in the future: what will be cannot be restored."""
+    if at > now:
+        raise OutsideWindow(f"{moment.iso(at)} is in the future (now: {moment.iso(now)})", hint=str(window))
+
+
+def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list[str]:
+    """Whether the state of the *whole* table at a moment is known; what is uncertain, in words, where that is accepted.
+
+    OutsideWindow, GapInTheWay.
+    """
+    if window.since is None and not allow_gap:
+        raise OutsideWindow(
+            f"the vault does not know all of {table}: it was not empty at `init`, and there is no base backup",
+            hint="Restore single rows with --key, or take a base backup first (`backstream backfill`). "
+            "--allow-gap restores what is known and leaves the rest alone.",
+        )
+    if window.since is not None and at < window.since:
+        raise OutsideWindow(f"{moment.iso(at)} is before the first backup of {table}", hint=str(window))
+    uncertain = _check_gaps(table, window.gaps_before(at), allow_gap=allow_gap)
+    if window.since is None:
+        uncertain.insert(0, "rows that did not change since `init` are not in the vault: they are left alone")
+    return uncertain + not_yet_arrived(at, window)
+
+
+def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Window, *, allow_gap: bool) -> list[str]:
+    """As `check_table`, for one item: `then` is its newest change up to the moment, None where the vault has none."""
+    what = f"{table} {key.decode()}"
+    if then is None and (window.since is None or at < window.since):
+        raise OutsideWindow(f"the vault does not know what {what} was at {moment.iso(at)}", hint=str(window))
+    since = None if then is None else then.seconds
+    gaps = [gap for gap in window.gaps_before(at) if since is None or gap.until >= since]
+    return _check_gaps(what, gaps, allow_gap=allow_gap) + not_yet_arrived(at, window)
+
+
+def _check_gaps(what: str, gaps: Sequence[KnownGap], *, allow_gap: bool) -> list[str]:
+    if gaps and not allow_gap:
+        raise GapInTheWay(
+            f"{what}: changes may be missing: " + "; ".join(map(str, gaps)),
+            hint="Choose a moment before that, or restore with --allow-gap what is known.",
+        )
+    return [f"changes may be missing: {gap}" for gap in gaps]
+
+
+def not_yet_arrived(at: int, window: Window) -> list[str]:
+    """A word of warning where the vault cannot know yet that everything up to the moment has come."""
+    if window.durable is not None and at <= window.durable:
+        return []
+    known = "nothing" if window.durable is None else f"everything up to {moment.iso(window.durable)}"
+    word = (
+        f"the vault is sure to hold {known}; a change made after that and before {moment.iso(at)} "
+        "is included only if it has arrived (`backstream tail TABLE --until-caught-up` makes sure)"
+    )
+    return [word]

@@ -1,0 +1,202 @@
+"""One shard of a stream, followed: read, made durable, cut into segments. `tail` runs many of these side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.errors import IteratorExpired, RecordsTrimmed
+from backstream.layouts.gaps import Gap, Gaps
+from backstream.layouts.log import DAY, ChangeLog
+from backstream.layouts.segments import Segment
+from backstream.model import moment
+from backstream.model.change import Change
+from backstream.model.schema import KeySchema
+from backstream.operations import capture
+from backstream.ports import ChangeStream, Clock, Images, Page, Shard
+
+OLDEST, AFTER_GAP = "oldest", "gap"
+# Records show up in a stream "in near real time", without a promise: those of these last seconds may still be on their way.
+SETTLING = 5
+RETENTION_SLACK = 300  # a record this much younger than a day may be trimmed while we ask for it
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How a tail works. Times in seconds.
+
+    A segment ends when its oldest change has waited `segment_age`, or at `segment_count` changes or `segment_bytes` of images.
+    `quiet_reads`: so many empty answers in a row mean that a shard has been read to its end, since a single one does not.
+    """
+
+    segment_age: float = 3.0
+    segment_count: int = 5_000
+    segment_bytes: int = 8 << 20
+    poll: float = 0.3
+    quiet_reads: int = 4
+    topology_every: float = 10.0
+    mark_busy: float = 10.0
+    mark_idle: float = 60.0
+    neighbours_every: float = 20.0
+    writers: int = 32
+    readers: int = 8
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What every shard's follower works with."""
+
+    stream: ChangeStream
+    label: str
+    log: ChangeLog
+    gaps: Gaps
+    images: Images
+    schema: KeySchema
+    pool: ThreadPoolExecutor
+    clock: Clock
+    settings: Settings
+    writer: str
+    evidence: int  # the second up to which earlier runs had read all of the stream
+    notice: Callable[[str], None]
+
+
+class Follower:
+    """Reads one shard in order. Not thread-safe: one turn at a time. `reached`: the last segment of it that the log holds.
+
+    `claim`: all changes of this shard up to that second are durable, None while nothing is known. `finished`: it has been read to
+    the end that it was closed with, and all of it is durable.
+    """
+
+    def __init__(self, parts: Parts, shard: Shard, reached: Segment | None, claim: int | None) -> None:
+        self._parts = parts
+        self.shard = shard
+        self._after = OLDEST if reached is None else reached.last
+        self._read_to = None if reached is None else reached.last
+        self._last_seconds = None if reached is None else reached.max_time
+        self._iterator: str | None = None
+        self._buffer: list[Change] = []
+        self._bytes = 0
+        self._waiting_since = 0.0
+        self._quiet = 0
+        self._quiet_since = 0.0
+        self._ended = reached is not None and shard.last == reached.last
+        self.claim = claim
+        self.captured = 0
+        self.gaps = 0
+
+    @property
+    def finished(self) -> bool:
+        """Read to its end and durable."""
+        return self._ended and not self._buffer
+
+    @property
+    def caught_up(self) -> bool:
+        """Nothing more to read for now, and all that was read is durable."""
+        return self.finished or (not self._buffer and self._quiet >= self._parts.settings.quiet_reads)
+
+    def turn(self, *, hurry: bool) -> bool:
+        """Read once, and write a segment if one is due (`hurry`: as soon as there is no more to read). Whether to read on at once.
+
+        Raises what reading and writing raise; nothing is lost by it, the next turn goes on where this one stood.
+        """
+        more = False
+        if not self._ended and len(self._buffer) < 2 * self._parts.settings.segment_count:
+            more = self._read()
+        if self._due(hurry=hurry):
+            self.flush()
+        return more and not self.finished
+
+    # --- reading ---
+
+    def _read(self) -> bool:
+        try:
+            if self._iterator is None:
+                self._iterator = self._parts.stream.iterator(self.shard.id, self._read_to)
+            page = self._parts.stream.read(self.shard.id, self._iterator)
+        except IteratorExpired:
+            self._iterator = None
+            return True
+        except RecordsTrimmed:
+            self.flush()  # what was read before them must not wait behind them
+            page = self._pass_over_trimmed()
+        self._take(page)
+        return bool(page.changes)
+
+    def _take(self, page: Page) -> None:
+        self._iterator = page.next
+        self._ended = page.next is None
+        if page.changes:
+            if not self._buffer:
+                self._waiting_since = self._parts.clock.now()
+            self._buffer.extend(page.changes)
+            self._bytes += sum(len(change.new or b"") + len(change.old or b"") for change in page.changes)
+            self._read_to = page.changes[-1].sequence
+            self._quiet = 0
+            return
+        if self._quiet == 0:
+            self._quiet_since = page.server_time
+        self._quiet += 1
+        if self.caught_up and not self.finished:
+            self._claim(int(self._quiet_since) - SETTLING)
+            self._quiet_since = page.server_time
+            self._quiet = max(self._quiet - 1, self._parts.settings.quiet_reads)
+
+    # --- trimmed records ---
+
+    def _pass_over_trimmed(self) -> Page:
+        """The oldest records that are left. What lies before them is a gap, unless only old, known things were trimmed."""
+        parts, last = self._parts, self._last_seconds
+        page = parts.stream.read(self.shard.id, parts.stream.iterator(self.shard.id, None))
+        retained = int(page.server_time) - DAY + RETENTION_SLACK
+        if last is not None and last < retained <= parts.evidence:
+            self._after = OLDEST  # nothing has come for a day, and earlier runs had seen that
+            return page
+        since = max(last or 0, parts.evidence)
+        until = page.changes[0].seconds if page.changes else int(page.server_time)
+        self._record_gap(since, max(since, until))
+        self._after = AFTER_GAP
+        return page
+
+    def _record_gap(self, since: int, until: int) -> None:
+        reason = "the stream had dropped records before they were read"
+        self._parts.gaps.record(Gap(reason=reason, since=since, until=until, stream=self._parts.label, shard=self.shard.id))
+        self.gaps += 1
+        self._parts.notice(f"GAP: changes of {moment.iso(since)} to {moment.iso(until)} are lost: {reason} ({self.shard.id})")
+
+    # --- writing ---
+
+    def _due(self, *, hurry: bool) -> bool:
+        settings = self._parts.settings
+        if not self._buffer:
+            return False
+        return (
+            self._ended
+            or len(self._buffer) >= settings.segment_count
+            or self._bytes >= settings.segment_bytes
+            or (hurry and self._quiet > 0)
+            or self._parts.clock.now() - self._waiting_since >= settings.segment_age
+        )
+
+    def flush(self) -> None:
+        """Make what was read durable: images first, then the segment. On failure as much as is unbroken, and the error."""
+        if not self._buffer:
+            return
+        parts = self._parts
+        kept = capture.keep(self._buffer, parts.images, parts.schema, parts.pool)
+        run = kept.unbroken(len(self._buffer))
+        if run:
+            parts.log.write_run(run, self.shard.id, after=self._after, writer=parts.writer)
+            self._acknowledge(len(run), run[-1].sequence, run[-1].seconds)
+        if kept.failures:
+            raise kept.failures[min(kept.failures)]
+
+    def _acknowledge(self, count: int, last: str, seconds: int) -> None:
+        del self._buffer[:count]
+        self._bytes = sum(len(change.new or b"") + len(change.old or b"") for change in self._buffer)
+        self._after = last
+        self._last_seconds = seconds
+        self.captured += count
+        self._claim(seconds - 1)  # its own second may hold more
+
+    def _claim(self, seconds: int) -> None:
+        self.claim = seconds if self.claim is None else max(self.claim, seconds)

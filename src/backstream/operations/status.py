@@ -1,0 +1,76 @@
+"""`status`: what the vault holds of a table, and from when to when a restore is exact."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+
+
+class Status(msgspec.Struct, frozen=True):
+    """One table's state of protection. Times in ISO 8601, UTC; None where there is nothing to say.
+
+    `window_from`, `window_to`: a restore of the whole table is exact between these; `lag_seconds`: the age of the newest second
+    that is known to be complete; `gaps`: what is missing, each `since`, `until` and `reason`; `captured_by`: the log's writers.
+    """
+
+    table: str
+    layout: str
+    naming: str
+    tenant_attribute: str | None
+    window_from: str | None
+    window_to: str | None
+    lag_seconds: int | None
+    gaps: list[GapShown]
+    changes: int
+    segments: int
+    log_bytes: int
+    newest_change: str | None
+    captured_by: list[str]
+    last_drill: str | None
+
+
+class GapShown(msgspec.Struct, frozen=True):
+    """A gap, for people and programs."""
+
+    since: str
+    until: str
+    reason: str
+
+
+def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
+    """Read it off the log's listing and the gaps; nothing is read from the table. `lanes`: see `TableVault.window`."""
+    window = vault.window(now, lanes)
+    changes = segments = size = 0
+    newest: int | None = None
+    writers: set[Kind] = set()
+    for listed in vault.log.listing():
+        segment = listed.segment
+        if segment is None:
+            continue
+        segments, size, changes = segments + 1, size + listed.size, changes + segment.count
+        if segment.count:
+            newest = max(newest or 0, segment.max_time)
+        writers.add(segment.kind)
+    catalog = vault.catalog
+    return Status(
+        table=catalog.table,
+        layout=catalog.layout,
+        naming=catalog.naming,
+        tenant_attribute=catalog.tenant_attribute,
+        window_from=None if window.since is None else moment.iso(window.since),
+        window_to=None if window.until is None else moment.iso(window.until),
+        lag_seconds=None if window.durable is None else max(0, int(now) - window.durable),
+        gaps=[GapShown(moment.iso(gap.since), moment.iso(gap.until), gap.reason) for gap in window.gaps],
+        changes=changes,
+        segments=segments,
+        log_bytes=size,
+        newest_change=None if newest is None else moment.iso(newest),
+        captured_by=sorted(_WRITERS[kind] for kind in writers if kind in _WRITERS),
+        last_drill=None,
+    )
+
+
+_WRITERS = {Kind.TAIL: "tail", Kind.LAMBDA: "lambda", Kind.PARALLEL: "lambda (parallel)", Kind.REBUILT: "rebuild"}

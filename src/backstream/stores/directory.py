@@ -1,0 +1,273 @@
+"""A store in a folder, for one machine or a shared disk: plain files that a person can find and read.
+
+    flights/abc@/00000007/body              the seventh version of `flights/abc`, byte for byte
+    flights/abc@/00000007/metadata.json     if it has any
+    flights/abc@/00000008/deleted           the eighth is a delete marker
+    .backstream-drafts/                     versions being written; what a crash left there is nobody's
+
+A version is a folder that is written and synced as a draft and appears by one rename. The rename fails where that number is
+taken, so it also decides between processes that write the same name: the loser looks again and takes the next number. Hence
+numbers have no holes, and whether a version may be added (`if_absent`) is decided by the same act that adds it.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from backstream.errors import AccessDenied, AlreadyExists, BackstreamError, Damaged, Failed, MissingBucket, MissingObject
+from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
+
+_BODY = "body"
+_METADATA = "metadata.json"
+_DELETED = "deleted"
+_DRAFTS = ".backstream-drafts"  # no name maps to a leading dot
+
+_HINTS = {
+    errno.ENOSPC: "The disk is full: make room and run it again; what was written before is whole.",
+    errno.EDQUOT: "The disk quota is used up: make room and run it again; what was written before is whole.",
+    errno.ENAMETOOLONG: "The folder's own path is too long for such a name: use one with a shorter path.",
+    errno.EMFILE: "Too many open files: raise the limit (ulimit -n).",
+}
+
+
+class DirectoryStore:
+    """See `ports.ObjectStore`; versions are numbered from 00000001. The folder must exist, on a file system that tells A from a.
+
+    `modified` is the file's own time, so copy a vault with its times (`cp -a`, `rsync -a`).
+    """
+
+    def __init__(self, folder: Path | str, clock: Clock) -> None:
+        self._root = Path(folder).absolute()
+        self._clock = clock
+
+    @property
+    def url(self) -> str:
+        return f"file://{self._root}"
+
+    def check(self) -> None:
+        with self._explained("look into", ""), os.scandir(self._root):
+            pass
+
+    # --- writing ---
+
+    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+        files = {_BODY: body, _METADATA: msgspec.json.encode(dict(metadata))} if metadata else {_BODY: body}
+        with self._explained("write", name):
+            return self._add(name, files, if_absent=if_absent)
+
+    def delete(self, name: str) -> str:
+        with self._explained("delete", name):
+            return self._add(name, {_DELETED: b""}, if_absent=False)
+
+    def _add(self, name: str, files: Mapping[str, bytes], *, if_absent: bool) -> str:
+        draft = self._root / _DRAFTS / secrets.token_hex(16)
+        try:
+            self._write_draft(draft, files)
+            while True:
+                version = self._next_version(name, if_absent=if_absent)
+                if _renamed(draft, version):
+                    _sync(version.parent)
+                    return version.name
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)  # nothing is there after the rename; before it, nobody would miss it
+
+    def _write_draft(self, draft: Path, files: Mapping[str, bytes]) -> None:
+        draft.parent.mkdir(exist_ok=True)
+        draft.mkdir()
+        received = round(self._clock.now() * 1e9)
+        for name, content in files.items():
+            with (draft / name).open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.utime(file.fileno(), ns=(received, received))
+                os.fsync(file.fileno())
+        _sync(draft)
+
+    def _next_version(self, name: str, *, if_absent: bool) -> Path:
+        """Where the next version of `name` would lie, in a folder that will outlive a crash."""
+        folder = self._folder(name)
+        numbers = _numbers(folder)
+        if not numbers:
+            folder.mkdir(parents=True, exist_ok=True)
+            for above in folder.parents:
+                _sync(above)
+                if above == self._root:
+                    break
+            return folder / _version(1)
+        if if_absent and not (folder / _version(numbers[-1]) / _DELETED).exists():
+            raise AlreadyExists(f"{self._shown(name)} exists already.")
+        return folder / _version(numbers[-1] + 1)
+
+    # --- reading ---
+
+    def get(self, name: str, version: str | None = None) -> StoredObject:
+        info = self.head(name, version)
+        with self._explained("read", name):
+            return StoredObject(info, (self._folder(name) / info.version / _BODY).read_bytes())
+
+    def head(self, name: str, version: str | None = None) -> ObjectInfo:
+        with self._explained("read", name):
+            number = self._existing(name, version)
+            there = self._folder(name) / number
+            try:
+                facts = (there / _BODY).stat()
+            except FileNotFoundError:
+                raise self._missing(name, number, marker=(there / _DELETED).exists()) from None
+            return ObjectInfo(name, number, facts.st_size, _seconds(facts), self._metadata(name, there))
+
+    def _existing(self, name: str, version: str | None) -> str:
+        """The version asked for, or the newest."""
+        if version is not None:
+            if version.isdecimal():  # nothing else is ours, least of all a path
+                return version
+            raise self._missing(name, version)
+        if numbers := _numbers(self._folder(name)):
+            return _version(numbers[-1])
+        raise self._missing(name)
+
+    def _metadata(self, name: str, there: Path) -> dict[str, str]:
+        try:
+            return msgspec.json.decode((there / _METADATA).read_bytes(), type=dict[str, str])
+        except FileNotFoundError:
+            return {}
+        except msgspec.DecodeError as error:
+            raise Damaged(
+                f"The metadata of {self._shown(name)}, version {there.name}, cannot be read: {error}.",
+                hint=f"See {there / _METADATA}.",
+            ) from error
+
+    # --- listing ---
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        for version in self._walk(prefix, after, only_latest=True):
+            if not version.marker:
+                yield ListedObject(version.name, version.size, version.modified)
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        return self._walk(prefix, "", only_latest=False)
+
+    def _walk(self, prefix: str, after: str, *, only_latest: bool) -> Iterator[ObjectVersion]:
+        with self._explained("list", prefix):
+            for name, folder in self._objects(prefix.encode(), after.encode()):
+                newest_first = _numbers(folder)[::-1]
+                for number in newest_first[:1] if only_latest else newest_first:
+                    yield _row(name.decode(), folder / _version(number), latest=number == newest_first[0])
+
+    def _objects(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, Path]]:
+        """Names that start with `prefix` and follow `after`, in order, with their folders.
+
+        A heap holds what is known of the tree so far: objects by their names, folders by what all names inside begin with. That is
+        never more than any of those names, so a folder is opened before one of them is due. It holds the folders along one path.
+        """
+        begin = prefix[: prefix.rfind(b"/") + 1]
+        heap = list(_entries(self._root.joinpath(*to_folder(begin)), begin))
+        if not heap:
+            self._root.stat()  # nothing to list is no error, but a missing store is
+        heapq.heapify(heap)
+        while heap:
+            known, component, above = heapq.heappop(heap)
+            if component.endswith(OBJECT_MARK):
+                if known.startswith(prefix) and known > after:
+                    yield known, above / component
+            elif _may_hold(known, prefix, after):
+                for entry in _entries(above / component, known):
+                    heapq.heappush(heap, entry)
+
+    # --- words ---
+
+    def _folder(self, name: str) -> Path:
+        return self._root.joinpath(*to_path(name))
+
+    def _shown(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def _missing(self, name: str, version: str = "", *, marker: bool = False) -> BackstreamError:
+        self._root.stat()  # a store that is not there has no objects either, but that is another error
+        which = f"version {version} of {self._shown(name)}" if version else self._shown(name)
+        return MissingObject(f"There is no {which}{': it is a delete marker' if marker else ''}.", marker=marker)
+
+    @contextmanager
+    def _explained(self, doing: str, name: str) -> Iterator[None]:
+        """Whatever the system says, in our own errors."""
+        try:
+            yield
+        except OSError as error:
+            raise self._named(error, f"Could not {doing} {self._shown(name)}: {error.strerror}.") from error
+
+    def _named(self, error: OSError, message: str) -> Failed:
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            return AccessDenied(message, hint=f"Give this user access to {self._root}.")
+        if not self._root.is_dir():
+            return MissingBucket(f"{message} {self._root} is no folder.", hint=f"mkdir -p '{self._root}'")
+        return Failed(message, hint=_HINTS.get(error.errno or 0, ""))
+
+
+def _version(number: int) -> str:
+    return f"{number:08d}"
+
+
+def _numbers(folder: Path) -> list[int]:
+    """The versions in an object's folder, oldest first; none if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
+    except FileNotFoundError:
+        return []
+
+
+def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion:
+    try:
+        facts, marker = (there / _BODY).stat(), False
+    except FileNotFoundError:
+        facts, marker = (there / _DELETED).stat(), True
+    return ObjectVersion(name, there.name, facts.st_size, _seconds(facts), latest=latest, marker=marker)
+
+
+def _seconds(facts: os.stat_result) -> float:
+    return facts.st_mtime_ns / 1e9
+
+
+def _entries(folder: Path, begin: bytes) -> Iterator[tuple[bytes, str, Path]]:
+    """For each object and folder in `folder`: its name or what its names begin with, its component, and `folder`."""
+    try:
+        with os.scandir(folder) as entries:
+            components = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return iter(())
+    return ((begin + name_bytes(component), component, folder) for component in components)
+
+
+def _may_hold(begin: bytes, prefix: bytes, after: bytes) -> bool:
+    """Whether a name that begins with `begin` can start with `prefix` and follow `after`."""
+    related = begin.startswith(prefix) or prefix.startswith(begin)
+    return related and (begin > after or after.startswith(begin))
+
+
+def _renamed(draft: Path, version: Path) -> bool:
+    """Whether the draft became that version; False if another writer was first."""
+    try:
+        draft.rename(version)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """Make the folder's own entries survive a crash."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

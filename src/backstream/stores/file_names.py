@@ -1,0 +1,74 @@
+"""Object names as paths and back, for `DirectoryStore`: one pure pair, `to_path` and `to_name`.
+
+A name's parts between slashes become folders. What is plain stays as it is, so that a person finds `flights/abc` at `flights/abc@`:
+
+- The last component ends in `@`: an object, not the folder of others. (`a` and `a/b` can both be objects.)
+- Bytes other than printable ASCII, and `%`, become `%XX`. So do a leading dot (`.`, `..` and hidden files are not ours) and a
+  trailing `@` or `~` (they would look like our own marks). An empty part is a lone `%`.
+- A part that would be longer than 240 characters is cut: its first 80 bytes and `~`, then the rest in the folder below that.
+"""
+
+from __future__ import annotations
+
+from backstream.errors import Damaged
+
+OBJECT_MARK = "@"
+CUT_MARK = "~"
+
+_LONGEST = 240  # of the 255 bytes that file systems take; a mark comes on top
+_CUT_BYTES = 80  # at most 240 characters when each is escaped
+_EMPTY = "%"
+_PLAIN = frozenset(range(0x20, 0x7F)) - {ord("%"), ord("/")}
+
+
+def to_path(name: str) -> list[str]:
+    """The path components of the object called `name`."""
+    *folders, last = name.encode().split(b"/")
+    path = [component for part in folders for component in _cut(part)]
+    *beginnings, end = _cut(last)
+    return [*path, *beginnings, end + OBJECT_MARK]
+
+
+def to_folder(parts: bytes) -> list[str]:
+    """The path components of the folder that holds all names starting with `parts`, which ends in a slash or is empty."""
+    return [component for part in parts.split(b"/")[:-1] for component in _cut(part)]
+
+
+def to_name(path: list[str]) -> str:
+    """The name of the object at these path components."""
+    return b"".join(name_bytes(component) for component in path).decode()
+
+
+def name_bytes(component: str) -> bytes:
+    """What one component adds to a name: a part, with the slash behind it if it is a folder's. `Damaged` if it is not ours."""
+    try:
+        if component.endswith((OBJECT_MARK, CUT_MARK)):
+            return _unescaped(component[:-1])
+        return _unescaped(component) + b"/"
+    except ValueError as error:
+        raise Damaged(f"The folder {component!r} in the store was not made by it.", hint="Move it elsewhere.") from error
+
+
+def _cut(part: bytes) -> list[str]:
+    escaped = _escaped(part)
+    if len(escaped) <= _LONGEST:
+        return [escaped]
+    return [_escaped(part[:_CUT_BYTES]) + CUT_MARK, *_cut(part[_CUT_BYTES:])]
+
+
+def _escaped(part: bytes) -> str:
+    if not part:
+        return _EMPTY
+    characters = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in part]
+    if characters[0] == ".":
+        characters[0] = "%2E"
+    if characters[-1] in (OBJECT_MARK, CUT_MARK):
+        characters[-1] = f"%{part[-1]:02X}"
+    return "".join(characters)
+
+
+def _unescaped(text: str) -> bytes:
+    if text == _EMPTY:
+        return b""
+    plain, *escapes = text.split("%")
+    return plain.encode() + b"".join(bytes.fromhex(escape[:2]) + escape[2:].encode() for escape in escapes)

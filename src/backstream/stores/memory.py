@@ -1,0 +1,85 @@
+"""The reference implementation of `ports.ObjectStore`: everything in one dictionary, gone with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from itertools import count
+
+from backstream.errors import AlreadyExists, MissingObject, UnversionedBucket
+from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectVersion, StoredObject
+
+_Version = StoredObject | ObjectVersion  # a body, or a delete marker
+
+
+class MemoryStore:
+    """See `ports.ObjectStore`. `versioned=False` makes `check` refuse, as on a bucket that keeps no versions."""
+
+    def __init__(self, clock: Clock, *, versioned: bool = True) -> None:
+        self._clock = clock
+        self._versioned = versioned
+        self._versions: dict[str, list[_Version]] = {}  # oldest first
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return "memory:"
+
+    def check(self) -> None:
+        if not self._versioned:
+            raise UnversionedBucket("The store in memory keeps no versions.", hint="Make it with versioned=True.")
+
+    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+        with self._lock:
+            there = self._versions.setdefault(name, [])
+            if if_absent and there and isinstance(there[-1], StoredObject):
+                raise AlreadyExists(f"memory:{name} exists already.")
+            info = ObjectInfo(name, self._next_version(), len(body), self._clock.now(), dict(metadata or {}))
+            there.append(StoredObject(info, body))
+            return info.version
+
+    def get(self, name: str, version: str | None = None) -> StoredObject:
+        with self._lock:
+            there = self._versions.get(name, [])
+            if version is None:
+                found = there[-1] if there else None
+            else:
+                found = next((one for one in there if _row(one).version == version), None)
+        if isinstance(found, StoredObject):
+            return found
+        which = name if version is None else f"{name} (version {version})"
+        raise MissingObject(f"There is no object memory:{which}.", marker=found is not None)
+
+    def head(self, name: str, version: str | None = None) -> ObjectInfo:
+        return self.get(name, version).info
+
+    def delete(self, name: str) -> str:
+        with self._lock:
+            marker = ObjectVersion(name, self._next_version(), 0, self._clock.now(), latest=True, marker=True)
+            self._versions.setdefault(name, []).append(marker)
+            return marker.version
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        for row in self.versions(prefix):
+            if row.latest and not row.marker and row.name > after:
+                yield ListedObject(row.name, row.size, row.modified)
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        with self._lock:
+            # Python compares text by code points, which is the order of its UTF-8 bytes.
+            found = sorted((name, list(there)) for name, there in self._versions.items() if name.startswith(prefix))
+        for _, there in found:
+            for place, version in enumerate(reversed(there)):
+                yield _row(version, latest=place == 0)
+
+    def _next_version(self) -> str:
+        return f"{next(self._numbers):08d}"
+
+
+def _row(version: _Version, *, latest: bool = False) -> ObjectVersion:
+    """The version as a listing shows it."""
+    if isinstance(version, StoredObject):
+        info = version.info
+        return ObjectVersion(info.name, info.version, info.size, info.modified, latest=latest, marker=False)
+    return ObjectVersion(version.name, version.version, 0, version.modified, latest=latest, marker=True)

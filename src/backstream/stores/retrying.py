@@ -1,0 +1,128 @@
+"""A wrapper that makes any `ports.ObjectStore` patient: what is `Unavailable` is tried again, within a budget of seconds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from backstream.errors import Unavailable
+from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.retries import full_jitter
+
+_Answer = TypeVar("_Answer")
+_Row = TypeVar("_Row", ListedObject, ObjectVersion)
+
+BUDGET_SECONDS = 60.0
+
+
+class RetryingStore:
+    """Retries `Unavailable`, and nothing else, with full jitter.
+
+    Each call may wait until `budget` seconds have passed since it began, or until `deadline()` (epoch seconds: a Lambda's last
+    moment) if that is sooner; then the last error is raised. A retried `put` or `delete` may leave the same version twice, when
+    only the first answer was lost; with `if_absent` the store below recognises its own write.
+
+    A listing that breaks off is started again behind the last row that was handed out, with a new budget: whoever reads it sees
+    each row once. `versions` cannot start in the middle, so it skips what was seen; that costs the pages, never a row.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        clock: Clock,
+        *,
+        budget: float = BUDGET_SECONDS,
+        deadline: Callable[[], float] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._budget = budget
+        self._deadline = deadline
+        self._jitter = jitter
+
+    @property
+    def url(self) -> str:
+        return self._store.url
+
+    def check(self) -> None:
+        self._patiently(self._store.check)
+
+    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+        return self._patiently(lambda: self._store.put(name, body, metadata, if_absent=if_absent))
+
+    def get(self, name: str, version: str | None = None) -> StoredObject:
+        return self._patiently(lambda: self._store.get(name, version))
+
+    def head(self, name: str, version: str | None = None) -> ObjectInfo:
+        return self._patiently(lambda: self._store.head(name, version))
+
+    def delete(self, name: str) -> str:
+        return self._patiently(lambda: self._store.delete(name))
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        return self._resumed(lambda last: self._store.list(prefix, after=last.name if last else after))
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        return self._resumed(lambda last: _behind(last, self._store.versions(prefix)))
+
+    def _patiently(self, call: Callable[[], _Answer]) -> _Answer:
+        patience = self._patience()
+        while True:
+            try:
+                return call()
+            except Unavailable:
+                if not patience.wait():
+                    raise
+
+    def _resumed(self, start: Callable[[_Row | None], Iterator[_Row]]) -> Iterator[_Row]:
+        """The rows of `start(None)`; where they break off, those of `start(last row)`, and so on."""
+        last, failed_behind, patience = None, None, self._patience()
+        while True:
+            try:
+                for row in start(last):
+                    yield row
+                    last = row
+            except Unavailable:
+                if last is not failed_behind:  # it got further this time
+                    failed_behind, patience = last, self._patience()
+                if not patience.wait():
+                    raise
+            else:
+                return
+
+    def _patience(self) -> _Patience:
+        last_moment = self._clock.now() + self._budget
+        if self._deadline is not None:
+            last_moment = min(last_moment, self._deadline())
+        return _Patience(self._clock, full_jitter(self._jitter), last_moment)
+
+
+class _Patience:
+    """The waits of one call, until its last moment."""
+
+    def __init__(self, clock: Clock, delays: Iterator[float], last_moment: float) -> None:
+        self._clock = clock
+        self._delays = delays
+        self._last_moment = last_moment
+
+    def wait(self) -> bool:
+        """Sleep before the next attempt; False, at once, if that would come too late."""
+        delay = next(self._delays)
+        if self._clock.now() + delay > self._last_moment:
+            return False
+        self._clock.sleep(delay)
+        return True
+
+
+def _behind(last: ObjectVersion | None, rows: Iterator[ObjectVersion]) -> Iterator[ObjectVersion]:
+    """The rows that follow `last` in a listing begun anew, in which newer versions may stand before it."""
+    if last is None:
+        yield from rows
+        return
+    found = False
+    for row in rows:
+        if found or row.name > last.name:
+            yield row
+        found = found or (row.name, row.version) == (last.name, last.version)

@@ -1,0 +1,155 @@
+"""The shapes of DynamoDB's answers, as far as we read them: items and keys stay the bytes they are (`msgspec.Raw`).
+
+Names are those of the API: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from backstream.errors import Failed
+from backstream.model.schema import KeyAttribute, KeySchema
+
+# --- DescribeTable ----------------------------------------------------------------------------------------------------------------
+
+
+class Described(msgspec.Struct, frozen=True):
+    """DescribeTable's whole answer: the description's own bytes."""
+
+    Table: msgspec.Raw
+
+
+class KeyElement(msgspec.Struct, frozen=True):
+    """One line of a table's KeySchema: HASH or RANGE."""
+
+    AttributeName: str
+    KeyType: str
+
+
+class AttributeDefinition(msgspec.Struct, frozen=True):
+    """The type of one key attribute."""
+
+    AttributeName: str
+    AttributeType: str
+
+
+class StreamSpecification(msgspec.Struct, frozen=True):
+    """Whether a stream is on, and what it carries."""
+
+    StreamEnabled: bool = False
+    StreamViewType: str | None = None
+
+
+class Description(msgspec.Struct, frozen=True):
+    """A table."""
+
+    TableName: str
+    TableArn: str
+    TableStatus: str
+    KeySchema: list[KeyElement]
+    AttributeDefinitions: list[AttributeDefinition]
+    TableId: str = ""
+    LatestStreamArn: str = ""
+    StreamSpecification: StreamSpecification = StreamSpecification()
+
+
+def key_schema(table: Description) -> KeySchema:
+    """The key schema of a description. Failed where it names no type for a key attribute."""
+    types = {each.AttributeName: each.AttributeType for each in table.AttributeDefinitions}
+    try:
+        roles = {each.KeyType: KeyAttribute(each.AttributeName, types[each.AttributeName]) for each in table.KeySchema}
+        return KeySchema(roles["HASH"], roles.get("RANGE"))
+    except KeyError as error:
+        raise Failed(f"DescribeTable of table {table.TableName} answered a key schema without {error}") from error
+
+
+# --- Scan, BatchGetItem, BatchWriteItem -------------------------------------------------------------------------------------------
+
+
+class ScanPage(msgspec.Struct, frozen=True):
+    """Some items, and where to go on; LastEvaluatedKey is empty at the end."""
+
+    Items: list[msgspec.Raw] = []
+    LastEvaluatedKey: msgspec.Raw = msgspec.Raw()
+
+
+class UnprocessedKeys(msgspec.Struct, frozen=True):
+    """Keys of one table that BatchGetItem did not come to."""
+
+    Keys: list[msgspec.Raw]
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """BatchGetItem's answer, by table."""
+
+    Responses: dict[str, list[msgspec.Raw]] = {}
+    UnprocessedKeys: dict[str, UnprocessedKeys] = {}
+
+
+class PutRequest(msgspec.Struct, frozen=True):
+    """A put, with its whole item."""
+
+    Item: msgspec.Raw
+
+
+class DeleteRequest(msgspec.Struct, frozen=True):
+    """A delete."""
+
+    Key: msgspec.Raw
+
+
+class WriteRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One write of a batch: one of the two."""
+
+    PutRequest: PutRequest | None = None
+    DeleteRequest: DeleteRequest | None = None
+
+
+class Written(msgspec.Struct, frozen=True):
+    """BatchWriteItem's answer, by table."""
+
+    UnprocessedItems: dict[str, list[WriteRequest]] = {}
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """An answer of which nothing is read."""
+
+
+# --- DescribeStream, GetShardIterator ---------------------------------------------------------------------------------------------
+
+
+class SequenceNumberRange(msgspec.Struct, frozen=True):
+    """Where a shard begins and, once it is closed, ends."""
+
+    StartingSequenceNumber: str | None = None
+    EndingSequenceNumber: str | None = None
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """A shard."""
+
+    ShardId: str
+    ParentShardId: str | None = None
+    SequenceNumberRange: SequenceNumberRange = SequenceNumberRange()
+
+
+class StreamDescription(msgspec.Struct, frozen=True):
+    """A stream and some of its shards."""
+
+    StreamArn: str
+    StreamStatus: str
+    StreamViewType: str = ""
+    Shards: list[Shard] = []
+    LastEvaluatedShardId: str | None = None
+
+
+class StreamDescribed(msgspec.Struct, frozen=True):
+    """DescribeStream's answer."""
+
+    StreamDescription: StreamDescription
+
+
+class ShardIterator(msgspec.Struct, frozen=True):
+    """GetShardIterator's answer."""
+
+    ShardIterator: str

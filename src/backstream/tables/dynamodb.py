@@ -1,0 +1,217 @@
+"""One DynamoDB table over the raw JSON protocol: images are spliced into requests and cut out of answers, as bytes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+from botocore.client import BaseClient
+
+from backstream.errors import Damaged, Failed, MissingTable, Unavailable, WrongStreamView
+from backstream.model import wire
+from backstream.model.change import VIEW
+from backstream.model.schema import KeySchema
+from backstream.ports import Clock, Delete, Put, TableFacts, Write
+from backstream.retries import full_jitter
+from backstream.tables import answers
+from backstream.tables.raw import RawClient, decoded
+
+T = TypeVar("T")
+
+KEYS_PER_FETCH = 100  # the most that BatchGetItem takes
+FETCH_ATTEMPTS = 12  # without any progress, before a fetch gives up: some 15 seconds
+WAIT_SECONDS = 600.0  # for a table or its stream to be ready: AWS takes seconds, rarely minutes
+POLL_SECONDS = 0.5
+
+
+class DynamoTable:
+    """`ports.Table` of the table `name`; `client`: botocore's for `dynamodb`, made with `raw.recommended_config`."""
+
+    def __init__(self, client: BaseClient, name: str, clock: Clock) -> None:
+        self._client = RawClient(client)
+        self._name = name
+        self._clock = clock
+        self._subject = f"table {name}"
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self._name
+
+    def _ask(self, operation: str, request: object, shape: type[T]) -> T:
+        return self._client.ask(operation, request, shape, self._subject)[0]
+
+    # --- what the table is --------------------------------------------------------------------------------------------------------
+
+    def facts(self) -> TableFacts:
+        """What the table is now."""
+        return self._described()[0]
+
+    def _described(self) -> tuple[TableFacts, float]:
+        described, time = self._client.ask("DescribeTable", {"TableName": self._name}, answers.Described, self._subject)
+        table = decoded(described.Table, answers.Description, "DescribeTable", self._subject)
+        facts = TableFacts(
+            name=table.TableName,
+            arn=table.TableArn,
+            table_id=table.TableId,
+            schema=answers.key_schema(table),
+            status=table.TableStatus,
+            stream_arn=table.LatestStreamArn or None,
+            stream_enabled=table.StreamSpecification.StreamEnabled,
+            stream_view=table.StreamSpecification.StreamViewType,
+            description=bytes(described.Table),
+        )
+        return facts, time
+
+    @cached_property
+    def _schema(self) -> KeySchema:
+        """A table's key schema never changes."""
+        return self.facts().schema
+
+    # --- reading ------------------------------------------------------------------------------------------------------------------
+
+    def is_empty(self) -> tuple[bool, float]:
+        """Whether a strongly consistent read finds no item, and the server's time just before that read."""
+        # An answer's time is that of its end, so the time *before* the read is taken from a call made before it.
+        _, before = self._described()
+        pages = self._pages({"TableName": self._name, "ConsistentRead": True, "Limit": 1})
+        return not any(page.Items for page in pages), before
+
+    def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
+        """Pages of images of one of `segments` parts of the table. Each page is read when it is asked for, not before."""
+        request = {"TableName": self._name, "ConsistentRead": True, "Segment": segment, "TotalSegments": segments}
+        for page in self._pages(request):
+            if page.Items:
+                yield [bytes(item) for item in page.Items]
+
+    def _pages(self, request: dict[str, object]) -> Iterator[answers.ScanPage]:
+        """Every page of a Scan: an empty one is not the last, only one without LastEvaluatedKey is."""
+        page = self._ask("Scan", request, answers.ScanPage)
+        yield page
+        while bytes(page.LastEvaluatedKey):
+            page = self._ask("Scan", {**request, "ExclusiveStartKey": page.LastEvaluatedKey}, answers.ScanPage)
+            yield page
+
+    def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """The images of those of `keys` that exist. A key given twice is read once: BatchGetItem refuses duplicates."""
+        distinct = list(dict.fromkeys(wire.key_of(self._schema, key) for key in keys))
+        chunks = (distinct[start : start + KEYS_PER_FETCH] for start in range(0, len(distinct), KEYS_PER_FETCH))
+        return [image for chunk in chunks for image in self._fetch_chunk(chunk)]
+
+    def _fetch_chunk(self, keys: Sequence[bytes]) -> Iterator[bytes]:
+        wanted, delays = [msgspec.Raw(key) for key in keys], _fetch_delays()
+        while wanted:
+            request = {"RequestItems": {self._name: {"Keys": wanted, "ConsistentRead": True}}}
+            answer = self._ask("BatchGetItem", request, answers.Fetched)
+            yield from (bytes(item) for items in answer.Responses.values() for item in items)
+            left = [key for table in answer.UnprocessedKeys.values() for key in table.Keys]
+            if 0 < len(left) < len(wanted):
+                delays = _fetch_delays()  # an answer has 16 MB at most: keys left over are usual as long as they become fewer
+            if left:
+                self._wait_to_fetch(next(delays, None), len(left))
+            wanted = left
+
+    def _wait_to_fetch(self, delay: float | None, left: int) -> None:
+        if delay is None:
+            raise Unavailable(
+                f"BatchGetItem of {self._subject} leaves {left} keys unprocessed, time and again",
+                hint="The table is throttled: try again, or allow it more capacity.",
+            )
+        self._clock.sleep(delay)
+
+    # --- writing ------------------------------------------------------------------------------------------------------------------
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """One BatchWriteItem. Returns those of `writes` that were not done, themselves, to be tried again."""
+        if not writes:
+            return []
+        request = {"RequestItems": {self._name: [_request(write) for write in writes]}}
+        answer = self._ask("BatchWriteItem", request, answers.Written)
+        left = [each for requests in answer.UnprocessedItems.values() for each in requests]
+        return self._originals(left, writes) if left else []
+
+    def _originals(self, left: Sequence[answers.WriteRequest], writes: Sequence[Write]) -> list[Write]:
+        """The writes that the answer gives back: found by key, for it may spell their numbers differently or order them anew."""
+        sent = {self._place(write): write for write in writes}
+        try:
+            return [sent.pop(self._place(_write(request))) for request in left]
+        except (KeyError, ValueError, Damaged) as error:
+            raise Failed(
+                f"BatchWriteItem of {self._subject} gives back a write that was not sent: {msgspec.json.encode(left)[:500]!r}",
+                hint="It is unknown which writes of the batch were done: write them again.",
+            ) from error
+
+    def _place(self, write: Write) -> tuple[type[Write], bytes]:
+        return type(write), wire.key_of(self._schema, write.image if isinstance(write, Put) else write.keys)
+
+    # --- changing the table -------------------------------------------------------------------------------------------------------
+
+    def enable_stream(self) -> None:
+        """Turn on a stream of new and old images and wait for it. WrongStreamView if the table has a stream of another view."""
+        facts = self.facts()
+        if not facts.stream_enabled:
+            specification = {"StreamEnabled": True, "StreamViewType": VIEW}
+            self._ask("UpdateTable", {"TableName": self._name, "StreamSpecification": specification}, answers.Ignored)
+        elif facts.stream_view != VIEW:
+            raise WrongStreamView(
+                f"{self._subject} has a stream of {facts.stream_view} records: they do not hold whole items",
+                hint="A stream's view type cannot be changed. Once its readers can do without it, disable it "
+                f"(aws dynamodb update-table --table-name {self._name} --stream-specification StreamEnabled=false) and try again.",
+            )
+        self._wait("its stream", self._is_streaming)
+
+    def create(self, schema: KeySchema) -> None:
+        """Create the table, on-demand, with this key schema, and wait until it is ACTIVE. TargetNotEmpty if the name is taken."""
+        request = {
+            "TableName": self._name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
+            "KeySchema": [
+                {"AttributeName": each.name, "KeyType": role}
+                for each, role in zip(schema.attributes, ("HASH", "RANGE"), strict=False)
+            ],
+        }
+        self._ask("CreateTable", request, answers.Ignored)
+        self._wait("the new table", self._is_active)
+
+    def _is_streaming(self) -> bool:
+        facts = self.facts()
+        return facts.stream_enabled and facts.stream_arn is not None and facts.status == "ACTIVE"
+
+    def _is_active(self) -> bool:
+        try:
+            return self.facts().status == "ACTIVE"
+        except MissingTable:
+            return False  # DescribeTable is eventually consistent: it may not know a new table for a moment
+
+    def _wait(self, what: str, is_ready: Callable[[], bool]) -> None:
+        deadline = self._clock.now() + WAIT_SECONDS
+        while not is_ready():
+            if self._clock.now() >= deadline:
+                raise Unavailable(
+                    f"{self._subject}: {what} is not ready after {WAIT_SECONDS:.0f} s",
+                    hint="It may become so by itself: look at the table, then try again.",
+                )
+            self._clock.sleep(POLL_SECONDS)
+
+
+def _fetch_delays() -> Iterator[float]:
+    return full_jitter(random.random, cap=5.0, attempts=FETCH_ATTEMPTS)
+
+
+def _request(write: Write) -> answers.WriteRequest:
+    if isinstance(write, Put):
+        return answers.WriteRequest(PutRequest=answers.PutRequest(msgspec.Raw(write.image)))
+    return answers.WriteRequest(DeleteRequest=answers.DeleteRequest(msgspec.Raw(write.keys)))
+
+
+def _write(request: answers.WriteRequest) -> Write:
+    """What a write request says. ValueError if it is neither a put nor a delete."""
+    if request.PutRequest is not None:
+        return Put(bytes(request.PutRequest.Item))
+    if request.DeleteRequest is not None:
+        return Delete(bytes(request.DeleteRequest.Key))
+    raise ValueError("neither PutRequest nor DeleteRequest")

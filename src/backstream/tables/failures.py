@@ -1,0 +1,120 @@
+"""What botocore raises, in our own error tree: the one place that knows AWS's error codes.
+
+Each error names the operation and what it was about; its hint is the operator's next step.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from botocore import exceptions as aws
+
+from backstream.errors import (
+    AccessDenied,
+    Failed,
+    IteratorExpired,
+    MissingTable,
+    NotFound,
+    RecordsTrimmed,
+    Refused,
+    TargetNotEmpty,
+    Unavailable,
+)
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One of our errors, and the next step it suggests."""
+
+    error: type[Failed | Refused]
+    hint: str
+
+
+DENIED = Kind(
+    AccessDenied, "Check the credentials (profile, role, expiry, the machine's clock) and that they allow this operation."
+)
+BUSY = Kind(Unavailable, "The service asked to slow down, after retries: try again, or allow the table more capacity.")
+UNWELL = Kind(Unavailable, "The service did not answer well, after retries: try again later.")
+UNREACHED = Kind(
+    Unavailable, "No answer, after retries: check the network, the region and the endpoint (AWS_REGION, AWS_ENDPOINT_URL)."
+)
+NO_TABLE = Kind(MissingTable, "Check the table's name, the region and the account.")
+NO_STREAM = Kind(
+    NotFound, "The stream or shard is gone: a stream ends 24 hours after it was disabled. Ask the table for its stream."
+)
+TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
+CHANGING = Kind(Unavailable, "The table is being created or changed: try again when it is ACTIVE.")
+EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
+TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap; close it with a new backfill.")
+OTHER = Kind(Failed, "")
+
+STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRecords")
+
+# One code means different things in different operations: these come first.
+OF_OPERATION = {
+    ("CreateTable", "ResourceInUseException"): TAKEN,
+    ("UpdateTable", "ResourceInUseException"): CHANGING,
+    **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
+}
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+OF_CODE = {
+    **dict.fromkeys(
+        (
+            "AccessDenied",
+            "AccessDeniedException",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClientException",
+        ),
+        DENIED,
+    ),
+    **dict.fromkeys(
+        (
+            "LimitExceededException",
+            "ProvisionedThroughputExceededException",
+            "RequestLimitExceeded",
+            "Throttling",
+            "ThrottlingException",
+        ),
+        BUSY,
+    ),
+    **dict.fromkeys(("InternalFailure", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException"), UNWELL),
+    **dict.fromkeys(("ResourceNotFoundException", "TableNotFoundException"), NO_TABLE),
+    "ExpiredIteratorException": EXPIRED,
+    "TrimmedDataAccessException": TRIMMED,
+}
+
+# What botocore raises before there is an answer.
+OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
+    (aws.NoCredentialsError, DENIED),
+    (aws.PartialCredentialsError, DENIED),
+    (aws.CredentialRetrievalError, DENIED),
+    (aws.SSOError, DENIED),
+    (aws.TokenRetrievalError, DENIED),
+    (aws.ConnectionError, UNREACHED),
+    (aws.HTTPClientError, UNREACHED),
+)
+
+
+def named(error: aws.ClientError | aws.BotoCoreError, operation: str, subject: str) -> Failed | Refused:
+    """Our error for botocore's; to be raised from it. `subject`: what the operation was about (`table orders`)."""
+    if isinstance(error, aws.ClientError):
+        code = error.response["Error"].get("Code", "")
+        kind = _of_answer(code, operation, error.response["ResponseMetadata"].get("HTTPStatusCode", 0))
+        said = f"{code}: {error.response['Error'].get('Message') or 'no message'}"
+    else:
+        kind = next((kind for cls, kind in OF_CLASS if isinstance(error, cls)), OTHER)
+        said = str(error)
+    return kind.error(f"{operation} of {subject} failed: {said}", hint=kind.hint)
+
+
+def _of_answer(code: str, operation: str, status: int) -> Kind:
+    if kind := OF_OPERATION.get((operation, code)) or OF_CODE.get(code):
+        return kind
+    return UNWELL if status >= 500 else OTHER

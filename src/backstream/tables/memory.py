@@ -1,0 +1,192 @@
+"""A DynamoDB table in memory: the reference of `ports.Table`, a dict from canonical key to image.
+
+With a stream enabled, every write that changes something leaves a record there, as DynamoDB does. Tests compare all else with it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import heapq
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from backstream.errors import Failed, MissingTable, TargetNotEmpty
+from backstream.model import wire
+from backstream.model.change import VIEW
+from backstream.model.schema import KeySchema
+from backstream.ports import Clock, Put, TableFacts, Write
+from backstream.tables.memory_stream import MemoryStream
+
+WRITES_PER_BATCH = 25
+TTL_ACTOR = "dynamodb.amazonaws.com"
+
+
+class MemoryTable:
+    """`ports.Table` in memory. Without a `schema` the table does not exist until `create`.
+
+    `streams`: all it ever had, oldest first. `page_items`: how many items a page of a scan holds; `shards`: how many shards a
+    stream begins with.
+    """
+
+    def __init__(self, name: str, clock: Clock, schema: KeySchema | None = None, *, page_items: int = 100, shards: int = 2) -> None:
+        self._name = name
+        self._clock = clock
+        self._schema = schema
+        self._page_items = page_items
+        self._shards = shards
+        self._items: dict[bytes, bytes] = {}
+        self._lock = threading.RLock()
+        self.streams: list[MemoryStream] = []
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self._name
+
+    @property
+    def stream(self) -> MemoryStream:
+        """The latest of its streams, enabled or not; an IndexError if it never had one."""
+        return self.streams[-1]
+
+    # --- what the table is --------------------------------------------------------------------------------------------------------
+
+    def facts(self) -> TableFacts:
+        """What the table is now."""
+        with self._lock:
+            schema = self._existing()
+            stream = self.stream.facts() if self.streams else None
+            enabled = stream is not None and stream.enabled
+            return TableFacts(
+                name=self._name,
+                arn=self._arn,
+                table_id=f"{zlib.crc32(self._name.encode()):08x}-0000-4000-8000-000000000000",
+                schema=schema,
+                status="ACTIVE",
+                stream_arn=None if stream is None else stream.arn,
+                stream_enabled=enabled,
+                stream_view=VIEW if enabled else None,
+                description=self._description(schema, stream_arn=None if stream is None else stream.arn, enabled=enabled),
+            )
+
+    @property
+    def _arn(self) -> str:
+        return f"arn:aws:dynamodb:us-east-1:000000000000:table/{self._name}"
+
+    def _description(self, schema: KeySchema, *, stream_arn: str | None, enabled: bool) -> bytes:
+        """DescribeTable's `Table`, as far as `TableFacts` repeats it."""
+        roles = zip(schema.attributes, ("HASH", "RANGE"), strict=False)
+        description: dict[str, object] = {
+            "TableName": self._name,
+            "TableArn": self._arn,
+            "TableStatus": "ACTIVE",
+            "KeySchema": [{"AttributeName": each.name, "KeyType": role} for each, role in roles],
+            "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
+        }
+        if stream_arn is not None:
+            description["LatestStreamArn"] = stream_arn
+        if enabled:
+            description["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": VIEW}
+        return msgspec.json.encode(description)
+
+    def _existing(self) -> KeySchema:
+        if self._schema is None:
+            raise MissingTable(f"no table {self._name}")
+        return self._schema
+
+    # --- reading ------------------------------------------------------------------------------------------------------------------
+
+    def is_empty(self) -> tuple[bool, float]:
+        """Whether there is no item, and the time just before looking."""
+        with self._lock:
+            self._existing()
+            return not self._items, self._clock.now()
+
+    def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
+        """Pages of images of one of `segments` parts. As in DynamoDB each page is of its own moment: writes may come between."""
+        if not 0 <= segment < segments:
+            raise Failed(f"no segment {segment} of {segments}")
+        after = (-1, b"")
+        while page := self._page(segment, segments, after):
+            after = page[-1][0]
+            yield [image for _, image in page]
+
+    def _page(self, segment: int, segments: int, after: tuple[int, bytes]) -> list[tuple[tuple[int, bytes], bytes]]:
+        """The next images after that place; places are keys in the order of their hashes, as DynamoDB scans."""
+        with self._lock:
+            self._existing()
+            places = (((zlib.crc32(key), key), image) for key, image in self._items.items())
+            mine = (each for each in places if each[0][0] % segments == segment and each[0] > after)
+            return heapq.nsmallest(self._page_items, mine)
+
+    def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """The images of those of `keys` that exist, each once."""
+        with self._lock:
+            schema = self._existing()
+            wanted = dict.fromkeys(wire.key_of(schema, key) for key in keys)
+            return [self._items[key] for key in wanted if key in self._items]
+
+    # --- writing ------------------------------------------------------------------------------------------------------------------
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """All of one batch. Never leaves any undone: a wrapper that does is for tests to put around."""
+        with self._lock:
+            schema = self._existing()
+            images = {wire.key_of(schema, _body(write)): write.image if isinstance(write, Put) else None for write in writes}
+            if len(images) < len(writes) or len(writes) > WRITES_PER_BATCH:
+                raise Failed(f"BatchWriteItem of table {self._name} failed: more than {WRITES_PER_BATCH} writes, or two on one key")
+            for key, image in images.items():
+                self._set(key, image)
+            return []
+
+    def expire(self, keys: Sequence[bytes]) -> None:
+        """Delete these items as time to live does: the stream's records name DynamoDB as their actor."""
+        with self._lock:
+            schema = self._existing()
+            for key in keys:
+                self._set(wire.key_of(schema, key), None, actor=TTL_ACTOR)
+
+    def _set(self, key: bytes, image: bytes | None, *, actor: str | None = None) -> None:
+        old = self._items.pop(key, None)
+        if image is not None:
+            self._items[key] = image
+        same = old == image or (old is not None and image is not None and wire.same_image(old, image))
+        if not same and self._is_streaming():
+            self.stream.append(key, old, image, actor=actor)
+
+    def _is_streaming(self) -> bool:
+        return bool(self.streams) and self.stream.enabled
+
+    # --- changing the table -------------------------------------------------------------------------------------------------------
+
+    def enable_stream(self) -> None:
+        """Turn on a stream, a new one unless one is on."""
+        with self._lock:
+            self._existing()
+            if not self._is_streaming():
+                arn = f"{self._arn}/stream/{self._next_label()}"
+                self.streams.append(MemoryStream(arn, self._clock, shards=self._shards))
+
+    def _next_label(self) -> str:
+        """When the stream was created, to the millisecond; no label comes twice, even if the clock stands still."""
+        moment = datetime.datetime.fromtimestamp(self._clock.now(), datetime.UTC).replace(tzinfo=None)
+        return (moment + datetime.timedelta(milliseconds=len(self.streams))).isoformat(timespec="milliseconds")
+
+    def disable_stream(self) -> None:
+        """Turn the stream off; what is in it stays readable."""
+        with self._lock:
+            for stream in self.streams:
+                stream.close()
+
+    def create(self, schema: KeySchema) -> None:
+        """Create the table. TargetNotEmpty if it exists."""
+        with self._lock:
+            if self._schema is not None:
+                raise TargetNotEmpty(f"there is a table {self._name} already", hint="Name a table that does not exist yet.")
+            self._schema = schema
+
+
+def _body(write: Write) -> bytes:
+    return write.image if isinstance(write, Put) else write.keys

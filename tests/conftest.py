@@ -1,0 +1,40 @@
+"""What every test may ask for: AWS servers, a fresh bucket, a fresh table name.
+
+One set of servers per pytest process (so per xdist worker), started when the first test asks.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from backstream.apps.embedded import EmbeddedServers
+from kit.aws import Aws, aws_of_environment
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Aws]:
+    """The servers named by the environment (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL_DYNAMODB), or embedded ones."""
+    if named := aws_of_environment():
+        yield named
+        return
+    with EmbeddedServers() as servers:
+        yield Aws(servers.environment())
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> str:
+    """A new, empty bucket that keeps versions."""
+    name = f"backstream-test-{uuid.uuid4().hex[:12]}"
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+@pytest.fixture
+def table_name() -> str:
+    """A table name that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"

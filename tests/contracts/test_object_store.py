@@ -1,0 +1,275 @@
+"""The contract of `ports.ObjectStore`, on each implementation: memory, a folder, and S3's protocol over real HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from backstream.clock import SystemClock
+from backstream.errors import AlreadyExists, MissingObject
+from backstream.ports import ObjectStore
+from backstream.stores.directory import DirectoryStore
+from backstream.stores.memory import MemoryStore
+from backstream.stores.s3 import S3Store, client_config
+from kit.aws import Aws
+from kit.names import ODD_NAMES, in_order
+
+IMPLEMENTATIONS = ("memory", "directory", "s3")
+MANY = 1_050  # more than a page of S3's
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """A new, empty store."""
+    if request.param == "memory":
+        return MemoryStore(SystemClock())
+    if request.param == "directory":
+        return DirectoryStore(tmp_path, SystemClock())
+    aws: Aws = request.getfixturevalue("aws")
+    return S3Store(aws.client("s3", config=client_config()), request.getfixturevalue("bucket"), "", SystemClock())
+
+
+def names(store: ObjectStore, prefix: str = "", after: str = "") -> list[str]:
+    return [row.name for row in store.list(prefix, after=after)]
+
+
+def history(store: ObjectStore, name: str) -> list[str]:
+    """Version ids of one name, newest first; a marker's with a minus before it."""
+    return [f"-{row.version}" if row.marker else row.version for row in store.versions(name) if row.name == name]
+
+
+# --- one object ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_store_is_empty_and_in_order(store: ObjectStore) -> None:
+    store.check()
+    assert not store.url.endswith("/")
+    assert names(store) == []
+    assert list(store.versions("")) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"one", bytes(range(256)), b"x\r\n" * 350_000], ids=["empty", "short", "bytes", "1 MB"])
+def test_what_goes_in_comes_out(store: ObjectStore, body: bytes) -> None:
+    before = time.time()
+    version = store.put("flights/abc", body)
+    found = store.get("flights/abc")
+    assert found.body == body
+    assert (found.info.name, found.info.version, found.info.size) == ("flights/abc", version, len(body))
+    assert before - 1 <= found.info.modified <= time.time() + 1  # S3 tells time in seconds
+    assert store.head("flights/abc") == found.info
+    (listed,) = store.list("")
+    (row,) = store.versions("")
+    assert (listed.name, listed.size) == ("flights/abc", len(body))
+    assert (row.name, row.version, row.size, row.latest, row.marker) == ("flights/abc", version, len(body), True, False)
+
+
+def test_metadata_comes_back_with_its_version(store: ObjectStore) -> None:
+    first = {"sequence": "1" * 40, "event-name": "INSERT", "actor": 'arn:aws:iam::1:user/x "y" %41 {z}', "long": "v" * 1500}
+    old = store.put("a", b"1", first)
+    store.put("a", b"2", {"event-name": "MODIFY"})
+    plain = store.put("b", b"")
+    assert store.get("a", old).info.metadata == store.head("a", old).metadata == first
+    assert store.get("a").info.metadata == store.head("a").metadata == {"event-name": "MODIFY"}
+    assert store.get("b").info.metadata == store.head("b", plain).metadata == {}
+
+
+def test_metadata_of_a_create_only_write_is_the_callers_alone(store: ObjectStore) -> None:
+    store.put("a", b"1", {"k": "v"}, if_absent=True)
+    store.put("b", b"1", if_absent=True)
+    assert store.get("a").info.metadata == store.head("a").metadata == {"k": "v"}
+    assert store.head("b").metadata == {}
+
+
+def test_an_overwritten_version_stays(store: ObjectStore) -> None:
+    versions = [store.put("a", body) for body in (b"1", b"22", b"333")]
+    assert len(set(versions)) == 3
+    assert store.get("a").body == b"333"
+    assert [store.get("a", version).body for version in versions] == [b"1", b"22", b"333"]
+    assert [store.head("a", version).size for version in versions] == [1, 2, 3]
+    assert history(store, "a") == versions[::-1]
+    assert [row.size for row in store.list("")] == [3]
+
+
+def test_odd_names_are_kept_as_they_are(store: ObjectStore) -> None:
+    versions = {name: store.put(name, name.encode()) for name in ODD_NAMES}
+    assert names(store) == [row.name for row in store.versions("")] == in_order(ODD_NAMES)
+    for name in ODD_NAMES:
+        assert store.get(name).body == name.encode(), name
+        assert store.head(name, versions[name]).name == name
+        assert name in names(store, name)
+    for name in ODD_NAMES:
+        store.delete(name)
+    assert names(store) == []
+
+
+# --- deleting, missing -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_delete_is_a_marker_on_top(store: ObjectStore) -> None:
+    old = store.put("a", b"1")
+    marker = store.delete("a")
+    for read in (store.get, store.head):
+        with pytest.raises(MissingObject, match="a") as missing:
+            read("a")
+        assert missing.value.marker
+        with pytest.raises(MissingObject) as missing:
+            read("a", marker)
+        assert missing.value.marker
+    assert names(store) == []
+    assert store.get("a", old).body == b"1"
+    assert [(row.version, row.marker, row.latest, row.size) for row in store.versions("")] == [
+        (marker, True, True, 0),
+        (old, False, False, 1),
+    ]
+    new = store.put("a", b"2")
+    assert store.get("a").body == b"2"
+    assert history(store, "a") == [new, f"-{marker}", old]
+
+
+def test_markers_stand_where_they_were_put(store: ObjectStore) -> None:
+    written = []
+    for body in (b"1", b"2", b"3"):
+        written += [store.put("a", body), f"-{store.delete('a')}", f"-{store.delete('a')}"]
+    assert history(store, "a") == written[::-1]  # even though all of it happened within a second
+
+
+def test_deleting_nothing_leaves_a_marker(store: ObjectStore) -> None:
+    marker = store.delete("never")
+    assert history(store, "never") == [f"-{marker}"]
+
+
+def test_what_is_missing_is_said_to_be(store: ObjectStore) -> None:
+    store.put("a/b", b"1")
+    foreign = store.put("other", b"1")
+    for name, version in [("never", None), ("a", None), ("a/", None), ("a/b/c", None), ("never", foreign), ("a/b", "0" * 32)]:
+        for read in (store.get, store.head):
+            with pytest.raises(MissingObject, match=name) as missing:
+                read(name, version)
+            assert not missing.value.marker, (name, version)
+
+
+# --- create only -----------------------------------------------------------------------------------------------------------------
+
+
+def test_create_only_refuses_what_is_there(store: ObjectStore) -> None:
+    first = store.put("a", b"1", if_absent=True)
+    for body in (b"1", b"2"):
+        with pytest.raises(AlreadyExists, match="a"):
+            store.put("a", body, if_absent=True)
+    assert history(store, "a") == [first]
+    store.put("a/b", b"below is another name", if_absent=True)
+
+
+def test_create_only_goes_on_top_of_a_marker(store: ObjectStore) -> None:
+    store.put("a", b"1")
+    store.delete("a")
+    assert store.put("a", b"2", if_absent=True) == store.head("a").version
+    assert len(history(store, "a")) == 3
+
+
+def test_of_eight_creators_one_wins(store: ObjectStore) -> None:
+    def create(name: str) -> str | None:
+        try:
+            return store.put(name, b"the same for all", if_absent=True)
+        except AlreadyExists:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(10):
+            won = [version for version in pool.map(create, [f"lock-{turn}"] * 8) if version]
+            assert won == history(store, f"lock-{turn}")
+
+
+# --- at once ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_writers_at_once_lose_no_version(store: ObjectStore) -> None:
+    bodies = [str(number).encode() for number in range(120)]
+    with ThreadPoolExecutor(8) as pool:
+        written = dict(zip(pool.map(lambda body: store.put("a", body), bodies), bodies, strict=True))
+    assert len(written) == len(bodies)
+    assert set(history(store, "a")) == set(written)
+    assert {version: store.get("a", version).body for version in written} == written
+    assert store.head("a").version == history(store, "a")[0]
+
+
+def test_a_write_that_returned_is_read_by_everybody(store: ObjectStore) -> None:
+    with ThreadPoolExecutor(1) as elsewhere:
+        for turn in range(20):
+            name = f"a/{turn}"
+            version = store.put(name, b"1")
+            assert elsewhere.submit(store.head, name).result().version == version
+            assert elsewhere.submit(names, store).result() == [name]
+            marker = store.delete(name)
+            assert elsewhere.submit(history, store, name).result() == [f"-{marker}", version]
+            assert elsewhere.submit(names, store).result() == []
+
+
+# --- listings --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_prefix_is_text_not_a_folder(store: ObjectStore) -> None:
+    for name in ("users", "users/1", "users/2/x", "users-archive/1", "users.json", "use", "User/1", "users/\U0001f6eb"):
+        store.put(name, b"")
+    everything = ["User/1", "use", "users", "users-archive/1", "users.json", "users/1", "users/2/x", "users/\U0001f6eb"]
+    assert names(store) == everything
+    assert names(store, "users") == everything[2:]
+    assert names(store, "users/") == ["users/1", "users/2/x", "users/\U0001f6eb"]
+    assert names(store, "users/2") == ["users/2/x"]
+    assert names(store, "users/2/x/") == names(store, "v") == names(store, "user/") == []
+    assert [row.name for row in store.versions("users/")] == ["users/1", "users/2/x", "users/\U0001f6eb"]
+
+
+def test_a_listing_goes_on_after_a_name(store: ObjectStore) -> None:
+    for name in ODD_NAMES:
+        store.put(name, b"")
+    everything = in_order(ODD_NAMES)
+    for place, name in enumerate(everything):
+        assert names(store, after=name) == everything[place + 1 :]
+    assert names(store, "a", after="a/") == [name for name in everything if name.startswith("a") and name.encode() > b"a/"]
+    assert names(store, "at@", after="Z") == ["at@", "at@/b"]
+    assert names(store, "at@", after="b") == []
+
+
+def test_more_names_than_a_page(store: ObjectStore) -> None:
+    expected = in_order([f"dt={number % 7}/{number}" for number in range(MANY)])
+    for name in expected[::-1]:
+        store.put(name, b"")
+    assert names(store) == [row.name for row in store.versions("")] == expected
+    assert names(store, after=expected[20]) == expected[21:]
+    assert names(store, "dt=3/") == [name for name in expected if name.startswith("dt=3/")]
+    assert [row.name for row in islice(store.list(""), 3)] == expected[:3]
+
+
+def test_more_versions_than_a_page(store: ObjectStore) -> None:
+    store.put("a", b"before")
+    written = [store.delete("b") if number % 10 == 9 else store.put("b", b"") for number in range(MANY)]
+    store.put("b/c", b"behind")
+    rows = list(store.versions(""))
+    assert [row.version for row in rows[1:-1]] == written[::-1]
+    assert [row.name for row in rows] == ["a", *["b"] * MANY, "b/c"]
+    assert [row.latest for row in rows] == [True, True, *[False] * (MANY - 1), True]
+    assert sum(row.marker for row in rows) == MANY // 10
+    assert store.head("b", written[0]).size == 0
+
+
+# --- the suite itself ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_promise_was_asked_of_every_implementation(request: pytest.FixtureRequest) -> None:
+    asked: dict[str, set[str]] = {}
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.path == request.path and "store" in item.fixturenames:
+            asked.setdefault(item.originalname, set()).add(str(item.callspec.params["store"]))
+            assert not list(item.iter_markers("skip")), item.nodeid
+    promises = {name for name, value in globals().items() if name.startswith("test_") and "store" in _parameters(value)}
+    assert asked == {promise: set(IMPLEMENTATIONS) for promise in promises}
+
+
+def _parameters(function: Callable[..., None]) -> tuple[str, ...]:
+    return function.__code__.co_varnames[: function.__code__.co_argcount]

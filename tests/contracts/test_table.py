@@ -1,0 +1,220 @@
+"""The contract of `ports.Table`, on each implementation: memory, and DynamoDB's protocol over real HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from backstream.clock import SystemClock
+from backstream.errors import Failed, MissingTable, TargetNotEmpty
+from backstream.model import wire
+from backstream.model.change import VIEW
+from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.ports import Delete, Put, Table, Write
+from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.memory import MemoryTable
+from backstream.tables.raw import recommended_config
+from kit import images
+from kit.aws import Aws
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def absent(request: pytest.FixtureRequest, table_name: str) -> Table:
+    """A table that does not exist yet."""
+    if request.param == "memory":
+        return MemoryTable(table_name, SystemClock(), page_items=10)
+    aws: Aws = request.getfixturevalue("aws")
+    return DynamoTable(aws.client("dynamodb", config=recommended_config()), table_name, SystemClock())
+
+
+@pytest.fixture
+def table(absent: Table) -> Table:
+    """A new, empty table of `images.SCHEMA`."""
+    absent.create(images.SCHEMA)
+    return absent
+
+
+def by_key(table: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Images by canonical key; fails on a key that comes twice."""
+    found = [(wire.key_of(images.SCHEMA, image), image) for image in table]
+    assert len(dict(found)) == len(found), "a key came twice"
+    return dict(found)
+
+
+def content(table: Table) -> dict[bytes, bytes]:
+    """All of a table."""
+    return by_key(image for page in table.scan() for image in page)
+
+
+def fill(table: Table, items: Iterable[bytes]) -> None:
+    """Put items, 25 at a time."""
+    puts = [Put(item) for item in items]
+    for start in range(0, len(puts), 25):
+        assert table.write(puts[start : start + 25]) == []
+
+
+# --- images -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_hard_items_come_back_as_they_went_in(table: Table) -> None:
+    hard = images.hard_images()
+    fill(table, hard.values())
+    scanned = content(table)
+    fetched = by_key(table.fetch(list(hard.values())))
+    assert len(scanned) == len(fetched) == len(hard)
+    for name, image in hard.items():
+        key = wire.key_of(images.SCHEMA, image)
+        assert wire.same_image(scanned[key], image), f"scan: {name}"
+        assert wire.same_image(fetched[key], image), f"fetch: {name}"
+
+
+@pytest.mark.parametrize(
+    ("schema", "item"),
+    [
+        (KeySchema(KeyAttribute("id", "S")), b'{"id":{"S":"a"}}'),
+        (KeySchema(KeyAttribute("id", "N")), b'{"id":{"N":"-0.5"},"x":{"NULL":true}}'),
+        (KeySchema(KeyAttribute("id", "B")), b'{"id":{"B":"AP8="}}'),
+        (KeySchema(KeyAttribute("z", "B"), KeyAttribute("a", "B")), b'{"a":{"B":"AA=="},"z":{"B":"/w=="}}'),
+        (KeySchema(KeyAttribute("z", "N"), KeyAttribute("a", "S")), b'{"a":{"S":"a|b"},"z":{"N":"1E+2"}}'),
+    ],
+)
+def test_keys_of_every_type(absent: Table, schema: KeySchema, item: bytes) -> None:
+    absent.create(schema)
+    assert absent.facts().schema == schema
+    assert absent.write([Put(item)]) == []
+    (found,) = absent.fetch([wire.key_of(schema, item)])
+    assert wire.same_image(found, item)
+    assert absent.write([Delete(wire.key_of(schema, item))]) == []
+    assert absent.is_empty()[0]
+
+
+# --- writes -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_batch_puts_replaces_and_deletes(table: Table) -> None:
+    fill(table, [images.image("a", n, v={"S": "old"}) for n in range(3)])
+    batch: list[Write] = [
+        Put(images.image("a", 0, v={"S": "new"})),
+        Delete(images.key("a", 1)),
+        Delete(images.key("never", 1)),
+        Put(images.image("a", 9)),
+    ]
+    assert table.write(batch) == []
+    expected = [images.image("a", 0, v={"S": "new"}), images.image("a", 2, v={"S": "old"}), images.image("a", 9)]
+    found = content(table)
+    assert found.keys() == by_key(expected).keys()
+    assert all(wire.same_image(found[key], image) for key, image in by_key(expected).items())
+
+
+def test_a_put_replaces_the_whole_item(table: Table) -> None:
+    fill(table, [images.image("a", "1.50", old={"S": "gone"})])
+    fill(table, [images.image("a", "1.5", new={"S": "here"})])
+    (found,) = content(table).values()
+    assert wire.same_image(found, images.image("a", "1.5", new={"S": "here"}))
+
+
+def test_nothing_to_write(table: Table) -> None:
+    assert table.write([]) == []
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        pytest.param([Put(images.image("a", 1)), Delete(images.key("a", 1))], id="two writes on one key"),
+        pytest.param([Put(images.image("a", n)) for n in range(26)], id="26 writes"),
+        pytest.param([Put(images.image("a", 1)), Put(b'{"zone":{"S":"no number"}}')], id="an item without its key"),
+    ],
+)
+def test_a_refused_batch_writes_nothing(table: Table, batch: list[Write]) -> None:
+    with pytest.raises(Failed):
+        table.write(batch)
+    assert table.is_empty()[0]
+
+
+# --- reads ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_table_comes_in_pages(table: Table) -> None:
+    items = [images.image("a", n, fill={"S": "x" * 60_000}) for n in range(40)]  # 2.4 MB, and a page has 1 MB
+    fill(table, items)
+    pages = list(table.scan())
+    assert len(pages) > 1
+    assert all(pages)
+    assert by_key(image for page in pages for image in page).keys() == by_key(items).keys()
+
+
+@pytest.mark.parametrize("segments", [1, 2, 7])
+def test_segments_are_disjoint_and_complete(table: Table, segments: int) -> None:
+    items = [images.image(f"zone {n % 30}", n) for n in range(100)]
+    fill(table, items)
+    parts = [[image for page in table.scan(segment, segments) for image in page] for segment in range(segments)]
+    assert by_key(image for part in parts for image in part).keys() == by_key(items).keys()
+    assert segments == 1 or sum(map(bool, parts)) > 1, "all items in one segment"
+
+
+def test_fetch_of_many_keys(table: Table) -> None:
+    items = [images.image("a", n, v={"N": str(n)}) for n in range(230)]
+    fill(table, items)
+    absent = [images.key("b", n) for n in range(40)]
+    twice = [images.key("a", f"{n}.0") for n in range(0, 230, 3)]
+    found = by_key(table.fetch([*absent, *items, *twice]))  # only the key attributes of an image are looked at
+    assert found.keys() == by_key(items).keys()
+    assert all(wire.same_image(found[key], image) for key, image in by_key(items).items())
+
+
+def test_fetch_of_nothing(table: Table) -> None:
+    assert list(table.fetch([])) == []
+    assert list(table.fetch([images.key("a", 1)])) == []
+
+
+def test_emptiness_and_when(table: Table) -> None:
+    empty, when = table.is_empty()
+    assert empty
+    assert -2 < time.time() - when < 10
+    fill(table, [images.image("a", 1)])
+    assert not table.is_empty()[0]
+
+
+# --- the table itself -------------------------------------------------------------------------------------------------------------
+
+
+def test_facts_of_a_new_table(table: Table) -> None:
+    facts = table.facts()
+    assert (facts.name, facts.schema, facts.status) == (table.name, images.SCHEMA, "ACTIVE")
+    assert facts.arn.endswith(f"table/{table.name}")
+    assert (facts.stream_arn, facts.stream_enabled, facts.stream_view) == (None, False, None)
+    assert wire.attribute(b'{"Table":' + facts.description + b"}", "Table") is not None
+
+
+def test_enabling_the_stream(table: Table) -> None:
+    table.enable_stream()
+    facts = table.facts()
+    assert facts.stream_enabled
+    assert facts.stream_view == VIEW
+    assert facts.stream_arn is not None
+    assert facts.stream_arn.startswith(f"{facts.arn}/stream/")
+    table.enable_stream()
+    assert table.facts().stream_arn == facts.stream_arn, "enabling again must not make a new stream"
+
+
+def test_a_name_that_is_taken(table: Table) -> None:
+    with pytest.raises(TargetNotEmpty):
+        table.create(images.SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(lambda table: table.facts(), id="facts"),
+        pytest.param(lambda table: table.is_empty(), id="is_empty"),
+        pytest.param(lambda table: list(table.scan()), id="scan"),
+        pytest.param(lambda table: table.fetch([images.key("a", 1)]), id="fetch"),
+        pytest.param(lambda table: table.write([Put(images.image("a", 1))]), id="write"),
+        pytest.param(lambda table: table.enable_stream(), id="enable_stream"),
+    ],
+)
+def test_a_table_that_does_not_exist(absent: Table, use: Callable[[Table], object]) -> None:
+    with pytest.raises(MissingTable, match=absent.name):
+        use(absent)

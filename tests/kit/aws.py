@@ -1,0 +1,67 @@
+"""The AWS servers that the tests run against: embedded ones, or any named by the environment's AWS_ENDPOINT_URL variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import botocore.session
+from botocore.config import Config
+
+if TYPE_CHECKING:  # type stubs only: the packages are not there at run time
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB")
+
+
+@dataclass(frozen=True)
+class Aws:
+    """Endpoints and credentials, as environment variables that a child process can be given too."""
+
+    environment: Mapping[str, str]
+    _session: botocore.session.Session = field(default_factory=botocore.session.Session, repr=False)
+
+    @property
+    def url(self) -> str:
+        """S3's endpoint, and with the embedded servers everybody's."""
+        return self.endpoint("s3")
+
+    def endpoint(self, service: str) -> str:
+        """Where `service` answers."""
+        return self.environment.get(f"AWS_ENDPOINT_URL_{service.upper()}") or self.environment["AWS_ENDPOINT_URL"]
+
+    @overload
+    def client(self, service: Literal["s3"], *, url: str | None = None, config: Config | None = None) -> S3Client: ...
+    @overload
+    def client(self, service: Literal["dynamodb"], *, url: str | None = None, config: Config | None = None) -> DynamoDBClient: ...
+    @overload
+    def client(
+        self, service: Literal["dynamodbstreams"], *, url: str | None = None, config: Config | None = None
+    ) -> DynamoDBStreamsClient: ...
+    @overload
+    def client(self, service: Literal["lambda"], *, url: str | None = None, config: Config | None = None) -> LambdaClient: ...
+
+    def client(self, service: str, *, url: str | None = None, config: Config | None = None) -> Any:
+        """A new botocore client; `url` puts something in between, such as a `FaultProxy`."""
+        return self._session.create_client(
+            service,
+            region_name=self.environment.get("AWS_REGION") or self.environment["AWS_DEFAULT_REGION"],
+            endpoint_url=url or self.endpoint(service),
+            aws_access_key_id=self.environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=self.environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=self.environment.get("AWS_SESSION_TOKEN"),
+            config=config,
+        )
+
+
+def aws_of_environment() -> Aws | None:
+    """The servers that the environment names, or None."""
+    if not any(os.environ.get(variable) for variable in ENDPOINT_VARIABLES):
+        return None
+    named = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
+    return Aws({"AWS_DEFAULT_REGION": "us-east-1", **named})

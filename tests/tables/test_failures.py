@@ -1,0 +1,162 @@
+"""Each way in which AWS says no, over real HTTP, becomes the error that tells the caller what to do."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from botocore import exceptions as aws_errors
+from botocore.config import Config
+
+from backstream.clock import SystemClock
+from backstream.errors import (
+    AccessDenied,
+    BackstreamError,
+    Failed,
+    IteratorExpired,
+    MissingTable,
+    NotFound,
+    RecordsTrimmed,
+    TargetNotEmpty,
+    Unavailable,
+)
+from backstream.ports import Put
+from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.failures import named
+from backstream.tables.raw import recommended_config
+from backstream.tables.streams import DynamoStream
+from kit import images
+from kit.aws import Aws
+from kit.proxy import Action, FaultProxy, answer, cut, delay, drop
+
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-11-23T04:15:33.123"
+CALLER = Aws({"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
+ONCE = recommended_config().merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=1))
+
+
+class Calls:
+    """One call of every operation."""
+
+    def __init__(self, url: str) -> None:
+        self._table = DynamoTable(CALLER.client("dynamodb", url=url, config=ONCE), "orders", SystemClock())
+        self._stream = DynamoStream(CALLER.client("dynamodbstreams", url=url, config=ONCE), ARN)
+        self.by_operation: dict[str, Callable[[], object]] = {
+            "DescribeTable": self._table.facts,
+            "Scan": lambda: list(self._table.scan()),
+            "BatchWriteItem": lambda: self._table.write([Put(images.image("a", 1))]),
+            "CreateTable": lambda: self._table.create(images.SCHEMA),
+            "DescribeStream": self._stream.facts,
+            "GetShardIterator": lambda: self._stream.iterator("shard-1", None),
+            "GetRecords": lambda: self._stream.read("shard-1", "iterator"),
+        }
+
+
+@pytest.fixture
+def proxy() -> Iterator[FaultProxy]:
+    """A server that only says what the test has it say: behind it there is nothing."""
+    with FaultProxy("http://127.0.0.1:9") as proxy:
+        yield proxy
+
+
+def refusal(code: str, status: int = 400, message: str = "the service's own words") -> Action:
+    """DynamoDB's error answer."""
+    return answer(status, f'{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}')
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "error"),
+    [
+        ("DescribeTable", "ResourceNotFoundException", MissingTable),
+        ("Scan", "ResourceNotFoundException", MissingTable),
+        ("DescribeStream", "ResourceNotFoundException", NotFound),
+        ("GetShardIterator", "ResourceNotFoundException", NotFound),
+        ("GetRecords", "ResourceNotFoundException", NotFound),
+        ("Scan", "AccessDeniedException", AccessDenied),
+        ("GetRecords", "AccessDeniedException", AccessDenied),
+        ("Scan", "UnrecognizedClientException", AccessDenied),
+        ("Scan", "InvalidSignatureException", AccessDenied),
+        ("Scan", "ExpiredTokenException", AccessDenied),
+        ("Scan", "MissingAuthenticationTokenException", AccessDenied),
+        ("BatchWriteItem", "ProvisionedThroughputExceededException", Unavailable),
+        ("BatchWriteItem", "ThrottlingException", Unavailable),
+        ("BatchWriteItem", "RequestLimitExceeded", Unavailable),
+        ("GetRecords", "LimitExceededException", Unavailable),
+        ("GetRecords", "ExpiredIteratorException", IteratorExpired),
+        ("GetRecords", "TrimmedDataAccessException", RecordsTrimmed),
+        ("GetShardIterator", "TrimmedDataAccessException", RecordsTrimmed),
+        ("CreateTable", "ResourceInUseException", TargetNotEmpty),
+        ("BatchWriteItem", "ValidationException", Failed),
+        ("BatchWriteItem", "SomethingNewException", Failed),
+    ],
+)
+def test_each_code(proxy: FaultProxy, operation: str, code: str, error: type[BackstreamError]) -> None:
+    proxy.on(refusal(code))
+    with pytest.raises(error) as caught:
+        Calls(proxy.url).by_operation[operation]()
+    assert type(caught.value) is error
+    assert operation in caught.value.message
+    assert "orders" in caught.value.message
+    assert f"{code}: the service's own words" in caught.value.message
+    assert caught.value.hint or error is Failed
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("operation", ["Scan", "GetRecords"])
+def test_servers_that_are_unwell(proxy: FaultProxy, operation: str, status: int) -> None:
+    proxy.on(answer(status, "<html>upstream is unwell</html>"))
+    with pytest.raises(Unavailable, match=operation):
+        Calls(proxy.url).by_operation[operation]()
+
+
+def test_an_internal_error_by_name(proxy: FaultProxy) -> None:
+    proxy.on(refusal("InternalServerError", 500))
+    with pytest.raises(Unavailable):
+        Calls(proxy.url).by_operation["Scan"]()
+
+
+@pytest.mark.parametrize("operation", ["Scan", "GetRecords"])
+def test_connections_that_break(proxy: FaultProxy, operation: str) -> None:
+    proxy.on(drop)
+    with pytest.raises(Unavailable, match=operation):
+        Calls(proxy.url).by_operation[operation]()
+
+
+def test_answers_that_break_off(aws: Aws, table_name: str) -> None:
+    with FaultProxy(aws.url) as proxy:
+        proxy.on(cut(10), operation="CreateTable")
+        table = DynamoTable(aws.client("dynamodb", url=proxy.url, config=ONCE), table_name, SystemClock())
+        with pytest.raises(Unavailable, match="CreateTable"):
+            table.create(images.SCHEMA)
+
+
+def test_servers_that_do_not_answer(proxy: FaultProxy) -> None:
+    proxy.on(delay(1.5, drop))
+    with pytest.raises(Unavailable, match="Scan"):
+        Calls(proxy.url).by_operation["Scan"]()
+
+
+def test_servers_that_are_not_there() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+        with pytest.raises(Unavailable, match="endpoint") as caught:
+            Calls(url).by_operation["Scan"]()
+    assert "AWS_ENDPOINT_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (aws_errors.NoCredentialsError(), AccessDenied),
+        (aws_errors.PartialCredentialsError(provider="env", cred_var="secret"), AccessDenied),
+        (aws_errors.CredentialRetrievalError(provider="sso", error_msg="expired"), AccessDenied),
+        (aws_errors.UnauthorizedSSOTokenError(), AccessDenied),
+        (aws_errors.ConnectTimeoutError(endpoint_url="http://x"), Unavailable),
+        (aws_errors.NoRegionError(), Failed),
+    ],
+)
+def test_what_fails_before_anything_is_sent(raised: aws_errors.BotoCoreError, error: type[BackstreamError]) -> None:
+    ours = named(raised, "Scan", "table orders")
+    assert type(ours) is error
+    assert ours.message.startswith("Scan of table orders failed: ")
