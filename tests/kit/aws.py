@@ -13,6 +13,7 @@ from botocore.config import Config
 if TYPE_CHECKING:  # type stubs only: the packages are not there at run time
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
@@ -43,6 +44,8 @@ class Aws:
     def client(
         self, service: Literal["dynamodbstreams"], *, url: str | None = None, config: Config | None = None
     ) -> DynamoDBStreamsClient: ...
+    @overload
+    def client(self, service: Literal["iam"], *, url: str | None = None, config: Config | None = None) -> IAMClient: ...
     @overload
     def client(self, service: Literal["lambda"], *, url: str | None = None, config: Config | None = None) -> LambdaClient: ...
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backstream.apps.config import Config
+from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
@@ -24,7 +26,7 @@ from backstream.operations.history import Shown, Version
 from backstream.operations.init import InitReport, Words, init
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
-from backstream.operations.restore import InPlace, NewTable, Request, Restored, Surroundings, Target, ToFile
+from backstream.operations.restore import Head, InPlace, NewTable, Request, Restored, Resumed, Surroundings, Target, ToFile
 from backstream.operations.shards import Settings
 from backstream.operations.status import Status, status
 from backstream.operations.tail import TailReport
@@ -33,9 +35,12 @@ Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
 
 
-def open(url: str | None = None) -> Vault:  # noqa: A001 - `backstream.open(...)` is the promised name
-    """The vault at `s3://bucket/prefix` or `file:///folder`; None: that of the environment's `BACKSTREAM_VAULT`."""
-    return Vault(Config(url))
+def open(url: str | None = None, *, patience: float = STORE_PATIENCE) -> Vault:  # noqa: A001 - the promised name
+    """The vault at `s3://bucket/prefix` or `file:///folder`; None: that of the environment's `BACKSTREAM_VAULT`.
+
+    `patience`: for how many seconds a store that does not answer is asked again.
+    """
+    return Vault(Config(url, patience=patience))
 
 
 class Vault:
@@ -110,9 +115,9 @@ class TableBackup:
     def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
         """The item as it was."""
         vault, now = self._vault(), self._config.clock.now()
-        return histories.show(
-            vault, _key(vault, key), _moment(at, now), now=now, lanes=self._config.lanes(vault), allow_gap=allow_gap
-        )
+        lanes = self._config.lanes(vault)
+        second = _moment(at, now, vault, lanes)
+        return histories.show(vault, _key(vault, key), second, now=now, lanes=lanes, allow_gap=allow_gap)
 
     def status(self) -> Status:
         """Layout, recovery window, lag, gaps and sizes."""
@@ -131,28 +136,55 @@ class TableBackup:
         dry_run: bool = False,
         allow_gap: bool = False,
         patience: float = 30.0,
+        max_write_units: float | None = None,
         progress: Progress | None = None,
     ) -> Restored:
         """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`."""
         target = _target(to, to_file, in_place=in_place)
-        config, vault = self._config, self._vault()
+        vault = self._vault()
+        around = self._surroundings(vault, progress)
         request = Request(
-            at=_moment(at, config.clock.now()),
+            at=_moment(at, around.clock.now(), vault, around.lanes),
             target=target,
             keys=[_key(vault, key) for key in keys],
             tenant=tenant,
             dry_run=dry_run,
             allow_gap=allow_gap,
             patience=patience,
+            max_units=max_write_units,
         )
-        around = Surroundings(config.table, config.clock, config.lanes(vault), Path.cwd(), progress or Silent())
         return restoring.restore(vault, request, around)
 
-    def resume(self, left: str | Path, *, patience: float = 30.0) -> Restored:
-        """Write what an earlier restore left. `left`: the path that it named, or its id (then the file is in this folder)."""
-        path = Path(left)
-        path = path if path.exists() else restoring.path_for(str(left), Path.cwd())
-        return restoring.resume(path, self._config.table, self._config.clock, patience=patience)
+    def resume(
+        self,
+        left: str | Path,
+        *,
+        dry_run: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Do what an earlier restore left. `left`: the path that it named, or its id (then the file is in this folder)."""
+        vault = self._vault()
+        path = Path(left) if Path(left).exists() else restoring.path_for(str(left), _folder())
+
+        def request(head: Head, keys: Sequence[bytes]) -> Request:
+            return Request(
+                at=head.at,
+                target=Resumed(head.target),
+                keys=keys,
+                tenant=head.tenant,
+                dry_run=dry_run,
+                allow_gap=True,  # that it was asked for, or that there was none, was settled when the restore began
+                patience=patience,
+                max_units=max_write_units,
+            )
+
+        return restoring.resume(vault, path, request, self._surroundings(vault, progress))
+
+    def _surroundings(self, vault: TableVault, progress: Progress | None) -> Surroundings:
+        config = self._config
+        return Surroundings(config.table, config.clock, config.lanes(vault), _folder(), progress or Silent())
 
     def rebuild(self) -> Rebuilt:
         """Make the change log again from the row objects alone."""
@@ -162,10 +194,18 @@ class TableBackup:
         return self._config.vault(self._name)
 
 
-def _moment(at: Moment, now: float) -> int:
-    if isinstance(at, datetime.datetime):
-        at = at.isoformat()
-    return moment.parse(str(at), now)
+def _folder() -> Path:
+    """Where a resumable file goes: here, or where anything may be written."""
+    here = Path.cwd()
+    return here if os.access(here, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _moment(at: Moment, now: float, vault: TableVault, lanes: int | None) -> int:
+    """UsageError, saying the recovery window, where it is no moment."""
+    try:
+        return moment.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
+    except UsageError as error:
+        raise UsageError(error.message, hint=f"{error.hint} {vault.window(now, lanes)}") from error
 
 
 def _key(vault: TableVault, key: Key) -> bytes:

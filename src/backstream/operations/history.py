@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 
 from backstream.errors import NotFound
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
+from backstream.model.entry import Entry
 from backstream.model.fold import newest
 from backstream.operations import safety
+
+READERS = 16
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -31,16 +36,18 @@ class Shown(msgspec.Struct, frozen=True):
 
 def history(vault: TableVault, key: bytes) -> list[Version]:
     """Every version of an item that the vault holds, oldest first. `key`: the canonical key."""
-    return [
-        Version(
-            time=moment.iso_micros(entry.micros),
-            sequence=entry.sequence,
-            event=entry.event,
-            actor=entry.actor,
-            image=msgspec.Raw(b"null" if entry.removed else vault.image(entry)),
-        )
-        for entry in vault.history(key)
-    ]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+        return list(pool.map(lambda entry: _version(vault, entry), vault.history(key)))
+
+
+def _version(vault: TableVault, entry: Entry) -> Version:
+    return Version(
+        time=moment.iso_micros(entry.micros),
+        sequence=entry.sequence,
+        event=entry.event,
+        actor=entry.actor,
+        image=msgspec.Raw(b"null" if entry.removed else vault.image(entry)),
+    )
 
 
 def show(vault: TableVault, key: bytes, at: int, *, now: float, lanes: int | None, allow_gap: bool = False) -> Shown:

@@ -29,7 +29,7 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
         )
     if window.since is not None and at < window.since:
         raise OutsideWindow(f"{moment.iso(at)} is before the first backup of {table}", hint=str(window))
-    uncertain = _check_gaps(table, window.gaps_before(at), allow_gap=allow_gap)
+    uncertain = _check_gaps(table, window, window.gaps_before(at), allow_gap=allow_gap)
     if window.since is None:
         uncertain.insert(0, "rows that did not change since `init` are not in the vault: they are left alone")
     return uncertain + not_yet_arrived(at, window)
@@ -42,16 +42,28 @@ def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Wind
         raise OutsideWindow(f"the vault does not know what {what} was at {moment.iso(at)}", hint=str(window))
     since = None if then is None else then.seconds
     gaps = [gap for gap in window.gaps_before(at) if since is None or gap.until >= since]
-    return _check_gaps(what, gaps, allow_gap=allow_gap) + not_yet_arrived(at, window)
+    return _check_gaps(what, window, gaps, allow_gap=allow_gap) + not_yet_arrived(at, window)
 
 
-def _check_gaps(what: str, gaps: Sequence[KnownGap], *, allow_gap: bool) -> list[str]:
+def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_gap: bool) -> list[str]:
     if gaps and not allow_gap:
         raise GapInTheWay(
             f"{what}: changes may be missing: " + "; ".join(map(str, gaps)),
-            hint="Choose a moment before that, or restore with --allow-gap what is known.",
+            hint=f"Choose a moment before that, or restore with --allow-gap what is known. {window}",
         )
     return [f"changes may be missing: {gap}" for gap in gaps]
+
+
+def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[KnownGap]) -> bool:
+    """Whether an item that is not in the vault's state at a moment did not exist then, so that a live one may be deleted.
+
+    `then`: its newest change up to the moment, a delete, or None; `lost`: the times of what could not be read. A row that the vault
+    never heard of did not exist only where the vault is known to have heard of all; a deleted one may have come back in a gap.
+    """
+    holes = [*window.gaps_before(at), *lost]
+    if then is None:
+        return window.since is not None and window.since <= at and not holes
+    return not any(hole.until >= then.seconds for hole in holes)
 
 
 def not_yet_arrived(at: int, window: Window) -> list[str]:

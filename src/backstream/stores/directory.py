@@ -84,7 +84,7 @@ class DirectoryStore:
     def _write_draft(self, draft: Path, files: Mapping[str, bytes]) -> None:
         draft.parent.mkdir(exist_ok=True)
         draft.mkdir()
-        received = round(self._clock.now() * 1e9)
+        received = round(self._clock.now() * 1e6) * 1_000  # nanoseconds; a float holds no more than microseconds
         for name, content in files.items():
             with (draft / name).open("xb") as file:
                 file.write(content)
@@ -234,7 +234,7 @@ def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion:
 
 
 def _seconds(facts: os.stat_result) -> float:
-    return facts.st_mtime_ns / 1e9
+    return facts.st_mtime_ns / 1_000_000_000  # of two integers: exact to the last bit of the float
 
 
 def _entries(folder: Path, begin: bytes) -> Iterator[tuple[bytes, str, Path]]:

@@ -10,12 +10,11 @@ from typing import Any
 
 import msgspec
 from botocore import exceptions as aws
-from botocore.parsers import ResponseParserError
 
-from backstream.errors import AccessDenied, AlreadyExists, Damaged, Failed, MissingBucket, MissingObject, Unavailable
+from backstream.errors import AccessDenied, AlreadyExists, Failed, MissingBucket, MissingObject, Unavailable
 
-BotoError = aws.ClientError | aws.BotoCoreError | ResponseParserError
-BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError, ResponseParserError)
+BotoError = aws.ClientError | aws.BotoCoreError
+BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
 
 
 class TryAgain(Unavailable):
@@ -48,7 +47,6 @@ CONTENDED = Kind(TryAgain, "Another writer was at the same object at the same ti
 UNREACHED = Kind(Unavailable, "No answer, after retries: check the network, AWS_REGION and AWS_ENDPOINT_URL_S3.")
 BROKEN_OFF = Kind(TryAgain, "The connection broke while the object was read, every time: try again later.")
 THERE = Kind(AlreadyExists, "")
-GARBLED = Kind(Damaged, "Something between here and S3 changes answers: check AWS_ENDPOINT_URL_S3 and the network's proxies.")
 OTHER = Kind(Failed, "")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; bare numbers are what HEAD gives, which has no body.
@@ -78,7 +76,6 @@ OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
     (aws.ResponseStreamingError, BROKEN_OFF),
     (aws.IncompleteReadError, BROKEN_OFF),
     (aws.FlexibleChecksumError, BROKEN_OFF),
-    (ResponseParserError, GARBLED),
     (aws.ConnectionError, UNREACHED),
     (aws.HTTPClientError, UNREACHED),
 )

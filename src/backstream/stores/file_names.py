@@ -41,12 +41,12 @@ def to_name(path: list[str]) -> str:
 
 def name_bytes(component: str) -> bytes:
     """What one component adds to a name: a part, with the slash behind it if it is a folder's. `Damaged` if it is not ours."""
-    try:
-        if component.endswith((OBJECT_MARK, CUT_MARK)):
-            return _unescaped(component[:-1])
-        return _unescaped(component) + b"/"
-    except ValueError as error:
-        raise Damaged(f"The folder {component!r} in the store was not made by it.", hint="Move it elsewhere.") from error
+    marked = component.endswith((OBJECT_MARK, CUT_MARK))
+    text = component[:-1] if marked else component
+    part = _unescaped(text)
+    if part is None or _escaped(part) != text:
+        raise Damaged(f"The folder {component!r} in the store was not made by it.", hint="Move it elsewhere.")
+    return part if marked else part + b"/"
 
 
 def _cut(part: bytes) -> list[str]:
@@ -67,8 +67,11 @@ def _escaped(part: bytes) -> str:
     return "".join(characters)
 
 
-def _unescaped(text: str) -> bytes:
+def _unescaped(text: str) -> bytes | None:
     if text == _EMPTY:
         return b""
     plain, *escapes = text.split("%")
-    return plain.encode() + b"".join(bytes.fromhex(escape[:2]) + escape[2:].encode() for escape in escapes)
+    try:
+        return plain.encode() + b"".join(bytes.fromhex(escape[:2]) + escape[2:].encode() for escape in escapes)
+    except ValueError:  # no hexadecimal digits, or a file name that is not UTF-8
+        return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from botocore.config import Config
 
-from backstream.errors import AlreadyExists, MissingBucket, MissingObject, Unavailable, UnversionedBucket
+from backstream.errors import AlreadyExists, Damaged, MissingBucket, MissingObject, Unavailable, UnversionedBucket
 from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectVersion, StoredObject
 from backstream.retries import full_jitter
 from backstream.stores.failures import BOTO_ERRORS, NO_BUCKET, TryAgain, named
@@ -80,6 +80,7 @@ class S3Store:
             status = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
         if status != "Enabled":
             raise self._unversioned(status or "never enabled")
+        self._bucket_found = True
 
     def _unversioned(self, why: str) -> UnversionedBucket:
         return UnversionedBucket(
@@ -97,8 +98,11 @@ class S3Store:
         return self._new_version(answer)
 
     def _put_if_absent(self, name: str, body: bytes, metadata: dict[str, str]) -> str:
-        """An attempt whose answer is lost may have written. So each carries an id, and a refusal counts only if the id on top is
-        another; an attempt that stays without an answer leaves its id to the next call for the same write."""
+        """Create, and know one's own write again.
+
+        An attempt whose answer is lost may have written. So each carries an id, and a refusal counts only if the id on top is
+        another; an attempt that stays without an answer leaves its id to the next call for the same write.
+        """
         write = (name, sha256(body).digest(), tuple(sorted(metadata.items())))
         write_id = self._unanswered.take(write)
         try:
@@ -113,9 +117,9 @@ class S3Store:
                 answer = self._client.put_object(**self._object(name), Body=body, Metadata=metadata, IfNoneMatch="*")
             return self._new_version(answer)
         except AlreadyExists:
-            if (version := self._version_of_write(name, metadata[_WRITE_ID])) is None:
-                raise
-            return version
+            if version := self._version_of_write(name, metadata[_WRITE_ID]):
+                return version
+            raise AlreadyExists(f"{self.url}/{name} exists already.") from None
 
     def _version_of_write(self, name: str, write_id: str) -> str | None:
         """The current version, if it is that write's."""
@@ -176,11 +180,11 @@ class S3Store:
         place: dict[str, Any] = {"StartAfter": self._root + after} if after else {}
         while True:
             with self._explained("ListObjectsV2", prefix):
-                page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **place)
+                page: Mapping[str, Any] = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **place)
             for row in page.get("Contents", ()):
                 if name := row["Key"].removeprefix(self._root):  # empty: the "folder" that the S3 console makes
                     yield ListedObject(name, row["Size"], row["LastModified"].timestamp())
-            if not page["IsTruncated"]:
+            if self._is_last(page):
                 return
             place = {"ContinuationToken": page["NextContinuationToken"]}
 
@@ -194,9 +198,18 @@ class S3Store:
             for row in read_versions(page[_DOCUMENT]):
                 if name := row.name.removeprefix(self._root):
                     yield msgspec.structs.replace(row, name=name)
-            if not page["IsTruncated"]:
+            if self._is_last(page):
                 return
             place = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+
+    def _is_last(self, page: Mapping[str, Any]) -> bool:
+        try:
+            return not page["IsTruncated"]
+        except KeyError:  # some other document, which must not pass for an empty listing
+            raise Damaged(
+                f"A listing of {self.url} was answered with something else.",
+                hint="Check AWS_ENDPOINT_URL_S3, and for proxies between here and S3.",
+            ) from None
 
     # --- words ---
 

@@ -10,7 +10,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, At, Json, Key, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_json, as_table, notice
+from backstream.apps.cli.output import as_facts, as_json, notice, out
 from backstream.operations.history import Version
 from backstream.operations.status import Status
 
@@ -43,18 +43,24 @@ def history(
 
 
 def _show_history(versions: list[Version], *, diff: bool) -> None:
-    rows, before = [], dict[str, bytes]()
+    before = dict[str, bytes]()
     for version in versions:
-        image = dict[str, bytes]()
-        if bytes(version.image) != b"null":
-            image = {name: bytes(raw) for name, raw in msgspec.json.decode(version.image, type=dict[str, msgspec.Raw]).items()}
-        text = _difference(before, image) if diff else bytes(version.image).decode()
-        rows.append((version.time, version.event, version.actor or "-", version.sequence, text))
+        image = _attributes(version)
+        what = _difference(before, image) if diff else [msgspec.json.format(bytes(version.image), indent=-1).decode()]
+        out.print(f"{version.time}  {version.event:<8}  {version.actor or '-'}  {version.sequence}", style="bold", markup=False)
+        for line in what:
+            out.print(f"    {line}", markup=False)
         before = image
-    as_table(rows, "time", "event", "actor", "sequence", "changed" if diff else "image")
 
 
-def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> str:
+def _attributes(version: Version) -> dict[str, bytes]:
+    if bytes(version.image) == b"null":
+        return {}
+    compact = msgspec.json.format(bytes(version.image), indent=-1)
+    return {name: bytes(raw) for name, raw in msgspec.json.decode(compact, type=dict[str, msgspec.Raw]).items()}
+
+
+def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
     names = [*after, *(name for name in before if name not in after)]
     words = []
     for name in names:
@@ -67,7 +73,7 @@ def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> str:
             words.append(f"-{name}={old.decode()}")
         elif old is not None and new is not None:
             words.append(f"{name}: {old.decode()} -> {new.decode()}")
-    return "\n".join(words)
+    return words
 
 
 def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: AllowGap = False, json: Json = False) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from backstream.apps.cli import capturing, looking, restoring
+from backstream.apps.cli import capturing, demonstrating, looking, restoring
 from backstream.apps.cli.output import notice
 from backstream.errors import BackstreamError, UsageError
 from backstream.version import __version__
@@ -25,31 +27,41 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def main(
-    *,
-    _debug: Annotated[bool, typer.Option(DEBUG, help="Show a traceback with an error; may stand anywhere.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
-    """A time machine for DynamoDB."""
-    if version:
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
         typer.echo(f"backstream {__version__}")
         raise typer.Exit
 
 
-for module in (capturing, restoring, looking):
+@app.callback()
+def main(
+    *,
+    _debug: Annotated[bool, typer.Option(DEBUG, help="Show a traceback with an error; may stand anywhere.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", is_eager=True, callback=lambda wanted: _print_version(wanted=wanted)
+        ),
+    ] = False,
+) -> None:
+    """A time machine for DynamoDB."""
+
+
+for module in (capturing, restoring, looking, demonstrating):
     module.add_to(app)
 
 
 def run() -> None:
     """The process's entry: errors become one or two lines on stderr and the exit code of their class."""
-    words = sys.argv[1:]
-    sys.exit(_code([word for word in words if word != DEBUG], debug=DEBUG in words))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-done is left behind
+    sys.exit(call(sys.argv[1:]))
 
 
-def _code(words: list[str], *, debug: bool) -> int:
+def call(words: Sequence[str]) -> int:
+    """Do what these words say and return the exit code: the command line without its process."""
+    debug = DEBUG in words
     try:
-        result = app(words or ["--help"], standalone_mode=False)
+        result = app([word for word in words if word != DEBUG] or ["--help"], standalone_mode=False)
     except BackstreamError as error:
         _say(error, debug=debug)
         return error.exit_code

@@ -39,14 +39,19 @@ def restore(
     resume: Annotated[
         str | None, typer.Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)
     ] = None,
+    max_write_units: Annotated[
+        float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+    ] = None,
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
     json: Json = False,
 ) -> int:
     """Bring rows, a tenant or the whole table back to a second."""
-    backup = library.open(vault).table(table)
+    backup = library.open(vault, patience=patience).table(table)
     if resume is not None:
-        return _show(backup.resume(resume, patience=patience), json=json)
+        with Bar() as bar:
+            report = backup.resume(resume, dry_run=dry_run, patience=patience, max_write_units=max_write_units, progress=bar)
+        return _show(report, json=json)
     if at is None:
         raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
     if key and tenant is not None:
@@ -64,6 +69,7 @@ def restore(
             dry_run=dry_run,
             allow_gap=allow_gap,
             patience=patience,
+            max_write_units=max_write_units,
             progress=bar,
         )
     return _show(report, json=json)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from backstream.engines.embedded import State
-from backstream.engines.spill import Spill
+from backstream.engines.spill import Spill, Spot
 from backstream.errors import UsageError
+from backstream.layouts import catalog as catalogs
+from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model import naming, wire
 from backstream.model.entry import Entry
+from backstream.model.fold import newest
 from backstream.ports import Table
 
 SCAN_SEGMENTS = 4
+READERS = 16
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -25,17 +29,26 @@ class Candidate(msgspec.Struct, frozen=True):
     then: Entry | None
     live: bytes | None
 
+    @property
+    def gone(self) -> bool:
+        """Whether the item did not exist at the moment, as far as the vault knows."""
+        return self.then is None or self.then.removed
+
 
 def of_state(state: State, live: Spill | None) -> Iterator[Candidate]:
     """Every item that the vault or the live table knows."""
     for number in range(state.partitions):
         then = state.partition(number)
-        now: Mapping[bytes, bytes] = dict(live.read(number)) if live is not None else {}
+        now: Mapping[bytes, bytes] = {} if live is None else live.pick(number, _last_spots(live, number))
         for key, entry in then.items():
             yield Candidate(key, entry, now.get(key))
-        for key, image in now.items():
+        for key in now:
             if key not in then:
-                yield Candidate(key, None, image)
+                yield Candidate(key, None, now[key])
+
+
+def _last_spots(live: Spill, number: int) -> dict[bytes, Spot]:
+    return {key: spot for key, _, spot in live.spots(number)}
 
 
 def scan_into(vault: TableVault, table: Table, spill: Spill) -> None:
@@ -51,6 +64,19 @@ def scan_into(vault: TableVault, table: Table, spill: Spill) -> None:
             pass
 
 
+def named_by_key(vault: TableVault) -> bool:
+    """Whether the key alone tells the names of an item's objects: then its history is read without the log."""
+    names = (None, *vault.catalog.key_schema.names)
+    every = catalogs.every_version(vault.store, vault.catalog.table)
+    return all(each.layout is Layout.ROWS and each.tenant_attribute in names for each in every)
+
+
+def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None]:
+    """The newest change up to a second of each of these items, from the item's own history."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+        return dict(zip(keys, pool.map(lambda key: newest(vault.history(key), at), keys), strict=True))
+
+
 class TenantFilter:
     """Whether an item belongs to a tenant: then, or now. A row that changed its tenant is brought back whole."""
 
@@ -60,20 +86,25 @@ class TenantFilter:
                 f"{vault.catalog.table} is not split by tenant",
                 hint=f"Run `backstream init {vault.catalog.table} --tenant-attribute NAME` once, or select rows with --key.",
             )
-        self._vault = vault
         self._attribute = vault.catalog.tenant_attribute
-        self._folders = {naming.tenant_folder({"S": tenant})}
+        self._folder = naming.tenant_folder({"S": tenant})
+        every = catalogs.every_version(vault.store, vault.catalog.table)
+        self._names_tell = {each.tenant_attribute for each in every} <= {None, self._attribute}
 
-    def wants(self, candidate: Candidate) -> bool:
-        """Whether the item is the tenant's at the moment or live."""
+    def rules_out(self, candidate: Candidate) -> bool:
+        """Whether it can be told without reading its image that an item is not the tenant's, neither at the moment nor live."""
         if candidate.live is not None and self._in_image(candidate.live):
-            return True
-        then = candidate.then
-        if then is None or then.removed:
             return False
-        parts = then.place.name.split("/") if then.place is not None else []
-        # An object's name tells the tenant, unless the row was kept before the table was split by tenant.
-        return parts[1] in self._folders if len(parts) == 3 else self._in_image(self._vault.image(then))
+        then = candidate.then
+        if then is None or candidate.gone:
+            return True
+        # An object's name tells the tenant, unless the row was kept before the table was split by tenant, or split by another.
+        parts = then.place.name.split("/") if then.place is not None and self._names_tell else []
+        return len(parts) == 3 and parts[1] != self._folder
+
+    def wants(self, then: bytes | None, live: bytes | None) -> bool:
+        """Whether one of an item's two images is the tenant's."""
+        return any(image is not None and self._in_image(image) for image in (then, live))
 
     def _in_image(self, image: bytes) -> bool:
-        return naming.tenant_folder(wire.attribute(image, self._attribute)) in self._folders
+        return naming.tenant_folder(wire.attribute(image, self._attribute)) == self._folder

@@ -24,14 +24,21 @@ class ToFile(msgspec.Struct, frozen=True):
     path: Path
 
 
-Target = NewTable | InPlace | ToFile
+class Resumed(msgspec.Struct, frozen=True):
+    """Into the table of this name, which an earlier restore left incomplete: only `keys`, and only what differs."""
+
+    name: str
+
+
+Target = NewTable | InPlace | ToFile | Resumed
 
 
 class Request(msgspec.Struct, frozen=True):
     """What to bring back, to which second, and where to.
 
     `keys`: canonical keys, only these rows; `tenant`: only that tenant's rows (the value of the catalog's tenant attribute);
-    neither: the whole table. `allow_gap`: restore what is known where something is uncertain.
+    neither: the whole table. `allow_gap`: restore what is known where something is uncertain. `patience`: seconds without any
+    progress after which it gives up; `max_units`: write units a second at most.
     """
 
     at: int
@@ -41,6 +48,7 @@ class Request(msgspec.Struct, frozen=True):
     dry_run: bool = False
     allow_gap: bool = False
     patience: float = 30.0
+    max_units: float | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -51,7 +59,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain; `left`: the file to resume."""
+    """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain.
+
+    `left`: the file that names every item left out, to be resumed; `failures` names the first ten thousand of `failed`.
+    """
 
     table: str
     at: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,18 +11,21 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.engines.embedded import State
+from backstream.engines.ahead import ahead
+from backstream.engines.embedded import State, Unreadable
 from backstream.engines.spill import Spill
-from backstream.errors import BackstreamError, Damaged, MissingTable, Refused, TargetNotEmpty
+from backstream.errors import BackstreamError, Failed, MissingTable, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.fold import newest
+from backstream.model.entry import Entry
 from backstream.model.plan import Action, decide
+from backstream.model.window import KnownGap
 from backstream.operations import safety
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import leftovers
-from backstream.operations.restore.candidates import Candidate, TenantFilter, of_state, scan_into
-from backstream.operations.restore.request import Failure, InPlace, NewTable, Request, Restored, ToFile
+from backstream.operations.restore.candidates import Candidate, TenantFilter, named_by_key, of_histories, of_state, scan_into
+from backstream.operations.restore.leftovers import Head, Leftovers
+from backstream.operations.restore.request import Failure, InPlace, NewTable, Request, Restored, Resumed, ToFile
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.strangers import strangers
 from backstream.operations.writing import LeftOut, Writer
@@ -30,6 +33,7 @@ from backstream.ports import Clock, Delete, Put, Table
 
 READERS = 16
 IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item
+FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -46,30 +50,61 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     """Bring rows, a tenant or the whole table back to a second.
 
     OutsideWindow, GapInTheWay, TargetNotEmpty and Refused come before anything is touched. What could not be restored is in
-    `failures` of the answer, and, where it was read but not written, in the file `left`.
+    `failures` of the answer, and, where a table was to be written, in the file `left`.
     """
-    return _Restore(vault, request, around).run()
+    resumable = not isinstance(request.target, ToFile) and not request.dry_run
+    restore_id = uuid.uuid4().hex[:8]
+    path = leftovers.path_for(restore_id, around.folder) if resumable else None
+    head = Head(restore_id, vault.catalog.table, request.at, _target_name(vault, request), request.tenant)
+    return _Restore(vault, request, around, Leftovers(path, head)).run()
+
+
+def resume(vault: TableVault, path: Path, request: Callable[[Head, Sequence[bytes]], Request], around: Surroundings) -> Restored:
+    """Do what is left of a restore. What still cannot be done stays in the file; when nothing is left, the file goes.
+
+    `request`: what to ask, given what the file says. UsageError where there is no such file, or it is of another table.
+    """
+    head, keys = leftovers.load(path)
+    if head.table != vault.catalog.table:
+        raise UsageError(f"{path} is what is left of a restore of {head.table}, not of {vault.catalog.table}")
+    asked = request(head, keys)
+    report = _Restore(vault, asked, around, Leftovers(None if asked.dry_run else path, head)).run()
+    if not report.failed and not asked.dry_run:
+        path.unlink()
+    return report
+
+
+def _target_name(vault: TableVault, request: Request) -> str:
+    match request.target:
+        case NewTable(name) | Resumed(name):
+            return name
+        case ToFile(path):
+            return str(path)
+        case InPlace():
+            return vault.catalog.table
 
 
 class _Restore:
-    def __init__(self, vault: TableVault, request: Request, around: Surroundings) -> None:
+    def __init__(self, vault: TableVault, request: Request, around: Surroundings, left: Leftovers) -> None:
         self._vault = vault
         self._request = request
         self._around = around
+        self._left = left
         self._began = around.clock.now()
         self._window = vault.window(self._began, around.lanes)
         self._counts: Counter[Action] = Counter()
-        self._failures: list[Failure] = []
         self._warnings: list[str] = []
+        self._lost: list[KnownGap] = []
+        self._spared = 0
         self._tenant = None if request.tenant is None else TenantFilter(vault, request.tenant)
-        # A row that the vault never heard of did not exist then: only where the vault is known to have heard of all.
-        self._knows_all = self._window.since is not None and not self._window.gaps_before(request.at)
+        self._name = _target_name(vault, request)
 
     def run(self) -> Restored:
         safety.check_past(self._request.at, self._began, self._window)
         self._check_target()
         with ExitStack() as stack:
-            candidates = self._rows() if self._request.keys else self._table(stack)
+            stack.callback(self._left.discard)
+            candidates = self._rows(stack) if self._request.keys else self._table(stack)
             sink = self._sink()
             try:
                 self._apply(candidates, sink)
@@ -77,57 +112,79 @@ class _Restore:
             except BaseException:
                 sink.abandon()
                 raise
-        return self._report(left)
+            for each in left:
+                self._not_done(each)
+            return self._report()
 
     # --- what to look at ---
 
-    def _rows(self) -> Iterator[Candidate]:
+    def _rows(self, stack: ExitStack) -> Iterator[Candidate]:
         """The rows asked for; checked before the first is touched."""
-        at, name = self._request.at, self._vault.catalog.table
         keys = list(dict.fromkeys(self._request.keys))
-        found = []
+        if len(keys) <= FEW_KEYS and named_by_key(self._vault):
+            then = of_histories(self._vault, keys, self._request.at)
+            self._check_rows(keys, then)
+            live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
+            self._around.progress.phase("rows", len(keys))
+            return (Candidate(key, then[key], live.get(key)) for key in keys)
+        state = stack.enter_context(State(self._vault, self._request.at, self._around.progress.advance, keys=set(keys)))
+        self._check_readable(state.unreadable)
+        self._check_rows(keys, {key: _light(entry) for part in state for key, entry in part.items()})
+        spilled = stack.enter_context(Spill(state.partitions))
+        for image in self._live_rows(keys):
+            spilled.add(self._vault.key_of(image), image)
+        self._around.progress.phase("rows", None)
+        return of_state(state, spilled)
+
+    def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
+        at, name = self._request.at, self._vault.catalog.table
         for key in keys:
-            then = newest(self._vault.history(key), at)
+            then = known.get(key)
             warnings = safety.check_item(name, key, at, then, self._window, allow_gap=self._request.allow_gap)
             self._warnings.extend(each for each in warnings if each not in self._warnings)
-            found.append((key, then))
-        live = self._live_rows(keys) if isinstance(self._request.target, InPlace) else {}
-        self._around.progress.phase("rows", len(found))
-        return (Candidate(key, then, live.get(key)) for key, then in found)
+            if then is None or then.removed:
+                self._warnings.append(f"{key.decode()} did not exist at {moment.iso(at)}")
 
-    def _live_rows(self, keys: list[bytes]) -> dict[bytes, bytes]:
-        table = self._live_table()
-        return {self._vault.key_of(image): image for image in table.fetch(keys)}
+    def _live_rows(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        return self._live_table().fetch(keys) if isinstance(self._request.target, InPlace | Resumed) else []
 
     def _table(self, stack: ExitStack) -> Iterator[Candidate]:
         request, name = self._request, self._vault.catalog.table
         self._warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)
         state = stack.enter_context(State(self._vault, request.at, self._around.progress.advance))
-        self._check_damage(state.damaged)
+        self._check_readable(state.unreadable)
         live = None
         if isinstance(request.target, InPlace):
             self._around.progress.phase("reading the live table", None)
             live = stack.enter_context(Spill(state.partitions))
             scan_into(self._vault, self._live_table(), live)
-        self._failures += strangers(self._vault, state)
+        for failure in strangers(self._vault, state):
+            self._left.name(failure)
         self._around.progress.phase("rows", None)
         return of_state(state, live)
 
-    def _check_damage(self, damaged: list[Damaged]) -> None:
+    def _check_readable(self, unreadable: Sequence[Unreadable]) -> None:
         """Where a part of the log cannot be read, a live row may be newer than what is known: then it is not touched."""
-        self._failures += [Failure(error.message.partition(":")[0], error.message) for error in damaged]
+        for each in unreadable:
+            self._left.name(Failure(each.name, each.why))
+        damaged = [each.segment for each in unreadable if each.segment is not None]
         if damaged and isinstance(self._request.target, InPlace) and not self._request.allow_gap:
+            first = next(each for each in unreadable if each.segment is not None)
             raise Refused(
-                f"{len(damaged)} objects of the change log cannot be read, the first: {damaged[0].message}",
+                f"{len(damaged)} segment(s) of the change log cannot be read, the first: {first.name}: {first.why}",
                 hint="Restore into a new table (--to) or a file, or use --allow-gap to restore in place what is known.",
             )
-        self._knows_all = self._knows_all and not damaged
+        self._lost = [KnownGap(segment.min_time, segment.max_time, "damaged") for segment in damaged]
+        self._warnings += [
+            f"changes of {moment.iso(lost.since)} to {moment.iso(lost.until)} cannot be read: their rows are as they were before"
+            for lost in self._lost
+        ]
 
     def _live_table(self) -> Table:
-        table = self._around.table_of(self._vault.catalog.table)
+        table = self._around.table_of(self._name)
         if table.facts().schema != self._vault.catalog.key_schema:
-            raise Refused(f"the live table {table.name} has another key schema than the vault's", hint="Restore --to a new table.")
+            raise Refused(f"the table {table.name} has another key schema than the vault's", hint="Restore --to a new table.")
         return table
 
     # --- where to put it ---
@@ -149,79 +206,90 @@ class _Restore:
             raise TargetNotEmpty(f"the table {table.name} exists and holds items", hint="Give --to another name.")
 
     def _sink(self) -> Sink:
-        target = self._request.target
-        if self._request.dry_run:
+        target, request = self._request.target, self._request
+        if request.dry_run:
             return Nowhere()
         if isinstance(target, ToFile):
             return FileSink(target.path)
-        name = target.name if isinstance(target, NewTable) else self._vault.catalog.table
-        table = self._around.table_of(name)
+        table = self._around.table_of(self._name)
         if isinstance(target, NewTable) and not _exists(table):
             table.create(self._vault.catalog.key_schema)
-        return TableSink(Writer(table, self._around.clock, patience=self._request.patience))
+        return TableSink(Writer(table, self._around.clock, patience=request.patience, max_units=request.max_units))
 
     # --- doing it ---
 
     def _apply(self, candidates: Iterator[Candidate], sink: Sink) -> None:
+        if self._tenant is not None:
+            candidates = (each for each in candidates if not self._tenant.rules_out(each))
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-            under_way: deque[tuple[Candidate, Future[bytes | None]]] = deque()
-            for candidate in candidates:
-                if self._tenant is not None and not self._tenant.wants(candidate):
-                    continue
-                under_way.append((candidate, pool.submit(self._image_then, candidate)))
-                if len(under_way) >= IN_FLIGHT:
-                    self._do(*under_way.popleft(), sink)
-            while under_way:
-                self._do(*under_way.popleft(), sink)
+            for candidate, reading in ahead(pool, lambda each: self._image_then(each, sink), candidates, IN_FLIGHT):
+                self._around.progress.advance(1)
+                self._do(candidate, reading, sink)
 
-    def _image_then(self, candidate: Candidate) -> bytes | None:
-        then = candidate.then
-        return None if then is None or then.removed else self._vault.image(then)
+    def _image_then(self, candidate: Candidate, sink: Sink) -> bytes | None:
+        if candidate.then is None or candidate.gone:
+            return None
+        if sink.hopeless:
+            raise Failed(sink.hopeless)
+        return self._vault.image(candidate.then)
 
-    def _do(self, candidate: Candidate, image: Future[bytes | None], sink: Sink) -> None:
-        self._around.progress.advance(1)
+    def _do(self, candidate: Candidate, reading: Future[bytes | None], sink: Sink) -> None:
+        if candidate.gone and not self._may_delete(candidate):
+            return
         try:
-            then = image.result()
+            then = reading.result()
+            if self._tenant is not None and not self._tenant.wants(then, candidate.live):
+                return
             action = decide(then, candidate.live)
         except BackstreamError as error:
-            self._failures.append(Failure(candidate.key.decode(), error.message))
+            self._left.leave(candidate.key, error.message)
             return
-        if action is Action.DELETE and candidate.then is None and not self._knows_all:
-            action = Action.ALONE
-        if then is None and candidate.live is None:
-            return  # it was not, and it is not
         self._counts[action] += 1
         if action is Action.PUT and then is not None:
             sink.add(Put(then))
         elif action is Action.DELETE:
             sink.add(Delete(candidate.key))
 
+    def _may_delete(self, candidate: Candidate) -> bool:
+        """Whether there is a live row to delete, and no doubt that it did not exist then."""
+        if candidate.live is None:
+            return False
+        if safety.surely_absent(candidate.then, self._request.at, self._window, self._lost):
+            return True
+        self._spared += 1
+        self._counts[Action.ALONE] += 1
+        return False
+
     # --- the account ---
 
-    def _report(self, left: Sequence[LeftOut]) -> Restored:
-        request, target = self._request, self._request.target
-        name = target.name if isinstance(target, NewTable) else self._vault.catalog.table
-        puts = sum(isinstance(each.write, Put) for each in left)
-        failures = [*self._failures, *map(leftovers.named, left)]
-        report = Restored(
-            table=self._vault.catalog.table,
-            at=moment.iso(request.at),
-            target=str(target.path) if isinstance(target, ToFile) else name,
-            put=self._counts[Action.PUT] - puts,
-            deleted=self._counts[Action.DELETE] - (len(left) - puts),
-            unchanged=self._counts[Action.ALONE],
-            failed=len(failures),
-            dry_run=request.dry_run,
-            seconds=round(self._around.clock.now() - self._began, 3),
-            failures=failures,
-            warnings=self._warnings,
-        )
-        return self._keep_left(report, name, left) if left else report
+    def _not_done(self, left: LeftOut) -> None:
+        action, item = (Action.PUT, left.write.image) if isinstance(left.write, Put) else (Action.DELETE, left.write.keys)
+        self._counts[action] -= 1
+        self._left.leave(self._vault.key_of(item), left.reason)
 
-    def _keep_left(self, report: Restored, name: str, left: Sequence[LeftOut]) -> Restored:
-        path = leftovers.path_for(uuid.uuid4().hex[:8], self._around.folder)
-        leftovers.save(path, report, name, left)
-        return msgspec.structs.replace(report, left=str(path))
+    def _report(self) -> Restored:
+        if self._spared:
+            word = f"{self._spared} live rows are left alone: whether they existed at {moment.iso(self._request.at)} is not known"
+            self._warnings.append(word)
+        left = self._left.close()
+        return Restored(
+            table=self._vault.catalog.table,
+            at=moment.iso(self._request.at),
+            target=self._name,
+            put=self._counts[Action.PUT],
+            deleted=self._counts[Action.DELETE],
+            unchanged=self._counts[Action.ALONE],
+            failed=self._left.count,
+            dry_run=self._request.dry_run,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            failures=self._left.failures,
+            warnings=self._warnings,
+            left=None if left is None else str(left),
+        )
+
+
+def _light(entry: Entry) -> Entry:
+    return entry if entry.image is None else msgspec.structs.replace(entry, image=None)
 
 
 def _exists(table: Table) -> bool:

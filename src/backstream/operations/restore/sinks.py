@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -15,6 +16,10 @@ from backstream.ports import Delete, Write
 
 class Sink(Protocol):
     """Takes a restore's writes, no two on one item. `finish` returns what could not be done, `abandon` leaves nothing half-done."""
+
+    @property
+    def hopeless(self) -> str:
+        """Why there is no sense in adding more; empty while there is."""
 
     def add(self, write: Write) -> None:
         """Take one write."""
@@ -28,6 +33,8 @@ class Sink(Protocol):
 
 class Nowhere:
     """A dry run: the same plan, nothing written."""
+
+    hopeless = ""
 
     def add(self, write: Write) -> None:
         """Count for nothing."""
@@ -46,6 +53,11 @@ class TableSink:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
+    @property
+    def hopeless(self) -> str:
+        """As the writer says."""
+        return self._writer.hopeless
+
     def add(self, write: Write) -> None:
         """Hand it to the writer."""
         self._writer.add(write)
@@ -63,6 +75,8 @@ class TableSink:
 class FileSink:
     """Into a file of `{"Item":...}` lines. The file has its name only once it is whole."""
 
+    hopeless = ""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
@@ -72,19 +86,22 @@ class FileSink:
         """Write a line; a moment's state in a file holds no deletes."""
         if isinstance(write, Delete):
             return
-        self._file.write(b'{"Item":' + wire.one_line(write.image) + b"}\n")
+        with _explained(self._partial):
+            self._file.write(b'{"Item":' + wire.one_line(write.image) + b"}\n")
 
     def finish(self) -> Sequence[LeftOut]:
         """Make it durable, then give it its name."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._partial.rename(self._path)
+        with _explained(self._partial):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._partial.rename(self._path)
         return []
 
     def abandon(self) -> None:
         """Leave no file that could pass for the whole."""
-        self._file.close()
+        with suppress(OSError):  # a full disk, which is why we are here
+            self._file.close()
         self._partial.unlink(missing_ok=True)
 
 
@@ -97,7 +114,13 @@ def check_file(path: Path) -> None:
 
 
 def _create(path: Path) -> BinaryIO:
-    try:
+    with _explained(path):
         return path.open("wb")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise Failed(f"{path} cannot be written: {error.strerror}") from error
+        raise Failed(f"{path} cannot be written: {error.strerror}", hint="Make room, or give another path.") from error

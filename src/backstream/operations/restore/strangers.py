@@ -3,42 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-from backstream.engines.embedded import KNOWN, State
-from backstream.errors import Damaged, MissingObject
+import msgspec
+
+from backstream.engines.ahead import ahead
+from backstream.engines.embedded import State
+from backstream.errors import BackstreamError, MissingObject
 from backstream.layouts.rows import parse_metadata
 from backstream.layouts.vault import TableVault
 from backstream.operations.restore.request import Failure
+
+READERS = 16
+IN_FLIGHT = 64
+EMPTY = "an object of zero bytes stands where a row should be"
+FOREIGN = "a foreign object: it was not written by Backstream"
+
+
+class _Listed(msgspec.Struct):
+    """One current object, as the listing shows it; in `State.names` beside the times at which the log spoke of that name."""
+
+    size: int
+    modified: float
 
 
 def strangers(vault: TableVault, state: State) -> Iterator[Failure]:
     """The current objects in the table's folder that cannot be one of its rows.
 
-    An object that the log does not speak of may be a row that came after the moment, or what a crash left before its segment was
-    written; both say so in their metadata.
+    An object that is no younger than the segment that names it is that segment's row. The others - written over a row, unknown to
+    the log, or left by a crash before the segment was written - are looked at: rows say in their metadata what they are.
     """
     for listed in vault.store.list(f"{vault.catalog.table}/"):
-        state.names.add(listed.name.encode(), str(listed.size).encode())
+        if listed.size or not listed.name.endswith("/"):  # a lone "folder", as the S3 console makes them, is nobody's row
+            state.names.add(listed.name.encode(), msgspec.json.encode(_Listed(listed.size, listed.modified)))
+    if any(True for _ in _unexplained(state)):
+        state.read_on()
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+        for (name, _), looking in ahead(pool, lambda each: _why(vault, *each), _unexplained(state), IN_FLIGHT):
+            if why := looking.result():
+                yield Failure(name, why)
+
+
+def _unexplained(state: State) -> Iterator[tuple[str, int]]:
+    """Names and sizes of objects that the log does not account for, and of empty ones."""
     for partition in range(state.names.partitions):
-        known: set[bytes] = set()
-        sizes: dict[bytes, bytes] = {}
+        accounted: dict[bytes, float] = {}
+        objects: dict[bytes, _Listed] = {}
         for name, value in state.names.read(partition):
-            if value == KNOWN:
-                known.add(name)
+            if value.startswith(b"{"):
+                objects[name] = msgspec.json.decode(value, type=_Listed)
             else:
-                sizes[name] = value
-        for name, size in sizes.items():
-            if size == b"0":
-                yield Failure(name.decode(), "an object of zero bytes stands where a row should be")
-            elif name not in known and (why := _foreign(vault, name.decode())):
-                yield Failure(name.decode(), why)
+                accounted[name] = max(accounted.get(name, 0.0), float(value))
+        for name, listed in objects.items():
+            if not listed.size or listed.modified > accounted.get(name, -1.0):
+                yield name.decode(), listed.size
 
 
-def _foreign(vault: TableVault, name: str) -> str:
+def _why(vault: TableVault, name: str, size: int) -> str:
+    if not size:
+        return EMPTY
     try:
         row = parse_metadata(vault.store.head(name))
     except MissingObject:
         return ""  # deleted since it was listed
-    except Damaged as error:
+    except BackstreamError as error:
         return error.message
-    return "" if row is not None else "a foreign object: it was not written by Backstream"
+    return FOREIGN if row is None else ""

@@ -1,0 +1,41 @@
+# Backstream: `make demo` shows it, `make test` checks it. Each sets itself up in .venv from the package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: demo test lint types layers unit soak clean help
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/local ## a real day of flights: captured, ruined, brought back (about a minute)
+	$(BIN)/backstream demo
+
+test: lint unit ## everything that must hold: style, types, layers, tests (under 10 minutes)
+
+lint: $(VENV)/dev ## style, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/dev ## the tests
+	$(BIN)/pytest -n $(WORKERS) -m "not soak"
+
+soak: $(VENV)/dev ## kill -9 fifty times, a million rows, long random runs (about 15 minutes)
+	$(BIN)/pytest -n $(WORKERS) -m soak --timeout 1800
+
+$(VENV)/local: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Backstream needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	touch $@
+
+$(VENV)/dev: $(VENV)/local
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean: ## remove what was set up and built
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

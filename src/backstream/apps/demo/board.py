@@ -1,0 +1,40 @@
+"""The departures board: how many flights are in which state, as the day goes by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from backstream.apps.demo.flights import Event
+from backstream.apps.demo.narration import Narration
+
+STATES = ("scheduled", "delayed", "departed", "arrived", "cancelled")
+_EVERY = 3 * 60  # minutes of the airports' clock between two lines
+
+
+class Board:
+    """Tells the state of the day every three hours of its clock, and at its end."""
+
+    def __init__(self, narration: Narration, flights: int) -> None:
+        self._narration = narration
+        self._counts = Counter(scheduled=flights)
+
+    def follow(self, events: Iterable[Event]) -> int:
+        """Watch all events go by; how many there were."""
+        self._narration.columns("clock", *STATES)
+        seen = minute = 0
+        due = _EVERY
+        for event in events:
+            minute = event.minute
+            if minute >= due:
+                self._tell(minute - minute % _EVERY)
+                due = minute - minute % _EVERY + _EVERY
+            self._counts[event.was] -= 1
+            self._counts[event.status] += 1
+            seen += 1
+        self._tell(minute)
+        return seen
+
+    def _tell(self, minute: int) -> None:
+        clock = f"{minute // 60 % 24:02}:{minute % 60:02}"
+        self._narration.row(clock, *(self._counts[state] for state in STATES))

@@ -1,0 +1,43 @@
+"""The bad deploy: a release of the airport's software that ruins what it touches. It is written like any other release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.apps.demo.airport import Airport
+from backstream.apps.demo.flights import DAY, Event, Item
+
+OLD = 18 * 60  # what was cancelled before this minute, it takes for old
+TRIALS = 12
+
+_NONSENSE: Item = {"status": {"NULL": True}, "dep_delay": {"N": "0"}, "arr_time": {"S": "NaN:NaN"}}
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """How many rows it ruined, deleted and left behind."""
+
+    ruined: int
+    deleted: int
+    left_behind: int
+
+    @property
+    def writes(self) -> int:
+        """How many changes that were, and how many it takes to undo them."""
+        return self.ruined + self.deleted + self.left_behind
+
+
+def bad_deploy(airport: Airport, events: Sequence[Event]) -> Damage:
+    """Overwrite status and times of all flights that left, delete cancelled ones, leave trial rows behind."""
+    left = [event.key for event in events if event.status == "departed"]
+    old = [event.key for event in events if event.status == "cancelled" and event.minute < OLD]
+    for key in left:
+        airport.set(key, _NONSENSE)
+    airport.delete(old)
+    airport.put(_trial(number) for number in range(1, TRIALS + 1))
+    return Damage(len(left), len(old), TRIALS)
+
+
+def _trial(number: int) -> Item:
+    return {"flight": {"S": f"TEST{number}"}, "scheduled": {"S": f"{DAY}T00:00"}, "status": {"S": "trial"}}

@@ -1,0 +1,24 @@
+"""Working ahead: some calls in flight while their answers are taken one by one, in order. What bounds memory is how many."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def ahead(
+    pool: Executor, work: Callable[[Item], Answer], items: Iterable[Item], in_flight: int
+) -> Iterator[tuple[Item, Future[Answer]]]:
+    """Each item with its `work`, in order, at most `in_flight` begun and not yet taken."""
+    begun: deque[tuple[Item, Future[Answer]]] = deque()
+    for item in items:
+        begun.append((item, pool.submit(work, item)))
+        if len(begun) >= in_flight:
+            yield begun.popleft()
+    while begun:
+        yield begun.popleft()

@@ -1,0 +1,48 @@
+"""`backstream` as a user starts it: a child process, killed, stopped or waited for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backstream.apps.config import VAULT_VARIABLE
+
+COMMAND = str(Path(sys.executable).with_name("backstream"))
+PATIENCE = 60.0
+
+
+def environment(servers: Mapping[str, str], vault: str) -> dict[str, str]:
+    """A child's environment: the servers to use, and its vault."""
+    return {**os.environ, **servers, VAULT_VARIABLE: vault, "AWS_MAX_ATTEMPTS": "5"}
+
+
+class TailProcess:
+    """`backstream tail TABLE --json`, running: made when it has said that it follows the table."""
+
+    def __init__(self, table: str, env: Mapping[str, str], *words: str) -> None:
+        self.process = subprocess.Popen(
+            [COMMAND, "tail", table, "--json", *words], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr is not None
+        self.first_line = self.process.stderr.readline()
+        assert self.first_line.startswith(f"following {table}"), self.first_line
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of it gets to finish anything."""
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
+
+    def stop(self, signal_number: int) -> tuple[int, dict[str, Any], str]:
+        """Send a signal; its exit code, report and what it said."""
+        self.process.send_signal(signal_number)
+        return self.wait()
+
+    def wait(self) -> tuple[int, dict[str, Any], str]:
+        """Its exit code, report and what it said, once it has ended by itself."""
+        out, said = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, json.loads(out) if out else {}, said

@@ -1,0 +1,30 @@
+"""Changes as a Lambda function gets them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from backstream.model.change import MICROS, VIEW, Change
+
+
+def lambda_record(change: Change, arn: str) -> dict[str, Any]:
+    """One of `event["Records"]`, as the event source mapping delivers this change."""
+    body: dict[str, Any] = {
+        "ApproximateCreationDateTime": change.micros / MICROS,
+        "Keys": json.loads(change.keys),
+        "SequenceNumber": change.sequence,
+        "StreamViewType": VIEW,
+    }
+    for name, image in (("OldImage", change.old), ("NewImage", change.new)):
+        if image is not None:
+            body[name] = json.loads(image)
+    return {
+        "eventID": change.event_id,
+        "eventName": change.event,
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": body,
+        "eventSourceARN": arn,
+    }

@@ -1,0 +1,147 @@
+"""Segments of the change log: their names are a promise to Athena, Spark and every later version; their bytes are golden."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstream.errors import Damaged
+from backstream.layouts.segments import Codec, Kind, Segment, by_hour, mark, of_batch, of_run, pack, parse_path, unpack
+from backstream.model.entry import Entry, Place
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
+STREAM = "2026-11-23T04:15:33.123"
+SHARD = "shardId-00000001763871333000-0a1b2c3d"
+HOUR = 1_795_406_400  # 2026-11-23T04:00:00Z
+
+
+def entry(sequence: int, seconds: int = HOUR, event: str = "MODIFY") -> Entry:
+    return Entry(
+        stream=STREAM,
+        sequence=str(100_000_000_000_000_000_000 + sequence),
+        micros=seconds * 1_000_000,
+        event=event,
+        event_id=f"{sequence:032x}",
+        actor="dynamodb.amazonaws.com" if event == "REMOVE" else None,
+        keys=b'{"id":{"S":"a"}}',
+        place=Place("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", f"version-{sequence}"),
+    )
+
+
+def test_the_name_says_what_the_segment_holds() -> None:
+    segment = of_run([entry(1), entry(2, HOUR + 5)], SHARD)
+    assert segment.path == (
+        "dt=2026-11-23/hour=04/20261123T041533.123_shardId-00000001763871333000-0a1b2c3d_"
+        "100000000000000000001-100000000000000000002_2_20261123T040000Z-20261123T040005Z.ndjson.zst"
+    )
+    assert segment.kind is Kind.TAIL
+    assert parse_path(segment.path) == segment
+
+
+def test_a_mark_says_up_to_when_and_who_ends_with_it() -> None:
+    assert mark(STREAM, HOUR).path == (
+        "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.zst"
+    )
+    assert mark(STREAM, HOUR, "host-1").path != mark(STREAM, HOUR, "host-2").path
+    assert mark(STREAM, HOUR, "host-1").kind is Kind.MARK
+
+
+def test_a_batch_is_nobodys_checkpoint_and_its_name_tells_its_set() -> None:
+    one, other = of_batch([entry(1), entry(2), entry(4)], Kind.LAMBDA), of_batch([entry(1), entry(3), entry(4)], Kind.LAMBDA)
+    assert one.kind is other.kind is Kind.LAMBDA
+    assert one.path != other.path
+    assert of_batch([entry(4), entry(2), entry(1)], Kind.LAMBDA).path == one.path
+
+
+def test_no_segment_spans_two_hours() -> None:
+    runs = by_hour([entry(1, HOUR - 1), entry(2, HOUR), entry(3, HOUR + 3599), entry(4, HOUR + 3600)])
+    assert [[int(each.sequence[-1]) for each in run] for run in runs] == [[1], [2, 3], [4]]
+
+
+labels = st.sampled_from([STREAM, "2026-11-23T04:15:33", "20261123T041533.1", "odd_label/%", "1"])
+sequences = st.from_regex(r"[0-9]{21,40}", fullmatch=True)
+
+
+@given(
+    stream=labels,
+    shard=st.sampled_from([SHARD, "shard_with/odd%chars", "lambda.0a1b", "ß"]),
+    first=sequences,
+    last=sequences,
+    count=st.integers(0, 10**7),
+    seconds=st.integers(0, 4 * 10**9),
+    codec=st.sampled_from(Codec),
+)
+def test_names_read_back(stream: str, shard: str, first: str, last: str, count: int, seconds: int, codec: Codec) -> None:
+    segment = Segment(stream, shard, first, last, count, seconds, seconds - seconds % 3600 + 3599, codec)
+    assert parse_path(segment.path) == segment
+    assert ":" not in segment.path  # Hadoop's paths allow none
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "readme.txt",
+        "dt=2026-11-23/hour=04/readme.txt",
+        "dt=2026-11-23/hour=05/20261123T041533.123_mark_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.zst",
+        "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_0_20261323T040000Z-20261323T040000Z.ndjson.zst",
+        "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.lz4",
+    ],
+)
+def test_foreign_objects_are_no_segments(path: str) -> None:
+    assert parse_path(path) is None
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_what_goes_in_comes_out(codec: Codec) -> None:
+    entries = [entry(1), entry(2, event="REMOVE"), entry(3)]
+    body = pack(entries, codec)
+    assert unpack(of_run(entries, SHARD, codec), body) == entries
+    assert pack(entries, codec) == body, "the same entries must make the same object"
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_every_cut_and_every_flipped_byte_is_noticed(codec: Codec) -> None:
+    entries = [entry(1), entry(2)]
+    segment, body = of_run(entries, SHARD, codec), pack(entries, codec)
+    for damaged in (b"", body[: len(body) // 2], body[:-1], b"not " + body, b"{}"):
+        with pytest.raises(Damaged):
+            unpack(segment, damaged)
+    middle = len(body) // 2
+    with pytest.raises(Damaged):
+        unpack(segment, body[:middle] + bytes([body[middle] ^ 0x55]) + body[middle + 1 :])
+
+
+def test_a_name_and_its_content_must_agree() -> None:
+    body = pack([entry(1), entry(2)], Codec.ZSTD)
+    for wrong in ([entry(1)], [entry(1), entry(3)], [entry(0), entry(2)], [entry(1), entry(2), entry(3)]):
+        with pytest.raises(Damaged, match="name"):
+            unpack(of_run(wrong, SHARD), body)
+
+
+# --- golden: what version 1 of the format wrote must be read for ever -------------------------------------------------------------
+
+
+def test_golden_rows_segment() -> None:
+    lines = (GOLDEN / "rows.ndjson").read_bytes()
+    entries = [entry(1, event="INSERT"), entry(2, HOUR + 5), entry(3, HOUR + 9, event="REMOVE")]
+    assert zstandard.ZstdDecompressor().decompress(pack(entries, Codec.ZSTD)) == lines
+    assert unpack(of_run(entries, SHARD, Codec.GZIP), gzip.compress(lines)) == entries
+
+
+def test_golden_inline_segment() -> None:
+    """The inline form, whose images are carried as the bytes they are: digits, escapes and order untouched."""
+    lines = (GOLDEN / "inline.ndjson").read_bytes()
+    image = b'{"id":{"S":"a"},"n":{"N":"0.10000000000000000000000000000000000001"},"e":{"S":"\\u00e9\\/"},"b":{"B":"AP8="}}'
+    entries = [
+        msgspec.structs.replace(entry(1, event="INSERT"), place=None, image=image),
+        msgspec.structs.replace(entry(2, event="REMOVE"), place=None, old=image),
+    ]
+    assert zstandard.ZstdDecompressor().decompress(pack(entries, Codec.ZSTD)) == lines
+    assert unpack(of_run(entries, SHARD, Codec.GZIP), gzip.compress(lines)) == entries

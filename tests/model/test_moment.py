@@ -1,0 +1,59 @@
+"""Moments: what operators write, to the second, and nothing guessed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstream.errors import UsageError
+from backstream.model import moment
+
+NOW = 1_763_871_333.9  # 2025-11-23T04:15:33.9Z
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("now", "2025-11-23T04:15:33Z"),
+        ("NOW", "2025-11-23T04:15:33Z"),
+        ("15m ago", "2025-11-23T04:00:33Z"),
+        ("15 m ago", "2025-11-23T04:00:33Z"),
+        ("90s ago", "2025-11-23T04:14:03Z"),
+        ("2h ago", "2025-11-23T02:15:33Z"),
+        ("1d ago", "2025-11-22T04:15:33Z"),
+        ("1w ago", "2025-11-16T04:15:33Z"),
+        ("1763871333", "2025-11-23T04:15:33Z"),
+        ("1763871333.999", "2025-11-23T04:15:33Z"),
+        ("2025-11-23T04:15:33Z", "2025-11-23T04:15:33Z"),
+        ("2025-11-23 04:15:33Z", "2025-11-23T04:15:33Z"),
+        ("2025-11-23T04:15:33.999Z", "2025-11-23T04:15:33Z"),
+        ("2025-11-23T06:15:33+02:00", "2025-11-23T04:15:33Z"),
+        ("20251123T041533Z", "2025-11-23T04:15:33Z"),
+        ("  2025-11-23T04:15:33Z ", "2025-11-23T04:15:33Z"),
+        ("2099-01-01T00:00:00Z", "2099-01-01T00:00:00Z"),
+    ],
+)
+def test_moments(text: str, iso: str) -> None:
+    assert moment.iso(moment.parse(text, NOW)) == iso
+
+
+@pytest.mark.parametrize("text", ["2025-11-23T04:15:33", "2025-11-23", "2025-11-23 04:15"])
+def test_a_time_without_an_offset_is_refused_with_the_remedy(text: str) -> None:
+    with pytest.raises(UsageError, match="without an offset") as refused:
+        moment.parse(text, NOW)
+    assert f"{text}Z for UTC" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "15 ago", "m ago", "-5", "2025-13-01T00:00:00Z", "99999999999999", "999999999w ago"]
+)
+def test_no_moments(text: str) -> None:
+    with pytest.raises(UsageError, match="not a moment"):
+        moment.parse(text, NOW)
+
+
+@given(st.integers(0, 253_402_300_799_999_999))
+def test_times_of_changes_read_back(micros: int) -> None:
+    assert moment.parse_iso_micros(moment.iso_micros(micros)) == micros
+    assert moment.parse_compact(moment.compact(micros // 1_000_000)) == micros // 1_000_000

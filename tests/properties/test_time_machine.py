@@ -1,0 +1,335 @@
+"""The time machine against a dict: any writes, deliveries, repetitions, disorder and crashes; every second comes back as it was.
+
+One state machine, on memory, on a directory and on real S3 over HTTP; and on purpose with bugs planted, which it has to find.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from backstream.errors import Failed, NotFound
+from backstream.layouts.catalog import Layout
+from backstream.layouts.images import images_for
+from backstream.layouts.rows import Rows
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model import fold
+from backstream.model.change import Change, stream_label
+from backstream.model.entry import Entry
+from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.operations import history
+from backstream.operations.batch import keep_batch
+from backstream.operations.follow import Following, follow
+from backstream.operations.init import Words, init
+from backstream.operations.lanes import lanes
+from backstream.operations.restore import InPlace, NewTable, Request, Surroundings, restore
+from backstream.operations.shards import Settings
+from backstream.ports import Delete, ObjectStore, Put, Table
+from backstream.stores.directory import DirectoryStore
+from backstream.stores.memory import MemoryStore
+from backstream.stores.s3 import S3Store
+from backstream.tables.memory import MemoryTable
+from kit.aws import Aws
+from kit.clock import ManualClock
+from kit.crashing import CrashingStore
+from kit.dictmodel import DictModel
+from kit.records import lambda_record
+
+SCHEMA = KeySchema(KeyAttribute("id", "S"))
+KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(4)]
+QUICK = Settings(poll=0.0, quiet_reads=1, segment_count=3, topology_every=0.0, writers=4, readers=3)
+
+keys = st.sampled_from(KEYS)
+values = st.integers(0, 9)
+
+
+def image(key: bytes, value: int) -> bytes:
+    return key[:-1] + f',"value":{{"N":"{value}"}}}}'.encode()
+
+
+class TimeMachine(RuleBasedStateMachine):
+    """Writes to a table, brings its changes into the vault in every way there is, and asks for the past."""
+
+    make_store: Callable[[], ObjectStore]
+    layout = Layout.ROWS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.table = MemoryTable("items", self.clock, SCHEMA, shards=2)
+        self.table.enable_stream()
+        self.store = type(self).make_store()
+        self.model = DictModel()
+        self.changes: list[Change] = []
+        self.restored = 0
+        init(self.store, self.table, self.clock, Words(layout=self.layout))
+        self.began = int(self.clock.now())
+
+    # --- the table lives ---
+
+    @rule(key=keys, value=values)
+    def put(self, key: bytes, value: int) -> None:
+        self.table.write([Put(image(key, value))])
+        self.model.set(int(self.clock.now()), key, image(key, value))
+
+    @rule(key=keys)
+    def delete(self, key: bytes) -> None:
+        self.table.write([Delete(key)])
+        self.model.set(int(self.clock.now()), key, None)
+
+    @rule(seconds=st.sampled_from([1, 1, 2, 1800]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.move(seconds)
+
+    @rule(data=st.data())
+    def a_shard_splits(self, data: st.DataObject) -> None:
+        open_shards = [shard.id for shard in self.table.stream.facts().shards if shard.last is None]
+        if len(open_shards) < 4:
+            self.table.stream.split(data.draw(st.sampled_from(open_shards)))
+
+    # --- its changes reach the vault ---
+
+    @rule()
+    def tail(self) -> None:
+        self.follow(self.store)
+
+    @rule(writes=st.integers(1, 12), after=st.booleans())
+    def tail_crashes(self, writes: int, after: bool) -> None:  # noqa: FBT001 - Hypothesis names it
+        try:
+            self.follow(CrashingStore(self.store, writes, after=after))
+        except Failed:
+            return
+
+    @rule(data=st.data())
+    def batches_are_delivered(self, data: st.DataObject) -> None:
+        """Any run of all changes so far, out of order, again and again: late, repeated, and ahead of the tail."""
+        known = self.all_changes()
+        if not known:
+            return
+        for _ in range(data.draw(st.integers(1, 3))):
+            first = data.draw(st.integers(0, len(known) - 1))
+            batch = known[first : first + data.draw(st.integers(1, 4))]
+            self.deliver(self.store, batch)
+
+    @rule(data=st.data(), writes=st.integers(1, 6), after=st.booleans())
+    def a_delivery_crashes(self, data: st.DataObject, writes: int, after: bool) -> None:  # noqa: FBT001 - Hypothesis names it
+        known = self.all_changes()
+        if known:
+            first = data.draw(st.integers(0, len(known) - 1))
+            self.deliver(CrashingStore(self.store, writes, after=after), known[first:])
+
+    # --- the past is asked for ---
+
+    @rule(data=st.data())
+    def every_second_comes_back(self, data: st.DataObject) -> None:
+        self.follow(self.store)
+        at = data.draw(st.integers(self.began, int(self.clock.now())))
+        assert self.state_at(at) == self.model.at(at)
+
+    @rule(data=st.data(), key=keys)
+    def one_item_comes_back(self, data: st.DataObject, key: bytes) -> None:
+        self.follow(self.store)
+        at = data.draw(st.integers(self.began, int(self.clock.now())))
+        try:
+            shown: bytes | None = history.show(self.vault(), key, at, now=self.clock.now(), lanes=None).image
+        except NotFound:
+            shown = None
+        assert shown == self.model.at(at).get(key)
+
+    @rule(data=st.data())
+    def restored_in_place(self, data: st.DataObject) -> None:
+        """Also with changes that the vault has not seen: those are undone too."""
+        self.follow(self.store)
+        at = data.draw(st.integers(self.began, int(self.clock.now())))
+        key = data.draw(keys)
+        self.put(key, 7)
+        then = self.model.at(at) if at < int(self.clock.now()) else None
+        if then is None:
+            return
+        restore(self.vault(), Request(at=at, target=InPlace()), self.surroundings(self.table))
+        assert self.live() == then
+        for each in KEYS:
+            self.model.set(int(self.clock.now()), each, then.get(each))
+
+    @precondition(lambda self: self.layout is Layout.ROWS)
+    @rule()
+    def plain_tools_see_the_table(self) -> None:
+        """What lies on top in the bucket is the table as it is, for tools that know nothing of the log."""
+        self.follow(self.store)
+        on_top = {self.store.get(each.name).body for each in self.store.list("items/")}
+        assert on_top == set(self.live().values())
+
+    @invariant()
+    def the_window_never_claims_too_much(self) -> None:
+        shards = self.table.stream.facts().shards
+        window = self.vault().window(self.clock.now(), lanes(shards))
+        if window.until is not None:
+            assert window.until < int(self.clock.now())
+            assert self.state_at(window.until) == self.model.at(window.until)
+
+    # --- how ---
+
+    def vault(self, store: ObjectStore | None = None) -> TableVault:
+        return TableVault.open(store or self.store, "items")
+
+    def follow(self, store: ObjectStore) -> None:
+        following = Following(
+            table=self.table,
+            streams=lambda _arn: self.table.stream,
+            clock=self.clock,
+            writer="tail",
+            notice=lambda _text: None,
+            stop=threading.Event(),
+            settings=QUICK,
+        )
+        follow(self.vault(store), following, until_caught_up=True)
+
+    def deliver(self, store: ObjectStore, batch: Sequence[Change]) -> None:
+        arn = self.table.stream.arn
+        records = [lambda_record(change, arn) for change in batch]
+        with ThreadPoolExecutor(2) as pool:
+            try:
+                vault = self.vault(store)
+                keep_batch(vault, records, stream_label(arn), pool, writer="fn", kind=Kind.PARALLEL, now=self.clock.now)
+            except Failed:
+                return
+
+    def all_changes(self) -> list[Change]:
+        stream = self.table.stream
+        found: list[Change] = []
+        for shard in stream.facts().shards:
+            iterator: str | None = stream.iterator(shard.id, None)
+            while iterator is not None:
+                page = stream.read(shard.id, iterator)
+                found.extend(page.changes)
+                iterator = page.next if page.changes else None
+        return found
+
+    def state_at(self, at: int) -> dict[bytes, bytes]:
+        self.restored += 1
+        target = MemoryTable(f"restored-{self.restored}", self.clock)
+        report = restore(self.vault(), Request(at=at, target=NewTable(target.name)), self.surroundings(target))
+        assert report.failed == 0
+        return {self.vault().key_of(found): found for page in target.scan() for found in page}
+
+    def surroundings(self, table: Table) -> Surroundings:
+        return Surroundings(lambda _name: table, self.clock, None, Path())
+
+    def live(self) -> dict[bytes, bytes]:
+        return {self.vault().key_of(found): found for page in self.table.scan() for found in page}
+
+
+def check(make: Callable[[], ObjectStore], *, examples: int, steps: int, layout: Layout = Layout.ROWS, **more: Any) -> None:
+    """Run the machine; it raises what it finds."""
+    machine = type("Machine", (TimeMachine,), {"make_store": staticmethod(make), "layout": layout})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            **more,
+        ),
+    )
+
+
+@pytest.fixture
+def new_memory() -> Callable[[], ObjectStore]:
+    return lambda: MemoryStore(ManualClock())
+
+
+@pytest.fixture
+def new_directory() -> Iterator[Callable[[], ObjectStore]]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield lambda: DirectoryStore(Path(tempfile.mkdtemp(dir=folder)), ManualClock())
+
+
+@pytest.fixture
+def new_s3(aws: Aws, bucket: str) -> Callable[[], ObjectStore]:
+    client, made = aws.client("s3"), iter(range(1_000_000))
+    return lambda: S3Store(client, bucket, f"vault-{next(made)}", ManualClock())
+
+
+@pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
+def test_in_memory(new_memory: Callable[[], ObjectStore], layout: Layout) -> None:
+    check(new_memory, examples=60, steps=30, layout=layout)
+
+
+def test_on_a_directory(new_directory: Callable[[], ObjectStore]) -> None:
+    check(new_directory, examples=15, steps=25)
+
+
+def test_on_s3(new_s3: Callable[[], ObjectStore]) -> None:
+    check(new_s3, examples=6, steps=20)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
+def test_in_memory_for_long(new_memory: Callable[[], ObjectStore], layout: Layout) -> None:
+    check(new_memory, examples=1500, steps=60, layout=layout)
+
+
+@pytest.mark.soak
+def test_on_s3_for_long(new_s3: Callable[[], ObjectStore]) -> None:
+    check(new_s3, examples=60, steps=40)
+
+
+# --- bugs planted: a test that cannot fail is no test -----------------------------------------------------------------------------
+
+
+def off_by_one_in_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Entry, "seconds", property(lambda self: self.micros // 1_000_000 + 1))
+
+
+def arrival_order_wins(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("backstream.engines.embedded.later", lambda _known, entry: entry)
+    patch.setattr(fold, "later", lambda _known, entry: entry)
+
+
+def tombstones_are_dropped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Entry, "removed", property(lambda _self: False))
+
+
+def marks_run_ahead(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("backstream.operations.shards.SETTLING", -1)
+
+
+def late_changes_stay_on_top(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Rows, "_newest_order", lambda _self, _name: None)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [off_by_one_in_time, arrival_order_wins, tombstones_are_dropped, late_changes_stay_on_top, marks_run_ahead],
+)
+def test_planted_bugs_are_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, new_memory: Callable[[], ObjectStore]
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        check(new_memory, examples=200, steps=30, derandomize=True, database=None, phases=[Phase.generate])
+
+
+def test_images_go_where_the_catalog_says(new_memory: Callable[[], ObjectStore]) -> None:
+    """The machine's layouts are what they are called."""
+    store, clock = new_memory(), ManualClock()
+    table = MemoryTable("items", clock, SCHEMA)
+    table.enable_stream()
+    catalog = init(store, table, clock, Words(layout=Layout.LOG)).catalog
+    table.write([Put(image(KEYS[0], 1))])
+    stream = table.stream
+    changes = [c for s in stream.facts().shards for c in stream.read(s.id, stream.iterator(s.id, None)).changes]
+    entry = images_for(store, catalog).keep(changes[0])
+    assert (entry.place, entry.image) == (None, image(KEYS[0], 1))

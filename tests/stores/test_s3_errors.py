@@ -1,0 +1,400 @@
+"""What can go wrong between the store and S3, and what a user is told.
+
+On real servers where they can do it, through a `FaultProxy` where they cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from botocore.config import Config
+
+from backstream.apps.embedded import EmbeddedServers
+from backstream.clock import SystemClock
+from backstream.errors import (
+    AccessDenied,
+    AlreadyExists,
+    BackstreamError,
+    Damaged,
+    Failed,
+    MissingBucket,
+    MissingObject,
+    Unavailable,
+    UnversionedBucket,
+)
+from backstream.ports import ObjectStore
+from backstream.stores.s3 import S3Store, client_config, create_bucket
+from kit.aws import Aws
+from kit.proxy import Action, FaultProxy, answer, cut, delay, drop, first, lose_answer, nth, pass_on
+
+IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=1, read_timeout=0.2)
+CLOCK = SystemClock()
+
+Call = Callable[[ObjectStore], object]
+CALLS: dict[str, Call] = {
+    "check": lambda store: store.check(),
+    "put": lambda store: store.put("a", b"1"),
+    "put if absent": lambda store: store.put("b", b"1", if_absent=True),
+    "get": lambda store: store.get("a"),
+    "head": lambda store: store.head("a"),
+    "delete": lambda store: store.delete("a"),
+    "list": lambda store: list(store.list("a")),
+    "versions": lambda store: list(store.versions("a")),
+}
+every_call = pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in CALLS.items()])
+
+
+@dataclass
+class Broken:
+    """A store behind a proxy, whose client tries once, and the same store without the two."""
+
+    store: S3Store
+    proxy: FaultProxy
+    direct: S3Store
+
+
+@pytest.fixture
+def broken(aws: Aws, bucket: str) -> Iterator[Broken]:
+    direct = S3Store(aws.client("s3"), bucket, "vault", CLOCK)
+    direct.put("a", b"1")
+    with FaultProxy(aws.url) as proxy:
+        yield Broken(S3Store(aws.client("s3", url=proxy.url, config=IMPATIENT), bucket, "vault", CLOCK), proxy, direct)
+
+
+def versions_of(store: ObjectStore, name: str) -> list[str]:
+    return [row.version for row in store.versions(name)]
+
+
+def error(code: str, extra: str = "") -> str:
+    return f"<Error><Code>{code}</Code><Message>said S3</Message>{extra}</Error>"
+
+
+# --- buckets ---------------------------------------------------------------------------------------------------------------------
+
+
+@every_call
+def test_a_bucket_that_is_not_there(aws: Aws, call: Call) -> None:
+    with pytest.raises(MissingBucket, match="no-such-bucket") as raised:
+        call(S3Store(aws.client("s3"), "no-such-bucket", "", CLOCK))
+    assert "bucket's name" in raised.value.hint
+
+
+@pytest.mark.parametrize("status", ["never enabled", "Suspended"])
+def test_a_bucket_without_versions(aws: Aws, table_name: str, status: str) -> None:
+    client = aws.client("s3")
+    client.create_bucket(Bucket=table_name)
+    if status == "Suspended":
+        client.put_bucket_versioning(Bucket=table_name, VersioningConfiguration={"Status": "Suspended"})
+    store = S3Store(client, table_name, "", CLOCK)
+    for call in (store.check, lambda: store.put("a", b"1"), lambda: store.delete("a")):
+        with pytest.raises(UnversionedBucket, match=table_name) as raised:
+            call()
+        assert (
+            raised.value.hint == f"aws s3api put-bucket-versioning --bucket {table_name} --versioning-configuration Status=Enabled"
+        )
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_a_bucket_is_made_for_a_vault_once_or_twice(aws: Aws, table_name: str, region: str) -> None:
+    client = Aws({**aws.environment, "AWS_REGION": region}).client("s3")
+    for _ in range(2):
+        create_bucket(client, table_name, region)
+    S3Store(client, table_name, "", CLOCK).check()
+    assert set(client.get_public_access_block(Bucket=table_name)["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+def test_a_bucket_of_somebody_else(broken: Broken, aws: Aws) -> None:
+    broken.proxy.on(answer(409, error("BucketAlreadyExists")), method="PUT")
+    with pytest.raises(AlreadyExists, match="s3://taken") as raised:
+        create_bucket(aws.client("s3", url=broken.proxy.url), "taken", "us-east-1")
+    assert "choose another" in raised.value.hint
+
+
+# --- prefixes --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_prefix_is_a_store_of_its_own(aws: Aws, bucket: str) -> None:
+    client = aws.client("s3")
+    whole = S3Store(client, bucket, "", CLOCK)
+    users = S3Store(client, bucket, "x/users/", CLOCK)
+    archive = S3Store(client, bucket, "x/users-archive", CLOCK)
+    users.put("1", b"users")
+    archive.put("1", b"archive")
+    whole.put("x/users/", b"what the console makes of a folder")
+    assert users.url == f"s3://{bucket}/x/users"
+    assert [row.name for row in users.list("")] == [row.name for row in users.versions("")] == ["1"]
+    assert [row.name for row in whole.list("")] == ["x/users-archive/1", "x/users/", "x/users/1"]
+    assert users.get("1").body == b"users"
+    assert [row.name for row in users.list("", after="0")] == ["1"]
+
+
+# --- credentials -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Aws]:
+    """Servers that check signatures and permissions, with a bucket of their own."""
+    with EmbeddedServers(settings={"AUTH": "true"}) as servers:
+        aws = Aws(servers.environment())
+        create_bucket(aws.client("s3"), "guarded", "us-east-1")
+        S3Store(aws.client("s3"), "guarded", "", CLOCK).put("a", b"1")
+        yield aws
+
+
+def as_user(aws: Aws, key: str, secret: str) -> S3Store:
+    user = Aws({**aws.environment, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret})
+    return S3Store(user.client("s3"), "guarded", "", CLOCK)
+
+
+@every_call
+def test_a_user_without_permission(guarded: Aws, call: Call) -> None:
+    iam = guarded.client("iam")
+    iam.create_user(UserName=(name := f"user-{id(call)}"))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    with pytest.raises(AccessDenied, match="guarded") as raised:
+        call(as_user(guarded, key["AccessKeyId"], key["SecretAccessKey"]))
+    assert "allow this" in raised.value.hint
+
+
+def test_wrong_credentials(guarded: Aws) -> None:
+    iam = guarded.client("iam")
+    iam.create_user(UserName="forgetful")
+    known = iam.create_access_key(UserName="forgetful")["AccessKey"]["AccessKeyId"]
+    for key, says in [(known, "SignatureDoesNotMatch"), ("AKIAIOSFODNN7EXAMPLE", "InvalidAccessKeyId")]:
+        with pytest.raises(AccessDenied, match=says) as raised:
+            as_user(guarded, key, "wrong").get("a")
+        assert "AWS_ACCESS_KEY_ID" in raised.value.hint
+        with pytest.raises(AccessDenied, match="403"):  # a HEAD cannot say more
+            as_user(guarded, key, "wrong").head("a")
+
+
+@every_call
+def test_no_credentials_at_all(aws: Aws, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(variable, "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    nobody = Aws({"AWS_ENDPOINT_URL": aws.url, "AWS_REGION": "us-east-1"})
+    with pytest.raises(AccessDenied, match="credentials") as raised:
+        call(S3Store(nobody.client("s3"), "any-bucket", "", CLOCK))
+    assert "AWS_PROFILE" in raised.value.hint
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------------------
+
+ANSWERS: list[tuple[int, str, type[BackstreamError], str]] = [
+    (403, error("AccessDenied"), AccessDenied, "aws sts get-caller-identity"),
+    (400, error("ExpiredToken"), AccessDenied, "have expired"),
+    (403, error("RequestTimeTooSkewed"), AccessDenied, "clock"),
+    (404, error("NoSuchBucket"), MissingBucket, "backstream init"),
+    (404, error("NoSuchKey"), MissingObject, ""),
+    (404, error("NoSuchVersion"), MissingObject, ""),
+    (400, error("InvalidArgument", "<ArgumentName>versionId</ArgumentName>"), MissingObject, ""),
+    (400, error("AuthorizationHeaderMalformed", "<Region>eu-west-3</Region>"), Failed, "set AWS_REGION to eu-west-3."),
+    (500, error("InternalError"), Unavailable, "again later"),
+    (503, error("SlowDown"), Unavailable, "slow down"),
+    (503, "<html>from a load balancer</html>", Unavailable, "slow down"),
+    (502, "", Unavailable, "again later"),
+    (400, error("RequestTimeout"), Unavailable, "again later"),
+    (400, error("KeyTooLongError"), Failed, ""),
+    (418, error("NeverHeardOf"), Failed, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "hint"), ANSWERS, ids=[f"{status} {body[13:40]}" for status, body, _, _ in ANSWERS]
+)
+def test_each_answer_is_one_of_our_errors(
+    broken: Broken, status: int, body: str, expected: type[BackstreamError], hint: str
+) -> None:
+    broken.proxy.on(answer(status, body), path="/vault/")
+    with pytest.raises(expected) as raised:
+        broken.store.get("name")
+    assert type(raised.value) is expected
+    assert raised.value.message.startswith(f"GetObject of {broken.store.url}/name failed: ")
+    assert hint in raised.value.hint
+
+
+def test_a_bucket_in_another_region(broken: Broken) -> None:
+    broken.proxy.on(answer(301, error("PermanentRedirect"), {"x-amz-bucket-region": "eu-west-3"}))
+    for call in CALLS.values():
+        with pytest.raises(Failed) as raised:
+            call(broken.store)
+        assert raised.value.hint == "The bucket is in another region: set AWS_REGION to eu-west-3."
+
+
+def test_head_of_a_bucket_in_another_region(broken: Broken) -> None:
+    broken.proxy.on(answer(400, "", {"x-amz-bucket-region": "eu-west-3"}), method="HEAD")
+    with pytest.raises(Failed, match="HeadObject") as raised:
+        broken.store.head("a")
+    assert "eu-west-3" in raised.value.hint
+
+
+@pytest.mark.parametrize("listing", [CALLS["list"], CALLS["versions"]], ids=["list", "versions"])
+def test_a_listing_that_is_none(broken: Broken, listing: Call) -> None:
+    """A captive portal's page must not look like an empty store."""
+    broken.proxy.on(answer(200, "<html>Please log in to the airport's network</html>"), when=nth(1))
+    with pytest.raises(Damaged) as raised:
+        listing(broken.store)
+    assert "proxies" in raised.value.hint
+    broken.proxy.on(answer(200, "<ListBucketResult><Name>half a docu"))
+    with pytest.raises(Unavailable):
+        listing(broken.store)
+
+
+def test_a_listing_as_aws_writes_it(broken: Broken) -> None:
+    """With keys encoded, which the embedded servers do not do, and rows of both kinds in the order of their time."""
+    row = (
+        "<{kind}><Key>{key}</Key><VersionId>{version}</VersionId><IsLatest>{latest}</IsLatest>"
+        "<LastModified>2026-11-23T04:05:06.000Z</LastModified><Size>7</Size><Owner><ID>x</ID></Owner></{kind}>"
+    )
+    pages = (
+        [
+            ("vault/plus%2Band+space", "DeleteMarker", "m2", "true"),
+            ("vault/plus%2Band+space", "Version", "v1", "false"),
+            ("vault/plus%2Band+space", "DeleteMarker", "m0", "false"),
+        ],
+        [("vault/z%0A%F0%9F%9B%AB", "Version", "null", "true")],
+    )
+    first_page, second_page = (
+        "".join(row.format(key=key, kind=kind, version=version, latest=latest) for key, kind, version, latest in page)
+        for page in pages
+    )
+    head = '<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><EncodingType>url</EncodingType><IsTruncated>{}</IsTruncated>'
+    more = "<NextKeyMarker>vault/plus%2Band+space</NextKeyMarker><NextVersionIdMarker>m0</NextVersionIdMarker>"
+    broken.proxy.on(
+        answer(200, head.format("false") + second_page + "</ListVersionsResult>"),
+        path=r"key-marker=vault%2Fplus%2Band%20space&version-id-marker=m0",
+    )
+    broken.proxy.on(answer(200, head.format("true") + more + first_page + "</ListVersionsResult>"), operation="GET ?versions")
+    found = list(broken.store.versions(""))
+    assert [(row.name, row.version, row.latest, row.marker) for row in found] == [
+        ("plus+and space", "m2", True, True),
+        ("plus+and space", "v1", False, False),
+        ("plus+and space", "m0", False, True),
+        ("z\n🛫", "null", True, False),
+    ]
+    assert {row.modified for row in found} == {1795406706.0}
+    assert [row.size for row in found] == [7, 7, 7, 7]
+
+
+# --- connections -----------------------------------------------------------------------------------------------------------------
+
+
+@every_call
+@pytest.mark.parametrize("action", [drop, delay(0.4), answer(503, error("SlowDown"))], ids=["drop", "timeout", "slow down"])
+def test_no_good_answer_is_unavailable(broken: Broken, call: Call, action: Action) -> None:
+    broken.proxy.on(action)
+    with pytest.raises(Unavailable) as raised:
+        call(broken.store)
+    assert broken.store.url in raised.value.message
+    assert "try again" in raised.value.hint or "network" in raised.value.hint
+
+
+@every_call
+def test_nobody_listens(aws: Aws, call: Call) -> None:
+    with FaultProxy(aws.url) as proxy:
+        gone = proxy.url
+    with pytest.raises(Unavailable, match="any-bucket") as raised:
+        call(S3Store(aws.client("s3", url=gone, config=IMPATIENT), "any-bucket", "", CLOCK))
+    assert "AWS_ENDPOINT_URL_S3" in raised.value.hint
+
+
+def test_the_clients_own_retries_get_through(broken: Broken, aws: Aws, bucket: str) -> None:
+    broken.proxy.on(drop, when=nth(2, 6))
+    broken.proxy.on(answer(503, error("SlowDown")), when=nth(4))
+    patient = S3Store(aws.client("s3", url=broken.proxy.url, config=client_config()), bucket, "vault", CLOCK)
+    for call in CALLS.values():
+        call(patient)
+
+
+def test_a_body_that_breaks_off_is_read_again(broken: Broken) -> None:
+    body = bytes(200_000)
+    broken.direct.put("big", body)
+    faults = broken.proxy.on(cut(70_000), method="GET", when=first(2))
+    assert broken.store.get("big").body == body
+    assert faults.fired == 2
+
+
+def test_a_body_that_always_breaks_off_is_unavailable(broken: Broken) -> None:
+    broken.direct.put("big", bytes(200_000))
+    faults = broken.proxy.on(cut(70_000), method="GET")
+    with pytest.raises(Unavailable, match="big") as raised:
+        broken.store.get("big")
+    assert "broke" in raised.value.hint
+    assert 3 <= faults.fired <= 10
+
+
+# --- create only -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_create_whose_answer_was_lost_knows_its_own_write(broken: Broken, aws: Aws, bucket: str) -> None:
+    """botocore tries again by itself, and meets its own object."""
+    broken.proxy.on(lose_answer, method="PUT", when=nth(1))
+    patient = S3Store(aws.client("s3", url=broken.proxy.url, config=client_config()), bucket, "vault", CLOCK)
+    version = patient.put("new", b"1", {"k": "v"}, if_absent=True)
+    assert versions_of(broken.direct, "new") == [version]
+    assert broken.direct.get("new").info.metadata == {"k": "v"}
+    assert broken.proxy.passed["PUT"] == 2
+
+
+def test_a_create_that_ended_without_an_answer_may_be_repeated(broken: Broken) -> None:
+    broken.proxy.on(lose_answer, method="PUT", when=nth(1))
+    with pytest.raises(Unavailable):
+        broken.store.put("new", b"1", if_absent=True)
+    version = broken.store.put("new", b"1", if_absent=True)
+    assert versions_of(broken.direct, "new") == [version]
+    with pytest.raises(AlreadyExists):  # it has its answer: the next one is another write
+        broken.store.put("new", b"1", if_absent=True)
+
+
+def test_a_repeated_create_does_not_take_anothers_write_for_its_own(broken: Broken) -> None:
+    broken.proxy.on(drop, method="PUT", when=nth(1))
+    with pytest.raises(Unavailable):
+        broken.store.put("new", b"1", if_absent=True)
+    version = broken.direct.put("new", b"1", if_absent=True)
+    with pytest.raises(AlreadyExists):
+        broken.store.put("new", b"1", if_absent=True)
+    assert versions_of(broken.direct, "new") == [version]
+
+
+def test_a_refused_create_whose_rival_is_deleted_meanwhile(broken: Broken) -> None:
+    broken.proxy.on(answer(412, error("PreconditionFailed")), method="PUT")
+    with pytest.raises(AlreadyExists):
+        broken.store.put("nothing there", b"1", if_absent=True)
+
+
+def test_a_conflict_of_creators_is_tried_again(broken: Broken) -> None:
+    conflicts = broken.proxy.on(answer(409, error("ConditionalRequestConflict")), method="PUT", when=first(2))
+    version = broken.store.put("new", b"1", if_absent=True)
+    assert conflicts.fired == 2
+    assert versions_of(broken.direct, "new") == [version]
+
+
+def test_an_endless_conflict_is_unavailable(broken: Broken) -> None:
+    broken.proxy.on(answer(409, error("ConditionalRequestConflict")), method="PUT")
+    with pytest.raises(Unavailable) as raised:
+        broken.store.put("new", b"1", if_absent=True)
+    assert "Another writer" in raised.value.hint
+
+
+# --- costs -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_each_call_is_one_request(broken: Broken) -> None:
+    for name, call in CALLS.items():
+        requests = broken.proxy.on(pass_on)
+        call(broken.store)
+        assert requests.matched == 1, name
+        broken.proxy.remove(requests)
+
+
+def test_missing_objects_cost_one_request_once_the_bucket_is_known(broken: Broken) -> None:
+    requests = broken.proxy.on(pass_on)
+    for _ in range(3):
+        with pytest.raises(MissingObject):
+            broken.store.head("never")
+    assert requests.matched == 4
