@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types layers unit soak clean help
+.PHONY: demo test lint types layers unit soak docs clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ $(VENV)/local: pyproject.toml
 $(VENV)/dev: $(VENV)/local
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+docs: $(VENV)/dev ## write docs/cli.md from the command line itself
+	PYTHONPATH=tests $(BIN)/python -m kit.cli_reference > docs/cli.md
 
 clean: ## remove what was set up and built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -10,6 +10,7 @@ import socket
 import uuid
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import botocore.session
@@ -28,6 +29,9 @@ from backstream.stores.s3 import S3Store
 from backstream.tables import raw
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.streams import DynamoStream
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
 MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
@@ -65,7 +69,7 @@ class Config:
             prefix = parts.path.strip("/")
             if len(prefix.encode()) > MAX_PREFIX:
                 raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-            return S3Store(self._client("s3"), parts.netloc, prefix, self.clock)
+            return S3Store(self._s3, parts.netloc, prefix, self.clock)
         if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
             return DirectoryStore(Path(unquote(parts.path)), self.clock)
         raise UsageError(f"not a vault: {self.url!r}", hint="A vault is s3://bucket/prefix or file:///absolute/folder.")
@@ -74,8 +78,7 @@ class Config:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            client = self._client("s3")
-            s3.create_bucket(client, parts.netloc, client.meta.region_name)
+            s3.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name)
         elif parts.scheme == "file":
             Path(unquote(parts.path)).mkdir(parents=True, exist_ok=True)
 
@@ -110,6 +113,10 @@ class Config:
             # Lambda and every other SDK know this variable; botocore only AWS_DEFAULT_REGION.
             session.set_config_variable("region", region)
         return session
+
+    @cached_property
+    def _s3(self) -> S3Client:
+        return cast("S3Client", self._client("s3"))
 
     @cached_property
     def _dynamodb(self) -> BaseClient:

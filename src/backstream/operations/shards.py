@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from backstream.errors import IteratorExpired, RecordsTrimmed
+from backstream.errors import IteratorExpired, NotFound, RecordsTrimmed, Unavailable
 from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.log import DAY, ChangeLog
 from backstream.layouts.segments import Segment
@@ -20,7 +20,7 @@ from backstream.ports import ChangeStream, Clock, Images, Page, Shard
 OLDEST, AFTER_GAP = "oldest", "gap"
 # Records show up in a stream "in near real time", without a promise: those of these last seconds may still be on their way.
 SETTLING = 5
-RETENTION_SLACK = 300  # a record this much younger than a day may be trimmed while we ask for it
+RETENTION_SLACK = 300  # a record this much younger than a day may be trimmed before we ask for it
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     A segment ends when its oldest change has waited `segment_age`, or at `segment_count` changes or `segment_bytes` of images.
     `quiet_reads`: so many empty answers in a row mean that a shard has been read to its end, since a single one does not.
+    `children_wait`: how long a shard that ended may go without children in the stream's list before it is taken to have none.
     """
 
     segment_age: float = 3.0
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True):
     poll: float = 0.3
     quiet_reads: int = 4
     topology_every: float = 10.0
+    children_wait: float = 60.0
     mark_busy: float = 10.0
     mark_idle: float = 60.0
     neighbours_every: float = 20.0
@@ -79,6 +81,7 @@ class Follower:
         self._waiting_since = 0.0
         self._quiet = 0
         self._quiet_since = 0.0
+        self._asked: float | None = None  # the service's time at the first answer
         self._ended = reached is not None and shard.last == reached.last
         self.claim = claim
         self.captured = 0
@@ -91,8 +94,9 @@ class Follower:
 
     @property
     def caught_up(self) -> bool:
-        """Nothing more to read for now, and all that was read is durable."""
-        return self.finished or (not self._buffer and self._quiet >= self._parts.settings.quiet_reads)
+        """All that was there when this began to read is durable: nothing came for a while, or only newer things, as under load."""
+        quiet = not self._buffer and self._quiet >= self._parts.settings.quiet_reads
+        return quiet or (self.claim is not None and self._asked is not None and self.claim >= self._asked)
 
     def turn(self, *, hurry: bool) -> bool:
         """Read once, and write a segment if one is due (`hurry`: as soon as there is no more to read). Whether to read on at once.
@@ -100,15 +104,18 @@ class Follower:
         Raises what reading and writing raise; nothing is lost by it, the next turn goes on where this one stood.
         """
         more = False
-        if not self._ended and len(self._buffer) < 2 * self._parts.settings.segment_count:
-            more = self._read()
-        if self._due(hurry=hurry):
-            self.flush()
+        try:
+            if not self._ended and len(self._buffer) < 2 * self._parts.settings.segment_count:
+                more = self._read()
+        finally:  # what was read before does not wait for a stream that does not answer now
+            if self._due(hurry=hurry):
+                self.flush()
         return more and not self.finished
 
     # --- reading ---
 
     def _read(self) -> bool:
+        from_oldest = self._iterator is None and self._read_to is None
         try:
             if self._iterator is None:
                 self._iterator = self._parts.stream.iterator(self.shard.id, self._read_to)
@@ -116,15 +123,22 @@ class Follower:
         except IteratorExpired:
             self._iterator = None
             return True
-        except RecordsTrimmed:
+        except (RecordsTrimmed, NotFound):  # a closed shard of which nothing is left is not found at all
             self.flush()  # what was read before them must not wait behind them
             page = self._pass_over_trimmed()
+        else:
+            if from_oldest and self._known < int(page.server_time) - DAY:
+                self._miss(page)  # who asks for the oldest is not told of older ones that are gone
         self._take(page)
         return bool(page.changes)
 
     def _take(self, page: Page) -> None:
         self._iterator = page.next
-        self._ended = page.next is None
+        self._asked = self._asked or page.server_time
+        self._append(page)
+        self._ended = page.next is None  # only now: an end with nothing to be written means that the shard is finished
+
+    def _append(self, page: Page) -> None:
         if page.changes:
             if not self._buffer:
                 self._waiting_since = self._parts.clock.now()
@@ -136,32 +150,43 @@ class Follower:
         if self._quiet == 0:
             self._quiet_since = page.server_time
         self._quiet += 1
-        if self.caught_up and not self.finished:
+        if page.next is not None and self._quiet >= self._parts.settings.quiet_reads and not self._buffer:
             self._claim(int(self._quiet_since) - SETTLING)
             self._quiet_since = page.server_time
-            self._quiet = max(self._quiet - 1, self._parts.settings.quiet_reads)
 
     # --- trimmed records ---
 
     def _pass_over_trimmed(self) -> Page:
         """The oldest records that are left. What lies before them is a gap, unless only old, known things were trimmed."""
-        parts, last = self._parts, self._last_seconds
-        page = parts.stream.read(self.shard.id, parts.stream.iterator(self.shard.id, None))
+        page = self._oldest_left()
         retained = int(page.server_time) - DAY + RETENTION_SLACK
-        if last is not None and last < retained <= parts.evidence:
-            self._after = OLDEST  # nothing has come for a day, and earlier runs had seen that
-            return page
-        since = max(last or 0, parts.evidence)
-        until = page.changes[0].seconds if page.changes else int(page.server_time)
-        self._record_gap(since, max(since, until))
-        self._after = AFTER_GAP
+        if self._last_seconds is None or not self._last_seconds < retained <= self._known:
+            self._miss(page)  # else nothing has come for a day, and that has been seen
         return page
 
-    def _record_gap(self, since: int, until: int) -> None:
+    @property
+    def _known(self) -> int:
+        """The second up to which everything that this shard held has been read."""
+        return max(self._parts.evidence, self.claim or 0)
+
+    def _oldest_left(self) -> Page:
+        stream, shard = self._parts.stream, self.shard.id
+        try:
+            return stream.read(shard, stream.iterator(shard, None))
+        except NotFound:
+            return Page([], None, self._parts.clock.now())
+        except RecordsTrimmed as error:
+            raise Unavailable(f"records are trimmed while they are asked for: {error.message}") from error
+
+    def _miss(self, page: Page) -> None:
+        """Record the gap before this page."""
+        since = max(self._last_seconds or 0, self._known)
+        until = max(since, page.changes[0].seconds if page.changes else int(page.server_time))
         reason = "the stream had dropped records before they were read"
         self._parts.gaps.record(Gap(reason=reason, since=since, until=until, stream=self._parts.label, shard=self.shard.id))
         self.gaps += 1
         self._parts.notice(f"GAP: changes of {moment.iso(since)} to {moment.iso(until)} are lost: {reason} ({self.shard.id})")
+        self._after = AFTER_GAP
 
     # --- writing ---
 

@@ -17,7 +17,7 @@ from backstream.layouts.log import LogListing, reached
 from backstream.layouts.segments import Kind
 from backstream.model import moment
 from backstream.operations.shards import Follower, Parts
-from backstream.ports import Shard
+from backstream.ports import Shard, StreamFacts
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
 STEP = 0.05  # seconds the loop waits at most before it looks at the stop signal again
@@ -49,7 +49,8 @@ class Tail:
         self._reached = reached(recent, parts.label)
         self._stop = stop
         self._followers: dict[str, Follower] = {}
-        self._done: dict[str, Follower] = {}  # finished, with children that the next look at the stream may show
+        self._done: dict[str, Follower] = {}  # finished, but no child of it has been listed yet
+        self._done_at: dict[str, float] = {}
         self._finished: set[str] = set()
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
@@ -79,7 +80,7 @@ class Tail:
                 self._mark(closing=False)
                 self._neighbours.look()
                 caught_up = until_caught_up and self._caught_up()
-                ended = not (self._open or self._followers or self._stale)
+                ended = self._ended
             self._await_turns(until_caught_up=until_caught_up)
         for follower in self._followers.values():
             follower.flush()
@@ -87,12 +88,18 @@ class Tail:
         self._count()
         return TailReport(self._table, self._captured, self._gaps, self._frontier(), caught_up or ended, ended)
 
+    @property
+    def _ended(self) -> bool:
+        """The stream is closed, and all of it has been read."""
+        return not (self._open or self._followers or self._stale)
+
     # --- the tree of shards ---
 
     def _look_at_stream(self) -> None:
         """Find new shards: at the start, when one has come to its end, and now and then, since shards may split at any time."""
-        now = self._parts.clock.now()
-        if not self._stale and now - self._looked_at < self._parts.settings.topology_every:
+        now, settings = self._parts.clock.now(), self._parts.settings
+        pause = 0.0 if self._stale else settings.poll if self._orphaned() else settings.topology_every
+        if now - self._looked_at < pause:
             return
         try:
             facts = self._parts.stream.facts()
@@ -102,6 +109,7 @@ class Tail:
             return
         self._looked_at, self._stale, self._open = now, False, facts.enabled
         self._start_followers(facts.shards)
+        self._let_go(facts)
 
     def _start_followers(self, shards: Sequence[Shard]) -> None:
         listed = {shard.id for shard in shards}
@@ -111,7 +119,25 @@ class Tail:
             if shard.parent in listed and shard.parent not in self._finished:
                 continue  # its parent comes first
             self._start_follower(shard)
-        self._done.clear()  # their children, if any, are followed now and bound the frontier themselves
+
+    def _let_go(self, facts: StreamFacts) -> None:
+        """Forget the finished shards whose children are listed: those are followed now, and bound the frontier themselves.
+
+        The list lags behind the shards. Until a shard's children show, nobody reads what they hold: nothing later may be claimed.
+        """
+        parents = {shard.parent for shard in facts.shards}
+        patience = self._parts.settings.children_wait
+        for shard in list(self._done):
+            waited = self._parts.clock.now() - self._done_at[shard]
+            if shard in parents:
+                del self._done[shard]
+            elif facts.enabled and waited >= patience:
+                self._parts.notice(f"{shard} has ended, and in {waited:.0f} s no shard that follows it was listed: going on without")
+                del self._done[shard]
+
+    def _orphaned(self) -> bool:
+        """Whether children of a finished shard are still to be listed."""
+        return self._open and bool(self._done)
 
     def _start_follower(self, shard: Shard) -> None:
         before = self._reached.get(shard.id)
@@ -119,8 +145,7 @@ class Tail:
         claim = before.max_time - 1 if before else (parent.claim if parent else None)
         follower = Follower(self._parts, shard, before, claim)
         if follower.finished:
-            self._finished.add(shard.id)  # an earlier run read all of it
-            self._stale = True
+            self._finish(follower)  # an earlier run read all of it
             return
         self._followers[shard.id] = follower
         self._due[shard.id] = 0.0
@@ -172,12 +197,16 @@ class Tail:
         del self._due[shard]
         self._captured += follower.captured
         self._gaps += follower.gaps
+        self._finish(follower)
+
+    def _finish(self, follower: Follower) -> None:
+        shard = follower.shard.id
         self._finished.add(shard)
-        self._done[shard] = follower
+        self._done[shard], self._done_at[shard] = follower, self._parts.clock.now()
         self._stale = True
 
     def _caught_up(self) -> bool:
-        if self._stale or self._running:
+        if self._stale or self._orphaned():
             return False
         if not self._followers and self._open:
             return False  # a stream that is open has an open shard: it is still to be found
@@ -190,9 +219,14 @@ class Tail:
     # --- what may be claimed ---
 
     def _frontier(self) -> int | None:
-        """The second up to which every shard is durable; shards whose parents are still being read are bounded by those."""
+        """The second up to which every shard is durable; shards whose parents are still being read are bounded by those.
+
+        A stream is closed as a whole: one that has been read to its end holds all changes made before the last one in any shard.
+        """
         claims = [follower.claim for follower in (*self._followers.values(), *self._done.values())]
         known = [claim for claim in claims if claim is not None]
+        if self._ended:
+            return max(known, default=None)
         return min(known) if known and len(known) == len(claims) else None
 
     def _mark(self, *, closing: bool) -> None:

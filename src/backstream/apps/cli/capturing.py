@@ -28,8 +28,12 @@ def init(
     table: TableName,
     *,
     vault: Vault = None,
-    layout: Annotated[Layout | None, typer.Option(help="Where images live; rows for a new table.", show_default=False)] = None,
-    naming: Annotated[Naming | None, typer.Option(help="How row objects are named; sha256 if new.", show_default=False)] = None,
+    layout: Annotated[
+        Layout | None, typer.Option(metavar="rows|log", help="Where images live [new: rows].", show_default=False)
+    ] = None,
+    naming: Annotated[
+        Naming | None, typer.Option(metavar="sha256|md5|plain", help="Row objects' names [new: sha256].", show_default=False)
+    ] = None,
     tenant_attribute: Annotated[str | None, typer.Option(metavar="A", help="Split the rows by it.", show_default=False)] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
     create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 from botocore.config import Config
@@ -22,7 +22,7 @@ PAUSE = 0.1  # seconds before what a batch left over is sent again
 def plain_client(url: str, region: str) -> DynamoDBClient:
     """A client that can reach nothing but these servers, whatever the user's profile and proxies say."""
     session = botocore.session.Session(session_vars={"profile": (None, [], None, None)})
-    client: DynamoDBClient = session.create_client(
+    client = session.create_client(
         "dynamodb",
         endpoint_url=url,
         region_name=region,
@@ -30,7 +30,7 @@ def plain_client(url: str, region: str) -> DynamoDBClient:
         aws_secret_access_key="test",  # noqa: S106 - ministack takes any
         config=Config(proxies={}),
     )
-    return client
+    return cast("DynamoDBClient", client)
 
 
 class Airport:

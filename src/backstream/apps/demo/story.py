@@ -172,9 +172,7 @@ class _Story:
             "A plain botocore client, none of Backstream's code, reads the whole table again, strongly consistent, "
             "and compares it with the copy:"
         )
-        self._narration.facts(
-            [(name, f"{len(copy.rows)} rows  sha256 {copy.sha256}") for name, copy in (("copy", good), ("now", now))]
-        )
+        self._narration.facts([_fingerprint("then", good), _fingerprint("now", now)])
         self._narration.good(f"All {len(now.rows)} rows are back, byte for byte. None is missing, none is too many.")
         self._narration.say("Nothing was overwritten in the vault. The ruin and the repair are history now, too:")
         self._written += damage.writes

@@ -1,0 +1,65 @@
+"""Writes `docs/cli.md` from the command line itself: `make docs`. A test sees to it that the page is up to date."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+
+from backstream.apps.cli.main import app
+
+HEAD = """# The command line
+
+Generated from the command line itself (`make docs`). Names, exit codes and JSON fields are a promise; more may come.
+
+- `VAULT` is `s3://bucket/prefix` or `file:///folder`: `--vault`, or `BACKSTREAM_VAULT` from the environment.
+- `MOMENT` is ISO 8601 with an offset or `Z`, epoch seconds, `15m ago` (s, m, h, d, w) or `now`. It means a whole second: a change made in that
+  second is included.
+- `KEY` is DynamoDB JSON, `{"id":{"S":"a"},"n":{"N":"5"}}`, or plain JSON where the table's key schema tells the types, `{"id":"a","n":5}`.
+- Reports go to stdout, progress and errors to stderr. `--debug`, anywhere, shows a traceback with an error.
+
+| exit | meaning |
+|---|---|
+| 0 | all of it done |
+| 1 | failed, or only partly done: what is left is named and can be resumed |
+| 2 | the call's words are wrong |
+| 3 | differences found |
+| 4 | refused for safety |
+| 130 | stopped by the user, cleanly |
+
+JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`; `history` an array,
+oldest first, of `time, sequence, event, actor, image`; `status` gives `table, layout, window_from, window_to, lag_seconds, gaps, last_drill` and
+sizes (without TABLE: an array of these).
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    command: Any = typer.main.get_command(app)
+    return HEAD + "".join(map(_section, sorted(command.commands.items())))
+
+
+def _section(named: tuple[str, Any]) -> str:
+    name, command = named
+    arguments = [_argument(each) for each in command.params if each.param_type_name == "argument"]
+    options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
+    lines = [f"\n## {' '.join(['backstream', name, *arguments])}\n", f"{command.help.strip()}\n"]
+    if options:
+        lines += ["| option | meaning |", "|---|---|", *map(_option, options)]
+    return "\n".join(lines) + "\n"
+
+
+def _argument(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return str(name if argument.required or name.startswith("[") else f"[{name}]")
+
+
+def _option(option: Any) -> str:
+    value = "" if option.is_flag else f" {option.metavar}"
+    cells = [f"`{', '.join(option.opts)}{value}`", option.help or ""]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
