@@ -14,9 +14,10 @@ HEAD = """# The command line
 Generated from the command line itself (`make docs`). Names, exit codes and JSON fields are a promise; more may come.
 
 - `VAULT` is `s3://bucket/prefix` or `file:///folder`: `--vault`, or `BACKSTREAM_VAULT` from the environment.
-- `MOMENT` is ISO 8601 with an offset or `Z`, epoch seconds, `15m ago` (s, m, h, d, w) or `now`. It means a whole second: a change made in that
-  second is included.
-- `KEY` is DynamoDB JSON, `{"id":{"S":"a"},"n":{"N":"5"}}`, or plain JSON where the table's key schema tells the types, `{"id":"a","n":5}`.
+- `MOMENT` is ISO 8601 with an offset or `Z`, epoch seconds, `15m ago` (s, m, h, d, w) or `now`. It means a whole second: a change
+  made in that second is included.
+- `KEY` is DynamoDB JSON, `{"id":{"S":"a"},"n":{"N":"5"}}`, or plain JSON where the table's key schema tells the types,
+  `{"id":"a","n":5}`.
 - Reports go to stdout, progress and errors to stderr. `--debug`, anywhere, shows a traceback with an error.
 
 | exit | meaning |
@@ -28,9 +29,9 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 | 4 | refused for safety |
 | 130 | stopped by the user, cleanly |
 
-JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`; `history` an array,
-oldest first, of `time, sequence, event, actor, image`; `status` gives `table, layout, window_from, window_to, lag_seconds, gaps, last_drill` and
-sizes (without TABLE: an array of these).
+JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`;
+`history` an array, oldest first, of `time, sequence, event, actor, image`; `status` gives `table, layout, window_from, window_to,
+lag_seconds, gaps, last_drill` and sizes (without TABLE: an array of these).
 """
 
 

@@ -99,8 +99,9 @@ def survive_kills(aws: Aws, scene: Scene, kills: int, seed: int) -> str:
     changes = sum(each.segment.count for each in log if each.segment is not None)
     assert changes >= writer.changes
     return (
-        f"{kills} kills in {time.monotonic() - started:.0f} s: {writer.changes} changes written, {changes} in {len(log)} objects of "
-        f"the log, {last.captured} by the last run; {len(compared)} of {len(writer.sure_seconds())} sure seconds compared: all equal"
+        f"{kills} kills in {time.monotonic() - started:.0f} s: {writer.changes} changes written, {changes} captured in {len(log)} "
+        f"objects of the log, {last.captured} by the last run; {len(compared)} of {len(writer.sure_seconds())} sure seconds compared, "
+        "all equal"
     )
 
 

@@ -184,7 +184,7 @@ def _answers(url: str, name: str) -> bool:
         return False  # not up yet, or not ours: the caller asks again until its deadline
 
 
-def _end_with(parent: int, folder: Path, clock: Clock) -> None:
+def end_with(parent: int, folder: Path, clock: Clock) -> None:
     """Watch the parent; once it is gone, even by SIGKILL, remove `folder` and end this whole process group.
 
     Linux's "death signal" would come when the *thread* that started us ends, and a pipe stays open in the parent's forked workers;
@@ -197,6 +197,6 @@ def _end_with(parent: int, folder: Path, clock: Clock) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with, args=(int(sys.argv[1]), Path(sys.argv[2]), SystemClock()), daemon=True).start()
+    threading.Thread(target=end_with, args=(int(sys.argv[1]), Path(sys.argv[2]), SystemClock()), daemon=True).start()
     sys.argv[1:] = []  # ministack reads its own
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)

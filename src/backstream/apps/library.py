@@ -15,6 +15,7 @@ from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, naming
 from backstream.model.key_words import parse_key
@@ -80,10 +81,11 @@ class TableBackup:
         layout: Layout | None = None,
         naming: Naming | None = None,
         tenant_attribute: str | None = None,
+        compress: Codec | None = None,
         enable_stream: bool = False,
     ) -> InitReport:
         """Make the vault ready for the table; again with other words: change how it is kept from now on."""
-        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute)
+        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress)
         return init(self._config.store, self._config.table(self._name), self._config.clock, words, enable_stream=enable_stream)
 
     def tail(

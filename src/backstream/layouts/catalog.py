@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.errors import Damaged, MissingObject, NotFound
+from backstream.layouts.segments import Codec
 from backstream.model.naming import SYSTEM_FOLDER, Naming
 from backstream.model.schema import KeySchema
 from backstream.ports import ObjectStore
@@ -26,7 +27,7 @@ class Catalog(msgspec.Struct, frozen=True):
     """One table as the vault knows it.
 
     `complete_from`: the second from which the vault knows every item (the table was empty then), None while it does not;
-    `settings`: DescribeTable's answer at the time of `written`, as it came.
+    `compress`: how new segments of the log are; `settings`: DescribeTable's answer at the time of `init`, as it came.
     """
 
     format: int
@@ -37,15 +38,12 @@ class Catalog(msgspec.Struct, frozen=True):
     layout: Layout
     naming: Naming
     tenant_attribute: str | None
+    compress: Codec
     stream: str
     stream_arn: str
     initialised: str
     complete_from: int | None
     settings: msgspec.Raw
-
-    def same_words(self, other: Catalog) -> bool:
-        """Whether `init` was called with the same words: layout, naming and tenant attribute."""
-        return (self.layout, self.naming, self.tenant_attribute) == (other.layout, other.naming, other.tenant_attribute)
 
 
 def folder(table: str) -> str:

@@ -26,10 +26,15 @@ MAX_SEGMENT_BYTES = 1 << 30  # a line holds 800 KB at most, a segment some thous
 
 
 class Codec(enum.StrEnum):
-    """How a segment is compressed: the last part of its name."""
+    """How a segment is compressed."""
 
-    ZSTD = "zst"
-    GZIP = "gz"
+    ZSTD = "zstd"
+    GZIP = "gzip"
+
+    @property
+    def suffix(self) -> str:
+        """The last part of a segment's name: `zst` or `gz`."""
+        return "zst" if self is Codec.ZSTD else "gz"
 
 
 class Kind(enum.StrEnum):
@@ -66,7 +71,7 @@ class Segment(msgspec.Struct, frozen=True):
         day, hour = moment.day_and_hour(self.min_time)
         times = f"{moment.compact(self.min_time)}-{moment.compact(self.max_time)}"
         run = f"{_compact_label(self.stream)}_{_escape(self.shard)}_{self.first}-{self.last}_{self.count}_{times}"
-        return f"dt={day}/hour={hour}/{run}.ndjson.{self.codec}"
+        return f"dt={day}/hour={hour}/{run}.ndjson.{self.codec.suffix}"
 
 
 _OTHER_KINDS = frozenset(kind.value for kind in Kind if kind is not Kind.TAIL)
@@ -90,7 +95,7 @@ def parse_path(path: str) -> Segment | None:
             count=int(match["count"]),
             min_time=moment.parse_compact(match["min"]),
             max_time=moment.parse_compact(match["max"]),
-            codec=Codec(match["codec"]),
+            codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
         )
     except ValueError:  # a thirteenth month: the shape of a segment's name, but not one
         return None

@@ -24,7 +24,7 @@ class TableVault:
     def __init__(self, store: ObjectStore, catalog: Catalog) -> None:
         self.store = store
         self.catalog = catalog
-        self.log = ChangeLog(store, catalog.table)
+        self.log = ChangeLog(store, catalog.table, catalog.compress)
         self.gaps = Gaps(store, catalog.table)
 
     @classmethod

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from backstream.errors import Failed, NotFound, Refused
+from backstream.errors import Failed, NotFound, Refused, WrongStreamView
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.gaps import Gap
@@ -16,9 +16,9 @@ from backstream.layouts.images import images_for
 from backstream.layouts.log import DAY
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.change import stream_label
+from backstream.model.change import VIEW, stream_label
 from backstream.operations.lanes import lanes
-from backstream.operations.shards import Parts, Settings
+from backstream.operations.shards import RETENTION_SLACK, Parts, Settings
 from backstream.operations.tail import Tail, TailReport
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 
@@ -40,33 +40,42 @@ class Following(msgspec.Struct, frozen=True):
 def follow(vault: TableVault, following: Following, *, until_caught_up: bool) -> TailReport:
     """Bring the vault up to the table, and keep it there until `stop` is set (or only once, `until_caught_up`).
 
-    Refused where the table has no stream; Failed where the stream ends under a tail that was to go on.
+    Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
     """
-    facts = following.table.facts()
-    if not facts.stream_enabled or facts.stream_arn is None:
-        raise Refused(
-            f"the stream of {facts.name} is off: its changes are being lost",
-            hint=f"Run `backstream init {facts.name} --enable-stream`, then `tail`; the time between becomes a recorded gap.",
-        )
-    stream = following.streams(facts.stream_arn)
-    evidence = _evidence(vault, stream, following.clock.now())
-    vault, evidence, gaps = _after_absence(vault, following, facts, evidence)
-    report = _run(vault, following, stream, facts.stream_arn, evidence, until_caught_up=until_caught_up)
+    facts, arn = _followed(following.table)
+    vault, before = _after_absence(vault, following, facts, arn)
+    if following.stop.is_set():
+        return before.report(vault.catalog.table)
+    report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
     if report.ended and not until_caught_up:
         raise Failed(
             f"the stream of {facts.name} was disabled: changes made from now on are lost",
             hint=f"Run `backstream init {facts.name} --enable-stream`, then `tail` again; the time between becomes a recorded gap.",
         )
-    return msgspec.structs.replace(report, gaps=report.gaps + gaps)
+    return msgspec.structs.replace(report, captured=report.captured + before.captured, gaps=report.gaps + before.gaps)
 
 
-def _run(
-    vault: TableVault, following: Following, stream: ChangeStream, arn: str, evidence: int, *, until_caught_up: bool
-) -> TailReport:
+def _followed(table: Table) -> tuple[TableFacts, str]:
+    """The table, and its stream's ARN."""
+    facts = table.facts()
+    if not facts.stream_enabled or facts.stream_arn is None:
+        raise Refused(
+            f"the stream of {facts.name} is off: its changes are being lost",
+            hint=f"Run `backstream init {facts.name} --enable-stream`, then `tail`; the time between becomes a recorded gap.",
+        )
+    if facts.stream_view != VIEW:
+        raise WrongStreamView(
+            f"the stream of {facts.name} carries {facts.stream_view}, which does not hold whole items: changes are being lost",
+            hint=f"A view type cannot be changed: disable the stream, then run `backstream init {facts.name} --enable-stream`.",
+        )
+    return facts, facts.stream_arn
+
+
+def _run(vault: TableVault, following: Following, arn: str, known: int, *, until_caught_up: bool) -> TailReport:
     catalog = vault.catalog
     with ThreadPoolExecutor(following.settings.writers, thread_name_prefix="writer") as pool:
         parts = Parts(
-            stream=stream,
+            stream=following.streams(arn),
             label=stream_label(arn),
             log=vault.log,
             gaps=vault.gaps,
@@ -76,45 +85,80 @@ def _run(
             clock=following.clock,
             settings=following.settings,
             writer=following.writer,
-            evidence=evidence,
+            known=known,
             notice=following.notice,
         )
         recent = vault.log.recent(following.clock.now())
         return Tail(catalog.table, parts, recent, following.stop).run(until_caught_up=until_caught_up)
 
 
-def _evidence(vault: TableVault, stream: ChangeStream, now: float) -> int:
-    """The second up to which the vault is known to hold everything that the stream ever said."""
-    durable = vault.window(now, lanes(stream.facts().shards)).durable
-    return moment.parse_iso_micros(vault.catalog.initialised) // 1_000_000 if durable is None else durable
+# --- what came before: streams that were replaced, absences -----------------------------------------------------------------------
 
 
-def _after_absence(vault: TableVault, following: Following, facts: TableFacts, evidence: int) -> tuple[TableVault, int, int]:
-    """Record what was missed while nobody followed: the vault to go on with, what it holds by now, and how many gaps that made."""
+class _Before(msgspec.Struct, frozen=True):
+    """What was done before the table's stream could be followed. `known`: up to there all is in the vault, or in a recorded gap."""
+
+    known: int
+    captured: int = 0
+    gaps: int = 0
+
+    def report(self, table: str) -> TailReport:
+        """The report of a tail that was stopped by then."""
+        return TailReport(table, self.captured, self.gaps, durable=None, caught_up=False, ended=False)
+
+
+def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _Before]:
+    """Record what was missed while nobody followed. The vault to go on with, and what was done."""
     now = int(following.clock.now())
-    if facts.stream_arn != vault.catalog.stream_arn and facts.stream_arn is not None:
-        evidence = max(evidence, _drain(vault, following, evidence))
-        why = "the table was deleted and created again" if facts.table_id != vault.catalog.table_id else "the stream was replaced"
-        until = max(evidence, _began(facts.stream_arn, now))
-        _record(vault, following, Gap(reason=why, since=evidence, until=until, stream=stream_label(facts.stream_arn)))
-        return TableVault(vault.store, _with_stream(vault, facts)), until, 1
-    if evidence < now - DAY:
-        why = "nobody followed the stream for longer than it keeps records"
-        _record(vault, following, Gap(reason=why, since=evidence, until=now - DAY, stream=vault.catalog.stream))
-        return vault, now - DAY, 1
-    return vault, evidence, 0
+    if arn != vault.catalog.stream_arn:
+        return _after_replacement(vault, following, facts, arn, now)
+    known = _known(vault, following, now)
+    held_since = now - DAY + RETENTION_SLACK
+    if known >= held_since:
+        return vault, _Before(known)
+    why = "nobody followed the stream for longer than it keeps records"
+    _record(vault, following, Gap(reason=why, since=known, until=held_since, stream=vault.catalog.stream))
+    return vault, _Before(held_since, gaps=1)
 
 
-def _drain(vault: TableVault, following: Following, evidence: int) -> int:
-    """Read what is left of the stream before this one: it can still be read for a day. The second it was read up to."""
+def _after_replacement(
+    vault: TableVault, following: Following, facts: TableFacts, arn: str, now: int
+) -> tuple[TableVault, _Before]:
+    """The table has another stream now: read what is left of the one before, which is kept for a day, then turn to the new one."""
+    known = _known(vault, following, now)
+    drained = _drain(vault, following, known)
+    if drained is not None and not drained.caught_up:
+        return vault, _Before(known, drained.captured, drained.gaps)  # stopped: the next run drains the rest
+    before = _Before(known) if drained is None else _Before(max(known, drained.durable or 0), drained.captured, drained.gaps)
+    why = "the table was deleted and created again" if facts.table_id != vault.catalog.table_id else "the stream was replaced"
+    until = max(before.known, _began(arn, now))
+    _record(vault, following, Gap(reason=why, since=before.known, until=until, stream=stream_label(arn)))
+    return TableVault(vault.store, _with_stream(vault, facts)), _Before(until, before.captured, before.gaps + 1)
+
+
+def _drain(vault: TableVault, following: Following, known: int) -> TailReport | None:
     arn = vault.catalog.stream_arn
-    old = following.streams(arn)
     try:
-        old.facts()
+        return _run(vault, following, arn, known, until_caught_up=True)
     except NotFound:
-        return evidence
-    report = _run(vault, following, old, arn, evidence, until_caught_up=True)
-    return evidence if report.durable is None else report.durable
+        return None  # a day after it was disabled a stream is gone; the gap that is recorded next begins at what is known
+
+
+def _known(vault: TableVault, following: Following, now: int) -> int:
+    """The second up to which the vault holds everything that the stream ever said, or a gap that says what is missing."""
+    durable = vault.window(now, _lanes(following, vault.catalog.stream_arn)).durable
+    known = moment.parse_iso_micros(vault.catalog.initialised) // 1_000_000 if durable is None else durable
+    for gap in sorted(vault.gaps.all(), key=lambda gap: gap.since):
+        if gap.shard is None and gap.sequence is None and gap.since <= known:
+            known = max(known, gap.until)
+    return known
+
+
+def _lanes(following: Following, arn: str) -> int | None:
+    try:
+        return lanes(following.streams(arn).facts().shards)
+    except NotFound:
+        return None
 
 
 def _with_stream(vault: TableVault, facts: TableFacts) -> Catalog:

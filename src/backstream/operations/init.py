@@ -7,6 +7,7 @@ import msgspec
 from backstream.errors import NotFound, Refused, UsageError, WrongStreamView
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog, Layout
+from backstream.layouts.segments import Codec
 from backstream.model import moment, naming
 from backstream.model.change import VIEW, stream_label
 from backstream.model.naming import Naming
@@ -19,6 +20,7 @@ class Words(msgspec.Struct, frozen=True):
     layout: Layout | None = None
     naming: Naming | None = None
     tenant_attribute: str | None = None
+    compress: Codec | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -77,6 +79,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, clock: Clock, wo
         layout=words.layout or Layout.ROWS,
         naming=words.naming or Naming.SHA256,
         tenant_attribute=words.tenant_attribute,
+        compress=words.compress or Codec.ZSTD,
         stream=stream_label(facts.stream_arn or ""),
         stream_arn=facts.stream_arn or "",
         initialised=moment.iso(clock.now()),
@@ -93,6 +96,7 @@ def _again(store: ObjectStore, known: Catalog, words: Words) -> InitReport:
         layout=words.layout or known.layout,
         naming=words.naming or known.naming,
         tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
+        compress=words.compress or known.compress,
     )
     changes = _changes(known, wanted)
     if changes:
@@ -105,6 +109,7 @@ def _changes(known: Catalog, wanted: Catalog) -> list[str]:
         "layout": (known.layout, wanted.layout),
         "naming": (known.naming, wanted.naming),
         "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
+        "compression of the log": (known.compress, wanted.compress),
     }
     return [
         f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new

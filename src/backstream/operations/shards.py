@@ -58,7 +58,7 @@ class Parts(msgspec.Struct, frozen=True):
     clock: Clock
     settings: Settings
     writer: str
-    evidence: int  # the second up to which earlier runs had read all of the stream
+    known: int  # the second up to which earlier runs had read all of the stream, or recorded what is missing
     notice: Callable[[str], None]
 
 
@@ -167,7 +167,7 @@ class Follower:
     @property
     def _known(self) -> int:
         """The second up to which everything that this shard held has been read."""
-        return max(self._parts.evidence, self.claim or 0)
+        return max(self._parts.known, self.claim or 0)
 
     def _oldest_left(self) -> Page:
         stream, shard = self._parts.stream, self.shard.id

@@ -21,8 +21,10 @@ from backstream.ports import Shard, StreamFacts
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
 STEP = 0.05  # seconds the loop waits at most before it looks at the stop signal again
+SHARDS = "the list of shards"
 NEIGHBOUR_RECENT = 90
 NEIGHBOURS_ASKED = 6
+HOUR = 3600
 
 
 class TailReport(msgspec.Struct, frozen=True):
@@ -57,7 +59,7 @@ class Tail:
         self._running: dict[Future[bool], str] = {}
         self._captured = 0
         self._gaps = 0
-        self._looked_at = float("-inf")
+        self._look_at = float("-inf")
         self._stale = True
         self._open = True
         self._marked: int | None = None
@@ -74,7 +76,7 @@ class Tail:
         caught_up = ended = False
         with ThreadPoolExecutor(self._parts.settings.readers, thread_name_prefix="shard") as readers:
             while not (self._stop.is_set() or caught_up or ended):
-                self._look_at_stream()
+                self._look_at_stream(until_caught_up=until_caught_up)
                 self._start_turns(readers, hurry=until_caught_up)
                 self._collect(until_caught_up=until_caught_up)
                 self._mark(closing=False)
@@ -95,21 +97,23 @@ class Tail:
 
     # --- the tree of shards ---
 
-    def _look_at_stream(self) -> None:
+    def _look_at_stream(self, *, until_caught_up: bool) -> None:
         """Find new shards: at the start, when one has come to its end, and now and then, since shards may split at any time."""
         now, settings = self._parts.clock.now(), self._parts.settings
-        pause = 0.0 if self._stale else settings.poll if self._orphaned() else settings.topology_every
-        if now - self._looked_at < pause:
+        if now < self._look_at:
             return
         try:
             facts = self._parts.stream.facts()
         except Unavailable as error:
-            self._parts.notice(f"the stream cannot be described for now: {error.message}")
-            self._looked_at = now
+            self._look_at = self._later(SHARDS, error, give_up=until_caught_up)
             return
-        self._looked_at, self._stale, self._open = now, False, facts.enabled
+        self._failures[SHARDS] = 0
+        self._stale, self._open = False, facts.enabled
+        self._look_at = now + settings.topology_every
         self._start_followers(facts.shards)
         self._let_go(facts)
+        if self._stale or self._orphaned():
+            self._look_at = now + settings.poll
 
     def _start_followers(self, shards: Sequence[Shard]) -> None:
         listed = {shard.id for shard in shards}
@@ -132,7 +136,9 @@ class Tail:
             if shard in parents:
                 del self._done[shard]
             elif facts.enabled and waited >= patience:
-                self._parts.notice(f"{shard} has ended, and in {waited:.0f} s no shard that follows it was listed: going on without")
+                self._parts.notice(
+                    f"{shard} has ended, and no shard that follows it was listed in {waited:.0f} s: going on without"
+                )
                 del self._done[shard]
 
     def _orphaned(self) -> bool:
@@ -177,20 +183,21 @@ class Tail:
             try:
                 more = future.result()
             except Unavailable as error:
-                self._back_off(shard, error, give_up=until_caught_up)
+                self._due[shard] = self._later(shard, error, give_up=until_caught_up)
                 continue
             self._failures[shard] = 0
             self._due[shard] = 0.0 if more else self._parts.clock.now() + self._parts.settings.poll
             if follower.finished:
                 self._retire(shard)
 
-    def _back_off(self, shard: str, error: Unavailable, *, give_up: bool) -> None:
-        failures = self._failures[shard] = self._failures.get(shard, 0) + 1
+    def _later(self, what: str, error: Unavailable, *, give_up: bool) -> float:
+        """When to try again what failed: later and later, as long as it fails."""
+        failures = self._failures[what] = self._failures.get(what, 0) + 1
         if give_up and failures >= PATIENCE:
             raise error
-        delay = min(30.0, self._parts.settings.poll * 2**failures)
-        self._parts.notice(f"{shard}: {error.message}; trying again in {delay:.0f} s")
-        self._due[shard] = self._parts.clock.now() + delay
+        delay = min(30.0, self._parts.settings.poll * 2.0**failures)
+        self._parts.notice(f"{what}: {error.message}; trying again in {delay:.0f} s")
+        return self._parts.clock.now() + delay
 
     def _retire(self, shard: str) -> None:
         follower = self._followers.pop(shard)
@@ -203,7 +210,7 @@ class Tail:
         shard = follower.shard.id
         self._finished.add(shard)
         self._done[shard], self._done_at[shard] = follower, self._parts.clock.now()
-        self._stale = True
+        self._stale, self._look_at = True, self._done_at[shard]
 
     def _caught_up(self) -> bool:
         if self._stale or self._orphaned():
@@ -266,7 +273,8 @@ class _Neighbours:
 
     def _tell(self, now: float) -> None:
         ours = (Kind.TAIL, Kind.MARK)
-        recent = [each for each in self._parts.log.recent(now) if each.segment and each.segment.kind in ours]
+        # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
+        recent = [each for each in self._parts.log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
         newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)
         seen = [(each, self._parts.log.metadata(each)) for each in newest[:NEIGHBOURS_ASKED]]
         silent = {self._parts.writer, *self._told, *(meta.get("writer") for _, meta in seen if "closing" in meta)}

@@ -12,6 +12,7 @@ from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Codec
 from backstream.model import moment
 from backstream.model.naming import Naming
 from backstream.operations.init import InitReport
@@ -35,6 +36,9 @@ def init(
         Naming | None, typer.Option(metavar="sha256|md5|plain", help="Row objects' names [new: sha256].", show_default=False)
     ] = None,
     tenant_attribute: Annotated[str | None, typer.Option(metavar="A", help="Split the rows by it.", show_default=False)] = None,
+    compress: Annotated[
+        Codec | None, typer.Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
+    ] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
     create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
     json: Json = False,
@@ -44,7 +48,9 @@ def init(
     if create_bucket:
         held.create()
     backup = held.table(table)
-    report = backup.init(layout=layout, naming=naming, tenant_attribute=tenant_attribute, enable_stream=enable_stream)
+    report = backup.init(
+        layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress, enable_stream=enable_stream
+    )
     if json:
         as_json(report)
     else:

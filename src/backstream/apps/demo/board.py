@@ -19,21 +19,18 @@ class Board:
         self._narration = narration
         self._counts = Counter(scheduled=flights)
 
-    def follow(self, events: Iterable[Event]) -> int:
-        """Watch all events go by; how many there were."""
+    def follow(self, events: Iterable[Event]) -> None:
+        """Watch all events go by."""
         self._narration.columns("clock", *STATES)
-        seen = minute = 0
-        due = _EVERY
+        told = minute = 0
         for event in events:
             minute = event.minute
-            if minute >= due:
-                self._tell(minute - minute % _EVERY)
-                due = minute - minute % _EVERY + _EVERY
+            if minute >= told + _EVERY:
+                told = minute - minute % _EVERY
+                self._tell(told)
             self._counts[event.was] -= 1
             self._counts[event.status] += 1
-            seen += 1
         self._tell(minute)
-        return seen
 
     def _tell(self, minute: int) -> None:
         clock = f"{minute // 60 % 24:02}:{minute % 60:02}"

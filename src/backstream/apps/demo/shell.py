@@ -82,7 +82,7 @@ class Job:
         self._output = folder / "job.txt"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
-                _command(words),
+                [sys.executable, "-P", "-m", "backstream.apps.demo.job", str(os.getpid()), str(folder), *words],
                 env=variables,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

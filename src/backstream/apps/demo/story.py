@@ -113,9 +113,8 @@ class _Story:
         say("930 flights are announced. Then the airports' clock runs: each departure, landing or cancellation is one UpdateItem.")
         began = self._clock.now()
         self._airport.put(map(flights.published, self._day))
-        self._written = len(self._day) + Board(self._narration, len(self._day)).follow(
-            self._airport.play(self._events, DAY_SECONDS)
-        )
+        Board(self._narration, len(self._day)).follow(self._airport.play(self._events, DAY_SECONDS))
+        self._written = len(self._day) + len(self._events)
         took = self._clock.now() - began
         self._await(tail, lambda reached: reached.changes >= self._written)
         late = self._clock.now() - began - took
