@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from backstream.apps.embedded import EmbeddedServers
 from kit.aws import Aws, aws_of_environment
+from kit.scene import Scene
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,9 @@ def bucket(aws: Aws) -> str:
 def table_name() -> str:
     """A table name that no other test uses."""
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def scene(aws: Aws, bucket: str, table_name: str, tmp_path: Path) -> Scene:
+    """A bucket, a table's name and the command line; nothing created yet but the bucket."""
+    return Scene(aws, bucket, table_name, tmp_path)

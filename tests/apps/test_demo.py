@@ -124,7 +124,7 @@ def _soon(true: Callable[[], bool]) -> None:
 # --- the proof ------------------------------------------------------------------------------------------------------------------
 
 
-def _row(flight: str, **news: flights.Item) -> dict[str, object]:
+def _row(flight: str, **news: dict[str, str | bool]) -> dict[str, object]:
     return {"flight": {"S": flight}, "scheduled": {"S": "2013-02-08T07:00"}, "distance": {"N": "1096"}, **news}
 
 
@@ -154,14 +154,16 @@ def test_the_proof_names_what_differs(damaged: list[dict[str, object]], named: s
     with pytest.raises(DifferencesFound) as caught:
         proof.prove(BEFORE, now)
     assert caught.value.exit_code == 3
-    assert caught.value.message == f'1 rows are not as they were:\n{named} {{"flight":"{flight}","scheduled":"2013-02-08T07:00"}}'
+    assert (
+        caught.value.message == f'rows that are not as they were: 1\n{named} {{"flight":"{flight}","scheduled":"2013-02-08T07:00"}}'
+    )
     assert now.sha256 != BEFORE.sha256
 
 
 def test_the_proof_names_the_first_of_many() -> None:
     with pytest.raises(DifferencesFound) as caught:
         proof.prove(proof.copy_of(_row(f"A{number}") for number in range(50)), proof.copy_of([]))
-    assert caught.value.message.startswith("50 rows are not as they were:\nmissing ")
+    assert caught.value.message.startswith("rows that are not as they were: 50\nmissing ")
     assert caught.value.message.endswith("... and 30 more")
     assert caught.value.message.count("missing") == proof.NAMED
 

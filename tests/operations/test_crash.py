@@ -100,8 +100,8 @@ def survive_kills(aws: Aws, scene: Scene, kills: int, seed: int) -> str:
     assert changes >= writer.changes
     return (
         f"{kills} kills in {time.monotonic() - started:.0f} s: {writer.changes} changes written, {changes} captured in {len(log)} "
-        f"objects of the log, {last.captured} by the last run; {len(compared)} of {len(writer.sure_seconds())} sure seconds compared, "
-        "all equal"
+        f"objects of the log, {last.captured} by the last run; {len(compared)} of {len(writer.sure_seconds())} sure seconds "
+        "compared, all equal"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from backstream.errors import Failed, NotFound
 from backstream.layouts.catalog import Layout
@@ -66,12 +66,14 @@ class TimeMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.table = MemoryTable("items", self.clock, SCHEMA, shards=2)
-        self.table.enable_stream()
         self.store = type(self).make_store()
         self.model = DictModel()
-        self.changes: list[Change] = []
         self.restored = 0
+
+    @initialize(shards=st.integers(1, 2))
+    def a_table_is_protected(self, shards: int) -> None:
+        self.table = MemoryTable("items", self.clock, SCHEMA, shards=shards)
+        self.table.enable_stream()
         init(self.store, self.table, self.clock, Words(layout=self.layout))
         self.began = int(self.clock.now())
 

@@ -143,7 +143,7 @@ def _claim(listed: LogListing, now: float, lanes: int | None) -> int | None:
         return None
     if segment.kind is Kind.MARK:
         return segment.max_time
-    if segment.kind is Kind.LAMBDA and lanes == 1:
+    if segment.kind in (Kind.TAIL, Kind.LAMBDA) and lanes == 1:
         return segment.max_time - 1
     if segment.kind in (Kind.LAMBDA, Kind.PARALLEL):
         return min(segment.max_time - 1, int(now) - DAY)

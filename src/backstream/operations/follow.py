@@ -18,7 +18,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
 from backstream.operations.lanes import lanes
-from backstream.operations.shards import RETENTION_SLACK, Parts, Settings
+from backstream.operations.shards import Parts, Settings
 from backstream.operations.tail import Tail, TailReport
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 
@@ -44,8 +44,6 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     """
     facts, arn = _followed(following.table)
     vault, before = _after_absence(vault, following, facts, arn)
-    if following.stop.is_set():
-        return before.report(vault.catalog.table)
     report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
     if report.ended and not until_caught_up:
         raise Failed(
@@ -102,10 +100,6 @@ class _Before(msgspec.Struct, frozen=True):
     captured: int = 0
     gaps: int = 0
 
-    def report(self, table: str) -> TailReport:
-        """The report of a tail that was stopped by then."""
-        return TailReport(table, self.captured, self.gaps, durable=None, caught_up=False, ended=False)
-
 
 def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _Before]:
     """Record what was missed while nobody followed. The vault to go on with, and what was done."""
@@ -113,12 +107,11 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
     if arn != vault.catalog.stream_arn:
         return _after_replacement(vault, following, facts, arn, now)
     known = _known(vault, following, now)
-    held_since = now - DAY + RETENTION_SLACK
-    if known >= held_since:
+    if known >= now - DAY:
         return vault, _Before(known)
     why = "nobody followed the stream for longer than it keeps records"
-    _record(vault, following, Gap(reason=why, since=known, until=held_since, stream=vault.catalog.stream))
-    return vault, _Before(held_since, gaps=1)
+    _record(vault, following, Gap(reason=why, since=known, until=now - DAY, stream=vault.catalog.stream))
+    return vault, _Before(now - DAY, gaps=1)
 
 
 def _after_replacement(
@@ -137,11 +130,13 @@ def _after_replacement(
 
 
 def _drain(vault: TableVault, following: Following, known: int) -> TailReport | None:
+    """None where it is gone: a day after it was disabled."""
     arn = vault.catalog.stream_arn
     try:
-        return _run(vault, following, arn, known, until_caught_up=True)
+        following.streams(arn).facts()
     except NotFound:
-        return None  # a day after it was disabled a stream is gone; the gap that is recorded next begins at what is known
+        return None
+    return _run(vault, following, arn, known, until_caught_up=True)
 
 
 def _known(vault: TableVault, following: Following, now: int) -> int:

@@ -20,7 +20,7 @@ from backstream.ports import ChangeStream, Clock, Images, Page, Shard
 OLDEST, AFTER_GAP = "oldest", "gap"
 # Records show up in a stream "in near real time", without a promise: those of these last seconds may still be on their way.
 SETTLING = 5
-RETENTION_SLACK = 300  # a record this much younger than a day may be trimmed before we ask for it
+RETENTION_SLACK = 300  # how exactly a day is taken, where the clocks of several machines are compared
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -127,7 +127,7 @@ class Follower:
             self.flush()  # what was read before them must not wait behind them
             page = self._pass_over_trimmed()
         else:
-            if from_oldest and self._known < int(page.server_time) - DAY:
+            if from_oldest and self._known < int(page.server_time) - DAY - RETENTION_SLACK:
                 self._miss(page)  # who asks for the oldest is not told of older ones that are gone
         self._take(page)
         return bool(page.changes)

@@ -81,7 +81,7 @@ def prove(before: Copy, now: Copy) -> None:
     ]
     more = f"\n... and {len(named) - NAMED} more" if len(named) > NAMED else ""
     raise DifferencesFound(
-        f"{found.count} rows are not as they were:\n" + "\n".join(named[:NAMED]) + more,
+        f"rows that are not as they were: {found.count}\n" + "\n".join(named[:NAMED]) + more,
         hint="A restore must never end like this: please report it, with all that stands above.",
     )
 

@@ -21,11 +21,12 @@ PATIENCE = 30.0  # seconds for a command that is to end at once
 _NOT_INHERITED = ("AWS_", "BACKSTREAM_")
 
 
-def environment(servers: Mapping[str, str], vault: str) -> dict[str, str]:
-    """What the commands live in: the embedded servers and the demo's vault, nothing of the user's AWS."""
+def environment(servers: Mapping[str, str], vault: str, folder: Path) -> dict[str, str]:
+    """What the commands live in: the embedded servers, the demo's vault and folder, nothing of the user's AWS."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     nobody = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
-    return {**inherited, **nobody, **servers, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "BACKSTREAM_VAULT": vault}
+    here = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "TMPDIR": str(folder), "BACKSTREAM_VAULT": vault}
+    return {**inherited, **nobody, **servers, **here}
 
 
 class Shell:
@@ -56,7 +57,7 @@ class Shell:
 
     def _run(self, words: Sequence[str], *, stdout: int | None = None) -> bytes:
         done = subprocess.run(  # noqa: S603 - our own interpreter and package
-            _command(words),
+            [sys.executable, "-P", "-m", "backstream", *words],
             env=self._variables,
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
@@ -121,10 +122,6 @@ class Job:
 
     def _failed(self, what: str) -> Failed:
         return Failed(f"`{_line(self._words)}` {what}", hint=f"It said: {self._said() or 'nothing'}")
-
-
-def _command(words: Sequence[str]) -> list[str]:
-    return [sys.executable, "-P", "-m", "backstream", *words]
 
 
 def _line(words: Sequence[str]) -> str:

@@ -49,11 +49,12 @@ def tell() -> None:
     narration = Narration(clock)
     began = clock.now()
     day = flights.rows()
-    with tempfile.TemporaryDirectory(prefix="backstream-demo-") as folder, EmbeddedServers(clock=clock) as servers:
-        variables = environment(servers.environment(), VAULT)
+    with tempfile.TemporaryDirectory(prefix="backstream-demo-") as name, EmbeddedServers(clock=clock) as servers:
+        folder = Path(name)
+        variables = environment(servers.environment(), VAULT, folder)
         client = plain_client(servers.url, variables["AWS_REGION"])
         _introduce(narration, servers.url)
-        _Story(narration, Shell(narration, variables, Path(folder)), client, clock, day).tell()
+        _Story(narration, Shell(narration, variables, folder), client, clock, day).tell()
     _sum_up(narration, clock.now() - began)
 
 

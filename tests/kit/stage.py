@@ -1,0 +1,189 @@
+"""A table, its stream and its vault on one stage, for tests of what stands between them: everything in this process.
+
+`Stage` writes to the table and remembers what it wrote, follows the stream into the vault, and compares the two.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self
+
+from backstream.errors import NotFound
+from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Kind, Segment
+from backstream.layouts.vault import TableVault
+from backstream.model import wire
+from backstream.model.entry import Entry
+from backstream.model.fold import newest
+from backstream.operations.follow import Following, Streams, follow
+from backstream.operations.init import Words, init
+from backstream.operations.shards import Settings
+from backstream.operations.tail import TailReport
+from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, Table
+from backstream.stores.memory import MemoryStore
+from backstream.tables.memory import MemoryTable
+from kit import images
+
+# Quick enough for tests in real time; by a clock set by hand it is all the same.
+QUICK = Settings(
+    poll=0.02, segment_age=0.1, topology_every=0.1, mark_busy=0.1, mark_idle=0.2, neighbours_every=0.1, children_wait=3.0
+)
+PATIENCE = 20.0
+END_OF_TIME = 10**11
+
+
+class Stage:
+    """`model`: every write so far, as (second, canonical key, image or None); `notices`: what an operator was told."""
+
+    def __init__(self, clock: Clock, *, layout: Layout = Layout.LOG, shards: int = 3, store: ObjectStore | None = None) -> None:
+        self.clock = clock
+        self.table = MemoryTable("flights", clock, images.SCHEMA, shards=shards)
+        self.table.enable_stream()
+        self.store = store or MemoryStore(clock)
+        self.streams: Streams = self.stream
+        self.model: list[tuple[int, bytes, bytes | None]] = []
+        self.notices: list[str] = []
+        self._versions = 0
+        init(self.store, self.table, clock, Words(layout=layout))
+
+    def stream(self, arn: str) -> ChangeStream:
+        """One of the table's streams."""
+        for stream in self.table.streams:
+            if stream.arn == arn:
+                return stream
+        raise NotFound(f"no stream {arn}")
+
+    # --- writing ---
+
+    def put(self, numbers: Sequence[int]) -> None:
+        """A new image for each of these items, one after the other."""
+        for number in numbers:
+            self._versions += 1
+            image = images.image("z", number, v={"N": str(self._versions)})
+            self.table.write([Put(image)])
+            self._note(image, image)
+
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Delete these items, which exist."""
+        for number in numbers:
+            self.table.write([Delete(images.key("z", number))])
+            self._note(images.key("z", number), None)
+
+    def _note(self, key: bytes, image: bytes | None) -> None:
+        self.model.append((int(self.clock.now()), wire.key_of(images.SCHEMA, key), image))
+
+    def expected(self, at: int = END_OF_TIME) -> Mapping[bytes, bytes]:
+        """What the table held at the end of that second, by what was written."""
+        state = {key: image for second, key, image in self.model if second <= at}
+        return {key: image for key, image in state.items() if image is not None}
+
+    # --- following ---
+
+    def vault(self, store: ObjectStore | None = None) -> TableVault:
+        """The table's vault as it is now."""
+        return TableVault.open(store or self.store, self.table.name)
+
+    def follow(
+        self,
+        *,
+        until_caught_up: bool = True,
+        writer: str = "one",
+        settings: Settings = QUICK,
+        stop: threading.Event | None = None,
+        store: ObjectStore | None = None,
+        table: Table | None = None,
+        notice: Callable[[str], None] | None = None,
+    ) -> TailReport:
+        """One run of `tail`."""
+        following = Following(
+            table=table or self.table,
+            streams=self.streams,
+            clock=self.clock,
+            writer=writer,
+            notice=notice or self.notices.append,
+            stop=stop or threading.Event(),
+            settings=settings,
+        )
+        return follow(self.vault(store), following, until_caught_up=until_caught_up)
+
+    def running(self, *, writer: str = "one", settings: Settings = QUICK) -> RunningTail:
+        """A tail in a thread of its own, within a `with` block."""
+        return RunningTail(self, writer, settings)
+
+    # --- what came of it ---
+
+    def captured(self, at: int = END_OF_TIME) -> Mapping[bytes, bytes]:
+        """The table at the end of that second, folded from the vault's log alone."""
+        vault = self.vault()
+        entries: dict[bytes, list[Entry]] = {}
+        for listed in vault.log.listing():
+            for entry in vault.log.read(listed):
+                entries.setdefault(vault.key(entry), []).append(entry)
+        state = {key: newest(found, at) for key, found in entries.items()}
+        return {key: vault.image(entry) for key, entry in state.items() if entry is not None and not entry.removed}
+
+    def log(self) -> list[Segment]:
+        """All of the log's segments and marks, in the order in which they became durable."""
+        written = {each.name: each.version for each in self.store.versions(f"_backstream/{self.table.name}/log/")}
+        listed = sorted(self.vault().log.listing(), key=lambda each: written[each.name])
+        return [each.segment for each in listed if each.segment is not None]
+
+    def segments(self, kind: Kind = Kind.TAIL) -> list[Segment]:
+        """Those of one kind."""
+        return [segment for segment in self.log() if segment.kind is kind]
+
+    def links(self) -> list[tuple[str, str]]:
+        """(what it names as its predecessor, its last number) of every run, in the order of becoming durable."""
+        log = self.vault().log
+        runs = {each.segment.path: log.metadata(each)["after"] for each in log.listing() if each.segment and each.segment.count}
+        return [(runs[segment.path], segment.last) for segment in self.segments()]
+
+
+class RunningTail:
+    """A tail that runs while a `with` block does; its `report` is there after the block. What it raises, the block raises."""
+
+    def __init__(self, stage: Stage, writer: str, settings: Settings) -> None:
+        self.notices: list[str] = []
+        self.report: TailReport | None = None
+        self.failure: BaseException | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(stage, writer, settings), daemon=True)
+
+    def _run(self, stage: Stage, writer: str, settings: Settings) -> None:
+        try:
+            self.report = stage.follow(
+                until_caught_up=False, writer=writer, settings=settings, stop=self._stop, notice=self.notices.append
+            )
+        except BaseException as error:  # noqa: BLE001 - raised again by the block
+            self.failure = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self.join()
+
+    def join(self) -> None:
+        """Wait for its end; raise what it raised."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        if self.failure is not None:
+            raise self.failure
+
+
+def wait_for(condition: Callable[[], object], what: str = "it did not come true") -> None:
+    """Return once the condition holds; fail after some seconds in which it does not."""
+    for _ in _until(time.monotonic() + PATIENCE):
+        if condition():
+            return
+    raise AssertionError(what)
+
+
+def _until(deadline: float) -> Iterator[None]:
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.01)

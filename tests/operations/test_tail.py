@@ -1,0 +1,270 @@
+"""`tail` over many shards: all of them, parents before children, in order, and on from where the log ends."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from backstream.clock import SystemClock
+from backstream.layouts.catalog import Layout
+from backstream.layouts.rows import row_versions
+from backstream.layouts.segments import Kind
+from backstream.operations.shards import OLDEST
+from backstream.ports import ChangeStream, Page
+from backstream.tables.memory_stream import MemoryStream
+from backstream.tables.raw import recommended_config
+from backstream.tables.streams import DynamoStream
+from kit.chains import broken_links
+from kit.clock import ManualClock
+from kit.stage import Stage, wait_for
+from kit.streams import Counting, LateListing, SmallPages, Wrapped
+from kit.streams_server import CALLER, StreamsServer
+
+
+@pytest.fixture(params=["memory", "http"])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """A stage in real time whose stream is read in this process, or over the real protocol."""
+    made = Stage(SystemClock())
+    if request.param == "memory":
+        yield made
+        return
+    with StreamsServer(made.table, made.clock, page_shards=3) as server:
+        client = CALLER.client("dynamodbstreams", url=server.url, config=recommended_config())
+        made.streams = lambda arn: DynamoStream(client, arn)
+        yield made
+
+
+@pytest.fixture
+def still() -> Stage:
+    """A stage whose time moves only when somebody sleeps."""
+    return Stage(ManualClock())
+
+
+def open_shards(stream: MemoryStream) -> list[str]:
+    return [shard.id for shard in stream.facts().shards if shard.last is None]
+
+
+def check_parents_first(stage: Stage) -> None:
+    """By the order of becoming durable: all runs of a shard before the first of any child."""
+    runs = [segment.shard for segment in stage.segments()]
+    for shard in stage.table.stream.facts().shards:
+        if shard.id in runs and shard.parent in runs:
+            last_of_parent = len(runs) - 1 - runs[::-1].index(shard.parent)
+            assert last_of_parent < runs.index(shard.id), f"{shard.id} before the end of {shard.parent}"
+
+
+# --- shards -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_everything_in_every_shard(stage: Stage) -> None:
+    stage.put(range(200))
+    stage.delete(range(0, 200, 3))
+    report = stage.follow()
+    assert (report.captured, report.gaps, report.caught_up, report.ended) == (267, 0, True, False)
+    assert stage.captured() == stage.expected()
+    assert {segment.shard for segment in stage.segments()} == set(open_shards(stage.table.stream))
+    assert broken_links(stage.vault()) == []
+
+
+def test_parents_to_their_end_before_children(still: Stage) -> None:
+    stream = still.table.stream
+    for _ in range(3):
+        still.put(range(60))
+        for shard in open_shards(stream):
+            stream.split(shard, into=2)
+    for shard in open_shards(stream)[:3]:
+        stream.split(*stream.split(shard, into=1), into=1)  # a shard in the middle that never held anything
+    still.put(range(60))
+    still.streams = lambda _: SmallPages(stream, 7)
+    report = still.follow()
+    assert report.captured == 240
+    assert len({segment.shard for segment in still.segments()}) > 30
+    check_parents_first(still)
+    assert still.captured() == still.expected()
+    assert broken_links(still.vault()) == []
+
+
+def test_shards_that_split_while_they_are_followed(stage: Stage) -> None:
+    stream = stage.table.stream
+    with stage.running() as tail:
+        for turn in range(4):
+            stage.put(range(40))
+            stream.split(open_shards(stream)[turn], into=2)
+            stage.delete(range(turn, 40, 7))
+            wait_for(lambda: stage.captured() == stage.expected(), "the children's changes never arrived")
+    assert tail.report is not None
+    assert tail.report.captured == len(stage.model)
+    check_parents_first(stage)
+    assert broken_links(stage.vault()) == []
+
+
+def test_several_shards_at_once(still: Stage) -> None:
+    class Together(Wrapped):
+        """Hands out the first pages only when all three shards are being read at the same time."""
+
+        meeting = threading.Barrier(3, timeout=10)
+        met: set[str] = set()  # noqa: RUF012 - one meeting for all
+
+        def read(self, shard: str, iterator: str) -> Page:
+            if shard not in self.met:
+                self.meeting.wait()
+                self.met.add(shard)
+            return self.inner.read(shard, iterator)
+
+    still.put(range(60))
+    together = Together(still.table.stream)
+    still.streams = lambda _: together
+    assert still.follow().captured == 60
+    assert len(together.met) == 3
+
+
+def test_children_that_are_listed_late(still: Stage) -> None:
+    """The list of shards lags behind: a shard that ended without children has children that are not listed yet."""
+    still.put(range(60))
+    before = int(still.clock.now())
+    for shard in open_shards(still.table.stream):
+        still.table.stream.split(shard)
+    still.clock.sleep(100)
+    still.put(range(30))
+    still.clock.sleep(100)
+    late = LateListing(still.table.stream, looks=6)
+    still.streams = lambda _: late
+    report = still.follow()
+    assert report.captured == 90, "it had caught up only when the children were found and read"
+    roots = {shard.id for shard in still.table.stream.facts().shards if shard.parent is None}
+    until_then = list(itertools.takewhile(lambda each: each.kind is Kind.MARK or each.shard in roots, still.log()))
+    assert len(until_then) < len(still.log())
+    assert all(mark.max_time < before for mark in until_then if mark.kind is Kind.MARK), "nothing later was claimed until then"
+    assert still.captured() == still.expected()
+
+
+def test_an_ended_shard_whose_children_never_show_is_given_up_on(still: Stage) -> None:
+    still.put(range(60))
+    still.table.stream.split(open_shards(still.table.stream)[0])
+    never = LateListing(still.table.stream, looks=10**9)
+    still.streams = lambda _: never
+    assert still.follow().caught_up
+    assert [notice for notice in still.notices if "no shard that follows it was listed" in notice]
+
+
+# --- order ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_items_versions_are_written_in_order_although_items_interleave() -> None:
+    stage = Stage(SystemClock(), layout=Layout.ROWS, shards=2)
+    for _ in range(20):
+        stage.put(range(10))
+        stage.delete(range(0, 10, 2))
+    stage.streams = lambda arn: SmallPages(stage.stream(arn), 13)
+    assert stage.follow().captured == 300
+    names = {each.name for each in stage.store.versions("flights/")}
+    assert len(names) == 10
+    for name in names:
+        orders = [version.order for version in row_versions(stage.store, name)]
+        assert len(orders) in (20, 40)
+        assert orders == sorted(orders, reverse=True), "newest first"
+    assert stage.captured() == stage.expected()
+
+
+def test_iterators_that_expire_midway(stage: Stage) -> None:
+    stage.put(range(150))
+    turns = itertools.count()
+
+    def expire_sometimes() -> None:
+        if next(turns) % 3 == 0:
+            stage.table.stream.expire_iterators()
+
+    counting: list[Counting] = []
+
+    def small_pages(arn: str, given: object = stage.streams) -> ChangeStream:
+        assert callable(given)
+        counting.append(Counting(SmallPages(given(arn), 10, expire_sometimes)))
+        return counting[-1]
+
+    stage.streams = small_pages
+    report = stage.follow()
+    assert (report.captured, report.gaps) == (150, 0)
+    assert set(counting[-1].delivered.values()) == {1}, "a new iterator goes on where the old one stood"
+    assert stage.captured() == stage.expected()
+    assert broken_links(stage.vault()) == []
+
+
+# --- on from where the log ends ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_durable_is_not_read_again(stage: Stage) -> None:
+    stage.put(range(100))
+    assert stage.follow().captured == 100
+    stage.put(range(50, 120))
+    given = stage.streams
+    counting = Counting(given(stage.table.stream.arn))
+    stage.streams = lambda _: counting
+    assert stage.follow().captured == 70
+    assert counting.delivered.total() == 70
+    assert stage.follow().captured == 0
+    assert stage.captured() == stage.expected()
+    assert broken_links(stage.vault()) == []
+
+
+def test_finished_shards_are_not_read_again(still: Stage) -> None:
+    still.put(range(60))
+    for shard in open_shards(still.table.stream):
+        still.table.stream.split(shard)
+    still.put(range(60))
+    still.follow()
+    counting = Counting(still.table.stream)
+    still.streams = lambda _: counting
+    report = still.follow()
+    assert (report.captured, report.caught_up, counting.delivered.total()) == (0, True, 0)
+    assert report.durable is not None
+
+
+def test_until_caught_up_ends_under_constant_load(stage: Stage) -> None:
+    """What was there when it began is enough: a table that is written to all the time has no quiet moment."""
+    stage.put(range(100))
+    busy = threading.Event()
+
+    def write_on() -> None:
+        for turn in itertools.count():
+            if busy.wait(0.001):
+                return
+            stage.put([turn % 50])
+
+    writer = threading.Thread(target=write_on, daemon=True)
+    writer.start()
+    try:
+        report = stage.follow()
+    finally:
+        busy.set()
+        writer.join()
+    assert report.caught_up
+    assert report.captured > 100
+    assert stage.follow().caught_up
+    assert stage.captured() == stage.expected()
+
+
+def test_stopped_before_it_began(still: Stage) -> None:
+    still.put(range(5))
+    stop = threading.Event()
+    stop.set()
+    report = still.follow(until_caught_up=False, stop=stop)
+    assert (report.captured, report.caught_up, still.segments()) == (0, False, [])
+
+
+# --- the chain --------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_run_names_its_predecessor_and_a_missing_one_is_seen(still: Stage) -> None:
+    for turn in range(5):
+        still.put(range(turn, 60))
+        still.clock.sleep(1)
+        still.follow()
+    assert broken_links(still.vault()) == []
+    assert sum(after == OLDEST for after, _ in still.links()) == 3, "one first run a shard"
+    log = still.vault().log
+    lost = [each for each in log.listing() if each.segment == still.segments()[5]]
+    still.store.delete(lost[0].name)
+    assert broken_links(still.vault()) != []
