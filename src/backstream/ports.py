@@ -104,6 +104,23 @@ class ObjectStore(Protocol):
         """All versions and delete markers of names that start with `prefix`: names in UTF-8 byte order, newest first in each."""
 
 
+class Files(Protocol):
+    """Named bytes, written once and read whole: where a snapshot goes, and where AWS's exports lie. Every `ObjectStore` is one.
+
+    Names, durability and errors are those of `ObjectStore`; versions are not needed.
+    """
+
+    @property
+    def url(self) -> str:
+        """As of `ObjectStore`."""
+
+    def put(self, name: str, body: bytes) -> str:
+        """Make the file durable, whole or not at all, and return its version, `null` where there are none."""
+
+    def get(self, name: str) -> StoredObject:
+        """The file. `MissingObject` if there is none."""
+
+
 # --- images ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +167,16 @@ class Delete(msgspec.Struct, frozen=True):
 Write = Put | Delete
 
 
+class ScanPage(msgspec.Struct, frozen=True):
+    """One page of a scan. `last`: the key to go on after (None at the end); `answered`: the service's time, epoch seconds, at its
+    end; `units`: the read capacity it took."""
+
+    images: Sequence[bytes]
+    last: bytes | None
+    answered: float
+    units: float
+
+
 class Table(Protocol):
     """One DynamoDB table. Images and keys are bytes of DynamoDB JSON, moved as they are. Safe to call from many threads.
 
@@ -168,6 +195,9 @@ class Table(Protocol):
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
         """Pages of images, strongly consistent, of one of `segments` disjoint parts that together are the table."""
+
+    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None) -> ScanPage:
+        """The next page of one segment, strongly consistent, after that key (None: from the start), of at most `limit` items."""
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` (any number) that exist, strongly consistent, in no order."""

@@ -13,6 +13,7 @@ from typing import Any
 from backstream.apps.config import VAULT_VARIABLE
 
 COMMAND = str(Path(sys.executable).with_name("backstream"))
+EAGER = str(Path(__file__).with_name("eager_tail.py"))
 PATIENCE = 60.0
 
 
@@ -22,12 +23,11 @@ def environment(servers: Mapping[str, str], vault: str) -> dict[str, str]:
 
 
 class TailProcess:
-    """`backstream tail TABLE --json`, running: made when it has said that it follows the table."""
+    """`backstream tail TABLE --json`, running: made when it has said that it follows the table. `eager`: see `kit.eager_tail`."""
 
-    def __init__(self, table: str, env: Mapping[str, str], *words: str) -> None:
-        self.process = subprocess.Popen(
-            [COMMAND, "tail", table, "--json", *words], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def __init__(self, table: str, env: Mapping[str, str], *words: str, eager: bool = False) -> None:
+        command = [sys.executable, EAGER, table] if eager else [COMMAND, "tail", table, "--json", *words]
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline()
         assert self.first_line.startswith(f"following {table}"), self.first_line

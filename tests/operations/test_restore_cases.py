@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ T = NOW - 3_600
 
 
 @pytest.fixture
-def here(scene: Scene) -> Iterator[Scene]:
+def here(scene: Scene) -> Scene:
     """The vault in a folder: quick, and the same to everyone above the store."""
     (scene.folder / "vault").mkdir()
     scene.url = f"file://{scene.folder}/vault"
@@ -131,7 +130,7 @@ def test_a_thousand_versions_of_one_key_and_three_thousand_keys_with_the_moment_
     assert [version["image"] and version["image"]["v"]["N"] for version in every] == [*map(str, range(1_100)), None]
 
 
-LIVES = {
+LIVES: dict[str, list[tuple[int, str | None]]] = {
     "created before": [(-9, "a")],
     "created in that second": [(0, "a")],
     "created after": [(1, "a")],

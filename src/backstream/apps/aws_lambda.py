@@ -15,14 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from backstream.apps.config import Config
-from backstream.errors import BackstreamError, UsageError
+from backstream.clock import SystemClock
+from backstream.errors import UsageError
 from backstream.layouts.segments import Kind
 from backstream.model.change import stream_label, table_name
-from backstream.operations.batch import BatchReport, keep_batch
+from backstream.operations.batch import BatchReport, keep_batch, why
 
 WRITERS = 16
-RESERVE = 3.0  # seconds kept back to report what was not done
-DEFAULT_PATIENCE = 30.0
+RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
+NO_CONTEXT_SECONDS = 30.0
 
 
 class Context(Protocol):
@@ -42,7 +43,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
         raise UsageError("not an event of a DynamoDB stream: it has no Records", hint="Map the function to a table's stream.")
     failed = []
     for arn, batch in _by_stream(records).items():
-        report = _keep(arn, batch, _patience(context))
+        report = _keep(arn, batch, _seconds_left(context))
         _log(arn, batch, report)
         failed.extend(_identifiers(batch, report))
     return {"batchItemFailures": failed}
@@ -60,8 +61,11 @@ def _by_stream(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[s
     return streams
 
 
-def _keep(arn: str, batch: Sequence[Mapping[str, Any]], patience: float) -> BatchReport:
-    config = Config(patience=patience)
+def _keep(arn: str, batch: Sequence[Mapping[str, Any]], seconds_left: float) -> BatchReport:
+    """Begin nothing, and try nothing again, once the reserve is reached; what is in flight then has a third of it to be answered."""
+    reserve = min(RESERVE, seconds_left / 2)
+    deadline = SystemClock().now() + seconds_left - reserve
+    config = Config(patience=seconds_left, deadline=deadline, answer_within=reserve / 3)
     parallel = int(os.environ.get("BACKSTREAM_PARALLELIZATION", "1")) > 1
     with ThreadPoolExecutor(WRITERS) as pool:
         return keep_batch(
@@ -72,14 +76,12 @@ def _keep(arn: str, batch: Sequence[Mapping[str, Any]], patience: float) -> Batc
             writer=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "lambda"),
             kind=Kind.PARALLEL if parallel else Kind.LAMBDA,
             now=config.clock.now,
+            deadline=deadline,
         )
 
 
-def _patience(context: Context | None) -> float:
-    """How long store errors may be retried: the time that is left, less what reporting needs."""
-    if context is None:
-        return DEFAULT_PATIENCE
-    return max(0.0, context.get_remaining_time_in_millis() / 1000 - RESERVE)
+def _seconds_left(context: Context | None) -> float:
+    return NO_CONTEXT_SECONDS if context is None else max(0.3, context.get_remaining_time_in_millis() / 1000)
 
 
 def _identifiers(batch: Sequence[Mapping[str, Any]], report: BatchReport) -> list[dict[str, str]]:
@@ -101,21 +103,20 @@ def _identifiers(batch: Sequence[Mapping[str, Any]], report: BatchReport) -> lis
 def _sequence(record: Mapping[str, Any]) -> str:
     body = record.get("dynamodb") if isinstance(record, Mapping) else None
     sequence = body.get("SequenceNumber") if isinstance(body, Mapping) else None
-    return sequence if isinstance(sequence, str) and sequence.isdigit() else ""
+    return sequence if isinstance(sequence, str) and sequence.isascii() and sequence.isdigit() else ""
 
 
 def _log(arn: str, batch: Sequence[Mapping[str, Any]], report: BatchReport) -> None:
-    """One line a batch; errors name records by sequence number, never by content."""
+    """One line a batch. Records are named by sequence number: what is in an item, its key too, is not for a function's log."""
     line = {
         "table": table_name(arn),
         "first": _sequence(batch[0]),
         "last": _sequence(batch[-1]),
         "count": len(batch),
         "captured": report.captured,
-        "failed": [_failed(position, error) for position, error in sorted(report.failures.items())[:20]],
+        "failed": [
+            {"position": position, "sequence": _sequence(batch[position]), "error": type(error).__name__, "why": why(error)}
+            for position, error in sorted(report.failures.items())[:20]
+        ],
     }
     sys.stdout.write(json.dumps(line) + "\n")
-
-
-def _failed(position: int, error: BackstreamError) -> dict[str, object]:
-    return {"position": position, "error": type(error).__name__, "message": error.message}

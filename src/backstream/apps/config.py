@@ -21,9 +21,10 @@ from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations.lanes import lanes
-from backstream.ports import ChangeStream, Clock, ObjectStore, Table
+from backstream.ports import ChangeStream, Clock, Files, ObjectStore, Table
 from backstream.stores import s3
 from backstream.stores.directory import DirectoryStore
+from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
 from backstream.stores.s3 import S3Store
 from backstream.tables import raw
@@ -36,15 +37,29 @@ if TYPE_CHECKING:
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
 MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
 CONNECTIONS = 64
-STORE_PATIENCE = 60.0
+STORE_PATIENCE = 20.0
 
 
 class Config:
-    """One process's parts, made when first asked for. `vault`: the URL, or None for the environment's."""
+    """One process's parts, made when first asked for. `vault`: the URL, or None for the environment's.
 
-    def __init__(self, vault: str | None = None, *, clock: Clock | None = None, patience: float = STORE_PATIENCE) -> None:
+    `patience`: how long a store's passing faults are waited out. `deadline`: the epoch second after which they are not at all, and
+    `answer_within` the seconds in which S3 has to answer: for a process that has little time, such as a Lambda function.
+    """
+
+    def __init__(
+        self,
+        vault: str | None = None,
+        *,
+        clock: Clock | None = None,
+        patience: float = STORE_PATIENCE,
+        deadline: float | None = None,
+        answer_within: float | None = None,
+    ) -> None:
         self._vault = vault
         self._patience = patience
+        self._deadline = deadline
+        self._answer_within = answer_within
         self.clock = clock or SystemClock()
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
@@ -61,18 +76,19 @@ class Config:
     @cached_property
     def store(self) -> ObjectStore:
         """The vault's store: S3 or a local directory, with passing faults waited out. UsageError for a URL of neither."""
-        return RetryingStore(self._plain_store(), self.clock, budget=self._patience)
+        deadline = self._deadline
+        return RetryingStore(
+            self._plain_store(), self.clock, budget=self._patience, deadline=None if deadline is None else lambda: deadline
+        )
 
     def _plain_store(self) -> ObjectStore:
-        parts = urlsplit(self.url)
-        if parts.scheme == "s3" and parts.netloc:
-            prefix = parts.path.strip("/")
-            if len(prefix.encode()) > MAX_PREFIX:
-                raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-            return S3Store(self._s3, parts.netloc, prefix, self.clock)
-        if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
-            return DirectoryStore(Path(unquote(parts.path)), self.clock)
-        raise UsageError(f"not a vault: {self.url!r}", hint="A vault is s3://bucket/prefix or file:///absolute/folder.")
+        place = _place(self.url)
+        if isinstance(place, Path):
+            return DirectoryStore(place, self.clock)
+        bucket, prefix = place
+        if len(prefix.encode()) > MAX_PREFIX:
+            raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
+        return S3Store(self._s3, bucket, prefix, self.clock)
 
     def create_root(self) -> None:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
@@ -81,6 +97,13 @@ class Config:
             s3.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name)
         elif parts.scheme == "file":
             Path(unquote(parts.path)).mkdir(parents=True, exist_ok=True)
+
+    def files(self, url: str) -> Files:
+        """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""
+        place = _place(url)
+        if isinstance(place, Path):
+            return FolderFiles(place)
+        return RetryingStore(S3Store(self._s3, *place, self.clock, versioned=False), self.clock, budget=self._patience)
 
     def vault(self, table: str) -> TableVault:
         """What the vault holds of a table. NotFound before `init`."""
@@ -127,7 +150,10 @@ class Config:
         return self._client("dynamodbstreams")
 
     def _client(self, service: str) -> BaseClient:
-        config = s3.client_config(connections=CONNECTIONS) if service == "s3" else raw.recommended_config(CONNECTIONS)
+        if service == "s3":
+            config = s3.client_config(connections=CONNECTIONS, answer_within=self._answer_within)
+        else:
+            config = raw.recommended_config(CONNECTIONS)
         try:
             return self._session.create_client(service, config=config)
         except NoRegionError as error:
@@ -136,3 +162,13 @@ class Config:
             raise Failed(
                 f"the AWS configuration cannot be used: {error}", hint="Check AWS_PROFILE and AWS_ENDPOINT_URL*."
             ) from error
+
+
+def _place(url: str) -> Path | tuple[str, str]:
+    """The folder, or the bucket and prefix, that a URL names. UsageError where it is neither."""
+    parts = urlsplit(url)
+    if parts.scheme == "s3" and parts.netloc:
+        return parts.netloc, parts.path.strip("/")
+    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
+        return Path(unquote(parts.path))
+    raise UsageError(f"neither a bucket nor a folder: {url!r}", hint="Write s3://bucket/prefix or file:///absolute/folder.")

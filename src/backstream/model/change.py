@@ -81,11 +81,12 @@ def table_name(arn: str) -> str:
 def from_record(record: Mapping[str, Any], stream: str) -> Change:
     """A change from one record of a Lambda event (`event["Records"][i]`) or of botocore's GetRecords.
 
-    MalformedRecord names what is wrong and the sequence number; WrongStreamView if the stream carries no full images.
+    MalformedRecord names what is wrong and the sequence number, and shows nothing of the item: its message goes to logs.
+    WrongStreamView if the stream carries no full images.
     """
     body = record.get("dynamodb") if isinstance(record, Mapping) else None
     if not isinstance(body, Mapping):
-        raise MalformedRecord(f"a stream record without 'dynamodb': {record!r:.200}")
+        raise MalformedRecord("a stream record without 'dynamodb'")
     sequence = _sequence(body.get("SequenceNumber"))
     with _naming(sequence):
         _check_view(body.get("StreamViewType"))
@@ -105,7 +106,7 @@ def _image(name: str, value: Any) -> bytes | None:
     if value is None or (name != "Keys" and not value):
         return None
     if not isinstance(value, Mapping) or not value or not all(map(wire.well_formed, value.values())):
-        raise MalformedRecord(f"{name} is not DynamoDB JSON: {value!r:.200}")
+        raise MalformedRecord(f"{name} is not DynamoDB JSON")
     return wire.encode(value)
 
 
@@ -144,7 +145,7 @@ def from_page(answer: bytes, stream: str) -> tuple[Sequence[Change], str | None]
     try:
         page = _raw_page.decode(answer)
     except msgspec.DecodeError as error:
-        raise MalformedRecord(f"an answer of GetRecords that is not one ({error}): {answer[:200]!r}") from error
+        raise MalformedRecord(f"an answer of GetRecords that is not one ({error})") from error
     return [_from_raw(record, stream) for record in page.Records], page.NextShardIterator
 
 
@@ -171,7 +172,7 @@ def _raw_image(name: str, raw: msgspec.Raw) -> bytes | None:
     if data in (b"", b"null", b"{}"):
         return None
     if not data.startswith(b"{"):
-        raise MalformedRecord(f"{name} is not DynamoDB JSON: {data[:200]!r}")
+        raise MalformedRecord(f"{name} is not DynamoDB JSON")
     return data
 
 

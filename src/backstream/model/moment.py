@@ -58,6 +58,12 @@ def iso(seconds: float) -> str:
     return _utc(int(seconds) * 1_000_000).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def iso_millis(seconds: float) -> str:
+    """`2026-11-23T04:15:33.028Z`, always with three digits, as AWS's manifests write times."""
+    micros = int(seconds * 1_000) * 1_000
+    return f"{iso(micros // 1_000_000)[:-1]}.{micros // 1_000 % 1_000:03d}Z"
+
+
 def iso_micros(micros: int) -> str:
     """`2026-11-23T04:15:33Z`, with a fraction where the source was finer than a second."""
     fraction = f".{micros % 1_000_000:06d}" if micros % 1_000_000 else ""

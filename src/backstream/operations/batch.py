@@ -12,14 +12,18 @@ from typing import Any
 
 import msgspec
 
-from backstream.errors import BackstreamError, MalformedRecord
+from backstream.errors import BackstreamError, MalformedRecord, Unavailable
 from backstream.layouts.gaps import Gap
 from backstream.layouts.images import images_for
+from backstream.layouts.log import DAY
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change, from_record
 from backstream.model.entry import Entry
 from backstream.operations import capture
+from backstream.ports import Images
+
+HOUR = 3600
 
 
 class BatchReport(msgspec.Struct, frozen=True):
@@ -38,18 +42,50 @@ def keep_batch(
     writer: str,
     kind: Kind,
     now: Callable[[], float],
+    deadline: float = float("inf"),
 ) -> BatchReport:
     """Make the records of one batch durable: images, then the log. Malformed records do not hide the others.
 
-    WrongStreamView (the stream carries no whole items) refuses the batch as a whole.
+    Nothing is begun after `deadline` (epoch seconds), but the log of what is there by then is written: who runs out of time gets
+    further each time. WrongStreamView (the stream carries no whole items) refuses the batch as a whole.
     """
+    time = _Time(now, deadline)
     changes, failures = _parse(records, stream)
     positions = list(changes)
-    kept = capture.keep(list(changes.values()), images_for(vault.store, vault.catalog), vault.catalog.key_schema, pool)
+    images = _InTime(images_for(vault.store, vault.catalog), time)
+    kept = capture.keep(list(changes.values()), images, vault.catalog.key_schema, pool)
     failures |= {positions[each]: error for each, error in kept.failures.items()}
     entries = {positions[each]: entry for each, entry in kept.entries.items()}
-    captured = _log(vault, entries, failures, _Batch(records, stream, changes, writer, kind, int(now())))
+    captured = _log(vault, entries, failures, _Batch(records, stream, changes, writer, kind, time, pool))
     return BatchReport(captured, failures)
+
+
+def why(error: BackstreamError) -> str:
+    """What went wrong, without a word of an item: other errors than a malformed record's may name objects, which are named by keys."""
+    return error.message if isinstance(error, MalformedRecord) else error.hint
+
+
+class _Time(msgspec.Struct, frozen=True):
+    now: Callable[[], float]
+    deadline: float
+
+    def check(self) -> None:
+        """Unavailable where there is none left."""
+        if self.now() >= self.deadline:
+            raise Unavailable("no time left", hint="Give the function more time or memory, or the mapping smaller batches.")
+
+
+class _InTime:
+    """`ports.Images` while there is time."""
+
+    def __init__(self, images: Images, time: _Time) -> None:
+        self._images = images
+        self._time = time
+
+    def keep(self, change: Change) -> Entry:
+        """As of the images; Unavailable, and nothing done, once time is up."""
+        self._time.check()
+        return self._images.keep(change)
 
 
 class _Batch(msgspec.Struct, frozen=True):
@@ -58,7 +94,8 @@ class _Batch(msgspec.Struct, frozen=True):
     changes: Mapping[int, Change]
     writer: str
     kind: Kind
-    now: int
+    time: _Time
+    pool: ThreadPoolExecutor
 
 
 def _parse(records: Sequence[Mapping[str, Any]], stream: str) -> tuple[dict[int, Change], dict[int, BackstreamError]]:
@@ -77,8 +114,7 @@ def _log(vault: TableVault, entries: Mapping[int, Entry], failures: dict[int, Ba
     first_failed = min(failures, default=len(batch.records))
     safe = [entry for position, entry in sorted(entries.items()) if position < first_failed]
     try:
-        for position in sorted(failures):
-            vault.gaps.record(_gap(batch, position, failures[position]))
+        _record_gaps(vault, failures, batch)
         safe = [entry for _, entry in sorted(entries.items())]
     except BackstreamError as error:
         failures |= {position: error for position in entries if position > first_failed}
@@ -90,19 +126,40 @@ def _log(vault: TableVault, entries: Mapping[int, Entry], failures: dict[int, Ba
     return len(safe)
 
 
+def _record_gaps(vault: TableVault, failures: Mapping[int, BackstreamError], batch: _Batch) -> None:
+    """The first one whatever the time: should nobody come back to this batch, the window at least ends before it."""
+    gaps = [_gap(batch, position, failures[position]) for position in sorted(failures)]
+
+    def record(gap: Gap) -> None:
+        batch.time.check()
+        vault.gaps.record(gap)
+
+    for first in gaps[:1]:
+        vault.gaps.record(first)
+    for _ in batch.pool.map(record, gaps[1:]):
+        pass
+
+
 def _gap(batch: _Batch, position: int, error: BackstreamError) -> Gap:
     change = batch.changes.get(position)
     since, until = _bounds(batch, position)
     sequence = change.sequence if change else getattr(error, "sequence", "") or None
-    return Gap(reason=f"not kept: {error.message}"[:500], since=since, until=until, stream=batch.stream, sequence=sequence)
+    reason = f"not kept: {type(error).__name__}: {why(error)}"
+    return Gap(reason=reason, since=since, until=until, stream=batch.stream, sequence=sequence)
 
 
 def _bounds(batch: _Batch, position: int) -> tuple[int, int]:
-    """When the change was made; where it does not say, between its neighbours of the batch."""
+    """When the change was made. Where it does not say: between its neighbours of the batch, which is in the shard's order.
+
+    The first of a batch has none before it. It is younger than a stream's day before the one that follows it, or before now; to the
+    hour, so that the same record delivered again makes the same gap.
+    """
     if position in batch.changes:
         seconds = batch.changes[position].seconds
         return seconds, seconds
+    now = int(batch.time.now())
     before = [change.seconds for at, change in batch.changes.items() if at < position]
     after = [change.seconds for at, change in batch.changes.items() if at > position]
-    first = min([*before[-1:], *after[:1]], default=batch.now)
-    return first, max([*before[-1:], *after[:1]], default=batch.now)
+    until = after[0] if after else now
+    since = before[-1] if before else (until - DAY) // HOUR * HOUR
+    return since, max(since, until)

@@ -45,14 +45,18 @@ def _by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[Iterable[lis
             key = canonical_key(schema, wire.decode(change.keys))
             image = wire.key_of(schema, change.new or change.old or change.keys)
         except (MalformedRecord, Damaged) as error:
-            failures[position] = MalformedRecord(f"record {change.sequence}: {error.message}", sequence=change.sequence)
+            failures[position] = _malformed(change, f"its Keys or its image lack the key {' and '.join(schema.names)}")
+            failures[position].__cause__ = error  # which shows what is there, and so is not for a log
             continue
-        if image != key:
-            why = "its image is of another item than its Keys"
-            failures[position] = MalformedRecord(f"record {change.sequence}: {why}", sequence=change.sequence)
-            continue
-        items.setdefault(key, []).append(position)
+        if image == key:
+            items.setdefault(key, []).append(position)
+        else:
+            failures[position] = _malformed(change, "its image is of another item than its Keys")
     return items.values(), failures
+
+
+def _malformed(change: Change, why: str) -> MalformedRecord:
+    return MalformedRecord(f"record {change.sequence}: {why}", sequence=change.sequence)
 
 
 def _keep_item(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -203,12 +203,15 @@ class Follower:
         )
 
     def flush(self) -> None:
-        """Make what was read durable: images first, then the segment. On failure as much as is unbroken, and the error."""
-        if not self._buffer:
-            return
+        """Make what was read durable. On failure as much as is unbroken, and the error."""
+        while self._buffer:
+            self._write(self._buffer[: self._parts.settings.segment_count])
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        """One segment: images first, then the run of them."""
         parts = self._parts
-        kept = capture.keep(self._buffer, parts.images, parts.schema, parts.pool)
-        run = kept.unbroken(len(self._buffer))
+        kept = capture.keep(changes, parts.images, parts.schema, parts.pool)
+        run = kept.unbroken(len(changes))
         if run:
             parts.log.write_run(run, self.shard.id, after=self._after, writer=parts.writer)
             self._acknowledge(len(run), run[-1].sequence, run[-1].seconds)

@@ -202,14 +202,16 @@ class DirectoryStore:
         try:
             yield
         except OSError as error:
-            raise self._named(error, f"Could not {doing} {self._shown(name)}: {error.strerror}.") from error
+            raise named(error, f"Could not {doing} {self._shown(name)}: {error.strerror}.", self._root) from error
 
-    def _named(self, error: OSError, message: str) -> Failed:
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            return AccessDenied(message, hint=f"Give this user access to {self._root}.")
-        if not self._root.is_dir():
-            return MissingBucket(f"{message} {self._root} is no folder.", hint=f"mkdir -p '{self._root}'")
-        return Failed(message, hint=_HINTS.get(error.errno or 0, ""))
+
+def named(error: OSError, message: str, root: Path) -> Failed:
+    """What the system said of a store in the folder `root`, as one of our errors."""
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return AccessDenied(message, hint=f"Give this user access to {root}.")
+    if not root.is_dir():
+        return MissingBucket(f"{message} {root} is no folder.", hint=f"mkdir -p '{root}'")
+    return Failed(message, hint=_HINTS.get(error.errno or 0, ""))
 
 
 def _version(number: int) -> str:

@@ -41,16 +41,17 @@ _MORE_ATTEMPTS = 4
 _REMEMBERED = 10_000
 
 
-def client_config(*, connections: int = 32) -> Config:
+def client_config(*, connections: int = 32, answer_within: float | None = None) -> Config:
     """How the store's client should be made: `connections` is how many threads will use it.
 
     Standard retries answer throttling and 5xx with backoff. The timeouts are short for S3, whose bodies here are small: a dead
-    connection is noticed in seconds.
+    connection is noticed in seconds. With `answer_within` (seconds) a single attempt has so long: its caller knows how much time
+    there is for more.
     """
     return Config(
-        retries={"mode": "standard", "total_max_attempts": 5},
-        connect_timeout=5,
-        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 5 if answer_within is None else 1},
+        connect_timeout=answer_within or 5,
+        read_timeout=answer_within or 30,
         max_pool_connections=connections,
         tcp_keepalive=True,
     )
@@ -60,13 +61,15 @@ class S3Store:
     """See `ports.ObjectStore`. The store's names lie below `prefix/`, so `x/users` never sees `x/users-archive`.
 
     `client` is a botocore S3 client; its answers to ListObjectVersions get one more field, which leaves other users of it alone.
+    `versioned`: a write to a bucket without versions is refused; False for one that may keep none, as `ports.Files` need none.
     """
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str, clock: Clock) -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str, clock: Clock, *, versioned: bool = True) -> None:
         self._client = client
         self._bucket = bucket
         self._root = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
         self._clock = clock
+        self._versioned = versioned
         self._bucket_found = False
         self._unanswered = _UnansweredWrites()
         client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_document, unique_id=_DOCUMENT)
@@ -136,7 +139,7 @@ class S3Store:
 
     def _new_version(self, answer: Mapping[str, Any]) -> str:
         version: str = answer.get("VersionId", "null")
-        if version == "null":
+        if version == "null" and self._versioned:
             raise self._unversioned("versioning was turned off")
         return version
 

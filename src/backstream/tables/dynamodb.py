@@ -14,10 +14,10 @@ from backstream.errors import Damaged, Failed, MissingTable, Unavailable, WrongS
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.model.schema import KeySchema
-from backstream.ports import Clock, Delete, Put, TableFacts, Write
+from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
-from backstream.tables.raw import RawClient, decoded
+from backstream.tables.raw import Answer, RawClient, decoded
 
 T = TypeVar("T")
 
@@ -50,8 +50,8 @@ class DynamoTable:
         """What the table is now."""
         return self._described()[0]
 
-    def _described(self) -> tuple[TableFacts, float]:
-        described, time = self._client.ask("DescribeTable", {"TableName": self._name}, answers.Described, self._subject)
+    def _described(self) -> tuple[TableFacts, Answer]:
+        described, answer = self._client.ask("DescribeTable", {"TableName": self._name}, answers.Described, self._subject)
         table = decoded(described.Table, answers.Description, "DescribeTable", self._subject)
         facts = TableFacts(
             name=table.TableName,
@@ -64,7 +64,7 @@ class DynamoTable:
             stream_view=table.StreamSpecification.StreamViewType,
             description=bytes(described.Table),
         )
-        return facts, time
+        return facts, answer
 
     @cached_property
     def _schema(self) -> KeySchema:
@@ -78,7 +78,7 @@ class DynamoTable:
         # An answer's time is that of its end, so the time *before* the read is taken from a call made before it.
         _, before = self._described()
         pages = self._pages({"TableName": self._name, "ConsistentRead": True, "Limit": 1})
-        return not any(page.Items for page in pages), before
+        return not any(page.Items for page in pages), before.server_time
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
         """Pages of images of one of `segments` parts of the table. Each page is read when it is asked for, not before."""
@@ -94,6 +94,23 @@ class DynamoTable:
         while bytes(page.LastEvaluatedKey):
             page = self._ask("Scan", {**request, "ExclusiveStartKey": page.LastEvaluatedKey}, answers.ScanPage)
             yield page
+
+    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None) -> ScanPage:
+        """The next page of one segment. Its read capacity is asked for, since only the service knows it."""
+        request: dict[str, object] = {
+            "TableName": self._name,
+            "ConsistentRead": True,
+            "Segment": segment,
+            "TotalSegments": segments,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        if after is not None:
+            request["ExclusiveStartKey"] = msgspec.Raw(after)
+        if limit is not None:
+            request["Limit"] = limit
+        page, answer = self._client.ask("Scan", request, answers.ScanPage, self._subject)
+        last = bytes(page.LastEvaluatedKey) or None
+        return ScanPage([bytes(item) for item in page.Items], last, answer.server_time, page.ConsumedCapacity.CapacityUnits)
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` that exist. A key given twice is read once: BatchGetItem refuses duplicates."""

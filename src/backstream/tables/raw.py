@@ -37,10 +37,22 @@ def recommended_config(connections: int = 16) -> Config:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer's bytes as received, and the service's time when it sent them (epoch seconds, whole: the Date header)."""
+    """An answer's bytes as received. `of`: the call, in words; `date`: the Date header, if it came with one."""
 
     body: bytes
-    server_time: float
+    of: str
+    date: str | None
+
+    @property
+    def server_time(self) -> float:
+        """The service's time when it answered (epoch seconds, whole). Failed where the answer does not say."""
+        try:
+            return parsedate_to_datetime(self.date or "").timestamp()
+        except ValueError as error:
+            raise Failed(
+                f"the answer to {self.of} carries no usable Date header: {self.date!r}",
+                hint="Check the proxies between here and the endpoint: an answer's Date is how the service's time is known.",
+            ) from error
 
 
 class RawClient:
@@ -62,12 +74,12 @@ class RawClient:
             parsed = getattr(self._client, xform_name(operation))(**{_BODY: body})
         except (ClientError, BotoCoreError) as error:
             raise failures.named(error, operation, subject) from error
-        return Answer(parsed[_BODY], _server_time(parsed["ResponseMetadata"]["HTTPHeaders"], operation, subject))
+        return Answer(parsed[_BODY], f"{operation} of {subject}", parsed["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
-    def ask(self, operation: str, request: object, shape: type[T], subject: str) -> tuple[T, float]:
-        """As `call`, the request given as objects (images in it as `msgspec.Raw`), the answer read as `shape`; with the time."""
+    def ask(self, operation: str, request: object, shape: type[T], subject: str) -> tuple[T, Answer]:
+        """As `call`, the request given as objects (images in it as `msgspec.Raw`), the answer read as `shape`, and as it came."""
         answer = self.call(operation, msgspec.json.encode(request), subject)
-        return decoded(answer.body, shape, operation, subject), answer.server_time
+        return decoded(answer.body, shape, operation, subject), answer
 
 
 def decoded(body: bytes | msgspec.Raw, shape: type[T], operation: str, subject: str) -> T:
@@ -103,13 +115,3 @@ def _keep_answer(response_dict: dict[str, Any], customized_response_dict: dict[s
     if response_dict["status_code"] < 300:
         customized_response_dict[_BODY] = response_dict["body"]
         response_dict["body"] = b"{}"
-
-
-def _server_time(headers: dict[str, str], operation: str, subject: str) -> float:
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError) as error:
-        raise Failed(
-            f"the answer to {operation} of {subject} carries no usable Date header: {headers.get('date')!r}",
-            hint="Check the proxies between here and the endpoint: an answer's Date is how the service's time is known.",
-        ) from error

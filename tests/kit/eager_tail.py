@@ -1,0 +1,18 @@
+"""`backstream tail TABLE`, cutting segments at a fifth of a second or forty changes: to be killed, since it is always writing.
+
+python eager_tail.py TABLE
+"""
+
+from __future__ import annotations
+
+import sys
+
+import backstream
+from backstream.operations.shards import Settings
+
+EAGER = Settings(segment_age=0.2, segment_count=40, poll=0.05, mark_busy=0.5, mark_idle=0.5)
+
+if __name__ == "__main__":
+    sys.stderr.write(f"following {sys.argv[1]}\n")
+    sys.stderr.flush()
+    backstream.open().table(sys.argv[1]).tail(settings=EAGER)

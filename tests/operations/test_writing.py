@@ -1,0 +1,211 @@
+"""The Writer alone, against a table that misbehaves by script: nothing is lost, everything left out is named, the rest is written."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from backstream.clock import SystemClock
+from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, Unavailable
+from backstream.model import wire
+from backstream.operations import writing
+from backstream.operations.writing import Pace, Writer
+from backstream.ports import Delete, Put, Write
+from backstream.tables.memory import MemoryTable
+from kit.clock import ManualClock
+from kit.images import SCHEMA, image, key
+
+Script = Callable[[int, Sequence[Write]], Sequence[Write]]
+
+
+class Unruly(MemoryTable):
+    """Asks a script what becomes of its n-th batch: which of it is left undone, or what is raised."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__("unruly", ManualClock(), SCHEMA)
+        self._script = script
+        self._count = 0
+        self._counting = threading.Lock()
+        self.batches: list[Sequence[Write]] = []
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        with self._counting:
+            self._count += 1
+            turn = self._count
+            self.batches.append(writes)
+        left = self._script(turn, writes)
+        super().write([write for write in writes if write not in left])
+        return left
+
+    def content(self) -> dict[bytes, bytes]:
+        """Every item, by canonical key."""
+        return {wire.key_of(SCHEMA, each): each for page in self.scan() for each in page}
+
+
+ROWS = {wire.key_of(SCHEMA, each): each for each in (image("row", number, v={"S": "x" * number}) for number in range(333))}
+
+
+def fill(table: Unruly, **words: float) -> Writer:
+    """Write all rows."""
+    writer = Writer(table, words.pop("clock", ManualClock()), **words)  # type: ignore[arg-type]
+    for each in ROWS.values():
+        writer.add(Put(each))
+    writer.finish()
+    return writer
+
+
+def accounted(table: Unruly, writer: Writer) -> None:
+    """Each row is in the table or named, and none is both."""
+    named = {wire.key_of(SCHEMA, each.write.image) for each in writer.left_out if isinstance(each.write, Put)}
+    assert len(named) == len(writer.left_out)
+    assert table.content().keys() | named == ROWS.keys()
+    assert not table.content().keys() & named
+    assert writer.written == len(table.content())
+
+
+def is_poison(write: Write) -> bool:
+    return isinstance(write, Put) and b'"N":"200"' in write.image
+
+
+def test_unprocessed_items_and_throttling_are_tried_again_until_done() -> None:
+    source = random.Random(1)
+
+    def script(turn: int, writes: Sequence[Write]) -> Sequence[Write]:
+        if turn % 5 == 0:
+            raise Unavailable("slow down")
+        return [write for write in writes if source.random() < 0.4]
+
+    table = Unruly(script)
+    writer = fill(table)
+    assert table.content() == ROWS
+    assert (writer.left_out, writer.written, writer.hopeless) == ([], len(ROWS), "")
+
+
+def test_batches_keep_to_the_limits_of_batch_write_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "BATCH_BYTES", 2_000)
+    table = Unruly(lambda _, __: [])
+    fill(table)
+    assert table.content() == ROWS
+    for batch in table.batches:
+        assert len(batch) <= 25
+        assert len(batch) == 1 or sum(len(write.image) for write in batch if isinstance(write, Put)) <= 2_000
+
+
+def test_what_is_never_accepted_is_named_once_patience_ends() -> None:
+    clock = ManualClock()
+    table = Unruly(lambda _, writes: writes)
+    writer = Writer(table, clock, patience=5)
+    for each in ROWS.values():
+        writer.add(Put(each))
+    writer.add(Delete(key("gone", 1)))
+    writer.finish()
+    assert table.content() == {}
+    assert {each.write.image for each in writer.left_out if isinstance(each.write, Put)} == set(ROWS.values())
+    assert [each.write.keys for each in writer.left_out if isinstance(each.write, Delete)] == [key("gone", 1)]
+    assert all("unprocessed" in each.reason for each in writer.left_out)
+    assert "unprocessed" in writer.hopeless
+    assert sum(clock.slept) > 5
+
+
+def test_patience_is_counted_from_when_there_is_something_to_write() -> None:
+    """Reading what is to be written may take longer than the writer's patience: that is not the table's fault."""
+    clock = ManualClock()
+    table = Unruly(lambda turn, writes: writes if turn == 1 else [])
+    writer = Writer(table, clock, patience=5)
+    clock.move(3_600)
+    writer.add(Put(image("row", 1)))
+    writer.finish()
+    assert (writer.written, writer.left_out) == (1, [])
+
+
+def test_a_poisonous_item_is_named_and_the_others_of_its_batch_are_written() -> None:
+    def script(_: int, writes: Sequence[Write]) -> Sequence[Write]:
+        if any(map(is_poison, writes)):
+            raise Failed("ValidationException: too large")
+        return []
+
+    table = Unruly(script)
+    writer = fill(table)
+    accounted(table, writer)
+    (named,) = writer.left_out
+    assert is_poison(named.write)
+    assert "too large" in named.reason
+
+
+def test_poison_and_throttling_together() -> None:
+    source = random.Random(2)
+
+    def script(_: int, writes: Sequence[Write]) -> Sequence[Write]:
+        if source.random() < 0.3:
+            raise Unavailable("slow down")
+        if any(map(is_poison, writes)):
+            raise Failed("ValidationException: too large")
+        return [write for write in writes if source.random() < 0.3]
+
+    table = Unruly(script)
+    writer = fill(table)
+    accounted(table, writer)
+    assert [is_poison(each.write) for each in writer.left_out] == [True]
+
+
+def test_access_that_never_was_is_raised_and_nothing_goes_on() -> None:
+    for error in (AccessDenied("no"), MissingTable("none")):
+
+        def script(_: int, __: Sequence[Write], error: BackstreamError = error) -> Sequence[Write]:
+            raise error
+
+        table = Unruly(script)
+        with pytest.raises(type(error)):
+            fill(table)
+        assert table.content() == {}
+
+
+def test_access_that_ends_in_the_middle_loses_nothing() -> None:
+    def script(turn: int, _: Sequence[Write]) -> Sequence[Write]:
+        if turn > 4:
+            raise AccessDenied("the token has expired")
+        return []
+
+    table = Unruly(script)
+    writer = fill(table)
+    accounted(table, writer)
+    assert writer.written >= 4 * 25 - 25
+    assert {each.reason for each in writer.left_out} == {"the token has expired"}
+
+
+def test_abandoned_it_sends_nothing_more() -> None:
+    table = Unruly(lambda _, __: [])
+    writer = Writer(table, ManualClock())
+    for each in list(ROWS.values())[:24]:
+        writer.add(Put(each))
+    writer.abandon()
+    assert table.batches == []
+
+
+def test_the_pace_holds_for_all_threads_together() -> None:
+    clock = ManualClock()
+    pace = Pace(clock, 100)
+    began = clock.now()
+    for _ in range(10):
+        pace.spend(50)
+    assert clock.now() - began == pytest.approx(4.5), "the last of ten times 50 units begins after 450 units' time"
+    real = SystemClock()
+    began, pace = real.now(), Pace(real, 500)
+    threads = [threading.Thread(target=pace.spend, args=(50,)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0.45 <= real.now() - began < 2
+
+
+def test_units_count_each_kilobyte_that_is_begun() -> None:
+    clock = ManualClock()
+    writer = Writer(Unruly(lambda _, __: []), clock, max_units=10)
+    for number in range(50):
+        writer.add(Put(image("big", number, v={"S": "x" * 2_500})))  # 3 units each, 75 a batch
+    writer.finish()
+    assert sum(clock.slept) == pytest.approx(7.5)
