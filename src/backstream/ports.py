@@ -167,16 +167,6 @@ class Delete(msgspec.Struct, frozen=True):
 Write = Put | Delete
 
 
-class ScanPage(msgspec.Struct, frozen=True):
-    """One page of a scan. `last`: the key to go on after (None at the end); `answered`: the service's time, epoch seconds, at its
-    end; `units`: the read capacity it took."""
-
-    images: Sequence[bytes]
-    last: bytes | None
-    answered: float
-    units: float
-
-
 class Table(Protocol):
     """One DynamoDB table. Images and keys are bytes of DynamoDB JSON, moved as they are. Safe to call from many threads.
 
@@ -195,9 +185,6 @@ class Table(Protocol):
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
         """Pages of images, strongly consistent, of one of `segments` disjoint parts that together are the table."""
-
-    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None) -> ScanPage:
-        """The next page of one segment, strongly consistent, after that key (None: from the start), of at most `limit` items."""
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` (any number) that exist, strongly consistent, in no order."""

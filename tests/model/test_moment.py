@@ -57,3 +57,16 @@ def test_no_moments(text: str) -> None:
 def test_times_of_changes_read_back(micros: int) -> None:
     assert moment.parse_iso_micros(moment.iso_micros(micros)) == micros
     assert moment.parse_compact(moment.compact(micros // 1_000_000)) == micros // 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1_763_871_333, "2025-11-23T04:15:33.000Z"),
+        (1_763_871_333.028, "2025-11-23T04:15:33.028Z"),
+        (1_763_871_333.999999, "2025-11-23T04:15:33.999Z"),
+        (1.001, "1970-01-01T00:00:01.001Z"),
+    ],
+)
+def test_milliseconds_as_aws_writes_them(seconds: float, text: str) -> None:
+    assert moment.iso_millis(seconds) == text

@@ -274,6 +274,20 @@ def test_a_tenant_comes_back_alone_even_where_rows_moved_between_tenants(here: S
     assert b"moves away" in numbers[6]
 
 
+def test_a_tenant_of_a_table_that_was_split_by_another_attribute_before(here: Scene) -> None:
+    def row(number: int, customer: str, region: str) -> bytes:
+        return image("row", number, customer={"S": customer}, region={"S": region})
+
+    feed = feed_of(here, tenant_attribute="region")
+    feed.put(T, row(1, "acme", "eu"), row(2, "eu", "acme"))
+    feed.deliver()
+    feed.keep_as(tenant_attribute="customer")
+    feed.put(T, row(3, "acme", "eu"), row(4, "eu", "acme"))
+    feed.deliver()
+    found = restored(here, T, "--tenant", "acme")
+    assert {int(json.loads(each)["number"]["N"]) for each in found} == {1, 3}, "the folders of the first two say another thing"
+
+
 def test_rows_in_one_batch_are_never_twice(here: Scene) -> None:
     """DynamoDB refuses a BatchWriteItem with two operations on one key: also where a key is spelled in two ways."""
     feed = feed_of(here)

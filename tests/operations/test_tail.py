@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -19,6 +21,7 @@ from backstream.tables.raw import recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.chains import broken_links
 from kit.clock import ManualClock
+from kit.faulty_store import FaultyStore
 from kit.stage import Stage, wait_for
 from kit.streams import Counting, LateListing, SmallPages, Wrapped
 from kit.streams_server import CALLER, StreamsServer
@@ -153,13 +156,21 @@ def test_an_ended_shard_whose_children_never_show_is_given_up_on(still: Stage) -
 # --- order ------------------------------------------------------------------------------------------------------------------------
 
 
+class Unhurried(FaultyStore):
+    """Takes its time, now more, now less: what is written side by side ends in any order."""
+
+    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+        time.sleep(random.random() * 0.003)
+        return super().put(name, body, metadata, if_absent=if_absent)
+
+
 def test_one_items_versions_are_written_in_order_although_items_interleave() -> None:
     stage = Stage(SystemClock(), layout=Layout.ROWS, shards=2)
     for _ in range(20):
         stage.put(range(10))
         stage.delete(range(0, 10, 2))
-    stage.streams = lambda arn: SmallPages(stage.stream(arn), 13)
-    assert stage.follow().captured == 300
+    stage.streams = lambda arn: SmallPages(stage.stream(arn), 33)
+    assert stage.follow(store=Unhurried(stage.store)).captured == 300
     names = {each.name for each in stage.store.versions("flights/")}
     assert len(names) == 10
     for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,10 +12,12 @@ import pytest
 from backstream.clock import SystemClock
 from backstream.errors import Failed, NotFound, Refused, WrongStreamView
 from backstream.layouts.log import DAY
+from backstream.model import wire
 from backstream.operations.status import status
 from backstream.ports import Page, TableFacts
 from backstream.stores.directory import DirectoryStore
 from backstream.tables.memory import MemoryTable
+from kit import images
 from kit.chains import broken_links
 from kit.children import TailProcess, environment
 from kit.clock import ManualClock
@@ -230,9 +233,9 @@ def test_asleep_for_longer_than_a_day_with_a_shard_that_had_held_nothing(stage: 
 # --- the stream itself ------------------------------------------------------------------------------------------------------------
 
 
-def replace_stream(stage: Stage, clock: ManualClock) -> tuple[int, int]:
-    """Ten changes nobody read, the stream disabled for a minute with changes, a new one with three; when it was off."""
-    stage.put(range(10))
+def replace_stream(stage: Stage, clock: ManualClock, numbers: Sequence[int] = range(10)) -> tuple[int, int]:
+    """Changes nobody read, the stream disabled for a minute with changes, a new one with three; when it was off."""
+    stage.put(numbers)
     off = int(clock.now())
     clock.move(30)
     stage.table.disable_stream()
@@ -262,6 +265,24 @@ def test_a_stream_that_was_replaced(stage: Stage, clock: ManualClock) -> None:
     stage.put(range(2))
     again = stage.follow()
     assert (again.captured, again.gaps) == (2, 0)
+
+
+def test_the_gap_of_a_replaced_stream_begins_where_the_old_one_ended(clock: ManualClock) -> None:
+    """A stream is disabled as a whole: shards in which nothing happened for long do not make the gap any longer."""
+    stage = Stage(clock, shards=3)
+    clock.move(100)
+    stage.put(range(30))
+    stage.follow()
+    stream = stage.table.stream
+    *idle, busy = stream.facts().shards
+    for shard in idle:
+        stream.split(shard.id)
+    clock.move(3600)
+    its_keys = {change.keys for change in stream.read(busy.id, stream.iterator(busy.id, None)).changes}
+    off, _ = replace_stream(stage, clock, [n for n in range(30) if wire.key_of(images.SCHEMA, images.key("z", n)) in its_keys])
+    stage.follow()
+    (gap,) = stage.vault().open_gaps()
+    assert off - 2 <= gap.since <= off
 
 
 def test_stopped_while_what_is_left_of_the_old_stream_is_read(stage: Stage, clock: ManualClock) -> None:

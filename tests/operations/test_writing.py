@@ -1,4 +1,4 @@
-"""The Writer alone, against a table that misbehaves by script: nothing is lost, everything left out is named, the rest is written."""
+"""The Writer alone, on a table that misbehaves by script: nothing is lost, what is left out is named, the rest is written."""
 
 from __future__ import annotations
 

@@ -62,10 +62,10 @@ def _by_stream(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[s
 
 
 def _keep(arn: str, batch: Sequence[Mapping[str, Any]], seconds_left: float) -> BatchReport:
-    """Begin nothing, and try nothing again, once the reserve is reached; what is in flight then has a third of it to be answered."""
+    """Begin nothing, and try nothing again, once the reserve is reached; a call in flight then has a quarter of it to end in."""
     reserve = min(RESERVE, seconds_left / 2)
     deadline = SystemClock().now() + seconds_left - reserve
-    config = Config(patience=seconds_left, deadline=deadline, answer_within=reserve / 3)
+    config = Config(patience=seconds_left, deadline=deadline, answer_within=reserve / 4)
     parallel = int(os.environ.get("BACKSTREAM_PARALLELIZATION", "1")) > 1
     with ThreadPoolExecutor(WRITERS) as pool:
         return keep_batch(

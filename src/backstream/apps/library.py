@@ -29,8 +29,10 @@ from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
 from backstream.operations.restore import Head, InPlace, NewTable, Request, Restored, Resumed, Surroundings, Target, ToFile
 from backstream.operations.shards import Settings
+from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.tail import TailReport
+from backstream.operations.verify import PATIENCE, Verified, verify
 
 Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
@@ -126,6 +128,11 @@ class TableBackup:
         vault = self._vault()
         return status(vault, now=self._config.clock.now(), lanes=self._config.lanes(vault))
 
+    def verify(self, *, sample: float = 100.0, patience: float = PATIENCE, progress: Progress | None = None) -> Verified:
+        """Compare the vault with the live table; what is on its way is no difference. `sample`: percent of the keys."""
+        vault = self._vault()
+        return verify(vault, self._surroundings(vault, progress), sample=sample, patience=patience)
+
     def restore(
         self,
         *,
@@ -156,6 +163,21 @@ class TableBackup:
             max_units=max_write_units,
         )
         return restoring.restore(vault, request, around)
+
+    def snapshot(
+        self,
+        *,
+        at: Moment,
+        to: str,
+        compress: Codec = Codec.GZIP,
+        allow_gap: bool = False,
+        progress: Progress | None = None,
+    ) -> Snapshot:
+        """Write the table as it was at a second in AWS's export format, below the URL `to`; no live table is needed."""
+        vault = self._vault()
+        around = self._surroundings(vault, progress)
+        second = _moment(at, around.clock.now(), vault, around.lanes)
+        return snapshot(vault, second, self._config.files(to), around, compress=compress, allow_gap=allow_gap)
 
     def resume(
         self,

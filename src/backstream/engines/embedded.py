@@ -37,7 +37,8 @@ class State:
 
     Entering it reads the log into partitions on disk; `partition` folds them one at a time. `unreadable` names the segments that
     could not be read, and foreign objects in the log: what they may hold is not in the state. `keys`: only these items (canonical
-    keys). Old images are left out: an entry's image is that of after its change.
+    keys). `since`: only the log's hours from that second on, so that it is what has changed since and perhaps a little more. Old
+    images are left out: an entry's image is that of after its change.
 
     `names`: the name of every row object that the log speaks of up to the moment (after `read_on`, at any time), each with the time
     at which the store received the segment that says so.
@@ -46,16 +47,23 @@ class State:
     names: Spill
 
     def __init__(
-        self, vault: TableVault, at: int, progress: Progress = lambda _: None, *, keys: Collection[bytes] | None = None
+        self,
+        vault: TableVault,
+        at: int,
+        progress: Progress = lambda _: None,
+        *,
+        keys: Collection[bytes] | None = None,
+        since: int | None = None,
     ) -> None:
         self._vault = vault
         self._at = at
         self._progress = progress
         self._keys = keys
+        self._since = since
         self.unreadable: list[Unreadable] = []
 
     def __enter__(self) -> Self:
-        listing = [each for each in self._vault.log.listing(until=self._at) if self._concerns(each)]
+        listing = [each for each in self._vault.log.listing(since=self._since, until=self._at) if self._concerns(each)]
         changes = sum(each.segment.count for each in listing if each.segment is not None)
         self._spill = Spill(partitions_for(changes))
         self.names = Spill(self._spill.partitions)

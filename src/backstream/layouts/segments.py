@@ -12,6 +12,7 @@ import enum
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -23,6 +24,7 @@ from backstream.model.entry import Entry, from_line, to_line
 
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
+UNREADABLE = (zstandard.ZstdError, zlib.error, OSError, EOFError)  # what decompressors say of bytes that are cut or altered
 MAX_SEGMENT_BYTES = 1 << 30  # a line holds 800 KB at most, a segment some thousand lines: more is no segment of ours
 
 
@@ -166,7 +168,7 @@ def unpack(segment: Segment, body: bytes) -> list[Entry]:
             lines = gzip.decompress(body)
         else:
             lines = zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_SEGMENT_BYTES)
-    except (zstandard.ZstdError, OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise Damaged(f"not {segment.codec} data ({error})") from error
     entries = [from_line(line) for line in lines.splitlines()]
     _check(segment, entries)

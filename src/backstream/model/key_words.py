@@ -28,6 +28,8 @@ def parse_key(schema: KeySchema, text: str) -> bytes:
         return canonical_key(schema, {a.name: _typed(a, words[a.name]) for a in schema.attributes})
     except MalformedRecord as error:
         raise UsageError(f"not a key of this table: {text}: {error.message}", hint=_hint(schema)) from error
+    except UnicodeEncodeError as error:  # half of a surrogate pair, as an escape or out of a terminal that is not UTF-8
+        raise UsageError(f"not a key: {text!r} is not text in Unicode", hint=_hint(schema)) from error
 
 
 def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:

@@ -60,8 +60,8 @@ def iso(seconds: float) -> str:
 
 def iso_millis(seconds: float) -> str:
     """`2026-11-23T04:15:33.028Z`, always with three digits, as AWS's manifests write times."""
-    micros = int(seconds * 1_000) * 1_000
-    return f"{iso(micros // 1_000_000)[:-1]}.{micros // 1_000 % 1_000:03d}Z"
+    millis = round(seconds * 1_000_000) // 1_000
+    return f"{iso(millis // 1_000)[:-1]}.{millis % 1_000:03d}Z"
 
 
 def iso_micros(micros: int) -> str:

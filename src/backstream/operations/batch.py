@@ -61,7 +61,7 @@ def keep_batch(
 
 
 def why(error: BackstreamError) -> str:
-    """What went wrong, without a word of an item: other errors than a malformed record's may name objects, which are named by keys."""
+    """What went wrong, without a word of an item. A store's errors name objects, which may be named by keys: only their hint."""
     return error.message if isinstance(error, MalformedRecord) else error.hint
 
 
@@ -149,17 +149,24 @@ def _gap(batch: _Batch, position: int, error: BackstreamError) -> Gap:
 
 
 def _bounds(batch: _Batch, position: int) -> tuple[int, int]:
-    """When the change was made. Where it does not say: between its neighbours of the batch, which is in the shard's order.
+    """When the change was made. Where it does not say: between its neighbours in the batch, which is in the shard's order.
 
     The first of a batch has none before it. It is younger than a stream's day before the one that follows it, or before now; to the
     hour, so that the same record delivered again makes the same gap.
     """
-    if position in batch.changes:
-        seconds = batch.changes[position].seconds
-        return seconds, seconds
+    told = batch.changes[position].seconds if position in batch.changes else _told(batch.records[position])
+    if told is not None:
+        return told, told
     now = int(batch.time.now())
     before = [change.seconds for at, change in batch.changes.items() if at < position]
     after = [change.seconds for at, change in batch.changes.items() if at > position]
     until = after[0] if after else now
     since = before[-1] if before else (until - DAY) // HOUR * HOUR
     return since, max(since, until)
+
+
+def _told(record: Mapping[str, Any]) -> int | None:
+    """When a malformed record says that its change was made."""
+    body = record.get("dynamodb") if isinstance(record, Mapping) else None
+    created = body.get("ApproximateCreationDateTime") if isinstance(body, Mapping) else None
+    return int(created) if isinstance(created, int | float) and 0 < created < 1e11 else None

@@ -24,7 +24,7 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
     if window.since is None and not allow_gap:
         raise OutsideWindow(
             f"the vault does not know all of {table}: it was not empty at `init`, and there is no base backup",
-            hint="Restore single rows with --key, or take a base backup first (`backstream backfill`). "
+            hint="Restore single rows with --key. The whole table needs a base backup first (`backfill`, in the next release). "
             "--allow-gap restores what is known and leaves the rest alone.",
         )
     if window.since is not None and at < window.since:

@@ -56,6 +56,7 @@ class Tail:
         self._finished: set[str] = set()
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._caught: set[str] = set()  # who had caught up when its last turn ended: during a turn there is no telling
         self._running: dict[Future[bool], str] = {}
         self._captured = 0
         self._gaps = 0
@@ -186,6 +187,8 @@ class Tail:
                 self._due[shard] = self._later(shard, error, give_up=until_caught_up)
                 continue
             self._failures[shard] = 0
+            if follower.caught_up:
+                self._caught.add(shard)
             self._due[shard] = 0.0 if more else self._parts.clock.now() + self._parts.settings.poll
             if follower.finished:
                 self._retire(shard)
@@ -217,7 +220,7 @@ class Tail:
             return False
         if not self._followers and self._open:
             return False  # a stream that is open has an open shard: it is still to be found
-        return all(follower.caught_up for follower in self._followers.values())
+        return self._followers.keys() <= self._caught
 
     def _count(self) -> None:
         self._captured += sum(follower.captured for follower in self._followers.values())

@@ -76,7 +76,7 @@ class DirectoryStore:
             while True:
                 version = self._next_version(name, if_absent=if_absent)
                 if _renamed(draft, version):
-                    _sync(version.parent)
+                    sync(version.parent)
                     return version.name
         finally:
             shutil.rmtree(draft, ignore_errors=True)  # nothing is there after the rename; before it, nobody would miss it
@@ -91,7 +91,7 @@ class DirectoryStore:
                 file.flush()
                 os.utime(file.fileno(), ns=(received, received))
                 os.fsync(file.fileno())
-        _sync(draft)
+        sync(draft)
 
     def _next_version(self, name: str, *, if_absent: bool) -> Path:
         """Where the next version of `name` would lie, in a folder that will outlive a crash."""
@@ -100,7 +100,7 @@ class DirectoryStore:
         if not numbers:
             folder.mkdir(parents=True, exist_ok=True)
             for above in folder.parents:
-                _sync(above)
+                sync(above)
                 if above == self._root:
                     break
             return folder / _version(1)
@@ -266,7 +266,7 @@ def _renamed(draft: Path, version: Path) -> bool:
     return True
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Make the folder's own entries survive a crash."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

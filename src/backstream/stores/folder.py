@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backstream.errors import MissingObject
 from backstream.ports import ObjectInfo, StoredObject
-from backstream.stores.directory import named
+from backstream.stores.directory import named, sync
 
 _NO_VERSION = "null"
 
@@ -41,23 +41,24 @@ class FolderFiles:
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)
+            for above in path.parents:
+                sync(above)
+                if above == self._root:
+                    break
         return _NO_VERSION
 
     def get(self, name: str) -> StoredObject:
         path = self._root / name
-        try:
-            with self._explained("read", name):
-                body = path.read_bytes()
-                modified = path.stat().st_mtime
-        except FileNotFoundError as error:
-            raise MissingObject(f"There is no {self.url}/{name}.") from error
+        with self._explained("read", name):
+            try:
+                body, modified = path.read_bytes(), path.stat().st_mtime
+            except FileNotFoundError:
+                raise MissingObject(f"There is no {self.url}/{name}.") from None
         return StoredObject(ObjectInfo(name, _NO_VERSION, len(body), modified, {}), body)
 
     @contextmanager
     def _explained(self, doing: str, name: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
             raise named(error, f"Could not {doing} {self.url}/{name}: {error.strerror}.", self._root) from error

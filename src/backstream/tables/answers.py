@@ -66,18 +66,11 @@ def key_schema(table: Description) -> KeySchema:
 # --- Scan, BatchGetItem, BatchWriteItem -------------------------------------------------------------------------------------------
 
 
-class Capacity(msgspec.Struct, frozen=True):
-    """What a call took."""
-
-    CapacityUnits: float = 0.0
-
-
 class ScanPage(msgspec.Struct, frozen=True):
     """Some items, and where to go on; LastEvaluatedKey is empty at the end."""
 
     Items: list[msgspec.Raw] = []
     LastEvaluatedKey: msgspec.Raw = msgspec.Raw()
-    ConsumedCapacity: Capacity = Capacity()
 
 
 class UnprocessedKeys(msgspec.Struct, frozen=True):

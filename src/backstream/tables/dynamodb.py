@@ -14,7 +14,7 @@ from backstream.errors import Damaged, Failed, MissingTable, Unavailable, WrongS
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.model.schema import KeySchema
-from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
+from backstream.ports import Clock, Delete, Put, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
 from backstream.tables.raw import Answer, RawClient, decoded
@@ -94,23 +94,6 @@ class DynamoTable:
         while bytes(page.LastEvaluatedKey):
             page = self._ask("Scan", {**request, "ExclusiveStartKey": page.LastEvaluatedKey}, answers.ScanPage)
             yield page
-
-    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None) -> ScanPage:
-        """The next page of one segment. Its read capacity is asked for, since only the service knows it."""
-        request: dict[str, object] = {
-            "TableName": self._name,
-            "ConsistentRead": True,
-            "Segment": segment,
-            "TotalSegments": segments,
-            "ReturnConsumedCapacity": "TOTAL",
-        }
-        if after is not None:
-            request["ExclusiveStartKey"] = msgspec.Raw(after)
-        if limit is not None:
-            request["Limit"] = limit
-        page, answer = self._client.ask("Scan", request, answers.ScanPage, self._subject)
-        last = bytes(page.LastEvaluatedKey) or None
-        return ScanPage([bytes(item) for item in page.Items], last, answer.server_time, page.ConsumedCapacity.CapacityUnits)
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` that exist. A key given twice is read once: BatchGetItem refuses duplicates."""

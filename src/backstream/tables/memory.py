@@ -113,13 +113,6 @@ class MemoryTable:
             after = page[-1][0]
             yield [image for _, image in page]
 
-    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None) -> ScanPage:
-        """The next page of one segment; half a unit for each item."""
-        place = (-1, b"") if after is None else (zlib.crc32(after), after)
-        found = self._page(segment, segments, place)[: limit or self._page_items]
-        last = found[-1][0][1] if found else None
-        return ScanPage([image for _, image in found], last, self._clock.now(), len(found) / 2)
-
     def _page(self, segment: int, segments: int, after: tuple[int, bytes]) -> list[tuple[tuple[int, bytes], bytes]]:
         """The next images after that place; places are keys in the order of their hashes, as DynamoDB scans."""
         with self._lock:

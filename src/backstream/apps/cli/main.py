@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from backstream.apps.cli import capturing, demonstrating, looking, restoring
+from backstream.apps.cli import capturing, demonstrating, looking, restoring, snapshotting, verifying
 from backstream.apps.cli.output import notice
 from backstream.errors import BackstreamError, UsageError
 from backstream.version import __version__
@@ -47,7 +47,7 @@ def main(
     """A time machine for DynamoDB."""
 
 
-for module in (capturing, restoring, looking, demonstrating):
+for module in (capturing, restoring, snapshotting, verifying, looking, demonstrating):
     module.add_to(app)
 
 
@@ -61,19 +61,16 @@ def call(words: Sequence[str]) -> int:
     """Do what these words say and return the exit code: the command line without its process."""
     debug = DEBUG in words
     try:
-        result = app([word for word in words if word != DEBUG] or ["--help"], standalone_mode=False)
+        result = app([word for word in words if word != DEBUG] or ["--help"], prog_name="backstream", standalone_mode=False)
     except BackstreamError as error:
         _say(error, debug=debug)
         return error.exit_code
-    except typer.Abort:
+    except KeyboardInterrupt:  # a command's own is typer's to catch: it returns the same code
         return STOPPED
     except typer.TyperException as error:
         notice(f"error: {error.format_message()}")
         notice("See `backstream --help`, or `backstream COMMAND --help`.")
         return UsageError.exit_code
-    except KeyboardInterrupt:
-        notice("stopped")
-        return STOPPED
     except BrokenPipeError:
         return 1  # who read our report has gone away
     except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours must still end with a word and a code

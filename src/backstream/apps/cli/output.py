@@ -22,6 +22,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from backstream.operations.restore import Failure
+
+NAMED_FAILURES = 20
+
 # Keys and messages are data: no emoji codes, colours or line breaks are read into them.
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 out = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -30,6 +34,12 @@ out = Console(highlight=False, soft_wrap=True, emoji=False)
 def notice(text: str) -> None:
     """One line an operator should see."""
     err.print(text, markup=False)
+
+
+def confirmed(question: str) -> bool:
+    """Whether an operator at a terminal says yes; the question goes where everything but the report goes."""
+    err.print(f"{question} [y/N]", end=" ", markup=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def as_json(value: object) -> None:
@@ -43,6 +53,14 @@ def as_facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         out.print(f"{name:<{width}}  {value}", markup=False)
+
+
+def as_failures(word: str, failures: Sequence[Failure]) -> None:
+    """What was not done, on stderr: the first few, each a line."""
+    for failure in failures[:NAMED_FAILURES]:
+        notice(f"{word}: {failure.what}: {failure.why}")
+    if len(failures) > NAMED_FAILURES:
+        notice(f"... and {len(failures) - NAMED_FAILURES} more: --json names every one")
 
 
 class _Rate(ProgressColumn):

@@ -10,13 +10,11 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_json, notice
+from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, notice
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment
 from backstream.operations.restore import Restored
-
-NAMED_FAILURES = 20
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,31 +46,42 @@ def restore(
 ) -> int:
     """Bring rows, a tenant or the whole table back to a second."""
     backup = library.open(vault, patience=patience).table(table)
-    if resume is not None:
+    if resume is None:
+        if at is None:
+            raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
+        if key and tenant is not None:
+            raise UsageError("--key and --tenant cannot be combined: choose one")
+        if in_place and not dry_run and not yes:
+            _ask(table, at, f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""))
+    try:
         with Bar() as bar:
-            report = backup.resume(resume, dry_run=dry_run, patience=patience, max_write_units=max_write_units, progress=bar)
-        return _show(report, json=json)
-    if at is None:
-        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
-    if key and tenant is not None:
-        raise UsageError("--key and --tenant cannot be combined: choose one")
-    if in_place and not dry_run and not yes:
-        _ask(table, at, f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""))
-    with Bar() as bar:
-        report = backup.restore(
-            at=at,
-            to=to,
-            in_place=in_place,
-            to_file=to_file,
-            keys=key or (),
-            tenant=tenant,
-            dry_run=dry_run,
-            allow_gap=allow_gap,
-            patience=patience,
-            max_write_units=max_write_units,
-            progress=bar,
-        )
+            if resume is not None:
+                report = backup.resume(resume, dry_run=dry_run, patience=patience, max_write_units=max_write_units, progress=bar)
+            else:
+                report = backup.restore(
+                    at=at or "",
+                    to=to,
+                    in_place=in_place,
+                    to_file=to_file,
+                    keys=key or (),
+                    tenant=tenant,
+                    dry_run=dry_run,
+                    allow_gap=allow_gap,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    progress=bar,
+                )
+    except KeyboardInterrupt:
+        notice(_stopped(to or table, fresh=to is not None, touched=not dry_run and to_file is None))
+        raise
     return _show(report, json=json)
+
+
+def _stopped(target: str, *, fresh: bool, touched: bool) -> str:
+    if not touched:
+        return "stopped: nothing stays behind"
+    again = "delete it before you restore into it again" if fresh else "the same command again does the rest"
+    return f"stopped: what was written into {target} stays there; {again}"
 
 
 def _ask(table: str, at: str, what: str) -> None:
@@ -80,17 +89,14 @@ def _ask(table: str, at: str, what: str) -> None:
     question = f"Bring {what}{table} back to {moment_in_words} in place (puts and deletes)?"
     if not sys.stdin.isatty():
         raise Refused(f"not asked: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
-    if not typer.confirm(question, err=True):
+    if not confirmed(question):
         raise Refused("nothing was touched: you said no")
 
 
 def _show(report: Restored, *, json: bool) -> int:
     for warning in report.warnings:
         notice(f"note: {warning}")
-    for failure in report.failures[:NAMED_FAILURES]:
-        notice(f"NOT RESTORED: {failure.what}: {failure.why}")
-    if len(report.failures) > NAMED_FAILURES:
-        notice(f"... and {len(report.failures) - NAMED_FAILURES} more: --json names every one")
+    as_failures("NOT RESTORED", report.failures)
     if report.left is not None:
         notice(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it.")
     if json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+
+from backstream.operations.restore.sinks import Sink
 
 
 class NewTable(msgspec.Struct, frozen=True):
@@ -24,13 +26,20 @@ class ToFile(msgspec.Struct, frozen=True):
     path: Path
 
 
+class Into(msgspec.Struct, frozen=True):
+    """Into whatever `begin` makes once the moment has been checked; `name`: what reports call it."""
+
+    name: str
+    begin: Callable[[], Sink]
+
+
 class Resumed(msgspec.Struct, frozen=True):
     """Into the table of this name, which an earlier restore left incomplete: only `keys`, and only what differs."""
 
     name: str
 
 
-Target = NewTable | InPlace | ToFile | Resumed
+Target = NewTable | InPlace | ToFile | Into | Resumed
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -52,7 +61,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One thing that was not restored, named so that it can be found: an item's key, an object's name."""
+    """One thing that was not restored, or not read, named so that it can be found: an item's key, an object's name."""
 
     what: str
     why: str

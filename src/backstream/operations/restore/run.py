@@ -25,7 +25,7 @@ from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import leftovers
 from backstream.operations.restore.candidates import Candidate, TenantFilter, named_by_key, of_histories, of_state, scan_into
 from backstream.operations.restore.leftovers import Head, Leftovers
-from backstream.operations.restore.request import Failure, InPlace, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.strangers import strangers
 from backstream.operations.writing import LeftOut, Writer
@@ -52,7 +52,7 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     OutsideWindow, GapInTheWay, TargetNotEmpty and Refused come before anything is touched. What could not be restored is in
     `failures` of the answer, and, where a table was to be written, in the file `left`.
     """
-    resumable = not isinstance(request.target, ToFile) and not request.dry_run
+    resumable = not isinstance(request.target, ToFile | Into) and not request.dry_run
     restore_id = uuid.uuid4().hex[:8]
     path = leftovers.path_for(restore_id, around.folder) if resumable else None
     head = Head(restore_id, vault.catalog.table, request.at, _target_name(vault, request), request.tenant)
@@ -76,7 +76,7 @@ def resume(vault: TableVault, path: Path, request: Callable[[Head, Sequence[byte
 
 def _target_name(vault: TableVault, request: Request) -> str:
     match request.target:
-        case NewTable(name) | Resumed(name):
+        case NewTable(name) | Resumed(name) | Into(name):
             return name
         case ToFile(path):
             return str(path)
@@ -211,6 +211,8 @@ class _Restore:
             return Nowhere()
         if isinstance(target, ToFile):
             return FileSink(target.path)
+        if isinstance(target, Into):
+            return target.begin()
         table = self._around.table_of(self._name)
         if isinstance(target, NewTable) and not _exists(table):
             table.create(self._vault.catalog.key_schema)

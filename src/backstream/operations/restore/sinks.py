@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from backstream.errors import Failed, TargetNotEmpty
-from backstream.model import wire
+from backstream.layouts.aws_export.lines import item_line
 from backstream.operations.writing import LeftOut, Writer
 from backstream.ports import Delete, Write
 
@@ -87,7 +87,7 @@ class FileSink:
         if isinstance(write, Delete):
             return
         with _explained(self._partial):
-            self._file.write(b'{"Item":' + wire.one_line(write.image) + b"}\n")
+            self._file.write(item_line(write.image))
 
     def finish(self) -> Sequence[LeftOut]:
         """Make it durable, then give it its name."""

@@ -1,0 +1,75 @@
+"""`verify`: is what the vault holds what the table holds?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, notice, out
+from backstream.errors import DifferencesFound, PartlyDone
+from backstream.operations.verify import PATIENCE, Verified
+
+LISTED_KEYS = 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(verify)
+
+
+def verify(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    sample: Annotated[float, typer.Option(metavar="PERCENT", help="Only this share of the keys, always the same.")] = 100.0,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
+    ] = PATIENCE,
+    json: Json = False,
+) -> None:
+    """Compare the vault with the live table; changes in flight are not differences."""
+    with Bar() as bar:
+        report = library.open(vault).table(table).verify(sample=sample, patience=patience, progress=bar)
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    as_failures("NOT READ", report.failures)
+    if json:
+        as_json(report)
+    else:
+        _show(report)
+    _judge(report)
+
+
+def _show(report: Verified) -> None:
+    as_facts(
+        [
+            ("table", f"{report.table} at {report.at}"),
+            ("same", f"{report.same:,}"),
+            ("missing", f"{report.missing:,}"),
+            ("extra", f"{report.extra:,}"),
+            ("different", f"{report.different:,}"),
+            ("in flight", f"{report.in_flight:,}"),
+            ("failed", f"{report.failed:,}"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )
+    for kind, keys in report.keys.items():
+        for key in keys[:LISTED_KEYS]:
+            out.print(f"{kind:<9}  {bytes(key).decode()}", markup=False)
+        if len(keys) > LISTED_KEYS:
+            out.print(f"... and {len(keys) - LISTED_KEYS:,} more {kind}: --json names every one")
+
+
+def _judge(report: Verified) -> None:
+    """What could not be read goes before what differs: the comparison did not come to its end."""
+    differences = f"{report.differences:,} rows of {report.table} differ between the vault and the table"
+    if report.failed:
+        raise PartlyDone(
+            f"{report.failed:,} objects or rows could not be read" + (f"; {differences}" if report.differences else ""),
+            hint="Each is named above. What cannot be read cannot be restored either.",
+        )
+    if report.differences:
+        raise DifferencesFound(differences, hint=f"Is it captured? `backstream status {report.table}` says by whom, and its gaps.")

@@ -1,0 +1,250 @@
+"""`verify`: what the vault holds of a table against the live table, row by row.
+
+The newest state of the log is compared with a strongly consistent scan, one partition in memory at a time. What differs is a
+suspect, no more: the change may be on its way. Suspects are looked at again, and again, over `patience` seconds. Those that have
+become the same are the same; those that still differ are differences if neither side moved all that time, else in flight.
+
+Only what the log cannot have held at the first look is read again: the changes made after the second up to which it was proven whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import msgspec
+
+from backstream.engines.ahead import ahead
+from backstream.engines.embedded import State
+from backstream.engines.spill import Spill
+from backstream.errors import BackstreamError, Refused, UsageError
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.comparison import Kind, Sight, compare, in_sample
+from backstream.model.entry import Entry
+from backstream.model.fold import later
+from backstream.operations import safety
+from backstream.operations.restore import Failure, Surroundings
+from backstream.operations.restore.candidates import of_state, scan_into
+from backstream.operations.restore.strangers import strangers
+
+READERS = 16
+IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item
+FETCHERS = 4
+FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
+AFTER_ALL = 10**11  # a second later than any change
+PATIENCE = 30.0
+WAITS = (1 / 8, 1 / 8, 1 / 4, 1 / 2)  # shares of the patience before each further look: what is merely late settles early
+DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT)
+
+Look = Callable[[], Sight | None]
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What a comparison found. Counts are rows, `keys` the keys of all that are not the same, by kind.
+
+    `missing`: in the table, not in the vault; `extra`: in the vault, not in the table; `in_flight`: they differed at each look, but
+    changed meanwhile. `failed`: what could not be read, named in `failures`; such a row counts as nothing else. `sample`: the share
+    of the keys that was compared, in percent. `at`: when it began.
+    """
+
+    table: str
+    at: str
+    same: int
+    missing: int
+    extra: int
+    different: int
+    in_flight: int
+    failed: int
+    keys: Mapping[str, Sequence[msgspec.Raw]]
+    sample: float
+    seconds: float
+    failures: Sequence[Failure] = ()
+    warnings: Sequence[str] = ()
+
+    @property
+    def differences(self) -> int:
+        """How many rows differ for good."""
+        return self.missing + self.extra + self.different
+
+
+def verify(vault: TableVault, around: Surroundings, *, sample: float = 100.0, patience: float = PATIENCE) -> Verified:
+    """Compare the vault's newest state with the live table. Nothing is written anywhere.
+
+    `sample`: compare only this share of the keys, in percent, chosen by a hash of the key; `patience`: for how many seconds a
+    difference must stand still to be one, at least as long as a change takes into the vault.
+    """
+    if not 0 < sample <= 100:
+        raise UsageError(f"not a share of the keys: {sample:g} %", hint="A sample is more than 0 and at most 100 percent.")
+    with ExitStack() as stack:
+        return _Verification(vault, around, sample, patience, stack).run()
+
+
+class _Verification:
+    def __init__(self, vault: TableVault, around: Surroundings, sample: float, patience: float, stack: ExitStack) -> None:
+        self._vault = vault
+        self._around = around
+        self._sample = sample
+        self._patience = patience
+        self._stack = stack
+        self._began = around.clock.now()
+        self._proven = vault.window(self._began, around.lanes).durable
+        self._table = around.table_of(vault.catalog.table)
+        self._same = 0
+        self._failures: dict[str, str] = {}
+
+    def run(self) -> Verified:
+        if self._table.facts().schema != self._vault.catalog.key_schema:
+            raise Refused(
+                f"the table {self._table.name} has another key schema than the vault's",
+                hint="It was created anew: back it up into another vault.",
+            )
+        suspects = self._first_look()
+        for share in WAITS:
+            if not suspects.count:
+                break
+            self._around.progress.phase(f"{suspects.count:,} rows differ: waiting for what is on its way", None)
+            self._around.clock.sleep(share * self._patience)
+            suspects = self._look_again(suspects)
+        return self._report(suspects)
+
+    # --- looking ---
+
+    def _first_look(self) -> _Suspects:
+        with self._state() as state, Spill(state.partitions) as live:
+            self._around.progress.phase("reading the live table", None)
+            scan_into(self._vault, self._table, live)
+            for stranger in strangers(self._vault, state):
+                self._failures[stranger.what] = stranger.why
+            rows = (each for each in of_state(state, live) if in_sample(each.key, self._sample))
+            return self._compare((each.key, partial(self._look, each.then, each.live)) for each in rows)
+
+    def _look_again(self, suspects: _Suspects) -> _Suspects:
+        with self._state(since=self._proven) as news, Spill(news.partitions) as again:
+            self._around.progress.phase("reading live rows", suspects.count)
+            for key, live, before in self._live_again(suspects):
+                again.add(key, msgspec.msgpack.encode((live, before)))
+            return self._compare(self._looks_again(news, again))
+
+    @contextmanager
+    def _state(self, since: int | None = None) -> Iterator[State]:
+        """The vault's newest state, or what has changed in it since that second."""
+        self._around.progress.phase("reading the change log", None)
+        with State(self._vault, AFTER_ALL, self._around.progress.advance, since=since) as state:
+            self._failures.update({each.name: each.why for each in state.unreadable})
+            yield state
+
+    def _live_again(self, suspects: _Suspects) -> Iterator[tuple[bytes, bytes | None, Sight]]:
+        """Each suspect's key, its image in the table by now, and how it looked before."""
+
+        def fetch(batch: Sequence[tuple[bytes, Sight]]) -> Mapping[bytes, bytes]:
+            return {self._vault.key_of(image): image for image in self._table.fetch([key for key, _ in batch])}
+
+        with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
+            for batch, fetching in ahead(pool, fetch, _batches(suspects), FETCHERS):
+                live = fetching.result()
+                self._around.progress.advance(len(batch))
+                yield from ((key, live.get(key), before) for key, before in batch)
+
+    def _looks_again(self, news: State, again: Spill) -> Iterator[tuple[bytes, Look]]:
+        for number in range(news.partitions):
+            changed = news.partition(number)
+            for key, value in again.read(number):
+                live, before = _fetched.decode(value)
+                change = changed.get(key)
+                yield key, partial(self._look, before.newest if change is None else later(before.newest, change), live, before)
+
+    # --- comparing ---
+
+    def _compare(self, looks: Iterable[tuple[bytes, Look]]) -> _Suspects:
+        """Take these looks, several at once, and return what differs. An image that cannot be read is named, the rest goes on."""
+        self._around.progress.phase("comparing rows", None)
+        suspects = _Suspects(self._stack.enter_context(Spill(1)))
+        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+            for (key, _), looking in ahead(pool, lambda each: each[1](), looks, IN_FLIGHT):
+                self._around.progress.advance(1)
+                try:
+                    sight = looking.result()
+                except BackstreamError as error:
+                    self._failures[key.decode()] = error.message
+                    continue
+                if sight is None:
+                    continue
+                if sight.kind is Kind.SAME:
+                    self._same += 1
+                else:
+                    suspects.add(key, sight)
+        return suspects
+
+    def _look(self, entry: Entry | None, live: bytes | None, before: Sight | None = None) -> Sight | None:
+        """One item's sides; None where it is on neither. `before`: how it looked last time."""
+        if before is not None and before.still_is(entry, live):
+            return before
+        kind = compare(None if entry is None or entry.removed else self._vault.image(entry), live)
+        return None if kind is None else Sight(kind, entry, live, moved=before is not None)
+
+    # --- the account ---
+
+    def _report(self, suspects: _Suspects) -> Verified:
+        keys: dict[Kind, list[bytes]] = {kind: [] for kind in (*DIFFERENCES, Kind.IN_FLIGHT)}
+        for key, sight in suspects:
+            keys[sight.verdict].append(key)
+        return Verified(
+            table=self._vault.catalog.table,
+            at=moment.iso(self._began),
+            same=self._same,
+            missing=len(keys[Kind.MISSING]),
+            extra=len(keys[Kind.EXTRA]),
+            different=len(keys[Kind.DIFFERENT]),
+            in_flight=len(keys[Kind.IN_FLIGHT]),
+            failed=len(self._failures),
+            keys={kind.value: [msgspec.Raw(key) for key in sorted(found)] for kind, found in keys.items()},
+            sample=self._sample,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            failures=[Failure(what, why) for what, why in self._failures.items()],
+            warnings=list(self._warnings(keys)),
+        )
+
+    def _warnings(self, found: Mapping[Kind, Sequence[bytes]]) -> Iterator[str]:
+        """What a reader of the counts has to know."""
+        window = self._vault.window(self._around.clock.now(), self._around.lanes)
+        if self._sample < 100:
+            yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
+        if found[Kind.MISSING] and window.since is None:
+            yield (
+                "the table was not empty at `init`, and there is no base backup: rows that have not changed since are missing "
+                f"until there is one (`backstream backfill {self._vault.catalog.table}`)"
+            )
+        yield from (f"changes may be missing: {gap}" for gap in window.gaps)
+        if any(found[kind] for kind in DIFFERENCES):
+            yield from safety.not_yet_arrived(int(self._began), window)
+        if found[Kind.IN_FLIGHT]:
+            yield f"rows in flight changed while they were compared, for {self._patience:g} s: nothing is said of them"
+
+
+class _Suspects:
+    """Items that differed, each with its last sight: on disk, since they may be as many as the table's rows."""
+
+    def __init__(self, spill: Spill) -> None:
+        self._spill = spill
+        self.count = 0
+
+    def add(self, key: bytes, sight: Sight) -> None:
+        self._spill.add(key, msgspec.msgpack.encode(sight))
+        self.count += 1
+
+    def __iter__(self) -> Iterator[tuple[bytes, Sight]]:
+        return ((key, _sights.decode(value)) for key, value in self._spill.read(0))
+
+
+_sights = msgspec.msgpack.Decoder(Sight)
+_fetched = msgspec.msgpack.Decoder(tuple[bytes | None, Sight])
+
+
+def _batches(suspects: Iterable[tuple[bytes, Sight]]) -> Iterator[list[tuple[bytes, Sight]]]:
+    each = iter(suspects)
+    while batch := list(itertools.islice(each, FETCHED)):
+        yield batch

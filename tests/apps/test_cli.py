@@ -1,0 +1,363 @@
+"""The command line as others build on it: words, exit codes, JSON fields, and what goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backstream.apps.cli.main import app
+from backstream.model import moment
+from kit.feed import Feed
+from kit.images import image, key
+from kit.proxy import FaultProxy, delay
+from kit.scene import COMMAND, Ran, Scene, file_items, same
+
+ROOT = Path(__file__).parents[2]
+NOW = int(time.time())
+T = NOW - 3_600
+COMMANDS = sorted(each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands)
+
+RESTORE_FIELDS = {"table", "at", "target", "put", "deleted", "unchanged", "failed", "dry_run", "seconds"}
+HISTORY_FIELDS = {"time", "sequence", "event", "actor", "image"}
+STATUS_FIELDS = {"table", "layout", "window_from", "window_to", "lag_seconds", "gaps", "last_drill"}
+
+ROW = key("row", 1).decode()
+
+
+@pytest.fixture
+def feed(scene: Scene) -> Feed:
+    """A vault with one row of three versions, and twenty others."""
+    feed = Feed(scene.store(), scene.table, began=T - 600)
+    feed.put(T, image("row", 1, v={"S": "first :smile: [bold]"}), *(image("other", number) for number in range(20)))
+    feed.put(T + 10, image("row", 1, v={"S": "second"}, more={"BOOL": True}))
+    feed.delete(T + 20, key("row", 1))
+    feed.deliver()
+    feed.reached(NOW - 60)
+    return feed
+
+
+@pytest.fixture
+def slow_s3(scene: Scene) -> Iterator[None]:
+    """Every row takes its time."""
+    with FaultProxy(scene.aws.endpoint("s3")) as proxy:
+        scene.environment["AWS_ENDPOINT_URL_S3"] = proxy.url
+        proxy.on(delay(0.5), method="GET", path=f"/{scene.table}/")
+        yield
+
+
+def restore(scene: Scene, *words: str) -> Ran:
+    return scene.run("restore", scene.table, "--at", str(T), *words)
+
+
+# --- every command ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps_and_is_in_the_readme(scene: Scene, command: str) -> None:
+    ran = scene.call(command, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert f"backstream {command}" in ran.out
+    assert re.search(rf"backstream {command}\b", (ROOT / "README.md").read_text()), f"README.md does not say what {command} does"
+
+
+def test_the_help_the_version_and_no_words_at_all(scene: Scene) -> None:
+    assert re.fullmatch(r"backstream \d+\.\d+\.\d+\n", scene.run("--version").out)
+    for ran in (scene.run("--help"), scene.run()):
+        assert ran.code == 0
+        assert all(command in ran.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["no-such-command"],
+        ["status", "--no-such-option"],
+        ["init"],
+        ["init", "table", "--layout", "columns"],
+        ["init", "a/b"],
+        ["restore", "table", "--to", "x"],
+        ["restore", "TABLE", "--at", "now"],
+        ["restore", "TABLE", "--at", "now", "--to", "abc", "--in-place", "--yes"],
+        ["restore", "TABLE", "--at", "now", "--to", "a/b"],
+        ["restore", "TABLE", "--at", "now", "--to", "abc", "--key", "{}", "--tenant", "x"],
+        ["restore", "TABLE", "--at", "now", "--to", "abc", "--tenant", "x"],
+        ["restore", "TABLE", "--at", "now", "--to", "abc", "--max-write-units", "0"],
+        ["show", "TABLE", ROW],
+        ["show", "TABLE", ROW, "--at", "soon"],
+        ["history", "TABLE"],
+    ],
+)
+def test_wrong_words(scene: Scene, feed: Feed, words: list[str]) -> None:
+    ran = scene.call(*(scene.table if word == "TABLE" else word for word in words))
+    assert (ran.code, ran.out) == (2, ""), ran.err
+    assert ran.err.startswith("error: ")
+    assert "Traceback" not in ran.err
+    assert feed.model.at(T)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "row",
+        '"row"',
+        "[]",
+        "{}",
+        '{"zone":"row"}',
+        '{"zone":"row","number":1,"more":1}',
+        '{"zone":"row","number":"one"}',
+        '{"zone":1,"number":1}',
+        '{"zone":{"N":"1"},"number":{"N":"1"}}',
+        '{"zone":{"S":"row"},"number":{"N":"x"}}',
+        '{"zone":null,"number":1}',
+        '{"zone":"row","number":1',
+        '{"zone":"\\ud800","number":1}',
+    ],
+)
+def test_wrong_keys(scene: Scene, feed: Feed, text: str) -> None:
+    for words in (
+        ["history", scene.table, text],
+        ["show", scene.table, text, "--at", str(T)],
+        ["restore", scene.table, "--at", str(T), "--to-file", "out", "--key", text],
+    ):
+        ran = scene.call(*words)
+        assert (ran.code, ran.out) == (2, ""), ran.err
+        assert "A key of this table looks like" in ran.err
+    assert feed.model.at(T)
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_init_says_what_it_did(scene: Scene) -> None:
+    scene.create()
+    refused = scene.call("init", scene.table)
+    assert (refused.code, "--enable-stream" in refused.err) == (4, True)
+    missing = scene.call("init", scene.table + "-none", "--enable-stream")
+    assert (missing.code, len(missing.err.splitlines())) == (1, 2)
+    ran = scene.call("init", scene.table, "--enable-stream", "--json")
+    assert (ran.code, ran.err, ran.json()["created"]) == (0, "", True)
+    again = scene.call("init", scene.table, "--json").json()
+    assert (again["created"], again["changes"]) == (False, [])
+    other = scene.call("init", scene.table, "--layout", "log", "--naming", "plain")
+    assert (other.code, "from now on" in other.out) == (0, True)
+    made = scene.call("init", scene.table, "--create-bucket", "--vault", f"s3://{scene.bucket}-made/x")
+    assert made.code == 0, made.err
+    assert scene.aws.client("s3").get_bucket_versioning(Bucket=f"{scene.bucket}-made")["Status"] == "Enabled"
+
+
+def test_tail_brings_the_vault_up_to_the_table_and_says_so(scene: Scene) -> None:
+    scene.create()
+    scene.init()
+    scene.put(image("row", 1))
+    ran = scene.run("tail", scene.table, "--until-caught-up", "--json")
+    assert (ran.code, ran.json()["captured"]) == (0, 1), ran.err
+    assert "following" in ran.err
+    assert scene.call("history", scene.table, ROW, "--json").json()[0]["event"] == "INSERT"
+
+
+def test_history(scene: Scene, feed: Feed) -> None:
+    ran = scene.run("history", scene.table, ROW, "--json")
+    versions = ran.json()
+    assert (ran.code, ran.err) == (0, "")
+    assert all(set(each) == HISTORY_FIELDS for each in versions)
+    assert [each["event"] for each in versions] == ["INSERT", "MODIFY", "REMOVE"]
+    assert [each["time"] for each in versions] == [moment.iso(T), moment.iso(T + 10), moment.iso(T + 20)]
+    assert [each["image"] and each["image"]["v"]["S"] for each in versions] == ["first :smile: [bold]", "second", None]
+    assert [each["actor"] for each in versions] == [None] * 3
+    assert [int(each["sequence"]) for each in versions] == sorted(int(each["sequence"]) for each in versions)
+
+    people = scene.call("history", scene.table, '{"zone":"row","number":1.0}')
+    assert "first :smile: [bold]" in people.out, "data is not markup"
+    assert moment.iso(T + 20) in people.out
+    difference = scene.call("history", scene.table, ROW, "--diff").out
+    assert '+more={"BOOL":true}' in difference
+    assert 'v: {"S":"first :smile: [bold]"} -> {"S":"second"}' in difference
+    assert '-v={"S":"second"}' in difference
+
+    never = scene.call("history", scene.table, key("never", 1).decode(), "--json")
+    assert (never.code, never.json()) == (1, [])
+    assert "never seen" in never.err
+    assert feed.model.at(T)
+
+
+def test_show(scene: Scene, feed: Feed) -> None:
+    ran = scene.run("show", scene.table, ROW, "--at", str(T + 5), "--json")
+    assert (ran.code, ran.err, ran.json()["v"]) == (0, "", {"S": "first :smile: [bold]"})
+    assert json.loads(scene.call("show", scene.table, ROW, "--at", moment.iso(T + 15)).out)["v"] == {"S": "second"}
+    for at, why in ((T - 1, "it was first seen at"), (T + 20, "it was deleted at")):
+        gone = scene.call("show", scene.table, ROW, "--at", str(at), "--json")
+        assert (gone.code, gone.out, why in gone.err) == (1, "", True)
+    assert feed.model.at(T)
+
+
+def test_status(scene: Scene, feed: Feed) -> None:
+    ran = scene.run("status", scene.table, "--json")
+    status = ran.json()
+    assert (ran.code, ran.err) == (0, "")
+    assert set(status) >= STATUS_FIELDS
+    assert (status["table"], status["layout"], status["gaps"], status["last_drill"]) == (scene.table, "rows", [], None)
+    assert (status["window_from"], status["window_to"]) == (moment.iso(T - 600), moment.iso(NOW - 60))
+    assert status["lag_seconds"] >= 60
+    assert scene.call("status", "--json").json() == [{**status, "lag_seconds": pytest.approx(status["lag_seconds"], abs=30)}]
+    people = scene.call("status").out
+    assert f"{moment.iso(T - 600)} to {moment.iso(NOW - 60)}" in people
+    empty = scene.call("status", "--vault", f"s3://{scene.bucket}/elsewhere", "--json")
+    assert (empty.code, empty.json()) == (0, [])
+    unknown = scene.call("status", scene.table + "-unknown")
+    assert (unknown.code, "backstream init" in unknown.err) == (1, True)
+    assert feed.model.at(T)
+
+
+def test_restore_reports_and_a_dry_run_reports_the_same(scene: Scene, feed: Feed) -> None:
+    scene.create()
+    scene.put(image("row", 1, v={"S": "ruined"}), image("other", 3), image("new", 1))
+    dry = restore(scene, "--in-place", "--dry-run", "--json")
+    assert (dry.code, dry.err) == (0, "")
+    assert "\x1b" not in dry.out + dry.err
+    report = dry.json()
+    assert set(report) >= RESTORE_FIELDS
+    assert {name: report[name] for name in RESTORE_FIELDS - {"seconds"}} == {
+        "table": scene.table,
+        "at": moment.iso(T),
+        "target": scene.table,
+        "put": 20,
+        "deleted": 1,
+        "unchanged": 1,
+        "failed": 0,
+        "dry_run": True,
+    }
+    people = restore(scene, "--in-place", "--dry-run").out
+    assert re.search(r"would be put +20\n", people)
+    done = restore(scene, "--in-place", "--yes", "--json")
+    assert {**done.json(), "seconds": 0} == {**report, "seconds": 0, "dry_run": False}
+    assert same(scene.items(), feed.model.at(T))
+    to_file = restore(scene, "--to-file", "out", "--json").json()
+    assert (to_file["target"], to_file["put"]) == ("out", 21)
+    assert scene.folder / "out" in scene.folder.iterdir()
+
+
+# --- where things come from -------------------------------------------------------------------------------------------------------
+
+
+def test_the_vault_is_an_option_or_of_the_environment(scene: Scene, feed: Feed) -> None:
+    none = scene.call("status", environment={"BACKSTREAM_VAULT": ""})
+    assert (none.code, "--vault" in none.err, "BACKSTREAM_VAULT" in none.err) == (2, True, True)
+    wrong = {"BACKSTREAM_VAULT": "s3://nobodys-bucket/x"}
+    assert scene.call("status", scene.table, "--vault", scene.url, environment=wrong).code == 0, "the option comes first"
+    assert feed.model.at(T)
+
+
+def test_a_folder_is_a_vault(scene: Scene) -> None:
+    vault = f"file://{scene.folder}/a%20vault"
+    scene.create()
+    ran = scene.call("init", scene.table, "--enable-stream", "--create-bucket", "--vault", vault)
+    assert ran.code == 0, ran.err
+    scene.url = vault
+    scene.put(image("row", 1))
+    scene.tail()
+    assert (scene.folder / "a vault").is_dir()
+    assert len(scene.call("history", scene.table, ROW, "--json").json()) == 1
+    assert scene.call("restore", scene.table, "--at", "now", "--to-file", "out").code == 0
+    assert len(file_items(scene.folder / "out")) == 1
+
+
+# --- in place ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_in_place_is_not_done_unasked_off_a_terminal(scene: Scene, feed: Feed) -> None:
+    scene.create()
+    refused = restore(scene, "--in-place", "--json")
+    assert (refused.code, refused.out) == (4, "")
+    assert "--dry-run" in refused.err
+    assert "--yes" in refused.err
+    assert scene.items() == {}
+    assert feed.model.at(T)
+
+
+def on_a_terminal(scene: Scene, answer: str) -> Ran:
+    """`restore --in-place` by somebody who answers the question."""
+    ours, theirs = pty.openpty()
+    words = [COMMAND, "restore", scene.table, "--at", str(T), "--in-place", "--json"]
+    environment = {**os.environ, **scene.environment, "BACKSTREAM_VAULT": scene.url, "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        words, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment, cwd=scene.folder, text=True
+    )
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    out, _ = process.communicate(timeout=60)
+    said = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            said += chunk
+    except OSError:  # Linux's way to say that the other side has closed
+        os.close(ours)
+    return Ran(process.returncode, out, said.decode())
+
+
+def test_on_a_terminal_it_asks_and_shows_how_far_it_is(scene: Scene, feed: Feed) -> None:
+    scene.create()
+    said_no = on_a_terminal(scene, "n\n")
+    assert (said_no.code, said_no.out, scene.items()) == (4, "", {})
+    assert f"Bring {scene.table} back to {moment.iso(T)} in place" in said_no.err
+    said_yes = on_a_terminal(scene, "y\n")
+    assert (said_yes.code, said_yes.json()["put"]) == (0, 21), said_yes.err
+    assert "\x1b[" in said_yes.err, "a bar, on a terminal only"
+    assert "\x1b" not in said_yes.out
+    assert same(scene.items(), feed.model.at(T))
+
+
+# --- when it goes wrong -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_traceback_only_on_demand(scene: Scene) -> None:
+    for words in (["status", "unknown"], ["status", "unknown", "--debug"], ["--debug", "status", "unknown"]):
+        ran = scene.run(*words)
+        assert (ran.code, ran.out) == (1, "")
+        assert ("Traceback" in ran.err) is ("--debug" in words)
+        assert "error: " in ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("slow_s3")
+def test_stopped_it_leaves_no_half_file(scene: Scene, feed: Feed, number: signal.Signals) -> None:
+    feed.put(T, *(image("many", each) for each in range(300)))
+    feed.deliver()
+    process = scene.start("restore", scene.table, "--at", str(T), "--to-file", "out")
+    deadline = time.monotonic() + 30
+    while not (scene.folder / "out.partial").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, ""), err
+    assert err == "stopped: nothing stays behind\n"
+    assert not list(scene.folder.iterdir())
+
+
+@pytest.mark.usefixtures("slow_s3")
+def test_stopped_in_the_middle_of_a_new_table_it_says_what_stays(scene: Scene, feed: Feed) -> None:
+    feed.put(T, *(image("many", each) for each in range(600)))
+    feed.deliver()
+    new = scene.table + "-new"
+    process = scene.start("restore", scene.table, "--at", str(T), "--to", new)
+    client = scene.aws.client("dynamodb")
+    deadline = time.monotonic() + 30
+    while new not in client.list_tables()["TableNames"] or not scene.items(new):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"stopped: what was written into {new} stays there; delete it" in err
+    assert 0 < len(scene.items(new)) < 621

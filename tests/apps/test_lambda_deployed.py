@@ -1,0 +1,110 @@
+"""The handler deployed as a function behind an event source mapping: what is written to the table arrives, and comes back."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import backstream
+from backstream.apps.config import Config
+from backstream.apps.library import TableBackup
+from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Kind
+from kit.aws import Aws
+from kit.stage import wait_for
+
+PACKAGES = ("backstream", "msgspec", "zstandard")  # Lambda's own runtime brings botocore
+
+
+def bundle() -> bytes:
+    """The function's code: our package and what it needs."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for package in PACKAGES:
+            spec = find_spec(package)
+            assert spec is not None
+            assert spec.origin is not None
+            folder = Path(spec.origin).parent
+            for path in folder.rglob("*"):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    archive.write(path, Path(package) / path.relative_to(folder))
+    return body.getvalue()
+
+
+@pytest.fixture
+def backup(
+    aws: Aws, bucket: str, table_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[TableBackup]:
+    """A table whose changes a function keeps in the bucket."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    url = f"s3://{bucket}/vault"
+    aws.client("dynamodb").create_table(
+        TableName=table_name,
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    made = backstream.open(url).table(table_name)
+    made.init(layout=request.param, enable_stream=True)
+    functions = aws.client("lambda")
+    role = aws.client("iam").create_role(RoleName=f"role-{table_name}", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    functions.create_function(
+        FunctionName=f"keep-{table_name}",
+        Runtime="python3.11",
+        Handler="backstream.apps.aws_lambda.handler",
+        Role=role,
+        Timeout=30,
+        Code={"ZipFile": bundle()},
+        Environment={"Variables": {"BACKSTREAM_VAULT": url, **aws.environment}},
+    )
+    stream = aws.client("dynamodb").describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
+    mapping = functions.create_event_source_mapping(
+        FunctionName=f"keep-{table_name}",
+        EventSourceArn=stream,
+        StartingPosition="TRIM_HORIZON",
+        BatchSize=40,
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
+    yield made
+    functions.delete_event_source_mapping(UUID=mapping["UUID"])
+    functions.delete_function(FunctionName=f"keep-{table_name}")
+
+
+def live(aws: Aws, table: str) -> dict[str, Mapping[str, Any]]:
+    return {item["id"]["S"]: item for item in aws.client("dynamodb").scan(TableName=table)["Items"]}
+
+
+@pytest.mark.parametrize("backup", list(Layout), indirect=True)
+def test_what_is_written_arrives_and_comes_back(
+    aws: Aws, backup: TableBackup, bucket: str, table_name: str, tmp_path: Path
+) -> None:
+    dynamodb = aws.client("dynamodb")
+    for number in range(120):
+        text = {"id": {"S": f"item-{number % 50}"}, "n": {"N": str(number)}, "b": {"M": {"x": {"B": bytes([number])}}}}
+        dynamodb.put_item(TableName=table_name, Item=text)  # type: ignore[arg-type] # the stub does not know nested values
+    for number in range(0, 50, 5):
+        dynamodb.delete_item(TableName=table_name, Key={"id": {"S": f"item-{number}"}})
+    wait_for(lambda: backup.status().changes >= 130, "the function has not kept all changes")
+    status = backup.status()
+    assert (status.changes, status.captured_by, status.gaps) == (130, ["lambda"], [])
+
+    log = Config(f"s3://{bucket}/vault").vault(table_name).log
+    segments = [each for each in log.listing() if each.segment is not None]
+    assert {each.segment.kind for each in segments if each.segment is not None} == {Kind.LAMBDA}
+    assert {log.metadata(each)["writer"] for each in segments} == {f"keep-{table_name}"}, "it ran there, and not here"
+
+    restored = backup.restore(at="now", to=f"{table_name}-again")
+    assert (restored.put, restored.failed) == (40, 0)
+    assert live(aws, f"{table_name}-again") == live(aws, table_name)
+    assert backup.restore(at="now", to_file=tmp_path / "all.json").put == 40
+    items = [json.loads(line)["Item"] for line in (tmp_path / "all.json").read_text().splitlines()]
+    assert {item["id"]["S"] for item in items} == set(live(aws, table_name))

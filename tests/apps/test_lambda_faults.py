@@ -1,0 +1,191 @@
+"""The Lambda handler while S3 fails: it reports in time, the window ends before what failed, delivering again mends it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backstream.apps import aws_lambda
+from backstream.apps.config import VAULT_VARIABLE
+from backstream.clock import SystemClock
+from backstream.errors import Unavailable
+from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Kind
+from backstream.model.change import stream_label
+from backstream.operations.batch import keep_batch
+from kit.aws import Aws
+from kit.clock import ManualClock
+from kit.faulty_store import FaultyStore
+from kit.invocations import Invocation, LambdaStage, Record, object_of
+from kit.proxy import FaultProxy, answer, delay, first
+from kit.records import lambda_record
+from kit.stage import Stage
+
+UNWELL = answer(500, "<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>")
+
+
+@pytest.fixture
+def proxy(aws: Aws, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """Between the handler and S3."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    with FaultProxy(aws.url) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.url)
+        monkeypatch.setenv(VAULT_VARIABLE, f"s3://{bucket}/vault")
+        yield between
+
+
+@pytest.fixture
+def stage(proxy: FaultProxy) -> LambdaStage:
+    """Ten items, ten seconds apart, of which the fourth changes once more; the vault behind the proxy."""
+    assert proxy.url
+    made = LambdaStage(layout=Layout.ROWS)
+    for number in (*range(10), 3):
+        made.put([number])
+        made.manual.move(10)
+    return made
+
+
+def numbers(records: list[Record]) -> list[str]:
+    return [record["dynamodb"]["SequenceNumber"] for record in records]
+
+
+def test_a_passing_fault_is_waited_out(stage: LambdaStage, proxy: FaultProxy) -> None:
+    faults = proxy.on(UNWELL, method="PUT", when=first(5))
+    assert stage.deliver(stage.records()) == []
+    assert faults.fired == 5
+    assert stage.captured() == stage.expected()
+
+
+def test_one_item_that_cannot_be_written(stage: LambdaStage, proxy: FaultProxy) -> None:
+    records = stage.records()
+    fault = proxy.on(UNWELL, method="PUT", path=object_of(3))
+    assert stage.deliver(records, seconds=4) == [numbers(records)[3]]
+    assert fault.fired > 2, "tried again while there was time"
+    assert stage.window_until() == stage.changes()[3].seconds - 1
+    assert sorted(gap.sequence or "" for gap in stage.vault().open_gaps()) == sorted([numbers(records)[3], numbers(records)[10]])
+    others = {key: image for key, image in stage.expected().items() if b'"3"' not in key}
+    assert stage.captured() == others, "the others are in the log"
+    proxy.clear()
+    assert stage.redeliver(records, [numbers(records)[3]]) == []
+    assert stage.vault().open_gaps() == []
+    assert stage.window_until() == stage.changes()[-1].seconds - 1
+    assert stage.captured() == stage.expected()
+
+
+def test_s3_is_down_for_writes(stage: LambdaStage, proxy: FaultProxy) -> None:
+    proxy.on(UNWELL, method="PUT")
+    invocation = Invocation(4)
+    records = stage.records()
+    failed = aws_lambda.handler({"Records": records}, invocation)["batchItemFailures"]
+    assert [each["itemIdentifier"] for each in failed] == numbers(records)[:1]
+    assert invocation.left > 0, "an invocation that is cut off reports nothing"
+    assert stage.log() == []
+    proxy.clear()
+    assert stage.deliver(records) == []
+    assert stage.captured() == stage.expected()
+
+
+def test_s3_is_down(stage: LambdaStage, proxy: FaultProxy) -> None:
+    proxy.on(UNWELL)
+    invocation = Invocation(4)
+    with pytest.raises(Unavailable):
+        aws_lambda.handler({"Records": stage.records()}, invocation)
+    assert invocation.left > 0
+
+
+def test_s3_does_not_answer(stage: LambdaStage, proxy: FaultProxy) -> None:
+    proxy.on(delay(30), method="PUT")
+    invocation = Invocation(3)
+    records = stage.records()
+    failed = aws_lambda.handler({"Records": records}, invocation)["batchItemFailures"]
+    assert [each["itemIdentifier"] for each in failed] == numbers(records)[:1]
+    assert invocation.left > 0
+
+
+def test_s3_is_slow_and_the_batch_large(stage: LambdaStage, proxy: FaultProxy) -> None:
+    """What could not be begun in time is delivered again; each invocation gets further, and none is cut off."""
+    stage.put(range(150))
+    left = stage.records()
+    slow = proxy.on(delay(0.3), method="PUT", path="/vault/flights/")
+    deliveries = 0
+    while left:
+        invocation = Invocation(4)
+        failed = aws_lambda.handler({"Records": left}, invocation)["batchItemFailures"]
+        assert invocation.left > 0
+        begin = numbers(left).index(failed[0]["itemIdentifier"]) if failed else len(left)
+        assert (stage.window_until() or 0) < (stage.changes()[-len(left) :][begin].seconds if failed else time.time())
+        left = left[begin:]
+        deliveries += 1
+        assert deliveries < 10, "it gets further each time"
+    assert deliveries > 1
+    assert slow.fired >= 150
+    assert stage.captured() == stage.expected()
+    assert stage.vault().open_gaps() == []
+
+
+def test_a_gap_that_cannot_be_recorded_holds_back_what_is_behind_it(stage: LambdaStage, proxy: FaultProxy) -> None:
+    """Were they logged, and the failed one given up by Lambda, nobody would know that it is missing."""
+    records = stage.records()
+    proxy.on(UNWELL, method="PUT", path=object_of(3))
+    proxy.on(UNWELL, method="PUT", path="/gaps/")
+    assert stage.deliver(records, seconds=3) == [numbers(records)[3]]
+    (segment,) = stage.segments(Kind.LAMBDA)
+    assert segment.last == numbers(records)[2]
+    proxy.clear()
+    assert stage.redeliver(records, [numbers(records)[3]]) == []
+    assert stage.captured() == stage.expected()
+
+
+# --- the window, whatever fails ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), batch=st.integers(1, 12), faults=st.floats(0, 0.4), layout=st.sampled_from(list(Layout)))
+def test_the_window_never_reaches_beyond_what_failed(seed: int, batch: int, faults: float, layout: Layout) -> None:
+    """A mapping over one shard, with malformed records, a failing store, and a mapping that gives up after some tries."""
+    source, clock = random.Random(seed), ManualClock()
+    stage = Stage(clock, layout=layout, shards=1)
+    for _ in range(30):
+        clock.move(source.choice([0, 0, 1, 60]))
+        stage.put([source.randrange(6)])
+    stream = stage.table.stream
+    changes = list(stream.read("", stream.iterator(stream.facts().shards[0].id, None)).changes)
+    poison = {change.sequence for change in changes if source.random() < faults / 4}
+    store = FaultyStore(stage.store, lambda _: source.random() < faults)
+    clock.move(10)
+    with ThreadPoolExecutor(2) as pool:
+        at = tries = 0
+        while at < len(changes):
+            here = changes[at : at + batch]
+            records = [lambda_record(change, stream.arn) for change in here]
+            for record in records:
+                if record["dynamodb"]["SequenceNumber"] in poison:
+                    record["dynamodb"]["Keys"] = {}
+            report = keep_batch(
+                stage.vault(store), records, stream_label(stream.arn), pool, writer="f", kind=Kind.LAMBDA, now=clock.now
+            )
+            done = min(report.failures, default=len(here))
+            at, tries = (at + done, 0) if done else (at, tries + 1)
+            _check_window(stage, clock, {change.sequence: change.seconds for change in changes})
+            if tries == 5:  # given up: only what stands in the vault as a gap is known to be missing
+                at, tries = at + (len(here) if stage.vault().open_gaps() else 0), 0
+
+
+def _check_window(stage: Stage, clock: ManualClock, made: dict[str, int]) -> None:
+    """Up to the end of the window every change is in the log."""
+    vault = stage.vault()
+    known = {entry.sequence for listed in vault.log.listing() for entry in vault.log.read(listed)}
+    missing = [seconds for sequence, seconds in made.items() if sequence not in known]
+    until = vault.window(clock.now(), 1).until
+    assert until is None or not missing or until < min(missing)
+
+
+def test_the_stage_is_on_the_machines_time(stage: LambdaStage) -> None:
+    assert 0 < SystemClock().now() - stage.clock.now() < 7200

@@ -1,0 +1,76 @@
+"""The Lambda handler invoked as Lambda does: with an event, a context that knows the time left, and again from what failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from backstream.apps import aws_lambda
+from backstream.apps.config import Config
+from backstream.clock import SystemClock
+from backstream.layouts.catalog import Layout
+from backstream.model import naming, wire
+from backstream.model.change import Change
+from kit import images
+from kit.clock import ManualClock
+from kit.records import lambda_record
+from kit.stage import Stage
+
+Record = dict[str, Any]
+
+
+class Invocation:
+    """A context: `get_remaining_time_in_millis` counts down from the moment it was made."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self._end - time.monotonic()
+
+    def get_remaining_time_in_millis(self) -> int:
+        """As Lambda's."""
+        return int(self.left * 1000)
+
+
+class LambdaStage(Stage):
+    """A table in memory whose stream is delivered to the handler, which finds its vault in the environment."""
+
+    def __init__(self, *, layout: Layout = Layout.ROWS) -> None:
+        self.manual = ManualClock(int(time.time()) - 7200)
+        super().__init__(self.manual, layout=layout, shards=1, store=Config(clock=SystemClock()).store)
+        self.manual.move(10)
+
+    def changes(self) -> Sequence[Change]:
+        """Everything in the stream."""
+        stream = self.table.stream
+        (shard,) = stream.facts().shards
+        return stream.read(shard.id, stream.iterator(shard.id, None)).changes
+
+    def records(self, changes: Sequence[Change] | None = None) -> list[Record]:
+        """As an event's `Records`."""
+        return [lambda_record(change, self.table.stream.arn) for change in (self.changes() if changes is None else changes)]
+
+    def deliver(self, records: Sequence[Record], seconds: float = 20.0) -> list[str]:
+        """Invoke the handler once; the identifiers that it answers."""
+        answer = aws_lambda.handler({"Records": list(records)}, Invocation(seconds))
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def redeliver(self, records: Sequence[Record], failed: Sequence[str]) -> list[str]:
+        """Invoke it again as Lambda does: from the failed record on, or with the whole batch."""
+        (lowest,) = failed
+        numbers = [record["dynamodb"].get("SequenceNumber") for record in records]
+        return self.deliver(records[numbers.index(lowest) :] if lowest else records)
+
+    def window_until(self) -> int | None:
+        """The end of the recovery window now, where the stream is a single line of shards."""
+        return self.vault().window(time.time(), 1).until
+
+
+def object_of(number: int) -> str:
+    """The name of an item's object below the vault's root, in the rows layout."""
+    key = wire.key_of(images.SCHEMA, images.key("z", number))
+    return naming.object_name("flights", naming.Naming.SHA256, key)

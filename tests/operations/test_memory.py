@@ -1,0 +1,83 @@
+"""A restore's memory is bounded: a million rows, in either layout, in less than 300 MB; measured in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backstream.clock import SystemClock
+from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Kind
+from backstream.operations.restore import Restored
+from backstream.stores.directory import DirectoryStore
+from kit import computed_vault as computed
+from kit.scene import COMMAND
+
+TESTS = str(Path(__file__).parents[1])
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a restore took. `peak`: its largest resident size, in bytes."""
+
+    peak: int
+    seconds: float
+
+
+def measured(count: int, words: Sequence[str], path: Path) -> Measured:
+    """Run a restore of `count` rows into `path` as a process of its own; check that all are there."""
+    began = time.monotonic()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    path_of_python = os.pathsep.join([TESTS, *filter(None, [environment.get("PYTHONPATH")])])
+    child = subprocess.Popen(words, env={**environment, "PYTHONPATH": path_of_python}, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    with child.stdout:
+        report = msgspec.json.decode(child.stdout.read(), type=Restored)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert (child.returncode, report.put, report.failed) == (0, count, 0)
+    with path.open("rb") as file:
+        assert sum(1 for _ in file) == count
+    took = Measured(usage.ru_maxrss * 1024, time.monotonic() - began)
+    sys.stderr.write(f"{words[0]} {count:,} rows: peak {took.peak / MEGABYTE:.0f} MB, {took.seconds:.1f} s\n")
+    return took
+
+
+def restore_rows(count: int, folder: Path) -> Measured:
+    """The rows layout, from a vault that is computed."""
+    path = folder / f"rows-{count}"
+    return measured(count, [sys.executable, "-m", "kit.computed_vault", str(count), str(path)], path)
+
+
+def restore_log(count: int, folder: Path) -> Measured:
+    """The log layout, from a folder, by the real command."""
+    vault, path = folder / f"vault-{count}", folder / f"log-{count}"
+    vault.mkdir()
+    log = computed.init_table(DirectoryStore(vault, SystemClock()), Layout.LOG).log
+    for start in range(0, count, computed.SEGMENT):
+        run = [computed.entry(number, inline=True) for number in range(start, min(start + computed.SEGMENT, count))]
+        log.write_batch(run, Kind.LAMBDA, writer="test")
+    words = ["restore", computed.TABLE, "--vault", f"file://{vault}", "--at", str(computed.AT), "--to-file", str(path), "--json"]
+    return measured(count, [COMMAND, *words], path)
+
+
+@pytest.mark.parametrize("restore", [restore_rows, restore_log])
+def test_four_times_the_rows_do_not_take_much_more_memory(tmp_path: Path, restore: Callable[[int, Path], Measured]) -> None:
+    few, many = restore(50_000, tmp_path), restore(200_000, tmp_path)
+    assert many.peak < 200 * MEGABYTE
+    assert many.peak - few.peak < 15 * MEGABYTE, "150,000 rows, which held in memory would be 30 MB and more"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("restore", [restore_rows, restore_log])
+def test_a_million_rows_in_less_than_300_megabytes(tmp_path: Path, restore: Callable[[int, Path], Measured]) -> None:
+    assert restore(1_000_000, tmp_path).peak < 300 * MEGABYTE
