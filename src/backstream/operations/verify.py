@@ -4,7 +4,7 @@ The newest state of the log is compared with a strongly consistent scan, one par
 suspect, no more: the change may be on its way. Suspects are looked at again, and again, over `patience` seconds. Those that have
 become the same are the same; those that still differ are differences if neither side moved all that time, else in flight.
 
-Only what the log cannot have held at the first look is read again: the changes made after the second up to which it was proven whole.
+At each further look only that part of the log is read that may have grown: after the second up to which it was proven whole.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FETCHERS = 4
 FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
 AFTER_ALL = 10**11  # a second later than any change
 PATIENCE = 30.0
-WAITS = (1 / 8, 1 / 8, 1 / 4, 1 / 2)  # shares of the patience before each further look: what is merely late settles early
+LOOKS = 8  # at what differs, spread over the patience: a row that keeps changing is caught equal sooner or later
 DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT)
 
 Look = Callable[[], Sight | None]
@@ -103,11 +103,11 @@ class _Verification:
                 hint="It was created anew: back it up into another vault.",
             )
         suspects = self._first_look()
-        for share in WAITS:
+        for _ in range(LOOKS):
             if not suspects.count:
                 break
             self._around.progress.phase(f"{suspects.count:,} rows differ: waiting for what is on its way", None)
-            self._around.clock.sleep(share * self._patience)
+            self._around.clock.sleep(self._patience / LOOKS)
             suspects = self._look_again(suspects)
         return self._report(suspects)
 
@@ -216,7 +216,7 @@ class _Verification:
         if found[Kind.MISSING] and window.since is None:
             yield (
                 "the table was not empty at `init`, and there is no base backup: rows that have not changed since are missing "
-                f"until there is one (`backstream backfill {self._vault.catalog.table}`)"
+                "until there is one (`backfill`, in the next release)"
             )
         yield from (f"changes may be missing: {gap}" for gap in window.gaps)
         if any(found[kind] for kind in DIFFERENCES):

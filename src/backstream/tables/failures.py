@@ -43,7 +43,7 @@ NO_STREAM = Kind(
 TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
 CHANGING = Kind(Unavailable, "The table is being created or changed: try again when it is ACTIVE.")
 EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
-TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap; close it with a new backfill.")
+TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
 OTHER = Kind(Failed, "")
 
 STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRecords")
