@@ -93,11 +93,12 @@ def _identifiers(batch: Sequence[Mapping[str, Any]], report: BatchReport) -> lis
     """
     if not report.failures:
         return []
-    for position in range(min(report.failures), -1, -1):
-        sequence = _sequence(batch[position])
-        if sequence:
-            return [{"itemIdentifier": sequence}]
-    return [{"itemIdentifier": ""}]
+    numbers = [_number_to_retry_from(batch, position) for position in report.failures]
+    return [{"itemIdentifier": "" if "" in numbers else min(numbers, key=int)}]
+
+
+def _number_to_retry_from(batch: Sequence[Mapping[str, Any]], position: int) -> str:
+    return next((sequence for each in reversed(batch[: position + 1]) if (sequence := _sequence(each))), "")
 
 
 def _sequence(record: Mapping[str, Any]) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from backstream.errors import Damaged
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.log import DAY, ChangeLog, LogListing
-from backstream.layouts.rows import RowVersion, row_versions
+from backstream.layouts.rows import RowVersion, parse_metadata
 from backstream.layouts.segments import Kind
 from backstream.model import naming, wire
 from backstream.model.entry import Entry, Place
 from backstream.model.schema import canonical_key
 from backstream.model.window import KnownGap, Window
 from backstream.ports import ObjectStore
+
+READERS = 8  # a long history asks for the metadata of each version: a request each
 
 
 class TableVault:
@@ -87,9 +90,11 @@ class TableVault:
         return list(dict.fromkeys(names))
 
     def _from_rows(self, key: bytes, names: list[str]) -> Iterator[Entry]:
-        for name in names:
-            for row in row_versions(self.store, name):
-                yield _entry(row, key)
+        versions = [each for name in names for each in self.store.versions(name) if each.name == name and not each.marker]
+        with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
+            for row in pool.map(lambda each: parse_metadata(self.store.head(each.name, each.version)), versions):
+                if row is not None:
+                    yield _entry(row, key)
 
     def _from_log(self, key: bytes) -> Iterator[Entry]:
         for listed in self.log.listing():

@@ -11,6 +11,9 @@ class Progress(Protocol):
     def phase(self, name: str, total: int | None) -> None:
         """A new phase begins; `total`: how many steps it will have, None where that is unknown."""
 
+    def expect(self, total: int) -> None:
+        """The phase will have about so many steps; told again as more becomes known."""
+
     def advance(self, steps: int) -> None:
         """So many more steps of the phase are done. Called from any thread."""
 
@@ -19,6 +22,9 @@ class Silent:
     """Shows nothing."""
 
     def phase(self, name: str, total: int | None) -> None:
+        """Show nothing."""
+
+    def expect(self, total: int) -> None:
         """Show nothing."""
 
     def advance(self, steps: int) -> None:

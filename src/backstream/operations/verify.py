@@ -119,7 +119,7 @@ class _Verification:
             scan_into(self._vault, self._table, live)
             for stranger in strangers(self._vault, state):
                 self._failures[stranger.what] = stranger.why
-            rows = (each for each in of_state(state, live) if in_sample(each.key, self._sample))
+            rows = (each for each in of_state(state, live, self._around.progress) if in_sample(each.key, self._sample))
             return self._compare((each.key, partial(self._look, each.then, each.live)) for each in rows)
 
     def _look_again(self, suspects: _Suspects) -> _Suspects:

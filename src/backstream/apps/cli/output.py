@@ -96,6 +96,11 @@ class Bar:
         """A new bar."""
         self._task = self._bars.add_task(name, total=total)
 
+    def expect(self, total: int) -> None:
+        """Stretch the bar."""
+        if self._task is not None:
+            self._bars.update(self._task, total=total)
+
     def advance(self, steps: int) -> None:
         """Move the bar."""
         if self._task is not None:

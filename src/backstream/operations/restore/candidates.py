@@ -16,6 +16,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import naming, wire
 from backstream.model.entry import Entry
 from backstream.model.fold import newest
+from backstream.operations.progress import Progress
 from backstream.ports import Table
 
 SCAN_SEGMENTS = 4
@@ -35,11 +36,14 @@ class Candidate(msgspec.Struct, frozen=True):
         return self.then is None or self.then.removed
 
 
-def of_state(state: State, live: Spill | None) -> Iterator[Candidate]:
-    """Every item that the vault or the live table knows."""
+def of_state(state: State, live: Spill | None, progress: Progress) -> Iterator[Candidate]:
+    """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
+    seen = 0
     for number in range(state.partitions):
         then = state.partition(number)
         now: Mapping[bytes, bytes] = {} if live is None else live.pick(number, _last_spots(live, number))
+        seen += len(then.keys() | now.keys())
+        progress.expect(seen * state.partitions // (number + 1))
         for key, entry in then.items():
             yield Candidate(key, entry, now.get(key))
         for key in now:

@@ -134,7 +134,7 @@ class _Restore:
         for image in self._live_rows(keys):
             spilled.add(self._vault.key_of(image), image)
         self._around.progress.phase("rows", None)
-        return of_state(state, spilled)
+        return of_state(state, spilled, self._around.progress)
 
     def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
         at, name = self._request.at, self._vault.catalog.table
@@ -162,7 +162,7 @@ class _Restore:
         for failure in strangers(self._vault, state):
             self._left.name(failure)
         self._around.progress.phase("rows", None)
-        return of_state(state, live)
+        return of_state(state, live, self._around.progress)
 
     def _check_readable(self, unreadable: Sequence[Unreadable]) -> None:
         """Where a part of the log cannot be read, a live row may be newer than what is known: then it is not touched."""
