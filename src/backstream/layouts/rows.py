@@ -237,12 +237,8 @@ def row_versions(store: ObjectStore, name: str) -> Iterator[RowVersion]:
                 yield row
 
 
-def entry_of(row: RowVersion, body: bytes) -> Entry:
-    """The log's entry of a row version: what the log is rebuilt from. Damaged where the body is not an item with its key."""
-    fields: Mapping[str, object] = wire.decode(body)
-    missing = [name for name in row.key_names if name not in fields]
-    if missing:
-        raise Damaged(f"{row.name}: version {row.version} lacks the key attribute {missing[0]!r}")
+def entry_of(row: RowVersion, keys: bytes) -> Entry:
+    """The log's entry of a row version. `keys`: the key of its item, in DynamoDB JSON."""
     return Entry(
         stream=row.stream,
         sequence=row.sequence,
@@ -250,6 +246,15 @@ def entry_of(row: RowVersion, body: bytes) -> Entry:
         event=row.event,
         event_id=row.event_id,
         actor=row.actor,
-        keys=msgspec.json.encode({name: fields[name] for name in row.key_names}),
+        keys=keys,
         place=Place(row.name, row.version),
     )
+
+
+def keys_in(row: RowVersion, body: bytes) -> bytes:
+    """The key in a row version's body: the version says which attributes it has. Damaged where the body lacks one."""
+    fields: Mapping[str, object] = wire.decode(body)
+    missing = [name for name in row.key_names if name not in fields]
+    if missing:
+        raise Damaged(f"{row.name}: version {row.version} lacks the key attribute {missing[0]!r}")
+    return msgspec.json.encode({name: fields[name] for name in row.key_names})

@@ -10,7 +10,7 @@ from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.log import DAY, ChangeLog, LogListing
-from backstream.layouts.rows import RowVersion, parse_metadata
+from backstream.layouts.rows import entry_of, parse_metadata
 from backstream.layouts.segments import Kind
 from backstream.model import naming, wire
 from backstream.model.entry import Entry, Place
@@ -94,7 +94,7 @@ class TableVault:
         with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
             for row in pool.map(lambda each: parse_metadata(self.store.head(each.name, each.version)), versions):
                 if row is not None:
-                    yield _entry(row, key)
+                    yield entry_of(row, key)
 
     def _from_log(self, key: bytes) -> Iterator[Entry]:
         for listed in self.log.listing():
@@ -157,16 +157,3 @@ def _claim(listed: LogListing, now: float, lanes: int | None) -> int | None:
 
 def _where(place: Place) -> str:
     return f"{place.name} (version {place.version})"
-
-
-def _entry(row: RowVersion, key: bytes) -> Entry:
-    return Entry(
-        stream=row.stream,
-        sequence=row.sequence,
-        micros=row.micros,
-        event=row.event,
-        event_id=row.event_id,
-        actor=row.actor,
-        keys=key,
-        place=Place(row.name, row.version),
-    )

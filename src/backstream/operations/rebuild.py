@@ -10,7 +10,7 @@ import msgspec
 from backstream.engines.spill import Spill
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.log import ChangeLog
-from backstream.layouts.rows import entry_of, parse_metadata
+from backstream.layouts.rows import entry_of, keys_in, parse_metadata
 from backstream.layouts.segments import Kind
 from backstream.model.entry import Entry, from_line, to_line
 from backstream.ports import ObjectStore, ObjectVersion
@@ -66,7 +66,7 @@ def _read(store: ObjectStore, version: ObjectVersion) -> Entry | BackstreamError
     try:
         stored = store.get(version.name, version.version)
         row = parse_metadata(stored.info)
-        return None if row is None else entry_of(row, stored.body)
+        return None if row is None else entry_of(row, keys_in(row, stored.body))
     except Damaged as error:
         return error
 
