@@ -11,8 +11,9 @@ from typing import Protocol
 import msgspec
 
 from backstream.model.change import Change
-from backstream.model.entry import Entry
+from backstream.model.entry import Entry, Scanned
 from backstream.model.schema import KeySchema
+from backstream.model.settings import TableSettings
 
 
 class Clock(Protocol):
@@ -135,6 +136,13 @@ class Images(Protocol):
         """
 
 
+class ScannedImages(Protocol):
+    """Where a layout keeps states that were read from the table or an export. Every layout's images are this too."""
+
+    def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
+        """As `Images.keep`; and whether anything had to be written, since what is kept already is not written again."""
+
+
 # --- tables ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +158,20 @@ class TableFacts(msgspec.Struct, frozen=True):
     stream_enabled: bool
     stream_view: str | None  # NEW_AND_OLD_IMAGES, ...
     description: bytes
+    items: int = 0  # about so many: DynamoDB counts them every six hours
+
+
+class ScanPage(msgspec.Struct, frozen=True):
+    """One answer of a strongly consistent Scan.
+
+    `after`: the key after which the scan goes on, None at its end; `answered`: the service's time when it answered (epoch seconds,
+    whole); `units`: the read units that it says it took, None where it does not.
+    """
+
+    images: Sequence[bytes]
+    after: bytes | None
+    answered: float
+    units: float | None
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -180,8 +202,25 @@ class Table(Protocol):
     def facts(self) -> TableFacts:
         """What the table is now."""
 
+    def settings(self) -> TableSettings:
+        """All that a table like it would need to be set up, normalised: the same settings are equal, whenever they are read.
+
+        The parts are read one after another, not at one moment. A part that may not be read, or that the endpoint does not know, is
+        named in `unknown`; AccessDenied is raised only where the table itself may not be described.
+        """
+
     def is_empty(self) -> tuple[bool, float]:
         """Whether a strongly consistent read finds no item, and the server's time (epoch seconds) just before that read."""
+
+    def server_time(self) -> float:
+        """The service's time now (epoch seconds, whole): not later than any read that is begun after this has returned."""
+
+    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+        """The next images of one of `segments` disjoint parts that together are the table: at most 1 MB, or `limit` items.
+
+        `after`: the key (DynamoDB JSON) of an item of that part, still there or not, or what the last page gave; None: from the
+        first.
+        """
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
         """Pages of images, strongly consistent, of one of `segments` disjoint parts that together are the table."""

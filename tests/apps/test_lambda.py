@@ -126,7 +126,7 @@ def test_malformed_records_do_not_hide_the_others(stage: LambdaStage, capsys: py
     ]
     assert (told["count"], told["captured"]) == (10, 8)
     assert [number for number in range(10) if times_kept(stage, number) == 0] == [3, 7]
-    assert sorted(gap.sequence or "" for gap in stage.vault().open_gaps()) == sorted([numbers[3], numbers[7]])
+    assert sorted(gap.sequence or "" for gap in stage.vault().coverage.lost()) == sorted([numbers[3], numbers[7]])
     assert stage.window_until() == stage.changes()[3].seconds - 1
     assert stage.redeliver(records, [numbers[3]]) == [numbers[3]]
     assert len(list(stage.vault().gaps.all())) == 2, "the same gaps, once"
@@ -137,7 +137,7 @@ def test_a_malformed_record_that_is_mended_closes_its_gap(stage: LambdaStage) ->
     records = stage.records()
     assert stage.deliver([*records[:2], malformed(records[2]), *records[3:]]) != []
     assert stage.deliver(records) == []
-    assert stage.vault().open_gaps() == []
+    assert stage.vault().coverage.lost() == []
     assert stage.window_until() == stage.changes()[-1].seconds - 1
 
 
@@ -152,10 +152,10 @@ def test_a_malformed_record_without_a_number(stage: LambdaStage, position: int) 
     expected = numbers[position - 1] if position else ""
     assert stage.deliver(records) == [expected], "the record before it, or the whole batch"
     assert [number for number in range(10) if times_kept(stage, number) == 0] == [position]
-    (gap,) = stage.vault().open_gaps()
+    (gap,) = stage.vault().coverage.lost()
     assert gap.since <= stage.changes()[position].seconds <= gap.until
     assert stage.deliver(records) == [expected]
-    assert len(stage.vault().open_gaps()) == 1
+    assert len(stage.vault().coverage.lost()) == 1
     assert (stage.window_until() or 0) < stage.changes()[position].seconds
 
 

@@ -69,12 +69,14 @@ def test_one_item_that_cannot_be_written(stage: LambdaStage, proxy: FaultProxy) 
     assert stage.deliver(records, seconds=4) == [numbers(records)[3]]
     assert fault.fired > 2, "tried again while there was time"
     assert stage.window_until() == stage.changes()[3].seconds - 1
-    assert sorted(gap.sequence or "" for gap in stage.vault().open_gaps()) == sorted([numbers(records)[3], numbers(records)[10]])
+    assert sorted(gap.sequence or "" for gap in stage.vault().coverage.lost()) == sorted(
+        [numbers(records)[3], numbers(records)[10]]
+    )
     others = {key: image for key, image in stage.expected().items() if b'"3"' not in key}
     assert stage.captured() == others, "the others are in the log"
     proxy.clear()
     assert stage.redeliver(records, [numbers(records)[3]]) == []
-    assert stage.vault().open_gaps() == []
+    assert stage.vault().coverage.lost() == []
     assert stage.window_until() == stage.changes()[-1].seconds - 1
     assert stage.captured() == stage.expected()
 
@@ -127,7 +129,7 @@ def test_s3_is_slow_and_the_batch_large(stage: LambdaStage, proxy: FaultProxy) -
     assert deliveries > 1
     assert slow.fired >= 150
     assert stage.captured() == stage.expected()
-    assert stage.vault().open_gaps() == []
+    assert stage.vault().coverage.lost() == []
 
 
 def test_a_gap_that_cannot_be_recorded_holds_back_what_is_behind_it(stage: LambdaStage, proxy: FaultProxy) -> None:
@@ -175,7 +177,7 @@ def test_the_window_never_reaches_beyond_what_failed(seed: int, batch: int, faul
             at, tries = (at + done, 0) if done else (at, tries + 1)
             _check_window(stage, clock, {change.sequence: change.seconds for change in changes})
             if tries == 5:  # given up: only what stands in the vault as a gap is known to be missing
-                at, tries = at + (len(here) if stage.vault().open_gaps() else 0), 0
+                at, tries = at + (len(here) if stage.vault().coverage.lost() else 0), 0
 
 
 def _check_window(stage: Stage, clock: ManualClock, made: dict[str, int]) -> None:

@@ -12,6 +12,8 @@ from backstream.errors import Failed, MissingTable, TargetNotEmpty
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.settings import PARTS
+from backstream.model.settings_changes import differences
 from backstream.ports import Delete, Put, Table, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import MemoryTable
@@ -188,6 +190,25 @@ def test_facts_of_a_new_table(table: Table) -> None:
     assert wire.attribute(b'{"Table":' + facts.description + b"}", "Table") is not None
 
 
+def test_settings_of_a_new_table(table: Table) -> None:
+    settings = table.settings()
+    assert settings.table["TableName"] == table.name
+    assert [each["AttributeName"] for each in settings.table["KeySchema"]] == list(images.SCHEMA.names)
+    assert "ItemCount" not in settings.table
+    assert (settings.time_to_live, settings.tags, settings.resource_policy) == (None, {}, None)
+    assert set(settings.unknown) <= set(PARTS)
+
+
+def test_settings_are_the_same_until_one_is_changed(table: Table) -> None:
+    before = table.settings()
+    fill(table, [images.image("a", n) for n in range(3)])
+    assert table.settings() == before, "items are no setting"
+    table.enable_stream()
+    assert differences(before, table.settings()) == [
+        f'StreamSpecification: none -> {{"StreamEnabled":true,"StreamViewType":"{VIEW}"}}'
+    ]
+
+
 def test_enabling_the_stream(table: Table) -> None:
     table.enable_stream()
     facts = table.facts()
@@ -208,6 +229,7 @@ def test_a_name_that_is_taken(table: Table) -> None:
     "use",
     [
         pytest.param(lambda table: table.facts(), id="facts"),
+        pytest.param(lambda table: table.settings(), id="settings"),
         pytest.param(lambda table: table.is_empty(), id="is_empty"),
         pytest.param(lambda table: list(table.scan()), id="scan"),
         pytest.param(lambda table: table.fetch([images.key("a", 1)]), id="fetch"),

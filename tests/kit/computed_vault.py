@@ -69,7 +69,7 @@ def init_table(store: ObjectStore, layout: Layout) -> TableVault:
     clock = ManualClock(BEGAN)
     table = MemoryTable(TABLE, clock, SCHEMA)
     table.enable_stream()
-    return TableVault(store, init(store, table, clock, Words(layout=layout, naming=Naming.PLAIN)).catalog)
+    return TableVault(store, init(store, table, Words(layout=layout, naming=Naming.PLAIN)).catalog)
 
 
 class ComputedStore:

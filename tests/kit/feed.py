@@ -56,7 +56,7 @@ class Feed:
         self.label = self.catalog.stream
 
     def _init(self, words: Words) -> Catalog:
-        return init(self.store, self._table, self._clock, words).catalog
+        return init(self.store, self._table, words).catalog
 
     @property
     def vault(self) -> TableVault:

@@ -46,7 +46,7 @@ class Stage:
         self.model: list[tuple[int, bytes, bytes | None]] = []
         self.notices: list[str] = []
         self._versions = 0
-        init(self.store, self.table, clock, Words(layout=layout))
+        init(self.store, self.table, Words(layout=layout))
 
     def stream(self, arn: str) -> ChangeStream:
         """One of the table's streams."""

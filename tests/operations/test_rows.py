@@ -52,7 +52,7 @@ class Rows:
         self.store = store or MemoryStore(self.clock)
         self.table = MemoryTable(name, self.clock, SCHEMA, shards=1)
         self.table.enable_stream()
-        init(self.store, self.table, self.clock, Words(layout=Layout.ROWS, **words))
+        init(self.store, self.table, Words(layout=Layout.ROWS, **words))
         self.model: list[tuple[int, bytes, bytes | None]] = []
 
     @property
@@ -243,7 +243,7 @@ def test_plain_tools_see_the_live_table_after_any_order_of_deliveries(seed: int)
     for second in {second for second, _, _ in rows.model}:
         assert same(state(rows.vault, second), rows.expected(second))
     for name in {each.name for each in rows.store.versions("users/")}:
-        sequences = [version.sequence for version in row_versions(rows.store, name)]
+        sequences = [version.entry.sequence for version in row_versions(rows.store, name)]
         assert len(set(sequences)) <= len(sequences) <= 3 * len(set(sequences)), "put back on top, not piled up"
 
 

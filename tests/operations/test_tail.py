@@ -174,7 +174,7 @@ def test_one_items_versions_are_written_in_order_although_items_interleave() -> 
     names = {each.name for each in stage.store.versions("flights/")}
     assert len(names) == 10
     for name in names:
-        orders = [version.order for version in row_versions(stage.store, name)]
+        orders = [version.entry.order for version in row_versions(stage.store, name)]
         assert len(orders) in (20, 40)
         assert orders == sorted(orders, reverse=True), "newest first"
     assert stage.captured() == stage.expected()

@@ -64,7 +64,7 @@ def test_trimmed_records_are_a_gap(stage: Stage, clock: ManualClock) -> None:
     trim(stage, keep=5)
     report = stage.follow()
     assert (report.captured, report.gaps, report.caught_up) == (5, 1, True)
-    (gap,) = stage.vault().open_gaps()
+    (gap,) = stage.vault().coverage.lost()
     assert last_durable - 60 <= gap.since <= last_durable + 100
     assert gap.until == oldest_left
     assert gap.shard is not None
@@ -184,7 +184,7 @@ def test_absent_for_longer_than_a_day(stage: Stage, clock: ManualClock) -> None:
     clock.move(DAY + 5 * HOUR)
     report = stage.follow()
     assert report.gaps == 1
-    (gap,) = stage.vault().open_gaps()
+    (gap,) = stage.vault().coverage.lost()
     assert left - 60 <= gap.since <= left
     assert abs(gap.until - (clock.now() - DAY)) < 60
     assert window_until(stage) == gap.since - 1
@@ -226,7 +226,7 @@ def test_asleep_for_longer_than_a_day_with_a_shard_that_had_held_nothing(stage: 
     stage.streams = lambda _: Failing(stream, sleep_through_a_day)
     report = stage.follow()
     assert (report.captured, report.gaps) == (5, 1)
-    (gap,) = stage.vault().open_gaps()
+    (gap,) = stage.vault().coverage.lost()
     assert gap.until - gap.since > DAY
 
 
@@ -255,7 +255,7 @@ def test_a_stream_that_was_replaced(stage: Stage, clock: ManualClock) -> None:
     off, on = replace_stream(stage, clock)
     report = stage.follow()
     assert (report.captured, report.gaps, report.caught_up) == (13, 1, True)
-    (gap,) = stage.vault().open_gaps()
+    (gap,) = stage.vault().coverage.lost()
     assert off - 2 <= gap.since <= off, "what the old stream still held was read, and is not in the gap"
     assert on <= gap.until <= on + 1
     assert window_until(stage) == gap.since - 1
@@ -281,7 +281,7 @@ def test_the_gap_of_a_replaced_stream_begins_where_the_old_one_ended(clock: Manu
     its_keys = {change.keys for change in stream.read(busy.id, stream.iterator(busy.id, None)).changes}
     off, _ = replace_stream(stage, clock, [n for n in range(30) if wire.key_of(images.SCHEMA, images.key("z", n)) in its_keys])
     stage.follow()
-    (gap,) = stage.vault().open_gaps()
+    (gap,) = stage.vault().coverage.lost()
     assert off - 2 <= gap.since <= off
 
 
@@ -314,7 +314,7 @@ def test_a_replaced_stream_that_is_gone(stage: Stage, clock: ManualClock) -> Non
     stage.streams = lambda arn: new if arn == new.arn else Failing(new, gone)
     report = stage.follow()
     assert (report.captured, report.gaps) == (3, 1)
-    (gap,) = stage.vault().open_gaps()
+    (gap,) = stage.vault().coverage.lost()
     assert gap.since <= left
     assert gap.until >= on
 

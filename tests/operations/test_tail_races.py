@@ -39,7 +39,7 @@ def test_children_of_a_shard_that_just_ended_are_read(turn: int) -> None:
     clock = ManualClock()
     store, table = SlowStore(clock), MemoryTable("items", clock, KeySchema(KeyAttribute("id", "S")), shards=2)
     table.enable_stream()
-    init(store, table, clock, Words())
+    init(store, table, Words())
     for shard in table.stream.facts().shards:
         table.stream.split(shard.id)
     table.write([Put(f'{{"id":{{"S":"{turn}-{number}"}}}}'.encode()) for number in range(8)])

@@ -11,7 +11,7 @@ import pytest
 from backstream.apps.aws_lambda import handler
 from backstream.layouts.gaps import Gap
 from backstream.model import moment
-from backstream.model.window import Window
+from backstream.model.window import Start, Window
 from backstream.operations import safety
 from kit.feed import Feed
 from kit.images import image, key
@@ -205,7 +205,9 @@ def test_a_deleted_row_may_have_come_back_in_a_gap(scene: Scene) -> None:
 
 def test_absence_is_sure_only_where_the_vault_knows_all() -> None:
     def sure(since: int | None, at: int) -> bool:
-        return safety.surely_absent(None, at, Window(since=since, durable=None, gaps=[]), [])
+        return safety.surely_absent(
+            None, at, Window(starts=[] if since is None else [Start(since, since)], durable=None, gaps=[]), []
+        )
 
     assert sure(5, 5)
     assert not sure(5, 4)

@@ -10,17 +10,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from backstream.errors import Failed, NotFound
+from backstream.errors import Failed, GapInTheWay, NotFound, OutsideWindow
 from backstream.layouts.catalog import Layout
 from backstream.layouts.images import images_for
-from backstream.layouts.rows import Rows
+from backstream.layouts.rows import Rows, Top
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import fold
@@ -28,13 +28,14 @@ from backstream.model.change import Change, stream_label
 from backstream.model.entry import Entry
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.operations import history
+from backstream.operations.backfill import Parts, backfill, scan_of
 from backstream.operations.batch import keep_batch
 from backstream.operations.follow import Following, follow
 from backstream.operations.init import Words, init
 from backstream.operations.lanes import lanes
 from backstream.operations.restore import InPlace, NewTable, Request, Surroundings, restore
 from backstream.operations.shards import Settings
-from backstream.ports import Delete, ObjectStore, Put, Table
+from backstream.ports import Delete, ObjectStore, Put, ScanPage, Table
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.stores.s3 import S3Store
@@ -49,19 +50,48 @@ SCHEMA = KeySchema(KeyAttribute("id", "S"))
 KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(4)]
 QUICK = Settings(poll=0.0, quiet_reads=1, segment_count=3, topology_every=0.0, writers=4, readers=3)
 
+Happening = tuple[str, bytes, int]
+
 keys = st.sampled_from(KEYS)
 values = st.integers(0, 9)
+happenings = st.tuples(st.sampled_from(["put", "put", "delete", "tail", "time", "deliver"]), keys, values)
 
 
 def image(key: bytes, value: int) -> bytes:
     return key[:-1] + f',"value":{{"N":"{value}"}}}}'.encode()
 
 
+class Scripted:
+    """The table of a base backup, between whose reads other things happen: `script` is run before and after each page is read."""
+
+    def __init__(self, table: MemoryTable, script: Callable[[int], None]) -> None:
+        self._table = table
+        self._script = script
+        self._turn = 0
+        self._lock = threading.Lock()
+
+    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+        with self._lock:
+            self._script(self._turn)
+            page = self._table.page(segment, segments, after, limit)
+            self._script(self._turn + 1)
+            self._turn += 2
+            return page
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+
 class TimeMachine(RuleBasedStateMachine):
-    """Writes to a table, brings its changes into the vault in every way there is, and asks for the past."""
+    """Writes to a table, brings its changes into the vault in every way there is, and asks for the past.
+
+    `stocked`: the table is not empty at `init`; `lossy`: changes are lost now and then, as when nobody follows for a day.
+    """
 
     make_store: Callable[[], ObjectStore]
     layout = Layout.ROWS
+    stocked = False
+    lossy = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,9 +102,12 @@ class TimeMachine(RuleBasedStateMachine):
 
     @initialize(shards=st.integers(1, 2))
     def a_table_is_protected(self, shards: int) -> None:
-        self.table = MemoryTable("items", self.clock, SCHEMA, shards=shards)
+        self.table = MemoryTable("items", self.clock, SCHEMA, shards=shards, page_items=2)
+        for key in KEYS[:3] if self.stocked else ():
+            self.put(key, 5)
+        self.clock.move(3)
         self.table.enable_stream()
-        init(self.store, self.table, self.clock, Words(layout=self.layout))
+        init(self.store, self.table, Words(layout=self.layout))
         self.began = int(self.clock.now())
 
     # --- the table lives ---
@@ -130,13 +163,65 @@ class TimeMachine(RuleBasedStateMachine):
             first = data.draw(st.integers(0, len(known) - 1))
             self.deliver(CrashingStore(self.store, writes, after=after), known[first:])
 
+    @precondition(lambda self: self.lossy)
+    @rule()
+    def nobody_follows_for_a_day(self) -> None:
+        self.clock.move(100_000)
+        for shard in self.table.stream.facts().shards:
+            self.table.stream.trim(shard.id)
+
+    # --- base backups beside all that ---
+
+    @rule(
+        script=st.lists(st.tuples(st.integers(0, 5), happenings), max_size=6),
+        segments=st.integers(1, 2),
+        crash=st.none() | st.tuples(st.integers(1, 12), st.booleans()),
+        fresh=st.booleans(),
+    )
+    def a_base_backup(
+        self, script: list[tuple[int, Happening]], segments: int, crash: tuple[int, bool] | None, *, fresh: bool
+    ) -> None:
+        """Whatever happens before, between and after its reads, and wherever it ends: the next one goes on."""
+        store = self.store if crash is None else CrashingStore(self.store, crash[0], after=crash[1])
+        table = Scripted(self.table, lambda turn: self.happen([what for when, what in script if when == turn]))
+        vault = self.vault(store)
+        try:
+            source = scan_of(vault, cast("Table", table), self.clock, segments=segments, max_units=None)
+            backfill(vault, source, Parts(self.clock, None), fresh=fresh)
+        except Failed:
+            return
+
+    def happen(self, happenings: Sequence[Happening]) -> None:
+        for name, key, number in happenings:
+            if name == "put":
+                self.put(key, number)
+            elif name == "delete":
+                self.delete(key)
+            elif name == "tail":
+                self.follow(self.store)
+            elif name == "time":
+                self.clock.move(number)
+            elif known := self.all_changes():
+                first = number % len(known)
+                self.deliver(self.store, known[first : first + 2])
+
     # --- the past is asked for ---
 
     @rule(data=st.data())
     def every_second_comes_back(self, data: st.DataObject) -> None:
+        """Or is refused, but only where the window says so."""
         self.follow(self.store)
         at = data.draw(st.integers(self.began, int(self.clock.now())))
-        assert self.state_at(at) == self.model.at(at)
+        try:
+            assert self.state_at(at) == self.model.at(at)
+        except (OutsideWindow, GapInTheWay):
+            self.was_not_promised(at)
+
+    def was_not_promised(self, at: int) -> None:
+        assert self.stocked or self.lossy
+        window = self.vault().window(self.clock.now(), 1)
+        assert not any(each.since <= at <= each.until for each in window.ranges)
+        assert self.lossy or not any(start.end <= at for start in window.starts)
 
     @rule(data=st.data(), key=keys)
     def one_item_comes_back(self, data: st.DataObject, key: bytes) -> None:
@@ -146,6 +231,9 @@ class TimeMachine(RuleBasedStateMachine):
             shown: bytes | None = history.show(self.vault(), key, at, now=self.clock.now(), lanes=None).image
         except NotFound:
             shown = None
+        except (OutsideWindow, GapInTheWay):
+            self.was_not_promised(at)
+            return
         assert shown == self.model.at(at).get(key)
 
     @rule(data=st.data())
@@ -158,12 +246,16 @@ class TimeMachine(RuleBasedStateMachine):
         then = self.model.at(at) if at < int(self.clock.now()) else None
         if then is None:
             return
-        restore(self.vault(), Request(at=at, target=InPlace()), self.surroundings(self.table))
+        try:
+            restore(self.vault(), Request(at=at, target=InPlace()), self.surroundings(self.table))
+        except (OutsideWindow, GapInTheWay):
+            self.was_not_promised(at)
+            return
         assert self.live() == then
         for each in KEYS:
             self.model.set(int(self.clock.now()), each, then.get(each))
 
-    @precondition(lambda self: self.layout is Layout.ROWS)
+    @precondition(lambda self: self.layout is Layout.ROWS and not self.stocked and not self.lossy)
     @rule()
     def plain_tools_see_the_table(self) -> None:
         """What lies on top in the bucket is the table as it is, for tools that know nothing of the log."""
@@ -231,9 +323,19 @@ class TimeMachine(RuleBasedStateMachine):
         return {self.vault().key_of(found): found for page in self.table.scan() for found in page}
 
 
-def check(make: Callable[[], ObjectStore], *, examples: int, steps: int, layout: Layout = Layout.ROWS, **more: Any) -> None:
+def check(
+    make: Callable[[], ObjectStore],
+    *,
+    examples: int,
+    steps: int,
+    layout: Layout = Layout.ROWS,
+    stocked: bool = False,
+    lossy: bool = False,
+    **more: Any,
+) -> None:
     """Run the machine; it raises what it finds."""
-    machine = type("Machine", (TimeMachine,), {"make_store": staticmethod(make), "layout": layout})
+    traits = {"make_store": staticmethod(make), "layout": layout, "stocked": stocked, "lossy": lossy}
+    machine = type("Machine", (TimeMachine,), traits)
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -245,6 +347,12 @@ def check(make: Callable[[], ObjectStore], *, examples: int, steps: int, layout:
             **more,
         ),
     )
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every few rows a part of a base backup, so that it is interrupted everywhere."""
+    monkeypatch.setattr("backstream.operations.backfill.segment.PART_ROWS", 2)
 
 
 @pytest.fixture
@@ -269,6 +377,16 @@ def test_in_memory(new_memory: Callable[[], ObjectStore], layout: Layout) -> Non
     check(new_memory, examples=60, steps=30, layout=layout)
 
 
+@pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
+def test_a_table_that_was_not_empty(new_memory: Callable[[], ObjectStore], layout: Layout) -> None:
+    check(new_memory, examples=60, steps=25, layout=layout, stocked=True)
+
+
+@pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
+def test_changes_that_are_lost(new_memory: Callable[[], ObjectStore], layout: Layout) -> None:
+    check(new_memory, examples=60, steps=25, layout=layout, stocked=True, lossy=True)
+
+
 def test_on_a_directory(new_directory: Callable[[], ObjectStore]) -> None:
     check(new_directory, examples=15, steps=25)
 
@@ -279,8 +397,9 @@ def test_on_s3(new_s3: Callable[[], ObjectStore]) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
-def test_in_memory_for_long(new_memory: Callable[[], ObjectStore], layout: Layout) -> None:
-    check(new_memory, examples=1500, steps=60, layout=layout)
+@pytest.mark.parametrize(("stocked", "lossy"), [(False, False), (True, False), (True, True)])
+def test_in_memory_for_long(new_memory: Callable[[], ObjectStore], layout: Layout, *, stocked: bool, lossy: bool) -> None:
+    check(new_memory, examples=1000, steps=60, layout=layout, stocked=stocked, lossy=lossy)
 
 
 @pytest.mark.soak
@@ -296,7 +415,6 @@ def off_by_one_in_time(patch: pytest.MonkeyPatch) -> None:
 
 
 def arrival_order_wins(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("backstream.engines.embedded.later", lambda _known, entry: entry)
     patch.setattr(fold, "later", lambda _known, entry: entry)
 
 
@@ -309,7 +427,7 @@ def marks_run_ahead(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_changes_stay_on_top(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Rows, "_newest_order", lambda _self, _name: None)
+    patch.setattr(Rows, "_top", lambda _self, _name: Top())
 
 
 @pytest.mark.parametrize(
@@ -329,7 +447,7 @@ def test_images_go_where_the_catalog_says(new_memory: Callable[[], ObjectStore])
     store, clock = new_memory(), ManualClock()
     table = MemoryTable("items", clock, SCHEMA)
     table.enable_stream()
-    catalog = init(store, table, clock, Words(layout=Layout.LOG)).catalog
+    catalog = init(store, table, Words(layout=Layout.LOG)).catalog
     table.write([Put(image(KEYS[0], 1))])
     stream = table.stream
     changes = [c for s in stream.facts().shards for c in stream.read(s.id, stream.iterator(s.id, None)).changes]

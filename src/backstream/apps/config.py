@@ -29,6 +29,7 @@ from backstream.stores.retrying import RetryingStore
 from backstream.stores.s3 import S3Store
 from backstream.tables import raw
 from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.settings import autoscaling_config
 from backstream.tables.streams import DynamoStream
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ VAULT_VARIABLE = "BACKSTREAM_VAULT"
 MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
 CONNECTIONS = 64
 STORE_PATIENCE = 20.0
+AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 class Config:
@@ -113,7 +115,7 @@ class Config:
 
     def table(self, name: str) -> Table:
         """A live table."""
-        return DynamoTable(self._dynamodb, name, self.clock)
+        return DynamoTable(self._dynamodb, name, self.clock, lambda: self._autoscaling)
 
     def stream(self, arn: str) -> ChangeStream:
         """A stream by its ARN."""
@@ -149,9 +151,22 @@ class Config:
     def _streams(self) -> BaseClient:
         return self._client("dynamodbstreams")
 
+    @cached_property
+    def _autoscaling(self) -> BaseClient:
+        """Failed where DynamoDB is a server of one's own: its keys and table names are not for AWS's Auto Scaling."""
+        client = self._client("application-autoscaling")
+        if _is_aws(client.meta.endpoint_url) and not _is_aws(self._dynamodb.meta.endpoint_url):
+            raise Failed(
+                "not asked for: DynamoDB's endpoint is not AWS's, and Application Auto Scaling's is not set",
+                hint="Set AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING.",
+            )
+        return client
+
     def _client(self, service: str) -> BaseClient:
         if service == "s3":
             config = s3.client_config(connections=CONNECTIONS, answer_within=self._answer_within)
+        elif service == "application-autoscaling":
+            config = autoscaling_config()
         else:
             config = raw.recommended_config(CONNECTIONS)
         try:
@@ -162,6 +177,11 @@ class Config:
             raise Failed(
                 f"the AWS configuration cannot be used: {error}", hint="Check AWS_PROFILE and AWS_ENDPOINT_URL*."
             ) from error
+
+
+def _is_aws(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith(AWS_DOMAINS)
 
 
 def _place(url: str) -> Path | tuple[str, str]:

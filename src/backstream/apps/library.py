@@ -22,17 +22,22 @@ from backstream.model.key_words import parse_key
 from backstream.model.naming import Naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
+from backstream.operations.backfill import Backfilled, Parts, backfill, scan_of
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.init import InitReport, Words, init
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
 from backstream.operations.restore import Head, InPlace, NewTable, Request, Restored, Resumed, Surroundings, Target, ToFile
+from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings
 from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.tail import TailReport
 from backstream.operations.verify import PATIENCE, Verified, verify
+
+SEGMENTS = 4
+MOST_SEGMENTS = 256
 
 Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
@@ -88,7 +93,7 @@ class TableBackup:
     ) -> InitReport:
         """Make the vault ready for the table; again with other words: change how it is kept from now on."""
         words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress)
-        return init(self._config.store, self._config.table(self._name), self._config.clock, words, enable_stream=enable_stream)
+        return init(self._config.store, self._config.table(self._name), words, enable_stream=enable_stream)
 
     def tail(
         self,
@@ -110,6 +115,28 @@ class TableBackup:
             settings=settings or Settings(),
         )
         return follow(self._vault(), following, until_caught_up=until_caught_up)
+
+    def backfill(
+        self,
+        *,
+        segments: int = SEGMENTS,
+        max_read_units: float | None = None,
+        fresh: bool = False,
+        progress: Progress | None = None,
+    ) -> Backfilled:
+        """Make a base backup of what is in the table now, safe beside a running tail or Lambda; an interrupted one is gone on with.
+
+        `max_read_units`: read units a second at most; `fresh`: begin a new one whatever was interrupted.
+        """
+        if not 1 <= segments <= MOST_SEGMENTS:
+            raise UsageError(f"not a number of segments: {segments}", hint=f"From 1 to {MOST_SEGMENTS}.")
+        if max_read_units is not None and max_read_units <= 0:
+            raise UsageError(f"not a read budget: {max_read_units:g}", hint="Read units a second, more than 0.")
+        vault, clock, table = self._vault(), self._config.clock, self._config.table(self._name)
+        source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)
+        report = backfill(vault, source, Parts(clock, self._config.lanes(vault), progress or Silent()), fresh=fresh)
+        refresh(vault.store, table)
+        return report
 
     def history(self, key: Key) -> list[Version]:
         """Every version of an item, oldest first."""

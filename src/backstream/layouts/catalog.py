@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,7 @@ from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts.segments import Codec
 from backstream.model.naming import SYSTEM_FOLDER, Naming
 from backstream.model.schema import KeySchema
+from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore
 
 FORMAT = 1
@@ -23,11 +25,22 @@ class Layout(enum.StrEnum):
     LOG = "log"
 
 
+class BaseBackup(msgspec.Struct, frozen=True):
+    """A base backup, for people who read the catalog: from `ended` on the vault knows every item, once the log reaches there."""
+
+    id: str
+    kind: str
+    began: str
+    ended: str
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """One table as the vault knows it.
 
     `complete_from`: the second from which the vault knows every item (the table was empty then), None while it does not;
-    `compress`: how new segments of the log are; `settings`: DescribeTable's answer at the time of `init`, as it came.
+    `compress`: how new segments of the log are; `settings`: the table's, read by `settings_of`. They stay bytes here, so that who
+    keeps changes (a Lambda function loads the catalog for each batch) neither pays for them nor stumbles over them. `base_backup`:
+    the newest complete one; what counts is the list of them below `base/complete/`.
     """
 
     format: int
@@ -44,6 +57,7 @@ class Catalog(msgspec.Struct, frozen=True):
     initialised: str
     complete_from: int | None
     settings: msgspec.Raw
+    base_backup: BaseBackup | None = None
 
 
 def folder(table: str) -> str:
@@ -69,6 +83,32 @@ def decode(body: bytes, name: str) -> Catalog:
     if catalog.format > FORMAT:
         raise Damaged(f"the catalog {name} is of format {catalog.format}", hint="Use a newer Backstream.")
     return catalog
+
+
+def settings_of(catalog: Catalog) -> TableSettings:
+    """The table's settings. Catalogs of the first version hold DescribeTable's answer as it came: all else is unknown there.
+
+    Damaged where they are neither.
+    """
+    try:
+        if "table" in msgspec.json.decode(catalog.settings, type=dict[str, msgspec.Raw]):
+            return msgspec.json.decode(catalog.settings, type=TableSettings)
+        return from_description(msgspec.json.decode(catalog.settings, type=dict[str, Any]))
+    except msgspec.DecodeError as error:
+        raise Damaged(
+            f"the settings in the catalog of {catalog.table} cannot be read: {error}",
+            hint=f"Earlier versions of {_name(catalog.table)} are in the bucket.",
+        ) from error
+
+
+def with_settings(catalog: Catalog, settings: TableSettings) -> Catalog:
+    """The same catalog with these settings."""
+    return msgspec.structs.replace(catalog, settings=encode_settings(settings))
+
+
+def encode_settings(settings: TableSettings) -> msgspec.Raw:
+    """Settings as a catalog holds them."""
+    return msgspec.Raw(msgspec.json.encode(settings))
 
 
 def load(store: ObjectStore, table: str) -> Catalog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backstream.model.change import Change
-from backstream.model.entry import Entry, of_change
+from backstream.model.entry import Entry, Scanned, of_change, of_scanned
 
 
 class Inline:
@@ -12,3 +12,7 @@ class Inline:
     def keep(self, change: Change) -> Entry:
         """The entry that carries both images."""
         return of_change(change, None)
+
+    def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
+        """The entry that carries the image: it will be written with its line."""
+        return of_scanned(scanned, None), True

@@ -26,6 +26,11 @@ class LogListing(msgspec.Struct, frozen=True):
     modified: float
     segment: Segment | None
 
+    @property
+    def seconds(self) -> tuple[int, int] | None:
+        """The first and the last second that it holds changes of; None for a foreign object."""
+        return None if self.segment is None else (self.segment.min_time, self.segment.max_time)
+
 
 class ChangeLog:
     """Reads and writes the log of one table."""

@@ -11,15 +11,16 @@ import itertools
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from backstream.errors import Damaged, MissingObject
+from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.layouts.catalog import Catalog
 from backstream.model import moment, naming, wire
-from backstream.model.change import Change, Order
-from backstream.model.entry import Entry, Place, of_change
+from backstream.model.change import MICROS, Change, Order
+from backstream.model.entry import NO_SEQUENCE, Entry, Place, Scanned, of_change, of_scanned
+from backstream.model.fold import BEGINNING, Known
 from backstream.model.schema import canonical_key
 from backstream.ports import ObjectInfo, ObjectStore
 
@@ -31,50 +32,29 @@ LATE_NAMES = 200
 
 
 class RowVersion(msgspec.Struct, frozen=True):
-    """One version of a row object, as its metadata tells it."""
+    """One version of a row object: the log's entry of it, as its metadata tells it, but for the key; and the key's attributes."""
 
-    name: str
-    version: str
-    stream: str
-    sequence: str
-    micros: int
-    event: str
-    event_id: str
-    actor: str | None
+    entry: Entry
     key_names: tuple[str, ...]
 
     @property
-    def order(self) -> Order:
-        """Its change's place among the changes of the item."""
-        return Order(self.stream, int(self.sequence))
+    def place(self) -> Place:
+        """The object and version."""
+        assert self.entry.place is not None  # noqa: S101 - every row version is made with its place
+        return self.entry.place
 
 
-def metadata_of(change: Change, key_names: tuple[str, ...]) -> dict[str, str]:
+def metadata_of(entry: Entry, key_names: tuple[str, ...]) -> dict[str, str]:
     """What a row version says of itself."""
     return {
         "format": FORMAT,
-        "stream": change.stream,
-        "sequence": change.sequence,
-        "time": moment.iso_micros(change.micros),
-        "event": change.event,
-        "event-id": change.event_id,
+        **({"began": moment.iso(entry.since)} if entry.scanned else {"stream": entry.stream, "sequence": entry.sequence}),
+        "time": moment.iso_micros(entry.micros),
+        "event": entry.event,
+        "event-id": entry.event_id,
         "keys": json.dumps(key_names),  # escaped to ASCII, as S3's metadata must be
-        **({"actor": change.actor} if change.actor is not None else {}),
+        **({"actor": entry.actor} if entry.actor is not None else {}),
     }
-
-
-def _row_version(name: str, version: str, change: Change, key_names: tuple[str, ...]) -> RowVersion:
-    return RowVersion(
-        name=name,
-        version=version,
-        stream=change.stream,
-        sequence=change.sequence,
-        micros=change.micros,
-        event=change.event,
-        event_id=change.event_id,
-        actor=change.actor,
-        key_names=key_names,
-    )
 
 
 def parse_metadata(info: ObjectInfo) -> RowVersion | None:
@@ -83,112 +63,196 @@ def parse_metadata(info: ObjectInfo) -> RowVersion | None:
     if meta.get("format") != FORMAT:
         return None
     try:
-        return RowVersion(
-            name=info.name,
-            version=info.version,
-            stream=meta["stream"],
-            sequence=meta["sequence"],
+        began = meta.get("began")
+        entry = Entry(
+            stream=meta["stream"] if began is None else "",
+            sequence=meta["sequence"] if began is None else NO_SEQUENCE,
             micros=moment.parse_iso_micros(meta["time"]),
             event=meta["event"],
             event_id=meta.get("event-id", ""),
             actor=meta.get("actor"),
-            key_names=tuple(json.loads(meta["keys"])),
+            keys=b"",
+            place=Place(info.name, info.version),
+            began=None if began is None else moment.parse_iso_micros(began) // MICROS,
         )
+        return RowVersion(entry, tuple(json.loads(meta["keys"])))
     except (KeyError, ValueError) as error:
         raise Damaged(f"{info.name}: the metadata of version {info.version} cannot be read: {error!r}") from error
+
+
+class Top(msgspec.Struct, frozen=True):
+    """What a row object is known to hold: enough to tell whether a change is newer than all of it. See `model.fold.Known`."""
+
+    order: Order | None = None
+    latest: int = BEGINNING
+    began: int = BEGINNING
+
+    @classmethod
+    def of(cls, known: Known) -> Top:
+        """The same, in little memory."""
+        order = None if known.change is None else known.change.order
+        return cls(order, known.latest, BEGINNING if known.scan is None else known.scan.since)
+
+    def precedes(self, change: Change) -> bool:
+        """Whether a change is newer."""
+        newer = self.order is None or change.order > self.order
+        return newer and max(self.latest, change.seconds) >= self.began
+
+    def with_change(self, change: Change) -> Top:
+        """The same, with a change that is newer on top."""
+        return Top(change.order, max(self.latest, change.seconds), self.began)
 
 
 class Rows:
     """Keeps images as versions of row objects. Safe from many threads, as long as one item's changes come from one at a time.
 
-    It remembers the newest change that it wrote to each object, so that a stream in order costs one PUT per change; only what may
-    be late or repeated is looked up. `remember` bounds that memory (names).
+    It remembers what it knows of each object's top, so that a stream in order costs one PUT per change; only what may be late or
+    repeated is looked up. `remember` bounds that memory (names).
     """
 
     def __init__(self, store: ObjectStore, catalog: Catalog, *, remember: int = REMEMBERED_NAMES) -> None:
         self._store = store
         self._catalog = catalog
-        self._newest: OrderedDict[str, Order | None] = OrderedDict()
+        self._tops: OrderedDict[str, Top] = OrderedDict()
         self._late: OrderedDict[str, list[RowVersion]] = OrderedDict()
         self._remember = remember
         self._lock = threading.Lock()
 
     def keep(self, change: Change) -> Entry:
         """Make the change's image durable; the entry for the log. The same change again gives the version that is there."""
-        name = self._name(change, change.old if change.event == "REMOVE" else change.new)
-        newest = self._newest_order(name)
-        if newest is not None and change.order <= newest:
-            version = self._keep_late(name, change)
-        else:
-            version = self._add(name, change)
-            self._note(name, change.order)
+        name = self._name(change.keys, change.old if change.event == "REMOVE" else change.new)
+        top = self._top(name)
+        if top.precedes(change):
+            place = self._add(name, change)
+            self._note(name, top.with_change(change))
             self._forget_late(name)
+        else:
+            place = self._keep_late(name, change)
         self._leave_old_tenant(change, name)
-        return of_change(change, Place(name, version))
+        return of_change(change, place)
 
-    def _name(self, change: Change, image: bytes | None) -> str:
+    def _name(self, keys: bytes, image: bytes | None) -> str:
         catalog = self._catalog
-        key = canonical_key(catalog.key_schema, wire.decode(change.keys))
+        key = canonical_key(catalog.key_schema, wire.decode(keys))
         tenant = None
         if catalog.tenant_attribute is not None:
-            tenant = naming.tenant_folder(wire.attribute(image or change.keys, catalog.tenant_attribute))
+            tenant = naming.tenant_folder(wire.attribute(image or keys, catalog.tenant_attribute))
         return naming.object_name(catalog.table, catalog.naming, key, tenant)
 
-    def _add(self, name: str, change: Change) -> str:
-        version = self._put(name, change)
+    def _add(self, name: str, change: Change) -> Place:
+        row = self._put(name, change)
         if change.event == "REMOVE":
             self._store.delete(name)
-        return version
+        return row.place
 
-    def _put(self, name: str, change: Change) -> str:
+    def _put(self, name: str, change: Change) -> RowVersion:
         body = change.old if change.event == "REMOVE" else change.new
-        return self._store.put(name, body or b"", metadata_of(change, self._catalog.key_schema.names))
+        return self._put_entry(name, of_change(change, None), body or b"")
+
+    def _put_entry(self, name: str, entry: Entry, body: bytes, *, if_absent: bool = False) -> RowVersion:
+        key_names = self._catalog.key_schema.names
+        version = self._store.put(name, body, metadata_of(entry, key_names), if_absent=if_absent)
+        place = Place(name, version)
+        return RowVersion(msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place), key_names)
 
     def _forget_late(self, name: str) -> None:
         with self._lock:
             self._late.pop(name, None)
 
+    # --- scanned images ---
+
+    def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
+        """Make a scanned image durable, where the object's top is not that image already; what is newer stays on top.
+
+        The entry of a state without an item has no place unless something had to be written for it.
+        """
+        name = self._name(scanned.keys, scanned.image or scanned.old)
+        while True:
+            top, body = self._current(name)
+            gone = top is None or top.entry.removed
+            if scanned.image is None and gone:
+                return of_scanned(scanned, None), False
+            if top is not None and not gone and top.entry.micros <= scanned.micros and _same(scanned.image, body):
+                return of_scanned(scanned, top.place), False
+            try:
+                return of_scanned(scanned, self._add_scanned(name, scanned, top, body)), True
+            except AlreadyExists:
+                continue  # somebody was faster in an empty place: look again at what is there now
+
+    def _current(self, name: str) -> tuple[RowVersion | None, bytes | None]:
+        """The version that a row object is known by, under a delete marker the tombstone; and the current body, None without one.
+
+        A body without a version is a foreign object's.
+        """
+        try:
+            stored = self._store.get(name)
+        except MissingObject as missing:
+            return (next(row_versions(self._store, name), None) if missing.marker else None), None
+        return parse_metadata(stored.info), stored.body
+
+    def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, body: bytes | None) -> Place:
+        """A version of it on top, and then again on top of that whatever is newer: what was there, or has come meanwhile."""
+        kept = scanned.image or scanned.old or body or scanned.keys
+        row = self._put_entry(name, of_scanned(scanned, None), kept, if_absent=top is None and body is None)
+        newest = row
+        if top is not None or body is not None:
+            since = None if top is None else top.place
+            above = itertools.takewhile(lambda each: each.place != since, row_versions(self._store, name))
+            newest = newest_row([row, *([] if top is None else [top]), *itertools.islice(above, LATE_VERSIONS)])
+            if newest.place != row.place:
+                self._put_again(newest)
+        if newest.entry.removed:
+            self._ensure_marker(name)
+        return row.place
+
     # --- late and repeated changes ---
 
-    def _newest_order(self, name: str) -> Order | None:
+    def _top(self, name: str) -> Top:
         with self._lock:
-            if name in self._newest:
-                self._newest.move_to_end(name)
-                return self._newest[name]
-        order = self._look_up(name)
-        self._note(name, order)
-        return order
+            if name in self._tops:
+                self._tops.move_to_end(name)
+                return self._tops[name]
+        top = self._look_up(name)
+        self._note(name, top)
+        return top
 
-    def _note(self, name: str, order: Order | None) -> None:
+    def _note(self, name: str, top: Top) -> None:
         with self._lock:
-            self._newest[name] = order
-            self._newest.move_to_end(name)
-            while len(self._newest) > self._remember:
-                self._newest.popitem(last=False)
+            self._tops[name] = top
+            self._tops.move_to_end(name)
+            while len(self._tops) > self._remember:
+                self._tops.popitem(last=False)
 
-    def _look_up(self, name: str) -> Order | None:
+    def _look_up(self, name: str) -> Top:
         try:
             current = parse_metadata(self._store.head(name))
         except MissingObject as missing:
             # Below a delete marker lies the tombstone that tells which delete it was.
             current = next(row_versions(self._store, name), None) if missing.marker else None
-        return None if current is None else current.order
+        if current is None:
+            return Top()
+        known = Known().with_entry(current.entry)
+        if current.entry.scanned:  # the change that it was put upon is the newest there is
+            below = (row.entry for row in row_versions(self._store, name) if not row.entry.scanned)
+            change = next(below, None)
+            known = known if change is None else known.with_entry(change)
+        return Top.of(known)
 
-    def _keep_late(self, name: str, change: Change) -> str:
+    def _keep_late(self, name: str, change: Change) -> Place:
         """A change that something newer (or itself) has overtaken: kept once, and the newest put back on top for plain S3 tools."""
         known = self._known_versions(name)
-        kept = next((row for row in known if row.order == change.order), None)
+        kept = next((row for row in known if not row.entry.scanned and row.entry.order == change.order), None)
         top = known[0] if known else None
         if kept is None:
-            kept = top = _row_version(name, self._put(name, change), change, self._catalog.key_schema.names)
+            kept = top = self._put(name, change)
             known.insert(0, kept)
-        newest = max(known, key=lambda row: row.order)
-        self._note(name, newest.order)
-        if top is not None and top.order != newest.order:
+        newest = newest_row(known)
+        self._note(name, Top.of(known_of(known)))
+        if top is not None and not _same_state(top, newest):
             known.insert(0, self._put_again(newest))
-        if newest.event == "REMOVE":
+        if newest.entry.removed:
             self._ensure_marker(name)
-        return kept.version
+        return kept.place
 
     def _known_versions(self, name: str) -> list[RowVersion]:
         """The newest versions of an object that once had something late; remembered, since late changes come in batches."""
@@ -204,8 +268,9 @@ class Rows:
         return known
 
     def _put_again(self, row: RowVersion) -> RowVersion:
-        stored = self._store.get(row.name, row.version)
-        return msgspec.structs.replace(row, version=self._store.put(row.name, stored.body, stored.info.metadata))
+        stored = self._store.get(row.place.name, row.place.version)
+        version = self._store.put(row.place.name, stored.body, stored.info.metadata)
+        return msgspec.structs.replace(row, entry=msgspec.structs.replace(row.entry, place=Place(row.place.name, version)))
 
     def _ensure_marker(self, name: str) -> None:
         try:
@@ -218,12 +283,36 @@ class Rows:
         """An item that moved to another tenant is no longer current under its old one; its versions there stay."""
         if self._catalog.tenant_attribute is None or change.event != "MODIFY" or change.old is None:
             return
-        old_name = self._name(change, change.old)
-        if old_name == name:
-            return
-        there = self._newest_order(old_name)
-        if there is None or there < change.order:
+        old_name = self._name(change.keys, change.old)
+        if old_name != name and self._top(old_name).precedes(change):
             self._ensure_marker(old_name)
+
+
+def known_of(rows: Iterable[RowVersion]) -> Known:
+    """What one object's versions say together."""
+    known = Known()
+    for row in rows:
+        known = known.with_entry(row.entry)
+    return known
+
+
+def newest_row(rows: Sequence[RowVersion]) -> RowVersion:
+    """Of one object's versions, at least one, that which tells the item's state."""
+    newest = known_of(rows).newest()
+    return next(row for row in rows if row.entry == newest)
+
+
+def _same_state(one: RowVersion, other: RowVersion) -> bool:
+    """Whether two versions are of one change, or of one scan."""
+    return msgspec.structs.replace(one.entry, place=None) == msgspec.structs.replace(other.entry, place=None)
+
+
+def _same(image: bytes | None, body: bytes | None) -> bool:
+    """Whether a row's body is this image; whatever cannot be read is not."""
+    try:
+        return image is not None and body is not None and wire.same_image(image, body)
+    except Damaged:
+        return False
 
 
 def row_versions(store: ObjectStore, name: str) -> Iterator[RowVersion]:
@@ -239,16 +328,7 @@ def row_versions(store: ObjectStore, name: str) -> Iterator[RowVersion]:
 
 def entry_of(row: RowVersion, keys: bytes) -> Entry:
     """The log's entry of a row version. `keys`: the key of its item, in DynamoDB JSON."""
-    return Entry(
-        stream=row.stream,
-        sequence=row.sequence,
-        micros=row.micros,
-        event=row.event,
-        event_id=row.event_id,
-        actor=row.actor,
-        keys=keys,
-        place=Place(row.name, row.version),
-    )
+    return msgspec.structs.replace(row.entry, keys=keys)
 
 
 def keys_in(row: RowVersion, body: bytes) -> bytes:
@@ -256,5 +336,5 @@ def keys_in(row: RowVersion, body: bytes) -> bytes:
     fields: Mapping[str, object] = wire.decode(body)
     missing = [name for name in row.key_names if name not in fields]
     if missing:
-        raise Damaged(f"{row.name}: version {row.version} lacks the key attribute {missing[0]!r}")
+        raise Damaged(f"{row.place.name}: version {row.place.version} lacks the key attribute {missing[0]!r}")
     return msgspec.json.encode({name: fields[name] for name in row.key_names})

@@ -25,6 +25,7 @@ from backstream.model.entry import Entry, from_line, to_line
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
 UNREADABLE = (zstandard.ZstdError, zlib.error, OSError, EOFError)  # what decompressors say of bytes that are cut or altered
+NO_STREAM = "-"  # in the name of a segment of scanned images
 MAX_SEGMENT_BYTES = 1 << 30  # a line holds 800 KB at most, a segment some thousand lines: more is no segment of ours
 
 
@@ -54,6 +55,8 @@ class Kind(enum.StrEnum):
     LAMBDA = "lambda"  # one batch of an event source mapping that delivers each shard in order
     PARALLEL = "lambda-parallel"  # one batch of a mapping with several invocations per shard: order between batches is unknown
     REBUILT = "rebuilt"  # made again from the row objects
+    REPAIR = "repair"  # what `verify --repair` found in the table
+    EXPORT = "export"  # the net changes of an incremental export
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -117,16 +120,21 @@ def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> S
 
 
 def of_batch(entries: Sequence[Entry], kind: Kind, codec: Codec = Codec.ZSTD) -> Segment:
-    """The segment of changes that are no run. Its SHARD carries a digest of their sequence numbers: another set, another name."""
+    """The segment of changes that are no run. Its SHARD carries a digest of which they are: another set, another name."""
     ordered = sorted(entries, key=lambda entry: entry.order)
-    digest = hashlib.sha256(" ".join(entry.sequence for entry in ordered).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(b" ".join(map(_mark_of, ordered))).hexdigest()[:12]
     return _segment(entries, ordered, f"{kind.value}.{digest}", codec)
+
+
+def _mark_of(entry: Entry) -> bytes:
+    """What tells an entry from any other: its sequence number, or, of a scanned image, whose it is and when it was read."""
+    return entry.sequence.encode() if not entry.scanned else b"%d-%d-%s" % (entry.since, entry.micros, entry.keys)
 
 
 def _segment(entries: Sequence[Entry], ordered: Sequence[Entry], shard: str, codec: Codec) -> Segment:
     times = [entry.seconds for entry in entries]
     return Segment(
-        stream=ordered[0].stream,
+        stream=ordered[0].stream or NO_STREAM,
         shard=shard,
         first=ordered[0].sequence,
         last=ordered[-1].sequence,
@@ -163,16 +171,21 @@ def pack(entries: Iterable[Entry], codec: Codec) -> bytes:
 
 def unpack(segment: Segment, body: bytes) -> list[Entry]:
     """The entries of a segment's bytes. Damaged where they are cut, altered, or not what the name says."""
+    entries = entries_in(segment.codec, body)
+    _check(segment, entries)
+    return entries
+
+
+def entries_in(codec: Codec, body: bytes) -> list[Entry]:
+    """The entries of compressed lines. Damaged where they are cut or altered."""
     try:
-        if segment.codec is Codec.GZIP:
+        if codec is Codec.GZIP:
             lines = gzip.decompress(body)
         else:
             lines = zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_SEGMENT_BYTES)
     except UNREADABLE as error:
-        raise Damaged(f"not {segment.codec} data ({error})") from error
-    entries = [from_line(line) for line in lines.splitlines()]
-    _check(segment, entries)
-    return entries
+        raise Damaged(f"not {codec} data ({error})") from error
+    return [from_line(line) for line in lines.splitlines()]
 
 
 def _check(segment: Segment, entries: Sequence[Entry]) -> None:

@@ -1,4 +1,4 @@
-"""One table in a vault, to be read: its catalog, log, gaps and images, an item's history, and the recovery window."""
+"""One table in a vault, to be read: its catalog, log, gaps, base backups and images, and an item's history."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 from backstream.errors import Damaged
 from backstream.layouts import catalog as catalogs
+from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
-from backstream.layouts.gaps import Gap, Gaps
-from backstream.layouts.log import DAY, ChangeLog, LogListing
+from backstream.layouts.coverage import Basis, Coverage
+from backstream.layouts.gaps import Gaps
+from backstream.layouts.log import ChangeLog
 from backstream.layouts.rows import entry_of, parse_metadata
-from backstream.layouts.segments import Kind
-from backstream.model import naming, wire
+from backstream.model import fold, naming, wire
 from backstream.model.entry import Entry, Place
 from backstream.model.schema import canonical_key
-from backstream.model.window import KnownGap, Window
+from backstream.model.window import Window
 from backstream.ports import ObjectStore
 
 READERS = 8  # a long history asks for the metadata of each version: a request each
@@ -29,6 +30,8 @@ class TableVault:
         self.catalog = catalog
         self.log = ChangeLog(store, catalog.table, catalog.compress)
         self.gaps = Gaps(store, catalog.table)
+        self.bases = Bases(store, catalog.table, catalog.compress)
+        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases)
 
     @classmethod
     def open(cls, store: ObjectStore, table: str) -> TableVault:
@@ -68,11 +71,28 @@ class TableVault:
     # --- one item's history ---
 
     def history(self, key: bytes) -> list[Entry]:
-        """Every change of one item that the vault holds, in their order, each once. `key`: the canonical key."""
+        """Every state of one item that the vault holds, in their order, each once. `key`: the canonical key."""
         names = self._names(key)
-        found = self._from_log(key) if names is None else self._from_rows(key, names)
-        unique = {entry.order: entry for entry in found}
-        return [unique[order] for order in sorted(unique)]
+        return fold.in_order(self._from_log(key) if names is None else self._from_rows(key, names))
+
+    def newest(self, key: bytes, at: int) -> Entry | None:
+        """What tells one item's state at a second; None where it did not exist, as far as is known. `key`: the canonical key."""
+        basis = self.basis(at)
+        known = fold.known_at(filter(basis.counts, self.history(key)), at)
+        found = known.newest()
+        if found is None or basis.base is None or not self._lost_between(found.since, basis.floor):
+            return found
+        # Nothing is known since changes were lost, which may have deleted it: the base backup that followed tells.
+        there = self._in_base(basis.base, key)
+        return None if there is None else known.with_entry(there).newest(basis.floor)
+
+    def _lost_between(self, since: int, until: int) -> bool:
+        """Whether changes between two seconds are missing from the log."""
+        return since < until and any(since <= gap.until < until for gap in self.coverage.lost())
+
+    def _in_base(self, base: Base, key: bytes) -> Entry | None:
+        entries = (entry for part in self.bases.whole(base) for entry in self.bases.read(part))
+        return next((entry for entry in entries if self.key(entry) == key), None)
 
     def _names(self, key: bytes) -> list[str] | None:
         """The names of the item's objects under every naming there ever was; None where they cannot be known from the key."""
@@ -100,59 +120,19 @@ class TableVault:
         for listed in self.log.listing():
             if listed.segment is not None:
                 yield from (entry for entry in self.log.read(listed) if self.key(entry) == key)
+        for plan in self.bases.plans():
+            for part in self.bases.parts(plan.id):
+                yield from (entry for entry in self.bases.read(part) if self.key(entry) == key)
 
-    # --- the recovery window ---
+    # --- what may be claimed ---
 
     def window(self, now: float, lanes: int | None) -> Window:
-        """From when to when a restore is exact. Never more than what was made durable.
+        """From when to when a restore is exact. See `Coverage.window`."""
+        return self.coverage.window(now, lanes)
 
-        `lanes`: in how many lines of shards the stream runs, None where that cannot be asked. Lambda is not told which shard a
-        batch is from: only where there is a single line of shards does its newest change say that all before it have come.
-        """
-        gaps = sorted((KnownGap(g.since, g.until, g.reason) for g in self.open_gaps()), key=lambda gap: gap.since)
-        return Window(since=self.catalog.complete_from, durable=self._durable(now, lanes), gaps=gaps)
-
-    def _durable(self, now: float, lanes: int | None) -> int | None:
-        oldest = self.catalog.complete_from or 0
-        for piece in self.log.newest_first_days(now, oldest):
-            claims = [claim for each in piece if (claim := _claim(each, now, lanes)) is not None]
-            if claims:
-                return max(claims)
-        return None
-
-    def open_gaps(self) -> list[Gap]:
-        """The gaps that still stand: not those whose missing change has arrived since."""
-        return [gap for gap in self.gaps.all() if not self._closed(gap)]
-
-    def _closed(self, gap: Gap) -> bool:
-        if gap.sequence is None:
-            return False
-        wanted = int(gap.sequence)
-        for listed in self.log.listing(since=gap.since, until=gap.until):
-            segment = listed.segment
-            if segment is None or segment.stream != gap.stream or not int(segment.first) <= wanted <= int(segment.last):
-                continue
-            if any(int(entry.sequence) == wanted for entry in self.log.read(listed)):
-                return True
-        return False
-
-
-def _claim(listed: LogListing, now: float, lanes: int | None) -> int | None:
-    """Up to which second a segment proves that all changes have arrived.
-
-    A change's second may hold more changes, so it is the second before. What a stream no longer holds (one day) has been delivered
-    or was given up by Lambda, whose handler records that as a gap.
-    """
-    segment = listed.segment
-    if segment is None:
-        return None
-    if segment.kind is Kind.MARK:
-        return segment.max_time
-    if segment.kind in (Kind.TAIL, Kind.LAMBDA) and lanes == 1:
-        return segment.max_time - 1
-    if segment.kind in (Kind.LAMBDA, Kind.PARALLEL):
-        return min(segment.max_time - 1, int(now) - DAY)
-    return None
+    def basis(self, at: int) -> Basis:
+        """What the state of the whole table at a second is made of."""
+        return self.coverage.basis(at)
 
 
 def _where(place: Place) -> str:

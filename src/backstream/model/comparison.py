@@ -13,6 +13,7 @@ import msgspec
 
 from backstream.model import wire
 from backstream.model.entry import Entry
+from backstream.model.fold import Known
 
 
 class Kind(enum.StrEnum):
@@ -40,11 +41,12 @@ def compare(kept: bytes | None, live: bytes | None) -> Kind | None:
 class Sight(msgspec.Struct, frozen=True):
     """An item as it was last looked at.
 
-    `newest`: the vault's newest entry of it, `live`: its image in the table, None where there is none;
-    `moved`: whether either side has changed since the item was first looked at.
+    `known`: what the vault knew of it, `newest` what of that told its state; `live`: its image in the table, None where there is
+    none; `moved`: whether either side has changed since the item was first looked at.
     """
 
     kind: Kind
+    known: Known
     newest: Entry | None
     live: bytes | None
     moved: bool = False

@@ -1,4 +1,4 @@
-"""One line of the change log: a change, and where its image lives.
+"""One line of the change log: a change, or an image that was scanned, and where the image lives.
 
 The line is that of AWS's incremental export (`Metadata`, `Keys`, `OldImage`, `NewImage`), with the stream, the sequence number, the
 event and the actor added under `Metadata`. In the rows layout `Metadata` names the object and version that hold the image instead.
@@ -21,8 +21,16 @@ class Place(msgspec.Struct, frozen=True):
     version: str
 
 
+SCANNED = "BACKFILL"  # the event of an image that no change brought
+NO_SEQUENCE = "0"
+
+
 class Entry(msgspec.Struct, frozen=True):
-    """A change as the log holds it. `image`: the new image where it is inline; `place`: where it lives otherwise."""
+    """A change as the log holds it. `image`: the new image where it is inline; `place`: where it lives otherwise.
+
+    `began`: set where it is no change of the stream but an image that was scanned from the table, or taken from an export: the
+    second in which that read began. `micros` is then when the item was known to be so, and stream and sequence say nothing.
+    """
 
     stream: str
     sequence: str
@@ -34,16 +42,27 @@ class Entry(msgspec.Struct, frozen=True):
     image: bytes | None = None
     old: bytes | None = None
     place: Place | None = None
+    began: int | None = None
+
+    @property
+    def scanned(self) -> bool:
+        """Whether it was read from the table or an export, and so has no place among the changes."""
+        return self.began is not None
 
     @property
     def order(self) -> Order:
-        """As of the change: greater is later, among the changes of one item."""
+        """As of the change: greater is later, among the changes of one item. Says nothing of a scanned image."""
         return Order(self.stream, int(self.sequence))
 
     @property
     def seconds(self) -> int:
-        """The second in which the change was made."""
+        """The second in which the change was made; of a scanned image: from which on the item is known to have been so."""
         return self.micros // MICROS
+
+    @property
+    def since(self) -> int:
+        """The second from which on another change of the item may be newer than this."""
+        return self.seconds if self.began is None else self.began
 
     @property
     def removed(self) -> bool:
@@ -68,6 +87,39 @@ def of_change(change: Change, place: Place | None) -> Entry:
     )
 
 
+class Scanned(msgspec.Struct, frozen=True):
+    """An item's state that was read, not delivered: by a scan, or from an export.
+
+    `image`: None where the item did not exist; `old`: what the vault held instead, where that is known; `began`: the second in
+    which the read began, or of what it is the state; `micros`: from when on it is known to have been so; `event`: SCANNED, or what
+    an export says became of the item.
+    """
+
+    keys: bytes
+    image: bytes | None
+    began: int
+    micros: int
+    old: bytes | None = None
+    event: str = SCANNED
+
+
+def of_scanned(scanned: Scanned, place: Place | None) -> Entry:
+    """The entry of a scanned state: its image at `place`, or inline where that is None."""
+    return Entry(
+        stream="",
+        sequence=NO_SEQUENCE,
+        micros=scanned.micros,
+        event=scanned.event,
+        event_id="",
+        actor=None,
+        keys=scanned.keys,
+        image=scanned.image if place is None else None,
+        old=scanned.old if place is None else None,
+        place=place,
+        began=scanned.began,
+    )
+
+
 class _Text(msgspec.Struct):
     S: str
 
@@ -76,10 +128,11 @@ class _Number(msgspec.Struct):
     N: str
 
 
-class _Metadata(msgspec.Struct, omit_defaults=True):
+class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True):
     micros: _Number = msgspec.field(name="WriteTimestampMicros")
-    stream: _Text = msgspec.field(name="Stream")
-    sequence: _Text = msgspec.field(name="SequenceNumber")
+    began: _Number | None = msgspec.field(name="ReadBeganMicros", default=None)
+    stream: _Text | None = msgspec.field(name="Stream", default=None)
+    sequence: _Text | None = msgspec.field(name="SequenceNumber", default=None)
     event: _Text = msgspec.field(name="EventName")
     event_id: _Text | None = msgspec.field(name="EventID", default=None)
     actor: _Text | None = msgspec.field(name="Actor", default=None)
@@ -101,8 +154,9 @@ def to_line(entry: Entry) -> bytes:
     """The entry as one line of JSON, without its line break; images are spliced in as they are."""
     metadata = _Metadata(
         micros=_Number(str(entry.micros)),
-        stream=_Text(entry.stream),
-        sequence=_Text(entry.sequence),
+        began=None if entry.began is None else _Number(str(entry.began * MICROS)),
+        stream=None if entry.scanned else _Text(entry.stream),
+        sequence=None if entry.scanned else _Text(entry.sequence),
         event=_Text(entry.event),
         event_id=_Text(entry.event_id) if entry.event_id else None,
         actor=_Text(entry.actor) if entry.actor is not None else None,
@@ -121,10 +175,11 @@ def from_line(line: bytes) -> Entry:
     try:
         decoded = _lines.decode(line)
         meta = decoded.metadata
-        int(meta.sequence.S)
+        began = None if meta.began is None else int(meta.began.N) // MICROS
+        stream, sequence = _position(meta, scanned=began is not None)
         return Entry(
-            stream=meta.stream.S,
-            sequence=meta.sequence.S,
+            stream=stream,
+            sequence=sequence,
             micros=int(meta.micros.N),
             event=meta.event.S,
             event_id=meta.event_id.S if meta.event_id else "",
@@ -133,6 +188,17 @@ def from_line(line: bytes) -> Entry:
             image=bytes(decoded.new) or None,
             old=bytes(decoded.old) or None,
             place=Place(meta.name.S, meta.version.S) if meta.name and meta.version else None,
+            began=began,
         )
     except (msgspec.DecodeError, ValueError) as error:
         raise Damaged(f"not a line of the change log ({error}): {line[:120]!r}") from error
+
+
+def _position(meta: _Metadata, *, scanned: bool) -> tuple[str, str]:
+    """Stream and sequence number: every change has both. ValueError otherwise."""
+    if scanned:
+        return "", NO_SEQUENCE
+    if meta.stream is None or meta.sequence is None:
+        raise ValueError("a change without stream or sequence number")
+    int(meta.sequence.S)
+    return meta.stream.S, meta.sequence.S

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
 
 from backstream.model import moment
+
+AFTER_ALL = 10**11  # a second later than any
 
 
 class KnownGap(msgspec.Struct, frozen=True):
@@ -20,34 +23,132 @@ class KnownGap(msgspec.Struct, frozen=True):
         return f"{moment.iso(self.since)} to {moment.iso(self.until)}: {self.reason}"
 
 
+class Start(msgspec.Struct, frozen=True):
+    """From `end` on the vault knows every item, as long as no change since `begin` is missing (seconds).
+
+    A table that was empty at `init`: then the two are one. A base backup: when its scan began and when it ended. `id`: the base
+    backup's, None of an empty table.
+    """
+
+    begin: int
+    end: int
+    id: str | None = None
+
+
+class Bridge(msgspec.Struct, frozen=True):
+    """An incremental export: what became of every item between `since` and `until` (not included), in seconds, without a stream."""
+
+    since: int
+    until: int
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Seconds, both included, of which each can be restored exactly."""
+
+    since: int
+    until: int
+
+    def __str__(self) -> str:
+        return f"{moment.iso(self.since)} to {moment.iso(self.until)}"
+
+
 class Window(msgspec.Struct, frozen=True):
     """What the vault may claim, in seconds.
 
-    `since`: from then on it knows every item, None where it lacks a base backup; `durable`: every change up to then has arrived,
-    None where that is not known of any; `gaps`: those that stand open, oldest first.
+    `starts`: from when on it knows every item; `durable`: every change up to then has arrived, None where that is not known of any;
+    `gaps`: changes that are missing from the log for good, oldest first, whether or not a later base backup makes up for them.
     """
 
-    since: int | None
+    starts: Sequence[Start]
     durable: int | None
     gaps: Sequence[KnownGap]
+    bridges: Sequence[Bridge] = ()
+
+    @property
+    def starts_empty(self) -> bool:
+        """Whether the vault has followed the table from when it was empty: before that there was nothing."""
+        return any(start.id is None for start in self.starts)
+
+    def start(self, at: int) -> Start | None:
+        """What a moment's state builds on: of the starts that had ended by then the last to begin; None where there is none."""
+        ended = [start for start in self.starts if start.end <= at]
+        return max(ended, key=lambda start: (start.begin, start.end), default=None)
+
+    def gaps_before(self, at: int) -> list[KnownGap]:
+        """The gaps that make the state at a moment uncertain."""
+        return [gap for gap in self._gaps_after_start(at) if self._healed(gap, at) is None]
+
+    def voids(self, at: int) -> list[Range]:
+        """The seconds whose changes in the log count for nothing at a moment, since an export tells all that became of them.
+
+        Around a gap that exports make up for: an item may have been changed before it and changed back, or deleted, within it. An
+        export has no line for what is in the end as it was.
+        """
+        healed = [self._healed(gap, at) for gap in self._gaps_after_start(at)]
+        return [each for each in healed if each is not None]
+
+    def _gaps_after_start(self, at: int) -> list[KnownGap]:
+        start = self.start(at)
+        return [gap for gap in self.gaps if gap.since <= at and (start is None or gap.until >= start.begin)]
+
+    def _healed(self, gap: KnownGap, at: int) -> Range | None:
+        """What exports make up for, from where they begin to the end of the gap, or to the moment; None where they do not."""
+        end = min(gap.until, at)
+        since, reached = gap.since, gap.since
+        for bridge in sorted(self.bridges, key=lambda bridge: bridge.since):
+            if bridge.since <= reached < bridge.until <= at + 1:
+                since, reached = min(since, bridge.since), bridge.until
+        return Range(since, end) if reached > end else None
+
+    @property
+    def ranges(self) -> list[Range]:
+        """All moments at which a restore of the whole table is exact, oldest first, none next to another."""
+        if self.durable is None:
+            return []
+        joined: list[Range] = []
+        turns = self._turning_points(self.durable)
+        for since, after in itertools.pairwise(turns):
+            if self.start(since) is None or self.gaps_before(since):
+                continue
+            if joined and since == joined[-1].until + 1:
+                joined[-1] = Range(joined[-1].since, after - 1)
+            else:
+                joined.append(Range(since, after - 1))
+        return joined
+
+    def _turning_points(self, durable: int) -> list[int]:
+        """The seconds at which it may change whether a moment is exact, and the end."""
+        points = {durable + 1}
+        points.update(start.end for start in self.starts)
+        points.update(each for gap in self.gaps for each in (gap.since, gap.until + 1))
+        points.update(each for bridge in self.bridges for each in (bridge.until - 1, bridge.until))
+        return sorted(point for point in points if point <= durable + 1)
+
+    @property
+    def open_gaps(self) -> list[KnownGap]:
+        """The gaps that make the newest state uncertain."""
+        return self.gaps_before(AFTER_ALL)
+
+    @property
+    def since(self) -> int | None:
+        """The first second of the newest range that is exact, or, while nothing has arrived, of what it will be."""
+        ranges = self.ranges
+        if ranges:
+            return ranges[-1].since
+        start = self.start(AFTER_ALL)
+        return None if start is None else start.end
 
     @property
     def until(self) -> int | None:
         """The last second at which a restore of the whole table is exact; None where there is none."""
-        if self.since is None or self.durable is None:
-            return None
-        end = min([self.durable, *(gap.since - 1 for gap in self.gaps)])
-        return end if end >= self.since else None
-
-    def gaps_before(self, at: int) -> list[KnownGap]:
-        """The gaps that make the state at a moment uncertain."""
-        return [gap for gap in self.gaps if gap.since <= at]
+        ranges = self.ranges
+        return ranges[-1].until if ranges else None
 
     def __str__(self) -> str:
-        if self.since is None:
+        if not self.starts:
             known = "no base backup: the table was not empty at `init`"
-        elif self.until is None:
-            known = f"from {moment.iso(self.since)}; nothing has been read from the stream yet"
+        elif self.since is not None and self.until is None:
+            known = f"from {moment.iso(self.since)}, once the stream has been read up to there"
         else:
-            known = f"{moment.iso(self.since)} to {moment.iso(self.until)}"
+            known = ", and ".join(map(str, self.ranges))
         return f"recovery window: {known}"

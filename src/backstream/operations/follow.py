@@ -18,6 +18,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
 from backstream.operations.lanes import lanes
+from backstream.operations.settings import SettingsWatch
 from backstream.operations.shards import Parts, Settings
 from backstream.operations.tail import Tail, TailReport
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
@@ -44,7 +45,9 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     """
     facts, arn = _followed(following.table)
     vault, before = _after_absence(vault, following, facts, arn)
-    report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
+    # Only now: a turn to another stream saves a catalog of its own.
+    with SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice):
+        report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
     if report.ended and not until_caught_up:
         raise Failed(
             f"the stream of {facts.name} was disabled: changes made from now on are lost",

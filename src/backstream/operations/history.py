@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from backstream.errors import NotFound
 from backstream.layouts.vault import TableVault
-from backstream.model import moment
+from backstream.model import moment, wire
 from backstream.model.entry import Entry
-from backstream.model.fold import newest
 from backstream.operations import safety
 
 READERS = 16
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One version of an item. `time`: ISO 8601, UTC; `image`: DynamoDB JSON as it was kept, null where the item was deleted."""
+    """One version of an item. `time`: ISO 8601, UTC; `image`: DynamoDB JSON as it was kept, null where the item was deleted.
+
+    `sequence`: null where no change of the stream brought it, but a base backup (BACKFILL), a repair or an export: `time` is then
+    when the item was found to be so.
+    """
 
     time: str
-    sequence: str
+    sequence: str | None
     event: str
     actor: str | None
     image: msgspec.Raw
@@ -36,14 +40,24 @@ class Shown(msgspec.Struct, frozen=True):
 
 def history(vault: TableVault, key: bytes) -> list[Version]:
     """Every version of an item that the vault holds, oldest first. `key`: the canonical key."""
+    entries = vault.history(key)
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        return list(pool.map(lambda entry: _version(vault, entry), vault.history(key)))
+        versions = list(pool.map(lambda entry: _version(vault, entry), entries))
+    return [each for each, before in zip(versions, [None, *versions], strict=False) if not _tells_nothing_new(each, before)]
+
+
+def _tells_nothing_new(version: Version, before: Version | None) -> bool:
+    """Whether a base backup found an item as it was known to be: it is no version of its own."""
+    if before is None or version.sequence is not None:
+        return False
+    one, other = bytes(version.image), bytes(before.image)
+    return one == other or (b"null" not in (one, other) and wire.same_image(one, other))
 
 
 def _version(vault: TableVault, entry: Entry) -> Version:
     return Version(
         time=moment.iso_micros(entry.micros),
-        sequence=entry.sequence,
+        sequence=None if entry.scanned else entry.sequence,
         event=entry.event,
         actor=entry.actor,
         image=msgspec.Raw(b"null" if entry.removed else vault.image(entry)),
@@ -54,12 +68,18 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, lanes: int | Non
     """The item as it was at second `at`. NotFound where it did not exist then; OutsideWindow, GapInTheWay where that is unknown."""
     window = vault.window(now, lanes)
     safety.check_past(at, now, window)
-    known = vault.history(key)
-    then = newest(known, at)
+    then = vault.newest(key, at)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
     if then is None:
-        later = f"it was first seen at {moment.iso_micros(known[0].micros)}" if known else "the vault has never seen it"
-        raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {later}")
+        raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key), at)}")
     if then.removed:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: it was deleted at {moment.iso_micros(then.micros)}")
     return Shown(vault.image(then), moment.iso_micros(then.micros), warnings)
+
+
+def _first_seen(known: Sequence[Entry], at: int) -> str:
+    if not known:
+        return "the vault has never seen it"
+    if known[0].seconds > at:
+        return f"it was first seen at {moment.iso_micros(known[0].micros)}"
+    return "it was deleted in a gap: the base backup after that did not find it"

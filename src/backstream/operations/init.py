@@ -11,7 +11,8 @@ from backstream.layouts.segments import Codec
 from backstream.model import moment, naming
 from backstream.model.change import VIEW, stream_label
 from backstream.model.naming import Naming
-from backstream.ports import Clock, ObjectStore, Table, TableFacts
+from backstream.operations import settings
+from backstream.ports import ObjectStore, Table, TableFacts
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -24,14 +25,18 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class InitReport(msgspec.Struct, frozen=True):
-    """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is."""
+    """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
+
+    `unseen`: what of the table's settings could not be read this time, with the reason.
+    """
 
     catalog: Catalog
     created: bool
     changes: list[str]
+    unseen: list[str]
 
 
-def init(store: ObjectStore, table: Table, clock: Clock, words: Words, *, enable_stream: bool = False) -> InitReport:
+def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool = False) -> InitReport:
     """Make a vault ready for a table, or change how it is kept from now on. The same words again change nothing.
 
     MissingTable, MissingBucket; Refused where the stream is off or carries no full images, UnversionedBucket where the vault would
@@ -45,8 +50,8 @@ def init(store: ObjectStore, table: Table, clock: Clock, words: Words, *, enable
     try:
         known = catalogs.load(store, table.name)
     except NotFound:
-        return _first(store, table, facts, clock, words)
-    return _again(store, known, words)
+        return _first(store, table, facts, words)
+    return _again(store, table, known, words)
 
 
 def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
@@ -67,9 +72,10 @@ def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
     return facts
 
 
-def _first(store: ObjectStore, table: Table, facts: TableFacts, clock: Clock, words: Words) -> InitReport:
+def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) -> InitReport:
     # The stream is on by now. Where no item is found, every item that ever comes is a change in the stream from then on.
     empty, seen_at = table.is_empty()
+    seen = table.settings()
     catalog = Catalog(
         format=catalogs.FORMAT,
         table=table.name,
@@ -82,15 +88,15 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, clock: Clock, wo
         compress=words.compress or Codec.ZSTD,
         stream=stream_label(facts.stream_arn or ""),
         stream_arn=facts.stream_arn or "",
-        initialised=moment.iso(clock.now()),
+        initialised=moment.iso(seen_at),  # the server's time: it is compared with the times of changes
         complete_from=int(seen_at) if empty else None,
-        settings=msgspec.Raw(facts.description),
+        settings=catalogs.encode_settings(seen),
     )
     catalogs.save(store, catalog)
-    return InitReport(catalog, created=True, changes=[])
+    return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen))
 
 
-def _again(store: ObjectStore, known: Catalog, words: Words) -> InitReport:
+def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> InitReport:
     wanted = msgspec.structs.replace(
         known,
         layout=words.layout or known.layout,
@@ -98,10 +104,12 @@ def _again(store: ObjectStore, known: Catalog, words: Words) -> InitReport:
         tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
         compress=words.compress or known.compress,
     )
-    changes = _changes(known, wanted)
+    seen = table.settings()
+    compared = settings.compare(wanted, seen)
+    changes = [*_changes(known, wanted), *(f"the table's {each}" for each in compared.changes)]
     if changes:
-        catalogs.save(store, wanted)
-    return InitReport(wanted, created=False, changes=changes)
+        catalogs.save(store, compared.catalog)
+    return InitReport(compared.catalog if changes else known, created=False, changes=changes, unseen=settings.unseen(seen))
 
 
 def _changes(known: Catalog, wanted: Catalog) -> list[str]:

@@ -78,7 +78,7 @@ def _write(log: ChangeLog, spill: Spill, partition: int, writer: str) -> int:
     count = 0
     for entries in hours.values():
         # A change that was delivered twice may lie in its object twice: the log needs it once.
-        unique = {(entry.order, entry.place.name if entry.place else ""): entry for entry in entries}
+        unique = {(entry.order, entry.since, entry.micros, entry.place.name if entry.place else ""): entry for entry in entries}
         ordered = [unique[each] for each in sorted(unique)]
         streams = dict.fromkeys(entry.stream for entry in ordered)
         for stream in streams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from backstream.errors import GapInTheWay, OutsideWindow
 from backstream.model import moment
@@ -21,26 +22,36 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
 
     OutsideWindow, GapInTheWay.
     """
-    if window.since is None and not allow_gap:
-        raise OutsideWindow(
-            f"the vault does not know all of {table}: it was not empty at `init`, and there is no base backup",
-            hint="Restore single rows with --key. The whole table needs a base backup first (`backfill`, in the next release). "
-            "--allow-gap restores what is known and leaves the rest alone.",
-        )
-    if window.since is not None and at < window.since:
+    known = window.start(at) is not None
+    if not known and window.starts_empty:
         raise OutsideWindow(f"{moment.iso(at)} is before the first backup of {table}", hint=str(window))
+    if not known and not allow_gap:
+        _refuse_without_base(table, at, window)
     uncertain = _check_gaps(table, window, window.gaps_before(at), allow_gap=allow_gap)
-    if window.since is None:
-        uncertain.insert(0, "rows that did not change since `init` are not in the vault: they are left alone")
+    if not known:
+        uncertain.insert(0, "rows that had not changed since `init` are not in the vault: they are left alone")
     return uncertain + not_yet_arrived(at, window)
+
+
+def _refuse_without_base(table: str, at: int, window: Window) -> NoReturn:
+    if window.starts:
+        raise OutsideWindow(
+            f"{moment.iso(at)} is before the first base backup of {table} had ended",
+            hint=f"{window}. --allow-gap restores what is known of an earlier moment and leaves the rest alone.",
+        )
+    raise OutsideWindow(
+        f"the vault does not know all of {table}: it was not empty at `init`, and there is no base backup",
+        hint=f"Restore single rows with --key. The whole table needs a base backup first: `backstream backfill {table}`. "
+        "--allow-gap restores what is known and leaves the rest alone.",
+    )
 
 
 def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Window, *, allow_gap: bool) -> list[str]:
     """As `check_table`, for one item: `then` is its newest change up to the moment, None where the vault has none."""
     what = f"{table} {key.decode()}"
-    if then is None and (window.since is None or at < window.since):
+    if then is None and window.start(at) is None:
         raise OutsideWindow(f"the vault does not know what {what} was at {moment.iso(at)}", hint=str(window))
-    since = None if then is None else then.seconds
+    since = None if then is None else then.since
     gaps = [gap for gap in window.gaps_before(at) if since is None or gap.until >= since]
     return _check_gaps(what, window, gaps, allow_gap=allow_gap) + not_yet_arrived(at, window)
 
@@ -62,8 +73,8 @@ def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[Kn
     """
     holes = [*window.gaps_before(at), *lost]
     if then is None:
-        return window.since is not None and window.since <= at and not holes
-    return not any(hole.until >= then.seconds for hole in holes)
+        return window.start(at) is not None and not holes
+    return not any(hole.until >= then.since for hole in holes)
 
 
 def not_yet_arrived(at: int, window: Window) -> list[str]:

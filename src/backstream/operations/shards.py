@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True):
     mark_busy: float = 10.0
     mark_idle: float = 60.0
     neighbours_every: float = 20.0
+    settings_every: float = 300.0
     writers: int = 32
     readers: int = 8
 

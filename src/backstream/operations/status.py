@@ -7,6 +7,7 @@ import msgspec
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
+from backstream.model.window import KnownGap
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -14,6 +15,8 @@ class Status(msgspec.Struct, frozen=True):
 
     `window_from`, `window_to`: a restore of the whole table is exact between these; `lag_seconds`: the age of the newest second
     that is known to be complete; `gaps`: what is missing, each `since`, `until` and `reason`; `captured_by`: the log's writers.
+    `ranges`: all such times, each `since` and `until`, the newest of which is the window; between them lie `closed_gaps`, which a
+    base backup or an export has made up for since. `base_backups`: the complete ones, each `id`, `kind`, `began` and `ended`.
     """
 
     table: str
@@ -24,6 +27,9 @@ class Status(msgspec.Struct, frozen=True):
     window_to: str | None
     lag_seconds: int | None
     gaps: list[GapShown]
+    closed_gaps: list[GapShown]
+    ranges: list[RangeShown]
+    base_backups: list[BaseShown]
     changes: int
     segments: int
     log_bytes: int
@@ -38,6 +44,22 @@ class GapShown(msgspec.Struct, frozen=True):
     since: str
     until: str
     reason: str
+
+
+class RangeShown(msgspec.Struct, frozen=True):
+    """From when to when a restore is exact."""
+
+    since: str
+    until: str
+
+
+class BaseShown(msgspec.Struct, frozen=True):
+    """A complete base backup, or an incremental export that was taken in."""
+
+    id: str
+    kind: str
+    began: str
+    ended: str
 
 
 def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
@@ -63,7 +85,12 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
         window_from=None if window.since is None else moment.iso(window.since),
         window_to=None if window.until is None else moment.iso(window.until),
         lag_seconds=None if window.durable is None else max(0, int(now) - window.durable),
-        gaps=[GapShown(moment.iso(gap.since), moment.iso(gap.until), gap.reason) for gap in window.gaps],
+        gaps=[_gap(gap) for gap in window.open_gaps],
+        closed_gaps=[_gap(gap) for gap in window.gaps if gap not in window.open_gaps],
+        ranges=[RangeShown(moment.iso(each.since), moment.iso(each.until)) for each in window.ranges],
+        base_backups=[
+            BaseShown(each.id, each.kind, moment.iso(each.begin), moment.iso(each.end)) for each in vault.bases.complete()
+        ],
         changes=changes,
         segments=segments,
         log_bytes=size,
@@ -71,6 +98,10 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
         captured_by=sorted(_WRITERS[kind] for kind in writers if kind in _WRITERS),
         last_drill=None,
     )
+
+
+def _gap(gap: KnownGap) -> GapShown:
+    return GapShown(moment.iso(gap.since), moment.iso(gap.until), gap.reason)
 
 
 _WRITERS = {Kind.TAIL: "tail", Kind.LAMBDA: "lambda", Kind.PARALLEL: "lambda (parallel)", Kind.REBUILT: "rebuild"}

@@ -24,8 +24,7 @@ from backstream.errors import BackstreamError, Refused, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.comparison import Kind, Sight, compare, in_sample
-from backstream.model.entry import Entry
-from backstream.model.fold import later
+from backstream.model.fold import BEGINNING, Known
 from backstream.operations import safety
 from backstream.operations.restore import Failure, Surroundings
 from backstream.operations.restore.candidates import of_state, scan_into
@@ -93,6 +92,7 @@ class _Verification:
         self._began = around.clock.now()
         self._proven = vault.window(self._began, around.lanes).durable
         self._table = around.table_of(vault.catalog.table)
+        self._floor = BEGINNING
         self._same = 0
         self._failures: dict[str, str] = {}
 
@@ -119,8 +119,10 @@ class _Verification:
             scan_into(self._vault, self._table, live)
             for stranger in strangers(self._vault, state):
                 self._failures[stranger.what] = stranger.why
-            rows = (each for each in of_state(state, live, self._around.progress) if in_sample(each.key, self._sample))
-            return self._compare((each.key, partial(self._look, each.then, each.live)) for each in rows)
+            self._floor = state.floor
+            rows = of_state(state, live, self._around.progress, with_known=True)
+            sampled = (each for each in rows if in_sample(each.key, self._sample))
+            return self._compare((each.key, partial(self._look, each.known, each.live)) for each in sampled)
 
     def _look_again(self, suspects: _Suspects) -> _Suspects:
         with self._state(since=self._proven) as news, Spill(news.partitions) as again:
@@ -154,8 +156,7 @@ class _Verification:
             changed = news.partition(number)
             for key, value in again.read(number):
                 live, before = _fetched.decode(value)
-                change = changed.get(key)
-                yield key, partial(self._look, before.newest if change is None else later(before.newest, change), live, before)
+                yield key, partial(self._look, before.known.with_known(changed.known(key)), live, before)
 
     # --- comparing ---
 
@@ -179,12 +180,13 @@ class _Verification:
                     suspects.add(key, sight)
         return suspects
 
-    def _look(self, entry: Entry | None, live: bytes | None, before: Sight | None = None) -> Sight | None:
+    def _look(self, known: Known, live: bytes | None, before: Sight | None = None) -> Sight | None:
         """One item's sides; None where it is on neither. `before`: how it looked last time."""
+        entry = known.newest(self._floor)
         if before is not None and before.still_is(entry, live):
             return before
         kind = compare(None if entry is None or entry.removed else self._vault.image(entry), live)
-        return None if kind is None else Sight(kind, entry, live, moved=before is not None)
+        return None if kind is None else Sight(kind, known, entry, live, moved=before is not None)
 
     # --- the account ---
 
@@ -213,12 +215,12 @@ class _Verification:
         window = self._vault.window(self._around.clock.now(), self._around.lanes)
         if self._sample < 100:
             yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
-        if found[Kind.MISSING] and window.since is None:
+        if found[Kind.MISSING] and not window.starts:
             yield (
                 "the table was not empty at `init`, and there is no base backup: rows that have not changed since are missing "
-                "until there is one (`backfill`, in the next release)"
+                f"until there is one (`backstream backfill {self._vault.catalog.table}`)"
             )
-        yield from (f"changes may be missing: {gap}" for gap in window.gaps)
+        yield from (f"changes may be missing: {gap}" for gap in window.open_gaps)
         if any(found[kind] for kind in DIFFERENCES):
             yield from safety.not_yet_arrived(int(self._began), window)
         if found[Kind.IN_FLIGHT]:

@@ -38,14 +38,23 @@ class Pace:
         self._free_at = clock.now()
         self._lock = threading.Lock()
 
-    def spend(self, units: int) -> None:
+    def spend(self, units: float) -> None:
         """Return when it is the turn of so many units."""
+        wait = self.reserve(units) - self._clock.now()
+        if wait > 0:
+            self._clock.sleep(wait)
+
+    def reserve(self, units: float) -> float:
+        """When it is the turn of so many units (epoch seconds); that much is spent then."""
         with self._lock:
-            now = self._clock.now()
-            begins = max(self._free_at, now)
+            begins = max(self._free_at, self._clock.now())
             self._free_at = begins + units / self._per_second
-        if begins > now:
-            self._clock.sleep(begins - now)
+            return begins
+
+    def settle(self, units: float) -> None:
+        """What was spent turned out to be so many units more, or fewer: the next ones wait for that, or less."""
+        with self._lock:
+            self._free_at += units / self._per_second
 
 
 class Writer:

@@ -49,6 +49,7 @@ class Description(msgspec.Struct, frozen=True):
     KeySchema: list[KeyElement]
     AttributeDefinitions: list[AttributeDefinition]
     TableId: str = ""
+    ItemCount: int = 0
     LatestStreamArn: str = ""
     StreamSpecification: StreamSpecification = StreamSpecification()
 
@@ -66,11 +67,18 @@ def key_schema(table: Description) -> KeySchema:
 # --- Scan, BatchGetItem, BatchWriteItem -------------------------------------------------------------------------------------------
 
 
+class ConsumedCapacity(msgspec.Struct, frozen=True):
+    """What a call took of the table's capacity."""
+
+    CapacityUnits: float | None = None
+
+
 class ScanPage(msgspec.Struct, frozen=True):
     """Some items, and where to go on; LastEvaluatedKey is empty at the end."""
 
     Items: list[msgspec.Raw] = []
     LastEvaluatedKey: msgspec.Raw = msgspec.Raw()
+    ConsumedCapacity: ConsumedCapacity | None = None
 
 
 class UnprocessedKeys(msgspec.Struct, frozen=True):

@@ -14,10 +14,12 @@ from backstream.errors import Damaged, Failed, MissingTable, Unavailable, WrongS
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.model.schema import KeySchema
-from backstream.ports import Clock, Delete, Put, TableFacts, Write
+from backstream.model.settings import TableSettings
+from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
 from backstream.tables.raw import Answer, RawClient, decoded
+from backstream.tables.settings import AutoScalingClient, read_settings
 
 T = TypeVar("T")
 
@@ -28,9 +30,13 @@ POLL_SECONDS = 0.5
 
 
 class DynamoTable:
-    """`ports.Table` of the table `name`; `client`: botocore's for `dynamodb`, made with `raw.recommended_config`."""
+    """`ports.Table` of the table `name`; `client`: botocore's for `dynamodb`, made with `raw.recommended_config`.
 
-    def __init__(self, client: BaseClient, name: str, clock: Clock) -> None:
+    `autoscaling`: makes botocore's client for `application-autoscaling` when settings are read; without it that part is unknown.
+    """
+
+    def __init__(self, client: BaseClient, name: str, clock: Clock, autoscaling: AutoScalingClient | None = None) -> None:
+        self._autoscaling = autoscaling
         self._client = RawClient(client)
         self._name = name
         self._clock = clock
@@ -63,8 +69,13 @@ class DynamoTable:
             stream_enabled=table.StreamSpecification.StreamEnabled,
             stream_view=table.StreamSpecification.StreamViewType,
             description=bytes(described.Table),
+            items=table.ItemCount,
         )
         return facts, answer
+
+    def settings(self) -> TableSettings:
+        """The table's settings, as far as they may be read: some eight calls."""
+        return read_settings(self._client, self._autoscaling, self.facts())
 
     @cached_property
     def _schema(self) -> KeySchema:
@@ -75,25 +86,45 @@ class DynamoTable:
 
     def is_empty(self) -> tuple[bool, float]:
         """Whether a strongly consistent read finds no item, and the server's time just before that read."""
-        # An answer's time is that of its end, so the time *before* the read is taken from a call made before it.
-        _, before = self._described()
-        pages = self._pages({"TableName": self._name, "ConsistentRead": True, "Limit": 1})
-        return not any(page.Items for page in pages), before.server_time
+        before = self.server_time()
+        page = self.page(0, 1, None, limit=1)
+        while page.after is not None and not page.images:  # an empty page is not the last, only one without LastEvaluatedKey is
+            page = self.page(0, 1, page.after, limit=1)
+        return not page.images, before
+
+    def server_time(self) -> float:
+        """The service's time: that of the end of a call, so it is not later than what is begun after it."""
+        return self._described()[1].server_time
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
         """Pages of images of one of `segments` parts of the table. Each page is read when it is asked for, not before."""
-        request = {"TableName": self._name, "ConsistentRead": True, "Segment": segment, "TotalSegments": segments}
-        for page in self._pages(request):
-            if page.Items:
-                yield [bytes(item) for item in page.Items]
+        after: bytes | None = None
+        while True:
+            page = self.page(segment, segments, after)
+            if page.images:
+                yield page.images
+            if page.after is None:
+                return
+            after = page.after
 
-    def _pages(self, request: dict[str, object]) -> Iterator[answers.ScanPage]:
-        """Every page of a Scan: an empty one is not the last, only one without LastEvaluatedKey is."""
-        page = self._ask("Scan", request, answers.ScanPage)
-        yield page
-        while bytes(page.LastEvaluatedKey):
-            page = self._ask("Scan", {**request, "ExclusiveStartKey": page.LastEvaluatedKey}, answers.ScanPage)
-            yield page
+    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+        """One Scan. Its answer says what it took, where the endpoint counts that."""
+        request = {
+            "TableName": self._name,
+            "ConsistentRead": True,
+            "Segment": segment,
+            "TotalSegments": segments,
+            "ReturnConsumedCapacity": "TOTAL",
+            **({} if limit is None else {"Limit": limit}),
+            **({} if after is None else {"ExclusiveStartKey": msgspec.Raw(after)}),
+        }
+        page, answer = self._client.ask("Scan", request, answers.ScanPage, self._subject)
+        return ScanPage(
+            images=[bytes(item) for item in page.Items],
+            after=bytes(page.LastEvaluatedKey) or None,
+            answered=answer.server_time,
+            units=None if page.ConsumedCapacity is None else page.ConsumedCapacity.CapacityUnits,
+        )
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` that exist. A key given twice is read once: BatchGetItem refuses duplicates."""

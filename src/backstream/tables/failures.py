@@ -40,6 +40,7 @@ NO_TABLE = Kind(MissingTable, "Check the table's name, the region and the accoun
 NO_STREAM = Kind(
     NotFound, "The stream or shard is gone: a stream ends 24 hours after it was disabled. Ask the table for its stream."
 )
+NO_POLICY = Kind(NotFound, "The table has no resource policy.")
 TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
 CHANGING = Kind(Unavailable, "The table is being created or changed: try again when it is ACTIVE.")
 EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
@@ -86,6 +87,7 @@ OF_CODE = {
     ),
     **dict.fromkeys(("InternalFailure", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException"), UNWELL),
     **dict.fromkeys(("ResourceNotFoundException", "TableNotFoundException"), NO_TABLE),
+    "PolicyNotFoundException": NO_POLICY,
     "ExpiredIteratorException": EXPIRED,
     "TrimmedDataAccessException": TRIMMED,
 }

@@ -17,10 +17,12 @@ from backstream.errors import Failed, MissingTable, TargetNotEmpty
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.model.schema import KeySchema
-from backstream.ports import Clock, Put, TableFacts, Write
+from backstream.model.settings import TableSettings, table_of
+from backstream.ports import Clock, Put, ScanPage, TableFacts, Write
 from backstream.tables.memory_stream import MemoryStream
 
 WRITES_PER_BATCH = 25
+READ_UNIT_BYTES = 4096
 TTL_ACTOR = "dynamodb.amazonaws.com"
 
 
@@ -28,7 +30,7 @@ class MemoryTable:
     """`ports.Table` in memory. Without a `schema` the table does not exist until `create`.
 
     `streams`: all it ever had, oldest first. `page_items`: how many items a page of a scan holds; `shards`: how many shards a
-    stream begins with.
+    stream begins with. `tags`: the one setting that tests change.
     """
 
     def __init__(self, name: str, clock: Clock, schema: KeySchema | None = None, *, page_items: int = 100, shards: int = 2) -> None:
@@ -40,6 +42,7 @@ class MemoryTable:
         self._items: dict[bytes, bytes] = {}
         self._lock = threading.RLock()
         self.streams: list[MemoryStream] = []
+        self.tags: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -70,6 +73,10 @@ class MemoryTable:
                 stream_view=VIEW if enabled else None,
                 description=self._description(schema, stream_arn=None if stream is None else stream.arn, enabled=enabled),
             )
+
+    def settings(self) -> TableSettings:
+        """What the table was made with; there is nothing else to set but its tags."""
+        return TableSettings(table_of(msgspec.json.decode(self.facts().description)), tags=dict(sorted(self.tags.items())))
 
     @property
     def _arn(self) -> str:
@@ -106,20 +113,29 @@ class MemoryTable:
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
         """Pages of images of one of `segments` parts. As in DynamoDB each page is of its own moment: writes may come between."""
-        if not 0 <= segment < segments:
-            raise Failed(f"no segment {segment} of {segments}")
-        after = (-1, b"")
-        while page := self._page(segment, segments, after):
-            after = page[-1][0]
-            yield [image for _, image in page]
+        page = self.page(segment, segments, None)
+        while page.images:
+            yield page.images
+            page = self.page(segment, segments, page.after)
 
-    def _page(self, segment: int, segments: int, after: tuple[int, bytes]) -> list[tuple[tuple[int, bytes], bytes]]:
-        """The next images after that place; places are keys in the order of their hashes, as DynamoDB scans."""
+    def server_time(self) -> float:
+        """The clock's time."""
         with self._lock:
             self._existing()
-            places = (((zlib.crc32(key), key), image) for key, image in self._items.items())
-            mine = (each for each in places if each[0][0] % segments == segment and each[0] > after)
-            return heapq.nsmallest(self._page_items, mine)
+            return float(int(self._clock.now()))
+
+    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+        """The next images after that key; keys come in the order of their hashes, as DynamoDB scans."""
+        if not 0 <= segment < segments:
+            raise Failed(f"no segment {segment} of {segments}")
+        with self._lock:
+            schema = self._existing()
+            reached = (-1, b"") if after is None else _place(wire.key_of(schema, after))
+            places = ((_place(key), image) for key, image in self._items.items())
+            mine = (each for each in places if each[0][0] % segments == segment and each[0] > reached)
+            page = heapq.nsmallest(min(limit or self._page_items, self._page_items), mine)
+            units = sum(-(-len(image) // READ_UNIT_BYTES) for _, image in page)
+            return ScanPage([image for _, image in page], page[-1][0][1] if page else None, self.server_time(), float(units))
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` that exist, each once."""
@@ -186,6 +202,10 @@ class MemoryTable:
             if self._schema is not None:
                 raise TargetNotEmpty(f"there is a table {self._name} already", hint="Name a table that does not exist yet.")
             self._schema = schema
+
+
+def _place(key: bytes) -> tuple[int, bytes]:
+    return zlib.crc32(key), key
 
 
 def _body(write: Write) -> bytes:

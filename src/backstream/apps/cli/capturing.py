@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -68,9 +69,14 @@ def _show_init(report: InitReport, url: str) -> None:
             ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
             ("complete from", since or "not yet: the table was not empty, so rows that do not change are unknown to the vault"),
             *(("from now on", change) for change in report.changes),
+            *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
             ("next", f"backstream tail {catalog.table} --vault {url}"),
         ]
     )
+
+
+def _parts(unseen: Sequence[str]) -> str:
+    return ", ".join(each.partition(":")[0] for each in unseen)
 
 
 def tail(

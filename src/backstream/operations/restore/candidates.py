@@ -15,7 +15,7 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model import naming, wire
 from backstream.model.entry import Entry
-from backstream.model.fold import newest
+from backstream.model.fold import Known
 from backstream.operations.progress import Progress
 from backstream.ports import Table
 
@@ -24,11 +24,15 @@ READERS = 16
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One item. `then`: its newest change up to the moment; `live`: its image now; None where there is none."""
+    """One item. `then`: what tells its state at the moment; `live`: its image now; None where there is none.
+
+    `known`: all that `then` was chosen from, as far as that was asked for.
+    """
 
     key: bytes
     then: Entry | None
     live: bytes | None
+    known: Known = Known()
 
     @property
     def gone(self) -> bool:
@@ -36,7 +40,7 @@ class Candidate(msgspec.Struct, frozen=True):
         return self.then is None or self.then.removed
 
 
-def of_state(state: State, live: Spill | None, progress: Progress) -> Iterator[Candidate]:
+def of_state(state: State, live: Spill | None, progress: Progress, *, with_known: bool = False) -> Iterator[Candidate]:
     """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
     seen = 0
     for number in range(state.partitions):
@@ -45,7 +49,7 @@ def of_state(state: State, live: Spill | None, progress: Progress) -> Iterator[C
         seen += len(then.keys() | now.keys())
         progress.expect(seen * state.partitions // (number + 1))
         for key, entry in then.items():
-            yield Candidate(key, entry, now.get(key))
+            yield Candidate(key, entry, now.get(key), then.known(key) if with_known else Known())
         for key in now:
             if key not in then:
                 yield Candidate(key, None, now[key])
@@ -78,7 +82,7 @@ def named_by_key(vault: TableVault) -> bool:
 def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None]:
     """The newest change up to a second of each of these items, from the item's own history."""
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        return dict(zip(keys, pool.map(lambda key: newest(vault.history(key), at), keys), strict=True))
+        return dict(zip(keys, pool.map(lambda key: vault.newest(key, at), keys), strict=True))
 
 
 class TenantFilter:

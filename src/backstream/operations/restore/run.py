@@ -168,14 +168,14 @@ class _Restore:
         """Where a part of the log cannot be read, a live row may be newer than what is known: then it is not touched."""
         for each in unreadable:
             self._left.name(Failure(each.name, each.why))
-        damaged = [each.segment for each in unreadable if each.segment is not None]
+        damaged = [each.lost for each in unreadable if each.lost is not None]
         if damaged and isinstance(self._request.target, InPlace) and not self._request.allow_gap:
-            first = next(each for each in unreadable if each.segment is not None)
+            first = next(each for each in unreadable if each.lost is not None)
             raise Refused(
-                f"{len(damaged)} segment(s) of the change log cannot be read, the first: {first.name}: {first.why}",
+                f"{len(damaged)} segment(s) of the backup cannot be read, the first: {first.name}: {first.why}",
                 hint="Restore into a new table (--to) or a file, or use --allow-gap to restore in place what is known.",
             )
-        self._lost = [KnownGap(segment.min_time, segment.max_time, "damaged") for segment in damaged]
+        self._lost = [KnownGap(since, until, "damaged") for since, until in damaged]
         self._warnings += [
             f"changes of {moment.iso(lost.since)} to {moment.iso(lost.until)} cannot be read: their rows are as they were before"
             for lost in self._lost

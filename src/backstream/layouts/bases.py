@@ -1,0 +1,217 @@
+"""Base backups: what the whole table held, read beside its stream or taken from an export, and what they may claim.
+
+    base/ID/plan.json                                                       what is to be read, in how many segments
+    base/ID/SEGMENT-PART_COUNT_BEGIN-END.ndjson.zst                         lines as of the change log; `.last` ends a segment
+    base/complete/BEGIN-END_KIND_ID.json                                    all of it is there: from then on it counts
+
+A segment's parts follow each other without a break, so the last one says where to go on, and a listing is the manifest.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged
+from backstream.layouts import segments
+from backstream.layouts.catalog import folder
+from backstream.layouts.segments import Codec
+from backstream.model import moment
+from backstream.model.entry import Entry
+from backstream.ports import ObjectStore
+
+COMPLETE = "complete/"
+PLAN = "plan.json"
+
+
+class Kind(enum.StrEnum):
+    """Where it was read from. INCREMENTAL is no whole table: its changes are in the log, only its record is here."""
+
+    SCAN = "scan"
+    EXPORT = "export"
+    INCREMENTAL = "incremental"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a base backup is to be. `source`: the table's id, or the export's ARN; `began`: seconds."""
+
+    format: int
+    id: str
+    kind: Kind
+    source: str
+    segments: int
+    began: int
+
+
+class Base(msgspec.Struct, frozen=True):
+    """A complete one. It holds every item that was in the table between `begin` and `end` (seconds); see `model.window.Start`."""
+
+    kind: Kind
+    id: str
+    begin: int
+    end: int
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What the record of completion says besides its name."""
+
+    format: int
+    source: str
+    rows: int
+    parts: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One object of a base backup, by its name.
+
+    `seconds`: from when its first read began to when its last one ended; `last`: the segment ends with it; `modified`: when the
+    store received it.
+    """
+
+    name: str
+    segment: int
+    number: int
+    count: int
+    seconds: tuple[int, int]
+    last: bool
+    codec: Codec
+    modified: float
+
+
+_PART = re.compile(
+    r"(?P<segment>\d{5,})-(?P<number>\d{6,})_(?P<count>\d+)_(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)"
+    r"(?P<last>\.last)?\.ndjson\.(?P<codec>zst|gz)"
+)
+_COMPLETE = re.compile(r"(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)_(?P<kind>scan|export|incremental)_(?P<id>[^/]+)\.json")
+
+
+class Bases:
+    """The base backups of one table."""
+
+    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD) -> None:
+        self._store = store
+        self._prefix = folder(table) + "base/"
+        self._codec = codec
+
+    # --- what there is ---
+
+    def complete(self) -> list[Base]:
+        """Those that count, the oldest first."""
+        found = []
+        for listed in self._store.list(self._prefix + COMPLETE):
+            match = _COMPLETE.fullmatch(listed.name.removeprefix(self._prefix + COMPLETE))
+            if match is not None:
+                begin, end = moment.parse_compact(match["begin"]), moment.parse_compact(match["end"])
+                found.append(Base(Kind(match["kind"]), match["id"], begin, end))
+        return found
+
+    def plans(self) -> list[Plan]:
+        """Of all that were begun, complete or not."""
+        return [plan for name in self._ids() if (plan := self._plan(name)) is not None]
+
+    def _ids(self) -> Iterator[str]:
+        after = ""
+        while (listed := next(self._store.list(self._prefix, after=after), None)) is not None:
+            found = listed.name.removeprefix(self._prefix).split("/")[0]
+            if f"{found}/" != COMPLETE:
+                yield found
+            after = f"{self._prefix}{found}0"  # "0" follows "/": past all of its objects
+
+    def _plan(self, base: str) -> Plan | None:
+        name = f"{self._prefix}{base}/{PLAN}"
+        if next(self._store.list(name), None) is None:
+            return None
+        try:
+            return msgspec.json.decode(self._store.get(name).body, type=Plan)
+        except msgspec.DecodeError as error:
+            raise Damaged(f"the plan of a base backup cannot be read: {name}: {error}") from error
+
+    def parts(self, base: str) -> list[Part]:
+        """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""
+        listing = self._store.list(f"{self._prefix}{base}/")
+        return [part for each in listing if (part := _parse(each.name, each.modified)) is not None]
+
+    def whole(self, base: Base) -> list[Part]:
+        """All parts of a complete one. Damaged, naming it, where one has gone since."""
+        parts = self.parts(base.id)
+        account = self._account(base)
+        held = sum(part.count for part in parts)
+        if (len(parts), held) != (account.parts, account.rows):
+            raise Damaged(
+                f"the base backup {self._prefix}{base.id}/ holds {len(parts)} parts and {held} rows, "
+                f"its record says {account.parts} and {account.rows}",
+                hint="Bring back the missing object from the bucket's versions, or run `backfill` again for a new one.",
+            )
+        return parts
+
+    def _account(self, base: Base) -> Account:
+        name = self._complete_name(base)
+        try:
+            return msgspec.json.decode(self._store.get(name).body, type=Account)
+        except msgspec.DecodeError as error:
+            raise Damaged(f"the record of a base backup cannot be read: {name}: {error}") from error
+
+    def read(self, part: Part) -> list[Entry]:
+        """A part's entries. Damaged (naming the object) where it is not what its name says."""
+        try:
+            entries = segments.entries_in(part.codec, self._store.get(part.name).body)
+        except Damaged as error:
+            raise Damaged(f"{part.name}: {error.message}", hint=error.hint) from error
+        if len(entries) != part.count:
+            raise Damaged(f"{part.name}: it holds {len(entries)} rows, its name says {part.count}")
+        return entries
+
+    # --- writing ---
+
+    def begin(self, plan: Plan) -> None:
+        """Say what is to be read. The same plan again changes nothing."""
+        self._put_once(f"{self._prefix}{plan.id}/{PLAN}", msgspec.json.encode(plan))
+
+    def write_part(self, base: str, segment: int, number: int, entries: Sequence[Entry], *, last: bool) -> bool:
+        """Make a part of a segment durable. False, and nothing is written, where somebody else has written that part."""
+        begin = min((entry.since for entry in entries), default=0)
+        end = max((entry.seconds for entry in entries), default=0)
+        if any(each.number == number for each in self.parts_of(base, segment)):
+            return False
+        times = f"{moment.compact(begin)}-{moment.compact(end)}"
+        name = f"{segment:05d}-{number:06d}_{len(entries)}_{times}{'.last' if last else ''}.ndjson.{self._codec.suffix}"
+        return self._put_once(f"{self._prefix}{base}/{name}", segments.pack(entries, self._codec))
+
+    def parts_of(self, base: str, segment: int) -> list[Part]:
+        """The parts of one segment, in order."""
+        listing = self._store.list(f"{self._prefix}{base}/{segment:05d}-")
+        return [part for each in listing if (part := _parse(each.name, each.modified)) is not None]
+
+    def finish(self, base: Base, account: Account) -> None:
+        """Say that all of it is there."""
+        self._put_once(self._complete_name(base), msgspec.json.encode(account))
+
+    def _complete_name(self, base: Base) -> str:
+        times = f"{moment.compact(base.begin)}-{moment.compact(base.end)}"
+        return f"{self._prefix}{COMPLETE}{times}_{base.kind}_{base.id}.json"
+
+    def _put_once(self, name: str, body: bytes) -> bool:
+        try:
+            self._store.put(name, body, {"format": "1"}, if_absent=True)
+        except AlreadyExists:
+            return False
+        return True
+
+
+def _parse(name: str, modified: float) -> Part | None:
+    match = _PART.fullmatch(name.rpartition("/")[2])
+    if match is None:
+        return None
+    return Part(
+        name=name,
+        segment=int(match["segment"]),
+        number=int(match["number"]),
+        count=int(match["count"]),
+        seconds=(moment.parse_compact(match["begin"]), moment.parse_compact(match["end"])),
+        last=match["last"] is not None,
+        codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
+        modified=modified,
+    )

@@ -1,0 +1,127 @@
+"""What a vault's log, gaps and base backups cover together: the recovery window, and what the state at a moment is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.layouts import bases
+from backstream.layouts.bases import Base, Bases
+from backstream.layouts.catalog import Catalog
+from backstream.layouts.gaps import Gap, Gaps
+from backstream.layouts.log import DAY, ChangeLog, LogListing
+from backstream.layouts.segments import Kind
+from backstream.model import fold, moment
+from backstream.model.change import MICROS
+from backstream.model.entry import Entry
+from backstream.model.window import Bridge, KnownGap, Range, Start, Window
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What a state is made of: a base backup, None where the log reaches back far enough, and the log since it began.
+
+    `voids`: the seconds whose changes an export has taken the place of.
+    """
+
+    base: Base | None
+    voids: Sequence[Range] = ()
+
+    @property
+    def floor(self) -> int:
+        """The second before which nothing counts but what the base backup holds."""
+        return fold.BEGINNING if self.base is None else self.base.begin
+
+    def counts(self, entry: Entry) -> bool:
+        """Whether an entry of the log has a say."""
+        return entry.scanned or not any(void.since <= entry.seconds <= void.until for void in self.voids)
+
+
+class Coverage:
+    """Reads off one table's listings what is known, and from when on."""
+
+    def __init__(self, catalog: Catalog, log: ChangeLog, gaps: Gaps, bases: Bases) -> None:
+        self._catalog = catalog
+        self._log = log
+        self._gaps = gaps
+        self._bases = bases
+
+    def window(self, now: float, lanes: int | None) -> Window:
+        """From when to when a restore is exact. Never more than what was made durable.
+
+        `lanes`: in how many lines of shards the stream runs, None where that cannot be asked. Lambda is not told which shard a
+        batch is from: only where there is a single line of shards does its newest change say that all before it have come.
+        """
+        starts, bridges = self._starts_and_bridges()
+        return Window(starts=starts, durable=self._durable(now, lanes), gaps=self._known_gaps(starts), bridges=bridges)
+
+    def basis(self, at: int) -> Basis:
+        """What the state of the whole table at a second is made of."""
+        starts, bridges = self._starts_and_bridges()
+        window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts), bridges=bridges)
+        start = window.start(at)
+        base = next((each for each in self._bases.complete() if start is not None and each.id == start.id), None)
+        return Basis(base, window.voids(at))
+
+    def _starts_and_bridges(self) -> tuple[list[Start], list[Bridge]]:
+        complete = self._bases.complete()
+        starts = [Start(each.begin, each.end, each.id) for each in complete if each.kind is not bases.Kind.INCREMENTAL]
+        if self._catalog.complete_from is not None:
+            starts.append(Start(self._catalog.complete_from, self._catalog.complete_from))
+        return starts, [Bridge(each.begin, each.end) for each in complete if each.kind is bases.Kind.INCREMENTAL]
+
+    def _known_gaps(self, starts: Sequence[Start]) -> list[KnownGap]:
+        gaps = [KnownGap(each.since, each.until, each.reason) for each in self.lost()]
+        followed = self.followed_from
+        early = min((start.begin for start in starts), default=followed)
+        if early < followed:
+            gaps.append(KnownGap(early, followed - 1, "before `init`, when nobody followed the stream"))
+        return sorted(gaps, key=lambda gap: gap.since)
+
+    @property
+    def followed_from(self) -> int:
+        """The second from which on every change is in the log, or in a recorded gap."""
+        initialised = moment.parse_iso_micros(self._catalog.initialised) // MICROS
+        return initialised if self._catalog.complete_from is None else min(initialised, self._catalog.complete_from)
+
+    def _durable(self, now: float, lanes: int | None) -> int | None:
+        oldest = self._catalog.complete_from or 0
+        for piece in self._log.newest_first_days(now, oldest):
+            claims = [claim for each in piece if (claim := _claim(each, now, lanes)) is not None]
+            if claims:
+                return max(claims)
+        return None
+
+    def lost(self) -> list[Gap]:
+        """What is missing from the log for good: not the gaps whose missing change has arrived since."""
+        return [gap for gap in self._gaps.all() if not self._closed(gap)]
+
+    def _closed(self, gap: Gap) -> bool:
+        if gap.sequence is None:
+            return False
+        wanted = int(gap.sequence)
+        for listed in self._log.listing(since=gap.since, until=gap.until):
+            segment = listed.segment
+            if segment is None or segment.stream != gap.stream or not int(segment.first) <= wanted <= int(segment.last):
+                continue
+            if any(int(entry.sequence) == wanted for entry in self._log.read(listed)):
+                return True
+        return False
+
+
+def _claim(listed: LogListing, now: float, lanes: int | None) -> int | None:
+    """Up to which second a segment proves that all changes have arrived.
+
+    A change's second may hold more changes, so it is the second before. What a stream no longer holds (one day) has been delivered
+    or was given up by Lambda, whose handler records that as a gap.
+    """
+    segment = listed.segment
+    if segment is None:
+        return None
+    if segment.kind is Kind.MARK:
+        return segment.max_time
+    if segment.kind in (Kind.TAIL, Kind.LAMBDA) and lanes == 1:
+        return segment.max_time - 1
+    if segment.kind in (Kind.LAMBDA, Kind.PARALLEL):
+        return min(segment.max_time - 1, int(now) - DAY)
+    return None

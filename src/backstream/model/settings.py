@@ -1,0 +1,191 @@
+"""A table's settings: all that is needed to set up a table like it, without what changes by itself. Pure.
+
+What AWS answers is brought into a form in which equal settings are equal bytes: nothing that moves (sizes, counts, dates, states in
+between), nothing that only names this one incarnation (ids, ARNs of the table itself), lists whose order means nothing sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+
+class PointInTimeRecovery(msgspec.Struct, frozen=True):
+    """DynamoDB's own point-in-time recovery. `recovery_period_in_days`: None where it is off, or was not said."""
+
+    enabled: bool = False
+    recovery_period_in_days: int | None = None
+
+
+class KinesisDestination(msgspec.Struct, frozen=True):
+    """A Kinesis stream that the table's changes go to. `precision`: of their times, MILLISECOND or MICROSECOND."""
+
+    stream_arn: str
+    precision: str | None = None
+
+
+class ContributorInsights(msgspec.Struct, frozen=True):
+    """CloudWatch Contributor Insights of the table (`index` is None) or of one index, where they are on."""
+
+    index: str | None = None
+    mode: str | None = None
+
+
+class AutoScaling(msgspec.Struct, frozen=True):
+    """Application Auto Scaling of the table and its indexes, each part in the shape in which the service registers it."""
+
+    targets: Sequence[Mapping[str, Any]] = []
+    policies: Sequence[Mapping[str, Any]] = []
+    scheduled_actions: Sequence[Mapping[str, Any]] = []
+
+
+class TableSettings(msgspec.Struct, frozen=True):
+    """A table's settings.
+
+    `table`: DescribeTable's answer, stripped; `time_to_live`: the attribute, None while it is off; `resource_policy`: the policy's
+    text. `unknown`: part -> why, for each part that could not be seen when this was read: it is as it was last seen, or empty.
+    """
+
+    table: Mapping[str, Any]
+    time_to_live: str | None = None
+    tags: Mapping[str, str] = {}
+    point_in_time_recovery: PointInTimeRecovery = PointInTimeRecovery()
+    resource_policy: str | None = None
+    kinesis_destinations: Sequence[KinesisDestination] = []
+    contributor_insights: Sequence[ContributorInsights] = []
+    autoscaling: AutoScaling = AutoScaling()
+    unknown: Mapping[str, str] = {}
+
+
+# What may be unknown, and how people call it. The table's own description never is: without it there are no settings.
+PARTS = {
+    "time_to_live": "time to live",
+    "tags": "tags",
+    "point_in_time_recovery": "point-in-time recovery",
+    "resource_policy": "resource policy",
+    "kinesis_destinations": "Kinesis destinations",
+    "contributor_insights": "contributor insights",
+    "autoscaling": "auto scaling",
+}
+
+
+def from_description(description: Mapping[str, Any]) -> TableSettings:
+    """What a catalog of the first version knew, which kept DescribeTable's answer and nothing else."""
+    return TableSettings(table_of(description), unknown=dict.fromkeys(PARTS, "not yet asked for when this was written"))
+
+
+def carried(known: TableSettings, seen: TableSettings) -> TableSettings:
+    """`seen`, in which each part that is unknown is as it was `known`: who loses a permission does not lose the settings."""
+    return msgspec.structs.replace(seen, **{part: getattr(known, part) for part in PARTS if part in seen.unknown})
+
+
+# --- from AWS's answers -----------------------------------------------------------------------------------------------------------
+
+# By name, wherever it stands: in the table, its indexes, its replicas. By ending too, so that what AWS adds one day is still.
+_MOVING_ENDINGS = ("DateTime", "Status", "SizeBytes")
+_LEFT_OUT = frozenset(
+    {
+        "ArchivalSummary",
+        "Backfilling",
+        "IndexArn",
+        "ItemCount",
+        "LatestStreamArn",
+        "LatestStreamLabel",
+        "NumberOfDecreasesToday",
+        "ReplicaArn",
+        "ReplicaStatusDescription",
+        "ReplicaStatusPercentProgress",
+        "RestoreSummary",
+        "TableArn",
+        "TableId",
+    }
+)
+# AWS promises no order of these: by the name of their lines.
+_NAMES_OF_LINES = {
+    "AttributeDefinitions": "AttributeName",
+    "GlobalSecondaryIndexes": "IndexName",
+    "GlobalTableWitnesses": "RegionName",
+    "LocalSecondaryIndexes": "IndexName",
+    "Replicas": "RegionName",
+}
+_ON = ("ACTIVE", "ENABLED", "ENABLING", "UPDATING")
+_LEFT_OUT_OF_SCALING = frozenset(
+    {"Alarms", "CreationTime", "PolicyARN", "PredictedCapacity", "ScalableTargetARN", "ScheduledActionARN"}
+)
+
+
+def table_of(description: Mapping[str, Any]) -> dict[str, Any]:
+    """DescribeTable's answer (`Table`), decoded, as settings."""
+    stripped = {name: _stripped(name, value) for name, value in description.items() if not _is_left_out(name)}
+    # A description of encryption stays for a while after it was turned off.
+    if (description.get("SSEDescription") or {}).get("Status", "ENABLED") not in _ON:
+        del stripped["SSEDescription"]
+    return stripped
+
+
+def _is_left_out(name: str) -> bool:
+    return name in _LEFT_OUT or name.endswith(_MOVING_ENDINGS)
+
+
+def _stripped(name: str, value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {inner: _stripped(inner, each) for inner, each in value.items() if not _is_left_out(inner)}
+    if not isinstance(value, list):
+        return value
+    lines = [_stripped("", each) for each in value]
+    if name in _NAMES_OF_LINES:
+        return sorted(lines, key=lambda line: str(line.get(_NAMES_OF_LINES[name])))
+    return sorted(lines) if name == "NonKeyAttributes" else lines
+
+
+def time_to_live_of(description: Mapping[str, Any]) -> str | None:
+    """DescribeTimeToLive's TimeToLiveDescription: the attribute, where it is on."""
+    return description.get("AttributeName") if description.get("TimeToLiveStatus") in _ON else None
+
+
+def tags_of(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """ListTagsOfResource's Tags, all pages of them, by key."""
+    return dict(sorted((tag["Key"], tag.get("Value", "")) for tag in tags))
+
+
+def point_in_time_recovery_of(description: Mapping[str, Any]) -> PointInTimeRecovery:
+    """DescribeContinuousBackups' ContinuousBackupsDescription, without the moments that move."""
+    said = description.get("PointInTimeRecoveryDescription", {})
+    if said.get("PointInTimeRecoveryStatus") not in _ON:
+        return PointInTimeRecovery()
+    return PointInTimeRecovery(enabled=True, recovery_period_in_days=said.get("RecoveryPeriodInDays"))
+
+
+def kinesis_destinations_of(destinations: Iterable[Mapping[str, Any]]) -> list[KinesisDestination]:
+    """DescribeKinesisStreamingDestination's destinations that are on: others stay listed for a day."""
+    found = [
+        KinesisDestination(each["StreamArn"], each.get("ApproximateCreationDateTimePrecision"))
+        for each in destinations
+        if each.get("DestinationStatus") in _ON
+    ]
+    return sorted(found, key=lambda each: each.stream_arn)
+
+
+def contributor_insights_of(summaries: Iterable[Mapping[str, Any]]) -> list[ContributorInsights]:
+    """ListContributorInsights' summaries of one table, all pages of them, where they are on."""
+    found = [
+        ContributorInsights(each.get("IndexName"), each.get("ContributorInsightsMode"))
+        for each in summaries
+        if each.get("ContributorInsightsStatus") in _ON
+    ]
+    return sorted(found, key=lambda each: each.index or "")
+
+
+def autoscaling_of(
+    targets: Iterable[Mapping[str, Any]], policies: Iterable[Mapping[str, Any]], actions: Iterable[Mapping[str, Any]]
+) -> AutoScaling:
+    """What DescribeScalableTargets, DescribeScalingPolicies and DescribeScheduledActions answered, all pages of them."""
+    return AutoScaling(_scaling_lines(targets), _scaling_lines(policies), _scaling_lines(actions))
+
+
+def _scaling_lines(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    kept = [{name: value for name, value in line.items() if name not in _LEFT_OUT_OF_SCALING} for line in lines]
+    identity = ("ResourceId", "ScalableDimension", "PolicyName", "ScheduledActionName")
+    return sorted(kept, key=lambda line: [str(line.get(name, "")) for name in identity])

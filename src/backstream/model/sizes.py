@@ -1,0 +1,44 @@
+"""How large DynamoDB takes an item to be: what read and write units are counted by.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backstream.model import wire
+
+READ_UNIT = 4096  # bytes that one unit reads, strongly consistent
+CONTAINER = 3  # of a list or a map, besides what is in it, and 1 for each of its elements
+
+
+def item_bytes(image: bytes) -> int:
+    """The size of an item in bytes: names in UTF-8, and values. Damaged where it is no image."""
+    return sum(len(name.encode()) + _value_bytes(value) for name, value in wire.decode(image).items())
+
+
+def _value_bytes(value: Mapping[str, Any]) -> int:
+    ((kind, inner),) = value.items()
+    match kind:
+        case "S":
+            return len(inner.encode())
+        case "B":
+            return len(inner) * 3 // 4
+        case "N":
+            return _number_bytes(inner)
+        case "SS" | "NS" | "BS":
+            return sum(_value_bytes({kind[0]: each}) for each in inner)
+        case "M":
+            return CONTAINER + sum(1 + len(name.encode()) + _value_bytes(each) for name, each in inner.items())
+        case "L":
+            return CONTAINER + sum(1 + _value_bytes(each) for each in inner)
+        case _:
+            return 1
+
+
+def _number_bytes(text: str) -> int:
+    """A byte for two significant digits, and one more; one for the sign of a negative number."""
+    digits = text.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")
+    return -(-len(digits) // 2) + 1 + text.startswith("-")

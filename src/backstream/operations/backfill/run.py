@@ -1,0 +1,209 @@
+"""The base backup itself: segments side by side, images before the lines that name them, and the record that makes it count last.
+
+Killed at any instant it goes on after the last part of each segment. Two at once share the work, at worst doing some of it twice:
+who finds that a part is there already goes on behind it.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged
+from backstream.layouts import catalog as catalogs
+from backstream.layouts.bases import Account, Base, Kind, Plan
+from backstream.layouts.images import images_for
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.entry import Entry, Scanned
+from backstream.operations.backfill.segment import Keep, Segment, Work
+from backstream.operations.backfill.source import CLOCKS_APART, Source
+from backstream.operations.progress import Progress, Silent
+from backstream.ports import Clock, ScannedImages
+
+FORMAT = 1
+WRITERS = 32
+LONGEST_WAIT = 30  # seconds, for a gap that has only just ended to lie before the beginning
+KEPT = "What was read is kept: the same command goes on from there."
+
+
+class Backfilled(msgspec.Struct, frozen=True):
+    """What a base backup did. Times in ISO 8601, UTC.
+
+    `rows`: how many items it holds; `written`: of how many the vault did not have that image yet; `resumed`: whether an
+    interrupted one was gone on with; `began`, `ended`: of the read. Moments from `ended` on are exact once the stream has been read
+    up to there: `captured_to` is how far that is, null where it is not known.
+    """
+
+    table: str
+    id: str
+    kind: str
+    rows: int
+    written: int
+    segments: int
+    resumed: bool
+    began: str
+    ended: str
+    captured_to: str | None
+    read_units: float | None
+    seconds: float
+    warnings: Sequence[str] = ()
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a base backup works with. `lanes`: see `TableVault.window`."""
+
+    clock: Clock
+    lanes: int | None
+    progress: Progress = Silent()
+
+
+def backfill(vault: TableVault, source: Source, parts: Parts, *, fresh: bool = False) -> Backfilled:
+    """Read the whole of a source into the vault, as a base backup that its recovery window may start from.
+
+    An interrupted one of the same source is gone on with, unless it is to be a `fresh` one. Raises what source and vault raise,
+    with what was read kept; nothing counts until all of it is there.
+    """
+    return _Backfill(vault, source, parts).run(fresh=fresh)
+
+
+class _Backfill:
+    def __init__(self, vault: TableVault, source: Source, parts: Parts) -> None:
+        self._vault = vault
+        self._source = source
+        self._clock = parts.clock
+        self._parts = parts
+        self._began = parts.clock.now()
+        self._images: ScannedImages = images_for(vault.store, vault.catalog)
+        self._written = 0
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    def run(self, *, fresh: bool) -> Backfilled:
+        unfinished = None if fresh else self._unfinished()
+        plan = unfinished or self._new_plan()
+        self._parts.progress.phase(f"{plan.kind} of {self._vault.catalog.table}", self._source.rows or None)
+        self._read(plan)
+        base = Base(plan.kind, plan.id, plan.began, self._source.end())
+        account = self._account(plan)
+        self._vault.bases.finish(base, account)
+        self._sleep_until(base.end)
+        self._note_in_catalog(base)
+        return self._report(base, plan, account, resumed=unfinished is not None)
+
+    # --- the plan ---
+
+    def _unfinished(self) -> Plan | None:
+        """The newest one that was interrupted, unless changes were lost since it began: it could not make up for them."""
+        complete = {base.id for base in self._vault.bases.complete()}
+        lost = max((gap.until for gap in self._vault.coverage.lost()), default=0)
+        plans = [
+            plan
+            for plan in self._vault.bases.plans()
+            if plan.id not in complete and (plan.kind, plan.source) == (self._source.kind, self._source.id) and plan.began > lost
+        ]
+        return max(plans, key=lambda plan: plan.began, default=None)
+
+    def _new_plan(self) -> Plan:
+        began = self._begin()
+        name = f"{moment.compact(began)}-{uuid.uuid4().hex[:6]}"
+        plan = Plan(FORMAT, name, self._source.kind, self._source.id, self._source.segments, began)
+        self._vault.bases.begin(plan)
+        return plan
+
+    def _begin(self) -> int:
+        """When it begins: after all that is known to be missing, where that ended only just now."""
+        before = max((gap.until for gap in self._vault.coverage.lost()), default=0)
+        before = max(before, self._vault.coverage.followed_from - 1)
+        began = self._source.begin()
+        if began <= before <= began + LONGEST_WAIT and self._source.kind is Kind.SCAN:
+            self._clock.sleep(before + 1 - began)
+            began = self._source.begin()
+        return began
+
+    # --- reading ---
+
+    def _read(self, plan: Plan) -> None:
+        with (
+            ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers,
+            ThreadPoolExecutor(plan.segments, thread_name_prefix="segment") as readers,
+        ):
+            progress, stopped = self._parts.progress, self._stop.is_set
+            work = Work(self._vault.bases, self._source, plan, self._keep(writers), self._clock, progress, stopped)
+            segments = [readers.submit(Segment(work, number).read) for number in range(plan.segments)]
+            try:
+                wait(segments, return_when=FIRST_EXCEPTION)
+            finally:
+                self._stop.set()  # whatever it was: the others end with their next page, and keep what they have
+        self._raise_first([error for each in segments if (error := each.exception()) is not None])
+
+    def _raise_first(self, errors: Sequence[BaseException]) -> None:
+        for error in errors:
+            if isinstance(error, BackstreamError):
+                error.hint = f"{error.hint} {KEPT}".strip()
+            raise error
+
+    def _keep(self, pool: ThreadPoolExecutor) -> Keep:
+        def keep(page: Sequence[Scanned]) -> list[Entry]:
+            kept = list(pool.map(self._images.keep_scanned, page))
+            with self._lock:
+                self._written += sum(written for _, written in kept)
+            self._parts.progress.advance(len(kept))
+            return [entry for entry, _ in kept]
+
+        return keep
+
+    # --- the account ---
+
+    def _account(self, plan: Plan) -> Account:
+        """What lies there now. Damaged where a segment is not whole: then it does not count."""
+        parts = self._vault.bases.parts(plan.id)
+        for number in range(plan.segments):
+            found = {part.number for part in parts if part.segment == number}
+            ended = any(part.last for part in parts if part.segment == number)
+            if not ended or found != set(range(len(found))):
+                raise Damaged(
+                    f"segment {number} of the base backup {plan.id} has lost a part while it was made",
+                    hint="Run `backfill --fresh`: it begins a new one.",
+                )
+        return Account(FORMAT, plan.source, sum(part.count for part in parts), len(parts))
+
+    def _sleep_until(self, second: int) -> None:
+        """The base backup counts for moments from then on: a few seconds from now at most, for the clocks' sake."""
+        wait_for = second - self._clock.now()
+        if 0 < wait_for <= 2 * CLOCKS_APART + 1:
+            self._clock.sleep(wait_for)
+
+    def _note_in_catalog(self, base: Base) -> None:
+        catalog = catalogs.load(self._vault.store, self._vault.catalog.table)
+        newest = catalogs.BaseBackup(base.id, base.kind, moment.iso(base.begin), moment.iso(base.end))
+        if catalog.base_backup is None or catalog.base_backup.ended <= newest.ended:
+            catalogs.save(self._vault.store, msgspec.structs.replace(catalog, base_backup=newest))
+
+    def _report(self, base: Base, plan: Plan, account: Account, *, resumed: bool) -> Backfilled:
+        window = self._vault.window(self._clock.now(), self._parts.lanes)
+        warnings = [f"changes may be missing: {gap}" for gap in window.gaps_before(base.end)]
+        if window.durable is None or window.durable < base.end:
+            warnings.append(
+                f"the recovery window starts at {moment.iso(base.end)} once the stream has been read up to there: "
+                f"by a running Lambda, or by `backstream tail {self._vault.catalog.table}`"
+            )
+        return Backfilled(
+            table=self._vault.catalog.table,
+            id=base.id,
+            kind=base.kind,
+            rows=account.rows,
+            written=self._written,
+            segments=plan.segments,
+            resumed=resumed,
+            began=moment.iso(base.begin),
+            ended=moment.iso(base.end),
+            captured_to=None if window.durable is None else moment.iso(window.durable),
+            read_units=self._source.units,
+            seconds=round(self._clock.now() - self._began, 3),
+            warnings=warnings,
+        )

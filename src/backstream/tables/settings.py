@@ -1,0 +1,153 @@
+"""A table's settings, asked of DynamoDB and of Application Auto Scaling part by part; what may not be seen is said, not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from botocore.client import BaseClient
+from botocore.config import Config
+
+from backstream.errors import Failed, MissingTable, NotFound, Unavailable
+from backstream.model import settings
+from backstream.model.settings import AutoScaling, TableSettings
+from backstream.ports import TableFacts
+from backstream.tables.raw import RawClient, decoded, recommended_config
+
+T = TypeVar("T")
+
+RESOURCES_PER_CALL = 50  # the most that DescribeScalableTargets takes
+
+AutoScalingClient = Callable[[], BaseClient]  # made when first asked for; Failed where there is none
+
+
+def autoscaling_config() -> Config:
+    """The botocore configuration for Auto Scaling's client: of a private network that has no way to it, little is waited for."""
+    quick = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
+    return recommended_config(2).merge(quick)
+
+
+def read_settings(client: RawClient, autoscaling: AutoScalingClient | None, facts: TableFacts) -> TableSettings:
+    """The settings of the table that DescribeTable gave these facts of. MissingTable, Unavailable; else what fails is unknown."""
+    asked = _Asked(client, facts)
+    values: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
+    for part, ask in asked.parts().items():
+        try:
+            values[part] = _well_formed(ask)
+        except (MissingTable, Unavailable):
+            raise
+        except Failed as error:
+            unknown[part] = error.message
+    try:
+        values["autoscaling"] = _well_formed(lambda: _autoscaling(autoscaling, facts))
+    except Failed as error:
+        # Unavailable too: it is another service, which a private network may have no way to, and DynamoDB is what this is about.
+        unknown["autoscaling"] = error.message
+    table = _well_formed(lambda: settings.table_of(msgspec.json.decode(facts.description)))
+    return TableSettings(table, **values, unknown=unknown)
+
+
+def _well_formed(ask: Callable[[], T]) -> T:
+    """What `ask` answers; Failed where a server's answer is not of the documented shape."""
+    try:
+        return ask()
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Failed(f"an answer of another shape than the service's: {error!r}") from error
+
+
+class _Asked:
+    """One table's settings, part by part, from DynamoDB."""
+
+    def __init__(self, client: RawClient, facts: TableFacts) -> None:
+        self._client = client
+        self._of_table = {"TableName": facts.name}
+        self._of_arn = {"ResourceArn": facts.arn}
+        self._subject = f"table {facts.name}"
+
+    def parts(self) -> Mapping[str, Callable[[], object]]:
+        """How to read each part of `TableSettings` that DynamoDB itself knows."""
+        return {
+            "time_to_live": self._time_to_live,
+            "tags": self._tags,
+            "point_in_time_recovery": self._point_in_time_recovery,
+            "resource_policy": self._resource_policy,
+            "kinesis_destinations": self._kinesis_destinations,
+            "contributor_insights": self._contributor_insights,
+        }
+
+    def _ask(self, operation: str, request: Mapping[str, object]) -> dict[str, Any]:
+        return self._client.ask(operation, request, dict[str, Any], self._subject)[0]
+
+    def _time_to_live(self) -> object:
+        return settings.time_to_live_of(self._ask("DescribeTimeToLive", self._of_table).get("TimeToLiveDescription", {}))
+
+    def _tags(self) -> object:
+        return settings.tags_of(_pages(self._client, "ListTagsOfResource", self._of_arn, "Tags", self._subject))
+
+    def _point_in_time_recovery(self) -> object:
+        answer = self._ask("DescribeContinuousBackups", self._of_table)
+        return settings.point_in_time_recovery_of(answer.get("ContinuousBackupsDescription", {}))
+
+    def _resource_policy(self) -> object:
+        try:
+            return self._ask("GetResourcePolicy", self._of_arn).get("Policy")
+        except MissingTable:
+            raise
+        except NotFound:
+            return None  # PolicyNotFoundException: the table has none
+
+    def _kinesis_destinations(self) -> object:
+        answer = self._ask("DescribeKinesisStreamingDestination", self._of_table)
+        return settings.kinesis_destinations_of(answer.get("KinesisDataStreamDestinations", []))
+
+    def _contributor_insights(self) -> object:
+        operation, lines = "ListContributorInsights", "ContributorInsightsSummaries"
+        return settings.contributor_insights_of(_pages(self._client, operation, self._of_table, lines, self._subject))
+
+
+def _autoscaling(make: AutoScalingClient | None, facts: TableFacts) -> AutoScaling:
+    """Targets first: policies and scheduled actions are of a target, and most tables have none."""
+    if make is None:
+        raise Failed("no client of Application Auto Scaling")
+    client, subject = RawClient(make()), f"table {facts.name}"
+    resources = _resources(facts, subject)
+    chunks = [resources[start : start + RESOURCES_PER_CALL] for start in range(0, len(resources), RESOURCES_PER_CALL)]
+    targets = [
+        target
+        for chunk in chunks
+        for target in _of_scaling(client, "DescribeScalableTargets", {"ResourceIds": chunk}, "ScalableTargets", subject)
+    ]
+    scaled = sorted({str(target["ResourceId"]) for target in targets})
+
+    def lines(operation: str, name: str) -> list[dict[str, Any]]:
+        return [line for each in scaled for line in _of_scaling(client, operation, {"ResourceId": each}, name, subject)]
+
+    policies = lines("DescribeScalingPolicies", "ScalingPolicies")
+    return settings.autoscaling_of(targets, policies, lines("DescribeScheduledActions", "ScheduledActions"))
+
+
+def _resources(facts: TableFacts, subject: str) -> list[str]:
+    """What can be scaled, by Auto Scaling's names: the table and its global indexes (local ones share its capacity)."""
+    described = decoded(facts.description, dict[str, Any], "DescribeTable", subject)
+    names = [each["IndexName"] for each in described.get("GlobalSecondaryIndexes") or ()]
+    return [f"table/{facts.name}", *(f"table/{facts.name}/index/{name}" for name in names)]
+
+
+def _of_scaling(
+    client: RawClient, operation: str, request: Mapping[str, object], lines: str, subject: str
+) -> Iterator[dict[str, Any]]:
+    return _pages(client, operation, {"ServiceNamespace": "dynamodb", **request}, lines, subject)
+
+
+def _pages(client: RawClient, operation: str, request: Mapping[str, object], lines: str, subject: str) -> Iterator[dict[str, Any]]:
+    """The lines of every page, whatever number of pages they take."""
+    token: str | None = None
+    while True:
+        asked = {**request} if token is None else {**request, "NextToken": token}
+        answer = client.ask(operation, asked, dict[str, Any], subject)[0]
+        yield from answer.get(lines) or ()
+        token = answer.get("NextToken")
+        if not token:
+            return

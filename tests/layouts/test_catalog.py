@@ -1,0 +1,70 @@
+"""The catalog: what the first version wrote is read for ever, and settings pass through hands that do not know them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backstream.errors import Damaged
+from backstream.layouts import catalog as catalogs
+from backstream.layouts.catalog import Catalog
+from backstream.model.settings import PARTS, TableSettings
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
+NAME = "_backstream/flights/catalog.json"
+
+
+def golden(name: str) -> Catalog:
+    """A catalog that was written once."""
+    return catalogs.decode((GOLDEN / name).read_bytes(), NAME)
+
+
+def test_golden_catalog_that_holds_describe_table_as_it_came() -> None:
+    catalog = golden("catalog-with-description.json")
+    found = catalogs.settings_of(catalog)
+    assert (catalog.table, catalog.complete_from) == ("flights", 1795406400)
+    assert found.table["KeySchema"] == [
+        {"AttributeName": "zone", "KeyType": "HASH"},
+        {"AttributeName": "number", "KeyType": "RANGE"},
+    ]
+    assert found.table["BillingModeSummary"] == {"BillingMode": "PAY_PER_REQUEST"}
+    assert "ItemCount" not in found.table
+    assert set(found.unknown) == set(PARTS)
+
+
+def test_golden_catalog_with_settings() -> None:
+    found = catalogs.settings_of(golden("catalog.json"))
+    assert found.time_to_live == "expires"
+    assert found.tags == {"stage": "prod", "team": "tower"}
+    assert found.point_in_time_recovery.recovery_period_in_days == 35
+    assert [each.stream_arn for each in found.kinesis_destinations] == ["arn:aws:kinesis:us-east-1:000000000000:stream/flights"]
+    assert found.autoscaling.policies[0]["PolicyName"] == "reads"
+    assert found.unknown == {"resource_policy": "AccessDeniedException"}
+
+
+def test_the_settings_are_written_for_people() -> None:
+    written = catalogs.encode(
+        catalogs.with_settings(golden("catalog.json"), TableSettings({"TableName": "flights"}, tags={"a": "b"}))
+    )
+    assert b'\n    "tags": {\n      "a": "b"\n    },\n' in written
+    assert catalogs.encode(golden("catalog.json")) == (GOLDEN / "catalog.json").read_bytes()
+
+
+def test_settings_of_a_later_version_pass_through_unharmed() -> None:
+    written = json.loads((GOLDEN / "catalog.json").read_bytes())
+    written["settings"]["an_idea_of_2030"] = {"x": 1}
+    catalog = catalogs.decode(json.dumps(written).encode(), NAME)
+    changed = msgspec.structs.replace(catalog, tenant_attribute="zone")
+    assert json.loads(catalogs.encode(changed))["settings"]["an_idea_of_2030"] == {"x": 1}
+    assert catalogs.settings_of(changed).time_to_live == "expires"
+
+
+@pytest.mark.parametrize("broken", ["7", '{"table":7}', "[]"])
+def test_settings_that_are_none_are_damage_only_for_who_reads_them(broken: str) -> None:
+    catalog = msgspec.structs.replace(golden("catalog.json"), settings=msgspec.Raw(broken.encode()))
+    again = catalogs.decode(catalogs.encode(catalog), NAME)
+    with pytest.raises(Damaged, match="flights"):
+        catalogs.settings_of(again)
