@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from backstream.errors import Failed, GapInTheWay, NotFound, OutsideWindow
 from backstream.layouts.catalog import Layout
+from backstream.layouts.coverage import Basis
 from backstream.layouts.images import images_for
 from backstream.layouts.rows import Rows, Top
 from backstream.layouts.segments import Kind
@@ -26,7 +27,9 @@ from backstream.layouts.vault import TableVault
 from backstream.model import fold
 from backstream.model.change import Change, stream_label
 from backstream.model.entry import Entry
+from backstream.model.fold import Known
 from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.window import Window
 from backstream.operations import history
 from backstream.operations.backfill import Parts, backfill, scan_of
 from backstream.operations.batch import keep_batch
@@ -440,6 +443,45 @@ def test_planted_bugs_are_found(
     plant(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup)):
         check(new_memory, examples=200, steps=30, derandomize=True, database=None, phases=[Phase.generate])
+
+
+def scans_win(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Known, "newest", lambda self, _floor=0: self.scan or self.change)
+
+
+def scans_lose(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Known, "newest", lambda self, _floor=0: self.change or self.scan)
+
+
+def a_base_backup_counts_before_it_has_ended(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Window, "start", lambda self, _at: max(self.starts, key=lambda each: each.begin, default=None))
+
+
+def what_a_base_backup_did_not_find_lives_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Basis, "floor", -1)
+
+
+def a_scan_begins_when_it_is_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("backstream.operations.backfill.scan.CLOCKS_APART", -2)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        scans_win,
+        scans_lose,
+        a_base_backup_counts_before_it_has_ended,
+        what_a_base_backup_did_not_find_lives_on,
+        a_scan_begins_when_it_is_kept,
+    ],
+)
+def test_planted_bugs_of_base_backups_are_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, new_memory: Callable[[], ObjectStore]
+) -> None:
+    plant(monkeypatch)
+    quiet: Any = {"derandomize": True, "database": None, "phases": [Phase.generate]}
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        check(new_memory, examples=300, steps=30, stocked=True, lossy=True, **quiet)
 
 
 def test_images_go_where_the_catalog_says(new_memory: Callable[[], ObjectStore]) -> None:
