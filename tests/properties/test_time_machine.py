@@ -186,13 +186,21 @@ class TimeMachine(RuleBasedStateMachine):
     ) -> None:
         """Whatever happens before, between and after its reads, and wherever it ends: the next one goes on."""
         store = self.store if crash is None else CrashingStore(self.store, crash[0], after=crash[1])
-        table = Scripted(self.table, lambda turn: self.happen([what for when, what in script if when == turn]))
+        left = list(script)
+
+        def happen(turn: int) -> None:
+            due = [each for each in left if each[0] <= turn]
+            left[:] = [each for each in left if each[0] > turn]
+            self.happen([what for _, what in due])
+
+        table = Scripted(self.table, happen)
         vault = self.vault(store)
         try:
             source = scan_of(vault, cast("Table", table), self.clock, segments=segments, max_units=None)
             backfill(vault, source, Parts(self.clock, None), fresh=fresh)
         except Failed:
-            return
+            pass  # the process died: another base backup goes on
+        happen(5)
 
     def happen(self, happenings: Sequence[Happening]) -> None:
         for name, key, number in happenings:

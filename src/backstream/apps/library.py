@@ -14,6 +14,7 @@ from typing import Any
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
+from backstream.layouts.aws_export import Export
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
@@ -22,7 +23,16 @@ from backstream.model.key_words import parse_key
 from backstream.model.naming import Naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
-from backstream.operations.backfill import Backfilled, Parts, backfill, scan_of
+from backstream.operations.backfill import (
+    MOST_SEGMENTS,
+    Backfilled,
+    FullExport,
+    Parts,
+    backfill,
+    check_export,
+    scan_of,
+    take_in,
+)
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.init import InitReport, Words, init
@@ -37,7 +47,6 @@ from backstream.operations.tail import TailReport
 from backstream.operations.verify import PATIENCE, Verified, verify
 
 SEGMENTS = 4
-MOST_SEGMENTS = 256
 
 Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
@@ -138,6 +147,19 @@ class TableBackup:
         refresh(vault.store, table)
         return report
 
+    def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
+        """Take in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental one as changes."""
+        root, found, export_id = url.rstrip("/").partition("/AWSDynamoDB/")
+        if not found or not export_id or "/" in export_id:
+            raise UsageError(f"not the folder of an export: {url!r}", hint="Write s3://bucket/prefix/AWSDynamoDB/ID.")
+        vault = self._vault()
+        export = Export.open(self._config.files(root), export_id)
+        check_export(vault, export)
+        parts = Parts(self._config.clock, self._config.lanes(vault), progress or Silent())
+        if export.summary.incremental:
+            return take_in(vault, export, parts, writer=self._config.writer)
+        return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)
+
     def history(self, key: Key) -> list[Version]:
         """Every version of an item, oldest first."""
         vault = self._vault()
@@ -155,10 +177,21 @@ class TableBackup:
         vault = self._vault()
         return status(vault, now=self._config.clock.now(), lanes=self._config.lanes(vault))
 
-    def verify(self, *, sample: float = 100.0, patience: float = PATIENCE, progress: Progress | None = None) -> Verified:
-        """Compare the vault with the live table; what is on its way is no difference. `sample`: percent of the keys."""
+    def verify(
+        self,
+        *,
+        sample: float = 100.0,
+        patience: float = PATIENCE,
+        repair: bool = False,
+        progress: Progress | None = None,
+    ) -> Verified:
+        """Compare the vault with the live table; what is on its way is no difference. `sample`: percent of the keys.
+
+        `repair`: write the table's truth into the vault where they differ.
+        """
         vault = self._vault()
-        return verify(vault, self._surroundings(vault, progress), sample=sample, patience=patience)
+        writer = self._config.writer if repair else None
+        return verify(vault, self._surroundings(vault, progress), sample=sample, patience=patience, repair_as=writer)
 
     def restore(
         self,

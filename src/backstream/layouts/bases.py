@@ -23,6 +23,7 @@ from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.ports import ObjectStore
 
+FORMAT = 1
 COMPLETE = "complete/"
 PLAN = "plan.json"
 
@@ -137,7 +138,7 @@ class Bases:
     def whole(self, base: Base) -> list[Part]:
         """All parts of a complete one. Damaged, naming it, where one has gone since."""
         parts = self.parts(base.id)
-        account = self._account(base)
+        account = self.account(base)
         held = sum(part.count for part in parts)
         if (len(parts), held) != (account.parts, account.rows):
             raise Damaged(
@@ -147,7 +148,8 @@ class Bases:
             )
         return parts
 
-    def _account(self, base: Base) -> Account:
+    def account(self, base: Base) -> Account:
+        """The record of a complete one. Damaged where it cannot be read."""
         name = self._complete_name(base)
         try:
             return msgspec.json.decode(self._store.get(name).body, type=Account)

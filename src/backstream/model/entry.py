@@ -91,8 +91,8 @@ class Scanned(msgspec.Struct, frozen=True):
     """An item's state that was read, not delivered: by a scan, or from an export.
 
     `image`: None where the item did not exist; `old`: what the vault held instead, where that is known; `began`: the second in
-    which the read began, or of what it is the state; `micros`: from when on it is known to have been so; `event`: SCANNED, or what
-    an export says became of the item.
+    which the read began, or of what it is the state; `micros`: from when on it is known to have been so; `became`: the event,
+    where an export tells it.
     """
 
     keys: bytes
@@ -100,7 +100,12 @@ class Scanned(msgspec.Struct, frozen=True):
     began: int
     micros: int
     old: bytes | None = None
-    event: str = SCANNED
+    became: str | None = None
+
+    @property
+    def event(self) -> str:
+        """What the log calls it."""
+        return self.became or ("REMOVE" if self.image is None else SCANNED)
 
 
 def of_scanned(scanned: Scanned, place: Place | None) -> Entry:

@@ -25,7 +25,9 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.comparison import Kind, Sight, compare, in_sample
 from backstream.model.fold import BEGINNING, Known
+from backstream.model.window import AFTER_ALL
 from backstream.operations import safety
+from backstream.operations.repair import repair
 from backstream.operations.restore import Failure, Surroundings
 from backstream.operations.restore.candidates import of_state, scan_into
 from backstream.operations.restore.strangers import strangers
@@ -34,7 +36,6 @@ READERS = 16
 IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item
 FETCHERS = 4
 FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
-AFTER_ALL = 10**11  # a second later than any change
 PATIENCE = 30.0
 LOOKS = 8  # at what differs, spread over the patience: a row that keeps changing is caught equal sooner or later
 DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT)
@@ -47,7 +48,8 @@ class Verified(msgspec.Struct, frozen=True):
 
     `missing`: in the table, not in the vault; `extra`: in the vault, not in the table; `in_flight`: they differed at each look, but
     changed meanwhile. `failed`: what could not be read, named in `failures`; such a row counts as nothing else. `sample`: the share
-    of the keys that was compared, in percent. `at`: when it began.
+    of the keys that was compared, in percent. `at`: when it began. `repaired`: of how many differing or unreadable rows the vault
+    holds the table's truth since; what they were in between stays unknown.
     """
 
     table: str
@@ -63,6 +65,12 @@ class Verified(msgspec.Struct, frozen=True):
     seconds: float
     failures: Sequence[Failure] = ()
     warnings: Sequence[str] = ()
+    repaired: int = 0
+
+    @property
+    def wrong(self) -> int:
+        """How many rows and objects are not as they should be, for good."""
+        return self.differences + self.failed
 
     @property
     def differences(self) -> int:
@@ -70,16 +78,19 @@ class Verified(msgspec.Struct, frozen=True):
         return self.missing + self.extra + self.different
 
 
-def verify(vault: TableVault, around: Surroundings, *, sample: float = 100.0, patience: float = PATIENCE) -> Verified:
-    """Compare the vault's newest state with the live table. Nothing is written anywhere.
+def verify(
+    vault: TableVault, around: Surroundings, *, sample: float = 100.0, patience: float = PATIENCE, repair_as: str | None = None
+) -> Verified:
+    """Compare the vault's newest state with the live table. Nothing is written, unless it is to repair: then into the vault alone.
 
     `sample`: compare only this share of the keys, in percent, chosen by a hash of the key; `patience`: for how many seconds a
-    difference must stand still to be one, at least as long as a change takes into the vault.
+    difference must stand still to be one, at least as long as a change takes into the vault; `repair_as`: the writer's name under
+    which the table's truth is written into the vault wherever they differ, None to write nothing.
     """
     if not 0 < sample <= 100:
         raise UsageError(f"not a share of the keys: {sample:g} %", hint="A sample is more than 0 and at most 100 percent.")
     with ExitStack() as stack:
-        return _Verification(vault, around, sample, patience, stack).run()
+        return _Verification(vault, around, sample, patience, stack).run(repair_as)
 
 
 class _Verification:
@@ -95,8 +106,9 @@ class _Verification:
         self._floor = BEGINNING
         self._same = 0
         self._failures: dict[str, str] = {}
+        self._unreadable_rows: set[bytes] = set()
 
-    def run(self) -> Verified:
+    def run(self, repair_as: str | None) -> Verified:
         if self._table.facts().schema != self._vault.catalog.key_schema:
             raise Refused(
                 f"the table {self._table.name} has another key schema than the vault's",
@@ -109,7 +121,19 @@ class _Verification:
             self._around.progress.phase(f"{suspects.count:,} rows differ: waiting for what is on its way", None)
             self._around.clock.sleep(self._patience / LOOKS)
             suspects = self._look_again(suspects)
-        return self._report(suspects)
+        repaired = 0 if repair_as is None else self._repair(suspects, repair_as)
+        return self._report(suspects, repaired)
+
+    def _repair(self, suspects: _Suspects, writer: str) -> int:
+        """All that differs for good, and the rows whose image in the vault cannot be read."""
+        self._around.progress.phase("repairing", None)
+        differing = ((key, self._kept(sight)) for key, sight in suspects if sight.verdict in DIFFERENCES)
+        rows = itertools.chain(differing, ((key, None) for key in self._unreadable_rows))
+        return repair(self._vault, self._table, rows, self._around.progress, writer=writer)
+
+    def _kept(self, sight: Sight) -> bytes | None:
+        gone = sight.newest is None or sight.newest.removed
+        return None if gone or sight.newest is None else self._vault.image(sight.newest)
 
     # --- looking ---
 
@@ -135,7 +159,8 @@ class _Verification:
     def _state(self, since: int | None = None) -> Iterator[State]:
         """The vault's newest state, or what has changed in it since that second."""
         self._around.progress.phase("reading the change log", None)
-        with State(self._vault, AFTER_ALL, self._around.progress.advance, since=since) as state:
+        rows = self._table.facts().items if since is None else 0
+        with State(self._vault, AFTER_ALL, self._around.progress.advance, since=since, rows=rows) as state:
             self._failures.update({each.name: each.why for each in state.unreadable})
             yield state
 
@@ -171,6 +196,7 @@ class _Verification:
                     sight = looking.result()
                 except BackstreamError as error:
                     self._failures[key.decode()] = error.message
+                    self._unreadable_rows.add(key)
                     continue
                 if sight is None:
                     continue
@@ -190,7 +216,7 @@ class _Verification:
 
     # --- the account ---
 
-    def _report(self, suspects: _Suspects) -> Verified:
+    def _report(self, suspects: _Suspects, repaired: int) -> Verified:
         keys: dict[Kind, list[bytes]] = {kind: [] for kind in (*DIFFERENCES, Kind.IN_FLIGHT)}
         for key, sight in suspects:
             keys[sight.verdict].append(key)
@@ -208,6 +234,7 @@ class _Verification:
             seconds=round(self._around.clock.now() - self._began, 3),
             failures=[Failure(what, why) for what, why in self._failures.items()],
             warnings=list(self._warnings(keys)),
+            repaired=repaired,
         )
 
     def _warnings(self, found: Mapping[Kind, Sequence[bytes]]) -> Iterator[str]:

@@ -27,6 +27,10 @@ def backfill(
     max_read_units: Annotated[
         float | None, typer.Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
     ] = None,
+    from_export: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Take in an AWS export instead: s3://bucket/prefix/AWSDynamoDB/ID.", show_default=False),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new one, whatever was interrupted.")] = False,
     json: Json = False,
 ) -> None:
@@ -34,7 +38,10 @@ def backfill(
     backup = library.open(vault).table(table)
     try:
         with Bar() as bar:
-            report = backup.backfill(segments=segments, max_read_units=max_read_units, fresh=fresh, progress=bar)
+            if from_export is None:
+                report = backup.backfill(segments=segments, max_read_units=max_read_units, fresh=fresh, progress=bar)
+            else:
+                report = backup.take_export(from_export, fresh=fresh, progress=bar)
     except KeyboardInterrupt:
         notice("stopped; what was read is kept, and the same command goes on from there")
         raise

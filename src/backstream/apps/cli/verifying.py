@@ -28,11 +28,12 @@ def verify(
     patience: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
     ] = PATIENCE,
+    repair: Annotated[bool, typer.Option("--repair", help="Write the table's truth into the vault where they differ.")] = False,
     json: Json = False,
 ) -> None:
     """Compare the vault with the live table; changes in flight are not differences."""
     with Bar() as bar:
-        report = library.open(vault).table(table).verify(sample=sample, patience=patience, progress=bar)
+        report = library.open(vault).table(table).verify(sample=sample, patience=patience, repair=repair, progress=bar)
     for warning in report.warnings:
         notice(f"note: {warning}")
     as_failures("NOT READ", report.failures)
@@ -53,6 +54,7 @@ def _show(report: Verified) -> None:
             ("different", f"{report.different:,}"),
             ("in flight", f"{report.in_flight:,}"),
             ("failed", f"{report.failed:,}"),
+            ("repaired", f"{report.repaired:,}"),
             ("seconds", f"{report.seconds:.1f}"),
         ]
     )
@@ -66,6 +68,11 @@ def _show(report: Verified) -> None:
 def _judge(report: Verified) -> None:
     """What could not be read goes before what differs: the comparison did not come to its end."""
     differences = f"{report.differences:,} rows of {report.table} differ between the vault and the table"
+    if report.repaired and report.repaired == report.wrong:
+        raise DifferencesFound(
+            f"{report.wrong:,} rows of {report.table} differed, or were unreadable; the vault holds the table's truth of them now",
+            hint="A sound capture leaves nothing to repair: look into why. What they were in between stays unknown.",
+        )
     if report.failed:
         raise PartlyDone(
             f"{report.failed:,} objects or rows could not be read" + (f"; {differences}" if report.differences else ""),

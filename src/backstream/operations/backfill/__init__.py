@@ -1,6 +1,8 @@
 """`backfill`: a base backup of the whole table, beside a running `tail` or Lambda, read from the table or taken from an export."""
 
-from backstream.operations.backfill.run import Backfilled, Parts, backfill
-from backstream.operations.backfill.scan import scan_of
+from backstream.operations.backfill.export import FullExport, check_export, take_in
+from backstream.operations.backfill.report import Backfilled, Parts
+from backstream.operations.backfill.run import backfill
+from backstream.operations.backfill.scan import MOST_SEGMENTS, scan_of
 
-__all__ = ["Backfilled", "Parts", "backfill", "scan_of"]
+__all__ = ["MOST_SEGMENTS", "Backfilled", "FullExport", "Parts", "backfill", "check_export", "scan_of", "take_in"]

@@ -15,51 +15,20 @@ import msgspec
 
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts import catalog as catalogs
-from backstream.layouts.bases import Account, Base, Kind, Plan
+from backstream.layouts.bases import FORMAT, Account, Base, Kind, Plan
 from backstream.layouts.images import images_for
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.entry import Entry, Scanned
+from backstream.operations.backfill.report import Backfilled, Parts, report_of
 from backstream.operations.backfill.segment import Keep, Segment, Work
-from backstream.operations.backfill.source import CLOCKS_APART, Source
-from backstream.operations.progress import Progress, Silent
-from backstream.ports import Clock, ScannedImages
+from backstream.operations.backfill.source import Source
+from backstream.operations.clocks import CLOCKS_APART
+from backstream.ports import ScannedImages
 
-FORMAT = 1
 WRITERS = 32
 LONGEST_WAIT = 30  # seconds, for a gap that has only just ended to lie before the beginning
 KEPT = "What was read is kept: the same command goes on from there."
-
-
-class Backfilled(msgspec.Struct, frozen=True):
-    """What a base backup did. Times in ISO 8601, UTC.
-
-    `rows`: how many items it holds; `written`: of how many the vault did not have that image yet; `resumed`: whether an
-    interrupted one was gone on with; `began`, `ended`: of the read. Moments from `ended` on are exact once the stream has been read
-    up to there: `captured_to` is how far that is, null where it is not known.
-    """
-
-    table: str
-    id: str
-    kind: str
-    rows: int
-    written: int
-    segments: int
-    resumed: bool
-    began: str
-    ended: str
-    captured_to: str | None
-    read_units: float | None
-    seconds: float
-    warnings: Sequence[str] = ()
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """What a base backup works with. `lanes`: see `TableVault.window`."""
-
-    clock: Clock
-    lanes: int | None
-    progress: Progress = Silent()
 
 
 def backfill(vault: TableVault, source: Source, parts: Parts, *, fresh: bool = False) -> Backfilled:
@@ -84,6 +53,8 @@ class _Backfill:
         self._lock = threading.Lock()
 
     def run(self, *, fresh: bool) -> Backfilled:
+        if not fresh and (done := self._done()) is not None:
+            return self._report(*done, self._source.segments, resumed=False)
         unfinished = None if fresh else self._unfinished()
         plan = unfinished or self._new_plan()
         self._parts.progress.phase(f"{plan.kind} of {self._vault.catalog.table}", self._source.rows or None)
@@ -93,9 +64,30 @@ class _Backfill:
         self._vault.bases.finish(base, account)
         self._sleep_until(base.end)
         self._note_in_catalog(base)
-        return self._report(base, plan, account, resumed=unfinished is not None)
+        return self._report(base, account, plan.segments, resumed=unfinished is not None)
+
+    def _report(self, base: Base, account: Account, segments: int, *, resumed: bool) -> Backfilled:
+        return report_of(
+            self._vault,
+            base,
+            account,
+            self._parts,
+            written=self._written,
+            segments=segments,
+            resumed=resumed,
+            began=self._began,
+            units=self._source.units,
+        )
 
     # --- the plan ---
+
+    def _done(self) -> tuple[Base, Account] | None:
+        """An export is of one moment: taken in once, there is nothing more in it."""
+        if self._source.kind is not Kind.EXPORT:
+            return None
+        plans = {plan.id for plan in self._vault.bases.plans() if plan.source == self._source.id}
+        base = next((each for each in self._vault.bases.complete() if each.id in plans), None)
+        return None if base is None else (base, self._vault.bases.account(base))
 
     def _unfinished(self) -> Plan | None:
         """The newest one that was interrupted, unless changes were lost since it began: it could not make up for them."""
@@ -130,7 +122,7 @@ class _Backfill:
     def _read(self, plan: Plan) -> None:
         with (
             ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers,
-            ThreadPoolExecutor(plan.segments, thread_name_prefix="segment") as readers,
+            ThreadPoolExecutor(min(plan.segments, self._source.side_by_side), thread_name_prefix="segment") as readers,
         ):
             progress, stopped = self._parts.progress, self._stop.is_set
             work = Work(self._vault.bases, self._source, plan, self._keep(writers), self._clock, progress, stopped)
@@ -183,27 +175,3 @@ class _Backfill:
         newest = catalogs.BaseBackup(base.id, base.kind, moment.iso(base.begin), moment.iso(base.end))
         if catalog.base_backup is None or catalog.base_backup.ended <= newest.ended:
             catalogs.save(self._vault.store, msgspec.structs.replace(catalog, base_backup=newest))
-
-    def _report(self, base: Base, plan: Plan, account: Account, *, resumed: bool) -> Backfilled:
-        window = self._vault.window(self._clock.now(), self._parts.lanes)
-        warnings = [f"changes may be missing: {gap}" for gap in window.gaps_before(base.end)]
-        if window.durable is None or window.durable < base.end:
-            warnings.append(
-                f"the recovery window starts at {moment.iso(base.end)} once the stream has been read up to there: "
-                f"by a running Lambda, or by `backstream tail {self._vault.catalog.table}`"
-            )
-        return Backfilled(
-            table=self._vault.catalog.table,
-            id=base.id,
-            kind=base.kind,
-            rows=account.rows,
-            written=self._written,
-            segments=plan.segments,
-            resumed=resumed,
-            began=moment.iso(base.begin),
-            ended=moment.iso(base.end),
-            captured_to=None if window.durable is None else moment.iso(window.durable),
-            read_units=self._source.units,
-            seconds=round(self._clock.now() - self._began, 3),
-            warnings=warnings,
-        )

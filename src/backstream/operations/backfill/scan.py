@@ -11,10 +11,12 @@ from backstream.model import sizes, wire
 from backstream.model.change import MICROS
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema
-from backstream.operations.backfill.source import CLOCKS_APART, Reached, Stopped
+from backstream.operations.backfill.source import Reached, Stopped
+from backstream.operations.clocks import CLOCKS_APART
 from backstream.operations.writing import Pace
 from backstream.ports import Clock, ScanPage, Table
 
+MOST_SEGMENTS = 256  # each a thread
 GROWTH = 4  # a page may have so many times the items of the last one
 ITEMS_AT_ONCE = 100_000  # more than a page of 1 MB ever holds
 PAGE_SECONDS = 0.5  # of the budget, in one page
@@ -36,6 +38,7 @@ class TableScan:
         self.kind = Kind.SCAN
         self.id = table.facts().table_id
         self.segments = segments
+        self.side_by_side = MOST_SEGMENTS
         self.rows = rows
 
     @property

@@ -10,10 +10,6 @@ import msgspec
 from backstream.layouts.bases import Kind
 from backstream.model.entry import Scanned
 
-# How far the clocks that stamp changes and answers may be apart, in seconds: an image is taken to be older than it is by this, and
-# its reading to have ended later, so that no change is on the wrong side of it.
-CLOCKS_APART = 2
-
 Stopped = Callable[[], bool]
 
 
@@ -38,6 +34,10 @@ class Source(Protocol):
     @property
     def segments(self) -> int:
         """How many there are."""
+
+    @property
+    def side_by_side(self) -> int:
+        """How many of them at once."""
 
     @property
     def rows(self) -> int:

@@ -152,7 +152,8 @@ class _Restore:
         request, name = self._request, self._vault.catalog.table
         self._warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)
-        state = stack.enter_context(State(self._vault, request.at, self._around.progress.advance))
+        rows = self._live_table().facts().items if isinstance(request.target, InPlace) else 0
+        state = stack.enter_context(State(self._vault, request.at, self._around.progress.advance, rows=rows))
         self._check_readable(state.unreadable)
         live = None
         if isinstance(request.target, InPlace):

@@ -1,0 +1,141 @@
+"""AWS's own exports as input: a full one as a base backup, an incremental one as changes. The table is not touched."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.errors import Damaged, MalformedRecord, Refused
+from backstream.layouts.aws_export import DataFile, Export, NetChange
+from backstream.layouts.bases import FORMAT, Account, Base, Kind
+from backstream.layouts.images import images_for
+from backstream.layouts.segments import Kind as SegmentKind
+from backstream.layouts.vault import TableVault
+from backstream.model import moment, wire
+from backstream.model.change import MICROS, table_name
+from backstream.model.entry import Scanned
+from backstream.model.schema import KeySchema, canonical_key
+from backstream.operations.backfill.report import Backfilled, Parts, report_of
+from backstream.operations.backfill.source import Reached, Stopped
+from backstream.operations.clocks import CLOCKS_APART
+
+PAGE = 500
+SEGMENT_CHANGES = 5_000
+WRITERS = 32
+FILES_AT_ONCE = 4  # each is in memory, compressed
+
+
+class FullExport:
+    """`source.Source` of a full export: a data file, a segment; the state of one moment, whatever was read when."""
+
+    def __init__(self, export: Export, schema: KeySchema) -> None:
+        self._export = export
+        self._schema = schema
+        self._at = _seconds(export.summary.export_time, "exportTime")
+        self.kind = Kind.EXPORT
+        self.id = export.summary.export_arn
+        self.segments = max(1, len(export.files))
+        self.side_by_side = FILES_AT_ONCE
+        self.rows = export.summary.item_count
+        self.units = None
+
+    def begin(self) -> int:
+        """The export's moment: every change of that second or later may be newer."""
+        return self._at - CLOCKS_APART
+
+    def pages(self, segment: int, segments: int, reached: Reached, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
+        """The items of one file, from the first on that is not kept yet."""
+        del segments  # as many as there are files
+        for file in self._export.files[segment : segment + 1]:
+            items = itertools.islice(enumerate(self._export.images(file), 1), reached.rows, None)
+            while not stopped() and (page := list(itertools.islice(items, PAGE))):
+                yield [self._scanned(file, line, image) for line, image in page]
+
+    def _scanned(self, file: DataFile, line: int, image: bytes) -> Scanned:
+        try:
+            key = wire.key_of(self._schema, image)
+        except Damaged as error:
+            raise Damaged(f"{file.name}, line {line}: {error.message}") from error
+        return Scanned(key, image, self.begin(), self.end() * MICROS)
+
+    def end(self) -> int:
+        """The export's moment, too."""
+        return self._at + CLOCKS_APART
+
+
+def check_export(vault: TableVault, export: Export) -> None:
+    """Refused where it is an export of a table of another name."""
+    exported = table_name(export.summary.table_arn)
+    if exported != vault.catalog.table:
+        raise Refused(
+            f"an export of the table {exported}, not of {vault.catalog.table}",
+            hint="Give the vault's own table an export of its own.",
+        )
+
+
+def take_in(vault: TableVault, export: Export, parts: Parts, *, writer: str) -> Backfilled:
+    """Take an incremental export's net changes into the log, each at the time of its item's last write.
+
+    What an item was between that and its last write before, no export tells. Taken in again it changes nothing.
+    """
+    began, summary = parts.clock.now(), export.summary
+    since = _seconds(summary.export_from_time, "exportFromTime", up=True)
+    base = Base(Kind.INCREMENTAL, _name(summary.export_arn), since, _seconds(summary.export_to_time, "exportToTime"))
+    known = next((each for each in vault.bases.complete() if each == base), None)
+    written = 0
+    if known is None:
+        parts.progress.phase(f"incremental export of {vault.catalog.table}", summary.item_count)
+        images = images_for(vault.store, vault.catalog)
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
+            for batch in _batches(vault, export):
+                kept = list(pool.map(images.keep_scanned, batch))
+                vault.log.write_batch([entry for entry, _ in kept], SegmentKind.EXPORT, writer=writer)
+                written += sum(new for _, new in kept)
+                parts.progress.advance(len(batch))
+        vault.bases.finish(base, Account(FORMAT, summary.export_arn, summary.item_count, 0))
+    account = Account(FORMAT, summary.export_arn, summary.item_count, 0)
+    return report_of(
+        vault, base, account, parts, written=written, segments=len(export.files), resumed=False, began=began, units=None
+    )
+
+
+def _batches(vault: TableVault, export: Export) -> Iterator[list[Scanned]]:
+    changes = (
+        _net(vault.catalog.key_schema, file, line, change, both=export.summary.output_view == "NEW_AND_OLD_IMAGES")
+        for file in export.files
+        for line, change in enumerate(export.changes(file), 1)
+    )
+    while batch := list(itertools.islice(changes, SEGMENT_CHANGES)):
+        yield batch
+
+
+def _net(schema: KeySchema, file: DataFile, line: int, change: NetChange, *, both: bool) -> Scanned:
+    """What became of an item. `both`: the export has old images too, so that one without was not there before."""
+    try:
+        key = canonical_key(schema, wire.decode(change.keys))
+        if wire.key_of(schema, change.new or change.old or change.keys) != key:
+            raise Damaged("an image of another item than its Keys")  # noqa: TRY301 - to be named with the others
+    except (Damaged, MalformedRecord) as error:
+        raise Damaged(f"{file.name}, line {line}: {error.message}") from error
+    known = "MODIFY" if change.old is not None else ("INSERT" if both else None)
+    return Scanned(
+        key, change.new, change.micros // MICROS, change.micros, old=change.old, became=known if change.new else "REMOVE"
+    )
+
+
+def _name(arn: str) -> str:
+    """The export's own id, at the end of its ARN; ids of exports are theirs for good."""
+    return arn.rpartition("/")[2] or uuid.uuid5(uuid.NAMESPACE_URL, arn).hex
+
+
+def _seconds(text: str | msgspec.UnsetType, field: str, *, up: bool = False) -> int:
+    """A summary's time; `up`: the next whole second, where it is none. Damaged where it is no time."""
+    try:
+        micros = moment.parse_iso_micros("" if isinstance(text, msgspec.UnsetType) else text)
+    except ValueError as error:
+        raise Damaged(f"the export's manifest-summary.json has no usable {field}: {text!r}") from error
+    return -(-micros // MICROS) if up else micros // MICROS

@@ -1,0 +1,82 @@
+"""What a base backup is given to work with, and what it says when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.layouts.bases import Account, Base
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.operations.progress import Progress, Silent
+from backstream.ports import Clock
+
+
+class Backfilled(msgspec.Struct, frozen=True):
+    """What a base backup did. Times in ISO 8601, UTC.
+
+    `rows`: how many items it holds; `written`: of how many the vault did not have that image yet; `resumed`: whether an
+    interrupted one was gone on with; `began`, `ended`: of the read. Moments from `ended` on are exact once the stream has been read
+    up to there: `captured_to` is how far that is, null where it is not known.
+    """
+
+    table: str
+    id: str
+    kind: str
+    rows: int
+    written: int
+    segments: int
+    resumed: bool
+    began: str
+    ended: str
+    captured_to: str | None
+    read_units: float | None
+    seconds: float
+    warnings: Sequence[str] = ()
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a base backup works with. `lanes`: see `TableVault.window`."""
+
+    clock: Clock
+    lanes: int | None
+    progress: Progress = Silent()
+
+
+def report_of(
+    vault: TableVault,
+    base: Base,
+    account: Account,
+    parts: Parts,
+    *,
+    written: int,
+    segments: int,
+    resumed: bool,
+    began: float,
+    units: float | None,
+) -> Backfilled:
+    """The report of a complete one. `began`: when this run did, in epoch seconds."""
+    now = parts.clock.now()
+    window = vault.window(now, parts.lanes)
+    warnings = [f"changes may be missing: {gap}" for gap in window.gaps_before(base.end)]
+    if window.durable is None or window.durable < base.end:
+        warnings.append(
+            f"the recovery window starts at {moment.iso(base.end)} once the stream has been read up to there: "
+            f"by a running Lambda, or by `backstream tail {vault.catalog.table}`"
+        )
+    return Backfilled(
+        table=vault.catalog.table,
+        id=base.id,
+        kind=base.kind,
+        rows=account.rows,
+        written=written,
+        segments=segments,
+        resumed=resumed,
+        began=moment.iso(base.begin),
+        ended=moment.iso(base.end),
+        captured_to=None if window.durable is None else moment.iso(window.durable),
+        read_units=units,
+        seconds=round(now - began, 3),
+        warnings=warnings,
+    )

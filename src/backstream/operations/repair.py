@@ -1,0 +1,53 @@
+"""The table's truth written into the vault, for rows in which the two differ: as new versions, and as lines of the change log.
+
+It is the state that the row has now, not the changes that were missed: of the time between nothing can be said.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from backstream.layouts.images import images_for
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model.change import MICROS
+from backstream.model.entry import Scanned
+from backstream.operations.clocks import CLOCKS_APART
+from backstream.operations.progress import Progress
+from backstream.ports import Table
+
+WRITERS = 16
+ROWS_AT_ONCE = 100  # as many as one BatchGetItem takes
+
+Wrong = tuple[bytes, bytes | None]  # a row's canonical key, and what the vault holds of it, where that can be read
+
+
+def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], progress: Progress, *, writer: str) -> int:
+    """Write what the table holds of these rows now, or that it holds nothing. How many; raises what table and vault raise.
+
+    Safe beside a running tail: a row that changes meanwhile is told by its change.
+    """
+    images = images_for(vault.store, vault.catalog)
+    repaired = 0
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
+        for batch in _batches(rows):
+            kept = list(pool.map(images.keep_scanned, _read(vault, table, batch)))
+            vault.log.write_batch([entry for entry, _ in kept], Kind.REPAIR, writer=writer)
+            repaired += len(batch)
+            progress.advance(len(batch))
+    return repaired
+
+
+def _read(vault: TableVault, table: Table, batch: Sequence[Wrong]) -> list[Scanned]:
+    began = int(table.server_time()) - CLOCKS_APART
+    live = {vault.key_of(image): image for image in table.fetch([key for key, _ in batch])}
+    ended = int(table.server_time()) + CLOCKS_APART
+    return [Scanned(key, live.get(key), began, ended * MICROS, old=kept) for key, kept in batch]
+
+
+def _batches(rows: Iterable[Wrong]) -> Iterator[list[Wrong]]:
+    each = iter(rows)
+    while batch := list(itertools.islice(each, ROWS_AT_ONCE)):
+        yield batch
