@@ -148,7 +148,7 @@ class TableBackup:
         return report
 
     def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
-        """Take in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental one as changes."""
+        """Take in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental as changes."""
         root, found, export_id = url.rstrip("/").partition("/AWSDynamoDB/")
         if not found or not export_id or "/" in export_id:
             raise UsageError(f"not the folder of an export: {url!r}", hint="Write s3://bucket/prefix/AWSDynamoDB/ID.")

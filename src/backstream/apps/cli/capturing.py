@@ -67,10 +67,11 @@ def _show_init(report: InitReport, url: str) -> None:
             ("table", f"{catalog.table}: {state}"),
             ("vault", url),
             ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
-            ("complete from", since or "not yet: the table was not empty, so rows that do not change are unknown to the vault"),
+            ("complete from", since or "what `backfill` brings: the table was not empty, and rows that do not change never come"),
             *(("from now on", change) for change in report.changes),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
             ("next", f"backstream tail {catalog.table} --vault {url}"),
+            *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),
         ]
     )
 

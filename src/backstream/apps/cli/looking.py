@@ -47,7 +47,9 @@ def _show_history(versions: list[Version], *, diff: bool) -> None:
     for version in versions:
         image = _attributes(version)
         what = _difference(before, image) if diff else [msgspec.json.format(bytes(version.image), indent=-1).decode()]
-        out.print(f"{version.time}  {version.event:<8}  {version.actor or '-'}  {version.sequence}", style="bold", markup=False)
+        out.print(
+            f"{version.time}  {version.event:<8}  {version.actor or '-'}  {version.sequence or '-'}", style="bold", markup=False
+        )
         for line in what:
             out.print(f"    {line}", markup=False)
         before = image
@@ -103,20 +105,34 @@ def status(
         notice(f"the vault {held.url} holds no table yet: run `backstream init TABLE`")
 
 
+NEWEST_BASES = 3
+
+
 def _show_status(each: Status) -> None:
-    window = "none yet" if each.window_to is None else f"{each.window_from} to {each.window_to}"
-    if each.window_from is None:
-        window = "none for the whole table (it was not empty at `init`, and there is no base backup); single rows can be restored"
+    bases = [f"{base.kind} {base.id}, read {base.began} to {base.ended}" for base in each.base_backups]
     as_facts(
         [
             ("table", each.table),
             ("layout", f"{each.layout}, names {each.naming}, tenant attribute {each.tenant_attribute or '-'}"),
-            ("exact restores", window),
+            *(("exact restores", exact) for exact in _exact(each)),
+            *(("base backup", base) for base in bases[-NEWEST_BASES:]),
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
             ("change log", f"{each.changes:,} changes in {each.segments:,} segments, {each.log_bytes:,} bytes"),
             ("newest change", each.newest_change or "-"),
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
+            *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
             ("last drill", each.last_drill or "never"),
         ]
     )
+
+
+def _exact(each: Status) -> list[str]:
+    if each.ranges:
+        return [f"{exact.since} to {exact.until}" for exact in each.ranges]
+    if each.window_from is not None:
+        return [f"none yet: from {each.window_from} on, once the stream has been read up to there"]
+    return [
+        "none for the whole table (it was not empty at `init`, and there is no base backup: "
+        f"`backstream backfill {each.table}`); single rows can be restored"
+    ]

@@ -1,0 +1,190 @@
+"""The recovery window: what may be promised of each second, given where knowledge starts, what is missing and what makes up for it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstream.model.window import AFTER_ALL, Bridge, KnownGap, Range, Start, Window
+
+END = 14  # the time line: 0 to END
+SECONDS = st.integers(0, END)
+SPANS = st.tuples(SECONDS, SECONDS).map(lambda pair: (min(pair), max(pair)))
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    """Any window on a small time line."""
+    starts = [Start(begin, end, f"base {n}") for n, (begin, end) in enumerate(draw(st.lists(SPANS, max_size=3)))]
+    if draw(st.booleans()):
+        empty = draw(SECONDS)
+        starts.append(Start(empty, empty))
+    gaps = sorted(KnownGap(since, until, "lost") for since, until in draw(st.lists(SPANS, max_size=3)))
+    bridges = [Bridge(since, until) for since, until in draw(st.lists(SPANS, max_size=4)) if since < until]
+    return Window(starts=starts, durable=draw(st.none() | SECONDS), gaps=gaps, bridges=bridges)
+
+
+def exported(window: Window, at: int) -> set[int]:
+    """The seconds of which an export tells that had ended by then."""
+    return {second for each in window.bridges if each.until <= at + 1 for second in range(each.since, each.until)}
+
+
+def missing(window: Window, gap: KnownGap, at: int) -> set[int]:
+    """The seconds of a gap that the state at a moment would need, but neither a base backup nor an export tells of."""
+    ended = [(start.begin, start.end) for start in window.starts if start.end <= at]
+    if ended and gap.until < max(ended)[0]:
+        return set()
+    return set(range(gap.since, min(gap.until, at) + 1)) - exported(window, at)
+
+
+def is_exact(window: Window, at: int) -> bool:
+    """What a promise means: it has arrived, all items were known by then, and no change is missing since."""
+    arrived = window.durable is not None and at <= window.durable
+    known = any(start.end <= at for start in window.starts)
+    return arrived and known and not any(missing(window, gap, at) for gap in window.gaps)
+
+
+def promised(window: Window) -> set[int]:
+    return {second for each in window.ranges for second in range(each.since, each.until + 1)}
+
+
+# --- for every second -------------------------------------------------------------------------------------------------------------
+
+
+@given(windows())
+def test_the_ranges_are_the_seconds_that_are_exact(window: Window) -> None:
+    assert promised(window) == {second for second in range(END + 2) if is_exact(window, second)}
+
+
+@given(windows())
+def test_ranges_start_and_gaps_agree(window: Window) -> None:
+    by_second = {second for second in range(END + 2) if window.start(second) is not None and not window.gaps_before(second)}
+    assert promised(window) == {second for second in by_second if window.durable is not None and second <= window.durable}
+
+
+@given(windows())
+def test_ranges_are_in_order_and_none_next_to_another(window: Window) -> None:
+    assert all(each.since <= each.until for each in window.ranges)
+    assert all(one.until + 1 < other.since for one, other in itertools.pairwise(window.ranges))
+    newest = window.ranges[-1] if window.ranges else None
+    assert window.until == (None if newest is None else newest.until)
+    assert newest is None or window.since == newest.since
+
+
+@given(windows())
+def test_the_gaps_before_a_moment_are_those_of_which_something_is_missing(window: Window) -> None:
+    for at in range(END + 2):
+        assert window.gaps_before(at) == [gap for gap in window.gaps if missing(window, gap, at)]
+    assert window.open_gaps == window.gaps_before(AFTER_ALL)
+
+
+@given(windows())
+def test_only_what_an_export_tells_is_void(window: Window) -> None:
+    """And all of a gap that was made up for, back to where an export begins."""
+    for at in range(END + 2):
+        voids = window.voids(at)
+        for void in voids:
+            assert set(range(void.since, void.until + 1)) <= exported(window, at)
+            assert any(bridge.since == void.since for bridge in window.bridges)
+        healed = [gap for gap in window.gaps if gap.since <= at and gap not in window.gaps_before(at)]
+        start = window.start(at)
+        needed = [gap for gap in healed if start is None or gap.until >= start.begin]
+        assert [void.until for void in voids] == [min(gap.until, at) for gap in needed]
+        assert all(void.since <= gap.since for void, gap in zip(voids, needed, strict=True))
+
+
+@given(windows(), SECONDS)
+def test_more_knowledge_never_takes_a_promise_away(window: Window, at: int) -> None:
+    """An export that is taken in, or a base backup that was made where nothing was known."""
+    bridged = Window(window.starts, window.durable, window.gaps, [*window.bridges, Bridge(at, at + 3)])
+    assert promised(window) <= promised(bridged)
+    based = Window([*window.starts, Start(at, at, "another")], window.durable, window.gaps, window.bridges)
+    assert promised(window) <= promised(based)
+
+
+# --- a base backup and a gap ------------------------------------------------------------------------------------------------------
+
+BASE = Start(10, 15, "base")
+EMPTY = Start(0, 0)
+
+
+def window(*starts: Start, gap: tuple[int, int] | None = None, bridges: list[Bridge] | None = None) -> Window:
+    gaps = [] if gap is None else [KnownGap(*gap, "lost")]
+    return Window(starts=starts, durable=30, gaps=gaps, bridges=bridges or [])
+
+
+@pytest.mark.parametrize(
+    ("given", "ranges"),
+    [
+        pytest.param(window(), [], id="nothing known"),
+        pytest.param(window(EMPTY), [(0, 30)], id="empty at init"),
+        pytest.param(window(BASE), [(15, 30)], id="from the end of a base backup"),
+        pytest.param(window(EMPTY, BASE), [(0, 30)], id="a base backup in a whole log changes nothing"),
+        pytest.param(window(EMPTY, gap=(5, 7)), [(0, 4)], id="a gap"),
+        pytest.param(window(EMPTY, BASE, gap=(5, 7)), [(0, 4), (15, 30)], id="a gap before a base backup"),
+        pytest.param(window(EMPTY, BASE, gap=(5, 9)), [(0, 4), (15, 30)], id="a gap that ends just before a base backup"),
+        pytest.param(window(EMPTY, BASE, gap=(5, 10)), [(0, 4)], id="a gap that ends with its first second"),
+        pytest.param(window(EMPTY, BASE, gap=(12, 13)), [(0, 11)], id="a gap in a base backup"),
+        pytest.param(window(EMPTY, BASE, gap=(20, 22)), [(0, 19)], id="a gap after a base backup"),
+        pytest.param(window(BASE, gap=(15, 15)), [], id="a gap in its last second"),
+        pytest.param(window(BASE, Start(20, 25, "next"), gap=(17, 19)), [(15, 16), (25, 30)], id="closed by the next one"),
+        pytest.param(window(BASE, Start(10, 12, "short")), [(12, 30)], id="two that began together"),
+        pytest.param(window(Start(10, 28, "long"), Start(12, 14, "short"), gap=(11, 11)), [(14, 30)], id="one within another"),
+        pytest.param(window(BASE, Start(25, 35, "not yet")), [(15, 30)], id="one that ends after all that has arrived"),
+    ],
+)
+def test_base_backups_and_gaps(given: Window, ranges: list[tuple[int, int]]) -> None:
+    assert given.ranges == [Range(*each) for each in ranges]
+
+
+@pytest.mark.parametrize(
+    ("bridges", "ranges"),
+    [
+        pytest.param([(5, 8)], [(0, 4), (7, 30)], id="over the gap, no more: exact from its last second"),
+        pytest.param([(3, 12)], [(0, 4), (11, 30)], id="from before to after it"),
+        pytest.param([(6, 12)], [(0, 4)], id="begins a second too late"),
+        pytest.param([(3, 7)], [(0, 4), (6, 6)], id="ends a second too early: exact where it ends"),
+        pytest.param([(3, 6), (6, 9)], [(0, 4), (5, 5), (8, 30)], id="two that meet"),
+        pytest.param([(6, 9), (3, 7)], [(0, 4), (6, 6), (8, 30)], id="two that overlap, in any order"),
+        pytest.param([(3, 6), (7, 9)], [(0, 4), (5, 5)], id="two with a second between"),
+        pytest.param([(3, 40)], [(0, 4)], id="ends after all that has arrived"),
+        pytest.param([(9, 12)], [(0, 4)], id="after the gap"),
+    ],
+)
+def test_exports_over_a_gap(bridges: list[tuple[int, int]], ranges: list[tuple[int, int]]) -> None:
+    found = window(EMPTY, gap=(5, 7), bridges=[Bridge(*each) for each in bridges])
+    assert _joined(found.ranges) == _joined([Range(*each) for each in ranges])
+
+
+def _joined(ranges: list[Range]) -> set[int]:
+    return {second for each in ranges for second in range(each.since, each.until + 1)}
+
+
+def test_a_void_reaches_back_to_where_the_export_begins_and_no_further_than_the_moment() -> None:
+    found = window(EMPTY, gap=(5, 7), bridges=[Bridge(3, 7), Bridge(7, 12)])
+    assert found.voids(4) == []
+    assert found.voids(6) == [Range(3, 6)], "the first export has ended by then"
+    assert found.voids(7) == [], "the second has not"
+    assert found.voids(11) == [Range(3, 7)]
+
+
+def test_what_is_said_of_it() -> None:
+    assert str(window()) == "recovery window: no base backup: the table was not empty at `init`"
+    waiting = Window([BASE], None, [])
+    assert (waiting.since, waiting.until) == (15, None)
+    assert str(waiting) == "recovery window: from 1970-01-01T00:00:15Z, once the stream has been read up to there"
+    assert str(window(EMPTY, BASE, gap=(5, 7))) == (
+        "recovery window: 1970-01-01T00:00:00Z to 1970-01-01T00:00:04Z, and 1970-01-01T00:00:15Z to 1970-01-01T00:00:30Z"
+    )
+    assert (window(EMPTY).starts_empty, window(BASE).starts_empty) == (True, False)
+
+
+def test_lost_for_good_nothing_is_left_to_promise() -> None:
+    """Starts that have ended, but not one exact second: no words of a window that is not there."""
+    found = window(BASE, gap=(12, 13))
+    assert (found.ranges, found.until) == ([], None)
+    assert found.since == BASE.end
+    assert found.open_gaps == list(found.gaps)
