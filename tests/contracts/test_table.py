@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -14,7 +14,7 @@ from backstream.model.change import VIEW
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.model.settings import PARTS
 from backstream.model.settings_changes import differences
-from backstream.ports import Delete, Put, Table, Write
+from backstream.ports import Delete, Put, ScanPage, Table, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import MemoryTable
 from backstream.tables.raw import recommended_config
@@ -179,6 +179,89 @@ def test_emptiness_and_when(table: Table) -> None:
     assert not table.is_empty()[0]
 
 
+# --- pages ------------------------------------------------------------------------------------------------------------------------
+
+
+def pages(table: Table, segment: int, segments: int, limit: int | None = None, after: bytes | None = None) -> Iterator[ScanPage]:
+    """Every page of a segment, each asked for after the last one."""
+    while True:
+        page = table.page(segment, segments, after, limit)
+        yield page
+        after = page.after
+        if after is None:
+            return
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7])
+@pytest.mark.parametrize("segments", [1, 3])
+def test_the_pages_of_all_segments_are_the_table_each_item_once(table: Table, segments: int, limit: int | None) -> None:
+    hard = list(images.hard_images().values())[:40]
+    fill(table, hard)
+    read = [page for segment in range(segments) for page in pages(table, segment, segments, limit)]
+    found = by_key(image for page in read for image in page.images)
+    assert found.keys() == by_key(hard).keys()
+    assert all(wire.same_image(found[key], image) for key, image in by_key(hard).items())
+    assert all(len(page.images) <= (limit or 1000) for page in read)
+    assert limit is None or len(read) >= len(hard) / limit
+
+
+def test_an_empty_table_is_one_empty_page(table: Table) -> None:
+    page = table.page(0, 1, None)
+    assert (page.images, page.after) == ([], None)
+
+
+def test_pages_go_on_after_any_key_in_any_spelling(table: Table) -> None:
+    """After the last item of a page as after the page itself: a base backup remembers no more than that."""
+    numbers = ["0", "-1.5", "1E+100", "12345678901234567890123456789012345678", "0.000001", "7", "100"]
+    items = [images.image(zone, number) for zone in ("a", "b|/", "\u00e9") for number in numbers]
+    fill(table, items)
+    order = [wire.key_of(images.SCHEMA, image) for page in pages(table, 0, 1) for image in page.images]
+    assert len(order) == len(items)
+    for place, key in enumerate(order):
+        rest = [wire.key_of(images.SCHEMA, image) for page in pages(table, 0, 1, after=key) for image in page.images]
+        assert rest == order[place + 1 :]
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+def test_pages_go_on_after_an_item_that_was_deleted_meanwhile(table: Table, segments: int) -> None:
+    items = [images.image(f"zone {number % 7}", number) for number in range(30)]
+    fill(table, items)
+    for segment in range(segments):
+        whole = [wire.key_of(images.SCHEMA, image) for page in pages(table, segment, segments) for image in page.images]
+        page = table.page(segment, segments, None, limit=4)
+        read = [wire.key_of(images.SCHEMA, image) for image in page.images]
+        assert read == whole[:4]
+        assert page.after is not None
+        assert table.write([Delete(key) for key in read]) == []
+        rest = [
+            wire.key_of(images.SCHEMA, image) for each in pages(table, segment, segments, 4, page.after) for image in each.images
+        ]
+        assert rest == whole[4:]
+
+
+def test_a_page_says_when_it_was_answered_and_what_it_took(table: Table) -> None:
+    fill(table, [images.image("a", number, fill={"S": "x" * 5_000}) for number in range(8)])
+    before = table.server_time()
+    page = table.page(0, 1, None)
+    after = table.server_time()
+    assert before <= page.answered <= after
+    assert page.answered == int(page.answered)
+    assert page.units is None or page.units > 0
+
+
+def test_the_servers_time_is_whole_and_not_later_than_now(table: Table) -> None:
+    for _ in range(3):
+        before = time.time()
+        told = table.server_time()
+        assert told == int(told)
+        assert int(before) - 1 <= told <= time.time()
+
+
+def test_no_such_segment(table: Table) -> None:
+    with pytest.raises(Failed):
+        table.page(2, 2, None)
+
+
 # --- the table itself -------------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +315,8 @@ def test_a_name_that_is_taken(table: Table) -> None:
         pytest.param(lambda table: table.settings(), id="settings"),
         pytest.param(lambda table: table.is_empty(), id="is_empty"),
         pytest.param(lambda table: list(table.scan()), id="scan"),
+        pytest.param(lambda table: table.page(0, 1, None), id="page"),
+        pytest.param(lambda table: table.server_time(), id="server_time"),
         pytest.param(lambda table: table.fetch([images.key("a", 1)]), id="fetch"),
         pytest.param(lambda table: table.write([Put(images.image("a", 1))]), id="write"),
         pytest.param(lambda table: table.enable_stream(), id="enable_stream"),

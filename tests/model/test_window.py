@@ -22,7 +22,7 @@ def windows(draw: st.DrawFn) -> Window:
     if draw(st.booleans()):
         empty = draw(SECONDS)
         starts.append(Start(empty, empty))
-    gaps = sorted(KnownGap(since, until, "lost") for since, until in draw(st.lists(SPANS, max_size=3)))
+    gaps = [KnownGap(since, until, "lost") for since, until in sorted(draw(st.lists(SPANS, max_size=3)))]
     bridges = [Bridge(since, until) for since, until in draw(st.lists(SPANS, max_size=4)) if since < until]
     return Window(starts=starts, durable=draw(st.none() | SECONDS), gaps=gaps, bridges=bridges)
 

@@ -21,16 +21,21 @@ from backstream.model.window import Bridge, KnownGap, Range, Start, Window
 class Basis(msgspec.Struct, frozen=True):
     """What a state is made of: a base backup, None where the log reaches back far enough, and the log since it began.
 
-    `voids`: the seconds whose changes an export has taken the place of.
+    `voids`: the seconds whose changes an export has taken the place of; `lost`: the gaps of the log.
     """
 
     base: Base | None
     voids: Sequence[Range] = ()
+    lost: Sequence[Range] = ()
 
     @property
     def floor(self) -> int:
         """The second before which nothing counts but what the base backup holds."""
         return fold.BEGINNING if self.base is None else self.base.begin
+
+    def may_have_vanished(self, entry: Entry) -> bool:
+        """Whether an item of which this is the newest known may have been deleted in a gap that the base backup makes up for."""
+        return entry.since < self.floor and any(entry.since <= gap.until < self.floor for gap in self.lost)
 
     def counts(self, entry: Entry) -> bool:
         """Whether an entry of the log has a say."""
@@ -61,7 +66,7 @@ class Coverage:
         window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts), bridges=bridges)
         start = window.start(at)
         base = next((each for each in self._bases.complete() if start is not None and each.id == start.id), None)
-        return Basis(base, window.voids(at))
+        return Basis(base, window.voids(at), [Range(gap.since, gap.until) for gap in window.gaps])
 
     def _starts_and_bridges(self) -> tuple[list[Start], list[Bridge]]:
         complete = self._bases.complete()

@@ -75,20 +75,17 @@ class TableVault:
         names = self._names(key)
         return fold.in_order(self._from_log(key) if names is None else self._from_rows(key, names))
 
-    def newest(self, key: bytes, at: int) -> Entry | None:
-        """What tells one item's state at a second; None where it did not exist, as far as is known. `key`: the canonical key."""
-        basis = self.basis(at)
+    def newest(self, key: bytes, at: int, basis: Basis) -> Entry | None:
+        """What tells one item's state at a second; None where it did not exist, as far as is known.
+
+        `key`: the canonical key; `basis`: that of the same second.
+        """
         known = fold.known_at(filter(basis.counts, self.history(key)), at)
         found = known.newest()
-        if found is None or basis.base is None or not self._lost_between(found.since, basis.floor):
+        if found is None or basis.base is None or not basis.may_have_vanished(found):
             return found
-        # Nothing is known since changes were lost, which may have deleted it: the base backup that followed tells.
         there = self._in_base(basis.base, key)
         return None if there is None else known.with_entry(there).newest(basis.floor)
-
-    def _lost_between(self, since: int, until: int) -> bool:
-        """Whether changes between two seconds are missing from the log."""
-        return since < until and any(since <= gap.until < until for gap in self.coverage.lost())
 
     def _in_base(self, base: Base, key: bytes) -> Entry | None:
         entries = (entry for part in self.bases.whole(base) for entry in self.bases.read(part))

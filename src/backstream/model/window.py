@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Sequence
 
@@ -106,9 +107,10 @@ class Window(msgspec.Struct, frozen=True):
         if self.durable is None:
             return []
         joined: list[Range] = []
-        turns = self._turning_points(self.durable)
-        for since, after in itertools.pairwise(turns):
-            if self.start(since) is None or self.gaps_before(since):
+        obstacles = _Obstacles(self.gaps)
+        for since, after in itertools.pairwise(self._turning_points(self.durable)):
+            start = self.start(since)
+            if start is None or (obstacles.between(start.begin, since) and (not self.bridges or self.gaps_before(since))):
                 continue
             if joined and since == joined[-1].until + 1:
                 joined[-1] = Range(joined[-1].since, after - 1)
@@ -152,3 +154,17 @@ class Window(msgspec.Struct, frozen=True):
         else:
             known = ", and ".join(map(str, self.ranges))
         return f"recovery window: {known}"
+
+
+class _Obstacles:
+    """Whether any gap lies in a time: gaps may be thousands, one for each record that Lambda could not keep."""
+
+    def __init__(self, gaps: Sequence[KnownGap]) -> None:
+        ordered = sorted(gaps, key=lambda gap: gap.since)
+        self._since = [gap.since for gap in ordered]
+        self._until = list(itertools.accumulate((gap.until for gap in ordered), max))
+
+    def between(self, begin: int, at: int) -> bool:
+        """Whether a gap began by `at` and had not ended before `begin`."""
+        begun = bisect.bisect_right(self._since, at)
+        return begun > 0 and self._until[begun - 1] >= begin

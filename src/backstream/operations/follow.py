@@ -162,7 +162,11 @@ def _lanes(following: Following, arn: str) -> int | None:
 def _with_stream(vault: TableVault, facts: TableFacts) -> Catalog:
     arn = facts.stream_arn or ""
     catalog = msgspec.structs.replace(
-        vault.catalog, stream=stream_label(arn), stream_arn=arn, table_arn=facts.arn, table_id=facts.table_id
+        catalogs.load(vault.store, vault.catalog.table),
+        stream=stream_label(arn),
+        stream_arn=arn,
+        table_arn=facts.arn,
+        table_id=facts.table_id,
     )
     catalogs.save(vault.store, catalog)
     return catalog

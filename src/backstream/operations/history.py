@@ -68,7 +68,7 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, lanes: int | Non
     """The item as it was at second `at`. NotFound where it did not exist then; OutsideWindow, GapInTheWay where that is unknown."""
     window = vault.window(now, lanes)
     safety.check_past(at, now, window)
-    then = vault.newest(key, at)
+    then = vault.newest(key, at, vault.basis(at))
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
     if then is None:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key), at)}")

@@ -65,6 +65,7 @@ class BaseShown(msgspec.Struct, frozen=True):
 def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
     """Read it off the log's listing and the gaps; nothing is read from the table. `lanes`: see `TableVault.window`."""
     window = vault.window(now, lanes)
+    standing = set(window.open_gaps)
     changes = segments = size = 0
     newest: int | None = None
     writers: set[Kind] = set()
@@ -85,8 +86,8 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
         window_from=None if window.since is None else moment.iso(window.since),
         window_to=None if window.until is None else moment.iso(window.until),
         lag_seconds=None if window.durable is None else max(0, int(now) - window.durable),
-        gaps=[_gap(gap) for gap in window.open_gaps],
-        closed_gaps=[_gap(gap) for gap in window.gaps if gap not in window.open_gaps],
+        gaps=[_gap(gap) for gap in window.gaps if gap in standing],
+        closed_gaps=[_gap(gap) for gap in window.gaps if gap not in standing],
         ranges=[RangeShown(moment.iso(each.since), moment.iso(each.until)) for each in window.ranges],
         base_backups=[
             BaseShown(each.id, each.kind, moment.iso(each.begin), moment.iso(each.end)) for each in vault.bases.complete()

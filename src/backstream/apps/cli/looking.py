@@ -132,7 +132,5 @@ def _exact(each: Status) -> list[str]:
         return [f"{exact.since} to {exact.until}" for exact in each.ranges]
     if each.window_from is not None:
         return [f"none yet: from {each.window_from} on, once the stream has been read up to there"]
-    return [
-        "none for the whole table (it was not empty at `init`, and there is no base backup: "
-        f"`backstream backfill {each.table}`); single rows can be restored"
-    ]
+    why = f"it was not empty at `init`, and there is no base backup: `backstream backfill {each.table}`"
+    return [f"none for the whole table ({why}); single rows can be restored"]

@@ -81,8 +81,9 @@ def named_by_key(vault: TableVault) -> bool:
 
 def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None]:
     """The newest change up to a second of each of these items, from the item's own history."""
+    basis = vault.basis(at)
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        return dict(zip(keys, pool.map(lambda key: vault.newest(key, at), keys), strict=True))
+        return dict(zip(keys, pool.map(lambda key: vault.newest(key, at, basis), keys), strict=True))
 
 
 class TenantFilter:

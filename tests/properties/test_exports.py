@@ -1,0 +1,208 @@
+"""AWS's exports against a dict: any life of a table, any of it lost, exports taken in in any order and again and again.
+
+Every second that the window claims comes back as it was; every other one is refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from backstream.errors import GapInTheWay, OutsideWindow
+from backstream.layouts.aws_export import Export, ExportWriter
+from backstream.layouts.catalog import Layout
+from backstream.layouts.coverage import Basis
+from backstream.layouts.gaps import Gap
+from backstream.layouts.segments import Codec
+from backstream.layouts.vault import TableVault
+from backstream.model import window
+from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.operations.backfill import FullExport, Parts, backfill, check_export, take_in
+from backstream.operations.restore import NewTable, Request, Surroundings, restore
+from backstream.stores.memory import MemoryStore
+from backstream.tables.memory import MemoryTable
+from kit.clock import ManualClock
+from kit.feed import Feed
+from kit.incremental import Write, net_changes, write_incremental
+
+SCHEMA = KeySchema(KeyAttribute("id", "S"))
+KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(3)]
+BEGAN = 1_700_000_000
+END = 40  # of a life, in seconds since BEGAN
+
+
+def image(key: bytes, value: int) -> bytes:
+    return key[:-1] + f',"value":{{"N":"{value}"}}}}'.encode()
+
+
+class Full(msgspec.Struct, frozen=True):
+    """A full export of second `at`. `inclusive`: its writes of that second are in it (ours), or not (AWS's)."""
+
+    at: int
+    inclusive: bool
+
+
+class Incremental(msgspec.Struct, frozen=True):
+    """What changed from `since` on and before `until`."""
+
+    since: int
+    until: int
+    unchanged: bool
+
+
+class Life(msgspec.Struct, frozen=True):
+    """What happens, in seconds since BEGAN: `writes` are (second, item, value or None)."""
+
+    writes: list[tuple[int, int, int | None]]
+    followed_from: int
+    gap: tuple[int, int] | None
+    arrived_in_gap: list[bool]
+    exports: list[Full | Incremental]
+    order: list[int]  # of delivery and taking in: an export's number, or -1 for the stream
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> Life:
+    seconds = st.integers(0, END)
+    writes = draw(st.lists(st.tuples(seconds, st.integers(0, 2), st.none() | st.integers(0, 9)), max_size=14))
+    gap = draw(st.none() | st.tuples(seconds, st.integers(0, 12)).map(lambda pair: (pair[0], pair[0] + pair[1])))
+    fulls = st.builds(Full, seconds, st.booleans())
+    windows = st.tuples(seconds, st.integers(1, 30), st.booleans()).map(
+        lambda drawn: Incremental(drawn[0], sum(drawn[:2]), drawn[2])
+    )
+    exports: list[Full | Incremental] = [*draw(st.lists(fulls, max_size=2)), *draw(st.lists(windows, max_size=3))]
+    return Life(
+        writes=sorted(writes, key=lambda write: write[0]),
+        followed_from=draw(st.integers(0, 25)),
+        gap=gap,
+        arrived_in_gap=draw(st.lists(st.booleans(), min_size=14, max_size=14)),
+        exports=exports,
+        order=draw(st.lists(st.integers(-1, len(exports) - 1), max_size=10)),
+    )
+
+
+class World:
+    """A life that is lived: `feed` is the vault, `writes` all that was done to the table."""
+
+    def __init__(self, life: Life, layout: Layout) -> None:
+        self.life = life
+        self.clock = ManualClock(BEGAN + END + 600)
+        self.store = MemoryStore(self.clock)
+        self.folder = MemoryStore(self.clock)
+        self.feed = Feed(self.store, "items", began=BEGAN + life.followed_from, schema=SCHEMA, layout=layout, empty=False)
+        self.writes: list[Write] = []
+        self._restored = itertools.count()
+
+    def live(self) -> None:
+        """Do the writes; bring what is not lost and the exports into the vault."""
+        for second, item, value in self.life.writes:
+            self._write(BEGAN + second, KEYS[item], value)
+        changes = [each for each in self.feed.take() if each.seconds >= self.feed.vault.coverage.followed_from]
+        lost = self._lost()
+        arrived = iter(self.life.arrived_in_gap)
+        wanted = [each for each in changes if each.seconds not in lost or next(arrived)]
+        if lost:
+            gap = Gap(reason="lost", since=lost.start, until=lost.stop - 1, stream=self.feed.label)
+            self.feed.vault.gaps.record(gap)
+        ids = [self._export(number, each) for number, each in enumerate(self.life.exports)]
+        for step in [*self.life.order, -1, *range(len(ids))]:
+            if step == -1:
+                self.feed.deliver(wanted, now=self.clock.now())
+            else:
+                self._take(ids[step])
+        self.feed.reached(BEGAN + END + 300)
+
+    def _write(self, second: int, key: bytes, value: int | None) -> None:
+        there = key in self.feed.model.at(second)
+        if value is None and not there:
+            return
+        made = None if value is None else image(key, value)
+        if made is None:
+            self.feed.delete(second, key)
+        elif self.feed.model.at(second).get(key) != made:
+            self.feed.put(second, made)
+        else:
+            return
+        self.writes.append((second, key, made))
+
+    def _lost(self) -> range:
+        if self.life.gap is None:
+            return range(0)
+        return range(BEGAN + max(self.life.gap[0], self.life.followed_from), BEGAN + self.life.gap[1] + 1)
+
+    def _export(self, number: int, export: Full | Incremental) -> str:
+        name = f"{number:014d}-aaaaaaaa"
+        if isinstance(export, Incremental):
+            since, until = BEGAN + export.since, BEGAN + export.until
+            changes = net_changes(self.writes, since, until, unchanged=export.unchanged)
+            return write_incremental(self.folder, name, self.feed.catalog, since, until, changes)
+        writer = ExportWriter(self.folder, name, Codec.GZIP)
+        for each in self.feed.model.at(BEGAN + export.at - (not export.inclusive)).values():
+            writer.add(each)
+        writer.close()
+        writer.complete(self.feed.catalog, BEGAN + export.at, began=0, ended=1)
+        return name
+
+    def _take(self, name: str) -> None:
+        export = Export.open(self.folder, name)
+        check_export(self.vault, export)
+        parts = Parts(self.clock, None)
+        if export.summary.incremental:
+            take_in(self.vault, export, parts, writer="test")
+        else:
+            backfill(self.vault, FullExport(export, SCHEMA), parts)
+
+    @property
+    def vault(self) -> TableVault:
+        return TableVault.open(self.store, "items")
+
+    def restored(self, at: int) -> dict[bytes, bytes]:
+        target = MemoryTable(f"restored-{next(self._restored)}", self.clock)
+        around = Surroundings(lambda _name: target, self.clock, None, Path())
+        assert restore(self.vault, Request(at=at, target=NewTable(target.name)), around).failed == 0
+        return {self.vault.key_of(found): found for page in target.scan() for found in page}
+
+    def shown(self, at: int) -> dict[bytes, bytes]:
+        vault = self.vault
+        newest = {key: vault.newest(key, at) for key in KEYS}
+        return {key: vault.image(entry) for key, entry in newest.items() if entry is not None and not entry.removed}
+
+
+def check(life: Life, layout: Layout) -> int:
+    """How many seconds were promised, of which each came back."""
+    world = World(life, layout)
+    world.live()
+    claimed = {
+        second
+        for each in world.vault.window(world.clock.now(), None).ranges
+        for second in range(each.since, min(each.until, BEGAN + END + 5) + 1)
+    }
+    for at in range(BEGAN, BEGAN + END + 5):
+        if at not in claimed:
+            with pytest.raises((OutsideWindow, GapInTheWay)):
+                world.restored(at)
+            continue
+        then = world.feed.model.at(at)
+        assert world.restored(at) == then, f"at {at - BEGAN}"
+        assert world.shown(at) == then, f"one by one, at {at - BEGAN}"
+    return len(claimed)
+
+
+def thoroughly(examples: int, **more: Any) -> settings:
+    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True, **more)
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_what_is_claimed_comes_back(layout: Layout) -> None:
+    @thoroughly(60)
+    @given(lives())
+    def run(life: Life) -> None:
+        event(f"claims: {check(life, layout) > 0}")
+
+    run()
