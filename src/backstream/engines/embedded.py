@@ -45,7 +45,8 @@ class State:
     `partition` folds them one at a time. `unreadable` names what could not be read, and foreign objects in the log: what they may
     hold is not in the state. `keys`: only these items (canonical keys). `since`: only the log's hours from that second on, and no
     base backup, so that it is what has changed since and perhaps a little more. `rows`: how many items there may be in all, where
-    the vault may know of fewer. Old images are left out: an entry's image is that of after its change.
+    the vault may know of fewer. `passed_over`: what could not be read of a base backup that another, as good,
+    stands in for. Old images are left out: an entry's image is that of after its change.
 
     `names`: the name of every row object that the log speaks of up to the moment (after `read_on`, at any time), each with the time
     at which the store received the segment that says so.
@@ -68,25 +69,40 @@ class State:
         self._progress = progress
         self._keys = keys
         self._rows = rows
-        self._basis = Basis(None) if since is not None else vault.basis(at)
-        self._since = since if self._basis.base is None else self._basis.floor - CLOCKS_APART
+        self._since = since
+        self._bases = [Basis(None)] if since is not None else vault.coverage.bases_for(at)
+        self._basis = self._bases[0]
         self.unreadable: list[Unreadable] = []
+        self.passed_over: list[Unreadable] = []
 
     def __enter__(self) -> Self:
+        while not self._read_all() and self._bases[1:]:
+            self._close()
+            self.passed_over += self.unreadable
+            self.unreadable = []
+            self._bases = self._bases[1:]
+        return self
+
+    def _read_all(self) -> bool:
+        """Read the first of the bases, and the log since. False, without the log, where it is damaged and there are others."""
+        self._basis = self._bases[0]
         parts = self._parts()
-        listing = [each for each in self._vault.log.listing(since=self._since, until=self._at) if self._concerns(each)]
+        since = self._since if self._basis.base is None else self._basis.floor - CLOCKS_APART
+        listing = [each for each in self._vault.log.listing(since=since, until=self._at) if self._concerns(each)]
         changes = sum(each.segment.count for each in listing if each.segment is not None)
         self._spill = Spill(partitions_for(max(self._rows, changes + sum(part.count for part in parts))))
         self.names = Spill(self._spill.partitions)
         try:
             for part, entries in self._read(self._vault.bases.read, parts):
                 self._take(part, entries)
+            if self.unreadable and self._bases[1:]:
+                return False
             for listed, entries in self._read(self._vault.log.read, listing):
                 self._take(listed, filter(self._basis.counts, entries))
         except BaseException:
             self._close()
             raise
-        return self
+        return True
 
     def _parts(self) -> Sequence[Part]:
         base = self._basis.base

@@ -62,11 +62,16 @@ class Coverage:
 
     def basis(self, at: int) -> Basis:
         """What the state of the whole table at a second is made of."""
+        return self.bases_for(at)[0]
+
+    def bases_for(self, at: int) -> list[Basis]:
+        """All that the state at a second may be made of, equally exact: the best first, which has the least to read."""
         starts, bridges = self._starts_and_bridges()
         window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts), bridges=bridges)
-        start = window.start(at)
-        base = next((each for each in self._bases.complete() if start is not None and each.id == start.id), None)
-        return Basis(base, window.voids(at), [Range(gap.since, gap.until) for gap in window.gaps])
+        lost = [Range(gap.since, gap.until) for gap in window.gaps]
+        complete = {base.id: base for base in self._bases.complete()}
+        found = [Basis(complete.get(start.id or ""), window.voids(at), lost) for start in window.starts_for(at)]
+        return found or [Basis(None, window.voids(at), lost)]
 
     def _starts_and_bridges(self) -> tuple[list[Start], list[Bridge]]:
         complete = self._bases.complete()

@@ -75,6 +75,17 @@ class Window(msgspec.Struct, frozen=True):
         ended = [start for start in self.starts if start.end <= at]
         return max(ended, key=lambda start: (start.begin, start.end), default=None)
 
+    def starts_for(self, at: int) -> list[Start]:
+        """All starts that a moment's state may build on with the same gaps in the way, the best first."""
+        best = self.start(at)
+        if best is None:
+            return []
+        ended = sorted((start for start in self.starts if start.end <= at), key=lambda start: (start.begin, start.end))
+        obstacles = _Obstacles(self.gaps)
+        # What lies between an earlier start and the best one is in the log, unless there is a gap.
+        as_good = [each for each in reversed(ended) if not obstacles.between(each.begin, best.begin - 1)]
+        return [best, *(each for each in as_good if each != best)]
+
     def gaps_before(self, at: int) -> list[KnownGap]:
         """The gaps that make the state at a moment uncertain."""
         return [gap for gap in self._gaps_after_start(at) if self._healed(gap, at) is None]

@@ -161,7 +161,7 @@ class _Verification:
         self._around.progress.phase("reading the change log", None)
         rows = self._table.facts().items if since is None else 0
         with State(self._vault, AFTER_ALL, self._around.progress.advance, since=since, rows=rows) as state:
-            self._failures.update({each.name: each.why for each in state.unreadable})
+            self._failures.update({each.name: each.why for each in (*state.unreadable, *state.passed_over)})
             yield state
 
     def _live_again(self, suspects: _Suspects) -> Iterator[tuple[bytes, bytes | None, Sight]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.engines.ahead import ahead
-from backstream.engines.embedded import State, Unreadable
+from backstream.engines.embedded import State
 from backstream.engines.spill import Spill
 from backstream.errors import BackstreamError, Failed, MissingTable, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
@@ -128,7 +128,7 @@ class _Restore:
             self._around.progress.phase("rows", len(keys))
             return (Candidate(key, then[key], live.get(key)) for key in keys)
         state = stack.enter_context(State(self._vault, self._request.at, self._around.progress.advance, keys=set(keys)))
-        self._check_readable(state.unreadable)
+        self._check_readable(state)
         self._check_rows(keys, {key: _light(entry) for part in state for key, entry in part.items()})
         spilled = stack.enter_context(Spill(state.partitions))
         for image in self._live_rows(keys):
@@ -154,7 +154,7 @@ class _Restore:
         self._around.progress.phase("reading the change log", None)
         rows = self._live_table().facts().items if isinstance(request.target, InPlace) else 0
         state = stack.enter_context(State(self._vault, request.at, self._around.progress.advance, rows=rows))
-        self._check_readable(state.unreadable)
+        self._check_readable(state)
         live = None
         if isinstance(request.target, InPlace):
             self._around.progress.phase("reading the live table", None)
@@ -165,8 +165,12 @@ class _Restore:
         self._around.progress.phase("rows", None)
         return of_state(state, live, self._around.progress)
 
-    def _check_readable(self, unreadable: Sequence[Unreadable]) -> None:
-        """Where a part of the log cannot be read, a live row may be newer than what is known: then it is not touched."""
+    def _check_readable(self, state: State) -> None:
+        """Where a part of the backup cannot be read, a live row may be newer than what is known: then it is not touched."""
+        unreadable = state.unreadable
+        self._warnings += [
+            f"{each.name} cannot be read ({each.why}): built on what was kept before it" for each in state.passed_over
+        ]
         for each in unreadable:
             self._left.name(Failure(each.name, each.why))
         damaged = [each.lost for each in unreadable if each.lost is not None]
