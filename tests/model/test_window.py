@@ -1,4 +1,4 @@
-"""The recovery window: what may be promised of each second, given where knowledge starts, what is missing and what makes up for it."""
+"""The recovery window: what may be promised of each second, by what is known, what is missing and what makes up for it."""
 
 from __future__ import annotations
 

@@ -19,11 +19,15 @@ from backstream.clock import SystemClock
 from backstream.errors import UsageError
 from backstream.layouts.segments import Kind
 from backstream.model.change import stream_label, table_name
+from backstream.operations.absence import record_absence
 from backstream.operations.batch import BatchReport, keep_batch, why
 
 WRITERS = 16
 RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
 NO_CONTEXT_SECONDS = 30.0
+
+# The vaults and streams for which this process has seen that nothing was lost before its first batch, or has recorded what was.
+_looked: set[tuple[str, str]] = set()
 
 
 class Context(Protocol):
@@ -67,9 +71,13 @@ def _keep(arn: str, batch: Sequence[Mapping[str, Any]], seconds_left: float) -> 
     deadline = SystemClock().now() + seconds_left - reserve
     config = Config(patience=seconds_left, deadline=deadline, answer_within=reserve / 4)
     parallel = int(os.environ.get("BACKSTREAM_PARALLELIZATION", "1")) > 1
+    vault = config.vault(table_name(arn))
+    if (config.url, arn) not in _looked:
+        record_absence(vault, stream_label(arn), config.clock.now())
+        _looked.add((config.url, arn))
     with ThreadPoolExecutor(WRITERS) as pool:
         return keep_batch(
-            config.vault(table_name(arn)),
+            vault,
             batch,
             stream_label(arn),
             pool,

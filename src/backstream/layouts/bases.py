@@ -104,9 +104,9 @@ class Bases:
         found = []
         for listed in self._store.list(self._prefix + COMPLETE):
             match = _COMPLETE.fullmatch(listed.name.removeprefix(self._prefix + COMPLETE))
-            if match is not None:
-                begin, end = moment.parse_compact(match["begin"]), moment.parse_compact(match["end"])
-                found.append(Base(Kind(match["kind"]), match["id"], begin, end))
+            times = None if match is None else _times(match)
+            if match is not None and times is not None:
+                found.append(Base(Kind(match["kind"]), match["id"], *times))
         return found
 
     def plans(self) -> list[Plan]:
@@ -205,15 +205,24 @@ class Bases:
 
 def _parse(name: str, modified: float) -> Part | None:
     match = _PART.fullmatch(name.rpartition("/")[2])
-    if match is None:
+    times = None if match is None else _times(match)
+    if match is None or times is None:
         return None
     return Part(
         name=name,
         segment=int(match["segment"]),
         number=int(match["number"]),
         count=int(match["count"]),
-        seconds=(moment.parse_compact(match["begin"]), moment.parse_compact(match["end"])),
+        seconds=times,
         last=match["last"] is not None,
         codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
         modified=modified,
     )
+
+
+def _times(match: re.Match[str]) -> tuple[int, int] | None:
+    """The seconds in a name; None for a thirteenth month: the shape of a name of ours, but not one."""
+    try:
+        return moment.parse_compact(match["begin"]), moment.parse_compact(match["end"])
+    except ValueError:
+        return None

@@ -144,12 +144,15 @@ class Window(msgspec.Struct, frozen=True):
 
     @property
     def since(self) -> int | None:
-        """The first second of the newest range that is exact, or, while nothing has arrived, of what it will be."""
+        """The first second of the newest range that is exact, or of what will be once the stream has been read up to there.
+
+        None where there is no start, or changes are missing that it does not make up for.
+        """
         ranges = self.ranges
         if ranges:
             return ranges[-1].since
         start = self.start(AFTER_ALL)
-        return None if start is None else start.end
+        return None if start is None or self.gaps_before(start.end) else start.end
 
     @property
     def until(self) -> int | None:
@@ -160,10 +163,12 @@ class Window(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if not self.starts:
             known = "no base backup: the table was not empty at `init`"
-        elif self.since is not None and self.until is None:
+        elif self.ranges:
+            known = ", and ".join(map(str, self.ranges))
+        elif self.since is not None:
             known = f"from {moment.iso(self.since)}, once the stream has been read up to there"
         else:
-            known = ", and ".join(map(str, self.ranges))
+            known = "none, since changes are missing: " + "; ".join(map(str, self.open_gaps))
         return f"recovery window: {known}"
 
 

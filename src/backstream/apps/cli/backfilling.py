@@ -60,7 +60,7 @@ def _show(report: Backfilled) -> None:
             ("table", f"{report.table}: {report.kind} {report.id}" + (", gone on with" if report.resumed else "")),
             ("rows", f"{report.rows:,}, of which {report.written:,} were new to the vault"),
             ("read", f"{report.began} to {report.ended}{units}"),
-            ("exact from", f"{report.ended}, once the stream has been read up to there"),
+            ("exact from", f"{report.exact_from}, once the stream has been read up to there" if report.exact_from else "-"),
             ("captured to", report.captured_to or "not known yet"),
             ("seconds", f"{report.seconds:.1f}"),
         ]

@@ -132,5 +132,7 @@ def _exact(each: Status) -> list[str]:
         return [f"{exact.since} to {exact.until}" for exact in each.ranges]
     if each.window_from is not None:
         return [f"none yet: from {each.window_from} on, once the stream has been read up to there"]
+    if each.gaps:
+        return ["none, since changes are missing"]
     why = f"it was not empty at `init`, and there is no base backup: `backstream backfill {each.table}`"
     return [f"none for the whole table ({why}); single rows can be restored"]

@@ -68,8 +68,11 @@ class FullExport:
 
 
 def check_export(vault: TableVault, export: Export) -> None:
-    """Refused where it is an export of a table of another name."""
-    exported = table_name(export.summary.table_arn)
+    """Refused where it is an export of a table of another name. Damaged where it does not say of which."""
+    try:
+        exported = table_name(export.summary.table_arn)
+    except MalformedRecord as error:
+        raise Damaged(f"the export's manifest-summary.json has no usable tableArn: {error.message}") from error
     if exported != vault.catalog.table:
         raise Refused(
             f"an export of the table {exported}, not of {vault.catalog.table}",
@@ -117,7 +120,7 @@ def _net(schema: KeySchema, file: DataFile, line: int, change: NetChange, *, bot
     """What became of an item. `both`: the export has old images too, so that one without was not there before."""
     try:
         key = canonical_key(schema, wire.decode(change.keys))
-        if wire.key_of(schema, change.new or change.old or change.keys) != key:
+        if any(image is not None and wire.key_of(schema, image) != key for image in (change.old, change.new)):
             raise Damaged("an image of another item than its Keys")  # noqa: TRY301 - to be named with the others
     except (Damaged, MalformedRecord) as error:
         raise Damaged(f"{file.name}, line {line}: {error.message}") from error

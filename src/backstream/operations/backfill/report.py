@@ -17,8 +17,8 @@ class Backfilled(msgspec.Struct, frozen=True):
     """What a base backup did. Times in ISO 8601, UTC.
 
     `rows`: how many items it holds; `written`: of how many the vault did not have that image yet; `resumed`: whether an
-    interrupted one was gone on with; `began`, `ended`: of the read. Moments from `ended` on are exact once the stream has been read
-    up to there: `captured_to` is how far that is, null where it is not known.
+    interrupted one was gone on with; `began`, `ended`: of the read. Moments from `exact_from` on are exact once the stream has been
+    read up to there, null where changes are missing all the same; `captured_to`: how far that is, null where it is not known.
     """
 
     table: str
@@ -30,6 +30,7 @@ class Backfilled(msgspec.Struct, frozen=True):
     resumed: bool
     began: str
     ended: str
+    exact_from: str | None
     captured_to: str | None
     read_units: float | None
     seconds: float
@@ -59,8 +60,9 @@ def report_of(
     """The report of a complete one. `began`: when this run did, in epoch seconds."""
     now = parts.clock.now()
     window = vault.window(now, parts.lanes)
-    warnings = [f"changes may be missing: {gap}" for gap in window.gaps_before(base.end)]
-    if window.durable is None or window.durable < base.end:
+    gaps = window.gaps_before(base.end)
+    warnings = [f"changes may be missing: {gap}" for gap in gaps]
+    if not gaps and (window.durable is None or window.durable < base.end):
         warnings.append(
             f"the recovery window starts at {moment.iso(base.end)} once the stream has been read up to there: "
             f"by a running Lambda, or by `backstream tail {vault.catalog.table}`"
@@ -75,6 +77,7 @@ def report_of(
         resumed=resumed,
         began=moment.iso(base.begin),
         ended=moment.iso(base.end),
+        exact_from=None if gaps else moment.iso(base.end),
         captured_to=None if window.durable is None else moment.iso(window.durable),
         read_units=units,
         seconds=round(now - began, 3),

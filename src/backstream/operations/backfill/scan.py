@@ -113,7 +113,7 @@ class _PageBudget:
     def __init__(self, pace: Pace, per_second: float) -> None:
         self._pace = pace
         self._share = max(1.0, per_second * PAGE_SECONDS)
-        self.limit = max(1, int(self._share))  # as if each item took a whole unit
+        self.limit = 1  # until it is known how large they are: one item may take a hundred units
 
     def turn(self) -> float:
         """When the next page's turn is: what it will take, as far as that can be known, is paid before it is read."""
@@ -125,8 +125,11 @@ class _PageBudget:
         Whatever it says, a page does not take less than its items' size.
         """
         size = sum(map(sizes.item_bytes, page.images))
-        units = max(page.units or 0.0, float(-(-size // sizes.READ_UNIT)))
+        whole = float(-(-size // sizes.READ_UNIT))
+        units = max(page.units or 0.0, whole)
         self._pace.settle(units - self._share)
-        fitting = int(self._share * len(page.images) / units) if units else ITEMS_AT_ONCE
+        # A page's units are rounded up: by them no item would seem to be smaller than a whole one.
+        each = (units if units > whole else size / sizes.READ_UNIT) / max(1, len(page.images))
+        fitting = int(self._share / each) if each else ITEMS_AT_ONCE
         self.limit = max(1, min(fitting, self.limit * GROWTH, ITEMS_AT_ONCE))
         return units
