@@ -12,8 +12,12 @@ from kit.scene import Scene, file_items, next_second, same
 
 def switch_stream(scene: Scene, *, on: bool) -> None:
     client = scene.aws.client("dynamodb")
-    specification = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"} if on else {"StreamEnabled": False}
-    client.update_table(TableName=scene.table, StreamSpecification=specification)
+    if on:
+        client.update_table(
+            TableName=scene.table, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        )
+    else:
+        client.update_table(TableName=scene.table, StreamSpecification={"StreamEnabled": False})
 
 
 def proven(scene: Scene) -> int:

@@ -67,7 +67,7 @@ class Sides:
         for each in images:
             self.table.write([Put(each)])
 
-    def verify(self, table: Table | None = None, **words: float) -> Verified:
+    def verify(self, table: Table | None = None, **words: Any) -> Verified:
         return verify(self.feed.vault, surroundings(table or self.table, self.clock), **words)
 
 

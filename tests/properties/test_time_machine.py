@@ -171,7 +171,9 @@ class TimeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.lossy)
     @rule()
     def nobody_follows_for_a_day(self) -> None:
-        """After a tail: a function that is not there says nothing, and an idle one neither."""
+        """After a tail, whose sign of life is the last: a function that is not there says nothing, and an idle one neither."""
+        self.follow(self.store)
+        self.clock.move(10)
         self.follow(self.store)
         self.happen([("put", KEYS[0], 1), ("time", KEYS[0], 3), ("put", KEYS[1], 2), ("delete", KEYS[2], 0)])
         self.clock.move(100_000)

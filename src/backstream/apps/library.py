@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import tempfile
 import threading
@@ -139,7 +140,7 @@ class TableBackup:
         """
         if not 1 <= segments <= MOST_SEGMENTS:
             raise UsageError(f"not a number of segments: {segments}", hint=f"From 1 to {MOST_SEGMENTS}.")
-        if max_read_units is not None and max_read_units <= 0:
+        if max_read_units is not None and not 0 < max_read_units < math.inf:
             raise UsageError(f"not a read budget: {max_read_units:g}", hint="Read units a second, more than 0.")
         vault, clock, table = self._vault(), self._config.clock, self._config.table(self._name)
         source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)

@@ -24,7 +24,7 @@ Source = TypeVar("Source", LogListing, Part)
 
 READERS = 4  # segments read side by side; one holds some MB
 IN_FLIGHT = 8
-CLOCKS_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
+FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class State:
         """Read the first of the bases, and the log since. False, without the log, where it is damaged and there are others."""
         self._basis = self._bases[0]
         parts = self._parts()
-        since = self._since if self._basis.base is None else self._basis.floor - CLOCKS_APART
+        since = self._since if self._basis.base is None else self._basis.floor - FAR_APART
         listing = [each for each in self._vault.log.listing(since=since, until=self._at) if self._concerns(each)]
         changes = sum(each.segment.count for each in listing if each.segment is not None)
         self._spill = Spill(partitions_for(max(self._rows, changes + sum(part.count for part in parts))))

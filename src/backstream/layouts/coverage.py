@@ -14,24 +14,22 @@ from backstream.layouts.log import DAY, ChangeLog, LogListing
 from backstream.layouts.segments import Kind
 from backstream.model import fold, moment
 from backstream.model.change import MICROS
+from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
-from backstream.model.window import Bridge, KnownGap, Range, Start, Window
+from backstream.model.window import Bridge, KnownGap, Range, Start, Void, Window
 
 
 class Basis(msgspec.Struct, frozen=True):
     """What a state is made of: a base backup, None where the log reaches back far enough, and the log since it began.
 
-    `voids`: the seconds whose changes an export has taken the place of; `lost`: the gaps of the log.
+    `floor`: the second before which nothing counts but what the base backup holds, or nothing at all where there is none; `voids`:
+    the seconds that an export has taken the place of; `lost`: the gaps of the log.
     """
 
     base: Base | None
-    voids: Sequence[Range] = ()
+    floor: int = fold.BEGINNING
+    voids: Sequence[Void] = ()
     lost: Sequence[Range] = ()
-
-    @property
-    def floor(self) -> int:
-        """The second before which nothing counts but what the base backup holds."""
-        return fold.BEGINNING if self.base is None else self.base.begin
 
     def may_have_vanished(self, entry: Entry) -> bool:
         """Whether an item of which this is the newest known may have been deleted in a gap that the base backup makes up for."""
@@ -39,7 +37,7 @@ class Basis(msgspec.Struct, frozen=True):
 
     def counts(self, entry: Entry) -> bool:
         """Whether an entry of the log has a say."""
-        return entry.scanned or not any(void.since <= entry.seconds <= void.until for void in self.voids)
+        return not any(void.since <= entry.since <= void.until and entry.event_id != void.id for void in self.voids)
 
 
 class Coverage:
@@ -70,20 +68,27 @@ class Coverage:
         window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts), bridges=bridges)
         lost = [Range(gap.since, gap.until) for gap in window.gaps]
         complete = {base.id: base for base in self._bases.complete()}
-        found = [Basis(complete.get(start.id or ""), window.voids(at), lost) for start in window.starts_for(at)]
-        return found or [Basis(None, window.voids(at), lost)]
+        voids = window.voids(at)
+        found = [
+            # Of a table that was empty at `init` nothing counts from before, from a former life of it; but clocks may be apart.
+            Basis(complete.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
+            for start in window.starts_for(at)
+        ]
+        return found or [Basis(None, fold.BEGINNING, voids, lost)]
 
     def _starts_and_bridges(self) -> tuple[list[Start], list[Bridge]]:
         complete = self._bases.complete()
-        starts = [Start(each.begin, each.end, each.id) for each in complete if each.kind is not bases.Kind.INCREMENTAL]
+        starts = [
+            Start(each.begin, each.end, each.id, _exact(each)) for each in complete if each.kind is not bases.Kind.INCREMENTAL
+        ]
         if self._catalog.complete_from is not None:
             starts.append(Start(self._catalog.complete_from, self._catalog.complete_from))
-        return starts, [Bridge(each.begin, each.end) for each in complete if each.kind is bases.Kind.INCREMENTAL]
+        return starts, [Bridge(each.begin, each.end, each.id) for each in complete if each.kind is bases.Kind.INCREMENTAL]
 
     def _known_gaps(self, starts: Sequence[Start]) -> list[KnownGap]:
         gaps = [KnownGap(each.since, each.until, each.reason) for each in self.lost()]
         followed = self.followed_from
-        early = min((start.begin for start in starts), default=followed)
+        early = min((start.begin if start.exact is None else start.exact for start in starts), default=followed)
         if early < followed:
             gaps.append(KnownGap(early, followed - 1, "before `init`, when nobody followed the stream"))
         return sorted(gaps, key=lambda gap: gap.since)
@@ -117,6 +122,11 @@ class Coverage:
             if any(int(entry.sequence) == wanted for entry in self._log.read(listed)):
                 return True
         return False
+
+
+def _exact(base: Base) -> int | None:
+    """An export's moment: its base backup is taken to begin as much earlier as to end later."""
+    return (base.begin + base.end) // 2 if base.kind is bases.Kind.EXPORT else None
 
 
 def _claim(listed: LogListing, now: float, lanes: int | None) -> int | None:

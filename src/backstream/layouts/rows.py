@@ -164,20 +164,19 @@ class Rows:
     def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
         """Make a scanned image durable, where the object's top is not that image already; what is newer stays on top.
 
-        The entry of a state without an item has no place unless something had to be written for it.
+        The entry of a state without an item has no place where a tombstone tells that already.
         """
         name = self._name(scanned.keys, scanned.image or scanned.old)
         while True:
             top, body = self._current(name)
-            gone = top is None or top.entry.removed
-            if scanned.image is None and gone:
-                return of_scanned(scanned, None), False
-            if top is not None and not gone and top.entry.micros <= scanned.micros and _same(scanned.image, body):
-                return of_scanned(scanned, top.place), False
+            if top is not None and _tells(top, body, scanned):
+                return of_scanned(scanned, None if scanned.image is None else top.place), False
             try:
-                return of_scanned(scanned, self._add_scanned(name, scanned, top, body)), True
+                place = self._add_scanned(name, scanned, top, body)
             except AlreadyExists:
                 continue  # somebody was faster in an empty place: look again at what is there now
+            self._leave_scanned_tenant(scanned, name)
+            return of_scanned(scanned, place), True
 
     def _current(self, name: str) -> tuple[RowVersion | None, bytes | None]:
         """The version that a row object is known by, under a delete marker the tombstone; and the current body, None without one.
@@ -287,6 +286,17 @@ class Rows:
         if old_name != name and self._top(old_name).precedes(change):
             self._ensure_marker(old_name)
 
+    def _leave_scanned_tenant(self, scanned: Scanned, name: str) -> None:
+        """The same, of an item that was found under another tenant than that of what the vault held."""
+        if self._catalog.tenant_attribute is None or scanned.image is None or scanned.old is None:
+            return
+        old_name = self._name(scanned.keys, scanned.old)
+        if old_name == name:
+            return
+        top, _ = self._current(old_name)
+        if top is not None and top.entry.since < scanned.began:
+            self._ensure_marker(old_name)
+
 
 def known_of(rows: Iterable[RowVersion]) -> Known:
     """What one object's versions say together."""
@@ -305,6 +315,13 @@ def newest_row(rows: Sequence[RowVersion]) -> RowVersion:
 def _same_state(one: RowVersion, other: RowVersion) -> bool:
     """Whether two versions are of one change, or of one scan."""
     return msgspec.structs.replace(one.entry, place=None) == msgspec.structs.replace(other.entry, place=None)
+
+
+def _tells(top: RowVersion, body: bytes | None, scanned: Scanned) -> bool:
+    """Whether the version on top says already what was found. What an export says has a version of its own: see `Window.voids`."""
+    if top.entry.micros > scanned.micros or (scanned.source and top.entry.event_id != scanned.source):
+        return False
+    return scanned.image is None if top.entry.removed else _same(scanned.image, body)
 
 
 def _same(image: bytes | None, body: bytes | None) -> bool:

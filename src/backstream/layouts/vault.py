@@ -81,7 +81,7 @@ class TableVault:
         `key`: the canonical key; `basis`: that of the same second.
         """
         known = fold.known_at(filter(basis.counts, self.history(key)), at)
-        found = known.newest()
+        found = known.newest() if basis.base is not None else known.newest(basis.floor)
         if found is None or basis.base is None or not basis.may_have_vanished(found):
             return found
         there = self._in_base(basis.base, key)

@@ -92,7 +92,7 @@ class Scanned(msgspec.Struct, frozen=True):
 
     `image`: None where the item did not exist; `old`: what the vault held instead, where that is known; `began`: the second in
     which the read began, or of what it is the state; `micros`: from when on it is known to have been so; `became`: the event,
-    where an export tells it.
+    where an export tells it; `source`: an incremental export's id.
     """
 
     keys: bytes
@@ -101,6 +101,7 @@ class Scanned(msgspec.Struct, frozen=True):
     micros: int
     old: bytes | None = None
     became: str | None = None
+    source: str = ""
 
     @property
     def event(self) -> str:
@@ -115,7 +116,7 @@ def of_scanned(scanned: Scanned, place: Place | None) -> Entry:
         sequence=NO_SEQUENCE,
         micros=scanned.micros,
         event=scanned.event,
-        event_id="",
+        event_id=scanned.source,
         actor=None,
         keys=scanned.keys,
         image=scanned.image if place is None else None,

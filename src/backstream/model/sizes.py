@@ -25,7 +25,7 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
         case "S":
             return len(inner.encode())
         case "B":
-            return len(inner) * 3 // 4
+            return len(inner) * 3 // 4 - str(inner).count("=")
         case "N":
             return _number_bytes(inner)
         case "SS" | "NS" | "BS":

@@ -28,19 +28,35 @@ class Start(msgspec.Struct, frozen=True):
     """From `end` on the vault knows every item, as long as no change since `begin` is missing (seconds).
 
     A table that was empty at `init`: then the two are one. A base backup: when its scan began and when it ended. `id`: the base
-    backup's, None of an empty table.
+    backup's, None of an empty table. `exact`: the second of which an export is the state, before anything that was done in it.
     """
 
     begin: int
     end: int
     id: str | None = None
+    exact: int | None = None
+
+    def known_at(self, second: int) -> bool:
+        """Whether the state at the beginning of a second can be built on it."""
+        return self.end < second or (self.exact is not None and self.exact <= second)
 
 
 class Bridge(msgspec.Struct, frozen=True):
-    """An incremental export: what became of every item between `since` and `until` (not included), in seconds, without a stream."""
+    """An incremental export: what became of every item between `since` and `until` (not included), in seconds, without a stream.
+
+    It may reach a little further, within the second `until`: a moment builds on it from that second's end on.
+    """
 
     since: int
     until: int
+    id: str = ""
+
+
+class Path(msgspec.Struct, frozen=True):
+    """What a moment's state is made of: a start, the log since, and in place of the log's gaps exports, the oldest first."""
+
+    start: Start
+    bridges: Sequence[Bridge] = ()
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -51,6 +67,14 @@ class Range(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{moment.iso(self.since)} to {moment.iso(self.until)}"
+
+
+class Void(msgspec.Struct, frozen=True):
+    """Seconds, both included, of which only the lines of the export of that `id` count."""
+
+    since: int
+    until: int
+    id: str
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -73,44 +97,62 @@ class Window(msgspec.Struct, frozen=True):
     def start(self, at: int) -> Start | None:
         """What a moment's state builds on: of the starts that had ended by then the last to begin; None where there is none."""
         ended = [start for start in self.starts if start.end <= at]
-        return max(ended, key=lambda start: (start.begin, start.end), default=None)
+        return max(ended, key=_lateness, default=None)
 
     def starts_for(self, at: int) -> list[Start]:
         """All starts that a moment's state may build on with the same gaps in the way, the best first."""
-        best = self.start(at)
+        path = self.path(at)
+        best = self.start(at) if path is None else path.start
         if best is None:
             return []
-        ended = sorted((start for start in self.starts if start.end <= at), key=lambda start: (start.begin, start.end))
+        ended = sorted((start for start in self.starts if start.end <= at), key=_lateness)
         obstacles = _Obstacles(self.gaps)
         # What lies between an earlier start and the best one is in the log, unless there is a gap.
-        as_good = [each for each in reversed(ended) if not obstacles.between(each.begin, best.begin - 1)]
-        return [best, *(each for each in as_good if each != best)]
+        as_good = [
+            each for each in reversed(ended) if each.begin < best.begin and not obstacles.between(each.begin, best.begin - 1)
+        ]
+        return [best, *as_good]
+
+    def path(self, at: int) -> Path | None:
+        """How the state at a moment is made, exactly; None where it cannot be.
+
+        The newest start without a gap behind it, and the log. Or else an export that reaches over the last gap, on top of the exact
+        state at its beginning.
+        """
+        return self._path(at, [start for start in self.starts if start.end <= at], at)
+
+    def _path(self, at: int, starts: Sequence[Start], ended: int) -> Path | None:
+        """As `path`, built on these starts, and on exports whose windows had ended by the second `ended`."""
+        best = max(starts, key=_lateness, default=None)
+        if best is not None and not _Obstacles(self.gaps).between(best.begin, at):
+            return Path(best)
+        ends = [min(gap.until, at) for gap in self.gaps if gap.since <= at]
+        for bridge in sorted(self.bridges, key=lambda bridge: bridge.until, reverse=True):
+            if max(ends, default=at) < bridge.until <= ended:
+                known = [start for start in self.starts if start.known_at(bridge.since)]
+                before = self._path(bridge.since - 1, known, bridge.since)
+                if before is not None:
+                    return Path(before.start, [*before.bridges, bridge])
+        return None
 
     def gaps_before(self, at: int) -> list[KnownGap]:
         """The gaps that make the state at a moment uncertain."""
-        return [gap for gap in self._gaps_after_start(at) if self._healed(gap, at) is None]
-
-    def voids(self, at: int) -> list[Range]:
-        """The seconds whose changes in the log count for nothing at a moment, since an export tells all that became of them.
-
-        Around a gap that exports make up for: an item may have been changed before it and changed back, or deleted, within it. An
-        export has no line for what is in the end as it was.
-        """
-        healed = [self._healed(gap, at) for gap in self._gaps_after_start(at)]
-        return [each for each in healed if each is not None]
-
-    def _gaps_after_start(self, at: int) -> list[KnownGap]:
         start = self.start(at)
-        return [gap for gap in self.gaps if gap.since <= at and (start is None or gap.until >= start.begin)]
+        found = [gap for gap in self.gaps if gap.since <= at and (start is None or gap.until >= start.begin)]
+        return [] if found and self.bridges and self.path(at) is not None else found
 
-    def _healed(self, gap: KnownGap, at: int) -> Range | None:
-        """What exports make up for, from where they begin to the end of the gap, or to the moment; None where they do not."""
-        end = min(gap.until, at)
-        since, reached = gap.since, gap.since
-        for bridge in sorted(self.bridges, key=lambda bridge: bridge.since):
-            if bridge.since <= reached < bridge.until <= at + 1:
-                since, reached = min(since, bridge.since), bridge.until
-        return Range(since, end) if reached > end else None
+    def voids(self, at: int) -> list[Void]:
+        """The seconds of which only an export's own lines count at a moment, since it tells all that became of every item.
+
+        From its beginning to the end of the gap that it reaches over: an item may have been changed before the gap and changed
+        back, or deleted, within it, and an export has no line for what is in the end as it was.
+        """
+        path = self.path(at)
+        found = []
+        for bridge in () if path is None else path.bridges:
+            ends = [gap.until for gap in self.gaps if gap.since < bridge.until and gap.until >= bridge.since]
+            found.append(Void(bridge.since, min(max(ends, default=bridge.since), bridge.until - 1), bridge.id))
+        return found
 
     @property
     def ranges(self) -> list[Range]:
@@ -121,7 +163,7 @@ class Window(msgspec.Struct, frozen=True):
         obstacles = _Obstacles(self.gaps)
         for since, after in itertools.pairwise(self._turning_points(self.durable)):
             start = self.start(since)
-            if start is None or (obstacles.between(start.begin, since) and (not self.bridges or self.gaps_before(since))):
+            if start is None or (obstacles.between(start.begin, since) and (not self.bridges or self.path(since) is None)):
                 continue
             if joined and since == joined[-1].until + 1:
                 joined[-1] = Range(joined[-1].since, after - 1)
@@ -134,7 +176,7 @@ class Window(msgspec.Struct, frozen=True):
         points = {durable + 1}
         points.update(start.end for start in self.starts)
         points.update(each for gap in self.gaps for each in (gap.since, gap.until + 1))
-        points.update(each for bridge in self.bridges for each in (bridge.until - 1, bridge.until))
+        points.update(bridge.until for bridge in self.bridges)
         return sorted(point for point in points if point <= durable + 1)
 
     @property
@@ -170,6 +212,10 @@ class Window(msgspec.Struct, frozen=True):
         else:
             known = "none, since changes are missing: " + "; ".join(map(str, self.open_gaps))
         return f"recovery window: {known}"
+
+
+def _lateness(start: Start) -> tuple[int, int]:
+    return start.begin, start.end
 
 
 class _Obstacles:

@@ -13,10 +13,10 @@ from backstream.layouts.images import images_for
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import MICROS
+from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Scanned
-from backstream.operations.clocks import CLOCKS_APART
 from backstream.operations.progress import Progress
-from backstream.ports import Table
+from backstream.ports import Clock, Table
 
 WRITERS = 16
 ROWS_AT_ONCE = 100  # as many as one BatchGetItem takes
@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 100  # as many as one BatchGetItem takes
 Wrong = tuple[bytes, bytes | None]  # a row's canonical key, and what the vault holds of it, where that can be read
 
 
-def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], progress: Progress, *, writer: str) -> int:
+def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], clock: Clock, progress: Progress, *, writer: str) -> int:
     """Write what the table holds of these rows now, or that it holds nothing. How many; raises what table and vault raise.
 
     Safe beside a running tail: a row that changes meanwhile is told by its change.
@@ -33,10 +33,14 @@ def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], progress: Pro
     repaired = 0
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
         for batch in _batches(rows):
+            if not repaired:
+                clock.sleep(2 * CLOCKS_APART)  # so that no change that is known already passes for one that came later
             kept = list(pool.map(images.keep_scanned, _read(vault, table, batch)))
             vault.log.write_batch([entry for entry, _ in kept], Kind.REPAIR, writer=writer)
             repaired += len(batch)
             progress.advance(len(batch))
+    if repaired:
+        clock.sleep(2 * CLOCKS_APART)  # what was read counts for moments after that
     return repaired
 
 

@@ -29,7 +29,7 @@ from backstream.model.window import AFTER_ALL
 from backstream.operations import safety
 from backstream.operations.repair import repair
 from backstream.operations.restore import Failure, Surroundings
-from backstream.operations.restore.candidates import of_state, scan_into
+from backstream.operations.restore.candidates import Candidate, of_state, scan_into
 from backstream.operations.restore.strangers import strangers
 
 READERS = 16
@@ -107,6 +107,7 @@ class _Verification:
         self._same = 0
         self._failures: dict[str, str] = {}
         self._unreadable_rows: set[bytes] = set()
+        self._covered: set[bytes] = set()  # rows whose object has something on top that is no row
 
     def run(self, repair_as: str | None) -> Verified:
         if self._table.facts().schema != self._vault.catalog.key_schema:
@@ -128,8 +129,9 @@ class _Verification:
         """All that differs for good, and the rows whose image in the vault cannot be read."""
         self._around.progress.phase("repairing", None)
         differing = ((key, self._kept(sight)) for key, sight in suspects if sight.verdict in DIFFERENCES)
-        rows = itertools.chain(differing, ((key, None) for key in self._unreadable_rows))
-        return repair(self._vault, self._table, rows, self._around.progress, writer=writer)
+        found = {key for key, sight in suspects if sight.verdict in DIFFERENCES}
+        rows = itertools.chain(differing, ((key, None) for key in sorted((self._unreadable_rows | self._covered) - found)))
+        return repair(self._vault, self._table, rows, self._around.clock, self._around.progress, writer=writer)
 
     def _kept(self, sight: Sight) -> bytes | None:
         gone = sight.newest is None or sight.newest.removed
@@ -145,8 +147,13 @@ class _Verification:
                 self._failures[stranger.what] = stranger.why
             self._floor = state.floor
             rows = of_state(state, live, self._around.progress, with_known=True)
-            sampled = (each for each in rows if in_sample(each.key, self._sample))
+            sampled = (self._noted(each) for each in rows if in_sample(each.key, self._sample))
             return self._compare((each.key, partial(self._look, each.known, each.live)) for each in sampled)
+
+    def _noted(self, row: Candidate) -> Candidate:
+        if row.then is not None and row.then.place is not None and row.then.place.name in self._failures:
+            self._covered.add(row.key)
+        return row
 
     def _look_again(self, suspects: _Suspects) -> _Suspects:
         with self._state(since=self._proven) as news, Spill(news.partitions) as again:

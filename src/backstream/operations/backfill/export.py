@@ -17,11 +17,11 @@ from backstream.layouts.segments import Kind as SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.change import MICROS, table_name
+from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema, canonical_key
 from backstream.operations.backfill.report import Backfilled, Parts, report_of
 from backstream.operations.backfill.source import Reached, Stopped
-from backstream.operations.clocks import CLOCKS_APART
 
 PAGE = 500
 SEGMENT_CHANGES = 5_000
@@ -86,8 +86,7 @@ def take_in(vault: TableVault, export: Export, parts: Parts, *, writer: str) -> 
     What an item was between that and its last write before, no export tells. Taken in again it changes nothing.
     """
     began, summary = parts.clock.now(), export.summary
-    since = _seconds(summary.export_from_time, "exportFromTime", up=True)
-    base = Base(Kind.INCREMENTAL, _name(summary.export_arn), since, _seconds(summary.export_to_time, "exportToTime"))
+    base = Base(Kind.INCREMENTAL, _name(summary.export_arn), *_window_of(export))
     known = next((each for each in vault.bases.complete() if each == base), None)
     written = 0
     if known is None:
@@ -108,7 +107,7 @@ def take_in(vault: TableVault, export: Export, parts: Parts, *, writer: str) -> 
 
 def _batches(vault: TableVault, export: Export) -> Iterator[list[Scanned]]:
     changes = (
-        _net(vault.catalog.key_schema, file, line, change, both=export.summary.output_view == "NEW_AND_OLD_IMAGES")
+        _net(vault.catalog.key_schema, export, file, line, change)
         for file in export.files
         for line, change in enumerate(export.changes(file), 1)
     )
@@ -116,17 +115,24 @@ def _batches(vault: TableVault, export: Export) -> Iterator[list[Scanned]]:
         yield batch
 
 
-def _net(schema: KeySchema, file: DataFile, line: int, change: NetChange, *, both: bool) -> Scanned:
-    """What became of an item. `both`: the export has old images too, so that one without was not there before."""
+def _net(schema: KeySchema, export: Export, file: DataFile, line: int, change: NetChange) -> Scanned:
+    """What became of an item."""
     try:
         key = canonical_key(schema, wire.decode(change.keys))
         if any(image is not None and wire.key_of(schema, image) != key for image in (change.old, change.new)):
             raise Damaged("an image of another item than its Keys")  # noqa: TRY301 - to be named with the others
     except (Damaged, MalformedRecord) as error:
         raise Damaged(f"{file.name}, line {line}: {error.message}") from error
-    known = "MODIFY" if change.old is not None else ("INSERT" if both else None)
+    # Only where the export has old images too, an item without one was not there before.
+    known = "MODIFY" if change.old else ("INSERT" if export.summary.output_view == "NEW_AND_OLD_IMAGES" else None)
     return Scanned(
-        key, change.new, change.micros // MICROS, change.micros, old=change.old, became=known if change.new else "REMOVE"
+        keys=key,
+        image=change.new,
+        began=change.micros // MICROS,
+        micros=change.micros,
+        old=change.old,
+        became=known if change.new else "REMOVE",
+        source=_name(export.summary.export_arn),
     )
 
 
@@ -135,10 +141,22 @@ def _name(arn: str) -> str:
     return arn.rpartition("/")[2] or uuid.uuid5(uuid.NAMESPACE_URL, arn).hex
 
 
-def _seconds(text: str | msgspec.UnsetType, field: str, *, up: bool = False) -> int:
-    """A summary's time; `up`: the next whole second, where it is none. Damaged where it is no time."""
+def _window_of(export: Export) -> tuple[int, int]:
+    """Its seconds. One that begins within a second makes up for nothing: of that second the log and it both tell only a part."""
+    since, until = (
+        _micros(export.summary.export_from_time, "exportFromTime"),
+        _seconds(export.summary.export_to_time, "exportToTime"),
+    )
+    return (since // MICROS, until) if since % MICROS == 0 else (until, until)
+
+
+def _seconds(text: str | msgspec.UnsetType, field: str) -> int:
+    return _micros(text, field) // MICROS
+
+
+def _micros(text: str | msgspec.UnsetType, field: str) -> int:
+    """A summary's time. Damaged where it is none."""
     try:
-        micros = moment.parse_iso_micros("" if isinstance(text, msgspec.UnsetType) else text)
+        return moment.parse_iso_micros("" if isinstance(text, msgspec.UnsetType) else text)
     except ValueError as error:
         raise Damaged(f"the export's manifest-summary.json has no usable {field}: {text!r}") from error
-    return -(-micros // MICROS) if up else micros // MICROS

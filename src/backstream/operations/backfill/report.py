@@ -60,9 +60,10 @@ def report_of(
     """The report of a complete one. `began`: when this run did, in epoch seconds."""
     now = parts.clock.now()
     window = vault.window(now, parts.lanes)
+    start = window.start(base.end)
     gaps = window.gaps_before(base.end)
     warnings = [f"changes may be missing: {gap}" for gap in gaps]
-    if not gaps and (window.durable is None or window.durable < base.end):
+    if start is not None and not gaps and (window.durable is None or window.durable < base.end):
         warnings.append(
             f"the recovery window starts at {moment.iso(base.end)} once the stream has been read up to there: "
             f"by a running Lambda, or by `backstream tail {vault.catalog.table}`"
@@ -77,7 +78,7 @@ def report_of(
         resumed=resumed,
         began=moment.iso(base.begin),
         ended=moment.iso(base.end),
-        exact_from=None if gaps else moment.iso(base.end),
+        exact_from=None if start is None or gaps else moment.iso(base.end),
         captured_to=None if window.durable is None else moment.iso(window.durable),
         read_units=units,
         seconds=round(now - began, 3),

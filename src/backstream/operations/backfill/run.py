@@ -19,11 +19,11 @@ from backstream.layouts.bases import FORMAT, Account, Base, Kind, Plan
 from backstream.layouts.images import images_for
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
+from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry, Scanned
 from backstream.operations.backfill.report import Backfilled, Parts, report_of
 from backstream.operations.backfill.segment import Keep, Segment, Work
 from backstream.operations.backfill.source import Source
-from backstream.operations.clocks import CLOCKS_APART
 from backstream.ports import ScannedImages
 
 WRITERS = 32
@@ -90,15 +90,12 @@ class _Backfill:
         return None if base is None else (base, self._vault.bases.account(base))
 
     def _unfinished(self) -> Plan | None:
-        """The newest one that was interrupted, unless changes were lost since it began: it could not make up for them."""
+        """The newest one that was interrupted. Not a scan since which changes were lost: another one will make up for them."""
         complete = {base.id for base in self._vault.bases.complete()}
-        lost = max((gap.until for gap in self._vault.coverage.lost()), default=0)
-        plans = [
-            plan
-            for plan in self._vault.bases.plans()
-            if plan.id not in complete and (plan.kind, plan.source) == (self._source.kind, self._source.id) and plan.began > lost
-        ]
-        return max(plans, key=lambda plan: plan.began, default=None)
+        lost = max((gap.until for gap in self._vault.coverage.lost()), default=0) if self._source.kind is Kind.SCAN else 0
+        wanted = (self._source.kind, self._source.id)
+        plans = [plan for plan in self._vault.bases.plans() if plan.id not in complete and (plan.kind, plan.source) == wanted]
+        return max((plan for plan in plans if plan.began > lost), key=lambda plan: plan.began, default=None)
 
     def _new_plan(self) -> Plan:
         began = self._begin()

@@ -9,10 +9,10 @@ from backstream.layouts.bases import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import sizes, wire
 from backstream.model.change import MICROS
+from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema
 from backstream.operations.backfill.source import Reached, Stopped
-from backstream.operations.clocks import CLOCKS_APART
 from backstream.operations.writing import Pace
 from backstream.ports import Clock, ScanPage, Table
 
