@@ -108,7 +108,14 @@ WORDS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("words", WORDS, ids=["rows", "plain tenants", "log"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(WORDS[0], id="rows"),
+        pytest.param(WORDS[1], id="plain tenants", marks=pytest.mark.soak),
+        pytest.param(WORDS[2], id="log", marks=pytest.mark.soak),
+    ],
+)
 def test_a_table_that_was_not_empty_is_known_from_the_end_of_the_scan_on(scene: Scene, words: dict[str, Any]) -> None:
     stock(scene, **words)
     before = int(time.time())
@@ -166,7 +173,9 @@ def test_the_report(stocked: Scene) -> None:
     assert "the recovery window starts at" in said.err
 
 
-@pytest.mark.parametrize("words", WORDS[:2], ids=["rows", "plain tenants"])
+@pytest.mark.parametrize(
+    "words", [pytest.param(WORDS[0], id="rows"), pytest.param(WORDS[1], id="plain tenants", marks=pytest.mark.soak)]
+)
 def test_again_it_mends_what_is_missing_and_rewrites_nothing_that_is_right(scene: Scene, words: dict[str, Any]) -> None:
     stock(scene, **words)
     scene.put(image("zone 5", 5, v={"S": "changed"}))
@@ -290,6 +299,7 @@ def test_a_fresh_one_does_not_go_on(stocked: Scene, proxy: FaultProxy) -> None:
     assert len(stocked.vault().bases.plans()) == 2
 
 
+@pytest.mark.soak
 def test_killed_at_random_instants_it_reads_no_finished_part_again(scene: Scene, proxy: FaultProxy) -> None:
     """Each part a page or two: whatever instant it is, some are written and some are not."""
     stock(scene, 200)
@@ -343,6 +353,7 @@ def test_stopped_by_hand(stocked: Scene, proxy: FaultProxy, number: signal.Signa
     assert (report["resumed"], report["rows"]) == (True, ROWS)
 
 
+@pytest.mark.soak
 def test_two_at_the_same_time(stocked: Scene, proxy: FaultProxy) -> None:
     small_pages(proxy, 3, delay(0.02))
     children = [stocked.start("backfill", stocked.table, "--json", "--segments", "2") for _ in range(2)]
@@ -516,7 +527,7 @@ class Meter:
 @pytest.mark.parametrize(
     ("rows", "size", "budget", "told"),
     [
-        pytest.param(440, (2_900, 3_900), 40, True, id="items of 3 to 4 KB"),
+        pytest.param(440, (2_900, 3_900), 40, True, id="items of 3 to 4 KB", marks=pytest.mark.soak),
         pytest.param(160, (2_900, 3_900), 40, False, id="whose units nobody tells"),
         pytest.param(1_600, (80, 100), 8, True, id="items of 100 bytes"),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from backstream.model import moment
 from kit.images import image, key
 from kit.scene import Scene, file_items, next_second, same
@@ -113,6 +115,7 @@ def single_rows(scene: Scene, before: int, within: int) -> None:
     assert key_of(scene, 2) in scene.items()
 
 
+@pytest.mark.soak
 def test_history_across_a_gap(scene: Scene) -> None:
     lose_changes(scene)
     report = scene.call("backfill", scene.table, "--json").json()

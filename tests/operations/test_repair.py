@@ -86,7 +86,12 @@ def told(scene: Scene, which: bytes) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize(
-    ("layout", "tenants"), [(Layout.ROWS, False), (Layout.ROWS, True), (Layout.LOG, False)], ids=["rows", "tenants", "log"]
+    ("layout", "tenants"),
+    [
+        pytest.param(Layout.ROWS, False, id="rows"),
+        pytest.param(Layout.ROWS, True, id="tenants", marks=pytest.mark.soak),
+        pytest.param(Layout.LOG, False, id="log", marks=pytest.mark.soak),
+    ],
 )
 def test_what_nobody_followed_is_repaired(scene: Scene, layout: Layout, *, tenants: bool) -> None:
     more: dict[str, Any] = {"tenant": {"S": "acme"}} if tenants else {}
@@ -138,6 +143,7 @@ def nobody_follows(scene: Scene) -> None:
     scene.aws.client("dynamodb").update_table(TableName=scene.table, StreamSpecification={"StreamEnabled": False})
 
 
+@pytest.mark.soak
 def test_a_version_that_was_deleted_from_the_bucket(scene: Scene) -> None:
     """The newest of several, and the only one."""
     scene.create()

@@ -34,13 +34,13 @@ def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], clock: Clock,
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
         for batch in _batches(rows):
             if not repaired:
-                clock.sleep(2 * CLOCKS_APART)  # so that no change that is known already passes for one that came later
+                clock.sleep(CLOCKS_APART + 1)  # so that no change that is known already passes for one that came later
             kept = list(pool.map(images.keep_scanned, _read(vault, table, batch)))
             vault.log.write_batch([entry for entry, _ in kept], Kind.REPAIR, writer=writer)
             repaired += len(batch)
             progress.advance(len(batch))
     if repaired:
-        clock.sleep(2 * CLOCKS_APART)  # what was read counts for moments after that
+        clock.sleep(CLOCKS_APART + 1)  # what was read counts for moments after that
     return repaired
 
 

@@ -29,7 +29,7 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
         _refuse_without_base(table, at, window)
     uncertain = _check_gaps(table, window, window.gaps_before(at), allow_gap=allow_gap)
     if not known:
-        uncertain.insert(0, "rows that had not changed since `init` are not in the vault: they are left alone")
+        uncertain.insert(0, "rows that did not change since `init` are not in the vault: they are left alone")
     return uncertain + not_yet_arrived(at, window)
 
 

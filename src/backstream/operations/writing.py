@@ -111,7 +111,10 @@ class Writer:
         self._pool.shutdown(cancel_futures=True)
 
     def _send(self) -> None:
-        while len(self._futures) >= 2 * WORKERS or (self._futures and sum(self._futures.values()) > BYTES_IN_FLIGHT):
+        # One at a time until the first is accepted: what is refused then was never allowed, later on it has ended in the middle.
+        while len(self._futures) >= (2 * WORKERS if self.written else 1) or (
+            self._futures and sum(self._futures.values()) > BYTES_IN_FLIGHT
+        ):
             self._collect(wait(self._futures, return_when=FIRST_COMPLETED)[0])
         self._futures[self._pool.submit(self._write, self._batch)] = self._bytes
         self._batch, self._bytes = [], 0
