@@ -218,7 +218,9 @@ def test_a_place_that_is_none_or_cannot_be_written_is_said(scene: Scene, feed: F
 # --- what it refuses --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("at", "word"), [(T - 601, "before the first backup"), (NOW + 3_600, "in the future")])
+@pytest.mark.parametrize(
+    ("at", "word"), [(T - 601, "before the first backup"), (NOW + 3_600, "in the future")], ids=["too early", "too late"]
+)
 def test_a_moment_outside_the_window_is_refused_before_anything_is_written(scene: Scene, feed: Feed, at: int, word: str) -> None:
     ran = snapshot(scene, f"file://{scene.folder}/out", at=at)
     assert (ran.code, word in ran.err, ran.out) == (4, True, "")
