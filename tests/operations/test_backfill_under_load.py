@@ -6,7 +6,9 @@ import json
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -73,58 +75,60 @@ def backfill_killed_once(scene: Scene, source: random.Random) -> tuple[dict[str,
     return report, left
 
 
-def under_load(scene: Scene, rows: int, layout: Layout) -> str:
-    """Write, back up, kill, compare. What was done, in words."""
+def under_load(scene: Scene, rows: int, layout: Layout, tell: Callable[[str], None]) -> None:
+    """Write, back up, kill, compare; tells of each step once it is done."""
     source = random.Random(rows)
     scene.schema = SCHEMA
     scene.create()
-    began = time.monotonic()
-    stock(scene, rows)
-    stocked = time.monotonic() - began
+    with timed(tell, f"{rows} rows stocked"):
+        stock(scene, rows)
     scene.init(layout=layout)
     tail = TailProcess(scene.table, environment(scene.environment, scene.url))
-    began = time.monotonic()
     with LoadWriter(scene.aws.client("dynamodb"), scene.table, rows, seed=rows) as writer:
-        report, left = backfill_killed_once(scene, source)
-        took, meanwhile = time.monotonic() - began, writer.changes
+        with timed(tell, "backfill killed in its middle and run again"):
+            report, left = backfill_killed_once(scene, source)
+        tell(
+            f"{left} rows were in parts at the kill, {report['written']} written by the second run, "
+            f"{writer.changes} changes meanwhile"
+        )
         time.sleep(AFTERWARDS)
     code, _, said = tail.stop(signal.SIGTERM)
     assert code == 0, said
-    began = time.monotonic()
-    caught_up = scene.run("tail", scene.table, "--until-caught-up")
+    with timed(tell, f"tail caught up with {writer.changes} changes"):
+        caught_up = scene.run("tail", scene.table, "--until-caught-up")
     assert caught_up.code == 0, caught_up.err
-    catching_up = time.monotonic() - began
 
     assert report["resumed"]
     assert 0 < left < rows
-    began = time.monotonic()
-    verified = scene.call("verify", scene.table, "--json")
+    with timed(tell, "verified"):
+        verified = scene.call("verify", scene.table, "--json")
     assert verified.code == 0, verified.err
     found = verified.json()
     assert [found[kind] for kind in ("missing", "extra", "different", "in_flight", "failed")] == [0] * 5
     assert found["same"] == len(writer.at(writer.sure_seconds()[-1] + 60))
-    verifying = time.monotonic() - began
 
     end = moment.parse_iso_micros(str(report["ended"])) // 1_000_000
     after = [second for second in writer.sure_seconds() if second >= end]
     compared = sorted({after[0], after[-1], *source.sample(after[1:-1], MOMENTS - 2)})
     assert len(compared) == MOMENTS
+    with timed(tell, f"{MOMENTS} restores equal"):
+        for second in compared:
+            assert restored(scene, second) == writer.at(second), f"at {second}"
+
+
+@contextmanager
+def timed(tell: Callable[[str], None], what: str) -> Iterator[None]:
     began = time.monotonic()
-    for second in compared:
-        assert restored(scene, second) == writer.at(second), f"at {second}"
-    restoring = time.monotonic() - began
-    return (
-        f"{rows} rows stocked in {stocked:.0f} s; backfill, killed with {left} rows in parts and run again, in {took:.0f} s, "
-        f"{meanwhile} changes meanwhile ({writer.changes} in all), {report['written']} of {report['rows']} rows written by the "
-        f"second run; tail caught up in {catching_up:.0f} s; verify clean ({found['same']} same) in {verifying:.0f} s; "
-        f"{MOMENTS} restores equal in {restoring:.0f} s"
-    )
+    yield
+    tell(f"{what}: {time.monotonic() - began:.0f} s")
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("layout", Layout)
 def test_a_hundred_thousand_rows_under_full_load(scene: Scene, layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    told = under_load(scene, ROWS, layout)
-    with capsys.disabled():
-        print(f"\n{layout}: {told}")  # noqa: T201 - a soak's result is its numbers
+    def tell(words: str) -> None:
+        with capsys.disabled():
+            print(f"{layout}: {words}", flush=True)  # noqa: T201 - a soak's result is its numbers
+
+    under_load(scene, ROWS, layout, tell)

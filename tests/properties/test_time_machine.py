@@ -206,7 +206,9 @@ class TimeMachine(RuleBasedStateMachine):
             source = scan_of(vault, cast("Table", table), self.clock, segments=segments, max_units=None)
             backfill(vault, source, Parts(self.clock, None), fresh=fresh)
         except Failed:
-            pass  # the process died: another base backup goes on
+            if crash is None:
+                raise
+            # Else the process died: another base backup goes on.
         happen(5)
 
     def happen(self, happenings: Sequence[Happening]) -> None:

@@ -1,7 +1,8 @@
-"""Working ahead: some calls in flight while their answers are taken one by one, in order. What bounds memory is how many."""
+"""Working through many items: in batches, and ahead: calls in flight while their answers are taken. How many bounds the memory."""
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -9,6 +10,13 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in their order, `size` at a time, the last ones fewer; none are taken before they are asked for."""
+    each = iter(items)
+    while batch := list(itertools.islice(each, size)):
+        yield batch
 
 
 def ahead(

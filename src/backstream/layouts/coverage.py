@@ -55,7 +55,7 @@ class Coverage:
         `lanes`: in how many lines of shards the stream runs, None where that cannot be asked. Lambda is not told which shard a
         batch is from: only where there is a single line of shards does its newest change say that all before it have come.
         """
-        starts, bridges = self._starts_and_bridges()
+        starts, bridges = self._starts_and_bridges(self._bases.complete())
         return Window(starts=starts, durable=self._durable(now, lanes), gaps=self._known_gaps(starts), bridges=bridges)
 
     def basis(self, at: int) -> Basis:
@@ -64,20 +64,20 @@ class Coverage:
 
     def bases_for(self, at: int) -> list[Basis]:
         """All that the state at a second may be made of, equally exact: the best first, which has the least to read."""
-        starts, bridges = self._starts_and_bridges()
+        complete = self._bases.complete()
+        starts, bridges = self._starts_and_bridges(complete)
         window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts), bridges=bridges)
         lost = [Range(gap.since, gap.until) for gap in window.gaps]
-        complete = {base.id: base for base in self._bases.complete()}
+        base_of = {base.id: base for base in complete}
         voids = window.voids(at)
         found = [
             # Of a table that was empty at `init` nothing counts from before, from a former life of it; but clocks may be apart.
-            Basis(complete.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
+            Basis(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
             for start in window.starts_for(at)
         ]
         return found or [Basis(None, fold.BEGINNING, voids, lost)]
 
-    def _starts_and_bridges(self) -> tuple[list[Start], list[Bridge]]:
-        complete = self._bases.complete()
+    def _starts_and_bridges(self, complete: Sequence[Base]) -> tuple[list[Start], list[Bridge]]:
         starts = [
             Start(each.begin, each.end, each.id, _exact(each)) for each in complete if each.kind is not bases.Kind.INCREMENTAL
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -77,7 +78,7 @@ class Void(msgspec.Struct, frozen=True):
     id: str
 
 
-class Window(msgspec.Struct, frozen=True):
+class Window(msgspec.Struct, frozen=True, dict=True):
     """What the vault may claim, in seconds.
 
     `starts`: from when on it knows every item; `durable`: every change up to then has arrived, None where that is not known of any;
@@ -88,6 +89,10 @@ class Window(msgspec.Struct, frozen=True):
     durable: int | None
     gaps: Sequence[KnownGap]
     bridges: Sequence[Bridge] = ()
+
+    @cached_property
+    def _obstacles(self) -> _Obstacles:
+        return _Obstacles(self.gaps)
 
     @property
     def starts_empty(self) -> bool:
@@ -106,10 +111,9 @@ class Window(msgspec.Struct, frozen=True):
         if best is None:
             return []
         ended = sorted((start for start in self.starts if start.end <= at), key=_lateness)
-        obstacles = _Obstacles(self.gaps)
         # What lies between an earlier start and the best one is in the log, unless there is a gap.
         as_good = [
-            each for each in reversed(ended) if each.begin < best.begin and not obstacles.between(each.begin, best.begin - 1)
+            each for each in reversed(ended) if each.begin < best.begin and not self._obstacles.between(each.begin, best.begin - 1)
         ]
         return [best, *as_good]
 
@@ -124,7 +128,7 @@ class Window(msgspec.Struct, frozen=True):
     def _path(self, at: int, starts: Sequence[Start], ended: int) -> Path | None:
         """As `path`, built on these starts, and on exports whose windows had ended by the second `ended`."""
         best = max(starts, key=_lateness, default=None)
-        if best is not None and not _Obstacles(self.gaps).between(best.begin, at):
+        if best is not None and not self._obstacles.between(best.begin, at):
             return Path(best)
         ends = [min(gap.until, at) for gap in self.gaps if gap.since <= at]
         for bridge in sorted(self.bridges, key=lambda bridge: bridge.until, reverse=True):
@@ -160,10 +164,9 @@ class Window(msgspec.Struct, frozen=True):
         if self.durable is None:
             return []
         joined: list[Range] = []
-        obstacles = _Obstacles(self.gaps)
         for since, after in itertools.pairwise(self._turning_points(self.durable)):
             start = self.start(since)
-            if start is None or (obstacles.between(start.begin, since) and (not self.bridges or self.path(since) is None)):
+            if start is None or (self._obstacles.between(start.begin, since) and (not self.bridges or self.path(since) is None)):
                 continue
             if joined and since == joined[-1].until + 1:
                 joined[-1] = Range(joined[-1].since, after - 1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from backstream.engines.ahead import batches
 from backstream.engines.spill import Spill
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.log import ChangeLog
@@ -37,7 +37,8 @@ def rebuild(store: ObjectStore, table: str, *, writer: str) -> Rebuilt:
     log = ChangeLog(store, table)
     foreign, damaged, changes = 0, list[str](), 0
     with Spill(PARTITIONS) as spill, ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        for page in _pages(store, table):
+        rows = (version for version in store.versions(f"{table}/") if not version.marker)
+        for page in batches(rows, PAGE):
             for found in pool.map(lambda version: _read(store, version), page):
                 if isinstance(found, Entry):
                     spill.add(str(found.seconds // 3600).encode(), to_line(found))  # one hour, one partition
@@ -48,18 +49,6 @@ def rebuild(store: ObjectStore, table: str, *, writer: str) -> Rebuilt:
         for partition in range(PARTITIONS):
             changes += _write(log, spill, partition, writer)
     return Rebuilt(changes, foreign, damaged)
-
-
-def _pages(store: ObjectStore, table: str) -> Iterator[list[ObjectVersion]]:
-    page: list[ObjectVersion] = []
-    for version in store.versions(f"{table}/"):
-        if version.marker:
-            continue
-        page.append(version)
-        if len(page) == PAGE:
-            yield page
-            page = []
-    yield page
 
 
 def _read(store: ObjectStore, version: ObjectVersion) -> Entry | BackstreamError | None:

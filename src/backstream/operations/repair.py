@@ -5,10 +5,10 @@ It is the state that the row has now, not the changes that were missed: of the t
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from backstream.engines.ahead import batches
 from backstream.layouts.images import images_for
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
@@ -32,7 +32,7 @@ def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], clock: Clock,
     images = images_for(vault.store, vault.catalog)
     repaired = 0
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
-        for batch in _batches(rows):
+        for batch in batches(rows, ROWS_AT_ONCE):
             if not repaired:
                 clock.sleep(CLOCKS_APART + 1)  # so that no change that is known already passes for one that came later
             kept = list(pool.map(images.keep_scanned, _read(vault, table, batch)))
@@ -49,9 +49,3 @@ def _read(vault: TableVault, table: Table, batch: Sequence[Wrong]) -> list[Scann
     live = {vault.key_of(image): image for image in table.fetch([key for key, _ in batch])}
     ended = int(table.server_time()) + CLOCKS_APART
     return [Scanned(key, live.get(key), began, ended * MICROS, old=kept) for key, kept in batch]
-
-
-def _batches(rows: Iterable[Wrong]) -> Iterator[list[Wrong]]:
-    each = iter(rows)
-    while batch := list(itertools.islice(each, ROWS_AT_ONCE)):
-        yield batch

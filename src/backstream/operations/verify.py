@@ -17,7 +17,7 @@ from functools import partial
 
 import msgspec
 
-from backstream.engines.ahead import ahead
+from backstream.engines.ahead import ahead, batches
 from backstream.engines.embedded import State
 from backstream.engines.spill import Spill
 from backstream.errors import BackstreamError, Refused, UsageError
@@ -178,7 +178,7 @@ class _Verification:
             return {self._vault.key_of(image): image for image in self._table.fetch([key for key, _ in batch])}
 
         with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
-            for batch, fetching in ahead(pool, fetch, _batches(suspects), FETCHERS):
+            for batch, fetching in ahead(pool, fetch, batches(suspects, FETCHED), FETCHERS):
                 live = fetching.result()
                 self._around.progress.advance(len(batch))
                 yield from ((key, live.get(key), before) for key, before in batch)
@@ -278,9 +278,3 @@ class _Suspects:
 
 _sights = msgspec.msgpack.Decoder(Sight)
 _fetched = msgspec.msgpack.Decoder(tuple[bytes | None, Sight])
-
-
-def _batches(suspects: Iterable[tuple[bytes, Sight]]) -> Iterator[list[tuple[bytes, Sight]]]:
-    each = iter(suspects)
-    while batch := list(itertools.islice(each, FETCHED)):
-        yield batch

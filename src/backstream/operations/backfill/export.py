@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from backstream.engines.ahead import batches
 from backstream.errors import Damaged, MalformedRecord, Refused
 from backstream.layouts.aws_export import DataFile, Export, NetChange
 from backstream.layouts.bases import FORMAT, Account, Base, Kind
@@ -86,6 +87,7 @@ def take_in(vault: TableVault, export: Export, parts: Parts, *, writer: str) -> 
     What an item was between that and its last write before, no export tells. Taken in again it changes nothing.
     """
     began, summary = parts.clock.now(), export.summary
+    account = Account(FORMAT, summary.export_arn, summary.item_count, 0)
     base = Base(Kind.INCREMENTAL, _name(summary.export_arn), *_window_of(export))
     known = next((each for each in vault.bases.complete() if each == base), None)
     written = 0
@@ -93,26 +95,21 @@ def take_in(vault: TableVault, export: Export, parts: Parts, *, writer: str) -> 
         parts.progress.phase(f"incremental export of {vault.catalog.table}", summary.item_count)
         images = images_for(vault.store, vault.catalog)
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
-            for batch in _batches(vault, export):
+            for batch in batches(_net_changes(vault.catalog.key_schema, export), SEGMENT_CHANGES):
                 kept = list(pool.map(images.keep_scanned, batch))
                 vault.log.write_batch([entry for entry, _ in kept], SegmentKind.EXPORT, writer=writer)
                 written += sum(new for _, new in kept)
                 parts.progress.advance(len(batch))
-        vault.bases.finish(base, Account(FORMAT, summary.export_arn, summary.item_count, 0))
-    account = Account(FORMAT, summary.export_arn, summary.item_count, 0)
+        vault.bases.finish(base, account)
     return report_of(
         vault, base, account, parts, written=written, segments=len(export.files), resumed=False, began=began, units=None
     )
 
 
-def _batches(vault: TableVault, export: Export) -> Iterator[list[Scanned]]:
-    changes = (
-        _net(vault.catalog.key_schema, export, file, line, change)
-        for file in export.files
-        for line, change in enumerate(export.changes(file), 1)
-    )
-    while batch := list(itertools.islice(changes, SEGMENT_CHANGES)):
-        yield batch
+def _net_changes(schema: KeySchema, export: Export) -> Iterator[Scanned]:
+    for file in export.files:
+        for line, change in enumerate(export.changes(file), 1):
+            yield _net(schema, export, file, line, change)
 
 
 def _net(schema: KeySchema, export: Export, file: DataFile, line: int, change: NetChange) -> Scanned:
