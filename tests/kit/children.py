@@ -14,7 +14,7 @@ from backstream.apps.config import VAULT_VARIABLE
 
 COMMAND = str(Path(sys.executable).with_name("backstream"))
 EAGER = str(Path(__file__).with_name("eager_tail.py"))
-PATIENCE = 60.0
+PATIENCE = 300.0  # a tail writes what it has read before it ends: thousands of rows, on a loaded machine
 
 
 def environment(servers: Mapping[str, str], vault: str) -> dict[str, str]:

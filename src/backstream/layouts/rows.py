@@ -29,13 +29,59 @@ REMEMBERED_NAMES = 100_000
 # How far back a repeated change is looked for in its object; one that lies deeper is kept a second time, which does no harm.
 LATE_VERSIONS = 1_000
 LATE_NAMES = 200
+NOTHING = "nothing"
+
+
+class Top(msgspec.Struct, frozen=True):
+    """What a row object is known to hold: enough to tell whether a change is newer than all of it. See `model.fold.Known`."""
+
+    order: Order | None = None
+    latest: int = BEGINNING
+    began: int = BEGINNING
+
+    @classmethod
+    def of(cls, known: Known) -> Top:
+        """The same, in little memory."""
+        order = None if known.change is None else known.change.order
+        return cls(order, known.latest, BEGINNING if known.scan is None else known.scan.since)
+
+    @classmethod
+    def of_row(cls, row: RowVersion) -> Top | None:
+        """What an object holds whose top that version is; None where it does not say all."""
+        if not row.entry.scanned:
+            return cls(row.entry.order, row.entry.seconds)
+        return None if row.upon is None else cls(row.upon.order, row.upon.latest, row.entry.since)
+
+    def precedes(self, change: Change) -> bool:
+        """Whether a change is newer."""
+        newer = self.order is None or change.order > self.order
+        return newer and max(self.latest, change.seconds) >= self.began
+
+    def __str__(self) -> str:
+        return NOTHING if self.order is None else f"{self.order.stream} {self.order.sequence} {self.latest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Top:
+        """The changes of `str(top)`. ValueError where it is none."""
+        if text == NOTHING:
+            return cls()
+        stream, sequence, latest = text.rsplit(" ", 2)
+        return cls(Order(stream, int(sequence)), int(latest))
+
+    def with_change(self, change: Change) -> Top:
+        """The same, with a change that is newer on top."""
+        return Top(change.order, max(self.latest, change.seconds), self.began)
 
 
 class RowVersion(msgspec.Struct, frozen=True):
-    """One version of a row object: the log's entry of it, as its metadata tells it, but for the key; and the key's attributes."""
+    """One version of a row object: the log's entry of it, as its metadata tells it, but for the key; and the key's attributes.
+
+    `upon`: the changes that a scanned image was put on top of, so that nobody has to look for them below it; None where not known.
+    """
 
     entry: Entry
     key_names: tuple[str, ...]
+    upon: Top | None = None
 
     @property
     def place(self) -> Place:
@@ -44,7 +90,7 @@ class RowVersion(msgspec.Struct, frozen=True):
         return self.entry.place
 
 
-def metadata_of(entry: Entry, key_names: tuple[str, ...]) -> dict[str, str]:
+def metadata_of(entry: Entry, key_names: tuple[str, ...], upon: Top | None = None) -> dict[str, str]:
     """What a row version says of itself."""
     return {
         "format": FORMAT,
@@ -54,6 +100,7 @@ def metadata_of(entry: Entry, key_names: tuple[str, ...]) -> dict[str, str]:
         "event-id": entry.event_id,
         "keys": json.dumps(key_names),  # escaped to ASCII, as S3's metadata must be
         **({"actor": entry.actor} if entry.actor is not None else {}),
+        **({"upon": str(upon)} if upon is not None else {}),
     }
 
 
@@ -75,32 +122,10 @@ def parse_metadata(info: ObjectInfo) -> RowVersion | None:
             place=Place(info.name, info.version),
             began=None if began is None else moment.parse_iso_micros(began) // MICROS,
         )
-        return RowVersion(entry, tuple(json.loads(meta["keys"])))
+        upon = meta.get("upon")
+        return RowVersion(entry, tuple(json.loads(meta["keys"])), None if upon is None else Top.parse(upon))
     except (KeyError, ValueError) as error:
         raise Damaged(f"{info.name}: the metadata of version {info.version} cannot be read: {error!r}") from error
-
-
-class Top(msgspec.Struct, frozen=True):
-    """What a row object is known to hold: enough to tell whether a change is newer than all of it. See `model.fold.Known`."""
-
-    order: Order | None = None
-    latest: int = BEGINNING
-    began: int = BEGINNING
-
-    @classmethod
-    def of(cls, known: Known) -> Top:
-        """The same, in little memory."""
-        order = None if known.change is None else known.change.order
-        return cls(order, known.latest, BEGINNING if known.scan is None else known.scan.since)
-
-    def precedes(self, change: Change) -> bool:
-        """Whether a change is newer."""
-        newer = self.order is None or change.order > self.order
-        return newer and max(self.latest, change.seconds) >= self.began
-
-    def with_change(self, change: Change) -> Top:
-        """The same, with a change that is newer on top."""
-        return Top(change.order, max(self.latest, change.seconds), self.began)
 
 
 class Rows:
@@ -149,11 +174,11 @@ class Rows:
         body = change.old if change.event == "REMOVE" else change.new
         return self._put_entry(name, of_change(change, None), body or b"")
 
-    def _put_entry(self, name: str, entry: Entry, body: bytes, *, if_absent: bool = False) -> RowVersion:
+    def _put_entry(self, name: str, entry: Entry, body: bytes, upon: Top | None = None, *, if_absent: bool = False) -> RowVersion:
         key_names = self._catalog.key_schema.names
-        version = self._store.put(name, body, metadata_of(entry, key_names), if_absent=if_absent)
+        version = self._store.put(name, body, metadata_of(entry, key_names, upon), if_absent=if_absent)
         place = Place(name, version)
-        return RowVersion(msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place), key_names)
+        return RowVersion(msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place), key_names, upon)
 
     def _forget_late(self, name: str) -> None:
         with self._lock:
@@ -192,9 +217,11 @@ class Rows:
     def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, body: bytes | None) -> Place:
         """A version of it on top, and then again on top of that whatever is newer: what was there, or has come meanwhile."""
         kept = scanned.image or scanned.old or body or scanned.keys
-        row = self._put_entry(name, of_scanned(scanned, None), kept, if_absent=top is None and body is None)
+        empty = top is None and body is None
+        upon = Top() if empty else None if top is None else Top.of_row(top)  # below a foreign object anything may lie
+        row = self._put_entry(name, of_scanned(scanned, None), kept, upon, if_absent=empty)
         newest = row
-        if top is not None or body is not None:
+        if not empty:
             since = None if top is None else top.place
             above = itertools.takewhile(lambda each: each.place != since, row_versions(self._store, name))
             newest = newest_row([row, *([] if top is None else [top]), *itertools.islice(above, LATE_VERSIONS)])
@@ -230,12 +257,13 @@ class Rows:
             current = next(row_versions(self._store, name), None) if missing.marker else None
         if current is None:
             return Top()
+        top = Top.of_row(current)
+        if top is not None:
+            return top
+        # A scanned image that does not say what it was put upon: the change below it is the newest there is.
+        change = next((row.entry for row in row_versions(self._store, name) if not row.entry.scanned), None)
         known = Known().with_entry(current.entry)
-        if current.entry.scanned:  # the change that it was put upon is the newest there is
-            below = (row.entry for row in row_versions(self._store, name) if not row.entry.scanned)
-            change = next(below, None)
-            known = known if change is None else known.with_entry(change)
-        return Top.of(known)
+        return Top.of(known if change is None else known.with_entry(change))
 
     def _keep_late(self, name: str, change: Change) -> Place:
         """A change that something newer (or itself) has overtaken: kept once, and the newest put back on top for plain S3 tools."""
