@@ -150,6 +150,8 @@ def test_init_says_what_it_did(scene: Scene) -> None:
     assert (again["created"], again["changes"]) == (False, [])
     other = scene.call("init", scene.table, "--layout", "log", "--naming", "plain")
     assert (other.code, "from now on" in other.out) == (0, True)
+    assert "rows $5.45 per million changes captured" in other.out
+    assert "log $0.05 per million changes captured" in other.out
     made = scene.call("init", scene.table, "--create-bucket", "--vault", f"s3://{scene.bucket}-made/x")
     assert made.code == 0, made.err
     assert scene.aws.client("s3").get_bucket_versioning(Bucket=f"{scene.bucket}-made")["Status"] == "Enabled"
@@ -216,6 +218,18 @@ def test_status(scene: Scene, feed: Feed) -> None:
     unknown = scene.call("status", scene.table + "-unknown")
     assert (unknown.code, "backstream init" in unknown.err) == (1, True)
     assert feed.model.at(T)
+
+
+def test_both_layouts_costs_by_the_segments_that_are_there(scene: Scene, feed: Feed) -> None:
+    status = scene.call("status", scene.table, "--json").json()
+    rows, log = status["costs"]
+    assert (rows["layout"], log["layout"]) == ("rows", "log")
+    holding = sum(1 for each in feed.vault.log.listing() if each.segment is not None and each.segment.count)
+    assert log["capture"] == pytest.approx(5.0 * holding / status["changes"], abs=1e-5)
+    assert rows["capture"] == pytest.approx(5.4 + log["capture"], abs=1e-5)
+    people = scene.call("status", scene.table).out
+    assert f"rows ${rows['capture']:.3g} per million changes captured" in people
+    assert f"log ${log['capture']:.3g} per million changes captured" in people
 
 
 def test_restore_reports_and_a_dry_run_reports_the_same(scene: Scene, feed: Feed) -> None:

@@ -8,9 +8,10 @@ from backstream.errors import NotFound, Refused, UsageError, WrongStreamView
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog, Layout
 from backstream.layouts.segments import Codec
-from backstream.model import moment, naming
+from backstream.model import moment, naming, prices
 from backstream.model.change import VIEW, stream_label
 from backstream.model.naming import Naming
+from backstream.model.prices import Cost
 from backstream.operations import settings
 from backstream.ports import ObjectStore, Table, TableFacts
 
@@ -27,13 +28,15 @@ class Words(msgspec.Struct, frozen=True):
 class InitReport(msgspec.Struct, frozen=True):
     """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
 
-    `unseen`: what of the table's settings could not be read this time, with the reason.
+    `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
+    `prices.USUAL_BATCH` changes.
     """
 
     catalog: Catalog
     created: bool
     changes: list[str]
     unseen: list[str]
+    costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
 
 
 def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool = False) -> InitReport:

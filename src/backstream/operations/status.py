@@ -6,7 +6,8 @@ import msgspec
 
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
-from backstream.model import moment
+from backstream.model import moment, prices
+from backstream.model.prices import Cost
 from backstream.model.window import KnownGap
 
 
@@ -17,6 +18,7 @@ class Status(msgspec.Struct, frozen=True):
     that is known to be complete; `gaps`: what is missing, each `since`, `until` and `reason`; `captured_by`: the log's writers.
     `ranges`: all such times, each `since` and `until`, the newest of which is the window; between them lie `closed_gaps`, which a
     base backup or an export has made up for since. `base_backups`: the complete ones, each `id`, `kind`, `began` and `ended`.
+    `costs`: what requests cost in both layouts, for segments of as many changes as this log's.
     """
 
     table: str
@@ -36,6 +38,7 @@ class Status(msgspec.Struct, frozen=True):
     newest_change: str | None
     captured_by: list[str]
     last_drill: str | None
+    costs: list[Cost]
 
 
 class GapShown(msgspec.Struct, frozen=True):
@@ -66,7 +69,7 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
     """Read it off the log's listing and the gaps; nothing is read from the table. `lanes`: see `TableVault.window`."""
     window = vault.window(now, lanes)
     standing = set(window.open_gaps)
-    changes = segments = size = 0
+    changes = segments = written = size = 0
     newest: int | None = None
     writers: set[Kind] = set()
     for listed in vault.log.listing():
@@ -75,6 +78,7 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
             continue
         segments, size, changes = segments + 1, size + listed.size, changes + segment.count
         if segment.count:
+            written += 1
             newest = max(newest or 0, segment.max_time)
         writers.add(segment.kind)
     catalog = vault.catalog
@@ -98,6 +102,7 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
         newest_change=None if newest is None else moment.iso(newest),
         captured_by=sorted(_WRITERS[kind] for kind in writers if kind in _WRITERS),
         last_drill=None,
+        costs=prices.costs(changes / written if written else prices.USUAL_BATCH),
     )
 
 

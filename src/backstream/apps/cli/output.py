@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from backstream.model.prices import Cost
 from backstream.operations.restore import Failure
 
 NAMED_FAILURES = 20
@@ -53,6 +54,11 @@ def as_facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         out.print(f"{name:<{width}}  {value}", markup=False)
+
+
+def as_cost(cost: Cost) -> str:
+    """A layout's cost, for people."""
+    return f"{cost.layout} ${cost.capture:.3g} per million changes captured, ${cost.restore:.3g} per million rows restored"
 
 
 def as_failures(word: str, failures: Sequence[Failure]) -> None:

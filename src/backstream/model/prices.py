@@ -1,0 +1,41 @@
+"""What a vault's requests cost, by AWS's list prices: an estimate for choosing a layout, not a bill.
+
+Storage is left out: both layouts keep every image once, and only the requests differ. So are KMS, transfer and Lambda's own time.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+AS_OF = "2026-11"
+REGION = "us-east-1"
+PUT = 5.00e-6  # dollars a request, LIST too, S3 Standard: https://aws.amazon.com/s3/pricing/
+GET = 0.40e-6  # HEAD too; DELETE is free
+WRITE_UNIT = 0.625e-6  # on-demand, 1 KB of an item: https://aws.amazon.com/dynamodb/pricing/on-demand/
+LISTED = 1_000  # objects that one LIST gives at most
+USUAL_BATCH = 100  # an event source mapping's default: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
+MILLION = 1_000_000
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """One layout's requests to S3, in dollars: for a million changes captured, and for a million rows restored once from as many.
+
+    A restore that writes to a table pays DynamoDB, too: `WRITE_UNIT` for each KB of each row, whatever the layout.
+    """
+
+    layout: str
+    capture: float
+    restore: float
+
+
+def costs(changes_per_segment: float) -> list[Cost]:
+    """Of the rows layout and of the log layout, where a segment of the change log holds so many changes on average (at least 1)."""
+    segments = MILLION / max(1.0, changes_per_segment)
+    log = segments * PUT
+    reading = segments * GET + segments / LISTED * PUT
+    rows = MILLION * GET + MILLION / LISTED * PUT
+    return [
+        # A PUT a change, and a HEAD wherever the writer does not know yet what its object holds: in Lambda nearly always.
+        Cost("rows", capture=round(MILLION * (PUT + GET) + log, 6), restore=round(rows + reading, 6)),
+        Cost("log", capture=round(log, 6), restore=round(reading, 6)),
+    ]
