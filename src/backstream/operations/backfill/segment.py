@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError
 from backstream.layouts.bases import Bases, Plan
 from backstream.model.entry import Entry, Scanned
@@ -15,6 +16,7 @@ from backstream.ports import Clock
 
 PART_ROWS = 10_000
 PART_BYTES = 8 << 20
+ROWS_AT_ONCE = 500  # a page of 1 MB may hold thousands, and take minutes to be kept as row objects
 PART_SECONDS = 10.0  # what is not in a part yet is read again after a crash
 
 Keep = Callable[[Sequence[Scanned]], list[Entry]]
@@ -66,8 +68,11 @@ class Segment:
         self._buffer = []
         self._since = self._work.clock.now()
         try:
-            for page in self._work.source.pages(self._number, plan.segments, reached, stopped):
-                self._buffer.extend(self._work.keep(page))
+            pages = self._work.source.pages(self._number, plan.segments, reached, stopped)
+            for rows in (rows for page in pages for rows in batches(page, ROWS_AT_ONCE)):
+                if stopped():
+                    break
+                self._buffer.extend(self._work.keep(rows))
                 if self._due() and not self._write(last=False):
                     return False
         except BackstreamError:
