@@ -24,7 +24,7 @@ lint: $(VENV)/dev ## style, types and the direction of imports
 unit: $(VENV)/dev ## the tests
 	$(BIN)/pytest -n $(WORKERS) -m "not soak"
 
-soak: $(VENV)/dev ## kill -9 fifty times, a million rows, long random runs (about 15 minutes)
+soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
 	$(BIN)/pytest -n $(WORKERS) -m soak --timeout 1800
 
 $(VENV)/local: pyproject.toml

@@ -11,7 +11,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
-from backstream.apps.cli.output import as_cost, as_facts, as_json, notice
+from backstream.apps.cli.output import as_facts, as_json, notice, of_costs
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.model import moment
@@ -69,7 +69,7 @@ def _show_init(report: InitReport, url: str) -> None:
             ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
             ("complete from", since or "what `backfill` brings: the table was not empty, and rows that do not change never come"),
             *(("from now on", change) for change in report.changes),
-            *(("S3 requests", as_cost(cost)) for cost in report.costs),
+            *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
             ("next", f"backstream tail {catalog.table} --vault {url}"),
             *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),

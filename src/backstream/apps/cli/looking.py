@@ -10,7 +10,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, At, Json, Key, TableName, Vault
-from backstream.apps.cli.output import as_cost, as_facts, as_json, notice, out
+from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out
 from backstream.operations.history import Version
 from backstream.operations.status import Status
 
@@ -122,7 +122,7 @@ def _show_status(each: Status) -> None:
             ("newest change", each.newest_change or "-"),
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
-            *(("S3 requests", as_cost(cost)) for cost in each.costs),
+            *of_costs(each.costs),
             ("last drill", each.last_drill or "never"),
         ]
     )

@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from backstream.model import prices
 from backstream.model.prices import Cost
 from backstream.operations.restore import Failure
 
@@ -56,9 +57,15 @@ def as_facts(facts: Sequence[tuple[str, str]]) -> None:
         out.print(f"{name:<{width}}  {value}", markup=False)
 
 
-def as_cost(cost: Cost) -> str:
-    """A layout's cost, for people."""
-    return f"{cost.layout} ${cost.capture:.3g} per million changes captured, ${cost.restore:.3g} per million rows restored"
+def of_costs(costs: Sequence[Cost]) -> list[tuple[str, str]]:
+    """What requests cost, as facts for `as_facts`."""
+    each = [
+        f"{cost.layout} ${cost.capture:.3g} per million changes captured, ${cost.restore:.3g} per million rows restored"
+        for cost in costs
+    ]
+    writes = f"${prices.WRITE_UNIT * prices.MILLION:.3g} per million rows of 1 KB that a restore writes to a table"
+    listed = f"list prices of {prices.REGION}, {prices.AS_OF}; and {writes}"
+    return [*(("S3 requests", cost) for cost in each), ("prices", listed)]
 
 
 def as_failures(word: str, failures: Sequence[Failure]) -> None:
