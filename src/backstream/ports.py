@@ -104,6 +104,9 @@ class ObjectStore(Protocol):
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
         """All versions and delete markers of names that start with `prefix`: names in UTF-8 byte order, newest first in each."""
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        """The versions and delete markers of this one name, newest first; none where nothing of that name was ever put."""
+
 
 class Files(Protocol):
     """Named bytes, written once and read whole: where a snapshot goes, and where AWS's exports lie. Every `ObjectStore` is one.

@@ -40,7 +40,7 @@ def names(store: ObjectStore, prefix: str = "", after: str = "") -> list[str]:
 
 def history(store: ObjectStore, name: str) -> list[str]:
     """Version ids of one name, newest first; a marker's with a minus before it."""
-    return [f"-{row.version}" if row.marker else row.version for row in store.versions(name) if row.name == name]
+    return [f"-{row.version}" if row.marker else row.version for row in store.versions_of(name)]
 
 
 # --- one object ------------------------------------------------------------------------------------------------------------------
@@ -83,6 +83,19 @@ def test_metadata_of_a_create_only_write_is_the_callers_alone(store: ObjectStore
     store.put("b", b"1", if_absent=True)
     assert store.get("a").info.metadata == store.head("a").metadata == {"k": "v"}
     assert store.head("b").metadata == {}
+
+
+def test_the_versions_of_one_name_are_not_those_of_its_neighbours(store: ObjectStore) -> None:
+    assert list(store.versions_of("a/b")) == []
+    written = [store.put("a/b", b"1"), store.put("a/b", b"2")]
+    for neighbour in ("a", "a/", "a/b/c", "a/bc", "a/b|d"):
+        store.put(neighbour, b"not of a/b")
+    marker = store.delete("a/b")
+    assert [row.version for row in store.versions_of("a/b")] == [marker, *reversed(written)]
+    assert [row.marker for row in store.versions_of("a/b")] == [True, False, False]
+    assert [row.latest for row in store.versions_of("a/b")] == [True, False, False]
+    assert [row.name for row in store.versions_of("a/")] == ["a/"]
+    assert list(store.versions_of("a/b/")) == []
 
 
 def test_an_overwritten_version_stays(store: ObjectStore) -> None:

@@ -113,6 +113,9 @@ class ComputedStore:
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
         return self._few.versions(prefix)
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        return self._few.versions_of(name)
+
     def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
         raise Failed(f"a restore writes nothing into the vault: {name} {len(body)} {metadata} {if_absent}")
 

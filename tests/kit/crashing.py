@@ -54,6 +54,10 @@ class CrashingStore:
         self._alive()
         return self._inner.versions(prefix)
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        self._alive()
+        return self._inner.versions_of(name)
+
     def _alive(self) -> None:
         if self._dead:
             raise Failed("the process is dead")

@@ -47,6 +47,9 @@ class FaultyStore:
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
         return self._inner.versions(prefix)
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        return self._inner.versions_of(name)
+
 
 class Turns:
     """Counts calls with a name that has `part` in it; true on those turns (from 1) that were given."""

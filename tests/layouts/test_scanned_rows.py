@@ -30,9 +30,9 @@ class Listed(MemoryStore):
 
     listings = 0
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         self.listings += 1
-        return super().versions(prefix)
+        return super().versions_of(name)
 
 
 def image(value: int) -> bytes:

@@ -164,6 +164,10 @@ def test_a_prefix_that_names_a_folder_opens_only_that_folder(
     assert [row.name for row in store.list("log/dt=1/", after="log/dt=1/4")] == ["log/dt=1/4/x", "log/dt=1/7/x"]
     assert len(opened) == 1 + 2 * 2  # the folder itself, and for each name its own two
 
+    opened.clear()
+    assert len(list(store.versions_of("log/dt=1/4/x"))) == 1
+    assert [path.name for path in opened] == ["x@"], "however many neighbours it has"
+
 
 # --- other processes -------------------------------------------------------------------------------------------------------------
 
@@ -290,3 +294,4 @@ def every_call(store: DirectoryStore) -> Iterator[Callable[[], object]]:
     yield lambda: store.delete("a")
     yield lambda: list(store.list(""))
     yield lambda: list(store.versions("x/y/"))
+    yield lambda: list(store.versions_of("a"))

@@ -87,6 +87,9 @@ class Flaky:
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
         yield from self._broken(self.memory.versions(prefix))
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        yield from self._broken(self.memory.versions_of(name))
+
     def _broken(self, rows: Iterator[Row]) -> Iterator[Row]:
         yield from islice(rows, self.rows_before_failure)
         self._fail()
@@ -122,6 +125,7 @@ CALLS: dict[str, Callable[[ObjectStore], object]] = {
     "delete": lambda store: store.delete("a"),
     "list": lambda store: list(store.list("")),
     "versions": lambda store: list(store.versions("")),
+    "versions_of": lambda store: list(store.versions_of("a")),
 }
 every_call = pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in CALLS.items()])
 

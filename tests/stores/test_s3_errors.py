@@ -42,6 +42,7 @@ CALLS: dict[str, Call] = {
     "delete": lambda store: store.delete("a"),
     "list": lambda store: list(store.list("a")),
     "versions": lambda store: list(store.versions("a")),
+    "versions_of": lambda store: list(store.versions_of("a")),
 }
 every_call = pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in CALLS.items()])
 
@@ -64,7 +65,7 @@ def broken(aws: Aws, bucket: str) -> Iterator[Broken]:
 
 
 def versions_of(store: ObjectStore, name: str) -> list[str]:
-    return [row.version for row in store.versions(name)]
+    return [row.version for row in store.versions_of(name)]
 
 
 def error(code: str, extra: str = "") -> str:

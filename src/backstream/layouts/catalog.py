@@ -130,8 +130,7 @@ def save(store: ObjectStore, catalog: Catalog) -> None:
 def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:
     """All catalogs the table ever had, newest first: an item's objects may bear the names of any of them."""
     name = _name(table)
-    versions = [v for v in store.versions(name) if v.name == name and not v.marker]
-    return [decode(store.get(name, v.version).body, name) for v in versions]
+    return [decode(store.get(name, each.version).body, name) for each in store.versions_of(name) if not each.marker]
 
 
 def tables(store: ObjectStore) -> list[str]:

@@ -362,9 +362,7 @@ def _same(image: bytes | None, body: bytes | None) -> bool:
 
 def row_versions(store: ObjectStore, name: str) -> Iterator[RowVersion]:
     """The versions of one row object that this tool wrote, in the order in which the store got them, newest first."""
-    for version in store.versions(name):
-        if version.name != name:
-            return  # names are in order: what follows only starts like this one
+    for version in store.versions_of(name):
         if not version.marker:
             row = parse_metadata(store.head(name, version.version))
             if row is not None:

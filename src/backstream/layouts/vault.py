@@ -107,7 +107,7 @@ class TableVault:
         return list(dict.fromkeys(names))
 
     def _from_rows(self, key: bytes, names: list[str]) -> Iterator[Entry]:
-        versions = [each for name in names for each in self.store.versions(name) if each.name == name and not each.marker]
+        versions = [each for name in names for each in self.store.versions_of(name) if not each.marker]
         with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
             for row in pool.map(lambda each: parse_metadata(self.store.head(each.name, each.version)), versions):
                 if row is not None:

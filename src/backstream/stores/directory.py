@@ -156,12 +156,19 @@ class DirectoryStore:
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
         return self._walk(prefix, "", only_latest=False)
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        with self._explained("list", name):
+            folder = self._folder(name)
+            numbers = _numbers(folder)
+            if not numbers:
+                self._root.stat()  # nothing to list is no error, but a missing store is
+            yield from _rows(name, folder, numbers)
+
     def _walk(self, prefix: str, after: str, *, only_latest: bool) -> Iterator[ObjectVersion]:
         with self._explained("list", prefix):
             for name, folder in self._objects(prefix.encode(), after.encode()):
-                newest_first = _numbers(folder)[::-1]
-                for number in newest_first[:1] if only_latest else newest_first:
-                    yield _row(name.decode(), folder / _version(number), latest=number == newest_first[0])
+                numbers = _numbers(folder)
+                yield from _rows(name.decode(), folder, numbers[-1:] if only_latest else numbers)
 
     def _objects(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, Path]]:
         """Names that start with `prefix` and follow `after`, in order, with their folders.
@@ -225,6 +232,12 @@ def _numbers(folder: Path) -> list[int]:
             return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
     except FileNotFoundError:
         return []
+
+
+def _rows(name: str, folder: Path, numbers: list[int]) -> Iterator[ObjectVersion]:
+    """These versions of an object, of which the last is its newest, newest first."""
+    for number in reversed(numbers):
+        yield _row(name, folder / _version(number), latest=number == numbers[-1])
 
 
 def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion:

@@ -73,6 +73,9 @@ class MemoryStore:
             for place, version in enumerate(reversed(there)):
                 yield _row(version, latest=place == 0)
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        return (row for row in self.versions(name) if row.name == name)
+
     def _next_version(self) -> str:
         return f"{next(self._numbers):08d}"
 

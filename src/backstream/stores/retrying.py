@@ -67,6 +67,9 @@ class RetryingStore:
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
         return self._resumed(lambda last: _behind(last, self._store.versions(prefix)))
 
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        return self._resumed(lambda last: _behind(last, self._store.versions_of(name)))
+
     def _patiently(self, call: Callable[[], _Answer]) -> _Answer:
         patience = self._patience()
         while True:

@@ -6,6 +6,7 @@ while it is read, and a conditional write that meets its own first attempt.
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -204,6 +205,10 @@ class S3Store:
             if self._is_last(page):
                 return
             place = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        # S3 can list by prefix only: names come in order, so that what follows the name's own versions only starts like it.
+        return itertools.takewhile(lambda row: row.name == name, self.versions(name))
 
     def _is_last(self, page: Mapping[str, Any]) -> bool:
         try:
