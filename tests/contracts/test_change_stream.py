@@ -16,13 +16,13 @@ from backstream.model.change import VIEW, Change, stream_label
 from backstream.ports import ChangeStream, Delete, Put, Table
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import TTL_ACTOR, MemoryTable
-from backstream.tables.raw import recommended_config
 from backstream.tables.streams import DynamoStream
 from kit import images
 from kit.aws import Aws
 from kit.clock import ManualClock
 from kit.proxy import FaultProxy, answer, first
 from kit.streams_server import StreamsServer
+from kit.transports import TRANSPORTS, dynamodb, streams
 
 
 class Streamed(msgspec.Struct, frozen=True):
@@ -33,12 +33,12 @@ class Streamed(msgspec.Struct, frozen=True):
     disable: Callable[[], object]
 
 
-@pytest.fixture(params=["memory", "ministack", "server"])
+@pytest.fixture(params=["memory", *TRANSPORTS, "server"])
 def streamed(request: pytest.FixtureRequest, table_name: str) -> Iterator[Streamed]:
     """A new table with its stream enabled."""
     with ExitStack() as stack:
-        if request.param == "ministack":
-            yield _on_ministack(request.getfixturevalue("aws"), table_name)
+        if request.param in TRANSPORTS:
+            yield _on_ministack(request.getfixturevalue("aws"), table_name, request.param)
             return
         table = MemoryTable(table_name, SystemClock(), images.SCHEMA, shards=3)
         table.enable_stream()
@@ -49,11 +49,11 @@ def streamed(request: pytest.FixtureRequest, table_name: str) -> Iterator[Stream
         yield Streamed(table, server.stream(), table.disable_stream)
 
 
-def _on_ministack(aws: Aws, name: str) -> Streamed:
-    table = DynamoTable(aws.client("dynamodb", config=recommended_config()), name, SystemClock())
+def _on_ministack(aws: Aws, name: str, transport: str) -> Streamed:
+    table = DynamoTable(dynamodb(aws, transport), name, SystemClock())
     table.create(images.SCHEMA)
     table.enable_stream()
-    stream = DynamoStream(aws.client("dynamodbstreams", config=recommended_config()), str(table.facts().stream_arn))
+    stream = DynamoStream(streams(aws, transport), str(table.facts().stream_arn))
     ordinary = aws.client("dynamodb")
     return Streamed(table, stream, lambda: ordinary.update_table(TableName=name, StreamSpecification={"StreamEnabled": False}))
 

@@ -14,6 +14,7 @@ from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
 from backstream.stores.s3 import S3Store
 from kit.aws import Aws
+from kit.transports import s3_api
 
 NAMES = ("a", "AWSDynamoDB/1-a/_started", "AWSDynamoDB/1-a/data/00000001.json.gz", "with space/é+%2F.json")
 
@@ -25,7 +26,7 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
         aws: Aws = request.getfixturevalue("aws")
         name = request.getfixturevalue("table_name")
         aws.client("s3").create_bucket(Bucket=name)
-        return S3Store(aws.client("s3"), name, "some/prefix", SystemClock(), versioned=False)
+        return S3Store(s3_api(aws, name), "some/prefix", SystemClock(), versioned=False)
     if request.param == "folder":
         return FolderFiles(tmp_path / "made" / "when needed")
     return MemoryStore(SystemClock()) if request.param == "memory" else DirectoryStore(tmp_path, SystemClock())

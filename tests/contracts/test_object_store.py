@@ -15,11 +15,11 @@ from backstream.errors import AlreadyExists, MissingObject
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
-from backstream.stores.s3 import S3Store, client_config
 from kit.aws import Aws
 from kit.names import ODD_NAMES, in_order
+from kit.transports import TRANSPORTS, s3_store
 
-IMPLEMENTATIONS = ("memory", "directory", "s3")
+IMPLEMENTATIONS = ("memory", "directory", *TRANSPORTS)
 MANY = 1_050  # more than a page of S3's
 
 
@@ -31,7 +31,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "directory":
         return DirectoryStore(tmp_path, SystemClock())
     aws: Aws = request.getfixturevalue("aws")
-    return S3Store(aws.client("s3", config=client_config()), request.getfixturevalue("bucket"), "", SystemClock())
+    return s3_store(aws, request.getfixturevalue("bucket"), "", request.param)
 
 
 def names(store: ObjectStore, prefix: str = "", after: str = "") -> list[str]:

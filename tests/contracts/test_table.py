@@ -17,18 +17,18 @@ from backstream.model.settings_changes import differences
 from backstream.ports import Delete, Put, ScanPage, Table, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import MemoryTable
-from backstream.tables.raw import recommended_config
 from kit import images
 from kit.aws import Aws
+from kit.transports import TRANSPORTS, dynamodb
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", *TRANSPORTS])
 def absent(request: pytest.FixtureRequest, table_name: str) -> Table:
     """A table that does not exist yet."""
     if request.param == "memory":
         return MemoryTable(table_name, SystemClock(), page_items=10)
     aws: Aws = request.getfixturevalue("aws")
-    return DynamoTable(aws.client("dynamodb", config=recommended_config()), table_name, SystemClock())
+    return DynamoTable(dynamodb(aws, request.param), table_name, SystemClock())
 
 
 @pytest.fixture

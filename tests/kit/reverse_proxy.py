@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import socket
 import struct
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 # Headers of one connection, which a proxy must not hand on.
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "expect", "te", "upgrade", "proxy-connection"})
@@ -38,7 +37,8 @@ class Request:
         """`BatchWriteItem` for the JSON services; for S3 the method, with the subresource if there is one (`GET ?versions`)."""
         if target := self.headers.get("x-amz-target"):
             return target.rpartition(".")[2]
-        subresource = re.split("[=&]", urlsplit(self.path).query)[0]
+        parameters = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
+        subresource = next((name for name, value in parameters if not value and name != "prefix"), "")
         return f"{self.method} ?{subresource}" if subresource else self.method
 
     def json(self) -> Any:

@@ -26,7 +26,7 @@ from backstream.model.schema import KeySchema
 from backstream.operations.shards import Settings
 from backstream.ports import Delete, ObjectStore, Put, Write
 from backstream.tables.dynamodb import DynamoTable
-from backstream.tables.raw import recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from kit.aws import Aws
 from kit.images import SCHEMA
 
@@ -112,7 +112,7 @@ class Scene:
 
     def live(self, name: str | None = None) -> DynamoTable:
         """The table, or another one."""
-        return DynamoTable(self.aws.client("dynamodb", config=recommended_config()), name or self.table, SystemClock())
+        return DynamoTable(BotoRaw(self.aws.client("dynamodb", config=recommended_config())), name or self.table, SystemClock())
 
     def write(self, writes: Iterable[Write], name: str | None = None) -> None:
         """Do these writes, 25 at a time."""

@@ -23,7 +23,7 @@ from backstream.model.change import MICROS, VIEW, Change
 from backstream.ports import Clock, Shard
 from backstream.tables.memory import MemoryTable
 from backstream.tables.memory_stream import MemoryStream
-from backstream.tables.raw import recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.aws import Aws
 
@@ -68,7 +68,7 @@ class StreamsServer:
     def stream(self, *, url: str | None = None) -> DynamoStream:
         """The table's latest stream, read over the protocol; `url`: of a proxy in between."""
         client = CALLER.client("dynamodbstreams", url=url or self.url, config=recommended_config())
-        return DynamoStream(client, self._table.stream.arn)
+        return DynamoStream(BotoRaw(client), self._table.stream.arn)
 
     def answer(self, operation: str, request: Mapping[str, Any]) -> object:
         """The JSON answer to one request. Raises our own errors, which the handler spells as DynamoDB does."""

@@ -17,7 +17,7 @@ from backstream.layouts.segments import Kind
 from backstream.operations.shards import OLDEST
 from backstream.ports import ChangeStream, Page
 from backstream.tables.memory_stream import MemoryStream
-from backstream.tables.raw import recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.chains import broken_links
 from kit.clock import ManualClock
@@ -36,7 +36,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         return
     with StreamsServer(made.table, made.clock, page_shards=3) as server:
         client = CALLER.client("dynamodbstreams", url=server.url, config=recommended_config())
-        made.streams = lambda arn: DynamoStream(client, arn)
+        made.streams = lambda arn: DynamoStream(BotoRaw(client), arn)
         yield made
 
 

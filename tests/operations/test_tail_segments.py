@@ -19,7 +19,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model.change import stream_label
 from backstream.operations.shards import Follower, Parts, Settings
 from backstream.ports import ChangeStream
-from backstream.tables.raw import recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.chains import broken_links
 from kit.clock import ManualClock
@@ -299,7 +299,7 @@ def test_throttled_over_the_real_protocol() -> None:
         rules = [proxy.on(busy, operation="GetRecords", when=sometimes(0.2, seed=3))]
         rules += [proxy.on(busy, operation=operation, when=first(1)) for operation in ("DescribeStream", "GetShardIterator")]
         client = CALLER.client("dynamodbstreams", url=proxy.url, config=recommended_config())
-        stage.streams = lambda arn: DynamoStream(client, arn)
+        stage.streams = lambda arn: DynamoStream(BotoRaw(client), arn)
         report = stage.follow()
     assert (report.captured, report.gaps) == (100, 0)
     assert all(rule.fired for rule in rules)

@@ -49,6 +49,7 @@ from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.dictmodel import DictModel
 from kit.records import lambda_record
+from kit.transports import s3_api
 
 SCHEMA = KeySchema(KeyAttribute("id", "S"))
 KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(4)]
@@ -393,8 +394,8 @@ def new_directory() -> Iterator[Callable[[], ObjectStore]]:
 
 @pytest.fixture
 def new_s3(aws: Aws, bucket: str) -> Callable[[], ObjectStore]:
-    client, made = aws.client("s3"), iter(range(1_000_000))
-    return lambda: S3Store(client, bucket, f"vault-{next(made)}", ManualClock())
+    api, made = s3_api(aws, bucket, "curl"), iter(range(1_000_000))
+    return lambda: S3Store(api, f"vault-{next(made)}", ManualClock())
 
 
 @pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])

@@ -8,7 +8,6 @@ from random import Random
 from typing import TypeVar
 
 import pytest
-from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +17,10 @@ from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersio
 from backstream.retries import full_jitter
 from backstream.stores.memory import MemoryStore
 from backstream.stores.retrying import RetryingStore
-from backstream.stores.s3 import S3Store
 from kit.aws import Aws
 from kit.clock import ManualClock
 from kit.proxy import FaultProxy, every, first, lose_answer
+from kit.transports import TRANSPORTS, s3_store
 
 # --- delays ----------------------------------------------------------------------------------------------------------------------
 
@@ -215,12 +214,12 @@ def test_a_listing_that_gets_further_is_given_more_time(flaky: Flaky, clock: Man
 # --- on real servers -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_store_whose_every_third_answer_is_lost(aws: Aws, bucket: str) -> None:
-    impatient = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    direct = S3Store(aws.client("s3"), bucket, "", SystemClock())
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_store_whose_every_third_answer_is_lost(aws: Aws, bucket: str, transport: str) -> None:
+    direct = s3_store(aws, bucket)
     with FaultProxy(aws.url) as proxy:
         faults = proxy.on(lose_answer, when=every(3))
-        store = RetryingStore(S3Store(aws.client("s3", url=proxy.url, config=impatient), bucket, "", SystemClock()), SystemClock())
+        store = RetryingStore(s3_store(aws, bucket, "", transport, url=proxy.url, hasty=True), SystemClock())
         created = {f"{number:02d}": store.put(f"{number:02d}", b"1", if_absent=True) for number in range(20)}
         assert {row.name: row.version for row in store.versions("")} == created
         for name in created:
@@ -230,12 +229,12 @@ def test_a_store_whose_every_third_answer_is_lost(aws: Aws, bucket: str) -> None
     assert {row.name: row.version for row in direct.versions("")} == created
 
 
-def test_the_last_error_is_the_one_raised(aws: Aws, bucket: str) -> None:
-    impatient = Config(retries={"mode": "standard", "total_max_attempts": 1})
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_last_error_is_the_one_raised(aws: Aws, bucket: str, transport: str) -> None:
     with FaultProxy(aws.url) as proxy:
         proxy.on(lose_answer, when=first(1_000))
         clock = ManualClock()
-        store = RetryingStore(S3Store(aws.client("s3", url=proxy.url, config=impatient), bucket, "", clock), clock, budget=5.0)
+        store = RetryingStore(s3_store(aws, bucket, "", transport, url=proxy.url, hasty=True), clock, budget=5.0)
         with pytest.raises(Unavailable, match=f"PutObject of s3://{bucket}/a failed") as raised:
             store.put("a", b"1")
         assert "AWS_ENDPOINT_URL_S3" in raised.value.hint

@@ -9,7 +9,7 @@ import pytest
 from backstream.errors import Unavailable, WrongStreamView
 from backstream.ports import Put
 from backstream.tables.dynamodb import WAIT_SECONDS, DynamoTable
-from backstream.tables.raw import recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from kit import images
 from kit.aws import Aws
 from kit.clock import ManualClock
@@ -34,7 +34,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def absent(aws: Aws, proxy: FaultProxy, table_name: str, clock: ManualClock) -> DynamoTable:
     """A table that does not exist yet, behind the proxy."""
-    return DynamoTable(aws.client("dynamodb", url=proxy.url, config=recommended_config()), table_name, clock)
+    return DynamoTable(BotoRaw(aws.client("dynamodb", url=proxy.url, config=recommended_config())), table_name, clock)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from botocore import exceptions as aws_errors
-from botocore.config import Config
 
 from backstream.clock import SystemClock
 from backstream.errors import (
@@ -24,23 +23,22 @@ from backstream.errors import (
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.failures import named
-from backstream.tables.raw import recommended_config
 from backstream.tables.streams import DynamoStream
 from kit import images
 from kit.aws import Aws
 from kit.proxy import Action, FaultProxy, answer, cut, delay, drop
+from kit.transports import TRANSPORTS, dynamodb, streams
 
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-11-23T04:15:33.123"
 CALLER = Aws({"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
-ONCE = recommended_config().merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=1))
 
 
 class Calls:
     """One call of every operation."""
 
-    def __init__(self, url: str) -> None:
-        self._table = DynamoTable(CALLER.client("dynamodb", url=url, config=ONCE), "orders", SystemClock())
-        self._stream = DynamoStream(CALLER.client("dynamodbstreams", url=url, config=ONCE), ARN)
+    def __init__(self, url: str, transport: str) -> None:
+        self._table = DynamoTable(dynamodb(CALLER, transport, url=url, hasty=True), "orders", SystemClock())
+        self._stream = DynamoStream(streams(CALLER, transport, url=url, hasty=True), ARN)
         self.by_operation: dict[str, Callable[[], object]] = {
             "DescribeTable": self._table.facts,
             "Scan": lambda: list(self._table.scan()),
@@ -50,6 +48,11 @@ class Calls:
             "GetShardIterator": lambda: self._stream.iterator("shard-1", None),
             "GetRecords": lambda: self._stream.read("shard-1", "iterator"),
         }
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
@@ -90,10 +93,10 @@ def refusal(code: str, status: int = 400, message: str = "the service's own word
         ("BatchWriteItem", "SomethingNewException", Failed),
     ],
 )
-def test_each_code(proxy: FaultProxy, operation: str, code: str, error: type[BackstreamError]) -> None:
+def test_each_code(proxy: FaultProxy, transport: str, operation: str, code: str, error: type[BackstreamError]) -> None:
     proxy.on(refusal(code))
     with pytest.raises(error) as caught:
-        Calls(proxy.url).by_operation[operation]()
+        Calls(proxy.url, transport).by_operation[operation]()
     assert type(caught.value) is error
     assert operation in caught.value.message
     assert "orders" in caught.value.message
@@ -103,45 +106,45 @@ def test_each_code(proxy: FaultProxy, operation: str, code: str, error: type[Bac
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 @pytest.mark.parametrize("operation", ["Scan", "GetRecords"])
-def test_servers_that_are_unwell(proxy: FaultProxy, operation: str, status: int) -> None:
+def test_servers_that_are_unwell(proxy: FaultProxy, transport: str, operation: str, status: int) -> None:
     proxy.on(answer(status, "<html>upstream is unwell</html>"))
     with pytest.raises(Unavailable, match=operation):
-        Calls(proxy.url).by_operation[operation]()
+        Calls(proxy.url, transport).by_operation[operation]()
 
 
-def test_an_internal_error_by_name(proxy: FaultProxy) -> None:
+def test_an_internal_error_by_name(proxy: FaultProxy, transport: str) -> None:
     proxy.on(refusal("InternalServerError", 500))
     with pytest.raises(Unavailable):
-        Calls(proxy.url).by_operation["Scan"]()
+        Calls(proxy.url, transport).by_operation["Scan"]()
 
 
 @pytest.mark.parametrize("operation", ["Scan", "GetRecords"])
-def test_connections_that_break(proxy: FaultProxy, operation: str) -> None:
+def test_connections_that_break(proxy: FaultProxy, transport: str, operation: str) -> None:
     proxy.on(drop)
     with pytest.raises(Unavailable, match=operation):
-        Calls(proxy.url).by_operation[operation]()
+        Calls(proxy.url, transport).by_operation[operation]()
 
 
-def test_answers_that_break_off(aws: Aws, table_name: str) -> None:
+def test_answers_that_break_off(aws: Aws, table_name: str, transport: str) -> None:
     with FaultProxy(aws.url) as proxy:
         proxy.on(cut(10), operation="CreateTable")
-        table = DynamoTable(aws.client("dynamodb", url=proxy.url, config=ONCE), table_name, SystemClock())
+        table = DynamoTable(dynamodb(aws, transport, url=proxy.url, hasty=True), table_name, SystemClock())
         with pytest.raises(Unavailable, match="CreateTable"):
             table.create(images.SCHEMA)
 
 
-def test_servers_that_do_not_answer(proxy: FaultProxy) -> None:
+def test_servers_that_do_not_answer(proxy: FaultProxy, transport: str) -> None:
     proxy.on(delay(1.5, drop))
     with pytest.raises(Unavailable, match="Scan"):
-        Calls(proxy.url).by_operation["Scan"]()
+        Calls(proxy.url, transport).by_operation["Scan"]()
 
 
-def test_servers_that_are_not_there() -> None:
+def test_servers_that_are_not_there(transport: str) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # and nobody listens
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
         with pytest.raises(Unavailable, match="endpoint") as caught:
-            Calls(url).by_operation["Scan"]()
+            Calls(url, transport).by_operation["Scan"]()
     assert "AWS_ENDPOINT_URL" in caught.value.hint
 
 

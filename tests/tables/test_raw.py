@@ -15,10 +15,11 @@ from backstream.clock import SystemClock
 from backstream.errors import Failed
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
-from backstream.tables.raw import RawClient, recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from kit import images
 from kit.aws import Aws
 from kit.proxy import FaultProxy, Forward, Request, Response, answer, first, nth, pass_on, rewrite
+from kit.transports import TRANSPORTS, dynamodb
 
 # Escapes, spaces and a number that every encoder would write differently.
 ODD = b'{ "zone" : {"S":"\\u0061\\ud83d\\ude00"},\t"number":{"N":"1.50"} , "v":{"N":"1E+2"}}'
@@ -31,10 +32,15 @@ def proxy(aws: Aws) -> Iterator[FaultProxy]:
         yield proxy
 
 
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def table(aws: Aws, proxy: FaultProxy, table_name: str) -> DynamoTable:
+def table(aws: Aws, proxy: FaultProxy, table_name: str, transport: str) -> DynamoTable:
     """A new table behind the proxy."""
-    table = DynamoTable(aws.client("dynamodb", url=proxy.url, config=recommended_config()), table_name, SystemClock())
+    table = DynamoTable(dynamodb(aws, transport, url=proxy.url), table_name, SystemClock())
     table.create(images.SCHEMA)
     return table
 
@@ -90,14 +96,14 @@ def test_calls_at_once_do_not_mix_their_bodies(table: DynamoTable) -> None:
     assert [msgspec.json.decode(image) for (image,) in found] == [msgspec.json.decode(item) for item in items]
 
 
-def test_botocore_still_retries(proxy: FaultProxy, table: DynamoTable) -> None:
+def test_a_call_is_tried_again(proxy: FaultProxy, table: DynamoTable) -> None:
     table.write([Put(ODD)])
     unwell = proxy.on(answer(503, "unwell"), operation="Scan", when=first(1))
     assert not table.is_empty()[0]
     assert (unwell.fired, unwell.matched) == (1, 2)
 
 
-def test_botocore_still_checks_the_checksum(proxy: FaultProxy, table: DynamoTable) -> None:
+def test_an_answers_checksum_is_checked(proxy: FaultProxy, table: DynamoTable) -> None:
     table.write([Put(ODD)])
     damaged = rewrite(lambda _, response: replace(response, body=response.body.replace(b'"zone"', b'"zome"')))
     damage = proxy.on(damaged, operation="Scan", when=nth(1))
@@ -105,8 +111,8 @@ def test_botocore_still_checks_the_checksum(proxy: FaultProxy, table: DynamoTabl
     assert (damage.fired, damage.matched) == (1, 2)
 
 
-def test_the_servers_time(aws: Aws, proxy: FaultProxy) -> None:
-    client = RawClient(aws.client("dynamodb", url=proxy.url, config=recommended_config()))
+def test_the_servers_time(aws: Aws, proxy: FaultProxy, transport: str) -> None:
+    client = dynamodb(aws, transport, url=proxy.url)
     assert abs(client.call("ListTables", b"{}", "this account").server_time - time.time()) < 5
     proxy.on(answer(200, "{}", {"Date": "Mon, 23 Nov 2026 04:15:33 GMT"}), when=nth(1))
     assert client.call("ListTables", b"{}", "this account").server_time == 1_795_407_333
@@ -132,13 +138,13 @@ def test_a_description_that_is_none(proxy: FaultProxy, table: DynamoTable, body:
 
 def test_a_client_of_raw_calls_refuses_ordinary_ones(aws: Aws) -> None:
     client = aws.client("dynamodb", config=recommended_config())
-    raw, another = RawClient(client), RawClient(client)
+    raw, another = BotoRaw(client), BotoRaw(client)
     assert raw.call("ListTables", b"{}", "x").body.startswith(b'{"TableNames"')
     assert another.call("ListTables", b'{"Limit":1}', "x").body.startswith(b'{"TableNames"')
-    with pytest.raises(TypeError, match="RawClient"):
+    with pytest.raises(TypeError, match="BotoRaw"):
         client.list_tables()
 
 
 def test_a_client_without_the_recommended_configuration(aws: Aws) -> None:
     with pytest.raises((Failed, ParamValidationError)):
-        RawClient(aws.client("dynamodb")).call("DescribeTable", b'{"TableName":"t"}', "table t")
+        BotoRaw(aws.client("dynamodb")).call("DescribeTable", b'{"TableName":"t"}', "table t")

@@ -13,7 +13,7 @@ from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, Failed, Unavailable
 from backstream.model.settings import PARTS, PointInTimeRecovery, TableSettings
 from backstream.tables.dynamodb import DynamoTable
-from backstream.tables.raw import recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.settings import RESOURCES_PER_CALL, AutoScalingClient, autoscaling_config
 from kit import images
 from kit.aws import Aws
@@ -40,7 +40,9 @@ def scaling(aws: Aws) -> Iterator[FaultProxy]:
 @pytest.fixture
 def table(aws: Aws, proxy: FaultProxy, scaling: FaultProxy, table_name: str) -> DynamoTable:
     """A new table of `images.SCHEMA` behind both."""
-    made = DynamoTable(aws.client("dynamodb", url=proxy.url, config=QUICK), table_name, SystemClock(), scaler(aws, scaling.url))
+    made = DynamoTable(
+        BotoRaw(aws.client("dynamodb", url=proxy.url, config=QUICK)), table_name, SystemClock(), scaler(aws, scaling.url)
+    )
     made.create(images.SCHEMA)
     return made
 
@@ -178,7 +180,7 @@ def test_a_busy_dynamodb_is_no_unknown_part(table: DynamoTable, proxy: FaultProx
 
 def test_a_network_without_a_way_to_auto_scaling(aws: Aws, table: DynamoTable) -> None:
     closed = "http://127.0.0.1:9"  # nobody listens on the discard port
-    alone = DynamoTable(aws.client("dynamodb", config=QUICK), table.name, SystemClock(), scaler(aws, closed))
+    alone = DynamoTable(BotoRaw(aws.client("dynamodb", config=QUICK)), table.name, SystemClock(), scaler(aws, closed))
     assert set(alone.settings().unknown) == {"autoscaling"}
 
 
@@ -187,7 +189,7 @@ def test_no_client_of_auto_scaling(aws: Aws, table: DynamoTable) -> None:
         raise Failed("not asked for")
 
     def settings(make: AutoScalingClient | None) -> TableSettings:
-        return DynamoTable(aws.client("dynamodb", config=QUICK), table.name, SystemClock(), make).settings()
+        return DynamoTable(BotoRaw(aws.client("dynamodb", config=QUICK)), table.name, SystemClock(), make).settings()
 
     assert settings(fails).unknown == {"autoscaling": "not asked for"}
     assert set(settings(None).unknown) == {"autoscaling"}

@@ -14,7 +14,7 @@ from backstream.errors import Failed, Unavailable
 from backstream.model import numbers, wire
 from backstream.ports import Delete, Put, Write
 from backstream.tables.dynamodb import DynamoTable
-from backstream.tables.raw import recommended_config
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 from kit import images
 from kit.aws import Aws
 from kit.clock import ManualClock
@@ -42,7 +42,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def table(aws: Aws, proxy: FaultProxy, table_name: str, clock: ManualClock) -> DynamoTable:
     """A new table behind the proxy."""
-    table = DynamoTable(aws.client("dynamodb", url=proxy.url, config=recommended_config()), table_name, clock)
+    table = DynamoTable(BotoRaw(aws.client("dynamodb", url=proxy.url, config=recommended_config())), table_name, clock)
     table.create(images.SCHEMA)
     return table
 

@@ -22,20 +22,29 @@ from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations.lanes import lanes
 from backstream.ports import ChangeStream, Clock, Files, ObjectStore, Table
-from backstream.stores import s3
+from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
 from backstream.stores.s3 import S3Store
-from backstream.tables import raw
+from backstream.stores.s3_api import S3Api
+from backstream.stores.s3_boto import BotoApi
+from backstream.stores.s3_http import over_http
+from backstream.tables import raw_boto, raw_http
 from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.raw import RawApi
+from backstream.tables.raw_boto import BotoRaw
+from backstream.tables.raw_http import HttpRaw
 from backstream.tables.settings import autoscaling_config
 from backstream.tables.streams import DynamoStream
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from backstream.transport.lines import Lines
+
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
+TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
 MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
 CONNECTIONS = 64
 STORE_PATIENCE = 20.0
@@ -90,13 +99,13 @@ class Config:
         bucket, prefix = place
         if len(prefix.encode()) > MAX_PREFIX:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-        return S3Store(self._s3, bucket, prefix, self.clock)
+        return S3Store(self._bucket(bucket), prefix, self.clock)
 
     def create_root(self) -> None:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            s3.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name)
+            s3_boto.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name)
         elif parts.scheme == "file":
             Path(unquote(parts.path)).mkdir(parents=True, exist_ok=True)
 
@@ -105,7 +114,9 @@ class Config:
         place = _place(url)
         if isinstance(place, Path):
             return FolderFiles(place)
-        return RetryingStore(S3Store(self._s3, *place, self.clock, versioned=False), self.clock, budget=self._patience)
+        bucket, prefix = place
+        files = S3Store(self._bucket(bucket), prefix, self.clock, versioned=False)
+        return RetryingStore(files, self.clock, budget=self._patience)
 
     def vault(self, table: str) -> TableVault:
         """What the vault holds of a table. NotFound before `init`."""
@@ -115,11 +126,11 @@ class Config:
 
     def table(self, name: str) -> Table:
         """A live table."""
-        return DynamoTable(self._dynamodb, name, self.clock, lambda: self._autoscaling)
+        return DynamoTable(self._raw(self._dynamodb, raw_http.DYNAMODB), name, self.clock, lambda: self._autoscaling)
 
     def stream(self, arn: str) -> ChangeStream:
         """A stream by its ARN."""
-        return DynamoStream(self._streams, arn)
+        return DynamoStream(self._raw(self._streams, raw_http.STREAMS), arn)
 
     def lanes(self, vault: TableVault) -> int | None:
         """In how many lines of shards the table's stream runs; None where it cannot be asked: the vault is to be enough alone."""
@@ -128,6 +139,31 @@ class Config:
             return lanes(stream.facts().shards)
         except BackstreamError:
             return None  # less is claimed then, nothing wrong
+
+    # --- requests: over libcurl where it is, by botocore where that is wanted, or what a bucket takes ---
+
+    @cached_property
+    def _lines(self) -> Lines | None:
+        """None for botocore's own way. UsageError where libcurl is asked for and is not there."""
+        wanted = os.environ.get(TRANSPORT_VARIABLE, "")
+        if wanted not in ("", "curl", "boto3"):
+            raise UsageError(f"{TRANSPORT_VARIABLE} is {wanted!r}", hint="It may be `curl` or `boto3`.")
+        if wanted == "boto3":
+            return None
+        try:
+            from backstream.transport.lines import Lines  # noqa: PLC0415 - an extra: a small installation is without it
+        except ImportError as error:
+            if wanted:
+                raise UsageError(f"pycurl cannot be used: {error}", hint="Install it: pip install 'backstream[fast]'.") from error
+            return None
+        return Lines(self._session, self.clock, answer_within=self._answer_within)
+
+    def _bucket(self, name: str) -> S3Api:
+        control, lines = BotoApi(self._s3, name), self._lines
+        return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self._s3_in))
+
+    def _raw(self, client: BaseClient, target: str) -> RawApi:
+        return BotoRaw(client) if self._lines is None else HttpRaw(self._lines.to_service(client), target)
 
     # --- clients ---
 
@@ -142,6 +178,9 @@ class Config:
     @cached_property
     def _s3(self) -> S3Client:
         return cast("S3Client", self._client("s3"))
+
+    def _s3_in(self, region: str | None) -> S3Client:
+        return self._s3 if region is None else cast("S3Client", self._client("s3", region))
 
     @cached_property
     def _dynamodb(self) -> BaseClient:
@@ -162,15 +201,15 @@ class Config:
             )
         return client
 
-    def _client(self, service: str) -> BaseClient:
+    def _client(self, service: str, region: str | None = None) -> BaseClient:
         if service == "s3":
-            config = s3.client_config(connections=CONNECTIONS, answer_within=self._answer_within)
+            config = s3_boto.client_config(connections=CONNECTIONS, answer_within=self._answer_within)
         elif service == "application-autoscaling":
             config = autoscaling_config()
         else:
-            config = raw.recommended_config(CONNECTIONS)
+            config = raw_boto.recommended_config(CONNECTIONS)
         try:
-            return self._session.create_client(service, config=config)
+            return self._session.create_client(service, region, config=config)
         except NoRegionError as error:
             raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
         except (BotoCoreError, ValueError) as error:

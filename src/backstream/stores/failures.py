@@ -1,4 +1,4 @@
-"""What botocore raises for S3, in our own error tree: the one place that knows S3's error codes.
+"""What S3 answers in place of what was asked for, in our own error tree: the one place that knows S3's error codes.
 
 Each error names the operation and the object; its hint is the operator's next step.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from botocore import exceptions as aws
 
-from backstream.errors import AccessDenied, AlreadyExists, Failed, MissingBucket, MissingObject, Unavailable
+from backstream.errors import AccessDenied, AlreadyExists, Damaged, Failed, MissingBucket, MissingObject, Unavailable
 
 BotoError = aws.ClientError | aws.BotoCoreError
 BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
@@ -46,6 +46,7 @@ UNWELL = Kind(Unavailable, "S3 did not answer well, after retries: try again lat
 CONTENDED = Kind(TryAgain, "Another writer was at the same object at the same time: try again.")
 UNREACHED = Kind(Unavailable, "No answer, after retries: check the network, AWS_REGION and AWS_ENDPOINT_URL_S3.")
 BROKEN_OFF = Kind(TryAgain, "The connection broke while the object was read, every time: try again later.")
+DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL_S3 and the certificates that are trusted here (AWS_CA_BUNDLE).")
 THERE = Kind(AlreadyExists, "")
 OTHER = Kind(Failed, "")
 
@@ -81,40 +82,72 @@ OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
 )
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What an error answer says. `code`: S3's, or for a HEAD, which has no body, the HTTP status in digits."""
+
+    code: str
+    message: str
+    status: int
+    headers: Mapping[str, str]
+    argument: str = ""
+    region: str = ""
+
+
 def named(error: BotoError, operation: str, subject: str) -> Failed:
     """Our error for botocore's; to be raised from it. `subject`: what the operation was about (`s3://bucket/name`)."""
-    if not isinstance(error, aws.ClientError):
-        kind = next((kind for cls, kind in OF_CLASS if isinstance(error, cls)), OTHER)
-        return kind.error(f"{operation} of {subject} failed: {error}", hint=kind.hint)
-    response: Mapping[str, Any] = error.response
-    kind = _of_answer(response)
-    message = f"{operation} of {subject} failed: {code(error)}: {response['Error'].get('Message') or 'no message'}"
+    if isinstance(error, aws.ClientError):
+        return of_answer(_said(error.response), operation, subject)
+    kind = next((kind for cls, kind in OF_CLASS if isinstance(error, cls)), OTHER)
+    return kind.error(f"{operation} of {subject} failed: {error}", hint=kind.hint)
+
+
+def of_answer(said: Answer, operation: str, subject: str) -> Failed:
+    """Our error for an answer."""
+    kind = _kind(said)
+    message = f"{operation} of {subject} failed: {said.code}: {said.message or 'no message'}"
     if kind is NO_OBJECT:
-        return MissingObject(message, marker=_headers(response).get("x-amz-delete-marker") == "true")
-    return kind.error(message, hint=kind.hint.replace("{region}", _region(response)))
+        return MissingObject(message, marker=said.headers.get("x-amz-delete-marker") == "true")
+    region = said.headers.get("x-amz-bucket-region") or said.region
+    return kind.error(message, hint=kind.hint.replace("{region}", f" to {region}" if region else ""))
 
 
-def code(error: aws.ClientError) -> str:
-    """S3's code for the error; for a HEAD, the HTTP status in digits."""
-    return str(error.response["Error"].get("Code", ""))
+def no_answer(why: str, operation: str, subject: str, *, broken: bool, hopeless: bool) -> Failed:
+    """Our error where there was no whole answer. See `transport.messages.NoAnswer`."""
+    kind = DISTRUSTED if hopeless else BROKEN_OFF if broken else UNREACHED
+    return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
 
 
-def _of_answer(response: Mapping[str, Any]) -> Kind:
-    if kind := OF_CODE.get(response["Error"].get("Code", "")):
+def not_a_listing(bucket: str) -> Damaged:
+    """A page of a listing that is some other document, which must not pass for an empty one."""
+    return Damaged(
+        f"A listing of s3://{bucket} was answered with something else.",
+        hint="Check AWS_ENDPOINT_URL_S3, and for proxies between here and S3.",
+    )
+
+
+def subject(bucket: str, key: str = "", version: str | None = None) -> str:
+    """What a request is about, in words."""
+    place = f"s3://{bucket}/{key}" if key else f"s3://{bucket}"
+    return f"{place} (version {version})" if version else place
+
+
+def _said(response: Mapping[str, Any]) -> Answer:
+    error, metadata = response["Error"], response["ResponseMetadata"]
+    return Answer(
+        code=str(error.get("Code", "")),
+        message=error.get("Message", ""),
+        status=metadata.get("HTTPStatusCode", 0),
+        headers=metadata.get("HTTPHeaders", {}),
+        argument=error.get("ArgumentName", ""),
+        region=error.get("Region", ""),
+    )
+
+
+def _kind(said: Answer) -> Kind:
+    if kind := OF_CODE.get(said.code):
         return kind
-    if response["Error"].get("ArgumentName") == "versionId" or "version id" in response["Error"].get("Message", "").lower():
+    if said.argument == "versionId" or "version id" in said.message.lower():
         return NO_OBJECT  # 400 InvalidArgument: not a version id at all, so there is no such version
-    if "x-amz-bucket-region" in _headers(response) and response["Error"].get("Code") == "400":
+    if "x-amz-bucket-region" in said.headers and said.code == "400":
         return ELSEWHERE  # how HEAD says that the signature is for another region
-    return UNWELL if response["ResponseMetadata"].get("HTTPStatusCode", 0) >= 500 else OTHER
-
-
-def _region(response: Mapping[str, Any]) -> str:
-    """` to eu-west-1`, if the answer says where the bucket is."""
-    region = _headers(response).get("x-amz-bucket-region") or response["Error"].get("Region")
-    return f" to {region}" if region else ""
-
-
-def _headers(response: Mapping[str, Any]) -> Mapping[str, str]:
-    headers: Mapping[str, str] = response["ResponseMetadata"].get("HTTPHeaders", {})
-    return headers
+    return UNWELL if said.status >= 500 else OTHER

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TypeVar
 
 import msgspec
-from botocore.client import BaseClient
 
 from backstream.errors import Damaged, Failed, MissingTable, Unavailable, WrongStreamView
 from backstream.model import wire
@@ -18,7 +17,7 @@ from backstream.model.settings import TableSettings
 from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
-from backstream.tables.raw import Answer, RawClient, decoded
+from backstream.tables.raw import Answer, RawApi, ask, decoded
 from backstream.tables.settings import AutoScalingClient, read_settings
 
 T = TypeVar("T")
@@ -30,14 +29,14 @@ POLL_SECONDS = 0.5
 
 
 class DynamoTable:
-    """`ports.Table` of the table `name`; `client`: botocore's for `dynamodb`, made with `raw.recommended_config`.
+    """`ports.Table` of the table `name`; `api`: that of `dynamodb`.
 
     `autoscaling`: makes botocore's client for `application-autoscaling` when settings are read; without it that part is unknown.
     """
 
-    def __init__(self, client: BaseClient, name: str, clock: Clock, autoscaling: AutoScalingClient | None = None) -> None:
+    def __init__(self, api: RawApi, name: str, clock: Clock, autoscaling: AutoScalingClient | None = None) -> None:
         self._autoscaling = autoscaling
-        self._client = RawClient(client)
+        self._api = api
         self._name = name
         self._clock = clock
         self._subject = f"table {name}"
@@ -48,7 +47,7 @@ class DynamoTable:
         return self._name
 
     def _ask(self, operation: str, request: object, shape: type[T]) -> T:
-        return self._client.ask(operation, request, shape, self._subject)[0]
+        return ask(self._api, operation, request, shape, self._subject)[0]
 
     # --- what the table is --------------------------------------------------------------------------------------------------------
 
@@ -57,7 +56,7 @@ class DynamoTable:
         return self._described()[0]
 
     def _described(self) -> tuple[TableFacts, Answer]:
-        described, answer = self._client.ask("DescribeTable", {"TableName": self._name}, answers.Described, self._subject)
+        described, answer = ask(self._api, "DescribeTable", {"TableName": self._name}, answers.Described, self._subject)
         table = decoded(described.Table, answers.Description, "DescribeTable", self._subject)
         facts = TableFacts(
             name=table.TableName,
@@ -75,7 +74,7 @@ class DynamoTable:
 
     def settings(self) -> TableSettings:
         """The table's settings, as far as they may be read: some eight calls."""
-        return read_settings(self._client, self._autoscaling, self.facts())
+        return read_settings(self._api, self._autoscaling, self.facts())
 
     @cached_property
     def _schema(self) -> KeySchema:
@@ -118,7 +117,7 @@ class DynamoTable:
             **({} if limit is None else {"Limit": limit}),
             **({} if after is None else {"ExclusiveStartKey": msgspec.Raw(after)}),
         }
-        page, answer = self._client.ask("Scan", request, answers.ScanPage, self._subject)
+        page, answer = ask(self._api, "Scan", request, answers.ScanPage, self._subject)
         return ScanPage(
             images=[bytes(item) for item in page.Items],
             after=bytes(page.LastEvaluatedKey) or None,

@@ -1,4 +1,4 @@
-"""What botocore raises, in our own error tree: the one place that knows AWS's error codes.
+"""What DynamoDB answers in place of what was asked for, in our own error tree: the one place that knows its error codes.
 
 Each error names the operation and what it was about; its hint is the operator's next step.
 """
@@ -45,6 +45,7 @@ TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
 CHANGING = Kind(Unavailable, "The table is being created or changed: try again when it is ACTIVE.")
 EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
 TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
+DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
 OTHER = Kind(Failed, "")
 
 STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRecords")
@@ -92,6 +93,8 @@ OF_CODE = {
     "TrimmedDataAccessException": TRIMMED,
 }
 
+BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
+
 # What botocore raises before there is an answer.
 OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
     (aws.NoCredentialsError, DENIED),
@@ -107,13 +110,22 @@ OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
 def named(error: aws.ClientError | aws.BotoCoreError, operation: str, subject: str) -> Failed | Refused:
     """Our error for botocore's; to be raised from it. `subject`: what the operation was about (`table orders`)."""
     if isinstance(error, aws.ClientError):
-        code = error.response["Error"].get("Code", "")
-        kind = _of_answer(code, operation, error.response["ResponseMetadata"].get("HTTPStatusCode", 0))
-        said = f"{code}: {error.response['Error'].get('Message') or 'no message'}"
-    else:
-        kind = next((kind for cls, kind in OF_CLASS if isinstance(error, cls)), OTHER)
-        said = str(error)
-    return kind.error(f"{operation} of {subject} failed: {said}", hint=kind.hint)
+        said, status = error.response["Error"], error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+        return of_answer(said.get("Code", ""), said.get("Message", ""), status, operation, subject)
+    kind = next((kind for cls, kind in OF_CLASS if isinstance(error, cls)), OTHER)
+    return kind.error(f"{operation} of {subject} failed: {error}", hint=kind.hint)
+
+
+def of_answer(code: str, message: str, status: int, operation: str, subject: str) -> Failed | Refused:
+    """Our error for an answer: its code, its words and its HTTP status."""
+    kind = _of_answer(code, operation, status)
+    return kind.error(f"{operation} of {subject} failed: {code}: {message or 'no message'}", hint=kind.hint)
+
+
+def no_answer(why: str, operation: str, subject: str, *, hopeless: bool) -> Failed | Refused:
+    """Our error where there was no whole answer. See `transport.messages.NoAnswer`."""
+    kind = DISTRUSTED if hopeless else UNREACHED
+    return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
 
 
 def _of_answer(code: str, operation: str, status: int) -> Kind:

@@ -13,7 +13,8 @@ from backstream.errors import Failed, MissingTable, NotFound, Unavailable
 from backstream.model import settings
 from backstream.model.settings import AutoScaling, TableSettings
 from backstream.ports import TableFacts
-from backstream.tables.raw import RawClient, decoded, recommended_config
+from backstream.tables.raw import RawApi, ask, decoded
+from backstream.tables.raw_boto import BotoRaw, recommended_config
 
 T = TypeVar("T")
 
@@ -28,14 +29,14 @@ def autoscaling_config() -> Config:
     return recommended_config(2).merge(quick)
 
 
-def read_settings(client: RawClient, autoscaling: AutoScalingClient | None, facts: TableFacts) -> TableSettings:
+def read_settings(api: RawApi, autoscaling: AutoScalingClient | None, facts: TableFacts) -> TableSettings:
     """The settings of the table that DescribeTable gave these facts of. MissingTable, Unavailable; else what fails is unknown."""
-    asked = _Asked(client, facts)
+    asked = _Asked(api, facts)
     values: dict[str, Any] = {}
     unknown: dict[str, str] = {}
-    for part, ask in asked.parts().items():
+    for part, read in asked.parts().items():
         try:
-            values[part] = _well_formed(ask)
+            values[part] = _well_formed(read)
         except (MissingTable, Unavailable):
             raise
         except Failed as error:
@@ -49,10 +50,10 @@ def read_settings(client: RawClient, autoscaling: AutoScalingClient | None, fact
     return TableSettings(table, **values, unknown=unknown)
 
 
-def _well_formed(ask: Callable[[], T]) -> T:
-    """What `ask` answers; Failed where a server's answer is not of the documented shape."""
+def _well_formed(read: Callable[[], T]) -> T:
+    """What `read` answers; Failed where a server's answer is not of the documented shape."""
     try:
-        return ask()
+        return read()
     except (AttributeError, KeyError, TypeError) as error:
         raise Failed(f"an answer of another shape than the service's: {error!r}") from error
 
@@ -60,8 +61,8 @@ def _well_formed(ask: Callable[[], T]) -> T:
 class _Asked:
     """One table's settings, part by part, from DynamoDB."""
 
-    def __init__(self, client: RawClient, facts: TableFacts) -> None:
-        self._client = client
+    def __init__(self, api: RawApi, facts: TableFacts) -> None:
+        self._api = api
         self._of_table = {"TableName": facts.name}
         self._of_arn = {"ResourceArn": facts.arn}
         self._subject = f"table {facts.name}"
@@ -78,13 +79,13 @@ class _Asked:
         }
 
     def _ask(self, operation: str, request: Mapping[str, object]) -> dict[str, Any]:
-        return self._client.ask(operation, request, dict[str, Any], self._subject)[0]
+        return ask(self._api, operation, request, dict[str, Any], self._subject)[0]
 
     def _time_to_live(self) -> object:
         return settings.time_to_live_of(self._ask("DescribeTimeToLive", self._of_table).get("TimeToLiveDescription", {}))
 
     def _tags(self) -> object:
-        return settings.tags_of(_pages(self._client, "ListTagsOfResource", self._of_arn, "Tags", self._subject))
+        return settings.tags_of(_pages(self._api, "ListTagsOfResource", self._of_arn, "Tags", self._subject))
 
     def _point_in_time_recovery(self) -> object:
         answer = self._ask("DescribeContinuousBackups", self._of_table)
@@ -104,25 +105,25 @@ class _Asked:
 
     def _contributor_insights(self) -> object:
         operation, lines = "ListContributorInsights", "ContributorInsightsSummaries"
-        return settings.contributor_insights_of(_pages(self._client, operation, self._of_table, lines, self._subject))
+        return settings.contributor_insights_of(_pages(self._api, operation, self._of_table, lines, self._subject))
 
 
 def _autoscaling(make: AutoScalingClient | None, facts: TableFacts) -> AutoScaling:
     """Targets first: policies and scheduled actions are of a target, and most tables have none."""
     if make is None:
         raise Failed("no client of Application Auto Scaling")
-    client, subject = RawClient(make()), f"table {facts.name}"
+    api, subject = BotoRaw(make()), f"table {facts.name}"
     resources = _resources(facts, subject)
     chunks = [resources[start : start + RESOURCES_PER_CALL] for start in range(0, len(resources), RESOURCES_PER_CALL)]
     targets = [
         target
         for chunk in chunks
-        for target in _of_scaling(client, "DescribeScalableTargets", {"ResourceIds": chunk}, "ScalableTargets", subject)
+        for target in _of_scaling(api, "DescribeScalableTargets", {"ResourceIds": chunk}, "ScalableTargets", subject)
     ]
     scaled = sorted({str(target["ResourceId"]) for target in targets})
 
     def lines(operation: str, name: str) -> list[dict[str, Any]]:
-        return [line for each in scaled for line in _of_scaling(client, operation, {"ResourceId": each}, name, subject)]
+        return [line for each in scaled for line in _of_scaling(api, operation, {"ResourceId": each}, name, subject)]
 
     policies = lines("DescribeScalingPolicies", "ScalingPolicies")
     return settings.autoscaling_of(targets, policies, lines("DescribeScheduledActions", "ScheduledActions"))
@@ -135,18 +136,16 @@ def _resources(facts: TableFacts, subject: str) -> list[str]:
     return [f"table/{facts.name}", *(f"table/{facts.name}/index/{name}" for name in names)]
 
 
-def _of_scaling(
-    client: RawClient, operation: str, request: Mapping[str, object], lines: str, subject: str
-) -> Iterator[dict[str, Any]]:
-    return _pages(client, operation, {"ServiceNamespace": "dynamodb", **request}, lines, subject)
+def _of_scaling(api: RawApi, operation: str, request: Mapping[str, object], lines: str, subject: str) -> Iterator[dict[str, Any]]:
+    return _pages(api, operation, {"ServiceNamespace": "dynamodb", **request}, lines, subject)
 
 
-def _pages(client: RawClient, operation: str, request: Mapping[str, object], lines: str, subject: str) -> Iterator[dict[str, Any]]:
+def _pages(api: RawApi, operation: str, request: Mapping[str, object], lines: str, subject: str) -> Iterator[dict[str, Any]]:
     """The lines of every page, whatever number of pages they take."""
     token: str | None = None
     while True:
         asked = {**request} if token is None else {**request, "NextToken": token}
-        answer = client.ask(operation, asked, dict[str, Any], subject)[0]
+        answer = ask(api, operation, asked, dict[str, Any], subject)[0]
         yield from answer.get(lines) or ()
         token = answer.get("NextToken")
         if not token:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import msgspec
-from botocore.client import BaseClient
 
 from backstream.model.change import from_page, stream_label
 from backstream.ports import Page, Shard, StreamFacts
 from backstream.tables import answers
-from backstream.tables.raw import RawClient
+from backstream.tables.raw import RawApi, ask
 
 RECORDS_PER_PAGE = 1000  # the most that GetRecords gives
 
 
 class DynamoStream:
-    """`ports.ChangeStream` of the stream `arn`; `client`: botocore's for `dynamodbstreams`, made with `raw.recommended_config`."""
+    """`ports.ChangeStream` of the stream `arn`; `api`: that of `dynamodbstreams`."""
 
-    def __init__(self, client: BaseClient, arn: str) -> None:
-        self._client = RawClient(client)
+    def __init__(self, api: RawApi, arn: str) -> None:
+        self._api = api
         self._arn = arn
         self._label = stream_label(arn)
         self._subject = f"stream {arn}"
@@ -39,7 +38,7 @@ class DynamoStream:
 
     def _describe(self, after: str | None) -> answers.StreamDescription:
         request = {"StreamArn": self._arn} | ({} if after is None else {"ExclusiveStartShardId": after})
-        return self._client.ask("DescribeStream", request, answers.StreamDescribed, self._subject)[0].StreamDescription
+        return ask(self._api, "DescribeStream", request, answers.StreamDescribed, self._subject)[0].StreamDescription
 
     def iterator(self, shard: str, after: str | None) -> str:
         """Where to read on: after that sequence number, or at the oldest record held."""
@@ -47,12 +46,12 @@ class DynamoStream:
         if after is not None:
             start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
         request = {"StreamArn": self._arn, "ShardId": shard, **start}
-        return self._client.ask("GetShardIterator", request, answers.ShardIterator, self._shard_subject(shard))[0].ShardIterator
+        return ask(self._api, "GetShardIterator", request, answers.ShardIterator, self._shard_subject(shard))[0].ShardIterator
 
     def read(self, shard: str, iterator: str) -> Page:
         """The next records of the shard that the iterator was asked for."""
         request = msgspec.json.encode({"ShardIterator": iterator, "Limit": RECORDS_PER_PAGE})
-        answer = self._client.call("GetRecords", request, self._shard_subject(shard))
+        answer = self._api.call("GetRecords", request, self._shard_subject(shard))
         changes, following = from_page(answer.body, self._label)
         return Page(changes, following, answer.server_time)
 

@@ -1,0 +1,92 @@
+"""One page of S3's ListObjectsV2 or ListObjectVersions, read from its XML.
+
+botocore sorts versions and delete markers into two lists; which of the two is newer is then lost, as listings tell time to the
+second only. The document has them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import unquote_plus
+from xml.parsers import expat
+
+import msgspec
+
+from backstream.ports import ListedObject, ObjectVersion
+
+_ROWS = frozenset(("Version", "DeleteMarker", "Contents"))
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A page as it came: its own fields (`IsTruncated`, `NextKeyMarker`, ...), and the kind and the fields of each row."""
+
+    fields: Mapping[str, str]
+    kinds_and_rows: Sequence[tuple[str, Mapping[str, str]]]
+
+    def text(self, fields: Mapping[str, str], name: str) -> str:
+        """A key or a place between keys, which may be encoded."""
+        return unquote_plus(fields[name]) if self.fields.get("EncodingType") == "url" else fields[name]
+
+
+def read(page: bytes) -> Document:
+    """The page's document. `expat.ExpatError` if it is not XML."""
+    reader = _Reader()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.Parse(page, True)  # noqa: FBT003 - expat's own signature: this is the end
+    return Document(reader.page, reader.rows)
+
+
+def versions(document: Document) -> list[ObjectVersion]:
+    """The rows of ListObjectVersions in the page's order, with whole keys as names."""
+    return [
+        ObjectVersion(
+            name=document.text(fields, "Key"),
+            version=fields["VersionId"],
+            size=int(fields.get("Size", 0)),
+            modified=_seconds(fields["LastModified"]),
+            latest=fields["IsLatest"] == "true",
+            marker=kind == "DeleteMarker",
+        )
+        for kind, fields in document.kinds_and_rows
+    ]
+
+
+def objects(document: Document) -> list[ListedObject]:
+    """The rows of ListObjectsV2, with whole keys as names."""
+    return [
+        ListedObject(document.text(fields, "Key"), int(fields["Size"]), _seconds(fields["LastModified"]))
+        for _, fields in document.kinds_and_rows
+    ]
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+class _Reader:
+    """Collects the text of each element below the page, and below each row."""
+
+    def __init__(self) -> None:
+        self.page: dict[str, str] = {}
+        self.rows: list[tuple[str, dict[str, str]]] = []
+        self._fields = self.page
+        self._text = ""
+
+    def start(self, element: str, _attributes: dict[str, str]) -> None:
+        self._text = ""
+        if element in _ROWS:
+            self._fields = {}
+            self.rows.append((element, self._fields))
+
+    def text(self, text: str) -> None:
+        self._text += text
+
+    def end(self, element: str) -> None:
+        self._fields[element] = self._text
+        if element in _ROWS:
+            self._fields = self.page

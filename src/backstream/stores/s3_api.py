@@ -1,0 +1,57 @@
+"""What `s3.S3Store` needs of S3: single requests about one bucket, by whichever client. Names are whole keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from backstream.ports import ListedObject, ObjectInfo, ObjectVersion, StoredObject
+
+Row = TypeVar("Row", ListedObject, ObjectVersion)
+
+
+class Page(msgspec.Struct, Generic[Row], frozen=True):
+    """One page of a listing. `following`: the parameters that ask for the next one, as S3 names them; None: there is none."""
+
+    rows: Sequence[Row]
+    following: Mapping[str, str] | None
+
+
+class S3Api(Protocol):
+    """One bucket's requests. Safe to call from many threads.
+
+    Errors: those of `failures`, naming operation and object. Each is raised after the client's own retries.
+    """
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+
+    def versioning(self) -> str:
+        """GetBucketVersioning: `Enabled`, `Suspended`, or nothing where it never was."""
+
+    def find(self) -> None:
+        """HeadBucket: return if it is there."""
+
+    def put(self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False) -> str:
+        """PutObject: the new version's id; `null` where the bucket keeps none. `if_absent`: with `If-None-Match: *`."""
+
+    def get(self, key: str, version: str | None) -> StoredObject:
+        """GetObject."""
+
+    def head(self, key: str, version: str | None) -> ObjectInfo:
+        """HeadObject. `MissingObject` may also mean that the bucket is missing: the answer has no body to say so."""
+
+    def delete(self, key: str) -> str:
+        """DeleteObject without a version: the id of the delete marker."""
+
+    def list_page(self, prefix: str, place: Mapping[str, str]) -> Page[ListedObject]:
+        """ListObjectsV2. `place`: `StartAfter`, or a page's `following`. `Damaged` where the answer is no listing."""
+
+    def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
+        """ListObjectVersions. `place`: a page's `following`. `Damaged` where the answer is no listing."""
+
+
+NULL_VERSION = "null"  # what S3 calls the only version of an object in a bucket that keeps none

@@ -1,0 +1,146 @@
+"""S3's requests through a botocore client, which finds credentials, endpoint and region, signs, and tries again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+
+from backstream.ports import ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.stores import listings
+from backstream.stores.failures import BOTO_ERRORS, named, not_a_listing, subject
+from backstream.stores.s3_api import NULL_VERSION, Page
+
+if TYPE_CHECKING:  # stubs: not there at run time
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, PublicAccessBlockConfigurationTypeDef
+
+_DOCUMENT = "BackstreamDocument"  # where a version listing's XML stands in botocore's answer
+_CLOSED: PublicAccessBlockConfigurationTypeDef = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+
+
+def client_config(*, connections: int = 32, answer_within: float | None = None) -> Config:
+    """How the client should be made: `connections` is how many threads will use it.
+
+    Standard retries answer throttling and 5xx with backoff. The timeouts are short for S3, whose bodies here are small: a dead
+    connection is noticed in seconds. With `answer_within` (seconds) a single attempt has so long: its caller knows how much time
+    there is for more.
+    """
+    return Config(
+        signature_version="s3v4",
+        retries={"mode": "standard", "total_max_attempts": 5 if answer_within is None else 1},
+        connect_timeout=answer_within or 5,
+        read_timeout=answer_within or 30,
+        max_pool_connections=connections,
+        tcp_keepalive=True,
+    )
+
+
+class BotoApi:
+    """`s3_api.S3Api`. The client's answers to ListObjectVersions get one more field, which leaves other users of it alone."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_document, unique_id=_DOCUMENT)
+
+    @property
+    def bucket(self) -> str:
+        return self._bucket
+
+    def versioning(self) -> str:
+        with self._explained("GetBucketVersioning"):
+            return self._client.get_bucket_versioning(Bucket=self._bucket).get("Status", "")
+
+    def find(self) -> None:
+        with self._explained("HeadBucket"):
+            self._client.head_bucket(Bucket=self._bucket)
+
+    def put(self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False) -> str:
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
+        with self._explained("PutObject", key):
+            answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata, **condition)
+        return answer.get("VersionId", NULL_VERSION)
+
+    def get(self, key: str, version: str | None) -> StoredObject:
+        with self._explained("GetObject", key, version):
+            answer = self._client.get_object(**self._object(key, version))
+            body = answer["Body"].read()
+        return StoredObject(_info(key, answer), body)
+
+    def head(self, key: str, version: str | None) -> ObjectInfo:
+        with self._explained("HeadObject", key, version):
+            return _info(key, self._client.head_object(**self._object(key, version)))
+
+    def delete(self, key: str) -> str:
+        with self._explained("DeleteObject", key):
+            return self._client.delete_object(Bucket=self._bucket, Key=key).get("VersionId", NULL_VERSION)
+
+    def list_page(self, prefix: str, place: Mapping[str, str]) -> Page[ListedObject]:
+        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix, **place}
+        with self._explained("ListObjectsV2", prefix):
+            page: Mapping[str, Any] = self._client.list_objects_v2(**parameters)
+        rows = [ListedObject(row["Key"], row["Size"], row["LastModified"].timestamp()) for row in page.get("Contents", ())]
+        return Page(rows, self._following(page, {"ContinuationToken": "NextContinuationToken"}))
+
+    def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
+        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix, **place}
+        with self._explained("ListObjectVersions", prefix):
+            page: Mapping[str, Any] = self._client.list_object_versions(**parameters)
+        names = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
+        return Page(listings.versions(listings.read(page[_DOCUMENT])), self._following(page, names))
+
+    def _following(self, page: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, str] | None:
+        if "IsTruncated" not in page:
+            raise not_a_listing(self._bucket)
+        return {name: page[of] for name, of in names.items()} if page["IsTruncated"] else None
+
+    def _object(self, key: str, version: str | None) -> dict[str, Any]:
+        """The parameters that say which object, or which version of it."""
+        which = {"Bucket": self._bucket, "Key": key}
+        return which if version is None else {**which, "VersionId": version}
+
+    @contextmanager
+    def _explained(self, operation: str, key: str = "", version: str | None = None) -> Iterator[None]:
+        """Whatever botocore raises, in our own errors."""
+        try:
+            yield
+        except BOTO_ERRORS as error:
+            raise named(error, operation, subject(self._bucket, key, version)) from error
+
+
+def _keep_document(response_dict: Mapping[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """botocore's hook before it parses an answer: what we add here stands in the parsed answer too."""
+    customized_response_dict[_DOCUMENT] = response_dict["body"]
+
+
+def _info(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) -> ObjectInfo:
+    return ObjectInfo(
+        name=key,
+        version=answer.get("VersionId", NULL_VERSION),
+        size=answer["ContentLength"],
+        modified=answer["LastModified"].timestamp(),
+        metadata=answer["Metadata"],
+    )
+
+
+def create_bucket(client: S3Client, bucket: str, region: str) -> None:
+    """Make the bucket a vault can lie in: closed to the public, keeping versions. One that is ours already is only made so.
+
+    `AlreadyExists` if the name is another account's, `AccessDenied` and `Unavailable` as everywhere.
+    """
+    place: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # by an earlier run, which may have ended before the rest
+            client.create_bucket(Bucket=bucket, **place)
+        client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=_CLOSED)
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    except BOTO_ERRORS as error:
+        raise named(error, "CreateBucket", subject(bucket)) from error

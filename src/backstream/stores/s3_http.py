@@ -1,0 +1,172 @@
+"""S3's requests over our own transport: those of the data plane, which are many. The few others are left to botocore."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+from xml.parsers import expat
+
+from backstream.errors import Damaged, Failed
+from backstream.ports import ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.stores import listings
+from backstream.stores.failures import BOTO_ERRORS, BROKEN_OFF, Answer, named, no_answer, not_a_listing, of_answer, subject
+from backstream.stores.s3_api import NULL_VERSION, Page, S3Api
+from backstream.transport.messages import NoAnswer, Reply, Request, object_path, query_of
+
+META = "x-amz-meta-"
+# S3's names of a listing's parameters on the wire, by those in its API.
+WORDS = {
+    "StartAfter": "start-after",
+    "ContinuationToken": "continuation-token",
+    "KeyMarker": "key-marker",
+    "VersionIdMarker": "version-id-marker",
+}
+
+
+class Sender(Protocol):
+    """What sends requests and tries them again: `transport.retrying.Patient`."""
+
+    def send(self, request: Request) -> Reply:
+        """The answer; NoAnswer where there is none."""
+
+
+class HttpApi:
+    """`s3_api.S3Api`. `control`: the same bucket's requests by botocore."""
+
+    def __init__(self, sender: Sender, control: S3Api) -> None:
+        self._sender = sender
+        self._control = control
+        self._bucket = control.bucket
+
+    @property
+    def bucket(self) -> str:
+        return self._bucket
+
+    def versioning(self) -> str:
+        return self._control.versioning()
+
+    def find(self) -> None:
+        self._control.find()
+
+    def put(self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False) -> str:
+        # A checksum of the body goes with it: S3 compares, and buckets with Object Lock ask for one.
+        checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
+        headers = {"x-amz-checksum-crc32": checksum, "x-amz-sdk-checksum-algorithm": "CRC32"}
+        headers.update((META + name.lower(), value) for name, value in metadata.items())
+        if if_absent:
+            headers["if-none-match"] = "*"
+        what = subject(self._bucket, key)
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            raise Failed(f"PutObject of {what} failed: its metadata is not printable ASCII: {dict(metadata)}")
+        reply = self._ask("PutObject", what, Request("PUT", object_path(key), "", headers, body))
+        return reply.headers.get("x-amz-version-id", NULL_VERSION)
+
+    def get(self, key: str, version: str | None) -> StoredObject:
+        what = subject(self._bucket, key, version)
+        request = Request("GET", object_path(key), _which(version), {"x-amz-checksum-mode": "ENABLED"})
+        reply = self._ask("GetObject", what, request)
+        told = reply.headers.get("x-amz-checksum-crc32")
+        if told is not None and "-" not in told and told != base64.b64encode(zlib.crc32(reply.body).to_bytes(4)).decode():
+            raise BROKEN_OFF.error(f"GetObject of {what} failed: the body is not what its checksum says", hint=BROKEN_OFF.hint)
+        return StoredObject(_info(key, reply), reply.body)
+
+    def head(self, key: str, version: str | None) -> ObjectInfo:
+        request = Request("HEAD", object_path(key), _which(version))
+        return _info(key, self._ask("HeadObject", subject(self._bucket, key, version), request))
+
+    def delete(self, key: str) -> str:
+        reply = self._ask("DeleteObject", subject(self._bucket, key), Request("DELETE", object_path(key)))
+        return reply.headers.get("x-amz-version-id", NULL_VERSION)
+
+    def list_page(self, prefix: str, place: Mapping[str, str]) -> Page[ListedObject]:
+        page = self._listing("ListObjectsV2", [("list-type", "2")], prefix, place)
+        following = {"ContinuationToken": page.fields["NextContinuationToken"]} if _goes_on(page) else None
+        return Page(listings.objects(page), following)
+
+    def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
+        page = self._listing("ListObjectVersions", [("versions", "")], prefix, place)
+        following = None
+        if _goes_on(page):
+            following = {
+                "KeyMarker": page.text(page.fields, "NextKeyMarker"),
+                "VersionIdMarker": page.fields["NextVersionIdMarker"],
+            }
+        return Page(listings.versions(page), following)
+
+    def _listing(
+        self, operation: str, words: Iterable[tuple[str, str]], prefix: str, place: Mapping[str, str]
+    ) -> listings.Document:
+        parameters = [*words, ("encoding-type", "url"), ("prefix", prefix), *((WORDS[name], of) for name, of in place.items())]
+        # One that lists a bucket goes to the bucket itself, which is the endpoint's whole path or a slash.
+        reply = self._ask(operation, subject(self._bucket, prefix), Request("GET", "/", query_of(parameters)))
+        try:
+            page = listings.read(reply.body)
+        except expat.ExpatError as error:
+            why = f"the answer is not whole ({error})"
+            raise no_answer(why, operation, subject(self._bucket, prefix), broken=True, hopeless=False) from error
+        if "IsTruncated" not in page.fields:
+            raise not_a_listing(self._bucket)
+        return page
+
+    def _ask(self, operation: str, what: str, request: Request) -> Reply:
+        try:
+            reply = self._sender.send(request)
+        except NoAnswer as error:
+            raise no_answer(error.message, operation, what, broken=error.broken, hopeless=error.hopeless) from error
+        except BOTO_ERRORS as error:  # where credentials come from
+            raise named(error, operation, what) from error
+        if not reply.fine:
+            raise of_answer(_said(reply), operation, what)
+        return reply
+
+
+def over_http(control: S3Api, connect: Callable[[], Sender | None]) -> S3Api:
+    """The bucket's requests over what `connect` gives; all of them by botocore where that is None. See `transport.lines.Lines`.
+
+    Raises the errors of `failures` where there are no credentials to connect with.
+    """
+    try:
+        sender = connect()
+    except BOTO_ERRORS as error:
+        raise named(error, "access", subject(control.bucket)) from error
+    return control if sender is None else HttpApi(sender, control)
+
+
+def _which(version: str | None) -> str:
+    return "" if version is None else query_of([("versionId", version)])
+
+
+def _goes_on(page: listings.Document) -> bool:
+    return page.fields["IsTruncated"] == "true"
+
+
+def _info(key: str, reply: Reply) -> ObjectInfo:
+    headers = reply.headers
+    if "last-modified" not in headers:
+        raise Damaged(f"The answer about {key} is not S3's: it does not say when the object was written.")
+    return ObjectInfo(
+        name=key,
+        version=headers.get("x-amz-version-id", NULL_VERSION),
+        size=int(headers.get("content-length", len(reply.body))),
+        modified=parsedate_to_datetime(headers["last-modified"]).timestamp(),
+        metadata={name.removeprefix(META): value for name, value in headers.items() if name.startswith(META)},
+    )
+
+
+def _said(reply: Reply) -> Answer:
+    """What an error answer says; where it has no body, or one that is not XML, its status."""
+    try:
+        fields = listings.read(reply.body).fields
+    except expat.ExpatError:
+        fields = {}
+    return Answer(
+        code=fields.get("Code") or str(reply.status),
+        message=fields.get("Message", ""),
+        status=reply.status,
+        headers=reply.headers,
+        argument=fields.get("ArgumentName", ""),
+        region=fields.get("Region", ""),
+    )

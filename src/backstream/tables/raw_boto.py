@@ -1,0 +1,75 @@
+"""DynamoDB's raw JSON protocol through botocore, which finds credentials and endpoint, signs, retries and checks the CRC-32.
+
+What it would do to the content - build it from and parse it into Python objects, 10 times the cost of the rest - is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore import xform_name
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.model import OperationModel
+
+from backstream.tables import failures
+from backstream.tables.raw import Answer
+
+_BODY = "RawBody"
+
+
+def recommended_config(connections: int = 16) -> Config:
+    """The botocore configuration for a `BotoRaw`'s client; `connections`: how many threads will call at once."""
+    return Config(
+        parameter_validation=False,  # the parameters are in our bytes, where botocore does not look
+        retries={"mode": "standard", "total_max_attempts": 6},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=connections,
+        tcp_keepalive=True,
+    )
+
+
+class BotoRaw:
+    """`raw.RawApi`. The client, made with `recommended_config`, belongs to raw calls from then on: its ordinary methods refuse.
+
+    Several may share one client.
+    """
+
+    def __init__(self, client: BaseClient) -> None:
+        service = client.meta.service_model.service_id.hyphenize()
+        for event, hook in (("before-parameter-build", _take_body), ("before-call", _send_body), ("before-parse", _keep_answer)):
+            client.meta.events.register(f"{event}.{service}.*", hook, unique_id=f"backstream-{event}")
+        self._client = client
+
+    def call(self, operation: str, body: bytes, subject: str) -> Answer:
+        try:
+            parsed = getattr(self._client, xform_name(operation))(**{_BODY: body})
+        except (ClientError, BotoCoreError) as error:
+            raise failures.named(error, operation, subject) from error
+        return Answer(parsed[_BODY], f"{operation} of {subject}", parsed["ResponseMetadata"]["HTTPHeaders"].get("date"))
+
+
+# --- botocore's hooks, in the order in which they run in each call ----------------------------------------------------------------
+
+
+def _take_body(params: dict[str, Any], model: OperationModel, context: dict[str, Any], **_: object) -> None:
+    """Before the request is built of parameters: keep our body aside, in the context of this call."""
+    if _BODY not in params:
+        raise TypeError("this botocore client belongs to a BotoRaw: make another one for ordinary calls")
+    context[_BODY] = params.pop(_BODY)
+    if model.input_shape is not None and "RequestItems" in model.input_shape.members:
+        params["RequestItems"] = {}  # choosing the endpoint, botocore looks for ARNs among the tables named in a batch
+
+
+def _send_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    """Once the request is built, before it is signed: put our body in."""
+    params["body"] = context[_BODY]
+
+
+def _keep_answer(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Before the answer is parsed: take the bytes, and leave nothing to parse. Error answers are botocore's to read."""
+    if response_dict["status_code"] < 300:
+        customized_response_dict[_BODY] = response_dict["body"]
+        response_dict["body"] = b"{}"

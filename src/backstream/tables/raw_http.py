@@ -1,0 +1,60 @@
+"""DynamoDB's raw JSON protocol over our own transport."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from backstream.tables import failures
+from backstream.tables.raw import Answer
+from backstream.transport.messages import NoAnswer, Reply, Request
+
+# The first half of X-Amz-Target: the service and the version of its API.
+DYNAMODB = "DynamoDB_20120810"
+STREAMS = "DynamoDBStreams_20120810"
+
+
+class Sender(Protocol):
+    """What sends requests and tries them again: `transport.retrying.Patient`."""
+
+    def send(self, request: Request) -> Reply:
+        """The answer; NoAnswer where there is none."""
+
+
+class HttpRaw:
+    """`raw.RawApi` of the service `target`."""
+
+    def __init__(self, sender: Sender, target: str) -> None:
+        self._sender = sender
+        self._target = target
+
+    def call(self, operation: str, body: bytes, subject: str) -> Answer:
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{self._target}.{operation}"}
+        try:
+            reply = self._sender.send(Request("POST", "/", "", headers, body))
+        except NoAnswer as error:
+            raise failures.no_answer(error.message, operation, subject, hopeless=error.hopeless) from error
+        except failures.BOTO_ERRORS as error:  # where credentials come from
+            raise failures.named(error, operation, subject) from error
+        if not reply.fine:
+            said = _said(reply)
+            raise failures.of_answer(said.code.rpartition("#")[2], said.message, reply.status, operation, subject)
+        return Answer(reply.body, f"{operation} of {subject}", reply.headers.get("date"))
+
+
+class _Said(msgspec.Struct):
+    """An error answer. DynamoDB writes `message`, the services around it sometimes `Message`."""
+
+    code: str = msgspec.field(name="__type", default="")
+    message: str = ""
+    other_message: str = msgspec.field(name="Message", default="")
+
+
+def _said(reply: Reply) -> _Said:
+    """What it says; where it is no JSON, its status."""
+    try:
+        said = msgspec.json.decode(reply.body, type=_Said)
+    except msgspec.DecodeError:
+        said = _Said()
+    return _Said(said.code or str(reply.status), said.message or said.other_message)

@@ -1,0 +1,201 @@
+"""Requests that are not given up at once: throttling, 5xx, lost connections, a clock that is wrong, a bucket in another region."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from backstream.ports import Clock
+from backstream.retries import full_jitter
+from backstream.transport.messages import Endpoint, NoAnswer, Reply, Request
+
+Tag = TypeVar("Tag")
+
+IN_FLIGHT = 32
+TOGETHER = 256  # requests of an exchange that are sent before those which failed are tried again
+
+_CODE = re.compile(rb'(?:<Code>|"__type"\s*:\s*"(?:[^"#]*#)?)([A-Za-z0-9]+)')
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html,
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html#Programming.Errors.RetryAndBackoff
+BUSY = {
+    b"SlowDown",
+    b"Throttling",
+    b"ThrottlingException",
+    b"ThrottledException",
+    b"RequestThrottled",
+    b"RequestLimitExceeded",
+    b"TooManyRequestsException",
+    b"ProvisionedThroughputExceededException",
+    b"RequestTimeout",
+    b"RequestTimeoutException",
+    b"TransactionInProgressException",
+}
+SKEWED = {b"RequestTimeTooSkewed", b"RequestExpired", b"InvalidSignatureException", b"SignatureDoesNotMatch"}
+SKEW_SECONDS = 240.0  # AWS refuses signatures 5 minutes off (S3: 15): a clock this far off is what was wrong with one
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How patient to be: at most so many attempts of one request, and so many seconds of waiting between them."""
+
+    attempts: int = 5
+    budget: float = 20.0
+
+
+class Sender(Protocol):
+    """What sends each request once: `curl.Curl`."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where requests go."""
+
+    def move(self, endpoint: Endpoint) -> None:
+        """Send to another endpoint from now on."""
+
+    def set_right(self, server_time: float) -> None:
+        """Sign by the service's time from now on."""
+
+    def send(self, request: Request) -> Reply:
+        """The answer; NoAnswer where there is none."""
+
+    def exchange(self, requests: Iterable[tuple[Tag, Request]], in_flight: int) -> Iterator[tuple[Tag, Reply | NoAnswer]]:
+        """The answers as they come."""
+
+
+class Patient:
+    """A sender that tries again what may go through, with full jitter, within its policy; the last answer stands.
+
+    A signature refused because of this machine's clock is made again by the service's, and a request that came to another region
+    than the bucket's goes to that: both cost an attempt, and are learned for all that follow. `elsewhere`: the endpoint of a
+    region, None where that cannot be.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        clock: Clock,
+        policy: Policy | None = None,
+        *,
+        elsewhere: Callable[[str], Endpoint | None] = lambda _: None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._policy = policy or Policy()
+        self._elsewhere = elsewhere
+        self._jitter = jitter
+        self._learning = threading.Lock()
+
+    def send(self, request: Request) -> Reply:
+        """The answer; NoAnswer where there is none."""
+        delays = self._delays()
+        while True:
+            asked = self._sender.endpoint
+            outcome = self._try(request)
+            if not self._worth_another(outcome, asked) or (delay := next(delays, None)) is None:
+                if isinstance(outcome, NoAnswer):
+                    raise outcome
+                return outcome
+            self._clock.sleep(delay)
+
+    def exchange(
+        self, requests: Iterable[tuple[Tag, Request]], in_flight: int = IN_FLIGHT
+    ) -> Iterator[tuple[Tag, Reply | NoAnswer]]:
+        """The answers, or why there is none, as they come, each with its request's tag; at most so many requests at a time.
+
+        What fails is tried again after the next few hundred requests, so that its waiting holds up little.
+        """
+        coming = iter(requests)
+        while together := [(each, self._delays()) for each in islice(coming, TOGETHER)]:
+            while together:
+                again: list[tuple[tuple[Tag, Request], Iterator[float]]] = []
+                longest, asked = 0.0, self._sender.endpoint
+                for place, outcome in self._sender.exchange(_numbered(together), in_flight):
+                    (tag, _), delays = together[place]
+                    outcome = _checked(outcome)
+                    if not self._worth_another(outcome, asked) or (delay := next(delays, None)) is None:
+                        yield tag, outcome
+                    else:
+                        again.append(together[place])
+                        longest = max(longest, delay)
+                together = again
+                if together:
+                    self._clock.sleep(longest)
+
+    def _delays(self) -> Iterator[float]:
+        return full_jitter(self._jitter, attempts=self._policy.attempts - 1, budget=self._policy.budget)
+
+    def _try(self, request: Request) -> Reply | NoAnswer:
+        try:
+            return _checked(self._sender.send(request))
+        except NoAnswer as error:
+            return error
+
+    def _worth_another(self, outcome: Reply | NoAnswer, asked: Endpoint) -> bool:
+        if isinstance(outcome, NoAnswer):
+            return not outcome.hopeless
+        if outcome.fine:
+            return False
+        return _is_passing(outcome) or self._clock_was_wrong(outcome) or self._region_was_wrong(outcome, asked)
+
+    def _clock_was_wrong(self, reply: Reply) -> bool:
+        """Whether it was, by more than signatures bear; then it is set right."""
+        if reply.status not in (400, 403) or (reply.body and error_code(reply) not in SKEWED):
+            return False
+        try:
+            server_time = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+        except ValueError:
+            return False
+        with self._learning:
+            if abs(server_time - self._clock.now()) < SKEW_SECONDS:
+                return False
+            self._sender.set_right(server_time)
+        return True
+
+    def _region_was_wrong(self, reply: Reply, asked: Endpoint) -> bool:
+        """Whether the bucket is in another region than that which was asked; then requests go there from now on."""
+        region = reply.headers.get("x-amz-bucket-region")
+        if region in (None, asked.region) or reply.status not in (301, 307, 400, 403):
+            return False
+        with self._learning:
+            if region == self._sender.endpoint.region:
+                return True  # learned meanwhile
+            endpoint = self._elsewhere(region)
+            if endpoint is not None:
+                self._sender.move(endpoint)
+            return endpoint is not None
+
+
+def error_code(reply: Reply) -> bytes:
+    """The code in an error answer's XML or JSON; empty where there is none, as in the answer to a HEAD."""
+    found = _CODE.search(reply.body)
+    return b"" if found is None else found[1]
+
+
+def _is_passing(reply: Reply) -> bool:
+    """Whether the same request may well go through a moment later."""
+    if reply.status in (429, 500, 502, 503, 504):
+        return True
+    return reply.status == 400 and error_code(reply) in BUSY
+
+
+def _checked(outcome: Reply | NoAnswer) -> Reply | NoAnswer:
+    """DynamoDB tells the CRC-32 of its answers: one that does not have it was altered on its way."""
+    told = None if isinstance(outcome, NoAnswer) else outcome.headers.get("x-amz-crc32")
+    if told is None or isinstance(outcome, NoAnswer) or "content-encoding" in outcome.headers:
+        return outcome
+    found = zlib.crc32(outcome.body)
+    if told != str(found):
+        return NoAnswer(f"the answer's CRC-32 is {found}, its header says {told}", broken=True)
+    return outcome
+
+
+def _numbered(together: list[tuple[tuple[Tag, Request], Iterator[float]]]) -> Iterator[tuple[int, Request]]:
+    return ((place, request) for place, ((_, request), _) in enumerate(together))
