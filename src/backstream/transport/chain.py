@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import get_cert_path
@@ -15,11 +16,15 @@ from backstream.transport.curl import Wire
 from backstream.transport.messages import Credentials, Endpoint
 
 if TYPE_CHECKING:  # stubs, and types that botocore does not export: not there at run time
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.client import BaseClient
     from botocore.session import Session
     from mypy_boto3_s3 import S3Client
 
 FRESH_SECONDS = 1.0
+EXPRESS = "--x-s3"  # how the name of a directory bucket ends: its requests are signed with a session of its own
+PROBE = "where-backstream-would-write"
+SCOPE = re.compile("AWS4-HMAC-SHA256 Credential=[^/]+/[0-9]+/([^/,]+)/s3/aws4_request")
 
 
 class SessionCredentials:
@@ -73,12 +78,39 @@ def service_endpoint(client: BaseClient) -> Endpoint:
 def bucket_endpoint(client: S3Client, bucket: str) -> Endpoint | None:
     """Where botocore's requests for a bucket's objects go, by name or by path as it chooses, and for which region they are signed.
 
-    None where that takes what we do not do: an access point of another service, S3 Express, a signature for many regions.
-    `client`: made for Signature Version 4. Raises what botocore raises.
+    None where that takes what we do not do: S3 Express, an access point of another service, a signature for many regions.
+    Asked of a request that botocore makes ready and that is never sent: of a presigned URL, it would be the global endpoint
+    even where requests go to the region's. `client`: made for Signature Version 4. Raises what botocore raises.
     """
-    url = urlsplit(client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"}))
-    words = parse_qs(url.query)
-    scope = words.get("X-Amz-Credential", [""])[0].split("/")
-    if words.get("X-Amz-Algorithm") != ["AWS4-HMAC-SHA256"] or len(scope) < 5 or scope[-2] != "s3" or bucket.endswith("--x-s3"):
+    if bucket.endswith(EXPRESS):
         return None
-    return Endpoint(f"{url.scheme}://{url.netloc}{url.path.removesuffix('/k')}", scope[-3], "s3")
+
+    def stop(request: AWSPreparedRequest, **_: object) -> None:
+        if request.url.endswith(f"/{PROBE}"):  # not another thread's
+            raise _Ready(request.url, _text(request.headers.get("Authorization", "")))
+
+    client.meta.events.register("before-send.s3.HeadObject", stop, unique_id=PROBE)
+    try:
+        client.head_object(Bucket=bucket, Key=PROBE)
+        raise AssertionError("botocore sent a request without its event before-send")
+    except _Ready as ready:
+        whole, scope = ready.url, SCOPE.match(ready.authorization)
+    finally:
+        client.meta.events.unregister("before-send.s3.HeadObject", stop, unique_id=PROBE)
+    if scope is None:
+        return None
+    url = urlsplit(whole)
+    return Endpoint(f"{url.scheme}://{url.netloc}{url.path.removesuffix(f'/{PROBE}')}", scope[1], "s3")
+
+
+class _Ready(Exception):
+    """A request as botocore would have sent it."""
+
+    def __init__(self, url: str, authorization: str) -> None:
+        super().__init__(url)
+        self.url = url
+        self.authorization = authorization
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
