@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import botocore.session
 import pytest
 import trustme
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
-from mypy_boto3_s3 import S3Client
 
 from backstream.apps.config import TRANSPORT_VARIABLE
 from backstream.apps.config import Config as Parts
@@ -25,6 +24,9 @@ from backstream.transport.messages import Credentials, Endpoint, NoAnswer, Reque
 from backstream.transport.retrying import Patient
 from kit.clock import ManualClock
 from kit.http_server import Says, Server
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ARN = "arn:aws:s3:eu-west-1:123456789012:accesspoint/vault"
 
