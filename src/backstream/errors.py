@@ -109,6 +109,10 @@ class AlreadyExists(Failed):
 class Damaged(Failed):
     """Bytes were read that are not what this tool, or AWS, writes: truncated, not JSON, or another item's."""
 
+    def of(self, name: str) -> Damaged:
+        """The same, naming the object that it is about."""
+        return Damaged(f"{name}: {self.message}", hint=self.hint)
+
 
 class MalformedRecord(Failed):
     """A stream record or image lacks what every one of its kind has. `sequence`: its sequence number, or empty."""

@@ -92,6 +92,13 @@ class ObjectStore(Protocol):
     def get(self, name: str, version: str | None = None) -> StoredObject:
         """The named version, or the current one. `MissingObject` (with `marker`) if there is none."""
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        """At most `length` bytes (1 or more) of the current object, from its byte `start` on; a negative one counts from its end.
+
+        Fewer where the object ends before; one that is shorter than its wanted end is given whole. Asking for what lies behind its
+        end is `Failed`, as it is of S3. `MissingObject` as for `get`.
+        """
+
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         """As `get`, without the body."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.errors import AlreadyExists, MissingObject
+from backstream.errors import AlreadyExists, Failed, MissingObject
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
@@ -66,6 +66,29 @@ def test_what_goes_in_comes_out(store: ObjectStore, body: bytes) -> None:
     (row,) = store.versions("")
     assert (listed.name, listed.size) == ("flights/abc", len(body))
     assert (row.name, row.version, row.size, row.latest, row.marker) == ("flights/abc", version, len(body), True, False)
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "found"),
+    [(0, 3, b"012"), (7, 3, b"789"), (7, 100, b"789"), (0, 10, b"0123456789"), (9, 1, b"9"), (-3, 3, b"789"), (-3, 2, b"78"),
+     (-100, 100, b"0123456789"), (-100, 4, b"0123")],
+)  # fmt: skip
+def test_some_bytes_of_an_object(store: ObjectStore, start: int, length: int, found: bytes) -> None:
+    store.put("a/b", b"older, and longer than it")
+    store.put("a/b", b"0123456789")
+    assert store.get_range("a/b", start, length) == found
+
+
+def test_bytes_that_are_not_there(store: ObjectStore) -> None:
+    store.put("a", b"0123456789")
+    with pytest.raises(Failed):
+        store.get_range("a", 10, 1)
+    with pytest.raises(MissingObject):
+        store.get_range("b", 0, 1)
+    store.delete("a")
+    with pytest.raises(MissingObject) as missing:
+        store.get_range("a", 0, 1)
+    assert missing.value.marker
 
 
 def test_metadata_comes_back_with_its_version(store: ObjectStore) -> None:

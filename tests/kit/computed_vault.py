@@ -101,6 +101,9 @@ class ComputedStore:
             return _stored(name, row_image(int(name.rpartition("-")[2])))
         return self._few.get(name, version)
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        return self._few.get_range(name, start, length)
+
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         raise MissingObject(f"nobody should ask for the metadata of {name}: the log accounts for it ({version})")
 

@@ -42,6 +42,10 @@ class CrashingStore:
         self._alive()
         return self._inner.get(name, version)
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        self._alive()
+        return self._inner.get_range(name, start, length)
+
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         self._alive()
         return self._inner.head(name, version)

@@ -35,6 +35,9 @@ class FaultyStore:
     def get(self, name: str, version: str | None = None) -> StoredObject:
         return self._inner.get(name, version)
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        return self._inner.get_range(name, start, length)
+
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         return self._inner.head(name, version)
 

@@ -97,7 +97,8 @@ def test_a_parts_name_says_what_it_is(
     assert bases.write_part(ID, segment, number, entries, last=last)
     (name,) = names(store)
     times = min(began for began, _ in seconds), max(began + took for began, took in seconds)
-    found = Part(name, segment, number, len(entries), times, last, codec, float(HOUR))
+    size = len(store.get(name).body)
+    found = Part(name, segment, number, len(entries), times, last, codec, float(HOUR), size)
     assert bases.parts(ID) == bases.parts_of(ID, segment) == [found]
     assert bases.read(found) == entries
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.layouts.segments import Codec, Kind, Segment, by_hour, mark, of_batch, of_run, pack, parse_path, unpack
+from backstream.layouts.segments import Codec, Kind, Segment, by_hour, claim_of, mark, of_batch, of_run, pack, parse_path, read
 from backstream.model.entry import Entry, Place
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
@@ -102,7 +102,7 @@ def test_foreign_objects_are_no_segments(path: str) -> None:
 def test_what_goes_in_comes_out(codec: Codec) -> None:
     entries = [entry(1), entry(2, event="REMOVE"), entry(3)]
     body = pack(entries, codec)
-    assert unpack(of_run(entries, SHARD, codec), body) == entries
+    assert read(claim_of(of_run(entries, SHARD, codec)), body) == entries
     assert pack(entries, codec) == body, "the same entries must make the same object"
 
 
@@ -112,17 +112,17 @@ def test_every_cut_and_every_flipped_byte_is_noticed(codec: Codec) -> None:
     segment, body = of_run(entries, SHARD, codec), pack(entries, codec)
     for damaged in (b"", body[: len(body) // 2], body[:-1], b"not " + body, b"{}"):
         with pytest.raises(Damaged):
-            unpack(segment, damaged)
+            read(claim_of(segment), damaged)
     middle = len(body) // 2
     with pytest.raises(Damaged):
-        unpack(segment, body[:middle] + bytes([body[middle] ^ 0x55]) + body[middle + 1 :])
+        read(claim_of(segment), body[:middle] + bytes([body[middle] ^ 0x55]) + body[middle + 1 :])
 
 
 def test_a_name_and_its_content_must_agree() -> None:
     body = pack([entry(1), entry(2)], Codec.ZSTD)
     for wrong in ([entry(1)], [entry(1), entry(3)], [entry(0), entry(2)], [entry(1), entry(2), entry(3)]):
         with pytest.raises(Damaged, match="name"):
-            unpack(of_run(wrong, SHARD), body)
+            read(claim_of(of_run(wrong, SHARD)), body)
 
 
 # --- golden: what version 1 of the format wrote must be read for ever -------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_golden_rows_segment() -> None:
     lines = (GOLDEN / "rows.ndjson").read_bytes()
     entries = [entry(1, event="INSERT"), entry(2, HOUR + 5), entry(3, HOUR + 9, event="REMOVE")]
     assert zstandard.ZstdDecompressor().decompress(pack(entries, Codec.ZSTD)) == lines
-    assert unpack(of_run(entries, SHARD, Codec.GZIP), gzip.compress(lines)) == entries
+    assert read(claim_of(of_run(entries, SHARD, Codec.GZIP)), gzip.compress(lines)) == entries
 
 
 def test_golden_inline_segment() -> None:
@@ -144,4 +144,4 @@ def test_golden_inline_segment() -> None:
         msgspec.structs.replace(entry(2, event="REMOVE"), place=None, old=image),
     ]
     assert zstandard.ZstdDecompressor().decompress(pack(entries, Codec.ZSTD)) == lines
-    assert unpack(of_run(entries, SHARD, Codec.GZIP), gzip.compress(lines)) == entries
+    assert read(claim_of(of_run(entries, SHARD, Codec.GZIP)), gzip.compress(lines)) == entries

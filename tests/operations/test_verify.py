@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from backstream.clock import SystemClock
+from backstream.engines.memory import Memory
 from backstream.errors import Refused, UsageError
 from backstream.layouts.catalog import Layout
 from backstream.model.naming import Naming
@@ -44,7 +45,7 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 
 def surroundings(table: Table, clock: Any) -> Surroundings:
-    return Surroundings(table_of=lambda _: table, clock=clock, lanes=1, folder=Path("/nowhere"))
+    return Surroundings(table_of=lambda _: table, clock=clock, lanes=1, folder=Path("/nowhere"), memory=Memory(64 << 20))
 
 
 class Sides:

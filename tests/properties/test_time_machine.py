@@ -24,7 +24,7 @@ from backstream.layouts.images import images_for
 from backstream.layouts.rows import Rows, Top
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
-from backstream.model import fold
+from backstream.model import fold, moment
 from backstream.model.change import Change, stream_label
 from backstream.model.entry import Entry
 from backstream.model.fold import Known
@@ -34,6 +34,7 @@ from backstream.operations import history
 from backstream.operations.absence import record_absence
 from backstream.operations.backfill import Parts, backfill, scan_of
 from backstream.operations.batch import keep_batch
+from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.init import Words, init
 from backstream.operations.lanes import lanes
@@ -91,13 +92,15 @@ class Scripted:
 class TimeMachine(RuleBasedStateMachine):
     """Writes to a table, brings its changes into the vault in every way there is, and asks for the past.
 
-    `stocked`: the table is not empty at `init`; `lossy`: changes are lost now and then, as when nobody follows for a day.
+    `stocked`: the table is not empty at `init`; `lossy`: changes are lost now and then, as when nobody follows for a day;
+    `moving`: its layout changes now and then.
     """
 
     make_store: Callable[[], ObjectStore]
     layout = Layout.ROWS
     stocked = False
     lossy = False
+    moving = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,6 +183,33 @@ class TimeMachine(RuleBasedStateMachine):
         self.clock.move(100_000)
         for shard in self.table.stream.facts().shards:
             self.table.stream.trim(shard.id)
+
+    # --- it is kept otherwise from now on, and what is kept is compacted ---
+
+    @precondition(lambda self: self.moving)
+    @rule(layout=st.sampled_from(Layout))
+    def the_layout_changes(self, layout: Layout) -> None:
+        init(self.store, self.table, Words(layout=layout))
+
+    @rule(until=st.none() | st.integers(0, 1000))
+    def the_log_is_compacted(self, until: int | None) -> None:
+        now = int(self.clock.now())
+        compact(self.vault(), self.clock, until=None if until is None else self.began + (now - self.began) * until // 1000)
+
+    @rule(writes=st.integers(1, 12), after=st.booleans())
+    def a_compaction_crashes(self, writes: int, after: bool) -> None:  # noqa: FBT001 - Hypothesis names it
+        try:
+            compact(self.vault(CrashingStore(self.store, writes, after=after)), self.clock)
+        except Failed:
+            return
+
+    @precondition(lambda self: not self.lossy)
+    @rule(key=keys)
+    def history_holds_each_change_once(self, key: bytes) -> None:
+        self.follow(self.store)
+        found = [each.sequence for each in history.history(self.vault(), key) if each.sequence is not None]
+        made = sorted((change for change in self.all_changes() if change.keys == key), key=lambda change: change.order)
+        assert found == [change.sequence for change in made]
 
     # --- base backups beside all that ---
 
@@ -280,7 +310,7 @@ class TimeMachine(RuleBasedStateMachine):
         for each in KEYS:
             self.model.set(int(self.clock.now()), each, then.get(each))
 
-    @precondition(lambda self: self.layout is Layout.ROWS and not self.stocked and not self.lossy)
+    @precondition(lambda self: self.layout is Layout.ROWS and not self.stocked and not self.lossy and not self.moving)
     @rule()
     def plain_tools_see_the_table(self) -> None:
         """What lies on top in the bucket is the table as it is, for tools that know nothing of the log."""
@@ -357,10 +387,11 @@ def check(
     layout: Layout = Layout.ROWS,
     stocked: bool = False,
     lossy: bool = False,
+    moving: bool = False,
     **more: Any,
 ) -> None:
     """Run the machine; it raises what it finds."""
-    traits = {"make_store": staticmethod(make), "layout": layout, "stocked": stocked, "lossy": lossy}
+    traits = {"make_store": staticmethod(make), "layout": layout, "stocked": stocked, "lossy": lossy, "moving": moving}
     machine = type("Machine", (TimeMachine,), traits)
     run_state_machine_as_test(
         machine,
@@ -413,6 +444,10 @@ def test_changes_that_are_lost(new_memory: Callable[[], ObjectStore], layout: La
     check(new_memory, examples=60, steps=25, layout=layout, stocked=True, lossy=True)
 
 
+def test_layouts_that_change(new_memory: Callable[[], ObjectStore]) -> None:
+    check(new_memory, examples=60, steps=30, stocked=True, moving=True)
+
+
 def test_on_a_directory(new_directory: Callable[[], ObjectStore]) -> None:
     check(new_directory, examples=15, steps=25)
 
@@ -423,9 +458,13 @@ def test_on_s3(new_s3: Callable[[], ObjectStore]) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
-@pytest.mark.parametrize(("stocked", "lossy"), [(False, False), (True, False), (True, True)])
-def test_in_memory_for_long(new_memory: Callable[[], ObjectStore], layout: Layout, *, stocked: bool, lossy: bool) -> None:
-    check(new_memory, examples=1000, steps=60, layout=layout, stocked=stocked, lossy=lossy)
+@pytest.mark.parametrize(
+    ("stocked", "lossy", "moving"), [(False, False, False), (True, False, False), (True, True, False), (True, True, True)]
+)
+def test_in_memory_for_long(
+    new_memory: Callable[[], ObjectStore], layout: Layout, *, stocked: bool, lossy: bool, moving: bool
+) -> None:
+    check(new_memory, examples=1000, steps=60, layout=layout, stocked=stocked, lossy=lossy, moving=moving)
 
 
 @pytest.mark.soak
@@ -438,6 +477,7 @@ def test_on_s3_for_long(new_s3: Callable[[], ObjectStore]) -> None:
 
 def off_by_one_in_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Entry, "seconds", property(lambda self: self.micros // 1_000_000 + 1))
+    patch.setattr(moment, "end_of", lambda second: second * 1_000_000)
 
 
 def arrival_order_wins(patch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,10 @@ class Flaky:
         self._fail()
         return self.memory.get(name, version)
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        self._fail()
+        return self.memory.get_range(name, start, length)
+
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         self._fail()
         return self.memory.head(name, version)

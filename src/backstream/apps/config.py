@@ -18,6 +18,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, NoRegionError
 
 from backstream.clock import SystemClock
+from backstream.engines import memory as memories
+from backstream.engines.memory import Memory
 from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations.lanes import lanes
@@ -117,6 +119,17 @@ class Config:
         bucket, prefix = place
         files = S3Store(self._bucket(bucket), prefix, self.clock, versioned=False)
         return RetryingStore(files, self.clock, budget=self._patience)
+
+    @property
+    def memory(self) -> Memory:
+        """What an engine may take: so many MB as the environment says. UsageError where that is no number, or too few."""
+        text = os.environ.get(memories.VARIABLE, "")
+        if not text:
+            return Memory()
+        if not text.isdecimal() or int(text) * memories.MEGABYTE < memories.LEAST:
+            least = memories.LEAST // memories.MEGABYTE
+            raise UsageError(f"{memories.VARIABLE} is {text!r}", hint=f"It is a number of megabytes, {least} at least.")
+        return Memory(int(text) * memories.MEGABYTE)
 
     def vault(self, table: str) -> TableVault:
         """What the vault holds of a table. NotFound before `init`."""

@@ -34,6 +34,7 @@ from backstream.operations.backfill import (
     scan_of,
     take_in,
 )
+from backstream.operations.compact import Compaction, compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.init import InitReport, Words, init
@@ -269,7 +270,16 @@ class TableBackup:
 
     def _surroundings(self, vault: TableVault, progress: Progress | None) -> Surroundings:
         config = self._config
-        return Surroundings(config.table, config.clock, config.lanes(vault), _folder(), progress or Silent())
+        return Surroundings(config.table, config.clock, config.lanes(vault), _folder(), progress or Silent(), config.memory)
+
+    def compact(self, *, until: Moment | None = None, progress: Progress | None = None) -> Compaction:
+        """Make few large objects, in which the lines of a key lie together, of the log's many small ones and of base backups.
+
+        Safe beside a running tail, Lambda function or restore. `until`: leave what is newer.
+        """
+        vault, clock = self._vault(), self._config.clock
+        second = None if until is None else _moment(until, clock.now(), vault, None)
+        return compact(vault, clock, until=second, memory=self._config.memory, progress=progress)
 
     def rebuild(self) -> Rebuilt:
         """Make the change log again from the row objects alone."""

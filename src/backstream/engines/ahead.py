@@ -20,13 +20,20 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def ahead(
-    pool: Executor, work: Callable[[Item], Answer], items: Iterable[Item], in_flight: int
+    pool: Executor,
+    work: Callable[[Item], Answer],
+    items: Iterable[Item],
+    in_flight: int,
+    weight: Callable[[Item], int] = lambda _: 1,
 ) -> Iterator[tuple[Item, Future[Answer]]]:
-    """Each item with its `work`, in order, at most `in_flight` begun and not yet taken."""
+    """Each item with its `work`, in order; no more begun and not yet taken than weigh `in_flight` together, but at least one."""
     begun: deque[tuple[Item, Future[Answer]]] = deque()
+    weighs = 0
     for item in items:
-        begun.append((item, pool.submit(work, item)))
-        if len(begun) >= in_flight:
+        weighs += weight(item)
+        while begun and weighs > in_flight:
+            weighs -= weight(begun[0][0])
             yield begun.popleft()
+        begun.append((item, pool.submit(work, item)))
     while begun:
         yield begun.popleft()

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import msgspec
 
 from backstream.engines.ahead import ahead
-from backstream.engines.spill import Picked, Spill, Spot, partitions_for
+from backstream.engines.crew import Crew
+from backstream.engines.memory import Memory
+from backstream.engines.spill import Pairs, Picked, Spill, Spot, partitions_for
+from backstream.engines.taking import Source, Taken, Task
 from backstream.errors import Damaged
+from backstream.layouts import frames
 from backstream.layouts.bases import Part
+from backstream.layouts.compacted import Set
 from backstream.layouts.coverage import Basis
+from backstream.layouts.links import Links
 from backstream.layouts.log import LogListing
+from backstream.layouts.segments import Claim
 from backstream.layouts.vault import TableVault
-from backstream.model.entry import Entry, from_line, to_line
+from backstream.model.entry import Entry
 from backstream.model.fold import Known
 
 Progress = Callable[[int], None]
-Source = TypeVar("Source", LogListing, Part)
-
-READERS = 4  # segments read side by side; one holds some MB
-IN_FLIGHT = 8
+READERS = 4  # objects read side by side
+TOGETHER = 64  # objects at most that are taken by one order
+WORTH_WORKERS = 40_000  # entries; to start processes for fewer takes longer than to do without
+DEFAULT = Memory()
+FEW_KEYS = 1_000  # so many are looked up in each compacted set, of more it is read whole
+HOUR = 3600
 FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
 
 
@@ -52,7 +63,7 @@ class State:
     at which the store received the segment that says so.
     """
 
-    names: Spill
+    names: Pairs
 
     def __init__(
         self,
@@ -63,11 +74,13 @@ class State:
         keys: Collection[bytes] | None = None,
         since: int | None = None,
         rows: int = 0,
+        memory: Memory = DEFAULT,
     ) -> None:
         self._vault = vault
+        self._memory = memory
         self._at = at
         self._progress = progress
-        self._keys = keys
+        self._keys = None if keys is None else frozenset(keys)
         self._rows = rows
         self._since = since
         self._bases = [Basis(None)] if since is not None else vault.coverage.bases_for(at)
@@ -87,22 +100,49 @@ class State:
         """Read the first of the bases, and the log since. False, without the log, where it is damaged and there are others."""
         self._basis = self._bases[0]
         parts = self._parts()
-        since = self._since if self._basis.base is None else self._basis.floor - FAR_APART
-        listing = [each for each in self._vault.log.listing(since=since, until=self._at) if self._concerns(each)]
-        changes = sum(each.segment.count for each in listing if each.segment is not None)
-        self._spill = Spill(partitions_for(max(self._rows, changes + sum(part.count for part in parts))))
-        self.names = Spill(self._spill.partitions)
+        found = self._vault.inventory(since=self._begin, until=self._at)
+        listing = [each for each in found.segments if self._concerns(each)]
+        changes = sum(each.segment.count for each in listing if each.segment is not None) + sum(each.lines for each in found.sets)
+        rows = max(self._rows, changes + sum(part.count for part in parts))
+        self._spill: Spill[Entry] = Spill(partitions_for(rows), Entry, buffer=self._memory.buffer)
+        self.names = Pairs(self._spill.partitions, buffer=self._memory.buffer // 4)
         try:
-            for part, entries in self._read(self._vault.bases.read, parts):
-                self._take(part, entries)
-            if self.unreadable and self._bases[1:]:
-                return False
-            for listed, entries in self._read(self._vault.log.read, listing):
-                self._take(listed, filter(self._basis.counts, entries))
+            with self._crew(self._memory.workers if rows >= WORTH_WORKERS else 0) as crew:
+                self._read(crew, (self._part(part) for part in parts))
+                if self.unreadable and self._bases[1:]:
+                    return False
+                links = Links(self._vault.log)
+                self._read(crew, (self._segment(listed, links) for listed in listing))
+                self._read(crew, (each for one in found.sets for each in self._set(one)))
+            self.unreadable += [
+                Unreadable(each.name, each.why, each.lost) for each in links.missing(found, since=self._begin, until=self._at)
+            ]
         except BaseException:
             self._close()
             raise
         return True
+
+    @property
+    def _begin(self) -> int | None:
+        """The second before which nothing of the log matters; None where all of it does."""
+        return self._since if self._basis.base is None else self._basis.floor - FAR_APART
+
+    def _crew(self, workers: int) -> Crew:
+        task = Task(
+            schema=self._vault.catalog.key_schema,
+            since=0 if self._begin is None else self._begin // HOUR * HOUR,
+            at=self._at,
+            keys=self._keys,
+            voids=self._basis.voids,
+            partitions=self._spill.partitions,
+            states=str(self._spill.folder),
+            names=str(self.names.folder),
+            buffer=self._memory.buffer,
+        )
+        crew = Crew(task, workers)
+        for spill in (self._spill, self.names):
+            spill.writers += [name for name in crew.names if name not in spill.writers]
+        return crew
 
     def _parts(self) -> Sequence[Part]:
         base = self._basis.base
@@ -119,7 +159,7 @@ class State:
 
     def _close(self) -> None:
         for spill in (self._spill, self.names):
-            spill.__exit__(None, None, None)
+            spill.close()
 
     @property
     def partitions(self) -> int:
@@ -133,27 +173,27 @@ class State:
 
     def partition(self, number: int) -> Partition:
         """What tells the state of each item of one partition, by canonical key; to be used up before the next is asked for."""
-        found, inline = {}, {}
-        for key, (known, spots) in self._fold(number).items():
+        found, inline = dict[bytes, Known](), dict[bytes, Spot]()
+        for key, (known, of_change, of_scan) in self._fold(number).items():
             entry = known.newest(self.floor)
             if entry is None:
                 continue
             found[key] = known
-            if spots and (spot := spots.get(entry.scanned)) is not None:
+            spot = of_scan if entry.scanned else of_change
+            if spot is not None:
                 inline[key] = spot
         return Partition(found, self.floor, self._spill.pick(number, inline))
 
-    def _fold(self, number: int) -> dict[bytes, tuple[Known, dict[bool, Spot] | None]]:
+    def _fold(self, number: int) -> dict[bytes, tuple[Known, Spot | None, Spot | None]]:
         """What is known of each item, and where the inline images of the change and of the scanned state among that lie."""
-        found: dict[bytes, tuple[Known, dict[bool, Spot] | None]] = {}
-        for key, line, spot in self._spill.spots(number):
-            entry = from_line(line)
-            light = entry if entry.image is None else msgspec.structs.replace(entry, image=None)
-            before, spots = found.get(key, _NOTHING)
-            known = before.with_entry(light)
-            if (known.scan if light.scanned else known.change) is light:
-                spots = _with_spot(spots, light, spot if entry.image is not None else None)
-            found[key] = known, spots
+        found: dict[bytes, tuple[Known, Spot | None, Spot | None]] = {}
+        for key, entry, spot in self._spill.heads(number):
+            before, of_change, of_scan = found.get(key, _NOTHING)
+            known = before.with_entry(entry)
+            if entry.scanned:
+                found[key] = known, of_change, spot if known.scan is entry else of_scan
+            else:
+                found[key] = known, spot if known.change is entry else of_change, of_scan
         return found
 
     def __iter__(self) -> Iterator[Partition]:
@@ -161,50 +201,105 @@ class State:
 
     def read_on(self) -> None:
         """Note in `names` what came after the moment, too."""
-        later_on = (each for each in self._vault.log.listing(since=self._at) if each.segment is not None)
-        for listed, entries in self._read(self._vault.log.read, (each for each in later_on if not self._concerns(each))):
-            self._note_names(listed, entries)
+        later_on = self._vault.inventory(since=self._at)
+        segments = (each for each in later_on.segments if each.segment is not None and not self._concerns(each))
+        sets = (each for each in later_on.sets if each.since > self._at)
+        with self._crew(0) as crew:
+            self._read(crew, (self._segment(each, only_names=True) for each in segments))
+            self._read(crew, (each for one in sets for each in self._set(one, only_names=True)))
 
     def _concerns(self, listed: LogListing) -> bool:
         """Whether a segment can hold changes up to the moment. A foreign object is kept, to be named."""
         return listed.segment is None or (listed.segment.count > 0 and listed.segment.min_time <= self._at)
 
-    def _read(self, read: Callable[[Source], list[Entry]], sources: Iterable[Source]) -> Iterator[tuple[Source, list[Entry]]]:
+    # --- reading ---
+
+    def _segment(self, listed: LogListing, links: Links | None = None, *, only_names: bool = False) -> _Object:
+        def read() -> Source:
+            found = self._vault.log.fetch(listed)
+            if links is not None and found.run is not None:
+                links.note(found.run)
+            return Source(found.claim, listed.modified, change_log=True, only_names=only_names, body=found.body)
+
+        return _Object(listed.name, listed.size, listed.seconds, read)
+
+    def _set(self, one: Set, *, only_names: bool = False) -> Iterator[_Object]:
+        """A set's objects; where only a few items are asked for, what of them may hold their lines."""
+        compacted = self._vault.compacted
+
+        def source(claim: Claim, body: bytes) -> Source:
+            return Source(claim, 0.0, change_log=True, only_names=only_names, body=body)
+
+        def around(key: bytes) -> Callable[[], Source]:
+            return lambda: source(*compacted.around(one, key)[1:])
+
+        if self._keys is not None and len(self._keys) <= FEW_KEYS:
+            for key in self._keys:
+                yield _Object(compacted.name_of(one, key), frames.FRAME_BYTES, (one.since, one.until), around(key))
+            return
+        try:
+            for part in compacted.parts(one):
+                read = partial(compacted.claim_and_body, part.name)
+                yield _Object(part.name, part.size, (one.since, one.until), lambda read=read: source(*read()))  # type: ignore[misc]
+        except Damaged as error:
+            self.unreadable.append(Unreadable(f"compacted set {one.id}", error.message, (one.since, one.until)))
+
+    def _part(self, part: Part) -> _Object:
+        def read() -> Source:
+            claim, body = self._vault.bases.claim_and_body(part)
+            return Source(claim, part.modified, change_log=False, only_names=False, body=body)
+
+        return _Object(part.name, part.size, part.seconds, read)
+
+    def _read(self, crew: Crew, objects: Iterable[_Object]) -> None:
+        """Have them taken, in as few orders as can be; what cannot be read is named."""
+        in_flight = deque[tuple[list[_Object], Future[list[Taken]]]]()
+        for each in self._orders(objects):
+            in_flight.append((each[0], crew.take(each[1])))
+            if len(in_flight) > len(crew.names):
+                self._note(*in_flight.popleft())
+        while in_flight:
+            self._note(*in_flight.popleft())
+
+    def _orders(self, objects: Iterable[_Object]) -> Iterator[tuple[list[_Object], list[Source]]]:
+        """Sources together with the objects that they are, some MB at a time; they are read ahead of whoever takes them."""
+        together, sources, size = list[_Object](), list[Source](), 0
+        most = self._memory.bodies // 8
         with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
-            for source, reading in ahead(pool, read, sources, IN_FLIGHT):
+            for one, reading in ahead(pool, lambda each: each.read(), objects, most * 2, weight=lambda each: each.size):
                 try:
-                    yield source, reading.result()
+                    sources.append(reading.result())
                 except Damaged as error:
-                    why = error.message.removeprefix(f"{source.name}: ")
-                    self.unreadable.append(Unreadable(source.name, why, source.seconds))
+                    self._cannot_read(one, error.message)
+                    continue
+                together.append(one)
+                size += one.size
+                if size >= most or len(sources) >= TOGETHER:
+                    yield together, sources
+                    together, sources, size = [], [], 0
+        if together:
+            yield together, sources
 
-    def _take(self, source: LogListing | Part, entries: Iterable[Entry]) -> None:
-        taken = list(entries)
-        self._note_names(source, taken)
-        for entry in taken:
-            if entry.seconds > self._at:
-                continue
-            key = self._vault.key(entry)
-            if self._keys is None or key in self._keys:
-                self._spill.add(key, to_line(entry if entry.old is None else msgspec.structs.replace(entry, old=None)))
-        self._progress(len(taken))
+    def _note(self, objects: Sequence[_Object], taking: Future[list[Taken]]) -> None:
+        for one, taken in zip(objects, taking.result(), strict=True):
+            if taken.damaged is not None:
+                self._cannot_read(one, taken.damaged)
+            self._progress(taken.entries)
 
-    def _note_names(self, source: LogListing | Part, entries: Iterable[Entry]) -> None:
-        received = repr(source.modified).encode()
-        for entry in entries:
-            if entry.place is not None:
-                self.names.add(entry.place.name.encode(), received)
-
-
-_NOTHING: tuple[Known, dict[bool, Spot] | None] = (Known(), None)
+    def _cannot_read(self, one: _Object, why: str) -> None:
+        self.unreadable.append(Unreadable(one.name, why.removeprefix(f"{one.name}: "), one.seconds))
 
 
-def _with_spot(spots: dict[bool, Spot] | None, entry: Entry, spot: Spot | None) -> dict[bool, Spot] | None:
-    """The spots by `Entry.scanned`: this entry's is that, or none where its image is elsewhere. No dict while none is needed."""
-    if spots is None and spot is None:
-        return None
-    others = {kind: each for kind, each in (spots or {}).items() if kind is not entry.scanned}
-    return others if spot is None else {**others, entry.scanned: spot}
+class _Object(msgspec.Struct, frozen=True):
+    """An object to be taken: its name, its size in bytes, the seconds that its name says, and how to read it."""
+
+    name: str
+    size: int
+    seconds: tuple[int, int] | None
+    read: Callable[[], Source]
+
+
+_NOTHING: tuple[Known, Spot | None, Spot | None] = (Known(), None, None)
 
 
 class Partition(Mapping[bytes, Entry]):
@@ -219,8 +314,8 @@ class Partition(Mapping[bytes, Entry]):
         entry = self._found[key].newest(self._floor)
         if entry is None:
             raise KeyError(key)
-        line = self._inline.get(key)
-        return entry if line is None else from_line(line)
+        image = self._inline.get(key)
+        return entry if image is None else msgspec.structs.replace(entry, image=image)
 
     def known(self, key: bytes) -> Known:
         """All that was found out of an item, so that more can be added to it; nothing where it is not here."""

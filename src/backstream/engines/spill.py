@@ -1,4 +1,12 @@
-"""Partitions on disk: what does not fit in memory is cut by the hash of its key and looked at one partition at a time."""
+"""Partitions on disk: what does not fit in memory is cut by the hash of its key and looked at one partition at a time.
+
+A partition is one file for each writer; a writer is a process. A file is a row of chunks, and a chunk is
+
+    its lengths (two numbers of eight bytes)    the heads: key, head and the value's length, in MessagePack    the values
+
+so that heads are read without the values, which may be large, and a value is read by its spot when somebody asks for it. The
+files live as long as the process that made their folder, and nobody else reads them: the format may change at any time.
+"""
 
 from __future__ import annotations
 
@@ -6,116 +14,204 @@ import struct
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Generic, Self, TypeVar
 
 import msgspec
 
 from backstream.errors import Failed
 
+Head = TypeVar("Head")
+
 PAIRS = 10_000  # that a partition should hold
-MOST_PARTITIONS = 1_024
-_LENGTHS = struct.Struct("<II")
-_BUFFER = 32 * 1024
+MOST_PARTITIONS = 65_536
+BUFFER = 12 << 20  # bytes that a writer keeps back
+OWN = "0"  # the writer that is the folder's own process
+SMALL_FILE = 8 << 20  # bytes; one of so many is read in one go
+_OVERHEAD = 300  # bytes: about what a pair takes in memory besides its key and value
+_LENGTHS = struct.Struct("<QQ")
+_NO_VALUE = -1
+_encode = msgspec.msgpack.Encoder().encode
 
 
-class Spot(msgspec.Struct, frozen=True):
-    """Where a value lies in its partition's file."""
+class Spot(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Where a value lies: by which writer, and where in the partition's file."""
 
+    writer: str
     offset: int
     length: int
 
 
-class Spill:
-    """Pairs of key and value (bytes), kept in `partitions` files of a temporary folder. Adding is safe from many threads.
+class Writer(Generic[Head]):
+    """Adds to the partitions in a folder, each pair with a head of the kind that the folder's `Spill` was made for.
 
-    Files are open only while they are written or read, so their number is not bounded by what a process may hold open. Failed where
-    the disk is full.
+    `number`: which partition a key goes to, modulo how many there are. It keeps back at most `buffer` bytes. Safe to call from many
+    threads. Failed where the disk is full.
     """
 
-    def __init__(self, partitions: int) -> None:
-        self.partitions = partitions
-        self._folder = tempfile.TemporaryDirectory(prefix="backstream-")
-        self._root = Path(self._folder.name)
-        self._buffers = [bytearray() for _ in range(partitions)]
-        self._picked: BinaryIO | None = None
+    def __init__(
+        self, folder: Path, partitions: int, name: str = OWN, buffer: int = BUFFER, number: Callable[[bytes], int] = zlib.crc32
+    ) -> None:
+        self._folder = folder
+        self._partitions = partitions
+        self._number = number
+        self._name = name
+        self._room = buffer
+        self._held = 0
+        self._waiting: dict[int, list[tuple[bytes, Head, bytes | None]]] = {}
         self._lock = threading.Lock()
 
-    def add(self, key: bytes, value: bytes) -> None:
+    def add(self, key: bytes, head: Head, value: bytes | None = None) -> None:
         """Keep a pair; the same key may come many times."""
-        number = zlib.crc32(key) % self.partitions
+        self.extend([(key, head, value)])
+
+    def extend(self, pairs: Sequence[tuple[bytes, Head, bytes | None]]) -> None:
+        """Keep many."""
+        number_of, partitions, waiting = self._number, self._partitions, self._waiting
         with self._lock:
-            buffer = self._buffers[number]
-            buffer += _LENGTHS.pack(len(key), len(value))
-            buffer += key
-            buffer += value
-            if len(buffer) >= _BUFFER:
-                self._flush(number)
+            for pair in pairs:
+                number = number_of(pair[0]) % partitions
+                if number in waiting:
+                    waiting[number].append(pair)
+                else:
+                    waiting[number] = [pair]
+                self._held += len(pair[0]) + (len(pair[2]) if pair[2] is not None else 0) + _OVERHEAD
+            if self._held >= self._room:
+                self._flush()
 
-    def read(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        """The pairs of one partition, in the order in which they came. All pairs of a key are in one partition."""
-        return ((key, value) for key, value, _ in self.spots(partition))
+    def flush(self) -> None:
+        """Write all that was kept back."""
+        with self._lock:
+            self._flush()
 
-    def spots(self, partition: int) -> Iterator[tuple[bytes, bytes, Spot]]:
-        """As `read`, each with the spot of its value, by which `pick` finds it again."""
-        offset = 0
-        with self._written(partition).open("rb") as file:
-            while head := file.read(_LENGTHS.size):
-                key_length, value_length = _LENGTHS.unpack(head)
-                key, value = file.read(key_length), file.read(value_length)
-                offset += _LENGTHS.size + key_length
-                yield key, value, Spot(offset, value_length)
-                offset += value_length
+    def _flush(self) -> None:
+        with _explained(self._folder):
+            for number, pairs in self._waiting.items():
+                heads = _encode([(key, head, _NO_VALUE if value is None else len(value)) for key, head, value in pairs])
+                values = [value for _, _, value in pairs if value is not None]
+                lengths = _LENGTHS.pack(len(heads), sum(map(len, values)))
+                with (self._folder / f"{number}.{self._name}").open("ab") as file:
+                    file.write(b"".join([lengths, heads, *values]))
+        self._waiting.clear()
+        self._held = 0
+
+
+class Spill(Generic[Head]):
+    """Keys, each with a head and perhaps a value (bytes), in partitions in a temporary folder.
+
+    Files are open only while they are written or read, so their number is not bounded by what a process may hold open. `head`: the
+    type of the heads, one that MessagePack can carry. `writers`: the names of those that write besides this process.
+    """
+
+    def __init__(
+        self, partitions: int, head: type[Head], *, buffer: int = BUFFER, number: Callable[[bytes], int] = zlib.crc32
+    ) -> None:
+        self.partitions = partitions
+        self._temporary = tempfile.TemporaryDirectory(prefix="backstream-")
+        self.folder = Path(self._temporary.name)
+        self.writer: Writer[Head] = Writer(self.folder, partitions, buffer=buffer, number=number)
+        self.writers: list[str] = [OWN]
+        self._decoder = msgspec.msgpack.Decoder(list[tuple[bytes, head, int]])  # type: ignore[valid-type]
+        self._picked: Picked | None = None
+
+    def heads(self, partition: int) -> Iterator[tuple[bytes, Head, Spot | None]]:
+        """The pairs of one partition, each with the spot of its value. All pairs of a key are in one partition."""
+        for name, file in self._written(partition):
+            with file:
+                offset = 0
+                while lengths := file.read(_LENGTHS.size):
+                    of_heads, of_values = _LENGTHS.unpack(lengths)
+                    pairs = self._decoder.decode(file.read(of_heads))
+                    offset += _LENGTHS.size + of_heads
+                    following = offset + of_values
+                    for key, head, length in pairs:
+                        if length == _NO_VALUE:
+                            yield key, head, None
+                        else:
+                            yield key, head, Spot(name, offset, length)
+                            offset += length
+                    offset = file.seek(following)
 
     def pick(self, partition: int, spots: Mapping[bytes, Spot]) -> Picked:
         """One value for each key, left on disk until it is asked for; readable until the next partition is picked."""
         self._close_picked()
-        self._picked = self._written(partition).open("rb")
-        return Picked(self._picked, spots)
+        self._picked = Picked(dict(self._written(partition)), spots)
+        return self._picked
 
-    def _written(self, partition: int) -> Path:
-        with self._lock:
-            self._flush(partition)
-        return self._root / str(partition)
-
-    def _flush(self, number: int) -> None:
-        with _explained(self._root), (self._root / str(number)).open("ab") as file:
-            file.write(self._buffers[number])
-        self._buffers[number].clear()
+    def _written(self, partition: int) -> Iterator[tuple[str, BinaryIO]]:
+        self.writer.flush()
+        for name in self.writers:
+            path = self.folder / f"{partition}.{name}"
+            if path.exists():
+                yield name, path.open("rb")
 
     def _close_picked(self) -> None:
         if self._picked is not None:
             self._picked.close()
             self._picked = None
 
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._close_picked()
+        self._temporary.cleanup()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close_picked()
-        self._folder.cleanup()
+        self.close()
+
+
+class Pairs(Spill[None]):
+    """Keys and values, and nothing besides. Adding is safe from many threads."""
+
+    def __init__(self, partitions: int, *, buffer: int = BUFFER) -> None:
+        super().__init__(partitions, type(None), buffer=buffer)
+
+    def add(self, key: bytes, value: bytes) -> None:
+        """Keep a pair; the same key may come many times."""
+        self.writer.extend([(key, None, value)])
+
+    def read(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """The pairs of one partition, those of one writer in the order in which they came."""
+        with closing(Picked(dict(self._written(partition)), {})) as values:
+            for key, spot in self.spots(partition):
+                yield key, values.at(spot)
+
+    def spots(self, partition: int) -> Iterator[tuple[bytes, Spot]]:
+        """The keys of one partition, each with the spot of its value, by which `pick` finds it again."""
+        return ((key, spot) for key, _, spot in self.heads(partition) if spot is not None)
 
 
 class Picked(Mapping[bytes, bytes]):
     """Values that stay on disk until they are asked for, one by one."""
 
-    def __init__(self, file: BinaryIO, spots: Mapping[bytes, Spot]) -> None:
-        self._file = file
+    def __init__(self, files: Mapping[str, BinaryIO], spots: Mapping[bytes, Spot]) -> None:
+        self._files = files
         self._spots = spots
 
     def __getitem__(self, key: bytes) -> bytes:
-        spot = self._spots[key]
-        self._file.seek(spot.offset)
-        return self._file.read(spot.length)
+        return self.at(self._spots[key])
+
+    def at(self, spot: Spot) -> bytes:
+        """The value that lies there."""
+        file = self._files[spot.writer]
+        file.seek(spot.offset)
+        return file.read(spot.length)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._spots)
 
     def __len__(self) -> int:
         return len(self._spots)
+
+    def close(self) -> None:
+        """Nothing can be asked for any more."""
+        for file in self._files.values():
+            file.close()
 
 
 @contextmanager
@@ -128,6 +224,6 @@ def _explained(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def partitions_for(pairs: int) -> int:
-    """How many partitions keep one of them at about ten thousand pairs, and all their buffers within 32 MB."""
-    return max(1, min(MOST_PARTITIONS, pairs // PAIRS))
+def partitions_for(rows: int) -> int:
+    """How many partitions a spill of so many rows should have."""
+    return max(1, min(MOST_PARTITIONS, -(-rows // PAIRS)))

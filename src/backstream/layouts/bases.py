@@ -18,10 +18,10 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged
 from backstream.layouts import segments
 from backstream.layouts.catalog import folder
-from backstream.layouts.segments import Codec
+from backstream.layouts.segments import Claim, Codec
 from backstream.model import moment
 from backstream.model.entry import Entry
-from backstream.ports import ObjectStore
+from backstream.ports import ListedObject, ObjectStore
 
 FORMAT = 1
 COMPLETE = "complete/"
@@ -80,6 +80,7 @@ class Part(msgspec.Struct, frozen=True):
     last: bool
     codec: Codec
     modified: float
+    size: int
 
 
 _PART = re.compile(
@@ -133,7 +134,7 @@ class Bases:
     def parts(self, base: str) -> list[Part]:
         """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""
         listing = self._store.list(f"{self._prefix}{base}/")
-        return [part for each in listing if (part := _parse(each.name, each.modified)) is not None]
+        return [part for each in listing if (part := _parse(each)) is not None]
 
     def whole(self, base: Base) -> list[Part]:
         """All parts of a complete one. Damaged, naming it, where one has gone since."""
@@ -158,13 +159,15 @@ class Bases:
 
     def read(self, part: Part) -> list[Entry]:
         """A part's entries. Damaged (naming the object) where it is not what its name says."""
+        claim, body = self.claim_and_body(part)
         try:
-            entries = segments.entries_in(part.codec, self._store.get(part.name).body)
+            return segments.read(claim, body)
         except Damaged as error:
-            raise Damaged(f"{part.name}: {error.message}", hint=error.hint) from error
-        if len(entries) != part.count:
-            raise Damaged(f"{part.name}: it holds {len(entries)} rows, its name says {part.count}")
-        return entries
+            raise error.of(part.name) from error
+
+    def claim_and_body(self, part: Part) -> tuple[Claim, bytes]:
+        """What a part's name says, and its bytes."""
+        return Claim(part.codec, part.count), self._store.get(part.name).body
 
     # --- writing ---
 
@@ -185,7 +188,7 @@ class Bases:
     def parts_of(self, base: str, segment: int) -> list[Part]:
         """The parts of one segment, in order."""
         listing = self._store.list(f"{self._prefix}{base}/{segment:05d}-")
-        return [part for each in listing if (part := _parse(each.name, each.modified)) is not None]
+        return [part for each in listing if (part := _parse(each)) is not None]
 
     def finish(self, base: Base, account: Account) -> None:
         """Say that all of it is there."""
@@ -203,20 +206,21 @@ class Bases:
         return True
 
 
-def _parse(name: str, modified: float) -> Part | None:
-    match = _PART.fullmatch(name.rpartition("/")[2])
+def _parse(listed: ListedObject) -> Part | None:
+    match = _PART.fullmatch(listed.name.rpartition("/")[2])
     times = None if match is None else _times(match)
     if match is None or times is None:
         return None
     return Part(
-        name=name,
+        name=listed.name,
         segment=int(match["segment"]),
         number=int(match["number"]),
         count=int(match["count"]),
         seconds=times,
         last=match["last"] is not None,
         codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
-        modified=modified,
+        modified=listed.modified,
+        size=listed.size,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from backstream.layouts import bases
 from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
+from backstream.layouts.compacted import Compacted
 from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.log import DAY, ChangeLog, LogListing
 from backstream.layouts.segments import Kind
@@ -37,17 +38,23 @@ class Basis(msgspec.Struct, frozen=True):
 
     def counts(self, entry: Entry) -> bool:
         """Whether an entry of the log has a say."""
-        return not any(void.since <= entry.since <= void.until and entry.event_id != void.id for void in self.voids)
+        return counts(self.voids, entry)
+
+
+def counts(voids: Sequence[Void], entry: Entry) -> bool:
+    """Whether an entry of the log has a say, where exports have taken the place of these seconds."""
+    return not any(void.since <= entry.since <= void.until and entry.event_id != void.id for void in voids)
 
 
 class Coverage:
     """Reads off one table's listings what is known, and from when on."""
 
-    def __init__(self, catalog: Catalog, log: ChangeLog, gaps: Gaps, bases: Bases) -> None:
+    def __init__(self, catalog: Catalog, log: ChangeLog, gaps: Gaps, bases: Bases, compacted: Compacted) -> None:
         self._catalog = catalog
         self._log = log
         self._gaps = gaps
         self._bases = bases
+        self._compacted = compacted
 
     def window(self, now: float, lanes: int | None) -> Window:
         """From when to when a restore is exact. Never more than what was made durable.
@@ -109,9 +116,14 @@ class Coverage:
 
     def lost(self) -> list[Gap]:
         """What is missing from the log for good: not the gaps whose missing change has arrived since."""
-        return [gap for gap in self._gaps.all() if not self._closed(gap)]
+        known = list(self._gaps.all())
+        single = {gap for gap in known if gap.sequence is not None and not self._in_a_segment(gap)}
+        # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
+        held = set(self._compacted.current().held) if single else set()
+        return [gap for gap in known if gap.sequence is None or (gap in single and (gap.stream, gap.sequence) not in held)]
 
-    def _closed(self, gap: Gap) -> bool:
+    def _in_a_segment(self, gap: Gap) -> bool:
+        """Whether the log's segments hold the change that was missing."""
         if gap.sequence is None:
             return False
         wanted = int(gap.sequence)

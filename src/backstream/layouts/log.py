@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged
-from backstream.layouts import segments
+from backstream.layouts import chains, hidden, segments
 from backstream.layouts.catalog import folder
-from backstream.layouts.segments import Codec, Kind, Segment
+from backstream.layouts.chains import Run
+from backstream.layouts.segments import Claim, Codec, Kind, Segment
 from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.ports import ObjectStore
@@ -30,6 +31,14 @@ class LogListing(msgspec.Struct, frozen=True):
     def seconds(self) -> tuple[int, int] | None:
         """The first and the last second that it holds changes of; None for a foreign object."""
         return None if self.segment is None else (self.segment.min_time, self.segment.max_time)
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A segment's bytes, what its name says of them, and the run that it is, if it is one."""
+
+    claim: Claim
+    body: bytes
+    run: Run | None
 
 
 class ChangeLog:
@@ -93,16 +102,23 @@ class ChangeLog:
 
     def read(self, listed: LogListing) -> list[Entry]:
         """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
+        fetched = self.fetch(listed)
+        try:
+            return segments.read(fetched.claim, fetched.body)
+        except Damaged as error:
+            raise error.of(listed.name) from error
+
+    def fetch(self, listed: LogListing) -> Fetched:
+        """A segment's bytes, not yet looked at. Damaged (naming the object) where it is a foreign object."""
         if listed.segment is None:
             raise Damaged(f"{listed.name}: a foreign object in the change log")
-        try:
-            return segments.unpack(listed.segment, self._store.get(listed.name).body)
-        except Damaged as error:
-            raise Damaged(f"{listed.name}: {error.message}", hint=error.hint) from error
+        stored = hidden.get(self._store, listed.name)
+        after = stored.info.metadata.get("after", chains.UNKNOWN)
+        return Fetched(segments.claim_of(listed.segment), stored.body, chains.run_of(listed.segment, after))
 
     def metadata(self, listed: LogListing) -> Mapping[str, str]:
         """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""
-        return self._store.head(listed.name).metadata
+        return hidden.head(self._store, listed.name).metadata
 
     def recent(self, now: float) -> list[LogListing]:
         """The listing of the last two days and whatever lies later (by a faster clock)."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 import enum
 import gzip
 import hashlib
+import io
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import zstandard
@@ -26,7 +27,7 @@ ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
 UNREADABLE = (zstandard.ZstdError, zlib.error, OSError, EOFError)  # what decompressors say of bytes that are cut or altered
 NO_STREAM = "-"  # in the name of a segment of scanned images
-MAX_SEGMENT_BYTES = 1 << 30  # a line holds 800 KB at most, a segment some thousand lines: more is no segment of ours
+BLOCK = 4 << 20  # bytes of lines that are looked at together
 
 
 class Codec(enum.StrEnum):
@@ -169,33 +170,102 @@ def pack(entries: Iterable[Entry], codec: Codec) -> bytes:
     return codec.compress(b"".join(to_line(entry) + b"\n" for entry in entries))
 
 
-def unpack(segment: Segment, body: bytes) -> list[Entry]:
-    """The entries of a segment's bytes. Damaged where they are cut, altered, or not what the name says."""
-    entries = entries_in(segment.codec, body)
-    _check(segment, entries)
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """What the name of an object with lines says of them.
+
+    `ends`: the stream and the sequence number of the first change by their order, and the sequence number of the last; `seconds`:
+    from when to when. None where the name does not tell. `framed`: its zstd data is many frames, see `frames`.
+    """
+
+    codec: Codec
+    count: int
+    ends: tuple[str, str, str] | None = None
+    seconds: tuple[int, int] | None = None
+    framed: bool = False
+
+
+def claim_of(segment: Segment) -> Claim:
+    """What a segment's name says."""
+    if not segment.count:
+        return Claim(segment.codec, 0)
+    stream = "" if segment.stream == NO_STREAM else segment.stream
+    return Claim(segment.codec, segment.count, (stream, segment.first, segment.last), (segment.min_time, segment.max_time))
+
+
+class Tally:
+    """What lines hold, counted block by block, to be held against what their object's name says."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._orders: list[tuple[str, int]] = []
+        self._seconds: list[int] = []
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Count these too."""
+        orders = [(entry.stream, int(entry.sequence)) for entry in entries]
+        seconds = [entry.seconds for entry in entries]
+        self._count += len(entries)
+        self._orders = [each(self._orders + orders) for each in (min, max)] if orders else self._orders
+        self._seconds = [each(self._seconds + seconds) for each in (min, max)] if seconds else self._seconds
+
+    def check(self, claim: Claim) -> None:
+        """Damaged where the name says something else."""
+        if self._count != claim.count:
+            raise Damaged(f"it holds {self._count} changes, its name says {claim.count}")
+        if claim.ends is not None and self._ends() != (claim.ends[0], *map(int, claim.ends[1:])):
+            raise Damaged("its first and last sequence numbers are not those of its name")
+        if claim.seconds is not None and self._seconds != list(claim.seconds):
+            raise Damaged("its changes are not of the time that its name says")
+
+    def _ends(self) -> tuple[str, int, int]:
+        first, last = self._orders
+        return (*first, last[1])
+
+
+def read(claim: Claim, body: bytes) -> list[Entry]:
+    """The entries of compressed lines. Damaged where they are cut, altered, or not what the name says."""
+    entries = [from_line(line) for block in blocks(claim, body) for line in block.splitlines()]
+    tally = Tally()
+    tally.add(entries)
+    tally.check(claim)
     return entries
 
 
-def entries_in(codec: Codec, body: bytes) -> list[Entry]:
-    """The entries of compressed lines. Damaged where they are cut or altered."""
+def blocks(claim: Claim, body: bytes) -> Iterator[bytes]:
+    """Compressed lines, whole ones, some MB at a time, so that an object of any size takes little memory.
+
+    Damaged where they are cut or altered: that may show at the end only.
+    """
+    left = b""
     try:
-        if codec is Codec.GZIP:
-            lines = gzip.decompress(body)
-        else:
-            lines = zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_SEGMENT_BYTES)
+        for piece in _gunzipped(body) if claim.codec is Codec.GZIP else _unzstd(body, framed=claim.framed):
+            whole, found, rest = piece.rpartition(b"\n")
+            if found:
+                yield left + whole
+            left = rest if found else left + piece
     except UNREADABLE as error:
-        raise Damaged(f"not {codec} data ({error})") from error
-    return [from_line(line) for line in lines.splitlines()]
+        raise Damaged(f"not {claim.codec} data ({error})") from error
+    if left:
+        yield left
 
 
-def _check(segment: Segment, entries: Sequence[Entry]) -> None:
-    if len(entries) != segment.count:
-        raise Damaged(f"it holds {len(entries)} changes, its name says {segment.count}")
-    if not entries:
+def _unzstd(body: bytes, *, framed: bool) -> Iterator[bytes]:
+    whole = -1 if framed else zstandard.frame_content_size(body)  # -1: not known
+    if 0 <= whole <= BLOCK:
+        yield zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False)
         return
-    first, last = min(entries, key=lambda e: e.order), max(entries, key=lambda e: e.order)
-    if (first.sequence, last.sequence) != (segment.first, segment.last):
-        raise Damaged("its first and last sequence numbers are not those of its name")
+    reader, read = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True), 0
+    while piece := reader.read(BLOCK):
+        read += len(piece)
+        yield piece
+    if whole not in (-1, read):
+        raise EOFError(f"{read} of {whole} bytes")
+
+
+def _gunzipped(body: bytes) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+        while piece := file.read(BLOCK):
+            yield piece
 
 
 # --- the fields of a name ----------------------------------------------------------------------------------------------------

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from backstream.errors import Damaged
 from backstream.layouts import catalog as catalogs
+from backstream.layouts import inventory, segments
 from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
+from backstream.layouts.compacted import Compacted, Set
 from backstream.layouts.coverage import Basis, Coverage
 from backstream.layouts.gaps import Gaps
+from backstream.layouts.inventory import Inventory
 from backstream.layouts.log import ChangeLog
 from backstream.layouts.rows import entry_of, parse_metadata
 from backstream.model import fold, naming, wire
 from backstream.model.entry import Entry, Place
-from backstream.model.schema import canonical_key
 from backstream.model.window import Window
 from backstream.ports import ObjectStore
 
+OnDamage = Callable[[Damaged], None]
 READERS = 8  # a long history asks for the metadata of each version: a request each
+
+
+def raising(error: Damaged) -> None:
+    """What cannot be read ends it."""
+    raise error
 
 
 class TableVault:
@@ -28,10 +37,12 @@ class TableVault:
     def __init__(self, store: ObjectStore, catalog: Catalog) -> None:
         self.store = store
         self.catalog = catalog
+        self._key_of = wire.KeyReader(catalog.key_schema)
         self.log = ChangeLog(store, catalog.table, catalog.compress)
         self.gaps = Gaps(store, catalog.table)
         self.bases = Bases(store, catalog.table, catalog.compress)
-        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases)
+        self.compacted = Compacted(store, catalog.table)
+        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted)
 
     @classmethod
     def open(cls, store: ObjectStore, table: str) -> TableVault:
@@ -43,11 +54,11 @@ class TableVault:
 
     def key(self, entry: Entry) -> bytes:
         """The canonical key of an entry's item."""
-        return canonical_key(self.catalog.key_schema, wire.decode(entry.keys))
+        return self._key_of(entry.keys)
 
     def key_of(self, image: bytes) -> bytes:
         """The canonical key of an image. Damaged where it is no item of this table."""
-        return wire.key_of(self.catalog.key_schema, image)
+        return self._key_of(image)
 
     def image(self, entry: Entry) -> bytes:
         """The image an entry speaks of (of a REMOVE: the old one), from wherever it lives.
@@ -68,19 +79,28 @@ class TableVault:
             raise Damaged(f"{_where(entry.place)}: the image of another item")
         return body
 
+    # --- what is to be read ---
+
+    def inventory(self, *, since: int | None = None, until: int | None = None) -> Inventory:
+        """What the log holds, each change once. See `inventory.of_log`."""
+        return inventory.of_log(self.log, self.compacted, since=since, until=until)
+
     # --- one item's history ---
 
-    def history(self, key: bytes) -> list[Entry]:
-        """Every state of one item that the vault holds, in their order, each once. `key`: the canonical key."""
-        names = self._names(key)
-        return fold.in_order(self._from_log(key) if names is None else self._from_rows(key, names))
+    def history(self, key: bytes, damaged: OnDamage = raising) -> list[Entry]:
+        """Every state of one item that the vault holds, in their order, each once. `key`: the canonical key.
 
-    def newest(self, key: bytes, at: int, basis: Basis) -> Entry | None:
+        `damaged` is told of an object in the log or of a base backup that cannot be read; where it returns, the rest is read.
+        """
+        names = self._names(key)
+        return fold.in_order(self._from_log(key, damaged) if names is None else self._from_rows(key, names))
+
+    def newest(self, key: bytes, at: int, basis: Basis, damaged: OnDamage = raising) -> Entry | None:
         """What tells one item's state at a second; None where it did not exist, as far as is known.
 
-        `key`: the canonical key; `basis`: that of the same second.
+        `key`: the canonical key; `basis`: that of the same second; `damaged`: see `history`.
         """
-        known = fold.known_at(filter(basis.counts, self.history(key)), at)
+        known = fold.known_at(filter(basis.counts, self.history(key, damaged)), at)
         found = known.newest() if basis.base is not None else known.newest(basis.floor)
         if found is None or basis.base is None or not basis.may_have_vanished(found):
             return found
@@ -113,13 +133,31 @@ class TableVault:
                 if row is not None:
                     yield entry_of(row, key)
 
-    def _from_log(self, key: bytes) -> Iterator[Entry]:
-        for listed in self.log.listing():
-            if listed.segment is not None:
-                yield from (entry for entry in self.log.read(listed) if self.key(entry) == key)
-        for plan in self.bases.plans():
-            for part in self.bases.parts(plan.id):
-                yield from (entry for entry in self.bases.read(part) if self.key(entry) == key)
+    def _from_log(self, key: bytes, damaged: OnDamage) -> Iterator[Entry]:
+        """What log and base backups hold of a key, in no order: of sets a few frames, of small objects all."""
+        found = self.inventory()
+        reads: list[Callable[[], list[Entry]]] = [
+            *(partial(self._of_set, each, key) for each in found.generation.sets),
+            *(partial(self.log.read, each) for each in found.segments if each.segment is None or each.segment.count),
+            *(partial(self.bases.read, part) for part in inventory.parts_of_bases(self.bases, found.generation)),
+        ]
+
+        def of_key(read: Callable[[], list[Entry]]) -> list[Entry]:
+            return [entry for entry in read() if self.key(entry) == key]
+
+        with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
+            for reading in [pool.submit(of_key, read) for read in reads]:
+                try:
+                    yield from reading.result()
+                except Damaged as error:
+                    damaged(error)
+
+    def _of_set(self, one: Set, key: bytes) -> list[Entry]:
+        name, claim, body = self.compacted.around(one, key)
+        try:
+            return segments.read(claim, body)
+        except Damaged as error:
+            raise error.of(name) from error
 
     # --- what may be claimed ---
 

@@ -7,6 +7,8 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataE
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from backstream.errors import Damaged
@@ -14,7 +16,7 @@ from backstream.model import wire
 from backstream.model.change import MICROS, Change, Order
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The object and version that hold an image; `name` is relative to the vault's root."""
 
     name: str
@@ -25,11 +27,12 @@ SCANNED = "BACKFILL"  # the event of an image that no change brought
 NO_SEQUENCE = "0"
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A change as the log holds it. `image`: the new image where it is inline; `place`: where it lives otherwise.
 
     `began`: set where it is no change of the stream but an image that was scanned from the table, or taken from an export: the
     second in which that read began. `micros` is then when the item was known to be so, and stream and sequence say nothing.
+    `received`: when the store received its segment (epoch seconds), where it has been compacted since; see `strangers`.
     """
 
     stream: str
@@ -43,6 +46,7 @@ class Entry(msgspec.Struct, frozen=True):
     old: bytes | None = None
     place: Place | None = None
     began: int | None = None
+    received: float | None = None
 
     @property
     def scanned(self) -> bool:
@@ -126,15 +130,16 @@ def of_scanned(scanned: Scanned, place: Place | None) -> Entry:
     )
 
 
-class _Text(msgspec.Struct):
+# Without the garbage collector's care: a million of them hold no cycles.
+class _Text(msgspec.Struct, gc=False):
     S: str
 
 
-class _Number(msgspec.Struct):
+class _Number(msgspec.Struct, gc=False):
     N: str
 
 
-class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True):
+class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     micros: _Number = msgspec.field(name="WriteTimestampMicros")
     began: _Number | None = msgspec.field(name="ReadBeganMicros", default=None)
     stream: _Text | None = msgspec.field(name="Stream", default=None)
@@ -144,16 +149,21 @@ class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True):
     actor: _Text | None = msgspec.field(name="Actor", default=None)
     name: _Text | None = msgspec.field(name="Object", default=None)
     version: _Text | None = msgspec.field(name="VersionId", default=None)
+    received: _Number | None = msgspec.field(name="ReceivedSeconds", default=None)
 
 
-class _Line(msgspec.Struct):
+class _WithoutOld(msgspec.Struct, gc=False):
     metadata: _Metadata = msgspec.field(name="Metadata")
     keys: msgspec.Raw = msgspec.field(name="Keys")
-    old: msgspec.Raw = msgspec.field(name="OldImage", default=msgspec.Raw())
     new: msgspec.Raw = msgspec.field(name="NewImage", default=msgspec.Raw())
 
 
+class _Line(_WithoutOld, gc=False):
+    old: msgspec.Raw = msgspec.field(name="OldImage", default=msgspec.Raw())
+
+
 _lines = msgspec.json.Decoder(_Line)
+_lines_without_old = msgspec.json.Decoder(_WithoutOld)
 
 
 def to_line(entry: Entry) -> bytes:
@@ -168,6 +178,7 @@ def to_line(entry: Entry) -> bytes:
         actor=_Text(entry.actor) if entry.actor is not None else None,
         name=_Text(entry.place.name) if entry.place else None,
         version=_Text(entry.place.version) if entry.place else None,
+        received=None if entry.received is None else _Number(repr(entry.received)),
     )
     parts: dict[str, _Metadata | msgspec.Raw] = {"Metadata": metadata, "Keys": msgspec.Raw(wire.one_line(entry.keys))}
     for name, image in (("OldImage", entry.old), ("NewImage", entry.image)):
@@ -180,24 +191,41 @@ def from_line(line: bytes) -> Entry:
     """The inverse of `to_line`. Damaged where it is not such a line."""
     try:
         decoded = _lines.decode(line)
-        meta = decoded.metadata
-        began = None if meta.began is None else int(meta.began.N) // MICROS
-        stream, sequence = _position(meta, scanned=began is not None)
-        return Entry(
-            stream=stream,
-            sequence=sequence,
-            micros=int(meta.micros.N),
-            event=meta.event.S,
-            event_id=meta.event_id.S if meta.event_id else "",
-            actor=meta.actor.S if meta.actor else None,
-            keys=bytes(decoded.keys),
-            image=bytes(decoded.new) or None,
-            old=bytes(decoded.old) or None,
-            place=Place(meta.name.S, meta.version.S) if meta.name and meta.version else None,
-            began=began,
-        )
+        return _entry(decoded, bytes(decoded.new) or None, bytes(decoded.old) or None)
     except (msgspec.DecodeError, ValueError) as error:
         raise Damaged(f"not a line of the change log ({error}): {line[:120]!r}") from error
+
+
+def states(lines: bytes) -> Iterator[tuple[Entry, memoryview]]:
+    """Of many lines what each says of its item's state: the entry without its images, and the new image, empty where it has none.
+
+    The image is a view of `lines`, which it keeps in memory. Three times as fast as `from_line`. Damaged where one is no such line.
+    """
+    try:
+        for decoded in _lines_without_old.decode_lines(lines):
+            yield _entry(decoded, None, None), memoryview(decoded.new)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Damaged(f"not lines of the change log ({error}): {lines[:120]!r}") from error
+
+
+def _entry(line: _WithoutOld, image: bytes | None, old: bytes | None) -> Entry:
+    meta = line.metadata
+    began = None if meta.began is None else int(meta.began.N) // MICROS
+    stream, sequence = _position(meta, scanned=began is not None)
+    return Entry(
+        stream,
+        sequence,
+        int(meta.micros.N),
+        meta.event.S,
+        meta.event_id.S if meta.event_id else "",
+        meta.actor.S if meta.actor else None,
+        bytes(line.keys),
+        image,
+        old,
+        Place(meta.name.S, meta.version.S) if meta.name and meta.version else None,
+        began,
+        None if meta.received is None else float(meta.received.N),
+    )
 
 
 def _position(meta: _Metadata, *, scanned: bool) -> tuple[str, str]:

@@ -78,6 +78,11 @@ def parse_iso_micros(text: str) -> int:
     return _micros(moment)
 
 
+def end_of(second: int) -> int:
+    """The microsecond (since 1970) with which a second is over: changes made in it come before."""
+    return (second + 1) * 1_000_000
+
+
 def compact(seconds: int) -> str:
     """`20261123T041533Z`: a time in an object's name."""
     return _utc(seconds * 1_000_000).strftime("%Y%m%dT%H%M%SZ")

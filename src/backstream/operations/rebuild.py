@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from backstream.engines.ahead import batches
-from backstream.engines.spill import Spill
+from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.log import ChangeLog
 from backstream.layouts.rows import entry_of, keys_in, parse_metadata
@@ -36,7 +36,7 @@ def rebuild(store: ObjectStore, table: str, *, writer: str) -> Rebuilt:
     """
     log = ChangeLog(store, table)
     foreign, damaged, changes = 0, list[str](), 0
-    with Spill(PARTITIONS) as spill, ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+    with Pairs(PARTITIONS) as spill, ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
         rows = (version for version in store.versions(f"{table}/") if not version.marker)
         for page in batches(rows, PAGE):
             for found in pool.map(lambda version: _read(store, version), page):
@@ -60,7 +60,7 @@ def _read(store: ObjectStore, version: ObjectVersion) -> Entry | BackstreamError
         return error
 
 
-def _write(log: ChangeLog, spill: Spill, partition: int, writer: str) -> int:
+def _write(log: ChangeLog, spill: Pairs, partition: int, writer: str) -> int:
     hours: dict[bytes, list[Entry]] = {}
     for hour, line in spill.read(partition):
         hours.setdefault(hour, []).append(from_line(line))

@@ -19,7 +19,7 @@ import msgspec
 
 from backstream.engines.ahead import ahead, batches
 from backstream.engines.embedded import State
-from backstream.engines.spill import Spill
+from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Refused, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
@@ -140,7 +140,7 @@ class _Verification:
     # --- looking ---
 
     def _first_look(self) -> _Suspects:
-        with self._state() as state, Spill(state.partitions) as live:
+        with self._state() as state, Pairs(state.partitions, buffer=self._around.memory.buffer) as live:
             self._around.progress.phase("reading the live table", None)
             scan_into(self._vault, self._table, live)
             for stranger in strangers(self._vault, state):
@@ -156,7 +156,7 @@ class _Verification:
         return row
 
     def _look_again(self, suspects: _Suspects) -> _Suspects:
-        with self._state(since=self._proven) as news, Spill(news.partitions) as again:
+        with self._state(since=self._proven) as news, Pairs(news.partitions, buffer=self._around.memory.buffer) as again:
             self._around.progress.phase("reading live rows", suspects.count)
             for key, live, before in self._live_again(suspects):
                 again.add(key, msgspec.msgpack.encode((live, before)))
@@ -167,7 +167,8 @@ class _Verification:
         """The vault's newest state, or what has changed in it since that second."""
         self._around.progress.phase("reading the change log", None)
         rows = self._table.facts().items if since is None else 0
-        with State(self._vault, AFTER_ALL, self._around.progress.advance, since=since, rows=rows) as state:
+        around = self._around
+        with State(self._vault, AFTER_ALL, around.progress.advance, since=since, rows=rows, memory=around.memory) as state:
             self._failures.update({each.name: each.why for each in (*state.unreadable, *state.passed_over)})
             yield state
 
@@ -177,13 +178,14 @@ class _Verification:
         def fetch(batch: Sequence[tuple[bytes, Sight]]) -> Mapping[bytes, bytes]:
             return {self._vault.key_of(image): image for image in self._table.fetch([key for key, _ in batch])}
 
+        most = self._around.memory.bodies
         with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
-            for batch, fetching in ahead(pool, fetch, batches(suspects, FETCHED), FETCHERS):
+            for batch, fetching in ahead(pool, fetch, batches(suspects, FETCHED), most, weight=lambda each: _weight(each, most)):
                 live = fetching.result()
                 self._around.progress.advance(len(batch))
                 yield from ((key, live.get(key), before) for key, before in batch)
 
-    def _looks_again(self, news: State, again: Spill) -> Iterator[tuple[bytes, Look]]:
+    def _looks_again(self, news: State, again: Pairs) -> Iterator[tuple[bytes, Look]]:
         for number in range(news.partitions):
             changed = news.partition(number)
             for key, value in again.read(number):
@@ -195,7 +197,7 @@ class _Verification:
     def _compare(self, looks: Iterable[tuple[bytes, Look]]) -> _Suspects:
         """Take these looks, several at once, and return what differs. An image that cannot be read is named, the rest goes on."""
         self._around.progress.phase("comparing rows", None)
-        suspects = _Suspects(self._stack.enter_context(Spill(1)))
+        suspects = _Suspects(self._stack.enter_context(Pairs(1, buffer=self._around.memory.buffer)))
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
             for (key, _), looking in ahead(pool, lambda each: each[1](), looks, IN_FLIGHT):
                 self._around.progress.advance(1)
@@ -261,10 +263,16 @@ class _Verification:
             yield f"rows in flight changed while they were compared, for {self._patience:g} s: nothing is said of them"
 
 
+def _weight(batch: Sequence[tuple[bytes, Sight]], most: int) -> int:
+    """The bytes of images that a batch holds and will fetch; `most` lets as many be under way as there are fetchers."""
+    images = (len(image) for _, each in batch for image in (each.live, each.newest.image if each.newest else None) if image)
+    return max(2 * sum(images), most // FETCHERS)
+
+
 class _Suspects:
     """Items that differed, each with its last sight: on disk, since they may be as many as the table's rows."""
 
-    def __init__(self, spill: Spill) -> None:
+    def __init__(self, spill: Pairs) -> None:
         self._spill = spill
         self.count = 0
 

@@ -115,6 +115,15 @@ class DirectoryStore:
         with self._explained("read", name):
             return StoredObject(info, (self._folder(name) / info.version / _BODY).read_bytes())
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        info = self.head(name)
+        first = max(0, info.size + start) if start < 0 else start
+        if first >= info.size:
+            raise Failed(f"{self._shown(name)} has {info.size} bytes: there are none from {start} on.")
+        with self._explained("read", name), (self._folder(name) / info.version / _BODY).open("rb") as file:
+            file.seek(first)
+            return file.read(length)
+
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         with self._explained("read", name):
             number = self._existing(name, version)

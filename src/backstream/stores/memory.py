@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from backstream.errors import AlreadyExists, MissingObject, UnversionedBucket
+from backstream.errors import AlreadyExists, Failed, MissingObject, UnversionedBucket
 from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectVersion, StoredObject
 
 _Version = StoredObject | ObjectVersion  # a body, or a delete marker
@@ -50,6 +50,13 @@ class MemoryStore:
             return found
         which = name if version is None else f"{name} (version {version})"
         raise MissingObject(f"There is no object memory:{which}.", marker=found is not None)
+
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        body = self.get(name).body
+        first = max(0, len(body) + start) if start < 0 else start
+        if first >= len(body):
+            raise Failed(f"memory:{name} has {len(body)} bytes: there are none from {start} on.")
+        return body[first : first + length]
 
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         return self.get(name, version).info

@@ -55,6 +55,9 @@ class RetryingStore:
     def get(self, name: str, version: str | None = None) -> StoredObject:
         return self._patiently(lambda: self._store.get(name, version))
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        return self._patiently(lambda: self._store.get_range(name, start, length))
+
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
         return self._patiently(lambda: self._store.head(name, version))
 

@@ -41,6 +41,9 @@ class S3Api(Protocol):
     def get(self, key: str, version: str | None) -> StoredObject:
         """GetObject."""
 
+    def get_range(self, key: str, which: str) -> bytes:
+        """GetObject with this `Range` header: some bytes of the current object."""
+
     def head(self, key: str, version: str | None) -> ObjectInfo:
         """HeadObject. `MissingObject` may also mean that the bucket is missing: the answer has no body to say so."""
 

@@ -75,6 +75,10 @@ class BotoApi:
             body = answer["Body"].read()
         return StoredObject(_info(key, answer), body)
 
+    def get_range(self, key: str, which: str) -> bytes:
+        with self._explained("GetObject", key):
+            return self._client.get_object(**self._object(key, None), Range=which)["Body"].read()
+
     def head(self, key: str, version: str | None) -> ObjectInfo:
         with self._explained("HeadObject", key, version):
             return _info(key, self._client.head_object(**self._object(key, version)))

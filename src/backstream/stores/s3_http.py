@@ -73,6 +73,9 @@ class HttpApi:
             raise BROKEN_OFF.error(f"GetObject of {what} failed: the body is not what its checksum says", hint=BROKEN_OFF.hint)
         return StoredObject(_info(key, reply), reply.body)
 
+    def get_range(self, key: str, which: str) -> bytes:
+        return self._ask("GetObject", subject(self._bucket, key), Request("GET", object_path(key), "", {"range": which})).body
+
     def head(self, key: str, version: str | None) -> ObjectInfo:
         request = Request("HEAD", object_path(key), _which(version))
         return _info(key, self._ask("HeadObject", subject(self._bucket, key, version), request))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from backstream.engines.embedded import State
-from backstream.engines.spill import Spill, Spot
+from backstream.engines.spill import Pairs, Spot
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
@@ -40,7 +40,7 @@ class Candidate(msgspec.Struct, frozen=True):
         return self.then is None or self.then.removed
 
 
-def of_state(state: State, live: Spill | None, progress: Progress, *, with_known: bool = False) -> Iterator[Candidate]:
+def of_state(state: State, live: Pairs | None, progress: Progress, *, with_known: bool = False) -> Iterator[Candidate]:
     """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
     seen = 0
     for number in range(state.partitions):
@@ -55,11 +55,11 @@ def of_state(state: State, live: Spill | None, progress: Progress, *, with_known
                 yield Candidate(key, None, now[key])
 
 
-def _last_spots(live: Spill, number: int) -> dict[bytes, Spot]:
-    return {key: spot for key, _, spot in live.spots(number)}
+def _last_spots(live: Pairs, number: int) -> dict[bytes, Spot]:
+    return dict(live.spots(number))
 
 
-def scan_into(vault: TableVault, table: Table, spill: Spill) -> None:
+def scan_into(vault: TableVault, table: Table, spill: Pairs) -> None:
     """A strongly consistent read of the whole live table into partitions on disk."""
 
     def segment(number: int) -> None:

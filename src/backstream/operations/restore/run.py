@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +13,8 @@ import msgspec
 
 from backstream.engines.ahead import ahead
 from backstream.engines.embedded import State
-from backstream.engines.spill import Spill
+from backstream.engines.memory import Memory
+from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Failed, MissingTable, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
@@ -44,6 +45,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     lanes: int | None
     folder: Path
     progress: Progress = Silent()
+    memory: Memory = Memory()
 
 
 def restore(vault: TableVault, request: Request, around: Surroundings) -> Restored:
@@ -127,14 +129,18 @@ class _Restore:
             live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
             self._around.progress.phase("rows", len(keys))
             return (Candidate(key, then[key], live.get(key)) for key in keys)
-        state = stack.enter_context(State(self._vault, self._request.at, self._around.progress.advance, keys=set(keys)))
+        state = stack.enter_context(self._state(keys=set(keys)))
         self._check_readable(state)
         self._check_rows(keys, {key: _light(entry) for part in state for key, entry in part.items()})
-        spilled = stack.enter_context(Spill(state.partitions))
+        spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
         for image in self._live_rows(keys):
             spilled.add(self._vault.key_of(image), image)
         self._around.progress.phase("rows", None)
         return of_state(state, spilled, self._around.progress)
+
+    def _state(self, *, keys: Collection[bytes] | None = None, rows: int = 0) -> State:
+        around = self._around
+        return State(self._vault, self._request.at, around.progress.advance, keys=keys, rows=rows, memory=around.memory)
 
     def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
         at, name = self._request.at, self._vault.catalog.table
@@ -153,12 +159,12 @@ class _Restore:
         self._warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)
         rows = self._live_table().facts().items if isinstance(request.target, InPlace) else 0
-        state = stack.enter_context(State(self._vault, request.at, self._around.progress.advance, rows=rows))
+        state = stack.enter_context(self._state(rows=rows))
         self._check_readable(state)
         live = None
         if isinstance(request.target, InPlace):
             self._around.progress.phase("reading the live table", None)
-            live = stack.enter_context(Spill(state.partitions))
+            live = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
             scan_into(self._vault, self._live_table(), live)
         for failure in strangers(self._vault, state):
             self._left.name(failure)

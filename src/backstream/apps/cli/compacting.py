@@ -1,0 +1,53 @@
+"""`compact`: the log's small objects become large ones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import Bar, as_facts, as_json, notice
+from backstream.errors import PartlyDone
+from backstream.operations.compact import Compaction
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(compact)
+
+
+def compact(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    until: Annotated[str | None, typer.Option(metavar="MOMENT", help="Leave what is newer, such as '30d ago'.")] = None,
+    json: Json = False,
+) -> None:
+    """Make few large objects of the log's many small ones, so that an item's history reads kilobytes; safe at any time."""
+    with Bar() as bar:
+        report = library.open(vault).table(table).compact(until=until, progress=bar)
+    for each in report.left:
+        notice(f"LEFT AS IT IS: {each.name}: {each.why}")
+    if json:
+        as_json(report)
+    else:
+        _show(report)
+    if report.left:
+        raise PartlyDone(
+            f"{len(report.left)} objects could not be taken over; all the others were",
+            hint="Each is named above: nothing was done to it. `restore` says what is lost with it.",
+        )
+
+
+def _show(report: Compaction) -> None:
+    as_facts(
+        [
+            ("table", report.table),
+            ("taken over", f"{report.segments:,} segments, {report.parts:,} parts of base backups: {report.lines:,} lines"),
+            ("hidden", f"{report.hidden:,} objects (their versions stay in the bucket)"),
+            ("now", f"{report.sets} sets, {report.objects:,} objects, {report.bytes:,} bytes"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )

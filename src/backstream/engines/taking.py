@@ -1,0 +1,119 @@
+"""From the log's bytes to partitions on disk: the part of the engine's work that processes share, see `crew`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from backstream.engines.spill import Writer
+from backstream.errors import Damaged
+from backstream.layouts import segments
+from backstream.layouts.coverage import counts
+from backstream.layouts.segments import Claim, Tally
+from backstream.model import moment
+from backstream.model.change import MICROS
+from backstream.model.entry import Entry, states
+from backstream.model.schema import KeySchema
+from backstream.model.window import Void
+from backstream.model.wire import KeyReader
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What to take of every source, and where to: the same for all that share the work.
+
+    `since`: what is older does not matter; `at`: the moment; `keys`: only these items, None for all; `voids`: see `Basis.counts`;
+    `states`, `names`: folders of partitions.
+    """
+
+    schema: KeySchema
+    since: int
+    at: int
+    keys: frozenset[bytes] | None
+    voids: Sequence[Void]
+    partitions: int
+    states: str
+    names: str
+    buffer: int
+
+
+class Source(msgspec.Struct, frozen=True, array_like=True):
+    """An object with lines: what its name says, when the store received it, and its bytes. `change_log`: not of a base backup;
+    `only_names`: nothing but the names in it is of interest.
+    """
+
+    claim: Claim
+    received: float
+    change_log: bool
+    only_names: bool
+    body: bytes
+
+
+class Taken(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a source: how many entries it holds, or why it cannot be read; then nothing of it was taken."""
+
+    entries: int
+    damaged: str | None = None
+
+
+class Taker:
+    """Takes sources into the partitions, as the writer of that name."""
+
+    def __init__(self, task: Task, name: str) -> None:
+        self._task = task
+        self._key_of = KeyReader(task.schema)
+        self._states: Writer[Entry] = Writer(Path(task.states), task.partitions, name, task.buffer)
+        self._names: Writer[None] = Writer(Path(task.names), task.partitions, name, task.buffer // 4)
+
+    def take(self, source: Source) -> Taken:
+        """Take what a source says of items' states up to the moment, and note the names of the objects that it speaks of."""
+        try:
+            blocks, tally, held = _blocks(source), Tally(), True
+            first = next(blocks, [])
+            tally.add([entry for entry, _ in first])
+            for found in blocks:
+                tally.add([entry for entry, _ in found])
+                held = False  # too large for that: it is read again once it is known to be sound
+            tally.check(source.claim)
+            for found in [first] if held else _blocks(source):
+                self._take(source, found)
+        except Damaged as error:
+            return Taken(0, error.message)
+        return Taken(source.claim.count)
+
+    def _take(self, source: Source, found: _States) -> None:
+        if source.change_log and self._task.voids:
+            found = [each for each in found if counts(self._task.voids, each[0])]
+        self._note_names(source, found)
+        if not source.only_names:
+            self._states.extend(self._pairs(found))
+
+    def _note_names(self, source: Source, found: _States) -> None:
+        received = repr(source.received).encode()
+        self._names.extend(
+            [
+                (entry.place.name.encode(), None, received if entry.received is None else repr(entry.received).encode())
+                for entry, _ in found
+                if entry.place is not None
+            ]
+        )
+
+    def _pairs(self, found: _States) -> list[tuple[bytes, Entry, bytes | None]]:
+        task, key_of = self._task, self._key_of
+        begin, end = task.since * MICROS, moment.end_of(task.at)
+        pairs = [(key_of(entry.keys), entry, bytes(image) or None) for entry, image in found if begin <= entry.micros < end]
+        return pairs if task.keys is None else [pair for pair in pairs if pair[0] in task.keys]
+
+    def flush(self) -> None:
+        """Write what is kept back."""
+        self._states.flush()
+        self._names.flush()
+
+
+_States = list[tuple[Entry, memoryview]]
+
+
+def _blocks(source: Source) -> Iterator[_States]:
+    for block in segments.blocks(source.claim, source.body):
+        yield list(states(block))

@@ -1,0 +1,152 @@
+"""Many lines sorted by key in one object, so that those of one key are read without the others.
+
+    FRAME FRAME ... FRAME INDEX
+
+Each frame is zstd data of its own (some lines, whole ones, with a checksum); the index stands in a skippable frame at the end,
+which zstd's own tools pass over: to them the object is a plain `.ndjson.zst`. Whoever wants one key fetches the last bytes, and
+then that key's frames alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+
+import msgspec
+import zstandard
+
+from backstream.errors import Damaged
+from backstream.layouts.segments import ZSTD_LEVEL
+
+FRAME_BYTES = 64 << 10  # of lines, before compression; the last line may reach beyond
+INDEX_GUESS = 16 << 10  # bytes from an object's end, in which its index nearly always lies
+_SKIPPABLE = 0x184D2A5B  # https://github.com/facebook/zstd/blob/dev/doc/zstd_compression_format.md#skippable-frames
+_HEAD = struct.Struct("<II")  # the skippable frame's magic number, and how many bytes follow
+_FOOT = struct.Struct("<I4s")  # the length of the compressed index, and our own magic number
+_MAGIC = b"BKS1"
+_MOST_INDEX = 1 << 30
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One frame. `from_key`: greater than all keys before it, not greater than its first; `size`: bytes; `lines`: how many."""
+
+    from_key: str
+    size: int
+    lines: int
+
+
+class Index(msgspec.Struct, frozen=True):
+    """What an object of frames holds. `seconds`: the times of its first and last change; None where it holds none."""
+
+    lines: int
+    seconds: tuple[int, int] | None
+    frames: list[Frame]
+
+    def of_key(self, key: bytes) -> Span | None:
+        """Where the lines of a key lie, if there are any."""
+        first_keys, wanted = [each.from_key for each in self.frames], key.decode()
+        first = max(bisect_left(first_keys, wanted) - 1, 0)
+        frames = self.frames[first : bisect_right(first_keys, wanted)]
+        if not frames:
+            return None
+        start = sum(each.size for each in self.frames[:first])
+        return Span(start, sum(each.size for each in frames), sum(each.lines for each in frames))
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Frames that follow each other: where they begin, how many bytes they have, and how many lines."""
+
+    start: int
+    size: int
+    lines: int
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One line, without its line break: whose it is, by its canonical key, and the second of its change."""
+
+    key: bytes
+    seconds: int
+    text: bytes
+
+
+def pack(lines: Iterable[Line]) -> tuple[bytes, Index]:
+    """An object of these lines, which are sorted by key (as bytes). The same lines, the same bytes."""
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+    bodies, frames, seconds = list[bytes](), list[Frame](), list[int]()
+    before = b""
+    for together in _cut(lines):
+        bodies.append(compressor.compress(b"".join([each.text + b"\n" for each in together])))
+        frames.append(Frame(_separator(before, together[0].key), len(bodies[-1]), len(together)))
+        before = together[-1].key
+        times = [each.seconds for each in together]
+        seconds = [min(times + seconds), max(times + seconds)]
+    index = Index(sum(each.lines for each in frames), (seconds[0], seconds[1]) if seconds else None, frames)
+    return b"".join([*bodies, _packed(compressor, index)]), index
+
+
+def _cut(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    together, size = list[Line](), 0
+    for line in lines:
+        together.append(line)
+        size += len(line.text) + 1
+        if size >= FRAME_BYTES:
+            yield together
+            together, size = [], 0
+    if together:
+        yield together
+
+
+def _separator(before: bytes, key: bytes) -> str:
+    """The shortest beginning of `key` that is greater than `before`; all of it where they are equal. Order is that of UTF-8."""
+    one, other = before.decode(), key.decode()
+    same = next(
+        (place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other))
+    )
+    return other[: same + 1]
+
+
+def _packed(compressor: zstandard.ZstdCompressor, index: Index) -> bytes:
+    body = compressor.compress(msgspec.json.encode(index))
+    return _HEAD.pack(_SKIPPABLE, len(body) + _FOOT.size) + body + _FOOT.pack(len(body), _MAGIC)
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------------
+
+
+def index_size(end: bytes) -> int:
+    """How many of an object's last bytes its index takes. `end`: at least the last few of them. Damaged where there is none."""
+    if len(end) < _FOOT.size:
+        raise Damaged("it is too short to hold an index")
+    size, magic = _FOOT.unpack(end[-_FOOT.size :])
+    if magic != _MAGIC or size > _MOST_INDEX:
+        raise Damaged("it does not end with an index: it is cut short, or not ours")
+    return int(size) + _FOOT.size
+
+
+def whole_index_size(end: bytes) -> int:
+    """The same, with the head of the skippable frame around it: what follows the last frame of lines."""
+    return _HEAD.size + index_size(end)
+
+
+def read_index(end: bytes) -> Index:
+    """The index in an object's last bytes. Damaged where it is not whole."""
+    size = index_size(end)
+    if size > len(end):
+        raise Damaged("it is shorter than its index")
+    try:
+        text = zstandard.ZstdDecompressor().decompress(end[-size : -_FOOT.size], allow_extra_data=False)
+        return msgspec.json.decode(text, type=Index)
+    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+        raise Damaged(f"its index cannot be read ({error})") from error
+
+
+def each_frame(body: bytes, frames: Sequence[Frame]) -> Iterator[bytes]:
+    """The lines of each of these frames, which are at the beginning of `body`. Damaged where one is cut or altered."""
+    decompressor = zstandard.ZstdDecompressor()
+    for frame, end in zip(frames, accumulate(each.size for each in frames), strict=True):
+        try:
+            yield decompressor.decompress(body[end - frame.size : end], allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise Damaged(f"not zstd data ({error})") from error

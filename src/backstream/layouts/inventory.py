@@ -1,0 +1,47 @@
+"""What of a table's log and base backups is to be read, each line once: small objects, and the sets that stand for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from backstream.layouts.bases import Bases, Part
+from backstream.layouts.compacted import Compacted, Generation, Set
+from backstream.layouts.log import ChangeLog, LogListing
+
+
+class Inventory(msgspec.Struct, frozen=True):
+    """`segments`: those that no set stands for, in order of their hours, foreign objects among them; `sets`: of the log.
+
+    `listed`: all segments there are, those too that a set stands for.
+    """
+
+    segments: Sequence[LogListing]
+    sets: Sequence[Set]
+    listed: Sequence[LogListing]
+    generation: Generation
+
+
+def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, until: int | None = None) -> Inventory:
+    """What the log holds, or, of the segments, those whose hour lies between two seconds, and of the sets, those that may hold
+    changes of them.
+    """
+    listed = list(log.listing(since=since, until=until))
+    # Only now, see `compacted`: what a compaction hid before that list was made, or while it was, this generation stands for.
+    generation = compacted.current()
+    replaced = compacted.replaced(generation)
+    sets = [
+        each
+        for each in generation.changes
+        if each.lines and (until is None or each.since <= until) and (since is None or each.until >= since)
+    ]
+    return Inventory([each for each in listed if each.name not in replaced], sets, listed, generation)
+
+
+def parts_of_bases(bases: Bases, generation: Generation) -> Iterator[Part]:
+    """The parts of all base backups, complete or not, that no set stands for."""
+    covered = {base for each in generation.bases for base in each.bases}
+    for plan in bases.plans():
+        if plan.id not in covered:
+            yield from bases.parts(plan.id)

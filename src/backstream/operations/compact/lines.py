@@ -1,0 +1,134 @@
+"""The lines of small objects and of sets, sorted by key, each once: out of bounded memory, by way of a folder on disk."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Self
+
+import msgspec
+
+from backstream.engines.spill import Spill
+from backstream.errors import Damaged
+from backstream.layouts import frames, segments
+from backstream.layouts.compacted import Compacted, Set, partition_of
+from backstream.layouts.frames import Line
+from backstream.layouts.segments import Claim, Tally
+from backstream.model.change import MICROS
+from backstream.model.entry import Entry, from_line, to_line
+from backstream.model.wire import KeyReader
+
+DIGITS = 40  # that a sequence number has at most
+
+
+class Rank(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+    """The order of one key's lines in a set: before its changes, which have a stream, what was scanned."""
+
+    stream: str
+    sequence: str  # filled up with zeros, so that text compares as numbers do
+    since: int
+    micros: int
+
+    @classmethod
+    def of(cls, entry: Entry) -> Rank:
+        """That of an entry."""
+        return cls(entry.stream, entry.sequence.zfill(DIGITS), entry.since, entry.micros)
+
+
+Ranked = tuple[bytes, Rank, Line]
+
+
+class Taken(Iterable[Entry]):
+    """The entries of one small object, found sound."""
+
+    def __init__(self, claim: Claim, body: bytes) -> None:
+        tally = Tally()
+        self._texts = [text for block in segments.blocks(claim, body) for text in block.splitlines()]
+        self._entries = [from_line(text) for text in self._texts]
+        tally.add(self._entries)
+        tally.check(claim)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def lines(self, received: float) -> Iterator[tuple[Entry, bytes]]:
+        """Each entry with its line: the bytes that were there; only where an image lies elsewhere it says when it was received."""
+        for entry, text in zip(self._entries, self._texts, strict=True):
+            if entry.place is None or entry.received is not None:
+                yield entry, text
+            else:
+                kept = msgspec.structs.replace(entry, received=received)
+                yield kept, to_line(kept)
+
+
+class Sorter:
+    """Collects the lines of small objects; `sorted_lines` then gives those of one partition, merged with those of sets."""
+
+    def __init__(self, compacted: Compacted, key_of: KeyReader, partitions: int, merged: Sequence[Set], *, buffer: int) -> None:
+        self.partitions = partitions
+        self._compacted = compacted
+        self._key_of = key_of
+        self._merged = merged
+        number = partial(partition_of, partitions=partitions)
+        self._spill: Spill[Rank] = Spill(partitions, Rank, buffer=buffer, number=number)
+        self._fetched: dict[str, tuple[str, bytes]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spill.close()
+
+    def add(self, taken: Taken, received: float) -> None:
+        """Take these, of an object that the store received then (epoch seconds)."""
+        self._spill.writer.extend([(self._key_of(entry.keys), Rank.of(entry), text) for entry, text in taken.lines(received)])
+
+    def sorted_lines(self, number: int) -> Iterator[Line]:
+        """The lines of one partition in their order, none twice. Partitions are asked for one after another."""
+        of_sets = (self._of_set(each, number) for each in self._merged)
+        return _each_once(heapq.merge(self._new(number), *of_sets, key=lambda each: each[:2]))
+
+    def _new(self, number: int) -> Iterator[Ranked]:
+        found = sorted(self._spill.heads(number), key=lambda each: each[:2])
+        values = self._spill.pick(number, {})
+        for key, rank, spot in found:
+            assert spot is not None  # noqa: S101 - every line has its text
+            yield key, rank, Line(key, rank.micros // MICROS, values.at(spot))
+
+    def _of_set(self, one: Set, number: int) -> Iterator[Ranked]:
+        """Those of a set's lines that belong here: it may be parted more coarsely."""
+        name = self._compacted.part_name(one.id, number * one.partitions // self.partitions, one.partitions)
+        if self._fetched.get(one.id, ("", b""))[0] != name:
+            self._fetched[one.id] = name, self._compacted.claim_and_body(name)[1]
+        try:
+            yield from self._read(self._fetched[one.id][1], number)
+        except Damaged as error:
+            raise error.of(name) from error
+
+    def _read(self, body: bytes, number: int) -> Iterator[Ranked]:
+        index = frames.read_index(body)
+        for block in frames.each_frame(body, index.frames):
+            for text in block.splitlines():
+                entry = from_line(text)
+                key = self._key_of(entry.keys)
+                if partition_of(key, self.partitions) == number:
+                    yield key, Rank.of(entry), Line(key, entry.seconds, text)
+
+
+def _each_once(every: Iterable[Ranked]) -> Iterator[Line]:
+    """Of lines that say the same one, that which was received last."""
+    for _, same in groupby(every, key=lambda each: each[:2]):
+        lines = [line for _, _, line in same]
+        yield from lines if len(lines) == 1 else _distinct(lines)
+
+
+def _distinct(lines: Iterable[Line]) -> Iterable[Line]:
+    found: dict[Entry, tuple[float, Line]] = {}
+    for line in lines:
+        entry = from_line(line.text)
+        what, received = msgspec.structs.replace(entry, received=None), entry.received or 0.0
+        if what not in found or received > found[what][0]:
+            found[what] = received, line
+    return [line for _, line in found.values()]

@@ -1,0 +1,257 @@
+"""The compaction itself: read, write the new, put it in force, hide the old."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.engines.ahead import ahead, batches
+from backstream.engines.memory import Memory
+from backstream.errors import Damaged
+from backstream.layouts import bases as base_backups
+from backstream.layouts import chains, compacted, frames
+from backstream.layouts.bases import Part
+from backstream.layouts.chains import Run
+from backstream.layouts.compacted import Generation, Set
+from backstream.layouts.log import DAY, LogListing
+from backstream.layouts.segments import Claim
+from backstream.layouts.vault import TableVault
+from backstream.model.wire import KeyReader
+from backstream.operations.compact import plan
+from backstream.operations.compact.lines import Sorter, Taken
+from backstream.operations.progress import Progress, Silent
+from backstream.ports import Clock
+
+READERS = 8
+HIDERS = 16
+LINKED_DAYS = 3  # for so long a tail's next segment may name one as its predecessor
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """An object that was left as it is, because it cannot be read, or is foreign."""
+
+    name: str
+    why: str
+
+
+class Compaction(msgspec.Struct, frozen=True):
+    """What was done. `segments`, `parts`: small objects of the log and of base backups that sets stand for since; `lines`: how many
+    they held; `hidden`: objects that have a delete marker now; `sets`, `objects`, `bytes`: what there is of compacted data now;
+    `left`: what could not be taken over.
+    """
+
+    table: str
+    segments: int
+    parts: int
+    lines: int
+    hidden: int
+    sets: int
+    objects: int
+    bytes: int
+    seconds: float
+    left: Sequence[Unread] = ()
+
+
+def compact(
+    vault: TableVault, clock: Clock, *, until: int | None = None, memory: Memory | None = None, progress: Progress | None = None
+) -> Compaction:
+    """Bring the lines of small objects into sets, sorted by key. Safe beside writers, readers and another compaction.
+
+    `until`: only segments all of whose changes were made up to that second. Failed where another compaction was faster.
+    """
+    return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
+
+
+class _Small(msgspec.Struct, frozen=True):
+    """A small object: its name, its size, when it was received, how to read it, and of which base backup it is, if of one."""
+
+    name: str
+    size: int
+    received: float
+    read: Callable[[], tuple[Claim, bytes, Run | None]]
+    base: str | None = None
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """A new set, and those that it replaces."""
+
+    set: Set
+    merged: Sequence[Set]
+
+
+class _Compaction:
+    def __init__(self, vault: TableVault, clock: Clock, until: int | None, memory: Memory, progress: Progress) -> None:
+        self._vault = vault
+        self._clock = clock
+        self._began = clock.now()
+        self._until = until
+        self._memory = memory
+        self._progress = progress
+        self._left: list[Unread] = []
+        self._runs: list[Run] = []
+        self._held: set[tuple[str, str]] = set()
+        self._lines = 0
+        self._hidden = 0
+
+    def run(self) -> Compaction:
+        self._settle(self._vault.compacted.current())
+        found = self._vault.inventory()
+        before = found.generation
+        segments = [each for each in found.segments if self._is_due(each)]
+        complete = [each.id for each in self._vault.bases.complete() if each.kind is not base_backups.Kind.INCREMENTAL]
+        new_bases = sorted(set(complete) - {each for one in before.bases for each in one.bases})
+        parts = [self._part(base, part) for base in new_bases for part in self._vault.bases.parts(base)]
+        after = self._write(before, found.listed, [self._segment(each) for each in segments], parts)
+        if after.sets != before.sets:
+            self._vault.compacted.commit(after)
+            after = self._settle(after)
+        left = {each.name for each in self._left}
+        return Compaction(
+            table=self._vault.catalog.table,
+            segments=sum(1 for each in segments if each.name not in left),
+            parts=sum(1 for each in parts if each.name not in left),
+            lines=self._lines,
+            hidden=self._hidden,
+            sets=len(after.sets),
+            objects=sum(each.partitions for each in after.sets),
+            bytes=sum(each.size for each in after.sets),
+            seconds=round(self._clock.now() - self._began, 3),
+            left=self._left,
+        )
+
+    def _is_due(self, listed: LogListing) -> bool:
+        if listed.segment is None:
+            self._left.append(Unread(listed.name, "a foreign object in the change log"))
+            return False
+        return self._until is None or listed.segment.max_time <= self._until
+
+    # --- the new ---
+
+    def _write(
+        self, before: Generation, listed: Sequence[LogListing], segments: Sequence[_Small], parts: Sequence[_Small]
+    ) -> Generation:
+        """All of the next generation but its record."""
+        wanted = {(gap.stream, gap.sequence) for gap in self._vault.gaps.all() if gap.sequence is not None}
+        number = before.number + 1
+        signs = plan.signs(listed, self._began)
+        changes = self._set(number, before.changes, segments, wanted, stale=frozenset(before.kept) - signs)
+        scans = self._set(number, before.bases, parts, set())
+        taken = {each.name for each in segments} - {each.name for each in self._left}
+        replaced = {each.id for one in (changes, scans) if one is not None for each in one.merged}
+        return Generation(
+            number=number,
+            sets=[
+                *(each for each in before.sets if each.id not in replaced),
+                *(one.set for one in (changes, scans) if one is not None),
+            ],
+            kept=before.kept if changes is None else sorted(signs & (taken | set(before.kept))),
+            unsettled=[] if changes is None else [changes.set.id],
+            runs=list(chains.open_ends([*before.runs, *self._runs], since=int(self._began) - LINKED_DAYS * DAY)),
+            held=sorted(self._held | set(before.held)),
+        )
+
+    def _segment(self, listed: LogListing) -> _Small:
+        def read() -> tuple[Claim, bytes, Run | None]:
+            found = self._vault.log.fetch(listed)
+            return found.claim, found.body, found.run
+
+        return _Small(listed.name, listed.size, listed.modified, read)
+
+    def _part(self, base: str, part: Part) -> _Small:
+        return _Small(part.name, part.size, part.modified, lambda: (*self._vault.bases.claim_and_body(part), None), base)
+
+    def _set(
+        self,
+        number: int,
+        sets: Sequence[Set],
+        small: Sequence[_Small],
+        wanted: set[tuple[str, str]],
+        *,
+        stale: frozenset[str] = frozenset(),
+    ) -> _Written | None:
+        """Write a set of these small objects, and of those of these sets, which are of its kind, that it is to replace.
+
+        None where none of them could be read. A base backup of which one could not is left to be read as it is.
+
+        `stale`: names of segments that a set stands for already, and that need not stay any longer.
+        """
+        size = sum(each.size for each in small)
+        merged = plan.to_merge(sets, size)
+        partitions = plan.partitions_for(size + sum(each.size for each in merged), merged)
+        key_of = KeyReader(self._vault.catalog.key_schema)
+        with Sorter(self._vault.compacted, key_of, partitions, merged, buffer=self._memory.buffer) as sorter:
+            taken = self._take(sorter, small, wanted)
+            bases = _whole_bases(small, taken)
+            if not taken or (small[0].base is not None and not bases):
+                return None
+            set_id = compacted.set_id(number, [*taken, *stale, *(each.id for each in merged)])
+            self._vault.compacted.write_sources(set_id, [*taken, *stale])
+            written = self._write_parts(sorter, set_id, [*(base for one in merged for base in one.bases), *bases])
+        return _Written(written, merged)
+
+    def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> list[str]:
+        """Read them all; the names of those that are sound."""
+        self._progress.phase("reading small objects", len(small))
+        taken = []
+        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+            bodies = self._memory.bodies
+            for one, reading in ahead(pool, lambda each: each.read(), small, bodies, weight=lambda each: each.size):
+                self._progress.advance(1)
+                try:
+                    claim, body, run = reading.result()
+                    lines = Taken(claim, body)
+                except Damaged as error:
+                    self._left.append(Unread(one.name, error.message.removeprefix(f"{one.name}: ")))
+                    continue
+                sorter.add(lines, one.received)
+                taken.append(one.name)
+                self._lines += claim.count
+                self._runs += [] if run is None else [run]
+                self._held |= wanted and wanted.intersection((each.stream, each.sequence) for each in lines)
+        return taken
+
+    def _write_parts(self, sorter: Sorter, set_id: str, bases: Sequence[str]) -> Set:
+        self._progress.phase("writing compacted objects", sorter.partitions)
+        store = self._vault.compacted
+        lines, size, seconds = 0, 0, list[int]()
+        for number in range(sorter.partitions):
+            body, index = frames.pack(sorter.sorted_lines(number))
+            store.write_part(set_id, number, sorter.partitions, body)
+            self._progress.advance(1)
+            lines, size = lines + index.lines, size + len(body)
+            seconds += index.seconds or ()
+        since, until = min(seconds, default=0), max(seconds, default=0)
+        return Set(set_id, sorter.partitions, lines, size, since, until, list(bases))
+
+    # --- the old ---
+
+    def _settle(self, generation: Generation) -> Generation:
+        """Hide what sets stand for, where a run before this one did not come to it either."""
+        if not generation.unsettled:
+            return generation
+        store = self._vault.compacted
+        sources = frozenset[str]().union(*(store.sources(each) for each in generation.unsettled))
+        names = [each.name for each in self._vault.log.listing() if each.name in sources - set(generation.kept)]
+        settled = msgspec.structs.replace(generation, number=generation.number + 1, unsettled=[])
+        self._hide(names)
+        store.commit(settled)
+        self._hide(store.dead(settled))
+        return settled
+
+    def _hide(self, names: Iterable[str]) -> None:
+        """Put delete markers on them. Their versions stay, for readers that have listed them and for the bucket's owner."""
+        self._progress.phase("hiding what is compacted", None)
+        with ThreadPoolExecutor(HIDERS, thread_name_prefix="hider") as pool:
+            for batch in batches(names, 1_000):
+                for _ in pool.map(self._vault.store.delete, batch):
+                    self._hidden += 1
+                    self._progress.advance(1)
+
+
+def _whole_bases(small: Sequence[_Small], taken: Sequence[str]) -> list[str]:
+    """The base backups all of whose parts were taken."""
+    names = set(taken)
+    broken = {each.base for each in small if each.name not in names}
+    return list(dict.fromkeys(each.base for each in small if each.base is not None and each.base not in broken))

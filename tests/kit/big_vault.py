@@ -1,0 +1,107 @@
+"""A vault of any size whose every byte can be worked out again: the images of an item are a function of its number and version."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from backstream.layouts import bases
+from backstream.layouts.bases import Account, Base, Plan
+from backstream.layouts.vault import TableVault
+from backstream.model.change import MICROS, Change
+from backstream.model.entry import Scanned, of_change, of_scanned
+
+STREAM = "2026-11-01T00:00:00.000"
+SHARD = "shardId-00000001793491200000-0a1b2c3d"
+BEGAN = 1_793_500_000  # the base backup's first second
+FIRST = BEGAN + 600  # the first change's
+A_SECOND = 500  # changes
+BATCH = 1_000
+PART = 5_000
+SEQUENCE = 4_000_000_000_000_000_000_000
+STEP = 2_654_435_761  # a prime: which item a change is of looks like chance
+
+# What a JSON library would write otherwise: escapes, spaces, digits that no float keeps, text that is no ASCII.
+ODD = (
+    rb'{"S":"caf\u00e9 \/ \"quoted\" \ud83d\ude00"}',
+    b'{"N":"12345678901234567890123456789012345678"}',
+    b'{"L": [ {"NULL":true}, {"M":{}} ]}',
+    '{"S":"naïve 😀 \u2028"}'.encode(),
+    b'{"B":"AAH+/w=="}',
+    b'{"NS":["1E+3","-0.0010"]}',
+    b'{"BOOL":false}',
+)
+
+
+def keys_of(item: int) -> bytes:
+    """An item's key."""
+    return b'{"id":{"S":"flight-%08d"}}' % item
+
+
+def image_of(item: int, version: int) -> bytes:
+    """An item's image, some 300 bytes of it. `version`: 0 as scanned, else the number of the change, from 1."""
+    mixed = (item * STEP + version * 40_503) & 0xFFFFFFFF
+    return (
+        b'{"id":{"S":"flight-%08d"},"version":{"N":"%d"},"carrier":{"S":"%02X"},"tailnum":{"S":"N%05d"},"origin":{"S":"JFK"},'
+        b'"dep_time":{"N":"%d"},"arr_time":{"N":"%d"},"distance":{"N":"%d"},"note":{"S":"%08x%08x"},"odd":%s,"air":{"BOOL":true}}'
+    ) % (
+        item,
+        version,
+        mixed & 0xFF,
+        mixed % 99_991,
+        mixed % 2_400,
+        mixed % 2_399,
+        mixed % 4_983,
+        mixed,
+        mixed ^ 0x5BD1E995,
+        ODD[mixed % len(ODD)],
+    )
+
+
+def fill(vault: TableVault, items: int, changes: int) -> array[int]:
+    """A base backup of so many items, and so many changes since, in a tail's segments. Gives the newest version of each item."""
+    _scan(vault, items)
+    newest = array("q", bytes(8 * items))
+    after = "start"
+    batch: list[Change] = []
+    for change in _changes(newest, changes):
+        batch.append(change)
+        if len(batch) == BATCH:
+            vault.log.write_run([of_change(each, None) for each in batch], SHARD, after=after, writer="fill")
+            after = batch[-1].sequence
+            batch = []
+    if batch:
+        vault.log.write_run([of_change(each, None) for each in batch], SHARD, after=after, writer="fill")
+    return newest
+
+
+def last_second(changes: int) -> int:
+    """That of the last change."""
+    return FIRST + max(changes - 1, 0) // A_SECOND
+
+
+def _scan(vault: TableVault, items: int) -> None:
+    vault.bases.begin(Plan(format=bases.FORMAT, id="big", kind=bases.Kind.SCAN, source="big", segments=1, began=BEGAN))
+    parts = range(0, items, PART)
+    for number, first in enumerate(parts):
+        rows = (Scanned(keys_of(item), image_of(item, 0), BEGAN, BEGAN * MICROS) for item in range(first, min(first + PART, items)))
+        vault.bases.write_part("big", 0, number, [of_scanned(row, None) for row in rows], last=number == len(parts) - 1)
+    base = Base(bases.Kind.SCAN, "big", BEGAN, BEGAN + 60)
+    vault.bases.finish(base, Account(format=bases.FORMAT, source="big", rows=items, parts=len(parts)))
+
+
+def _changes(newest: array[int], changes: int) -> Iterator[Change]:
+    for number in range(1, changes + 1):
+        item = number * STEP % len(newest)
+        yield Change(
+            stream=STREAM,
+            sequence=str(SEQUENCE + number * 3),
+            micros=(FIRST + (number - 1) // A_SECOND) * MICROS,
+            event="MODIFY",
+            event_id=f"{number:032x}",
+            actor=None,
+            keys=keys_of(item),
+            old=image_of(item, newest[item]),
+            new=image_of(item, number),
+        )
+        newest[item] = number
