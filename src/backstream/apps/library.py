@@ -162,10 +162,10 @@ class TableBackup:
             return take_in(vault, export, parts, writer=self._config.writer)
         return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)
 
-    def history(self, key: Key) -> list[Version]:
-        """Every version of an item, oldest first."""
+    def history(self, key: Key, *, unread: Callable[[str], None] | None = None) -> list[Version]:
+        """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused."""
         vault = self._vault()
-        return histories.history(vault, _key(vault, key))
+        return histories.history(vault, _key(vault, key), unread)
 
     def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
         """The item as it was."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -14,7 +14,8 @@ import msgspec
 from backstream.engines.ahead import ahead
 from backstream.engines.crew import Crew
 from backstream.engines.memory import Memory
-from backstream.engines.spill import Pairs, Picked, Spill, Spot, partitions_for
+from backstream.engines.partition import Folded, Partition
+from backstream.engines.spill import Pairs, Spill, partitions_for
 from backstream.engines.taking import Source, Taken, Task
 from backstream.errors import Damaged
 from backstream.layouts import frames
@@ -26,7 +27,6 @@ from backstream.layouts.log import LogListing
 from backstream.layouts.segments import Claim
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Entry
-from backstream.model.fold import Known
 
 Progress = Callable[[int], None]
 READERS = 4  # objects read side by side
@@ -173,28 +173,8 @@ class State:
 
     def partition(self, number: int) -> Partition:
         """What tells the state of each item of one partition, by canonical key; to be used up before the next is asked for."""
-        found, inline = dict[bytes, Known](), dict[bytes, Spot]()
-        for key, (known, of_change, of_scan) in self._fold(number).items():
-            entry = known.newest(self.floor)
-            if entry is None:
-                continue
-            found[key] = known
-            spot = of_scan if entry.scanned else of_change
-            if spot is not None:
-                inline[key] = spot
-        return Partition(found, self.floor, self._spill.pick(number, inline))
-
-    def _fold(self, number: int) -> dict[bytes, tuple[Known, Spot | None, Spot | None]]:
-        """What is known of each item, and where the inline images of the change and of the scanned state among that lie."""
-        found: dict[bytes, tuple[Known, Spot | None, Spot | None]] = {}
-        for key, entry, spot in self._spill.heads(number):
-            before, of_change, of_scan = found.get(key, _NOTHING)
-            known = before.with_entry(entry)
-            if entry.scanned:
-                found[key] = known, of_change, spot if known.scan is entry else of_scan
-            else:
-                found[key] = known, spot if known.change is entry else of_change, of_scan
-        return found
+        folded = Folded(self._spill.heads(number), self.floor)
+        return Partition(folded, self._spill.pick(number, folded.spots))
 
     def __iter__(self) -> Iterator[Partition]:
         return map(self.partition, range(self.partitions))
@@ -268,7 +248,7 @@ class State:
         with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
             for one, reading in ahead(pool, lambda each: each.read(), objects, most * 2, weight=lambda each: each.size):
                 try:
-                    sources.append(reading.result())
+                    sources.append(reading())
                 except Damaged as error:
                     self._cannot_read(one, error.message)
                     continue
@@ -297,35 +277,3 @@ class _Object(msgspec.Struct, frozen=True):
     size: int
     seconds: tuple[int, int] | None
     read: Callable[[], Source]
-
-
-_NOTHING: tuple[Known, Spot | None, Spot | None] = (Known(), None, None)
-
-
-class Partition(Mapping[bytes, Entry]):
-    """What tells each item's state; inline images, which may be large, are read from disk when their entry is asked for."""
-
-    def __init__(self, found: Mapping[bytes, Known], floor: int, inline: Picked) -> None:
-        self._found = found
-        self._floor = floor
-        self._inline = inline
-
-    def __getitem__(self, key: bytes) -> Entry:
-        entry = self._found[key].newest(self._floor)
-        if entry is None:
-            raise KeyError(key)
-        image = self._inline.get(key)
-        return entry if image is None else msgspec.structs.replace(entry, image=image)
-
-    def known(self, key: bytes) -> Known:
-        """All that was found out of an item, so that more can be added to it; nothing where it is not here."""
-        if key not in self:
-            return Known()
-        entry, known = self[key], self._found[key]
-        return Known(known.change, known.latest, entry) if entry.scanned else Known(entry, known.latest, known.scan)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)

@@ -34,7 +34,7 @@ class Memory(msgspec.Struct, frozen=True):
     @property
     def buffer(self) -> int:
         """How many bytes a writer of partitions may keep back."""
-        return min(self.total // 24, 64 * MEGABYTE)
+        return min(self.total // 16, 64 * MEGABYTE)
 
 
 def _processors() -> int:

@@ -14,6 +14,7 @@ import struct
 import tempfile
 import threading
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,12 +27,12 @@ from backstream.errors import Failed
 
 Head = TypeVar("Head")
 
-PAIRS = 10_000  # that a partition should hold
+PAIRS = 20_000  # that a partition should hold
 MOST_PARTITIONS = 65_536
 BUFFER = 12 << 20  # bytes that a writer keeps back
 OWN = "0"  # the writer that is the folder's own process
 SMALL_FILE = 8 << 20  # bytes; one of so many is read in one go
-_OVERHEAD = 300  # bytes: about what a pair takes in memory besides its key and value
+_OVERHEAD = 400  # bytes: about what a pair takes in memory besides its value
 _LENGTHS = struct.Struct("<QQ")
 _NO_VALUE = -1
 _encode = msgspec.msgpack.Encoder().encode
@@ -43,6 +44,9 @@ class Spot(msgspec.Struct, frozen=True, gc=False, array_like=True):
     writer: str
     offset: int
     length: int
+
+
+_Waiting = tuple[list[tuple[bytes, Head, int]], list[bytes]]  # heads, each with its value's length, and values
 
 
 class Writer(Generic[Head]):
@@ -61,7 +65,7 @@ class Writer(Generic[Head]):
         self._name = name
         self._room = buffer
         self._held = 0
-        self._waiting: dict[int, list[tuple[bytes, Head, bytes | None]]] = {}
+        self._waiting: defaultdict[int, _Waiting[Head]] = defaultdict(lambda: ([], []))
         self._lock = threading.Lock()
 
     def add(self, key: bytes, head: Head, value: bytes | None = None) -> None:
@@ -72,13 +76,15 @@ class Writer(Generic[Head]):
         """Keep many."""
         number_of, partitions, waiting = self._number, self._partitions, self._waiting
         with self._lock:
-            for pair in pairs:
-                number = number_of(pair[0]) % partitions
-                if number in waiting:
-                    waiting[number].append(pair)
+            for key, head, value in pairs:
+                heads, values = waiting[number_of(key) % partitions]
+                if value is None:
+                    heads.append((key, head, _NO_VALUE))
                 else:
-                    waiting[number] = [pair]
-                self._held += len(pair[0]) + (len(pair[2]) if pair[2] is not None else 0) + _OVERHEAD
+                    heads.append((key, head, len(value)))
+                    values.append(value)
+                    self._held += len(value)
+            self._held += len(pairs) * _OVERHEAD
             if self._held >= self._room:
                 self._flush()
 
@@ -89,12 +95,11 @@ class Writer(Generic[Head]):
 
     def _flush(self) -> None:
         with _explained(self._folder):
-            for number, pairs in self._waiting.items():
-                heads = _encode([(key, head, _NO_VALUE if value is None else len(value)) for key, head, value in pairs])
-                values = [value for _, _, value in pairs if value is not None]
-                lengths = _LENGTHS.pack(len(heads), sum(map(len, values)))
+            for number, (heads, values) in self._waiting.items():
+                encoded = _encode(heads)
+                lengths = _LENGTHS.pack(len(encoded), sum(map(len, values)))
                 with (self._folder / f"{number}.{self._name}").open("ab") as file:
-                    file.write(b"".join([lengths, heads, *values]))
+                    file.write(b"".join([lengths, encoded, *values]))
         self._waiting.clear()
         self._held = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -51,7 +51,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Taken(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a source: how many entries it holds, or why it cannot be read; then nothing of it was taken."""
+    """What became of a source: how many entries it holds, or why it cannot be read: then nothing of it is taken."""
 
     entries: int
     damaged: str | None = None
@@ -69,14 +69,7 @@ class Taker:
     def take(self, source: Source) -> Taken:
         """Take what a source says of items' states up to the moment, and note the names of the objects that it speaks of."""
         try:
-            blocks, tally, held = _blocks(source), Tally(), True
-            first = next(blocks, [])
-            tally.add([entry for entry, _ in first])
-            for found in blocks:
-                tally.add([entry for entry, _ in found])
-                held = False  # too large for that: it is read again once it is known to be sound
-            tally.check(source.claim)
-            for found in [first] if held else _blocks(source):
+            for found in _sound(source):
                 self._take(source, found)
         except Damaged as error:
             return Taken(0, error.message)
@@ -102,7 +95,7 @@ class Taker:
     def _pairs(self, found: _States) -> list[tuple[bytes, Entry, bytes | None]]:
         task, key_of = self._task, self._key_of
         begin, end = task.since * MICROS, moment.end_of(task.at)
-        pairs = [(key_of(entry.keys), entry, bytes(image) or None) for entry, image in found if begin <= entry.micros < end]
+        pairs = [(key_of(entry.keys), entry, image or None) for entry, image in found if begin <= entry.micros < end]
         return pairs if task.keys is None else [pair for pair in pairs if pair[0] in task.keys]
 
     def flush(self) -> None:
@@ -111,9 +104,23 @@ class Taker:
         self._names.flush()
 
 
-_States = list[tuple[Entry, memoryview]]
+_States = list[tuple[Entry, bytes]]
+
+
+def _sound(source: Source) -> Iterable[_States]:
+    """All that it says, once it is known to be what it claims to be. Damaged where it is not."""
+    if source.claim.frames:
+        segments.check_frames(source.claim, source.body)
+        return _blocks(source)
+    tally, held, more = Tally(), list[_States](), False
+    for found in _blocks(source):
+        tally.add([entry for entry, _ in found])
+        more = bool(held)
+        held = held or [found]
+    tally.check(source.claim)
+    return _blocks(source) if more else held  # several blocks are too large to be held
 
 
 def _blocks(source: Source) -> Iterator[_States]:
     for block in segments.blocks(source.claim, source.body):
-        yield list(states(block))
+        yield states(block)

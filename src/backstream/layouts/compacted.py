@@ -142,7 +142,7 @@ class Compacted:
             index = frames.read_index(body)
         except Damaged as error:
             raise error.of(name) from error
-        return Claim(Codec.ZSTD, index.lines, seconds=index.seconds, framed=True), body
+        return index.claim, body
 
     def around(self, one: Set, key: bytes) -> tuple[str, Claim, bytes]:
         """The name of the object that a key's lines are in, and of that the few frames that hold them, if there are any."""
@@ -153,7 +153,7 @@ class Compacted:
             body = b"" if span is None else self._span(name, index, span, end)
         except Damaged as error:
             raise error.of(name) from error
-        return name, Claim(Codec.ZSTD, 0 if span is None else span.lines, framed=True), body
+        return name, Claim(Codec.ZSTD, 0) if span is None else span.claim, body
 
     def name_of(self, one: Set, key: bytes) -> str:
         """The name of the object in which a key's lines are, if there are any."""

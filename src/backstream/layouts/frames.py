@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import zstandard
 
 from backstream.errors import Damaged
-from backstream.layouts.segments import ZSTD_LEVEL
+from backstream.layouts.segments import ZSTD_LEVEL, Claim, Codec
 
 FRAME_BYTES = 64 << 10  # of lines, before compression; the last line may reach beyond
 INDEX_GUESS = 16 << 10  # bytes from an object's end, in which its index nearly always lies
@@ -44,6 +43,11 @@ class Index(msgspec.Struct, frozen=True):
     seconds: tuple[int, int] | None
     frames: list[Frame]
 
+    @property
+    def claim(self) -> Claim:
+        """What it says of all of the object."""
+        return Claim(Codec.ZSTD, self.lines, seconds=self.seconds, frames=tuple(each.size for each in self.frames))
+
     def of_key(self, key: bytes) -> Span | None:
         """Where the lines of a key lie, if there are any."""
         first_keys, wanted = [each.from_key for each in self.frames], key.decode()
@@ -51,16 +55,20 @@ class Index(msgspec.Struct, frozen=True):
         frames = self.frames[first : bisect_right(first_keys, wanted)]
         if not frames:
             return None
-        start = sum(each.size for each in self.frames[:first])
-        return Span(start, sum(each.size for each in frames), sum(each.lines for each in frames))
+        claim = Claim(Codec.ZSTD, sum(each.lines for each in frames), frames=tuple(each.size for each in frames))
+        return Span(sum(each.size for each in self.frames[:first]), claim)
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Frames that follow each other: where they begin, how many bytes they have, and how many lines."""
+    """Frames that follow each other: where they begin, and what is said of them."""
 
     start: int
-    size: int
-    lines: int
+    claim: Claim
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(self.claim.frames)
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -140,13 +148,3 @@ def read_index(end: bytes) -> Index:
         return msgspec.json.decode(text, type=Index)
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
         raise Damaged(f"its index cannot be read ({error})") from error
-
-
-def each_frame(body: bytes, frames: Sequence[Frame]) -> Iterator[bytes]:
-    """The lines of each of these frames, which are at the beginning of `body`. Damaged where one is cut or altered."""
-    decompressor = zstandard.ZstdDecompressor()
-    for frame, end in zip(frames, accumulate(each.size for each in frames), strict=True):
-        try:
-            yield decompressor.decompress(body[end - frame.size : end], allow_extra_data=False)
-        except zstandard.ZstdError as error:
-            raise Damaged(f"not zstd data ({error})") from error

@@ -15,6 +15,8 @@ import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from operator import attrgetter
 
 import msgspec
 import zstandard
@@ -174,14 +176,14 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     """What the name of an object with lines says of them.
 
     `ends`: the stream and the sequence number of the first change by their order, and the sequence number of the last; `seconds`:
-    from when to when. None where the name does not tell. `framed`: its zstd data is many frames, see `frames`.
+    from when to when. None where the name does not tell. `frames`: where its zstd data is many frames (see `frames`), their sizes.
     """
 
     codec: Codec
     count: int
     ends: tuple[str, str, str] | None = None
     seconds: tuple[int, int] | None = None
-    framed: bool = False
+    frames: tuple[int, ...] = ()
 
 
 def claim_of(segment: Segment) -> Claim:
@@ -190,6 +192,9 @@ def claim_of(segment: Segment) -> Claim:
         return Claim(segment.codec, 0)
     stream = "" if segment.stream == NO_STREAM else segment.stream
     return Claim(segment.codec, segment.count, (stream, segment.first, segment.last), (segment.min_time, segment.max_time))
+
+
+_stream, _sequence, _micros = attrgetter("stream"), attrgetter("sequence"), attrgetter("micros")
 
 
 class Tally:
@@ -202,11 +207,14 @@ class Tally:
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Count these too."""
-        orders = [(entry.stream, int(entry.sequence)) for entry in entries]
-        seconds = [entry.seconds for entry in entries]
+        if not entries:
+            return
+        streams, numbers = map(_stream, entries), map(int, map(_sequence, entries))
+        orders = list(zip(streams, numbers, strict=True))
         self._count += len(entries)
-        self._orders = [each(self._orders + orders) for each in (min, max)] if orders else self._orders
-        self._seconds = [each(self._seconds + seconds) for each in (min, max)] if seconds else self._seconds
+        self._orders = [each(self._orders + orders) for each in (min, max)]
+        ends = [each(entries, key=_micros).seconds for each in (min, max)]
+        self._seconds = [each(self._seconds + ends) for each in (min, max)]
 
     def check(self, claim: Claim) -> None:
         """Damaged where the name says something else."""
@@ -238,7 +246,7 @@ def blocks(claim: Claim, body: bytes) -> Iterator[bytes]:
     """
     left = b""
     try:
-        for piece in _gunzipped(body) if claim.codec is Codec.GZIP else _unzstd(body, framed=claim.framed):
+        for piece in _pieces(claim, body):
             whole, found, rest = piece.rpartition(b"\n")
             if found:
                 yield left + whole
@@ -249,8 +257,30 @@ def blocks(claim: Claim, body: bytes) -> Iterator[bytes]:
         yield left
 
 
-def _unzstd(body: bytes, *, framed: bool) -> Iterator[bytes]:
-    whole = -1 if framed else zstandard.frame_content_size(body)  # -1: not known
+def check_frames(claim: Claim, body: bytes) -> None:
+    """Damaged where frames are cut or altered, by their checksums, or do not hold as many lines as is said. No line is read."""
+    try:
+        lines = sum(piece.count(b"\n") for piece in _pieces(claim, body))
+    except UNREADABLE as error:
+        raise Damaged(f"not {claim.codec} data ({error})") from error
+    if lines != claim.count:
+        raise Damaged(f"it holds {lines} lines, its index says {claim.count}")
+
+
+def _pieces(claim: Claim, body: bytes) -> Iterator[bytes]:
+    if claim.codec is Codec.GZIP:
+        return _gunzipped(body)
+    return _each_frame(body, claim.frames) if claim.frames else _unzstd(body)
+
+
+def _each_frame(body: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    decompressor = zstandard.ZstdDecompressor()
+    for size, end in zip(sizes, accumulate(sizes), strict=True):
+        yield decompressor.decompress(body[end - size : end], allow_extra_data=False)
+
+
+def _unzstd(body: bytes) -> Iterator[bytes]:
+    whole = zstandard.frame_content_size(body)  # -1 where the frame does not say
     if 0 <= whole <= BLOCK:
         yield zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False)
         return

@@ -7,8 +7,6 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataE
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from backstream.errors import Damaged
@@ -23,6 +21,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
     version: str
 
 
+_NO_POSITION = "a change without stream or sequence number"
 SCANNED = "BACKFILL"  # the event of an image that no change brought
 NO_SEQUENCE = "0"
 
@@ -152,18 +151,14 @@ class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     received: _Number | None = msgspec.field(name="ReceivedSeconds", default=None)
 
 
-class _WithoutOld(msgspec.Struct, gc=False):
+class _Line(msgspec.Struct, gc=False):
     metadata: _Metadata = msgspec.field(name="Metadata")
     keys: msgspec.Raw = msgspec.field(name="Keys")
     new: msgspec.Raw = msgspec.field(name="NewImage", default=msgspec.Raw())
-
-
-class _Line(_WithoutOld, gc=False):
     old: msgspec.Raw = msgspec.field(name="OldImage", default=msgspec.Raw())
 
 
 _lines = msgspec.json.Decoder(_Line)
-_lines_without_old = msgspec.json.Decoder(_WithoutOld)
 
 
 def to_line(entry: Entry) -> bytes:
@@ -196,19 +191,60 @@ def from_line(line: bytes) -> Entry:
         raise Damaged(f"not a line of the change log ({error}): {line[:120]!r}") from error
 
 
-def states(lines: bytes) -> Iterator[tuple[Entry, memoryview]]:
+class _Micros(msgspec.Struct, gc=False):
+    N: int
+
+
+class _StateMetadata(msgspec.Struct, kw_only=True, gc=False):
+    """Of `_Metadata` what matters for a state."""
+
+    micros: _Micros = msgspec.field(name="WriteTimestampMicros")
+    began: _Micros | None = msgspec.field(name="ReadBeganMicros", default=None)
+    stream: _Text | None = msgspec.field(name="Stream", default=None)
+    sequence: _Text | None = msgspec.field(name="SequenceNumber", default=None)
+    event: _Text = msgspec.field(name="EventName")
+    event_id: _Text | None = msgspec.field(name="EventID", default=None)
+    name: _Text | None = msgspec.field(name="Object", default=None)
+    version: _Text | None = msgspec.field(name="VersionId", default=None)
+    received: _Number | None = msgspec.field(name="ReceivedSeconds", default=None)
+
+
+class _StateLine(msgspec.Struct, gc=False):
+    metadata: _StateMetadata = msgspec.field(name="Metadata")
+    keys: msgspec.Raw = msgspec.field(name="Keys")
+    new: msgspec.Raw = msgspec.field(name="NewImage", default=msgspec.Raw())
+
+
+_state_lines = msgspec.json.Decoder(_StateLine, strict=False)  # not strict: a number may stand in quotes, as DynamoDB JSON has it
+
+
+def states(lines: bytes) -> list[tuple[Entry, bytes]]:
     """Of many lines what each says of its item's state: the entry without its images, and the new image, empty where it has none.
 
-    The image is a view of `lines`, which it keeps in memory. Three times as fast as `from_line`. Damaged where one is no such line.
+    Who did it is left out, and of changes the event's id: nobody asks a
+    state for them, and there are millions. Four times as fast as `from_line`. Damaged where one is no such line.
     """
     try:
-        for decoded in _lines_without_old.decode_lines(lines):
-            yield _entry(decoded, None, None), memoryview(decoded.new)
+        decoded = _state_lines.decode_lines(lines)
+        return list(zip(map(_state, decoded), [bytes(line.new) for line in decoded], strict=True))
     except (msgspec.DecodeError, ValueError) as error:
         raise Damaged(f"not lines of the change log ({error}): {lines[:120]!r}") from error
 
 
-def _entry(line: _WithoutOld, image: bytes | None, old: bytes | None) -> Entry:
+def _state(line: _StateLine) -> Entry:
+    meta, keys = line.metadata, bytes(line.keys)
+    place = None if meta.name is None or meta.version is None else Place(meta.name.S, meta.version.S)
+    received = None if meta.received is None else float(meta.received.N)
+    if meta.began is None:
+        if meta.stream is None or meta.sequence is None:
+            raise ValueError(_NO_POSITION)
+        return Entry(meta.stream.S, meta.sequence.S, meta.micros.N, meta.event.S, "", None, keys, None, None, place, None, received)
+    event_id = "" if meta.event_id is None else meta.event_id.S
+    began = meta.began.N // MICROS
+    return Entry("", NO_SEQUENCE, meta.micros.N, meta.event.S, event_id, None, keys, None, None, place, began, received)
+
+
+def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
     meta = line.metadata
     began = None if meta.began is None else int(meta.began.N) // MICROS
     stream, sequence = _position(meta, scanned=began is not None)
@@ -233,6 +269,6 @@ def _position(meta: _Metadata, *, scanned: bool) -> tuple[str, str]:
     if scanned:
         return "", NO_SEQUENCE
     if meta.stream is None or meta.sequence is None:
-        raise ValueError("a change without stream or sequence number")
+        raise ValueError(_NO_POSITION)
     int(meta.sequence.S)
     return meta.stream.S, meta.sequence.S

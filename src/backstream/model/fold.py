@@ -16,7 +16,7 @@ from backstream.model.entry import Entry
 BEGINNING = -1  # earlier than any second
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """All that matters of one item's entries up to a moment, whatever the order in which they came.
 
     `change`: the change of the greatest order; `latest`: the greatest second of any change, which is the newest one's but where the
@@ -54,7 +54,15 @@ class Known(msgspec.Struct, frozen=True):
 
 def later(known: Entry | None, entry: Entry) -> Entry:
     """Of two changes of one item the one that tells its state, whichever came first: the greater order."""
-    return entry if known is None or entry.order > known.order else known
+    return entry if known is None or is_later(entry, known) else known
+
+
+def is_later(entry: Entry, known: Entry) -> bool:
+    """Whether a change of an item is of greater order than another of the same item."""
+    one, other = entry.sequence, known.sequence
+    if len(one) == len(other) and entry.stream == known.stream:
+        return one > other  # as many digits: text compares as numbers do
+    return entry.order > known.order
 
 
 def later_scan(known: Entry | None, entry: Entry) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -38,9 +38,17 @@ class Shown(msgspec.Struct, frozen=True):
     warnings: list[str]
 
 
-def history(vault: TableVault, key: bytes) -> list[Version]:
-    """Every version of an item that the vault holds, oldest first. `key`: the canonical key."""
-    entries = vault.history(key)
+def history(vault: TableVault, key: bytes, unread: Callable[[str], None] | None = None) -> list[Version]:
+    """Every version of an item that the vault holds, oldest first. `key`: the canonical key.
+
+    Refused where a part of the backup cannot be read, or, with `unread`, only that is told of it.
+    """
+    lost: list[str] = []
+    entries = vault.history(key, lambda error: lost.append(error.message))
+    for each in lost:
+        if unread is None:
+            raise safety.unreadable_backup(lost)
+        unread(each)
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
         versions = list(pool.map(lambda entry: _version(vault, entry), entries))
     return [each for each, before in zip(versions, [None, *versions], strict=False) if not _tells_nothing_new(each, before)]
@@ -65,11 +73,18 @@ def _version(vault: TableVault, entry: Entry) -> Version:
 
 
 def show(vault: TableVault, key: bytes, at: int, *, now: float, lanes: int | None, allow_gap: bool = False) -> Shown:
-    """The item as it was at second `at`. NotFound where it did not exist then; OutsideWindow, GapInTheWay where that is unknown."""
+    """The item as it was at second `at`. NotFound where it did not exist then; OutsideWindow, GapInTheWay where that is unknown.
+
+    Refused where a part of the backup cannot be read, unless `allow_gap`.
+    """
     window = vault.window(now, lanes)
     safety.check_past(at, now, window)
-    then = vault.newest(key, at, vault.basis(at))
+    lost: list[str] = []
+    then = vault.newest(key, at, vault.basis(at), lambda error: lost.append(error.message))
+    if lost and not allow_gap:
+        raise safety.unreadable_backup(lost)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
+    warnings += [f"not read: {each}" for each in lost]
     if then is None:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key), at)}")
     if then.removed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from backstream.errors import GapInTheWay, OutsideWindow
+from backstream.errors import GapInTheWay, OutsideWindow, Refused
 from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.model.window import KnownGap, Window
@@ -63,6 +63,15 @@ def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_ga
             hint=f"Choose a moment before that, or restore with --allow-gap what is known. {window}",
         )
     return [f"changes may be missing: {gap}" for gap in gaps]
+
+
+def unreadable_backup(named: Sequence[str]) -> Refused:
+    """Why nothing is done: parts of the backup that are damaged, missing or foreign, each named with what is wrong with it."""
+    others = f", and {len(named) - 1} more" if named[1:] else ""
+    return Refused(
+        f"{len(named)} object(s) of the backup cannot be read: {named[0]}{others}",
+        hint="Bring them back from the bucket's versions, or go on with --allow-gap, which names them all and what they may hold.",
+    )
 
 
 def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[KnownGap]) -> bool:

@@ -18,7 +18,9 @@ class Status(msgspec.Struct, frozen=True):
     that is known to be complete; `gaps`: what is missing, each `since`, `until` and `reason`; `captured_by`: the log's writers.
     `ranges`: all such times, each `since` and `until`, the newest of which is the window; between them lie `closed_gaps`, which a
     base backup or an export has made up for since. `base_backups`: the complete ones, each `id`, `kind`, `began` and `ended`.
-    `costs`: what requests cost in both layouts, for segments of as many changes as this log's.
+    `segments`: small objects of the log; `compacted_objects`: those that `compact` made, and how many of the changes these hold;
+    `foreign`: objects in the log that are not of it. `costs`: what requests cost in both layouts, for segments as large as this
+    log's.
     """
 
     table: str
@@ -34,6 +36,9 @@ class Status(msgspec.Struct, frozen=True):
     base_backups: list[BaseShown]
     changes: int
     segments: int
+    compacted_changes: int
+    compacted_objects: int
+    foreign: int
     log_bytes: int
     newest_change: str | None
     captured_by: list[str]
@@ -69,18 +74,13 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
     """Read it off the log's listing and the gaps; nothing is read from the table. `lanes`: see `TableVault.window`."""
     window = vault.window(now, lanes)
     standing = set(window.open_gaps)
-    changes = segments = written = size = 0
-    newest: int | None = None
-    writers: set[Kind] = set()
-    for listed in vault.log.listing():
-        segment = listed.segment
-        if segment is None:
-            continue
-        segments, size, changes = segments + 1, size + listed.size, changes + segment.count
-        if segment.count:
-            written += 1
-            newest = max(newest or 0, segment.max_time)
-        writers.add(segment.kind)
+    log = vault.inventory()
+    small = [each.segment for each in log.segments if each.segment is not None]
+    written = [each for each in small if each.count]
+    compacted = sum(each.lines for each in log.sets)
+    changes = sum(each.count for each in written)
+    newest = max([*(each.max_time for each in written), *(each.until for each in log.sets)], default=None)
+    writers = {each.segment.kind for each in log.listed if each.segment is not None}
     catalog = vault.catalog
     return Status(
         table=catalog.table,
@@ -96,13 +96,16 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
         base_backups=[
             BaseShown(each.id, each.kind, moment.iso(each.begin), moment.iso(each.end)) for each in vault.bases.complete()
         ],
-        changes=changes,
-        segments=segments,
-        log_bytes=size,
+        changes=changes + compacted,
+        segments=len(small),
+        compacted_changes=compacted,
+        compacted_objects=sum(each.partitions for each in log.sets),
+        foreign=sum(1 for each in log.listed if each.segment is None),
+        log_bytes=sum(each.size for each in log.segments if each.segment is not None) + sum(each.size for each in log.sets),
         newest_change=None if newest is None else moment.iso(newest),
         captured_by=sorted(_WRITERS[kind] for kind in writers if kind in _WRITERS),
         last_drill=None,
-        costs=prices.costs(changes / written if written else prices.USUAL_BATCH),
+        costs=prices.costs(changes / len(written) if written else prices.USUAL_BATCH),
     )
 
 

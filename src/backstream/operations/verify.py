@@ -181,7 +181,7 @@ class _Verification:
         most = self._around.memory.bodies
         with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
             for batch, fetching in ahead(pool, fetch, batches(suspects, FETCHED), most, weight=lambda each: _weight(each, most)):
-                live = fetching.result()
+                live = fetching()
                 self._around.progress.advance(len(batch))
                 yield from ((key, live.get(key), before) for key, before in batch)
 
@@ -202,7 +202,7 @@ class _Verification:
             for (key, _), looking in ahead(pool, lambda each: each[1](), looks, IN_FLIGHT):
                 self._around.progress.advance(1)
                 try:
-                    sight = looking.result()
+                    sight = looking()
                 except BackstreamError as error:
                     self._failures[key.decode()] = error.message
                     self._unreadable_rows.add(key)

@@ -28,18 +28,21 @@ def history(
     *,
     vault: Vault = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show what each change changed.")] = False,
+    allow_gap: AllowGap = False,
     json: Json = False,
 ) -> int:
     """Every version of an item: time, sequence, event, actor, image."""
-    versions = library.open(vault).table(table).history(key)
+    lost: list[str] = []
+    versions = library.open(vault).table(table).history(key, unread=lost.append if allow_gap else None)
+    for each in lost:
+        notice(f"NOT READ: {each}")
     if json:
         as_json(versions)
     elif versions:
         _show_history(versions, diff=diff)
     if not versions:
         notice(f"the vault has never seen {key} in {table}")
-        return 1
-    return 0
+    return 1 if lost or not versions else 0
 
 
 def _show_history(versions: list[Version], *, diff: bool) -> None:
@@ -119,6 +122,8 @@ def _show_status(each: Status) -> None:
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
             ("change log", f"{each.changes:,} changes in {each.segments:,} segments, {each.log_bytes:,} bytes"),
+            ("compacted", f"{each.compacted_changes:,} of them, in {each.compacted_objects:,} objects"),
+            *(("FOREIGN", f"{each.foreign:,} objects in the log that are not of it") for _ in range(bool(each.foreign))),
             ("newest change", each.newest_change or "-"),
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),

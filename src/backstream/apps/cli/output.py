@@ -116,5 +116,5 @@ class Bar:
 
     def advance(self, steps: int) -> None:
         """Move the bar."""
-        if self._task is not None:
+        if self._task is not None and not self._bars.disable:
             self._bars.advance(self._task, steps)

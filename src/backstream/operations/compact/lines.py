@@ -12,7 +12,7 @@ import msgspec
 
 from backstream.engines.spill import Spill
 from backstream.errors import Damaged
-from backstream.layouts import frames, segments
+from backstream.layouts import segments
 from backstream.layouts.compacted import Compacted, Set, partition_of
 from backstream.layouts.frames import Line
 from backstream.layouts.segments import Claim, Tally
@@ -73,7 +73,7 @@ class Sorter:
         self._merged = merged
         number = partial(partition_of, partitions=partitions)
         self._spill: Spill[Rank] = Spill(partitions, Rank, buffer=buffer, number=number)
-        self._fetched: dict[str, tuple[str, bytes]] = {}
+        self._fetched: dict[str, tuple[str, Claim, bytes]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -100,16 +100,16 @@ class Sorter:
     def _of_set(self, one: Set, number: int) -> Iterator[Ranked]:
         """Those of a set's lines that belong here: it may be parted more coarsely."""
         name = self._compacted.part_name(one.id, number * one.partitions // self.partitions, one.partitions)
-        if self._fetched.get(one.id, ("", b""))[0] != name:
-            self._fetched[one.id] = name, self._compacted.claim_and_body(name)[1]
+        if one.id not in self._fetched or self._fetched[one.id][0] != name:
+            self._fetched[one.id] = (name, *self._compacted.claim_and_body(name))
+        _, claim, body = self._fetched[one.id]
         try:
-            yield from self._read(self._fetched[one.id][1], number)
+            yield from self._read(claim, body, number)
         except Damaged as error:
             raise error.of(name) from error
 
-    def _read(self, body: bytes, number: int) -> Iterator[Ranked]:
-        index = frames.read_index(body)
-        for block in frames.each_frame(body, index.frames):
+    def _read(self, claim: Claim, body: bytes, number: int) -> Iterator[Ranked]:
+        for block in segments.blocks(claim, body):
             for text in block.splitlines():
                 entry = from_line(text)
                 key = self._key_of(entry.keys)

@@ -200,7 +200,7 @@ class _Compaction:
             for one, reading in ahead(pool, lambda each: each.read(), small, bodies, weight=lambda each: each.size):
                 self._progress.advance(1)
                 try:
-                    claim, body, run = reading.result()
+                    claim, body, run = reading()
                     lines = Taken(claim, body)
                 except Damaged as error:
                     self._left.append(Unread(one.name, error.message.removeprefix(f"{one.name}: ")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -172,20 +172,16 @@ class _Restore:
         return of_state(state, live, self._around.progress)
 
     def _check_readable(self, state: State) -> None:
-        """Where a part of the backup cannot be read, a live row may be newer than what is known: then it is not touched."""
+        """Where a part of the backup cannot be read, any row may be another: nothing is touched, unless that was asked for."""
         unreadable = state.unreadable
         self._warnings += [
             f"{each.name} cannot be read ({each.why}): built on what was kept before it" for each in state.passed_over
         ]
+        if unreadable and not self._request.allow_gap:
+            raise safety.unreadable_backup([f"{each.name}: {each.why}" for each in unreadable])
         for each in unreadable:
             self._left.name(Failure(each.name, each.why))
         damaged = [each.lost for each in unreadable if each.lost is not None]
-        if damaged and isinstance(self._request.target, InPlace) and not self._request.allow_gap:
-            first = next(each for each in unreadable if each.lost is not None)
-            raise Refused(
-                f"{len(damaged)} segment(s) of the backup cannot be read, the first: {first.name}: {first.why}",
-                hint="Restore into a new table (--to) or a file, or use --allow-gap to restore in place what is known.",
-            )
         self._lost = [KnownGap(since, until, "damaged") for since, until in damaged]
         self._warnings += [
             f"changes of {moment.iso(lost.since)} to {moment.iso(lost.until)} cannot be read: their rows are as they were before"
@@ -235,7 +231,8 @@ class _Restore:
         if self._tenant is not None:
             candidates = (each for each in candidates if not self._tenant.rules_out(each))
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-            for candidate, reading in ahead(pool, lambda each: self._image_then(each, sink), candidates, IN_FLIGHT):
+            readings = ahead(pool, lambda each: self._image_then(each, sink), candidates, IN_FLIGHT, here=_is_at_hand)
+            for candidate, reading in readings:
                 self._around.progress.advance(1)
                 self._do(candidate, reading, sink)
 
@@ -246,11 +243,11 @@ class _Restore:
             raise Failed(sink.hopeless)
         return self._vault.image(candidate.then)
 
-    def _do(self, candidate: Candidate, reading: Future[bytes | None], sink: Sink) -> None:
+    def _do(self, candidate: Candidate, reading: Callable[[], bytes | None], sink: Sink) -> None:
         if candidate.gone and not self._may_delete(candidate):
             return
         try:
-            then = reading.result()
+            then = reading()
             if self._tenant is not None and not self._tenant.wants(then, candidate.live):
                 return
             action = decide(then, candidate.live)
@@ -299,6 +296,11 @@ class _Restore:
             warnings=self._warnings,
             left=None if left is None else str(left),
         )
+
+
+def _is_at_hand(candidate: Candidate) -> bool:
+    """Whether its image need not be fetched from the vault."""
+    return candidate.then is None or candidate.gone or candidate.then.place is None
 
 
 def _light(entry: Entry) -> Entry:

@@ -86,8 +86,10 @@ class FileSink:
         """Write a line; a moment's state in a file holds no deletes."""
         if isinstance(write, Delete):
             return
-        with _explained(self._partial):
+        try:  # not `_explained`: this is done a million times
             self._file.write(item_line(write.image))
+        except OSError as error:
+            raise _not_written(self._partial, error) from error
 
     def finish(self) -> Sequence[LeftOut]:
         """Make it durable, then give it its name."""
@@ -123,4 +125,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Failed(f"{path} cannot be written: {error.strerror}", hint="Make room, or give another path.") from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> Failed:
+    return Failed(f"{path} cannot be written: {error.strerror}", hint="Make room, or give another path.")

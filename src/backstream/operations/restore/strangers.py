@@ -40,7 +40,7 @@ def strangers(vault: TableVault, state: State) -> Iterator[Failure]:
         state.read_on()
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
         for (name, _), looking in ahead(pool, lambda each: _why(vault, *each), _unexplained(state), IN_FLIGHT):
-            if why := looking.result():
+            if why := looking():
                 yield Failure(name, why)
 
 
