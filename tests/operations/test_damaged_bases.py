@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backstream.errors import Refused
 from backstream.layouts.catalog import Layout
 from backstream.operations.backfill import Parts, backfill, scan_of
 from backstream.operations.restore import NewTable, Request, Restored, Surroundings, restore
@@ -22,10 +23,10 @@ def back_up(stage: Stage) -> None:
     backfill(vault, source, Parts(stage.clock, 1))
 
 
-def restored(stage: Stage, at: int) -> tuple[Restored, Mapping[bytes, bytes]]:
+def restored(stage: Stage, at: int, *, allow_gap: bool = False) -> tuple[Restored, Mapping[bytes, bytes]]:
     target = MemoryTable("restored", stage.clock)
     around = Surroundings(lambda _: target, stage.clock, 1, Path())
-    report = restore(stage.vault(), Request(at=at, target=NewTable(target.name)), around)
+    report = restore(stage.vault(), Request(at=at, target=NewTable(target.name), allow_gap=allow_gap), around)
     return report, {stage.vault().key_of(image): image for page in target.scan() for image in page}
 
 
@@ -93,7 +94,9 @@ def test_what_is_lost_is_named_where_nothing_stands_in() -> None:
     stage.follow()
     name = damage(stage, 0, remove=False)
     clock.move(10)
-    report, items = restored(stage, int(clock.now()))
+    with pytest.raises(Refused, match=name):
+        restored(stage, int(clock.now()))
+    report, items = restored(stage, int(clock.now()), allow_gap=True)
     assert report.failed == 1
     assert [failure.what for failure in report.failures] == [name]
     assert items.items() < stage.expected().items(), "the rest is there, nothing is made up"

@@ -262,7 +262,9 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_there_without_man
 def test_a_damaged_segment_is_named_and_there_are_no_manifests(scene: Scene, feed: Feed) -> None:
     segment = next(each.name for each in feed.vault.log.listing())
     feed.store.put(segment, b"")
-    ran = snapshot(scene, f"file://{scene.folder}/out")
+    refused = snapshot(scene, f"file://{scene.folder}/out")
+    assert (refused.code, segment in refused.err, (scene.folder / "out").exists()) == (4, True, False)
+    ran = snapshot(scene, f"file://{scene.folder}/out", "--allow-gap")
     assert (ran.code, segment in ran.err, ran.json()["complete"]) == (1, True, False)
     assert not list((scene.folder / "out").rglob("manifest*"))
 

@@ -10,6 +10,8 @@ from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.model.window import KnownGap, Window
 
+NAMED = 10  # objects that a refusal names
+
 
 def check_past(at: int, now: float, window: Window) -> None:
     """OutsideWindow for a moment in the future: what will be cannot be restored."""
@@ -67,9 +69,10 @@ def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_ga
 
 def unreadable_backup(named: Sequence[str]) -> Refused:
     """Why nothing is done: parts of the backup that are damaged, missing or foreign, each named with what is wrong with it."""
-    others = f", and {len(named) - 1} more" if named[1:] else ""
+    shown = "; ".join(named[:NAMED])
+    others = f"; and {len(named) - NAMED} more" if named[NAMED:] else ""
     return Refused(
-        f"{len(named)} object(s) of the backup cannot be read: {named[0]}{others}",
+        f"{len(named)} object(s) of the backup cannot be read: {shown}{others}",
         hint="Bring them back from the bucket's versions, or go on with --allow-gap, which names them all and what they may hold.",
     )
 
