@@ -147,6 +147,10 @@ def each_frame(body: bytes, frames: Sequence[Frame]) -> Iterator[bytes]:
     decompressor = zstandard.ZstdDecompressor()
     for frame, end in zip(frames, accumulate(each.size for each in frames), strict=True):
         try:
-            yield decompressor.decompress(body[end - frame.size : end], allow_extra_data=False)
+            block = decompressor.decompress(body[end - frame.size : end], allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise Damaged(f"not zstd data ({error})") from error
+        found = block.count(b"\n")
+        if found != frame.lines:  # one flipped bit of a frame's head makes it an empty one, which has no checksum
+            raise Damaged(f"a frame holds {found} lines, the index says {frame.lines}")
+        yield block
