@@ -84,7 +84,7 @@ class Compacted:
 
     def current(self) -> Generation:
         """The generation in force; one of number 0, which is empty, where nothing was ever compacted."""
-        newest = max((each.name for each in self._store.list(self._prefix + _GENERATIONS)), default=None)
+        newest = max(self._generations(), default=None)
         if newest is None:
             return Generation()
         try:
@@ -97,6 +97,11 @@ class Compacted:
         if found.format > FORMAT:
             raise Damaged(f"{newest} is of format {found.format}", hint="Use a newer Backstream.")
         return found
+
+    def _generations(self) -> list[str]:
+        """The names of all that are listed. Foreign objects, such as a console's "folder", are none."""
+        listed = self._store.list(self._prefix + _GENERATIONS)
+        return [each.name for each in listed if _OWNER.fullmatch(each.name, len(self._prefix))]
 
     def replaced(self, generation: Generation) -> frozenset[str]:
         """The names of objects that a set stands for, as far as they may still be listed."""
