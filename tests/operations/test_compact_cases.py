@@ -45,14 +45,14 @@ def back_up(stage: Stage, store: ObjectStore | None = None, *, fresh: bool = Fal
     backfill(vault, scan_of(vault, stage.table, stage.clock, segments=2, max_units=None), Parts(stage.clock, 1), fresh=fresh)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few rows a part."""
     monkeypatch.setattr("backstream.operations.backfill.segment.PART_ROWS", 2)
 
 
 @pytest.fixture
-def stage(small_parts: None) -> Stage:  # noqa: ARG001 - a fixture that only patches
+def stage() -> Stage:
     """Rows before a base backup, changes since, a second base backup, more changes."""
     stage, _ = lived(1)
     back_up(stage)
@@ -118,7 +118,7 @@ def test_of_many_base_backups_there_are_few_sets(stage: Stage) -> None:
     assert told(stage, moments(stage)).states == {at: stage.expected(at) for at in moments(stage)}
 
 
-def test_an_incomplete_base_backup_is_left_to_be_gone_on_with(small_parts: None) -> None:  # noqa: ARG001 - it only patches
+def test_an_incomplete_base_backup_is_left_to_be_gone_on_with() -> None:
     stage, seconds = lived(1)
     with pytest.raises(Failed):
         back_up(stage, CrashingStore(stage.store, 4, after=True))
