@@ -179,6 +179,10 @@ def test_where_every_base_backup_is_damaged_none_is_taken(stage: Stage) -> None:
     report = run(stage)
     assert (report.parts, report.lines, of_bases(stage)) == (0, len(stage.model), [])
     assert len(report.left) == 2
+    assert changes(stage.vault()) == len(stage.model)
+    watched = WatchedStore(stage.store)
+    run(stage, watched)
+    assert watched.writes == [], "nor is it tried again and again"
 
 
 def state_with_damage(stage: Stage, at: int) -> tuple[dict[bytes, bytes], list[str]]:
