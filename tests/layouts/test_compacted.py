@@ -102,7 +102,7 @@ def test_a_generation_that_was_hidden_is_still_read_by_who_listed_it(store: Obje
     assert names(store) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"format":1,"number":"one"}', b'{"sets":[{}]}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"format":1,"number":"one"}', b'{"sets":[{}]}', b'{"number":3}'])
 def test_a_damaged_record_is_named_and_what_to_do(store: ObjectStore, compacted: Compacted, body: bytes) -> None:
     store.put(f"{FOLDER}generations/00000002.json", body)
     with pytest.raises(Damaged, match=r"generations/00000002\.json") as raised:
