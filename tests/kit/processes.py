@@ -27,15 +27,17 @@ def workers(parent: int) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that the processes of a session hold, what they share counted for each."""
-    return sum(map(_pages, session(pid))) * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of memory that the processes of a session hold together; what they share, such as Python itself, is counted once."""
+    return sum(map(_share, session(pid)))
 
 
-def _pages(pid: int) -> int:
+def _share(pid: int) -> int:
+    """A process's proportional set size: of a page that three share a third."""
     try:
-        return int((PROC / str(pid) / "statm").read_text().split()[1])
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def kill(pids: list[int]) -> None:
