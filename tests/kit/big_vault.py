@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from backstream.engines.ahead import batches
 from backstream.layouts import bases
 from backstream.layouts.bases import Account, Base, Plan
+from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model.change import MICROS, Change
 from backstream.model.entry import Scanned, of_change, of_scanned
+from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.operations.init import Words, init
+from backstream.ports import ObjectStore
+from backstream.tables.memory import MemoryTable
+from kit.clock import ManualClock
 
+TABLE = "big"
 STREAM = "2026-11-01T00:00:00.000"
 SHARD = "shardId-00000001793491200000-0a1b2c3d"
 BEGAN = 1_793_500_000  # the base backup's first second
@@ -19,6 +27,7 @@ A_SECOND = 500  # changes
 BATCH = 1_000
 PART = 5_000
 SEQUENCE = 4_000_000_000_000_000_000_000
+_NUMBER = b'{"id":{"S":"flight-'
 STEP = 2_654_435_761  # a prime: which item a change is of looks like chance
 
 # What a JSON library would write otherwise: escapes, spaces, digits that no float keeps, text that is no ASCII.
@@ -33,8 +42,16 @@ ODD = (
 )
 
 
+def vault_in(store: ObjectStore) -> TableVault:
+    """A new vault, of the log layout, for a table of its own."""
+    table = MemoryTable(TABLE, ManualClock(BEGAN - 60), KeySchema(KeyAttribute("id", "S")))
+    table.enable_stream()
+    init(store, table, Words(layout=Layout.LOG))
+    return TableVault.open(store, TABLE)
+
+
 def keys_of(item: int) -> bytes:
-    """An item's key."""
+    """An item's key, canonical as it stands."""
     return b'{"id":{"S":"flight-%08d"}}' % item
 
 
@@ -62,17 +79,33 @@ def fill(vault: TableVault, items: int, changes: int) -> array[int]:
     """A base backup of so many items, and so many changes since, in a tail's segments. Gives the newest version of each item."""
     _scan(vault, items)
     newest = array("q", bytes(8 * items))
-    after = "start"
-    batch: list[Change] = []
-    for change in _changes(newest, changes):
-        batch.append(change)
-        if len(batch) == BATCH:
-            vault.log.write_run([of_change(each, None) for each in batch], SHARD, after=after, writer="fill")
-            after = batch[-1].sequence
-            batch = []
-    if batch:
-        vault.log.write_run([of_change(each, None) for each in batch], SHARD, after=after, writer="fill")
+    add(vault, newest, changes)
     return newest
+
+
+def add(vault: TableVault, newest: array[int], changes: int, *, batch: int = BATCH) -> int:
+    """So many changes more, in segments of so many, noting the newest version of each item; how many."""
+    number = max(newest, default=0)
+    after = _sequence(number) if number else "start"
+    for together in batches(_changes(newest, number + 1, number + changes), batch):
+        vault.log.write_run([of_change(each, None) for each in together], SHARD, after=after, writer="fill")
+        after = together[-1].sequence
+    return changes
+
+
+def _sequence(number: int) -> str:
+    return str(SEQUENCE + number * 3)
+
+
+def assert_restored(lines: Iterable[bytes], newest: array[int]) -> None:
+    """Each line is an item as `restore --to-file` writes it, byte for byte, and each item is there once."""
+    left = array("b", b"\1" * len(newest))
+    for line in lines:
+        item = int(line[line.index(_NUMBER) + len(_NUMBER) :][:8])
+        assert line == b'{"Item":%s}\n' % image_of(item, newest[item])
+        assert left[item], f"item {item} is there twice"
+        left[item] = 0
+    assert sum(left) == 0, "items that are missing"
 
 
 def last_second(changes: int) -> int:
@@ -90,12 +123,12 @@ def _scan(vault: TableVault, items: int) -> None:
     vault.bases.finish(base, Account(format=bases.FORMAT, source="big", rows=items, parts=len(parts)))
 
 
-def _changes(newest: array[int], changes: int) -> Iterator[Change]:
-    for number in range(1, changes + 1):
+def _changes(newest: array[int], first: int, last: int) -> Iterator[Change]:
+    for number in range(first, last + 1):
         item = number * STEP % len(newest)
         yield Change(
             stream=STREAM,
-            sequence=str(SEQUENCE + number * 3),
+            sequence=_sequence(number),
             micros=(FIRST + (number - 1) // A_SECOND) * MICROS,
             event="MODIFY",
             event_id=f"{number:032x}",

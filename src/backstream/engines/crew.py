@@ -55,9 +55,10 @@ class Crew:
         if self._own is not None:
             return [self._own.take(source) for source in sources]
         free = self._free.get()
-        taken = free.ask(Order(list(sources)))
-        self._free.put(free)
-        return taken
+        try:
+            return free.ask(Order(list(sources)))
+        finally:
+            self._free.put(free)  # dead or not: who waits for one must not wait for ever, but be told the same
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
@@ -88,7 +89,11 @@ class _Worker:
     def __init__(self, name: str, task: Task) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with a module of ours
-            [sys.executable, "-m", worker.__name__, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            [sys.executable, "-m", worker.__name__, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            process_group=0,  # what a terminal sends to all is for the parent: to stop is its decision, and a worker may just begin
         )
         self._orders = cast("BinaryIO", self._process.stdin)
         self._answers = cast("BinaryIO", self._process.stdout)

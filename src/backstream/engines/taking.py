@@ -109,7 +109,7 @@ _States = list[tuple[Entry, bytes]]
 
 def _sound(source: Source) -> Iterable[_States]:
     """All that it says, once it is known to be what it claims to be. Damaged where it is not."""
-    if source.claim.frames:
+    if source.claim.frames is not None:
         segments.check_frames(source.claim, source.body)
         return _blocks(source)
     tally, held, more = Tally(), list[_States](), False

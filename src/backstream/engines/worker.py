@@ -7,7 +7,6 @@ workers behind when the parent is killed. Here the parent's end closes the pipe,
 from __future__ import annotations
 
 import gc
-import signal
 import struct
 import sys
 from typing import BinaryIO
@@ -54,7 +53,6 @@ def receive(pipe: BinaryIO) -> bytes | None:
 
 def main() -> None:
     """Work until the parent has no more, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all: to stop is the parent's decision
     gc.disable()  # millions of objects, and no cycles among them: reference counts free them all
     orders, answers = sys.stdin.buffer, sys.stdout.buffer
     begin = receive(orders)

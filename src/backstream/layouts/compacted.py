@@ -29,6 +29,7 @@ from backstream.ports import ListedObject, ObjectStore
 FORMAT = 1
 _GENERATIONS = "generations/"
 _SOURCES = "sources.ndjson.zst"
+_BRING_BACK = "Bring back its version before this one, from the bucket's versions."
 _OWNER = re.compile(r"(?:generations/(?P<generation>\d{8,})\.json$|(?P<set>\d{8,}-[0-9a-f]{12})/)")
 
 
@@ -84,19 +85,28 @@ class Compacted:
 
     def current(self) -> Generation:
         """The generation in force; one of number 0, which is empty, where nothing was ever compacted."""
-        newest = max((each.name for each in self._store.list(self._prefix + _GENERATIONS)), default=None)
-        if newest is None:
+        listed = self._generations()
+        if not listed:
             return Generation()
+        number = max(listed)
         try:
-            found = msgspec.json.decode(hidden.get(self._store, newest).body, type=Generation)
+            found = msgspec.json.decode(hidden.get(self._store, listed[number]).body, type=Generation)
         except msgspec.DecodeError as error:
-            raise Damaged(
-                f"the record of what is compacted cannot be read: {newest}: {error}",
-                hint="Bring back its version before this one, from the bucket's versions.",
-            ) from error
+            raise Damaged(f"the record of what is compacted cannot be read: {listed[number]}: {error}", hint=_BRING_BACK) from error
         if found.format > FORMAT:
-            raise Damaged(f"{newest} is of format {found.format}", hint="Use a newer Backstream.")
+            raise Damaged(f"{listed[number]} is of format {found.format}", hint="Use a newer Backstream.")
+        if found.number != number:
+            raise Damaged(f"{listed[number]} says that it is number {found.number}", hint=_BRING_BACK)
         return found
+
+    def number(self) -> int:
+        """That of the generation in force: a LIST."""
+        return max(self._generations(), default=0)
+
+    def _generations(self) -> dict[int, str]:
+        """The names of all that are listed, by their numbers. Foreign objects, such as a console's "folder", are none."""
+        listed = (_OWNER.fullmatch(each.name, len(self._prefix)) for each in self._store.list(self._prefix + _GENERATIONS))
+        return {int(match["generation"]): match.string for match in listed if match is not None}
 
     def replaced(self, generation: Generation) -> frozenset[str]:
         """The names of objects that a set stands for, as far as they may still be listed."""
@@ -153,7 +163,7 @@ class Compacted:
             body = b"" if span is None else self._span(name, index, span, end)
         except Damaged as error:
             raise error.of(name) from error
-        return name, Claim(Codec.ZSTD, 0) if span is None else span.claim, body
+        return name, Claim(Codec.ZSTD, 0, frames=()) if span is None else span.claim, body
 
     def name_of(self, one: Set, key: bytes) -> str:
         """The name of the object in which a key's lines are, if there are any."""

@@ -68,7 +68,7 @@ class Span(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """In bytes."""
-        return sum(self.claim.frames)
+        return sum(self.claim.frames or ())
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):

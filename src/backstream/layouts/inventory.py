@@ -27,9 +27,7 @@ def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, un
     """What the log holds, or, of the segments, those whose hour lies between two seconds, and of the sets, those that may hold
     changes of them.
     """
-    listed = list(log.listing(since=since, until=until))
-    # Only now, see `compacted`: what a compaction hid before that list was made, or while it was, this generation stands for.
-    generation = compacted.current()
+    listed, generation = _together(log, compacted, since, until)
     replaced = compacted.replaced(generation)
     sets = [
         each
@@ -37,6 +35,20 @@ def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, un
         if each.lines and (until is None or each.since <= until) and (since is None or each.until >= since)
     ]
     return Inventory([each for each in listed if each.name not in replaced], sets, listed, generation)
+
+
+def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: int | None) -> tuple[list[LogListing], Generation]:
+    """A listing, and the generation that was in force all the while.
+
+    The generation is read last: what a compaction hid before the list was made, or while it was, this one stands for. But where it
+    is another than before the list, that may show segments that it stands for and no longer names: then all is listed again.
+    """
+    while True:
+        before = compacted.number()
+        listed = list(log.listing(since=since, until=until))
+        generation = compacted.current()
+        if generation.number == before:
+            return listed, generation
 
 
 def parts_of_bases(bases: Bases, generation: Generation) -> Iterator[Part]:

@@ -183,7 +183,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     count: int
     ends: tuple[str, str, str] | None = None
     seconds: tuple[int, int] | None = None
-    frames: tuple[int, ...] = ()
+    frames: tuple[int, ...] | None = None
 
 
 def claim_of(segment: Segment) -> Claim:
@@ -270,7 +270,7 @@ def check_frames(claim: Claim, body: bytes) -> None:
 def _pieces(claim: Claim, body: bytes) -> Iterator[bytes]:
     if claim.codec is Codec.GZIP:
         return _gunzipped(body)
-    return _each_frame(body, claim.frames) if claim.frames else _unzstd(body)
+    return _unzstd(body) if claim.frames is None else _each_frame(body, claim.frames)
 
 
 def _each_frame(body: bytes, sizes: Sequence[int]) -> Iterator[bytes]:

@@ -104,6 +104,7 @@ class Sorter:
             self._fetched[one.id] = (name, *self._compacted.claim_and_body(name))
         _, claim, body = self._fetched[one.id]
         try:
+            segments.check_frames(claim, body)
             yield from self._read(claim, body, number)
         except Damaged as error:
             raise error.of(name) from error

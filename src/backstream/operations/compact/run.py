@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -92,7 +92,7 @@ class _Compaction:
         self._left: list[Unread] = []
         self._runs: list[Run] = []
         self._held: set[tuple[str, str]] = set()
-        self._lines = 0
+        self._over: dict[str, int] = {}  # what sets stand for now, and how many lines each held
         self._hidden = 0
 
     def run(self) -> Compaction:
@@ -100,19 +100,16 @@ class _Compaction:
         found = self._vault.inventory()
         before = found.generation
         segments = [each for each in found.segments if self._is_due(each)]
-        complete = [each.id for each in self._vault.bases.complete() if each.kind is not base_backups.Kind.INCREMENTAL]
-        new_bases = sorted(set(complete) - {each for one in before.bases for each in one.bases})
-        parts = [self._part(base, part) for base in new_bases for part in self._vault.bases.parts(base)]
+        parts = list(self._new_parts(before))
         after = self._write(before, found.listed, [self._segment(each) for each in segments], parts)
         if after.sets != before.sets:
             self._vault.compacted.commit(after)
             after = self._settle(after)
-        left = {each.name for each in self._left}
         return Compaction(
             table=self._vault.catalog.table,
-            segments=sum(1 for each in segments if each.name not in left),
-            parts=sum(1 for each in parts if each.name not in left),
-            lines=self._lines,
+            segments=sum(1 for each in segments if each.name in self._over),
+            parts=sum(1 for each in parts if each.name in self._over),
+            lines=sum(self._over.values()),
             hidden=self._hidden,
             sets=len(after.sets),
             objects=sum(each.partitions for each in after.sets),
@@ -126,6 +123,17 @@ class _Compaction:
             self._left.append(Unread(listed.name, "a foreign object in the change log"))
             return False
         return self._until is None or listed.segment.max_time <= self._until
+
+    def _new_parts(self, before: Generation) -> Iterator[_Small]:
+        """Those of complete base backups that no set stands for. One of which a part is missing is left: it may be brought back."""
+        covered = {each for one in before.bases for each in one.bases}
+        for base in self._vault.bases.complete():
+            if base.kind is base_backups.Kind.INCREMENTAL or base.id in covered:
+                continue
+            try:
+                yield from [self._part(base.id, part) for part in self._vault.bases.whole(base)]
+            except Damaged as error:
+                self._left.append(Unread(f"base backup {base.id}", error.message))
 
     # --- the new ---
 
@@ -186,15 +194,16 @@ class _Compaction:
             bases = _whole_bases(small, taken)
             if not taken or (small[0].base is not None and not bases):
                 return None
+            self._over |= {each.name: taken[each.name] for each in small if each.name in taken and each.base in (None, *bases)}
             set_id = compacted.set_id(number, [*taken, *stale, *(each.id for each in merged)])
             self._vault.compacted.write_sources(set_id, [*taken, *stale])
             written = self._write_parts(sorter, set_id, [*(base for one in merged for base in one.bases), *bases])
         return _Written(written, merged)
 
-    def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> list[str]:
-        """Read them all; the names of those that are sound."""
+    def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> dict[str, int]:
+        """Read them all; the names of those that are sound, and how many lines each holds."""
         self._progress.phase("reading small objects", len(small))
-        taken = []
+        taken = dict[str, int]()
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
             bodies = self._memory.bodies
             for one, reading in ahead(pool, lambda each: each.read(), small, bodies, weight=lambda each: each.size):
@@ -206,8 +215,7 @@ class _Compaction:
                     self._left.append(Unread(one.name, error.message.removeprefix(f"{one.name}: ")))
                     continue
                 sorter.add(lines, one.received)
-                taken.append(one.name)
-                self._lines += claim.count
+                taken[one.name] = claim.count
                 self._runs += [] if run is None else [run]
                 self._held |= wanted and wanted.intersection((each.stream, each.sequence) for each in lines)
         return taken
@@ -250,8 +258,7 @@ class _Compaction:
                     self._progress.advance(1)
 
 
-def _whole_bases(small: Sequence[_Small], taken: Sequence[str]) -> list[str]:
+def _whole_bases(small: Sequence[_Small], taken: Collection[str]) -> list[str]:
     """The base backups all of whose parts were taken."""
-    names = set(taken)
-    broken = {each.base for each in small if each.name not in names}
+    broken = {each.base for each in small if each.name not in taken}
     return list(dict.fromkeys(each.base for each in small if each.base is not None and each.base not in broken))

@@ -1,0 +1,99 @@
+"""A table that has lived for some hours, and all that a vault tells of it: to be the same before a compaction and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from backstream.engines.embedded import State
+from backstream.engines.memory import Memory
+from backstream.layouts.catalog import Layout
+from backstream.layouts.vault import TableVault
+from backstream.model import wire
+from backstream.model.window import Window
+from backstream.operations import history
+from backstream.ports import ObjectStore
+from kit import images
+from kit.clock import ManualClock
+from kit.stage import Stage
+
+ITEMS = range(8)
+SMALL = Memory(64 << 20)  # no processes
+LOG = "_backstream/flights/log/"
+COMPACTED = "_backstream/flights/compacted/"
+GENERATIONS = COMPACTED + "generations/"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a vault tells: the state at moments, each item's history as JSON, the window, and how many changes there are."""
+
+    states: Mapping[int, Mapping[bytes, bytes]]
+    histories: Mapping[bytes, bytes]
+    window: Window
+    changes: int
+
+
+def key(number: int) -> bytes:
+    """The canonical key of an item of the stage."""
+    return wire.key_of(images.SCHEMA, images.key("z", number))
+
+
+def live(stage: Stage, rounds: int = 3, *, first: int = 0) -> list[int]:
+    """Some hours of changes, deletes among them, followed by a tail twice an hour; a second of each round."""
+    seconds = []
+    for number in range(first, first + rounds):
+        stage.put(ITEMS)
+        stage.clock.sleep(5)
+        stage.delete([number % len(ITEMS), (number + 3) % len(ITEMS)])
+        stage.put([number % len(ITEMS)])
+        seconds.append(int(stage.clock.now()))
+        stage.follow()
+        stage.clock.sleep(1_800)
+    return seconds
+
+
+def lived(rounds: int = 3, *, layout: Layout = Layout.LOG, store: ObjectStore | None = None) -> tuple[Stage, list[int]]:
+    """A stage that has lived, and a second of each round."""
+    stage = Stage(ManualClock(), layout=layout, store=store)
+    return stage, live(stage, rounds)
+
+
+def state(vault: TableVault, at: int, memory: Memory = SMALL) -> dict[bytes, bytes]:
+    """The table at a second, as a restore sees it; all of it must be readable."""
+    with State(vault, at, memory=memory) as found:
+        assert not found.unreadable
+        return {key: vault.image(entry) for part in found for key, entry in part.items() if not entry.removed}
+
+
+def histories(vault: TableVault) -> dict[bytes, bytes]:
+    """Every item's history."""
+    return {key(number): msgspec.json.encode(history.history(vault, key(number))) for number in (*ITEMS, 99)}
+
+
+def changes(vault: TableVault) -> int:
+    """How many changes the log holds, each as often as a reader meets it."""
+    found = vault.inventory()
+    in_segments = sum(each.segment.count for each in found.segments if each.segment is not None)
+    return in_segments + sum(each.lines for each in found.sets)
+
+
+def told(stage: Stage, seconds: Sequence[int]) -> Told:
+    """All that the vault tells of a stage now."""
+    vault = stage.vault()
+    return Told(
+        states={at: state(vault, at) for at in seconds},
+        histories=histories(vault),
+        window=vault.window(stage.clock.now(), 1),
+        changes=changes(vault),
+    )
+
+
+def hidden(store: ObjectStore, prefix: str = LOG) -> set[str]:
+    """The names of objects that have a delete marker on top."""
+    return {each.name for each in store.versions(prefix) if each.latest and each.marker}
+
+
+def names(store: ObjectStore, prefix: str) -> list[str]:
+    """The names of current objects."""
+    return [each.name for each in store.list(prefix)]
