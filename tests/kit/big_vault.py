@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from backstream.engines.ahead import batches
 from backstream.layouts import bases
@@ -11,7 +11,7 @@ from backstream.layouts.bases import Account, Base, Plan
 from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model.change import MICROS, Change
-from backstream.model.entry import Scanned, of_change, of_scanned
+from backstream.model.entry import Entry, Place, Scanned, of_change, of_scanned
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.operations.init import Words, init
 from backstream.ports import ObjectStore
@@ -75,20 +75,27 @@ def image_of(item: int, version: int) -> bytes:
     )
 
 
-def fill(vault: TableVault, items: int, changes: int) -> array[int]:
+Placing = Callable[[int, int], Place | None]  # where the image of an item's version lies; None: in the line itself
+
+
+def inline(_item: int, _version: int) -> None:
+    """Every image in its line: the log layout."""
+
+
+def fill(vault: TableVault, items: int, changes: int, place: Placing = inline) -> array[int]:
     """A base backup of so many items, and so many changes since, in a tail's segments. Gives the newest version of each item."""
-    _scan(vault, items)
+    _scan(vault, items, place)
     newest = array("q", bytes(8 * items))
-    add(vault, newest, changes)
+    add(vault, newest, changes, place=place)
     return newest
 
 
-def add(vault: TableVault, newest: array[int], changes: int, *, batch: int = BATCH) -> int:
+def add(vault: TableVault, newest: array[int], changes: int, *, batch: int = BATCH, place: Placing = inline) -> int:
     """So many changes more, in segments of so many, noting the newest version of each item; how many."""
     number = max(newest, default=0)
     after = _sequence(number) if number else "start"
-    for together in batches(_changes(newest, number + 1, number + changes), batch):
-        vault.log.write_run([of_change(each, None) for each in together], SHARD, after=after, writer="fill")
+    for together in batches(_changes(newest, number + 1, number + changes, place), batch):
+        vault.log.write_run(together, SHARD, after=after, writer="fill")
         after = together[-1].sequence
     return changes
 
@@ -113,20 +120,23 @@ def last_second(changes: int) -> int:
     return FIRST + max(changes - 1, 0) // A_SECOND
 
 
-def _scan(vault: TableVault, items: int) -> None:
+def _scan(vault: TableVault, items: int, place: Placing) -> None:
     vault.bases.begin(Plan(format=bases.FORMAT, id="big", kind=bases.Kind.SCAN, source="big", segments=1, began=BEGAN))
     parts = range(0, items, PART)
     for number, first in enumerate(parts):
-        rows = (Scanned(keys_of(item), image_of(item, 0), BEGAN, BEGAN * MICROS) for item in range(first, min(first + PART, items)))
-        vault.bases.write_part("big", 0, number, [of_scanned(row, None) for row in rows], last=number == len(parts) - 1)
+        rows = [
+            of_scanned(Scanned(keys_of(item), image_of(item, 0), BEGAN, BEGAN * MICROS), place(item, 0))
+            for item in range(first, min(first + PART, items))
+        ]
+        vault.bases.write_part("big", 0, number, rows, last=number == len(parts) - 1)
     base = Base(bases.Kind.SCAN, "big", BEGAN, BEGAN + 60)
     vault.bases.finish(base, Account(format=bases.FORMAT, source="big", rows=items, parts=len(parts)))
 
 
-def _changes(newest: array[int], first: int, last: int) -> Iterator[Change]:
+def _changes(newest: array[int], first: int, last: int, place: Placing) -> Iterator[Entry]:
     for number in range(first, last + 1):
         item = number * STEP % len(newest)
-        yield Change(
+        change = Change(
             stream=STREAM,
             sequence=_sequence(number),
             micros=(FIRST + (number - 1) // A_SECOND) * MICROS,
@@ -137,4 +147,5 @@ def _changes(newest: array[int], first: int, last: int) -> Iterator[Change]:
             old=image_of(item, newest[item]),
             new=image_of(item, number),
         )
+        yield of_change(change, place(item, number))
         newest[item] = number
