@@ -20,9 +20,9 @@ def main() -> int:
     words.add_argument("--only", default="", metavar="WORD", help="only what has this word in its title; then nothing is written")
     words.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="where to write the page")
     chosen = words.parse_args()
-    began = time.monotonic()
+    began, meanwhile = time.monotonic(), machine.Meanwhile()
     results = run(chosen.rounds, chosen.only)
-    text = page(results, machine.facts(), chosen.rounds, time.monotonic() - began)
+    text = page(results, machine.facts(meanwhile), chosen.rounds, time.monotonic() - began)
     sys.stdout.write(text)
     if not chosen.only:
         chosen.out.write_text(text)

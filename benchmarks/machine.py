@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pycurl
 
 from benchmarks import wrk
+from benchmarks.measure import cpu_seconds
 from benchmarks.processes import DYNAMODUMP
 
 _MODEL = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
@@ -21,13 +23,34 @@ _MEMORY = re.compile(r"^MemTotal:\s*(\d+) kB", re.MULTILINE)
 _THEIRS = "from importlib.metadata import version; print(*(f'{name} {version(name)}' for name in ('dynamodump', 'boto3')))"
 
 
-def facts() -> Mapping[str, str]:
+class Meanwhile:
+    """What the machine's other processes do from now on. Linux only."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._all, self._ours = _busy_seconds(), cpu_seconds()
+
+    def told(self) -> str:
+        """Their share of all cores' time; call it when every process of one's own has ended."""
+        if self._all is None or (busy := _busy_seconds()) is None:
+            return "unknown"
+        others = busy - self._all - (cpu_seconds() - self._ours)
+        share = others / (time.monotonic() - self._began) / (os.cpu_count() or 1)
+        return f"other processes took {max(0.0, share):.0%} of its processor time meanwhile"
+
+
+def _busy_seconds() -> float | None:
+    """How long all cores were not idle since the machine started."""
+    found = re.match(r"cpu +(\d+) (\d+) (\d+)", _read("/proc/stat"))  # user, nice, system
+    return sum(map(int, found.groups())) / os.sysconf("SC_CLK_TCK") if found else None
+
+
+def facts(meanwhile: Meanwhile) -> Mapping[str, str]:
     """By name, in the order in which they are told."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    busy = f"{os.getloadavg()[0]:.1f} processes were running or waiting in the minute before the end, the measured ones among them"
+    machine = f"{_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.machine()}"
     return {
-        "Date": today,
-        "Machine": f"{_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.machine()}; {busy}",
+        "Date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "Machine": f"{machine}; {meanwhile.told()}",
         "Python": platform.python_version(),
         "Backstream": f"{version('backstream')}, {pycurl.version.partition(' OpenSSL')[0]}, msgspec {version('msgspec')}",
         "boto3": f"{version('boto3')}, botocore {version('botocore')}",

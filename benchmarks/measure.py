@@ -26,9 +26,9 @@ class Measured:
 
 def measured(work: Callable[[], object], items: int) -> Measured:
     """Do the work, of so many items, and say what it took: all threads of this process, and children that it waited for."""
-    cpu, wall = _cpu(), time.perf_counter()
+    cpu, wall = cpu_seconds(), time.perf_counter()
     work()
-    return Measured(items, _cpu() - cpu, time.perf_counter() - wall, _peak())
+    return Measured(items, cpu_seconds() - cpu, time.perf_counter() - wall, _peak())
 
 
 def tell(outcome: Measured) -> None:
@@ -36,7 +36,8 @@ def tell(outcome: Measured) -> None:
     sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
 
 
-def _cpu() -> float:
+def cpu_seconds() -> float:
+    """User and system time of this process, and of children that it waited for, so far."""
     usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
