@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types layers unit soak docs clean help
+.PHONY: demo test lint types layers unit soak bench docs clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ unit: $(VENV)/dev ## the tests
 soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
 	$(BIN)/pytest -n $(WORKERS) -m soak --timeout 1800
 
+bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (about 6 minutes)
+	$(BIN)/python -m benchmarks
+
 $(VENV)/local: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Backstream needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +38,13 @@ $(VENV)/local: pyproject.toml
 
 $(VENV)/dev: $(VENV)/local
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# dynamodump pins its boto3, so it gets an environment of its own; without it the rest is measured all the same.
+$(VENV)/bench: $(VENV)/local
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(PYTHON) -m venv $(VENV)/dynamodump
+	-$(VENV)/dynamodump/bin/python -m pip install --quiet 'dynamodump>=1.11,<2'
 	touch $@
 
 docs: $(VENV)/dev ## write docs/cli.md from the command line itself

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +72,18 @@ def test_times_of_changes_read_back(micros: int) -> None:
 )
 def test_milliseconds_as_aws_writes_them(seconds: float, text: str) -> None:
     assert moment.iso_millis(seconds) == text
+
+
+@given(st.integers(0, 253_402_300_799))
+def test_the_dates_of_answers(seconds: int) -> None:
+    assert moment.parse_http(formatdate(seconds, usegmt=True)) == seconds
+
+
+def test_dates_of_answers_in_other_words() -> None:
+    assert moment.parse_http("Sunday, 23-Nov-25 04:15:33 GMT") == moment.parse_http("Sun, 23 Nov 2025 05:15:33 +0100") == int(NOW)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "Sun, 31 Feb 2025 04:15:33 GMT", "Sun, 23 Xxx 2025 04:15:33 GMT"])
+def test_what_is_no_date_of_an_answer(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        moment.parse_http(text)

@@ -47,6 +47,17 @@ def test_one_handle_sends_every_kind_of_request_and_none_leaks_into_the_next(ser
     assert len({each.connection for each in server.seen}) == 1  # kept alive
 
 
+@pytest.mark.parametrize("method", ["PUT", "POST", "GET", "HEAD", "DELETE"])
+def test_nothing_of_a_request_is_left_for_the_next_of_its_kind(server: Server, method: str) -> None:
+    server.script = lambda seen: Says(200, seen.path.encode() * 1_000, {"x-amz-version-id": seen.path} if seen.path == "/1" else {})
+    curl = curl_to(server.url)
+    bodies = [b"a" * 100_000, b"", b"b"] if method in ("PUT", "POST") else [b""] * 3
+    replies = [curl.send(Request(method, f"/{number}", "", {}, body)) for number, body in enumerate(bodies)]
+    assert [(each.method, each.body) for each in server.seen] == [(method, body) for body in bodies]
+    assert [reply.body for reply in replies] == [b"" if method == "HEAD" else b"/%d" % number * 1_000 for number in range(3)]
+    assert [reply.headers.get("x-amz-version-id") for reply in replies] == [None, "/1", None]
+
+
 @pytest.mark.parametrize("name", ["a/../b", "//x", "./.", "é 🛫+%2F", "~a", "a/"])
 def test_an_objects_name_is_not_tidied_up(server: Server, name: str) -> None:
     curl_to(server.url + "/bucket").send(Request("GET", object_path(name)))

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import datetime
 import re
+from email.utils import parsedate_to_datetime
 
 from backstream.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])\s+ago", re.IGNORECASE)
 _END_OF_YEARS = 253_402_300_800
+_HTTP = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
 _EPOCH = re.compile(r"\d{1,12}(\.\d*)?")
 _HINT = "A moment is ISO 8601 with an offset or Z (2026-11-23T04:15:00Z), epoch seconds, `15m ago`, or `now`."
 
@@ -81,6 +85,18 @@ def parse_iso_micros(text: str) -> int:
 def end_of(second: int) -> int:
     """The microsecond (since 1970) with which a second is over: changes made in it come before."""
     return (second + 1) * 1_000_000
+
+
+def parse_http(text: str) -> float:
+    """The epoch second of an answer's `Date` or `Last-Modified`. ValueError where it is none.
+
+    There is one with every answer, in this form: reading it by `email.utils` would cost more than signing a request.
+    """
+    if (usual := _HTTP.fullmatch(text)) is None or usual[2] not in _MONTHS:
+        return parsedate_to_datetime(text).timestamp()
+    day, month, year, *clock = usual.groups()
+    hour, minute, second = map(int, clock)
+    return datetime.datetime(int(year), _MONTHS[month], int(day), hour, minute, second, tzinfo=datetime.UTC).timestamp()
 
 
 def compact(seconds: int) -> str:

@@ -24,6 +24,7 @@ _any = msgspec.json.Decoder()
 
 SCALARS = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool}
 SETS = ("SS", "NS", "BS")
+_MAPS = (dict, Mapping)  # what is no dict is rare, and an abstract class answers twenty times as slowly
 
 
 def encode(image: Mapping[str, Any]) -> bytes:
@@ -144,13 +145,13 @@ def _binary(text: str) -> bytes:
 
 def well_formed(value: Any) -> bool:
     """Whether decoded JSON is one typed attribute value, at any depth (`{"S": "a"}`, `{"L": [{"N": "1"}]}`)."""
-    if not isinstance(value, Mapping) or len(value) != 1:
+    if not isinstance(value, _MAPS) or len(value) != 1:
         return False
     ((kind, inner),) = value.items()
-    if kind in SCALARS:
-        return isinstance(inner, SCALARS[kind]) or (kind == "B" and isinstance(inner, bytes))
+    if (scalar := SCALARS.get(kind)) is not None:
+        return isinstance(inner, scalar) or (kind == "B" and isinstance(inner, bytes))
     if kind in SETS:
         return isinstance(inner, list) and all(isinstance(each, (str, bytes) if kind == "BS" else str) for each in inner)
     if kind == "M":
-        return isinstance(inner, Mapping) and all(map(well_formed, inner.values()))
+        return isinstance(inner, _MAPS) and all(map(well_formed, inner.values()))
     return kind == "L" and isinstance(inner, list) and all(map(well_formed, inner))

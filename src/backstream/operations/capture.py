@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -13,6 +14,8 @@ from backstream.model.change import Change
 from backstream.model.entry import Entry
 from backstream.model.schema import KeySchema, canonical_key
 from backstream.ports import Images
+
+SIDE_BY_SIDE = 64  # items at a time, if the pool has as many threads
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -31,13 +34,30 @@ def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: Thr
     """Make the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
     items, failures = _by_item(changes, schema)
     entries: dict[int, Entry] = {}
-    for done, failed in pool.map(lambda positions: _keep_item(changes, positions, images), items):
-        entries.update(done)
-        failures.update(failed)
+
+    def keep_some(_: int) -> list[tuple[dict[int, Entry], dict[int, BackstreamError]]]:
+        return [_keep_item(changes, positions, images) for positions in _taken_from(items)]
+
+    try:
+        # Each thread takes what is next: handing over the items one by one would cost more than keeping them inline does.
+        for kept in pool.map(keep_some, range(min(len(items), SIDE_BY_SIDE))):
+            for done, failed in kept:
+                entries.update(done)
+                failures.update(failed)
+    finally:
+        items.clear()  # whatever ended this early: the others begin nothing more
     return Kept(entries, failures)
 
 
-def _by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[Iterable[list[int]], dict[int, BackstreamError]]:
+def _taken_from(items: deque[list[int]]) -> Iterator[list[int]]:
+    while True:
+        try:
+            yield items.popleft()
+        except IndexError:
+            return
+
+
+def _by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[deque[list[int]], dict[int, BackstreamError]]:
     items: dict[bytes, list[int]] = {}
     failures: dict[int, BackstreamError] = {}
     for position, change in enumerate(changes):
@@ -52,7 +72,7 @@ def _by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[Iterable[lis
             items.setdefault(key, []).append(position)
         else:
             failures[position] = _malformed(change, "its image is of another item than its Keys")
-    return items.values(), failures
+    return deque(items.values()), failures
 
 
 def _malformed(change: Change, why: str) -> MalformedRecord:

@@ -26,19 +26,35 @@ class Document(msgspec.Struct, frozen=True):
 
     def text(self, fields: Mapping[str, str], name: str) -> str:
         """A key or a place between keys, which may be encoded."""
-        return unquote_plus(fields[name]) if self.fields.get("EncodingType") == "url" else fields[name]
+        text = fields[name]
+        return unquote_plus(text) if self.fields.get("EncodingType") == "url" and ("%" in text or "+" in text) else text
 
 
 def read(page: bytes) -> Document:
     """The page's document. `expat.ExpatError` if it is not XML."""
-    reader = _Reader()
+    outer: dict[str, str] = {}
+    rows: list[tuple[str, dict[str, str]]] = []
+    fields, text = outer, list[str]()
+
+    def start(element: str, _attributes: dict[str, str]) -> None:
+        nonlocal fields
+        text.clear()
+        if element in _ROWS:
+            fields = {}
+            rows.append((element, fields))
+
+    def end(element: str) -> None:
+        nonlocal fields
+        fields[element] = "".join(text)
+        if element in _ROWS:
+            fields = outer
+
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
+    # A page has tens of thousands of elements: what is called for each is to cost little.
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text.append
     parser.Parse(page, True)  # noqa: FBT003 - expat's own signature: this is the end
-    return Document(reader.page, reader.rows)
+    return Document(outer, rows)
 
 
 def versions(document: Document) -> list[ObjectVersion]:
@@ -66,27 +82,3 @@ def objects(document: Document) -> list[ListedObject]:
 
 def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
-
-
-class _Reader:
-    """Collects the text of each element below the page, and below each row."""
-
-    def __init__(self) -> None:
-        self.page: dict[str, str] = {}
-        self.rows: list[tuple[str, dict[str, str]]] = []
-        self._fields = self.page
-        self._text = ""
-
-    def start(self, element: str, _attributes: dict[str, str]) -> None:
-        self._text = ""
-        if element in _ROWS:
-            self._fields = {}
-            self.rows.append((element, self._fields))
-
-    def text(self, text: str) -> None:
-        self._text += text
-
-    def end(self, element: str) -> None:
-        self._fields[element] = self._text
-        if element in _ROWS:
-            self._fields = self.page

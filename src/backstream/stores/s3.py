@@ -164,12 +164,14 @@ class S3Store:
 
     def _again(self, call: Callable[[], _Answer]) -> _Answer:
         """Call until it does not end in `TryAgain`, a few times."""
-        for delay in full_jitter(random.random, attempts=_MORE_ATTEMPTS):
+        delays = full_jitter(random.random, attempts=_MORE_ATTEMPTS)
+        while True:
             try:
                 return call()
             except TryAgain:
+                if (delay := next(delays, None)) is None:
+                    raise
                 self._clock.sleep(delay)
-        return call()
 
 
 class _UnansweredWrites:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 from xml.parsers import expat
 
 from backstream.errors import Damaged, Failed
+from backstream.model import moment
 from backstream.ports import ListedObject, ObjectInfo, ObjectVersion, StoredObject
 from backstream.stores import listings
 from backstream.stores.failures import BOTO_ERRORS, BROKEN_OFF, Answer, named, no_answer, not_a_listing, of_answer, subject
@@ -154,7 +154,7 @@ def _info(key: str, reply: Reply) -> ObjectInfo:
         name=key,
         version=headers.get("x-amz-version-id", NULL_VERSION),
         size=int(headers.get("content-length", len(reply.body))),
-        modified=parsedate_to_datetime(headers["last-modified"]).timestamp(),
+        modified=moment.parse_http(headers["last-modified"]),
         metadata={name.removeprefix(META): value for name, value in headers.items() if name.startswith(META)},
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from backstream.errors import Failed
+from backstream.model import moment
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Answer(msgspec.Struct, frozen=True):
     def server_time(self) -> float:
         """The service's time when it answered (epoch seconds, whole). Failed where the answer does not say."""
         try:
-            return parsedate_to_datetime(self.date or "").timestamp()
+            return moment.parse_http(self.date or "")
         except ValueError as error:
             raise Failed(
                 f"the answer to {self.of} carries no usable Date header: {self.date!r}",

@@ -7,12 +7,12 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from backstream.model import moment
 from backstream.ports import Clock
 from backstream.retries import full_jitter
 from backstream.transport.messages import Endpoint, NoAnswer, Reply, Request
@@ -150,7 +150,7 @@ class Patient:
         if reply.status not in (400, 403) or (reply.body and error_code(reply) not in SKEWED):
             return False
         try:
-            server_time = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+            server_time = moment.parse_http(reply.headers.get("date", ""))
         except ValueError:
             return False
         with self._learning:

@@ -20,29 +20,39 @@ class Signer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._host, self._path = ("host", endpoint.host), endpoint.path
+        self._of_s3 = endpoint.service == "s3"
         self._key: tuple[tuple[str, str], bytes] = (("", ""), b"")
+        self._second: tuple[int, str, str] = (-1, "", "")
 
     def headers(self, request: Request, credentials: Credentials, now: float) -> dict[str, str]:
         """All headers of the signed request, but for Host. `now`: epoch seconds."""
-        endpoint = self._endpoint
-        stamp = strftime("%Y%m%dT%H%M%SZ", gmtime(now))
+        stamp, scope = self._stamp_and_scope(int(now))
         digest = sha256(request.body).hexdigest() if request.body else _EMPTY
         headers = {**request.headers, "x-amz-date": stamp}
-        if endpoint.service == "s3":
+        if self._of_s3:
             headers["x-amz-content-sha256"] = digest
         if credentials.token is not None:
             headers["x-amz-security-token"] = credentials.token
-        signed = sorted([*headers.items(), ("host", endpoint.host)])
+        signed = sorted([*headers.items(), self._host])
         lines = "".join([f"{name}:{_folded(value)}\n" for name, value in signed])
         names = ";".join([name for name, _ in signed])
-        canonical = f"{request.method}\n{endpoint.path}{request.path}\n{request.query}\n{lines}\n{names}\n{digest}"
-        scope = f"{stamp[:8]}/{endpoint.region}/{endpoint.service}/aws4_request"
+        canonical = f"{request.method}\n{self._path}{request.path}\n{request.query}\n{lines}\n{names}\n{digest}"
         text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._key_of(stamp[:8], credentials.secret_key), text.encode(), "sha256").hex()
         headers["authorization"] = (
             f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
         )
         return headers
+
+    def _stamp_and_scope(self, second: int) -> tuple[str, str]:
+        """The time and the scope that signatures of this second name: worked out once for all of them."""
+        known, stamp, scope = self._second
+        if known != second:
+            stamp = strftime("%Y%m%dT%H%M%SZ", gmtime(second))
+            scope = f"{stamp[:8]}/{self._endpoint.region}/{self._endpoint.service}/aws4_request"
+            self._second = second, stamp, scope
+        return stamp, scope
 
     def _key_of(self, day: str, secret: str) -> bytes:
         known, key = self._key

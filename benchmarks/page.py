@@ -1,0 +1,68 @@
+"""The page that is written: docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from backstream.model import prices
+from benchmarks.plan import BACKUP, CAPTURE, REQUESTS, RESTORE, Contest
+from benchmarks.results import Results
+from benchmarks.table import promises, table
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`, in about {minutes:.0f} minutes: run it to have your own machine's figures. It installs what it compares
+with, all but `wrk`, a load tool in C, which shows the limit where it is there.
+
+Every figure is the median of {rounds} runs, each in a process of its own, the sides of a comparison in turns. CPU is the client's
+user and system time, from when it is ready and warm; what a server takes is not in it. Memory is the process's peak, with Python
+and all that is imported.
+"""
+OF_REQUESTS = """\
+## Requests
+
+Against a stub on loopback that answers at once, one request after another where nothing else is said: what is left is the client's
+own cost. Backstream's rows are what its operations do, through the same ports (`S3Store`, `DynamoTable`), with their retries and
+checksums; boto3's are plain clients in their default configuration. With us images go in and come out as bytes; boto3's client
+gets dicts that are parsed already, and gives dicts. One more row shows what it takes to write images with a `Table`, as its manual
+has it. Requests are signed on every side but wrk's; there is no TLS.
+
+Client and stub take turns on one core (Linux only), so that it is the client's work that is measured. With a core each, every
+answer wakes a sleeping core and crosses to it, which costs all sides more, and ours, one request after another, far more in
+proportion: those figures stand beside the others, held to the same promise.
+"""
+OF_CAPTURE = """\
+## Capturing
+
+Batches of 1,000 records through the function behind the Lambda handler, 16 writers, against the same stub, every item new to the
+vault: the rows layout asks once for each what its object holds. Requests are counted by the stub; dollars are their list price in
+{region} ({as_of}), without storage.
+"""
+OF_TABLES = """\
+## Whole tables
+
+On ministack, which answers slowly: wall time is mostly the server's, and here and there a wait of the client's. Backstream keeps
+the table in the log layout in S3 (the catalog with the table's settings, a base backup, the stream followed to its end), then
+restores it to a new table. The script scans into a file of lines, and writes those with `batch_write_item`; dynamodump does much
+the same, once it has started 25 threads a second apart. Clients are made within the measured time on every side: with a table of
+this size that is a good part of it.
+"""
+
+
+def page(results: Results, facts: Mapping[str, str], rounds: int, seconds: float) -> str:
+    """All of it, but for what was not asked for."""
+    parts = [
+        [HEAD.format(minutes=max(1, seconds / 60), rounds=rounds)],
+        [f"- {name}: {value}" for name, value in facts.items()],
+        ["", "## What is promised", "", *promises([each for each in (*REQUESTS, CAPTURE) if results.tried(each)], results)],
+        _section(OF_REQUESTS, REQUESTS, results),
+        _section(OF_CAPTURE.format(region=prices.REGION, as_of=prices.AS_OF), [CAPTURE], results),
+        _section(OF_TABLES, [BACKUP, RESTORE], results),
+    ]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _section(text: str, contests: Sequence[Contest], results: Results) -> list[str]:
+    tried = [each for each in contests if results.tried(each)]
+    return ["", text, *table(tried, results)] if tried else []
