@@ -88,7 +88,12 @@ def missing(runs: Iterable[Run]) -> list[Missing]:
     return found
 
 
+ENDS = 500  # that are remembered whatever their age: more shards than most tables have, each of which may be quiet for long
+
+
 def open_ends(runs: Iterable[Run], *, since: int) -> Sequence[Run]:
-    """What must be remembered of runs that are not listed any more: those with changes since that second, to which a later one may
-    be linked, and those whose predecessor is missing."""
-    return [run for run in joined(runs) if run.until >= since or run.after.isdecimal()]
+    """What must be remembered of runs that are not listed any more: those to which a later one may be linked, with changes since
+    that second or among the newest, and those whose predecessor is missing."""
+    newest_last = sorted(joined(runs), key=lambda run: run.until)
+    old, young = newest_last[:-ENDS], newest_last[-ENDS:]
+    return [*(run for run in old if run.until >= since or run.after.isdecimal()), *young]

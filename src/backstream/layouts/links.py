@@ -12,7 +12,7 @@ from backstream.layouts.inventory import Inventory
 from backstream.layouts.log import ChangeLog
 
 HOUR = 3600
-HOURS_BACK = 48  # a stream keeps a day: the segment before one is hardly ever older
+HOURS_BACK = 6  # in which the segment before one nearly always is: a shard lives some hours; a quiet one's may be of any age
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -34,28 +34,31 @@ class Links:
         """A run that was read, and so tells its predecessor."""
         self._read.append(run)
 
-    def missing(self, found: Inventory, *, since: int | None, until: int) -> list[Gone]:
-        """What should stand before the runs that were read, and was not among what was found, nor in the hours before."""
+    def missing(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[Gone]:
+        """What should stand before the runs that were read, and was not among what was found, nor anywhere before."""
         noted = {(run.stream, run.shard, run.first, run.last) for run in self._read}
         listed = (chains.run_of(each.segment) for each in found.listed if each.segment is not None)
         known = [*self._read, *found.generation.runs]
         known += [run for run in listed if run is not None and (run.stream, run.shard, run.first, run.last) not in noted]
         gone = chains.missing(known)
-        for before in self._hours_before(since) if gone else ():
+        for before in self._before(since) if gone else ():
             known += before
             gone = chains.missing(known)
             if not gone:
                 break
-        return [_gone(each, since) for each in gone if each.run.since <= until]
+        return [_gone(each, since) for each in gone if until is None or each.run.since <= until]
 
-    def _hours_before(self, since: int | None) -> Iterator[list[Run]]:
-        """The runs of each hour before, the nearest first, by their names."""
+    def _before(self, since: int | None) -> Iterator[list[Run]]:
+        """The runs of each of the hours before, the nearest first, and then of all that is older; by their names."""
         if since is None:
             return
         for back in range(1, HOURS_BACK + 1):
-            hour = since - back * HOUR
-            listing = self._log.listing(since=hour, until=hour)
-            yield [run for each in listing if each.segment is not None and (run := chains.run_of(each.segment)) is not None]
+            yield self._named(since - back * HOUR, since - back * HOUR)
+        yield self._named(None, since - (HOURS_BACK + 1) * HOUR)
+
+    def _named(self, since: int | None, until: int) -> list[Run]:
+        listing = self._log.listing(since=since, until=until)
+        return [run for each in listing if each.segment is not None and (run := chains.run_of(each.segment)) is not None]
 
 
 def _gone(missing: chains.Missing, since: int | None) -> Gone:

@@ -102,7 +102,10 @@ class ChangeLog:
 
     def read(self, listed: LogListing) -> list[Entry]:
         """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
-        fetched = self.fetch(listed)
+        return self.entries(listed, self.fetch(listed))
+
+    def entries(self, listed: LogListing, fetched: Fetched) -> list[Entry]:
+        """The same, of a segment that was fetched already."""
         try:
             return segments.read(fetched.claim, fetched.body)
         except Damaged as error:

@@ -15,7 +15,8 @@ from backstream.layouts.compacted import Compacted, Set
 from backstream.layouts.coverage import Basis, Coverage
 from backstream.layouts.gaps import Gaps
 from backstream.layouts.inventory import Inventory
-from backstream.layouts.log import ChangeLog
+from backstream.layouts.links import Links
+from backstream.layouts.log import ChangeLog, LogListing
 from backstream.layouts.rows import entry_of, parse_metadata
 from backstream.model import fold, naming, wire
 from backstream.model.entry import Entry, Place
@@ -135,10 +136,10 @@ class TableVault:
 
     def _from_log(self, key: bytes, damaged: OnDamage) -> Iterator[Entry]:
         """What log and base backups hold of a key, in no order: of sets a few frames, of small objects all."""
-        found = self.inventory()
+        found, links = self.inventory(), Links(self.log)
         reads: list[Callable[[], list[Entry]]] = [
             *(partial(self._of_set, each, key) for each in found.generation.sets),
-            *(partial(self.log.read, each) for each in found.segments if each.segment is None or each.segment.count),
+            *(partial(self._of_segment, each, links) for each in found.segments if each.segment is None or each.segment.count),
             *(partial(self.bases.read, part) for part in inventory.parts_of_bases(self.bases, found.generation)),
         ]
 
@@ -151,6 +152,14 @@ class TableVault:
                     yield from reading.result()
                 except Damaged as error:
                     damaged(error)
+        for gone in links.missing(found, since=None):
+            damaged(Damaged(f"{gone.name}: {gone.why}"))
+
+    def _of_segment(self, listed: LogListing, links: Links) -> list[Entry]:
+        fetched = self.log.fetch(listed)
+        if fetched.run is not None:
+            links.note(fetched.run)
+        return self.log.entries(listed, fetched)
 
     def _of_set(self, one: Set, key: bytes) -> list[Entry]:
         name, claim, body = self.compacted.around(one, key)
