@@ -110,28 +110,30 @@ def pieces(cuts: list[int]) -> list[Run]:
 
 def test_what_a_later_run_may_follow_is_remembered() -> None:
     old, young = run(1, 100, "start"), run(150, 200, "start", OTHER)
-    assert open_ends([old, young], since=150) == [young]
-    assert open_ends([old, young], since=100) == [old, young]
+    assert open_ends([old, young], since=150, newest=0) == [young]
+    assert open_ends([old, young], since=100, newest=0) == [old, young]
 
 
 def test_what_is_remembered_is_as_little_as_can_be() -> None:
-    assert open_ends([run(1, 50, "start"), run(51, 90, 50), run(91, 99, 90)], since=0) == [run(1, 99, "start")]
+    assert open_ends([run(1, 50, "start"), run(51, 90, 50), run(91, 99, 90)], since=0, newest=0) == [run(1, 99, "start")]
 
 
 def test_a_missing_link_is_never_forgotten() -> None:
     broken = [run(1, 5, "start"), run(11, 15, 10)]
-    kept = open_ends(broken, since=1_000)
+    kept = open_ends(broken, since=1_000, newest=0)
     assert kept == [run(11, 15, 10)]
     assert [each.run for each in missing(kept)] == [run(11, 15, 10)]
-    assert open_ends([*kept, run(4, 10, 3)], since=1_000) == [run(4, 15, 3)], "and found again: but what came before that?"
+    assert open_ends([*kept, run(4, 10, 3)], since=1_000, newest=0) == [run(4, 15, 3)], (
+        "and found again: but what came before that?"
+    )
 
 
 @given(cuts=cuts, places=st.integers(0, 12))
 def test_what_is_remembered_says_the_same_of_all_that_comes_later(cuts: list[int], places: int) -> None:
     every = pieces(cuts)
     first, rest = every[: places + 1], every[places + 1 :]
-    assert missing([*open_ends(first, since=0), *rest]) == missing(every) == []
-    assert [each.run.after for each in missing([*open_ends(first, since=0), *rest[1:]])] == [
+    assert missing([*open_ends(first, since=0, newest=0), *rest]) == missing(every) == []
+    assert [each.run.after for each in missing([*open_ends(first, since=0, newest=0), *rest[1:]])] == [
         each.last for each in rest[:1] if rest[1:]
     ]
 

@@ -33,7 +33,9 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 
 def runs(stage: Stage) -> list[LogListing]:
-    return [each for each in stage.vault().log.listing() if each.segment is not None and each.segment.count]
+    """In the order of their changes, which is not that of their names."""
+    written = [each for each in stage.vault().log.listing() if each.segment is not None and each.segment.count]
+    return sorted(written, key=lambda each: int(each.segment.first) if each.segment else 0)
 
 
 def restored(stage: Stage, *, allow_gap: bool = False) -> tuple[Restored, Mapping[bytes, bytes]]:

@@ -91,9 +91,9 @@ def missing(runs: Iterable[Run]) -> list[Missing]:
 ENDS = 500  # that are remembered whatever their age: more shards than most tables have, each of which may be quiet for long
 
 
-def open_ends(runs: Iterable[Run], *, since: int) -> Sequence[Run]:
+def open_ends(runs: Iterable[Run], *, since: int, newest: int = ENDS) -> Sequence[Run]:
     """What must be remembered of runs that are not listed any more: those to which a later one may be linked, with changes since
-    that second or among the newest, and those whose predecessor is missing."""
+    that second or among the `newest`, and those whose predecessor is missing."""
     newest_last = sorted(joined(runs), key=lambda run: run.until)
-    old, young = newest_last[:-ENDS], newest_last[-ENDS:]
-    return [*(run for run in old if run.until >= since or run.after.isdecimal()), *young]
+    young = len(newest_last) - newest
+    return [run for place, run in enumerate(newest_last) if place >= young or run.until >= since or run.after.isdecimal()]
