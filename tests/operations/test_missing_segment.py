@@ -20,10 +20,14 @@ from kit.clock import ManualClock
 from kit.stage import Stage
 
 
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
 @pytest.fixture(params=[Layout.ROWS, Layout.LOG])
-def stage(request: pytest.FixtureRequest) -> Stage:
+def stage(request: pytest.FixtureRequest, clock: ManualClock) -> Stage:
     """A table of one shard, followed four times: four segments, each of which names the one before."""
-    clock = ManualClock()
     stage = Stage(clock, layout=request.param, shards=1, store=MemoryStore(clock))
     for turn in range(4):
         stage.put([turn, 9])
@@ -90,27 +94,27 @@ def test_a_history_that_may_lack_a_change_is_refused_too() -> None:
     assert any("missing" in warning for warning in shown.warnings)
 
 
-def test_compaction_does_not_forget_that_one_was_missing(stage: Stage) -> None:
+def test_compaction_does_not_forget_that_one_was_missing(stage: Stage, clock: ManualClock) -> None:
     stage.store.delete(runs(stage)[1].name)
     compact(stage.vault(), stage.clock)
     with pytest.raises(Refused, match="missing"):
         restored(stage)
     stage.put([7])
-    stage.clock.move(86_400 * 2)
+    clock.move(86_400 * 2)
     compact(stage.vault(), stage.clock)
     with pytest.raises(Refused, match="missing"):
         restored(stage)
 
 
-def test_a_quiet_shard_is_no_missing_segment(stage: Stage) -> None:
+def test_a_quiet_shard_is_no_missing_segment(stage: Stage, clock: ManualClock) -> None:
     """What a tail's next segment names may have been compacted long ago."""
     compact(stage.vault(), stage.clock)
     for _ in range(3):
-        stage.clock.move(86_400 - 60)
+        clock.move(86_400 - 60)
         stage.follow()
         compact(stage.vault(), stage.clock)
     stage.put([3])
-    stage.clock.move(10)
+    clock.move(10)
     stage.follow()
     report, items = restored(stage)
     assert (report.failed, items) == (0, stage.expected())
