@@ -106,6 +106,10 @@ class AlreadyExists(Failed):
     """A create-only write found something of that name."""
 
 
+class ConditionNotMet(Failed):
+    """A conditional write found the item to be other than it was expected to be."""
+
+
 class Damaged(Failed):
     """Bytes were read that are not what this tool, or AWS, writes: truncated, not JSON, or another item's."""
 

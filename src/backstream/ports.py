@@ -241,6 +241,14 @@ class Table(Protocol):
     def write(self, writes: Sequence[Write]) -> Sequence[Write]:
         """One BatchWriteItem of at most 25 writes, no two on one key. Returns those that were *not* done, to be tried again."""
 
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        """Do one write if the item is still as `before`, an image, or still does not exist (None). Whether it was done.
+
+        Compared attribute by attribute, atomically with the write; only an attribute that somebody has added, and that neither
+        `before` nor the write has, may go unseen. False also where an earlier attempt of the same write, whose answer was lost, has
+        done it: look at the item to tell. Costs a request for each write.
+        """
+
     def enable_stream(self) -> None:
         """Turn on a stream of new and old images and wait until the table says so."""
 

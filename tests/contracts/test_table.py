@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
 import pytest
 
 from backstream.clock import SystemClock
@@ -115,6 +116,23 @@ def test_a_put_replaces_the_whole_item(table: Table) -> None:
     fill(table, [images.image("a", "1.5", new={"S": "here"})])
     (found,) = content(table).values()
     assert wire.same_image(found, images.image("a", "1.5", new={"S": "here"}))
+
+
+def test_a_write_gives_way_to_what_somebody_has_changed(table: Table) -> None:
+    for name, image in images.hard_images().items():
+        fields = msgspec.json.decode(image, type=dict[str, msgspec.Raw])
+        other = msgspec.json.encode({**fields, "mark": {"N": "2"}})
+        image = msgspec.json.encode({**fields, "mark": {"N": "1"}})
+        keys = wire.key_of(images.SCHEMA, image)
+        assert table.write_if(Put(image), None), name
+        assert not table.write_if(Put(other), None), f"it is there: {name}"
+        assert not table.write_if(Delete(keys), other), name
+        assert wire.same_image(by_key(table.fetch([keys]))[keys], image), f"nothing was done: {name}"
+        assert table.write_if(Put(other), image), name
+        assert not table.write_if(Put(image), image), f"it is so no more: {name}"
+        assert table.write_if(Delete(keys), other), name
+        assert not table.write_if(Delete(keys), other), f"it is gone: {name}"
+    assert content(table) == {}
 
 
 def test_nothing_to_write(table: Table) -> None:

@@ -93,7 +93,7 @@ class TimeMachine(RuleBasedStateMachine):
     """Writes to a table, brings its changes into the vault in every way there is, and asks for the past.
 
     `stocked`: the table is not empty at `init`; `lossy`: changes are lost now and then, as when nobody follows for a day;
-    `moving`: its layout changes now and then.
+    `moving`: its layout changes now and then; `compacting`: so is its log compacted.
     """
 
     make_store: Callable[[], ObjectStore]
@@ -101,6 +101,7 @@ class TimeMachine(RuleBasedStateMachine):
     stocked = False
     lossy = False
     moving = False
+    compacting = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,11 +192,13 @@ class TimeMachine(RuleBasedStateMachine):
     def the_layout_changes(self, layout: Layout) -> None:
         init(self.store, self.table, Words(layout=layout))
 
+    @precondition(lambda self: self.compacting)
     @rule(until=st.none() | st.integers(0, 1000))
     def the_log_is_compacted(self, until: int | None) -> None:
         now = int(self.clock.now())
         compact(self.vault(), self.clock, until=None if until is None else self.began + (now - self.began) * until // 1000)
 
+    @precondition(lambda self: self.compacting)
     @rule(writes=st.integers(1, 12), after=st.booleans())
     def a_compaction_crashes(self, writes: int, after: bool) -> None:  # noqa: FBT001 - Hypothesis names it
         try:
@@ -388,10 +391,18 @@ def check(
     stocked: bool = False,
     lossy: bool = False,
     moving: bool = False,
+    compacting: bool = True,
     **more: Any,
 ) -> None:
     """Run the machine; it raises what it finds."""
-    traits = {"make_store": staticmethod(make), "layout": layout, "stocked": stocked, "lossy": lossy, "moving": moving}
+    traits = {
+        "make_store": staticmethod(make),
+        "layout": layout,
+        "stocked": stocked,
+        "lossy": lossy,
+        "moving": moving,
+        "compacting": compacting,
+    }
     machine = type("Machine", (TimeMachine,), traits)
     run_state_machine_as_test(
         machine,
@@ -505,7 +516,7 @@ def test_planted_bugs_are_found(
 ) -> None:
     plant(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup)):
-        check(new_memory, examples=200, steps=30, derandomize=True, database=None, phases=[Phase.generate])
+        check(new_memory, examples=200, steps=30, compacting=False, derandomize=True, database=None, phases=[Phase.generate])
 
 
 def scans_win(patch: pytest.MonkeyPatch) -> None:
@@ -544,7 +555,7 @@ def test_planted_bugs_of_base_backups_are_found(
     plant(monkeypatch)
     quiet: Any = {"derandomize": True, "database": None, "phases": [Phase.generate]}
     with pytest.raises((AssertionError, ExceptionGroup)):
-        check(new_memory, examples=300, steps=30, stocked=True, lossy=True, **quiet)
+        check(new_memory, examples=300, steps=30, stocked=True, lossy=True, compacting=False, **quiet)
 
 
 def test_images_go_where_the_catalog_says(new_memory: Callable[[], ObjectStore]) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from backstream.operations.history import Shown, Version
 from backstream.operations.init import InitReport, Words, init
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
-from backstream.operations.restore import Head, InPlace, NewTable, Request, Restored, Resumed, Surroundings, Target, ToFile
+from backstream.operations.restore import InPlace, Loaded, NewTable, Request, Restored, Resumed, Surroundings, Target, ToFile
 from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings
 from backstream.operations.snapshot import Snapshot, snapshot
@@ -208,12 +208,17 @@ class TableBackup:
         allow_gap: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
+        force: bool = False,
         progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
-        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`."""
+        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
+
+        `force`: in place, overwrite what somebody changes while it runs; `notice` is told how to go on should it be interrupted.
+        """
         target = _target(to, to_file, in_place=in_place)
         vault = self._vault()
-        around = self._surroundings(vault, progress)
+        around = self._surroundings(vault, progress, notice)
         request = Request(
             at=_moment(at, around.clock.now(), vault, around.lanes),
             target=target,
@@ -223,6 +228,7 @@ class TableBackup:
             allow_gap=allow_gap,
             patience=patience,
             max_units=max_write_units,
+            force=force,
         )
         return restoring.restore(vault, request, around)
 
@@ -248,29 +254,40 @@ class TableBackup:
         dry_run: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
+        force: bool = False,
         progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
-        """Do what an earlier restore left. `left`: the path that it named, or its id (then the file is in this folder)."""
+        """Do what an earlier restore left, wherever it was interrupted. `left`: the path that it named, or its id (then the file is
+        in this folder). `force`: also the rows that somebody changed meanwhile.
+        """
         vault = self._vault()
         path = Path(left) if Path(left).exists() else restoring.path_for(str(left), _folder())
 
-        def request(head: Head, keys: Sequence[bytes]) -> Request:
+        def request(loaded: Loaded) -> Request:
+            head, passed = loaded.head, [] if force else loaded.conflicts
+            before = None if loaded.ended else head.before
             return Request(
                 at=head.at,
-                target=Resumed(head.target),
-                keys=keys,
+                target=Resumed(head.target, in_place=head.in_place, before=before),
+                keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
                 tenant=head.tenant,
                 dry_run=dry_run,
                 allow_gap=True,  # that it was asked for, or that there was none, was settled when the restore began
                 patience=patience,
                 max_units=max_write_units,
+                force=force,
+                conflicts=passed if loaded.ended else [],
             )
 
-        return restoring.resume(vault, path, request, self._surroundings(vault, progress))
+        return restoring.resume(vault, path, request, self._surroundings(vault, progress, notice), force=force)
 
-    def _surroundings(self, vault: TableVault, progress: Progress | None) -> Surroundings:
+    def _surroundings(
+        self, vault: TableVault, progress: Progress | None, notice: Callable[[str], None] = lambda _: None
+    ) -> Surroundings:
         config = self._config
-        return Surroundings(config.table, config.clock, config.lanes(vault), _folder(), progress or Silent(), config.memory)
+        lanes, progress = config.lanes(vault), progress or Silent()
+        return Surroundings(config.table, config.clock, lanes, _folder(), progress, config.memory, notice)
 
     def compact(self, *, until: Moment | None = None, progress: Progress | None = None) -> Compaction:
         """Make few large objects, in which the lines of a key lie together, of the log's many small ones and of base backups.

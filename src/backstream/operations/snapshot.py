@@ -75,7 +75,7 @@ class _ExportSink:
         self._export = export
         export.start()
 
-    def add(self, write: Write) -> None:
+    def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - an export is always new
         """A line; a moment's state holds no deletes."""
         if isinstance(write, Put):
             self._export.add(write.image)

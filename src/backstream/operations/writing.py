@@ -6,11 +6,12 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Protocol
 
 import msgspec
 
 from backstream.errors import AccessDenied, BackstreamError, NotFound, Unavailable
-from backstream.ports import Clock, Put, Table, Write
+from backstream.ports import Clock, Put, Write
 from backstream.retries import full_jitter
 
 BATCH_ITEMS = 25  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
@@ -57,6 +58,13 @@ class Pace:
             self._free_at += units / self._per_second
 
 
+class Batches(Protocol):
+    """Takes a batch: `ports.Table`, or what stands before it."""
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """As `ports.Table.write`."""
+
+
 class Writer:
     """Collects writes, no two on one item, and sends them in batches from several threads; memory stays bounded.
 
@@ -67,7 +75,7 @@ class Writer:
 
     def __init__(
         self,
-        table: Table,
+        table: Batches,
         clock: Clock,
         *,
         patience: float = PATIENCE,

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from backstream.errors import Damaged, Failed, MissingTable, Unavailable, WrongStreamView
+from backstream.errors import ConditionNotMet, Damaged, Failed, MissingTable, Unavailable, WrongStreamView
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.model.schema import KeySchema
@@ -17,6 +17,7 @@ from backstream.model.settings import TableSettings
 from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
+from backstream.tables.conditions import Condition, unchanged
 from backstream.tables.raw import Answer, RawApi, ask, decoded
 from backstream.tables.settings import AutoScalingClient, read_settings
 
@@ -163,6 +164,18 @@ class DynamoTable:
         left = [each for requests in answer.UnprocessedItems.values() for each in requests]
         return self._originals(left, writes) if left else []
 
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        """One PutItem or DeleteItem, on condition that the item is as it was."""
+        put = isinstance(write, Put)
+        body = {"Item": msgspec.Raw(write.image)} if isinstance(write, Put) else {"Key": msgspec.Raw(write.keys)}
+        condition = unchanged(before, self._schema.hash.name, write.image if isinstance(write, Put) else None)
+        request = {"TableName": self._name, **body, **_given(condition)}
+        try:
+            self._ask("PutItem" if put else "DeleteItem", request, answers.Ignored)
+        except ConditionNotMet:
+            return False
+        return True
+
     def _originals(self, left: Sequence[answers.WriteRequest], writes: Sequence[Write]) -> list[Write]:
         """The writes that the answer gives back: found by key, for it may spell their numbers differently or order them anew."""
         sent = {self._place(write): write for write in writes}
@@ -230,6 +243,10 @@ class DynamoTable:
 
 def _fetch_delays() -> Iterator[float]:
     return full_jitter(random.random, cap=5.0, attempts=FETCH_ATTEMPTS)
+
+
+def _given(condition: Condition) -> dict[str, object]:
+    return {name: value for name, value in msgspec.structs.asdict(condition).items() if value is not None}
 
 
 def _request(write: Write) -> answers.WriteRequest:

@@ -10,6 +10,7 @@ from botocore import exceptions as aws
 
 from backstream.errors import (
     AccessDenied,
+    ConditionNotMet,
     Failed,
     IteratorExpired,
     MissingTable,
@@ -42,6 +43,7 @@ NO_STREAM = Kind(
 )
 NO_POLICY = Kind(NotFound, "The table has no resource policy.")
 TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
+NOT_AS_EXPECTED = Kind(ConditionNotMet, "Somebody has changed the item.")
 CHANGING = Kind(Unavailable, "The table is being created or changed: try again when it is ACTIVE.")
 EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
 TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
@@ -59,6 +61,7 @@ OF_OPERATION = {
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 OF_CODE = {
+    "ConditionalCheckFailedException": NOT_AS_EXPECTED,
     **dict.fromkeys(
         (
             "AccessDenied",

@@ -157,6 +157,16 @@ class MemoryTable:
                 self._set(key, image)
             return []
 
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        """One write, if the item is as it was."""
+        with self._lock:
+            key = wire.key_of(self._existing(), _body(write))
+            now = self._items.get(key)
+            same = now is None if before is None else now is not None and wire.same_image(now, before)
+            if same:
+                self._set(key, write.image if isinstance(write, Put) else None)
+            return same
+
     def expire(self, keys: Sequence[bytes]) -> None:
         """Delete these items as time to live does: the stream's records name DynamoDB as their actor."""
         with self._lock:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, notice
+from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, err, notice
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment
-from backstream.operations.restore import Restored
+from backstream.operations.restore import Planned, Restored
+
+SHOWN = 100  # characters of an image in a plan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +45,7 @@ def restore(
         float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
     ] = None,
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite rows that somebody changes meanwhile, too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
     json: Json = False,
 ) -> int:
@@ -51,44 +56,50 @@ def restore(
             raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
         if key and tenant is not None:
             raise UsageError("--key and --tenant cannot be combined: choose one")
-        if in_place and not dry_run and not yes:
-            _ask(table, at, f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""))
-    try:
+
+    def run(*, dry_run: bool) -> Restored:
         with Bar() as bar:
             if resume is not None:
-                report = backup.resume(resume, dry_run=dry_run, patience=patience, max_write_units=max_write_units, progress=bar)
-            else:
-                report = backup.restore(
-                    at=at or "",
-                    to=to,
-                    in_place=in_place,
-                    to_file=to_file,
-                    keys=key or (),
-                    tenant=tenant,
+                return backup.resume(
+                    resume,
                     dry_run=dry_run,
-                    allow_gap=allow_gap,
                     patience=patience,
                     max_write_units=max_write_units,
+                    force=force,
                     progress=bar,
+                    notice=notice,
                 )
-    except KeyboardInterrupt:
-        notice(_stopped(to or table, fresh=to is not None, touched=not dry_run and to_file is None))
-        raise
-    return _show(report, json=json)
+            return backup.restore(
+                at=at or "",
+                to=to,
+                in_place=in_place,
+                to_file=to_file,
+                keys=key or (),
+                tenant=tenant,
+                dry_run=dry_run,
+                allow_gap=allow_gap,
+                patience=patience,
+                max_write_units=max_write_units,
+                force=force,
+                progress=bar,
+                notice=notice,
+            )
+
+    if in_place and not dry_run and not yes:
+        _ask(table, at or "", f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""), run)
+    return _show(run(dry_run=dry_run), json=json)
 
 
-def _stopped(target: str, *, fresh: bool, touched: bool) -> str:
-    if not touched:
-        return "stopped: nothing stays behind"
-    again = "delete it before you restore into it again" if fresh else "the same command again does the rest"
-    return f"stopped: what was written into {target} stays there; {again}"
-
-
-def _ask(table: str, at: str, what: str) -> None:
+def _ask(table: str, at: str, what: str, run: Callable[..., Restored]) -> None:
+    """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
     moment_in_words = moment.iso(moment.parse(at, SystemClock().now()))
     question = f"Bring {what}{table} back to {moment_in_words} in place (puts and deletes)?"
     if not sys.stdin.isatty():
         raise Refused(f"not asked: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
+    planned = run(dry_run=True)
+    as_failures("CANNOT BE RESTORED", planned.failures)
+    for name, value in _counts(planned):
+        err.print(f"{name:<14}  {value}", markup=False)
     if not confirmed(question):
         raise Refused("nothing was touched: you said no")
 
@@ -98,7 +109,10 @@ def _show(report: Restored, *, json: bool) -> int:
         notice(f"note: {warning}")
     as_failures("NOT RESTORED", report.failures)
     if report.left is not None:
-        notice(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it.")
+        others = f"; with --force also the {report.conflicts:,} rows that somebody changed meanwhile" if report.conflicts else ""
+        notice(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
+    if report.undo is not None and not report.dry_run:
+        notice(f"To take this back, once the vault holds it too: {report.undo}")
     if json:
         as_json(report)
     else:
@@ -107,14 +121,29 @@ def _show(report: Restored, *, json: bool) -> int:
 
 
 def _show_counts(report: Restored) -> None:
+    as_facts(_counts(report))
+
+
+def _counts(report: Restored) -> list[tuple[str, str]]:
     would = "would be " if report.dry_run else ""
-    as_facts(
-        [
-            ("table", f"{report.table} at {report.at} -> {report.target}"),
-            (f"{would}put", f"{report.put:,}"),
-            (f"{would}deleted", f"{report.deleted:,}"),
-            ("unchanged", f"{report.unchanged:,}"),
-            ("failed", f"{report.failed:,}"),
-            ("seconds", f"{report.seconds:.1f}"),
-        ]
-    )
+    return [
+        ("table", f"{report.table} at {report.at} -> {report.target}"),
+        (f"{would}put", f"{report.put:,}"),
+        (f"{would}deleted", f"{report.deleted:,}"),
+        ("unchanged", f"{report.unchanged:,}"),
+        ("failed", f"{report.failed:,}"),
+        *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
+        *(_planned(report.plan) if report.dry_run and report.plan is not None else []),
+        ("seconds", f"{report.seconds:.1f}"),
+    ]
+
+
+def _planned(plan: Planned) -> list[tuple[str, str]]:
+    takes = f"{plan.write_units:,} write units, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
+    rows = [(f"  {each.action}", f"{_short(each.key)}: {_short(each.before)} -> {_short(each.after)}") for each in plan.sample]
+    return [("would take", f"{takes}; indexes take as many again each"), *rows]
+
+
+def _short(image: msgspec.Raw) -> str:
+    text = bytes(image).decode()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

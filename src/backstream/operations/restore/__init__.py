@@ -1,15 +1,17 @@
 """`restore`: rows, a tenant or the whole table back to a second: into a new table, in place, or into a file."""
 
-from backstream.operations.restore.leftovers import Head, path_for
+from backstream.operations.restore.leftovers import Loaded, path_for
+from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, Target, ToFile
 from backstream.operations.restore.run import Surroundings, restore, resume
 
 __all__ = [
     "Failure",
-    "Head",
     "InPlace",
     "Into",
+    "Loaded",
     "NewTable",
+    "Planned",
     "Request",
     "Restored",
     "Resumed",

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from backstream.engines.embedded import State
-from backstream.engines.spill import Pairs, Spot
+from backstream.engines.spill import Pairs
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model import naming, wire
-from backstream.model.entry import Entry
+from backstream.model.entry import Entry, from_line, to_line
 from backstream.model.fold import Known
 from backstream.operations.progress import Progress
 from backstream.ports import Table
@@ -26,13 +26,15 @@ READERS = 16
 class Candidate(msgspec.Struct, frozen=True):
     """One item. `then`: what tells its state at the moment; `live`: its image now; None where there is none.
 
-    `known`: all that `then` was chosen from, as far as that was asked for.
+    `known`: all that `then` was chosen from, as far as that was asked for; `earlier`: what told its state before an interrupted
+    restore began.
     """
 
     key: bytes
     then: Entry | None
     live: bytes | None
     known: Known = Known()
+    earlier: Entry | None = None
 
     @property
     def gone(self) -> bool:
@@ -40,23 +42,38 @@ class Candidate(msgspec.Struct, frozen=True):
         return self.then is None or self.then.removed
 
 
-def of_state(state: State, live: Pairs | None, progress: Progress, *, with_known: bool = False) -> Iterator[Candidate]:
+def of_state(
+    state: State, live: Pairs | None, progress: Progress, *, with_known: bool = False, earlier: Pairs | None = None
+) -> Iterator[Candidate]:
     """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
     seen = 0
     for number in range(state.partitions):
         then = state.partition(number)
-        now: Mapping[bytes, bytes] = {} if live is None else live.pick(number, _last_spots(live, number))
+        now = _picked(live, number)
+        once = _picked(earlier, number)
         seen += len(then.keys() | now.keys())
         progress.expect(seen * state.partitions // (number + 1))
         for key, entry in then.items():
-            yield Candidate(key, entry, now.get(key), then.known(key) if with_known else Known())
+            yield Candidate(key, entry, now.get(key), then.known(key) if with_known else Known(), _entry(once.get(key)))
         for key in now:
             if key not in then:
-                yield Candidate(key, None, now[key])
+                yield Candidate(key, None, now[key], earlier=_entry(once.get(key)))
 
 
-def _last_spots(live: Pairs, number: int) -> dict[bytes, Spot]:
-    return dict(live.spots(number))
+def _picked(pairs: Pairs | None, number: int) -> Mapping[bytes, bytes]:
+    """The last value of each key."""
+    return {} if pairs is None else pairs.pick(number, dict(pairs.spots(number)))
+
+
+def _entry(line: bytes | None) -> Entry | None:
+    return None if line is None else from_line(line)
+
+
+def states_into(state: State, spill: Pairs) -> None:
+    """What tells each item's state, as lines of the log."""
+    for number in range(state.partitions):
+        for key, entry in state.partition(number).items():
+            spill.add(key, to_line(entry))
 
 
 def scan_into(vault: TableVault, table: Table, spill: Pairs) -> None:

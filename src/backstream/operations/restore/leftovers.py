@@ -1,8 +1,8 @@
-"""What a restore could not do: named in its report, and, where a second attempt can do it, in a file that `resume` takes."""
+"""A restore's own file: what was asked, and what was left undone. `--resume` goes on with it, wherever it was interrupted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,23 +15,46 @@ MOST_NAMED = 10_000  # failures in a report: more would fill the memory, and the
 _STEM = "backstream-restore-"
 
 
-class Head(msgspec.Struct, frozen=True):
-    """The file's first line: which restore left the keys that follow. `at` in seconds."""
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The file's first line: which restore it is, and what was asked. `at` and `before` in seconds.
+
+    `in_place`: into the table itself; `before`: the moment to which an undo goes back; `keys`: those asked for, none for all.
+    """
 
     restore: str
     table: str
     at: int
     target: str
     tenant: str | None = None
+    in_place: bool = False
+    before: int | None = None
+    keys: list[msgspec.Raw] = []
 
 
 class _Left(msgspec.Struct):
     key: msgspec.Raw = msgspec.field(name="Key")
     why: str = msgspec.field(name="Why", default="")
+    conflict: bool = msgspec.field(name="Conflict", default=False)
+
+
+# The last line: all that is left stands before it. Without it the restore was interrupted, and anything may be left.
+_END = b'{"Ended":true}'
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What a file says. `ended`: only `keys` are left; otherwise all may be. `conflicts`: those that somebody else had changed."""
+
+    head: Head
+    ended: bool
+    keys: list[bytes]
+    conflicts: list[bytes]
 
 
 class Leftovers:
-    """Collects failures as they come. The file has its name only once it is whole; `path`: where, None for no file at all."""
+    """Collects failures as they come, and keeps the file of a restore that can be gone on with. `path`: None for no file at all.
+
+    The file is there, durable, from before the first write on; it goes when all is done.
+    """
 
     def __init__(self, path: Path | None, head: Head) -> None:
         self._path = path
@@ -39,6 +62,30 @@ class Leftovers:
         self._file: BinaryIO | None = None
         self.failures: list[Failure] = []
         self.count = 0
+        self._left = 0
+
+    def begin(self, before: int | None) -> None:
+        """Before the first write: from now on the restore can be gone on with. `before`: see `Head`."""
+        if self._path is None:
+            return
+        head = msgspec.structs.replace(self._head, before=self._head.before if before is None else before)
+        try:
+            self._file = self._path.open("wb")
+            self._file.write(msgspec.json.encode(head) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise Failed(f"how to go on with the restore cannot be kept in {self._path}: {error.strerror}") from error
+
+    @property
+    def begun(self) -> Path | None:
+        """The file, if it is there."""
+        return None if self._file is None else self._path
+
+    @property
+    def command(self) -> str:
+        """What goes on with it."""
+        return f"backstream restore {self._head.table} --resume {self._path}"
 
     def name(self, failure: Failure) -> None:
         """Something that is wrong, and that no second attempt mends."""
@@ -46,35 +93,31 @@ class Leftovers:
         if len(self.failures) < MOST_NAMED:
             self.failures.append(failure)
 
-    def leave(self, key: bytes, why: str) -> None:
+    def leave(self, key: bytes, why: str, *, conflict: bool = False) -> None:
         """An item left out, by its canonical key."""
         self.name(Failure(key.decode(), why))
-        if self._path is not None:
-            if self._file is None:
-                self._file = self._begin(self._path)
-            self._file.write(msgspec.json.encode(_Left(msgspec.Raw(key), why)) + b"\n")
+        self._left += 1
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(_Left(msgspec.Raw(key), why, conflict)) + b"\n")
 
     def close(self) -> Path | None:
-        """Give the file its name and return it; None where nothing was left."""
+        """All has been tried: the file names what is left and is returned; None, and it is gone, where nothing is."""
         if self._file is None or self._path is None:
             return None
+        if self._left:
+            self._file.write(_END + b"\n")
         self._file.close()
-        _partial(self._path).replace(self._path)
-        return self._path
+        self._file = None
+        if self._left:
+            return self._path
+        self._path.unlink(missing_ok=True)
+        return None
 
-    def discard(self) -> None:
-        """Leave no file that could pass for the whole."""
-        if self._file is not None and self._path is not None:
+    def interrupt(self) -> None:
+        """Stop here: the file, if there is one, stays as it is, to be gone on with."""
+        if self._file is not None:
             self._file.close()
-            _partial(self._path).unlink(missing_ok=True)
-
-    def _begin(self, path: Path) -> BinaryIO:
-        try:
-            file = _partial(path).open("wb")
-        except OSError as error:
-            raise Failed(f"what is left of the restore cannot be kept in {path}: {error.strerror}") from error
-        file.write(msgspec.json.encode(self._head) + b"\n")
-        return file
+            self._file = None
 
 
 def path_for(restore: str, folder: Path) -> Path:
@@ -82,20 +125,19 @@ def path_for(restore: str, folder: Path) -> Path:
     return folder / f"{_STEM}{restore}.ndjson"
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
-
-
-def load(path: Path) -> tuple[Head, list[bytes]]:
-    """What a file says: of which restore it is, and the canonical keys left. UsageError where it is none."""
+def load(path: Path) -> Loaded:
+    """What a file says. UsageError where it is none."""
     try:
         head, *lines = path.read_bytes().splitlines() or [b""]
-        return msgspec.json.decode(head, type=Head), list(_keys(lines))
+        whole = bool(lines) and lines[-1] == _END
+        left = [msgspec.json.decode(line, type=_Left) for line in lines[:-1]] if whole else []
+        return Loaded(
+            head=msgspec.json.decode(head, type=Head),
+            ended=whole,
+            keys=[bytes(each.key) for each in left],
+            conflicts=[bytes(each.key) for each in left if each.conflict],
+        )
     except OSError as error:
         raise UsageError(f"no restore to resume: {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise UsageError(f"not the file of a restore: {path}: {error}") from error
-
-
-def _keys(lines: Iterable[bytes]) -> Iterable[bytes]:
-    return (bytes(msgspec.json.decode(line, type=_Left).key) for line in lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.sinks import Sink
 
 
@@ -34,9 +35,15 @@ class Into(msgspec.Struct, frozen=True):
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """Into the table of this name, which an earlier restore left incomplete: only `keys`, and only what differs."""
+    """Into the table of this name, which an earlier restore left incomplete: only what differs.
+
+    `in_place`: it is the table itself; `before`: the moment before the earlier restore began, where that was interrupted: a row
+    that is neither as it was then nor as it is to be was changed by somebody else.
+    """
 
     name: str
+    in_place: bool = False
+    before: int | None = None
 
 
 Target = NewTable | InPlace | ToFile | Into | Resumed
@@ -47,7 +54,8 @@ class Request(msgspec.Struct, frozen=True):
 
     `keys`: canonical keys, only these rows; `tenant`: only that tenant's rows (the value of the catalog's tenant attribute);
     neither: the whole table. `allow_gap`: restore what is known where something is uncertain. `patience`: seconds without any
-    progress after which it gives up; `max_units`: write units a second at most.
+    progress after which it gives up; `max_units`: write units a second at most; `force`: in place, overwrite what somebody changes
+    meanwhile; `conflicts`: keys that an earlier attempt found so changed, and that stay as they are.
     """
 
     at: int
@@ -58,6 +66,8 @@ class Request(msgspec.Struct, frozen=True):
     allow_gap: bool = False
     patience: float = 30.0
     max_units: float | None = None
+    force: bool = False
+    conflicts: Sequence[bytes] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -70,7 +80,9 @@ class Failure(msgspec.Struct, frozen=True):
 class Restored(msgspec.Struct, frozen=True):
     """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain.
 
-    `left`: the file that names every item left out, to be resumed; `failures` names the first ten thousand of `failed`.
+    `left`: the file that names every item left out, to be resumed; `failures` names the first ten thousand of `failed`;
+    `conflicts`: how many of these were changed by somebody while the restore ran. `plan`: what it takes; `undo`: the command that
+    takes an in-place restore back.
     """
 
     table: str
@@ -85,3 +97,6 @@ class Restored(msgspec.Struct, frozen=True):
     failures: Sequence[Failure] = ()
     warnings: Sequence[str] = ()
     left: str | None = None
+    conflicts: int = 0
+    plan: Planned | None = None
+    undo: str | None = None

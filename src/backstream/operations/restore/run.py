@@ -17,18 +17,29 @@ from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Failed, MissingTable, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
-from backstream.model import moment
+from backstream.model import moment, wire
 from backstream.model.entry import Entry
 from backstream.model.plan import Action, decide
 from backstream.model.window import KnownGap
 from backstream.operations import safety
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import leftovers
-from backstream.operations.restore.candidates import Candidate, TenantFilter, named_by_key, of_histories, of_state, scan_into
-from backstream.operations.restore.leftovers import Head, Leftovers
+from backstream.operations.restore.candidates import (
+    Candidate,
+    TenantFilter,
+    named_by_key,
+    of_histories,
+    of_state,
+    scan_into,
+    states_into,
+)
+from backstream.operations.restore.guard import CONFLICT, Guard
+from backstream.operations.restore.leftovers import Head, Leftovers, Loaded
+from backstream.operations.restore.plan import Planning, units_a_second
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.strangers import strangers
+from backstream.operations.restore.undo import Undo
 from backstream.operations.writing import LeftOut, Writer
 from backstream.ports import Clock, Delete, Put, Table
 
@@ -38,7 +49,9 @@ FEW_KEYS = 100  # so many items are looked up one by one, more by reading the lo
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a restore needs besides the vault. `lanes`: see `TableVault.window`; `folder`: where a resumable file would go."""
+    """What a restore needs besides the vault. `lanes`: see `TableVault.window`; `folder`: where a resumable file would go; `notice`
+    is told, before the first write, how to go on should it be interrupted.
+    """
 
     table_of: Callable[[str], Table]
     clock: Clock
@@ -46,6 +59,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     folder: Path
     progress: Progress = Silent()
     memory: Memory = Memory()
+    notice: Callable[[str], None] = lambda _: None
 
 
 def restore(vault: TableVault, request: Request, around: Surroundings) -> Restored:
@@ -57,28 +71,41 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     resumable = not isinstance(request.target, ToFile | Into) and not request.dry_run
     restore_id = uuid.uuid4().hex[:8]
     path = leftovers.path_for(restore_id, around.folder) if resumable else None
-    head = Head(restore_id, vault.catalog.table, request.at, _target_name(vault, request), request.tenant)
+    head = Head(
+        restore=restore_id,
+        table=vault.catalog.table,
+        at=request.at,
+        target=_target_name(vault, request),
+        tenant=request.tenant,
+        in_place=isinstance(request.target, InPlace),
+        keys=[msgspec.Raw(key) for key in request.keys],
+    )
     return _Restore(vault, request, around, Leftovers(path, head)).run()
 
 
-def resume(vault: TableVault, path: Path, request: Callable[[Head, Sequence[bytes]], Request], around: Surroundings) -> Restored:
-    """Do what is left of a restore. What still cannot be done stays in the file; when nothing is left, the file goes.
+def resume(
+    vault: TableVault, path: Path, request: Callable[[Loaded], Request], around: Surroundings, *, force: bool = False
+) -> Restored:
+    """Go on with a restore that left something undone, or was interrupted. Its file stays as long as something is left.
 
-    `request`: what to ask, given what the file says. UsageError where there is no such file, or it is of another table.
+    `request`: what to ask, given what the file says. UsageError where there is no such file, or it is of another table; Refused
+    where all that is left are rows that somebody else has changed, unless `force`.
     """
-    head, keys = leftovers.load(path)
-    if head.table != vault.catalog.table:
-        raise UsageError(f"{path} is what is left of a restore of {head.table}, not of {vault.catalog.table}")
-    asked = request(head, keys)
-    report = _Restore(vault, asked, around, Leftovers(None if asked.dry_run else path, head)).run()
-    if not report.failed and not asked.dry_run:
-        path.unlink()
-    return report
+    loaded = leftovers.load(path)
+    if loaded.head.table != vault.catalog.table:
+        raise UsageError(f"{path} is what is left of a restore of {loaded.head.table}, not of {vault.catalog.table}")
+    if loaded.ended and not force and len(loaded.conflicts) == len(loaded.keys):
+        raise Refused(
+            f"all that is left are {len(loaded.keys)} rows that somebody changed while the restore ran",
+            hint="--force brings them back too, and so undoes these changes.",
+        )
+    asked = request(loaded)
+    return _Restore(vault, asked, around, Leftovers(None if asked.dry_run else path, loaded.head)).run()
 
 
 def _target_name(vault: TableVault, request: Request) -> str:
     match request.target:
-        case NewTable(name) | Resumed(name) | Into(name):
+        case NewTable(name) | Resumed(name=name) | Into(name):
             return name
         case ToFile(path):
             return str(path)
@@ -100,17 +127,27 @@ class _Restore:
         self._spared = 0
         self._tenant = None if request.tenant is None else TenantFilter(vault, request.tenant)
         self._name = _target_name(vault, request)
+        self._conflicts = 0
+        self._undo = Undo(vault, request)
+        self._planning: Planning | None = None
 
     def run(self) -> Restored:
         safety.check_past(self._request.at, self._began, self._window)
         self._check_target()
         with ExitStack() as stack:
-            stack.callback(self._left.discard)
+            stack.callback(self._left.interrupt)
+            if self._in_place and not self._request.dry_run:
+                self._undo.note(self._around.table_of(self._name))
             candidates = self._rows(stack) if self._request.keys else self._table(stack)
             sink = self._sink()
             try:
                 self._apply(candidates, sink)
                 left = sink.finish()
+            except BackstreamError as error:
+                sink.abandon()
+                if self._left.begun is not None:
+                    error.hint = f"{error.hint} Then go on with: {self._left.command}".strip()
+                raise
             except BaseException:
                 sink.abandon()
                 raise
@@ -118,12 +155,22 @@ class _Restore:
                 self._not_done(each)
             return self._report()
 
+    @property
+    def _in_place(self) -> bool:
+        target = self._request.target
+        return isinstance(target, InPlace) or (isinstance(target, Resumed) and target.in_place)
+
+    @property
+    def _compares(self) -> bool:
+        """Whether only what differs from what is there is written."""
+        return isinstance(self._request.target, InPlace | Resumed)
+
     # --- what to look at ---
 
     def _rows(self, stack: ExitStack) -> Iterator[Candidate]:
         """The rows asked for; checked before the first is touched."""
         keys = list(dict.fromkeys(self._request.keys))
-        if len(keys) <= FEW_KEYS and named_by_key(self._vault):
+        if len(keys) <= FEW_KEYS and self._earlier_moment is None and named_by_key(self._vault):
             then = of_histories(self._vault, keys, self._request.at)
             self._check_rows(keys, then)
             live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
@@ -135,8 +182,27 @@ class _Restore:
         spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
         for image in self._live_rows(keys):
             spilled.add(self._vault.key_of(image), image)
+        earlier = self._earlier(stack, state, keys=set(keys))
         self._around.progress.phase("rows", None)
-        return of_state(state, spilled, self._around.progress)
+        return of_state(state, spilled, self._around.progress, earlier=earlier)
+
+    @property
+    def _earlier_moment(self) -> int | None:
+        """That from which rows may have been changed by somebody else; None where every row is guarded from its first look on."""
+        target = self._request.target
+        return target.before if isinstance(target, Resumed) and not self._request.force else None
+
+    def _earlier(self, stack: ExitStack, state: State, *, keys: Collection[bytes] | None = None) -> Pairs | None:
+        """What every item was before an interrupted restore began."""
+        if self._earlier_moment is None:
+            return None
+        self._around.progress.phase("reading what was before", None)
+        spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
+        around = self._around
+        before = self._earlier_moment
+        with State(self._vault, before, around.progress.advance, keys=keys, memory=around.memory) as earlier:
+            states_into(earlier, spilled)
+        return spilled
 
     def _state(self, *, keys: Collection[bytes] | None = None, rows: int = 0) -> State:
         around = self._around
@@ -152,24 +218,25 @@ class _Restore:
                 self._warnings.append(f"{key.decode()} did not exist at {moment.iso(at)}")
 
     def _live_rows(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        return self._live_table().fetch(keys) if isinstance(self._request.target, InPlace | Resumed) else []
+        return self._live_table().fetch(keys) if self._compares else []
 
     def _table(self, stack: ExitStack) -> Iterator[Candidate]:
         request, name = self._request, self._vault.catalog.table
         self._warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)
-        rows = self._live_table().facts().items if isinstance(request.target, InPlace) else 0
+        rows = self._live_table().facts().items if self._compares else 0
         state = stack.enter_context(self._state(rows=rows))
         self._check_readable(state)
         live = None
-        if isinstance(request.target, InPlace):
+        if self._compares:
             self._around.progress.phase("reading the live table", None)
             live = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
             scan_into(self._vault, self._live_table(), live)
         for failure in strangers(self._vault, state):
             self._left.name(failure)
+        earlier = self._earlier(stack, state)
         self._around.progress.phase("rows", None)
-        return of_state(state, live, self._around.progress)
+        return of_state(state, live, self._around.progress, earlier=earlier)
 
     def _check_readable(self, state: State) -> None:
         """Where a part of the backup cannot be read, any row may be another: nothing is touched, unless that was asked for."""
@@ -214,6 +281,7 @@ class _Restore:
 
     def _sink(self) -> Sink:
         target, request = self._request.target, self._request
+        self._planning = self._plan()
         if request.dry_run:
             return Nowhere()
         if isinstance(target, ToFile):
@@ -223,7 +291,22 @@ class _Restore:
         table = self._around.table_of(self._name)
         if isinstance(target, NewTable) and not _exists(table):
             table.create(self._vault.catalog.key_schema)
-        return TableSink(Writer(table, self._around.clock, patience=request.patience, max_units=request.max_units))
+        self._undo.wait(table, self._around.clock)
+        self._left.begin(self._undo.before)
+        if self._left.begun is not None:
+            self._around.notice(f"should this be interrupted, go on with: {self._left.command}")
+        for key in request.conflicts:
+            self._leave_conflict(key)
+        guard = Guard(self._vault, table) if self._in_place and not request.force else None
+        return TableSink(Writer(guard or table, self._around.clock, patience=request.patience, max_units=request.max_units), guard)
+
+    def _plan(self) -> Planning | None:
+        """None where no table is written."""
+        if isinstance(self._request.target, ToFile | Into):
+            return None
+        table = self._around.table_of(self._name)
+        description = table.facts().description if self._compares or _exists(table) else None
+        return Planning(units_a_second(description, self._request.max_units))
 
     # --- doing it ---
 
@@ -251,14 +334,32 @@ class _Restore:
             if self._tenant is not None and not self._tenant.wants(then, candidate.live):
                 return
             action = decide(then, candidate.live)
+            if action is not Action.ALONE and self._was_changed(candidate):
+                self._leave_conflict(candidate.key)
+                return
         except BackstreamError as error:
             self._left.leave(candidate.key, error.message)
             return
         self._counts[action] += 1
+        if self._planning is not None:
+            self._planning.add(candidate.key, action, then, candidate.live)
         if action is Action.PUT and then is not None:
-            sink.add(Put(then))
+            sink.add(Put(then), candidate.live)
         elif action is Action.DELETE:
-            sink.add(Delete(candidate.key))
+            sink.add(Delete(candidate.key), candidate.live)
+
+    def _was_changed(self, candidate: Candidate) -> bool:
+        """Whether somebody has changed a row since an interrupted restore began: it is not as it was before."""
+        if self._earlier_moment is None:
+            return False
+        earlier, live = candidate.earlier, candidate.live
+        if earlier is None or earlier.removed:
+            return live is not None
+        return live is None or not wire.same_image(self._vault.image(earlier), live)
+
+    def _leave_conflict(self, key: bytes) -> None:
+        self._conflicts += 1
+        self._left.leave(key, CONFLICT, conflict=True)
 
     def _may_delete(self, candidate: Candidate) -> bool:
         """Whether there is a live row to delete, and no doubt that it did not exist then."""
@@ -275,7 +376,11 @@ class _Restore:
     def _not_done(self, left: LeftOut) -> None:
         action, item = (Action.PUT, left.write.image) if isinstance(left.write, Put) else (Action.DELETE, left.write.keys)
         self._counts[action] -= 1
-        self._left.leave(self._vault.key_of(item), left.reason)
+        key = self._vault.key_of(item)
+        if left.reason == CONFLICT:
+            self._leave_conflict(key)
+        else:
+            self._left.leave(key, left.reason)
 
     def _report(self) -> Restored:
         if self._spared:
@@ -295,6 +400,9 @@ class _Restore:
             failures=self._left.failures,
             warnings=self._warnings,
             left=None if left is None else str(left),
+            conflicts=self._conflicts,
+            plan=None if self._planning is None else self._planning.planned(),
+            undo=self._undo.command() if self._counts[Action.PUT] or self._counts[Action.DELETE] else None,
         )
 
 

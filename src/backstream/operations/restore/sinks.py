@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from backstream.errors import Failed, TargetNotEmpty
 from backstream.layouts.aws_export.lines import item_line
+from backstream.operations.restore.guard import Guard
 from backstream.operations.writing import LeftOut, Writer
 from backstream.ports import Delete, Write
 
@@ -21,8 +22,8 @@ class Sink(Protocol):
     def hopeless(self) -> str:
         """Why there is no sense in adding more; empty while there is."""
 
-    def add(self, write: Write) -> None:
-        """Take one write."""
+    def add(self, write: Write, live: bytes | None) -> None:
+        """Take one write. `live`: the item as it was when that was decided; None where there was none, or nobody looked."""
 
     def finish(self) -> Sequence[LeftOut]:
         """Return once all is done or named."""
@@ -36,7 +37,7 @@ class Nowhere:
 
     hopeless = ""
 
-    def add(self, write: Write) -> None:
+    def add(self, write: Write, live: bytes | None) -> None:
         """Count for nothing."""
 
     def finish(self) -> Sequence[LeftOut]:
@@ -48,24 +49,27 @@ class Nowhere:
 
 
 class TableSink:
-    """Into a table."""
+    """Into a table; with a guard, into one that others may be writing to."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, guard: Guard | None = None) -> None:
         self._writer = writer
+        self._guard = guard
 
     @property
     def hopeless(self) -> str:
         """As the writer says."""
         return self._writer.hopeless
 
-    def add(self, write: Write) -> None:
+    def add(self, write: Write, live: bytes | None) -> None:
         """Hand it to the writer."""
+        if self._guard is not None:
+            self._guard.expect(write, live)
         self._writer.add(write)
 
     def finish(self) -> Sequence[LeftOut]:
         """Wait for the writer."""
         self._writer.finish()
-        return self._writer.left_out
+        return [*self._writer.left_out, *([] if self._guard is None else self._guard.conflicts)]
 
     def abandon(self) -> None:
         """Stop the writer."""
@@ -82,7 +86,7 @@ class FileSink:
         self._partial = path.with_name(path.name + ".partial")
         self._file: BinaryIO = _create(self._partial)
 
-    def add(self, write: Write) -> None:
+    def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - nothing is there
         """Write a line; a moment's state in a file holds no deletes."""
         if isinstance(write, Delete):
             return

@@ -1,0 +1,78 @@
+"""What a restore is going to do, counted while it is decided: rows, write units, dollars, time, and a few rows to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from backstream.model import prices, wire
+from backstream.model.plan import Action
+from backstream.model.sizes import WRITE_UNIT, item_bytes
+
+SAMPLE = 5  # rows of each kind that are shown
+# What a table takes at once, in write units a second: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+ON_DEMAND_UNITS = 4_000.0
+
+
+class Sampled(msgspec.Struct, frozen=True):
+    """A row that is going to be put or deleted: its key, its image now and then; null where there is none."""
+
+    key: msgspec.Raw
+    action: str
+    before: msgspec.Raw
+    after: msgspec.Raw
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """`write_units`: of the table alone, each of its indexes takes as many again for what it holds; `dollars`: by on-demand prices;
+    `seconds`: at the speed at which the table takes writes, or at that which was asked for; `sample`: some of the rows.
+    """
+
+    write_units: int
+    dollars: float
+    estimated_seconds: float
+    sample: list[Sampled]
+
+
+class Planning:
+    """Counts. `units_a_second`: what the writing will be held to."""
+
+    def __init__(self, units_a_second: float) -> None:
+        self._units_a_second = units_a_second
+        self._units = 0
+        self._sample: dict[Action, list[Sampled]] = {Action.PUT: [], Action.DELETE: []}
+
+    def add(self, key: bytes, action: Action, then: bytes | None, live: bytes | None) -> None:
+        """One more row, and what will be done to it."""
+        if action is Action.ALONE:
+            return
+        larger = max(item_bytes(image) for image in (then, live) if image is not None)
+        self._units += -(-larger // WRITE_UNIT)
+        if len(self._sample[action]) < SAMPLE:
+            self._sample[action].append(Sampled(msgspec.Raw(key), action.value, _raw(live), _raw(then)))
+
+    def planned(self) -> Planned:
+        """What was counted."""
+        return Planned(
+            write_units=self._units,
+            dollars=round(self._units * prices.WRITE_UNIT, 6),
+            estimated_seconds=round(self._units / self._units_a_second, 1),
+            sample=[each for rows in self._sample.values() for each in rows],
+        )
+
+
+def _raw(image: bytes | None) -> msgspec.Raw:
+    return msgspec.Raw(b"null" if image is None else wire.one_line(image))
+
+
+def units_a_second(description: bytes | None, asked: float | None) -> float:
+    """At which speed a table takes writes: its capacity, or what on-demand begins with; never more than was asked for.
+
+    `description`: DescribeTable's `Table`; None for a table that is to be created.
+    """
+    table: Mapping[str, Any] = msgspec.json.decode(description) if description else {}
+    provisioned = table.get("ProvisionedThroughput", {}).get("WriteCapacityUnits") or 0
+    most = float(provisioned) if provisioned else ON_DEMAND_UNITS
+    return most if asked is None else min(most, asked)

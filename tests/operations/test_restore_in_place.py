@@ -1,0 +1,358 @@
+"""A restore in place: the plan before it, the way back after it, what others write meanwhile, going on after any interruption."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstream.errors import Failed, Refused, UsageError
+from backstream.layouts.catalog import Layout
+from backstream.model import moment
+from backstream.operations import restore as restoring
+from backstream.operations.restore import InPlace, Loaded, NewTable, Request, Restored, Resumed, Surroundings, restore
+from backstream.ports import Delete, Put, Write
+from backstream.stores.memory import MemoryStore
+from backstream.tables.memory import MemoryTable
+from kit import images
+from kit.clock import ManualClock
+from kit.images import image, key
+from kit.scene import Scene, next_second, same
+from kit.stage import Stage
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(params=[Layout.ROWS, Layout.LOG])
+def stage(request: pytest.FixtureRequest, clock: ManualClock) -> Stage:
+    """Eight rows, then a bad deploy: one is wrong, one is gone, one is new. All of it is in the vault."""
+    stage = Stage(clock, layout=request.param, shards=1, store=MemoryStore(clock))
+    stage.put(range(8))
+    clock.move(100)
+    stage.follow()
+    stage.put([1])
+    stage.delete([2])
+    stage.put([9])
+    clock.move(100)
+    stage.follow()
+    return stage
+
+
+class Meddling:
+    """The live table, on which somebody else writes just before one of our writes is carried out; or whose process dies there."""
+
+    def __init__(self, table: MemoryTable, turn: int, meddle: Sequence[Write] = (), *, dies: bool = False) -> None:
+        self._table = table
+        self._left = turn
+        self._meddle = meddle
+        self._dies = dies
+
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        self._take_turn()
+        return self._table.write_if(write, before)
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        self._take_turn()
+        return self._table.write(writes)
+
+    def _take_turn(self) -> None:
+        self._left -= 1
+        if self._left == 0 and self._dies:
+            raise KeyboardInterrupt
+        if self._left == 0:
+            self._table.write(self._meddle)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+
+def then(stage: Stage) -> int:
+    """The moment before the bad deploy."""
+    return int(stage.clock.now()) - 150
+
+
+def run(stage: Stage, folder: Path, table: object = None, **words: Any) -> Restored:
+    request = Request(at=then(stage), target=InPlace(), **words)
+    return restore(stage.vault(), request, around(stage, folder, table))
+
+
+def around(stage: Stage, folder: Path, table: object = None) -> Surroundings:
+    chosen: Any = table or stage.table
+    return Surroundings(lambda _: chosen, stage.clock, 1, folder)
+
+
+def live(stage: Stage) -> Mapping[bytes, bytes]:
+    return {stage.vault().key_of(found): found for page in stage.table.scan() for found in page}
+
+
+def go_on(stage: Stage, folder: Path, *, force: bool = False, table: object = None) -> Restored:
+    """`--resume` of the one restore whose file is there, as the library does it."""
+    (path,) = folder.glob("backstream-restore-*")
+
+    def request(loaded: Loaded) -> Request:
+        head, passed = loaded.head, [] if force else loaded.conflicts
+        return Request(
+            at=head.at,
+            target=Resumed(head.target, in_place=head.in_place, before=None if loaded.ended else head.before),
+            keys=[each for each in loaded.keys if each not in passed] if loaded.ended else [bytes(each) for each in head.keys],
+            allow_gap=True,
+            force=force,
+            conflicts=passed if loaded.ended else [],
+        )
+
+    return restoring.resume(stage.vault(), path, request, around(stage, folder, table), force=force)
+
+
+# --- the plan, and the way back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_it_would_take_and_shows_rows(stage: Stage, tmp_path: Path) -> None:
+    before = live(stage)
+    report = run(stage, tmp_path, dry_run=True)
+    assert (report.put, report.deleted, report.unchanged, report.dry_run) == (2, 1, 6, True)
+    plan = report.plan
+    assert plan is not None
+    assert plan.write_units == 3, "three small rows"
+    assert plan.dollars == pytest.approx(3 * 0.625e-6, abs=1e-6)
+    assert plan.estimated_seconds >= 0
+    shown = {bytes(each.key): (each.action, bytes(each.before), bytes(each.after)) for each in plan.sample}
+    vault, expected = stage.vault(), stage.expected(then(stage))
+    one, two, nine = (vault.key_of(key("z", number)) for number in (1, 2, 9))
+    assert shown == {
+        one: ("put", before[one], expected[one]),
+        two: ("put", b"null", expected[two]),
+        nine: ("delete", before[nine], b"null"),
+    }
+    assert (live(stage), list(tmp_path.iterdir())) == (before, [])
+    assert report.undo is None or "--in-place" in report.undo
+
+
+def test_the_way_back_goes_back(stage: Stage, clock: ManualClock, tmp_path: Path) -> None:
+    ruined = live(stage)
+    report = run(stage, tmp_path)
+    assert live(stage) == stage.expected(then(stage))
+    assert report.undo is not None
+    words = report.undo.split()
+    assert words[:3] == ["backstream", "restore", "flights"]
+    assert "--in-place" in words
+    back = words[words.index("--at") + 1]
+    clock.move(10)
+    stage.follow()
+    undo = Request(at=moment.parse(back, clock.now()), target=InPlace())
+    restore(stage.vault(), undo, around(stage, tmp_path))
+    assert live(stage) == ruined
+
+
+def test_a_restore_that_changes_nothing_needs_no_way_back(stage: Stage, tmp_path: Path) -> None:
+    run(stage, tmp_path)
+    stage.clock.sleep(5)
+    again = run(stage, tmp_path, keys=[stage.vault().key_of(key("z", 3))])
+    assert (again.put, again.deleted, again.undo) == (0, 0, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- somebody writes meanwhile ----------------------------------------------------------------------------------------------------
+
+OURS = image("z", 1, v={"N": "777"})
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+@pytest.mark.parametrize("meddle", [Put(OURS), Delete(key("z", 1)), Put(image("z", 1, v={"N": "9"}, more={"S": "added"}))])
+def test_what_somebody_changes_meanwhile_is_a_conflict(stage: Stage, tmp_path: Path, turn: int, meddle: Write) -> None:
+    """Before any of the three writes: if ours came first, theirs stands anyway; else it is left to them, and named."""
+    report = run(stage, tmp_path, Meddling(stage.table, turn, [meddle]))
+    one = stage.vault().key_of(key("z", 1))
+    expected = dict(stage.expected(then(stage)))
+    theirs = meddle.image if isinstance(meddle, Put) else None
+    found = live(stage)
+    assert found.get(one) in (theirs, expected[one])
+    assert found.get(one) == theirs or report.conflicts == 0
+    assert {each: found[each] for each in found if each != one} == {each: expected[each] for each in expected if each != one}
+    if report.conflicts:
+        assert (report.failed, [each.what for each in report.failures]) == (1, [one.decode()])
+        assert "changed" in report.failures[0].why
+        with pytest.raises(Refused, match="somebody changed"):
+            go_on(stage, tmp_path)
+        assert live(stage) == found
+        forced = go_on(stage, tmp_path, force=True)
+        assert (forced.failed, live(stage), list(tmp_path.iterdir())) == (0, expected, [])
+
+
+def test_at_least_one_order_makes_a_conflict(stage: Stage, tmp_path: Path) -> None:
+    report = run(stage, tmp_path, Meddling(stage.table, 1, [Put(OURS), Put(image("z", 2)), Put(image("z", 9, v={"N": "1"}))]))
+    assert report.conflicts >= 2, "all but, perhaps, the row that was about to be written"
+
+
+def test_force_wins(stage: Stage, tmp_path: Path) -> None:
+    report = run(stage, tmp_path, Meddling(stage.table, 1, [Put(OURS)]), force=True)
+    assert (report.conflicts, report.failed, live(stage)) == (0, 0, stage.expected(then(stage)))
+
+
+def test_work_that_was_done_already_is_no_conflict(stage: Stage, tmp_path: Path) -> None:
+    """As when the answer to a write was lost: what is found is what was to be written."""
+    expected = stage.expected(then(stage))
+    one = stage.vault().key_of(key("z", 1))
+    report = run(stage, tmp_path, Meddling(stage.table, 1, [Put(expected[one]), Delete(key("z", 9))]))
+    assert (report.conflicts, live(stage)) == (0, expected)
+
+
+# --- interrupted ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_an_interrupted_one_is_gone_on_with(stage: Stage, tmp_path: Path, turn: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, tmp_path, Meddling(stage.table, turn, dies=True))
+    report = go_on(stage, tmp_path)
+    assert live(stage) == stage.expected(then(stage))
+    assert report.failed == 0
+    assert report.put + report.deleted == 3 - (turn - 1), "what was done is not done again"
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="not enough values"):
+        go_on(stage, tmp_path)
+
+
+def test_what_somebody_changed_between_is_a_conflict(stage: Stage, clock: ManualClock, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, tmp_path, Meddling(stage.table, 1, dies=True))
+    clock.move(10)
+    stage.table.write([Put(OURS)])
+    stage.follow()
+    report = go_on(stage, tmp_path)
+    one = stage.vault().key_of(key("z", 1))
+    expected = {**stage.expected(then(stage) - 10), one: OURS}
+    assert (report.conflicts, live(stage)) == (1, expected)
+    assert go_on(stage, tmp_path, force=True).failed == 0
+    assert live(stage) == stage.expected(then(stage) - 10)
+
+
+def test_a_new_table_is_filled_on(stage: Stage, tmp_path: Path) -> None:
+    target = MemoryTable("new", stage.clock)
+    request = Request(at=then(stage), target=NewTable("new"))
+    with pytest.raises(KeyboardInterrupt):
+        restore(stage.vault(), request, around(stage, tmp_path, Meddling(target, 1, dies=True)))
+    report = go_on(stage, tmp_path, table=target)
+    assert {stage.vault().key_of(found): found for page in target.scan() for found in page} == stage.expected(then(stage))
+    assert report.failed == 0
+
+
+def test_nothing_stays_behind_of_one_that_touched_nothing(stage: Stage, tmp_path: Path) -> None:
+    stage.table.write([])
+    with pytest.raises(Failed):
+        restore(stage.vault(), Request(at=then(stage), target=NewTable("x")), around(stage, tmp_path, Unreachable()))
+    assert list(tmp_path.iterdir()) == []
+
+
+class Unreachable:
+    """A table that cannot be asked."""
+
+    name = "x"
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*_: object) -> None:
+            raise Failed(f"{name} as told")
+
+        return fail
+
+
+def test_the_file_of_another_table_is_refused(stage: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "backstream-restore-00000000.ndjson"
+    path.write_bytes(b'{"restore":"00000000","table":"other","at":1,"target":"other"}\n')
+    with pytest.raises(UsageError, match="other"):
+        go_on(stage, tmp_path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(UsageError, match="not the file of a restore"):
+        go_on(stage, tmp_path)
+
+
+# --- the command ------------------------------------------------------------------------------------------------------------------
+
+ROWS = 400
+
+
+@pytest.fixture
+def ruined(scene: Scene) -> Scene:
+    """Hundreds of rows, all of which a bad deploy has changed."""
+    scene.create()
+    scene.init()
+    scene.put(*(image("row", number, v={"N": str(number)}) for number in range(ROWS)))
+    return scene
+
+
+def test_killed_twenty_times_and_gone_on_with_each_time(ruined: Scene) -> None:
+    expected = ruined.items()
+    at = next_second()
+    ruined.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
+    ruined.tail()
+    chance = random.Random(5)
+    words = ["restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--max-write-units", "60"]
+    kills, changed = 0, 0
+    while kills < 20:
+        process = ruined.start(*words)
+        changed_before = wait_for_writes(ruined, process, chance)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills, changed = kills + 1, max(changed, changed_before)
+        files = list(ruined.folder.glob("backstream-restore-*"))
+        if files:
+            words = ["restore", ruined.table, "--resume", str(files[0]), "--max-write-units", "60"]
+    if (files := list(ruined.folder.glob("backstream-restore-*"))) and kills == 20:
+        ran = ruined.run("restore", ruined.table, "--resume", str(files[0]), "--json")
+        assert ran.code == 0, ran.err
+        assert ran.json()["put"] < ROWS, "what was done is not done again"
+    assert kills >= 5, "it ended before it could be killed"
+    assert same(ruined.items(), expected)
+    assert list(ruined.folder.glob("backstream-restore-*")) == []
+
+
+def wait_for_writes(scene: Scene, process: subprocess.Popen[str], chance: random.Random) -> int:
+    """Return some time after it began to write, or when it has ended."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline and not list(scene.folder.glob("backstream-restore-*")):
+        time.sleep(0.05)
+    time.sleep(chance.uniform(0, 0.6))
+    return 0
+
+
+def test_ctrl_c_says_how_to_go_on(ruined: Scene) -> None:
+    expected, at = ruined.items(), next_second()
+    ruined.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
+    ruined.tail()
+    process = ruined.start("restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--max-write-units", "40")
+    wait_for_writes(ruined, process, random.Random(1))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    (path,) = ruined.folder.glob("backstream-restore-*")
+    assert path.name.removeprefix("backstream-restore-").removesuffix(".ndjson") in said
+    ran = ruined.run("restore", ruined.table, "--resume", path.stem.rpartition("-")[2], "--json")
+    assert ran.code == 0, ran.err
+    assert same(ruined.items(), expected)
+
+
+def test_the_command_shows_its_plan_and_the_way_back(ruined: Scene) -> None:
+    at = next_second()
+    ruined.put(image("row", 1, v={"S": "ruined"}))
+    ruined.tail()
+    dry = ruined.call("restore", ruined.table, "--at", str(at), "--in-place", "--dry-run")
+    assert (dry.code, "would be put" in dry.out, "1 write units" in dry.out, "ruined" in dry.out) == (0, True, True, True), dry.out
+    refused = ruined.call("restore", ruined.table, "--at", str(at), "--in-place")
+    assert (refused.code, "--dry-run" in refused.err) == (4, True)
+    done = ruined.call("restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--json")
+    assert (done.code, done.json()["put"]) == (0, 1)
+    assert done.json()["undo"] in done.err
+    assert json.loads(done.out)["plan"]["write_units"] == 1
+    assert ruined.schema == images.SCHEMA
