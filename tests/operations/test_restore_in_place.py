@@ -289,41 +289,46 @@ def ruined(scene: Scene) -> Scene:
     return scene
 
 
-def test_killed_twenty_times_and_gone_on_with_each_time(ruined: Scene) -> None:
-    expected = ruined.items()
-    at = next_second()
-    ruined.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
-    ruined.tail()
+def killed_and_gone_on_with(scene: Scene, kills: int, units: int) -> None:
+    """A restore in place of all rows, killed so many times while it writes, and gone on with each time."""
+    expected, at = scene.items(), next_second()
+    scene.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
+    scene.tail()
     chance = random.Random(5)
-    words = ["restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--max-write-units", "60"]
-    kills, changed = 0, 0
-    while kills < 20:
-        process = ruined.start(*words)
-        changed_before = wait_for_writes(ruined, process, chance)
-        if process.poll() is not None:
-            break
+    words = ["restore", scene.table, "--at", str(at), "--in-place", "--yes"]
+    right = [0]
+    for _ in range(kills):
+        process = scene.start(*words, "--max-write-units", str(units))
+        wait_for_writes(process)
+        time.sleep(chance.uniform(0, 0.9 * ROWS / units / kills))
         process.kill()
-        process.communicate()
-        kills, changed = kills + 1, max(changed, changed_before)
-        files = list(ruined.folder.glob("backstream-restore-*"))
-        if files:
-            words = ["restore", ruined.table, "--resume", str(files[0]), "--max-write-units", "60"]
-    if (files := list(ruined.folder.glob("backstream-restore-*"))) and kills == 20:
-        ran = ruined.run("restore", ruined.table, "--resume", str(files[0]), "--json")
-        assert ran.code == 0, ran.err
-        assert ran.json()["put"] < ROWS, "what was done is not done again"
-    assert kills >= 5, "it ended before it could be killed"
-    assert same(ruined.items(), expected)
-    assert list(ruined.folder.glob("backstream-restore-*")) == []
+        _, said = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"it ended before it was killed: {said}"
+        (path,) = scene.folder.glob("backstream-restore-*")
+        words = ["restore", scene.table, "--resume", str(path)]
+        right.append(sum(1 for key, found in scene.items().items() if same({key: found}, {key: expected[key]})))
+    assert right == sorted(right), "what was done stays done"
+    assert 0 < right[-1] < ROWS, "the kills came while it wrote"
+    ran = scene.run(*words, "--json")
+    assert (ran.code, ran.json()["put"], ran.json()["unchanged"]) == (0, ROWS - right[-1], right[-1]), ran.err
+    assert same(scene.items(), expected)
+    assert list(scene.folder.glob("backstream-restore-*")) == []
 
 
-def wait_for_writes(scene: Scene, process: subprocess.Popen[str], chance: random.Random) -> int:
-    """Return some time after it began to write, or when it has ended."""
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline and not list(scene.folder.glob("backstream-restore-*")):
-        time.sleep(0.05)
-    time.sleep(chance.uniform(0, 0.6))
-    return 0
+def test_killed_and_gone_on_with(ruined: Scene) -> None:
+    killed_and_gone_on_with(ruined, kills=4, units=100)
+
+
+@pytest.mark.soak
+def test_killed_twenty_times_and_gone_on_with_each_time(ruined: Scene) -> None:
+    killed_and_gone_on_with(ruined, kills=20, units=40)
+
+
+def wait_for_writes(process: subprocess.Popen[str]) -> None:
+    """Return when it has said how to go on with it, which is just before it writes, or has ended."""
+    assert process.stderr is not None
+    while (line := process.stderr.readline()) and "go on with" not in line:
+        pass
 
 
 def test_ctrl_c_says_how_to_go_on(ruined: Scene) -> None:
@@ -331,7 +336,8 @@ def test_ctrl_c_says_how_to_go_on(ruined: Scene) -> None:
     ruined.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
     ruined.tail()
     process = ruined.start("restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--max-write-units", "40")
-    wait_for_writes(ruined, process, random.Random(1))
+    wait_for_writes(process)
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

@@ -214,7 +214,8 @@ class TableBackup:
     ) -> Restored:
         """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
 
-        `force`: in place, overwrite what somebody changes while it runs; `notice` is told how to go on should it be interrupted.
+        `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
+        command that goes on with it, should it be interrupted.
         """
         target = _target(to, to_file, in_place=in_place)
         vault = self._vault()

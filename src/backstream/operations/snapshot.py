@@ -70,6 +70,7 @@ class _ExportSink:
     """A restore's sink that fills an export. See `operations.restore.sinks.Sink`."""
 
     hopeless = ""
+    touched = False
 
     def __init__(self, export: ExportWriter) -> None:
         self._export = export

@@ -56,6 +56,11 @@ def restore(
             raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
         if key and tenant is not None:
             raise UsageError("--key and --tenant cannot be combined: choose one")
+    how_to_go_on: list[str] = []
+
+    def tell(text: str) -> None:
+        how_to_go_on.append(text)
+        notice(f"should this be interrupted, go on with: {text}")
 
     def run(*, dry_run: bool) -> Restored:
         with Bar() as bar:
@@ -67,7 +72,7 @@ def restore(
                     max_write_units=max_write_units,
                     force=force,
                     progress=bar,
-                    notice=notice,
+                    notice=tell,
                 )
             return backup.restore(
                 at=at or "",
@@ -82,12 +87,17 @@ def restore(
                 max_write_units=max_write_units,
                 force=force,
                 progress=bar,
-                notice=notice,
+                notice=tell,
             )
 
     if in_place and not dry_run and not yes:
         _ask(table, at or "", f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""), run)
-    return _show(run(dry_run=dry_run), json=json)
+    try:
+        return _show(run(dry_run=dry_run), json=json)
+    except KeyboardInterrupt:
+        again = f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing was touched"
+        notice(f"stopped: {again}")
+        raise
 
 
 def _ask(table: str, at: str, what: str, run: Callable[..., Restored]) -> None:

@@ -113,6 +113,13 @@ class Leftovers:
         self._path.unlink(missing_ok=True)
         return None
 
+    def discard(self) -> None:
+        """Nothing was written: there is nothing to go on with."""
+        if self._file is not None and self._path is not None:
+            self._file.close()
+            self._file = None
+            self._path.unlink(missing_ok=True)
+
     def interrupt(self) -> None:
         """Stop here: the file, if there is one, stays as it is, to be gone on with."""
         if self._file is not None:

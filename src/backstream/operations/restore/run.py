@@ -50,7 +50,7 @@ FEW_KEYS = 100  # so many items are looked up one by one, more by reading the lo
 
 class Surroundings(msgspec.Struct, frozen=True):
     """What a restore needs besides the vault. `lanes`: see `TableVault.window`; `folder`: where a resumable file would go; `notice`
-    is told, before the first write, how to go on should it be interrupted.
+    is told, before the first write, the command that goes on with it, should it be interrupted.
     """
 
     table_of: Callable[[str], Table]
@@ -145,7 +145,9 @@ class _Restore:
                 left = sink.finish()
             except BackstreamError as error:
                 sink.abandon()
-                if self._left.begun is not None:
+                if not sink.touched:
+                    self._left.discard()
+                elif self._left.begun is not None:
                     error.hint = f"{error.hint} Then go on with: {self._left.command}".strip()
                 raise
             except BaseException:
@@ -294,7 +296,7 @@ class _Restore:
         self._undo.wait(table, self._around.clock)
         self._left.begin(self._undo.before)
         if self._left.begun is not None:
-            self._around.notice(f"should this be interrupted, go on with: {self._left.command}")
+            self._around.notice(self._left.command)
         for key in request.conflicts:
             self._leave_conflict(key)
         guard = Guard(self._vault, table) if self._in_place and not request.force else None

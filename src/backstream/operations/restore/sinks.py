@@ -22,6 +22,10 @@ class Sink(Protocol):
     def hopeless(self) -> str:
         """Why there is no sense in adding more; empty while there is."""
 
+    @property
+    def touched(self) -> bool:
+        """Whether anything was written that stays."""
+
     def add(self, write: Write, live: bytes | None) -> None:
         """Take one write. `live`: the item as it was when that was decided; None where there was none, or nobody looked."""
 
@@ -36,6 +40,7 @@ class Nowhere:
     """A dry run: the same plan, nothing written."""
 
     hopeless = ""
+    touched = False
 
     def add(self, write: Write, live: bytes | None) -> None:
         """Count for nothing."""
@@ -60,6 +65,11 @@ class TableSink:
         """As the writer says."""
         return self._writer.hopeless
 
+    @property
+    def touched(self) -> bool:
+        """Whether DynamoDB has taken anything."""
+        return self._writer.written > 0
+
     def add(self, write: Write, live: bytes | None) -> None:
         """Hand it to the writer."""
         if self._guard is not None:
@@ -80,6 +90,7 @@ class FileSink:
     """Into a file of `{"Item":...}` lines. The file has its name only once it is whole."""
 
     hopeless = ""
+    touched = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
