@@ -11,7 +11,7 @@ import botocore.session
 import msgspec
 
 from backstream.apps.config import Config
-from backstream.ports import ObjectStore, Put, Table
+from backstream.ports import ObjectStore, Put, StoredObject, Table
 from backstream.tables.raw_http import DYNAMODB
 from backstream.transport.lines import Lines
 from backstream.transport.messages import NoAnswer, Request, object_path
@@ -58,6 +58,19 @@ def get() -> Work:
     def work(count: int) -> None:
         for _ in range(count):
             assert len(bucket.get(canned.object_name(next(numbers))).body) == canned.OBJECT_BYTES
+
+    return work
+
+
+def get_each() -> Work:
+    """The same, many at a time, as restore, verify and snapshot read row images."""
+    bucket, numbers = store(), itertools.count()
+
+    def work(count: int) -> None:
+        wanted = ((number, canned.object_name(number), None) for number in itertools.islice(numbers, count))
+        for _, found in bucket.get_each(wanted):
+            assert isinstance(found, StoredObject)
+            assert len(found.body) == canned.OBJECT_BYTES
 
     return work
 

@@ -41,6 +41,11 @@ def get() -> Work:
     return work
 
 
+def get_from_threads() -> Work:
+    """get_object from 16 threads."""
+    return side_by_side(get())
+
+
 def versions() -> Work:
     """The paginator of list_object_versions; `count` is versions."""
     pages = boto3.client("s3").get_paginator("list_object_versions").paginate(Bucket=canned.BUCKET)

@@ -54,9 +54,9 @@ def _requests(title: str, work: str, counts: tuple[int, int, int], target: float
     )
 
 
-def _apart(contest: Contest) -> Contest:
+def _apart(contest: Contest, target: float) -> Contest:
     """The same with client and server on a core each."""
-    return replace(contest, title=f"{contest.title}, client and server on a core each", wrk="", apart=True)
+    return replace(contest, title=f"{contest.title}, client and server on a core each", wrk="", apart=True, target=target)
 
 
 PUTS = _requests("PutObject, 500 bytes", "put", (4_000, 6_000, 400), 15)
@@ -66,6 +66,17 @@ THREADED = Contest(
     "object",
     (Side(OURS, "ours.put_from_threads", 3_200, warm=160), Side(PLAIN, "plain.put_from_threads", 320, warm=32)),
     target=0,
+)
+MANY_GETS = Contest(
+    "GetObject, 500 bytes, through the port, many at a time (get_each)",
+    "object",
+    (
+        Side(OURS, "ours.get_each", 6_000, warm=100),
+        Side(f"{PLAIN}, one after another", "plain.get", 400, warm=20),
+        Side(f"{PLAIN}, from 16 threads", "plain.get_from_threads", 320, warm=32),
+    ),
+    target=15,
+    against=f"{PLAIN}, one after another",
 )
 BATCHES = Contest(
     f"BatchWriteItem, {canned.BATCH} images of 500 bytes",
@@ -101,10 +112,13 @@ LISTINGS = Contest(
 )
 REQUESTS = (
     PUTS,
-    _apart(PUTS),
+    _apart(PUTS, 0),  # no operation sends one after another
     THREADED,
+    _apart(THREADED, 0),
     GETS,
-    _apart(GETS),
+    _apart(GETS, 0),
+    MANY_GETS,
+    _apart(MANY_GETS, MANY_GETS.target),
     LISTINGS,
     BATCHES,
     SCANS,

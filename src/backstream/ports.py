@@ -5,11 +5,12 @@ Implementations live in `stores/` and `tables/`; one contract suite per Protocol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
+from backstream.errors import BackstreamError
 from backstream.model.change import Change
 from backstream.model.entry import Entry, Scanned
 from backstream.model.schema import KeySchema
@@ -44,6 +45,11 @@ class StoredObject(msgspec.Struct, frozen=True):
 
     info: ObjectInfo
     body: bytes
+
+
+Tag = TypeVar("Tag")
+Wanted = tuple[Tag, str, str | None]  # an object's name and version (None: the current one), and what the caller knows it by
+Found = Generator[tuple[Tag, StoredObject | BackstreamError], None, None]
 
 
 class ObjectVersion(msgspec.Struct, frozen=True):
@@ -91,6 +97,15 @@ class ObjectStore(Protocol):
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         """The named version, or the current one. `MissingObject` (with `marker`) if there is none."""
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        """Many objects, each as by `get`, with its tag: as they come, in no order. One thread at a time may ask for the next.
+
+        An object that cannot be had comes as the error that `get` would raise, and the others go on; what `wanted` raises ends it.
+        `wanted` is taken in the caller's thread as there is room: no more than 64 objects are under way or wait to be given out,
+        and no more than 200 where some are to be tried again. Closed early it breaks off what is under way and leaves nothing
+        running.
+        """
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         """At most `length` bytes (1 or more) of the current object, from its byte `start` on; a negative one counts from its end.

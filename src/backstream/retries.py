@@ -1,4 +1,5 @@
-"""How long to wait before trying again: pure iterators of delays, apart from the sleeping and from what is tried.
+"""How long to wait before trying again: pure iterators of delays, apart from the sleeping and from what is tried; and trying again
+what failed among many things that are asked for together.
 
 Full jitter: each wait is a random share of a ceiling that doubles, so that many clients refused together do not come back together
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
@@ -6,11 +7,17 @@ Full jitter: each wait is a random share of a ceiling that doubles, so that many
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import count
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 BASE_SECONDS = 0.05
 CAP_SECONDS = 20.0
+TOGETHER = 64  # items that wait to be tried again while others are begun, or about so many: what bounds the memory
 
 
 def full_jitter(
@@ -32,3 +39,62 @@ def full_jitter(
         if budget is not None and waited > budget:
             return
         yield delay
+
+
+class Attempt(Generic[Item]):
+    """An item that is asked for, and the delays it has left once it has failed."""
+
+    __slots__ = ("delays", "item")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.delays: Iterator[float] | None = None
+
+
+def persistently(
+    ask: Callable[[Iterator[Attempt[Item]]], Generator[tuple[Attempt[Item], Outcome], None, None]],
+    items: Iterable[Item],
+    *,
+    worth_another: Callable[[Outcome], bool],
+    delays: Callable[[], Iterator[float]],
+    sleep: Callable[[float], None],
+) -> Generator[tuple[Item, Outcome], None, None]:
+    """Each item with its outcome, as they come. What failed is asked for again after a few dozen others; its last outcome stands.
+
+    `ask`: gives the outcomes of what it takes, as it takes it; `delays`: those of one item, from when it first failed.
+    """
+    coming = map(Attempt, items)
+    failed: list[Attempt[Item]] = []
+    while True:
+        before, failed, longest = failed, [], 0.0
+        with closing(ask(_before_others(before, coming, failed))) as outcomes:
+            for attempt, outcome in outcomes:
+                if (delay := _next_delay(attempt, delays) if worth_another(outcome) else None) is None:
+                    yield attempt.item, outcome
+                else:
+                    failed.append(attempt)
+                    longest = max(longest, delay)
+        if not failed:  # nothing is left: the others are only cut short where something has failed
+            return
+        sleep(longest)
+
+
+def _before_others(
+    before: Sequence[Attempt[Item]], others: Iterator[Attempt[Item]], failed: list[Attempt[Item]]
+) -> Iterator[Attempt[Item]]:
+    """What failed last time, then the others, few of them once something has failed again."""
+    yield from before
+    left = TOGETHER - len(before)
+    if failed and left <= 0:
+        return
+    for attempt in others:
+        yield attempt
+        left -= bool(failed)
+        if failed and left <= 0:
+            return
+
+
+def _next_delay(attempt: Attempt[Item], delays: Callable[[], Iterator[float]]) -> float | None:
+    if attempt.delays is None:
+        attempt.delays = delays()
+    return next(attempt.delays, None)

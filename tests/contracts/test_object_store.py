@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import AlreadyExists, Failed, MissingObject
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, StoredObject
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from kit.aws import Aws
@@ -187,6 +188,73 @@ def test_what_is_missing_is_said_to_be(store: ObjectStore) -> None:
             with pytest.raises(MissingObject, match=name) as missing:
                 read(name, version)
             assert not missing.value.marker, (name, version)
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------------------
+
+
+def test_many_objects_come_each_with_its_tag(store: ObjectStore) -> None:
+    """More than are under way at a time: old versions and current ones, large and empty, some of them wanted twice."""
+    bodies = [b"", b"x" * 100_000, *(b"%d" % number for number in range(20))]
+    versions = [store.put(f"a/{number % 5}", body, {"n": str(number)}) for number, body in enumerate(bodies)]
+    wanted = [(number, f"a/{number % len(bodies) % 5}", versions[number % len(bodies)]) for number in range(300)]
+    found = list(store.get_each(iter(wanted)))
+    assert sorted(tag for tag, _ in found) == list(range(300))
+    for tag, one in found:
+        assert isinstance(one, StoredObject)
+        assert one == store.get(*wanted[tag][1:]) if tag < 30 else one.body == bodies[tag % len(bodies)]
+    ((_, newest),) = store.get_each([("newest", "a/1", None)])
+    assert newest == store.get("a/1")
+    assert list(store.get_each([])) == []
+
+
+def test_of_many_objects_those_that_are_missing_come_as_errors(store: ObjectStore) -> None:
+    there = store.put("there", b"1")
+    marker = store.delete("deleted")
+    wanted = [("never", "never", None), ("deleted", "deleted", None), ("marker", "deleted", marker), ("foreign", "never", there)]
+    found = dict(store.get_each([*wanted, *((n, "there", there) for n in range(100)), ("again", "never", None)]))
+    missing = {tag: one for tag, one in found.items() if isinstance(one, MissingObject)}
+    assert {tag: one.marker for tag, one in missing.items()} == {
+        "never": False, "deleted": True, "marker": True, "foreign": False, "again": False,
+    }  # fmt: skip
+    assert all(tag == "marker" or str(tag) in one.message or "never" in one.message for tag, one in missing.items())
+    assert [one.body for tag, one in found.items() if isinstance(one, StoredObject)] == [b"1"] * 100
+
+
+def test_many_objects_are_wanted_little_by_little(store: ObjectStore) -> None:
+    store.put("a", b"1")
+    taken = 0
+
+    def endless() -> Iterator[tuple[int, str, None]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken, "a", None
+
+    threads = threading.active_count()
+    coming = store.get_each(endless())
+    assert taken == 0
+    for given in range(1, 200):
+        next(coming)
+        assert taken - given < 64
+    coming.close()
+    before, waited = taken, time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < waited:
+        time.sleep(0.01)
+    assert (taken, threading.active_count()) == (before, threads)
+    assert store.get("a").body == b"1"
+
+
+def test_what_the_wish_for_many_raises_ends_it(store: ObjectStore) -> None:
+    store.put("a", b"1")
+
+    def failing() -> Iterator[tuple[int, str, None]]:
+        yield 1, "a", None
+        raise Failed("no more wishes")
+
+    with pytest.raises(Failed, match="no more wishes"):
+        list(store.get_each(failing()))
+    assert store.get("a").body == b"1"
 
 
 # --- create only -----------------------------------------------------------------------------------------------------------------

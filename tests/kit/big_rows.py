@@ -8,7 +8,7 @@ Run as a module it restores the table to a file and prints the report:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,8 +17,9 @@ from backstream.clock import SystemClock
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Place
 from backstream.operations.restore import Request, Surroundings, ToFile, restore
-from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.directory import DirectoryStore
+from backstream.stores.many import one_by_one
 from backstream.tables.memory import MemoryTable
 from kit.big_vault import BEGAN, TABLE, image_of
 
@@ -49,6 +50,9 @@ class WithRows:
             return self._inner.get(name, version)
         body = image_of(int(name.removeprefix(ROWS)), int(version))
         return StoredObject(ObjectInfo(name, version, len(body), float(BEGAN), {}), body)
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return one_by_one(self.get, wanted)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         return self._inner.get_range(name, start, length)

@@ -8,7 +8,7 @@ Run as a module it restores the whole of it to a file and prints the report:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,8 @@ from backstream.model.naming import Naming
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.operations.init import Words, init
 from backstream.operations.restore import Request, Surroundings, ToFile, restore
-from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.stores.many import one_by_one
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -100,6 +101,9 @@ class ComputedStore:
         if name.startswith(f"{TABLE}/row-"):
             return _stored(name, row_image(int(name.rpartition("-")[2])))
         return self._few.get(name, version)
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return one_by_one(self.get, wanted)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         return self._few.get_range(name, start, length)

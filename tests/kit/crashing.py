@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from backstream.errors import Failed
-from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.stores.many import one_by_one
 
 
 class CrashingStore:
@@ -41,6 +42,9 @@ class CrashingStore:
     def get(self, name: str, version: str | None = None) -> StoredObject:
         self._alive()
         return self._inner.get(name, version)
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return one_by_one(self.get, wanted)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         self._alive()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from backstream.errors import Unavailable
-from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.stores.many import one_by_one
 
 
 class FaultyStore:
@@ -34,6 +35,9 @@ class FaultyStore:
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         return self._inner.get(name, version)
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return one_by_one(self.get, wanted)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         return self._inner.get_range(name, start, length)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.stores.many import one_by_one
 
 
 def nothing(_: str) -> None:
@@ -57,6 +58,9 @@ class WatchedStore:
         found = self._inner.get(name, version)
         self._count(found.body)
         return found
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return one_by_one(self.get, wanted)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         found = self._inner.get_range(name, start, length)

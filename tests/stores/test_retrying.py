@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from random import Random
 from typing import TypeVar
@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, AlreadyExists, Failed, MissingObject, Unavailable
-from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.retries import full_jitter
+from backstream.stores.many import one_by_one
 from backstream.stores.memory import MemoryStore
 from backstream.stores.retrying import RetryingStore
 from kit.aws import Aws
 from kit.clock import ManualClock
+from kit.each import get_one
 from kit.proxy import FaultProxy, every, first, lose_answer
 from kit.transports import TRANSPORTS, s3_store
 
@@ -72,6 +74,9 @@ class Flaky:
         self._fail()
         return self.memory.get(name, version)
 
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return one_by_one(self.get, wanted)
+
     def get_range(self, name: str, start: int, length: int) -> bytes:
         self._fail()
         return self.memory.get_range(name, start, length)
@@ -124,6 +129,7 @@ CALLS: dict[str, Callable[[ObjectStore], object]] = {
     "check": lambda store: store.check(),
     "put": lambda store: store.put("b", b"1", {"k": "v"}, if_absent=True),
     "get": lambda store: store.get("a"),
+    "get_each": lambda store: get_one(store, "a"),
     "head": lambda store: store.head("a"),
     "delete": lambda store: store.delete("a"),
     "list": lambda store: list(store.list("")),
@@ -177,6 +183,37 @@ def test_time_spent_in_the_call_counts(flaky: Flaky, clock: ManualClock) -> None
     with pytest.raises(Unavailable):
         patient(flaky, clock, budget=10.0).check()
     assert len(clock.slept) == 2
+
+
+# --- many objects ----------------------------------------------------------------------------------------------------------------
+
+
+def test_of_many_objects_only_those_that_failed_are_asked_for_again(flaky: Flaky, clock: ManualClock) -> None:
+    versions = {number: flaky.memory.put("a", b"%d" % number) for number in range(1_000)}
+    flaky.failures = [Unavailable("busy")] * 100
+    found = dict(patient(flaky, clock).get_each((number, "a", version) for number, version in versions.items()))
+    assert {number: one.body for number, one in found.items() if isinstance(one, StoredObject)} == {
+        number: b"%d" % number for number in range(1_000)
+    }
+    assert len(clock.slept) <= 3, "one wait is for many"
+
+
+def test_an_outage_ends_patience_object_by_object_and_takes_few_at_a_time(flaky: Flaky, clock: ManualClock) -> None:
+    flaky.failures = [Unavailable("busy")] * 100_000
+    taken, given, most = 0, 0, 0
+
+    def wanted() -> Iterator[tuple[int, str, None]]:
+        nonlocal taken
+        for number in range(500):
+            taken += 1
+            yield number, "a", None
+
+    for _, outcome in patient(flaky, clock).get_each(wanted()):
+        most = max(most, taken - given)
+        given += 1
+        assert isinstance(outcome, Unavailable)
+    assert given == 500
+    assert most <= 200
 
 
 # --- listings --------------------------------------------------------------------------------------------------------------------

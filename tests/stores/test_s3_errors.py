@@ -5,10 +5,11 @@ On real servers where they can do it, through a `FaultProxy` where they cannot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from botocore.exceptions import CredentialRetrievalError
 
 from backstream.apps.embedded import EmbeddedServers
 from backstream.errors import (
@@ -22,12 +23,15 @@ from backstream.errors import (
     Unavailable,
     UnversionedBucket,
 )
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, StoredObject, Tag
 from backstream.stores.s3 import S3Store
 from backstream.stores.s3_boto import create_bucket
+from backstream.stores.s3_http import HttpApi
+from backstream.transport.messages import NoAnswer, Reply, Request
 from kit.aws import Aws
-from kit.proxy import Action, FaultProxy, answer, cut, delay, drop, first, lose_answer, nth, pass_on
-from kit.transports import TRANSPORTS, s3_store
+from kit.each import get_one
+from kit.proxy import Action, FaultProxy, answer, cut, delay, drop, every, first, lose_answer, nth, pass_on
+from kit.transports import TRANSPORTS, s3_api, s3_store
 
 Call = Callable[[ObjectStore], object]
 CALLS: dict[str, Call] = {
@@ -35,6 +39,7 @@ CALLS: dict[str, Call] = {
     "put": lambda store: store.put("a", b"1"),
     "put if absent": lambda store: store.put("b", b"1", if_absent=True),
     "get": lambda store: store.get("a"),
+    "get_each": lambda store: get_one(store, "a"),
     "head": lambda store: store.head("a"),
     "delete": lambda store: store.delete("a"),
     "list": lambda store: list(store.list("a")),
@@ -189,6 +194,36 @@ def test_no_credentials_at_all(aws: Aws, transport: str, monkeypatch: pytest.Mon
     assert "AWS_PROFILE" in raised.value.hint
 
 
+class Forgetful:
+    """A sender that has credentials for all requests but the 5th and the 20th, and always two of them under way."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def send(self, request: Request) -> Reply:
+        return Reply(200, {"last-modified": "Wed, 25 Nov 2026 04:12:40 GMT"}, request.path.encode())
+
+    def exchange(self, requests: Iterable[tuple[Tag, Request]]) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
+        under_way: list[tuple[Tag, Reply | NoAnswer]] = []
+        for tag, request in requests:
+            self._asked += 1
+            if self._asked in (5, 20):
+                raise CredentialRetrievalError(provider="sso", error_msg="the token has expired")
+            under_way.append((tag, self.send(request)))
+            if len(under_way) > 2:
+                yield under_way.pop(0)
+        yield from under_way
+
+
+def test_credentials_that_cannot_be_had_for_a_while_cost_what_is_under_way_then(aws: Aws, bucket: str) -> None:
+    api = HttpApi(Forgetful(), s3_api(aws, bucket))
+    found = dict(api.get_each((number, f"{number}", None) for number in range(1, 31)))
+    assert sorted(found) == list(range(1, 31))
+    lost = {number: one for number, one in found.items() if not isinstance(one, StoredObject)}
+    assert set(lost) == {3, 4, 5, 18, 19, 20}
+    assert all("the token has expired" in one.message and f"/{number}" in one.message for number, one in lost.items())
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------------------
 
 ANSWERS: list[tuple[int, str, type[BackstreamError], str]] = [
@@ -316,19 +351,35 @@ def test_the_clients_own_retries_get_through(broken: Broken) -> None:
         call(broken.patient)
 
 
-def test_a_body_that_breaks_off_is_read_again(broken: Broken) -> None:
+reading = pytest.mark.parametrize("read", [lambda store, name: store.get(name), get_one], ids=["get", "get_each"])
+Read = Callable[[ObjectStore, str], StoredObject]
+
+
+@reading
+def test_a_body_that_breaks_off_is_read_again(broken: Broken, read: Read) -> None:
     body = bytes(200_000)
     broken.direct.put("big", body)
     faults = broken.proxy.on(cut(70_000), method="GET", when=first(2))
-    assert broken.store.get("big").body == body
+    assert read(broken.store, "big").body == body
     assert faults.fired == 2
 
 
-def test_a_body_that_always_breaks_off_is_unavailable(broken: Broken) -> None:
+def test_of_many_objects_those_whose_bodies_break_off_are_read_again(broken: Broken) -> None:
+    bodies = {f"{number:03}": b"%03d" % number * 1_000 for number in range(150)}
+    for name, body in bodies.items():
+        broken.direct.put(name, body)
+    faults = broken.proxy.on(cut(2_000), method="GET", when=every(7))
+    found = dict(broken.patient.get_each((name, name, None) for name in bodies))
+    assert {name: one.body for name, one in found.items() if isinstance(one, StoredObject)} == bodies
+    assert faults.fired > 20
+
+
+@reading
+def test_a_body_that_always_breaks_off_is_unavailable(broken: Broken, read: Read) -> None:
     broken.direct.put("big", bytes(200_000))
     faults = broken.proxy.on(cut(70_000), method="GET")
     with pytest.raises(Unavailable, match="big") as raised:
-        broken.store.get("big")
+        read(broken.store, "big")
     assert "broke" in raised.value.hint
     assert 3 <= faults.fired <= 10
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from email.utils import formatdate
 from itertools import chain, repeat
 
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backstream.retries import TOGETHER
 from backstream.transport.curl import Curl, Wire
 from backstream.transport.messages import Credentials, Endpoint, NoAnswer, Reply, Request
-from backstream.transport.retrying import TOGETHER, Patient, Policy, Tag
+from backstream.transport.retrying import Patient, Policy, Tag
 from kit.clock import ManualClock
 from kit.http_server import Says, Seen, Server
 
@@ -44,7 +45,9 @@ class Scripted:
             raise outcome
         return outcome
 
-    def exchange(self, requests: Iterable[tuple[Tag, Request]], in_flight: int) -> Iterator[tuple[Tag, Reply | NoAnswer]]:
+    def exchange(
+        self, requests: Iterable[tuple[Tag, Request]], in_flight: int
+    ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         del in_flight
         for tag, request in requests:
             try:

@@ -6,7 +6,6 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from functools import partial
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -26,19 +25,14 @@ def ahead(
     items: Iterable[Item],
     in_flight: int,
     weight: Callable[[Item], int] = lambda _: 1,
-    here: Callable[[Item], bool] = lambda _: False,
 ) -> Iterator[tuple[Item, Callable[[], Answer]]]:
     """Each item with what gives its `work`'s answer, or raises what the work raised.
 
-    No more is begun and not yet taken than weighs `in_flight` together, but at least one item. `here`: work that waits for nobody,
-    and is done when its answer is asked for; such an item comes at once, all others in their order.
+    No more is begun and not yet taken than weighs `in_flight` together, but at least one item.
     """
     begun: deque[tuple[Item, Future[Answer]]] = deque()
     weighs = 0
     for item in items:
-        if here(item):
-            yield item, partial(work, item)
-            continue
         weighs += weight(item)
         while begun and weighs > in_flight:
             weighs -= weight(begun[0][0])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
+from typing import ParamSpec, TypeVar
 
-from backstream.errors import Damaged
+from backstream.errors import BackstreamError, Damaged
 from backstream.layouts import catalog as catalogs
 from backstream.layouts import inventory, segments
 from backstream.layouts.bases import Base, Bases
@@ -21,9 +24,14 @@ from backstream.layouts.rows import entry_of, parse_metadata
 from backstream.model import fold, naming, wire
 from backstream.model.entry import Entry, Place
 from backstream.model.window import Window
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, StoredObject, Tag, Wanted
+
+_Words = ParamSpec("_Words")
+_Waiting = TypeVar("_Waiting")
 
 OnDamage = Callable[[Damaged], None]
+Images = Generator[tuple[Tag, bytes | BackstreamError | None], None, None]
+AT_HAND = 64  # images that need not be fetched, waiting for others to be begun
 READERS = 8  # a long history asks for the metadata of each version: a request each
 
 
@@ -67,18 +75,46 @@ class TableVault:
         Damaged, naming the object and version, where what lies there is not an item with the entry's key.
         """
         if entry.place is None:
-            inline = entry.old if entry.removed else entry.image
-            if inline is None:
-                raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
-            return inline
-        body = self.store.get(entry.place.name, entry.place.version).body
+            return _inline(entry)
+        return self._of_item(entry, entry.place, self.store.get(entry.place.name, entry.place.version))
+
+    def images(self, wanted: Iterable[tuple[Tag, Entry | None]]) -> Images[Tag]:
+        """The images of many entries, each with its tag, in no order; None where there is no entry.
+
+        What `image` would raise comes as a value, and the others go on. `wanted` is taken as `ObjectStore.get_each` takes what it
+        is given, and a few dozen that need not be fetched besides.
+        """
+        at_hand: deque[tuple[Tag, bytes | BackstreamError | None]] = deque()
+        coming, more = iter(wanted), True
+
+        def rows() -> Iterator[Wanted[tuple[Tag, Entry, Place]]]:
+            """What must be fetched; what need not waits `at_hand`, where it is soon too much to look for more."""
+            nonlocal more
+            for tag, entry in coming:
+                if entry is not None and entry.place is not None:
+                    yield (tag, entry, entry.place), entry.place.name, entry.place.version
+                    continue
+                at_hand.append((tag, None if entry is None else _value(_inline, entry)))
+                if len(at_hand) >= AT_HAND:
+                    return
+            more = False
+
+        while more:
+            with closing(self.store.get_each(rows())) as fetched:
+                for (tag, entry, place), found in fetched:
+                    yield from _emptied(at_hand)
+                    yield tag, found if isinstance(found, BackstreamError) else _value(self._of_item, entry, place, found)
+            yield from _emptied(at_hand)
+
+    def _of_item(self, entry: Entry, place: Place, found: StoredObject) -> bytes:
+        """The image in an object, if it is of the entry's item."""
         try:
-            found = self.key_of(body)
+            key = self.key_of(found.body)
         except Damaged as error:
-            raise Damaged(f"{_where(entry.place)}: {error.message}") from error
-        if found != self.key(entry):
-            raise Damaged(f"{_where(entry.place)}: the image of another item")
-        return body
+            raise Damaged(f"{_where(place)}: {error.message}") from error
+        if key != self.key(entry):
+            raise Damaged(f"{_where(place)}: the image of another item")
+        return found.body
 
     # --- what is to be read ---
 
@@ -177,6 +213,27 @@ class TableVault:
     def basis(self, at: int) -> Basis:
         """What the state of the whole table at a second is made of."""
         return self.coverage.basis(at)
+
+
+def _inline(entry: Entry) -> bytes:
+    """The image in the entry itself."""
+    image = entry.old if entry.removed else entry.image
+    if image is None:
+        raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
+    return image
+
+
+def _value(work: Callable[_Words, bytes], *args: _Words.args, **kwargs: _Words.kwargs) -> bytes | BackstreamError:
+    """What it returns, or what it raises."""
+    try:
+        return work(*args, **kwargs)
+    except BackstreamError as error:
+        return error
+
+
+def _emptied(waiting: deque[_Waiting]) -> Iterator[_Waiting]:
+    while waiting:
+        yield waiting.popleft()
 
 
 def _where(place: Place) -> str:

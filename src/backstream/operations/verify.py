@@ -10,10 +10,9 @@ At each further look only that part of the log is read that may have grown: afte
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack, closing, contextmanager
 
 import msgspec
 
@@ -24,6 +23,7 @@ from backstream.errors import BackstreamError, Refused, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.comparison import Kind, Sight, compare, in_sample
+from backstream.model.entry import Entry
 from backstream.model.fold import BEGINNING, Known
 from backstream.model.window import AFTER_ALL
 from backstream.operations import safety
@@ -32,15 +32,40 @@ from backstream.operations.restore import Failure, Surroundings
 from backstream.operations.restore.candidates import Candidate, of_state, scan_into
 from backstream.operations.restore.strangers import strangers
 
-READERS = 16
-IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item
 FETCHERS = 4
 FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
 PATIENCE = 30.0
 LOOKS = 8  # at what differs, spread over the patience: a row that keeps changing is caught equal sooner or later
 DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT)
 
-Look = Callable[[], Sight | None]
+
+class _Look(msgspec.Struct, frozen=True):
+    """One item's sides. `newest`: what the vault says of it; `before`: how it looked last time."""
+
+    key: bytes
+    known: Known
+    newest: Entry | None
+    live: bytes | None
+    before: Sight | None = None
+
+    @property
+    def unmoved(self) -> Sight | None:
+        """The last sight, if nothing has changed since."""
+        return self.before if self.before is not None and self.before.still_is(self.newest, self.live) else None
+
+    @property
+    def wanted(self) -> Entry | None:
+        """The entry whose image must be seen; None where there is none."""
+        return None if self.newest is None or self.newest.removed or self.unmoved is not None else self.newest
+
+    def sight(self, image: bytes | BackstreamError | None) -> Sight | None:
+        """How it looks; None where the item is on neither side. An image that could not be had is raised."""
+        if isinstance(image, BackstreamError):
+            raise image
+        if (unmoved := self.unmoved) is not None:
+            return unmoved
+        kind = compare(image, self.live)
+        return None if kind is None else Sight(kind, self.known, self.newest, self.live, moved=self.before is not None)
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -148,7 +173,7 @@ class _Verification:
             self._floor = state.floor
             rows = of_state(state, live, self._around.progress, with_known=True)
             sampled = (self._noted(each) for each in rows if in_sample(each.key, self._sample))
-            return self._compare((each.key, partial(self._look, each.known, each.live)) for each in sampled)
+            return self._compare(self._look(each.key, each.known, each.live) for each in sampled)
 
     def _noted(self, row: Candidate) -> Candidate:
         if row.then is not None and row.then.place is not None and row.then.place.name in self._failures:
@@ -185,43 +210,38 @@ class _Verification:
                 self._around.progress.advance(len(batch))
                 yield from ((key, live.get(key), before) for key, before in batch)
 
-    def _looks_again(self, news: State, again: Pairs) -> Iterator[tuple[bytes, Look]]:
+    def _looks_again(self, news: State, again: Pairs) -> Iterator[_Look]:
         for number in range(news.partitions):
             changed = news.partition(number)
             for key, value in again.read(number):
                 live, before = _fetched.decode(value)
-                yield key, partial(self._look, before.known.with_known(changed.known(key)), live, before)
+                yield self._look(key, before.known.with_known(changed.known(key)), live, before)
+
+    def _look(self, key: bytes, known: Known, live: bytes | None, before: Sight | None = None) -> _Look:
+        return _Look(key, known, known.newest(self._floor), live, before)
 
     # --- comparing ---
 
-    def _compare(self, looks: Iterable[tuple[bytes, Look]]) -> _Suspects:
-        """Take these looks, several at once, and return what differs. An image that cannot be read is named, the rest goes on."""
+    def _compare(self, looks: Iterable[_Look]) -> _Suspects:
+        """Take these looks, and return what differs. An image that cannot be read is named, the rest goes on."""
         self._around.progress.phase("comparing rows", None)
         suspects = _Suspects(self._stack.enter_context(Pairs(1, buffer=self._around.memory.buffer)))
-        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-            for (key, _), looking in ahead(pool, lambda each: each[1](), looks, IN_FLIGHT):
+        with closing(self._vault.images((look, look.wanted) for look in looks)) as images:
+            for look, image in images:
                 self._around.progress.advance(1)
                 try:
-                    sight = looking()
+                    sight = look.sight(image)
                 except BackstreamError as error:
-                    self._failures[key.decode()] = error.message
-                    self._unreadable_rows.add(key)
+                    self._failures[look.key.decode()] = error.message
+                    self._unreadable_rows.add(look.key)
                     continue
                 if sight is None:
                     continue
                 if sight.kind is Kind.SAME:
                     self._same += 1
                 else:
-                    suspects.add(key, sight)
+                    suspects.add(look.key, sight)
         return suspects
-
-    def _look(self, known: Known, live: bytes | None, before: Sight | None = None) -> Sight | None:
-        """One item's sides; None where it is on neither. `before`: how it looked last time."""
-        entry = known.newest(self._floor)
-        if before is not None and before.still_is(entry, live):
-            return before
-        kind = compare(None if entry is None or entry.removed else self._vault.image(entry), live)
-        return None if kind is None else Sight(kind, known, entry, live, moved=before is not None)
 
     # --- the account ---
 

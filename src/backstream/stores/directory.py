@@ -17,15 +17,16 @@ import heapq
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from backstream.errors import AccessDenied, AlreadyExists, BackstreamError, Damaged, Failed, MissingBucket, MissingObject
-from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
+from backstream.stores.many import from_threads
 
 _BODY = "body"
 _METADATA = "metadata.json"
@@ -114,6 +115,9 @@ class DirectoryStore:
         info = self.head(name, version)
         with self._explained("read", name):
             return StoredObject(info, (self._folder(name) / info.version / _BODY).read_bytes())
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return from_threads(self.get, wanted)  # the disk may be far away
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         info = self.head(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 
 from backstream.errors import AlreadyExists, Failed, MissingObject, UnversionedBucket
-from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.stores.many import one_by_one
 
 _Version = StoredObject | ObjectVersion  # a body, or a delete marker
 
@@ -50,6 +51,9 @@ class MemoryStore:
             return found
         which = name if version is None else f"{name} (version {version})"
         raise MissingObject(f"There is no object memory:{which}.", marker=found is not None)
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return one_by_one(self.get, wanted)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         body = self.get(name).body

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from itertools import takewhile
 from typing import TypeVar
 
 from backstream.errors import Unavailable
-from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
-from backstream.retries import full_jitter
+from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.retries import Attempt, full_jitter, persistently
 
 _Answer = TypeVar("_Answer")
 _Row = TypeVar("_Row", ListedObject, ObjectVersion)
@@ -24,7 +26,8 @@ class RetryingStore:
     only the first answer was lost; with `if_absent` the store below recognises its own write.
 
     A listing that breaks off is started again behind the last row that was handed out, with a new budget: whoever reads it sees
-    each row once. `versions` cannot start in the middle, so it skips what was seen; that costs the pages, never a row.
+    each row once. Of many objects, what is `Unavailable` is asked for again after some of the others; its time begins when it first
+    failed. `versions` cannot start in the middle, so it skips what was seen; that costs the pages, never a row.
     """
 
     def __init__(
@@ -55,6 +58,16 @@ class RetryingStore:
     def get(self, name: str, version: str | None = None) -> StoredObject:
         return self._patiently(lambda: self._store.get(name, version))
 
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        def ask(attempts: Iterator[Attempt[Wanted[Tag]]]) -> Found[Attempt[Wanted[Tag]]]:
+            return self._store.get_each((each, each.item[1], each.item[2]) for each in attempts)
+
+        with closing(
+            persistently(ask, wanted, worth_another=_unavailable, delays=self._delays, sleep=self._clock.sleep)
+        ) as outcomes:
+            for (tag, _, _), outcome in outcomes:
+                yield tag, outcome
+
     def get_range(self, name: str, start: int, length: int) -> bytes:
         return self._patiently(lambda: self._store.get_range(name, start, length))
 
@@ -74,17 +87,17 @@ class RetryingStore:
         return self._resumed(lambda last: _behind(last, self._store.versions_of(name)))
 
     def _patiently(self, call: Callable[[], _Answer]) -> _Answer:
-        patience = self._patience()
+        delays = self._delays()
         while True:
             try:
                 return call()
             except Unavailable:
-                if not patience.wait():
+                if not self._waited(delays):
                     raise
 
     def _resumed(self, start: Callable[[_Row | None], Iterator[_Row]]) -> Iterator[_Row]:
         """The rows of `start(None)`; where they break off, those of `start(last row)`, and so on."""
-        last, failed_behind, patience = None, None, self._patience()
+        last, failed_behind, delays = None, None, self._delays()
         while True:
             try:
                 for row in start(last):
@@ -92,34 +105,30 @@ class RetryingStore:
                     last = row
             except Unavailable:
                 if last is not failed_behind:  # it got further this time
-                    failed_behind, patience = last, self._patience()
-                if not patience.wait():
+                    failed_behind, delays = last, self._delays()
+                if not self._waited(delays):
                     raise
             else:
                 return
 
-    def _patience(self) -> _Patience:
+    def _delays(self) -> Iterator[float]:
+        """The waits of one call that begins now, until its last moment."""
         last_moment = self._clock.now() + self._budget
         if self._deadline is not None:
             last_moment = min(last_moment, self._deadline())
-        return _Patience(self._clock, full_jitter(self._jitter), last_moment)
+        return takewhile(lambda delay: self._clock.now() + delay <= last_moment, full_jitter(self._jitter))
 
-
-class _Patience:
-    """The waits of one call, until its last moment."""
-
-    def __init__(self, clock: Clock, delays: Iterator[float], last_moment: float) -> None:
-        self._clock = clock
-        self._delays = delays
-        self._last_moment = last_moment
-
-    def wait(self) -> bool:
+    def _waited(self, delays: Iterator[float]) -> bool:
         """Sleep before the next attempt; False, at once, if that would come too late."""
-        delay = next(self._delays)
-        if self._clock.now() + delay > self._last_moment:
+        delay = next(delays, None)
+        if delay is None:
             return False
         self._clock.sleep(delay)
         return True
+
+
+def _unavailable(outcome: object) -> bool:
+    return isinstance(outcome, Unavailable)
 
 
 def _behind(last: ObjectVersion | None, rows: Iterator[ObjectVersion]) -> Iterator[ObjectVersion]:

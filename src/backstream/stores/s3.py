@@ -9,16 +9,17 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from hashlib import sha256
 from secrets import token_hex
 from typing import TypeVar
 
 import msgspec
 
-from backstream.errors import AlreadyExists, MissingBucket, MissingObject, Unavailable, UnversionedBucket
-from backstream.ports import Clock, ListedObject, ObjectInfo, ObjectVersion, StoredObject
-from backstream.retries import full_jitter
+from backstream.errors import AlreadyExists, BackstreamError, MissingBucket, MissingObject, Unavailable, UnversionedBucket
+from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.retries import Attempt, full_jitter, persistently
 from backstream.stores.failures import NO_BUCKET, TryAgain
 from backstream.stores.s3_api import NULL_VERSION, Page, Row, S3Api
 
@@ -108,8 +109,17 @@ class S3Store:
     # --- reading ---
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
-        found = self._again(lambda: self._api.get(self._root + name, version))
-        return StoredObject(_told(name, found.info), found.body)
+        return _named(name, self._again(lambda: self._api.get(self._root + name, version)))
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        def ask(attempts: Iterator[Attempt[Wanted[Tag]]]) -> Found[Attempt[Wanted[Tag]]]:
+            return self._api.get_each((each, self._root + each.item[1], each.item[2]) for each in attempts)
+
+        with closing(
+            persistently(ask, wanted, worth_another=_broke_off, delays=_more_attempts, sleep=self._clock.sleep)
+        ) as outcomes:
+            for (tag, name, _), outcome in outcomes:
+                yield tag, outcome if isinstance(outcome, BackstreamError) else _named(name, outcome)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         # A range that counts from the end reaches to the end: https://www.rfc-editor.org/rfc/rfc9110#name-byte-ranges
@@ -164,7 +174,7 @@ class S3Store:
 
     def _again(self, call: Callable[[], _Answer]) -> _Answer:
         """Call until it does not end in `TryAgain`, a few times."""
-        delays = full_jitter(random.random, attempts=_MORE_ATTEMPTS)
+        delays = _more_attempts()
         while True:
             try:
                 return call()
@@ -192,6 +202,18 @@ class _UnansweredWrites:
             self._ids[write] = write_id
             if len(self._ids) > _REMEMBERED:
                 del self._ids[next(iter(self._ids))]
+
+
+def _more_attempts() -> Iterator[float]:
+    return full_jitter(random.random, attempts=_MORE_ATTEMPTS)
+
+
+def _broke_off(outcome: object) -> bool:
+    return isinstance(outcome, TryAgain)
+
+
+def _named(name: str, found: StoredObject) -> StoredObject:
+    return StoredObject(_told(name, found.info), found.body)
 
 
 def _told(name: str, info: ObjectInfo) -> ObjectInfo:

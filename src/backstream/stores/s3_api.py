@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from backstream.ports import ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 
 Row = TypeVar("Row", ListedObject, ObjectVersion)
 
@@ -40,6 +40,9 @@ class S3Api(Protocol):
 
     def get(self, key: str, version: str | None) -> StoredObject:
         """GetObject."""
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        """GetObject of each, as `ports.ObjectStore.get_each` has it."""
 
     def get_range(self, key: str, which: str) -> bytes:
         """GetObject with this `Range` header: some bytes of the current object."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from backstream.ports import ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores import listings
 from backstream.stores.failures import BOTO_ERRORS, named, not_a_listing, subject
+from backstream.stores.many import from_threads
 from backstream.stores.s3_api import NULL_VERSION, Page
 
 if TYPE_CHECKING:  # stubs: not there at run time
@@ -74,6 +75,9 @@ class BotoApi:
             answer = self._client.get_object(**self._object(key, version))
             body = answer["Body"].read()
         return StoredObject(_info(key, answer), body)
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return from_threads(self.get, wanted)
 
     def get_range(self, key: str, which: str) -> bytes:
         with self._explained("GetObject", key):

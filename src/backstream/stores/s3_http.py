@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Protocol, TypeVar
 from xml.parsers import expat
 
-from backstream.errors import Damaged, Failed
+from backstream.errors import BackstreamError, Damaged, Failed
 from backstream.model import moment
-from backstream.ports import ListedObject, ObjectInfo, ObjectVersion, StoredObject
+from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores import listings
 from backstream.stores.failures import BOTO_ERRORS, BROKEN_OFF, Answer, named, no_answer, not_a_listing, of_answer, subject
 from backstream.stores.s3_api import NULL_VERSION, Page, S3Api
 from backstream.transport.messages import NoAnswer, Reply, Request, object_path, query_of
 
 META = "x-amz-meta-"
+_CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
 # S3's names of a listing's parameters on the wire, by those in its API.
 WORDS = {
     "StartAfter": "start-after",
@@ -26,11 +28,17 @@ WORDS = {
 }
 
 
+_Place = TypeVar("_Place")
+
+
 class Sender(Protocol):
     """What sends requests and tries them again: `transport.retrying.Patient`."""
 
     def send(self, request: Request) -> Reply:
         """The answer; NoAnswer where there is none."""
+
+    def exchange(self, requests: Iterable[tuple[_Place, Request]]) -> Generator[tuple[_Place, Reply | NoAnswer], None, None]:
+        """The answers, or why there is none, as they come, each with its request's tag."""
 
 
 class HttpApi:
@@ -65,11 +73,37 @@ class HttpApi:
         return reply.headers.get("x-amz-version-id", NULL_VERSION)
 
     def get(self, key: str, version: str | None) -> StoredObject:
-        what = subject(self._bucket, key, version)
-        request = Request("GET", object_path(key), _which(version), {"x-amz-checksum-mode": "ENABLED"})
-        reply = self._ask("GetObject", what, request)
+        return self._whole(key, version, self._ask("GetObject", subject(self._bucket, key, version), _get(key, version)))
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        under_way: dict[int, Wanted[Tag]] = {}
+        requests = _noted(wanted, under_way)
+        while True:
+            try:
+                with closing(self._sender.exchange(requests)) as outcomes:
+                    for place, outcome in outcomes:
+                        tag, key, version = under_way.pop(place)
+                        yield tag, self._outcome(key, version, outcome)
+            except BOTO_ERRORS as error:  # where credentials come from; what was under way has been broken off
+                for tag, key, version in under_way.values():
+                    yield tag, named(error, "GetObject", subject(self._bucket, key, version))
+                under_way.clear()
+            else:
+                return
+
+    def _outcome(self, key: str, version: str | None, outcome: Reply | NoAnswer) -> StoredObject | BackstreamError:
+        try:
+            if isinstance(outcome, Reply) and outcome.fine:
+                return self._whole(key, version, outcome)
+            return _refused(outcome, "GetObject", subject(self._bucket, key, version))
+        except BackstreamError as error:
+            return error
+
+    def _whole(self, key: str, version: str | None, reply: Reply) -> StoredObject:
+        """The object of an answer, if it is what its checksum says."""
         told = reply.headers.get("x-amz-checksum-crc32")
         if told is not None and "-" not in told and told != base64.b64encode(zlib.crc32(reply.body).to_bytes(4)).decode():
+            what = subject(self._bucket, key, version)
             raise BROKEN_OFF.error(f"GetObject of {what} failed: the body is not what its checksum says", hint=BROKEN_OFF.hint)
         return StoredObject(_info(key, reply), reply.body)
 
@@ -118,11 +152,11 @@ class HttpApi:
         try:
             reply = self._sender.send(request)
         except NoAnswer as error:
-            raise no_answer(error.message, operation, what, broken=error.broken, hopeless=error.hopeless) from error
+            raise _refused(error, operation, what) from error
         except BOTO_ERRORS as error:  # where credentials come from
             raise named(error, operation, what) from error
         if not reply.fine:
-            raise of_answer(_said(reply), operation, what)
+            raise _refused(reply, operation, what)
         return reply
 
 
@@ -136,6 +170,24 @@ def over_http(control: S3Api, connect: Callable[[], Sender | None]) -> S3Api:
     except BOTO_ERRORS as error:
         raise named(error, "access", subject(control.bucket)) from error
     return control if sender is None else HttpApi(sender, control)
+
+
+def _get(key: str, version: str | None) -> Request:
+    # The headers are those of every read, and never changed: one for all.
+    return Request("GET", object_path(key), _which(version), _CHECKSUM)
+
+
+def _noted(wanted: Iterable[Wanted[Tag]], under_way: dict[int, Wanted[Tag]]) -> Iterator[tuple[int, Request]]:
+    for place, each in enumerate(wanted):
+        under_way[place] = each
+        yield place, _get(each[1], each[2])
+
+
+def _refused(outcome: Reply | NoAnswer, operation: str, what: str) -> BackstreamError:
+    """Why there is nothing, in our own errors."""
+    if isinstance(outcome, NoAnswer):
+        return no_answer(outcome.message, operation, what, broken=outcome.broken, hopeless=outcome.hopeless)
+    return of_answer(_said(outcome), operation, what)
 
 
 def _which(version: str | None) -> str:

@@ -6,21 +6,20 @@ import random
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from backstream.model import moment
 from backstream.ports import Clock
-from backstream.retries import full_jitter
+from backstream.retries import Attempt, full_jitter, persistently
 from backstream.transport.messages import Endpoint, NoAnswer, Reply, Request
 
 Tag = TypeVar("Tag")
 
 IN_FLIGHT = 32
-TOGETHER = 256  # requests of an exchange that are sent before those which failed are tried again
 
 _CODE = re.compile(rb'(?:<Code>|"__type"\s*:\s*"(?:[^"#]*#)?)([A-Za-z0-9]+)')
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html,
@@ -65,7 +64,9 @@ class Sender(Protocol):
     def send(self, request: Request) -> Reply:
         """The answer; NoAnswer where there is none."""
 
-    def exchange(self, requests: Iterable[tuple[Tag, Request]], in_flight: int) -> Iterator[tuple[Tag, Reply | NoAnswer]]:
+    def exchange(
+        self, requests: Iterable[tuple[Tag, Request]], in_flight: int
+    ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         """The answers as they come."""
 
 
@@ -107,27 +108,33 @@ class Patient:
 
     def exchange(
         self, requests: Iterable[tuple[Tag, Request]], in_flight: int = IN_FLIGHT
-    ) -> Iterator[tuple[Tag, Reply | NoAnswer]]:
+    ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         """The answers, or why there is none, as they come, each with its request's tag; at most so many requests at a time.
 
-        What fails is tried again after the next few hundred requests, so that its waiting holds up little.
+        What fails is tried again after the next few dozen requests, so that its waiting holds up little.
         """
-        coming = iter(requests)
-        while together := [(each, self._delays()) for each in islice(coming, TOGETHER)]:
-            while together:
-                again: list[tuple[tuple[Tag, Request], Iterator[float]]] = []
-                longest, asked = 0.0, self._sender.endpoint
-                for place, outcome in self._sender.exchange(_numbered(together), in_flight):
-                    (tag, _), delays = together[place]
-                    outcome = _checked(outcome)
-                    if not self._worth_another(outcome, asked) or (delay := next(delays, None)) is None:
-                        yield tag, outcome
-                    else:
-                        again.append(together[place])
-                        longest = max(longest, delay)
-                together = again
-                if together:
-                    self._clock.sleep(longest)
+        asked = self._sender.endpoint
+
+        def send(
+            attempts: Iterator[Attempt[tuple[Tag, Request]]],
+        ) -> Generator[tuple[Attempt[tuple[Tag, Request]], Reply | NoAnswer], None, None]:
+            nonlocal asked
+            asked = self._sender.endpoint
+            with closing(self._sender.exchange(((each, each.item[1]) for each in attempts), in_flight)) as outcomes:
+                for attempt, outcome in outcomes:
+                    yield attempt, _checked(outcome)
+
+        with closing(
+            persistently(
+                send,
+                requests,
+                worth_another=lambda outcome: self._worth_another(outcome, asked),
+                delays=self._delays,
+                sleep=self._clock.sleep,
+            )
+        ) as outcomes:
+            for (tag, _), outcome in outcomes:
+                yield tag, outcome
 
     def _delays(self) -> Iterator[float]:
         return full_jitter(self._jitter, attempts=self._policy.attempts - 1, budget=self._policy.budget)
@@ -195,7 +202,3 @@ def _checked(outcome: Reply | NoAnswer) -> Reply | NoAnswer:
     if told != str(found):
         return NoAnswer(f"the answer's CRC-32 is {found}, its header says {told}", broken=True)
     return outcome
-
-
-def _numbered(together: list[tuple[tuple[Tag, Request], Iterator[float]]]) -> Iterator[tuple[int, Request]]:
-    return ((place, request) for place, ((_, request), _) in enumerate(together))

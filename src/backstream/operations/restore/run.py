@@ -5,17 +5,15 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 
-from backstream.engines.ahead import ahead
 from backstream.engines.embedded import State
 from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs
-from backstream.errors import BackstreamError, Failed, MissingTable, Refused, TargetNotEmpty, UsageError
+from backstream.errors import BackstreamError, MissingTable, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.entry import Entry
@@ -43,8 +41,6 @@ from backstream.operations.restore.undo import Undo
 from backstream.operations.writing import LeftOut, Writer
 from backstream.ports import Clock, Delete, Put, Table
 
-READERS = 16
-IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item
 FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
 
 
@@ -315,24 +311,27 @@ class _Restore:
     def _apply(self, candidates: Iterator[Candidate], sink: Sink) -> None:
         if self._tenant is not None:
             candidates = (each for each in candidates if not self._tenant.rules_out(each))
-        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-            readings = ahead(pool, lambda each: self._image_then(each, sink), candidates, IN_FLIGHT, here=_is_at_hand)
-            for candidate, reading in readings:
+        wanted = ((each, None if each.gone else each.then) for each in self._while_hopeful(candidates, sink))
+        with closing(self._vault.images(wanted)) as images:
+            for candidate, then in images:
                 self._around.progress.advance(1)
-                self._do(candidate, reading, sink)
+                self._do(candidate, then, sink)
 
-    def _image_then(self, candidate: Candidate, sink: Sink) -> bytes | None:
-        if candidate.then is None or candidate.gone:
-            return None
-        if sink.hopeless:
-            raise Failed(sink.hopeless)
-        return self._vault.image(candidate.then)
+    def _while_hopeful(self, candidates: Iterator[Candidate], sink: Sink) -> Iterator[Candidate]:
+        """Once there is no sense in adding more, no more images are read: what they were for is left."""
+        for candidate in candidates:
+            if sink.hopeless and candidate.then is not None and not candidate.gone:
+                self._around.progress.advance(1)
+                self._left.leave(candidate.key, sink.hopeless)
+            else:
+                yield candidate
 
-    def _do(self, candidate: Candidate, reading: Callable[[], bytes | None], sink: Sink) -> None:
+    def _do(self, candidate: Candidate, then: bytes | BackstreamError | None, sink: Sink) -> None:
         if candidate.gone and not self._may_delete(candidate):
             return
         try:
-            then = reading()
+            if isinstance(then, BackstreamError):
+                raise then
             if self._tenant is not None and not self._tenant.wants(then, candidate.live):
                 return
             action = decide(then, candidate.live)
@@ -406,11 +405,6 @@ class _Restore:
             plan=None if self._planning is None else self._planning.planned(),
             undo=self._undo.command() if self._counts[Action.PUT] or self._counts[Action.DELETE] else None,
         )
-
-
-def _is_at_hand(candidate: Candidate) -> bool:
-    """Whether its image need not be fetched from the vault."""
-    return candidate.then is None or candidate.gone or candidate.then.place is None
 
 
 def _light(entry: Entry) -> Entry:
