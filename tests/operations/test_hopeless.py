@@ -20,6 +20,7 @@ ROWS, TAKEN = 3_000, 10
 class Full:
     """A sink that takes a few writes."""
 
+    touched = False
     def __init__(self) -> None:
         self.count = 0
 
@@ -27,7 +28,7 @@ class Full:
     def hopeless(self) -> str:
         return "the table is gone" if self.count >= TAKEN else ""
 
-    def add(self, write: Write) -> None:
+    def add(self, write: Write, live: bytes | None) -> None:
         assert write
         self.count += 1
 
