@@ -18,6 +18,7 @@ from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Failed, MissingTable, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
+from backstream.model.creation import on_demand
 from backstream.model.entry import Entry
 from backstream.model.plan import Action, decide
 from backstream.model.window import KnownGap
@@ -222,7 +223,7 @@ class _Restore:
             return target.begin()
         table = self._around.table_of(self._name)
         if isinstance(target, NewTable) and not _exists(table):
-            table.create(self._vault.catalog.key_schema)
+            table.create(on_demand(self._vault.catalog.key_schema))
         return TableSink(Writer(table, self._around.clock, patience=request.patience, max_units=request.max_units))
 
     # --- doing it ---
