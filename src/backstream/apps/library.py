@@ -204,14 +204,27 @@ class TableBackup:
         to_file: str | Path | None = None,
         keys: Iterable[Key] = (),
         tenant: str | None = None,
+        indexes: bool = True,
+        settings_only: bool = False,
         dry_run: bool = False,
         allow_gap: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
         progress: Progress | None = None,
     ) -> Restored:
-        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`."""
+        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
+
+        A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only`
+        it gets no items. What of its settings is not set is in `todo` of the answer.
+        """
+        keys = list(keys)
         target = _target(to, to_file, in_place=in_place)
+        if isinstance(target, NewTable):
+            target = NewTable(target.name, indexes, settings_only)
+        elif settings_only or not indexes:
+            raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
+        if settings_only and (keys or tenant is not None):
+            raise UsageError("settings only, or these rows?", hint="Leave --key and --tenant out, or --settings-only.")
         vault = self._vault()
         around = self._surroundings(vault, progress)
         request = Request(

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import msgspec
 
+from backstream.model.setup import Todo
 from backstream.operations.restore.sinks import Sink
 
 
 class NewTable(msgspec.Struct, frozen=True):
-    """Into a table of this name: created from the catalog's key schema, on-demand, or empty already."""
+    """Into a table of this name: created with the settings that the catalog holds, or empty already.
+
+    `indexes`: with its global and local ones; `settings_only`: without items.
+    """
 
     name: str
+    indexes: bool = True
+    settings_only: bool = False
 
 
 class InPlace(msgspec.Struct, frozen=True):
@@ -70,6 +76,7 @@ class Failure(msgspec.Struct, frozen=True):
 class Restored(msgspec.Struct, frozen=True):
     """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain.
 
+    `settings`: when those that a new table was given were kept; `todo`: what of them is not set.
     `left`: the file that names every item left out, to be resumed; `failures` names the first ten thousand of `failed`.
     """
 
@@ -85,3 +92,5 @@ class Restored(msgspec.Struct, frozen=True):
     failures: Sequence[Failure] = ()
     warnings: Sequence[str] = ()
     left: str | None = None
+    settings: str | None = None
+    todo: Sequence[Todo] = ()

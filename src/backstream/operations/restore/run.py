@@ -15,10 +15,9 @@ from backstream.engines.ahead import ahead
 from backstream.engines.embedded import State
 from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs
-from backstream.errors import BackstreamError, Failed, MissingTable, Refused, TargetNotEmpty, UsageError
+from backstream.errors import BackstreamError, Failed, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.creation import on_demand
 from backstream.model.entry import Entry
 from backstream.model.plan import Action, decide
 from backstream.model.window import KnownGap
@@ -28,6 +27,7 @@ from backstream.operations.restore import leftovers
 from backstream.operations.restore.candidates import Candidate, TenantFilter, named_by_key, of_histories, of_state, scan_into
 from backstream.operations.restore.leftovers import Head, Leftovers
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.setup import TableSetup, exists
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.strangers import strangers
 from backstream.operations.writing import LeftOut, Writer
@@ -101,14 +101,16 @@ class _Restore:
         self._spared = 0
         self._tenant = None if request.tenant is None else TenantFilter(vault, request.tenant)
         self._name = _target_name(vault, request)
+        self._setup = TableSetup(vault, request, around.table_of, around.clock)
 
     def run(self) -> Restored:
         safety.check_past(self._request.at, self._began, self._window)
         self._check_target()
+        self._setup.prepare()
         with ExitStack() as stack:
             stack.callback(self._left.discard)
             candidates = self._rows(stack) if self._request.keys else self._table(stack)
-            sink = self._sink()
+            sink = self._setup.watching(self._sink())
             try:
                 self._apply(candidates, sink)
                 left = sink.finish()
@@ -117,6 +119,7 @@ class _Restore:
                 raise
             for each in left:
                 self._not_done(each)
+            self._setup.finish()
             return self._report()
 
     # --- what to look at ---
@@ -156,6 +159,8 @@ class _Restore:
         return self._live_table().fetch(keys) if isinstance(self._request.target, InPlace | Resumed) else []
 
     def _table(self, stack: ExitStack) -> Iterator[Candidate]:
+        if self._setup.alone:
+            return iter(())
         request, name = self._request, self._vault.catalog.table
         self._warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)
@@ -206,7 +211,7 @@ class _Restore:
 
     def _check_new(self, table: Table) -> None:
         """A table that is there already is accepted if it is empty and has the same key schema."""
-        if not _exists(table):
+        if not exists(table):
             return
         if table.facts().schema != self._vault.catalog.key_schema:
             raise TargetNotEmpty(f"the table {table.name} exists, with another key schema", hint="Give --to another name.")
@@ -222,8 +227,7 @@ class _Restore:
         if isinstance(target, Into):
             return target.begin()
         table = self._around.table_of(self._name)
-        if isinstance(target, NewTable) and not _exists(table):
-            table.create(on_demand(self._vault.catalog.key_schema))
+        self._setup.create(table)
         return TableSink(Writer(table, self._around.clock, patience=request.patience, max_units=request.max_units))
 
     # --- doing it ---
@@ -294,8 +298,10 @@ class _Restore:
             dry_run=self._request.dry_run,
             seconds=round(self._around.clock.now() - self._began, 3),
             failures=self._left.failures,
-            warnings=self._warnings,
+            warnings=[*self._warnings, *self._setup.notes],
             left=None if left is None else str(left),
+            settings=self._setup.settings,
+            todo=self._setup.todo,
         )
 
 
@@ -306,11 +312,3 @@ def _is_at_hand(candidate: Candidate) -> bool:
 
 def _light(entry: Entry) -> Entry:
     return entry if entry.image is None else msgspec.structs.replace(entry, image=None)
-
-
-def _exists(table: Table) -> bool:
-    try:
-        table.facts()
-    except MissingTable:
-        return False
-    return True
