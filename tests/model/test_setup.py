@@ -14,7 +14,7 @@ from botocore.validate import ParamValidator
 
 from backstream.clock import SystemClock
 from backstream.model.creation import creation_of, on_demand
-from backstream.model.settings import AutoScaling, PointInTimeRecovery, TableSettings, table_of
+from backstream.model.settings import PARTS, AutoScaling, PointInTimeRecovery, TableSettings, from_description, table_of
 from backstream.model.setup import Setup, Step, Todo, plan, policy_for
 from backstream.tables.memory import MemoryTable
 from kit.furnished import ACCOUNT, ARN, CAPACITY, KEY, OTHER, SAME, SCHEMA, STREAM, index, policy, settings, table
@@ -247,6 +247,13 @@ def test_parts_that_could_not_be_seen_are_named() -> None:
     assert "as it was last seen" in todo.why
     never = plan(TableSettings({}, unknown={"autoscaling": "denied"}), SCHEMA, SAME)
     assert "not set" in never.todo[0].why
+
+
+def test_a_catalog_of_the_first_version_gives_what_it_knows() -> None:
+    found = plan(from_description({**table(), "TableArn": ARN, "ItemCount": 7}), SCHEMA, SAME)
+    assert found.creation.request["GlobalSecondaryIndexes"] == [index("by-carrier", "carrier"), index("by-pilot", "pilot")]
+    assert whats(found.steps) == ["deletion protection"]
+    assert whats(found.todo)[: len(PARTS)] == list(PARTS.values())
 
 
 def test_replicas_are_a_persons_to_add() -> None:

@@ -222,17 +222,26 @@ def test_settings_only(scene: Scene) -> None:
 @pytest.mark.usefixtures("unscaled")
 def test_rows_that_have_expired_are_not_deleted_again(scene: Scene) -> None:
     create(scene)
-    over = [image("over", n, expires={"N": str(NOW - 60)}) for n in range(3)]
-    ancient = image("ancient", 1, expires={"N": str(NOW - 6 * 365 * 86_400)})
-    text = image("text", 1, expires={"S": str(NOW - 60)})
-    at, then = captured(scene, [*over, ancient, text, image("later", 1, expires={"N": str(NOW + WEEK)}), image("never", 1)])
+    soon = int(time.time()) + 8
+    over = [image("over", n, expires={"N": str(soon)}) for n in range(3)]
+    others = [
+        image("expired by then", 1, expires={"N": str(NOW - 60)}),
+        image("ancient", 1, expires={"N": str(NOW - 6 * 365 * 86_400)}),
+        image("text", 1, expires={"S": str(soon)}),
+        image("later", 1, expires={"N": str(NOW + WEEK)}),
+        image("never", 1),
+    ]
+    at, then = captured(scene, [*over, *others])
+    assert at < soon
+    while time.time() < soon + 1:
+        time.sleep(0.05)
     other = f"{scene.table}-then"
     dry = restored(scene, "--at", str(at), "--to", other, "--dry-run")
     report = restored(scene, "--at", str(at), "--to", other)
     assert same(scene.items(other), then)
     assert settings(scene, other).time_to_live is None
     todo = report["todo"][0]
-    assert (todo["what"], "3 of the restored rows" in todo["why"], todo["failed"]) == ("time to live", True, False)
+    assert (todo["what"], todo["why"].endswith("since then: 3"), todo["failed"]) == ("time to live", True, False)
     assert dry["todo"] == report["todo"], "a dry run says the same"
     scene.aws.client("dynamodb").update_time_to_live(**json.loads(shlex.split(todo["command"])[-1]))
     assert settings(scene, other).time_to_live == "expires"

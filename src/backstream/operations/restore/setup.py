@@ -96,7 +96,7 @@ class TableSetup:
         step = None if self._plan is None else self._plan.time_to_live
         if step is None:
             return sink
-        self._rows = _Rows(sink, step.request["TimeToLiveSpecification"]["AttributeName"], self._clock)
+        self._rows = _Rows(sink, step.request["TimeToLiveSpecification"]["AttributeName"], self._request.at, self._clock)
         return self._rows
 
     def finish(self) -> None:
@@ -107,7 +107,7 @@ class TableSetup:
         if (step := self._plan.time_to_live) is not None:
             expired = 0 if self._rows is None else self._rows.expired
             if expired:
-                why = f"left off: {expired} of the restored rows have expired by now, and it would delete them within days"
+                why = f"left off: it would delete restored rows within days, those that have expired since then: {expired}"
                 left.insert(0, Todo(step.what, why, step.command))
             else:
                 steps.insert(0, step)
@@ -126,11 +126,15 @@ class TableSetup:
 
 
 class _Rows:
-    """A sink around one, which counts the rows whose time to live (in this attribute) is over."""
+    """A sink around one, which counts the rows whose time to live (in this attribute) has ended since the moment.
 
-    def __init__(self, sink: Sink, attribute: str, clock: Clock) -> None:
+    Those whose had ended by then were about to be deleted as they were.
+    """
+
+    def __init__(self, sink: Sink, attribute: str, at: int, clock: Clock) -> None:
         self._sink = sink
         self._attribute = attribute
+        self._at = at
         self._clock = clock
         self.expired = 0
 
@@ -148,7 +152,7 @@ class _Rows:
     def _is_over(self, image: bytes) -> bool:
         value = (wire.attribute(image, self._attribute) or {}).get("N")
         now = self._clock.now()
-        return value is not None and now - TTL_REACH < float(value) < now
+        return value is not None and max(self._at, now - TTL_REACH) < float(value) < now
 
     def finish(self) -> Sequence[LeftOut]:
         """As the sink does."""
