@@ -141,7 +141,10 @@ def whats(report: Any) -> list[str]:
 @pytest.mark.parametrize("provisioned", [True, False], ids=["provisioned", "on-demand"])
 @pytest.mark.usefixtures("unscaled")
 def test_dropped_restored_described_equal(scene: Scene, *, provisioned: bool) -> None:
-    create(scene, provisioned=provisioned, DeletionProtectionEnabled=True)
+    more: dict[str, Any] = {"TableClass": "STANDARD_INFREQUENT_ACCESS", "SSESpecification": {"Enabled": True, "SSEType": "KMS"}}
+    if not provisioned:
+        more["OnDemandThroughput"] = {"MaxReadRequestUnits": 4_000, "MaxWriteRequestUnits": 2_000}
+    create(scene, provisioned=provisioned, DeletionProtectionEnabled=True, **more)
     client = scene.aws.client("dynamodb")
     client.update_continuous_backups(TableName=scene.table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
     client.update_contributor_insights(TableName=scene.table, ContributorInsightsAction="ENABLE")
@@ -150,6 +153,8 @@ def test_dropped_restored_described_equal(scene: Scene, *, provisioned: bool) ->
     assert (len(known.table["GlobalSecondaryIndexes"]), len(known.table["LocalSecondaryIndexes"])) == (2, 1)
     assert (known.time_to_live, known.tags) == ("expires", {"stage": "test", "team": "tower"})
     assert known.table["StreamSpecification"]["StreamEnabled"]
+    assert known.table["SSEDescription"]["SSEType"] == "KMS"
+    assert ("OnDemandThroughput" in known.table) is not provisioned
     drop(scene)
 
     report = restored(scene, "--at", str(at), "--to", scene.table)

@@ -57,19 +57,19 @@ class TableSetup:
             self.notes.append(f"the table {target.name} was there already: its settings are as they were. {TTL_CAUTION}")
             return
         self._kept, received = self._kept_settings()
-        self.settings = moment.iso(received)
+        self.settings = None if received is None else moment.iso(received)
         self._plan = self._planned(target, f"{self._kept.table_arn.rpartition('/')[0]}/{target.name}")
         if target.settings_only and self._plan.time_to_live is not None:
             self.notes.append(f"time to live is on. {TTL_CAUTION}")
 
-    def _kept_settings(self) -> tuple[Catalog, float]:
-        """The catalog of the moment, and when it was kept: from then on its settings were known, which may be a little late."""
+    def _kept_settings(self) -> tuple[Catalog, float | None]:
+        """The catalog of the moment, and when it was kept, None where that is not known."""
         vault, at = self._vault, self._request.at
         try:
             catalog, received = catalogs.in_force(vault.store, vault.catalog.table, at)
         except AccessDenied:
             self.notes.append("the catalog's versions may not be listed: the settings are the newest, whatever they were then")
-            return vault.catalog, self._clock.now()
+            return vault.catalog, None
         if received >= at + 1:
             self.notes.append(f"no settings of the table were kept before {moment.iso(at)}: these are of {moment.iso(received)}")
         return catalog, received
