@@ -130,6 +130,10 @@ class Unavailable(Failed):
     """The service did not answer, or asked to slow down: the same call may go through later."""
 
 
+class StillChanging(Unavailable):
+    """The table, or what belongs to it, is being created or changed: the same call goes through once that has ended."""
+
+
 # --- the stream's own turns: the tail reacts to them, a user only sees what could not be mended ---------------------------------
 
 

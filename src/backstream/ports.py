@@ -12,9 +12,11 @@ import msgspec
 
 from backstream.errors import BackstreamError
 from backstream.model.change import Change
+from backstream.model.creation import Creation
 from backstream.model.entry import Entry, Scanned
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
+from backstream.model.setup import Step
 
 
 class Clock(Protocol):
@@ -267,8 +269,14 @@ class Table(Protocol):
     def enable_stream(self) -> None:
         """Turn on a stream of new and old images and wait until the table says so."""
 
-    def create(self, schema: KeySchema) -> None:
-        """Create the table, on-demand, with this key schema, and wait until it is ACTIVE. `TargetNotEmpty` if the name is taken."""
+    def create(self, creation: Creation) -> None:
+        """Create the table with all that is asked for and wait until it is ACTIVE. `TargetNotEmpty` if the name is taken."""
+
+    def apply(self, step: Step) -> None:
+        """Carry out one step of a setup, whose request names this table.
+
+        A table that is still changing is waited for, a minute at most. What is set already may be `Failed` when it is set again.
+        """
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from backstream.clock import SystemClock
 from backstream.errors import Failed, IteratorExpired, NotFound, RecordsTrimmed
 from backstream.model import wire
 from backstream.model.change import VIEW, Change, stream_label
+from backstream.model.creation import on_demand
 from backstream.ports import ChangeStream, Delete, Put, Table
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import TTL_ACTOR, MemoryTable
@@ -51,7 +52,7 @@ def streamed(request: pytest.FixtureRequest, table_name: str) -> Iterator[Stream
 
 def _on_ministack(aws: Aws, name: str, transport: str) -> Streamed:
     table = DynamoTable(dynamodb(aws, transport), name, SystemClock())
-    table.create(images.SCHEMA)
+    table.create(on_demand(images.SCHEMA))
     table.enable_stream()
     stream = DynamoStream(streams(aws, transport), str(table.facts().stream_arn))
     ordinary = aws.client("dynamodb")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,13 +13,15 @@ from backstream.clock import SystemClock
 from backstream.errors import Failed, MissingTable, TargetNotEmpty
 from backstream.model import wire
 from backstream.model.change import VIEW
+from backstream.model.creation import on_demand
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.model.settings import PARTS
 from backstream.model.settings_changes import differences
+from backstream.model.setup import DYNAMODB, Names, Step, plan
 from backstream.ports import Delete, Put, ScanPage, Table, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import MemoryTable
-from kit import images
+from kit import furnished, images
 from kit.aws import Aws
 from kit.transports import TRANSPORTS, dynamodb
 
@@ -35,7 +38,7 @@ def absent(request: pytest.FixtureRequest, table_name: str) -> Table:
 @pytest.fixture
 def table(absent: Table) -> Table:
     """A new, empty table of `images.SCHEMA`."""
-    absent.create(images.SCHEMA)
+    absent.create(on_demand(images.SCHEMA))
     return absent
 
 
@@ -49,6 +52,12 @@ def by_key(table: Iterable[bytes]) -> dict[bytes, bytes]:
 def content(table: Table) -> dict[bytes, bytes]:
     """All of a table."""
     return by_key(image for page in table.scan() for image in page)
+
+
+def protection(table: Table) -> Step:
+    """A step for any table."""
+    request = {"TableName": table.name, "DeletionProtectionEnabled": True}
+    return Step("deletion protection", DYNAMODB, "UpdateTable", request)
 
 
 def fill(table: Table, items: Iterable[bytes]) -> None:
@@ -84,7 +93,7 @@ def test_hard_items_come_back_as_they_went_in(table: Table) -> None:
     ],
 )
 def test_keys_of_every_type(absent: Table, schema: KeySchema, item: bytes) -> None:
-    absent.create(schema)
+    absent.create(on_demand(schema))
     assert absent.facts().schema == schema
     assert absent.write([Put(item)]) == []
     (found,) = absent.fetch([wire.key_of(schema, item)])
@@ -310,6 +319,46 @@ def test_settings_are_the_same_until_one_is_changed(table: Table) -> None:
     ]
 
 
+def test_a_table_is_created_with_its_settings(absent: Table) -> None:
+    names = Names(furnished.ARN, furnished.ARN)
+    described = {name: value for name, value in furnished.table().items() if name not in ("SSEDescription", "TableClassSummary")}
+    wanted = furnished.settings(table=described)
+    absent.create(plan(wanted, furnished.SCHEMA, names).creation)
+    found = absent.settings()
+    assert found.tags == wanted.tags
+    for name in ("KeySchema", "ProvisionedThroughput", "StreamSpecification"):
+        assert found.table[name] == described[name]
+    for name in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+        assert [_known(each, described[name][0]) for each in found.table[name]] == described[name]
+    assert absent.facts().stream_enabled
+
+
+def _known(line: Mapping[str, Any], members: Iterable[str]) -> dict[str, Any]:
+    return {name: line[name] for name in members}
+
+
+def test_steps_set_what_they_say(table: Table) -> None:
+    arn = table.facts().arn
+    names = Names(arn, arn)
+    described = {"DeletionProtectionEnabled": True}
+    wanted = furnished.settings(table=described, resource_policy=furnished.policy(arn))
+    found = plan(wanted, images.SCHEMA, names)
+    steps = [each for each in (found.time_to_live, *found.steps) if each is not None]
+    for step in steps:
+        if step.service == DYNAMODB and "Kinesis" not in step.what and "by-carrier" not in step.what:
+            table.apply(step)
+    settings = table.settings()
+    assert (settings.time_to_live, settings.resource_policy) == ("expires", furnished.policy(arn))
+    assert settings.point_in_time_recovery.enabled
+    assert [each.index for each in settings.contributor_insights] == [None]
+    assert settings.table["DeletionProtectionEnabled"] is True
+
+
+def test_a_step_that_is_no_operation(table: Table) -> None:
+    with pytest.raises(Failed):
+        table.apply(Step("nonsense", DYNAMODB, "MakeTea", {"TableName": table.name}))
+
+
 def test_enabling_the_stream(table: Table) -> None:
     table.enable_stream()
     facts = table.facts()
@@ -323,7 +372,7 @@ def test_enabling_the_stream(table: Table) -> None:
 
 def test_a_name_that_is_taken(table: Table) -> None:
     with pytest.raises(TargetNotEmpty):
-        table.create(images.SCHEMA)
+        table.create(on_demand(images.SCHEMA))
 
 
 @pytest.mark.parametrize(
@@ -338,6 +387,7 @@ def test_a_name_that_is_taken(table: Table) -> None:
         pytest.param(lambda table: table.fetch([images.key("a", 1)]), id="fetch"),
         pytest.param(lambda table: table.write([Put(images.image("a", 1))]), id="write"),
         pytest.param(lambda table: table.enable_stream(), id="enable_stream"),
+        pytest.param(lambda table: table.apply(protection(table)), id="apply"),
     ],
 )
 def test_a_table_that_does_not_exist(absent: Table, use: Callable[[Table], object]) -> None:

@@ -29,7 +29,8 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 | 4 | refused for safety |
 | 130 | stopped by the user, cleanly |
 
-JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`;
+JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`,
+`settings` and `todo` (an array of `what, why, command, failed`);
 `history` an array, oldest first, of `time, sequence, event, actor, image`; `status` gives `table, layout, window_from, window_to,
 lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs` and sizes (without TABLE: an array of these); `snapshot`
 gives `table, at, id, url, items, files, bytes, failed, complete, seconds` and `failures`, `warnings`; `verify` gives `table, at,

@@ -22,6 +22,7 @@ from backstream.apps.library import TableBackup, Vault
 from backstream.clock import SystemClock
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
+from backstream.model.creation import on_demand
 from backstream.model.schema import KeySchema
 from backstream.operations.shards import Settings
 from backstream.ports import Delete, ObjectStore, Put, Write
@@ -108,7 +109,7 @@ class Scene:
 
     def create(self, name: str | None = None, *, schema: KeySchema | None = None) -> None:
         """Create the table, or another one."""
-        self.live(name).create(schema or self.schema)
+        self.live(name).create(on_demand(schema or self.schema))
 
     def live(self, name: str | None = None) -> DynamoTable:
         """The table, or another one."""

@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backstream.errors import Damaged
+from backstream.errors import Damaged, NotFound
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.model.settings import PARTS, TableSettings
+from backstream.stores.memory import MemoryStore
+from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
 NAME = "_backstream/flights/catalog.json"
@@ -33,6 +35,25 @@ def test_golden_catalog_that_holds_describe_table_as_it_came() -> None:
     assert found.table["BillingModeSummary"] == {"BillingMode": "PAY_PER_REQUEST"}
     assert "ItemCount" not in found.table
     assert set(found.unknown) == set(PARTS)
+
+
+def test_the_catalog_in_force_at_a_second() -> None:
+    clock = ManualClock(1_795_406_400.0)
+    store = MemoryStore(clock)
+    for tag in ("first", "second"):
+        settings = TableSettings({}, tags={"t": tag})
+        catalogs.save(store, catalogs.with_settings(golden("catalog.json"), settings))
+        clock.move(10.5)
+
+    def tag_at(second: int) -> tuple[str, float]:
+        catalog, received = catalogs.in_force(store, "flights", second)
+        return catalogs.settings_of(catalog).tags["t"], received
+
+    assert tag_at(1_795_406_300) == ("first", 1_795_406_400.0), "the oldest, where none is that old"
+    assert tag_at(1_795_406_409) == ("first", 1_795_406_400.0)
+    assert tag_at(1_795_406_410) == ("second", 1_795_406_410.5), "a second is meant whole"
+    with pytest.raises(NotFound):
+        catalogs.in_force(store, "gates", 1_795_406_410)
 
 
 def test_golden_catalog_with_settings() -> None:

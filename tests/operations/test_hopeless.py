@@ -21,6 +21,7 @@ class Full:
     """A sink that takes a few writes."""
 
     touched = False
+
     def __init__(self) -> None:
         self.count = 0
 
@@ -29,7 +30,7 @@ class Full:
         return "the table is gone" if self.count >= TAKEN else ""
 
     def add(self, write: Write, live: bytes | None) -> None:
-        assert write
+        assert (write is not None, live) == (True, None)
         self.count += 1
 
     def finish(self) -> Sequence[LeftOut]:

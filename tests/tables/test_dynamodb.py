@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from backstream.errors import Unavailable, WrongStreamView
+from backstream.model.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import WAIT_SECONDS, DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -40,7 +41,7 @@ def absent(aws: Aws, proxy: FaultProxy, table_name: str, clock: ManualClock) -> 
 @pytest.fixture
 def table(absent: DynamoTable, clock: ManualClock) -> DynamoTable:
     """It exists."""
-    absent.create(images.SCHEMA)
+    absent.create(on_demand(images.SCHEMA))
     clock.slept.clear()
     return absent
 
@@ -60,7 +61,7 @@ def without_stream(_: Request, response: Response) -> Response:
 def test_a_new_table_is_waited_for(proxy: FaultProxy, absent: DynamoTable, clock: ManualClock) -> None:
     proxy.on(NOT_FOUND, operation="DescribeTable", when=first(2))
     proxy.on(rewrite(creating), operation="DescribeTable", when=first(3))
-    absent.create(images.SCHEMA)
+    absent.create(on_demand(images.SCHEMA))
     assert len(clock.slept) == 5
     assert absent.facts().status == "ACTIVE"
 
@@ -70,7 +71,7 @@ def test_a_table_that_never_becomes_active(proxy: FaultProxy, absent: DynamoTabl
     began = clock.now()
     proxy.on(rewrite(creating), operation="DescribeTable")
     with pytest.raises(Unavailable, match="not ready"):
-        absent.create(images.SCHEMA)
+        absent.create(on_demand(images.SCHEMA))
     assert clock.now() - began >= WAIT_SECONDS
 
 

@@ -20,6 +20,7 @@ from backstream.errors import (
     TargetNotEmpty,
     Unavailable,
 )
+from backstream.model.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.failures import named
@@ -43,7 +44,7 @@ class Calls:
             "DescribeTable": self._table.facts,
             "Scan": lambda: list(self._table.scan()),
             "BatchWriteItem": lambda: self._table.write([Put(images.image("a", 1))]),
-            "CreateTable": lambda: self._table.create(images.SCHEMA),
+            "CreateTable": lambda: self._table.create(on_demand(images.SCHEMA)),
             "DescribeStream": self._stream.facts,
             "GetShardIterator": lambda: self._stream.iterator("shard-1", None),
             "GetRecords": lambda: self._stream.read("shard-1", "iterator"),
@@ -130,7 +131,7 @@ def test_answers_that_break_off(aws: Aws, table_name: str, transport: str) -> No
         proxy.on(cut(10), operation="CreateTable")
         table = DynamoTable(dynamodb(aws, transport, url=proxy.url, hasty=True), table_name, SystemClock())
         with pytest.raises(Unavailable, match="CreateTable"):
-            table.create(images.SCHEMA)
+            table.create(on_demand(images.SCHEMA))
 
 
 def test_servers_that_do_not_answer(proxy: FaultProxy, transport: str) -> None:

@@ -13,6 +13,7 @@ from botocore.exceptions import ParamValidationError
 
 from backstream.clock import SystemClock
 from backstream.errors import Failed
+from backstream.model.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -41,7 +42,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 def table(aws: Aws, proxy: FaultProxy, table_name: str, transport: str) -> DynamoTable:
     """A new table behind the proxy."""
     table = DynamoTable(dynamodb(aws, transport, url=proxy.url), table_name, SystemClock())
-    table.create(images.SCHEMA)
+    table.create(on_demand(images.SCHEMA))
     return table
 
 

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, Failed, Unavailable
+from backstream.model.creation import on_demand
 from backstream.model.settings import PARTS, PointInTimeRecovery, TableSettings
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -43,7 +44,7 @@ def table(aws: Aws, proxy: FaultProxy, scaling: FaultProxy, table_name: str) -> 
     made = DynamoTable(
         BotoRaw(aws.client("dynamodb", url=proxy.url, config=QUICK)), table_name, SystemClock(), scaler(aws, scaling.url)
     )
-    made.create(images.SCHEMA)
+    made.create(on_demand(images.SCHEMA))
     return made
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from backstream.errors import Failed, Unavailable
 from backstream.model import numbers, wire
+from backstream.model.creation import on_demand
 from backstream.ports import Delete, Put, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -43,7 +44,7 @@ def clock() -> ManualClock:
 def table(aws: Aws, proxy: FaultProxy, table_name: str, clock: ManualClock) -> DynamoTable:
     """A new table behind the proxy."""
     table = DynamoTable(BotoRaw(aws.client("dynamodb", url=proxy.url, config=recommended_config())), table_name, clock)
-    table.create(images.SCHEMA)
+    table.create(on_demand(images.SCHEMA))
     return table
 
 

@@ -204,6 +204,8 @@ class TableBackup:
         to_file: str | Path | None = None,
         keys: Iterable[Key] = (),
         tenant: str | None = None,
+        indexes: bool = True,
+        settings_only: bool = False,
         dry_run: bool = False,
         allow_gap: bool = False,
         patience: float = 30.0,
@@ -214,10 +216,18 @@ class TableBackup:
     ) -> Restored:
         """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
 
-        `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
-        command that goes on with it, should it be interrupted.
+        A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only`
+        it gets no items. What of its settings is not set is in `todo` of the answer. `force`: in place, overwrite what somebody
+        changes while it runs; `notice` is told the command that goes on with it, should it be interrupted.
         """
+        keys = list(keys)
         target = _target(to, to_file, in_place=in_place)
+        if isinstance(target, NewTable):
+            target = NewTable(target.name, indexes, settings_only)
+        elif settings_only or not indexes:
+            raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
+        if settings_only and (keys or tenant is not None):
+            raise UsageError("settings only, or these rows?", hint="Leave --key and --tenant out, or --settings-only.")
         vault = self._vault()
         around = self._surroundings(vault, progress, notice)
         request = Request(
@@ -270,7 +280,7 @@ class TableBackup:
             before = None if loaded.ended else head.before
             return Request(
                 at=head.at,
-                target=Resumed(head.target, in_place=head.in_place, before=before),
+                target=Resumed(head.target, fresh=not (loaded.ended or head.in_place), in_place=head.in_place, before=before),
                 keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
                 tenant=head.tenant,
                 dry_run=dry_run,

@@ -133,6 +133,16 @@ def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:
     return [decode(store.get(name, each.version).body, name) for each in store.versions_of(name) if not each.marker]
 
 
+def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:
+    """The catalog that was current at the end of a second, and when the store received it; the oldest where none is that old."""
+    name = _name(table)
+    versions = [each for each in store.versions_of(name) if not each.marker]
+    if not versions:
+        return load(store, table), float(at)
+    chosen = next((each for each in versions if each.modified < at + 1), versions[-1])
+    return decode(store.get(name, chosen.version).body, name), chosen.modified
+
+
 def tables(store: ObjectStore) -> list[str]:
     """The names of all tables that the vault has a catalog of."""
     found, after = [], ""

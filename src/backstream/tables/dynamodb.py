@@ -9,23 +9,26 @@ from typing import TypeVar
 
 import msgspec
 
-from backstream.errors import ConditionNotMet, Damaged, Failed, MissingTable, Unavailable, WrongStreamView
+from backstream.errors import ConditionNotMet, Damaged, Failed, MissingTable, StillChanging, Unavailable, WrongStreamView
 from backstream.model import wire
 from backstream.model.change import VIEW
+from backstream.model.creation import Creation
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
+from backstream.model.setup import SCALING, Step
 from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
 from backstream.tables.conditions import Condition, unchanged
 from backstream.tables.raw import Answer, RawApi, ask, decoded
-from backstream.tables.settings import AutoScalingClient, read_settings
+from backstream.tables.settings import AutoScalingClient, read_settings, scaling_api
 
 T = TypeVar("T")
 
 KEYS_PER_FETCH = 100  # the most that BatchGetItem takes
 FETCH_ATTEMPTS = 12  # without any progress, before a fetch gives up: some 15 seconds
 WAIT_SECONDS = 600.0  # for a table or its stream to be ready: AWS takes seconds, rarely minutes
+STEP_SECONDS = 60.0  # for a table that is still changing: point-in-time recovery can be had a little after the table
 POLL_SECONDS = 0.5
 
 
@@ -206,19 +209,24 @@ class DynamoTable:
             )
         self._wait("its stream", self._is_streaming)
 
-    def create(self, schema: KeySchema) -> None:
-        """Create the table, on-demand, with this key schema, and wait until it is ACTIVE. TargetNotEmpty if the name is taken."""
-        request = {
-            "TableName": self._name,
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
-            "KeySchema": [
-                {"AttributeName": each.name, "KeyType": role}
-                for each, role in zip(schema.attributes, ("HASH", "RANGE"), strict=False)
-            ],
-        }
-        self._ask("CreateTable", request, answers.Ignored)
+    def create(self, creation: Creation) -> None:
+        """Create the table and wait until it is ACTIVE. TargetNotEmpty if the name is taken."""
+        self._ask("CreateTable", {"TableName": self._name, **creation.request}, answers.Ignored)
         self._wait("the new table", self._is_active)
+
+    def apply(self, step: Step) -> None:
+        """Carry out one step. While the table is still changing, it is tried again."""
+        api = scaling_api(self._autoscaling) if step.service == SCALING else self._api
+        deadline = self._clock.now() + STEP_SECONDS
+        while True:
+            try:
+                ask(api, step.operation, step.request, answers.Ignored, self._subject)
+            except StillChanging:
+                if self._clock.now() >= deadline:
+                    raise
+                self._clock.sleep(POLL_SECONDS)
+            else:
+                return
 
     def _is_streaming(self) -> bool:
         facts = self.facts()

@@ -17,6 +17,7 @@ from backstream.errors import (
     NotFound,
     RecordsTrimmed,
     Refused,
+    StillChanging,
     TargetNotEmpty,
     Unavailable,
 )
@@ -42,9 +43,12 @@ NO_STREAM = Kind(
     NotFound, "The stream or shard is gone: a stream ends 24 hours after it was disabled. Ask the table for its stream."
 )
 NO_POLICY = Kind(NotFound, "The table has no resource policy.")
+FULL = Kind(
+    Failed, "The account has as many tables, or tables being made, as it may: delete some, wait, or ask for a higher quota."
+)
 TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
 NOT_AS_EXPECTED = Kind(ConditionNotMet, "Somebody has changed the item.")
-CHANGING = Kind(Unavailable, "The table is being created or changed: try again when it is ACTIVE.")
+CHANGING = Kind(StillChanging, "The table is being created or changed: try again when it is ACTIVE.")
 EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
 TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
 DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
@@ -55,7 +59,7 @@ STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRe
 # One code means different things in different operations: these come first.
 OF_OPERATION = {
     ("CreateTable", "ResourceInUseException"): TAKEN,
-    ("UpdateTable", "ResourceInUseException"): CHANGING,
+    ("CreateTable", "LimitExceededException"): FULL,
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }
 
@@ -91,6 +95,7 @@ OF_CODE = {
     ),
     **dict.fromkeys(("InternalFailure", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException"), UNWELL),
     **dict.fromkeys(("ResourceNotFoundException", "TableNotFoundException"), NO_TABLE),
+    **dict.fromkeys(("ConcurrentUpdateException", "ContinuousBackupsUnavailableException", "ResourceInUseException"), CHANGING),
     "PolicyNotFoundException": NO_POLICY,
     "ExpiredIteratorException": EXPIRED,
     "TrimmedDataAccessException": TRIMMED,

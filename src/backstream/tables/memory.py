@@ -16,9 +16,12 @@ import msgspec
 from backstream.errors import Failed, MissingTable, TargetNotEmpty
 from backstream.model import wire
 from backstream.model.change import VIEW
+from backstream.model.creation import Creation, on_demand
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, table_of
+from backstream.model.setup import Step
 from backstream.ports import Clock, Put, ScanPage, TableFacts, Write
+from backstream.tables.memory_settings import MemorySettings
 from backstream.tables.memory_stream import MemoryStream
 
 WRITES_PER_BATCH = 25
@@ -30,13 +33,14 @@ class MemoryTable:
     """`ports.Table` in memory. Without a `schema` the table does not exist until `create`.
 
     `streams`: all it ever had, oldest first. `page_items`: how many items a page of a scan holds; `shards`: how many shards a
-    stream begins with. `tags`: the one setting that tests change.
+    stream begins with. `tags`: put over those it was created with, the one setting that tests change.
     """
 
     def __init__(self, name: str, clock: Clock, schema: KeySchema | None = None, *, page_items: int = 100, shards: int = 2) -> None:
         self._name = name
         self._clock = clock
         self._schema = schema
+        self._settings = None if schema is None else MemorySettings(on_demand(schema))
         self._page_items = page_items
         self._shards = shards
         self._items: dict[bytes, bytes] = {}
@@ -71,27 +75,25 @@ class MemoryTable:
                 stream_arn=None if stream is None else stream.arn,
                 stream_enabled=enabled,
                 stream_view=VIEW if enabled else None,
-                description=self._description(schema, stream_arn=None if stream is None else stream.arn, enabled=enabled),
+                description=self._description(stream_arn=None if stream is None else stream.arn, enabled=enabled),
             )
 
     def settings(self) -> TableSettings:
-        """What the table was made with; there is nothing else to set but its tags."""
-        return TableSettings(table_of(msgspec.json.decode(self.facts().description)), tags=dict(sorted(self.tags.items())))
+        """What the table was made with, and what was set since."""
+        description = self.facts().description
+        others = TableSettings({}) if self._settings is None else self._settings.others
+        tags = dict(sorted({**others.tags, **self.tags}.items()))
+        return msgspec.structs.replace(others, table=table_of(msgspec.json.decode(description)), tags=tags)
 
     @property
     def _arn(self) -> str:
         return f"arn:aws:dynamodb:us-east-1:000000000000:table/{self._name}"
 
-    def _description(self, schema: KeySchema, *, stream_arn: str | None, enabled: bool) -> bytes:
-        """DescribeTable's `Table`, as far as `TableFacts` repeats it."""
-        roles = zip(schema.attributes, ("HASH", "RANGE"), strict=False)
-        description: dict[str, object] = {
-            "TableName": self._name,
-            "TableArn": self._arn,
-            "TableStatus": "ACTIVE",
-            "KeySchema": [{"AttributeName": each.name, "KeyType": role} for each, role in roles],
-            "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
-        }
+    def _description(self, *, stream_arn: str | None, enabled: bool) -> bytes:
+        """DescribeTable's `Table`."""
+        description: dict[str, object] = {"TableName": self._name, "TableArn": self._arn, "TableStatus": "ACTIVE"}
+        if self._settings is not None:
+            description |= self._settings.description
         if stream_arn is not None:
             description["LatestStreamArn"] = stream_arn
         if enabled:
@@ -206,12 +208,22 @@ class MemoryTable:
             for stream in self.streams:
                 stream.close()
 
-    def create(self, schema: KeySchema) -> None:
-        """Create the table. TargetNotEmpty if it exists."""
+    def create(self, creation: Creation) -> None:
+        """Create the table. TargetNotEmpty if it exists. A stream, whatever its view, is one of new and old images."""
         with self._lock:
             if self._schema is not None:
                 raise TargetNotEmpty(f"there is a table {self._name} already", hint="Name a table that does not exist yet.")
-            self._schema = schema
+            self._schema = creation.schema
+            self._settings = MemorySettings(creation)
+            if creation.request.get("StreamSpecification", {}).get("StreamEnabled"):
+                self.enable_stream()
+
+    def apply(self, step: Step) -> None:
+        """Set what the step says."""
+        with self._lock:
+            self._existing()
+            if self._settings is not None:
+                self._settings.apply(step)
 
 
 def _place(key: bytes) -> tuple[int, bytes]:

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
+from backstream.errors import Failed
 from backstream.tables import failures
 from backstream.tables.raw import Answer
 
@@ -44,8 +45,11 @@ class BotoRaw:
         self._client = client
 
     def call(self, operation: str, body: bytes, subject: str) -> Answer:
+        ask = getattr(self._client, xform_name(operation), None)
+        if ask is None:
+            raise Failed(f"{operation} of {subject} is not known to this botocore", hint="Install a newer one.")
         try:
-            parsed = getattr(self._client, xform_name(operation))(**{_BODY: body})
+            parsed = ask(**{_BODY: body})
         except (ClientError, BotoCoreError) as error:
             raise failures.named(error, operation, subject) from error
         return Answer(parsed[_BODY], f"{operation} of {subject}", parsed["ResponseMetadata"]["HTTPHeaders"].get("date"))

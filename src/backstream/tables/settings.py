@@ -108,11 +108,16 @@ class _Asked:
         return settings.contributor_insights_of(_pages(self._api, operation, self._of_table, lines, self._subject))
 
 
-def _autoscaling(make: AutoScalingClient | None, facts: TableFacts) -> AutoScaling:
-    """Targets first: policies and scheduled actions are of a target, and most tables have none."""
+def scaling_api(make: AutoScalingClient | None) -> RawApi:
+    """Application Auto Scaling's own. Failed where there is no client of it."""
     if make is None:
         raise Failed("no client of Application Auto Scaling")
-    api, subject = BotoRaw(make()), f"table {facts.name}"
+    return BotoRaw(make())
+
+
+def _autoscaling(make: AutoScalingClient | None, facts: TableFacts) -> AutoScaling:
+    """Targets first: policies and scheduled actions are of a target, and most tables have none."""
+    api, subject = scaling_api(make), f"table {facts.name}"
     resources = _resources(facts, subject)
     chunks = [resources[start : start + RESOURCES_PER_CALL] for start in range(0, len(resources), RESOURCES_PER_CALL)]
     targets = [

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from backstream.model import prices
 from backstream.model.prices import Cost
+from backstream.model.setup import Todo
 from backstream.operations.restore import Failure
 
 NAMED_FAILURES = 20
@@ -74,6 +75,16 @@ def as_failures(word: str, failures: Sequence[Failure]) -> None:
         notice(f"{word}: {failure.what}: {failure.why}")
     if len(failures) > NAMED_FAILURES:
         notice(f"... and {len(failures) - NAMED_FAILURES} more: --json names every one")
+
+
+def as_todo(todo: Sequence[Todo]) -> None:
+    """What is left to do by hand, at a report's end: what, why, and on a line of its own the command."""
+    if todo:
+        out.print("\nTO DO", markup=False)
+    for each in todo:
+        out.print(f"- {each.what}: {each.why}", markup=False)
+        if each.command:
+            out.print(f"  {each.command}", markup=False)
 
 
 class _Rate(ProgressColumn):

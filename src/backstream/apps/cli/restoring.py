@@ -12,7 +12,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, err, notice
+from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, as_todo, confirmed, err, notice
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment
@@ -36,6 +36,8 @@ def restore(
     to_file: Annotated[Path | None, typer.Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
     key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
     tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
+    no_indexes: Annotated[bool, typer.Option("--no-indexes", help="The new table without its indexes.")] = False,
+    settings_only: Annotated[bool, typer.Option("--settings-only", help="The new table with its settings, without items.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     allow_gap: AllowGap = False,
     resume: Annotated[
@@ -51,6 +53,7 @@ def restore(
 ) -> int:
     """Bring rows, a tenant or the whole table back to a second."""
     backup = library.open(vault, patience=patience).table(table)
+    at = "now" if at is None and settings_only else at
     if resume is None:
         if at is None:
             raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
@@ -81,6 +84,8 @@ def restore(
                 to_file=to_file,
                 keys=key or (),
                 tenant=tenant,
+                indexes=not no_indexes,
+                settings_only=settings_only,
                 dry_run=dry_run,
                 allow_gap=allow_gap,
                 patience=patience,
@@ -127,7 +132,8 @@ def _show(report: Restored, *, json: bool) -> int:
         as_json(report)
     else:
         _show_counts(report)
-    return 1 if report.failed else 0
+        as_todo(report.todo)
+    return 1 if report.failed or any(each.failed for each in report.todo) else 0
 
 
 def _show_counts(report: Restored) -> None:
@@ -144,6 +150,7 @@ def _counts(report: Restored) -> list[tuple[str, str]]:
         ("failed", f"{report.failed:,}"),
         *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
         *(_planned(report.plan) if report.dry_run and report.plan is not None else []),
+        *([] if report.settings is None else [("settings", f"as of {report.settings}")]),
         ("seconds", f"{report.seconds:.1f}"),
     ]
 

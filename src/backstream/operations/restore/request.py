@@ -7,14 +7,20 @@ from pathlib import Path
 
 import msgspec
 
+from backstream.model.setup import Todo
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.sinks import Sink
 
 
 class NewTable(msgspec.Struct, frozen=True):
-    """Into a table of this name: created from the catalog's key schema, on-demand, or empty already."""
+    """Into a table of this name: created with the settings that the catalog holds, or empty already.
+
+    `indexes`: with its global and local ones; `settings_only`: without items.
+    """
 
     name: str
+    indexes: bool = True
+    settings_only: bool = False
 
 
 class InPlace(msgspec.Struct, frozen=True):
@@ -37,11 +43,13 @@ class Into(msgspec.Struct, frozen=True):
 class Resumed(msgspec.Struct, frozen=True):
     """Into the table of this name, which an earlier restore left incomplete: only what differs.
 
-    `in_place`: it is the table itself; `before`: the moment before the earlier restore began, where that was interrupted: a row
+    `fresh`: it was created by the earlier one, which was interrupted before it had all of its settings; `in_place`: it is the table
+    itself; `before`: the moment before the earlier restore began, where that was interrupted: a row
     that is neither as it was then nor as it is to be was changed by somebody else.
     """
 
     name: str
+    fresh: bool = False
     in_place: bool = False
     before: int | None = None
 
@@ -80,9 +88,9 @@ class Failure(msgspec.Struct, frozen=True):
 class Restored(msgspec.Struct, frozen=True):
     """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain.
 
-    `left`: the file that names every item left out, to be resumed; `failures` names the first ten thousand of `failed`;
-    `conflicts`: how many of these were changed by somebody while the restore ran. `plan`: what it takes; `undo`: the command that
-    takes an in-place restore back.
+    `settings`: when those that a new table was given were kept; `todo`: what of them is not set. `left`: the file that names every
+    item left out, to be resumed; `failures` names the first ten thousand of `failed`; `conflicts`: how many of these somebody
+    changed while the restore ran. `plan`: what it takes; `undo`: the command that takes an in-place restore back.
     """
 
     table: str
@@ -100,3 +108,5 @@ class Restored(msgspec.Struct, frozen=True):
     conflicts: int = 0
     plan: Planned | None = None
     undo: str | None = None
+    settings: str | None = None
+    todo: Sequence[Todo] = ()

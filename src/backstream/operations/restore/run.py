@@ -13,7 +13,7 @@ import msgspec
 from backstream.engines.embedded import State
 from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs
-from backstream.errors import BackstreamError, MissingTable, Refused, TargetNotEmpty, UsageError
+from backstream.errors import BackstreamError, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.entry import Entry
@@ -35,6 +35,7 @@ from backstream.operations.restore.guard import CONFLICT, Guard
 from backstream.operations.restore.leftovers import Head, Leftovers, Loaded
 from backstream.operations.restore.plan import Planning, units_a_second
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.setup import TableSetup, exists
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.strangers import strangers
 from backstream.operations.restore.undo import Undo
@@ -126,16 +127,18 @@ class _Restore:
         self._conflicts = 0
         self._undo = Undo(vault, request)
         self._planning: Planning | None = None
+        self._setup = TableSetup(vault, request, around.table_of, around.clock)
 
     def run(self) -> Restored:
         safety.check_past(self._request.at, self._began, self._window)
         self._check_target()
+        self._setup.prepare()
         with ExitStack() as stack:
             stack.callback(self._left.interrupt)
             if self._in_place and not self._request.dry_run:
                 self._undo.note(self._around.table_of(self._name))
             candidates = self._rows(stack) if self._request.keys else self._table(stack)
-            sink = self._sink()
+            sink = self._setup.watching(self._sink())
             try:
                 self._apply(candidates, sink)
                 left = sink.finish()
@@ -151,6 +154,7 @@ class _Restore:
                 raise
             for each in left:
                 self._not_done(each)
+            self._setup.finish()
             return self._report()
 
     @property
@@ -219,6 +223,8 @@ class _Restore:
         return self._live_table().fetch(keys) if self._compares else []
 
     def _table(self, stack: ExitStack) -> Iterator[Candidate]:
+        if self._setup.alone:
+            return iter(())
         request, name = self._request, self._vault.catalog.table
         self._warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)
@@ -270,7 +276,7 @@ class _Restore:
 
     def _check_new(self, table: Table) -> None:
         """A table that is there already is accepted if it is empty and has the same key schema."""
-        if not _exists(table):
+        if not exists(table):
             return
         if table.facts().schema != self._vault.catalog.key_schema:
             raise TargetNotEmpty(f"the table {table.name} exists, with another key schema", hint="Give --to another name.")
@@ -287,8 +293,7 @@ class _Restore:
         if isinstance(target, Into):
             return target.begin()
         table = self._around.table_of(self._name)
-        if isinstance(target, NewTable) and not _exists(table):
-            table.create(self._vault.catalog.key_schema)
+        self._setup.create(table)
         self._undo.wait(table, self._around.clock)
         self._left.begin(self._undo.before)
         if self._left.begun is not None:
@@ -303,7 +308,7 @@ class _Restore:
         if isinstance(self._request.target, ToFile | Into):
             return None
         table = self._around.table_of(self._name)
-        description = table.facts().description if self._compares or _exists(table) else None
+        description = table.facts().description if self._compares or exists(table) else None
         return Planning(units_a_second(description, self._request.max_units))
 
     # --- doing it ---
@@ -399,21 +404,15 @@ class _Restore:
             dry_run=self._request.dry_run,
             seconds=round(self._around.clock.now() - self._began, 3),
             failures=self._left.failures,
-            warnings=self._warnings,
+            warnings=[*self._warnings, *self._setup.notes],
             left=None if left is None else str(left),
             conflicts=self._conflicts,
             plan=None if self._planning is None else self._planning.planned(),
             undo=self._undo.command() if self._counts[Action.PUT] or self._counts[Action.DELETE] else None,
+            settings=self._setup.settings,
+            todo=self._setup.todo,
         )
 
 
 def _light(entry: Entry) -> Entry:
     return entry if entry.image is None else msgspec.structs.replace(entry, image=None)
-
-
-def _exists(table: Table) -> bool:
-    try:
-        table.facts()
-    except MissingTable:
-        return False
-    return True
