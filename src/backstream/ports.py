@@ -105,7 +105,7 @@ class ObjectStore(Protocol):
 
         An object that cannot be had comes as the error that `get` would raise, and the others go on; what `wanted` raises ends it.
         `wanted` is taken in the caller's thread as there is room: no more than 64 objects are under way or wait to be given out,
-        and no more than 200 where some are to be tried again. Closed early it breaks off what is under way and leaves nothing
+        and no more than 300 where some are to be tried again. Closed early it breaks off what is under way and leaves nothing
         running.
         """
 

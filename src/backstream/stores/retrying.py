@@ -26,8 +26,10 @@ class RetryingStore:
     only the first answer was lost; with `if_absent` the store below recognises its own write.
 
     A listing that breaks off is started again behind the last row that was handed out, with a new budget: whoever reads it sees
-    each row once. Of many objects, what is `Unavailable` is asked for again after some of the others; its time begins when it first
-    failed. `versions` cannot start in the middle, so it skips what was seen; that costs the pages, never a row.
+    each row once. `versions` cannot start in the middle, so it skips what was seen; that costs the pages, never a row.
+
+    Of many objects (`get_each`) those that are `Unavailable` are asked for again after some of the others; the budget is each one's
+    own, from when it first failed.
     """
 
     def __init__(
