@@ -5,7 +5,7 @@ Implementations live in `stores/` and `tables/`; one contract suite per Protocol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -238,8 +238,12 @@ class Table(Protocol):
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` (any number) that exist, strongly consistent, in no order."""
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
-        """One BatchWriteItem of at most 25 writes, no two on one key. Returns those that were *not* done, to be tried again."""
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+        """One BatchWriteItem of at most 25 writes, no two on one key. Returns those that were *not* done, to be tried again.
+
+        It is asked once: Unavailable says so at the first throttling, and whoever writes much decides how to go on. `took` is told
+        the write units that it took, where the endpoint counts them.
+        """
 
     def enable_stream(self) -> None:
         """Turn on a stream of new and old images and wait until the table says so."""

@@ -12,7 +12,7 @@ from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, Unavailable
 from backstream.model import wire
 from backstream.operations import writing
-from backstream.operations.writing import Pace, Writer
+from backstream.operations.writing import Writer
 from backstream.ports import Delete, Put, Write
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -31,13 +31,13 @@ class Unruly(MemoryTable):
         self._counting = threading.Lock()
         self.batches: list[Sequence[Write]] = []
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         with self._counting:
             self._count += 1
             turn = self._count
             self.batches.append(writes)
         left = self._script(turn, writes)
-        super().write([write for write in writes if write not in left])
+        super().write([write for write in writes if write not in left], took)
         return left
 
     def content(self) -> dict[bytes, bytes]:
@@ -185,27 +185,36 @@ def test_abandoned_it_sends_nothing_more() -> None:
     assert table.batches == []
 
 
-def test_the_pace_holds_for_all_threads_together() -> None:
-    clock = ManualClock()
-    pace = Pace(clock, 100)
-    began = clock.now()
-    for _ in range(10):
-        pace.spend(50)
-    assert clock.now() - began == pytest.approx(4.5), "the last of ten times 50 units begins after 450 units' time"
-    real = SystemClock()
-    began, pace = real.now(), Pace(real, 500)
-    threads = [threading.Thread(target=pace.spend, args=(50,)) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert 0.45 <= real.now() - began < 2
-
-
 def test_units_count_each_kilobyte_that_is_begun() -> None:
     clock = ManualClock()
-    writer = Writer(Unruly(lambda _, __: []), clock, max_units=10)
-    for number in range(50):
-        writer.add(Put(image("big", number, v={"S": "x" * 2_500})))  # 3 units each, 75 a batch
+    writer = Writer(Unruly(lambda _, __: []), clock, max_units=9)
+    for number in range(7):  # one after another: each waits for what the last one took
+        writer.add(Put(image("big", number, v={"S": "x" * 2_500})))  # 3 units each, 9 a batch
+        if number == 0:
+            began = clock.now()
     writer.finish()
-    assert sum(clock.slept) == pytest.approx(7.5)
+    assert writer.written == 7
+    assert 2.0 <= clock.now() - began <= 3.0, "the third batch begins after 18 units; two that wait may both move this clock"
+
+
+@pytest.mark.parametrize(("large", "count"), [(False, 900), (True, 300)], ids=["as large as they say", "replacing larger ones"])
+def test_the_write_rate_is_what_was_asked_for_within_a_tenth(*, large: bool, count: int) -> None:
+    """Counted as DynamoDB counts: by the larger one of the old and the new item. A fifth of it is left unprocessed at first."""
+    source = random.Random(5)
+    units = 300.0
+    table = Unruly(lambda _, writes: [write for write in writes if source.random() < 0.2])
+    small = [image("row", number, v={"S": "x" * 500}) for number in range(count)]
+    if large:
+        for number in range(0, count, 25):
+            MemoryTable.write(table, [Put(image("row", each, v={"S": "x" * 2_500})) for each in range(number, number + 25)])
+    clock = SystemClock()
+    writer = Writer(table, clock, max_units=units)
+    began = clock.now()
+    for each in small:
+        writer.add(Put(each))
+    writer.finish()
+    took = clock.now() - began
+    assert writer.written == count
+    spent = count * (3 if large else 1) - 25 * (3 if large else 1)  # the last batch is not waited for
+    assert spent / took <= units * 1.1
+    assert count * (3 if large else 1) / took >= units * 0.9

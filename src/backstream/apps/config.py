@@ -139,7 +139,8 @@ class Config:
 
     def table(self, name: str) -> Table:
         """A live table."""
-        return DynamoTable(self._raw(self._dynamodb, raw_http.DYNAMODB), name, self.clock, lambda: self._autoscaling)
+        api = self._raw(self._dynamodb, raw_http.DYNAMODB)
+        return DynamoTable(api, name, self.clock, lambda: self._autoscaling, writing=self._writing)
 
     def stream(self, arn: str) -> ChangeStream:
         """A stream by its ARN."""
@@ -178,6 +179,13 @@ class Config:
     def _raw(self, client: BaseClient, target: str) -> RawApi:
         return BotoRaw(client) if self._lines is None else HttpRaw(self._lines.to_service(client), target)
 
+    @property
+    def _writing(self) -> RawApi:
+        """DynamoDB, asked once: what writes much tries again itself, slower if the table throttles."""
+        if self._lines is None:
+            return BotoRaw(self._dynamodb_once)
+        return HttpRaw(self._lines.to_service(self._dynamodb, once=True), raw_http.DYNAMODB)
+
     # --- clients ---
 
     @cached_property
@@ -200,6 +208,10 @@ class Config:
         return self._client("dynamodb")
 
     @cached_property
+    def _dynamodb_once(self) -> BaseClient:
+        return self._client("dynamodb", attempts=1)
+
+    @cached_property
     def _streams(self) -> BaseClient:
         return self._client("dynamodbstreams")
 
@@ -214,13 +226,13 @@ class Config:
             )
         return client
 
-    def _client(self, service: str, region: str | None = None) -> BaseClient:
+    def _client(self, service: str, region: str | None = None, *, attempts: int = raw_boto.ATTEMPTS) -> BaseClient:
         if service == "s3":
             config = s3_boto.client_config(connections=CONNECTIONS, answer_within=self._answer_within)
         elif service == "application-autoscaling":
             config = autoscaling_config()
         else:
-            config = raw_boto.recommended_config(CONNECTIONS)
+            config = raw_boto.recommended_config(CONNECTIONS, attempts)
         try:
             return self._session.create_client(service, region, config=config)
         except NoRegionError as error:

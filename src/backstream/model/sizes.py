@@ -11,6 +11,7 @@ from typing import Any
 from backstream.model import wire
 
 READ_UNIT = 4096  # bytes that one unit reads, strongly consistent
+WRITE_UNIT = 1024  # bytes that one unit writes
 CONTAINER = 3  # of a list or a map, besides what is in it, and 1 for each of its elements
 
 

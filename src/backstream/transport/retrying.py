@@ -93,6 +93,11 @@ class Patient:
         self._jitter = jitter
         self._learning = threading.Lock()
 
+    def hasty(self) -> Patient:
+        """One over the same sender, with what is learned there, that tries nothing again."""
+        policy = msgspec.structs.replace(self._policy, attempts=1)
+        return Patient(self._sender, self._clock, policy, elsewhere=self._elsewhere, jitter=self._jitter)
+
     def send(self, request: Request) -> Reply:
         """The answer; NoAnswer where there is none."""
         delays = self._delays()
