@@ -204,13 +204,18 @@ class TableBackup:
         to_file: str | Path | None = None,
         keys: Iterable[Key] = (),
         tenant: str | None = None,
+        partition: str | None = None,
+        where: str | None = None,
         dry_run: bool = False,
         allow_gap: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
         progress: Progress | None = None,
     ) -> Restored:
-        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`."""
+        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
+
+        A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
+        """
         target = _target(to, to_file, in_place=in_place)
         vault = self._vault()
         around = self._surroundings(vault, progress)
@@ -219,6 +224,8 @@ class TableBackup:
             target=target,
             keys=[_key(vault, key) for key in keys],
             tenant=tenant,
+            partition=partition,
+            where=where,
             dry_run=dry_run,
             allow_gap=allow_gap,
             patience=patience,
@@ -260,6 +267,8 @@ class TableBackup:
                 target=Resumed(head.target),
                 keys=keys,
                 tenant=head.tenant,
+                partition=head.partition,
+                where=head.where,
                 dry_run=dry_run,
                 allow_gap=True,  # that it was asked for, or that there was none, was settled when the restore began
                 patience=patience,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,11 @@ def restore(
     to_file: Annotated[Path | None, typer.Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
     key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
     tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
+    partition: Annotated[str | None, typer.Option(metavar="VALUE", help="Only rows of this hash key.", show_default=False)] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     allow_gap: AllowGap = False,
     resume: Annotated[
@@ -49,10 +55,8 @@ def restore(
     if resume is None:
         if at is None:
             raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
-        if key and tenant is not None:
-            raise UsageError("--key and --tenant cannot be combined: choose one")
         if in_place and not dry_run and not yes:
-            _ask(table, at, f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""))
+            _ask(table, at, _selected(key or (), tenant=tenant, partition=partition, where=where))
     try:
         with Bar() as bar:
             if resume is not None:
@@ -65,6 +69,8 @@ def restore(
                     to_file=to_file,
                     keys=key or (),
                     tenant=tenant,
+                    partition=partition,
+                    where=where,
                     dry_run=dry_run,
                     allow_gap=allow_gap,
                     patience=patience,
@@ -82,6 +88,15 @@ def _stopped(target: str, *, fresh: bool, touched: bool) -> str:
         return "stopped: nothing stays behind"
     again = "delete it before you restore into it again" if fresh else "the same command again does the rest"
     return f"stopped: what was written into {target} stays there; {again}"
+
+
+def _selected(keys: Sequence[str], **filters: str | None) -> str:
+    """What is meant, in words before a table's name."""
+    words = [f"{name} {value}" for name, value in filters.items() if value is not None]
+    if not keys and not words:
+        return ""
+    rows = f"{len(keys)} rows" if keys else "rows"
+    return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
 def _ask(table: str, at: str, what: str) -> None:

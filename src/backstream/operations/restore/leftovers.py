@@ -23,6 +23,8 @@ class Head(msgspec.Struct, frozen=True):
     at: int
     target: str
     tenant: str | None = None
+    partition: str | None = None
+    where: str | None = None
 
 
 class _Left(msgspec.Struct):

@@ -24,9 +24,10 @@ from backstream.model.window import KnownGap
 from backstream.operations import safety
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import leftovers
-from backstream.operations.restore.candidates import Candidate, TenantFilter, named_by_key, of_histories, of_state, scan_into
+from backstream.operations.restore.candidates import Candidate, named_by_key, of_histories, of_state, scan_into
 from backstream.operations.restore.leftovers import Head, Leftovers
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.selection import selection_of
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.strangers import strangers
 from backstream.operations.writing import LeftOut, Writer
@@ -57,7 +58,8 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     resumable = not isinstance(request.target, ToFile | Into) and not request.dry_run
     restore_id = uuid.uuid4().hex[:8]
     path = leftovers.path_for(restore_id, around.folder) if resumable else None
-    head = Head(restore_id, vault.catalog.table, request.at, _target_name(vault, request), request.tenant)
+    target = _target_name(vault, request)
+    head = Head(restore_id, vault.catalog.table, request.at, target, request.tenant, request.partition, request.where)
     return _Restore(vault, request, around, Leftovers(path, head)).run()
 
 
@@ -98,7 +100,7 @@ class _Restore:
         self._warnings: list[str] = []
         self._lost: list[KnownGap] = []
         self._spared = 0
-        self._tenant = None if request.tenant is None else TenantFilter(vault, request.tenant)
+        self._selection = selection_of(vault, request)
         self._name = _target_name(vault, request)
 
     def run(self) -> Restored:
@@ -228,8 +230,7 @@ class _Restore:
     # --- doing it ---
 
     def _apply(self, candidates: Iterator[Candidate], sink: Sink) -> None:
-        if self._tenant is not None:
-            candidates = (each for each in candidates if not self._tenant.rules_out(each))
+        candidates = (each for each in candidates if not self._selection.rules_out(each))
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
             readings = ahead(pool, lambda each: self._image_then(each, sink), candidates, IN_FLIGHT, here=_is_at_hand)
             for candidate, reading in readings:
@@ -248,7 +249,7 @@ class _Restore:
             return
         try:
             then = reading()
-            if self._tenant is not None and not self._tenant.wants(then, candidate.live):
+            if not self._selection.wants(then, candidate.live):
                 return
             action = decide(then, candidate.live)
         except BackstreamError as error:
