@@ -252,6 +252,34 @@ class Table(Protocol):
         """Create the table, on-demand, with this key schema, and wait until it is ACTIVE. `TargetNotEmpty` if the name is taken."""
 
 
+class ImportState(msgspec.Struct, frozen=True):
+    """How far an import is. `status`: IN_PROGRESS, COMPLETED, CANCELLING, CANCELLED or FAILED; counts are of items.
+
+    `why` it failed; `log`: the CloudWatch log group that names each item that was not imported.
+    """
+
+    status: str
+    processed: int
+    imported: int
+    errors: int
+    why: str = ""
+    log: str = ""
+
+
+class Importer(Protocol):
+    """DynamoDB's own import of files in S3 into a table that it makes. Once begun it goes on by itself. Errors as of `Table`."""
+
+    def begin(self, table: str, schema: KeySchema, bucket: str, prefix: str, token: str) -> str:
+        """Begin to import gzipped lines of `{"Item":...}` from the objects with that prefix; the import's ARN.
+
+        The table is made as by `Table.create`: `TargetNotEmpty` if its name is taken. With the same `token` a second call within 8
+        hours is the first one again.
+        """
+
+    def state(self, arn: str) -> ImportState:
+        """How far it is."""
+
+
 # --- streams ---------------------------------------------------------------------------------------------------------------------
 
 

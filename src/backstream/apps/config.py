@@ -23,7 +23,7 @@ from backstream.engines.memory import Memory
 from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations.lanes import lanes
-from backstream.ports import ChangeStream, Clock, Files, ObjectStore, Table
+from backstream.ports import ChangeStream, Clock, Files, Importer, ObjectStore, Table
 from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
@@ -34,6 +34,7 @@ from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
 from backstream.tables import raw_boto, raw_http
 from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.imports import DynamoImporter
 from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw
 from backstream.tables.raw_http import HttpRaw
@@ -141,6 +142,11 @@ class Config:
         """A live table."""
         api = self._raw(self._dynamodb, raw_http.DYNAMODB)
         return DynamoTable(api, name, self.clock, lambda: self._autoscaling, writing=self._writing)
+
+    @property
+    def importer(self) -> Importer:
+        """DynamoDB's own import."""
+        return DynamoImporter(self._raw(self._dynamodb, raw_http.DYNAMODB))
 
     def stream(self, arn: str) -> ChangeStream:
         """A stream by its ARN."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import json
 import math
 import os
@@ -37,6 +38,7 @@ from backstream.operations.backfill import (
 from backstream.operations.compact import Compaction, compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
+from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.init import InitReport, Words, init
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
@@ -52,6 +54,13 @@ SEGMENTS = 4
 
 Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
+
+
+class Via(enum.StrEnum):
+    """How a new table is filled: by our own writes, or by DynamoDB's own ImportTable, from a snapshot in the vault's bucket."""
+
+    WRITES = "writes"
+    IMPORT = "import"
 
 
 def open(url: str | None = None, *, patience: float = STORE_PATIENCE) -> Vault:  # noqa: A001 - the promised name
@@ -210,11 +219,13 @@ class TableBackup:
         allow_gap: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
+        via: Via = Via.WRITES,
         progress: Progress | None = None,
     ) -> Restored:
         """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
 
-        A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
+        A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition). `via`:
+        how a new table is filled; an import is of all rows, and from a vault in S3.
         """
         target = _target(to, to_file, in_place=in_place)
         vault = self._vault()
@@ -231,6 +242,8 @@ class TableBackup:
             patience=patience,
             max_units=max_write_units,
         )
+        if via is Via.IMPORT:
+            return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
         return restoring.restore(vault, request, around)
 
     def snapshot(

@@ -16,7 +16,7 @@ from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
 from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
-from backstream.tables import answers
+from backstream.tables import answers, creation
 from backstream.tables.raw import Answer, RawApi, ask, decoded
 from backstream.tables.settings import AutoScalingClient, read_settings
 
@@ -210,16 +210,7 @@ class DynamoTable:
 
     def create(self, schema: KeySchema) -> None:
         """Create the table, on-demand, with this key schema, and wait until it is ACTIVE. TargetNotEmpty if the name is taken."""
-        request = {
-            "TableName": self._name,
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
-            "KeySchema": [
-                {"AttributeName": each.name, "KeyType": role}
-                for each, role in zip(schema.attributes, ("HASH", "RANGE"), strict=False)
-            ],
-        }
-        self._ask("CreateTable", request, answers.Ignored)
+        self._ask("CreateTable", creation.parameters(self._name, schema), answers.Ignored)
         self._wait("the new table", self._is_active)
 
     def _is_streaming(self) -> bool:

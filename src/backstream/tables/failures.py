@@ -53,6 +53,7 @@ STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRe
 # One code means different things in different operations: these come first.
 OF_OPERATION = {
     ("CreateTable", "ResourceInUseException"): TAKEN,
+    ("ImportTable", "ResourceInUseException"): TAKEN,
     ("UpdateTable", "ResourceInUseException"): CHANGING,
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }

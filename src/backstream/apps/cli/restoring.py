@@ -12,6 +12,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, notice
+from backstream.apps.library import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment
@@ -38,6 +39,7 @@ def restore(
         str | None,
         typer.Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', show_default=False),
     ] = None,
+    via: Annotated[Via, typer.Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     allow_gap: AllowGap = False,
     resume: Annotated[
@@ -55,8 +57,10 @@ def restore(
     if resume is None:
         if at is None:
             raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
-        if in_place and not dry_run and not yes:
+        if in_place and not dry_run and not yes and via is Via.WRITES:
             _ask(table, at, _selected(key or (), tenant=tenant, partition=partition, where=where))
+    elif via is Via.IMPORT:
+        raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
     try:
         with Bar() as bar:
             if resume is not None:
@@ -75,9 +79,12 @@ def restore(
                     allow_gap=allow_gap,
                     patience=patience,
                     max_write_units=max_write_units,
+                    via=via,
                     progress=bar,
                 )
     except KeyboardInterrupt:
+        if via is Via.IMPORT:
+            notice("an import that has begun goes on by itself")
         notice(_stopped(to or table, fresh=to is not None, touched=not dry_run and to_file is None))
         raise
     return _show(report, json=json)
