@@ -57,6 +57,7 @@ class Gate:
         self._clock = clock
         self._congestion = congestion
         self._under_way = 0
+        self._sent = 0  # of those: who waits for a pace does not show that more could be under way
         self._changed = threading.Condition()
 
     @property
@@ -71,15 +72,20 @@ class Gate:
             self._changed.wait_for(lambda: self._under_way < self._congestion.limit)
             self._under_way += 1
 
-    def went_well(self, sent: float) -> None:
-        """The call of a thread that has entered was accepted whole."""
+    def begin(self) -> float:
+        """The call of a thread that has entered is sent now; `end` has to follow. Before, it may wait for another turn."""
         with self._changed:
-            self._congestion.went_well(sent, self._under_way)
+            self._sent += 1
+            return self._clock.now()
 
-    def was_throttled(self, sent: float) -> None:
-        """The call of a thread that has entered was refused, or left something undone."""
+    def end(self, sent: float, *, throttled: bool | None) -> None:
+        """It was refused for its number, or left something undone; None: neither that nor done whole, which says nothing."""
         with self._changed:
-            self._congestion.was_throttled(sent, self._clock.now())
+            if throttled:
+                self._congestion.was_throttled(sent, self._clock.now())
+            elif throttled is not None:
+                self._congestion.went_well(sent, self._sent)
+            self._sent -= 1
 
     def leave(self) -> None:
         """Make room."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -51,7 +52,7 @@ class Writer:
         self._table = table
         self._clock = clock
         self._patience = patience
-        self._budget = None if max_units is None else _Budget(clock, max_units)
+        self._budget = None if max_units is None else Budget(clock, max_units)
         self._gate = Gate(clock, Congestion())
         self._progress = progress
         self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")
@@ -107,39 +108,39 @@ class Writer:
     # --- in the worker threads ---
 
     def _write(self, batch: Sequence[Write]) -> None:
-        rest, reason, began = batch, self.hopeless, self._clock.now()
+        rest, reason, tried = batch, self.hopeless, _Tried()
         for delay in full_jitter(self._random.random, base=BACKOFF, cap=LONGEST_BACKOFF):
             if not self.hopeless:
-                rest, reason = self._try(rest)
+                rest, reason = self._try(rest, tried)
             if not rest:
                 return
-            if self._give_up(began, reason):
+            if self._give_up(tried, reason):
                 break
             self._clock.sleep(delay)
         with self._lock:
             self.left_out.extend(LeftOut(write, reason or self.hopeless) for write in rest)
 
-    def _try(self, batch: Sequence[Write]) -> tuple[Sequence[Write], str]:
+    def _try(self, batch: Sequence[Write], tried: _Tried) -> tuple[Sequence[Write], str]:
         try:
-            rest = self._call(batch)
+            rest = self._call(batch, tried)
         except Unavailable as error:
             return batch, error.message
         except (AccessDenied, NotFound) as error:
             return self._access_ended(batch, error)
         except BackstreamError as error:
-            return self._one_by_one(batch, error)
+            return self._one_by_one(batch, tried, error)
         self._accept(len(batch) - len(rest))
         return rest, "DynamoDB left it unprocessed"
 
-    def _call(self, batch: Sequence[Write]) -> Sequence[Write]:
+    def _call(self, batch: Sequence[Write], tried: _Tried) -> Sequence[Write]:
         """One call, when there is room for it and it is its turn; what it left undone."""
         self._gate.enter()
         try:
             if self._budget is None:
-                return self._judged(lambda: self._table.write(batch))
+                return self._judged(lambda: self._table.write(batch), tried)
             spent = self._budget.spend(batch)
             try:
-                rest = self._judged(lambda: self._table.write(batch, spent.took))
+                rest = self._judged(lambda: self._table.write(batch, spent.took), tried)
             except Unavailable:
                 spent.settle(batch)
                 raise
@@ -148,17 +149,20 @@ class Writer:
         finally:
             self._gate.leave()
 
-    def _judged(self, call: Callable[[], Sequence[Write]]) -> Sequence[Write]:
-        sent = self._clock.now()
+    def _judged(self, call: Callable[[], Sequence[Write]], tried: _Tried) -> Sequence[Write]:
+        if self.hopeless:  # since it began to wait
+            raise Unavailable(self.hopeless)
+        sent = self._gate.begin()
+        tried.since = min(tried.since, sent)
+        throttled: bool | None = None
         try:
             rest = call()
+            throttled = bool(rest)
         except Unavailable:
-            self._gate.was_throttled(sent)
+            throttled = True
             raise
-        if rest:
-            self._gate.was_throttled(sent)
-        else:
-            self._gate.went_well(sent)
+        finally:
+            self._gate.end(sent, throttled=throttled)
         return rest
 
     def _access_ended(self, batch: Sequence[Write], error: BackstreamError) -> tuple[Sequence[Write], str]:
@@ -169,7 +173,7 @@ class Writer:
             self.hopeless = error.message
         return batch, error.message
 
-    def _one_by_one(self, batch: Sequence[Write], error: BackstreamError) -> tuple[Sequence[Write], str]:
+    def _one_by_one(self, batch: Sequence[Write], tried: _Tried, error: BackstreamError) -> tuple[Sequence[Write], str]:
         """One item that DynamoDB does not take makes it refuse the whole batch: find it, write the others."""
         if len(batch) == 1:
             with self._lock:
@@ -178,7 +182,7 @@ class Writer:
         rest: list[Write] = []
         reason = ""
         for write in batch:
-            left, why = self._try([write])
+            left, why = self._try([write], tried)
             rest.extend(left)
             reason = why if left else reason
         return rest, reason
@@ -190,29 +194,36 @@ class Writer:
                 self._accepted_at = self._clock.now()
             self._progress(count)
 
-    def _give_up(self, began: float, reason: str) -> bool:
+    def _give_up(self, tried: _Tried, reason: str) -> bool:
         """Whether nothing has been accepted for too long, counted from when this batch was first tried."""
         with self._lock:
-            if not self.hopeless and self._clock.now() - max(began, self._accepted_at) > self._patience:
+            if not self.hopeless and self._clock.now() - max(tried.since, self._accepted_at) > self._patience:
                 self.hopeless = reason
             return bool(self.hopeless)
 
 
-class _Budget:
+class _Tried:
+    """Since when a batch is tried (epoch seconds): from its first call on. Waiting for its turn may take longer than patience."""
+
+    def __init__(self) -> None:
+        self.since = math.inf
+
+
+class Budget:
     """So many write units a second. `at_once`: how many one batch may have, unless it is a single item."""
 
     def __init__(self, clock: Clock, per_second: float) -> None:
         self._pace = Pace(clock, per_second)
         self.at_once = per_second
 
-    def spend(self, batch: Sequence[Write]) -> _Spent:
+    def spend(self, batch: Sequence[Write]) -> Spent:
         """Return when it is the turn of a batch."""
         units = sum(map(_units, batch))
         self._pace.spend(units)
-        return _Spent(self._pace, units)
+        return Spent(self._pace, units)
 
 
-class _Spent:
+class Spent:
     """What one batch is thought to take, until it is known."""
 
     def __init__(self, pace: Pace, units: float) -> None:

@@ -32,7 +32,7 @@ class DynamoTable:
     """`ports.Table` of the table `name`; `api`: that of `dynamodb`.
 
     `autoscaling`: makes botocore's client for `application-autoscaling` when settings are read; without it that part is unknown.
-    `writing`: the same service for BatchWriteItem, by one that does not try again itself (see `ports.Table.write`).
+    `writing`: the same service for BatchWriteItem, by one that does not wait for it (see `ports.Table.write`).
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class Lines:
         self._lock = threading.Lock()
 
     def to_service(self, client: BaseClient, *, once: bool = False) -> Patient:
-        """What sends to the service of a botocore client: `dynamodb` or `dynamodbstreams`. `once`: and does not try again."""
+        """What sends to the service of a botocore client: `dynamodb` or `dynamodbstreams`. `once`: and does not wait for it."""
         patient = self._to(chain.service_endpoint(client), lambda _: None)
         return patient.hasty() if once else patient
 
