@@ -5,7 +5,7 @@ Implementations live in `stores/` and `tables/`; one contract suite per Protocol
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -255,8 +255,12 @@ class Table(Protocol):
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` (any number) that exist, strongly consistent, in no order."""
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
-        """One BatchWriteItem of at most 25 writes, no two on one key. Returns those that were *not* done, to be tried again."""
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+        """One BatchWriteItem of at most 25 writes, no two on one key. Returns those that were *not* done, to be tried again.
+
+        It is asked once: Unavailable says so at the first throttling, and whoever writes much decides how to go on. `took` is told
+        the write units that it took, where the endpoint counts them.
+        """
 
     def write_if(self, write: Write, before: bytes | None) -> bool:
         """Do one write if the item is still as `before`, an image, or still does not exist (None). Whether it was done.
@@ -277,6 +281,34 @@ class Table(Protocol):
 
         A table that is still changing is waited for, a minute at most. What is set already may be `Failed` when it is set again.
         """
+
+
+class ImportState(msgspec.Struct, frozen=True):
+    """How far an import is. `status`: IN_PROGRESS, COMPLETED, CANCELLING, CANCELLED or FAILED; counts are of items.
+
+    `why` it failed; `log`: the CloudWatch log group that names each item that was not imported.
+    """
+
+    status: str
+    processed: int
+    imported: int
+    errors: int
+    why: str = ""
+    log: str = ""
+
+
+class Importer(Protocol):
+    """DynamoDB's own import of files in S3 into a table that it makes. Once begun it goes on by itself. Errors as of `Table`."""
+
+    def begin(self, table: str, creation: Creation, bucket: str, prefix: str, token: str) -> str:
+        """Begin to import gzipped lines of `{"Item":...}` from the objects with that prefix; the import's ARN.
+
+        The table is made as by `Table.create`, as far as ImportTable can: `TargetNotEmpty` if its name is taken. With the same `token` a second call within 8
+        hours is the first one again.
+        """
+
+    def state(self, arn: str) -> ImportState:
+        """How far it is."""
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------------------

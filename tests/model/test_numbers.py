@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 
-from backstream.model.numbers import canonical
+from backstream.model.numbers import canonical, compare, in_range
 from kit import strategies
 
 
@@ -26,6 +26,24 @@ def test_it_is_the_same_number_in_plain_notation(text: str) -> None:
 @given(strategies.numbers(), strategies.numbers())
 def test_two_texts_are_one_exactly_if_the_numbers_are(one: str, other: str) -> None:
     assert (canonical(one) == canonical(other)) == (Decimal(one) == Decimal(other))
+
+
+@given(strategies.numbers(), strategies.numbers())
+def test_two_texts_are_ordered_as_the_numbers_are(one: str, other: str) -> None:
+    first, second = Decimal(one), Decimal(other)
+    assert compare(one, other) == (first > second) - (first < second)
+    assert compare(one, one) == compare(one, canonical(one)) == 0
+
+
+@pytest.mark.parametrize("text", ["9" * 38 + "E88", "-9.99E+125", "1E-130", "0", "0.0" + "1" * 38, "1" * 38 + "000"])
+def test_numbers_that_dynamodb_takes(text: str) -> None:
+    assert in_range(text) == canonical(text)
+
+
+@pytest.mark.parametrize("text", ["1" * 39, "1E126", "-1E126", "9E-131", "1.5E-131", "1." + "0" * 38 + "1"])
+def test_numbers_that_it_does_not_take(text: str) -> None:
+    with pytest.raises(ValueError, match="DynamoDB"):
+        in_range(text)
 
 
 @pytest.mark.parametrize(

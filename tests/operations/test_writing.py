@@ -12,7 +12,7 @@ from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, Unavailable
 from backstream.model import wire
 from backstream.operations import writing
-from backstream.operations.writing import Pace, Writer
+from backstream.operations.writing import Budget, Writer
 from backstream.ports import Delete, Put, Write
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -31,13 +31,13 @@ class Unruly(MemoryTable):
         self._counting = threading.Lock()
         self.batches: list[Sequence[Write]] = []
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         with self._counting:
             self._count += 1
             turn = self._count
             self.batches.append(writes)
         left = self._script(turn, writes)
-        super().write([write for write in writes if write not in left])
+        super().write([write for write in writes if write not in left], took)
         return left
 
     def content(self) -> dict[bytes, bytes]:
@@ -185,27 +185,73 @@ def test_abandoned_it_sends_nothing_more() -> None:
     assert table.batches == []
 
 
-def test_the_pace_holds_for_all_threads_together() -> None:
-    clock = ManualClock()
-    pace = Pace(clock, 100)
-    began = clock.now()
-    for _ in range(10):
-        pace.spend(50)
-    assert clock.now() - began == pytest.approx(4.5), "the last of ten times 50 units begins after 450 units' time"
-    real = SystemClock()
-    began, pace = real.now(), Pace(real, 500)
-    threads = [threading.Thread(target=pace.spend, args=(50,)) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert 0.45 <= real.now() - began < 2
-
-
 def test_units_count_each_kilobyte_that_is_begun() -> None:
     clock = ManualClock()
-    writer = Writer(Unruly(lambda _, __: []), clock, max_units=10)
-    for number in range(50):
-        writer.add(Put(image("big", number, v={"S": "x" * 2_500})))  # 3 units each, 75 a batch
+    writer = Writer(Unruly(lambda _, __: []), clock, max_units=9)
+    for number in range(7):  # one after another: each waits for what the last one took
+        writer.add(Put(image("big", number, v={"S": "x" * 2_500})))  # 3 units each, 9 a batch
+        if number == 0:
+            began = clock.now()
     writer.finish()
-    assert sum(clock.slept) == pytest.approx(7.5)
+    assert writer.written == 7
+    assert 2.0 <= clock.now() - began <= 3.0, "the third batch begins after 18 units; two that wait may both move this clock"
+
+
+@pytest.mark.parametrize("larger", [0, 2_500], ids=["new items", "replacing larger ones"])
+@pytest.mark.parametrize("unprocessed", [0.0, 0.3])
+@pytest.mark.parametrize("per_second", [7.0, 40.0, 1_000.0])
+def test_the_budget_is_kept_within_a_tenth_whatever_items_really_take(larger: int, unprocessed: float, per_second: float) -> None:
+    source, clock = random.Random(9), ManualClock()
+    table = Unruly(lambda _, writes: [write for write in writes if source.random() < unprocessed])
+    rows = range(1_000)
+    for number in rows if larger else ():
+        MemoryTable.write(table, [Put(image("row", number, v={"S": "x" * larger}))])
+    taken: list[float] = []
+    budget, began = Budget(clock, per_second), clock.now()
+    for first in range(0, len(rows), 5):
+        spent = budget.spend([Put(image("row", number, v={"S": "x" * 900})) for number in rows[first : first + 5]])
+        rest = table.write(
+            batch := [Put(image("row", number, v={"S": "x" * 900})) for number in rows[first : first + 5]], spent.took
+        )
+        taken.append(sum(3 if larger else 1 for write in batch if write not in rest))
+        spent.settle(rest)
+    assert sum(taken[:-1]) / (clock.now() - began) == pytest.approx(per_second, rel=0.1)
+
+
+@pytest.mark.parametrize(("large", "count"), [(False, 900), (True, 300)], ids=["as large as they say", "replacing larger ones"])
+def test_in_real_time_the_writer_takes_no_more_than_it_may(*, large: bool, count: int) -> None:
+    """A machine that is busy makes it slower, never faster."""
+    source = random.Random(5)
+    units = 300.0
+    table = Unruly(lambda _, writes: [write for write in writes if source.random() < 0.2])
+    small = [image("row", number, v={"S": "x" * 500}) for number in range(count)]
+    if large:
+        for number in range(0, count, 25):
+            MemoryTable.write(table, [Put(image("row", each, v={"S": "x" * 2_500})) for each in range(number, number + 25)])
+    clock = SystemClock()
+    writer = Writer(table, clock, max_units=units)
+    began = clock.now()
+    for each in small:
+        writer.add(Put(each))
+    writer.finish()
+    took = clock.now() - began
+    assert writer.written == count
+    spent = count * (3 if large else 1) - 25 * (3 if large else 1)  # the last batch is not waited for
+    assert spent / took <= units * 1.1
+
+
+def test_waiting_for_its_turn_is_not_taken_for_a_table_that_does_not_answer() -> None:
+    """400 units at 10 a second: the second item's turn comes after 40 s, later than patience ends; refused once, it is written."""
+
+    def script(turn: int, _: Sequence[Write]) -> Sequence[Write]:
+        if turn == 2:
+            raise Unavailable("slow down")
+        return []
+
+    clock = ManualClock()
+    writer = Writer(Unruly(script), clock, patience=5, max_units=10)
+    for number in range(2):
+        writer.add(Put(image("big", number, v={"S": "x" * 400_000})))
+    writer.finish()
+    assert (writer.written, writer.left_out) == (2, [])
+    assert sum(clock.slept) > 35

@@ -119,6 +119,26 @@ def test_patience_ends_with_the_attempts_or_with_the_budget() -> None:
         assert len(sender.asked) == attempts, policy
 
 
+@pytest.mark.parametrize("outcome", PASSING, ids=str)
+def test_a_hasty_one_leaves_the_waiting_to_its_caller(outcome: Reply | NoAnswer) -> None:
+    sender, clock = Scripted(outcome), ManualClock()
+    hasty = patient(sender, clock).hasty()
+    if isinstance(outcome, NoAnswer) or outcome.status == 200:
+        with pytest.raises(NoAnswer):
+            hasty.send(GET)
+    else:
+        assert hasty.send(GET) == outcome
+    assert (len(sender.asked), clock.slept) == (1, [])
+
+
+def test_a_hasty_one_sets_a_wrong_clock_right_all_the_same() -> None:
+    clock = ManualClock()
+    refused = Reply(400, {"date": formatdate(clock.now() + 3600, usegmt=True)}, json("InvalidSignatureException"))
+    sender = Scripted(refused, FINE)
+    assert patient(sender, clock).hasty().send(GET) == FINE
+    assert sender.set_to
+
+
 def test_a_checksum_that_holds_is_no_reason() -> None:
     whole = Reply(200, {"x-amz-crc32": str(zlib.crc32(b"whole"))}, b"whole")
     assert patient(Scripted(whole)).send(GET) == whole

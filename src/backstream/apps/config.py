@@ -23,7 +23,7 @@ from backstream.engines.memory import Memory
 from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations.lanes import lanes
-from backstream.ports import ChangeStream, Clock, Files, ObjectStore, Table
+from backstream.ports import ChangeStream, Clock, Files, Importer, ObjectStore, Table
 from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
@@ -34,6 +34,7 @@ from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
 from backstream.tables import raw_boto, raw_http
 from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.imports import DynamoImporter
 from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw
 from backstream.tables.raw_http import HttpRaw
@@ -139,7 +140,13 @@ class Config:
 
     def table(self, name: str) -> Table:
         """A live table."""
-        return DynamoTable(self._raw(self._dynamodb, raw_http.DYNAMODB), name, self.clock, lambda: self._autoscaling)
+        api = self._raw(self._dynamodb, raw_http.DYNAMODB)
+        return DynamoTable(api, name, self.clock, lambda: self._autoscaling, writing=self._writing)
+
+    @property
+    def importer(self) -> Importer:
+        """DynamoDB's own import."""
+        return DynamoImporter(self._raw(self._dynamodb, raw_http.DYNAMODB))
 
     def stream(self, arn: str) -> ChangeStream:
         """A stream by its ARN."""
@@ -178,6 +185,13 @@ class Config:
     def _raw(self, client: BaseClient, target: str) -> RawApi:
         return BotoRaw(client) if self._lines is None else HttpRaw(self._lines.to_service(client), target)
 
+    @property
+    def _writing(self) -> RawApi:
+        """DynamoDB, asked once: what writes much tries again itself, slower if the table throttles."""
+        if self._lines is None:
+            return BotoRaw(self._dynamodb_once)
+        return HttpRaw(self._lines.to_service(self._dynamodb, once=True), raw_http.DYNAMODB)
+
     # --- clients ---
 
     @cached_property
@@ -200,6 +214,10 @@ class Config:
         return self._client("dynamodb")
 
     @cached_property
+    def _dynamodb_once(self) -> BaseClient:
+        return self._client("dynamodb", attempts=1)
+
+    @cached_property
     def _streams(self) -> BaseClient:
         return self._client("dynamodbstreams")
 
@@ -214,13 +232,13 @@ class Config:
             )
         return client
 
-    def _client(self, service: str, region: str | None = None) -> BaseClient:
+    def _client(self, service: str, region: str | None = None, *, attempts: int = raw_boto.ATTEMPTS) -> BaseClient:
         if service == "s3":
             config = s3_boto.client_config(connections=CONNECTIONS, answer_within=self._answer_within)
         elif service == "application-autoscaling":
             config = autoscaling_config()
         else:
-            config = raw_boto.recommended_config(CONNECTIONS)
+            config = raw_boto.recommended_config(CONNECTIONS, attempts)
         try:
             return self._session.create_client(service, region, config=config)
         except NoRegionError as error:

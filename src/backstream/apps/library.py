@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import json
 import math
 import os
@@ -37,6 +38,7 @@ from backstream.operations.backfill import (
 from backstream.operations.compact import Compaction, compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
+from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.init import InitReport, Words, init
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
@@ -52,6 +54,13 @@ SEGMENTS = 4
 
 Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
+
+
+class Via(enum.StrEnum):
+    """How a new table is filled: by our own writes, or by DynamoDB's own ImportTable, from a snapshot in the vault's bucket."""
+
+    WRITES = "writes"
+    IMPORT = "import"
 
 
 def open(url: str | None = None, *, patience: float = STORE_PATIENCE) -> Vault:  # noqa: A001 - the promised name
@@ -206,19 +215,24 @@ class TableBackup:
         tenant: str | None = None,
         indexes: bool = True,
         settings_only: bool = False,
+        partition: str | None = None,
+        where: str | None = None,
         dry_run: bool = False,
         allow_gap: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
         force: bool = False,
+        via: Via = Via.WRITES,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
         """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
 
-        A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only`
-        it gets no items. What of its settings is not set is in `todo` of the answer. `force`: in place, overwrite what somebody
-        changes while it runs; `notice` is told the command that goes on with it, should it be interrupted.
+        A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
+        A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only` it
+        gets no items. What of its settings is not set is in `todo` of the answer. `via`: how a new table is filled; an import is of
+        all rows, and from a vault in S3. `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
+        command that goes on with it, should it be interrupted.
         """
         keys = list(keys)
         target = _target(to, to_file, in_place=in_place)
@@ -226,8 +240,8 @@ class TableBackup:
             target = NewTable(target.name, indexes, settings_only)
         elif settings_only or not indexes:
             raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
-        if settings_only and (keys or tenant is not None):
-            raise UsageError("settings only, or these rows?", hint="Leave --key and --tenant out, or --settings-only.")
+        if settings_only and (keys or any(each is not None for each in (tenant, partition, where))):
+            raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
         vault = self._vault()
         around = self._surroundings(vault, progress, notice)
         request = Request(
@@ -235,12 +249,16 @@ class TableBackup:
             target=target,
             keys=[_key(vault, key) for key in keys],
             tenant=tenant,
+            partition=partition,
+            where=where,
             dry_run=dry_run,
             allow_gap=allow_gap,
             patience=patience,
             max_units=max_write_units,
             force=force,
         )
+        if via is Via.IMPORT:
+            return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
         return restoring.restore(vault, request, around)
 
     def snapshot(
@@ -283,6 +301,8 @@ class TableBackup:
                 target=Resumed(head.target, fresh=not (loaded.ended or head.in_place), in_place=head.in_place, before=before),
                 keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
                 tenant=head.tenant,
+                partition=head.partition,
+                where=head.where,
                 dry_run=dry_run,
                 allow_gap=True,  # that it was asked for, or that there was none, was settled when the restore began
                 patience=patience,

@@ -62,6 +62,23 @@ def creation_of(schema: KeySchema, settings: TableSettings, *, indexes: bool = T
     return Creation(schema, request)
 
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableCreationParameters.html
+_IMPORTABLE = (
+    "AttributeDefinitions",
+    "BillingMode",
+    "GlobalSecondaryIndexes",
+    "KeySchema",
+    "OnDemandThroughput",
+    "ProvisionedThroughput",
+    "SSESpecification",
+)
+
+
+def importable(creation: Creation) -> dict[str, Any]:
+    """What of it ImportTable can be told; the rest is set afterwards: see `model.setup.after_import`."""
+    return {name: creation.request[name] for name in _IMPORTABLE if name in creation.request}
+
+
 def is_provisioned(table: Mapping[str, Any]) -> bool:
     """Whether a described table has a set capacity: AWS says nothing of the billing mode where it was never another one."""
     if mode := (table.get("BillingModeSummary") or {}).get("BillingMode"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from backstream.errors import MalformedRecord, UsageError
-from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
+from backstream.model.schema import KeyAttribute, KeySchema, canonical_key, canonical_value
 
 
 class _NumberText(str):
@@ -30,6 +33,21 @@ def parse_key(schema: KeySchema, text: str) -> bytes:
         raise UsageError(f"not a key of this table: {text}: {error.message}", hint=_hint(schema)) from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, as an escape or out of a terminal that is not UTF-8
         raise UsageError(f"not a key: {text!r} is not text in Unicode", hint=_hint(schema)) from error
+
+
+def parse_partition(schema: KeySchema, text: str) -> bytes:
+    """What the canonical keys of all items with this hash key begin with. `text`: its value as it is, binary as base64.
+
+    UsageError where it is not of the type that the key schema says.
+    """
+    attribute = schema.hash
+    try:
+        value = base64.b64encode(base64.b64decode(text, validate=True)).decode() if attribute.type == "B" else text
+        typed = canonical_value(attribute, {attribute.type: value})
+        return msgspec.json.encode({attribute.name: typed})[:-1] + (b"}" if schema.range is None else b",")
+    except (ValueError, MalformedRecord) as error:  # not base64, no number, or half of a surrogate pair
+        word = {"N": "a number", "B": "base64", "S": "text in Unicode"}[attribute.type]
+        raise UsageError(f"not a value of {attribute.name}, the partition key: {text!r} is not {word}") from error
 
 
 def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:

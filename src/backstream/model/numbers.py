@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 
+MOST_DIGITS = 38
+MOST_WHOLE = 126  # digits before the point, of 9.99...E+125
+MOST_LEADING_ZEROS = 130  # after it: 1E-130 has one fewer
+
 _NUMBER = re.compile(r"\s*([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d{1,6}))?\s*", re.ASCII)
 
 
@@ -32,3 +36,32 @@ def _plain(digits: str, exponent: int) -> str:
     if point > 0:
         return f"{digits[:point]}.{digits[point:]}"
     return "0." + "0" * -point + digits
+
+
+def compare(one: str, other: str) -> int:
+    """Less than, equal to or greater than 0, as the number `one` is to `other`, by value. ValueError if one is none."""
+    first, second = canonical(one), canonical(other)
+    if first == second:
+        return 0
+    negative = first.startswith("-")
+    if negative != second.startswith("-"):
+        return -1 if negative else 1
+    larger = _magnitude(first) > _magnitude(second)
+    return 1 if larger is not negative else -1
+
+
+def _magnitude(plain: str) -> tuple[int, str, str]:
+    """What orders plain notations of one sign: the whole part by its length, then text by text."""
+    whole, _, fraction = plain.removeprefix("-").partition(".")
+    return len(whole), whole, fraction
+
+
+def in_range(text: str) -> str:
+    """As `canonical`, of a number that DynamoDB takes: ValueError for more than 38 digits, or beyond 1E-130 to 9.99...E+125."""
+    plain = canonical(text)
+    whole, _, fraction = plain.removeprefix("-").partition(".")
+    digits = (whole + fraction).strip("0")
+    leading = len(fraction) - len(fraction.lstrip("0")) if whole == "0" else 0
+    if len(digits) > MOST_DIGITS or len(whole) > MOST_WHOLE or leading >= MOST_LEADING_ZEROS:
+        raise ValueError(f"not a number that DynamoDB takes: {text!r}")
+    return plain

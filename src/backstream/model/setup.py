@@ -99,6 +99,17 @@ def plan(settings: TableSettings, schema: KeySchema, names: Names, *, indexes: b
     return Setup(creation_of(schema, settings, indexes=indexes), _time_to_live(settings, names), steps, left)
 
 
+def after_import(creation: Creation, names: Names) -> Iterator[Step]:
+    """The steps that set what CreateTable could have set, and ImportTable cannot."""
+    request, of_table = creation.request, {"TableName": names.name}
+    if "Tags" in request:
+        yield Step("tags", DYNAMODB, "TagResource", {"ResourceArn": names.arn, "Tags": request["Tags"]})
+    if "StreamSpecification" in request:
+        yield Step("stream", DYNAMODB, "UpdateTable", {**of_table, "StreamSpecification": request["StreamSpecification"]})
+    if "TableClass" in request:
+        yield Step("table class", DYNAMODB, "UpdateTable", {**of_table, "TableClass": request["TableClass"]})
+
+
 def _time_to_live(settings: TableSettings, names: Names) -> Step | None:
     if settings.time_to_live is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -11,16 +12,17 @@ from typing import Protocol
 import msgspec
 
 from backstream.errors import AccessDenied, BackstreamError, NotFound, Unavailable
+from backstream.model import sizes
+from backstream.operations.speed import MOST, Congestion, Gate, Pace
 from backstream.ports import Clock, Put, Write
 from backstream.retries import full_jitter
 
 BATCH_ITEMS = 25  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 BATCH_BYTES = 4 << 20  # 16 MB are allowed; smaller ones are not slower, and what is in flight is held in memory
 BYTES_IN_FLIGHT = 32 << 20
-UNIT_BYTES = 1024  # one write unit; JSON text is longer than what DynamoDB counts, never shorter
 PATIENCE = 30.0
-WORKERS = 8
-BACKOFF, LONGEST_BACKOFF = 0.05, 5.0
+WAITING = 16  # batches handed over beyond those that may be under way: they are refilling, or wait to be tried again
+BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -30,47 +32,20 @@ class LeftOut(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Pace:
-    """At most so many units a second, from all threads together: whoever comes too early waits."""
-
-    def __init__(self, clock: Clock, per_second: float) -> None:
-        self._clock = clock
-        self._per_second = per_second
-        self._free_at = clock.now()
-        self._lock = threading.Lock()
-
-    def spend(self, units: float) -> None:
-        """Return when it is the turn of so many units."""
-        wait = self.reserve(units) - self._clock.now()
-        if wait > 0:
-            self._clock.sleep(wait)
-
-    def reserve(self, units: float) -> float:
-        """When it is the turn of so many units (epoch seconds); that much is spent then."""
-        with self._lock:
-            begins = max(self._free_at, self._clock.now())
-            self._free_at = begins + units / self._per_second
-            return begins
-
-    def settle(self, units: float) -> None:
-        """What was spent turned out to be so many units more, or fewer: the next ones wait for that, or less."""
-        with self._lock:
-            self._free_at += units / self._per_second
-
-
 class Batches(Protocol):
     """Takes a batch: `ports.Table`, or what stands before it."""
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         """As `ports.Table.write`."""
 
 
 class Writer:
     """Collects writes, no two on one item, and sends them in batches from several threads; memory stays bounded.
 
-    Throttling and unprocessed items are waited out with full jitter. It gives up (`hopeless` says why) once nothing at all has been
-    accepted for `patience` seconds of trying, or access ends in the middle; what was not written is in `left_out`. Access that was
-    never there, or a missing table, is raised. `max_units`: write units (1 KB each) a second at most.
+    How many are under way adapts to the table: see `speed.Congestion`. What was throttled or left unprocessed is tried again, after
+    a wait with full jitter. It gives up (`hopeless` says why) once nothing at all was accepted for `patience` seconds of trying, or
+    access ends in the middle; what was not written is in `left_out`. Access that was never there, or a missing table, is raised.
+    `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers where they say more.
     """
 
     def __init__(
@@ -85,12 +60,14 @@ class Writer:
         self._table = table
         self._clock = clock
         self._patience = patience
-        self._pace = None if max_units is None else Pace(clock, max_units)
+        self._budget = None if max_units is None else Budget(clock, max_units)
+        self._gate = Gate(clock, Congestion())
         self._progress = progress
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="writer")
+        self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")
         self._futures: dict[Future[None], int] = {}  # with the bytes of their batches
         self._batch: list[Write] = []
         self._bytes = 0
+        self._units = 0
         self._random = random.Random()  # noqa: S311 - jitter, not a secret
         self._lock = threading.Lock()
         self._accepted_at = clock.now()
@@ -100,11 +77,14 @@ class Writer:
 
     def add(self, write: Write) -> None:
         """Hand over one write; blocks while enough batches are under way. Raises what ended an earlier batch."""
-        size = _size(write)
-        if self._batch and (len(self._batch) >= BATCH_ITEMS or self._bytes + size > BATCH_BYTES):
+        size = len(_body(write))
+        units = 0 if self._budget is None else _units(write)
+        full = len(self._batch) >= BATCH_ITEMS or self._bytes + size > BATCH_BYTES
+        if self._batch and (full or (self._budget is not None and self._units + units > self._budget.at_once)):
             self._send()
         self._batch.append(write)
         self._bytes += size
+        self._units += units
 
     def finish(self) -> None:
         """Return when every write has been done or is in `left_out`."""
@@ -120,12 +100,12 @@ class Writer:
 
     def _send(self) -> None:
         # One at a time until the first is accepted: what is refused then was never allowed, later on it has ended in the middle.
-        while len(self._futures) >= (2 * WORKERS if self.written else 1) or (
+        while len(self._futures) >= (self._gate.limit + WAITING if self.written else 1) or (
             self._futures and sum(self._futures.values()) > BYTES_IN_FLIGHT
         ):
             self._collect(wait(self._futures, return_when=FIRST_COMPLETED)[0])
         self._futures[self._pool.submit(self._write, self._batch)] = self._bytes
-        self._batch, self._bytes = [], 0
+        self._batch, self._bytes, self._units = [], 0, 0
 
     def _collect(self, done: set[Future[None]]) -> None:
         for future in done:
@@ -136,31 +116,62 @@ class Writer:
     # --- in the worker threads ---
 
     def _write(self, batch: Sequence[Write]) -> None:
-        rest, reason, began = batch, self.hopeless, self._clock.now()
+        rest, reason, tried = batch, self.hopeless, _Tried()
         for delay in full_jitter(self._random.random, base=BACKOFF, cap=LONGEST_BACKOFF):
             if not self.hopeless:
-                rest, reason = self._try(rest)
+                rest, reason = self._try(rest, tried)
             if not rest:
                 return
-            if self._give_up(began, reason):
+            if self._give_up(tried, reason):
                 break
             self._clock.sleep(delay)
         with self._lock:
             self.left_out.extend(LeftOut(write, reason or self.hopeless) for write in rest)
 
-    def _try(self, batch: Sequence[Write]) -> tuple[Sequence[Write], str]:
-        if self._pace is not None:
-            self._pace.spend(sum(-(-_size(write) // UNIT_BYTES) for write in batch))
+    def _try(self, batch: Sequence[Write], tried: _Tried) -> tuple[Sequence[Write], str]:
         try:
-            rest = self._table.write(batch)
+            rest = self._call(batch, tried)
         except Unavailable as error:
             return batch, error.message
         except (AccessDenied, NotFound) as error:
             return self._access_ended(batch, error)
         except BackstreamError as error:
-            return self._one_by_one(batch, error)
+            return self._one_by_one(batch, tried, error)
         self._accept(len(batch) - len(rest))
         return rest, "DynamoDB left it unprocessed"
+
+    def _call(self, batch: Sequence[Write], tried: _Tried) -> Sequence[Write]:
+        """One call, when there is room for it and it is its turn; what it left undone."""
+        self._gate.enter()
+        try:
+            if self._budget is None:
+                return self._judged(lambda: self._table.write(batch), tried)
+            spent = self._budget.spend(batch)
+            try:
+                rest = self._judged(lambda: self._table.write(batch, spent.took), tried)
+            except Unavailable:
+                spent.settle(batch)
+                raise
+            spent.settle(rest)
+            return rest
+        finally:
+            self._gate.leave()
+
+    def _judged(self, call: Callable[[], Sequence[Write]], tried: _Tried) -> Sequence[Write]:
+        if self.hopeless:  # since it began to wait
+            raise Unavailable(self.hopeless)
+        sent = self._gate.begin()
+        tried.since = min(tried.since, sent)
+        throttled: bool | None = None
+        try:
+            rest = call()
+            throttled = bool(rest)
+        except Unavailable:
+            throttled = True
+            raise
+        finally:
+            self._gate.end(sent, throttled=throttled)
+        return rest
 
     def _access_ended(self, batch: Sequence[Write], error: BackstreamError) -> tuple[Sequence[Write], str]:
         """Credentials that expire in the middle must not lose what is left; if nothing ever worked, the call was wrong."""
@@ -170,7 +181,7 @@ class Writer:
             self.hopeless = error.message
         return batch, error.message
 
-    def _one_by_one(self, batch: Sequence[Write], error: BackstreamError) -> tuple[Sequence[Write], str]:
+    def _one_by_one(self, batch: Sequence[Write], tried: _Tried, error: BackstreamError) -> tuple[Sequence[Write], str]:
         """One item that DynamoDB does not take makes it refuse the whole batch: find it, write the others."""
         if len(batch) == 1:
             with self._lock:
@@ -179,7 +190,7 @@ class Writer:
         rest: list[Write] = []
         reason = ""
         for write in batch:
-            left, why = self._try([write])
+            left, why = self._try([write], tried)
             rest.extend(left)
             reason = why if left else reason
         return rest, reason
@@ -191,13 +202,57 @@ class Writer:
                 self._accepted_at = self._clock.now()
             self._progress(count)
 
-    def _give_up(self, began: float, reason: str) -> bool:
+    def _give_up(self, tried: _Tried, reason: str) -> bool:
         """Whether nothing has been accepted for too long, counted from when this batch was first tried."""
         with self._lock:
-            if not self.hopeless and self._clock.now() - max(began, self._accepted_at) > self._patience:
+            if not self.hopeless and self._clock.now() - max(tried.since, self._accepted_at) > self._patience:
                 self.hopeless = reason
             return bool(self.hopeless)
 
 
-def _size(write: Write) -> int:
-    return len(write.image) if isinstance(write, Put) else len(write.keys)
+class _Tried:
+    """Since when a batch is tried (epoch seconds): from its first call on. Waiting for its turn may take longer than patience."""
+
+    def __init__(self) -> None:
+        self.since = math.inf
+
+
+class Budget:
+    """So many write units a second. `at_once`: how many one batch may have, unless it is a single item."""
+
+    def __init__(self, clock: Clock, per_second: float) -> None:
+        self._pace = Pace(clock, per_second)
+        self.at_once = per_second
+
+    def spend(self, batch: Sequence[Write]) -> Spent:
+        """Return when it is the turn of a batch."""
+        units = sum(map(_units, batch))
+        self._pace.spend(units)
+        return Spent(self._pace, units)
+
+
+class Spent:
+    """What one batch is thought to take, until it is known."""
+
+    def __init__(self, pace: Pace, units: float) -> None:
+        self._pace = pace
+        self._units = units
+        self._took: float | None = None
+
+    def took(self, units: float) -> None:
+        """What the answer says."""
+        self._took = units
+
+    def settle(self, rest: Sequence[Write]) -> None:
+        """Pay what it took beyond that, or have back what it did not: an item that is replaced may be larger than the new one."""
+        took = self._units - sum(map(_units, rest)) if self._took is None else self._took
+        self._pace.settle(took - self._units)
+
+
+def _units(write: Write) -> int:
+    """At least so many: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html."""
+    return max(1, -(-sizes.item_bytes(_body(write)) // sizes.WRITE_UNIT))
+
+
+def _body(write: Write) -> bytes:
+    return write.image if isinstance(write, Put) else write.keys

@@ -117,6 +117,7 @@ class Written(msgspec.Struct, frozen=True):
     """BatchWriteItem's answer, by table."""
 
     UnprocessedItems: dict[str, list[WriteRequest]] = {}
+    ConsumedCapacity: list[ConsumedCapacity] = []
 
 
 class Ignored(msgspec.Struct, frozen=True):

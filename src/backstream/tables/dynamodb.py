@@ -36,11 +36,21 @@ class DynamoTable:
     """`ports.Table` of the table `name`; `api`: that of `dynamodb`.
 
     `autoscaling`: makes botocore's client for `application-autoscaling` when settings are read; without it that part is unknown.
+    `writing`: the same service for BatchWriteItem, by one that does not wait for it (see `ports.Table.write`).
     """
 
-    def __init__(self, api: RawApi, name: str, clock: Clock, autoscaling: AutoScalingClient | None = None) -> None:
+    def __init__(
+        self,
+        api: RawApi,
+        name: str,
+        clock: Clock,
+        autoscaling: AutoScalingClient | None = None,
+        *,
+        writing: RawApi | None = None,
+    ) -> None:
         self._autoscaling = autoscaling
         self._api = api
+        self._writing = writing or api
         self._name = name
         self._clock = clock
         self._subject = f"table {name}"
@@ -158,12 +168,17 @@ class DynamoTable:
 
     # --- writing ------------------------------------------------------------------------------------------------------------------
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         """One BatchWriteItem. Returns those of `writes` that were not done, themselves, to be tried again."""
         if not writes:
             return []
-        request = {"RequestItems": {self._name: [_request(write) for write in writes]}}
-        answer = self._ask("BatchWriteItem", request, answers.Written)
+        request: dict[str, object] = {"RequestItems": {self._name: [_request(write) for write in writes]}}
+        if took is not None:
+            request["ReturnConsumedCapacity"] = "TOTAL"
+        answer = ask(self._writing, "BatchWriteItem", request, answers.Written, self._subject)[0]
+        units = [each.CapacityUnits for each in answer.ConsumedCapacity if each.CapacityUnits is not None]
+        if took is not None and units:
+            took(sum(units))
         left = [each for requests in answer.UnprocessedItems.values() for each in requests]
         return self._originals(left, writes) if left else []
 

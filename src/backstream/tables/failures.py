@@ -60,6 +60,8 @@ STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRe
 OF_OPERATION = {
     ("CreateTable", "ResourceInUseException"): TAKEN,
     ("CreateTable", "LimitExceededException"): FULL,
+    ("ImportTable", "ResourceInUseException"): TAKEN,
+    ("UpdateTable", "ResourceInUseException"): CHANGING,
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }
 

@@ -9,12 +9,12 @@ import datetime
 import heapq
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from backstream.errors import Failed, MissingTable, TargetNotEmpty
-from backstream.model import wire
+from backstream.model import sizes, wire
 from backstream.model.change import VIEW
 from backstream.model.creation import Creation, on_demand
 from backstream.model.schema import KeySchema
@@ -148,13 +148,15 @@ class MemoryTable:
 
     # --- writing ------------------------------------------------------------------------------------------------------------------
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         """All of one batch. Never leaves any undone: a wrapper that does is for tests to put around."""
         with self._lock:
             schema = self._existing()
             images = {wire.key_of(schema, _body(write)): write.image if isinstance(write, Put) else None for write in writes}
             if len(images) < len(writes) or len(writes) > WRITES_PER_BATCH:
                 raise Failed(f"BatchWriteItem of table {self._name} failed: more than {WRITES_PER_BATCH} writes, or two on one key")
+            if took is not None:
+                took(float(sum(self._write_units(key, image) for key, image in images.items())))
             for key, image in images.items():
                 self._set(key, image)
             return []
@@ -168,6 +170,11 @@ class MemoryTable:
             if same:
                 self._set(key, write.image if isinstance(write, Put) else None)
             return same
+
+    def _write_units(self, key: bytes, image: bytes | None) -> int:
+        """By the larger one of the item before and after."""
+        size = max(sizes.item_bytes(each) for each in (key, image, self._items.get(key)) if each is not None)
+        return -(-size // sizes.WRITE_UNIT)
 
     def expire(self, keys: Sequence[bytes]) -> None:
         """Delete these items as time to live does: the stream's records name DynamoDB as their actor."""

@@ -18,13 +18,14 @@ from backstream.tables import failures
 from backstream.tables.raw import Answer
 
 _BODY = "RawBody"
+ATTEMPTS = 6  # of one request
 
 
-def recommended_config(connections: int = 16) -> Config:
+def recommended_config(connections: int = 16, attempts: int = ATTEMPTS) -> Config:
     """The botocore configuration for a `BotoRaw`'s client; `connections`: how many threads will call at once."""
     return Config(
         parameter_validation=False,  # the parameters are in our bytes, where botocore does not look
-        retries={"mode": "standard", "total_max_attempts": 6},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=5,
         read_timeout=30,
         max_pool_connections=connections,

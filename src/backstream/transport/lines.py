@@ -29,9 +29,10 @@ class Lines:
         self._senders: dict[Endpoint, Patient] = {}
         self._lock = threading.Lock()
 
-    def to_service(self, client: BaseClient) -> Patient:
-        """What sends to the service of a botocore client: `dynamodb` or `dynamodbstreams`."""
-        return self._to(chain.service_endpoint(client), lambda _: None)
+    def to_service(self, client: BaseClient, *, once: bool = False) -> Patient:
+        """What sends to the service of a botocore client: `dynamodb` or `dynamodbstreams`. `once`: and does not wait for it."""
+        patient = self._to(chain.service_endpoint(client), lambda _: None)
+        return patient.hasty() if once else patient
 
     def to_bucket(self, bucket: str, clients: Callable[[str | None], S3Client]) -> Patient | None:
         """What sends to a bucket; None for one that we cannot speak to, see `chain.bucket_endpoint`.

@@ -42,10 +42,14 @@ SKEW_SECONDS = 240.0  # AWS refuses signatures 5 minutes off (S3: 15): a clock t
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How patient to be: at most so many attempts of one request, and so many seconds of waiting between them."""
+    """How patient to be: at most so many attempts of one request, and so many seconds of waiting between them.
+
+    `waits`: whether throttling, 5xx and lost connections are waited out. If not, only what can be put right at once is tried again.
+    """
 
     attempts: int = 5
     budget: float = 20.0
+    waits: bool = True
 
 
 class Sender(Protocol):
@@ -93,6 +97,11 @@ class Patient:
         self._elsewhere = elsewhere
         self._jitter = jitter
         self._learning = threading.Lock()
+
+    def hasty(self) -> Patient:
+        """One over the same sender, with what is learned there, that does not wait for the service."""
+        policy = msgspec.structs.replace(self._policy, waits=False)
+        return Patient(self._sender, self._clock, policy, elsewhere=self._elsewhere, jitter=self._jitter)
 
     def send(self, request: Request) -> Reply:
         """The answer; NoAnswer where there is none."""
@@ -147,10 +156,12 @@ class Patient:
 
     def _worth_another(self, outcome: Reply | NoAnswer, asked: Endpoint) -> bool:
         if isinstance(outcome, NoAnswer):
-            return not outcome.hopeless
+            return self._policy.waits and not outcome.hopeless
         if outcome.fine:
             return False
-        return _is_passing(outcome) or self._clock_was_wrong(outcome) or self._region_was_wrong(outcome, asked)
+        if _is_passing(outcome):
+            return self._policy.waits
+        return self._clock_was_wrong(outcome) or self._region_was_wrong(outcome, asked)
 
     def _clock_was_wrong(self, reply: Reply) -> bool:
         """Whether it was, by more than signatures bear; then it is set right."""

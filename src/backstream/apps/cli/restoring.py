@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, as_todo, confirmed, err, notice
+from backstream.apps.library import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment
@@ -38,6 +39,12 @@ def restore(
     tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
     no_indexes: Annotated[bool, typer.Option("--no-indexes", help="The new table without its indexes.")] = False,
     settings_only: Annotated[bool, typer.Option("--settings-only", help="The new table with its settings, without items.")] = False,
+    partition: Annotated[str | None, typer.Option(metavar="VALUE", help="Only rows of this hash key.", show_default=False)] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', show_default=False),
+    ] = None,
+    via: Annotated[Via, typer.Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     allow_gap: AllowGap = False,
     resume: Annotated[
@@ -57,8 +64,8 @@ def restore(
     if resume is None:
         if at is None:
             raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
-        if key and tenant is not None:
-            raise UsageError("--key and --tenant cannot be combined: choose one")
+    elif via is Via.IMPORT:
+        raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
     how_to_go_on: list[str] = []
 
     def tell(text: str) -> None:
@@ -84,6 +91,8 @@ def restore(
                 to_file=to_file,
                 keys=key or (),
                 tenant=tenant,
+                partition=partition,
+                where=where,
                 indexes=not no_indexes,
                 settings_only=settings_only,
                 dry_run=dry_run,
@@ -91,18 +100,28 @@ def restore(
                 patience=patience,
                 max_write_units=max_write_units,
                 force=force,
+                via=via,
                 progress=bar,
                 notice=tell,
             )
 
-    if in_place and not dry_run and not yes:
-        _ask(table, at or "", f"{len(key)} rows of " if key else (f"tenant {tenant} of " if tenant else ""), run)
+    if in_place and not dry_run and not yes and via is Via.WRITES:
+        _ask(table, at or "", _selected(key or (), tenant=tenant, partition=partition, where=where), run)
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
         again = f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing was touched"
-        notice(f"stopped: {again}")
+        notice("stopped: an import that has begun goes on by itself" if via is Via.IMPORT else f"stopped: {again}")
         raise
+
+
+def _selected(keys: Sequence[str], **filters: str | None) -> str:
+    """What is meant, in words before a table's name."""
+    words = [f"{name} {value}" for name, value in filters.items() if value is not None]
+    if not keys and not words:
+        return ""
+    rows = f"{len(keys)} rows" if keys else "rows"
+    return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
 def _ask(table: str, at: str, what: str, run: Callable[..., Restored]) -> None:

@@ -13,7 +13,7 @@ from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema
 from backstream.operations.backfill.source import Reached, Stopped
-from backstream.operations.writing import Pace
+from backstream.operations.speed import Pace
 from backstream.ports import Clock, ScanPage, Table
 
 MOST_SEGMENTS = 256  # each a thread

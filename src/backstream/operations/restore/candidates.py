@@ -9,11 +9,9 @@ import msgspec
 
 from backstream.engines.embedded import State
 from backstream.engines.spill import Pairs
-from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
-from backstream.model import naming, wire
 from backstream.model.entry import Entry, from_line, to_line
 from backstream.model.fold import Known
 from backstream.operations.progress import Progress
@@ -101,36 +99,3 @@ def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[byte
     basis = vault.basis(at)
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
         return dict(zip(keys, pool.map(lambda key: vault.newest(key, at, basis), keys), strict=True))
-
-
-class TenantFilter:
-    """Whether an item belongs to a tenant: then, or now. A row that changed its tenant is brought back whole."""
-
-    def __init__(self, vault: TableVault, tenant: str) -> None:
-        if vault.catalog.tenant_attribute is None:
-            raise UsageError(
-                f"{vault.catalog.table} is not split by tenant",
-                hint=f"Run `backstream init {vault.catalog.table} --tenant-attribute NAME` once, or select rows with --key.",
-            )
-        self._attribute = vault.catalog.tenant_attribute
-        self._folder = naming.tenant_folder({"S": tenant})
-        every = catalogs.every_version(vault.store, vault.catalog.table)
-        self._names_tell = {each.tenant_attribute for each in every} <= {None, self._attribute}
-
-    def rules_out(self, candidate: Candidate) -> bool:
-        """Whether it can be told without reading its image that an item is not the tenant's, neither at the moment nor live."""
-        if candidate.live is not None and self._in_image(candidate.live):
-            return False
-        then = candidate.then
-        if then is None or candidate.gone:
-            return True
-        # An object's name tells the tenant, unless the row was kept before the table was split by tenant, or split by another.
-        parts = then.place.name.split("/") if then.place is not None and self._names_tell else []
-        return len(parts) == 3 and parts[1] != self._folder
-
-    def wants(self, then: bytes | None, live: bytes | None) -> bool:
-        """Whether one of an item's two images is the tenant's."""
-        return any(image is not None and self._in_image(image) for image in (then, live))
-
-    def _in_image(self, image: bytes) -> bool:
-        return naming.tenant_folder(wire.attribute(image, self._attribute)) == self._folder

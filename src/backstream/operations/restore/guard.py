@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from backstream.errors import BackstreamError
 from backstream.layouts.vault import TableVault
@@ -34,8 +34,8 @@ class Guard:
         with self._lock:
             self._before[self._key(write)] = before
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Write]:
-        """See `ports.Table.write`. Raises what the table raises where nothing could be done."""
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:  # noqa: ARG002
+        """See `ports.Table.write`; nobody is told what it took. Raises what the table raises where nothing could be done."""
         found = self._found(writes)
         for place, write in enumerate(writes):
             try:

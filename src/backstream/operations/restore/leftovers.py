@@ -29,6 +29,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     in_place: bool = False
     before: int | None = None
     keys: list[msgspec.Raw] = []
+    partition: str | None = None
+    where: str | None = None
 
 
 class _Left(msgspec.Struct):

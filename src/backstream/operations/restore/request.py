@@ -61,15 +61,18 @@ class Request(msgspec.Struct, frozen=True):
     """What to bring back, to which second, and where to.
 
     `keys`: canonical keys, only these rows; `tenant`: only that tenant's rows (the value of the catalog's tenant attribute);
-    neither: the whole table. `allow_gap`: restore what is known where something is uncertain. `patience`: seconds without any
-    progress after which it gives up; `max_units`: write units a second at most; `force`: in place, overwrite what somebody changes
-    meanwhile; `conflicts`: keys that an earlier attempt found so changed, and that stay as they are.
+    `partition`: only the rows of that hash key; `where`: only rows that satisfy the condition (see `model.condition`). A row has to
+    pass all that are given; without any it is the whole table. `allow_gap`: restore what is known where something is uncertain.
+    `patience`: seconds without any progress after which it gives up; `max_units`: write units a second at most; `force`: in place,
+    overwrite what somebody changes meanwhile; `conflicts`: keys that an earlier attempt found so changed, and that stay so.
     """
 
     at: int
     target: Target
     keys: Sequence[bytes] = ()
     tenant: str | None = None
+    partition: str | None = None
+    where: str | None = None
     dry_run: bool = False
     allow_gap: bool = False
     patience: float = 30.0

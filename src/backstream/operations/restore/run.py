@@ -22,19 +22,12 @@ from backstream.model.window import KnownGap
 from backstream.operations import safety
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import leftovers
-from backstream.operations.restore.candidates import (
-    Candidate,
-    TenantFilter,
-    named_by_key,
-    of_histories,
-    of_state,
-    scan_into,
-    states_into,
-)
+from backstream.operations.restore.candidates import Candidate, named_by_key, of_histories, of_state, scan_into, states_into
 from backstream.operations.restore.guard import CONFLICT, Guard
 from backstream.operations.restore.leftovers import Head, Leftovers, Loaded
 from backstream.operations.restore.plan import Planning, units_a_second
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.selection import selection_of
 from backstream.operations.restore.setup import TableSetup, exists
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.strangers import strangers
@@ -74,6 +67,8 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
         at=request.at,
         target=_target_name(vault, request),
         tenant=request.tenant,
+        partition=request.partition,
+        where=request.where,
         in_place=isinstance(request.target, InPlace),
         keys=[msgspec.Raw(key) for key in request.keys],
     )
@@ -122,7 +117,7 @@ class _Restore:
         self._warnings: list[str] = []
         self._lost: list[KnownGap] = []
         self._spared = 0
-        self._tenant = None if request.tenant is None else TenantFilter(vault, request.tenant)
+        self._selection = selection_of(vault, request)
         self._name = _target_name(vault, request)
         self._conflicts = 0
         self._undo = Undo(vault, request)
@@ -314,8 +309,7 @@ class _Restore:
     # --- doing it ---
 
     def _apply(self, candidates: Iterator[Candidate], sink: Sink) -> None:
-        if self._tenant is not None:
-            candidates = (each for each in candidates if not self._tenant.rules_out(each))
+        candidates = (each for each in candidates if not self._selection.rules_out(each))
         wanted = ((each, None if each.gone else each.then) for each in self._while_hopeful(candidates, sink))
         with closing(self._vault.images(wanted)) as images:
             for candidate, then in images:
@@ -337,7 +331,7 @@ class _Restore:
         try:
             if isinstance(then, BackstreamError):
                 raise then
-            if self._tenant is not None and not self._tenant.wants(then, candidate.live):
+            if not self._selection.wants(then, candidate.live):
                 return
             action = decide(then, candidate.live)
             if action is not Action.ALONE and self._was_changed(candidate):

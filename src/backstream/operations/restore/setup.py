@@ -13,7 +13,7 @@ from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.creation import Creation
-from backstream.model.setup import Names, Setup, Step, Todo, plan
+from backstream.model.setup import Names, Setup, Step, Todo, after_import, plan
 from backstream.operations.restore.request import NewTable, Request, Resumed
 from backstream.operations.restore.sinks import Sink
 from backstream.operations.writing import LeftOut
@@ -102,6 +102,26 @@ class TableSetup:
             return sink
         self._rows = _Rows(sink, step.request["TimeToLiveSpecification"]["AttributeName"], self._request.at, self._clock)
         return self._rows
+
+    @property
+    def creation(self) -> Creation | None:
+        """How the table is going to be created; None where it is there."""
+        return None if self._plan is None else self._plan.creation
+
+    def finish_import(self) -> None:
+        """As `finish`, of a table that ImportTable made. Which of its rows have expired nobody has seen."""
+        target = self._request.target
+        if self._plan is None or not isinstance(target, NewTable):
+            return
+        arn = self._table_of(target.name).facts().arn
+        self._plan = self._planned(target, arn)
+        names = Names(self._kept.table_arn, arn, self._kept.stream_arn)
+        steps, left = [*after_import(self._plan.creation, names), *self._plan.steps], list(self._plan.todo)
+        if (step := self._plan.time_to_live) is not None:
+            left.insert(
+                0, Todo(step.what, f"left off: whether imported rows have expired is not known. {TTL_CAUTION}", step.command)
+            )
+        self.todo = [*self._refused(steps), *left]
 
     def finish(self) -> None:
         """Carry out what comes after the items; in a dry run only say what will be left."""

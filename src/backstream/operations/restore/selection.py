@@ -1,0 +1,115 @@
+"""Which of the items a restore looks at are meant: those that pass every filter that was asked for.
+
+A filter on attributes takes an item that passes then, or now: a row that has changed is brought back whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from backstream.errors import UsageError
+from backstream.layouts import catalog as catalogs
+from backstream.layouts.vault import TableVault
+from backstream.model import naming, wire
+from backstream.model.condition import Condition
+from backstream.model.key_words import parse_partition
+from backstream.operations.restore.candidates import Candidate
+from backstream.operations.restore.request import Request
+
+
+class Filter(Protocol):
+    """Whether an item is meant: told in two steps, since reading an image costs a request."""
+
+    def rules_out(self, candidate: Candidate) -> bool:
+        """Whether it can be told without reading its image that an item is not meant. Always told of one that did not exist."""
+
+    def wants(self, then: bytes | None, live: bytes | None) -> bool:
+        """Whether an item that was not ruled out is meant: its image then, and now."""
+
+
+class Selection:
+    """All filters together; none: every item."""
+
+    def __init__(self, filters: Sequence[Filter] = ()) -> None:
+        self._filters = filters
+
+    def rules_out(self, candidate: Candidate) -> bool:
+        """Whether one of them rules it out."""
+        return any(each.rules_out(candidate) for each in self._filters)
+
+    def wants(self, then: bytes | None, live: bytes | None) -> bool:
+        """Whether all of them want it."""
+        return all(each.wants(then, live) for each in self._filters)
+
+
+def selection_of(vault: TableVault, request: Request) -> Selection:
+    """What a request selects, besides its keys. UsageError where a filter cannot be understood, or is none for this table."""
+    filters: list[Filter] = []
+    if request.partition is not None:
+        filters.append(_PartitionFilter(parse_partition(vault.catalog.key_schema, request.partition)))
+    if request.tenant is not None:
+        filters.append(_TenantFilter(vault, request.tenant))
+    if request.where is not None:
+        filters.append(_ConditionFilter(Condition(request.where)))
+    return Selection(filters)
+
+
+class _PartitionFilter:
+    """One partition key's items: their keys tell."""
+
+    def __init__(self, beginning: bytes) -> None:
+        self._beginning = beginning
+
+    def rules_out(self, candidate: Candidate) -> bool:
+        return not candidate.key.startswith(self._beginning)
+
+    def wants(self, then: bytes | None, live: bytes | None) -> bool:
+        del then, live
+        return True
+
+
+class _ConditionFilter:
+    """Items that satisfy a condition."""
+
+    def __init__(self, condition: Condition) -> None:
+        self._condition = condition
+
+    def rules_out(self, candidate: Candidate) -> bool:
+        return candidate.gone and not self.wants(None, candidate.live)
+
+    def wants(self, then: bytes | None, live: bytes | None) -> bool:
+        return any(image is not None and self._condition.matches(image) for image in (then, live))
+
+
+class _TenantFilter:
+    """Whether an item belongs to a tenant: then, or now. A row that changed its tenant is brought back whole."""
+
+    def __init__(self, vault: TableVault, tenant: str) -> None:
+        if vault.catalog.tenant_attribute is None:
+            raise UsageError(
+                f"{vault.catalog.table} is not split by tenant",
+                hint=f"Run `backstream init {vault.catalog.table} --tenant-attribute NAME` once, or select rows with --key.",
+            )
+        self._attribute = vault.catalog.tenant_attribute
+        self._folder = naming.tenant_folder({"S": tenant})
+        every = catalogs.every_version(vault.store, vault.catalog.table)
+        self._names_tell = {each.tenant_attribute for each in every} <= {None, self._attribute}
+
+    def rules_out(self, candidate: Candidate) -> bool:
+        """Whether it can be told without reading its image that an item is not the tenant's, neither at the moment nor live."""
+        if candidate.live is not None and self._in_image(candidate.live):
+            return False
+        then = candidate.then
+        if then is None or candidate.gone:
+            return True
+        # An object's name tells the tenant, unless the row was kept before the table was split by tenant, or split by another.
+        parts = then.place.name.split("/") if then.place is not None and self._names_tell else []
+        return len(parts) == 3 and parts[1] != self._folder
+
+    def wants(self, then: bytes | None, live: bytes | None) -> bool:
+        """Whether one of an item's two images is the tenant's."""
+        return any(image is not None and self._in_image(image) for image in (then, live))
+
+    def _in_image(self, image: bytes) -> bool:
+        return naming.tenant_folder(wire.attribute(image, self._attribute)) == self._folder

@@ -1,0 +1,122 @@
+"""How fast to write: as fast as the table bears, and no faster than was asked for.
+
+`Congestion` decides how many calls may be under way, as TCP does for packets: one more with each round that goes well, half as many
+when the table throttles (additive increase, multiplicative decrease: that is what converges, and is fair to other writers). `Gate`
+makes threads keep to it, `Pace` to a number of units a second.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from backstream.ports import Clock
+
+LEAST, FIRST, MOST = 2, 8, 64  # calls under way
+SHARE_KEPT = 0.5
+LONGEST_CALL = 120.0  # seconds
+SETTLING = 0.2  # seconds in which a back-off shows; until then nothing is concluded from what was sent
+
+
+class Congestion:
+    """How many calls may be under way at a time (`limit`). Pure: times come as arguments, in seconds of any one clock.
+
+    Only calls that were sent after the last back-off could show are judged, so that one burst of refusals is one back-off.
+    """
+
+    def __init__(self, *, least: int = LEAST, first: int = FIRST, most: int = MOST) -> None:
+        self._least, self._most = least, most
+        self._window = float(first)
+        self._judged_from = float("-inf")
+        self._backed_off = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """So many, from `least` to `most`."""
+        return int(self._window)
+
+    def went_well(self, sent: float, under_way: int) -> None:
+        """A call was accepted whole. `under_way`: how many were then; where that is less than may be, more would change nothing."""
+        if self._is_judged(sent) and under_way >= self.limit:
+            self._window = min(self._most, self._window + 1 / self._window)
+
+    def was_throttled(self, sent: float, now: float) -> None:
+        """A call was refused, or left something undone."""
+        if self._is_judged(sent):
+            self._window = max(self._least, self._window * SHARE_KEPT)
+            self._backed_off, self._judged_from = now, now + SETTLING
+
+    def _is_judged(self, sent: float) -> bool:
+        # A call that seems to be older than any call can be: the clock was set back, and that must not end the judging.
+        return sent >= self._judged_from or sent < self._backed_off - LONGEST_CALL
+
+
+class Gate:
+    """Lets so many threads through at a time as `congestion` says, and tells it how their calls ended."""
+
+    def __init__(self, clock: Clock, congestion: Congestion) -> None:
+        self._clock = clock
+        self._congestion = congestion
+        self._under_way = 0
+        self._sent = 0  # of those: who waits for a pace does not show that more could be under way
+        self._changed = threading.Condition()
+
+    @property
+    def limit(self) -> int:
+        """How many may be under way now."""
+        with self._changed:
+            return self._congestion.limit
+
+    def enter(self) -> None:
+        """Return when there is room; `leave` has to follow."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._under_way < self._congestion.limit)
+            self._under_way += 1
+
+    def begin(self) -> float:
+        """The call of a thread that has entered is sent now; `end` has to follow. Before, it may wait for another turn."""
+        with self._changed:
+            self._sent += 1
+            return self._clock.now()
+
+    def end(self, sent: float, *, throttled: bool | None) -> None:
+        """It was refused for its number, or left something undone; None: neither that nor done whole, which says nothing."""
+        with self._changed:
+            if throttled:
+                self._congestion.was_throttled(sent, self._clock.now())
+            elif throttled is not None:
+                self._congestion.went_well(sent, self._sent)
+            self._sent -= 1
+
+    def leave(self) -> None:
+        """Make room."""
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
+
+
+class Pace:
+    """At most so many units a second, from all threads together: whoever comes too early waits."""
+
+    def __init__(self, clock: Clock, per_second: float) -> None:
+        self._clock = clock
+        self._per_second = per_second
+        self._free_at = clock.now()
+        self._lock = threading.Lock()
+
+    def spend(self, units: float) -> None:
+        """Return when it is the turn of so many units."""
+        wait = self.reserve(units) - self._clock.now()
+        if wait > 0:
+            self._clock.sleep(wait)
+
+    def reserve(self, units: float) -> float:
+        """When it is the turn of so many units (epoch seconds); that much is spent then."""
+        with self._lock:
+            begins = max(self._free_at, self._clock.now())
+            self._free_at = begins + units / self._per_second
+            return begins
+
+    def settle(self, units: float) -> None:
+        """What was spent turned out to be so many units more, or fewer: the next ones wait for that, or less."""
+        with self._lock:
+            self._free_at += units / self._per_second
