@@ -303,8 +303,8 @@ class Importer(Protocol):
     def begin(self, table: str, creation: Creation, bucket: str, prefix: str, token: str) -> str:
         """Begin to import gzipped lines of `{"Item":...}` from the objects with that prefix; the import's ARN.
 
-        The table is made as by `Table.create`, as far as ImportTable can: `TargetNotEmpty` if its name is taken. With the same `token` a second call within 8
-        hours is the first one again.
+        The table is made as by `Table.create`, as far as ImportTable can: `TargetNotEmpty` if its name is taken. With the same
+        `token` a second call within 8 hours is the first one again.
         """
 
     def state(self, arn: str) -> ImportState:

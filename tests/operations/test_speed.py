@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backstream.clock import SystemClock
 from backstream.model import wire
+from backstream.model.creation import on_demand
 from backstream.operations import writing
 from backstream.operations.speed import FIRST, LEAST, MOST, SETTLING, Congestion, Pace
 from backstream.operations.writing import Writer
@@ -162,7 +163,7 @@ def test_a_throttling_server_is_survived_with_nothing_lost_and_the_rate_recoveri
     monkeypatch.setattr(writing, "BATCH_ITEMS", 3)
     clock = SystemClock()
     table = DynamoTable(dynamodb(aws, transport), table_name, clock, writing=dynamodb(aws, transport, url=proxy.url, hasty=True))
-    table.create(SCHEMA)
+    table.create(on_demand(SCHEMA))
     throttle = Throttle()
     proxy.on(throttle, operation="BatchWriteItem")
     rows = {wire.key_of(SCHEMA, each): each for each in (image("row", number) for number in range(3 * 2 * PHASE + 300))}

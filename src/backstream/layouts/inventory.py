@@ -28,6 +28,9 @@ def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, un
     changes of them.
     """
     listed, generation = _together(log, compacted, since, until)
+    if since is not None or until is not None:
+        known = {each.name for each in listed}
+        listed += [each for each in log.strays() if each.name not in known]
     replaced = compacted.replaced(generation)
     sets = [
         each

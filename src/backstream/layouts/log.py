@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, takewhile
 
 import msgspec
 
@@ -99,6 +100,13 @@ class ChangeLog:
             if end is not None and segment is not None and listed.name >= end:
                 return
             yield LogListing(listed.name, listed.size, listed.modified, segment)
+
+    def strays(self) -> Iterator[LogListing]:
+        """Foreign objects beside the log's days, which a listing of some hours may not come to: two requests where there are few."""
+        days = self._prefix + "dt="
+        before = takewhile(lambda each: each.name < days, self._store.list(self._prefix))
+        for listed in chain(before, self._store.list(self._prefix, after=self._prefix + "dt>")):  # ">" follows "="
+            yield LogListing(listed.name, listed.size, listed.modified, None)
 
     def read(self, listed: LogListing) -> list[Entry]:
         """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
