@@ -102,7 +102,7 @@ class ChangeLog:
             yield LogListing(listed.name, listed.size, listed.modified, segment)
 
     def strays(self) -> Iterator[LogListing]:
-        """Foreign objects beside the log's days, which a listing of some hours may not come to: two requests where there are few."""
+        """Foreign objects beside the log's days, which a listing of some hours may not come to: two requests, as a rule."""
         days = self._prefix + "dt="
         before = takewhile(lambda each: each.name < days, self._store.list(self._prefix))
         for listed in chain(before, self._store.list(self._prefix, after=self._prefix + "dt>")):  # ">" follows "="
