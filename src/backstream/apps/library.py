@@ -219,7 +219,7 @@ class TableBackup:
         allow_gap: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
-        via: Via = Via.WRITES,
+        via: Via | str = Via.WRITES,
         progress: Progress | None = None,
     ) -> Restored:
         """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
@@ -227,7 +227,7 @@ class TableBackup:
         A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition). `via`:
         how a new table is filled; an import is of all rows, and from a vault in S3.
         """
-        target = _target(to, to_file, in_place=in_place)
+        target, way = _target(to, to_file, in_place=in_place), _via(via)
         vault = self._vault()
         around = self._surroundings(vault, progress)
         request = Request(
@@ -242,7 +242,7 @@ class TableBackup:
             patience=patience,
             max_units=max_write_units,
         )
-        if via is Via.IMPORT:
+        if way is Via.IMPORT:
             return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
         return restoring.restore(vault, request, around)
 
@@ -327,6 +327,13 @@ def _moment(at: Moment, now: float, vault: TableVault, lanes: int | None) -> int
 
 def _key(vault: TableVault, key: Key) -> bytes:
     return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
+
+
+def _via(via: Via | str) -> Via:
+    try:
+        return Via(via)
+    except ValueError as error:
+        raise UsageError(f"not a way to fill a table: {via!r}", hint=f"One of {', '.join(Via)}.") from error
 
 
 def _target(to: str | None, to_file: str | Path | None, *, in_place: bool) -> Target:
