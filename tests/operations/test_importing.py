@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backstream.errors import UsageError
 from backstream.model.naming import Naming
 from kit.exports import objects_below
 from kit.feed import Feed
@@ -83,6 +84,14 @@ def test_a_table_that_was_empty(scene: Scene, feed: Feed) -> None:
     ran = imported(scene, at=T - 300)
     assert (ran.code, ran.json()["put"]) == (0, 0), ran.err
     assert scene.items(scene.table + "-new") == feed.model.at(T - 300) == {}
+
+
+def test_the_library_takes_the_same_words(scene: Scene, feed: Feed) -> None:
+    backup = scene.backup()
+    with pytest.raises(UsageError, match="not a way"):
+        backup.restore(at=T, to=scene.table + "-new", via="imports")
+    assert backup.restore(at=T, to=scene.table + "-new", via="import").put == len(feed.model.at(T))
+    assert snapshots(scene)
 
 
 def test_a_dry_run_counts_and_writes_nothing(scene: Scene, feed: Feed) -> None:

@@ -222,7 +222,7 @@ class TableBackup:
         patience: float = 30.0,
         max_write_units: float | None = None,
         force: bool = False,
-        via: Via = Via.WRITES,
+        via: Via | str = Via.WRITES,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
@@ -235,7 +235,7 @@ class TableBackup:
         command that goes on with it, should it be interrupted.
         """
         keys = list(keys)
-        target = _target(to, to_file, in_place=in_place)
+        target, way = _target(to, to_file, in_place=in_place), _via(via)
         if isinstance(target, NewTable):
             target = NewTable(target.name, indexes, settings_only)
         elif settings_only or not indexes:
@@ -257,7 +257,7 @@ class TableBackup:
             max_units=max_write_units,
             force=force,
         )
-        if via is Via.IMPORT:
+        if way is Via.IMPORT:
             return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
         return restoring.restore(vault, request, around)
 
@@ -353,6 +353,13 @@ def _moment(at: Moment, now: float, vault: TableVault, lanes: int | None) -> int
 
 def _key(vault: TableVault, key: Key) -> bytes:
     return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
+
+
+def _via(via: Via | str) -> Via:
+    try:
+        return Via(via)
+    except ValueError as error:
+        raise UsageError(f"not a way to fill a table: {via!r}", hint=f"One of {', '.join(Via)}.") from error
 
 
 def _target(to: str | None, to_file: str | Path | None, *, in_place: bool) -> Target:

@@ -91,7 +91,7 @@ class Gate:
         """Make room."""
         with self._changed:
             self._under_way -= 1
-            self._changed.notify_all()
+            self._changed.notify(max(1, self._congestion.limit - self._under_way))
 
 
 class Pace:

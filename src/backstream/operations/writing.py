@@ -21,7 +21,7 @@ BATCH_ITEMS = 25  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReferen
 BATCH_BYTES = 4 << 20  # 16 MB are allowed; smaller ones are not slower, and what is in flight is held in memory
 BYTES_IN_FLIGHT = 32 << 20
 PATIENCE = 30.0
-WAITING = 16  # batches handed over beyond those that may be under way: they are refilling, or wait to be tried again
+WAITING = 8  # batches handed over beyond those that may be under way: they are refilling, or wait to be tried again
 BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
 
 

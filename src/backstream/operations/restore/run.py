@@ -4,52 +4,30 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 
-from backstream.engines.embedded import State
-from backstream.engines.memory import Memory
-from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Refused, TargetNotEmpty, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
-from backstream.model.entry import Entry
 from backstream.model.plan import Action, decide
-from backstream.model.window import KnownGap
 from backstream.operations import safety
-from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import leftovers
-from backstream.operations.restore.candidates import Candidate, named_by_key, of_histories, of_state, scan_into, states_into
+from backstream.operations.restore.candidates import Candidate
 from backstream.operations.restore.guard import CONFLICT, Guard
 from backstream.operations.restore.leftovers import Head, Leftovers, Loaded
+from backstream.operations.restore.looking import Looking, Surroundings
 from backstream.operations.restore.plan import Planning, units_a_second
-from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.request import InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
 from backstream.operations.restore.selection import selection_of
 from backstream.operations.restore.setup import TableSetup, exists
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
-from backstream.operations.restore.strangers import strangers
 from backstream.operations.restore.undo import Undo
 from backstream.operations.writing import LeftOut, Writer
-from backstream.ports import Clock, Delete, Put, Table
-
-FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
-
-
-class Surroundings(msgspec.Struct, frozen=True):
-    """What a restore needs besides the vault. `lanes`: see `TableVault.window`; `folder`: where a resumable file would go; `notice`
-    is told, before the first write, the command that goes on with it, should it be interrupted.
-    """
-
-    table_of: Callable[[str], Table]
-    clock: Clock
-    lanes: int | None
-    folder: Path
-    progress: Progress = Silent()
-    memory: Memory = Memory()
-    notice: Callable[[str], None] = lambda _: None
+from backstream.ports import Delete, Put, Table
 
 
 def restore(vault: TableVault, request: Request, around: Surroundings) -> Restored:
@@ -114,11 +92,10 @@ class _Restore:
         self._began = around.clock.now()
         self._window = vault.window(self._began, around.lanes)
         self._counts: Counter[Action] = Counter()
-        self._warnings: list[str] = []
-        self._lost: list[KnownGap] = []
         self._spared = 0
         self._selection = selection_of(vault, request)
         self._name = _target_name(vault, request)
+        self._looking = Looking(vault, request, around, self._window, left, self._name)
         self._conflicts = 0
         self._undo = Undo(vault, request)
         self._planning: Planning | None = None
@@ -132,7 +109,7 @@ class _Restore:
             stack.callback(self._left.interrupt)
             if self._in_place and not self._request.dry_run:
                 self._undo.note(self._around.table_of(self._name))
-            candidates = self._rows(stack) if self._request.keys else self._table(stack)
+            candidates = iter(()) if self._setup.alone else self._looking.candidates(stack)
             sink = self._setup.watching(self._sink())
             try:
                 self._apply(candidates, sink)
@@ -156,109 +133,6 @@ class _Restore:
     def _in_place(self) -> bool:
         target = self._request.target
         return isinstance(target, InPlace) or (isinstance(target, Resumed) and target.in_place)
-
-    @property
-    def _compares(self) -> bool:
-        """Whether only what differs from what is there is written."""
-        return isinstance(self._request.target, InPlace | Resumed)
-
-    # --- what to look at ---
-
-    def _rows(self, stack: ExitStack) -> Iterator[Candidate]:
-        """The rows asked for; checked before the first is touched."""
-        keys = list(dict.fromkeys(self._request.keys))
-        if len(keys) <= FEW_KEYS and self._earlier_moment is None and named_by_key(self._vault):
-            then = of_histories(self._vault, keys, self._request.at)
-            self._check_rows(keys, then)
-            live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
-            self._around.progress.phase("rows", len(keys))
-            return (Candidate(key, then[key], live.get(key)) for key in keys)
-        state = stack.enter_context(self._state(keys=set(keys)))
-        self._check_readable(state)
-        self._check_rows(keys, {key: _light(entry) for part in state for key, entry in part.items()})
-        spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
-        for image in self._live_rows(keys):
-            spilled.add(self._vault.key_of(image), image)
-        earlier = self._earlier(stack, state, keys=set(keys))
-        self._around.progress.phase("rows", None)
-        return of_state(state, spilled, self._around.progress, earlier=earlier)
-
-    @property
-    def _earlier_moment(self) -> int | None:
-        """That from which rows may have been changed by somebody else; None where every row is guarded from its first look on."""
-        target = self._request.target
-        return target.before if isinstance(target, Resumed) and not self._request.force else None
-
-    def _earlier(self, stack: ExitStack, state: State, *, keys: Collection[bytes] | None = None) -> Pairs | None:
-        """What every item was before an interrupted restore began."""
-        if self._earlier_moment is None:
-            return None
-        self._around.progress.phase("reading what was before", None)
-        spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
-        around = self._around
-        before = self._earlier_moment
-        with State(self._vault, before, around.progress.advance, keys=keys, memory=around.memory) as earlier:
-            states_into(earlier, spilled)
-        return spilled
-
-    def _state(self, *, keys: Collection[bytes] | None = None, rows: int = 0) -> State:
-        around = self._around
-        return State(self._vault, self._request.at, around.progress.advance, keys=keys, rows=rows, memory=around.memory)
-
-    def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
-        at, name = self._request.at, self._vault.catalog.table
-        for key in keys:
-            then = known.get(key)
-            warnings = safety.check_item(name, key, at, then, self._window, allow_gap=self._request.allow_gap)
-            self._warnings.extend(each for each in warnings if each not in self._warnings)
-            if then is None or then.removed:
-                self._warnings.append(f"{key.decode()} did not exist at {moment.iso(at)}")
-
-    def _live_rows(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        return self._live_table().fetch(keys) if self._compares else []
-
-    def _table(self, stack: ExitStack) -> Iterator[Candidate]:
-        if self._setup.alone:
-            return iter(())
-        request, name = self._request, self._vault.catalog.table
-        self._warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
-        self._around.progress.phase("reading the change log", None)
-        rows = self._live_table().facts().items if self._compares else 0
-        state = stack.enter_context(self._state(rows=rows))
-        self._check_readable(state)
-        live = None
-        if self._compares:
-            self._around.progress.phase("reading the live table", None)
-            live = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
-            scan_into(self._vault, self._live_table(), live)
-        for failure in strangers(self._vault, state):
-            self._left.name(failure)
-        earlier = self._earlier(stack, state)
-        self._around.progress.phase("rows", None)
-        return of_state(state, live, self._around.progress, earlier=earlier)
-
-    def _check_readable(self, state: State) -> None:
-        """Where a part of the backup cannot be read, any row may be another: nothing is touched, unless that was asked for."""
-        unreadable = state.unreadable
-        self._warnings += [
-            f"{each.name} cannot be read ({each.why}): built on what was kept before it" for each in state.passed_over
-        ]
-        if unreadable and not self._request.allow_gap:
-            raise safety.unreadable_backup([f"{each.name}: {each.why}" for each in unreadable])
-        for each in unreadable:
-            self._left.name(Failure(each.name, each.why))
-        damaged = [each.lost for each in unreadable if each.lost is not None]
-        self._lost = [KnownGap(since, until, "damaged") for since, until in damaged]
-        self._warnings += [
-            f"changes of {moment.iso(lost.since)} to {moment.iso(lost.until)} cannot be read: their rows are as they were before"
-            for lost in self._lost
-        ]
-
-    def _live_table(self) -> Table:
-        table = self._around.table_of(self._name)
-        if table.facts().schema != self._vault.catalog.key_schema:
-            raise Refused(f"the table {table.name} has another key schema than the vault's", hint="Restore --to a new table.")
-        return table
 
     # --- where to put it ---
 
@@ -303,7 +177,7 @@ class _Restore:
         if isinstance(self._request.target, ToFile | Into):
             return None
         table = self._around.table_of(self._name)
-        description = table.facts().description if self._compares or exists(table) else None
+        description = table.facts().description if self._looking.compares or exists(table) else None
         return Planning(units_a_second(description, self._request.max_units))
 
     # --- doing it ---
@@ -350,7 +224,7 @@ class _Restore:
 
     def _was_changed(self, candidate: Candidate) -> bool:
         """Whether somebody has changed a row since an interrupted restore began: it is not as it was before."""
-        if self._earlier_moment is None:
+        if self._looking.earlier_moment is None:
             return False
         earlier, live = candidate.earlier, candidate.live
         if earlier is None or earlier.removed:
@@ -365,7 +239,7 @@ class _Restore:
         """Whether there is a live row to delete, and no doubt that it did not exist then."""
         if candidate.live is None:
             return False
-        if safety.surely_absent(candidate.then, self._request.at, self._window, self._lost):
+        if safety.surely_absent(candidate.then, self._request.at, self._window, self._looking.lost):
             return True
         self._spared += 1
         self._counts[Action.ALONE] += 1
@@ -385,7 +259,7 @@ class _Restore:
     def _report(self) -> Restored:
         if self._spared:
             word = f"{self._spared} live rows are left alone: whether they existed at {moment.iso(self._request.at)} is not known"
-            self._warnings.append(word)
+            self._looking.warnings.append(word)
         left = self._left.close()
         return Restored(
             table=self._vault.catalog.table,
@@ -398,7 +272,7 @@ class _Restore:
             dry_run=self._request.dry_run,
             seconds=round(self._around.clock.now() - self._began, 3),
             failures=self._left.failures,
-            warnings=[*self._warnings, *self._setup.notes],
+            warnings=[*self._looking.warnings, *self._setup.notes],
             left=None if left is None else str(left),
             conflicts=self._conflicts,
             plan=None if self._planning is None else self._planning.planned(),
@@ -406,7 +280,3 @@ class _Restore:
             settings=self._setup.settings,
             todo=self._setup.todo,
         )
-
-
-def _light(entry: Entry) -> Entry:
-    return entry if entry.image is None else msgspec.structs.replace(entry, image=None)
