@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -253,7 +255,8 @@ def test_restore_reports_and_a_dry_run_reports_the_same(scene: Scene, feed: Feed
     people = restore(scene, "--in-place", "--dry-run").out
     assert re.search(r"would be put +20\n", people)
     done = restore(scene, "--in-place", "--yes", "--json")
-    assert {**done.json(), "seconds": 0} == {**report, "seconds": 0, "dry_run": False}
+    assert done.json()["undo"].endswith(f"--vault {scene.url}")
+    assert {**done.json(), "seconds": 0, "undo": None} == {**report, "seconds": 0, "dry_run": False}
     assert same(scene.items(), feed.model.at(T))
     to_file = restore(scene, "--to-file", "out", "--json").json()
     assert (to_file["target"], to_file["put"]) == ("out", 21)
@@ -308,14 +311,20 @@ def on_a_terminal(scene: Scene, answer: str) -> Ran:
     )
     os.close(theirs)
     os.write(ours, answer.encode())
+    said: list[bytes] = []
+
+    def read() -> None:
+        """A terminal that nobody reads is full soon."""
+        with contextlib.suppress(OSError):  # Linux's way to say that the other side has closed
+            while chunk := os.read(ours, 65_536):
+                said.append(chunk)
+
+    reading = threading.Thread(target=read)
+    reading.start()
     out, _ = process.communicate(timeout=60)
-    said = b""
-    try:
-        while chunk := os.read(ours, 65_536):
-            said += chunk
-    except OSError:  # Linux's way to say that the other side has closed
-        os.close(ours)
-    return Ran(process.returncode, out, said.decode())
+    reading.join(10)
+    os.close(ours)
+    return Ran(process.returncode, out, b"".join(said).decode())
 
 
 def test_on_a_terminal_it_asks_and_shows_how_far_it_is(scene: Scene, feed: Feed) -> None:
@@ -373,5 +382,8 @@ def test_stopped_in_the_middle_of_a_new_table_it_says_what_stays(scene: Scene, f
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"stopped: what was written into {new} stays there; delete it" in err
+    assert f"stopped: go on with: backstream restore {scene.table} --resume" in err
     assert 0 < len(scene.items(new)) < 621
+    ran = scene.run("restore", scene.table, "--resume", err.split()[-1], "--json")
+    assert ran.code == 0, ran.err
+    assert len(scene.items(new)) == 621

@@ -166,7 +166,7 @@ def test_what_is_left_is_resumed_with_the_same_selection(here: Scene) -> None:
     words = ("--in-place", "--yes", "--json", "--patience", "0.5")
     with FaultProxy(here.aws.endpoint("dynamodb")) as proxy:
         here.environment["AWS_ENDPOINT_URL_DYNAMODB"] = proxy.url
-        proxy.on(answer(500), operation="BatchWriteItem")
+        proxy.on(answer(500), operation="PutItem")
         ran = here.call(
             "restore", here.table, "--at", str(T), *words, "--partition", "row", "--where", 'status = "paid" and number > 2'
         )

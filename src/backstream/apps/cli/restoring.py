@@ -110,7 +110,7 @@ def restore(
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
-        again = f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing was touched"
+        again = f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing stays behind"
         notice("stopped: an import that has begun goes on by itself" if via is Via.IMPORT else f"stopped: {again}")
         raise
 

@@ -16,7 +16,7 @@ POLL_SECONDS = 0.25
 class Undo:
     """`before`: the second that an undo goes back to, None where nothing is restored in place.
 
-    It is a little before the restore began, and the first write waits until the service's clock has passed it by more than the
+    It is the second in which the restore began, and the first write waits until the service's clock has passed it by more than the
     clocks that stamp changes may be apart: so no change that the restore makes can be taken for one of that second.
     """
 
@@ -28,7 +28,7 @@ class Undo:
     def note(self, table: Table) -> None:
         """Now is before."""
         if isinstance(self._request.target, InPlace):
-            self.before = int(table.server_time()) - CLOCKS_APART
+            self.before = int(table.server_time())
 
     def wait(self, table: Table, clock: Clock) -> None:
         """Return when writing may begin."""
