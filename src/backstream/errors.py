@@ -126,6 +126,10 @@ class Unavailable(Failed):
     """The service did not answer, or asked to slow down: the same call may go through later."""
 
 
+class TableBusy(Unavailable):
+    """The table is being created, changed or deleted."""
+
+
 # --- the stream's own turns: the tail reacts to them, a user only sees what could not be mended ---------------------------------
 
 

@@ -247,6 +247,9 @@ class Table(Protocol):
     def create(self, schema: KeySchema) -> None:
         """Create the table, on-demand, with this key schema, and wait until it is ACTIVE. `TargetNotEmpty` if the name is taken."""
 
+    def delete(self) -> None:
+        """Delete the table with all that is in it, and wait until it is gone; one that is being created is waited for first."""
+
 
 # --- streams ---------------------------------------------------------------------------------------------------------------------
 

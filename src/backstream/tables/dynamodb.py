@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from backstream.errors import Damaged, Failed, MissingTable, Unavailable, WrongStreamView
+from backstream.errors import Damaged, Failed, MissingTable, TableBusy, Unavailable, WrongStreamView
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.model.schema import KeySchema
@@ -206,6 +206,25 @@ class DynamoTable:
         }
         self._ask("CreateTable", request, answers.Ignored)
         self._wait("the new table", self._is_active)
+
+    def delete(self) -> None:
+        """Delete the table and wait until it is gone. While it is being created or changed that is refused, and tried again."""
+        self._wait("its deletion", self._has_begun_to_go)
+        self._wait("its deletion", self._is_gone)
+
+    def _has_begun_to_go(self) -> bool:
+        try:
+            self._ask("DeleteTable", {"TableName": self._name}, answers.Ignored)
+        except TableBusy:
+            return self.facts().status == "DELETING"
+        return True
+
+    def _is_gone(self) -> bool:
+        try:
+            self.facts()
+        except MissingTable:
+            return True
+        return False
 
     def _is_streaming(self) -> bool:
         facts = self.facts()

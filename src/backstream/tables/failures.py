@@ -16,6 +16,7 @@ from backstream.errors import (
     NotFound,
     RecordsTrimmed,
     Refused,
+    TableBusy,
     TargetNotEmpty,
     Unavailable,
 )
@@ -42,7 +43,11 @@ NO_STREAM = Kind(
 )
 NO_POLICY = Kind(NotFound, "The table has no resource policy.")
 TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
-CHANGING = Kind(Unavailable, "The table is being created or changed: try again when it is ACTIVE.")
+TOO_MANY = Kind(
+    Unavailable,
+    "The account has as many tables, or as many being created at once, as it may: delete some, or ask AWS for a higher quota.",
+)
+CHANGING = Kind(TableBusy, "The table is being created or changed: try again when it is ACTIVE.")
 EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
 TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
 DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
@@ -53,7 +58,9 @@ STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRe
 # One code means different things in different operations: these come first.
 OF_OPERATION = {
     ("CreateTable", "ResourceInUseException"): TAKEN,
+    ("CreateTable", "LimitExceededException"): TOO_MANY,
     ("UpdateTable", "ResourceInUseException"): CHANGING,
+    ("DeleteTable", "ResourceInUseException"): CHANGING,
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }
 

@@ -203,6 +203,14 @@ class MemoryTable:
                 raise TargetNotEmpty(f"there is a table {self._name} already", hint="Name a table that does not exist yet.")
             self._schema = schema
 
+    def delete(self) -> None:
+        """Delete the table. Its streams stay readable, as DynamoDB's do for a day."""
+        with self._lock:
+            self._existing()
+            self.disable_stream()
+            self._items.clear()
+            self._schema = None
+
 
 def _place(key: bytes) -> tuple[int, bytes]:
     return zlib.crc32(key), key
