@@ -39,7 +39,7 @@ class Drills:
 
     def keep(self, drill: str, began: float, record: bytes) -> str:
         """Make a drill's record durable and return its name. `record`: JSON that holds the fields of `Held`, and whatever else."""
-        name = f"{self._prefix}{moment.compact(int(began))}_{drill}.json"
+        name = f"{self._prefix}{moment.compact(int(began))[:-1]}.{int(began * 1_000) % 1_000:03d}Z_{drill}.json"
         self._store.put(name, record, {"format": "1"})
         return name
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backstream.model import wire
-from backstream.operations.drill.report import Difference, Kind, Side
+from backstream.operations.drill.report import NULL, Difference, Kind, Side
 
 MOST_NAMED = 1_000  # differences in a report: it is to be read by a person
 MOST_SHOWN = 100  # differences with their images
@@ -60,8 +60,8 @@ class Account:
             key=msgspec.Raw(key),
             kind=kind,
             side=side,
-            expected=_shown(expected) if shown else None,
-            found=_shown(found) if shown else None,
+            expected=_shown(expected) if shown else NULL,
+            found=_shown(found) if shown else NULL,
             why=self._whys.get(key, "") if side is Side.SCRATCH else "",
         )
         self._name(key, difference)
@@ -73,5 +73,5 @@ class Account:
             self.differing.append(difference)
 
 
-def _shown(image: bytes | None) -> msgspec.Raw | None:
-    return None if image is None or len(image) > LARGEST_SHOWN else msgspec.Raw(image)
+def _shown(image: bytes | None) -> msgspec.Raw:
+    return NULL if image is None or len(image) > LARGEST_SHOWN else msgspec.Raw(image)

@@ -19,6 +19,7 @@ from backstream.engines.partition import Partition
 from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.vault import TableVault
+from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.model.fold import Known
 from backstream.model.window import AFTER_ALL
@@ -66,6 +67,7 @@ class Comparison:
         self._plan = plan
         self._around = around
         self._account = account
+        self._live_read = 0.0  # when the live table had been read
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
@@ -97,6 +99,7 @@ class Comparison:
             self.warnings.append(f"not compared with the live table: {error.message}")
             return False
         self._account.live_rows = 0
+        self._live_read = self._around.clock.now()
         return True
 
     # --- row by row ---
@@ -154,6 +157,18 @@ class Comparison:
                 continue
             self._account.live_different += 1
             self._account.compared(key, Side.LIVE, suspect.expected, suspect.live, kind)
+        if self._account.live_different:
+            self.warnings += self._not_proven()
+
+    def _not_proven(self) -> list[str]:
+        """A word where the vault may not hold the change that explains a difference."""
+        now = self._around.clock.now()
+        durable = self._vault.window(now, self._around.lanes).durable
+        if durable is not None and durable >= self._live_read:
+            return []
+        until = "of no second" if durable is None else f"only up to {moment.iso(durable)}"
+        missing = "a change of a live row that has not been captured by now counts as a difference"
+        return [f"the vault is proven {until}: {missing} (--patience: how long that may take)"]
 
     def _look_again(self, live: Table, suspects: Pairs, stack: ExitStack) -> tuple[Pairs, int]:
         """Those of the suspects that still are some, and how many they are."""

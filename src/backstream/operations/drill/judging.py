@@ -14,9 +14,9 @@ NOTABLE_RPO = 1_800  # seconds: more than a usual contract allows is worth a wor
 NAMED = 3
 
 _WHERE = {
-    Side.SCRATCH: "are not in the restored table as the vault holds them",
-    Side.LIVE: "are not in the live table as they were restored, though the vault knows of no change of them since",
-    Side.HISTORY: "have histories in the vault that tell another image, or none",
+    Side.SCRATCH: "not in the restored table as the vault holds them",
+    Side.LIVE: "not in the live table as they were restored, and the vault knows of no change of them since",
+    Side.HISTORY: "by their own histories in the vault another image than by the change log, or none",
 }
 
 
@@ -34,7 +34,7 @@ def _differences(account: Account) -> Iterator[str]:
         if not of_side:
             continue
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(each.kind for each in of_side).items())
-        yield f"{len(of_side):,}{_or_more(account)} rows {where} ({kinds}): {_named(of_side)}"
+        yield f"{where}: {len(of_side):,}{_or_more(account)} ({kinds}): {_named(of_side)}"
 
 
 def _or_more(account: Account) -> str:
@@ -50,7 +50,7 @@ def _failures(failures: Sequence[Failure]) -> Iterator[str]:
     if failures:
         shown = "; ".join(f"{each.what}: {each.why}" for each in failures[:NAMED])
         more = "; ..." if failures[NAMED:] else ""
-        yield f"{len(failures):,} objects of the vault cannot be read, or are not what they should be: {shown}{more}"
+        yield f"objects of the vault that cannot be read, or are no part of it: {len(failures):,}: {shown}{more}"
 
 
 def notable(rpo: float | None, objectives: Objectives) -> list[str]:

@@ -10,6 +10,7 @@ import msgspec
 from backstream.model.objectives import Objectives
 from backstream.operations.restore import Failure
 
+NULL = msgspec.Raw(b"null")
 SAMPLE = 20  # rows whose history is read one by one
 PATIENCE = 30.0
 
@@ -26,7 +27,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     `at`: the second to restore, None to `pick` one; `scratch`: the name of a table that does not exist, None for one of its own;
     `keep`: leave the scratch table there; `sample`: of how many rows the history is read; `patience`: for how many seconds a
-    difference to the live table must stand still to be one, and a write into the scratch table may make no progress.
+    difference to the live table must stand still to be one.
     """
 
     at: int | None = None
@@ -60,14 +61,14 @@ class Kind(enum.StrEnum):
 class Difference(msgspec.Struct, frozen=True):
     """One row that is not as it should be. `expected`: its image by the vault, `found`: on the other side.
 
-    Images are None where there is none, and where they would make the report too long. `why`: of what cannot be read.
+    Images are null where there is none, and where they would make the report too long. `why`: of what cannot be read.
     """
 
     key: msgspec.Raw
     kind: Kind
     side: Side
-    expected: msgspec.Raw | None = None
-    found: msgspec.Raw | None = None
+    expected: msgspec.Raw = NULL
+    found: msgspec.Raw = NULL
     why: str = ""
 
 
