@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from backstream.clock import SystemClock
 from backstream.engines.memory import Memory
 from backstream.errors import AccessDenied, GapInTheWay, OutsideWindow, TargetNotEmpty, Unavailable
 from backstream.layouts.catalog import Layout
@@ -26,6 +28,7 @@ from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
 from kit.feed import Feed
 from kit.images import SCHEMA, hard_images, image, key
+from kit.stage import Stage, wait_for
 
 BEGAN = 1_700_000_000
 NOW = BEGAN + 600
@@ -164,6 +167,46 @@ def test_a_change_that_is_on_its_way_is_waited_for() -> None:
     report = range_.drill()
     assert (report.passed, report.live) == (True, Live(rows=10, same=9, changed=1, different=0))
     assert len(range_.clock.slept) == 3
+
+
+def test_a_moment_that_is_not_proven_yet_is_waited_for() -> None:
+    range_ = proven()
+
+    def arrive(seconds: float) -> None:
+        ManualClock.sleep(range_.clock, seconds)
+        if len(range_.clock.slept) == 2:
+            range_.both(image("late", 1), second=NOW - 1)
+            range_.feed.reached(NOW)
+
+    range_.clock.sleep = arrive  # type: ignore[method-assign] # what happens while somebody waits
+    report = range_.drill(Plan(at=NOW - 1))
+    assert (report.passed, report.rows, report.warnings) == (True, 11, [])
+    assert (report.rpo_seconds, report.rto_seconds) == (10.0, 0.0), "waiting is not restoring"
+    assert len(range_.clock.slept) == 2
+
+
+@pytest.mark.parametrize("at", [None, "now"])
+def test_a_drill_beside_a_running_tail_and_a_busy_writer_passes(layout: Layout, at: str | None) -> None:
+    stage = Stage(SystemClock(), layout=layout)
+    stage.put(range(200))
+    tables = {"flights": stage.table}
+    around = Surroundings(
+        lambda name: tables.setdefault(name, MemoryTable(name, stage.clock)),
+        stage.clock,
+        3,
+        Path("/nowhere"),
+        memory=Memory(64 << 20),
+    )
+    with stage.running():
+        wait_for(lambda: stage.captured() == stage.expected())
+        with stage.writing(range(200)):
+            for _ in range(2):
+                time.sleep(1.5)
+                second = None if at is None else int(time.time())
+                report = drill(stage.vault(), Plan(at=second, patience=6.0), around)
+                assert report.passed, report
+                assert report.live is not None
+                assert report.live.changed > 0, "somebody has written all the while"
 
 
 def test_a_live_row_that_keeps_moving_is_not_judged() -> None:

@@ -66,7 +66,20 @@ def drill(scene: Scene, *words: str) -> tuple[int, str]:
 
 
 def test_a_drill_that_passes(sound: Scene) -> None:
-    words = ("--rpo", "30m", "--rto", "2h", "--report", "report", "--metrics", "drill.prom", "--emf", "drill.emf")
+    words = (
+        "--patience",
+        "0.5",
+        "--rpo",
+        "30m",
+        "--rto",
+        "2h",
+        "--report",
+        "report",
+        "--metrics",
+        "drill.prom",
+        "--emf",
+        "drill.emf",
+    )
     ran = sound.run("drill", sound.table, "--at", newest(sound), *words, "--json")
     assert ran.code == 0, ran.err
     report = ran.json()
@@ -100,7 +113,7 @@ def test_the_history_is_in_the_vault_and_status_shows_the_last(sound: Scene) -> 
 def test_the_live_table_is_gone(sound: Scene) -> None:
     at = newest(sound)
     sound.live().delete()
-    ran = sound.call("drill", sound.table, "--at", at, "--json")
+    ran = sound.call("drill", sound.table, "--at", at, "--patience", "0.5", "--json")
     assert ran.code == 0, ran.err
     assert (ran.json()["rows"], ran.json()["live"]) == (ROWS, None)
     assert "not compared with the live table: there is no such table any more" in ran.err
@@ -204,7 +217,7 @@ def test_a_table_that_cannot_be_deleted_is_told_with_the_command(sound: Scene, p
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_on_its_way_it_cleans_up(sound: Scene, proxy: FaultProxy, sent: signal.Signals) -> None:
     writing = proxy.on(delay(4), operation="BatchWriteItem")
-    running = sound.start("drill", sound.table, "--at", newest(sound))
+    running = sound.start("drill", sound.table, "--at", newest(sound), "--patience", "0.5")
     deadline = time.monotonic() + 60
     while not writing.matched and time.monotonic() < deadline:
         time.sleep(0.05)

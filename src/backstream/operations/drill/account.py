@@ -24,11 +24,16 @@ def kind_of(expected: bytes | None, found: bytes | None) -> Kind | None:
 
 
 class Account:
-    """Counts as they come. `whys`: by key, why the restore left a row out."""
+    """Counts as they come. `whys`: by key, why the restore left a row out.
+
+    `differences`: rows that are not as they should be, each once: one that is wrong in the scratch table is not looked at further,
+    and of those that are wrong by their histories, which are few, the keys are remembered.
+    """
 
     def __init__(self, whys: Mapping[bytes, str]) -> None:
         self._whys = whys
-        self._keys: set[bytes] = set()
+        self._by_history: set[bytes] = set()
+        self.differences = 0
         self.rows = 0
         self.matched = 0
         self.sampled = 0
@@ -36,13 +41,8 @@ class Account:
         self.live_same = 0
         self.live_changed = 0
         self.live_different = 0
-        self.found = 0  # findings: a row that is wrong on two sides is two
+        self.found = 0  # findings: a row that is wrong by its history and in the live table is two
         self.differing: list[Difference] = []
-
-    @property
-    def differences(self) -> int:
-        """How many rows are not as they should be; one that is wrong on two sides is one."""
-        return len(self._keys)
 
     @property
     def named(self) -> int:
@@ -67,7 +67,9 @@ class Account:
         self._name(key, difference)
 
     def _name(self, key: bytes, difference: Difference) -> None:
-        self._keys.add(key)
+        self.differences += key not in self._by_history
+        if difference.side is Side.HISTORY:
+            self._by_history.add(key)
         self.found += 1
         if len(self.differing) < MOST_NAMED:
             self.differing.append(difference)

@@ -87,9 +87,9 @@ class Comparison:
             suspects = stack.enter_context(Pairs(1, buffer=buffer))
             rows = _rows(state, restored, now)
             self._compare(rows, sample, suspects if compares_live else None)
+            self._read_histories(sample)
             if compares_live and live is not None:
                 self._judge_live(live, suspects, stack)
-        self._read_histories(sample)
 
     def _reads_live(self, live: Table, into: Pairs) -> bool:
         self._around.progress.phase("reading the live table", None)
@@ -110,34 +110,40 @@ class Comparison:
             for row, reading in ahead(pool, self._expected, rows, IN_FLIGHT):
                 self._around.progress.advance(1)
                 self._account.rows += row.exists
+                self._note_live(row)
                 try:
                     expected = reading()
                 except BackstreamError as error:
                     self._account.unreadable(row.key, Side.SCRATCH, error.message)
                     continue
+                if self._is_wrong(row, expected):
+                    continue
                 if expected is not None:
                     sample.offer(row.key, expected)
-                self._compare_scratch(row, expected)
                 if suspects is not None:
                     self._suspect(row, expected, suspects)
 
     def _expected(self, row: _Row) -> bytes | None:
         return None if row.then is None or row.then.removed else self._vault.image(row.then)
 
-    def _compare_scratch(self, row: _Row, expected: bytes | None) -> None:
+    def _note_live(self, row: _Row) -> None:
+        if self._account.live_rows is not None:
+            self._account.live_rows += row.live is not None
+
+    def _is_wrong(self, row: _Row, expected: bytes | None) -> bool:
+        """Whether the scratch table has it otherwise: then nothing else needs to be known of the row."""
         kind = kind_of(expected, row.scratch)
         if kind is not None:
             self._account.compared(row.key, Side.SCRATCH, expected, row.scratch, kind)
         elif expected is not None:
             self._account.matched += 1
+        return kind is not None
 
     def _suspect(self, row: _Row, expected: bytes | None, suspects: Pairs) -> None:
-        account = self._account
-        account.live_rows = (account.live_rows or 0) + (row.live is not None)
         if kind_of(expected, row.live) is not None:
             suspects.add(row.key, msgspec.msgpack.encode(_Suspect(_light(row.then), expected, row.live)))
         elif row.live is not None:
-            account.live_same += 1
+            self._account.live_same += 1
 
     # --- live rows that are not as at the moment ---
 

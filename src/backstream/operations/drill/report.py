@@ -73,7 +73,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Live(msgspec.Struct, frozen=True):
-    """The comparison with the live table: its rows, those as at the moment, and those not judged, since they have changed since."""
+    """The comparison with the live table: its rows, those as at the moment, those not judged, since they have changed since.
+
+    Rows that are wrong in the scratch table are none of these.
+    """
 
     rows: int
     same: int

@@ -16,7 +16,7 @@ from backstream.model.objectives import in_words
 from backstream.operations import safety
 from backstream.operations.drill import judging, moments
 from backstream.operations.drill.account import Account
-from backstream.operations.drill.comparing import Comparison
+from backstream.operations.drill.comparing import LOOKS, Comparison
 from backstream.operations.drill.report import Drill, Live, Plan
 from backstream.operations.drill.scratch import check_free, name_for, scratch_table
 from backstream.operations.restore import Failure, NewTable, Request, Restored, Surroundings, restore
@@ -49,13 +49,17 @@ class _Drill:
         self._rto: float | None = None
         self._account = Account({})
         self._failures: dict[str, Failure] = {}
-        self._warnings: list[str] = []
+        self._warnings = list[str]()
+        self._restoring = self._began
         self._error: BackstreamError | None = None
 
     def run(self) -> Drill:
         safety.check_past(self._at, self._began, self._window)
-        self._warnings += safety.check_table(self._table, self._at, self._window, allow_gap=self._plan.allow_gap)
+        self._check()
         check_free(self._scratch)
+        self._await()
+        self._warnings = self._check()
+        self._restoring = self._around.clock.now()
         try:
             with scratch_table(self._scratch, self._vault.catalog.key_schema, keep=self._plan.keep):
                 self._try()
@@ -65,9 +69,25 @@ class _Drill:
             self._error = error
         return self._kept(self._report())
 
+    def _check(self) -> list[str]:
+        window = self._vault.window(self._around.clock.now(), self._around.lanes)
+        return safety.check_table(self._table, self._at, window, allow_gap=self._plan.allow_gap)
+
+    def _await(self) -> None:
+        """Wait until the moment is proven, as it soon is where a tail runs: what arrives between two readings would differ.
+
+        Where nobody captures nothing arrives, and the drill goes on after its patience.
+        """
+        for _ in range(LOOKS):
+            durable = self._vault.window(self._around.clock.now(), self._around.lanes).durable
+            if durable is not None and durable >= self._at:
+                return
+            self._around.progress.phase("waiting until the moment is proven", None)
+            self._around.clock.sleep(self._plan.patience / LOOKS)
+
     def _try(self) -> None:
         restored = self._restore()
-        self._rto = self._around.clock.now() - self._began
+        self._rto = self._around.clock.now() - self._restoring
         self._take_over(restored)
         comparison = Comparison(self._vault, self._at, self._plan, self._around, self._account)
         comparison.run(self._scratch, self._live(), self._id)
