@@ -298,6 +298,28 @@ def test_an_object_that_is_no_row_is_named() -> None:
     assert "flights/notes.txt" in report.reasons[0]
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_removed_segment_of_a_tail_is_named_by_its_chain(layout: Layout, lost: int) -> None:
+    clock = ManualClock(NOW)
+    stage = Stage(clock, layout=layout, shards=1)
+    for batch in (range(5), range(5, 10), range(10, 15)):
+        stage.put(batch)
+        clock.move(5)
+        stage.follow()
+    clock.move(60)
+    stage.follow()
+    written = [(each.segment.min_time, each.name) for each in stage.vault().log.listing() if each.segment and each.segment.count]
+    stage.store.delete(sorted(written)[lost][1])
+    tables = {"flights": stage.table}
+    around = Surroundings(lambda each: tables.setdefault(each, MemoryTable(each, clock)), clock, 1, Path("/nowhere"))
+    report = drill(stage.vault(), Plan(), around)
+    assert not report.passed
+    assert [each.what for each in report.failures if each.what.startswith("the segment of")], report.failures
+    assert report.live is not None
+    assert report.live.different == 5
+    assert report.differences == 5
+
+
 class Lossy(MemoryTable):
     """Loses one row, changes another, and makes up a third."""
 

@@ -18,7 +18,7 @@ from backstream.layouts.gaps import Gap
 from backstream.model import moment
 from kit.feed import Feed
 from kit.images import image
-from kit.proxy import FaultProxy, answer, delay
+from kit.proxy import FaultProxy, answer, delay, first, lose_answer
 from kit.scene import Scene, next_second
 
 FIELDS = {"table", "at", "rows", "matched", "differences", "rpo_seconds", "rto_seconds", "passed"}
@@ -212,6 +212,14 @@ def test_a_table_that_cannot_be_deleted_is_told_with_the_command(sound: Scene, p
     assert f"THE SCRATCH TABLE {sound.table}-stays IS STILL THERE" in said
     assert f"aws dynamodb delete-table --table-name {sound.table}-stays" in said
     assert tables(sound) == [sound.table, f"{sound.table}-stays"]
+
+
+def test_lost_answers_leave_no_table(sound: Scene, proxy: FaultProxy) -> None:
+    proxy.on(lose_answer, operation="CreateTable", when=first(1))
+    proxy.on(lose_answer, operation="DeleteTable", when=first(1))
+    code, said = drill(sound)
+    assert code in (0, 4), said
+    assert tables(sound) == [sound.table]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -61,7 +61,8 @@ class _Drill:
         self._warnings = self._check()
         self._restoring = self._around.clock.now()
         try:
-            with scratch_table(self._scratch, self._vault.catalog.key_schema, keep=self._plan.keep):
+            schema, own_name = self._vault.catalog.key_schema, self._plan.scratch is None
+            with scratch_table(self._scratch, schema, keep=self._plan.keep, own_name=own_name):
                 self._try()
         except Refused:
             raise

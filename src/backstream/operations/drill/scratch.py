@@ -31,12 +31,18 @@ def check_free(table: Table) -> None:
 
 
 @contextmanager
-def scratch_table(table: Table, schema: KeySchema, *, keep: bool) -> Iterator[None]:
-    """Make it, and delete it whatever happens, unless it is to be kept. Failed, saying how to, where it cannot be deleted."""
+def scratch_table(table: Table, schema: KeySchema, *, keep: bool, own_name: bool) -> Iterator[None]:
+    """Make it, and delete it whatever happens, unless it is to be kept. Failed, saying how to, where it cannot be deleted.
+
+    `own_name`: whether nobody else can have thought of its name. Then one that is there already was made by a request whose answer
+    was lost; otherwise it is somebody's, made this very moment.
+    """
     try:
         table.create(schema)
-    except TargetNotEmpty:
-        raise  # somebody else's, made this very moment
+    except TargetNotEmpty as error:
+        if own_name:
+            _remove(table, error)
+        raise
     except BaseException as error:
         _remove(table, error)
         raise
