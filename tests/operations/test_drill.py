@@ -126,6 +126,17 @@ def test_an_older_moment_is_not_compared_with_the_live_table() -> None:
     assert any("not compared with the live table: the moment is 1 h 09 min old" in each for each in report.warnings)
 
 
+def test_what_has_just_been_captured_is_tried_though_it_is_not_proven_yet(layout: Layout) -> None:
+    range_ = Range(layout)
+    range_.both(image("row", 1), second=NOW - 5)
+    report = range_.drill()
+    assert (report.at, report.rows, report.passed) == ("2023-11-14T22:23:15Z", 1, True)
+    assert sum(range_.clock.slept) == 30.0, "its proof was waited for"
+    range_.feed.vault.gaps.record(Gap("lost", NOW - 50, NOW - 40, range_.feed.label))
+    range_.feed.reached(NOW)
+    assert range_.drill().at == "2023-11-14T22:22:29Z", "the second before the gap"
+
+
 def test_a_random_moment_is_one_of_the_last_day_that_is_proven() -> None:
     range_ = proven()
     picked = {range_.drill(Plan(pick=Pick.RANDOM)).at for _ in range(8)}
@@ -148,7 +159,7 @@ def test_changes_since_the_moment_are_no_differences(layout: Layout) -> None:
     range_.feed.delete(PROVEN + 6, key("row", 2))
     range_.feed.deliver(now=NOW)
     range_.tables["flights"].expire([key("row", 2)])
-    report = range_.drill()
+    report = range_.drill(Plan(at=PROVEN))
     assert (report.passed, report.rows, report.matched) == (True, 10, 10)
     assert report.live == Live(rows=10, same=8, changed=3, different=0)
     assert range_.clock.slept == [], "the vault tells at the first look"

@@ -58,7 +58,7 @@ def tables(scene: Scene) -> list[str]:
 
 
 def drill(scene: Scene, *words: str) -> tuple[int, str]:
-    ran = scene.call("drill", scene.table, "--at", newest(scene), "--patience", "0.5", *words)
+    ran = scene.call("drill", scene.table, "--patience", "0.5", *words)
     return ran.code, ran.out + ran.err
 
 

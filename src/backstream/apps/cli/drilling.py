@@ -34,10 +34,10 @@ def drill(
     vault: Vault = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="MOMENT", help="Which second to restore; without: the newest that is proven.", show_default=False),
+        typer.Option(metavar="MOMENT", help="Which second to restore; without: the newest there is.", show_default=False),
     ] = None,
     pick: Annotated[
-        Pick, typer.Option(metavar="newest|random", help="Without --at: the newest second, or any of the last day.")
+        Pick, typer.Option(metavar="newest|random", help="Without --at: the newest second, or any proven one of the last day.")
     ] = Pick.NEWEST,
     scratch: Annotated[
         str | None, typer.Option(metavar="NAME", help="The scratch table's name, which must be free.", show_default=False)

@@ -22,7 +22,7 @@ main { max-width: 76rem; margin: 0 auto; padding: 1.5rem clamp(1rem, 4vw, 2.5rem
 section { background: var(--sheet); border: 1px solid var(--line); border-radius: 10px; padding: 1.25rem 1.5rem;
   margin-top: 1.25rem; }
 h2 { margin: 0 0 .75rem; font-size: 1.15rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 1rem; padding: 0; border: 0;
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.4rem, 1fr)); gap: 1rem; padding: 0; border: 0;
   background: none; }
 .figure { background: var(--sheet); border: 1px solid var(--line); border-radius: 10px; padding: .9rem 1.1rem; }
 .figure b { display: block; font-size: 1.4rem; line-height: 1.35; white-space: nowrap; font-variant-numeric: tabular-nums; }

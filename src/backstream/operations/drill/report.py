@@ -16,7 +16,7 @@ PATIENCE = 30.0
 
 
 class Pick(enum.StrEnum):
-    """Which moment a drill restores where none is given: the newest that is proven, or a random second of the last day."""
+    """Which moment a drill restores where none is given: the newest there is, or a random one of the last day that is proven."""
 
     NEWEST = "newest"
     RANDOM = "random"

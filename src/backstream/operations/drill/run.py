@@ -43,7 +43,7 @@ class _Drill:
         self._began = around.clock.now()
         self._window = vault.window(self._began, around.lanes)
         self._table = vault.catalog.table
-        self._at = moments.pick(self._table, plan.pick, self._window) if plan.at is None else plan.at
+        self._at = moments.pick(vault, plan.pick, self._window, self._began) if plan.at is None else plan.at
         self._id = uuid.uuid4().hex[:8]
         self._scratch = around.table_of(plan.scratch or name_for(self._table, self._id))
         self._rto: float | None = None
