@@ -107,7 +107,7 @@ def _differences(drill: Drill) -> str:
     if drill.differences > len(drill.differing):
         more = f'<p class="faint">The first {len(drill.differing):,} findings of {drill.differences:,} rows.</p>'
     head = "<tr><th>what</th><th>key</th><th>the two images</th></tr>"
-    return f'<section><h2>Differences</h2>{more}<div class="scroll"><table>{head}{rows}</table></div></section>'
+    return f'<section><h2>Differences</h2>{more}<div class="scroll"><table class="differences">{head}{rows}</table></div></section>'
 
 
 def _difference(each: Difference) -> str:

@@ -33,6 +33,11 @@ h2 { margin: 0 0 .75rem; font-size: 1.15rem; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td { overflow-wrap: anywhere; }
+td p { margin: 0; }
+table.differences { table-layout: fixed; min-width: 40rem; }
+table.differences th:nth-child(1) { width: 7rem; }
+table.differences th:nth-child(2) { width: 32%; }
 code { font: .86rem/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 td code.image { display: block; background: var(--code); border-radius: 6px; padding: .35rem .5rem; white-space: pre-wrap; }
 .scroll { overflow-x: auto; }
