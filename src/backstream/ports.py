@@ -282,6 +282,9 @@ class Table(Protocol):
         A table that is still changing is waited for, a minute at most. What is set already may be `Failed` when it is set again.
         """
 
+    def delete(self) -> None:
+        """Delete the table with all that is in it, and wait until it is gone; one that is being created is waited for first."""
+
 
 class ImportState(msgspec.Struct, frozen=True):
     """How far an import is. `status`: IN_PROGRESS, COMPLETED, CANCELLING, CANCELLED or FAILED; counts are of items.

@@ -375,9 +375,19 @@ def test_a_name_that_is_taken(table: Table) -> None:
         table.create(on_demand(images.SCHEMA))
 
 
+def test_a_deleted_table_is_gone_with_its_items_and_its_name_is_free(table: Table) -> None:
+    fill(table, [images.image("a", n) for n in range(30)])
+    table.delete()
+    with pytest.raises(MissingTable):
+        table.facts()
+    table.create(on_demand(images.SCHEMA))
+    assert table.is_empty()[0]
+
+
 @pytest.mark.parametrize(
     "use",
     [
+        pytest.param(lambda table: table.delete(), id="delete"),
         pytest.param(lambda table: table.facts(), id="facts"),
         pytest.param(lambda table: table.settings(), id="settings"),
         pytest.param(lambda table: table.is_empty(), id="is_empty"),

@@ -18,6 +18,7 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
   made in that second is included.
 - `KEY` is DynamoDB JSON, `{"id":{"S":"a"},"n":{"N":"5"}}`, or plain JSON where the table's key schema tells the types,
   `{"id":"a","n":5}`.
+- `DURATION` is `90s`, `30m`, `2h` or `1d`.
 - Reports go to stdout, progress and errors to stderr. `--debug`, anywhere, shows a traceback with an error.
 
 | exit | meaning |
@@ -25,7 +26,7 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 | 0 | all of it done |
 | 1 | failed, or only partly done: what is left is named and can be resumed |
 | 2 | the call's words are wrong |
-| 3 | differences found |
+| 3 | differences found, a drill that failed, an objective missed |
 | 4 | refused for safety |
 | 130 | stopped by the user, cleanly |
 
@@ -35,8 +36,9 @@ JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_r
 lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs` and sizes (without TABLE: an array of these); `snapshot`
 gives `table, at, id, url, items, files, bytes, failed, complete, seconds` and `failures`, `warnings`; `verify` gives `table, at,
 same, missing, extra, different, in_flight, failed, repaired, sample, seconds`, `keys` (an object: for each kind but `same` an array
-of keys) and `failures`, `warnings`; `backfill` gives `table, id, kind, rows, written, segments, resumed, began, ended, exact_from,
-captured_to, read_units, seconds` and `warnings`.
+of keys) and `failures`, `warnings`; `drill` gives `table, at, rows, matched, differences, rpo_seconds,
+rto_seconds, passed`, `reasons`, `differing` and more ([drill.md](drill.md)); `backfill` gives `table, id, kind, rows, written,
+segments, resumed, began, ended, exact_from, captured_to, read_units, seconds` and `warnings`.
 """
 
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from backstream.errors import NotFound
@@ -78,6 +80,30 @@ class Stage:
         """What the table held at the end of that second, by what was written."""
         state = {key: image for second, key, image in self.model if second <= at}
         return {key: image for key, image in state.items() if image is not None}
+
+    @contextmanager
+    def writing(self, numbers: Sequence[int]) -> Iterator[None]:
+        """Puts and deletes of these items at random, hundreds a second, within a `with` block; all of them exist."""
+        stop = threading.Event()
+
+        def write_on() -> None:
+            source, alive = random.Random(1), set(numbers)
+            while not stop.wait(0.002):
+                number = source.choice(numbers)
+                if number in alive and source.random() < 0.3:
+                    self.delete([number])
+                    alive.remove(number)
+                else:
+                    self.put([number])
+                    alive.add(number)
+
+        thread = threading.Thread(target=write_on, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     # --- following ---
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backstream.errors import Unavailable, WrongStreamView
+from backstream.errors import MissingTable, Unavailable, WrongStreamView
 from backstream.model.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import WAIT_SECONDS, DynamoTable
@@ -73,6 +73,28 @@ def test_a_table_that_never_becomes_active(proxy: FaultProxy, absent: DynamoTabl
     with pytest.raises(Unavailable, match="not ready"):
         absent.create(on_demand(images.SCHEMA))
     assert clock.now() - began >= WAIT_SECONDS
+
+
+def test_a_table_that_is_being_created_is_deleted_once_that_can_be(
+    proxy: FaultProxy, table: DynamoTable, clock: ManualClock
+) -> None:
+    busy = answer(400, '{"__type":"com.amazonaws.dynamodb.v20120810#ResourceInUseException","message":"being created"}')
+    refused = proxy.on(busy, operation="DeleteTable", when=first(3))
+    table.delete()
+    assert refused.matched == 4
+    assert len(clock.slept) == 3
+    with pytest.raises(MissingTable):
+        table.facts()
+
+
+def test_a_table_that_takes_its_time_to_go_is_waited_for(proxy: FaultProxy, table: DynamoTable, clock: ManualClock) -> None:
+    described = proxy.on(answer(200, _deleting(table)), operation="DescribeTable", when=first(2))
+    table.delete()
+    assert (described.matched, len(clock.slept)) == (3, 2)
+
+
+def _deleting(table: DynamoTable) -> bytes:
+    return b'{"Table":' + table.facts().description.replace(b'"ACTIVE"', b'"DELETING"', 1) + b"}"
 
 
 def test_a_new_stream_is_waited_for(proxy: FaultProxy, table: DynamoTable, clock: ManualClock) -> None:

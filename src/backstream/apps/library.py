@@ -18,11 +18,14 @@ from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.aws_export import Export
 from backstream.layouts.catalog import Layout
+from backstream.layouts.drills import Held
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, naming
+from backstream.model import objectives as durations
 from backstream.model.key_words import parse_key
 from backstream.model.naming import Naming
+from backstream.model.objectives import Objectives
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
 from backstream.operations.backfill import (
@@ -36,6 +39,8 @@ from backstream.operations.backfill import (
     take_in,
 )
 from backstream.operations.compact import Compaction, compact
+from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
+from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
@@ -54,6 +59,7 @@ SEGMENTS = 4
 
 Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
+Duration = str | int | None  # `30m`, or seconds
 
 
 class Via(enum.StrEnum):
@@ -183,10 +189,55 @@ class TableBackup:
         second = _moment(at, now, vault, lanes)
         return histories.show(vault, _key(vault, key), second, now=now, lanes=lanes, allow_gap=allow_gap)
 
-    def status(self) -> Status:
-        """Layout, recovery window, lag, gaps and sizes."""
+    def status(self, *, rpo: Duration = None, rto: Duration = None) -> Status:
+        """Layout, recovery window, lag, gaps, sizes and the last drill. `rpo`, `rto`: objectives, as of `drill`."""
+        objectives = _objectives(rpo, rto)
         vault = self._vault()
-        return status(vault, now=self._config.clock.now(), lanes=self._config.lanes(vault))
+        return status(vault, now=self._config.clock.now(), lanes=self._config.lanes(vault), objectives=objectives)
+
+    def drill(
+        self,
+        *,
+        at: Moment | None = None,
+        pick: Pick = Pick.NEWEST,
+        scratch: str | None = None,
+        keep: bool = False,
+        rpo: Duration = None,
+        rto: Duration = None,
+        sample: int = SAMPLE,
+        patience: float = DRILL_PATIENCE,
+        allow_gap: bool = False,
+        max_write_units: float | None = None,
+        progress: Progress | None = None,
+    ) -> Drill:
+        """Try a restore: into a scratch table, compared with the vault and the live table, measured, and deleted again.
+
+        `at`: which moment, None to `pick` one; `scratch`: the scratch table's name, which must be free; `keep`: leave it there;
+        `rpo`, `rto`: what may be lost and how long it may take, seconds or `30m`. The answer says whether it `passed`.
+        """
+        if sample < 0:
+            raise UsageError(f"not a number of rows: {sample}")
+        if scratch is not None:
+            naming.check_table_name(scratch)
+        objectives = _objectives(rpo, rto)
+        vault = self._vault()
+        around = self._surroundings(vault, progress)
+        plan = Plan(
+            at=None if at is None else _moment(at, around.clock.now(), vault, around.lanes),
+            pick=pick,
+            scratch=scratch,
+            keep=keep,
+            objectives=objectives,
+            sample=sample,
+            patience=patience,
+            allow_gap=allow_gap,
+            max_units=max_write_units,
+        )
+        return drill(vault, plan, around)
+
+    def drills(self, most: int = 30) -> list[Held]:
+        """The last drills, oldest first."""
+        return self._vault().drills.newest(most)
 
     def verify(
         self,
@@ -341,6 +392,11 @@ def _folder() -> Path:
     """Where a resumable file goes: here, or where anything may be written."""
     here = Path.cwd()
     return here if os.access(here, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _objectives(rpo: Duration, rto: Duration) -> Objectives:
+    """UsageError where one is no duration."""
+    return Objectives(*(None if each is None else durations.parse(each) if isinstance(each, str) else each for each in (rpo, rto)))
 
 
 def _moment(at: Moment, now: float, vault: TableVault, lanes: int | None) -> int:

@@ -1,4 +1,4 @@
-"""One table in a vault, to be read: its catalog, log, gaps, base backups and images, and an item's history."""
+"""One table in a vault, to be read: its catalog, log, gaps, base backups, drills and images, and an item's history."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted, Set
 from backstream.layouts.coverage import Basis, Coverage
+from backstream.layouts.drills import Drills
 from backstream.layouts.gaps import Gaps
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
@@ -51,6 +52,7 @@ class TableVault:
         self.gaps = Gaps(store, catalog.table)
         self.bases = Bases(store, catalog.table, catalog.compress)
         self.compacted = Compacted(store, catalog.table)
+        self.drills = Drills(store, catalog.table)
         self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted)
 
     @classmethod

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from backstream.layouts.drills import Held
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, prices
+from backstream.model.objectives import Objectives
 from backstream.model.prices import Cost
 from backstream.model.window import KnownGap
 
@@ -19,7 +21,8 @@ class Status(msgspec.Struct, frozen=True):
     `ranges`: all such times, each `since` and `until`, the newest of which is the window; between them lie `closed_gaps`, which a
     base backup or an export has made up for since. `base_backups`: the complete ones, each `id`, `kind`, `began` and `ended`.
     `segments`: small objects of the log; `compacted_objects`: those that `compact` made, and how many of the changes these hold;
-    `foreign`: objects in the log that are not of it. `costs`: what requests cost in both layouts, for segments as large as this
+    `foreign`: objects in the log that are not of it. `last_drill`: what it found;
+    `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
     log's.
     """
 
@@ -42,8 +45,9 @@ class Status(msgspec.Struct, frozen=True):
     log_bytes: int
     newest_change: str | None
     captured_by: list[str]
-    last_drill: str | None
+    last_drill: Held | None
     costs: list[Cost]
+    missed: list[str] = []
 
 
 class GapShown(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ class BaseShown(msgspec.Struct, frozen=True):
     ended: str
 
 
-def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
+def status(vault: TableVault, *, now: float, lanes: int | None, objectives: Objectives = Objectives()) -> Status:  # noqa: B008 - frozen
     """Read it off the log's listing and the gaps; nothing is read from the table. `lanes`: see `TableVault.window`."""
     window = vault.window(now, lanes)
     standing = set(window.open_gaps)
@@ -82,6 +86,8 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
     newest = max([*(each.max_time for each in written), *(each.until for each in log.sets)], default=None)
     writers = {each.segment.kind for each in log.listed if each.segment is not None}
     catalog = vault.catalog
+    lag = None if window.durable is None else max(0, int(now) - window.durable)
+    last = next(iter(vault.drills.newest(1)), None)
     return Status(
         table=catalog.table,
         layout=catalog.layout,
@@ -89,7 +95,7 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
         tenant_attribute=catalog.tenant_attribute,
         window_from=None if window.since is None else moment.iso(window.since),
         window_to=None if window.until is None else moment.iso(window.until),
-        lag_seconds=None if window.durable is None else max(0, int(now) - window.durable),
+        lag_seconds=lag,
         gaps=[_gap(gap) for gap in window.gaps if gap in standing],
         closed_gaps=[_gap(gap) for gap in window.gaps if gap not in standing],
         ranges=[RangeShown(moment.iso(each.since), moment.iso(each.until)) for each in window.ranges],
@@ -104,9 +110,20 @@ def status(vault: TableVault, *, now: float, lanes: int | None) -> Status:
         log_bytes=sum(each.size for each in log.segments if each.segment is not None) + sum(each.size for each in log.sets),
         newest_change=None if newest is None else moment.iso(newest),
         captured_by=sorted(_WRITERS[kind] for kind in writers if kind in _WRITERS),
-        last_drill=None,
+        last_drill=last,
         costs=prices.costs(changes / len(written) if written else prices.USUAL_BATCH),
+        missed=[*objectives.missed_rpo(lag), *_missed_rto(objectives, last)],
     )
+
+
+def _missed_rto(objectives: Objectives, last: Held | None) -> list[str]:
+    """How long a restore takes is known by drills alone, and of one that failed nothing is."""
+    if objectives.rto_seconds is None:
+        return []
+    if last is None:
+        return objectives.missed_rto(None, "there was no drill yet")
+    failed = [] if last.passed else [f"the last drill, of {last.began}, has failed"]
+    return [*objectives.missed_rto(last.rto_seconds), *failed]
 
 
 def _gap(gap: KnownGap) -> GapShown:

@@ -243,6 +243,25 @@ class DynamoTable:
             else:
                 return
 
+    def delete(self) -> None:
+        """Delete the table and wait until it is gone. While it is being created or changed that is refused, and tried again."""
+        self._wait("its deletion", self._has_begun_to_go)
+        self._wait("its deletion", self._is_gone)
+
+    def _has_begun_to_go(self) -> bool:
+        try:
+            self._ask("DeleteTable", {"TableName": self._name}, answers.Ignored)
+        except StillChanging:
+            return self.facts().status == "DELETING"
+        return True
+
+    def _is_gone(self) -> bool:
+        try:
+            self.facts()
+        except MissingTable:
+            return True
+        return False
+
     def _is_streaming(self) -> bool:
         facts = self.facts()
         return facts.stream_enabled and facts.stream_arn is not None and facts.status == "ACTIVE"

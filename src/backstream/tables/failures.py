@@ -62,6 +62,7 @@ OF_OPERATION = {
     ("CreateTable", "LimitExceededException"): FULL,
     ("ImportTable", "ResourceInUseException"): TAKEN,
     ("UpdateTable", "ResourceInUseException"): CHANGING,
+    ("DeleteTable", "ResourceInUseException"): CHANGING,
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }
 

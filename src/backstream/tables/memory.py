@@ -232,6 +232,14 @@ class MemoryTable:
             if self._settings is not None:
                 self._settings.apply(step)
 
+    def delete(self) -> None:
+        """Delete the table. Its streams stay readable, as DynamoDB's do for a day."""
+        with self._lock:
+            self._existing()
+            self.disable_stream()
+            self._items.clear()
+            self._schema = None
+
 
 def _place(key: bytes) -> tuple[int, bytes]:
     return zlib.crc32(key), key

@@ -8,9 +8,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from backstream.apps import library
-from backstream.apps.cli.options import AllowGap, At, Json, Key, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out
+from backstream.apps import library, metrics
+from backstream.apps.cli.options import AllowGap, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out, write_metrics
+from backstream.clock import SystemClock
+from backstream.errors import DifferencesFound, UsageError
+from backstream.model.objectives import in_words
 from backstream.operations.history import Version
 from backstream.operations.status import Status
 
@@ -94,18 +97,32 @@ def status(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="One table; all of the vault's without.")] = None,
     *,
     vault: Vault = None,
+    rpo: Rpo = None,
+    rto: Rto = None,
+    metrics_file: Metrics = None,
+    emf: Emf = None,
     json: Json = False,
 ) -> None:
-    """Layout, recovery window, lag, gaps and sizes."""
+    """Layout, recovery window, lag, gaps, sizes and the last drill; whether objectives are met."""
+    if json and emf is not None and str(emf) == "-":
+        raise UsageError("--json and --emf - both write to stdout", hint="Give --emf a file.")
     held = library.open(vault)
-    found = [held.table(name).status() for name in ([table] if table is not None else held.tables())]
+    found = [held.table(name).status(rpo=rpo, rto=rto) for name in ([table] if table is not None else held.tables())]
     if json:
         as_json(found[0] if table is not None else found)
-        return
-    for each in found:
-        _show_status(each)
+    else:
+        for each in found:
+            _show_status(each)
     if not found:
         notice(f"the vault {held.url} holds no table yet: run `backstream init TABLE`")
+    write_metrics([metrics.of_status(each, SystemClock().now()) for each in found], metrics_file, emf)
+    _judge(found)
+
+
+def _judge(found: list[Status]) -> None:
+    missed = [f"{each.table}: {why}" for each in found for why in each.missed]
+    if missed:
+        raise DifferencesFound(missed[0], hint="\n".join(missed[1:]))
 
 
 NEWEST_BASES = 3
@@ -128,9 +145,19 @@ def _show_status(each: Status) -> None:
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
             *of_costs(each.costs),
-            ("last drill", each.last_drill or "never"),
+            ("last drill", _last_drill(each)),
+            *(("MISSED", why) for why in each.missed),
         ]
     )
+
+
+def _last_drill(each: Status) -> str:
+    last = each.last_drill
+    if last is None:
+        return "never"
+    rpo, rto = ("unknown" if figure is None else in_words(figure) for figure in (last.rpo_seconds, last.rto_seconds))
+    verdict = "passed" if last.passed else "FAILED"
+    return f"{last.began}: {verdict}, RPO {rpo}, RTO {rto}, {last.rows:,} rows, {last.differences:,} differences"
 
 
 def _exact(each: Status) -> list[str]:

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from backstream.apps.cli import backfilling, capturing, compacting, demonstrating, looking, restoring, snapshotting, verifying
+from backstream.apps.cli import (
+    backfilling,
+    capturing,
+    compacting,
+    demonstrating,
+    drilling,
+    looking,
+    restoring,
+    snapshotting,
+    verifying,
+)
 from backstream.apps.cli.output import notice
 from backstream.errors import BackstreamError, UsageError
 from backstream.version import __version__
@@ -47,7 +57,7 @@ def main(
     """A time machine for DynamoDB."""
 
 
-for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, looking, demonstrating):
+for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, drilling, looking, demonstrating):
     module.add_to(app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,3 +22,18 @@ Key = Annotated[
     typer.Argument(metavar="KEY", help='{"id":{"S":"a"}} or, by the table\'s key schema, {"id":"a"}.', show_default=False),
 ]
 AllowGap = Annotated[bool, typer.Option("--allow-gap", help="Go on where something is uncertain; it is named.")]
+Rpo = Annotated[
+    str | None,
+    typer.Option("--rpo", metavar="DURATION", help="At most so much may be lost, as 30m: else exit 3.", show_default=False),
+]
+Rto = Annotated[
+    str | None,
+    typer.Option("--rto", metavar="DURATION", help="At most so long may a restore take, as 2h: else exit 3.", show_default=False),
+]
+Metrics = Annotated[
+    Path | None, typer.Option("--metrics", metavar="PATH", help="Write a Prometheus text file, in one go.", show_default=False)
+]
+Emf = Annotated[
+    Path | None,
+    typer.Option("--emf", metavar="PATH", help="Add a line in CloudWatch's EMF to a file; - for stdout.", show_default=False),
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from backstream.apps import metrics, publishing
+from backstream.apps.metrics import Measured
 from backstream.model import prices
 from backstream.model.prices import Cost
 from backstream.model.setup import Todo
@@ -85,6 +88,18 @@ def as_todo(todo: Sequence[Todo]) -> None:
         out.print(f"- {each.what}: {each.why}", markup=False)
         if each.command:
             out.print(f"  {each.command}", markup=False)
+
+
+def write_metrics(measured: Sequence[Measured], prometheus: Path | None, emf: Path | None) -> None:
+    """A text file for Prometheus, and lines for CloudWatch: to a file, or, for `-`, to stdout."""
+    if prometheus is not None:
+        publishing.publish(prometheus, metrics.prometheus(measured))
+    lines = b"".join(map(metrics.emf, measured))
+    if emf is not None and str(emf) == "-":
+        sys.stdout.buffer.write(lines)
+        sys.stdout.buffer.flush()
+    elif emf is not None:
+        publishing.append(emf, lines)
 
 
 class _Rate(ProgressColumn):

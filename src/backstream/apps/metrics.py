@@ -1,0 +1,151 @@
+"""What a monitor is told of drills and vaults: a Prometheus text file, and lines in CloudWatch's embedded metric format (EMF).
+
+Sources: https://prometheus.io/docs/instrumenting/exposition_formats/ and
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.model import moment
+from backstream.model.change import MICROS
+from backstream.operations.drill import Drill
+from backstream.operations.status import Status
+
+NAMESPACE = "Backstream"
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One figure: its name in Prometheus and in CloudWatch (empty: it is not sent there), CloudWatch's unit, what it means."""
+
+    series: str
+    name: str
+    unit: str
+    meaning: str
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """Figures of one table at one time (epoch seconds). One that could not be measured is not among them."""
+
+    table: str
+    at: float
+    values: Sequence[tuple[Metric, float]]
+
+
+DRILL_PASSED = Metric("backstream_drill_passed", "DrillPassed", "Count", "1 if the drill passed, else 0.")
+DRILL_RPO = Metric(
+    "backstream_drill_rpo_seconds", "DrillRPO", "Seconds", "Age of the newest complete second in the vault when the drill began."
+)
+DRILL_RTO = Metric("backstream_drill_rto_seconds", "DrillRTO", "Seconds", "Time until the restored table held all its rows.")
+DRILL_ROWS = Metric("backstream_drill_rows", "DrillRows", "Count", "Rows that the vault says there were at the moment.")
+DRILL_DIFFERENCES = Metric("backstream_drill_differences", "DrillDifferences", "Count", "Rows that were not as they should be.")
+DRILL_FAILED = Metric(
+    "backstream_drill_unreadable_objects", "DrillUnreadableObjects", "Count", "Objects of the vault that could not be read."
+)
+DRILL_TIME = Metric("backstream_drill_timestamp_seconds", "", "Seconds", "When the drill began, in seconds since 1970.")
+
+RPO = Metric("backstream_rpo_seconds", "RPO", "Seconds", "Age of the newest complete second in the vault now.")
+GAPS = Metric("backstream_gaps", "Gaps", "Count", "Gaps in the change log that no base backup has closed.")
+MISSED = Metric("backstream_objectives_missed", "ObjectivesMissed", "Count", "Objectives that are not met.")
+LAST_PASSED = Metric("backstream_last_drill_passed", "LastDrillPassed", "Count", "1 if the last drill passed, else 0.")
+LAST_RTO = Metric("backstream_last_drill_rto_seconds", "LastDrillRTO", "Seconds", "What the last drill measured.")
+LAST_TIME = Metric("backstream_last_drill_timestamp_seconds", "", "Seconds", "When the last drill began, in seconds since 1970.")
+
+
+def of_drill(drill: Drill) -> Measured:
+    """A drill's figures."""
+    at = moment.parse_iso_micros(drill.began) / MICROS
+    return _measured(
+        drill.table,
+        at,
+        [
+            (DRILL_PASSED, drill.passed),
+            (DRILL_RPO, drill.rpo_seconds),
+            (DRILL_RTO, drill.rto_seconds),
+            (DRILL_ROWS, drill.rows),
+            (DRILL_DIFFERENCES, drill.differences),
+            (DRILL_FAILED, drill.failed),
+            (DRILL_TIME, at),
+        ],
+    )
+
+
+def of_status(status: Status, now: float) -> Measured:
+    """A table's figures now. They have other names than a drill's: both files may lie in one collector's folder."""
+    last = status.last_drill
+    return _measured(
+        status.table,
+        now,
+        [
+            (RPO, status.lag_seconds),
+            (GAPS, len(status.gaps)),
+            (MISSED, len(status.missed)),
+            (LAST_PASSED, None if last is None else last.passed),
+            (LAST_RTO, None if last is None else last.rto_seconds),
+            (LAST_TIME, None if last is None else _epoch(last.began)),
+        ],
+    )
+
+
+def _measured(table: str, at: float, values: Sequence[tuple[Metric, float | None]]) -> Measured:
+    return Measured(table, at, [(metric, float(value)) for metric, value in values if value is not None])
+
+
+def _epoch(iso: str) -> float | None:
+    try:
+        return moment.parse_iso_micros(iso) / MICROS
+    except ValueError:
+        return None  # of a record that cannot be read; what is not known is not told
+
+
+# --- Prometheus -------------------------------------------------------------------------------------------------------------------
+
+
+def prometheus(measured: Sequence[Measured]) -> bytes:
+    """A text file: each metric once, with a sample for each table."""
+    metrics = dict.fromkeys(metric for each in measured for metric, _ in each.values)
+    return "".join(line for metric in metrics for line in _family(metric, measured)).encode()
+
+
+def _family(metric: Metric, measured: Sequence[Measured]) -> list[str]:
+    samples = [
+        f'{metric.series}{{table="{_label(each.table)}"}} {_number(value)}\n'
+        for each in measured
+        for known, value in each.values
+        if known is metric
+    ]
+    return [f"# HELP {metric.series} {metric.meaning}\n", f"# TYPE {metric.series} gauge\n", *samples]
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+# --- CloudWatch -------------------------------------------------------------------------------------------------------------------
+
+
+def emf(measured: Measured) -> bytes:
+    """One line, which CloudWatch makes metrics of wherever it reads logs."""
+    sent = [(metric, value) for metric, value in measured.values if metric.name]
+    line = {
+        "_aws": {
+            "Timestamp": round(measured.at * 1_000),
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": NAMESPACE,
+                    "Dimensions": [["Table"]],
+                    "Metrics": [{"Name": metric.name, "Unit": metric.unit} for metric, _ in sent],
+                }
+            ],
+        },
+        "Table": measured.table,
+        **{metric.name: value for metric, value in sent},
+    }
+    return msgspec.json.encode(line) + b"\n"

@@ -1,0 +1,40 @@
+"""Files for others to read: whole or not at all, since a scraper or a browser may come at any moment."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from backstream.errors import Failed, UsageError
+
+
+def check_folder(path: Path) -> None:
+    """UsageError where there is no folder for that file: to be told before an hour's work, not after it."""
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder {path.parent} does not exist", hint="Create it, or give another path.")
+
+
+def publish(path: Path, body: bytes) -> None:
+    """Put a file there, in place of what was there. Failed where that cannot be."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        partial.write_bytes(body)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # where even its name is none, nothing is there
+            partial.unlink(missing_ok=True)
+        raise _not_written(path, error) from error
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add a line to a file that an agent follows. Failed where that cannot be."""
+    try:
+        with path.open("ab") as file:
+            file.write(line)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> Failed:
+    return Failed(f"{path} cannot be written: {error.strerror}", hint="Make room, or give another path.")

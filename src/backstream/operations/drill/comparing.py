@@ -1,0 +1,265 @@
+"""A restored scratch table, the live table and items' histories, each compared with what the vault says of the moment.
+
+The vault is read again for it, all of it: what the restore made of it is what is to be proven. A row of the live table may have
+changed since the moment, and the change may be on its way into the vault. So a live row that differs is only a suspect: it is
+looked at again, on both sides, until the vault knows of a change after the moment, or `patience` has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import msgspec
+
+from backstream.engines.ahead import ahead, batches
+from backstream.engines.embedded import State
+from backstream.engines.partition import Partition
+from backstream.engines.spill import Pairs
+from backstream.errors import BackstreamError, Damaged
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.entry import Entry
+from backstream.model.fold import Known
+from backstream.model.window import AFTER_ALL
+from backstream.operations.drill.account import Account, kind_of
+from backstream.operations.drill.report import Kind, Plan, Side
+from backstream.operations.drill.sample import Sample
+from backstream.operations.restore import Failure, Surroundings
+from backstream.operations.restore.candidates import scan_into
+from backstream.ports import Table
+
+READERS = 16
+IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item
+FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
+LOOKS = 8
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """One item: what tells its state at the moment, and its images in the two tables."""
+
+    key: bytes
+    then: Entry | None
+    scratch: bytes | None
+    live: bytes | None
+
+    @property
+    def exists(self) -> bool:
+        return self.then is not None and not self.then.removed
+
+
+class _Suspect(msgspec.Struct, frozen=True):
+    """A live row that is not as at the moment. `moved`: whether it has changed since it was first looked at."""
+
+    then: Entry | None
+    expected: bytes | None
+    live: bytes | None
+    moved: bool = False
+
+
+class Comparison:
+    """One drill's. `failures`, `warnings`: what could not be read, or compared."""
+
+    def __init__(self, vault: TableVault, at: int, plan: Plan, around: Surroundings, account: Account) -> None:
+        self._vault = vault
+        self._at = at
+        self._plan = plan
+        self._around = around
+        self._account = account
+        self._live_read = 0.0  # when the live table had been read
+        self.failures: list[Failure] = []
+        self.warnings: list[str] = []
+
+    def run(self, scratch: Table, live: Table | None, drill: str) -> None:
+        """Compare everything. What differs is in the account."""
+        sample = Sample(drill, self._plan.sample)
+        around, buffer = self._around, self._around.memory.buffer
+        around.progress.phase("reading the change log again", None)
+        with ExitStack() as stack:
+            state = stack.enter_context(State(self._vault, self._at, around.progress.advance, memory=around.memory))
+            self.failures += [Failure(each.name, each.why) for each in state.unreadable]
+            restored = stack.enter_context(Pairs(state.partitions, buffer=buffer))
+            around.progress.phase("reading the scratch table", None)
+            scan_into(self._vault, scratch, restored)
+            now = stack.enter_context(Pairs(state.partitions, buffer=buffer))
+            compares_live = live is not None and self._reads_live(live, now)
+            suspects = stack.enter_context(Pairs(1, buffer=buffer))
+            rows = _rows(state, restored, now)
+            self._compare(rows, sample, suspects if compares_live else None)
+            self._read_histories(sample)
+            if compares_live and live is not None:
+                self._judge_live(live, suspects, stack)
+
+    def _reads_live(self, live: Table, into: Pairs) -> bool:
+        self._around.progress.phase("reading the live table", None)
+        try:
+            scan_into(self._vault, live, into)
+        except BackstreamError as error:
+            self.warnings.append(f"not compared with the live table: {error.message}")
+            return False
+        self._account.live_rows = 0
+        self._live_read = self._around.clock.now()
+        return True
+
+    # --- row by row ---
+
+    def _compare(self, rows: Iterable[_Row], sample: Sample, suspects: Pairs | None) -> None:
+        self._around.progress.phase("comparing rows", None)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+            for row, reading in ahead(pool, self._expected, rows, IN_FLIGHT):
+                self._around.progress.advance(1)
+                self._account.rows += row.exists
+                self._note_live(row)
+                try:
+                    expected = reading()
+                except BackstreamError as error:
+                    self._account.unreadable(row.key, Side.SCRATCH, error.message)
+                    continue
+                if self._is_wrong(row, expected):
+                    continue
+                if expected is not None:
+                    sample.offer(row.key, expected)
+                if suspects is not None:
+                    self._suspect(row, expected, suspects)
+
+    def _expected(self, row: _Row) -> bytes | None:
+        return None if row.then is None or row.then.removed else self._vault.image(row.then)
+
+    def _note_live(self, row: _Row) -> None:
+        if self._account.live_rows is not None:
+            self._account.live_rows += row.live is not None
+
+    def _is_wrong(self, row: _Row, expected: bytes | None) -> bool:
+        """Whether the scratch table has it otherwise: then nothing else needs to be known of the row."""
+        kind = kind_of(expected, row.scratch)
+        if kind is not None:
+            self._account.compared(row.key, Side.SCRATCH, expected, row.scratch, kind)
+        elif expected is not None:
+            self._account.matched += 1
+        return kind is not None
+
+    def _suspect(self, row: _Row, expected: bytes | None, suspects: Pairs) -> None:
+        if kind_of(expected, row.live) is not None:
+            suspects.add(row.key, msgspec.msgpack.encode(_Suspect(_light(row.then), expected, row.live)))
+        elif row.live is not None:
+            self._account.live_same += 1
+
+    # --- live rows that are not as at the moment ---
+
+    def _judge_live(self, live: Table, suspects: Pairs, stack: ExitStack) -> None:
+        left, count = self._look_again(live, suspects, stack)
+        for _ in range(LOOKS):
+            if not count:
+                break
+            self._around.progress.phase(f"{count:,} live rows differ: waiting for what is on its way", None)
+            self._around.clock.sleep(self._plan.patience / LOOKS)
+            left, count = self._look_again(live, left, stack)
+        for key, value in left.read(0):
+            suspect = _suspects.decode(value)
+            kind = kind_of(suspect.expected, suspect.live)
+            if suspect.moved or kind is None:
+                self._account.live_changed += 1
+                continue
+            self._account.live_different += 1
+            self._account.compared(key, Side.LIVE, suspect.expected, suspect.live, kind)
+        if self._account.live_different:
+            self.warnings += self._not_proven()
+
+    def _not_proven(self) -> list[str]:
+        """A word where the vault may not hold the change that explains a difference."""
+        now = self._around.clock.now()
+        durable = self._vault.window(now, self._around.lanes).durable
+        if durable is not None and durable >= self._live_read:
+            return []
+        until = "of no second" if durable is None else f"only up to {moment.iso(durable)}"
+        missing = "a change of a live row that has not been captured by now counts as a difference"
+        return [f"the vault is proven {until}: {missing} (--patience: how long that may take)"]
+
+    def _look_again(self, live: Table, suspects: Pairs, stack: ExitStack) -> tuple[Pairs, int]:
+        """Those of the suspects that still are some, and how many they are."""
+        left, count = stack.enter_context(Pairs(1, buffer=self._around.memory.buffer)), 0
+        with (
+            State(self._vault, AFTER_ALL, since=self._at, memory=self._around.memory) as news,
+            Pairs(news.partitions, buffer=self._around.memory.buffer) as again,
+        ):
+            for key, value in _read_again(self._vault, live, suspects):
+                again.add(key, value)
+            for number in range(news.partitions):
+                since = news.partition(number)
+                for key, value in again.read(number):
+                    suspect = _suspects.decode(value)
+                    if self._is_cleared(key, suspect, since):
+                        continue
+                    left.add(key, value)
+                    count += 1
+        return left, count
+
+    def _is_cleared(self, key: bytes, suspect: _Suspect, since: Partition) -> bool:
+        """Whether there is nothing to be said against a live row (any more)."""
+        if _changed(suspect.then, since.known(key)):
+            self._account.live_changed += 1
+            return True
+        if kind_of(suspect.expected, suspect.live) is None:
+            self._account.live_same += suspect.live is not None
+            return True
+        return False
+
+    # --- item by item ---
+
+    def _read_histories(self, sample: Sample) -> None:
+        """The sample's rows once more, by their own histories, as `show` reads them: the vault's own bytes must be the same."""
+        self._around.progress.phase("reading single rows", None)
+        basis = self._vault.basis(self._at)
+        for key, expected in sample:
+            self._account.sampled += 1
+            try:
+                then = self._vault.newest(key, self._at, basis, _named_already)
+                found = None if then is None or then.removed else self._vault.image(then)
+            except BackstreamError as error:
+                self._account.unreadable(key, Side.HISTORY, error.message)
+                continue
+            if found != expected:
+                kind = kind_of(expected, found)
+                self._account.compared(key, Side.HISTORY, expected, found, kind or Kind.DIFFERENT)
+
+
+def _rows(state: State, scratch: Pairs, live: Pairs) -> Iterator[_Row]:
+    """Every item that the vault or one of the tables knows, one partition in memory at a time."""
+    for number in range(state.partitions):
+        then = state.partition(number)
+        restored, now = (each.pick(number, dict(each.spots(number))) for each in (scratch, live))
+        for key in then.keys() | restored.keys() | now.keys():
+            yield _Row(key, then.get(key), restored.get(key), now.get(key))
+
+
+def _read_again(vault: TableVault, live: Table, suspects: Pairs) -> Iterator[tuple[bytes, bytes]]:
+    """Each suspect as it is in the table by now."""
+    for batch in batches(suspects.read(0), FETCHED):
+        images = {vault.key_of(image): image for image in live.fetch([key for key, _ in batch])}
+        for key, value in batch:
+            before, now = _suspects.decode(value), images.get(key)
+            moved = before.moved or kind_of(before.live, now) is not None
+            yield key, msgspec.msgpack.encode(msgspec.structs.replace(before, live=now, moved=moved))
+
+
+def _changed(then: Entry | None, since: Known) -> bool:
+    """Whether the vault knows of a later state of an item than the one that was restored."""
+    known = Known() if then is None else Known().with_entry(then)
+    newest = known.with_known(since).newest()
+    return newest is not None and (then is None or _identity(newest) != _identity(then))
+
+
+def _identity(entry: Entry) -> tuple[object, ...]:
+    return entry.stream, entry.sequence, entry.micros, entry.began, entry.event
+
+
+def _light(entry: Entry | None) -> Entry | None:
+    return None if entry is None else msgspec.structs.replace(entry, image=None, old=None)
+
+
+def _named_already(_: Damaged) -> None:
+    """An object of the log that cannot be read was named when the state was read."""
+
+
+_suspects = msgspec.msgpack.Decoder(_Suspect)

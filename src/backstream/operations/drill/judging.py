@@ -1,0 +1,62 @@
+"""The verdict: why a drill has not passed, each reason with its figures. No reason, and it has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from backstream.model.objectives import Objectives, in_words
+from backstream.operations.drill.account import Account
+from backstream.operations.drill.report import Difference, Side
+from backstream.operations.restore import Failure
+
+NOTABLE_RPO = 1_800  # seconds: more than a usual contract allows is worth a word, even if nobody gave an objective
+NAMED = 3
+
+_WHERE = {
+    Side.SCRATCH: "not in the restored table as the vault holds them",
+    Side.LIVE: "not in the live table as they were restored, and the vault knows of no change of them since",
+    Side.HISTORY: "by their own histories in the vault another image than by the change log, or none",
+}
+
+
+def reasons(
+    account: Account, failures: Sequence[Failure], objectives: Objectives, rpo: float | None, rto: float | None, error: str | None
+) -> list[str]:
+    """Why it has failed; empty where it has passed."""
+    stopped = [] if error is None else [f"it was stopped: {error}"]
+    return [*stopped, *_differences(account), *_failures(failures), *objectives.missed_rpo(rpo), *objectives.missed_rto(rto)]
+
+
+def _differences(account: Account) -> Iterator[str]:
+    for side, where in _WHERE.items():
+        of_side = [each for each in account.differing if each.side is side]
+        if not of_side:
+            continue
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(each.kind for each in of_side).items())
+        yield f"{where}: {len(of_side):,}{_or_more(account)} ({kinds}): {_named(of_side)}"
+
+
+def _or_more(account: Account) -> str:
+    return " or more" if account.named < account.found else ""
+
+
+def _named(differing: Sequence[Difference]) -> str:
+    shown = ", ".join(bytes(each.key).decode() for each in differing[:NAMED])
+    return shown + (", ..." if differing[NAMED:] else "")
+
+
+def _failures(failures: Sequence[Failure]) -> Iterator[str]:
+    if failures:
+        shown = "; ".join(f"{each.what}: {each.why}" for each in failures[:NAMED])
+        more = "; ..." if failures[NAMED:] else ""
+        yield f"objects of the vault that cannot be read, or are no part of it: {len(failures):,}: {shown}{more}"
+
+
+def notable(rpo: float | None, objectives: Objectives) -> list[str]:
+    """A word where the vault is far behind and there is no objective to measure it by."""
+    if objectives.rpo_seconds is not None or (rpo is not None and rpo <= NOTABLE_RPO):
+        return []
+    if rpo is None:
+        return ["RPO is unknown: the vault does not prove any second to be complete"]
+    return [f"RPO is {in_words(rpo)}: what was changed since may be lost, or nothing was; --rpo makes it pass or fail"]

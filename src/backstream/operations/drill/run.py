@@ -1,0 +1,186 @@
+"""The drill itself: choose a moment, restore it into a scratch table, compare, clean up, judge, and keep the record."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from backstream.errors import BackstreamError, MissingTable, Refused
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.objectives import in_words
+from backstream.operations import safety
+from backstream.operations.drill import judging, moments
+from backstream.operations.drill.account import Account
+from backstream.operations.drill.comparing import LOOKS, Comparison
+from backstream.operations.drill.report import Drill, Live, Plan
+from backstream.operations.drill.scratch import check_free, name_for, scratch_table
+from backstream.operations.restore import Failure, NewTable, Request, Restored, Surroundings, restore
+from backstream.ports import Table
+
+RECENT = 900  # seconds: the older the moment, the more of the live table has changed since, and the less a comparison says
+
+
+def drill(vault: TableVault, plan: Plan, around: Surroundings) -> Drill:
+    """Try a restore, and say how it went; the record of it is kept in the vault.
+
+    What the vault cannot give is no refusal but a drill that has failed, and so is what stops a restore on its way (`error`).
+    Refused (OutsideWindow, GapInTheWay, TargetNotEmpty) comes before anything is made. The scratch table is gone in the end,
+    however that comes, unless it is to be kept.
+    """
+    return _Drill(vault, plan, around).run()
+
+
+class _Drill:
+    def __init__(self, vault: TableVault, plan: Plan, around: Surroundings) -> None:
+        self._vault = vault
+        self._plan = plan
+        self._around = around
+        self._began = around.clock.now()
+        self._window = vault.window(self._began, around.lanes)
+        self._table = vault.catalog.table
+        self._at = moments.pick(vault, plan.pick, self._window, self._began) if plan.at is None else plan.at
+        self._id = uuid.uuid4().hex[:8]
+        self._scratch = around.table_of(plan.scratch or name_for(self._table, self._id))
+        self._rto: float | None = None
+        self._account = Account({})
+        self._failures: dict[str, Failure] = {}
+        self._warnings = list[str]()
+        self._restoring = self._began
+        self._error: BackstreamError | None = None
+
+    def run(self) -> Drill:
+        safety.check_past(self._at, self._began, self._window)
+        self._check()
+        check_free(self._scratch)
+        self._await()
+        self._warnings = self._check()
+        self._restoring = self._around.clock.now()
+        try:
+            schema, own_name = self._vault.catalog.key_schema, self._plan.scratch is None
+            with scratch_table(self._scratch, schema, keep=self._plan.keep, own_name=own_name):
+                self._try()
+        except Refused:
+            raise
+        except BackstreamError as error:
+            self._error = error
+        return self._kept(self._report())
+
+    def _check(self) -> list[str]:
+        window = self._vault.window(self._around.clock.now(), self._around.lanes)
+        return safety.check_table(self._table, self._at, window, allow_gap=self._plan.allow_gap)
+
+    def _await(self) -> None:
+        """Wait until the moment is proven, as it soon is where a tail runs: what arrives between two readings would differ.
+
+        Where nobody captures nothing arrives, and the drill goes on after its patience.
+        """
+        for _ in range(LOOKS):
+            durable = self._vault.window(self._around.clock.now(), self._around.lanes).durable
+            if durable is not None and durable >= self._at:
+                return
+            self._around.progress.phase("waiting until the moment is proven", None)
+            self._around.clock.sleep(self._plan.patience / LOOKS)
+
+    def _try(self) -> None:
+        restored = self._restore()
+        self._rto = self._around.clock.now() - self._restoring
+        self._take_over(restored)
+        comparison = Comparison(self._vault, self._at, self._plan, self._around, self._account)
+        comparison.run(self._scratch, self._live(), self._id)
+        self._note(comparison.failures, comparison.warnings)
+
+    def _restore(self) -> Restored:
+        """What cannot be read is named by it, and stops nothing. No file of what was left stays: nobody will resume it."""
+        target = NewTable(self._scratch.name)
+        request = Request(at=self._at, target=target, allow_gap=True, max_units=self._plan.max_units)
+        with tempfile.TemporaryDirectory(prefix="backstream-drill-") as folder:
+            return restore(self._vault, request, msgspec.structs.replace(self._around, folder=Path(folder)))
+
+    def _take_over(self, restored: Restored) -> None:
+        """Rows that were left out show in the comparison, with why; all else is something that cannot be read."""
+        rows = {each.what: each.why for each in restored.failures if each.what.startswith("{")}
+        self._account = Account({key.encode(): why for key, why in rows.items()})
+        self._note([each for each in restored.failures if each.what not in rows], restored.warnings)
+
+    def _note(self, failures: Sequence[Failure], warnings: Sequence[str]) -> None:
+        self._failures.update({each.what: each for each in failures if each.what not in self._failures})
+        self._warnings += [each for each in warnings if each not in self._warnings]
+
+    # --- the live table ---
+
+    def _live(self) -> Table | None:
+        """The live table, where it can tell whether the restored rows are right."""
+        why = self._why_not_live()
+        if why:
+            self._warnings.append(f"not compared with the live table: {why}")
+            return None
+        return self._around.table_of(self._table)
+
+    def _why_not_live(self) -> str:
+        age = self._began - self._at
+        if age > RECENT:
+            return f"the moment is {in_words(age)} old, and more than {in_words(RECENT)} is too old for that"
+        if self._window.start(self._at) is None:
+            return "the vault does not know all of its rows"
+        try:
+            facts = self._around.table_of(self._table).facts()
+        except MissingTable:
+            return "there is no such table any more"
+        except BackstreamError as error:
+            return error.message
+        return "" if facts.table_id == self._vault.catalog.table_id else "it is another table of the same name"
+
+    # --- the account ---
+
+    def _report(self) -> Drill:
+        account, plan, error = self._account, self._plan, self._error
+        rpo = None if self._window.durable is None else round(max(0.0, self._began - self._window.durable), 3)
+        rto = None if self._rto is None else round(self._rto, 3)
+        failures = list(self._failures.values())
+        reasons = judging.reasons(account, failures, plan.objectives, rpo, rto, None if error is None else error.message)
+        return Drill(
+            table=self._table,
+            id=self._id,
+            began=moment.iso(self._began),
+            at=moment.iso(self._at),
+            passed=not reasons,
+            rows=account.rows,
+            matched=account.matched,
+            differences=account.differences,
+            failed=len(failures),
+            rpo_seconds=rpo,
+            rto_seconds=rto,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            scratch=self._scratch.name,
+            kept=plan.keep and error is None,
+            objectives=plan.objectives,
+            sampled=account.sampled,
+            live=_live_account(account),
+            reasons=reasons,
+            differing=account.differing,
+            failures=failures,
+            warnings=[*self._warnings, *judging.notable(rpo, plan.objectives)],
+            error=None if error is None else error.message,
+            hint="" if error is None else error.hint,
+        )
+
+    def _kept(self, report: Drill) -> Drill:
+        """The report, its record durable in the vault; where that fails, the report says so."""
+        try:
+            self._vault.drills.keep(self._id, self._began, msgspec.json.format(msgspec.json.encode(report), indent=1))
+        except BackstreamError as error:
+            if report.error is None:
+                what = f"the drill's record cannot be kept in the vault: {error.message}"
+                return msgspec.structs.replace(report, error=what, hint=error.hint)
+        return report
+
+
+def _live_account(account: Account) -> Live | None:
+    if account.live_rows is None:
+        return None
+    return Live(account.live_rows, account.live_same, account.live_changed, account.live_different)

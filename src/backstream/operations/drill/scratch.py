@@ -1,0 +1,92 @@
+"""The scratch table: made for one drill, and gone when that ends, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, TargetNotEmpty
+from backstream.model import naming
+from backstream.model.creation import on_demand
+from backstream.model.schema import KeySchema
+from backstream.ports import Table
+
+LONGEST = 255  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+
+
+def name_for(table: str, drill: str) -> str:
+    """A name that nobody else will think of: the table's, as far as there is room, and the drill's id."""
+    ending = f"-drill-{drill}"
+    return table[: LONGEST - len(ending)] + ending
+
+
+def check_free(table: Table) -> None:
+    """TargetNotEmpty where there is such a table: it is somebody's, and a scratch table is deleted in the end."""
+    naming.check_table_name(table.name)
+    if exists(table):
+        raise TargetNotEmpty(
+            f"there is a table {table.name} already: a drill makes its scratch table itself, and deletes it",
+            hint="Give --scratch another name, or none. If an interrupted drill left it: "
+            f"aws dynamodb delete-table --table-name {table.name}",
+        )
+
+
+@contextmanager
+def scratch_table(table: Table, schema: KeySchema, *, keep: bool, own_name: bool) -> Iterator[None]:
+    """Make it, and delete it whatever happens, unless it is to be kept. Failed, saying how to, where it cannot be deleted.
+
+    `own_name`: whether nobody else can have thought of its name. Then one that is there already was made by a request whose answer
+    was lost; otherwise it is somebody's, made this very moment.
+    """
+    try:
+        table.create(on_demand(schema))
+    except TargetNotEmpty as error:
+        if own_name:
+            _remove(table, error)
+        raise
+    except BaseException as error:
+        _remove(table, error)
+        raise
+    try:
+        yield
+    except BaseException as error:
+        _remove(table, error)
+        raise
+    if not keep:
+        _remove(table)
+
+
+def _remove(table: Table, before: BaseException | None = None) -> None:
+    """`before`: what went wrong before, not to be forgotten over what goes wrong now."""
+    try:
+        _delete(table)
+    except BaseException as error:  # a second Ctrl-C too: whatever stops it, the table's owner must know
+        raise Failed(
+            f"THE SCRATCH TABLE {table.name} IS STILL THERE: {_said(error)}"
+            + ("" if before is None else f"; before that: {_said(before)}"),
+            hint=f"Delete it: aws dynamodb delete-table --table-name {table.name}",
+        ) from error
+
+
+def _delete(table: Table) -> None:
+    """Not asked for first: of a table that has only just been asked for, DescribeTable may not know yet."""
+    try:
+        table.delete()
+    except MissingTable:
+        return  # gone, or never made: what was wanted
+    except AccessDenied:
+        if exists(table):
+            raise
+
+
+def _said(error: BaseException) -> str:
+    return error.message if isinstance(error, BackstreamError) else str(error) or type(error).__name__
+
+
+def exists(table: Table) -> bool:
+    """Whether there is such a table."""
+    try:
+        table.facts()
+    except MissingTable:
+        return False
+    return True
