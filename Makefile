@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# On two cores: tests wait for servers and clocks more than they work.
+WORKERS ?= 3
 
 .PHONY: demo test lint types layers unit soak bench docs clean help
 

@@ -96,7 +96,7 @@ class _Drill:
 
     def _restore(self) -> Restored:
         """What cannot be read is named by it, and stops nothing. No file of what was left stays: nobody will resume it."""
-        target = NewTable(self._scratch.name)
+        target = NewTable(self._scratch.name, bare=True)
         request = Request(at=self._at, target=target, allow_gap=True, max_units=self._plan.max_units)
         with tempfile.TemporaryDirectory(prefix="backstream-drill-") as folder:
             return restore(self._vault, request, msgspec.structs.replace(self._around, folder=Path(folder)))

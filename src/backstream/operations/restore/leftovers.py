@@ -18,7 +18,8 @@ _STEM = "backstream-restore-"
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The file's first line: which restore it is, and what was asked. `at` and `before` in seconds.
 
-    `in_place`: into the table itself; `before`: the moment to which an undo goes back; `keys`: those asked for, none for all.
+    `in_place`: into the table itself; `before`: the moment to which an undo goes back, `undo` its command; `keys`: those asked for,
+    none for all.
     """
 
     restore: str
@@ -28,6 +29,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     in_place: bool = False
     before: int | None = None
+    undo: str | None = None
     keys: list[msgspec.Raw] = []
     partition: str | None = None
     where: str | None = None
@@ -66,14 +68,15 @@ class Leftovers:
         self.count = 0
         self._left = 0
 
-    def begin(self, before: int | None) -> None:
-        """Before the first write: from now on the restore can be gone on with. `before`: see `Head`."""
+    def begin(self, before: int | None, undo: str | None) -> None:
+        """Before the first write: from now on the restore can be gone on with. For the other words see `Head`."""
+        if before is not None:
+            self._head = msgspec.structs.replace(self._head, before=before, undo=undo)
         if self._path is None:
             return
-        head = msgspec.structs.replace(self._head, before=self._head.before if before is None else before)
         try:
             self._file = self._path.open("wb")
-            self._file.write(msgspec.json.encode(head) + b"\n")
+            self._file.write(msgspec.json.encode(self._head) + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -83,6 +86,11 @@ class Leftovers:
     def begun(self) -> Path | None:
         """The file, if it is there."""
         return None if self._file is None else self._path
+
+    @property
+    def undo(self) -> str | None:
+        """The command that takes the restore back, from its first beginning on; None where there is none."""
+        return self._head.undo
 
     @property
     def command(self) -> str:

@@ -15,12 +15,14 @@ from backstream.operations.restore.sinks import Sink
 class NewTable(msgspec.Struct, frozen=True):
     """Into a table of this name: created with the settings that the catalog holds, or empty already.
 
-    `indexes`: with its global and local ones; `settings_only`: without items.
+    `indexes`: with its global and local ones; `settings_only`: without items; `bare`: the caller has made it for this alone, so
+    there is nothing to be said of its settings.
     """
 
     name: str
     indexes: bool = True
     settings_only: bool = False
+    bare: bool = False
 
 
 class InPlace(msgspec.Struct, frozen=True):

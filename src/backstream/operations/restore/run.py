@@ -164,9 +164,10 @@ class _Restore:
         table = self._around.table_of(self._name)
         self._setup.create(table)
         self._undo.wait(table, self._around.clock)
-        self._left.begin(self._undo.before)
+        self._left.begin(self._undo.before, self._undo.command())
         if self._left.begun is not None:
-            self._around.notice(self._left.command)
+            back = "" if self._left.undo is None else f"; or take back what it has done with: {self._left.undo}"
+            self._around.notice(f"{self._left.command}{back}")
         for key in request.conflicts:
             self._leave_conflict(key)
         guard = Guard(self._vault, table) if self._in_place and not request.force else None
@@ -276,7 +277,7 @@ class _Restore:
             left=None if left is None else str(left),
             conflicts=self._conflicts,
             plan=None if self._planning is None else self._planning.planned(),
-            undo=self._undo.command() if self._counts[Action.PUT] or self._counts[Action.DELETE] else None,
+            undo=self._left.undo if self._counts[Action.PUT] or self._counts[Action.DELETE] else None,
             settings=self._setup.settings,
             todo=self._setup.todo,
         )

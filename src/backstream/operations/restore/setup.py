@@ -58,6 +58,8 @@ class TableSetup:
         if exists(self._table_of(target.name)):
             if target.settings_only:
                 raise TargetNotEmpty(f"the table {target.name} exists: its settings are left alone", hint="Give --to another name.")
+            if target.bare:
+                return
             self.notes.append(f"the table {target.name} was there already: its settings are as they were. {TTL_CAUTION}")
             return
         self._kept, received = self._kept_settings()

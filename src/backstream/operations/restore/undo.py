@@ -42,6 +42,7 @@ class Undo:
         words = ["backstream", "restore", self._vault.catalog.table, "--at", moment.iso(self.before), "--in-place"]
         for key in self._request.keys:
             words += ["--key", key.decode()]
-        if self._request.tenant is not None:
-            words += ["--tenant", self._request.tenant]
+        selected = {"tenant": self._request.tenant, "partition": self._request.partition, "where": self._request.where}
+        for name, value in selected.items():
+            words += [] if value is None else [f"--{name}", value]
         return shlex.join([*words, "--vault", self._vault.store.url])
