@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from base64 import b64encode
-from collections.abc import Iterator
 
 import pytest
 
@@ -60,14 +59,6 @@ def test_a_tail_goes_on_beside_it_and_after_it(scene: Scene) -> None:
     ran = scene.call("restore", scene.table, "--at", "now", "--to", scene.table + "-new", "--json")
     assert (ran.code, ran.json()["put"]) == (0, 50), ran.err
     assert same(scene.items(scene.table + "-new"), scene.items())
-
-
-@pytest.fixture
-def s3(scene: Scene) -> Iterator[FaultProxy]:
-    """What stands between the commands and S3."""
-    with FaultProxy(scene.aws.endpoint("s3")) as proxy:
-        scene.environment["AWS_ENDPOINT_URL_S3"] = proxy.url
-        yield proxy
 
 
 def test_one_items_history_reads_little(scene: Scene, s3: FaultProxy) -> None:

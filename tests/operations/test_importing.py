@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,14 +29,6 @@ def feed(scene: Scene) -> Feed:
     feed.delete(T + 1, key("row", 4))
     feed.deliver()
     return feed
-
-
-@pytest.fixture
-def dynamodb(scene: Scene) -> Iterator[FaultProxy]:
-    """What stands between the commands and DynamoDB."""
-    with FaultProxy(scene.aws.endpoint("dynamodb")) as proxy:
-        scene.environment["AWS_ENDPOINT_URL_DYNAMODB"] = proxy.url
-        yield proxy
 
 
 def imported(scene: Scene, *words: str, at: int = T, to: str | None = None) -> Ran:

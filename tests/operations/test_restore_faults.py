@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +32,6 @@ def feed(scene: Scene) -> Feed:
     feed.put(T, *(image("row", number, v={"S": "then"}) for number in range(ROWS)))
     feed.deliver()
     return feed
-
-
-@pytest.fixture
-def dynamodb(scene: Scene) -> Iterator[FaultProxy]:
-    """What stands between the commands and DynamoDB."""
-    with FaultProxy(scene.aws.endpoint("dynamodb")) as proxy:
-        scene.environment["AWS_ENDPOINT_URL_DYNAMODB"] = proxy.url
-        yield proxy
-
-
-@pytest.fixture
-def s3(scene: Scene) -> Iterator[FaultProxy]:
-    """What stands between the commands and S3."""
-    with FaultProxy(scene.aws.endpoint("s3")) as proxy:
-        scene.environment["AWS_ENDPOINT_URL_S3"] = proxy.url
-        yield proxy
 
 
 def restore(scene: Scene, *words: str, at: int = T) -> Ran:

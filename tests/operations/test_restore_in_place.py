@@ -17,7 +17,7 @@ from backstream.errors import Failed, Refused, UsageError
 from backstream.layouts.catalog import Layout
 from backstream.model import moment
 from backstream.operations import restore as restoring
-from backstream.operations.restore import InPlace, Loaded, NewTable, Request, Restored, Resumed, Surroundings, restore
+from backstream.operations.restore import Again, InPlace, NewTable, Request, Restored, Surroundings, restore
 from backstream.ports import Delete, Put, Write
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -96,21 +96,9 @@ def live(stage: Stage) -> Mapping[bytes, bytes]:
 
 
 def go_on(stage: Stage, folder: Path, *, force: bool = False, table: object = None) -> Restored:
-    """`--resume` of the one restore whose file is there, as the library does it."""
+    """`--resume` of the one restore whose file is there."""
     (path,) = folder.glob("backstream-restore-*")
-
-    def request(loaded: Loaded) -> Request:
-        head, passed = loaded.head, [] if force else loaded.conflicts
-        return Request(
-            at=head.at,
-            target=Resumed(head.target, in_place=head.in_place, before=None if loaded.ended else head.before),
-            keys=[each for each in loaded.keys if each not in passed] if loaded.ended else [bytes(each) for each in head.keys],
-            allow_gap=True,
-            force=force,
-            conflicts=passed if loaded.ended else [],
-        )
-
-    return restoring.resume(stage.vault(), path, request, around(stage, folder, table), force=force)
+    return restoring.resume(stage.vault(), path, around(stage, folder, table), Again(force=force))
 
 
 # --- the plan, and the way back ---------------------------------------------------------------------------------------------------

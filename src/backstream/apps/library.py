@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
-import enum
-import json
 import math
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from backstream.apps.config import STORE_PATIENCE, Config
+from backstream.apps.words import (
+    Duration,
+    Key,
+    Moment,
+    Via,
+    key_of,
+    objectives_of,
+    resumable_folder,
+    second_of,
+    target_of,
+    via_of,
+)
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.aws_export import Export
@@ -21,11 +27,8 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.drills import Held
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
-from backstream.model import moment, naming
-from backstream.model import objectives as durations
-from backstream.model.key_words import parse_key
+from backstream.model import naming
 from backstream.model.naming import Naming
-from backstream.model.objectives import Objectives
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
 from backstream.operations.backfill import (
@@ -47,7 +50,7 @@ from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.init import InitReport, Words, init
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
-from backstream.operations.restore import InPlace, Loaded, NewTable, Request, Restored, Resumed, Surroundings, Target, ToFile
+from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
 from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings
 from backstream.operations.snapshot import Snapshot, snapshot
@@ -56,17 +59,6 @@ from backstream.operations.tail import TailReport
 from backstream.operations.verify import PATIENCE, Verified, verify
 
 SEGMENTS = 4
-
-Moment = str | int | datetime.datetime
-Key = str | Mapping[str, Any]
-Duration = str | int | None  # `30m`, or seconds
-
-
-class Via(enum.StrEnum):
-    """How a new table is filled: by our own writes, or by DynamoDB's own ImportTable, from a snapshot in the vault's bucket."""
-
-    WRITES = "writes"
-    IMPORT = "import"
 
 
 def open(url: str | None = None, *, patience: float = STORE_PATIENCE) -> Vault:  # noqa: A001 - the promised name
@@ -180,18 +172,18 @@ class TableBackup:
     def history(self, key: Key, *, unread: Callable[[str], None] | None = None) -> list[Version]:
         """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused."""
         vault = self._vault()
-        return histories.history(vault, _key(vault, key), unread)
+        return histories.history(vault, key_of(vault, key), unread)
 
     def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
         """The item as it was."""
         vault, now = self._vault(), self._config.clock.now()
         lanes = self._config.lanes(vault)
-        second = _moment(at, now, vault, lanes)
-        return histories.show(vault, _key(vault, key), second, now=now, lanes=lanes, allow_gap=allow_gap)
+        second = second_of(at, now, vault, lanes)
+        return histories.show(vault, key_of(vault, key), second, now=now, lanes=lanes, allow_gap=allow_gap)
 
     def status(self, *, rpo: Duration = None, rto: Duration = None) -> Status:
         """Layout, recovery window, lag, gaps, sizes and the last drill. `rpo`, `rto`: objectives, as of `drill`."""
-        objectives = _objectives(rpo, rto)
+        objectives = objectives_of(rpo, rto)
         vault = self._vault()
         return status(vault, now=self._config.clock.now(), lanes=self._config.lanes(vault), objectives=objectives)
 
@@ -219,11 +211,11 @@ class TableBackup:
             raise UsageError(f"not a number of rows: {sample}")
         if scratch is not None:
             naming.check_table_name(scratch)
-        objectives = _objectives(rpo, rto)
+        objectives = objectives_of(rpo, rto)
         vault = self._vault()
         around = self._surroundings(vault, progress)
         plan = Plan(
-            at=None if at is None else _moment(at, around.clock.now(), vault, around.lanes),
+            at=None if at is None else second_of(at, around.clock.now(), vault, around.lanes),
             pick=pick,
             scratch=scratch,
             keep=keep,
@@ -286,7 +278,7 @@ class TableBackup:
         command that goes on with it, should it be interrupted.
         """
         keys = list(keys)
-        target, way = _target(to, to_file, in_place=in_place), _via(via)
+        target, way = target_of(to, to_file, in_place=in_place), via_of(via)
         if isinstance(target, NewTable):
             target = NewTable(target.name, indexes, settings_only)
         elif settings_only or not indexes:
@@ -296,9 +288,9 @@ class TableBackup:
         vault = self._vault()
         around = self._surroundings(vault, progress, notice)
         request = Request(
-            at=_moment(at, around.clock.now(), vault, around.lanes),
+            at=second_of(at, around.clock.now(), vault, around.lanes),
             target=target,
-            keys=[_key(vault, key) for key in keys],
+            keys=[key_of(vault, key) for key in keys],
             tenant=tenant,
             partition=partition,
             where=where,
@@ -324,7 +316,7 @@ class TableBackup:
         """Write the table as it was at a second in AWS's export format, below the URL `to`; no live table is needed."""
         vault = self._vault()
         around = self._surroundings(vault, progress)
-        second = _moment(at, around.clock.now(), vault, around.lanes)
+        second = second_of(at, around.clock.now(), vault, around.lanes)
         return snapshot(vault, second, self._config.files(to), around, compress=compress, allow_gap=allow_gap)
 
     def resume(
@@ -342,34 +334,17 @@ class TableBackup:
         in this folder). `force`: also the rows that somebody changed meanwhile.
         """
         vault = self._vault()
-        path = Path(left) if Path(left).exists() else restoring.path_for(str(left), _folder())
+        path = Path(left) if Path(left).exists() else restoring.path_for(str(left), resumable_folder())
 
-        def request(loaded: Loaded) -> Request:
-            head, passed = loaded.head, [] if force else loaded.conflicts
-            before = None if loaded.ended else head.before
-            return Request(
-                at=head.at,
-                target=Resumed(head.target, fresh=not (loaded.ended or head.in_place), in_place=head.in_place, before=before),
-                keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
-                tenant=head.tenant,
-                partition=head.partition,
-                where=head.where,
-                dry_run=dry_run,
-                allow_gap=True,  # that it was asked for, or that there was none, was settled when the restore began
-                patience=patience,
-                max_units=max_write_units,
-                force=force,
-                conflicts=passed if loaded.ended else [],
-            )
-
-        return restoring.resume(vault, path, request, self._surroundings(vault, progress, notice), force=force)
+        again = Again(dry_run=dry_run, patience=patience, max_units=max_write_units, force=force)
+        return restoring.resume(vault, path, self._surroundings(vault, progress, notice), again)
 
     def _surroundings(
         self, vault: TableVault, progress: Progress | None, notice: Callable[[str], None] = lambda _: None
     ) -> Surroundings:
         config = self._config
         lanes, progress = config.lanes(vault), progress or Silent()
-        return Surroundings(config.table, config.clock, lanes, _folder(), progress, config.memory, notice)
+        return Surroundings(config.table, config.clock, lanes, resumable_folder(), progress, config.memory, notice)
 
     def compact(self, *, until: Moment | None = None, progress: Progress | None = None) -> Compaction:
         """Make few large objects, in which the lines of a key lie together, of the log's many small ones and of base backups.
@@ -377,7 +352,7 @@ class TableBackup:
         Safe beside a running tail, Lambda function or restore. `until`: leave what is newer.
         """
         vault, clock = self._vault(), self._config.clock
-        second = None if until is None else _moment(until, clock.now(), vault, None)
+        second = None if until is None else second_of(until, clock.now(), vault, None)
         return compact(vault, clock, until=second, memory=self._config.memory, progress=progress)
 
     def rebuild(self) -> Rebuilt:
@@ -386,43 +361,3 @@ class TableBackup:
 
     def _vault(self) -> TableVault:
         return self._config.vault(self._name)
-
-
-def _folder() -> Path:
-    """Where a resumable file goes: here, or where anything may be written."""
-    here = Path.cwd()
-    return here if os.access(here, os.W_OK) else Path(tempfile.gettempdir())
-
-
-def _objectives(rpo: Duration, rto: Duration) -> Objectives:
-    """UsageError where one is no duration."""
-    return Objectives(*(None if each is None else durations.parse(each) if isinstance(each, str) else each for each in (rpo, rto)))
-
-
-def _moment(at: Moment, now: float, vault: TableVault, lanes: int | None) -> int:
-    """UsageError, saying the recovery window, where it is no moment."""
-    try:
-        return moment.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
-    except UsageError as error:
-        raise UsageError(error.message, hint=f"{error.hint} {vault.window(now, lanes)}") from error
-
-
-def _key(vault: TableVault, key: Key) -> bytes:
-    return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
-
-
-def _via(via: Via | str) -> Via:
-    try:
-        return Via(via)
-    except ValueError as error:
-        raise UsageError(f"not a way to fill a table: {via!r}", hint=f"One of {', '.join(Via)}.") from error
-
-
-def _target(to: str | None, to_file: str | Path | None, *, in_place: bool) -> Target:
-    chosen = [each for each in (to, to_file, in_place or None) if each is not None]
-    if len(chosen) != 1:
-        raise UsageError("restore where to?", hint="Choose one: a new table (--to), --in-place or a file (--to-file).")
-    if to is not None:
-        naming.check_table_name(to)
-        return NewTable(to)
-    return InPlace() if to_file is None else ToFile(Path(to_file))

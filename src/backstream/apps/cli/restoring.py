@@ -13,7 +13,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, as_todo, confirmed, err, notice
-from backstream.apps.library import Via
+from backstream.apps.words import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment

@@ -9,6 +9,7 @@ from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTabl
 from backstream.model import naming
 from backstream.model.creation import on_demand
 from backstream.model.schema import KeySchema
+from backstream.operations.restore.setup import exists
 from backstream.ports import Table
 
 LONGEST = 255  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
@@ -81,12 +82,3 @@ def _delete(table: Table) -> None:
 
 def _said(error: BaseException) -> str:
     return error.message if isinstance(error, BackstreamError) else str(error) or type(error).__name__
-
-
-def exists(table: Table) -> bool:
-    """Whether there is such a table."""
-    try:
-        table.facts()
-    except MissingTable:
-        return False
-    return True

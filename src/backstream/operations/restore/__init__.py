@@ -1,16 +1,16 @@
 """`restore`: rows, a tenant or the whole table back to a second: into a new table, in place, or into a file."""
 
-from backstream.operations.restore.leftovers import Loaded, path_for
+from backstream.operations.restore.leftovers import path_for
 from backstream.operations.restore.looking import Surroundings
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, Target, ToFile
-from backstream.operations.restore.run import restore, resume
+from backstream.operations.restore.run import Again, restore, resume
 
 __all__ = [
+    "Again",
     "Failure",
     "InPlace",
     "Into",
-    "Loaded",
     "NewTable",
     "Planned",
     "Request",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -53,24 +53,55 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     return _Restore(vault, request, around, Leftovers(path, head)).run()
 
 
-def resume(
-    vault: TableVault, path: Path, request: Callable[[Loaded], Request], around: Surroundings, *, force: bool = False
-) -> Restored:
+class Again(msgspec.Struct, frozen=True):
+    """How to go on with a restore; see `Request`. `force`: also with the rows that somebody changed meanwhile."""
+
+    dry_run: bool = False
+    patience: float = 30.0
+    max_units: float | None = None
+    force: bool = False
+
+
+def resume(vault: TableVault, path: Path, around: Surroundings, again: Again) -> Restored:
     """Go on with a restore that left something undone, or was interrupted. Its file stays as long as something is left.
 
-    `request`: what to ask, given what the file says. UsageError where there is no such file, or it is of another table; Refused
-    where all that is left are rows that somebody else has changed, unless `force`.
+    UsageError where there is no such file, or it is of another table; Refused where all that is left are rows that somebody else
+    has changed, unless that is to be forced.
     """
     loaded = leftovers.load(path)
     if loaded.head.table != vault.catalog.table:
         raise UsageError(f"{path} is what is left of a restore of {loaded.head.table}, not of {vault.catalog.table}")
-    if loaded.ended and not force and len(loaded.conflicts) == len(loaded.keys):
+    if loaded.ended and not again.force and len(loaded.conflicts) == len(loaded.keys):
         raise Refused(
             f"all that is left are {len(loaded.keys)} rows that somebody changed while the restore ran",
             hint="--force brings them back too, and so undoes these changes.",
         )
-    asked = request(loaded)
-    return _Restore(vault, asked, around, Leftovers(None if asked.dry_run else path, loaded.head)).run()
+    return _Restore(vault, _rest(loaded, again), around, Leftovers(None if again.dry_run else path, loaded.head)).run()
+
+
+def _rest(loaded: Loaded, again: Again) -> Request:
+    """What is still to be asked: the rows that are left, or, of an interrupted restore, all that was asked for."""
+    head = loaded.head
+    passed = loaded.conflicts if loaded.ended and not again.force else []
+    return Request(
+        at=head.at,
+        target=Resumed(
+            head.target,
+            fresh=not (loaded.ended or head.in_place),
+            in_place=head.in_place,
+            before=None if loaded.ended else head.before,
+        ),
+        keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
+        tenant=head.tenant,
+        partition=head.partition,
+        where=head.where,
+        dry_run=again.dry_run,
+        allow_gap=True,  # that it was asked for, or that there was none, was settled when the restore began
+        patience=again.patience,
+        max_units=again.max_units,
+        force=again.force,
+        conflicts=passed,
+    )
 
 
 def _target_name(vault: TableVault, request: Request) -> str:
