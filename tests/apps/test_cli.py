@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -348,6 +349,33 @@ def test_a_traceback_only_on_demand(scene: Scene) -> None:
         assert (ran.code, ran.out) == (1, "")
         assert ("Traceback" in ran.err) is ("--debug" in words)
         assert "error: " in ran.err
+
+
+IN_A_FINALIZER = """
+import os, signal, sys, time
+from backstream.apps.cli.main import listen
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        for _ in range(1_000):
+            pass
+
+listen()
+try:
+    Finalized()
+    time.sleep(20)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_within_a_finalizer_is_not_swallowed(number: signal.Signals) -> None:
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", IN_A_FINALIZER, str(int(number))], capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (130, b"")
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

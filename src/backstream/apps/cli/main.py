@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ from backstream.errors import BackstreamError, UsageError
 from backstream.version import __version__
 
 STOPPED = 130
+A_MOMENT = 0.02  # seconds
 DEBUG = "--debug"
 
 app = typer.Typer(
@@ -63,8 +65,24 @@ for module in (capturing, backfilling, compacting, restoring, snapshotting, veri
 
 def run() -> None:
     """The process's entry: errors become one or two lines on stderr and the exit code of their class."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-done is left behind
+    listen()
     sys.exit(call(sys.argv[1:]))
+
+
+def listen() -> None:
+    """From now on SIGINT and SIGTERM are one: nothing half-done is left behind."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(each, _stop)
+
+
+def _stop(_number: int, frame: FrameType | None) -> None:
+    """KeyboardInterrupt, at once. But Python swallows what is raised within a finalizer: then a moment later."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            signal.setitimer(signal.ITIMER_REAL, A_MOMENT)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def call(words: Sequence[str]) -> int:
