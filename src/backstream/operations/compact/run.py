@@ -240,8 +240,8 @@ class _Compaction:
         if not generation.unsettled:
             return generation
         store = self._vault.compacted
-        sources = frozenset[str]().union(*(store.sources(each) for each in generation.unsettled))
-        names = [each.name for each in self._vault.log.listing() if each.name in sources - set(generation.kept)]
+        over = frozenset[str]().union(*(store.sources(each) for each in generation.unsettled)) - set(generation.kept)
+        names = [each.name for each in self._vault.log.listing() if each.name in over]
         settled = msgspec.structs.replace(generation, number=generation.number + 1, unsettled=[])
         self._hide(names)
         store.commit(settled)
