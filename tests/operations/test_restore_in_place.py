@@ -7,13 +7,13 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backstream.errors import Failed, Refused, UsageError
+from backstream.errors import AccessDenied, Failed, Refused, UsageError
 from backstream.layouts.catalog import Layout
 from backstream.model import moment
 from backstream.operations import restore as restoring
@@ -232,6 +232,28 @@ def test_a_new_table_is_filled_on(stage: Stage, tmp_path: Path) -> None:
     report = go_on(stage, tmp_path, table=target)
     assert {stage.vault().key_of(found): found for page in target.scan() for found in page} == stage.expected(then(stage))
     assert report.failed == 0
+
+
+class Denied(MemoryTable):
+    """May be read, not written."""
+
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+        raise AccessDenied(f"{len(writes)} writes denied, as told ({took})")
+
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        raise AccessDenied(f"denied, as told: {write} ({before!r})")
+
+
+def test_going_on_that_fails_at_once_forgets_nothing(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, tmp_path, Meddling(stage.table, 2, dies=True))
+    denied = Denied(stage.table.name, stage.clock, images.SCHEMA)
+    for page in stage.table.scan():
+        MemoryTable.write(denied, [Put(found) for found in page])
+    with pytest.raises(AccessDenied):
+        go_on(stage, tmp_path, table=denied)
+    assert go_on(stage, tmp_path).failed == 0
+    assert live(stage) == stage.expected(then(stage))
 
 
 def test_nothing_stays_behind_of_one_that_touched_nothing(stage: Stage, tmp_path: Path) -> None:

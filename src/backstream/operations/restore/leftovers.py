@@ -75,10 +75,12 @@ class Leftovers:
         if self._path is None:
             return
         try:
-            self._file = self._path.open("wb")
+            whole = self._path.with_name(self._path.name + ".new")  # what an earlier attempt left is there until this is
+            self._file = whole.open("wb")
             self._file.write(msgspec.json.encode(self._head) + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
+            whole.replace(self._path)
         except OSError as error:
             raise Failed(f"how to go on with the restore cannot be kept in {self._path}: {error.strerror}") from error
 

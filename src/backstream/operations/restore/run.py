@@ -147,8 +147,8 @@ class _Restore:
                 left = sink.finish()
             except BackstreamError as error:
                 sink.abandon()
-                if not sink.touched:
-                    self._left.discard()
+                if not sink.touched and not isinstance(self._request.target, Resumed):
+                    self._left.discard()  # of a resumed one the file still says what an earlier attempt has left
                 elif self._left.begun is not None:
                     error.hint = f"{error.hint} Then go on with: {self._left.command}".strip()
                 raise
