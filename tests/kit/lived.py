@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from backstream.engines.embedded import State
 from backstream.engines.memory import Memory
 from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
+from backstream.model.change import Change, stream_label
 from backstream.model.window import Window
 from backstream.operations import history
+from backstream.operations.batch import keep_batch
 from backstream.ports import ObjectStore
 from kit import images
 from kit.clock import ManualClock
+from kit.records import lambda_record
 from kit.stage import Stage
 
 ITEMS = range(8)
@@ -97,3 +102,19 @@ def hidden(store: ObjectStore, prefix: str = LOG) -> set[str]:
 def names(store: ObjectStore, prefix: str) -> list[str]:
     """The names of current objects."""
     return [each.name for each in store.list(prefix)]
+
+
+def deliver(stage: Stage, found: list[Change], kind: Kind = Kind.PARALLEL) -> None:
+    """One batch, as to a function."""
+    stream = stage.table.stream
+    with ThreadPoolExecutor(2) as pool:
+        records = [lambda_record(change, stream.arn) for change in found]
+        label = stream_label(stream.arn)
+        report = keep_batch(stage.vault(), records, label, pool, writer="fn", kind=kind, now=stage.clock.now)
+    assert report.captured == len(found)
+
+
+def all_changes(stage: Stage) -> list[Change]:
+    """What the table's stream holds."""
+    stream = stage.table.stream
+    return [each for shard in stream.facts().shards for each in stream.read(shard.id, stream.iterator(shard.id, None)).changes]

@@ -12,9 +12,7 @@ import pytest
 from backstream.engines.memory import Memory
 from backstream.errors import Failed
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind, parse_path
-from backstream.model.change import Change, stream_label
-from backstream.operations.batch import keep_batch
+from backstream.layouts.segments import parse_path
 from backstream.operations.compact import Compaction, compact, plan
 from backstream.operations.init import Words, init
 from backstream.ports import ObjectStore
@@ -22,8 +20,7 @@ from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
-from kit.lived import COMPACTED, GENERATIONS, LOG, SMALL, changes, hidden, live, lived, names, state, told
-from kit.records import lambda_record
+from kit.lived import COMPACTED, GENERATIONS, LOG, SMALL, all_changes, changes, deliver, hidden, live, lived, names, state, told
 from kit.stage import Stage
 from kit.watched import WatchedStore
 
@@ -39,21 +36,6 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Ob
 
 def run(stage: Stage, store: ObjectStore | None = None, *, until: int | None = None, memory: Memory = SMALL) -> Compaction:
     return compact(stage.vault(store), stage.clock, until=until, memory=memory)
-
-
-def deliver(stage: Stage, found: list[Change], kind: Kind = Kind.PARALLEL) -> None:
-    """One batch, as to a function."""
-    stream = stage.table.stream
-    with ThreadPoolExecutor(2) as pool:
-        records = [lambda_record(change, stream.arn) for change in found]
-        label = stream_label(stream.arn)
-        report = keep_batch(stage.vault(), records, label, pool, writer="fn", kind=kind, now=stage.clock.now)
-    assert report.captured == len(found)
-
-
-def all_changes(stage: Stage) -> list[Change]:
-    stream = stage.table.stream
-    return [each for shard in stream.facts().shards for each in stream.read(shard.id, stream.iterator(shard.id, None)).changes]
 
 
 # --- before and after ------------------------------------------------------------------------------------------------------------

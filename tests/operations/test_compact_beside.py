@@ -14,19 +14,17 @@ from backstream.errors import Failed
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.layouts.segments import Kind
-from backstream.model.change import Change, stream_label
+from backstream.model.change import stream_label
 from backstream.model.window import Window
 from backstream.operations import history
 from backstream.operations.absence import record_absence
-from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact, plan
 from backstream.operations.restore import NewTable, Request, Surroundings, restore
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
-from kit.lived import LOG, SMALL, changes, hidden, key, live, lived, state
-from kit.records import lambda_record
+from kit.lived import LOG, SMALL, all_changes, changes, deliver, hidden, key, live, lived, state
 from kit.stage import Stage, wait_for
 from kit.watched import WatchedStore
 
@@ -36,21 +34,6 @@ MOST_LISTS = 40
 
 def run(stage: Stage) -> None:
     compact(stage.vault(), stage.clock, memory=SMALL)
-
-
-def deliver(stage: Stage, found: list[Change], kind: Kind = Kind.PARALLEL) -> None:
-    """One batch, as to a function."""
-    stream = stage.table.stream
-    with ThreadPoolExecutor(2) as pool:
-        records = [lambda_record(change, stream.arn) for change in found]
-        label = stream_label(stream.arn)
-        report = keep_batch(stage.vault(), records, label, pool, writer="fn", kind=kind, now=stage.clock.now)
-    assert report.captured == len(found)
-
-
-def all_changes(stage: Stage) -> list[Change]:
-    stream = stage.table.stream
-    return [each for shard in stream.facts().shards for each in stream.read(shard.id, stream.iterator(shard.id, None)).changes]
 
 
 # --- readers ---------------------------------------------------------------------------------------------------------------------
