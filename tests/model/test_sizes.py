@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model.sizes import item_bytes
+from backstream.model.sizes import WRITE_UNIT, item_bytes, write_units
 from kit.strategies import ITEMS, VALUES
 
 
@@ -75,3 +75,19 @@ def test_an_item_is_the_sum_of_its_attributes(item: dict[str, Any], value: dict[
 def test_what_is_no_image(data: bytes) -> None:
     with pytest.raises(Damaged):
         item_bytes(data)
+
+
+@given(item=ITEMS)
+@settings(max_examples=200)
+def test_text_is_never_shorter_than_what_is_counted(item: dict[str, Any]) -> None:
+    image = msgspec.json.encode(item)
+    assert item_bytes(image) <= len(image)
+    assert write_units(image) == max(1, -(-item_bytes(image) // WRITE_UNIT))
+
+
+@pytest.mark.parametrize(
+    ("raw", "units"), [(1, 1), (1_000, 1), (1_020, 1), (1_023, 1), (1_024, 2), (2_047, 2), (2_048, 3), (100_000, 98)]
+)
+def test_units_of_a_write(raw: int, units: int) -> None:
+    """An attribute `b` of so many bytes, and its name."""
+    assert write_units(msgspec.json.encode({"b": binary(raw)})) == units

@@ -250,8 +250,8 @@ class Spent:
 
 
 def _units(write: Write) -> int:
-    """At least so many: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html."""
-    return max(1, -(-sizes.item_bytes(_body(write)) // sizes.WRITE_UNIT))
+    """At least so many."""
+    return sizes.write_units(_body(write))
 
 
 def _body(write: Write) -> bytes:

@@ -173,8 +173,7 @@ class MemoryTable:
 
     def _write_units(self, key: bytes, image: bytes | None) -> int:
         """By the larger one of the item before and after."""
-        size = max(sizes.item_bytes(each) for each in (key, image, self._items.get(key)) if each is not None)
-        return -(-size // sizes.WRITE_UNIT)
+        return max(sizes.write_units(each) for each in (key, image, self._items.get(key)) if each is not None)
 
     def expire(self, keys: Sequence[bytes]) -> None:
         """Delete these items as time to live does: the stream's records name DynamoDB as their actor."""

@@ -9,7 +9,7 @@ import msgspec
 
 from backstream.model import prices, wire
 from backstream.model.plan import Action
-from backstream.model.sizes import WRITE_UNIT, item_bytes
+from backstream.model.sizes import write_units
 
 SAMPLE = 5  # rows of each kind that are shown
 # What a table takes at once, in write units a second: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
@@ -48,8 +48,7 @@ class Planning:
         """One more row, and what will be done to it."""
         if action is Action.ALONE:
             return
-        larger = max(item_bytes(image) for image in (then, live) if image is not None)
-        self._units += -(-larger // WRITE_UNIT)
+        self._units += max(write_units(image) for image in (then, live) if image is not None)
         if len(self._sample[action]) < SAMPLE:
             self._sample[action].append(Sampled(msgspec.Raw(key), action.value, _raw(live), _raw(then)))
 
