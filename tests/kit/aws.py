@@ -11,11 +11,15 @@ import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:  # type stubs only: the packages are not there at run time
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
     from mypy_boto3_iam import IAMClient
+    from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB")
 
@@ -48,6 +52,20 @@ class Aws:
     def client(self, service: Literal["iam"], *, url: str | None = None, config: Config | None = None) -> IAMClient: ...
     @overload
     def client(self, service: Literal["lambda"], *, url: str | None = None, config: Config | None = None) -> LambdaClient: ...
+    @overload
+    def client(self, service: Literal["kinesis"], *, url: str | None = None, config: Config | None = None) -> KinesisClient: ...
+    @overload
+    def client(
+        self, service: Literal["scheduler"], *, url: str | None = None, config: Config | None = None
+    ) -> EventBridgeSchedulerClient: ...
+    @overload
+    def client(
+        self, service: Literal["cloudformation"], *, url: str | None = None, config: Config | None = None
+    ) -> CloudFormationClient: ...
+    @overload
+    def client(
+        self, service: Literal["cloudwatch"], *, url: str | None = None, config: Config | None = None
+    ) -> CloudWatchClient: ...
     @overload
     def client(self, service: Literal["application-autoscaling"], *, url: str, config: Config | None = None) -> Any: ...
 
