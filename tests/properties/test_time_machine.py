@@ -545,9 +545,9 @@ def a_scan_begins_when_it_is_kept(patch: pytest.MonkeyPatch) -> None:
     "plant",
     [
         scans_win,
-        scans_lose,
+        pytest.param(scans_lose, marks=pytest.mark.soak),  # half a minute each: these two take long to be met by chance
         a_base_backup_counts_before_it_has_ended,
-        what_a_base_backup_did_not_find_lives_on,
+        pytest.param(what_a_base_backup_did_not_find_lives_on, marks=pytest.mark.soak),
         a_scan_begins_when_it_is_kept,
     ],
 )
