@@ -12,11 +12,10 @@ import pytest
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
 from backstream.layouts.catalog import Layout
-from backstream.layouts.images import images_for
-from backstream.layouts.log import reached
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import stream_label
+from backstream.operations.keeping import VaultKeeper
 from backstream.operations.shards import Follower, Parts, Settings
 from backstream.ports import ChangeStream
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -45,22 +44,19 @@ class OneShard(msgspec.Struct, frozen=True):
         """A new one, as a new process would make it."""
         vault = vault or self.stage.vault()
         label = stream_label(self.stage.table.stream.arn)
+        notice = self.stage.notices.append
+        keeper = VaultKeeper(vault, label, self.pool, self.clock, writer="one", notice=notice)
         parts = Parts(
             stream=stream or self.stage.table.stream,
             label=label,
-            log=vault.log,
-            gaps=vault.gaps,
-            images=images_for(vault.store, vault.catalog),
-            schema=vault.catalog.key_schema,
-            pool=self.pool,
+            keeper=keeper,
             clock=self.clock,
             settings=settings,
-            writer="one",
             known=int(self.clock.now()),
-            notice=self.stage.notices.append,
+            notice=notice,
         )
         (shard,) = self.stage.table.stream.facts().shards
-        return Follower(parts, shard, reached(vault.log.recent(self.clock.now()), label).get(shard.id), None)
+        return Follower(parts, shard, keeper.reached().get(shard.id), None)
 
     def counts(self) -> list[int]:
         """How many changes each segment holds."""

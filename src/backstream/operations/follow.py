@@ -12,11 +12,11 @@ from backstream.errors import Failed, NotFound, Refused, WrongStreamView
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.gaps import Gap
-from backstream.layouts.images import images_for
 from backstream.layouts.log import DAY
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
+from backstream.operations.keeping import VaultKeeper
 from backstream.operations.lanes import lanes
 from backstream.operations.settings import SettingsWatch
 from backstream.operations.shards import Parts, Settings
@@ -73,24 +73,19 @@ def _followed(table: Table) -> tuple[TableFacts, str]:
 
 
 def _run(vault: TableVault, following: Following, arn: str, known: int, *, until_caught_up: bool) -> TailReport:
-    catalog = vault.catalog
-    with ThreadPoolExecutor(following.settings.writers, thread_name_prefix="writer") as pool:
+    clock, settings, label = following.clock, following.settings, stream_label(arn)
+    with ThreadPoolExecutor(settings.writers, thread_name_prefix="writer") as pool:
+        keeper = VaultKeeper(vault, label, pool, clock, writer=following.writer, notice=following.notice)
         parts = Parts(
             stream=following.streams(arn),
-            label=stream_label(arn),
-            log=vault.log,
-            gaps=vault.gaps,
-            images=images_for(vault.store, catalog),
-            schema=catalog.key_schema,
-            pool=pool,
-            clock=following.clock,
-            settings=following.settings,
-            writer=following.writer,
+            label=label,
+            keeper=keeper,
+            clock=clock,
+            settings=settings,
             known=known,
             notice=following.notice,
         )
-        recent = vault.log.recent(following.clock.now())
-        return Tail(catalog.table, parts, recent, following.stop).run(until_caught_up=until_caught_up)
+        return Tail(vault.catalog.table, parts, keeper.reached(), following.stop).run(until_caught_up=until_caught_up)
 
 
 # --- what came before: streams that were replaced, absences -----------------------------------------------------------------------

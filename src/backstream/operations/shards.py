@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import msgspec
 
-from backstream.errors import IteratorExpired, NotFound, RecordsTrimmed, Unavailable
-from backstream.layouts.gaps import Gap, Gaps
-from backstream.layouts.log import DAY, ChangeLog
-from backstream.layouts.segments import Segment
+from backstream.errors import BackstreamError, IteratorExpired, NotFound, RecordsTrimmed, Unavailable
+from backstream.layouts.gaps import Gap
+from backstream.layouts.log import DAY
 from backstream.model import moment
 from backstream.model.change import Change
-from backstream.model.schema import KeySchema
-from backstream.operations import capture
-from backstream.ports import ChangeStream, Clock, Images, Page, Shard
+from backstream.ports import ChangeStream, Clock, Page, Shard
 
 OLDEST, AFTER_GAP = "oldest", "gap"
 # Records show up in a stream "in near real time", without a promise: those of these last seconds may still be on their way.
@@ -46,36 +43,61 @@ class Settings(msgspec.Struct, frozen=True):
     readers: int = 8
 
 
+class Reached(msgspec.Struct, frozen=True):
+    """The last change of a shard that has been kept: its sequence number, and the second in which it was made."""
+
+    last: str
+    seconds: int
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """How many of some changes, from the first on, are durable now; and what stands in the way of the next."""
+
+    count: int
+    failure: BackstreamError | None = None
+
+
+class Keeper(Protocol):
+    """Where the changes of a stream go, and where it is noted how far each shard has been read. Safe to call from many threads."""
+
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:
+        """Make changes of a shard durable, in its order. `after`: the sequence number before them, or what stands in its place."""
+
+    def mark(self, seconds: int, *, closing: bool) -> None:
+        """Note that every shard has been read up to this second. `closing`: nobody goes on from here for now."""
+
+    def look_around(self) -> None:
+        """Called now and then: see whether somebody else does the same work."""
+
+    def miss(self, gap: Gap) -> None:
+        """Note that changes are lost."""
+
+
 class Parts(msgspec.Struct, frozen=True):
     """What every shard's follower works with."""
 
     stream: ChangeStream
     label: str
-    log: ChangeLog
-    gaps: Gaps
-    images: Images
-    schema: KeySchema
-    pool: ThreadPoolExecutor
+    keeper: Keeper
     clock: Clock
     settings: Settings
-    writer: str
     known: int  # the second up to which earlier runs had read all of the stream, or recorded what is missing
     notice: Callable[[str], None]
 
 
 class Follower:
-    """Reads one shard in order. Not thread-safe: one turn at a time. `reached`: the last segment of it that the log holds.
+    """Reads one shard in order. Not thread-safe: one turn at a time. `reached`: how far an earlier run came.
 
     `claim`: all changes of this shard up to that second are durable, None while nothing is known. `finished`: it has been read to
     the end that it was closed with, and all of it is durable.
     """
 
-    def __init__(self, parts: Parts, shard: Shard, reached: Segment | None, claim: int | None) -> None:
+    def __init__(self, parts: Parts, shard: Shard, reached: Reached | None, claim: int | None) -> None:
         self._parts = parts
         self.shard = shard
         self._after = OLDEST if reached is None else reached.last
         self._read_to = None if reached is None else reached.last
-        self._last_seconds = None if reached is None else reached.max_time
+        self._last_seconds = None if reached is None else reached.seconds
         self._iterator: str | None = None
         self._buffer: list[Change] = []
         self._bytes = 0
@@ -184,7 +206,7 @@ class Follower:
         since = max(self._last_seconds or 0, self._known)
         until = max(since, page.changes[0].seconds if page.changes else int(page.server_time))
         reason = "the stream had dropped records before they were read"
-        self._parts.gaps.record(Gap(reason=reason, since=since, until=until, stream=self._parts.label, shard=self.shard.id))
+        self._parts.keeper.miss(Gap(reason=reason, since=since, until=until, stream=self._parts.label, shard=self.shard.id))
         self.gaps += 1
         self._parts.notice(f"GAP: changes of {moment.iso(since)} to {moment.iso(until)} are lost: {reason} ({self.shard.id})")
         self._after = AFTER_GAP
@@ -209,15 +231,12 @@ class Follower:
             self._write(self._buffer[: self._parts.settings.segment_count])
 
     def _write(self, changes: Sequence[Change]) -> None:
-        """One segment: images first, then the run of them."""
-        parts = self._parts
-        kept = capture.keep(changes, parts.images, parts.schema, parts.pool)
-        run = kept.unbroken(len(changes))
-        if run:
-            parts.log.write_run(run, self.shard.id, after=self._after, writer=parts.writer)
-            self._acknowledge(len(run), run[-1].sequence, run[-1].seconds)
-        if kept.failures:
-            raise kept.failures[min(kept.failures)]
+        taken = self._parts.keeper.keep(changes, self.shard.id, after=self._after)
+        if taken.count:
+            last = changes[taken.count - 1]
+            self._acknowledge(taken.count, last.sequence, last.seconds)
+        if taken.failure is not None:
+            raise taken.failure
 
     def _acknowledge(self, count: int, last: str, seconds: int) -> None:
         del self._buffer[:count]

@@ -7,24 +7,19 @@ come in order. What was killed between is read again from the last durable segme
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import msgspec
 
 from backstream.errors import Unavailable
-from backstream.layouts.log import LogListing, reached
-from backstream.layouts.segments import Kind
 from backstream.model import moment
-from backstream.operations.shards import Follower, Parts
+from backstream.operations.shards import Follower, Parts, Reached
 from backstream.ports import Shard, StreamFacts
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
 STEP = 0.05  # seconds the loop waits at most before it looks at the stop signal again
 SHARDS = "the list of shards"
-NEIGHBOUR_RECENT = 90
-NEIGHBOURS_ASKED = 6
-HOUR = 3600
 
 
 class TailReport(msgspec.Struct, frozen=True):
@@ -45,10 +40,10 @@ class TailReport(msgspec.Struct, frozen=True):
 class Tail:
     """Follows one stream with all its shards until it is told to stop, or has caught up."""
 
-    def __init__(self, table: str, parts: Parts, recent: Sequence[LogListing], stop: threading.Event) -> None:
+    def __init__(self, table: str, parts: Parts, reached: Mapping[str, Reached], stop: threading.Event) -> None:
         self._table = table
         self._parts = parts
-        self._reached = reached(recent, parts.label)
+        self._reached = reached
         self._stop = stop
         self._followers: dict[str, Follower] = {}
         self._done: dict[str, Follower] = {}  # finished, but no child of it has been listed yet
@@ -66,7 +61,7 @@ class Tail:
         self._marked: int | None = None
         self._marked_at = float("-inf")
         self._captured_at_mark = 0
-        self._neighbours = _Neighbours(parts)
+        self._looked_around_at = float("-inf")
 
     def run(self, *, until_caught_up: bool) -> TailReport:
         """Follow the stream until told to stop, until it ends, or until there is nothing left to read.
@@ -81,7 +76,7 @@ class Tail:
                 self._start_turns(readers, hurry=until_caught_up)
                 self._collect(until_caught_up=until_caught_up)
                 self._mark(closing=False)
-                self._neighbours.look()
+                self._look_around()
                 caught_up = until_caught_up and self._caught_up()
                 ended = self._ended
             self._await_turns(until_caught_up=until_caught_up)
@@ -149,7 +144,7 @@ class Tail:
     def _start_follower(self, shard: Shard) -> None:
         before = self._reached.get(shard.id)
         parent = self._done.get(shard.parent or "")
-        claim = before.max_time - 1 if before else (parent.claim if parent else None)
+        claim = before.seconds - 1 if before else (parent.claim if parent else None)
         follower = Follower(self._parts, shard, before, claim)
         if follower.finished:
             self._finish(follower)  # an earlier run read all of it
@@ -248,47 +243,21 @@ class Tail:
         if self._marked is not None and now - self._marked_at < wait_for and not closing:
             return
         try:
-            self._parts.log.write_mark(self._parts.label, frontier, writer=self._parts.writer, closing=closing)
+            self._parts.keeper.mark(frontier, closing=closing)
         except Unavailable as error:
             self._parts.notice(f"the mark of {moment.iso(frontier)} was not written: {error.message}")
             self._marked_at = now  # a mark only says more of what is durable anyway; the next one says it too
             return
         self._marked, self._marked_at, self._captured_at_mark = frontier, now, captured
 
+    # --- others ---
 
-class _Neighbours:
-    """Watches for other tails on the same table: harmless, but paid for twice."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._looked_at = float("-inf")
-        self._told: set[str] = set()
-
-    def look(self) -> None:
+    def _look_around(self) -> None:
         now = self._parts.clock.now()
-        if now - self._looked_at < self._parts.settings.neighbours_every:
+        if now - self._looked_around_at < self._parts.settings.neighbours_every:
             return
-        self._looked_at = now
+        self._looked_around_at = now
         try:
-            self._tell(now)
+            self._parts.keeper.look_around()
         except Unavailable as error:
             self._parts.notice(f"whether another tail is at work cannot be seen for now: {error.message}")
-
-    def _tell(self, now: float) -> None:
-        ours = (Kind.TAIL, Kind.MARK)
-        # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
-        recent = [each for each in self._parts.log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
-        newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)
-        seen = [(each, self._parts.log.metadata(each)) for each in newest[:NEIGHBOURS_ASKED]]
-        silent = {self._parts.writer, *self._told, *(meta.get("writer") for _, meta in seen if "closing" in meta)}
-        for each, metadata in seen:
-            other = metadata.get("writer", "")
-            if other in silent:
-                continue
-            silent.add(other)
-            self._told.add(other)
-            ago = max(0, int(now - each.modified))
-            self._parts.notice(
-                f"not alone: another tail of this table ({other}) wrote {ago} s ago. Two do no harm, but cost twice; "
-                "one that was just killed looks the same."
-            )

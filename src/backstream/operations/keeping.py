@@ -1,0 +1,86 @@
+"""Where a tail's changes go: images into the vault, then a run of them into its log, which is the tail's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from backstream.layouts.gaps import Gap
+from backstream.layouts.images import images_for
+from backstream.layouts.log import reached
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model.change import Change
+from backstream.operations import capture
+from backstream.operations.shards import Reached, Taken
+from backstream.ports import Clock
+
+NEIGHBOUR_RECENT = 90
+NEIGHBOURS_ASKED = 6
+HOUR = 3600
+
+
+class VaultKeeper:
+    """Keeps one stream's changes in a vault; see `shards.Keeper`. `writer` names this process in the log."""
+
+    def __init__(
+        self,
+        vault: TableVault,
+        label: str,
+        pool: ThreadPoolExecutor,
+        clock: Clock,
+        *,
+        writer: str,
+        notice: Callable[[str], None],
+    ) -> None:
+        self._log = vault.log
+        self._gaps = vault.gaps
+        self._images = images_for(vault.store, vault.catalog)
+        self._schema = vault.catalog.key_schema
+        self._label = label
+        self._pool = pool
+        self._clock = clock
+        self._writer = writer
+        self._notice = notice
+        self._told: set[str] = set()
+
+    def reached(self) -> Mapping[str, Reached]:
+        """How far earlier runs came, by shard: the log says it."""
+        recent = self._log.recent(self._clock.now())
+        return {shard: Reached(each.last, each.max_time) for shard, each in reached(recent, self._label).items()}
+
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:
+        """One segment: images first, then the run of them. Raises what the log raises: nothing is acknowledged then."""
+        kept = capture.keep(changes, self._images, self._schema, self._pool)
+        run = kept.unbroken(len(changes))
+        if run:
+            self._log.write_run(run, shard, after=after, writer=self._writer)
+        return Taken(len(run), kept.failures[min(kept.failures)] if kept.failures else None)
+
+    def mark(self, seconds: int, *, closing: bool) -> None:
+        """A mark in the log."""
+        self._log.write_mark(self._label, seconds, writer=self._writer, closing=closing)
+
+    def miss(self, gap: Gap) -> None:
+        """A gap in the vault's records."""
+        self._gaps.record(gap)
+
+    def look_around(self) -> None:
+        """Tell of other tails on the same table: harmless, but paid for twice."""
+        ours, now = (Kind.TAIL, Kind.MARK), self._clock.now()
+        # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
+        recent = [each for each in self._log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
+        newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)
+        seen = [(each, self._log.metadata(each)) for each in newest[:NEIGHBOURS_ASKED]]
+        silent = {self._writer, *self._told, *(meta.get("writer") for _, meta in seen if "closing" in meta)}
+        for each, metadata in seen:
+            other = metadata.get("writer", "")
+            if other in silent:
+                continue
+            silent.add(other)
+            self._told.add(other)
+            ago = max(0, int(now - each.modified))
+            self._notice(
+                f"not alone: another tail of this table ({other}) wrote {ago} s ago. Two do no harm, but cost twice; "
+                "one that was just killed looks the same."
+            )
