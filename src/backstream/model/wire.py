@@ -96,6 +96,11 @@ def same_image(one: bytes, other: bytes) -> bool:
     return one == other or _comparable_map(_well_formed_item(one)) == _comparable_map(_well_formed_item(other))
 
 
+def same_state(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two states of an item are the same: as of `same_image`, or both None, which is no item."""
+    return one is other is None or (one is not None and other is not None and same_image(one, other))
+
+
 def _well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
     fields = decode(image)
     if not all(map(well_formed, fields.values())):
