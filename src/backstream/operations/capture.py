@@ -32,7 +32,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> Kept:
     """Make the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
-    items, failures = _by_item(changes, schema)
+    grouped, failures = by_item(changes, schema)
+    items = deque(grouped.values())
     entries: dict[int, Entry] = {}
 
     def keep_some(_: int) -> list[tuple[dict[int, Entry], dict[int, BackstreamError]]]:
@@ -57,7 +58,8 @@ def _taken_from(items: deque[list[int]]) -> Iterator[list[int]]:
             return
 
 
-def _by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[deque[list[int]], dict[int, BackstreamError]]:
+def by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[dict[bytes, list[int]], dict[int, BackstreamError]]:
+    """Each item's changes by their positions, under its canonical key; and those that are none, by position: MalformedRecord."""
     items: dict[bytes, list[int]] = {}
     failures: dict[int, BackstreamError] = {}
     for position, change in enumerate(changes):
@@ -72,7 +74,7 @@ def _by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[deque[list[i
             items.setdefault(key, []).append(position)
         else:
             failures[position] = _malformed(change, "its image is of another item than its Keys")
-    return deque(items.values()), failures
+    return items, failures
 
 
 def _malformed(change: Change, why: str) -> MalformedRecord:

@@ -43,7 +43,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
 
     Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
     """
-    facts, arn = _followed(following.table)
+    facts, arn = followed(following.table)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.
     with SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice):
@@ -56,8 +56,8 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     return msgspec.structs.replace(report, captured=report.captured + before.captured, gaps=report.gaps + before.gaps)
 
 
-def _followed(table: Table) -> tuple[TableFacts, str]:
-    """The table, and its stream's ARN."""
+def followed(table: Table) -> tuple[TableFacts, str]:
+    """The table, and the ARN of its stream. Refused where it has none, WrongStreamView where that carries no whole items."""
     facts = table.facts()
     if not facts.stream_enabled or facts.stream_arn is None:
         raise Refused(

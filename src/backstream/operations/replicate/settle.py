@@ -37,9 +37,10 @@ class Deletes(enum.StrEnum):
 
 
 class News(msgspec.Struct, frozen=True):
-    """An item of which one has heard. `left`: what is to stay in the target where the source has no such item any more.
+    """An item of which one has heard, by its canonical key.
 
-    None: nothing, it is to be deleted there too. `order`: of the change that said so; None where no change did (a scan).
+    `left`: what is to stay in the target where the source has no such item any more; None: nothing, it is to be deleted there too.
+    `order`: of the change that said so; None where no change did (a scan).
     """
 
     key: bytes
@@ -88,7 +89,11 @@ class Replica:
         newest = max(changes, key=lambda change: change.order)
         gone = newest.event == "REMOVE" and self._replicated(newest)
         left = None if gone or self._deletes is Deletes.ALL else newest.new or newest.old
-        return News(newest.keys, left, newest.order)
+        return News(self._key(newest.keys), left, newest.order)
+
+    def found(self, image: bytes) -> News:
+        """An item that a scan of the source has come upon."""
+        return News(self._key(image), None if self._deletes is Deletes.ALL else image)
 
     def _replicated(self, change: Change) -> bool:
         return self._deletes is Deletes.ALL or (self._deletes is Deletes.NOT_TTL and change.actor is None)
@@ -99,7 +104,7 @@ class Replica:
         """Make these items, no two alike, in the target as they are in the source. Those that are not yet so, by key, and why."""
         failed: dict[bytes, BackstreamError] = {}
         for start in range(0, len(heard), TOGETHER):
-            failed |= self._settle({self._key(news.key): news for news in heard[start : start + TOGETHER]})
+            failed |= self._settle({news.key: news for news in heard[start : start + TOGETHER]})
         return failed
 
     def _settle(self, heard: Mapping[bytes, News]) -> dict[bytes, BackstreamError]:
@@ -132,20 +137,18 @@ class Replica:
         if here is not None or news.left is None:
             return here
         # A delete that is not replicated. The source no longer tells what was last, so here the order of the changes decides.
-        return news.left if self._is_newest(news) else there
+        if news.order is None:
+            return news.left if there is None else there
+        return news.left if self._is_newest(news.key, news.order) else there
 
-    def _is_newest(self, news: News) -> bool:
-        """Whether nothing newer has been heard of this item; of the last ones."""
-        key = self._key(news.key)
+    def _is_newest(self, key: bytes, order: Order) -> bool:
+        """Whether nothing newer has been heard of this item lately."""
         with self._lock:
-            known = self._left.pop(key, None)
-            newest = known is None or news.order is None or known <= news.order
-            order = (news.order or known) if newest else known
-            if order is not None:
-                self._left[key] = order
+            newest = max(order, self._left.pop(key, order))
+            self._left[key] = newest
             if len(self._left) > REMEMBERED:
                 self._left.popitem(last=False)
-        return newest
+        return newest == order
 
     def _write(self, wanted: Images, there: Images, failed: dict[bytes, BackstreamError]) -> dict[bytes, bytes | None]:
         """Write them where they still are as they were. Those that were written, and how; the errors go to `failed`."""

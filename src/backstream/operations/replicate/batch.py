@@ -1,0 +1,23 @@
+"""Some changes brought into a replica: what a tail's turn and a Lambda function's batch have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from backstream.errors import BackstreamError
+from backstream.model.change import Change
+from backstream.model.schema import KeySchema
+from backstream.operations.capture import by_item
+from backstream.operations.replicate.settle import Replica
+
+
+def bring(changes: Sequence[Change], replica: Replica, schema: KeySchema) -> Mapping[int, BackstreamError]:
+    """Make the target's items like the source's where these changes say that something has happened.
+
+    The changes whose items are not yet so, by position, and why.
+    """
+    items, failures = by_item(changes, schema)
+    heard = [replica.news([changes[position] for position in positions]) for positions in items.values()]
+    for key, error in replica.settle(heard).items():
+        failures |= dict.fromkeys(items[key], error)
+    return failures

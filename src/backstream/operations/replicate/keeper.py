@@ -1,0 +1,56 @@
+"""Where the changes of a replica's source go when its stream is followed: into the target, and their places into the state file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from backstream.layouts.gaps import Gap
+from backstream.model.change import Change
+from backstream.model.schema import KeySchema
+from backstream.operations.replicate.batch import bring
+from backstream.operations.replicate.settle import Replica
+from backstream.operations.replicate.state import StateFile
+from backstream.operations.shards import Reached, Taken
+from backstream.ports import Clock
+
+EVERY = 10.0  # seconds between two words about how it goes
+
+
+class ReplicaKeeper:
+    """See `shards.Keeper`. `lag`: for how many seconds the target may be behind, None while that is not known."""
+
+    def __init__(self, replica: Replica, schema: KeySchema, state: StateFile, clock: Clock, say: Callable[[str], None]) -> None:
+        self._replica = replica
+        self._schema = schema
+        self._state = state
+        self._clock = clock
+        self._say = say
+        self._said_at = clock.now()
+        self.lag: float | None = None
+
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:  # noqa: ARG002 - every item is looked at anyway
+        """Settle their items. The places are in the file with the next mark: what is read twice does no harm."""
+        failures = bring(changes, self._replica, self._schema)
+        first = min(failures, default=len(changes))
+        if first:
+            last = changes[first - 1]
+            self._state.reach(shard, Reached(last.sequence, last.seconds))
+        return Taken(first, failures.get(first))
+
+    def mark(self, seconds: int, *, closing: bool) -> None:
+        """Write the file, and say how it goes."""
+        self._state.write(seconds)
+        self.lag = max(0.0, self._clock.now() - seconds)
+        if closing or self._clock.now() - self._said_at >= EVERY:
+            self._said_at = self._clock.now()
+            counts = self._replica.counts
+            self._say(
+                f"{counts.put} put, {counts.deleted} deleted, {counts.unchanged} were so already; "
+                f"all changes until {self.lag:.0f} s ago are in the target"
+            )
+
+    def miss(self, gap: Gap) -> None:
+        """Whoever follows has said it."""
+
+    def look_around(self) -> None:
+        """Two that do the same work agree on what comes of it."""

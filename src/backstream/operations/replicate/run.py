@@ -1,0 +1,135 @@
+"""`replicate`: a table kept like another one, by following that one's stream."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from backstream.errors import Failed
+from backstream.layouts.log import DAY
+from backstream.model import moment
+from backstream.model.change import stream_label
+from backstream.operations.follow import followed
+from backstream.operations.pairs import Pair, pair
+from backstream.operations.replicate.copy import Copied, Copying, Replicating
+from backstream.operations.replicate.keeper import ReplicaKeeper
+from backstream.operations.replicate.settle import Deletes, Replica
+from backstream.operations.replicate.state import Head, StateFile
+from backstream.operations.shards import Parts
+from backstream.operations.tail import Tail, TailReport
+
+
+class Words(msgspec.Struct, frozen=True):
+    """How it is to be done. `copy`: also what is in the source already; `state`: the file that says how far it has come."""
+
+    state: Path
+    deletes: Deletes = Deletes.ALL
+    copy: bool = False
+    until_caught_up: bool = False
+
+
+class Replicated(msgspec.Struct, frozen=True):
+    """What was done. `changes` were read from the stream; `copied` items were looked at in a scan of the source.
+
+    `copied_whole`: whether that scan, if there was to be one, came to its end; `put` and `deleted` count writes, `unchanged` items
+    that were so already; `gaps`: how often changes were lost; `lag_seconds`: how far the target may be behind, None where that is
+    not known.
+    """
+
+    table: str
+    target: str
+    changes: int
+    copied: int
+    copied_whole: bool
+    put: int
+    deleted: int
+    unchanged: int
+    gaps: int
+    lag_seconds: float | None
+    caught_up: bool
+
+
+def replicate(around: Replicating, words: Words) -> Replicated:
+    """Keep the target like the source until `stop` is set, or until there is nothing left to read.
+
+    Refused (nothing written) where the tables do not fit each other, or the source has no stream of whole items. Failed where the
+    stream ends under it.
+    """
+    tables = pair(around.source, around.target)
+    _, arn = followed(around.source)
+    state = StateFile(words.state, Head(tables.source.arn, tables.target.arn, stream_label(arn)))
+    known, lost = _known(state, around, stream_label(arn), tables)
+    with ThreadPoolExecutor(around.settings.writers, thread_name_prefix="replica") as pool:
+        replica = Replica(around.source, around.target, tables.source.schema, pool, words.deletes)
+        keeper = ReplicaKeeper(replica, tables.source.schema, state, around.clock, around.say)
+        parts = Parts(
+            stream=around.streams(arn),
+            label=stream_label(arn),
+            keeper=keeper,
+            clock=around.clock,
+            settings=around.settings,
+            known=known,
+            notice=around.notice,
+        )
+        tail = Tail(tables.source.name, parts, state.shards, around.stop)
+        report, copied = _follow(tail, Copying(around, replica) if words.copy else None, words)
+    if report.ended and not words.until_caught_up:
+        raise Failed(f"the stream of {tables.source.name} was disabled: later changes are not in the target", hint=_whole(tables))
+    return _report(tables, replica, report, copied, lost + report.gaps, keeper.lag)
+
+
+def _follow(tail: Tail, copying: Copying | None, words: Words) -> tuple[TailReport, Copied]:
+    """Follow the stream, and copy beside it: the stream keeps a day, and a copy may take longer."""
+    if copying is None:
+        return tail.run(until_caught_up=words.until_caught_up), Copied(0, whole=True)
+    with ThreadPoolExecutor(1, thread_name_prefix="copy") as aside:
+        future = aside.submit(copying.run)
+        try:
+            report = tail.run(until_caught_up=words.until_caught_up)
+        except BaseException:
+            copying.halt.set()
+            raise
+        return report, future.result()
+
+
+def _known(state: StateFile, around: Replicating, label: str, tables: Pair) -> tuple[int, int]:
+    """The second up to which nothing is missing in the target, and how many times something was lost since."""
+    now, before = int(around.clock.now()), state.before
+    if before is None or before.known is None:
+        around.notice(
+            f"this replica is new: what has not changed in {tables.source.name} within the stream's day is not looked at; "
+            f"{_whole(tables)}"
+        )
+        return now - DAY, 0
+    why = ""
+    if before.head.stream != label:
+        why = "the stream was replaced"
+    elif before.known < now - DAY:
+        why = "nobody followed the stream for longer than it keeps records"
+    if not why:
+        return before.known, 0
+    around.notice(f"GAP: changes since {moment.iso(before.known)} may be missing in the target: {why}. {_whole(tables)}")
+    return now - DAY, 1
+
+
+def _whole(tables: Pair) -> str:
+    return f"`backstream diff {tables.source.name} {tables.target.name} --repair` makes the whole table alike"
+
+
+def _report(tables: Pair, replica: Replica, tailed: TailReport, copied: Copied, gaps: int, lag: float | None) -> Replicated:
+    counts = replica.counts
+    return Replicated(
+        table=tables.source.name,
+        target=tables.target.name,
+        changes=tailed.captured,
+        copied=copied.items,
+        copied_whole=copied.whole,
+        put=counts.put,
+        deleted=counts.deleted,
+        unchanged=counts.unchanged,
+        gaps=gaps,
+        lag_seconds=lag,
+        caught_up=tailed.caught_up,
+    )

@@ -1,0 +1,89 @@
+"""How far a replica has come, in a small file: where each shard of the source's stream goes on.
+
+Losing it does no harm to the target: what the stream still holds is looked at again. But only who knows how far it had come can
+see, after a long absence, that the stream has dropped changes meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from backstream.errors import Failed, Refused
+from backstream.operations.shards import Reached
+
+KEPT = 2 * 86_400  # seconds
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Of what it is the state: the tables' ARNs and the stream's label."""
+
+    source: str
+    target: str
+    stream: str
+
+
+class State(msgspec.Struct, frozen=True):
+    """`known`: the second up to which all changes were in the target; None while that is not known."""
+
+    head: Head
+    shards: Mapping[str, Reached]
+    known: int | None = None
+
+
+class StateFile:
+    """Holds the state of one replica, and writes it when it is told to. Safe to use from many threads."""
+
+    def __init__(self, path: Path, head: Head) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._state = before = load(path, head) or State(head, {})
+        self.before: State | None = before if path.exists() else None
+        if before.head.stream != head.stream:
+            self._state = State(head, {}, before.known)
+
+    @property
+    def shards(self) -> Mapping[str, Reached]:
+        """How far each shard has been read; none of a stream that is no longer the table's."""
+        return self._state.shards
+
+    def reach(self, shard: str, reached: Reached) -> None:
+        """So far is the target like the source; not yet in the file."""
+        with self._lock:
+            self._state = msgspec.structs.replace(self._state, shards={**self._state.shards, shard: reached})
+
+    def write(self, known: int) -> None:
+        """Write it whole, or not at all. Failed, naming the file, where it cannot be written."""
+        with self._lock:
+            # A shard that ended two days ago is not asked for again: the stream keeps one.
+            shards = {shard: each for shard, each in self._state.shards.items() if each.seconds >= known - KEPT}
+            self._state = msgspec.structs.replace(self._state, shards=shards, known=known)
+            whole = self._path.with_name(f"{self._path.name}.new")
+            try:
+                with whole.open("wb") as file:
+                    file.write(msgspec.json.format(msgspec.json.encode(self._state)) + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                whole.replace(self._path)
+            except OSError as error:
+                raise Failed(f"{self._path} cannot be written: {error.strerror}", hint="Name another file: --state.") from error
+
+
+def load(path: Path, head: Head) -> State | None:
+    """The state in the file, None where there is no file. Refused where it is of other tables, or no such file."""
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=State)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise Refused(f"{path} is not the state of a replica: {error}", hint="Name another file: --state.") from error
+    if (state.head.source, state.head.target) != (head.source, head.target):
+        raise Refused(
+            f"{path} is the state of another replica, from {state.head.source} to {state.head.target}",
+            hint="Name another file: --state.",
+        )
+    return state
