@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -94,6 +95,18 @@ def one_line(raw: bytes) -> bytes:
 def same_image(one: bytes, other: bytes) -> bool:
     """Whether two images are the same item: numbers by value, sets without order, the rest exactly."""
     return one == other or _comparable_map(_well_formed_item(one)) == _comparable_map(_well_formed_item(other))
+
+
+def fingerprint(image: bytes) -> bytes:
+    """16 bytes of an image, whatever the order of its attributes: where they are equal, the images are the same item.
+
+    Where they are not, the images may still be one item in two spellings: `same_image` tells. Damaged where it is no image.
+    """
+    try:
+        fields = _shallow.decode(image)
+    except msgspec.DecodeError as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({error}): {image[:80]!r}") from error
+    return hashlib.blake2b(msgspec.json.encode({name: fields[name] for name in sorted(fields)}), digest_size=16).digest()
 
 
 def _well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
