@@ -13,12 +13,17 @@ from backstream.version import __version__
 
 if TYPE_CHECKING:
     from backstream.apps.library import TableBackup, Vault, open  # noqa: A004 - the promised name
+    from backstream.apps.tables import diff, dump
 
-__all__ = ["BackstreamError", "TableBackup", "Vault", "__version__", "open"]
+__all__ = ["BackstreamError", "TableBackup", "Vault", "__version__", "diff", "dump", "open"]
+
+_OF_TABLES = ("diff", "dump")
 
 
 def __getattr__(name: str) -> Any:
     """The library is loaded when first used: a room of the house can be imported without all that stands above it."""
+    if name in _OF_TABLES:
+        return getattr(import_module("backstream.apps.tables"), name)
     if name in __all__:
         return getattr(import_module("backstream.apps.library"), name)
     raise AttributeError(f"module 'backstream' has no attribute {name!r}")

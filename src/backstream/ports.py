@@ -189,7 +189,7 @@ class TableFacts(msgspec.Struct, frozen=True):
 
 
 class ScanPage(msgspec.Struct, frozen=True):
-    """One answer of a strongly consistent Scan.
+    """One answer of a Scan.
 
     `after`: the key after which the scan goes on, None at its end; `answered`: the service's time when it answered (epoch seconds,
     whole); `units`: the read units that it says it took, None where it does not.
@@ -242,11 +242,13 @@ class Table(Protocol):
     def server_time(self) -> float:
         """The service's time now (epoch seconds, whole): not later than any read that is begun after this has returned."""
 
-    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+    def page(
+        self, segment: int, segments: int, after: bytes | None, limit: int | None = None, *, consistent: bool = True
+    ) -> ScanPage:
         """The next images of one of `segments` disjoint parts that together are the table: at most 1 MB, or `limit` items.
 
         `after`: the key (DynamoDB JSON) of an item of that part, still there or not, or what the last page gave; None: from the
-        first.
+        first. `consistent`: strongly; otherwise for half the units, and the last second's writes may be missing.
         """
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:

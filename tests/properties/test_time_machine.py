@@ -77,10 +77,12 @@ class Scripted:
         self._turn = 0
         self._lock = threading.Lock()
 
-    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+    def page(
+        self, segment: int, segments: int, after: bytes | None, limit: int | None = None, *, consistent: bool = True
+    ) -> ScanPage:
         with self._lock:
             self._script(self._turn)
-            page = self._table.page(segment, segments, after, limit)
+            page = self._table.page(segment, segments, after, limit, consistent=consistent)
             self._script(self._turn + 1)
             self._turn += 2
             return page

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import botocore.session
+import msgspec
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, NoRegionError
 
@@ -51,7 +52,19 @@ TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
 MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
 CONNECTIONS = 64
 STORE_PATIENCE = 20.0
+CHECK = "Check AWS_PROFILE and AWS_ENDPOINT_URL*."
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where tables live. `profile`: of botocore's configuration; `endpoint`: DynamoDB's URL. None: as the environment says.
+
+    A profile that is named goes before the environment's credentials, and its region before the environment's.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
 
 
 class Config:
@@ -69,13 +82,26 @@ class Config:
         patience: float = STORE_PATIENCE,
         deadline: float | None = None,
         answer_within: float | None = None,
+        place: Place | None = None,
     ) -> None:
         self._vault = vault
+        self._at = place or Place()
         self._patience = patience
         self._deadline = deadline
         self._answer_within = answer_within
         self.clock = clock or SystemClock()
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+
+    def elsewhere(self, place: Place) -> Config:
+        """The parts of tables in another account or region, or on another server, by this process's clock and patience."""
+        return Config(
+            self._vault,
+            clock=self.clock,
+            patience=self._patience,
+            deadline=self._deadline,
+            answer_within=self._answer_within,
+            place=place,
+        )
 
     # --- the vault ---
 
@@ -196,11 +222,20 @@ class Config:
 
     @cached_property
     def _session(self) -> botocore.session.Session:
-        session = botocore.session.get_session()
-        if region := os.environ.get("AWS_REGION"):
+        session = botocore.session.Session(profile=self._at.profile)
+        if region := self._at.region or self._region_of(session) or os.environ.get("AWS_REGION"):
             # Lambda and every other SDK know this variable; botocore only AWS_DEFAULT_REGION.
             session.set_config_variable("region", region)
         return session
+
+    def _region_of(self, session: botocore.session.Session) -> str | None:
+        """Of the profile that was named."""
+        if self._at.profile is None:
+            return None
+        try:
+            return cast("str | None", session.get_scoped_config().get("region"))
+        except BotoCoreError as error:
+            raise Failed(f"the AWS profile {self._at.profile} cannot be used: {error}", hint=CHECK) from error
 
     @cached_property
     def _s3(self) -> S3Client:
@@ -240,13 +275,12 @@ class Config:
         else:
             config = raw_boto.recommended_config(CONNECTIONS, attempts)
         try:
-            return self._session.create_client(service, region, config=config)
+            endpoint = self._at.endpoint if service in ("dynamodb", "dynamodbstreams") else None
+            return self._session.create_client(service, region, endpoint_url=endpoint, config=config)
         except NoRegionError as error:
             raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
         except (BotoCoreError, ValueError) as error:
-            raise Failed(
-                f"the AWS configuration cannot be used: {error}", hint="Check AWS_PROFILE and AWS_ENDPOINT_URL*."
-            ) from error
+            raise Failed(f"the AWS configuration cannot be used: {error}", hint=CHECK) from error
 
 
 def _is_aws(endpoint: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,7 +31,6 @@ from backstream.model.naming import Naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
 from backstream.operations.backfill import (
-    MOST_SEGMENTS,
     Backfilled,
     FullExport,
     Parts,
@@ -48,6 +46,7 @@ from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.init import InitReport, Words, init
+from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
@@ -55,8 +54,9 @@ from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings
 from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
+from backstream.operations.suspects import PATIENCE
 from backstream.operations.tail import TailReport
-from backstream.operations.verify import PATIENCE, Verified, verify
+from backstream.operations.verify import Verified, verify
 
 SEGMENTS = 4
 
@@ -146,10 +146,7 @@ class TableBackup:
 
         `max_read_units`: read units a second at most; `fresh`: begin a new one whatever was interrupted.
         """
-        if not 1 <= segments <= MOST_SEGMENTS:
-            raise UsageError(f"not a number of segments: {segments}", hint=f"From 1 to {MOST_SEGMENTS}.")
-        if max_read_units is not None and not 0 < max_read_units < math.inf:
-            raise UsageError(f"not a read budget: {max_read_units:g}", hint="Read units a second, more than 0.")
+        check_reading(segments, max_read_units)
         vault, clock, table = self._vault(), self._config.clock, self._config.table(self._name)
         source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)
         report = backfill(vault, source, Parts(clock, self._config.lanes(vault), progress or Silent()), fresh=fresh)

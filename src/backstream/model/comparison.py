@@ -1,6 +1,6 @@
-"""One item's two sides, what the vault holds of it and what the live table does: the same or not, and whether they stood still.
+"""One item's two sides, a table and the vault or another table: the same or not, and whether they stood still.
 
-A table changes while it is compared, and a change takes some seconds into the vault. So one look proves nothing but equality: a
+A table changes while it is compared, and a change takes some seconds into its copy. So one look proves nothing but equality: a
 difference is what stays one while neither side moves for longer than a change may be on its way.
 """
 
@@ -17,7 +17,7 @@ from backstream.model.fold import Known
 
 
 class Kind(enum.StrEnum):
-    """How two sides compare. MISSING: only in the table; EXTRA: only in the vault; IN_FLIGHT: they did not stand still."""
+    """How two sides compare. MISSING: only in the table; EXTRA: only in its copy; IN_FLIGHT: they did not stand still."""
 
     SAME = "same"
     MISSING = "missing"
@@ -27,7 +27,7 @@ class Kind(enum.StrEnum):
 
 
 def compare(kept: bytes | None, live: bytes | None) -> Kind | None:
-    """`kept`: the vault's image, `live`: the table's, None where there is none. None: no such item on either side.
+    """`kept`: the copy's image, `live`: the table's, None where there is none. None: no such item on either side.
 
     By value: numbers as numbers, sets without order. Damaged if one is no image.
     """
@@ -38,16 +38,16 @@ def compare(kept: bytes | None, live: bytes | None) -> Kind | None:
     return Kind.SAME if wire.same_image(kept, live) else Kind.DIFFERENT
 
 
-class Sight(msgspec.Struct, frozen=True):
+DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT)
+
+
+class Seen(msgspec.Struct, frozen=True):
     """An item as it was last looked at.
 
-    `known`: what the vault knew of it, `newest` what of that told its state; `live`: its image in the table, None where there is
-    none; `moved`: whether either side has changed since the item was first looked at.
+    `live`: its image in the table, None where there is none; `moved`: whether either side has changed since it was first looked at.
     """
 
     kind: Kind
-    known: Known
-    newest: Entry | None
     live: bytes | None
     moved: bool = False
 
@@ -56,9 +56,36 @@ class Sight(msgspec.Struct, frozen=True):
         """What is to be said of it when nobody looks again."""
         return Kind.IN_FLIGHT if self.moved else self.kind
 
+
+class Sight(Seen, frozen=True, kw_only=True):
+    """One beside the vault. `known`: what the vault knew of it, `newest` what of that told its state."""
+
+    known: Known
+    newest: Entry | None
+
     def still_is(self, newest: Entry | None, live: bytes | None) -> bool:
         """Whether neither side has moved: then they compare as they did."""
-        return newest == self.newest and compare(self.live, live) in (None, Kind.SAME)
+        return newest == self.newest and stands(self.live, live)
+
+
+class Facing(Seen, frozen=True, kw_only=True):
+    """One beside another table. `other`: its image there, None where there is none."""
+
+    other: bytes | None
+
+
+def stands(before: bytes | None, now: bytes | None) -> bool:
+    """Whether a side is as it was."""
+    return compare(before, now) in (None, Kind.SAME)
+
+
+def face(live: bytes | None, other: bytes | None, before: Facing | None) -> Facing | None:
+    """How an item looks in two tables now, given how it looked; None where neither has it. Damaged if one is no image."""
+    kind = compare(other, live)
+    if kind is None:
+        return None
+    moved = before is not None and (before.moved or not (stands(before.live, live) and stands(before.other, other)))
+    return Facing(kind, live, moved=moved, other=other)
 
 
 def in_sample(key: bytes, percent: float) -> bool:

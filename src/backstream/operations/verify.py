@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 
 import msgspec
 
-from backstream.engines.ahead import ahead, batches
 from backstream.engines.embedded import State
 from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Refused, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.comparison import Kind, Sight, compare, in_sample
+from backstream.model.comparison import DIFFERENCES, Kind, Sight, compare, in_sample
 from backstream.model.entry import Entry
 from backstream.model.fold import BEGINNING, Known
 from backstream.model.window import AFTER_ALL
@@ -31,12 +29,7 @@ from backstream.operations.repair import repair
 from backstream.operations.restore import Failure, Surroundings
 from backstream.operations.restore.candidates import Candidate, of_state, scan_into
 from backstream.operations.restore.strangers import strangers
-
-FETCHERS = 4
-FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
-PATIENCE = 30.0
-LOOKS = 8  # at what differs, spread over the patience: a row that keeps changing is caught equal sooner or later
-DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT)
+from backstream.operations.suspects import PATIENCE, Compared, Suspects, by_verdict, counted, named, read_again, until_still
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -65,42 +58,20 @@ class _Look(msgspec.Struct, frozen=True):
         if (unmoved := self.unmoved) is not None:
             return unmoved
         kind = compare(image, self.live)
-        return None if kind is None else Sight(kind, self.known, self.newest, self.live, moved=self.before is not None)
+        return None if kind is None else self._sight(kind)
+
+    def _sight(self, kind: Kind) -> Sight:
+        return Sight(kind, self.live, moved=self.before is not None, known=self.known, newest=self.newest)
 
 
-class Verified(msgspec.Struct, frozen=True):
-    """What a comparison found. Counts are rows, `keys` the keys of all that are not the same, by kind.
+class Verified(Compared, frozen=True, kw_only=True):
+    """What a comparison of the vault, as the copy, with the live table found.
 
-    `missing`: in the table, not in the vault; `extra`: in the vault, not in the table; `in_flight`: they differed at each look, but
-    changed meanwhile. `failed`: what could not be read, named in `failures`; such a row counts as nothing else. `sample`: the share
-    of the keys that was compared, in percent. `at`: when it began. `repaired`: of how many differing or unreadable rows the vault
+    `sample`: the share of the keys that was compared, in percent. `repaired`: of how many differing or unreadable rows the vault
     holds the table's truth since; what they were in between stays unknown.
     """
 
-    table: str
-    at: str
-    same: int
-    missing: int
-    extra: int
-    different: int
-    in_flight: int
-    failed: int
-    keys: Mapping[str, Sequence[msgspec.Raw]]
     sample: float
-    seconds: float
-    failures: Sequence[Failure] = ()
-    warnings: Sequence[str] = ()
-    repaired: int = 0
-
-    @property
-    def wrong(self) -> int:
-        """How many rows and objects are not as they should be, for good."""
-        return self.differences + self.failed
-
-    @property
-    def differences(self) -> int:
-        """How many rows differ for good."""
-        return self.missing + self.extra + self.different
 
 
 def verify(
@@ -140,17 +111,12 @@ class _Verification:
                 f"the table {self._table.name} has another key schema than the vault's",
                 hint="It was created anew: back it up into another vault.",
             )
-        suspects = self._first_look()
-        for _ in range(LOOKS):
-            if not suspects.count:
-                break
-            self._around.progress.phase(f"{suspects.count:,} rows differ: waiting for what is on its way", None)
-            self._around.clock.sleep(self._patience / LOOKS)
-            suspects = self._look_again(suspects)
+        around, first = self._around, self._first_look()
+        suspects = until_still(first, self._look_again, around.clock, around.progress, self._patience)
         repaired = 0 if repair_as is None else self._repair(suspects, repair_as)
         return self._report(suspects, repaired)
 
-    def _repair(self, suspects: _Suspects, writer: str) -> int:
+    def _repair(self, suspects: Suspects[Sight], writer: str) -> int:
         """All that differs for good, and the rows whose image in the vault cannot be read."""
         self._around.progress.phase("repairing", None)
         differing = ((key, self._kept(sight)) for key, sight in suspects if sight.verdict in DIFFERENCES)
@@ -164,7 +130,7 @@ class _Verification:
 
     # --- looking ---
 
-    def _first_look(self) -> _Suspects:
+    def _first_look(self) -> Suspects[Sight]:
         with self._state() as state, Pairs(state.partitions, buffer=self._around.memory.buffer) as live:
             self._around.progress.phase("reading the live table", None)
             scan_into(self._vault, self._table, live)
@@ -180,7 +146,7 @@ class _Verification:
             self._covered.add(row.key)
         return row
 
-    def _look_again(self, suspects: _Suspects) -> _Suspects:
+    def _look_again(self, suspects: Suspects[Sight]) -> Suspects[Sight]:
         with self._state(since=self._proven) as news, Pairs(news.partitions, buffer=self._around.memory.buffer) as again:
             self._around.progress.phase("reading live rows", suspects.count)
             for key, live, before in self._live_again(suspects):
@@ -197,18 +163,15 @@ class _Verification:
             self._failures.update({each.name: each.why for each in (*state.unreadable, *state.passed_over)})
             yield state
 
-    def _live_again(self, suspects: _Suspects) -> Iterator[tuple[bytes, bytes | None, Sight]]:
+    def _live_again(self, suspects: Suspects[Sight]) -> Iterator[tuple[bytes, bytes | None, Sight]]:
         """Each suspect's key, its image in the table by now, and how it looked before."""
 
         def fetch(batch: Sequence[tuple[bytes, Sight]]) -> Mapping[bytes, bytes]:
             return {self._vault.key_of(image): image for image in self._table.fetch([key for key, _ in batch])}
 
-        most = self._around.memory.bodies
-        with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
-            for batch, fetching in ahead(pool, fetch, batches(suspects, FETCHED), most, weight=lambda each: _weight(each, most)):
-                live = fetching()
-                self._around.progress.advance(len(batch))
-                yield from ((key, live.get(key), before) for key, before in batch)
+        for batch, live in read_again(suspects, fetch, self._around.memory.bodies, _weight):
+            self._around.progress.advance(len(batch))
+            yield from ((key, live.get(key), before) for key, before in batch)
 
     def _looks_again(self, news: State, again: Pairs) -> Iterator[_Look]:
         for number in range(news.partitions):
@@ -222,10 +185,10 @@ class _Verification:
 
     # --- comparing ---
 
-    def _compare(self, looks: Iterable[_Look]) -> _Suspects:
+    def _compare(self, looks: Iterable[_Look]) -> Suspects[Sight]:
         """Take these looks, and return what differs. An image that cannot be read is named, the rest goes on."""
         self._around.progress.phase("comparing rows", None)
-        suspects = _Suspects(self._stack.enter_context(Pairs(1, buffer=self._around.memory.buffer)))
+        suspects = self._stack.enter_context(closing(Suspects(Sight, self._around.memory.buffer)))
         with closing(self._vault.images((look, look.wanted) for look in looks)) as images:
             for look, image in images:
                 self._around.progress.advance(1)
@@ -245,20 +208,15 @@ class _Verification:
 
     # --- the account ---
 
-    def _report(self, suspects: _Suspects, repaired: int) -> Verified:
-        keys: dict[Kind, list[bytes]] = {kind: [] for kind in (*DIFFERENCES, Kind.IN_FLIGHT)}
-        for key, sight in suspects:
-            keys[sight.verdict].append(key)
+    def _report(self, suspects: Suspects[Sight], repaired: int) -> Verified:
+        keys = by_verdict(suspects)
         return Verified(
             table=self._vault.catalog.table,
             at=moment.iso(self._began),
             same=self._same,
-            missing=len(keys[Kind.MISSING]),
-            extra=len(keys[Kind.EXTRA]),
-            different=len(keys[Kind.DIFFERENT]),
-            in_flight=len(keys[Kind.IN_FLIGHT]),
+            **counted(keys),
             failed=len(self._failures),
-            keys={kind.value: [msgspec.Raw(key) for key in sorted(found)] for kind, found in keys.items()},
+            keys=named(keys),
             sample=self._sample,
             seconds=round(self._around.clock.now() - self._began, 3),
             failures=[Failure(what, why) for what, why in self._failures.items()],
@@ -283,26 +241,9 @@ class _Verification:
             yield f"rows in flight changed while they were compared, for {self._patience:g} s: nothing is said of them"
 
 
-def _weight(batch: Sequence[tuple[bytes, Sight]], most: int) -> int:
-    """The bytes of images that a batch holds and will fetch; `most` lets as many be under way as there are fetchers."""
-    images = (len(image) for _, each in batch for image in (each.live, each.newest.image if each.newest else None) if image)
-    return max(2 * sum(images), most // FETCHERS)
+def _weight(sight: Sight) -> int:
+    """The bytes of images that a sight holds."""
+    return sum(len(image) for image in (sight.live, sight.newest.image if sight.newest else None) if image)
 
 
-class _Suspects:
-    """Items that differed, each with its last sight: on disk, since they may be as many as the table's rows."""
-
-    def __init__(self, spill: Pairs) -> None:
-        self._spill = spill
-        self.count = 0
-
-    def add(self, key: bytes, sight: Sight) -> None:
-        self._spill.add(key, msgspec.msgpack.encode(sight))
-        self.count += 1
-
-    def __iter__(self) -> Iterator[tuple[bytes, Sight]]:
-        return ((key, _sights.decode(value)) for key, value in self._spill.read(0))
-
-
-_sights = msgspec.msgpack.Decoder(Sight)
 _fetched = msgspec.msgpack.Decoder(tuple[bytes | None, Sight])

@@ -120,11 +120,13 @@ class DynamoTable:
                 return
             after = page.after
 
-    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+    def page(
+        self, segment: int, segments: int, after: bytes | None, limit: int | None = None, *, consistent: bool = True
+    ) -> ScanPage:
         """One Scan. Its answer says what it took, where the endpoint counts that."""
         request = {
             "TableName": self._name,
-            "ConsistentRead": True,
+            "ConsistentRead": consistent,
             "Segment": segment,
             "TotalSegments": segments,
             "ReturnConsumedCapacity": "TOTAL",

@@ -126,7 +126,9 @@ class MemoryTable:
             self._existing()
             return float(int(self._clock.now()))
 
-    def page(self, segment: int, segments: int, after: bytes | None, limit: int | None = None) -> ScanPage:
+    def page(
+        self, segment: int, segments: int, after: bytes | None, limit: int | None = None, *, consistent: bool = True
+    ) -> ScanPage:
         """The next images after that key; keys come in the order of their hashes, as DynamoDB scans."""
         if not 0 <= segment < segments:
             raise Failed(f"no segment {segment} of {segments}")
@@ -137,7 +139,8 @@ class MemoryTable:
             mine = (each for each in places if each[0][0] % segments == segment and each[0] > reached)
             page = heapq.nsmallest(min(limit or self._page_items, self._page_items), mine)
             units = sum(-(-len(image) // READ_UNIT_BYTES) for _, image in page)
-            return ScanPage([image for _, image in page], page[-1][0][1] if page else None, self.server_time(), float(units))
+            took = float(units) if consistent else units / 2
+            return ScanPage([image for _, image in page], page[-1][0][1] if page else None, self.server_time(), took)
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """The images of those of `keys` that exist, each once."""

@@ -15,8 +15,10 @@ from backstream.apps.cli import (
     backfilling,
     capturing,
     compacting,
+    comparing,
     demonstrating,
     drilling,
+    dumping,
     looking,
     restoring,
     snapshotting,
@@ -60,6 +62,8 @@ def main(
 
 
 for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, drilling, looking, demonstrating):
+    module.add_to(app)
+for module in (comparing, dumping):
     module.add_to(app)
 
 

@@ -29,8 +29,10 @@ from backstream.model import prices
 from backstream.model.prices import Cost
 from backstream.model.setup import Todo
 from backstream.operations.restore import Failure
+from backstream.operations.suspects import Compared
 
 NAMED_FAILURES = 20
+LISTED_KEYS = 20
 
 # Keys and messages are data: no emoji codes, colours or line breaks are read into them.
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -78,6 +80,28 @@ def as_failures(word: str, failures: Sequence[Failure]) -> None:
         notice(f"{word}: {failure.what}: {failure.why}")
     if len(failures) > NAMED_FAILURES:
         notice(f"... and {len(failures) - NAMED_FAILURES} more: --json names every one")
+
+
+def as_compared(report: Compared, of: str) -> None:
+    """A comparison for people: its counts, and the first few keys of each kind."""
+    as_facts(
+        [
+            ("table", of),
+            ("same", f"{report.same:,}"),
+            ("missing", f"{report.missing:,}"),
+            ("extra", f"{report.extra:,}"),
+            ("different", f"{report.different:,}"),
+            ("in flight", f"{report.in_flight:,}"),
+            ("failed", f"{report.failed:,}"),
+            ("repaired", f"{report.repaired:,}"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )
+    for kind, keys in report.keys.items():
+        for key in keys[:LISTED_KEYS]:
+            out.print(f"{kind:<9}  {bytes(key).decode()}", markup=False)
+        if len(keys) > LISTED_KEYS:
+            out.print(f"... and {len(keys) - LISTED_KEYS:,} more {kind}: --json names every one")
 
 
 def as_todo(todo: Sequence[Todo]) -> None:

@@ -8,11 +8,10 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, notice, out
+from backstream.apps.cli.output import Bar, as_compared, as_failures, as_json, notice
 from backstream.errors import DifferencesFound, PartlyDone
-from backstream.operations.verify import PATIENCE, Verified
-
-LISTED_KEYS = 20
+from backstream.operations.suspects import PATIENCE
+from backstream.operations.verify import Verified
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,29 +39,8 @@ def verify(
     if json:
         as_json(report)
     else:
-        _show(report)
+        as_compared(report, f"{report.table} at {report.at}")
     _judge(report)
-
-
-def _show(report: Verified) -> None:
-    as_facts(
-        [
-            ("table", f"{report.table} at {report.at}"),
-            ("same", f"{report.same:,}"),
-            ("missing", f"{report.missing:,}"),
-            ("extra", f"{report.extra:,}"),
-            ("different", f"{report.different:,}"),
-            ("in flight", f"{report.in_flight:,}"),
-            ("failed", f"{report.failed:,}"),
-            ("repaired", f"{report.repaired:,}"),
-            ("seconds", f"{report.seconds:.1f}"),
-        ]
-    )
-    for kind, keys in report.keys.items():
-        for key in keys[:LISTED_KEYS]:
-            out.print(f"{kind:<9}  {bytes(key).decode()}", markup=False)
-        if len(keys) > LISTED_KEYS:
-            out.print(f"... and {len(keys) - LISTED_KEYS:,} more {kind}: --json names every one")
 
 
 def _judge(report: Verified) -> None:

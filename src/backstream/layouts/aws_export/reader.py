@@ -20,16 +20,41 @@ from backstream.ports import Files
 _Decoded = TypeVar("_Decoded")
 
 
-class Export:
+class DataFiles:
+    """Reads data files, line by line; each is checked against what its manifest says of it. Errors as of `Export`."""
+
+    def __init__(self, store: Files) -> None:
+        self._store = store
+
+    def images(self, file: DataFile) -> Iterator[bytes]:
+        """The items of one file of a full export, or of a dump, byte for byte."""
+        return self._read(file, lines.read_item)
+
+    def _read(self, file: DataFile, decode: Callable[[bytes], _Decoded]) -> Iterator[_Decoded]:
+        """One line in memory, besides the compressed file."""
+        with _naming(file.name):
+            body = _present(self._store, file.name)
+            if manifests.checksum(body) != file.md5_checksum:
+                raise Damaged("its MD5 is not that of manifest-files.json")
+        count = 0
+        for count, line in enumerate(_lines(file.name, body), 1):
+            with _naming(f"{file.name}, line {count}"):
+                decoded = decode(line)
+            yield decoded
+        if count != file.item_count:
+            raise Damaged(f"{file.name}: it holds {count} items, manifest-files.json says {file.item_count}")
+
+
+class Export(DataFiles):
     """A complete export: `summary` and `files` say what it holds, `images` or `changes` read one file, line by line.
 
     Every error names the file: Damaged where one is missing, cut, altered, or does not hold what the manifests say.
     """
 
     def __init__(self, store: Files, summary: Summary, files: Sequence[DataFile]) -> None:
+        super().__init__(store)
         self.summary = summary
         self.files = files
-        self._store = store
 
     @classmethod
     def open(cls, store: Files, export_id: str) -> Export:
@@ -57,27 +82,9 @@ class Export:
             raise Damaged(f"{files_name}: its files hold {held} items, manifest-summary.json says {summary.item_count}")
         return cls(store, summary, files)
 
-    def images(self, file: DataFile) -> Iterator[bytes]:
-        """The items of one file of a full export, byte for byte."""
-        return self._read(file, lines.read_item)
-
     def changes(self, file: DataFile) -> Iterator[NetChange]:
         """The net changes of one file of an incremental export, in no order."""
         return self._read(file, lines.read_change)
-
-    def _read(self, file: DataFile, decode: Callable[[bytes], _Decoded]) -> Iterator[_Decoded]:
-        """One line in memory, besides the compressed file."""
-        with _naming(file.name):
-            body = _present(self._store, file.name)
-            if manifests.checksum(body) != file.md5_checksum:
-                raise Damaged("its MD5 is not that of manifest-files.json")
-        count = 0
-        for count, line in enumerate(_lines(file.name, body), 1):
-            with _naming(f"{file.name}, line {count}"):
-                decoded = decode(line)
-            yield decoded
-        if count != file.item_count:
-            raise Damaged(f"{file.name}: it holds {count} items, manifest-files.json says {file.item_count}")
 
 
 def _lines(name: str, body: bytes) -> Iterator[bytes]:

@@ -3,6 +3,6 @@
 from backstream.operations.backfill.export import FullExport, check_export, take_in
 from backstream.operations.backfill.report import Backfilled, Parts
 from backstream.operations.backfill.run import backfill
-from backstream.operations.backfill.scan import MOST_SEGMENTS, scan_of
+from backstream.operations.backfill.scan import scan_of
 
-__all__ = ["MOST_SEGMENTS", "Backfilled", "FullExport", "Parts", "backfill", "check_export", "scan_of", "take_in"]
+__all__ = ["Backfilled", "FullExport", "Parts", "backfill", "check_export", "scan_of", "take_in"]

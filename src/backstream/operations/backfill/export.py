@@ -22,7 +22,8 @@ from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema, canonical_key
 from backstream.operations.backfill.report import Backfilled, Parts, report_of
-from backstream.operations.backfill.source import Reached, Stopped
+from backstream.operations.backfill.source import Reached
+from backstream.operations.paced import Stopped
 
 PAGE = 500
 SEGMENT_CHANGES = 5_000

@@ -10,7 +10,8 @@ from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError
 from backstream.layouts.bases import Bases, Plan
 from backstream.model.entry import Entry, Scanned
-from backstream.operations.backfill.source import Reached, Source, Stopped
+from backstream.operations.backfill.source import Reached, Source
+from backstream.operations.paced import Stopped
 from backstream.operations.progress import Progress
 from backstream.ports import Clock
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from backstream.layouts.bases import Kind
 from backstream.model.entry import Scanned
-
-Stopped = Callable[[], bool]
+from backstream.operations.paced import Stopped
 
 
 class Reached(msgspec.Struct, frozen=True):

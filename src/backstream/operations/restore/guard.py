@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from backstream.errors import BackstreamError
-from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.operations.writing import LeftOut
-from backstream.ports import Put, Table, Write
+from backstream.ports import Put, Write
 
 CONFLICT = "somebody changed it while the restore ran"
+
+
+class Keyed(Protocol):
+    """Tells keys: `layouts.vault.TableVault`, or whatever knows the table's key schema."""
+
+    def key_of(self, image: bytes) -> bytes:
+        """The canonical key of an image, or of a key."""
+
+
+class Guarded(Protocol):
+    """What is asked of the table, as of `ports.Table`."""
+
+    def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """See there."""
+
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        """See there."""
 
 
 class Guard:
@@ -22,8 +39,8 @@ class Guard:
     conflict. Safe to call from many threads; an item's writes come one after another.
     """
 
-    def __init__(self, vault: TableVault, table: Table) -> None:
-        self._vault = vault
+    def __init__(self, keys: Keyed, table: Guarded) -> None:
+        self._keys = keys
         self._table = table
         self._before: dict[bytes, bytes | None] = {}
         self._lock = threading.Lock()
@@ -58,7 +75,7 @@ class Guard:
             del self._before[key]
 
     def _found(self, writes: Sequence[Write]) -> dict[bytes, bytes]:
-        return {self._vault.key_of(image): image for image in self._table.fetch([self._key(write) for write in writes])}
+        return {self._keys.key_of(image): image for image in self._table.fetch([self._key(write) for write in writes])}
 
     def _key(self, write: Write) -> bytes:
         return self._vault.key_of(write.image if isinstance(write, Put) else write.keys)

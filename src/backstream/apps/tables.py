@@ -1,0 +1,80 @@
+"""The library's functions for live tables, without a vault: `backstream.diff(...)`, `backstream.dump(...)`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from backstream.apps.config import Config, Place
+from backstream.apps.words import Key
+from backstream.errors import UsageError
+from backstream.layouts.dumps import Compression
+from backstream.model.key_words import parse_key
+from backstream.model.schema import KeySchema
+from backstream.operations import diff as differing
+from backstream.operations import dump as dumping
+from backstream.operations.diff import Around, Diffed, How
+from backstream.operations.dump import Dumped, Reading
+from backstream.operations.paced import check_reading
+from backstream.operations.progress import Progress, Silent
+from backstream.operations.suspects import PATIENCE
+
+__all__ = ["SEGMENTS", "Place", "diff", "dump"]
+
+SEGMENTS = 4
+
+
+def diff(
+    table: str,
+    table2: str,
+    *,
+    place: Place | None = None,
+    repair: bool = False,
+    keys: Iterable[Key] | None = None,
+    segments: int = SEGMENTS,
+    max_read_units: float | None = None,
+    patience: float = PATIENCE,
+    progress: Progress | None = None,
+) -> Diffed:
+    """Compare two live tables, in both directions; what is on its way is no difference. No vault is needed.
+
+    `place`: where `table2` is; `repair`: make it like `table` where they differ, by conditional writes; `keys`: only these items;
+    `max_read_units`: a second at most, of each table. Refused where they are one table, or have different key schemas.
+    """
+    check_reading(segments, max_read_units)
+    if patience < 0:
+        raise UsageError(f"not a patience: {patience:g}", hint="Seconds, 0 or more.")
+    here = Config()
+    there = here if place is None else here.elsewhere(place)
+    one, two = here.table(table), there.table(table2)
+    wanted = None if keys is None else _keys(one.facts().schema, keys)
+    how = How(keys=wanted, segments=segments, max_units=max_read_units, patience=patience, repair=repair)
+    return differing.diff(one, two, how, Around(here.clock, progress or Silent(), here.memory))
+
+
+def _keys(schema: KeySchema, keys: Iterable[Key]) -> list[bytes]:
+    return [parse_key(schema, each if isinstance(each, str) else json.dumps(each)) for each in keys]
+
+
+def dump(
+    table: str,
+    to: str | Path,
+    *,
+    compress: Compression | str = Compression.GZIP,
+    segments: int = SEGMENTS,
+    max_read_units: float | None = None,
+    consistent: bool = True,
+    progress: Progress | None = None,
+) -> Dumped:
+    """Copy a table's items into a bucket (`s3://bucket/prefix`) or a folder, as lines of `{"Item":...}`. Not a point in time.
+
+    `max_read_units`: a second at most; `consistent=False` halves what it takes. TargetNotEmpty where a dump lies there already.
+    """
+    check_reading(segments, max_read_units)
+    config = Config()
+    url = str(to) if "://" in str(to) else Path(to).absolute().as_uri()
+    reading = Reading(segments=segments, max_units=max_read_units, consistent=consistent)
+    return dumping.dump(
+        config.table(table), config.files(url), reading, config.clock, compress=Compression(compress), progress=progress
+    )

@@ -1,0 +1,55 @@
+"""Two live tables side by side: the same key schema, both there and at rest, and not one and the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.errors import Refused
+from backstream.model.schema import KeySchema
+from backstream.ports import Table, TableFacts
+
+ACTIVE = "ACTIVE"
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """`facts` of the one, and of the other; their key schema is one."""
+
+    facts: tuple[TableFacts, TableFacts]
+
+    @property
+    def schema(self) -> KeySchema:
+        """Of both."""
+        return self.facts[0].schema
+
+
+def pair_of(table: Table, other: Table) -> Pair:
+    """MissingTable where one is not there; Refused where they are one table, not alike, or not ACTIVE. Nothing is touched."""
+    one, two = table.facts(), other.facts()
+    if is_same(one, two):
+        raise Refused(
+            f"{one.name} and {two.name} are the same table ({one.arn})",
+            hint="Name another table, or say where the other one is: --to-region, --to-profile, --to-endpoint.",
+        )
+    for each in (one, two):
+        if each.status != ACTIVE:
+            raise Refused(f"the table {each.name} is {each.status}", hint=f"Try again once it is {ACTIVE}.")
+    if one.schema != two.schema:
+        raise Refused(
+            f"{one.name} and {two.name} have different key schemas: {_words(one.schema)}, and {_words(two.schema)}",
+            hint="Only items of the same key attributes, of the same types, can be told to be the same item.",
+        )
+    return Pair((one, two))
+
+
+def is_same(one: TableFacts, two: TableFacts) -> bool:
+    """Whether two descriptions are of one table. Its id tells, however it was reached; its ARN, where a server gives no ids."""
+    if one.table_id and two.table_id:
+        return one.table_id == two.table_id
+    return one.arn == two.arn
+
+
+def _words(schema: KeySchema) -> str:
+    roles: Sequence[str] = ("HASH", "RANGE")
+    return ", ".join(f"{each.name} ({each.type}, {role})" for each, role in zip(schema.attributes, roles, strict=False))
