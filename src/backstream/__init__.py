@@ -13,11 +13,11 @@ from backstream.version import __version__
 
 if TYPE_CHECKING:
     from backstream.apps.library import TableBackup, Vault, open  # noqa: A004 - the promised name
-    from backstream.apps.tables import diff, dump
+    from backstream.apps.tables import diff, dump, replicate
 
-__all__ = ["BackstreamError", "TableBackup", "Vault", "__version__", "diff", "dump", "open"]
+__all__ = ["BackstreamError", "TableBackup", "Vault", "__version__", "diff", "dump", "open", "replicate"]
 
-_OF_TABLES = ("diff", "dump")
+_OF_TABLES = ("diff", "dump", "replicate")
 
 
 def __getattr__(name: str) -> Any:

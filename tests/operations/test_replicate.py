@@ -299,8 +299,8 @@ def no_stream(pair: Pair) -> None:
 
 
 REFUSED: Mapping[str, tuple[Callable[[Pair], None], type[Exception], str]] = {
-    "other keys": (other_keys, Refused, "different keys"),
-    "one table": (one_table, Refused, "one and the same"),
+    "other keys": (other_keys, Refused, "different key schemas"),
+    "one table": (one_table, Refused, "the same table"),
     "missing": (missing, MissingTable, "copy"),
     "no stream": (no_stream, Refused, "stream"),
 }

@@ -1,26 +1,29 @@
-"""The library's functions for live tables, without a vault: `backstream.diff(...)`, `backstream.dump(...)`."""
+"""The library's functions for live tables, without a vault: `backstream.diff`, `backstream.dump`, `backstream.replicate`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backstream.apps.config import Config, Place
-from backstream.apps.words import Key
+from backstream.apps.words import Key, resumable_folder
 from backstream.errors import UsageError
 from backstream.layouts.dumps import Compression
 from backstream.model.key_words import parse_key
 from backstream.model.schema import KeySchema
 from backstream.operations import diff as differing
 from backstream.operations import dump as dumping
+from backstream.operations import replicate as replicating
 from backstream.operations.diff import Around, Diffed, How
 from backstream.operations.dump import Dumped, Reading
 from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
+from backstream.operations.replicate import Deletes, Replicated, Replicating
 from backstream.operations.suspects import PATIENCE
 
-__all__ = ["SEGMENTS", "Place", "diff", "dump"]
+__all__ = ["SEGMENTS", "Place", "diff", "dump", "replicate"]
 
 SEGMENTS = 4
 
@@ -78,3 +81,35 @@ def dump(
     return dumping.dump(
         config.table(table), config.files(url), reading, config.clock, compress=Compression(compress), progress=progress
     )
+
+
+def replicate(
+    table: str,
+    to: str,
+    *,
+    place: Place | None = None,
+    deletes: Deletes | str = Deletes.ALL,
+    copy: bool = False,
+    state: str | Path | None = None,
+    until_caught_up: bool = False,
+    stop: threading.Event | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Replicated:
+    """Keep the table `to` like `table`, from its stream, until `stop` is set, or until there is nothing left to read.
+
+    `place`: where `to` is; `deletes`: which of them are replicated; `copy`: also what is in the table already; `state`: the file
+    that says how far it has come. Refused where the tables do not fit each other.
+    """
+    here = Config()
+    there = here if place is None else here.elsewhere(place)
+    around = Replicating(
+        source=here.table(table),
+        target=there.table(to),
+        streams=here.stream,
+        clock=here.clock,
+        stop=stop or threading.Event(),
+        notice=notice,
+        say=notice,
+    )
+    path = Path(state) if state is not None else resumable_folder() / f"replicate-{table}-to-{to}.json"
+    return replicating.replicate(around, replicating.Words(path, Deletes(deletes), copy=copy, until_caught_up=until_caught_up))

@@ -1,4 +1,4 @@
-"""Two live tables side by side: the same key schema, both there and at rest, and not one and the same."""
+"""Two live tables, one to be like the other: the same key schema, both there and at rest, and not one and the same."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ class Pair(msgspec.Struct, frozen=True):
     """`facts` of the one, and of the other; their key schema is one."""
 
     facts: tuple[TableFacts, TableFacts]
+
+    @property
+    def source(self) -> TableFacts:
+        """The one."""
+        return self.facts[0]
+
+    @property
+    def target(self) -> TableFacts:
+        """The other, which is to be like it."""
+        return self.facts[1]
 
     @property
     def schema(self) -> KeySchema:

@@ -20,6 +20,7 @@ from backstream.apps.cli import (
     drilling,
     dumping,
     looking,
+    replicating,
     restoring,
     snapshotting,
     verifying,
@@ -61,10 +62,22 @@ def main(
     """A time machine for DynamoDB."""
 
 
-for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, drilling, looking, demonstrating):
-    module.add_to(app)
-for module in (comparing, dumping):
-    module.add_to(app)
+# In the order of `backstream --help`.
+for room in (
+    capturing,
+    backfilling,
+    compacting,
+    restoring,
+    snapshotting,
+    verifying,
+    drilling,
+    looking,
+    replicating,
+    comparing,
+    dumping,
+    demonstrating,
+):
+    room.add_to(app)
 
 
 def run() -> None:

@@ -12,7 +12,7 @@ from backstream.layouts.log import DAY
 from backstream.model import moment
 from backstream.model.change import stream_label
 from backstream.operations.follow import followed
-from backstream.operations.pairs import Pair, pair
+from backstream.operations.pair import Pair, pair_of
 from backstream.operations.replicate.copy import Copied, Copying, Replicating
 from backstream.operations.replicate.keeper import ReplicaKeeper
 from backstream.operations.replicate.settle import Deletes, Replica
@@ -57,13 +57,13 @@ def replicate(around: Replicating, words: Words) -> Replicated:
     Refused (nothing written) where the tables do not fit each other, or the source has no stream of whole items. Failed where the
     stream ends under it.
     """
-    tables = pair(around.source, around.target)
+    tables = pair_of(around.source, around.target)
     _, arn = followed(around.source)
     state = StateFile(words.state, Head(tables.source.arn, tables.target.arn, stream_label(arn)))
     known, lost = _known(state, around, stream_label(arn), tables)
     with ThreadPoolExecutor(around.settings.writers, thread_name_prefix="replica") as pool:
-        replica = Replica(around.source, around.target, tables.source.schema, pool, words.deletes)
-        keeper = ReplicaKeeper(replica, tables.source.schema, state, around.clock, around.say)
+        replica = Replica(around.source, around.target, tables.schema, pool, words.deletes)
+        keeper = ReplicaKeeper(replica, tables.schema, state, around.clock, around.say)
         parts = Parts(
             stream=around.streams(arn),
             label=stream_label(arn),

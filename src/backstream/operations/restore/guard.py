@@ -78,4 +78,4 @@ class Guard:
         return {self._keys.key_of(image): image for image in self._table.fetch([self._key(write) for write in writes])}
 
     def _key(self, write: Write) -> bytes:
-        return self._vault.key_of(write.image if isinstance(write, Put) else write.keys)
+        return self._keys.key_of(write.image if isinstance(write, Put) else write.keys)
