@@ -127,3 +127,29 @@ def test_hard_images_are_themselves(name: str) -> None:
 def test_damaged_images_are_named_not_compared(damaged: bytes) -> None:
     with pytest.raises(Damaged):
         wire.same_image(damaged, b'{"a":{"S":"x"}}')
+
+
+@given(strategies.ITEMS, st.randoms())
+def test_a_fingerprint_does_not_depend_on_the_order_of_attributes(item: strategies.Item, source: random.Random) -> None:
+    names = list(item)
+    source.shuffle(names)
+    assert wire.fingerprint(wire.encode(item)) == wire.fingerprint(wire.encode({name: item[name] for name in names}))
+
+
+@given(strategies.ITEMS, strategies.ITEMS)
+def test_what_has_one_fingerprint_is_one_item(one: strategies.Item, other: strategies.Item) -> None:
+    first, second = wire.encode(one), wire.encode(other)
+    assert wire.fingerprint(first) != wire.fingerprint(second) or wire.same_image(first, second)
+
+
+def test_a_fingerprint_tells_names_and_values_apart() -> None:
+    images = [
+        b'{"a":{"S":"b"},"c":{"S":"d"}}',
+        b'{"a":{"S":"d"},"c":{"S":"b"}}',
+        b'{"c":{"S":"d"}}',
+        b'{"a":{"N":"1"}}',
+        b'{"a":{"S":"1"}}',
+    ]
+    assert len({wire.fingerprint(each) for each in images}) == len(images)
+    with pytest.raises(Damaged):
+        wire.fingerprint(b"[1]")

@@ -41,7 +41,15 @@ from backstream.ports import Clock, Delete, Put, Table, Write
 LEAST_PARTITIONS = 256  # DescribeTable's count is hours old, and may be 0 of a table that is full by now
 CHANGED = "somebody changed it while it was repaired"
 
+FINGERPRINT = 16  # bytes; after them comes the image's length, in four
+
 Found = tuple[dict[bytes, bytes], dict[bytes, bytes]]  # images in the one table and in the other, by canonical key
+
+
+class _Unseen(msgspec.Struct, frozen=True):
+    """An item that nobody has looked at yet. `size`: of its images in both tables, in bytes, as far as that is known."""
+
+    size: int = 0
 
 
 class Diffed(Compared, frozen=True, kw_only=True):
@@ -120,29 +128,29 @@ class _Diff:
 
     def _first_look(self) -> Suspects[Facing]:
         """What differs, as it was just now in both tables."""
-        keys = self._differing() if self._how.keys is None else iter(dict.fromkeys(self._how.keys))
-        unseen: Iterator[tuple[bytes, Facing | None]] = ((key, None) for key in keys)
-        return self._look_at(unseen)
+        keys = self._how.keys
+        return self._look_at(self._differing() if keys is None else ((key, _Unseen()) for key in dict.fromkeys(keys)))
 
     def _look_again(self, suspects: Suspects[Facing]) -> Suspects[Facing]:
         self._progress.phase("reading again what differs", suspects.count)
         return self._look_at(suspects)
 
-    def _look_at(self, items: Iterable[tuple[bytes, Facing | None]]) -> Suspects[Facing]:
+    def _look_at(self, items: Iterable[tuple[bytes, Facing | _Unseen]]) -> Suspects[Facing]:
         left = self._stack.enter_context(closing(Suspects(Facing, self._memory.buffer)))
         for batch, found in read_again(items, self._find, self._memory.bodies, _weight):
             self._progress.advance(len(batch))
             self._look(batch, found, left)
         return left
 
-    def _find(self, batch: Sequence[tuple[bytes, Facing | None]]) -> Found:
+    def _find(self, batch: Sequence[tuple[bytes, Facing | _Unseen]]) -> Found:
         keys = [key for key, _ in batch]
         one, two = ({self.key_of(image): image for image in side.fetch(keys)} for side in self._sides)
         return one, two
 
-    def _look(self, batch: Sequence[tuple[bytes, Facing | None]], found: Found, into: Suspects[Facing]) -> None:
+    def _look(self, batch: Sequence[tuple[bytes, Facing | _Unseen]], found: Found, into: Suspects[Facing]) -> None:
         """Take what is the same by now, and hand on the others."""
-        for key, before in batch:
+        for key, seen in batch:
+            before = seen if isinstance(seen, Facing) else None
             try:
                 sight = face(found[0].get(key), found[1].get(key), before)
             except BackstreamError as error:
@@ -157,8 +165,8 @@ class _Diff:
 
     # --- the whole tables ---
 
-    def _differing(self) -> Iterator[bytes]:
-        """The keys of items whose fingerprints differ, or that one table alone has; the others are the same."""
+    def _differing(self) -> Iterator[tuple[bytes, _Unseen]]:
+        """The items whose fingerprints differ, or that one table alone has; the others are the same."""
         rows = max(each.items for each in self._pair.facts)
         count, buffer = max(LEAST_PARTITIONS, partitions_for(rows)), self._memory.buffer // 2
         with Pairs(count, buffer=buffer) as one, Pairs(count, buffer=buffer) as two:
@@ -167,14 +175,14 @@ class _Diff:
             for number in range(count):
                 yield from self._unequal(dict(one.read(number)), dict(two.read(number)))
 
-    def _unequal(self, one: Mapping[bytes, bytes], two: Mapping[bytes, bytes]) -> Iterator[bytes]:
+    def _unequal(self, one: Mapping[bytes, bytes], two: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, _Unseen]]:
         self._progress.advance(len(one.keys() | two.keys()))
-        for key, fingerprint in one.items():
-            if two.get(key) == fingerprint:
+        for key in one.keys() | two.keys():
+            mine, theirs = one.get(key, b""), two.get(key, b"")
+            if mine[:FINGERPRINT] == theirs[:FINGERPRINT]:
                 self._same += 1
             else:
-                yield key
-        yield from (key for key in two if key not in one)
+                yield key, _Unseen(sum(int.from_bytes(each[FINGERPRINT:]) for each in (mine, theirs)))
 
     def _scan(self, *spills: Pairs) -> None:
         """Both tables at once, each by as many segments as were asked for."""
@@ -186,7 +194,7 @@ class _Diff:
             segment, side = divmod(part, 2)
             for page in self._sides[side].pages(segment, segments, None, stopped):
                 for image in page.images:
-                    spills[side].add(self.key_of(image), wire.fingerprint(image))
+                    spills[side].add(self.key_of(image), wire.fingerprint(image) + len(image).to_bytes(4))
                 self._progress.advance(len(page.images))
 
         side_by_side(2 * segments, read)
@@ -252,6 +260,6 @@ class _Diff:
             yield f"rows in flight changed while they were compared, for {self._how.patience:g} s: nothing is said of them"
 
 
-def _weight(sight: Facing | None) -> int:
-    """The bytes of images that a sight holds."""
-    return 0 if sight is None else sum(len(image) for image in (sight.live, sight.other) if image)
+def _weight(seen: Facing | _Unseen) -> int:
+    """The bytes of images that a sight holds, or that a first one will."""
+    return seen.size if isinstance(seen, _Unseen) else sum(len(image) for image in (seen.live, seen.other) if image)

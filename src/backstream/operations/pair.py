@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backstream.errors import Refused
+from backstream.errors import MissingTable, Refused
 from backstream.model.schema import KeySchema
 from backstream.ports import Table, TableFacts
 
@@ -36,7 +36,12 @@ class Pair(msgspec.Struct, frozen=True):
 
 def pair_of(table: Table, other: Table) -> Pair:
     """MissingTable where one is not there; Refused where they are one table, not alike, or not ACTIVE. Nothing is touched."""
-    one, two = table.facts(), other.facts()
+    one = table.facts()
+    try:
+        two = other.facts()
+    except MissingTable as error:
+        where = "Check its name, and where it is: --to-region, --to-profile, --to-endpoint."
+        raise MissingTable(f"the second table: {error.message}", hint=where) from error
     if is_same(one, two):
         raise Refused(
             f"{one.name} and {two.name} are the same table ({one.arn})",

@@ -28,12 +28,11 @@ from backstream.operations.drill.report import Kind, Plan, Side
 from backstream.operations.drill.sample import Sample
 from backstream.operations.restore import Failure, Surroundings
 from backstream.operations.restore.candidates import scan_into
+from backstream.operations.suspects import FETCHED, LOOKS
 from backstream.ports import Table
 
 READERS = 16
 IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item
-FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
-LOOKS = 8
 
 
 class _Row(msgspec.Struct, frozen=True):

@@ -16,10 +16,11 @@ from backstream.model.objectives import in_words
 from backstream.operations import safety
 from backstream.operations.drill import judging, moments
 from backstream.operations.drill.account import Account
-from backstream.operations.drill.comparing import LOOKS, Comparison
+from backstream.operations.drill.comparing import Comparison
 from backstream.operations.drill.report import Drill, Live, Plan
 from backstream.operations.drill.scratch import check_free, name_for, scratch_table
 from backstream.operations.restore import Failure, NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.suspects import LOOKS
 from backstream.ports import Table
 
 RECENT = 900  # seconds: the older the moment, the more of the live table has changed since, and the less a comparison says
