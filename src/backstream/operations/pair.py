@@ -59,10 +59,10 @@ def pair_of(table: Table, other: Table) -> Pair:
 
 
 def is_same(one: TableFacts, two: TableFacts) -> bool:
-    """Whether two descriptions are of one table. Its id tells, however it was reached; its ARN, where a server gives no ids."""
-    if one.table_id and two.table_id:
-        return one.table_id == two.table_id
-    return one.arn == two.arn
+    """Whether two descriptions are of one table: a table has one ARN however it is reached, and only of other servers, or of one
+    that was made again, does the same ARN come with another id. Replicas of a global table have ARNs of their own.
+    """
+    return one.arn == two.arn and (one.table_id == two.table_id or not (one.table_id and two.table_id))
 
 
 def _words(schema: KeySchema) -> str:
