@@ -46,6 +46,7 @@ def replicate(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    notice(f"{to} becomes like {table}" + ("" if until_caught_up else "; Ctrl-C ends it cleanly"))
     report = tables.replicate(
         table,
         to,

@@ -60,7 +60,7 @@ def replicate(around: Replicating, words: Words) -> Replicated:
     tables = pair_of(around.source, around.target)
     _, arn = followed(around.source)
     state = StateFile(words.state, Head(tables.source.arn, tables.target.arn, stream_label(arn)))
-    known, lost = _known(state, around, stream_label(arn), tables)
+    known, lost = _known(state, around, stream_label(arn), tables, copies=words.copy)
     with ThreadPoolExecutor(around.settings.writers, thread_name_prefix="replica") as pool:
         replica = Replica(around.source, around.target, tables.schema, pool, words.deletes)
         keeper = ReplicaKeeper(replica, tables.schema, state, around.clock, around.say)
@@ -94,14 +94,13 @@ def _follow(tail: Tail, copying: Copying | None, words: Words) -> tuple[TailRepo
         return report, future.result()
 
 
-def _known(state: StateFile, around: Replicating, label: str, tables: Pair) -> tuple[int, int]:
+def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, copies: bool) -> tuple[int, int]:
     """The second up to which nothing is missing in the target, and how many times something was lost since."""
     now, before = int(around.clock.now()), state.before
     if before is None or before.known is None:
-        around.notice(
-            f"this replica is new: what has not changed in {tables.source.name} within the stream's day is not looked at; "
-            f"{_whole(tables)}"
-        )
+        if not copies:
+            old = f"this replica is new: what has not changed in {tables.source.name} within the stream's day is not looked at"
+            around.notice(f"{old}. --copy brings it; {_whole(tables)}")
         return now - DAY, 0
     why = ""
     if before.head.stream != label:
