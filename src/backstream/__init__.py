@@ -13,12 +13,15 @@ from backstream.version import __version__
 
 if TYPE_CHECKING:
     from backstream.apps.library import TableBackup, Vault, open  # noqa: A004 - the promised name
+    from backstream.model.migration import DELETE, DynamoDBJson
 
-__all__ = ["BackstreamError", "TableBackup", "Vault", "__version__", "open"]
+__all__ = ["DELETE", "BackstreamError", "DynamoDBJson", "TableBackup", "Vault", "__version__", "open"]
 
 
 def __getattr__(name: str) -> Any:
     """The library is loaded when first used: a room of the house can be imported without all that stands above it."""
+    if name in ("DELETE", "DynamoDBJson"):
+        return getattr(import_module("backstream.model.migration"), name)
     if name in __all__:
         return getattr(import_module("backstream.apps.library"), name)
     raise AttributeError(f"module 'backstream' has no attribute {name!r}")
