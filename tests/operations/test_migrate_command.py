@@ -1,4 +1,4 @@
-"""`migrate` and `filter` as commands, on servers: a writer beside it loses nothing, `kill -9` migrates nothing twice, `--undo` takes back."""
+"""`migrate` and `filter` as commands, on servers: a writer beside it loses nothing, `kill -9` migrates nothing twice."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pytest
 
 from backstream.model import wire
-from kit.images import image, key
-from kit.scene import COMMAND, Ran, Scene, same
+from kit.images import image
+from kit.scene import Ran, Scene, same
 
 COUNTER = "def migrate(item):\n    item['n'] += 1\n    return item\n"
 
@@ -75,7 +72,7 @@ class Writer:
             self.wrote[number] = str(turn)
             time.sleep(self._pause)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

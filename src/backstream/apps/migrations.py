@@ -48,6 +48,7 @@ class Migrating:
         max_write_units: float | None = None,
         max_read_units: float | None = None,
         without_undo: bool = False,
+        rehearse: bool = True,
         patience: float = PATIENCE,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
@@ -55,7 +56,8 @@ class Migrating:
         """Run a script's function `migrate` over every item of the live table, and write what it changes: only if `live`.
 
         `at`, `from_snapshot`: run it over the vault at a moment, or a snapshot (`.../AWSDynamoDB/ID`), instead; `limit`: over so
-        many items at most; `shown`: so many changes in the report; `without_undo`: also where the vault could not take it back.
+        many items at most; `shown`: so many changes in the report; `without_undo`: also where the vault could not take it back;
+        `rehearse`: before anything is written, run it over all items once.
         """
         reading = _Reading(at, from_snapshot, segments, max_read_units, allow_gap=allow_gap)
         asked = Asked(
@@ -70,7 +72,10 @@ class Migrating:
         _check_numbers(asked)
         loaded = scripts.load(script)
         around = self._around(progress, notice)
-        return migrations.migrate(self._work(loaded, reading, around), asked, around)
+        rehearsal = None
+        if live and rehearse:  # by the script loaded once more: what it counts for itself is counted from zero
+            rehearsal = self._work(scripts.load(script), reading, around)
+        return migrations.migrate(self._work(loaded, reading, around), asked, around, rehearsal)
 
     def resume_migration(
         self,

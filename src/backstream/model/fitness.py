@@ -23,7 +23,9 @@ class Unfit(ValueError):
 def check(fields: Mapping[str, Any]) -> None:
     """Unfit, naming the place, where an item (decoded DynamoDB JSON, binary as base64 text) is none that DynamoDB takes."""
     for name, value in fields.items():
-        _check_name(name, "item")
+        if not name:
+            raise Unfit("the item has an attribute without a name")
+        _check_text(name, "the item")
         _check(value, str(name), 1)
 
 
@@ -33,13 +35,9 @@ def check_size(image: bytes) -> None:
         raise Unfit(f"the item would have {size:,} bytes: DynamoDB keeps 400 KB at most")
 
 
-def _check_name(name: Any, path: str) -> None:
-    if not isinstance(name, str) or not name:
-        raise Unfit(f"{path} has an attribute without a name" if name == "" else f"{path}: {name!r} is no name")
-    _check_text(name, path)
-
-
-def _check_text(text: str, path: str) -> None:
+def _check_text(text: Any, path: str) -> None:
+    if not isinstance(text, str):
+        raise Unfit(f"{path} has a name that is no text: {text!r:.40}")
     try:
         text.encode()
     except UnicodeEncodeError as error:  # half of a surrogate pair
@@ -54,7 +52,7 @@ def _check(value: Any, path: str, depth: int) -> None:
     ((kind, inner),) = value.items()
     if kind == "M" and isinstance(inner, Mapping):
         for name, each in inner.items():
-            _check_name(name, path)
+            _check_text(name, path)
             _check(each, f"{path}.{name}", depth + 1)
     elif kind == "L" and isinstance(inner, list):
         for place, each in enumerate(inner):

@@ -67,30 +67,32 @@ def becomes(result: Any, passed: Any, base: bytes | None, *, native: bool) -> by
 
 
 def fields_of(item: Mapping[Any, Any], *, native: bool) -> Mapping[str, Any]:
-    """An item as a function gave it back, as decoded DynamoDB JSON that DynamoDB takes. Unfit where it is none."""
-    fields = item if native else plain.from_plain(item)
-    if native:
-        try:
-            fields = msgspec.json.decode(msgspec.json.encode(fields))  # bytes become base64 text, as boto3's callers expect
-        except (TypeError, ValueError) as error:
-            raise Unfit(f"it gave back what is no DynamoDB JSON: {error}") from error
-    fitness.check(fields)
-    return fields
+    """An item as a function gave it back, as decoded DynamoDB JSON. Unfit where it is none."""
+    if not native:
+        return plain.from_plain(item)
+    try:
+        fields = msgspec.json.decode(msgspec.json.encode(item))  # bytes become base64 text, as boto3's callers expect
+    except (TypeError, ValueError) as error:
+        raise Unfit(f"it gave back what is no DynamoDB JSON: {error}") from error
+    return {str(name): value for name, value in fields.items()}
 
 
 def spliced(fields: Mapping[str, Any], base: bytes | None) -> bytes:
-    """The image of these attributes; each that is equal to that of `base` in its bytes."""
+    """The image of these attributes; each that is equal to that of `base` in its bytes. Unfit where another is none."""
     old = {} if base is None else wire.decode(base)
     raw = {} if base is None else msgspec.json.decode(base, type=dict[str, msgspec.Raw])
-    if len(raw) == len(fields) and all(name in old and _same(value, old[name]) for name, value in fields.items()):
-        return base or b"{}"
-    return msgspec.json.encode(
-        {name: raw[name] if name in old and _same(value, old[name]) else value for name, value in fields.items()}
-    )
+    kept = {name for name, value in fields.items() if _is_kept(name, value, old)}
+    if base is not None and kept == old.keys() == fields.keys():
+        return base
+    return msgspec.json.encode({name: raw[name] if name in kept else value for name, value in fields.items()})
 
 
-def _same(value: Any, other: Any) -> bool:
-    return value == other or wire.same_image(wire.encode({"v": value}), wire.encode({"v": other}))
+def _is_kept(name: str, value: Any, old: Mapping[str, Any]) -> bool:
+    """Whether an attribute is as it was. Only one that is not is judged: what the table holds already is no matter of ours."""
+    if name in old and value == old[name]:
+        return True
+    fitness.check({name: value})
+    return name in old and wire.same_image(wire.encode({name: value}), wire.encode({name: old[name]}))
 
 
 def digest(image: bytes | None) -> str | None:
@@ -128,5 +130,8 @@ def _rewritten(text: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - an object of the user's may raise anything; its type is named beside it
+        return "something"
     return text if len(text) <= 40 else f"{text[:40]}..."

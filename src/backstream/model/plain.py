@@ -72,7 +72,7 @@ def _typed(value: Any, path: str) -> dict[str, Any]:
         return _set(value, path)
     if isinstance(value, float):
         raise Unfit(f"{path} is a float ({value!r}), which loses digits: give an int or a decimal.Decimal")
-    raise Unfit(f"{path} is a {type(value).__name__}, which DynamoDB does not know")
+    raise Unfit(f"{path} is of the type {type(value).__name__}, which DynamoDB does not know")
 
 
 def _scalar(value: Any, path: str) -> tuple[str, str]:

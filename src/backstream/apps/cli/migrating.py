@@ -59,6 +59,9 @@ def migrate(
     ] = None,
     undo: Annotated[str | None, typer.Option(metavar="ID", help="Take a migration back; with --live.", show_default=False)] = None,
     without_undo: Annotated[bool, typer.Option("--without-undo", help="Write also where the vault cannot take it back.")] = False,
+    no_rehearsal: Annotated[
+        bool, typer.Option("--no-rehearsal", help="Write at once: do not run it over all items first, without writing.")
+    ] = False,
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     json: Json = False,
@@ -108,6 +111,7 @@ def migrate(
                 max_write_units=max_write_units,
                 max_read_units=max_read_units,
                 without_undo=without_undo,
+                rehearse=not no_rehearsal,
                 patience=patience,
                 progress=bar,
                 notice=notice,

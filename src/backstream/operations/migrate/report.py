@@ -91,7 +91,7 @@ class Account:
     def words_after(self, counts: Counter[str], kept: bool) -> str:  # noqa: FBT001 - two callers, both beside its definition
         """What stands after an error, and what can be done."""
         if not self._asked.live:
-            return "It was a dry run: nothing was written."
+            return "Nothing was written."
         done = counts["changed"] + counts["deleted"] + self.already
         if not kept and not done:
             return "Nothing was written."

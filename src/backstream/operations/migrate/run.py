@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from backstream.errors import BackstreamError, PartlyDone, ScriptFailed, UsageError
 from backstream.model.migration import Change
 from backstream.model.schema import KeySchema
@@ -43,11 +45,12 @@ class Work:
         self.snapshot = snapshot
 
 
-def migrate(work: Work, asked: Asked, around: Around) -> Migrated:
+def migrate(work: Work, asked: Asked, around: Around, rehearsal: Work | None = None) -> Migrated:
     """Run a script over every item. Without `live` nothing is written.
 
-    Refused where the vault could not take it back; ScriptFailed, naming the item, where the script raises or gives back nonsense:
-    what had been written by then stays, is counted, and can be gone on with.
+    `rehearsal`: the same work, all of which is run first, without writing: so a script that cannot do it all fails before anything
+    is changed. Refused where the vault could not take it back; ScriptFailed, naming the item, where the script raises or gives back
+    nonsense: what had been written by then stays, is counted, and can be gone on with.
     """
     head = Head(
         migration=uuid.uuid4().hex[:8],
@@ -63,9 +66,17 @@ def migrate(work: Work, asked: Asked, around: Around) -> Migrated:
     if not asked.live:
         return _Run(work, asked, around, account, None, None).run()
     account.warnings += check_undoable(around, head.began) if asked.undoable else []
+    if rehearsal is not None:
+        _rehearse(rehearsal, head, asked, around)
     leave_the_second(around, head.began)
     journal = Journal.begin(journals.path_for(head.migration, around.folder), head)
     return _Run(work, asked, around, account, journal, None).run()
+
+
+def _rehearse(work: Work, head: Head, asked: Asked, around: Around) -> None:
+    """Raises what stops it; the hook is left out."""
+    dry = msgspec.structs.replace(asked, live=False, shown=0)
+    _Run(work, dry, around, Account(head, work.source.name, dry, around), None, None, phase="rehearsal").over_all()
 
 
 def resume(path: Path, work: Work, asked: Asked, around: Around) -> Migrated:
@@ -95,7 +106,15 @@ def resume(path: Path, work: Work, asked: Asked, around: Around) -> Migrated:
 
 class _Run:
     def __init__(
-        self, work: Work, asked: Asked, around: Around, account: Account, journal: Journal | None, standing: Standing | None
+        self,
+        work: Work,
+        asked: Asked,
+        around: Around,
+        account: Account,
+        journal: Journal | None,
+        standing: Standing | None,
+        *,
+        phase: str = "items",
     ) -> None:
         self._work = work
         self._asked = asked
@@ -107,10 +126,16 @@ class _Run:
         self._counts: Counter[str] = Counter()
         self._applying = Applying(around.table, account.key_of(work.schema), journal)
         self._writer: Writer | None = None
+        self._phase = phase
 
     def run(self) -> Migrated:
+        ended = self.over_all()
+        self._end(ended=ended)
+        return self._report(ended=ended)
+
+    def over_all(self) -> bool:
+        """Whether all items were looked at. What was decided is done, or named."""
         self._begin()
-        ended = False
         try:
             ended = self._over_all()
             self._drain()
@@ -121,12 +146,12 @@ class _Run:
             raise self._interrupted(error) from error
         except BaseException:
             self._abandon()
+            self._close()
             raise
-        self._end(ended=ended)
-        return self._report(ended=ended)
+        return ended
 
     def _begin(self) -> None:
-        self._around.progress.phase("items", None)
+        self._around.progress.phase(self._phase, None)
         if self._journal is None:
             return
         self._account.file = self._journal.path
