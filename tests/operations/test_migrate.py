@@ -6,7 +6,7 @@ import fcntl
 import itertools
 import random
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -306,13 +306,17 @@ def test_two_at_one_migration_are_refused(bench: Bench) -> None:
 
 
 def test_a_change_in_between_is_read_again_and_migrated(bench: Bench) -> None:
-    write_at = iter(
-        [Put(image("z", 4, n={"N": "40"})), Delete(key("z", 5)), Put(image("z", 6, n={"N": "0"}, s={"S": "x"}, w={"S": "w"}))]
+    theirs: Iterator[Write] = iter(
+        [
+            Put(image("z", 4, n={"N": "40"})),
+            Delete(key("z", 5)),
+            Put(image("z", 6, n={"N": "0"}, s={"S": "x"}, w={"S": "w"})),
+        ]
     )
 
     def on(number: int, call: Callable[[], bool]) -> bool:
         if number in (1, 2, 3):
-            write(bench.stage, next(write_at))
+            write(bench.stage, next(theirs))
         return call()
 
     bench.table = Beside(bench.stage.table, on)
@@ -386,13 +390,14 @@ def test_killed_anywhere_each_item_once_and_taken_back(seed: int, layout: Layout
     clock = ManualClock()
     stage = staged(clock, layout, rows=12)
     theirs: dict[int, int] = {}
+    one: Bench
 
     def on(number: int, call: Callable[[], bool]) -> bool:
         del number
         if source.random() < 0.2:
             other = source.randrange(12)
             theirs[other] = theirs.get(other, 0) + 1000
-            now = bench.numbers()[other]
+            now = one.numbers()[other]
             write(stage, Put(image("z", other, n={"N": str(now + 1000)}, s={"S": "x"})))
         if source.random() < 0.15:
             raise Killed
@@ -402,22 +407,22 @@ def test_killed_anywhere_each_item_once_and_taken_back(seed: int, layout: Layout
         return done
 
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(stage, Path(folder))
-        bench.table = Beside(stage.table, on)
+        one = Bench(stage, Path(folder))
+        one.table = Beside(stage.table, on)
         report: Migrated | None = None
         begun = False
         for _ in range(40):
             try:
-                report = bench.go_on() if begun else bench.run()
+                report = one.go_on() if begun else one.run()
                 break
             except Killed:
                 begun = True
         assert report is not None
         unsure = {int(msgspec.json.decode(each.what)["number"]["N"]) for each in report.failures}
-        for number, value in bench.numbers().items():
+        for number, value in one.numbers().items():
             migrated = value - theirs.get(number, 0)
             assert migrated in ((0, 1) if number in unsure else (1,)), (number, value, theirs)
-        _taken_back(bench, stage, clock, theirs)
+        _taken_back(one, stage, clock, theirs)
 
 
 def _taken_back(bench: Bench, stage: Stage, clock: ManualClock, theirs: Mapping[int, int]) -> None:

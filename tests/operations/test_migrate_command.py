@@ -118,8 +118,8 @@ def key_of(number: int) -> bytes:
     return msgspec.json.encode({"zone": {"S": "row"}, "number": {"N": str(number)}})
 
 
-def test_a_thousand_beside_a_writer(scene: Scene) -> None:
-    migrated_beside_a_writer(scene, 1_000)
+def test_rows_migrated_beside_a_writer(scene: Scene) -> None:
+    migrated_beside_a_writer(scene, 200)
 
 
 @pytest.mark.soak
@@ -138,15 +138,23 @@ def wait_for_writes(process: subprocess.Popen[str]) -> None:
         pass
 
 
+def test_killed_and_gone_on_with_each_row_once(scene: Scene) -> None:
+    killed_each_row_once(scene, 200, kills=2)
+
+
+@pytest.mark.soak
 def test_killed_again_and_again_each_row_once(scene: Scene) -> None:
-    rows = 400
+    killed_each_row_once(scene, 1_000, kills=10)
+
+
+def killed_each_row_once(scene: Scene, rows: int, kills: int) -> None:
     numbered(scene, rows)
     words = ["migrate", scene.table, script(scene, COUNTER), "--live"]
     chance, done = random.Random(7), 0
-    for _ in range(4):
+    for _ in range(kills):
         process = scene.start(*words, "--max-write-units", "100")
         wait_for_writes(process)
-        time.sleep(chance.uniform(0.2, 0.8))
+        time.sleep(chance.uniform(0.2, 0.9 * rows / 100 / kills))
         process.kill()
         _, said = process.communicate()
         assert process.returncode == -signal.SIGKILL, f"it ended before it was killed: {said}"
@@ -160,3 +168,116 @@ def test_killed_again_and_again_each_row_once(scene: Scene) -> None:
     assert ran.code == 0, ran.err
     assert (ran.json()["changed"], ran.json()["already"]) == (rows - done, done)
     assert values(scene) == {number: str(number + 1) for number in range(rows)}
+
+
+# --- the command ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_from_dry_run_to_taken_back(small: Scene) -> None:
+    before = small.items()
+    text = COUNTER + "def finish(counts):\n    print('finished', counts['live'], counts['changed'])\n"
+    words = ["migrate", small.table, script(small, text)]
+    dry = small.call(*words, "--show", "2")
+    assert dry.code == 0, dry.err
+    assert 'n: {"N":"0"} -> {"N":"1"}' in dry.out
+    assert "would be changed  20" in dry.out
+    assert "... and 18 more changes" in dry.out
+    assert "20 write units, $" in dry.out
+    assert "finished False 20" in dry.err
+    assert same(small.items(), before)
+    live = small.call(*words, "--live", "--json")
+    assert live.code == 0, live.err
+    assert "finished True 20" in live.err
+    assert "finished False" not in live.err, "the rehearsal ends without it"
+    report = live.json()
+    assert f"To take back what it changed, and nothing else: {report['undo']}" in live.err
+    assert report["back"].startswith(f"backstream restore {small.table} --at ")
+    assert values(small) == {number: str(number + 1) for number in range(20)}
+    small.tail()
+    undo = shlex.split(report["undo"])[1:]
+    assert small.call(*[word for word in undo if word != "--live"], "--json").json()["put"] == 20
+    assert values(small) == {number: str(number + 1) for number in range(20)}, "a dry run"
+    assert small.call("migrate", small.table, "--undo", report["migration"], "--live").code == 0, "by its id"
+    assert same(small.items(), before)
+
+
+@pytest.mark.soak
+def test_the_whole_table_goes_back_too(small: Scene) -> None:
+    before = small.items()
+    report = small.call("migrate", small.table, script(small, COUNTER), "--live", "--json").json()
+    small.tail()
+    assert small.call(*shlex.split(report["back"])[1:], "--yes").code == 0
+    assert same(small.items(), before)
+
+
+def at_thirteen(line: str) -> str:
+    """A script that is right but for one row."""
+    return f"def migrate(item):\n    item['n'] += 1\n    if item['number'] == 13:\n        {line}\n    return item\n"
+
+
+BAD = {
+    "raises": (at_thirteen("raise ValueError('odd')"), 1),
+    "nonsense": (at_thirteen("return 'x'"), 1),
+    "another key": (at_thirteen("item['number'] += 100"), 1),
+    "no function": ("x = 1\n", 2),
+    "no Python": ("def migrate(item)\n", 2),
+    "raises at once": ("def migrate(item):\n    return item\n1 / 0\n", 1),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_script_writes_nothing(small: Scene, name: str) -> None:
+    text, code = BAD[name]
+    before = small.items()
+    ran = small.call("migrate", small.table, script(small, text), "--live")
+    assert ran.code == code
+    assert ran.out == ""
+    assert ran.err.startswith("error: ")
+    assert len(ran.err.splitlines()) <= 2
+    assert ('"number":{"N":"13"}' in ran.err) == (name in ("raises", "nonsense", "another key"))
+    assert same(small.items(), before)
+    assert list(small.folder.glob("backstream-*")) == []
+
+
+def test_words_that_make_no_sense(small: Scene) -> None:
+    path = script(small, COUNTER)
+    table = small.table
+    for words, code in {
+        ("migrate", table): 2,
+        ("migrate", table, "missing.py"): 2,
+        ("migrate", table, path, "--resume", "x", "--undo", "y"): 2,
+        ("migrate", table, path, "--resume", "nothing"): 2,
+        ("migrate", table, "--undo", "nothing", "--live"): 2,
+        ("migrate", table, path, "--at", "yesterday"): 2,
+        ("migrate", table, path, "--at", "now", "--from-snapshot", "s3://x/AWSDynamoDB/1"): 2,
+        ("migrate", table, path, "--from-snapshot", "s3://x"): 2,
+        ("migrate", table, path, "--segments", "0"): 2,
+        ("migrate", table, path, "--concurrency", "0"): 2,
+        ("migrate", table, path, "--at", "2001-01-01T00:00:00Z"): 4,
+        ("migrate", "another-table", path): 1,
+    }.items():
+        ran = small.call(*words)
+        assert (ran.code, ran.out) == (code, ""), (words, ran.err)
+        assert ran.err.startswith("error: ")
+
+
+def test_without_a_vault_only_a_dry_run_or_by_choice(scene: Scene) -> None:
+    scene.create()
+    scene.put(image("row", 1, n={"N": "1"}))
+    path, without = script(scene, COUNTER), {"BACKSTREAM_VAULT": ""}
+    assert scene.call("migrate", scene.table, path, environment=without).code == 0
+    refused = scene.call("migrate", scene.table, path, "--live", environment=without)
+    assert refused.code == 4
+    assert "--without-undo" in refused.err
+    assert values(scene) == {1: "1"}
+    assert scene.call("migrate", scene.table, path, "--live", "--without-undo", environment=without).code == 0
+    assert values(scene) == {1: "2"}
+
+
+def test_over_the_vault_at_a_moment_and_over_a_snapshot(small: Scene) -> None:
+    at = str(int(time.time()))
+    made = small.backup().snapshot(at=at, to=f"file://{small.folder}/snapshots")
+    path = script(small, COUNTER)
+    for source in (["--at", at], ["--from-snapshot", made.url]):
+        ran = small.call("migrate", small.table, path, *source, "--json")
+        assert (ran.code, ran.json()["changed"]) == (0, 20), ran.err

@@ -6,19 +6,19 @@ has changed since is theirs: it is named, and left as it is. Done a second time,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from backstream.engines.ahead import batches
-from backstream.engines.embedded import State
-from backstream.errors import BackstreamError, Failed, UsageError
+from backstream.errors import BackstreamError, UsageError
 from backstream.layouts.vault import TableVault
-from backstream.model import migration, moment, wire
+from backstream.model import migration
 from backstream.model.migration import Change
 from backstream.model.plan import Action
 from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
+from backstream.operations.migrate.before import Before
 from backstream.operations.migrate.journal import Noted, Standing
 from backstream.operations.migrate.request import Around, Asked
 from backstream.operations.migrate.window import vault_of
@@ -112,7 +112,7 @@ class _Undo:
         for batch in batches(noted, FETCHED):
             live = {self._vault.key_of(image): image for image in self._around.table.fetch([each.key for each in batch])}
             standing += [(each, live.get(each.key)) for each in batch if self._is_left(each, live.get(each.key))]
-        before = _Before(self._vault, self._standing.head.began, [each for each, _ in standing if each.before is not None])
+        before = Before(self._vault, self._standing.head.began, [each for each, _ in standing if each.before is not None])
         self._around.progress.phase("items", len(standing))
         for each, now in standing:
             self._around.progress.advance(1)
@@ -167,43 +167,3 @@ def _no_more(key: bytes, live: bytes | None) -> Change | None:
     """An item that somebody changes while it is taken back is theirs."""
     del key, live
     raise Conflict(CONFLICT)
-
-
-class _Before:
-    """The images of some items as they were just before the migration changed them. One reading of the vault, for most of them.
-
-    `began`: the second in which it began: most items were as they were then. What somebody changed between that and the migration's
-    own write is found in the item's history.
-    """
-
-    def __init__(self, vault: TableVault, began: int, noted: Sequence[Noted]) -> None:
-        self._vault = vault
-        self._began = began
-        self._images = dict(self._at_the_beginning(noted))
-
-    def _at_the_beginning(self, noted: Sequence[Noted]) -> Iterator[tuple[bytes, bytes]]:
-        wanted = {each.key: each.before for each in noted}
-        if not wanted:
-            return
-        with State(self._vault, self._began, keys=set(wanted)) as state:
-            entries = ((key, None if entry.removed else entry) for part in state for key, entry in part.items() if key in wanted)
-            for key, image in self._vault.images(entries):
-                if isinstance(image, bytes) and migration.digest(image) == wanted[key]:
-                    yield key, image
-
-    def image(self, noted: Noted) -> bytes | None:
-        """None where it did not exist. Failed where the vault does not hold it (yet)."""
-        if noted.before is None:
-            return None
-        return self._images.get(noted.key) or self._from_history(noted)
-
-    def _from_history(self, noted: Noted) -> bytes:
-        for entry in reversed(self._vault.history(noted.key)):
-            image = None if entry.removed else self._vault.image(entry)
-            if image is not None and migration.digest(image) == noted.before:
-                return wire.one_line(image)
-        name = self._vault.catalog.table
-        raise Failed(
-            f"the vault does not hold it as it was before the migration, after {moment.iso(self._began)}: "
-            f"`backstream tail {name} --until-caught-up` makes sure of what is still on its way"
-        )
