@@ -86,7 +86,7 @@ def migrated_beside_a_writer(scene: Scene, rows: int) -> tuple[Ran, Ran]:
     numbered(scene, rows)
     before = scene.items()
     with Writer(scene, rows) as writer:
-        ran = scene.run("migrate", scene.table, script(scene, COUNTER), "--live", "--json", "--segments", "2")
+        ran = scene.call("migrate", scene.table, script(scene, COUNTER), "--live", "--json", "--segments", "2")
     assert ran.code == 0, ran.err
     report = ran.json()
     assert (report["changed"], report["unchanged"], report["failed"]) == (rows, 0, 0)
@@ -96,7 +96,7 @@ def migrated_beside_a_writer(scene: Scene, rows: int) -> tuple[Ran, Ran]:
 
     scene.tail()
     with Writer(scene, rows // 10) as later:
-        undone = scene.run(*shlex.split(report["undo"])[1:], "--json")
+        undone = scene.call(*shlex.split(report["undo"])[1:], "--json")
     took_back = undone.json()
     assert took_back["put"] + took_back["conflicts"] == rows
     assert undone.code == (1 if took_back["conflicts"] else 0), undone.err
