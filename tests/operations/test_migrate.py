@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.apps import scripts
-from backstream.errors import OutsideWindow, Refused, ScriptFailed, Unavailable, UsageError
+from backstream.errors import Failed, OutsideWindow, Refused, ScriptFailed, Unavailable, UsageError
 from backstream.layouts.aws_export import Export
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
@@ -182,7 +182,7 @@ def migrate(item):
     for number in range(10, 25):
         assert now[place(number)] is before[place(number)], "not even written"
     assert wire.same_image(now[place(27)], image("z", 27, n={"N": "0"}, new={"NS": ["1", "2"]}))
-    assert [bench.said[0].startswith("should this be interrupted, go on with: backstream migrate flights")] == [True]
+    assert [bench.said[0].startswith("backstream migrate flights")] == [True]
 
 
 def place(number: int) -> bytes:
@@ -376,6 +376,41 @@ def test_a_lost_answer_and_a_change_since_is_named_not_migrated_again(bench: Ben
     assert sorted(bench.numbers().values()) == [1] * (ROWS - 1) + [50]
 
 
+def test_a_table_that_takes_nothing_is_given_up(bench: Bench) -> None:
+    def on(number: int, call: Callable[[], bool]) -> bool:
+        if number > 3:
+            raise Unavailable("throttled")
+        return call()
+
+    bench.table = Beside(bench.stage.table, on)
+    report = bench.run(patience=5.0)
+    assert (report.changed, report.failed, report.conflicts) == (3, ROWS - 3, 0)
+    assert {each.why for each in report.failures} == {"throttled"}
+    assert report.resume is not None
+    bench.table = bench.stage.table
+    assert bench.go_on().already == 3
+    assert set(bench.numbers().values()) == {1}
+
+
+class Picky(Beside):
+    """A table that refuses one item, whatever it is asked."""
+
+    def change_if(self, after: bytes, before: bytes) -> bool:
+        if wire.key_of(SCHEMA, after) == place(7):
+            raise Failed("ValidationException: too odd")
+        return super().change_if(after, before)
+
+
+def test_what_dynamodb_refuses_is_named_the_rest_goes_on(bench: Bench) -> None:
+    bench.table = Picky(bench.stage.table, lambda _, call: call())
+    report = bench.run()
+    assert (report.changed, report.failed, report.conflicts) == (ROWS - 1, 1, 0)
+    assert (report.failures[0].what, report.failures[0].why) == (place(7).decode(), "ValidationException: too odd")
+    bench.table = bench.stage.table
+    assert bench.go_on().changed == 1
+    assert set(bench.numbers().values()) == {1}
+
+
 # --- interrupted ------------------------------------------------------------------------------------------------------------------
 
 
@@ -434,6 +469,20 @@ def _taken_back(bench: Bench, stage: Stage, clock: ManualClock, theirs: Mapping[
     for number, value in bench.numbers().items():
         assert value - theirs.get(number, 0) in ((0, 1) if number in kept else (0,))
     assert kept <= theirs.keys(), "only what somebody has changed is left"
+
+
+def test_one_that_was_taken_back_is_not_gone_on_with(bench: Bench, clock: ManualClock) -> None:
+    bench.run(limit=5)
+    clock.move(10)
+    bench.stage.follow()
+    with bench.file.open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Refused, match="another process"):
+            bench.undo()
+    assert bench.undo().put == 5
+    with pytest.raises(UsageError, match="was taken back"):
+        bench.go_on()
+    assert set(bench.numbers().values()) == {0}
 
 
 def test_a_line_cut_short_is_no_line(bench: Bench) -> None:

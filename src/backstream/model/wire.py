@@ -96,6 +96,11 @@ def same_image(one: bytes, other: bytes) -> bool:
     return one == other or _comparable_map(well_formed_item(one)) == _comparable_map(well_formed_item(other))
 
 
+def same_state(one: bytes | None, other: bytes | None) -> bool:
+    """Whether both are the same item, by value, or both are none (None)."""
+    return one is other is None or (one is not None and other is not None and same_image(one, other))
+
+
 def well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
     """As `decode`; Damaged also where a value is none, at any depth."""
     fields = decode(image)

@@ -166,7 +166,7 @@ class MemoryTable:
         with self._lock:
             key = wire.key_of(self._existing(), _body(write))
             now = self._items.get(key)
-            same = now is None if before is None else now is not None and wire.same_image(now, before)
+            same = wire.same_state(now, before)
             if same:
                 self._set(key, write.image if isinstance(write, Put) else None)
             return same

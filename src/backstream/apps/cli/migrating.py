@@ -83,22 +83,28 @@ def migrate(
                 undo, live=live, concurrency=concurrency, max_write_units=max_write_units, patience=patience, progress=bar
             )
         return _show_undone(undone, json=json)
-    with Bar() as bar:
-        if resume is not None:
-            report = backup.resume_migration(
-                resume,
-                script,
-                shown=show,
-                segments=segments,
-                concurrency=concurrency,
-                max_write_units=max_write_units,
-                max_read_units=max_read_units,
-                patience=patience,
-                progress=bar,
-                notice=notice,
-            )
-        else:
-            report = backup.migrate(
+    said: list[str] = []
+
+    def tell(text: str) -> None:
+        said.append(text)
+        notice(f"should this be interrupted, go on with: {text}")
+
+    def run() -> Migrated:
+        with Bar() as bar:
+            if resume is not None:
+                return backup.resume_migration(
+                    resume,
+                    script,
+                    shown=show,
+                    segments=segments,
+                    concurrency=concurrency,
+                    max_write_units=max_write_units,
+                    max_read_units=max_read_units,
+                    patience=patience,
+                    progress=bar,
+                    notice=tell,
+                )
+            return backup.migrate(
                 script or "",
                 live=live,
                 at=at,
@@ -114,9 +120,14 @@ def migrate(
                 rehearse=not no_rehearsal,
                 patience=patience,
                 progress=bar,
-                notice=notice,
+                notice=tell,
             )
-    return _show_migrated(report, json=json)
+
+    try:
+        return _show_migrated(run(), json=json)
+    except KeyboardInterrupt:
+        notice(f"stopped: go on with: {said[-1]}" if said else "stopped: nothing was written")
+        raise
 
 
 def _check_words(script: Path | None, resume: str | None, undo: str | None, *, earlier: bool) -> None:

@@ -140,12 +140,12 @@ class Applying:
         else:
             done = self._put_or_delete(pending)
         # After a lost answer the item being as it was to be is the only sign that it was done.
-        return done or (pending.doubtful and _same(self._look(change.key), change.after))
+        return done or (pending.doubtful and wire.same_state(self._look(change.key), change.after))
 
     def _put_or_delete(self, pending: _Pending) -> bool:
         """These the table's client asks again by itself; doing them a second time changes nothing."""
         change = pending.change
-        if not _same(self._look(change.key), change.before):  # a condition does not see an attribute that somebody has added
+        if not wire.same_state(self._look(change.key), change.before):  # the condition alone does not see what somebody has added
             return False
         pending.doubtful = True
         write = Delete(change.key) if change.after is None else Put(change.after)
@@ -154,7 +154,7 @@ class Applying:
     def _decided_anew(self, pending: _Pending) -> bool:
         """Whether that settles it: the item is another than it was."""
         live = self._look(pending.change.key)
-        if _same(live, pending.change.before):
+        if wire.same_state(live, pending.change.before):
             return False  # it was another for a moment only, or an answer was lost of what was not done
         if pending.doubtful and pending.change.after is not None and pending.change.before is not None:
             self._leave(pending, UNSURE, sure=False)
@@ -199,7 +199,3 @@ class Applying:
         with self._lock:
             self.left.append(LeftAlone(pending.change.key, why))
             self._pending.pop(pending.change.key, None)
-
-
-def _same(one: bytes | None, other: bytes | None) -> bool:
-    return one is other is None or (one is not None and other is not None and wire.same_image(one, other))

@@ -7,6 +7,7 @@ The first line says which migration it is. Then, by the number of each change:
     ["d", 7]                       it is done
     ["w", 7]                       it was not done, and will not be: somebody had changed the item
     ["e"]                          all items have been looked at
+    ["u"]                          it is being taken back
 
 An "i" line is on the disk before its request goes out, a "t" line at least with the operating system: `kill -9` loses neither.
 Only one process at a time has the file.
@@ -127,6 +128,11 @@ class Journal:
         with self._lock:
             self._write([b'["e"]'], durable=True)
 
+    def take_back(self) -> None:
+        """From now on it is being taken back: nobody goes on with it."""
+        with self._lock:
+            self._write([b'["u"]'], durable=True)
+
     def close(self) -> None:
         """Let it go; it stays for whoever goes on or takes it back."""
         self._file.close()
@@ -162,6 +168,7 @@ class Standing:
         self._settled: set[bytes] = set()
         self.whole = 0
         self.ended = False
+        self.taken_back = False
         lines = self._lines()
         try:
             self.head = msgspec.json.decode(next(lines, b""), type=Head)
@@ -229,6 +236,8 @@ class Standing:
         mark, *rest = line
         if mark == "e":
             self.ended = True
+        elif mark == "u":
+            self.taken_back = True
         elif mark == "i":
             self._marks.append(_INTENDED)
         else:

@@ -48,9 +48,7 @@ class Account:
     @staticmethod
     def is_other(before: bytes | None, live: bytes | None) -> bool:
         """Whether the live item is not what the change was decided of."""
-        if before is live:
-            return False
-        return before is None or live is None or not wire.same_image(before, live)
+        return before is not live and not wire.same_state(before, live)
 
     def planned(self, change: Change) -> None:
         """One more change, decided."""
@@ -86,7 +84,7 @@ class Account:
 
     def words_before(self) -> str:
         """How to go on, should it be interrupted."""
-        return f"should this be interrupted, go on with: {self._go_on()}{self._or_back()}"
+        return f"{self._go_on()}{self._or_back()}"
 
     def words_after(self, counts: Counter[str], kept: bool) -> str:  # noqa: FBT001 - two callers, both beside its definition
         """What stands after an error, and what can be done."""

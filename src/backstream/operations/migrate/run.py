@@ -68,7 +68,8 @@ def migrate(work: Work, asked: Asked, around: Around, rehearsal: Work | None = N
     account.warnings += check_undoable(around, head.began) if asked.undoable else []
     if rehearsal is not None:
         _rehearse(rehearsal, head, asked, around)
-    leave_the_second(around, head.began)
+    if asked.undoable:
+        leave_the_second(around, head.began)
     journal = Journal.begin(journals.path_for(head.migration, around.folder), head)
     return _Run(work, asked, around, account, journal, None).run()
 
@@ -87,6 +88,8 @@ def resume(path: Path, work: Work, asked: Asked, around: Around) -> Migrated:
     standing = Standing(path)
     if standing.head.table != around.table.name:
         raise UsageError(f"{path} is a migration of {standing.head.table}, not of {around.table.name}")
+    if standing.taken_back:
+        raise UsageError(f"the migration {standing.head.migration} was taken back", hint="Begin a new one, without --resume.")
     if standing.ended:
         raise UsageError(f"the migration {standing.head.migration} has ended: nothing of it is left to do")
     journal = Journal.reopen(path, standing)

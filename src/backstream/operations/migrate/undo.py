@@ -19,7 +19,7 @@ from backstream.model.migration import Change
 from backstream.model.plan import Action
 from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
 from backstream.operations.migrate.before import Before
-from backstream.operations.migrate.journal import Noted, Standing
+from backstream.operations.migrate.journal import Journal, Noted, Standing
 from backstream.operations.migrate.request import Around, Asked
 from backstream.operations.migrate.window import vault_of
 from backstream.operations.restore import Failure, Planned
@@ -54,11 +54,21 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def undo(path: Path, asked: Asked, around: Around) -> Undone:
-    """Take back what a migration has changed. UsageError where there is no such file, Refused where there is no vault."""
+    """Take back what a migration has changed. UsageError where there is no such file, Refused where there is no
+    vault, or another process is at it.
+    """
     standing = Standing(path)
     if standing.head.table != around.table.name:
         raise UsageError(f"{path} is a migration of {standing.head.table}, not of {around.table.name}")
-    return _Undo(standing, asked, around, vault_of(around)).run()
+    undoing = _Undo(standing, asked, around, vault_of(around))
+    if not asked.live:
+        return undoing.run()
+    journal = Journal.reopen(path, standing)
+    try:
+        journal.take_back()
+        return undoing.run()
+    finally:
+        journal.close()
 
 
 class _Undo:

@@ -50,8 +50,8 @@ class Guard:
         key = self._key(write)
         with self._lock:
             before = self._before[key]
-        done = _same(found, before) and self._table.write_if(write, before)
-        if not done and not _same(self._found([write]).get(key), write.image if isinstance(write, Put) else None):
+        done = wire.same_state(found, before) and self._table.write_if(write, before)
+        if not done and not wire.same_state(self._found([write]).get(key), write.image if isinstance(write, Put) else None):
             with self._lock:
                 self.conflicts.append(LeftOut(write, CONFLICT))
         with self._lock:
@@ -62,8 +62,3 @@ class Guard:
 
     def _key(self, write: Write) -> bytes:
         return self._vault.key_of(write.image if isinstance(write, Put) else write.keys)
-
-
-def _same(one: bytes | None, other: bytes | None) -> bool:
-    """Whether both are the same item, or none."""
-    return one is other is None or (one is not None and other is not None and wire.same_image(one, other))
