@@ -175,7 +175,10 @@ def killed_each_row_once(scene: Scene, rows: int, kills: int) -> None:
 
 def test_the_command_from_dry_run_to_taken_back(small: Scene) -> None:
     before = small.items()
-    text = COUNTER + "def finish(counts):\n    print('finished', counts['live'], counts['changed'])\n"
+    text = (
+        "own = 0\ndef migrate(item):\n    global own\n    own += 1\n    item['n'] += 1\n    return item\n"
+        "def finish(counts):\n    print('finished', counts['live'], counts['changed'], own)\n"
+    )
     words = ["migrate", small.table, script(small, text)]
     dry = small.call(*words, "--show", "2")
     assert dry.code == 0, dry.err
@@ -183,11 +186,11 @@ def test_the_command_from_dry_run_to_taken_back(small: Scene) -> None:
     assert "would be changed  20" in dry.out
     assert "... and 18 more changes" in dry.out
     assert "20 write units, $" in dry.out
-    assert "finished False 20" in dry.err
+    assert "finished False 20 20" in dry.err
     assert same(small.items(), before)
     live = small.call(*words, "--live", "--json")
     assert live.code == 0, live.err
-    assert "finished True 20" in live.err
+    assert "finished True 20 20" in live.err, "what it counts for itself is of one run"
     assert "finished False" not in live.err, "the rehearsal ends without it"
     report = live.json()
     assert f"To take back what it changed, and nothing else: {report['undo']}" in live.err
