@@ -14,16 +14,30 @@ from backstream.version import __version__
 if TYPE_CHECKING:
     from backstream.apps.library import TableBackup, Vault, open  # noqa: A004 - the promised name
     from backstream.apps.tables import diff, dump, replicate
+    from backstream.model.migration import DELETE, DynamoDBJson
 
-__all__ = ["BackstreamError", "TableBackup", "Vault", "__version__", "diff", "dump", "open", "replicate"]
+__all__ = [
+    "DELETE",
+    "BackstreamError",
+    "DynamoDBJson",
+    "TableBackup",
+    "Vault",
+    "__version__",
+    "diff",
+    "dump",
+    "open",
+    "replicate",
+]
 
-_OF_TABLES = ("diff", "dump", "replicate")
+# Where the names are that are not the library's own.
+_ROOMS = {
+    **dict.fromkeys(("DELETE", "DynamoDBJson"), "backstream.model.migration"),
+    **dict.fromkeys(("diff", "dump", "replicate"), "backstream.apps.tables"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """The library is loaded when first used: a room of the house can be imported without all that stands above it."""
-    if name in _OF_TABLES:
-        return getattr(import_module("backstream.apps.tables"), name)
     if name in __all__:
-        return getattr(import_module("backstream.apps.library"), name)
+        return getattr(import_module(_ROOMS.get(name, "backstream.apps.library")), name)
     raise AttributeError(f"module 'backstream' has no attribute {name!r}")

@@ -78,6 +78,10 @@ class PartlyDone(Failed):
     """Some of it was done; what is left is named and can be resumed."""
 
 
+class ScriptFailed(Failed):
+    """A user's script raised, or gave back what is none of the things that it may."""
+
+
 class AccessDenied(Failed):
     """Credentials are missing, wrong, expired or without the permission."""
 

@@ -272,6 +272,14 @@ class Table(Protocol):
         done it: look at the item to tell. Costs a request for each write.
         """
 
+    def change_if(self, after: bytes, before: bytes) -> bool:
+        """Turn the item that is as `before` into `after`, an image of the same key, touching no attribute but those that differ.
+
+        So what somebody has added, and neither image names, stays. Whether it was done; False: nothing was, the item is another.
+        It is asked once: after Unavailable it may have been done or not, and only a look at the item can tell. An item in which
+        more than 200 attributes change is replaced whole, as by `write_if`.
+        """
+
     def enable_stream(self) -> None:
         """Turn on a stream of new and old images and wait until the table says so."""
 

@@ -144,6 +144,41 @@ def test_a_write_gives_way_to_what_somebody_has_changed(table: Table) -> None:
     assert content(table) == {}
 
 
+def test_a_change_is_made_only_of_an_item_that_is_as_it_was(table: Table) -> None:
+    for name, before in images.hard_images().items():
+        fields = wire.decode(before)
+        keys = wire.key_of(images.SCHEMA, before)
+        gone = next((each for each in fields if each not in images.SCHEMA.names), None)
+        after = msgspec.json.encode({**{each: value for each, value in fields.items() if each != gone}, "mark": {"N": "1"}})
+        assert not table.change_if(after, before), f"it does not exist: {name}"
+        table.write([Put(before)])
+        assert table.change_if(after, before), name
+        assert wire.same_image(by_key(table.fetch([keys]))[keys], after), name
+        assert not table.change_if(after, before), f"it is so no more: {name}"
+        table.write([Delete(keys)])
+
+
+def test_a_change_leaves_alone_what_somebody_has_added(table: Table) -> None:
+    before, keys = images.image("a", 1, n={"N": "1"}), images.key("a", 1)
+    table.write([Put(images.image("a", 1, n={"N": "1.0"}, other={"S": "theirs"}))])
+    assert table.change_if(images.image("a", 1, n={"N": "2"}, new={"S": "x"}), before)
+    (found,) = table.fetch([keys])
+    assert wire.same_image(found, images.image("a", 1, n={"N": "2"}, new={"S": "x"}, other={"S": "theirs"}))
+    assert not table.change_if(images.image("a", 1, n={"N": "2"}, other={"S": "mine"}), images.image("a", 1, n={"N": "2"}))
+
+
+def test_a_change_of_very_many_attributes(table: Table) -> None:
+    before = images.image("a", 1, **{f"a{number}": {"N": "1"} for number in range(250)})
+    few = images.image("a", 1, **{f"a{number}": {"N": "2" if number < 10 else "1"} for number in range(250)})
+    many = images.image("a", 1, **{f"a{number}": {"N": "3"} for number in range(250)})
+    table.write([Put(before)])
+    assert table.change_if(few, before)
+    assert not table.change_if(many, before)
+    assert table.change_if(many, few)
+    (found,) = table.fetch([images.key("a", 1)])
+    assert wire.same_image(found, many)
+
+
 def test_nothing_to_write(table: Table) -> None:
     assert table.write([]) == []
 

@@ -113,6 +113,11 @@ class Config:
             raise UsageError("which vault?", hint=f"Give --vault s3://bucket/prefix (or file:///folder), or set {VAULT_VARIABLE}.")
         return url
 
+    @property
+    def has_vault(self) -> bool:
+        """Whether a vault is named at all."""
+        return bool(self._vault or os.environ.get(VAULT_VARIABLE))
+
     @cached_property
     def store(self) -> ObjectStore:
         """The vault's store: S3 or a local directory, with passing faults waited out. UsageError for a URL of neither."""

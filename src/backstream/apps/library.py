@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backstream.apps.config import STORE_PATIENCE, Config
+from backstream.apps.migrations import Migrating, export_of
 from backstream.apps.words import (
     Duration,
     Key,
@@ -21,7 +22,6 @@ from backstream.apps.words import (
 )
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
-from backstream.layouts.aws_export import Export
 from backstream.layouts.catalog import Layout
 from backstream.layouts.drills import Held
 from backstream.layouts.segments import Codec
@@ -93,7 +93,7 @@ class Vault:
         return TableBackup(self._config, name)
 
 
-class TableBackup:
+class TableBackup(Migrating):
     """One table and its vault: what can be asked of them."""
 
     def __init__(self, config: Config, name: str) -> None:
@@ -155,11 +155,8 @@ class TableBackup:
 
     def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
         """Take in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental as changes."""
-        root, found, export_id = url.rstrip("/").partition("/AWSDynamoDB/")
-        if not found or not export_id or "/" in export_id:
-            raise UsageError(f"not the folder of an export: {url!r}", hint="Write s3://bucket/prefix/AWSDynamoDB/ID.")
         vault = self._vault()
-        export = Export.open(self._config.files(root), export_id)
+        export = export_of(self._config, url)
         check_export(vault, export)
         parts = Parts(self._config.clock, self._config.lanes(vault), progress or Silent())
         if export.summary.incremental:

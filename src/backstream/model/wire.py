@@ -94,7 +94,7 @@ def one_line(raw: bytes) -> bytes:
 
 def same_image(one: bytes, other: bytes) -> bool:
     """Whether two images are the same item: numbers by value, sets without order, the rest exactly."""
-    return one == other or _comparable_map(_well_formed_item(one)) == _comparable_map(_well_formed_item(other))
+    return one == other or _comparable_map(well_formed_item(one)) == _comparable_map(well_formed_item(other))
 
 
 def same_state(one: bytes | None, other: bytes | None) -> bool:
@@ -114,7 +114,8 @@ def fingerprint(image: bytes) -> bytes:
     return hashlib.blake2b(msgspec.json.encode({name: fields[name] for name in sorted(fields)}), digest_size=16).digest()
 
 
-def _well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
+def well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
+    """As `decode`; Damaged also where a value is none, at any depth."""
     fields = decode(image)
     if not all(map(well_formed, fields.values())):
         raise Damaged(f"not an item in DynamoDB JSON: {image[:80]!r}")

@@ -13,7 +13,7 @@ import msgspec
 
 from backstream.errors import AccessDenied, BackstreamError, NotFound, Unavailable
 from backstream.model import sizes
-from backstream.operations.speed import MOST, Congestion, Gate, Pace
+from backstream.operations.speed import FIRST, LEAST, MOST, Congestion, Gate, Pace
 from backstream.ports import Clock, Put, Write
 from backstream.retries import full_jitter
 
@@ -46,6 +46,7 @@ class Writer:
     a wait with full jitter. It gives up (`hopeless` says why) once nothing at all was accepted for `patience` seconds of trying, or
     access ends in the middle; what was not written is in `left_out`. Access that was never there, or a missing table, is raised.
     `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers where they say more.
+    `most`: calls under way at most.
     """
 
     def __init__(
@@ -55,13 +56,14 @@ class Writer:
         *,
         patience: float = PATIENCE,
         max_units: float | None = None,
+        most: int = MOST,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._table = table
         self._clock = clock
         self._patience = patience
         self._budget = None if max_units is None else Budget(clock, max_units)
-        self._gate = Gate(clock, Congestion())
+        self._gate = Gate(clock, Congestion(least=min(LEAST, most), first=min(FIRST, most), most=most))
         self._progress = progress
         self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")
         self._futures: dict[Future[None], int] = {}  # with the bytes of their batches

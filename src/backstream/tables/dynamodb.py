@@ -19,7 +19,7 @@ from backstream.model.setup import SCALING, Step
 from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
-from backstream.tables.conditions import Condition, unchanged
+from backstream.tables.conditions import Condition, Update, unchanged, update
 from backstream.tables.raw import Answer, RawApi, ask, decoded
 from backstream.tables.settings import AutoScalingClient, read_settings, scaling_api
 
@@ -196,6 +196,19 @@ class DynamoTable:
             return False
         return True
 
+    def change_if(self, after: bytes, before: bytes) -> bool:
+        """One UpdateItem, asked once, on condition that the item is as it was."""
+        changes = update(before, after)
+        if changes is None:
+            return self.write_if(Put(after), before)
+        key = msgspec.Raw(wire.key_of(self._schema, before))
+        request = {"TableName": self._name, "Key": key, **_given(changes)}
+        try:
+            ask(self._writing, "UpdateItem", request, answers.Ignored, self._subject)
+        except ConditionNotMet:
+            return False
+        return True
+
     def _originals(self, left: Sequence[answers.WriteRequest], writes: Sequence[Write]) -> list[Write]:
         """The writes that the answer gives back: found by key, for it may spell their numbers differently or order them anew."""
         sent = {self._place(write): write for write in writes}
@@ -289,7 +302,7 @@ def _fetch_delays() -> Iterator[float]:
     return full_jitter(random.random, cap=5.0, attempts=FETCH_ATTEMPTS)
 
 
-def _given(condition: Condition) -> dict[str, object]:
+def _given(condition: Condition | Update) -> dict[str, object]:
     return {name: value for name, value in msgspec.structs.asdict(condition).items() if value is not None}
 
 

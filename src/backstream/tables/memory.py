@@ -169,10 +169,24 @@ class MemoryTable:
         with self._lock:
             key = wire.key_of(self._existing(), _body(write))
             now = self._items.get(key)
-            same = now is None if before is None else now is not None and wire.same_image(now, before)
+            same = wire.same_state(now, before)
             if same:
                 self._set(key, write.image if isinstance(write, Put) else None)
             return same
+
+    def change_if(self, after: bytes, before: bytes) -> bool:
+        """Those attributes that differ, if the item is as it was but for what nobody named."""
+        with self._lock:
+            key = wire.key_of(self._existing(), after)
+            now, old, new = (None if each is None else wire.decode(each) for each in (self._items.get(key), before, after))
+            if now is None or old is None or new is None:
+                return False
+            named = {name: value for name, value in now.items() if name in old or name in new}
+            if not wire.same_image(wire.encode(named), before):
+                return False
+            kept = {name: value for name, value in now.items() if name not in named}
+            self._set(key, after if not kept else wire.encode({**new, **kept}))
+            return True
 
     def _write_units(self, key: bytes, image: bytes | None) -> int:
         """By the larger one of the item before and after."""

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from backstream.apps import library, metrics
+from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.options import AllowGap, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out, write_metrics
 from backstream.clock import SystemClock
@@ -51,37 +52,14 @@ def history(
 def _show_history(versions: list[Version], *, diff: bool) -> None:
     before = dict[str, bytes]()
     for version in versions:
-        image = _attributes(version)
-        what = _difference(before, image) if diff else [msgspec.json.format(bytes(version.image), indent=-1).decode()]
+        image = attributes(bytes(version.image))
+        what = difference(before, image) if diff else [msgspec.json.format(bytes(version.image), indent=-1).decode()]
         out.print(
             f"{version.time}  {version.event:<8}  {version.actor or '-'}  {version.sequence or '-'}", style="bold", markup=False
         )
         for line in what:
             out.print(f"    {line}", markup=False)
         before = image
-
-
-def _attributes(version: Version) -> dict[str, bytes]:
-    if bytes(version.image) == b"null":
-        return {}
-    compact = msgspec.json.format(bytes(version.image), indent=-1)
-    return {name: bytes(raw) for name, raw in msgspec.json.decode(compact, type=dict[str, msgspec.Raw]).items()}
-
-
-def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
-    names = [*after, *(name for name in before if name not in after)]
-    words = []
-    for name in names:
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            continue
-        if old is None and new is not None:
-            words.append(f"+{name}={new.decode()}")
-        elif new is None and old is not None:
-            words.append(f"-{name}={old.decode()}")
-        elif old is not None and new is not None:
-            words.append(f"{name}: {old.decode()} -> {new.decode()}")
-    return words
 
 
 def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: AllowGap = False, json: Json = False) -> None:

@@ -20,6 +20,7 @@ from backstream.apps.cli import (
     drilling,
     dumping,
     looking,
+    migrating,
     replicating,
     restoring,
     snapshotting,
@@ -75,6 +76,7 @@ for room in (
     replicating,
     comparing,
     dumping,
+    migrating,
     demonstrating,
 ):
     room.add_to(app)

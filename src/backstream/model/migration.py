@@ -1,0 +1,137 @@
+"""What a migration's function may give back, and what becomes of an item's image then: decided before anything is touched."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from backstream.model import fitness, numbers, plain, wire
+from backstream.model.fitness import Unfit
+
+
+class _Delete:
+    """See `DELETE`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "backstream.DELETE"
+
+
+DELETE: Final = _Delete()  # what a migration's function gives back to have the item deleted
+
+
+class DynamoDBJson(dict[str, dict[str, Any]]):
+    """An item in DynamoDB JSON, `{"id": {"S": "a"}}`, binary as base64 text: for the annotation of a function that wants it so."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is to become of an item. `before`: its image, None where it does not exist; `after`: None to delete it."""
+
+    key: bytes
+    before: bytes | None
+    after: bytes | None
+
+
+def given(image: bytes | None, *, native: bool) -> Any:
+    """An item as the function gets it: a new object each time, since it may change it; None where there is none."""
+    if image is None:
+        return None
+    return DynamoDBJson(wire.decode(image)) if native else plain.to_plain(image)
+
+
+def becomes(result: Any, passed: Any, base: bytes | None, *, native: bool) -> bytes | None:
+    """The image that the item is to have, None where it is to be deleted; `base` itself where it is to be left alone.
+
+    `result`: what the function gave back; `passed`: the object it was given that stands for `base`, as it is by now.
+    Attributes that are equal to the base's keep its bytes. Unfit where the result is none.
+    """
+    if result is DELETE:
+        return None
+    if result is None:
+        if base is not None and spliced(fields_of(passed, native=native), base) != base:
+            raise Unfit("it changed the item and gave back nothing: end the function with `return item`")
+        return base
+    if not isinstance(result, Mapping):
+        raise Unfit(
+            f"it gave back {_short(result)}, a {type(result).__name__}: return the item, None to leave it as it is, "
+            "or backstream.DELETE"
+        )
+    image = spliced(fields_of(result, native=native), base)
+    fitness.check_size(image)
+    return base if base is not None and wire.same_image(image, base) else image
+
+
+def fields_of(item: Mapping[Any, Any], *, native: bool) -> Mapping[str, Any]:
+    """An item as a function gave it back, as decoded DynamoDB JSON. Unfit where it is none."""
+    if not native:
+        return plain.from_plain(item)
+    try:
+        fields = msgspec.json.decode(msgspec.json.encode(item))  # bytes become base64 text, as boto3's callers expect
+    except (TypeError, ValueError) as error:
+        raise Unfit(f"it gave back what is no DynamoDB JSON: {error}") from error
+    return {str(name): value for name, value in fields.items()}
+
+
+def spliced(fields: Mapping[str, Any], base: bytes | None) -> bytes:
+    """The image of these attributes; each that is equal to that of `base` in its bytes. Unfit where another is none."""
+    old = {} if base is None else wire.decode(base)
+    raw = {} if base is None else msgspec.json.decode(base, type=dict[str, msgspec.Raw])
+    kept = {name for name, value in fields.items() if _is_kept(name, value, old)}
+    if base is not None and kept == old.keys() == fields.keys():
+        return base
+    return msgspec.json.encode({name: raw[name] if name in kept else value for name, value in fields.items()})
+
+
+def _is_kept(name: str, value: Any, old: Mapping[str, Any]) -> bool:
+    """Whether an attribute is as it was. Only one that is not is judged: what the table holds already is no matter of ours."""
+    if name in old and value == old[name]:
+        return True
+    fitness.check({name: value})
+    return name in old and wire.same_image(wire.encode({name: value}), wire.encode({name: old[name]}))
+
+
+def digest(image: bytes | None) -> str | None:
+    """What tells an item's image from every other: the same for images that are the same item. None where there is none."""
+    if image is None:
+        return None
+    canonical = _canonical({"M": wire.well_formed_item(image)})
+    return hashlib.sha256(msgspec.json.encode(canonical, order="sorted")).hexdigest()[:32]
+
+
+def _canonical(value: Mapping[str, Any]) -> dict[str, Any]:
+    ((kind, inner),) = value.items()
+    match kind:
+        case "M":
+            return {kind: {name: _canonical(each) for name, each in inner.items()}}
+        case "L":
+            return {kind: [_canonical(each) for each in inner]}
+        case "N":
+            return {kind: numbers.canonical(inner)}
+        case "NS":
+            return {kind: sorted(map(numbers.canonical, inner))}
+        case "B":
+            return {kind: _rewritten(inner)}
+        case "BS":
+            return {kind: sorted(map(_rewritten, inner))}
+        case "SS":
+            return {kind: sorted(inner)}
+        case _:
+            return {kind: inner}
+
+
+def _rewritten(text: str) -> str:
+    """Base64 whose unused bits are zero."""
+    return base64.b64encode(base64.b64decode(text)).decode()
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - an object of the user's may raise anything; its type is named beside it
+        return "something"
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,0 +1,30 @@
+"""`migrate`: a user's function over every item of a table, of a snapshot or of the vault at a moment; and `filter`, over lines."""
+
+from backstream.operations.migrate.filtering import FilterScript, filtered
+from backstream.operations.migrate.function import Script
+from backstream.operations.migrate.journal import Standing, path_for
+from backstream.operations.migrate.request import SHOWN, Around, Asked, Migrated
+from backstream.operations.migrate.run import Work, migrate, resume
+from backstream.operations.migrate.sources import LiveTable, Source, of_export, of_moment
+from backstream.operations.migrate.undo import Undone, undo
+
+__all__ = [
+    "SHOWN",
+    "Around",
+    "Asked",
+    "FilterScript",
+    "LiveTable",
+    "Migrated",
+    "Script",
+    "Source",
+    "Standing",
+    "Undone",
+    "Work",
+    "filtered",
+    "migrate",
+    "of_export",
+    "of_moment",
+    "path_for",
+    "resume",
+    "undo",
+]

@@ -1,0 +1,201 @@
+"""Writing what a migration decided, each item on condition that it is as it was: nobody is overwritten, no item changed twice.
+
+An item that somebody changed meanwhile is read again and decided anew. Where a request's answer was lost, only a look at the item
+can tell whether it was done; if somebody changed it since, nothing can: then it is named, and not changed again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from backstream.errors import BackstreamError, Failed, ScriptFailed, Unavailable
+from backstream.model import wire
+from backstream.model.migration import Change
+from backstream.model.sizes import write_units
+from backstream.operations.migrate.journal import Journal
+from backstream.ports import Delete, Put, Table, Write
+
+TRIES = 8  # of an item that somebody changes again and again
+CONFLICT = "somebody changed it meanwhile"
+BUSY = f"somebody changed it {TRIES} times while it was being changed"
+UNSURE = (
+    "its change may have been made or not, the answer was lost; somebody has changed it since, so it is left as it is: look at it"
+)
+
+
+class Conflict(Failed):
+    """An item is not as it was, and is not to be decided anew."""
+
+
+Again = Callable[
+    [bytes, bytes | None], Change | None
+]  # the change of an item, by its key, that is by now as the image; or Conflict
+
+
+class LeftAlone(msgspec.Struct, frozen=True):
+    """An item that was not changed, and why; `unsure`: it may have been."""
+
+    key: bytes
+    why: str
+    conflict: bool = True
+
+
+class _Pending:
+    """A change that is to be made. `number`: in the journal, None before it stands there; `doubtful`: it may be done already."""
+
+    def __init__(self, change: Change, again: Again) -> None:
+        self.change = change
+        self.again = again
+        self.number: int | None = None
+        self.doubtful = False
+
+
+class Applying:
+    """Stands before a table and makes changes one by one; `writing.Batches` for a `Writer`. Safe to call from many threads.
+
+    `journal`: None where it is not to be noted. `counts`: "changed", "deleted" and "unchanged", those that were decided anew;
+    `left`: those that are not to be tried again; `stopped`: what ended all of it, the script's own error.
+    """
+
+    def __init__(self, table: Table, key_of: Callable[[bytes], bytes], journal: Journal | None) -> None:
+        self._table = table
+        self._key_of = key_of
+        self._journal = journal
+        self._pending: dict[bytes, _Pending] = {}
+        self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        self.left: list[LeftAlone] = []
+        self.stopped: ScriptFailed | None = None
+
+    def expect(self, change: Change, again: Again) -> Write:
+        """The write that is to be handed to the writer; `again` decides anew, where the item turns out to be another."""
+        with self._lock:
+            self._pending[change.key] = _Pending(change, again)
+        return Delete(change.key) if change.after is None else Put(change.after)
+
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+        """See `ports.Table.write`. Raises what the table raises where nothing could be done, and the script's error."""
+        every = [self._pending[self._key_of(each.image if isinstance(each, Put) else each.keys)] for each in writes]
+        self._intend([each for each in every if each.number is None])
+        units = 0
+        for place, pending in enumerate(every):
+            try:
+                units += self._make(pending)
+            except ScriptFailed as error:
+                self.stopped = self.stopped or error
+                raise
+            except BackstreamError:
+                if not place:
+                    raise
+                self._took(took, units)
+                return writes[place:]  # the next attempt begins here, and tells what is wrong
+        self._took(took, units)
+        return []
+
+    def give_up(self, write: Write) -> None:
+        """It will not be tried again: unless it may have been done, it was not."""
+        with self._lock:
+            pending = self._pending.pop(self._key_of(write.image if isinstance(write, Put) else write.keys), None)
+        if pending is not None and not pending.doubtful:
+            self._withdraw(pending)
+
+    @staticmethod
+    def _took(took: Callable[[float], None] | None, units: int) -> None:
+        if took is not None and units:
+            took(float(units))
+
+    # --- one item ---
+
+    def _make(self, pending: _Pending) -> int:
+        """Make one change, or whatever it becomes; the write units that it took."""
+        if self.stopped is not None:
+            raise self.stopped
+        units = 0
+        for _ in range(TRIES):
+            change = pending.change
+            units += max(write_units(image) for image in (change.before, change.after) if image is not None)
+            if self._try(pending):
+                self._settled(pending, "deleted" if change.after is None else "changed")
+                return units
+            if self._decided_anew(pending):
+                return units
+        self._leave(pending, BUSY)
+        return units
+
+    def _try(self, pending: _Pending) -> bool:
+        """Whether the change is made; False: the item is another."""
+        change = pending.change
+        if self._journal is not None and pending.number is not None:
+            self._journal.tried(pending.number)
+        if change.before is not None and change.after is not None:
+            try:
+                done = self._table.change_if(change.after, change.before)
+            except Unavailable:
+                pending.doubtful = True
+                raise
+        else:
+            done = self._put_or_delete(pending)
+        # After a lost answer the item being as it was to be is the only sign that it was done.
+        return done or (pending.doubtful and wire.same_state(self._look(change.key), change.after))
+
+    def _put_or_delete(self, pending: _Pending) -> bool:
+        """These the table's client asks again by itself; doing them a second time changes nothing."""
+        change = pending.change
+        if not wire.same_state(self._look(change.key), change.before):  # the condition alone does not see what somebody has added
+            return False
+        pending.doubtful = True
+        write = Delete(change.key) if change.after is None else Put(change.after)
+        return self._table.write_if(write, change.before)
+
+    def _decided_anew(self, pending: _Pending) -> bool:
+        """Whether that settles it: the item is another than it was."""
+        live = self._look(pending.change.key)
+        if wire.same_state(live, pending.change.before):
+            return False  # it was another for a moment only, or an answer was lost of what was not done
+        if pending.doubtful and pending.change.after is not None and pending.change.before is not None:
+            self._leave(pending, UNSURE, sure=False)
+            return True
+        try:
+            change = pending.again(pending.change.key, live)
+        except Conflict as error:
+            self._leave(pending, error.message)
+            return True
+        self._withdraw(pending)
+        if change is None:
+            self._settled(pending, "unchanged")
+            return True
+        pending.change, pending.number, pending.doubtful = change, None, False
+        self._intend([pending])
+        return False
+
+    def _look(self, key: bytes) -> bytes | None:
+        return next(iter(self._table.fetch([key])), None)
+
+    # --- the account ---
+
+    def _intend(self, pending: Sequence[_Pending]) -> None:
+        if self._journal is not None and pending:
+            for each, number in zip(pending, self._journal.intend([each.change for each in pending]), strict=True):
+                each.number = number
+
+    def _withdraw(self, pending: _Pending) -> None:
+        if self._journal is not None and pending.number is not None:
+            self._journal.withdraw(pending.number)
+
+    def _settled(self, pending: _Pending, what: str) -> None:
+        if self._journal is not None and pending.number is not None and what != "unchanged":
+            self._journal.done(pending.number)
+        with self._lock:
+            self.counts[what] += 1
+            self._pending.pop(pending.change.key, None)
+
+    def _leave(self, pending: _Pending, why: str, *, sure: bool = True) -> None:
+        if sure:
+            self._withdraw(pending)
+        with self._lock:
+            self.left.append(LeftAlone(pending.change.key, why))
+            self._pending.pop(pending.change.key, None)

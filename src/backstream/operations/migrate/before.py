@@ -1,0 +1,74 @@
+"""The images of items as they were just before a migration changed them, found in the vault by their digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from backstream.engines.embedded import State
+from backstream.errors import Damaged, Failed
+from backstream.layouts import segments
+from backstream.layouts.vault import TableVault
+from backstream.model import migration, moment
+from backstream.model.entry import Entry
+from backstream.operations.migrate.journal import Noted
+
+_Read = Callable[[], Sequence[Entry]]
+
+
+class Before:
+    """Those of some items: one reading of the vault for most of them, one of the log since for nearly all others.
+
+    `began`: the second in which the migration began: most items were then as they were when it came to them. What somebody changed
+    between that and the migration's own write stands in the log since.
+    """
+
+    def __init__(self, vault: TableVault, began: int, noted: Sequence[Noted]) -> None:
+        self._vault = vault
+        self._began = began
+        self._wanted = {each.key: each.before for each in noted if each.before is not None}
+        self._images: dict[bytes, bytes] = {}
+        if self._wanted:
+            with State(vault, began, keys=set(self._wanted)) as state:
+                self._keep((key, entry) for part in state for key, entry in part.items())
+        if missing := self._wanted.keys() - self._images.keys():
+            self._keep(self._since(missing))
+
+    def image(self, noted: Noted) -> bytes | None:
+        """None where it did not exist. Failed where the vault does not hold it (yet)."""
+        if noted.before is None:
+            return None
+        if noted.key not in self._images:
+            self._keep((noted.key, entry) for entry in self._vault.history(noted.key))
+        if noted.key in self._images:
+            return self._images[noted.key]
+        raise Failed(
+            f"the vault does not hold it as it was before the migration, which began at {moment.iso(self._began)}: "
+            f"`backstream tail {self._vault.catalog.table} --until-caught-up` makes sure of what is still on its way"
+        )
+
+    def _keep(self, entries: Iterable[tuple[bytes, Entry]]) -> None:
+        """Those images that are wanted."""
+        there = ((key, entry) for key, entry in entries if key in self._wanted and not entry.removed)
+        for key, image in self._vault.images(there):
+            if isinstance(image, bytes) and migration.digest(image) == self._wanted[key]:
+                self._images[key] = image
+
+    def _since(self, keys: Collection[bytes]) -> Iterator[tuple[bytes, Entry]]:
+        """What the log says of these items from the hour in which the migration began on."""
+        found = self._vault.inventory(since=self._began)
+        for listed in found.segments:
+            if listed.segment is not None and listed.segment.count:
+                yield from self._readable(lambda listed=listed: self._vault.log.read(listed), keys)  # type: ignore[misc]
+        for one in found.sets:
+            for part in self._vault.compacted.parts(one):
+                yield from self._readable(
+                    lambda part=part: segments.read(*self._vault.compacted.claim_and_body(part.name)),  # type: ignore[misc]
+                    keys,
+                )
+
+    def _readable(self, read: _Read, keys: Collection[bytes]) -> Iterator[tuple[bytes, Entry]]:
+        try:
+            entries = read()
+        except Damaged:
+            return  # what it may hold is looked for in the item's own history, which says what is wrong
+        yield from ((key, entry) for entry in entries if (key := self._vault.key(entry)) in keys)

@@ -1,0 +1,91 @@
+"""The user's function, run over an item: what it gives back, judged before anything is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from backstream.errors import BackstreamError, Damaged, ScriptFailed
+from backstream.model import migration, wire
+from backstream.model.fitness import Unfit
+from backstream.model.migration import Change
+from backstream.model.schema import KeySchema
+
+
+class Script(Protocol):
+    """A script, loaded. `digest`: of its text; `native`: its function wants DynamoDB JSON; `takes_live`: and the live item, too.
+
+    `migrate` and `finish` raise ScriptFailed, saying what was raised and on which line; the original is its cause.
+    """
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its text, in hex."""
+
+    @property
+    def native(self) -> bool:
+        """Whether its function wants DynamoDB JSON."""
+
+    @property
+    def takes_live(self) -> bool:
+        """Whether its function takes the item of then and that of now."""
+
+    def migrate(self, *items: Any) -> Any:
+        """Call the function."""
+
+    def finish(self, counts: Mapping[str, Any]) -> None:
+        """Call the hook, where there is one."""
+
+
+class Function:
+    """A script's function for a table's items. It is never run twice at a time, whoever asks: a script need not be thread-safe."""
+
+    def __init__(self, script: Script, schema: KeySchema) -> None:
+        self._script = script
+        self._schema = schema
+        self._lock = threading.Lock()
+
+    @property
+    def takes_live(self) -> bool:
+        """See `Script`."""
+        return self._script.takes_live
+
+    def decide(self, key: bytes, seen: bytes, live: bytes | None) -> Change | None:
+        """What is to become of an item, None to leave it alone. ScriptFailed, naming the item.
+
+        A function of one item says what `seen` is to become; one of two, what the live item is.
+        """
+        base = live if self._script.takes_live else seen
+        try:
+            after = self._after(seen, live, base)
+            if after is not None and after is not base:
+                self._check_key(key, after)
+        except ScriptFailed as error:
+            raise ScriptFailed(f"{key.decode()}: {error.message}", hint=error.hint) from error
+        except (Unfit, BackstreamError) as error:
+            why = error.message if isinstance(error, BackstreamError) else str(error)
+            raise ScriptFailed(f"{key.decode()}: {why} ({self._script.path})") from error
+        return None if after is base else Change(key, base, after)
+
+    def _after(self, seen: bytes, live: bytes | None, base: bytes | None) -> bytes | None:
+        native = self._script.native
+        items = [migration.given(seen, native=native)]
+        if self._script.takes_live:
+            items.append(migration.given(live, native=native))
+        with self._lock:
+            result = self._script.migrate(*items)
+        return migration.becomes(result, items[-1], base, native=native)
+
+    def _check_key(self, key: bytes, after: bytes) -> None:
+        try:
+            same = wire.key_of(self._schema, after) == key
+        except Damaged:
+            same = False
+        if not same:
+            names = " and ".join(self._schema.names)
+            raise Unfit(f"it changed the key ({names}): put a new item by other means, and delete this one")

@@ -1,0 +1,82 @@
+"""Several readers side by side, read ahead of whoever takes what they give: a bounded number."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+WAITING = 1_000  # given and not taken
+POLL_SECONDS = 0.1
+
+T = TypeVar("T")
+Reader = Callable[[Callable[[T], None]], None]  # calls what it is given with each thing that it reads
+
+
+@contextmanager
+def side_by_side(readers: Sequence[Reader[T]], stop: threading.Event) -> Iterator[Iterator[T]]:
+    """What several readers give, as it comes; what one of them raises is raised. `stop` is set once nobody takes any more."""
+    line = _Line[T](stop)
+    with ThreadPoolExecutor(len(readers), thread_name_prefix="read") as pool:
+        try:
+            for each in readers:
+                pool.submit(line.run, each)
+            yield line.taken(len(readers))
+        finally:
+            stop.set()
+
+
+class _Stopped(Exception):
+    """Nobody takes any more."""
+
+
+class _End:
+    """One reader has ended."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class _Line(Generic[T]):
+    """What waits between readers and taker."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._waiting: queue.Queue[T | _End] = queue.Queue(WAITING)
+
+    def run(self, reader: Reader[T]) -> None:
+        """One reader, to its end."""
+        end = _End()
+        try:
+            reader(self._give)
+        except _Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever takes
+            end = _End(error)
+        try:
+            self._give(end)
+        except _Stopped:
+            return
+
+    def taken(self, running: int) -> Iterator[T]:
+        """All that is given, until every reader has ended."""
+        while running:
+            value = self._waiting.get()
+            if not isinstance(value, _End):
+                yield value
+                continue
+            running -= 1
+            if value.error is not None:
+                raise value.error
+
+    def _give(self, value: T | _End) -> None:
+        while not self._stop.is_set():
+            try:
+                self._waiting.put(value, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+            return
+        raise _Stopped

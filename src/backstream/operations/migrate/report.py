@@ -1,0 +1,141 @@
+"""The account of a migration: what is counted and shown, and the commands that go on with it or take it back."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backstream.model import moment, wire
+from backstream.model.migration import Change
+from backstream.model.plan import Action
+from backstream.model.schema import KeySchema
+from backstream.operations.migrate.journal import Head
+from backstream.operations.migrate.request import Around, Asked, Migrated
+from backstream.operations.restore import Failure
+from backstream.operations.restore.leftovers import MOST_NAMED
+from backstream.operations.restore.plan import Planning, Sampled, units_a_second
+from backstream.ports import Put, Write
+
+
+class Account:
+    """One run's. `already`: items that earlier runs have changed; `file`: the journal's, where there is one."""
+
+    def __init__(self, head: Head, source: str, asked: Asked, around: Around) -> None:
+        self._head = head
+        self._source = source
+        self._asked = asked
+        self._around = around
+        self._began = around.clock.now()
+        self._planning = Planning(units_a_second(around.table.facts().description, asked.max_units))
+        self._shown: list[Sampled] = []
+        self._failures: list[Failure] = []
+        self._conflicts = 0
+        self.failed_count = 0
+        self.already = 0
+        self.file: Path | None = None
+        self.warnings: list[str] = []
+
+    @staticmethod
+    def key_of(schema: KeySchema) -> Callable[[bytes], bytes]:
+        """Finds canonical keys."""
+        return wire.KeyReader(schema)
+
+    @staticmethod
+    def is_other(before: bytes | None, live: bytes | None) -> bool:
+        """Whether the live item is not what the change was decided of."""
+        return before is not live and not wire.same_state(before, live)
+
+    def planned(self, change: Change) -> None:
+        """One more change, decided."""
+        action = Action.DELETE if change.after is None else Action.PUT
+        self._planning.add(change.key, action, change.after, change.before)
+        if len(self._shown) < self._asked.shown:
+            raw = [msgspec.Raw(b"null" if each is None else wire.one_line(each)) for each in (change.before, change.after)]
+            self._shown.append(Sampled(msgspec.Raw(change.key), action.value, *raw))
+
+    def conflict(self, key: bytes, why: str) -> None:
+        """An item that somebody else has changed."""
+        self._conflicts += 1
+        self.unread(Failure(key.decode(), why))
+
+    def failed(self, write: Write, why: str, schema: KeySchema) -> None:
+        """A change that was not made."""
+        key = wire.key_of(schema, write.image if isinstance(write, Put) else write.keys)
+        self.unread(Failure(key.decode(), why))
+
+    def unread(self, failure: Failure) -> None:
+        """Something that was not done."""
+        self.failed_count += 1
+        if len(self._failures) < MOST_NAMED:
+            self._failures.append(failure)
+
+    def for_finish(self, counts: Counter[str]) -> dict[str, Any]:
+        """What the hook is told."""
+        named = ("scanned", "changed", "deleted", "unchanged")
+        others = {"already": self.already, "failed": self.failed_count, "conflicts": self._conflicts}
+        return {"live": self._asked.live, **{name: counts[name] for name in named}, **others}
+
+    # --- words ---
+
+    def words_before(self) -> str:
+        """How to go on, should it be interrupted."""
+        return f"{self._go_on()}{self._or_back()}"
+
+    def words_after(self, counts: Counter[str], kept: bool) -> str:  # noqa: FBT001 - two callers, both beside its definition
+        """What stands after an error, and what can be done."""
+        if not self._asked.live:
+            return "Nothing was written."
+        done = counts["changed"] + counts["deleted"] + self.already
+        if not kept and not done:
+            return "Nothing was written."
+        return f"{done:,} items were changed before. Go on with: {self._go_on()}{self._or_back()}"
+
+    def _go_on(self) -> str:
+        script, table = self._head.script, self._head.table
+        return shlex.join(["backstream", "migrate", table, script, "--live", "--resume", str(self.file), *self._vault()])
+
+    def _or_back(self) -> str:
+        return f"; or take back what it has done with: {self._undo()}" if self._head.undo and self.file is not None else ""
+
+    def _undo(self) -> str:
+        return shlex.join(["backstream", "migrate", self._head.table, "--undo", str(self.file), "--live", *self._vault()])
+
+    def _back(self) -> str:
+        at = moment.iso(self._head.began)
+        return shlex.join(["backstream", "restore", self._head.table, "--at", at, "--in-place", *self._vault()])
+
+    def _vault(self) -> list[str]:
+        return [] if self._around.vault is None else ["--vault", self._around.vault.store.url]
+
+    # --- the report ---
+
+    def report(self, counts: Counter[str], warnings: Sequence[str], *, kept: bool, resumable: bool) -> Migrated:
+        """All of it. `kept`: whether the journal stays."""
+        back = self._head.undo and kept and counts["changed"] + counts["deleted"] + self.already > 0
+        return Migrated(
+            table=self._head.table,
+            migration=self._head.migration,
+            source=self._source,
+            live=self._asked.live,
+            scanned=counts["scanned"],
+            changed=counts["changed"],
+            deleted=counts["deleted"],
+            unchanged=counts["unchanged"],
+            already=self.already,
+            failed=self.failed_count,
+            conflicts=self._conflicts,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            failures=self._failures,
+            warnings=[*self.warnings, *warnings],
+            plan=msgspec.structs.replace(self._planning.planned(), sample=[]),
+            changes=self._shown,
+            file=str(self.file) if kept else None,
+            undo=self._undo() if back else None,
+            back=self._back() if back else None,
+            resume=self._go_on() if resumable else None,
+        )

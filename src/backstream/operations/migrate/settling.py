@@ -1,0 +1,44 @@
+"""What an interrupted migration left open: requests that were under way. The items themselves tell whether they were done."""
+
+from __future__ import annotations
+
+from backstream.engines.ahead import batches
+from backstream.errors import BackstreamError
+from backstream.model import migration, wire
+from backstream.operations.migrate.applying import UNSURE
+from backstream.operations.migrate.journal import Journal, Noted, Standing
+from backstream.operations.migrate.report import Account
+from backstream.operations.migrate.request import Around
+
+FETCHED = 100
+
+
+def settle_open(standing: Standing, journal: Journal, account: Account, around: Around) -> None:
+    """Note of each whether it was done. One that may have been, and that somebody has changed since, is named, and left."""
+    schema = around.table.facts().schema
+    for batch in batches(standing.open, FETCHED):
+        live = {wire.key_of(schema, image): image for image in around.table.fetch([each.key for each in batch])}
+        for each in batch:
+            now = migration.digest(live.get(each.key))
+            if now == each.after or (each.tried and now != each.before and _was_there(around, each)):
+                journal.done(each.number)
+                standing.settle(each.key)
+                account.already += 1
+            elif now == each.before or not each.tried:
+                journal.withdraw(each.number)
+            else:
+                standing.settle(each.key)
+                account.conflict(each.key, UNSURE)
+
+
+def _was_there(around: Around, noted: Noted) -> bool:
+    """Whether the vault has seen the item as it was to become."""
+    if around.vault is None:
+        return False
+    try:
+        return any(
+            (None if entry.removed else migration.digest(around.vault.image(entry))) == noted.after
+            for entry in around.vault.history(noted.key)
+        )
+    except BackstreamError:
+        return False  # then nothing is claimed, and the item is named

@@ -1,0 +1,152 @@
+"""The items that a migration runs over: the live table, a snapshot of it, or the vault at a moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import msgspec
+
+from backstream.engines.ahead import ahead, batches
+from backstream.errors import Refused, UsageError
+from backstream.layouts.aws_export import Export
+from backstream.layouts.vault import TableVault
+from backstream.model import moment, wire
+from backstream.model.change import table_name
+from backstream.model.schema import KeySchema
+from backstream.operations.backfill.scan import TableScan
+from backstream.operations.backfill.source import Reached
+from backstream.operations.migrate.reading import side_by_side
+from backstream.operations.restore import Failure, Into, Request, Surroundings, restore
+from backstream.operations.writing import LeftOut
+from backstream.ports import Put, Table, Write
+
+FETCHERS, FETCHED = 4, 100
+
+Give = Callable[[bytes], None]
+Reader = Callable[[Give], None]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """An item. `seen`: its image as the source has it; `live`: its image in the table, None where it is not there (any more)."""
+
+    key: bytes
+    seen: bytes
+    live: bytes | None
+
+
+class Source(Protocol):
+    """Where items come from. `name`: in words; `failures`: what could not be read, known once all has been; `warnings` likewise."""
+
+    name: str
+    failures: list[Failure]
+    warnings: list[str]
+
+    def rows(self) -> Generator[Row]:
+        """Every item once, in no order. Closed early, it stops reading."""
+
+
+class LiveTable:
+    """The table, by a parallel, strongly consistent scan."""
+
+    def __init__(self, scan: TableScan, table: Table) -> None:
+        self._scan = scan
+        self._table = table
+        self.name = f"the live table {table.name}"
+        self.failures: list[Failure] = []
+        self.warnings: list[str] = []
+
+    def rows(self) -> Generator[Row]:
+        """See `Source`."""
+        stop = threading.Event()
+
+        def reader(segment: int) -> Callable[[Callable[[Row], None]], None]:
+            def read(give: Callable[[Row], None]) -> None:
+                for page in self._scan.pages(segment, self._scan.segments, Reached(), stop.is_set):
+                    for each in page:
+                        if each.image is not None:
+                            give(Row(each.keys, each.image, each.image))
+
+            return read
+
+        with side_by_side([reader(number) for number in range(self._scan.segments)], stop) as found:
+            yield from found
+
+
+class Earlier:
+    """A state of before: each item with what the table holds of it now. `images` gives them all."""
+
+    def __init__(self, name: str, table: Table, schema: KeySchema, images: Reader) -> None:
+        self._table = table
+        self._schema = schema
+        self._images = images
+        self.name = name
+        self.failures: list[Failure] = []
+        self.warnings: list[str] = []
+
+    def rows(self) -> Generator[Row]:
+        """See `Source`."""
+        with (
+            side_by_side([self._images], threading.Event()) as found,
+            ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool,
+        ):
+            for batch, fetching in ahead(pool, self._with_live, batches(found, FETCHED), FETCHERS):
+                del batch
+                yield from fetching()
+
+    def _with_live(self, images: Sequence[bytes]) -> list[Row]:
+        keyed = [(wire.key_of(self._schema, image), image) for image in images]
+        live = {wire.key_of(self._schema, image): image for image in self._table.fetch([key for key, _ in keyed])}
+        return [Row(key, image, live.get(key)) for key, image in keyed]
+
+
+def of_export(export: Export, url: str, table: Table, schema: KeySchema) -> Earlier:
+    """A snapshot, ours or AWS's. UsageError where it is an incremental export, Refused where it is of another table."""
+    if export.summary.incremental:
+        raise UsageError(f"an incremental export holds changes, not items: {url}", hint="Give a snapshot, or a full export.")
+    if (name := table_name(export.summary.table_arn)) != table.name:
+        raise Refused(f"{url} is a snapshot of {name}, not of {table.name}")
+
+    def read(give: Give) -> None:
+        for file in export.files:
+            for image in export.images(file):
+                give(image)
+
+    return Earlier(f"the snapshot {url}", table, schema, read)
+
+
+def of_moment(vault: TableVault, at: int, table: Table, around: Surroundings, *, allow_gap: bool) -> Earlier:
+    """The vault at a second: the same checks, and the same fold, as a restore's."""
+
+    def read(give: Give) -> None:
+        into = Into("the migration", lambda: _Given(give))
+        report = restore(vault, Request(at=at, target=into, allow_gap=allow_gap), around)
+        source.failures += report.failures
+        source.warnings += report.warnings
+
+    source = Earlier(f"{table.name} as it was at {moment.iso(at)}", table, vault.catalog.key_schema, read)
+    return source
+
+
+class _Given:
+    """A restore's sink that gives each image away. See `operations.restore.sinks.Sink`."""
+
+    hopeless = ""
+    touched = False
+
+    def __init__(self, give: Give) -> None:
+        self._give = give
+
+    def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - a moment's state is compared by whoever takes it
+        """Give it away."""
+        if isinstance(write, Put):
+            self._give(write.image)
+
+    def finish(self) -> Sequence[LeftOut]:
+        """Nothing was written."""
+        return []
+
+    def abandon(self) -> None:
+        """Nothing to stop."""

@@ -1,0 +1,179 @@
+"""A migration taken back: only the items that it changed, only where they are still as it left them, each as it was just before.
+
+The journal tells which items, and by digests what they were and what they became; the vault has the images. An item that somebody
+has changed since is theirs: it is named, and left as it is. Done a second time, it finds all of it done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from backstream.engines.ahead import batches
+from backstream.errors import BackstreamError, UsageError
+from backstream.layouts.vault import TableVault
+from backstream.model import migration
+from backstream.model.migration import Change
+from backstream.model.plan import Action
+from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
+from backstream.operations.migrate.before import Before
+from backstream.operations.migrate.journal import Journal, Noted, Standing
+from backstream.operations.migrate.request import Around, Asked
+from backstream.operations.migrate.window import vault_of
+from backstream.operations.restore import Failure, Planned
+from backstream.operations.restore.leftovers import MOST_NAMED
+from backstream.operations.restore.plan import Planning, units_a_second
+from backstream.operations.writing import Writer
+from backstream.ports import Put
+
+TOGETHER = 10_000  # items whose images are looked up by one reading of the log
+FETCHED = 100
+CHANGED_SINCE = "somebody has changed it since the migration, so it is left as it is"
+
+
+class Undone(msgspec.Struct, frozen=True, kw_only=True):
+    """What taking a migration back did, or, unless `live`, would do. Counts are items.
+
+    `put`: as they were again; `deleted`: those that did not exist before; `unchanged`: as they were already; `conflicts`: how many
+    of `failed` somebody has changed since.
+    """
+
+    table: str
+    migration: str
+    live: bool
+    put: int
+    deleted: int
+    unchanged: int
+    failed: int
+    conflicts: int
+    seconds: float
+    failures: Sequence[Failure] = ()
+    plan: Planned | None = None
+
+
+def undo(path: Path, asked: Asked, around: Around) -> Undone:
+    """Take back what a migration has changed. UsageError where there is no such file, Refused where there is no
+    vault, or another process is at it.
+    """
+    standing = Standing(path)
+    if standing.head.table != around.table.name:
+        raise UsageError(f"{path} is a migration of {standing.head.table}, not of {around.table.name}")
+    undoing = _Undo(standing, asked, around, vault_of(around))
+    if not asked.live:
+        return undoing.run()
+    journal = Journal.reopen(path, standing)
+    try:
+        journal.take_back()
+        return undoing.run()
+    finally:
+        journal.close()
+
+
+class _Undo:
+    def __init__(self, standing: Standing, asked: Asked, around: Around, vault: TableVault) -> None:
+        self._standing = standing
+        self._asked = asked
+        self._around = around
+        self._vault = vault
+        self._began = around.clock.now()
+        self._planning = Planning(units_a_second(around.table.facts().description, asked.max_units))
+        self._applying = Applying(around.table, vault.key_of, None)
+        self._writer = self._new_writer() if asked.live else None
+        self._unchanged = self._put = self._deleted = self._conflicts = self._failed = 0
+        self._failures: list[Failure] = []
+
+    def _new_writer(self) -> Writer:
+        asked = self._asked
+        return Writer(
+            self._applying, self._around.clock, patience=asked.patience, max_units=asked.max_units, most=asked.concurrency
+        )
+
+    def run(self) -> Undone:
+        try:
+            for noted in batches(self._standing.changes(), TOGETHER):
+                self._around.progress.phase("reading what was before", None)
+                self._take(noted)
+            self._finish()
+        except BaseException:
+            if self._writer is not None:
+                self._writer.abandon()
+            raise
+        return Undone(
+            table=self._standing.head.table,
+            migration=self._standing.head.migration,
+            live=self._asked.live,
+            put=self._put,
+            deleted=self._deleted,
+            unchanged=self._unchanged,
+            failed=self._failed,
+            conflicts=self._conflicts,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            failures=self._failures,
+            plan=self._planning.planned(),
+        )
+
+    # --- deciding ---
+
+    def _take(self, noted: Sequence[Noted]) -> None:
+        """Those that are still as the migration left them are looked up, and put back."""
+        standing: list[tuple[Noted, bytes | None]] = []
+        for batch in batches(noted, FETCHED):
+            live = {self._vault.key_of(image): image for image in self._around.table.fetch([each.key for each in batch])}
+            standing += [(each, live.get(each.key)) for each in batch if self._is_left(each, live.get(each.key))]
+        before = Before(self._vault, self._standing.head.began, [each for each, _ in standing if each.before is not None])
+        self._around.progress.phase("items", len(standing))
+        for each, now in standing:
+            self._around.progress.advance(1)
+            try:
+                self._do(Change(each.key, now, before.image(each)))
+            except BackstreamError as error:
+                self._fail(each.key, error.message)
+
+    def _is_left(self, noted: Noted, live: bytes | None) -> bool:
+        """Whether it is still as the migration left it."""
+        now = migration.digest(live)
+        if now == noted.before:
+            self._unchanged += 1
+        elif now != noted.after:
+            if noted.tried:
+                self._conflicts += 1
+                self._fail(noted.key, CHANGED_SINCE)
+            else:
+                self._unchanged += 1  # the migration never came to it
+        return now == noted.after and now != noted.before
+
+    def _do(self, change: Change) -> None:
+        self._planning.add(change.key, Action.DELETE if change.after is None else Action.PUT, change.after, change.before)
+        if self._writer is not None:
+            self._writer.add(self._applying.expect(change, _no_more))
+        elif change.after is None:
+            self._deleted += 1
+        else:
+            self._put += 1
+
+    # --- the account ---
+
+    def _finish(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.finish()
+        self._put += self._applying.counts["changed"]
+        self._deleted += self._applying.counts["deleted"]
+        for each in self._applying.left:
+            self._conflicts += 1
+            self._fail(each.key, each.why)
+        for one in self._writer.left_out:
+            self._fail(self._vault.key_of(one.write.image if isinstance(one.write, Put) else one.write.keys), one.reason)
+
+    def _fail(self, key: bytes, why: str) -> None:
+        self._failed += 1
+        if len(self._failures) < MOST_NAMED:
+            self._failures.append(Failure(key.decode(), why))
+
+
+def _no_more(key: bytes, live: bytes | None) -> Change | None:
+    """An item that somebody changes while it is taken back is theirs."""
+    del key, live
+    raise Conflict(CONFLICT)

@@ -1,0 +1,46 @@
+"""Whether the vault could take a migration back, told before anything is written."""
+
+from __future__ import annotations
+
+from backstream.errors import Refused
+from backstream.layouts.vault import TableVault
+from backstream.model.clocks import CLOCKS_APART
+from backstream.operations import safety
+from backstream.operations.migrate.request import Around
+
+POLL_SECONDS = 0.25
+WITHOUT = "or give --without-undo, and do without a way back."
+
+
+def check_undoable(around: Around, began: int) -> list[str]:
+    """Refused where the vault does not hold all of the table as it is now; what is uncertain, in words."""
+    vault = vault_of(around)
+    window = vault.window(around.clock.now(), around.lanes)
+    try:
+        return safety.check_table(around.table.name, began, window, allow_gap=False)
+    except Refused as error:
+        error.message = f"what a migration changes could not be taken back: {error.message}"
+        error.hint = f"{error.hint} Mend that, {WITHOUT}"
+        raise
+
+
+def vault_of(around: Around) -> TableVault:
+    """The table's vault. Refused where there is none, or it is of another table of that name."""
+    name = around.table.name
+    if around.vault is None:
+        raise Refused(
+            f"what a migration changes could not be taken back: there is no vault of {name}",
+            hint=f"Give --vault URL; `backstream init {name}` and `backstream backfill {name}` make one; {WITHOUT}",
+        )
+    if around.table.facts().schema != around.vault.catalog.key_schema:
+        raise Refused(
+            f"the table {name} has another key schema than the vault's",
+            hint=f"It was created anew: back it up into another vault, {WITHOUT}",
+        )
+    return around.vault
+
+
+def leave_the_second(around: Around, began: int) -> None:
+    """Return once no write can be taken for one of the second in which the migration began: an undo goes back there."""
+    while int(around.table.server_time()) <= began + CLOCKS_APART:
+        around.clock.sleep(POLL_SECONDS)
