@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lambda_zip.models import small
+from lambda_zip.models import without_prose
 from lambda_zip.modules import SOURCE, our_files
 from lambda_zip.targets import Target
 from lambda_zip.wheels import wheels
@@ -15,7 +15,6 @@ from lambda_zip.wheels import wheels
 # Those that apps/config.py makes clients of, those that a handler may tell or ask, and those that botocore's credentials come from.
 OURS = ("application-autoscaling", "cloudwatch", "dynamodb", "dynamodbstreams", "kinesis", "lambda", "s3")
 SERVICES = frozenset((*OURS, "signin", "sso", "sso-oidc", "sts"))
-DATA = "botocore/data/"
 _DATA = re.compile(r"botocore/data/(?P<service>[^/]+)/(?P<version>\d{4}-\d\d-\d\d)/")
 # Types, programs, lists of what pip installed; zstandard's second way to the same library; time zones, which botocore never names.
 _NOT_NEEDED = re.compile(
@@ -45,9 +44,7 @@ def of_wheel(wheel: Path) -> Mapping[str, bytes]:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         newest = _newest_models(names)
         needed = [name for name in names if not _NOT_NEEDED.fullmatch(name) and _of_service(name, newest)]
-        return dict(
-            small(name, archive.read(name), SERVICES) if name.startswith(DATA) else (name, archive.read(name)) for name in needed
-        )
+        return without_prose({name: archive.read(name) for name in needed})
 
 
 def _newest_models(names: list[str]) -> Mapping[str, str]:
