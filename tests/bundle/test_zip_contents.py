@@ -9,11 +9,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from lambda_zip import archive, wheels
 from lambda_zip.build import CACHE, ROOT, build
@@ -246,8 +248,12 @@ def test_a_wheel_whose_hash_is_not_locked_is_not_taken(lambda_zip: Path, tmp_pat
 
 
 def test_everything_that_the_core_and_fast_need_is_locked_with_hashes() -> None:
-    names = {requirement.split("==")[0] for requirement in locked()}
-    assert names == wheels._needed(wheels.ROOTS)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [Requirement(each) for each in (*project["dependencies"], *project["optional-dependencies"]["fast"])]
+    versions = dict(requirement.split("==") for requirement in locked())
+    assert versions.keys() == wheels._needed([each.name for each in wanted])
+    assert all(each.specifier.contains(versions[each.name]) for each in wanted)
+    assert {each.name for each in wanted} == set(wheels.ROOTS)
     assert all(hashes for hashes in locked().values())
 
 
