@@ -73,7 +73,10 @@ def _download(target: Target, folder: Path) -> None:
         done = _pip("download", "--quiet", "--dest", fresh, *words, "--requirement", str(LOCK))
         if done.returncode:
             told = "\n".join(done.stderr.splitlines()[-LAST_WORDS:])
-            raise CannotBuild(f"pip found no wheels of {LOCK.name} for Python {target.python} on {target.machine}:\n{told}")
+            raise CannotBuild(
+                f"pip found no wheels of {LOCK.name} for Python {target.python} on {target.machine}:\n{told}\n"
+                "Is the package index within reach? What the lock does not know yet is added by `make lambda-lock`."
+            )
         for wheel in Path(fresh).glob("*.whl"):
             wheel.replace(folder / wheel.name)  # whole or not at all: another build may be looking
 
