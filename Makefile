@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # On two cores: tests wait for servers and clocks more than they work.
 WORKERS ?= 3
 
-.PHONY: demo test lint types layers unit soak bench docs clean help
+.PHONY: demo test lint types layers unit soak bench docs lambda lambda-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,12 @@ $(VENV)/bench: $(VENV)/local
 	$(PYTHON) -m venv $(VENV)/dynamodump
 	-$(VENV)/dynamodump/bin/python -m pip install --quiet 'dynamodump>=1.11,<2'
 	touch $@
+
+lambda: $(VENV)/local ## the zips for AWS Lambda into dist/, their sizes, and what a cold start costs (a minute or two)
+	$(BIN)/python -m lambda_zip
+
+lambda-lock: $(VENV)/dev ## pin what the zips hold to the versions in .venv, with hashes (half a minute)
+	$(BIN)/python -m lambda_zip --lock
 
 docs: $(VENV)/dev ## write docs/cli.md from the command line itself
 	PYTHONPATH=tests $(BIN)/python -m kit.cli_reference > docs/cli.md

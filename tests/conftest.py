@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from backstream.apps.embedded import EmbeddedServers
 from kit.aws import Aws, aws_of_environment
+from kit.deployable import built
 from kit.scene import Scene
 
 # How long an example takes to make or to run says how busy the machine is, and nothing of the code.
@@ -29,6 +30,12 @@ def aws() -> Iterator[Aws]:
         return
     with EmbeddedServers() as servers:
         yield Aws(servers.environment())
+
+
+@pytest.fixture(scope="session")
+def lambda_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip that is deployed as a function, for the interpreter at hand."""
+    return built(tmp_path_factory)
 
 
 @pytest.fixture

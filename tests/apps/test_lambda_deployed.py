@@ -1,12 +1,9 @@
-"""The handler deployed as a function behind an event source mapping: what is written to the table arrives, and comes back."""
+"""The built zip deployed as a function behind an event source mapping: what is written to the table arrives, and comes back."""
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +17,16 @@ from backstream.layouts.segments import Kind
 from kit.aws import Aws
 from kit.stage import wait_for
 
-PACKAGES = ("backstream", "msgspec", "zstandard")  # Lambda's own runtime brings botocore
-
-
-def bundle() -> bytes:
-    """The function's code: our package and what it needs."""
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as archive:
-        for package in PACKAGES:
-            spec = find_spec(package)
-            assert spec is not None
-            assert spec.origin is not None
-            folder = Path(spec.origin).parent
-            for path in folder.rglob("*"):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    archive.write(path, Path(package) / path.relative_to(folder))
-    return body.getvalue()
-
 
 @pytest.fixture
 def backup(
-    aws: Aws, bucket: str, table_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    aws: Aws,
+    bucket: str,
+    table_name: str,
+    lambda_zip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Iterator[TableBackup]:
     """A table whose changes a function keeps in the bucket."""
     for name, value in aws.environment.items():
@@ -63,7 +49,7 @@ def backup(
         Handler="backstream.apps.aws_lambda.handler",
         Role=role,
         Timeout=30,
-        Code={"ZipFile": bundle()},
+        Code={"ZipFile": lambda_zip.read_bytes()},
         Environment={"Variables": {"BACKSTREAM_VAULT": url, **aws.environment}},
     )
     stream = aws.client("dynamodb").describe_table(TableName=table_name)["Table"]["LatestStreamArn"]

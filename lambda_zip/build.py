@@ -1,0 +1,22 @@
+"""One zip, from our source and the locked wheels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lambda_zip import archive
+from lambda_zip.check import check
+from lambda_zip.contents import contents
+from lambda_zip.targets import Target
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / "build" / "lambda-wheels"
+
+
+def build(target: Target, out: Path) -> Path:
+    """Where it was written, in the folder `out`. CannotBuild where the wheels cannot be had, or do not fit the target."""
+    files = contents(target, CACHE)
+    check(files, target)
+    path = out / f"{target.name}.zip"
+    archive.write(path, files)
+    return path
