@@ -15,9 +15,9 @@ from backstream.layouts.vault import TableVault
 from backstream.model import naming
 from backstream.model.schema import KeySchema
 from backstream.operations import migrate as migrations
-from backstream.operations.backfill import MOST_SEGMENTS
 from backstream.operations.backfill.scan import TableScan
 from backstream.operations.migrate import SHOWN, Around, Asked, LiveTable, Migrated, Script, Source, Standing, Undone, Work
+from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import Surroundings
 from backstream.operations.speed import MOST
@@ -157,10 +157,7 @@ class _Reading:
     ) -> None:
         if at is not None and snapshot is not None:
             raise UsageError("a moment, or a snapshot?", hint="Give --at or --from-snapshot, not both.")
-        if not 1 <= segments <= MOST_SEGMENTS:
-            raise UsageError(f"not a number of segments: {segments}", hint=f"From 1 to {MOST_SEGMENTS}.")
-        if max_read_units is not None and not 0 < max_read_units < math.inf:
-            raise UsageError(f"not a read budget: {max_read_units:g}", hint="Read units a second, more than 0.")
+        check_reading(segments, max_read_units)
         self.at = at
         self.snapshot = snapshot
         self.allow_gap = allow_gap
