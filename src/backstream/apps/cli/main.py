@@ -18,6 +18,7 @@ from backstream.apps.cli import (
     demonstrating,
     drilling,
     looking,
+    redriving,
     restoring,
     snapshotting,
     verifying,
@@ -59,7 +60,7 @@ def main(
     """A time machine for DynamoDB."""
 
 
-for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, drilling, looking, demonstrating):
+for module in (capturing, backfilling, compacting, redriving, restoring, snapshotting, verifying, drilling, looking, demonstrating):
     module.add_to(app)
 
 
