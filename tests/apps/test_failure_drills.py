@@ -59,6 +59,7 @@ def test_the_buckets_permission_is_withdrawn_for_longer_than_lambda_tries(make: 
     assert outage.run("redrive", "--json").json()["batches"] == 0
 
 
+@pytest.mark.parametrize("make", [Layout.ROWS], indirect=True)
 def test_the_function_is_throttled_past_the_records_age(make: Make) -> None:
     """It never runs, so nobody but Lambda knows of the batch."""
 
@@ -91,6 +92,7 @@ def test_the_store_is_down_for_longer_than_the_records_age(make: Make) -> None:
     outage.check_clean()
 
 
+@pytest.mark.soak
 def test_a_record_on_which_the_function_crashes(make: Make) -> None:
     """Mended, the function's own path takes it: here by `redrive`."""
 
@@ -132,6 +134,7 @@ def test_a_poison_record(make: Make) -> None:
     outage.check_clean()
 
 
+@pytest.mark.parametrize("make", [Layout.LOG], indirect=True)
 def test_who_cannot_reach_the_destination_is_told_so(make: Make) -> None:
     outage = make()
     outage.write(1)
@@ -148,6 +151,7 @@ def test_who_cannot_reach_the_destination_is_told_so(make: Make) -> None:
     assert (ran.code, outage.failed in ran.err) == (1, True)
 
 
+@pytest.mark.parametrize("make", [Layout.LOG], indirect=True)
 def test_forgetting_where_it_lands(make: Make) -> None:
     outage = make()
     assert outage.run("init", "--failures", f"s3://{outage.scene.bucket}").code == 2, "the vault's own bucket"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -297,6 +298,17 @@ def test_killed_at_each_of_its_writes(dies: str, after: bool) -> None:  # noqa: 
             assert writes > 2
             return
     raise AssertionError("it never came to its end")
+
+
+def test_two_at_once(stage: FailingStage) -> None:
+    for _ in range(6):
+        stage.give_up(stage.records(stage.write(2)))
+    with ThreadPoolExecutor(2) as pool:
+        reports = [each.result() for each in [pool.submit(stage.redrive) for _ in range(2)]]
+    assert [each.left for each in reports] == [[], []]
+    assert stage.waiting() == []
+    assert stage.captured() == stage.expected()
+    assert stage.window().open_gaps == []
 
 
 def test_a_store_that_fails_ends_it_and_what_was_not_come_to_is_named(stage: FailingStage) -> None:

@@ -5,6 +5,7 @@ The destination is not the vault: a bucket beside it, which may keep no versions
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -44,6 +45,7 @@ class Destination:
         self._store = store
         self._table = table
         self._streams = f"{table_arn}/stream/"
+        self._one_whole = threading.Lock()  # megabytes each: one at a time
 
     @property
     def url(self) -> str:
@@ -88,8 +90,9 @@ class Destination:
         record = invocation_record.at_a_glance(self._store.get_range(listed.name, 0, GLANCE))
         if record is not None and record.source is Source.DYNAMODB and record.since is not None:
             return record if self._is_ours(record, ()) else None
-        record, records = invocation_record.read(self._store.get(listed.name).body)
-        return record if self._is_ours(record, records) else None
+        with self._one_whole:
+            record, records = invocation_record.read(self._store.get(listed.name).body)
+            return record if self._is_ours(record, records) else None
 
     def _is_ours(self, record: InvocationRecord, records: Sequence[Any]) -> bool:
         """A Kinesis stream may carry several tables: its records name theirs. Where there are none it may be ours."""
