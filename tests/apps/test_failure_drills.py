@@ -27,6 +27,7 @@ def make(request: pytest.FixtureRequest, scene: Scene) -> Iterator[Make]:
         yield lambda **settings: Outage(scene, proxy, request.param, **settings)
 
 
+@pytest.mark.parametrize("make", [Layout.ROWS], indirect=True)
 def test_the_buckets_permission_is_withdrawn_for_a_minute(make: Make) -> None:
     outage = make(retries=10, max_age=3600)
     outage.write(1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 
 from backstream.tables.memory_stream import MemoryStream
 from kit import images
+from kit.aws import Aws
 from kit.clock import ManualClock
-from kit.mapping import EventSourceMapping, FunctionError, MappingSettings, NotInvoked, in_process, taken_of
+from kit.mapping import EventSourceMapping, FunctionError, MappingSettings, NotInvoked, in_process, over_http, taken_of
 
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/flights/stream/2026-11-23T04:15:33.123"
 
@@ -222,6 +225,50 @@ def test_a_parent_is_read_before_its_children() -> None:
     bench.add(1)
     bench.mapping.run()
     assert [len(event) for event in bench.mapping.events] == [2, 1]
+
+
+FUNCTION = """
+def handler(event, context):
+    numbers = [record["dynamodb"]["SequenceNumber"] for record in event["Records"]]
+    if len(numbers) > 2:
+        raise ValueError("too many")
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in numbers[1:]]}
+"""
+
+
+def test_a_deployed_function_by_the_settings_of_its_mapping(aws: Aws, table_name: str) -> None:
+    """Three records: an error, bisected; of the pair the second fails until it has been tried enough."""
+    functions, name = aws.client("lambda"), f"pairs-{table_name}"
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("pairs.py", FUNCTION)
+    role = aws.client("iam").create_role(RoleName=f"role-{table_name}", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    functions.create_function(
+        FunctionName=name, Runtime="python3.11", Handler="pairs.handler", Role=role, Code={"ZipFile": code.getvalue()}
+    )
+    made = functions.create_event_source_mapping(
+        FunctionName=name,
+        EventSourceArn=ARN,
+        StartingPosition="TRIM_HORIZON",
+        Enabled=False,
+        MaximumRetryAttempts=0,
+        BisectBatchOnFunctionError=True,
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+        DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::my-backups-failed"}},
+    )
+    settings = MappingSettings.of(functions.get_event_source_mapping(UUID=made["UUID"]))
+    bench = Bench(3, fine)
+    written: list[bytes] = []
+    mapping = EventSourceMapping(
+        settings, bench.stream, over_http(functions, name), bench.clock, lambda _key, body: written.append(body)
+    )
+    mapping.run()
+    assert [len(event) for event in mapping.events] == [3, 1, 2, 1]
+    assert written == []
+    with pytest.raises(NotInvoked):
+        over_http(functions, f"{name}-gone")(b"{}")
+    functions.delete_event_source_mapping(UUID=made["UUID"])
+    functions.delete_function(FunctionName=name)
 
 
 def test_settings_as_a_deployed_mapping_has_them() -> None:
