@@ -135,9 +135,11 @@ def test_other_tables_objects_are_not_touched(stage: FailingStage) -> None:
     for each, body in foreign.items():
         stage.destination.put(FOLDER + each, body)
     stage.destination.put("other/objects", b"")
+    stage.destination.put("aws/lambda/async/drills/2026/11/23/x", b"{}")
     assert len(stage.window().open_gaps) == 1
     assert stage.redrive().batches == 1
-    assert stage.waiting() == sorted([FOLDER + each for each in foreign] + ["other/objects"])
+    others = [*(FOLDER + each for each in foreign), "other/objects", "aws/lambda/async/drills/2026/11/23/x"]
+    assert stage.waiting() == sorted(others)
 
 
 def of_kinesis(table: str) -> bytes:
@@ -374,6 +376,25 @@ def test_the_catalog_learns_and_forgets_where(stage: FailingStage) -> None:
         stage.redrive()
     report = redrive(stage.vault(), RedriveWords("s3://said"), stage.clock, writer="r")
     assert (report.captured, report.left) == (3, [])
+
+
+def test_what_waits_is_read_once(stage: FailingStage) -> None:
+    class Counted(MemoryStore):
+        reads = 0
+
+        def get_range(self, name: str, start: int, length: int) -> bytes:
+            self.reads += 1
+            return super().get_range(name, start, length)
+
+    counted = stage.destination = Counted(stage.clock)
+    for _ in range(3):
+        stage.give_up(stage.records(stage.write(1)))
+    vault = stage.vault()
+    for _ in range(3):
+        assert len(vault.window(stage.clock.now(), 1).open_gaps) == 3
+    assert counted.reads == 3
+    stage.redrive()
+    assert vault.window(stage.clock.now(), 1).open_gaps == []
 
 
 def test_an_empty_destination_costs_one_listing(stage: FailingStage) -> None:

@@ -16,7 +16,7 @@ from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import DAY
 from backstream.model import invocation_record
-from backstream.model.invocation_record import FOLDER, InvocationRecord, Source
+from backstream.model.invocation_record import ASYNCHRONOUS, FOLDER, InvocationRecord, Source
 from backstream.ports import ListedObject, ObjectStore
 
 GLANCE = 8192  # bytes that hold all of an invocation record but its payload
@@ -45,6 +45,7 @@ class Destination:
         self._store = store
         self._table = table
         self._streams = f"{table_arn}/stream/"
+        self._known: dict[ListedObject, InvocationRecord | None] = {}  # what stands there never changes, and is asked for often
         self._one_whole = threading.Lock()  # megabytes each: one at a time
 
     @property
@@ -58,7 +59,8 @@ class Destination:
         One LIST where there are none, else a few thousand bytes of each. Errors as of the store's listing.
         """
         with ThreadPoolExecutor(READERS, thread_name_prefix="destination") as pool:
-            found = list(pool.map(self._looked_at, self._store.list(FOLDER)))
+            listed = (each for each in self._store.list(FOLDER) if not each.name.startswith(ASYNCHRONOUS))
+            found = list(pool.map(self._looked_at, listed))
         return sorted((each for each in found if each is not None), key=lambda each: (each.since, each.until, each.name))
 
     def records(self, batch: Abandoned) -> Sequence[Any]:
@@ -76,7 +78,9 @@ class Destination:
 
     def _looked_at(self, listed: ListedObject) -> Abandoned | None:
         try:
-            record = self._record(listed)
+            if listed not in self._known:
+                self._known[listed] = self._record(listed)
+            record = self._known[listed]
         except MissingObject:
             return None  # redriven since it was listed
         except BackstreamError as error:

@@ -20,6 +20,8 @@ from backstream.model import moment
 from backstream.model.change import MICROS
 
 FOLDER = "aws/lambda/"  # `aws/lambda/MAPPING/SHARD/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID`
+# Of asynchronous invocations, no stream's: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+ASYNCHRONOUS = FOLDER + "async/"
 PAYLOAD = b'"payload"'
 
 
