@@ -33,14 +33,16 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`,
 `settings` and `todo` (an array of `what, why, command, failed`);
 `history` an array, oldest first, of `time, sequence, event, actor, image`; `status` gives `table, layout, window_from, window_to,
-lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs` and sizes (without TABLE: an array of these); `snapshot`
+lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs, failures, unseen` and
+sizes (without TABLE: an array of these); `snapshot`
 gives `table, at, id, url, items, files, bytes, failed, complete, seconds` and `failures`, `warnings`; `verify` gives `table, at,
 same, missing, extra, different, in_flight, failed, repaired, sample, seconds`, `keys` (an object: for each kind but `same` an array
 of keys) and `failures`, `warnings`; `diff` the same without `sample`, with `table2, arn, arn2, read_units` ([diff.md](diff.md));
 `dump` gives `table, id, url, items, files, bytes, segments, consistent, began, ended, read_units, seconds` and `warnings`
 ([dump.md](dump.md)); `drill` gives `table, at, rows, matched, differences, rpo_seconds,
 rto_seconds, passed`, `reasons`, `differing` and more ([drill.md](drill.md)); `backfill` gives `table, id, kind, rows, written,
-segments, resumed, began, ended, exact_from, captured_to, read_units, seconds` and `warnings`.
+segments, resumed, began, ended, exact_from, captured_to, read_units, seconds` and `warnings`; `redrive` gives `table, source,
+batches, records, redriven, captured, given_up, not_found, dry_run` and `left` (an array of `batch, sequence, why`).
 """
 
 

@@ -66,12 +66,19 @@ def test_golden_catalog_with_settings() -> None:
     assert found.unknown == {"resource_policy": "AccessDeniedException"}
 
 
+def test_where_failed_batches_land_is_in_the_newer_ones_alone() -> None:
+    assert golden("catalog.json").failures is None
+    assert golden("catalog-with-description.json").failures is None
+    assert golden("catalog-with-failures.json").failures == "s3://my-backups-failed"
+
+
 def test_the_settings_are_written_for_people() -> None:
     written = catalogs.encode(
         catalogs.with_settings(golden("catalog.json"), TableSettings({"TableName": "flights"}, tags={"a": "b"}))
     )
     assert b'\n    "tags": {\n      "a": "b"\n    },\n' in written
-    assert catalogs.encode(golden("catalog.json")) == (GOLDEN / "catalog.json").read_bytes()
+    name = "catalog-with-failures.json"
+    assert catalogs.encode(golden(name)) == (GOLDEN / name).read_bytes()
 
 
 def test_settings_of_a_later_version_pass_through_unharmed() -> None:

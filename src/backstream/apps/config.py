@@ -165,7 +165,17 @@ class Config:
 
     def vault(self, table: str) -> TableVault:
         """What the vault holds of a table. NotFound before `init`."""
-        return TableVault.open(self.store, table)
+        return TableVault.open(self.store, table, self.destination)
+
+    def destination(self, url: str) -> ObjectStore:
+        """The bucket in which the batches land that Lambda gives up. UsageError where it is none, or the vault's own."""
+        parts = urlsplit(url)
+        if parts.scheme != "s3" or not parts.netloc or parts.path.strip("/") or url.rstrip("/") != f"s3://{parts.netloc}":
+            raise UsageError(f"not a bucket: {url!r}", hint="An on-failure destination is a whole bucket: write s3://bucket.")
+        if urlsplit(self.url)[:2] == parts[:2]:
+            raise UsageError(f"{url} is the vault's own bucket", hint="What Lambda gives up needs a bucket of its own beside it.")
+        store = S3Store(self._bucket(parts.netloc), "", self.clock, versioned=False)
+        return RetryingStore(store, self.clock, budget=self._patience)
 
     # --- tables and streams ---
 

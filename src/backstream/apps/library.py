@@ -45,10 +45,12 @@ from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
-from backstream.operations.init import InitReport, Words, init
+from backstream.operations.init import NOWHERE, InitReport, Words, init
 from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
+from backstream.operations.redrive import Redriven, redrive
+from backstream.operations.redrive import Words as RedriveWords
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
 from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings
@@ -107,10 +109,17 @@ class TableBackup(Migrating):
         naming: Naming | None = None,
         tenant_attribute: str | None = None,
         compress: Codec | None = None,
+        failures: str | None = None,
         enable_stream: bool = False,
     ) -> InitReport:
-        """Make the vault ready for the table; again with other words: change how it is kept from now on."""
-        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress)
+        """Make the vault ready for the table; again with other words: change how it is kept from now on.
+
+        `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`.
+        """
+        if failures not in (None, NOWHERE):
+            self._config.destination(failures)
+            failures = failures.rstrip("/")
+        words = Words(layout, naming, tenant_attribute, compress, failures)
         return init(self._config.store, self._config.table(self._name), words, enable_stream=enable_stream)
 
     def tail(
@@ -348,6 +357,21 @@ class TableBackup(Migrating):
         vault, clock = self._vault(), self._config.clock
         second = None if until is None else second_of(until, clock.now(), vault, None)
         return compact(vault, clock, until=second, memory=self._config.memory, progress=progress)
+
+    def redrive(
+        self,
+        *,
+        source: str | None = None,
+        give_up: Iterable[str] = (),
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Redriven:
+        """Bring back the batches that Lambda gave up from its on-failure destination: `source`, or the one that `init` was told.
+
+        `give_up`: sequence numbers or objects, as the report's `left` names them, that are declared lost for good: recorded gaps.
+        """
+        words = RedriveWords(source, frozenset(give_up), dry_run)
+        return redrive(self._vault(), words, self._config.clock, writer=self._config.writer, progress=progress)
 
     def rebuild(self) -> Rebuilt:
         """Make the change log again from the row objects alone."""

@@ -40,7 +40,8 @@ class Catalog(msgspec.Struct, frozen=True):
     `complete_from`: the second from which the vault knows every item (the table was empty then), None while it does not;
     `compress`: how new segments of the log are; `settings`: the table's, read by `settings_of`. They stay bytes here, so that who
     keeps changes (a Lambda function loads the catalog for each batch) neither pays for them nor stumbles over them. `base_backup`:
-    the newest complete one; what counts is the list of them below `base/complete/`.
+    the newest complete one; what counts is the list of them below `base/complete/`. `failures`: the bucket where
+    what Lambda gives up lands, None where there is none.
     """
 
     format: int
@@ -58,6 +59,7 @@ class Catalog(msgspec.Struct, frozen=True):
     complete_from: int | None
     settings: msgspec.Raw
     base_backup: BaseBackup | None = None
+    failures: str | None = None
 
 
 def folder(table: str) -> str:

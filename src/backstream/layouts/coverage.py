@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from backstream.errors import BackstreamError
 from backstream.layouts import bases
 from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted
+from backstream.layouts.destination import Destination
 from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.log import DAY, ChangeLog, LogListing
 from backstream.layouts.segments import Kind
@@ -49,8 +51,17 @@ def counts(voids: Sequence[Void], entry: Entry) -> bool:
 class Coverage:
     """Reads off one table's listings what is known, and from when on."""
 
-    def __init__(self, catalog: Catalog, log: ChangeLog, gaps: Gaps, bases: Bases, compacted: Compacted) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        log: ChangeLog,
+        gaps: Gaps,
+        bases: Bases,
+        compacted: Compacted,
+        destination: Callable[[], Destination | None] = lambda: None,
+    ) -> None:
         self._catalog = catalog
+        self._destination = destination
         self._log = log
         self._gaps = gaps
         self._bases = bases
@@ -63,7 +74,10 @@ class Coverage:
         batch is from: only where there is a single line of shards does its newest change say that all before it have come.
         """
         starts, bridges = self._starts_and_bridges(self._bases.complete())
-        return Window(starts=starts, durable=self._durable(now, lanes), gaps=self._known_gaps(starts), bridges=bridges)
+        # The log before the gaps: what Lambda gives up is in its destination before anything behind it is in the log.
+        durable = self._durable(now, lanes)
+        lost, unseen = self._lost_and_unseen()
+        return Window(starts=starts, durable=durable, gaps=self._known_gaps(starts, lost), bridges=bridges, unseen=unseen)
 
     def basis(self, at: int) -> Basis:
         """What the state of the whole table at a second is made of."""
@@ -73,7 +87,7 @@ class Coverage:
         """All that the state at a second may be made of, equally exact: the best first, which has the least to read."""
         complete = self._bases.complete()
         starts, bridges = self._starts_and_bridges(complete)
-        window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts), bridges=bridges)
+        window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts, self.lost()), bridges=bridges)
         lost = [Range(gap.since, gap.until) for gap in window.gaps]
         base_of = {base.id: base for base in complete}
         voids = window.voids(at)
@@ -92,8 +106,8 @@ class Coverage:
             starts.append(Start(self._catalog.complete_from, self._catalog.complete_from))
         return starts, [Bridge(each.begin, each.end, each.id) for each in complete if each.kind is bases.Kind.INCREMENTAL]
 
-    def _known_gaps(self, starts: Sequence[Start]) -> list[KnownGap]:
-        gaps = [KnownGap(each.since, each.until, each.reason) for each in self.lost()]
+    def _known_gaps(self, starts: Sequence[Start], lost: Sequence[Gap]) -> list[KnownGap]:
+        gaps = [KnownGap(each.since, each.until, each.reason) for each in lost]
         followed = self.followed_from
         early = min((start.begin if start.exact is None else start.exact for start in starts), default=followed)
         if early < followed:
@@ -115,7 +129,34 @@ class Coverage:
         return None
 
     def lost(self) -> list[Gap]:
-        """What is missing from the log for good: not the gaps whose missing change has arrived since."""
+        """What is missing from the log: not the gaps whose missing change has arrived since, but what waits to be redriven."""
+        return self._lost_and_unseen()[0]
+
+    def _lost_and_unseen(self) -> tuple[list[Gap], str]:
+        # What waits before what has arrived: a batch that is redriven meanwhile is in the log by then.
+        waiting, unseen = self._waiting()
+        return [*self._recorded(), *waiting], unseen
+
+    def _waiting(self) -> tuple[list[Gap], str]:
+        """The gaps of what Lambda gave up; why nobody can tell, where the destination cannot be looked into.
+
+        The vault is to be enough: who reads it may be without a right to a bucket beside it, and has to be told what that means.
+        """
+        url = self._catalog.failures
+        if url is None:
+            return [], ""
+        try:
+            destination = self._destination()
+            if destination is None:
+                return [], f"nobody looked into {url} for what Lambda gave up: what lies there is missing here"
+            return [destination.gap(each) for each in destination.waiting()], ""
+        except BackstreamError as error:
+            return (
+                [],
+                f"could not look into {url} for batches that Lambda gave up ({error.message}): what lies there is missing here",
+            )
+
+    def _recorded(self) -> list[Gap]:
         known = list(self._gaps.all())
         single = {gap for gap in known if gap.sequence is not None and not self._in_a_segment(gap)}
         # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
@@ -145,7 +186,9 @@ def _claim(listed: LogListing, now: float, lanes: int | None) -> int | None:
     """Up to which second a segment proves that all changes have arrived.
 
     A change's second may hold more changes, so it is the second before. What a stream no longer holds (one day) has been delivered
-    or was given up by Lambda, whose handler records that as a gap.
+    or was given up by Lambda. What the handler could not keep it has recorded as a gap. Where it never ran (throttled, crashed as
+    it started) nobody did: but then Lambda wrote the batch to its on-failure destination before it went on behind it, and what lies
+    there is a gap as well (`_waiting`). So this holds only where the mapping has a destination that the catalog knows.
     """
     segment = listed.segment
     if segment is None:

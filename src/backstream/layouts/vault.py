@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
+from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
 from backstream.errors import BackstreamError, Damaged
@@ -16,6 +16,7 @@ from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted, Set
 from backstream.layouts.coverage import Basis, Coverage
+from backstream.layouts.destination import Destination, Destinations
 from backstream.layouts.drills import Drills
 from backstream.layouts.gaps import Gaps
 from backstream.layouts.inventory import Inventory
@@ -42,24 +43,39 @@ def raising(error: Damaged) -> None:
 
 
 class TableVault:
-    """What a vault holds of one table. Reading never writes."""
+    """What a vault holds of one table. Reading never writes.
 
-    def __init__(self, store: ObjectStore, catalog: Catalog) -> None:
+    `destinations`: how the bucket is reached in which the batches land that Lambda gives up; None: by nobody.
+    """
+
+    def __init__(self, store: ObjectStore, catalog: Catalog, destinations: Destinations | None = None) -> None:
         self.store = store
         self.catalog = catalog
+        self.destinations = destinations
         self._key_of = wire.KeyReader(catalog.key_schema)
         self.log = ChangeLog(store, catalog.table, catalog.compress)
         self.gaps = Gaps(store, catalog.table)
         self.bases = Bases(store, catalog.table, catalog.compress)
         self.compacted = Compacted(store, catalog.table)
         self.drills = Drills(store, catalog.table)
-        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted)
+        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, lambda: self.destination)
 
     @classmethod
-    def open(cls, store: ObjectStore, table: str) -> TableVault:
+    def open(cls, store: ObjectStore, table: str, destinations: Destinations | None = None) -> TableVault:
         """The table's vault. NotFound where `init` has not been run for it, UsageError where it is no table's name."""
         naming.check_table_name(table)
-        return cls(store, catalogs.load(store, table))
+        return cls(store, catalogs.load(store, table), destinations)
+
+    @cached_property
+    def destination(self) -> Destination | None:
+        """Where what Lambda gives up lands; None where there is no such place, or no way to it. Made when first asked for."""
+        return None if self.catalog.failures is None else self.destination_at(self.catalog.failures)
+
+    def destination_at(self, url: str) -> Destination | None:
+        """Another bucket, or this one, as the place where what Lambda gives up has landed; None where nobody can reach one."""
+        if self.destinations is None:
+            return None
+        return Destination(self.destinations(url), self.catalog.table, self.catalog.table_arn)
 
     # --- images ---
 

@@ -82,13 +82,15 @@ class Window(msgspec.Struct, frozen=True, dict=True):
     """What the vault may claim, in seconds.
 
     `starts`: from when on it knows every item; `durable`: every change up to then has arrived, None where that is not known of any;
-    `gaps`: changes that are missing from the log for good, oldest first, whether or not a later base backup makes up for them.
+    `gaps`: changes that are missing from the log, oldest first, whether or not a later base backup makes up for them;
+    `unseen`: what could not be looked at and may hold more gaps, in words, empty where that is nothing.
     """
 
     starts: Sequence[Start]
     durable: int | None
     gaps: Sequence[KnownGap]
     bridges: Sequence[Bridge] = ()
+    unseen: str = ""
 
     @cached_property
     def _obstacles(self) -> _Obstacles:

@@ -124,7 +124,7 @@ def _after_replacement(
     why = "the table was deleted and created again" if facts.table_id != vault.catalog.table_id else "the stream was replaced"
     until = max(before.known, _began(arn, now))
     _record(vault, following, Gap(reason=why, since=before.known, until=until, stream=stream_label(arn)))
-    return TableVault(vault.store, _with_stream(vault, facts)), _Before(until, before.captured, before.gaps + 1)
+    return TableVault(vault.store, _with_stream(vault, facts), vault.destinations), _Before(until, before.captured, before.gaps + 1)
 
 
 def _drain(vault: TableVault, following: Following, known: int) -> TailReport | None:

@@ -15,14 +15,17 @@ from backstream.model.prices import Cost
 from backstream.operations import settings
 from backstream.ports import ObjectStore, Table, TableFacts
 
+NOWHERE = "none"  # there is no destination for what Lambda gives up, or it is to be forgotten
+
 
 class Words(msgspec.Struct, frozen=True):
-    """What `init` was asked for; None means: as it is, or the default for a new table."""
+    """What `init` was asked for; None means: as it is, or the default for a new table. `failures`: a bucket, or `NOWHERE`."""
 
     layout: Layout | None = None
     naming: Naming | None = None
     tenant_attribute: str | None = None
     compress: Codec | None = None
+    failures: str | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -94,6 +97,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         initialised=moment.iso(seen_at),  # the server's time: it is compared with the times of changes
         complete_from=int(seen_at) if empty else None,
         settings=catalogs.encode_settings(seen),
+        failures=_failures(words, None),
     )
     catalogs.save(store, catalog)
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen))
@@ -106,6 +110,7 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> In
         naming=words.naming or known.naming,
         tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
         compress=words.compress or known.compress,
+        failures=_failures(words, known.failures),
     )
     seen = table.settings()
     compared = settings.compare(wanted, seen)
@@ -122,6 +127,13 @@ def _changes(known: Catalog, wanted: Catalog) -> list[str]:
         "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
         "compression of the log": (known.compress, wanted.compress),
     }
-    return [
+    changed = [
         f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new
     ]
+    if known.failures != wanted.failures:
+        changed.append(f"what Lambda gives up: {wanted.failures or 'looked for nowhere'} (was: {known.failures or 'nowhere'})")
+    return changed
+
+
+def _failures(words: Words, known: str | None) -> str | None:
+    return known if words.failures is None else (None if words.failures == NOWHERE else words.failures)

@@ -10,7 +10,7 @@ from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.model.window import KnownGap, Window
 
-NAMED = 10  # objects that a refusal names
+NAMED = 10  # objects or gaps that a refusal names
 
 
 def check_past(at: int, now: float, window: Window) -> None:
@@ -32,7 +32,7 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
     uncertain = _check_gaps(table, window, window.gaps_before(at), allow_gap=allow_gap)
     if not known:
         uncertain.insert(0, "rows that did not change since `init` are not in the vault: they are left alone")
-    return uncertain + not_yet_arrived(at, window)
+    return uncertain + not_yet_arrived(at, window) + not_seen(window)
 
 
 def _refuse_without_base(table: str, at: int, window: Window) -> NoReturn:
@@ -55,13 +55,13 @@ def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Wind
         raise OutsideWindow(f"the vault does not know what {what} was at {moment.iso(at)}", hint=str(window))
     since = None if then is None else then.since
     gaps = [gap for gap in window.gaps_before(at) if since is None or gap.until >= since]
-    return _check_gaps(what, window, gaps, allow_gap=allow_gap) + not_yet_arrived(at, window)
+    return _check_gaps(what, window, gaps, allow_gap=allow_gap) + not_yet_arrived(at, window) + not_seen(window)
 
 
 def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_gap: bool) -> list[str]:
     if gaps and not allow_gap:
         raise GapInTheWay(
-            f"{what}: changes may be missing: " + "; ".join(map(str, gaps)),
+            f"{what}: changes may be missing: " + _named(list(map(str, gaps))),
             hint=f"Choose a moment before that, or restore with --allow-gap what is known. {window}",
         )
     return [f"changes may be missing: {gap}" for gap in gaps]
@@ -69,12 +69,14 @@ def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_ga
 
 def unreadable_backup(named: Sequence[str]) -> Refused:
     """Why nothing is done: parts of the backup that are damaged, missing or foreign, each named with what is wrong with it."""
-    shown = "; ".join(named[:NAMED])
-    others = f"; and {len(named) - NAMED} more" if named[NAMED:] else ""
     return Refused(
-        f"{len(named)} object(s) of the backup cannot be read: {shown}{others}",
+        f"{len(named)} object(s) of the backup cannot be read: {_named(named)}",
         hint="Bring them back from the bucket's versions, or go on with --allow-gap, which names them all and what they may hold.",
     )
+
+
+def _named(each: Sequence[str]) -> str:
+    return "; ".join(each[:NAMED]) + (f"; and {len(each) - NAMED} more" if each[NAMED:] else "")
 
 
 def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[KnownGap]) -> bool:
@@ -87,6 +89,11 @@ def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[Kn
     if then is None:
         return window.start(at) is not None and not holes
     return not any(hole.until >= then.since for hole in holes)
+
+
+def not_seen(window: Window) -> list[str]:
+    """A word of warning where there may be gaps that nobody could look for."""
+    return [window.unseen] if window.unseen else []
 
 
 def not_yet_arrived(at: int, window: Window) -> list[str]:

@@ -11,6 +11,7 @@ from backstream.model import moment, prices
 from backstream.model.objectives import Objectives
 from backstream.model.prices import Cost
 from backstream.model.window import KnownGap
+from backstream.operations import safety
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ class Status(msgspec.Struct, frozen=True):
     `segments`: small objects of the log; `compacted_objects`: those that `compact` made, and how many of the changes these hold;
     `foreign`: objects in the log that are not of it. `last_drill`: what it found;
     `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
-    log's.
+    log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at.
     """
 
     table: str
@@ -48,6 +49,8 @@ class Status(msgspec.Struct, frozen=True):
     last_drill: Held | None
     costs: list[Cost]
     missed: list[str] = []
+    failures: str | None = None
+    unseen: list[str] = []
 
 
 class GapShown(msgspec.Struct, frozen=True):
@@ -113,6 +116,8 @@ def status(vault: TableVault, *, now: float, lanes: int | None, objectives: Obje
         last_drill=last,
         costs=prices.costs(changes / len(written) if written else prices.USUAL_BATCH),
         missed=[*objectives.missed_rpo(lag), *_missed_rto(objectives, last)],
+        failures=catalog.failures,
+        unseen=safety.not_seen(window),
     )
 
 

@@ -235,6 +235,7 @@ class _Verification:
                 f"until there is one (`backstream backfill {self._vault.catalog.table}`)"
             )
         yield from (f"changes may be missing: {gap}" for gap in window.open_gaps)
+        yield from safety.not_seen(window)
         if any(found[kind] for kind in DIFFERENCES):
             yield from safety.not_yet_arrived(int(self._began), window)
         if found[Kind.IN_FLIGHT]:

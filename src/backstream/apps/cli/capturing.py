@@ -40,6 +40,10 @@ def init(
     compress: Annotated[
         Codec | None, typer.Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
     ] = None,
+    failures: Annotated[
+        str | None,
+        typer.Option(metavar="s3://BUCKET|none", help="Where batches land that Lambda gives up.", show_default=False),
+    ] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
     create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
     json: Json = False,
@@ -50,7 +54,12 @@ def init(
         held.create()
     backup = held.table(table)
     report = backup.init(
-        layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress, enable_stream=enable_stream
+        layout=layout,
+        naming=naming,
+        tenant_attribute=tenant_attribute,
+        compress=compress,
+        failures=failures,
+        enable_stream=enable_stream,
     )
     if json:
         as_json(report)
@@ -68,6 +77,7 @@ def _show_init(report: InitReport, url: str) -> None:
             ("vault", url),
             ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
             ("complete from", since or "what `backfill` brings: the table was not empty, and rows that do not change never come"),
+            *(("failed batches", each) for each in [catalog.failures] if each),
             *(("from now on", change) for change in report.changes),
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),

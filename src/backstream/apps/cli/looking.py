@@ -86,6 +86,9 @@ def status(
         raise UsageError("--json and --emf - both write to stdout", hint="Give --emf a file.")
     held = library.open(vault)
     found = [held.table(name).status(rpo=rpo, rto=rto) for name in ([table] if table is not None else held.tables())]
+    for each in found:
+        for why in each.unseen:
+            notice(f"note: {each.table}: {why}")
     if json:
         as_json(found[0] if table is not None else found)
     else:
@@ -116,6 +119,7 @@ def _show_status(each: Status) -> None:
             *(("base backup", base) for base in bases[-NEWEST_BASES:]),
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
+            *(("failed batches", f"land in {each.failures}") for _ in range(bool(each.failures))),
             ("change log", f"{each.changes:,} changes in {each.segments:,} segments, {each.log_bytes:,} bytes"),
             ("compacted", f"{each.compacted_changes:,} of them, in {each.compacted_objects:,} objects"),
             *(("FOREIGN", f"{each.foreign:,} objects in the log that are not of it") for _ in range(bool(each.foreign))),

@@ -1,0 +1,124 @@
+"""Lambda's on-failure destination: the batches that were given up. What lies there is missing from the vault until it is redriven.
+
+The destination is not the vault: a bucket beside it, which may keep no versions, and which a reader need not be able to reach.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged, MissingObject
+from backstream.layouts.gaps import Gap
+from backstream.layouts.log import DAY
+from backstream.model import invocation_record
+from backstream.model.invocation_record import ASYNCHRONOUS, FOLDER, InvocationRecord, Source
+from backstream.ports import ListedObject, ObjectStore
+
+GLANCE = 8192  # bytes that hold all of an invocation record but its payload
+READERS = 8
+
+Destinations = Callable[[str], ObjectStore]  # the bucket of a URL
+
+
+class Abandoned(msgspec.Struct, frozen=True):
+    """One batch in the destination. `record`: None where the object cannot be read; `why` says why it is there, or that.
+
+    `since`, `until`: between which seconds its changes were made, both included.
+    """
+
+    name: str
+    since: int
+    until: int
+    why: str
+    record: InvocationRecord | None = None
+
+
+class Destination:
+    """The batches of one table in a bucket. Those of other tables and functions are passed over."""
+
+    def __init__(self, store: ObjectStore, table: str, table_arn: str) -> None:
+        self._store = store
+        self._table = table
+        self._streams = f"{table_arn}/stream/"
+        self._known: dict[ListedObject, InvocationRecord | None] = {}  # what stands there never changes, and is asked for often
+        self._one_whole = threading.Lock()  # megabytes each: one at a time
+
+    @property
+    def url(self) -> str:
+        """The bucket's."""
+        return self._store.url
+
+    def waiting(self) -> list[Abandoned]:
+        """The batches of this table that wait, the oldest first, and whatever may be one: what cannot be read is no other's.
+
+        One LIST where there are none, else a few thousand bytes of each. Errors as of the store's listing.
+        """
+        with ThreadPoolExecutor(READERS, thread_name_prefix="destination") as pool:
+            listed = (each for each in self._store.list(FOLDER) if not each.name.startswith(ASYNCHRONOUS))
+            found = list(pool.map(self._looked_at, listed))
+        return sorted((each for each in found if each is not None), key=lambda each: (each.since, each.until, each.name))
+
+    def records(self, batch: Abandoned) -> Sequence[Any]:
+        """A batch's records, all of them. Damaged where they are not there; MissingObject where it has been redriven meanwhile."""
+        record, records = invocation_record.read(self._store.get(batch.name).body)
+        if not records:
+            raise Damaged("it carries no records: only a destination in S3 is given them")
+        if record.size is not None and len(records) < record.size:
+            raise Damaged(f"it carries {len(records)} records of a batch of {record.size}")
+        return records
+
+    def done(self, batch: Abandoned) -> None:
+        """Everything of it is in the vault, or in its gaps: it waits no more. Twice does no harm."""
+        self._store.delete(batch.name)
+
+    def _looked_at(self, listed: ListedObject) -> Abandoned | None:
+        try:
+            if listed not in self._known:
+                self._known[listed] = self._record(listed)
+            record = self._known[listed]
+        except MissingObject:
+            return None  # redriven since it was listed
+        except BackstreamError as error:
+            return self._unreadable(listed, error)
+        return None if record is None else self._told(listed, record)
+
+    def _record(self, listed: ListedObject) -> InvocationRecord | None:
+        """What it says, None where it is another table's."""
+        if listed.size == 0:
+            raise Damaged("it is empty")
+        record = invocation_record.at_a_glance(self._store.get_range(listed.name, 0, GLANCE))
+        if record is not None and record.source is Source.DYNAMODB and record.since is not None:
+            return record if self._is_ours(record, ()) else None
+        with self._one_whole:
+            record, records = invocation_record.read(self._store.get(listed.name).body)
+            return record if self._is_ours(record, records) else None
+
+    def _is_ours(self, record: InvocationRecord, records: Sequence[Any]) -> bool:
+        """A Kinesis stream may carry several tables: its records name theirs. Where there are none it may be ours."""
+        if record.source is Source.DYNAMODB:
+            return record.stream_arn.startswith(self._streams)
+        named = invocation_record.tables_named(records)
+        return not named or self._table in named
+
+    def _told(self, listed: ListedObject, record: InvocationRecord) -> Abandoned:
+        until = int(listed.modified) if record.until is None else record.until
+        since = until - DAY if record.since is None else record.since
+        return Abandoned(listed.name, since, until, record.condition, record)
+
+    def _unreadable(self, listed: ListedObject, error: BackstreamError) -> Abandoned:
+        """Of any time that a stream may have held when it was written."""
+        until = int(listed.modified)
+        return Abandoned(listed.name, until - DAY, until, f"cannot be read: {error.message}")
+
+    def gap(self, batch: Abandoned) -> Gap:
+        """What is missing as long as it waits."""
+        reason = (
+            f"Lambda gave up a batch ({batch.why}), which waits for `backstream redrive {self._table}`: {self.url}/{batch.name}"
+        )
+        stream = "" if batch.record is None else batch.record.stream_arn.rpartition("/stream/")[2]
+        return Gap(reason=reason, since=batch.since, until=batch.until, stream=stream)

@@ -1,0 +1,210 @@
+"""`redrive`: brings what Lambda gave up back into the vault, from its on-failure destination, and marks there what is done.
+
+First everything of a batch is durable, then it is marked. Whoever dies in between, or does it beside somebody else, leaves a batch
+that is kept once more, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged, MalformedRecord, MissingObject, Refused, UsageError
+from backstream.layouts.destination import Abandoned, Destination
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model.change import stream_label
+from backstream.model.invocation_record import Source
+from backstream.operations.absence import record_absence
+from backstream.operations.batch import BatchReport, keep_batch, why
+from backstream.operations.progress import Progress, Silent
+from backstream.ports import Clock
+
+WRITERS = 16
+GIVEN_UP = "given up by `redrive --give-up`"
+
+
+class Left(msgspec.Struct, frozen=True):
+    """What still waits, and why. `batch`: the object in the destination; `sequence`: of the one record, None for all of it.
+
+    Either may be given to `--give-up`.
+    """
+
+    batch: str
+    sequence: str | None
+    why: str
+
+
+class Redriven(msgspec.Struct, frozen=True):
+    """What came of it. `source`: the bucket; `batches`: how many of the table's waited there, and of them `redriven`.
+
+    `records`: that they carry, as far as they were read; `captured`: of these the ones that are in the vault's log now;
+    `given_up`: what was declared lost; `not_found`: what was to be, and is not left; `left`: what still waits. Of a
+    `dry_run` nothing was done.
+    """
+
+    table: str
+    source: str
+    batches: int
+    records: int
+    redriven: int
+    captured: int
+    given_up: list[str]
+    not_found: list[str]
+    left: list[Left]
+    dry_run: bool
+
+
+class Words(msgspec.Struct, frozen=True):
+    """What is asked for. `source`: the bucket's URL, None for the one that the catalog names; `give_up`: see `Left`."""
+
+    source: str | None = None
+    give_up: Collection[str] = ()
+    dry_run: bool = False
+
+
+def redrive(vault: TableVault, words: Words, clock: Clock, *, writer: str, progress: Progress | None = None) -> Redriven:
+    """Take every batch of the table that waits, the oldest first, and keep it as the Lambda handler would have.
+
+    Idempotent, and safe beside a running function, tail or another redrive. UsageError where no destination is known; what the
+    destination's listing raises. A store that fails after that ends it: what was not come to is in `left`.
+    """
+    url = words.source or vault.catalog.failures
+    destination = None if url is None else vault.destination_at(url)
+    if destination is None:
+        table = vault.catalog.table
+        raise UsageError(
+            f"where does what Lambda gives up of {table} land?",
+            hint=f"Say it once, `backstream init {table} --failures s3://bucket`, or now, --from s3://bucket.",
+        )
+    return _Redrive(vault, destination, words, clock, writer, progress or Silent()).run()
+
+
+class _Redrive:
+    def __init__(
+        self, vault: TableVault, destination: Destination, words: Words, clock: Clock, writer: str, progress: Progress
+    ) -> None:
+        self._vault = vault
+        self._destination = destination
+        self._words = words
+        self._clock = clock
+        self._writer = writer
+        self._progress = progress
+        self._left: list[Left] = []
+        self._given_up: list[str] = []
+        self._records = self._captured = self._redriven = 0
+
+    def run(self) -> Redriven:
+        batches = self._destination.waiting()
+        self._progress.phase("redriving batches", len(batches))
+        if not self._words.dry_run:
+            self._record_absences(batches)
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
+            self._take(batches, pool)
+        return Redriven(
+            table=self._vault.catalog.table,
+            source=self._destination.url,
+            batches=len(batches),
+            records=self._records,
+            redriven=self._redriven,
+            captured=self._captured,
+            given_up=self._given_up,
+            not_found=[] if self._words.dry_run else sorted(set(self._words.give_up) - set(self._given_up)),
+            left=self._left,
+            dry_run=self._words.dry_run,
+        )
+
+    def _record_absences(self, batches: Sequence[Abandoned]) -> None:
+        """As the handler does before its first batch, which it may never have come to: as of when Lambda first gave one up."""
+        first: dict[str, int] = {}
+        for each in batches:
+            if each.record is not None and each.record.source is Source.DYNAMODB:
+                label = stream_label(each.record.stream_arn)
+                told = each.until if each.record.given_up is None else each.record.given_up
+                first[label] = min(told, first.get(label, told))
+        for label, second in first.items():
+            record_absence(self._vault, label, second)
+
+    def _take(self, batches: Sequence[Abandoned], pool: ThreadPoolExecutor) -> None:
+        for position, batch in enumerate(batches):
+            try:
+                self._one(batch, pool)
+            except MissingObject:
+                pass  # another redrive was here: then everything of it is in the vault
+            except (Damaged, MalformedRecord, Refused) as error:
+                self._leave_whole(batch, error)
+            except BackstreamError as error:
+                self._left += [Left(each.name, None, f"not redriven: {error.message}") for each in batches[position:]]
+                return  # a store that fails for one would fail for all, each after some patience
+            self._progress.advance(1)
+
+    def _one(self, batch: Abandoned, pool: ThreadPoolExecutor) -> None:
+        if batch.record is None:
+            raise Damaged(batch.why)
+        records = self._destination.records(batch)
+        self._records += len(records)
+        if batch.record.source not in KEEPERS:
+            raise Damaged(f"records of {batch.record.source} are not understood here")
+        if self._words.dry_run:
+            return
+        report = KEEPERS[batch.record.source](self._vault, batch, records, _Around(pool, self._clock.now, self._writer))
+        self._captured += report.captured
+        left = list(self._failed(batch, report))
+        self._left += left
+        if not left:
+            self._done(batch)
+
+    def _failed(self, batch: Abandoned, report: BatchReport) -> Iterator[Left]:
+        """What of a batch is not kept, without what is given up. Raises what is no record's fault."""
+        for position, error in sorted(report.failures.items()):
+            if not isinstance(error, MalformedRecord):
+                raise error
+            sequence = error.sequence or None
+            told = next((each for each in (sequence, batch.name) if each in self._words.give_up), None)
+            if told is not None:
+                self._give_up(batch, told, sequence, why(error))
+            else:
+                where = "" if sequence else f"record {position + 1} of the batch: "
+                yield Left(batch.name, sequence, where + why(error))
+
+    def _leave_whole(self, batch: Abandoned, error: BackstreamError) -> None:
+        """What cannot be read at all, or of which nothing can be kept."""
+        if batch.name not in self._words.give_up or self._words.dry_run:
+            self._left.append(Left(batch.name, None, error.message))
+            return
+        self._give_up(batch, batch.name, None, error.message)
+        self._done(batch)
+
+    def _give_up(self, batch: Abandoned, what: str, sequence: str | None, reason: str) -> None:
+        """Kept as a gap before it is marked: from now on the vault alone says that it is missing."""
+        gap = self._destination.gap(batch)
+        named = f"{GIVEN_UP}: {batch.name}: {reason}"
+        self._vault.gaps.record(msgspec.structs.replace(gap, reason=named, sequence=sequence))
+        self._given_up.append(what)
+
+    def _done(self, batch: Abandoned) -> None:
+        self._destination.done(batch)
+        self._redriven += 1
+
+
+class _Around(msgspec.Struct, frozen=True):
+    pool: ThreadPoolExecutor
+    now: Callable[[], float]
+    writer: str
+
+
+def _keep_stream_records(vault: TableVault, batch: Abandoned, records: Sequence[Any], around: _Around) -> BatchReport:
+    """Records of the table's own stream, through the handler's path.
+
+    As of a mapping that has several invocations for each shard: what comes this late says nothing of what came before it.
+    """
+    arn = "" if batch.record is None else batch.record.stream_arn
+    return keep_batch(vault, records, stream_label(arn), around.pool, writer=around.writer, kind=Kind.PARALLEL, now=around.now)
+
+
+Keeper = Callable[[TableVault, Abandoned, Sequence[Any], _Around], BatchReport]
+# How records of each kind of stream are kept: the one place that knows that there are several.
+KEEPERS: Mapping[Source, Keeper] = {Source.DYNAMODB: _keep_stream_records}
