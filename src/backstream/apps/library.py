@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from backstream.apps.config import STORE_PATIENCE, Config
@@ -44,6 +45,7 @@ from backstream.operations.backfill import (
 from backstream.operations.compact import Compaction, compact
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
+from backstream.operations.drill.limits import Limit
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
@@ -201,11 +203,13 @@ class TableBackup:
         allow_gap: bool = False,
         max_write_units: float | None = None,
         progress: Progress | None = None,
+        limit: Limit = nullcontext,
     ) -> Drill:
         """Try a restore: into a scratch table, compared with the vault and the live table, measured, and deleted again.
 
         `at`: which moment, None to `pick` one; `scratch`: the scratch table's name, which must be free; `keep`: leave it there;
         `rpo`, `rto`: what may be lost and how long it may take, seconds or `30m`. The answer says whether it `passed`.
+        `limit`: ends it with `OutOfTime` when its time is up; then it has not passed, and its scratch table is gone too.
         """
         if sample < 0:
             raise UsageError(f"not a number of rows: {sample}")
@@ -225,7 +229,7 @@ class TableBackup:
             allow_gap=allow_gap,
             max_units=max_write_units,
         )
-        return drill(vault, plan, around)
+        return drill(vault, plan, around, limit)
 
     def drills(self, most: int = 30) -> list[Held]:
         """The last drills, oldest first."""
