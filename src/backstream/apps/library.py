@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from backstream.apps.config import STORE_PATIENCE, Config
+from backstream.apps.patients import patient_of
 from backstream.apps.words import (
     Duration,
     Key,
@@ -43,6 +44,7 @@ from backstream.operations.backfill import (
     take_in,
 )
 from backstream.operations.compact import Compaction, compact
+from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.drill.limits import Limit
@@ -89,6 +91,18 @@ class Vault:
     def tables(self) -> list[str]:
         """The tables that this vault knows."""
         return catalogs.tables(self._config.store)
+
+    def doctor(self, table: str | None = None, *, function: str | None = None, write: bool = False) -> Doctor:
+        """Look at all that a backup hangs on, before and after it is deployed. Works without a vault, bucket, table or permission.
+
+        `table`: None for all that the vault knows; `function`: the Lambda function's name, None for those that the table's stream
+        feeds; `write`: put one object into the vault, to see that it can be.
+        """
+        if table is not None:
+            naming.check_table_name(table)
+        elif function is not None:
+            raise UsageError("a function of which table?", hint="Name the table too: backstream doctor TABLE --function NAME.")
+        return doctor(patient_of(self._config, function=function, write=write), table)
 
     def table(self, name: str) -> TableBackup:
         """The backup of one table; nothing is read yet."""

@@ -16,6 +16,7 @@ from backstream.apps.cli import (
     capturing,
     compacting,
     demonstrating,
+    doctoring,
     drilling,
     looking,
     restoring,
@@ -59,7 +60,7 @@ def main(
     """A time machine for DynamoDB."""
 
 
-for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, drilling, looking, demonstrating):
+for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, drilling, looking, doctoring, demonstrating):
     module.add_to(app)
 
 
