@@ -10,7 +10,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, Vault
 from backstream.apps.cli.output import as_json, out
-from backstream.operations.doctor import Check, Doctor, Verdict
+from backstream.operations.doctor import ALLOWED, Check, Doctor, Verdict
 
 PATIENCE = 2.0  # seconds: a service that does not answer is a finding
 NARROWEST = 20  # columns for what was found, on however narrow a terminal
@@ -53,7 +53,7 @@ def _show(found: Doctor) -> None:
     named = max(len(check.name) for check in found.checks)
     for subject, checks in _by_subject(found, Verdict.OK):
         out.print(subject, style="bold", markup=False)
-        for check in checks:
+        for check in _together(checks):
             _facts(check, named)
     for verdict, title in TITLES.items():
         groups = _by_subject(found, verdict)
@@ -77,6 +77,13 @@ def _by_subject(found: Doctor, verdict: Verdict) -> list[tuple[str, list[Check]]
         if check.verdict is verdict:
             groups.setdefault(check.of or "this machine", []).append(check)
     return list(groups.items())
+
+
+def _together(checks: list[Check]) -> list[Check]:
+    """The permissions that are there as one line, after the others."""
+    allowed = ", ".join(check.name for check in checks if check.found == ALLOWED)
+    others = [check for check in checks if check.found != ALLOWED]
+    return [*others, Check("permissions", Verdict.OK, allowed)] if allowed else others
 
 
 def _facts(check: Check, named: int) -> None:

@@ -142,11 +142,11 @@ def _variables(function: Described) -> dict[str, str]:
 
 
 def _configure(name: str, function: Described, variable: str, value: str) -> str:
-    """The command that sets one variable: it takes all of them, of which those of others are not repeated here."""
-    others = "" if not _variables(function) else ",..."
-    return (
-        f"aws lambda update-function-configuration --function-name {name} --environment 'Variables={{{variable}={value}{others}}}'"
-    )
+    """The command that sets one variable. It takes all of them; those that are not ours may be secret, and are not said here."""
+    given = {**_variables(function), variable: value}
+    ours = [f"{each}={value}" for each, value in given.items() if each.startswith("BACKSTREAM_")]
+    words = ",".join([*ours, *(["..."] if len(ours) < len(given) else [])])
+    return f"aws lambda update-function-configuration --function-name {name} --environment 'Variables={{{words}}}'"
 
 
 def _vault(patient: Patient, name: str, function: Described) -> Check:
