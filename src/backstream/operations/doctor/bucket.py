@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from backstream.errors import BackstreamError, MissingBucket
 from backstream.operations.doctor import expected, lifecycle, permissions
@@ -105,14 +108,21 @@ def _public(bucket: BucketSettings) -> Check:
 
 
 def _tls(bucket: BucketSettings) -> Check:
-    name = bucket.bucket
-    if any(_denies_plain(each, name) for each in _several(bucket.policy().get("Statement"))):
+    name, policy = bucket.bucket, bucket.policy()
+    known = _several(policy.get("Statement"))
+    if any(_denies_plain(each, name) for each in known):
         return ok("TLS only", "the policy refuses requests without")
-    statement = (
-        f'{{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::{name}","arn:aws:s3:::{name}/*"],'
-        '"Condition":{"Bool":{"aws:SecureTransport":"false"}}}'
-    )
-    return warning("TLS only", "the bucket's policy does not ask for it", f"add to the bucket's policy: {statement}")
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    whole = msgspec.json.encode({"Version": "2012-10-17", **policy, "Statement": [*known, statement]}).decode()
+    mend = f"aws s3api put-bucket-policy --bucket {name} --policy {shlex.quote(whole)}"
+    return warning("TLS only", "the bucket's policy does not ask for it", mend)
 
 
 def _denies_plain(statement: Mapping[str, Any], bucket: str) -> bool:
