@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,8 @@ from backstream.apps.library import TableBackup
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Kind
 from kit.aws import Aws
+from kit.bundles import bundle
 from kit.stage import wait_for
-
-PACKAGES = ("backstream", "msgspec", "zstandard")  # Lambda's own runtime brings botocore
-
-
-def bundle() -> bytes:
-    """The function's code: our package and what it needs."""
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as archive:
-        for package in PACKAGES:
-            spec = find_spec(package)
-            assert spec is not None
-            assert spec.origin is not None
-            folder = Path(spec.origin).parent
-            for path in folder.rglob("*"):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    archive.write(path, Path(package) / path.relative_to(folder))
-    return body.getvalue()
 
 
 @pytest.fixture

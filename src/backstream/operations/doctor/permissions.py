@@ -17,7 +17,7 @@ from backstream.operations.doctor.patient import Patient, Place
 from backstream.operations.doctor.report import ALLOWED, Check, Verdict, look, not_looked_at, ok, wrong
 from backstream.ports import ObjectStore, StreamFacts, Table, TableFacts
 
-FOLDER = f"{SYSTEM_FOLDER}/doctor/"
+FOLDER = f"{SYSTEM_FOLDER}/~doctor/"  # no table can have that name
 SMALL = 1 << 20  # bytes
 KEYS = {"S": "backstream-doctor", "N": "0", "B": "AA=="}
 
