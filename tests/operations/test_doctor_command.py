@@ -192,7 +192,7 @@ def test_writing_is_tried_where_it_is_wanted(sound: Deployment) -> None:
     ]
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.soak)])
 def test_the_report_for_people(sound: Deployment, columns: int) -> None:
     lines = sound.call("doctor", sound.table, environment={"COLUMNS": str(columns)}).out.splitlines()
     assert lines[-1].endswith(" ok, 0 warnings, 0 unknown, 0 wrong"), lines[-8:]
@@ -276,6 +276,7 @@ SPOILT: dict[str, tuple[Callable[[Deployment], None], str]] = {
 def test_what_is_spoilt_rings_and_is_mended_by_its_own_command(sound: Deployment) -> None:
     for spoil, _ in SPOILT.values():
         spoil(sound)
+    wait_for(lambda: sound.check("function")["verdict"] == "ok", "the function is still being changed")
     ran = sound.doctor("--json")
     rings = {check["name"]: check for check in ran.json()["checks"] if check["verdict"] in ("wrong", "warning")}
     for check in rings.values():
@@ -322,7 +323,7 @@ def test_what_may_not_be_seen_is_unknown(sound: Deployment, refusal: Any) -> Non
     assert ran.code == 1
 
 
-@pytest.mark.parametrize(("seconds", "verdict"), [(30, "warning"), (-600, "wrong")])
+@pytest.mark.parametrize(("seconds", "verdict"), [pytest.param(30, "warning", marks=pytest.mark.soak), (-600, "wrong")])
 def test_a_clock_that_is_off(sound: Deployment, seconds: float, verdict: str) -> None:
     def late(_request: Request, response: Response) -> Response:
         kept = {name: value for name, value in response.headers.items() if name.lower() != "date"}
@@ -379,7 +380,9 @@ def test_without_a_vault(scene: Scene) -> None:
     assert "BACKSTREAM_VAULT" in checks["vault"]["mend"]
 
 
-@pytest.mark.parametrize("view", ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE"])
+@pytest.mark.parametrize(
+    "view", ["NEW_IMAGE", *(pytest.param(each, marks=pytest.mark.soak) for each in ("KEYS_ONLY", "OLD_IMAGE"))]
+)
 def test_a_stream_of_the_wrong_view(scene: Scene, view: Any) -> None:
     scene.create()
     specification: Any = {"StreamEnabled": True, "StreamViewType": view}

@@ -93,15 +93,7 @@ def of_table(patient: Patient, table: Table, facts: TableFacts) -> list[Check]:
         _Need("dynamodb:Scan", facts.arn, "backfill, verify, drill, restore", lambda: table.page(0, 1, None, limit=1)),
         _Need("dynamodb:BatchGetItem", facts.arn, "verify, restore", lambda: table.fetch([key])),
     ]
-    return [*_tried(reading), *look("the table's settings", partial(_settings, table)), *_of_stream(patient, facts)]
-
-
-def _settings(table: Table) -> Check:
-    unseen = table.settings().unknown
-    if not unseen:
-        return ok("the table's settings", "can be read, and are kept in the vault")
-    parts = "; ".join(f"{part.replace('_', ' ')} ({why})" for part, why in unseen.items())
-    return Check("the table's settings", Verdict.UNKNOWN, f"these cannot be read, and so are not kept in the vault: {parts}")
+    return [*_tried(reading), *_of_stream(patient, facts)]
 
 
 def _of_stream(patient: Patient, facts: TableFacts) -> list[Check]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from backstream.errors import BackstreamError, MissingTable, NotFound
 from backstream.layouts.vault import TableVault
 from backstream.model.change import VIEW, stream_label
+from backstream.model.settings import TableSettings
 from backstream.operations.doctor import permissions
 from backstream.operations.doctor.identity import compare
 from backstream.operations.doctor.patient import Patient
-from backstream.operations.doctor.report import Check, look, not_looked_at, ok, unknown, warning, wrong
+from backstream.operations.doctor.report import Check, Verdict, look, not_looked_at, ok, unknown, warning, wrong
 from backstream.ports import Table, TableFacts
 
-AFTER = ("stream", "point-in-time recovery", "deletion protection")
+SETTINGS = "the table's settings"
+AFTER = ("stream", SETTINGS, "point-in-time recovery", "deletion protection", "time to live")
 
 
 def facts_of(patient: Patient, name: str) -> tuple[TableFacts | None, list[Check]]:
@@ -28,7 +30,7 @@ def facts_of(patient: Patient, name: str) -> tuple[TableFacts | None, list[Check
         *look("table", lambda: _table(facts)),
         *look("clock beside DynamoDB", lambda: compare(patient, "clock beside DynamoDB", table.server_time)),
         *look("stream", lambda: _stream(facts)),
-        *_safety(table, facts),
+        *look(SETTINGS, lambda: _of_settings(table, facts)),
     ]
 
 
@@ -55,34 +57,42 @@ def _stream(facts: TableFacts) -> Check:
     return ok("stream", f"{VIEW}, since {stream_label(facts.stream_arn or '')}")
 
 
-def _safety(table: Table, facts: TableFacts) -> list[Check]:
-    """Advice: what DynamoDB itself can do, and what of it is seen here."""
-    checks = look("point-in-time recovery", lambda: _settings(table, facts))
-    return [*checks, *look("deletion protection", lambda: _deletion(table, facts))]
-
-
-def _settings(table: Table, facts: TableFacts) -> list[Check]:
+def _of_settings(table: Table, facts: TableFacts) -> list[Check]:
+    """What of the settings is kept in the vault, and what DynamoDB itself can do for the table. Read once, for all of it."""
     seen = table.settings()
-    checks = []
+    return [_kept(seen), _recovery(seen, facts), _deletion(seen, facts), _expiry(seen)]
+
+
+def _kept(seen: TableSettings) -> Check:
+    if not seen.unknown:
+        return ok(SETTINGS, "can be read, and are kept in the vault")
+    parts = "; ".join(f"{part.replace('_', ' ')} ({why})" for part, why in seen.unknown.items())
+    return Check(SETTINGS, Verdict.UNKNOWN, f"these cannot be read, and so are not kept in the vault: {parts}")
+
+
+def _recovery(seen: TableSettings, facts: TableFacts) -> Check:
+    name = "point-in-time recovery"
     if why := seen.unknown.get("point_in_time_recovery"):
-        checks += not_looked_at(["point-in-time recovery"], why)
-    elif seen.point_in_time_recovery.enabled:
-        checks.append(ok("point-in-time recovery", "on"))
-    else:
-        on = "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
-        mend = f"aws dynamodb update-continuous-backups --table-name {facts.name} {on}"
-        checks.append(warning("point-in-time recovery", "off: a second line of defence, of AWS's own", mend))
-    if why := seen.unknown.get("time_to_live"):
-        return [*checks, *not_looked_at(["time to live"], why)]
-    expiring = seen.time_to_live
-    return [*checks, ok("time to live", f"by {expiring}: its deletes are captured as such" if expiring else "off")]
+        return not_looked_at([name], why)[0]
+    if seen.point_in_time_recovery.enabled:
+        return ok(name, "on")
+    on = "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+    mend = f"aws dynamodb update-continuous-backups --table-name {facts.name} {on}"
+    return warning(name, "off: a second line of defence, of AWS's own", mend)
 
 
-def _deletion(table: Table, facts: TableFacts) -> Check:
-    if table.settings().table.get("DeletionProtectionEnabled"):
+def _deletion(seen: TableSettings, facts: TableFacts) -> Check:
+    if seen.table.get("DeletionProtectionEnabled"):
         return ok("deletion protection", "on")
     mend = f"aws dynamodb update-table --table-name {facts.name} --deletion-protection-enabled"
     return warning("deletion protection", "off: one call deletes the table", mend)
+
+
+def _expiry(seen: TableSettings) -> Check:
+    if why := seen.unknown.get("time_to_live"):
+        return not_looked_at(["time to live"], why)[0]
+    attribute = seen.time_to_live
+    return ok("time to live", f"by {attribute}: its deletes are captured as such" if attribute else "off")
 
 
 # --- beside the vault -------------------------------------------------------------------------------------------------------------
