@@ -24,7 +24,7 @@ from backstream.engines.memory import Memory
 from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations.lanes import lanes
-from backstream.ports import ChangeStream, Clock, Files, Importer, ObjectStore, Table
+from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, ObjectStore, Table
 from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
@@ -33,7 +33,9 @@ from backstream.stores.s3 import S3Store
 from backstream.stores.s3_api import S3Api
 from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
+from backstream.stores.s3_settings import S3Settings
 from backstream.tables import raw_boto, raw_http
+from backstream.tables.account import AwsAccount
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.imports import DynamoImporter
 from backstream.tables.raw import RawApi
@@ -53,6 +55,8 @@ MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object na
 CONNECTIONS = 64
 STORE_PATIENCE = 20.0
 CHECK = "Check AWS_PROFILE and AWS_ENDPOINT_URL*."
+HASTE = 5.0  # seconds
+BESIDE = ("application-autoscaling", "sts", "lambda", "cloudwatch")  # asked now and then, beside tables and buckets
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
@@ -193,6 +197,44 @@ class Config:
         """A stream by its ARN."""
         return DynamoStream(self._raw(self._streams, raw_http.STREAMS), arn)
 
+    # --- the account ---
+
+    @cached_property
+    def account(self) -> Account:
+        """Who asks, and what is deployed."""
+        clients: dict[str, BaseClient] = {}
+
+        def client(service: str) -> BaseClient:
+            if service not in clients:
+                clients[service] = self._beside(service, service, service.upper())
+            return clients[service]
+
+        return AwsAccount(client)
+
+    def bucket_settings(self) -> BucketSettings | None:
+        """How the vault's bucket is set up; None for a vault in a folder."""
+        place = _place(self.url)
+        return None if isinstance(place, Path) else self.settings_of(place[0])
+
+    def settings_of(self, bucket: str) -> BucketSettings:
+        """How any bucket is set up."""
+        return S3Settings(self._s3_hasty, bucket)
+
+    @property
+    def prefix(self) -> str:
+        """What comes before the vault's names in its bucket: nothing, or ending in `/`."""
+        place = _place(self.url)
+        return "" if isinstance(place, Path) or not place[1] else f"{place[1]}/"
+
+    @property
+    def region(self) -> str:
+        """The region of tables and, as far as is known here, of the vault. Failed where none is set."""
+        return self._dynamodb.meta.region_name
+
+    def endpoints(self) -> dict[str, str]:
+        """Where requests go, by service."""
+        return {"S3": self._s3.meta.endpoint_url, "DynamoDB": self._dynamodb.meta.endpoint_url}
+
     def lanes(self, vault: TableVault) -> int | None:
         """In how many lines of shards the table's stream runs; None where it cannot be asked: the vault is to be enough alone."""
         try:
@@ -256,6 +298,11 @@ class Config:
     def _s3(self) -> S3Client:
         return cast("S3Client", self._client("s3"))
 
+    @cached_property
+    def _s3_hasty(self) -> S3Client:
+        """For many questions that nothing hangs on: one that is not answered is not asked again and again."""
+        return cast("S3Client", self._client("s3", quick=True))
+
     def _s3_in(self, region: str | None) -> S3Client:
         return self._s3 if region is None else cast("S3Client", self._client("s3", region))
 
@@ -274,18 +321,24 @@ class Config:
     @cached_property
     def _autoscaling(self) -> BaseClient:
         """Failed where DynamoDB is a server of one's own: its keys and table names are not for AWS's Auto Scaling."""
-        client = self._client("application-autoscaling")
+        return self._beside("application-autoscaling", "Application Auto Scaling", "APPLICATION_AUTO_SCALING")
+
+    def _beside(self, service: str, name: str, variable: str) -> BaseClient:
+        client = self._client(service)
         if _is_aws(client.meta.endpoint_url) and not _is_aws(self._dynamodb.meta.endpoint_url):
             raise Failed(
-                "not asked for: DynamoDB's endpoint is not AWS's, and Application Auto Scaling's is not set",
-                hint="Set AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING.",
+                f"not asked for: DynamoDB's endpoint is not AWS's, and {name}'s is not set",
+                hint=f"Set AWS_ENDPOINT_URL_{variable}.",
             )
         return client
 
-    def _client(self, service: str, region: str | None = None, *, attempts: int = raw_boto.ATTEMPTS) -> BaseClient:
+    def _client(
+        self, service: str, region: str | None = None, *, attempts: int = raw_boto.ATTEMPTS, quick: bool = False
+    ) -> BaseClient:
         if service == "s3":
-            config = s3_boto.client_config(connections=CONNECTIONS, answer_within=self._answer_within)
-        elif service == "application-autoscaling":
+            within = HASTE if quick else self._answer_within
+            config = s3_boto.client_config(connections=CONNECTIONS, answer_within=within)
+        elif service in BESIDE:
             config = autoscaling_config()
         else:
             config = raw_boto.recommended_config(CONNECTIONS, attempts)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.apps.migrations import Migrating, export_of
+from backstream.apps.patients import patient_of
 from backstream.apps.words import (
     Duration,
     Key,
@@ -40,8 +42,10 @@ from backstream.operations.backfill import (
     take_in,
 )
 from backstream.operations.compact import Compaction, compact
+from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
+from backstream.operations.drill.limits import Limit
 from backstream.operations.follow import Following, follow
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
@@ -89,6 +93,18 @@ class Vault:
     def tables(self) -> list[str]:
         """The tables that this vault knows."""
         return catalogs.tables(self._config.store)
+
+    def doctor(self, table: str | None = None, *, function: str | None = None, write: bool = False) -> Doctor:
+        """Look at all that a backup hangs on, before and after it is deployed. Works without a vault, bucket, table or permission.
+
+        `table`: None for all that the vault knows; `function`: the Lambda function's name, None for those that the table's stream
+        feeds; `write`: put one object into the vault, to see that it can be.
+        """
+        if table is not None:
+            naming.check_table_name(table)
+        elif function is not None:
+            raise UsageError("a function of which table?", hint="Name the table too: backstream doctor TABLE --function NAME.")
+        return doctor(patient_of(self._config, function=function, write=write), table)
 
     def table(self, name: str) -> TableBackup:
         """The backup of one table; nothing is read yet."""
@@ -204,11 +220,13 @@ class TableBackup(Migrating):
         allow_gap: bool = False,
         max_write_units: float | None = None,
         progress: Progress | None = None,
+        limit: Limit = nullcontext,
     ) -> Drill:
         """Try a restore: into a scratch table, compared with the vault and the live table, measured, and deleted again.
 
         `at`: which moment, None to `pick` one; `scratch`: the scratch table's name, which must be free; `keep`: leave it there;
         `rpo`, `rto`: what may be lost and how long it may take, seconds or `30m`. The answer says whether it `passed`.
+        `limit`: ends it with `OutOfTime` when its time is up; then it has not passed, and its scratch table is gone too.
         """
         if sample < 0:
             raise UsageError(f"not a number of rows: {sample}")
@@ -228,7 +246,7 @@ class TableBackup(Migrating):
             allow_gap=allow_gap,
             max_units=max_write_units,
         )
-        return drill(vault, plan, around)
+        return drill(vault, plan, around, limit)
 
     def drills(self, most: int = 30) -> list[Held]:
         """The last drills, oldest first."""

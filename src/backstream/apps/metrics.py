@@ -73,6 +73,11 @@ def of_drill(drill: Drill) -> Measured:
     )
 
 
+def of_no_drill(table: str, at: float) -> Measured:
+    """Of a drill that was refused, or could not begin: it has not passed."""
+    return _measured(table, at, [(DRILL_PASSED, False), (DRILL_TIME, at)])
+
+
 def of_status(status: Status, now: float) -> Measured:
     """A table's figures now. They have other names than a drill's: both files may lie in one collector's folder."""
     last = status.last_drill

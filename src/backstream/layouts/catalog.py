@@ -10,7 +10,7 @@ import msgspec
 
 from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts.segments import Codec
-from backstream.model.naming import SYSTEM_FOLDER, Naming
+from backstream.model.naming import SYSTEM_FOLDER, Naming, is_table_name
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore
@@ -150,6 +150,7 @@ def tables(store: ObjectStore) -> list[str]:
     found, after = [], ""
     while (entry := next(store.list(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
         table = entry.name.split("/")[1]
-        found.append(table)
+        if is_table_name(table):  # another folder is none's, as that in which `doctor` tries to write
+            found.append(table)
         after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
     return found

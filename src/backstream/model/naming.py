@@ -105,12 +105,17 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
+def is_table_name(text: str) -> bool:
+    """Whether DynamoDB takes it for one."""
+    return re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", text) is not None
+
+
 def check_table_name(table: str) -> None:
     """UsageError for what cannot be a table's name, or would stand in the way of the vault's own folder.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html (naming rules)
     """
-    if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", table):
+    if not is_table_name(table):
         raise UsageError(f"not a table's name: {table!r}", hint="3 to 255 of the characters a-z, A-Z, 0-9, '_', '-' and '.'.")
     if table == SYSTEM_FOLDER:
         raise UsageError(f"a table named {SYSTEM_FOLDER!r} cannot be kept: the vault's own folder has that name")

@@ -42,6 +42,7 @@ NO_TABLE = Kind(MissingTable, "Check the table's name, the region and the accoun
 NO_STREAM = Kind(
     NotFound, "The stream or shard is gone: a stream ends 24 hours after it was disabled. Ask the table for its stream."
 )
+NO_FUNCTION = Kind(NotFound, "Check the function's name, the region and the account.")
 NO_POLICY = Kind(NotFound, "The table has no resource policy.")
 FULL = Kind(
     Failed, "The account has as many tables, or tables being made, as it may: delete some, wait, or ask for a higher quota."
@@ -54,6 +55,7 @@ TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by th
 DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
 OTHER = Kind(Failed, "")
 
+FUNCTION_OPERATIONS = ("GetFunctionConfiguration", "GetFunctionConcurrency", "ListEventSourceMappings")
 STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRecords")
 
 # One code means different things in different operations: these come first.
@@ -63,6 +65,7 @@ OF_OPERATION = {
     ("ImportTable", "ResourceInUseException"): TAKEN,
     ("UpdateTable", "ResourceInUseException"): CHANGING,
     ("DeleteTable", "ResourceInUseException"): CHANGING,
+    **{(operation, "ResourceNotFoundException"): NO_FUNCTION for operation in FUNCTION_OPERATIONS},
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }
 

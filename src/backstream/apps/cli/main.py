@@ -17,6 +17,7 @@ from backstream.apps.cli import (
     compacting,
     comparing,
     demonstrating,
+    doctoring,
     drilling,
     dumping,
     looking,
@@ -28,11 +29,11 @@ from backstream.apps.cli import (
     verifying,
 )
 from backstream.apps.cli.output import notice
+from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
 from backstream.errors import BackstreamError, UsageError
 from backstream.version import __version__
 
 STOPPED = 130
-A_MOMENT = 0.02  # seconds
 DEBUG = "--debug"
 
 app = typer.Typer(
@@ -75,6 +76,7 @@ for room in (
     verifying,
     drilling,
     looking,
+    doctoring,
     replicating,
     comparing,
     dumping,
@@ -98,11 +100,9 @@ def listen() -> None:
 
 def _stop(_number: int, frame: FrameType | None) -> None:
     """KeyboardInterrupt, at once. But Python swallows what is raised within a finalizer: then a moment later."""
-    while frame is not None:
-        if frame.f_code.co_name == "__del__":
-            signal.setitimer(signal.ITIMER_REAL, A_MOMENT)
-            return
-        frame = frame.f_back
+    if is_in_finalizer(frame):
+        again_in_a_moment()
+        return
     raise KeyboardInterrupt
 
 

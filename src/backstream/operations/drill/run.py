@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 
-from backstream.errors import BackstreamError, MissingTable, Refused
+from backstream.errors import BackstreamError, Failed, MissingTable, Refused
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.objectives import in_words
@@ -17,6 +18,7 @@ from backstream.operations import safety
 from backstream.operations.drill import judging, moments
 from backstream.operations.drill.account import Account
 from backstream.operations.drill.comparing import Comparison
+from backstream.operations.drill.limits import Limit, OutOfTime
 from backstream.operations.drill.report import Drill, Live, Plan
 from backstream.operations.drill.scratch import check_free, name_for, scratch_table
 from backstream.operations.restore import Failure, NewTable, Request, Restored, Surroundings, restore
@@ -26,21 +28,22 @@ from backstream.ports import Table
 RECENT = 900  # seconds: the older the moment, the more of the live table has changed since, and the less a comparison says
 
 
-def drill(vault: TableVault, plan: Plan, around: Surroundings) -> Drill:
+def drill(vault: TableVault, plan: Plan, around: Surroundings, limit: Limit = nullcontext) -> Drill:
     """Try a restore, and say how it went; the record of it is kept in the vault.
 
     What the vault cannot give is no refusal but a drill that has failed, and so is what stops a restore on its way (`error`).
     Refused (OutsideWindow, GapInTheWay, TargetNotEmpty) comes before anything is made. The scratch table is gone in the end,
-    however that comes, unless it is to be kept.
+    however that comes, unless it is to be kept. `limit`: when the time is up; then the drill has failed, and cleans up.
     """
-    return _Drill(vault, plan, around).run()
+    return _Drill(vault, plan, around, limit).run()
 
 
 class _Drill:
-    def __init__(self, vault: TableVault, plan: Plan, around: Surroundings) -> None:
+    def __init__(self, vault: TableVault, plan: Plan, around: Surroundings, limit: Limit) -> None:
         self._vault = vault
         self._plan = plan
         self._around = around
+        self._limit = limit
         self._began = around.clock.now()
         self._window = vault.window(self._began, around.lanes)
         self._table = vault.catalog.table
@@ -55,21 +58,37 @@ class _Drill:
         self._error: BackstreamError | None = None
 
     def run(self) -> Drill:
+        try:
+            with self._limit():
+                self._prepare()
+            self._try_in_scratch()
+        except OutOfTime:
+            self._error = self._out_of_time()
+        return self._kept(self._report())
+
+    def _prepare(self) -> None:
         safety.check_past(self._at, self._began, self._window)
         self._check()
         check_free(self._scratch)
         self._await()
         self._warnings = self._check()
         self._restoring = self._around.clock.now()
+
+    def _try_in_scratch(self) -> None:
+        schema, own_name = self._vault.catalog.key_schema, self._plan.scratch is None
         try:
-            schema, own_name = self._vault.catalog.key_schema, self._plan.scratch is None
-            with scratch_table(self._scratch, schema, keep=self._plan.keep, own_name=own_name):
+            with scratch_table(self._scratch, schema, keep=self._plan.keep, own_name=own_name, limit=self._limit), self._limit():
                 self._try()
         except Refused:
             raise
         except BackstreamError as error:
             self._error = error
-        return self._kept(self._report())
+
+    def _out_of_time(self) -> Failed:
+        return Failed(
+            f"its time was up after {in_words(self._around.clock.now() - self._began)}; the scratch table is deleted",
+            hint=f"Give it more time, or drill where there is no limit: backstream drill {self._table}",
+        )
 
     def _check(self) -> list[str]:
         window = self._vault.window(self._around.clock.now(), self._around.lanes)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, TargetNotEmpty
 from backstream.model import naming
 from backstream.model.creation import on_demand
 from backstream.model.schema import KeySchema
+from backstream.operations.drill.limits import Limit
 from backstream.operations.restore.setup import exists
 from backstream.ports import Table
 
@@ -33,14 +34,15 @@ def check_free(table: Table) -> None:
 
 
 @contextmanager
-def scratch_table(table: Table, schema: KeySchema, *, keep: bool, own_name: bool) -> Iterator[None]:
+def scratch_table(table: Table, schema: KeySchema, *, keep: bool, own_name: bool, limit: Limit = nullcontext) -> Iterator[None]:
     """Make it, and delete it whatever happens, unless it is to be kept. Failed, saying how to, where it cannot be deleted.
 
     `own_name`: whether nobody else can have thought of its name. Then one that is there already was made by a request whose answer
-    was lost; otherwise it is somebody's, made this very moment.
+    was lost; otherwise it is somebody's, made this very moment. `limit`: how long making it may take; deleting it has no limit.
     """
     try:
-        table.create(on_demand(schema))
+        with limit():
+            table.create(on_demand(schema))
     except TargetNotEmpty as error:
         if own_name:
             _remove(table, error)

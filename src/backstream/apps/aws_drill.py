@@ -1,0 +1,161 @@
+"""A scheduled drill's Lambda handler: `backstream.apps.aws_drill.handler`, configured by `BACKSTREAM_VAULT`.
+
+The event says what to try: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. The figures go to CloudWatch as lines in its embedded
+metric format, the record to the vault; an invocation whose drill has not passed fails, so that Lambda's own `Errors` shows it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import msgspec
+
+from backstream.apps import metrics
+from backstream.apps.config import Config
+from backstream.apps.interrupting import raising_after
+from backstream.apps.library import Vault
+from backstream.clock import SystemClock
+from backstream.engines import memory as memories
+from backstream.errors import BackstreamError, DifferencesFound, Failed, UsageError
+from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
+from backstream.operations.drill.limits import Limit, OutOfTime
+
+RESERVE = 60.0  # seconds kept back to delete the scratch table and to keep the record; a third of what there is if that is less
+NO_CONTEXT_SECONDS = 900.0  # the most that Lambda gives
+FUNCTION_MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+SHARE = 0.6  # of the function's memory for the engine: the rest is Python, botocore, and images on their way
+FOLDER = "/tmp"  # noqa: S108 - the only place where a function may write, and its own
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an event may say: words of `backstream drill`, with their meaning there. Durations are seconds or `30m`."""
+
+    table: str
+    at: str | int | None = None
+    pick: Pick = Pick.NEWEST
+    rpo: str | int | None = None
+    rto: str | int | None = None
+    sample: int = SAMPLE
+    patience: float = PATIENCE
+    allow_gap: bool = False
+    max_write_units: float | None = None
+
+
+class Context(Protocol):
+    """What the handler needs of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends this invocation."""
+
+
+def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
+    """Drill one table in the time that there is; the drill's JSON, if it has passed.
+
+    Raises whatever else came of it: UsageError for an event that is none, Failed where the drill was stopped, DifferencesFound
+    where it did not pass. Neither the log nor what is raised tells of an item, by its key either: the record in the vault does.
+    """
+    wanted = _wanted(event)
+    _settle_in()
+    clock, seconds = SystemClock(), _seconds_left(context)
+    began = clock.now()
+    stop = began + seconds - min(RESERVE, seconds / 3)
+    vault = Vault(Config(clock=clock, patience=seconds, deadline=stop))
+    try:
+        found = _drill(vault, wanted, _until(stop, clock))
+    except BackstreamError as error:
+        _tell(metrics.emf(metrics.of_no_drill(wanted.table, began)))
+        _tell(_line({"table": wanted.table, "passed": False, "error": type(error).__name__, "hint": error.hint}))
+        raise
+    _tell(metrics.emf(metrics.of_drill(found)))
+    _tell(_line(_account(found)))
+    _judge(found)
+    return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
+
+
+def _wanted(event: object) -> Wanted:
+    try:
+        return msgspec.convert(event, Wanted)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Wanted.__struct_fields__)
+        hint = f'Send {{"table": "NAME"}}, and what else you want of: {known}.'
+        raise UsageError(f"not the event of a drill: {error}", hint=hint) from error
+
+
+def _settle_in() -> None:
+    """What the engine may take of this function's memory, and where it may write, unless the environment says."""
+    os.environ.setdefault("TMPDIR", FOLDER)
+    given = os.environ.get(FUNCTION_MEMORY, "")
+    if given.isdecimal() and not os.environ.get(memories.VARIABLE):
+        os.environ[memories.VARIABLE] = str(max(memories.LEAST // memories.MEGABYTE, int(int(given) * SHARE)))
+
+
+def _seconds_left(context: Context | None) -> float:
+    return NO_CONTEXT_SECONDS if context is None else context.get_remaining_time_in_millis() / 1_000
+
+
+def _until(stop: float, clock: SystemClock) -> Limit:
+    def limit() -> AbstractContextManager[None]:
+        return raising_after(stop - clock.now(), OutOfTime)
+
+    return limit
+
+
+def _drill(vault: Vault, wanted: Wanted, limit: Limit) -> Drill:
+    return vault.table(wanted.table).drill(
+        at=wanted.at,
+        pick=wanted.pick,
+        rpo=wanted.rpo,
+        rto=wanted.rto,
+        sample=wanted.sample,
+        patience=wanted.patience,
+        allow_gap=wanted.allow_gap,
+        max_write_units=wanted.max_write_units,
+        limit=limit,
+    )
+
+
+def _account(found: Drill) -> dict[str, Any]:
+    """The counts and figures of a drill, and nothing of an item."""
+    return {
+        "table": found.table,
+        "drill": found.id,
+        "at": found.at,
+        "passed": found.passed,
+        "rows": found.rows,
+        "matched": found.matched,
+        "differences": found.differences,
+        "unreadable": found.failed,
+        "rpo_seconds": found.rpo_seconds,
+        "rto_seconds": found.rto_seconds,
+        "seconds": found.seconds,
+        "scratch": found.scratch,
+        "stopped": found.error is not None,
+        "hint": found.hint,
+    }
+
+
+def _line(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(line).encode() + b"\n"
+
+
+def _tell(line: bytes) -> None:
+    sys.stdout.write(line.decode())
+    sys.stdout.flush()
+
+
+def _judge(found: Drill) -> None:
+    """Raise where it has not passed."""
+    if found.passed:
+        return
+    objectives = [*found.objectives.missed_rpo(found.rpo_seconds), *found.objectives.missed_rto(found.rto_seconds)]
+    counts = f"{found.differences:,} differences, {found.failed:,} unreadable objects"
+    what = "; ".join([counts, *objectives])
+    where = f"What and why: the record of drill {found.id} in the vault (_backstream/{found.table}/drills/)."
+    if found.error is not None:
+        raise Failed(f"the drill of {found.table} was stopped before its end: {what}", hint=f"{found.hint} {where}".strip())
+    raise DifferencesFound(f"the drill of {found.table} at {found.at} failed: {what}", hint=where)

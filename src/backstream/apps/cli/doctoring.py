@@ -1,0 +1,106 @@
+"""`doctor`: what is wrong with a backup, before and after it is deployed, and how to mend it."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, Vault
+from backstream.apps.cli.output import as_json, out
+from backstream.operations.doctor import ALLOWED, Check, Doctor, Verdict
+
+PATIENCE = 2.0  # seconds: a service that does not answer is a finding
+NARROWEST = 20  # columns for what was found, on however narrow a terminal
+STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.UNKNOWN: "magenta", Verdict.WRONG: "bold red"}
+TITLES = {Verdict.UNKNOWN: "could not be looked at", Verdict.WARNING: "could be safer", Verdict.WRONG: "to be mended"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(doctor)
+
+
+def doctor(
+    table: Annotated[
+        str | None,
+        typer.Argument(metavar="[TABLE]", help="The DynamoDB table's name; without: all that the vault knows.", show_default=False),
+    ] = None,
+    *,
+    vault: Vault = None,
+    function: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The Lambda function; without: those that the table's stream feeds.", show_default=False),
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put an object into the vault, read it back, and delete it.")] = False,
+    json: Json = False,
+) -> int:
+    """Check permissions, bucket, table, stream, capture, clock and deployment; say what is wrong, and how to mend it."""
+    found = library.open(vault, patience=PATIENCE).doctor(table, function=function, write=write)
+    if json:
+        as_json(found)
+    else:
+        _show(found)
+    if found.wrong:
+        return 3
+    return 1 if found.unknown else 0
+
+
+def _show(found: Doctor) -> None:
+    """What is well first, in short; what is wrong last, where the eye is when it has ended."""
+    named = max(len(check.name) for check in found.checks)
+    for subject, checks in _by_subject(found, Verdict.OK):
+        out.print(subject, style="bold", markup=False)
+        for check in _together(checks):
+            _facts(check, named)
+    for verdict, title in TITLES.items():
+        groups = _by_subject(found, verdict)
+        if groups:
+            out.print()
+            out.print(f"{verdict.upper()}: {title}", style=STYLES[verdict], markup=False)
+        for subject, checks in groups:
+            out.print(subject, style="bold", markup=False)
+            for check in checks:
+                _facts(check, named)
+                if check.mend:
+                    out.print(f"    {check.mend}", style="cyan", markup=False)
+    out.print()
+    out.print(_sum(found), style=_worst(found), markup=False)
+
+
+def _by_subject(found: Doctor, verdict: Verdict) -> list[tuple[str, list[Check]]]:
+    """The checks of that verdict, in their order, by what they are of."""
+    groups: dict[str, list[Check]] = {}
+    for check in found.checks:
+        if check.verdict is verdict:
+            groups.setdefault(check.of or "this machine", []).append(check)
+    return list(groups.items())
+
+
+def _together(checks: list[Check]) -> list[Check]:
+    """The permissions that are there as one line, after the others."""
+    allowed = ", ".join(check.name for check in checks if check.found == ALLOWED)
+    others = [check for check in checks if check.found != ALLOWED]
+    return [*others, Check("permissions", Verdict.OK, allowed)] if allowed else others
+
+
+def _facts(check: Check, named: int) -> None:
+    """One check, what was found in a column of its own, however many lines it takes."""
+    width = max(NARROWEST, out.width - named - 4)
+    lines = textwrap.wrap(check.found, width, break_on_hyphens=False) or [""]
+    for position, line in enumerate(lines):
+        out.print(f"  {check.name if position == 0 else '':<{named}}  {line}", markup=False)
+
+
+def _sum(found: Doctor) -> str:
+    well = len(found.checks) - found.wrong - found.warnings - found.unknown
+    return f"{well} ok, {found.warnings} warnings, {found.unknown} unknown, {found.wrong} wrong"
+
+
+def _worst(found: Doctor) -> str:
+    verdict = (
+        Verdict.WRONG if found.wrong else Verdict.UNKNOWN if found.unknown else Verdict.WARNING if found.warnings else Verdict.OK
+    )
+    return STYLES[verdict]

@@ -1,0 +1,25 @@
+"""What `doctor` is to look at, from one process's parts. Apart from `config`, which a Lambda function loads too."""
+
+from __future__ import annotations
+
+from backstream.apps.config import Config
+from backstream.operations.doctor import Patient
+from backstream.operations.doctor.patient import Place
+
+
+def patient_of(config: Config, *, function: str | None, write: bool) -> Patient:
+    """UsageError for a vault's URL that is none; that no vault is named is for `doctor` to find."""
+    return Patient(
+        place=Place(config.url, config.store, config.bucket_settings(), config.prefix) if config.has_vault else None,
+        account=config.account,
+        clock=config.clock,
+        region=lambda: config.region,
+        endpoints=config.endpoints,
+        table_of=config.table,
+        stream_of=config.stream,
+        vault_of=config.vault,
+        bucket_of=config.settings_of,
+        lanes_of=config.lanes,
+        function=function,
+        write=write,
+    )

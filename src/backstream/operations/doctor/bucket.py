@@ -1,0 +1,153 @@
+"""The vault's bucket: is it there, does it keep versions, is it closed, and what does its lifecycle do to the vault?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from backstream.errors import BackstreamError, MissingBucket
+from backstream.operations.doctor import expected, lifecycle, permissions
+from backstream.operations.doctor.identity import account_of
+from backstream.operations.doctor.patient import Patient, Place
+from backstream.operations.doctor.report import Check, look, not_looked_at, ok, unknown, warning, wrong
+from backstream.ports import BucketSettings
+
+SETTINGS = ("versioning", "encryption", "public access", "TLS only", "Object Lock", "lifecycle")
+
+
+def vault_place(patient: Patient, table: str | None) -> list[Check]:
+    """Where the vault lies. Without a place all that builds on it is left out, and this says why."""
+    place = patient.place
+    if place is None:
+        return [wrong("vault", "none is named", f"export {expected.VAULT_VARIABLE}=s3://BUCKET/PREFIX, or give --vault")]
+    if place.bucket is None:
+        return look("vault", lambda: _folder(place, table))
+    return _bucket(patient, place.bucket, place, table)
+
+
+def _folder(place: Place, table: str | None) -> Check:
+    try:
+        place.store.check()
+    except MissingBucket as error:
+        return wrong("vault", error.message, _create(place, table))
+    return ok("vault", f"{place.url}: a folder on this machine, as safe as this machine is")
+
+
+def _bucket(patient: Patient, bucket: BucketSettings, place: Place, table: str | None) -> list[Check]:
+    try:
+        region = bucket.find()
+    except MissingBucket:
+        return [wrong("bucket", f"there is no bucket {bucket.bucket}", _create(place, table))]
+    except BackstreamError as error:
+        return [unknown("bucket", error), *not_looked_at((*SETTINGS, "permissions"), "the bucket could not be found")]
+    return [
+        ok("bucket", f"{bucket.bucket} is there"),
+        *look("bucket's region", lambda: _region(region, patient.region())),
+        *look("bucket's owner", lambda: _owner(bucket, account_of(patient))),
+        *look("versioning", lambda: _versioning(bucket)),
+        *look("encryption", lambda: _encryption(bucket)),
+        *look("public access", lambda: _public(bucket)),
+        *look("TLS only", lambda: _tls(bucket)),
+        *look("Object Lock", lambda: _lock(bucket)),
+        *look("lifecycle", lambda: lifecycle.judged(bucket.bucket, place.prefix, bucket.lifecycle())),
+        *permissions.of_vault(place, bucket.bucket, write=patient.write),
+    ]
+
+
+def _create(place: Place, table: str | None) -> str:
+    return f"backstream init {table or 'TABLE'} --vault {place.url} --enable-stream --create-bucket"
+
+
+def _region(bucket: str, tables: str) -> Check:
+    name = "bucket's region"
+    if not bucket:
+        return ok(name, "the endpoint does not say: it has none")
+    if bucket == tables:
+        return ok(name, f"{bucket}, as the tables'")
+    return warning(name, f"{bucket}, the tables are in {tables}: it survives their region's loss; traffic between them costs")
+
+
+def _owner(bucket: BucketSettings, account: str | None) -> Check:
+    name = "bucket's owner"
+    if account is None:
+        return not_looked_at([name], "it is not known whose credentials these are")[0]
+    if bucket.is_of(account):
+        return ok(name, "this account")
+    return ok(name, "another account: what happens to this one leaves it alone")
+
+
+def _versioning(bucket: BucketSettings) -> Check:
+    status = bucket.versioning()
+    if status == "Enabled":
+        return ok("versioning", "enabled")
+    mend = f"aws s3api put-bucket-versioning --bucket {bucket.bucket} --versioning-configuration Status=Enabled"
+    return wrong("versioning", f"{status.lower() or 'never enabled'}: overwritten objects are lost", mend)
+
+
+def _encryption(bucket: BucketSettings) -> Check:
+    algorithm = bucket.encryption()
+    if algorithm is not None:
+        return ok("encryption", algorithm)
+    rules = '{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}'
+    mend = f"aws s3api put-bucket-encryption --bucket {bucket.bucket} --server-side-encryption-configuration '{rules}'"
+    return warning("encryption", "none by default", mend)
+
+
+def _public(bucket: BucketSettings) -> Check:
+    wanted = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    found = bucket.public_access_block()
+    open_still = [each for each in wanted if found.get(each) is not True]
+    if not open_still:
+        return ok("public access", "blocked")
+    blocks = ",".join(f"{each}=true" for each in wanted)
+    mend = f"aws s3api put-public-access-block --bucket {bucket.bucket} --public-access-block-configuration {blocks}"
+    return warning("public access", f"not blocked by the bucket: {', '.join(open_still)} not set", mend)
+
+
+def _tls(bucket: BucketSettings) -> Check:
+    name, policy = bucket.bucket, bucket.policy()
+    known = _several(policy.get("Statement"))
+    if any(_denies_plain(each, name) for each in known):
+        return ok("TLS only", "the policy refuses requests without")
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    whole = msgspec.json.encode({"Version": "2012-10-17", **policy, "Statement": [*known, statement]}).decode()
+    mend = f"aws s3api put-bucket-policy --bucket {name} --policy {shlex.quote(whole)}"
+    return warning("TLS only", "the bucket's policy does not ask for it", mend)
+
+
+def _denies_plain(statement: Mapping[str, Any], bucket: str) -> bool:
+    """Whether a statement refuses everybody all that does not come over TLS, for every object."""
+    condition = statement.get("Condition") or {}
+    plain = str((condition.get("Bool") or {}).get("aws:SecureTransport", "")).lower() == "false"
+    everybody = statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+    everything = any(each in ("s3:*", "*") for each in _several(statement.get("Action")))
+    objects = any(
+        str(each) in ("*", "arn:aws:s3:::*") or str(each).endswith(f":{bucket}/*") for each in _several(statement.get("Resource"))
+    )
+    return statement.get("Effect") == "Deny" and plain and everybody and everything and objects
+
+
+def _several(value: Any) -> list[Any]:
+    """A policy's element: one, or a list of them."""
+    return [] if value is None else list(value) if isinstance(value, list) else [value]
+
+
+def _lock(bucket: BucketSettings) -> Check:
+    found = bucket.object_lock()
+    if found.get("ObjectLockEnabled") != "Enabled":
+        return ok("Object Lock", "off: whoever may delete versions can delete the backup")
+    kept = (found.get("Rule") or {}).get("DefaultRetention") or {}
+    if not kept:
+        return ok("Object Lock", "on, without a default retention")
+    time = f"{kept['Days']} days" if "Days" in kept else f"{kept.get('Years')} years"
+    return ok("Object Lock", f"on, {kept.get('Mode', '').lower()} for {time}")

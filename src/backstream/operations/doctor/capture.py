@@ -1,0 +1,165 @@
+"""What arrives in the vault: by whom, how late, with what missing, how far back, and how it was last tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.layouts.log import LogListing
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.change import MICROS
+from backstream.model.objectives import in_words
+from backstream.operations.doctor import expected, lifecycle
+from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.report import Check, look, ok, warning, wrong
+from backstream.operations.status import Status, status
+from backstream.ports import BucketSettings
+
+DAY = 86_400
+RECENT = 900  # seconds: who wrote within them is at work; a tail says every minute that it lives
+MOST_ASKED = 20  # of the newest segments, who wrote them
+FUNCTIONS = (Kind.LAMBDA, Kind.PARALLEL)
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What the log says of itself: summed up, and its small objects one by one."""
+
+    status: Status
+    listed: Sequence[LogListing]
+
+    @property
+    def newest(self) -> LogListing | None:
+        """The object that came last."""
+        return max(self.listed, key=lambda each: each.modified, default=None)
+
+
+def of(patient: Patient, vault: TableVault) -> list[Check]:
+    """All that the vault itself can say."""
+    table, now = vault.catalog.table, patient.clock.now()
+    found: list[_Seen] = []
+    checks = look("capture", lambda: _captured(patient, vault, now, found))
+    if not found:
+        return checks
+    seen, known = found[0], found[0].status
+    return [
+        *checks,
+        *look("lag", lambda: _lag(seen, now)),
+        *look("writers", lambda: _writers(vault, seen.listed, now)),
+        *look("base backup", lambda: _base(vault, known)),
+        *look("gaps", lambda: _gaps(table, known)),
+        *look("last drill", lambda: _drill(table, known, now)),
+        *look("compaction", lambda: _compaction(table, known)),
+        *look("reaches back", lambda: _reach(patient, known)),
+    ]
+
+
+def _captured(patient: Patient, vault: TableVault, now: float, found: list[_Seen]) -> Check:
+    known = status(vault, now=now, lanes=patient.lanes_of(vault))
+    seen = _Seen(known, [each for each in vault.inventory().listed if each.segment is not None])
+    found.append(seen)
+    if not seen.listed and known.changes == 0:
+        follow = f"backstream tail {known.table}"
+        return wrong("capture", "nothing has been captured yet", f"{follow}  # or deploy a function: backstream template --help")
+    by = ", ".join(known.captured_by) or "tail"
+    return ok("capture", f"by {by}; {known.changes:,} changes, the newest of {known.newest_change or 'none'}")
+
+
+def captured_by_function(vault: TableVault, now: float) -> bool:
+    """Whether the last that wrote into the log was a function."""
+    for piece in vault.log.newest_first_days(now, 0):
+        if piece:
+            newest = max(piece, key=lambda each: each.modified)
+            return newest.segment is not None and newest.segment.kind in FUNCTIONS
+    return False
+
+
+def _lag(seen: _Seen, now: float) -> Check:
+    """A tail says every minute how far it is; a function says nothing while nothing changes."""
+    table, lag, newest = seen.status.table, seen.status.lag_seconds, seen.newest
+    if newest is not None and newest.segment is not None and newest.segment.kind in FUNCTIONS:
+        since = max(0.0, now - newest.modified)
+        if since <= expected.LAG_NOTABLE:
+            return ok("lag", f"a function's last batch came {in_words(since)} ago")
+        found = f"a function's last batch came {in_words(since)} ago: the table is idle, or the function behind"
+        return warning("lag", found, "look at the function's IteratorAge, and at the checks of the function")
+    if lag is None:
+        return warning("lag", "no second is proven to be complete yet", f"backstream tail {table} --until-caught-up")
+    if lag <= expected.LAG_NOTABLE:
+        return ok("lag", f"complete up to {in_words(lag)} ago")
+    mend = f"backstream tail {table}"
+    if lag > expected.STREAM_KEEPS:
+        return wrong("lag", f"{in_words(lag)}, and the stream keeps 24 h: changes may be lost; the next tail records the gap", mend)
+    left = in_words(expected.STREAM_KEEPS - lag)
+    if lag > expected.STREAM_KEEPS / 2:
+        return wrong("lag", f"{in_words(lag)}: nobody follows the stream; in {left} changes begin to be lost", mend)
+    return warning("lag", f"{in_words(lag)}: nobody follows the stream; in {left} changes begin to be lost", mend)
+
+
+def _writers(vault: TableVault, listed: Sequence[LogListing], now: float) -> Check:
+    """Who is at work now: two are never wrong, but one is enough."""
+    recent = sorted((each for each in listed if each.modified >= now - RECENT), key=lambda each: -each.modified)
+    told = [vault.log.metadata(each) for each in recent[:MOST_ASKED]]
+    ended = {each.get("writer", "") for each in told if "closing" in each}
+    at_work = sorted({each["writer"] for each in told if each.get("writer")} - ended)
+    if len(at_work) > 1:
+        return warning("writers", f"{', '.join(at_work)}: each change is kept twice, and paid for twice", "stop all but one")
+    return ok("writers", at_work[0] if at_work else f"nobody within the last {in_words(RECENT)}")
+
+
+def _base(vault: TableVault, known: Status) -> Check:
+    if vault.catalog.complete_from is not None and not known.base_backups:
+        return ok("base backup", "not needed: the table was empty at `init`")
+    if known.base_backups:
+        last = known.base_backups[-1]
+        return ok("base backup", f"{last.kind} {last.id}, of {last.ended}")
+    found = "none, and the table was not empty at `init`: rows that do not change are not in the vault"
+    return wrong("base backup", found, f"backstream backfill {known.table}")
+
+
+def _gaps(table: str, known: Status) -> Check:
+    if not known.gaps:
+        closed = f"; {len(known.closed_gaps)} made up for by base backups" if known.closed_gaps else ""
+        return ok("gaps", f"none{closed}")
+    first = known.gaps[0]
+    more = f", and {len(known.gaps) - 1} more" if known.gaps[1:] else ""
+    found = f"changes are missing, {first.since} to {first.until}: {first.reason}{more}"
+    return wrong("gaps", found, f"backstream backfill {table}  # exact again from then on")
+
+
+def _drill(table: str, known: Status, now: float) -> Check:
+    last, mend = known.last_drill, f"backstream drill {table}"
+    if last is None:
+        return warning("last drill", "there was none: nobody knows that a restore works", mend)
+    if not last.passed:
+        return wrong("last drill", f"of {last.began}: failed{'' if last.error is None else f': {last.error}'}", mend)
+    age = now - moment.parse_iso_micros(last.began) / MICROS
+    if age > expected.DRILL_DAYS * DAY:
+        return warning("last drill", f"passed, but {in_words(age)} ago", mend)
+    return ok("last drill", f"passed, {in_words(max(0.0, age))} ago")
+
+
+def _compaction(table: str, known: Status) -> Check:
+    found = f"{known.segments:,} small objects in the log, {known.compacted_objects:,} compacted ones"
+    if known.foreign:
+        return warning(
+            "compaction", f"{found}; {known.foreign:,} that are not of the log", "look below _backstream/, and move them away"
+        )
+    if known.segments > expected.SMALL_OBJECTS:
+        return warning("compaction", f"{found}: histories and restores read them one by one", f"backstream compact {table}")
+    return ok("compaction", found)
+
+
+def _reach(patient: Patient, known: Status) -> Check:
+    """How far back a restore of the whole table is exact, and for how long what is old stays."""
+    if not known.ranges:
+        return warning("reaches back", "no moment can be restored exactly yet", f"backstream status {known.table}")
+    bucket = None if patient.place is None else patient.place.bucket
+    return ok("reaches back", f"to {known.ranges[0].since}; {_kept(bucket, '' if patient.place is None else patient.place.prefix)}")
+
+
+def _kept(bucket: BucketSettings | None, prefix: str) -> str:
+    days = None if bucket is None else lifecycle.keeps_days(prefix, bucket.lifecycle())
+    return "what is old stays for good" if days is None else f"old versions stay {days} days"

@@ -1,0 +1,60 @@
+"""Who asks, where, and by which clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from backstream.errors import BackstreamError
+from backstream.model.objectives import in_words
+from backstream.operations.doctor import expected
+from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.report import Check, look, ok, warning, wrong
+
+
+def identity(patient: Patient) -> list[Check]:
+    """The credentials, the region and the endpoints."""
+    return [
+        *look("credentials", lambda: _who(patient)),
+        *look("region", lambda: ok("region", patient.region())),
+        *look("endpoints", lambda: ok("endpoints", ", ".join(f"{name} {url}" for name, url in patient.endpoints().items()))),
+    ]
+
+
+def _who(patient: Patient) -> Check:
+    found = patient.account.identity()
+    return ok("credentials", f"{found['Arn']}, account {found['Account']}")
+
+
+def clocks(patient: Patient) -> list[Check]:
+    """This machine's clock against S3's."""
+    if patient.place is None or patient.place.bucket is None:
+        return []
+    server_time = patient.place.bucket.server_time
+    return look("clock beside S3", lambda: compare(patient, "clock beside S3", server_time))
+
+
+def compare(patient: Patient, name: str, ask: Callable[[], float]) -> Check:
+    """This machine's clock against that of a service that answers with its time."""
+    before = patient.clock.now()
+    theirs = ask()
+    off = apart(before, patient.clock.now(), theirs)
+    if off <= expected.CLOCK_NOTABLE:
+        return ok(name, "the same time")
+    found = f"this machine's clock is {in_words(off)} {'behind' if theirs > before else 'ahead'}"
+    mend = "timedatectl set-ntp true"
+    if off <= expected.CLOCK_WRONG:
+        return warning(name, found, mend)
+    return wrong(name, f"{found}; at 15 minutes AWS refuses every request, and moments such as `15m ago` are wrong", mend)
+
+
+def apart(before: float, after: float, theirs: float) -> float:
+    """By how many seconds two clocks differ at least. `theirs`: whole, read between `before` and `after` of ours."""
+    return max(0.0, before - (theirs + 1), theirs - after)
+
+
+def account_of(patient: Patient) -> str | None:
+    """The account's number; None where it cannot be had."""
+    try:
+        return str(patient.account.identity().get("Account"))
+    except BackstreamError:
+        return None  # said already, by the check of the credentials

@@ -1,0 +1,43 @@
+"""All checks, in the order in which they build on each other."""
+
+from __future__ import annotations
+
+from backstream.errors import BackstreamError
+from backstream.layouts import catalog as catalogs
+from backstream.operations.doctor import bucket, capture, deployment, identity
+from backstream.operations.doctor import table as tables
+from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.report import Check, Doctor, about, report
+
+
+def doctor(patient: Patient, table: str | None) -> Doctor:
+    """Look at everything that the backup of a table hangs on; without one, of every table that the vault knows.
+
+    It writes nothing, but one object where `patient.write` says so. What cannot be looked at is `unknown`, and stops nothing.
+    """
+    names = [table] if table is not None else _known(patient)
+    place = patient.place
+    checks = [
+        *identity.identity(patient),
+        *identity.clocks(patient),
+        *about("" if place is None else place.url, bucket.vault_place(patient, table)),
+    ]
+    for name in names:
+        checks += about(name, _of_table(patient, name))
+    return report(table, None if place is None else place.url, checks)
+
+
+def _known(patient: Patient) -> list[str]:
+    if patient.place is None:
+        return []
+    try:
+        return catalogs.tables(patient.place.store)
+    except BackstreamError:
+        return []  # the checks of the vault say what stands in the way
+
+
+def _of_table(patient: Patient, name: str) -> list[Check]:
+    facts, vault, checks = tables.of(patient, name)
+    if vault is not None:
+        checks += capture.of(patient, vault)
+    return [*checks, *deployment.of(patient, name, facts, vault)]

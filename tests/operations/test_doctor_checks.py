@@ -1,0 +1,491 @@
+"""Each check of `doctor` has a case that makes it ring, and one in which it is silent: scripted accounts, vaults in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from backstream.errors import AccessDenied, Failed
+from backstream.layouts.catalog import Layout
+from backstream.layouts.gaps import Gap
+from backstream.layouts.segments import Kind
+from backstream.model import moment
+from backstream.operations.doctor import Check, Patient, Verdict, bucket, capture, deployment, identity, lifecycle
+from backstream.operations.doctor.patient import Place
+from backstream.ports import Account, Described, TableFacts
+from backstream.stores.memory import MemoryStore
+from kit import deployed, drills, images
+from kit.clock import ManualClock
+from kit.deployed import FUNCTION, STREAM, VAULT, Bucket, Deployed
+from kit.stage import Stage
+
+DAY = 86_400
+FACTS = TableFacts(
+    name="flights",
+    arn=STREAM.partition("/stream/")[0],
+    table_id="id",
+    schema=images.SCHEMA,
+    status="ACTIVE",
+    stream_arn=STREAM,
+    stream_enabled=True,
+    stream_view="NEW_AND_OLD_IMAGES",
+    description=b"{}",
+)
+
+
+def not_ok(checks: Sequence[Check]) -> list[tuple[str, str]]:
+    return [(check.name, str(check.verdict)) for check in checks if check.verdict is not Verdict.OK]
+
+
+def one(checks: Sequence[Check], name: str) -> Check:
+    (found,) = (check for check in checks if check.name == name and check.verdict is not Verdict.OK)
+    return found
+
+
+# --- the deployment ---------------------------------------------------------------------------------------------------------------
+
+
+def deployment_of(account: Account, **more: Any) -> list[Check]:
+    clock = ManualClock()
+    patient = deployed.patient(Deployed(), clock, MemoryStore(clock))
+    return deployment.of(msgspec.structs.replace(patient, account=account, **more), "flights", FACTS, None)
+
+
+def test_a_sound_deployment_is_ok() -> None:
+    checks = deployment_of(Deployed())
+    assert not_ok(checks) == []
+    assert {check.name for check in checks} >= {"mappings", "function", "handler", "mapping", "alarms", "on-failure destination"}
+    assert {check.of for check in checks if check.name != "mappings"} == {FUNCTION}
+
+
+def of_function(**changes: Any) -> Callable[[Deployed], None]:
+    return lambda account: None if account.found is None else account.found.update(changes)
+
+
+def of_mapping(**changes: Any) -> Callable[[Deployed], None]:
+    return lambda account: account.mapped[0].update(changes)
+
+
+def variables(**changes: str) -> Callable[[Deployed], None]:
+    return of_function(Environment={"Variables": {"BACKSTREAM_VAULT": VAULT, **changes}})
+
+
+def no_function(account: Deployed) -> None:
+    account.found = None
+
+
+def reserved_none(account: Deployed) -> None:
+    account.reserved = 0
+
+
+def another_mapping(account: Deployed) -> None:
+    account.mapped.append({**account.mapped[0], "UUID": "uuid-2"})
+
+
+def ringing(account: Deployed) -> None:
+    account.ringing[0]["StateValue"] = "ALARM"
+
+
+def mute(account: Deployed) -> None:
+    account.ringing[0]["AlarmActions"] = []
+
+
+def no_alarm(account: Deployed) -> None:
+    del account.ringing[0]
+
+
+def of_another(account: Deployed) -> None:
+    account.ringing[1]["Dimensions"] = [{"Name": "FunctionName", "Value": "another"}]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "verdict", "found", "mend"),
+    [
+        (no_function, "function", "wrong", "no such function", "backstream template"),
+        (of_function(State="Failed", StateReason="no role"), "function", "wrong", "no role", ""),
+        (of_function(LastUpdateStatus="Failed", LastUpdateStatusReason="no key"), "function", "wrong", "no key", ""),
+        (of_function(State="Pending"), "function", "warning", "being set up", ""),
+        (of_function(Handler="index.handler"), "handler", "wrong", "index.handler", "--handler backstream.apps.aws_lambda.handler"),
+        (of_function(Runtime="python3.9"), "handler", "wrong", "python3.9", ""),
+        (of_function(Runtime="nodejs22.x"), "handler", "wrong", "nodejs22.x", ""),
+        (of_function(Environment={}), "vault of the function", "wrong", "is not set", f"BACKSTREAM_VAULT={VAULT}"),
+        (variables(BACKSTREAM_VAULT="s3://backups/test"), "vault of the function", "wrong", "s3://backups/test", VAULT),
+        (
+            of_mapping(ParallelizationFactor=4),
+            "parallelization",
+            "wrong",
+            "ParallelizationFactor 4",
+            "BACKSTREAM_PARALLELIZATION=4",
+        ),
+        (variables(BACKSTREAM_PARALLELIZATION="4"), "parallelization", "warning", "is 4", "BACKSTREAM_PARALLELIZATION=1"),
+        (variables(BACKSTREAM_PARALLELIZATION="two"), "parallelization", "wrong", "is two", "BACKSTREAM_PARALLELIZATION=1"),
+        (of_function(Timeout=3), "time and memory", "warning", "3 s", "--timeout 30"),
+        (of_function(MemorySize=128), "time and memory", "warning", "128 MB", "--memory-size 256"),
+        (reserved_none, "concurrency", "wrong", "not invoked", "delete-function-concurrency"),
+        (of_mapping(State="Disabled"), "mapping", "wrong", "nothing reaches", "--uuid uuid-1 --enabled"),
+        (of_mapping(State="Creating"), "mapping", "warning", "Creating", ""),
+        (of_mapping(LastProcessingResult="PROBLEM: Function call failed"), "mapping", "wrong", "Function call failed", ""),
+        (of_mapping(StartingPosition="LATEST"), "start", "warning", "LATEST", "TRIM_HORIZON"),
+        (of_mapping(FunctionResponseTypes=[]), "partial responses", "wrong", "lost", "--function-response-types Report"),
+        (of_mapping(BisectBatchOnFunctionError=False), "bisect", "warning", "not split", "--bisect-batch-on-function-error"),
+        (of_mapping(MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1), "retries", "wrong", "stops its shard", "attempts 10"),
+        (of_mapping(MaximumRetryAttempts=None), "retries", "warning", "no limit of attempts", "--maximum-retry-attempts 10"),
+        (of_mapping(MaximumRecordAgeInSeconds=-1), "retries", "warning", "no limit of s of age", "age-in-seconds 43200"),
+        (of_mapping(BatchSize=1), "batches", "warning", "of 1", "--batch-size 100"),
+        (of_mapping(FilterCriteria={"Filters": [{"Pattern": "{}"}]}), "batches", "wrong", "filter", "--filter-criteria"),
+        (of_mapping(TumblingWindowInSeconds=5), "batches", "wrong", "tumbling", "--tumbling-window-in-seconds 0"),
+        (of_mapping(DestinationConfig={}), "on-failure destination", "wrong", "none", "--destination-config"),
+        (
+            of_mapping(DestinationConfig={"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:123456789012:dead"}}),
+            "on-failure destination",
+            "wrong",
+            "only one in S3",
+            "--destination-config",
+        ),
+        (
+            of_mapping(DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::gone"}}),
+            "on-failure destination",
+            "wrong",
+            "no bucket gone",
+            "",
+        ),
+        (another_mapping, "mappings", "warning", "2 feed functions", ""),
+        (ringing, "alarms", "wrong", "flights-IteratorAge", "describe-alarm-history"),
+        (mute, "alarms", "warning", "tell nobody: flights-IteratorAge", ""),
+        (no_alarm, "alarms", "warning", "IteratorAge (how far", "backstream template"),
+        (of_another, "alarms", "warning", "Errors (inv", "backstream template"),
+    ],
+)
+def test_what_is_wrong_with_a_deployment_rings(
+    spoil: Callable[[Deployed], None], name: str, verdict: str, found: str, mend: str
+) -> None:
+    account = Deployed()
+    spoil(account)
+    checks = deployment_of(account)
+    check = one(checks, name)
+    assert check.verdict == verdict
+    assert found in check.found
+    assert mend in check.mend
+    assert check.mend
+    assert not_ok(checks) == [(name, verdict)], "and nothing else does"
+
+
+def test_secrets_of_a_functions_environment_are_not_said() -> None:
+    account = Deployed()
+    variables(BACKSTREAM_VAULT="s3://other/place", PASSWORD="hunter2")(account)  # noqa: S106 - not one
+    assert "hunter2" not in str(deployment_of(account))
+    assert one(deployment_of(account), "vault of the function").mend.endswith(f"'Variables={{BACKSTREAM_VAULT={VAULT},...}}'")
+
+
+def test_a_named_function_that_nothing_feeds() -> None:
+    account = Deployed()
+    account.mapped.clear()
+    check = one(deployment_of(account, function=FUNCTION), "mappings")
+    assert check.verdict is Verdict.WRONG
+    assert f"--function-name {FUNCTION} --event-source-arn {STREAM} --starting-position TRIM_HORIZON" in check.mend
+    assert not_ok(deployment_of(account)) == [], "without its name nobody says that there is to be one"
+
+
+def test_a_named_function_that_is_not_there() -> None:
+    account = Deployed()
+    account.mapped.clear()
+    checks = deployment_of(account, function="other")
+    assert ("function", "wrong") in not_ok(checks)
+
+
+def test_a_mapping_of_the_stream_before_feeds_nothing() -> None:
+    account = Deployed()
+    account.mapped[0]["EventSourceArn"] = STREAM.replace("22:13", "21:00")
+    assert one(deployment_of(account, function=FUNCTION), "mappings").verdict is Verdict.WRONG
+
+
+def test_a_mapping_of_kinesis_counts() -> None:
+    account = Deployed()
+    account.mapped[0]["EventSourceArn"] = "arn:aws:kinesis:us-east-1:123456789012:stream/flights"
+    assert not_ok(deployment_of(account, function=FUNCTION)) == []
+
+
+class Denied(Deployed):
+    """An account of which one thing may not be seen."""
+
+    def __init__(self, what: str, error: Exception) -> None:
+        super().__init__()
+        self._what = what
+        self._error = error
+
+    def _raise(self, what: str) -> None:
+        if what == self._what:
+            raise self._error
+
+    def function(self, name: str) -> Described:
+        self._raise("function")
+        return super().function(name)
+
+    def mappings(self, *, stream: str = "", function: str = "") -> Sequence[Described]:
+        self._raise("mappings")
+        return super().mappings(stream=stream, function=function)
+
+    def alarms(self) -> Sequence[Described]:
+        self._raise("alarms")
+        return super().alarms()
+
+    def reserved_concurrency(self, name: str) -> int | None:
+        self._raise("concurrency")
+        return super().reserved_concurrency(name)
+
+
+@pytest.mark.parametrize("what", ["function", "mappings", "alarms", "concurrency"])
+@pytest.mark.parametrize(
+    "error", [AccessDenied("not allowed", hint="ask"), Failed("not implemented"), TypeError("of another shape")]
+)
+def test_what_cannot_be_had_is_unknown_and_stops_nothing(what: str, error: Exception) -> None:
+    checks = deployment_of(Denied(what, error))
+    assert not_ok(checks) == [(what, "unknown")]
+    assert str(error).partition("\n")[0] in one(checks, what).found
+
+
+# --- the bucket's lifecycle -------------------------------------------------------------------------------------------------------
+
+
+def rule(**more: Any) -> Described:
+    return {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, **more}
+
+
+@pytest.mark.parametrize(
+    ("rules", "verdicts", "word"),
+    [
+        ([], ["ok"], "no rule"),
+        ([rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 3})], ["ok"], "none of which"),
+        ([rule(Expiration={"Days": 400})], ["wrong"], "after 400 days"),
+        ([rule(Expiration={"Date": "2027-01-01"})], ["wrong"], "on 2027-01-01"),
+        ([rule(Expiration={"Days": 400}, Status="Disabled")], ["ok"], ""),
+        ([rule(Expiration={"Days": 400}, Filter={"Prefix": "prod/_backstream/"})], ["wrong"], ""),
+        ([rule(Expiration={"Days": 400}, Filter={"Prefix": "pro"})], ["wrong"], ""),
+        ([rule(Expiration={"Days": 400}, Filter={"Prefix": "production/"})], ["ok"], ""),
+        ([{"Status": "Enabled", "Prefix": "prod/", "Expiration": {"Days": 1}}], ["wrong"], "without a name"),
+        ([rule(Expiration={"Days": 400}, Filter={"Tag": {"Key": "a", "Value": "b"}})], ["ok"], ""),
+        ([rule(Expiration={"Days": 1}, Filter={"And": {"Prefix": "prod/", "Tags": [{"Key": "a", "Value": "b"}]}})], ["ok"], ""),
+        ([rule(Expiration={"Days": 1}, Filter={"And": {"Prefix": "prod/", "ObjectSizeGreaterThan": 5}})], ["wrong"], ""),
+        ([rule(Expiration={"ExpiredObjectDeleteMarker": True})], ["warning"], "delete markers"),
+        ([rule(NoncurrentVersionExpiration={"NoncurrentDays": 3})], ["wrong"], "after 3 days"),
+        ([rule(NoncurrentVersionExpiration={"NoncurrentDays": 20})], ["warning"], "after 20 days"),
+        ([rule(NoncurrentVersionExpiration={"NoncurrentDays": 35})], ["ok"], ""),
+        ([rule(Transitions=[{"Days": 1, "StorageClass": "GLACIER"}])], ["wrong"], "thawed"),
+        ([rule(Transitions=[{"Days": 1, "StorageClass": "STANDARD_IA"}, {"Days": 2, "StorageClass": "GLACIER_IR"}])], ["ok"], ""),
+        ([rule(NoncurrentVersionTransitions=[{"NoncurrentDays": 1, "StorageClass": "DEEP_ARCHIVE"}])], ["warning"], "DEEP_ARCHIVE"),
+        ([rule(Expiration={"Days": 1}, Transitions=[{"Days": 1, "StorageClass": "GLACIER"}])], ["wrong", "wrong"], ""),
+    ],
+)
+def test_lifecycle(rules: list[Described], verdicts: list[str], word: str) -> None:
+    checks = lifecycle.judged("backups", "prod/", rules)
+    assert [str(check.verdict) for check in checks] == verdicts
+    assert word in checks[0].found
+    assert all(bool(check.mend) != (check.verdict is Verdict.OK) for check in checks)
+
+
+def test_for_how_long_old_versions_stay() -> None:
+    week, month = (rule(NoncurrentVersionExpiration={"NoncurrentDays": days}) for days in (7, 30))
+    assert lifecycle.keeps_days("prod/", [month, week]) == 7
+    assert lifecycle.keeps_days("prod/", [rule(Expiration={"Days": 1})]) is None
+
+
+# --- the bucket -------------------------------------------------------------------------------------------------------------------
+
+
+def bucket_of(made: Bucket) -> list[Check]:
+    clock = ManualClock()
+    return bucket.vault_place(deployed.patient(Deployed(), clock, MemoryStore(clock), made), "flights")
+
+
+DENY = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": ["arn:aws:s3:::backups", "arn:aws:s3:::backups/*"],
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+
+
+def test_a_policy_that_asks_for_tls() -> None:
+    made = Bucket()
+    made.document = {"Statement": DENY}
+    assert not_ok(bucket_of(made)) == []
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"Effect": "Allow"},
+        {"Principal": {"AWS": "arn:aws:iam::123456789012:root"}},
+        {"Action": "s3:PutObject"},
+        {"Resource": "arn:aws:s3:::backups"},
+        {"Condition": {}},
+        {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+    ],
+)
+def test_a_policy_that_does_not(spoilt: dict[str, Any]) -> None:
+    made = Bucket()
+    made.document = {"Statement": [{**DENY, **spoilt}]}
+    assert not_ok(bucket_of(made)) == [("TLS only", "warning")]
+
+
+def test_a_bucket_in_another_region_or_account() -> None:
+    made = Bucket()
+    made.document, made.region, made.owner = {"Statement": [DENY]}, "eu-west-1", "210987654321"
+    checks = bucket_of(made)
+    assert not_ok(checks) == [("bucket's region", "warning")]
+    assert "another account" in next(check.found for check in checks if check.name == "bucket's owner")
+
+
+def test_object_lock_is_said() -> None:
+    made = Bucket()
+    made.lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 35}}}
+    assert "on, compliance for 35 days" in [check.found for check in bucket_of(made)]
+
+
+# --- the clock --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("off", "verdict", "word"),
+    [
+        (0.4, "ok", "same"),
+        (2.5, "ok", "same"),
+        (-1.9, "ok", "same"),
+        (-10, "warning", "10 s behind"),
+        (10, "warning", "9 s ahead"),
+        (-61, "wrong", "behind"),
+        (3_700, "wrong", "1 h 01 min ahead"),
+    ],
+)
+def test_the_clock(off: float, verdict: str, word: str) -> None:
+    clock, made = ManualClock(1_700_000_000.0), Bucket()
+    made.now = 1_700_000_000.0
+    clock.move(off)
+    (check,) = identity.clocks(deployed.patient(Deployed(), clock, MemoryStore(clock), made))
+    assert check.verdict == verdict
+    assert word in check.found
+
+
+# --- what the vault says ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """A table that was empty at `init`, followed by a tail just now."""
+    made = Stage(ManualClock(), layout=Layout.LOG, shards=1)
+    made.put(range(5))
+    made.clock.sleep(10)
+    made.follow()
+    return made
+
+
+def captured(stage: Stage, made: Bucket | None = None) -> list[Check]:
+    patient = deployed.patient(Deployed(), stage.clock, stage.store, made)
+    return capture.of(patient, stage.vault())
+
+
+def drilled(stage: Stage, *, passed: bool = True, ago: float = 60.0) -> None:
+    began = stage.clock.now() - ago
+    record = msgspec.structs.replace(drills.PASSED, passed=passed, began=moment.iso(int(began)))
+    stage.vault().drills.keep("abcd1234", began, msgspec.json.encode(record))
+
+
+def test_a_vault_that_is_followed_and_tried_is_ok(stage: Stage) -> None:
+    drilled(stage)
+    assert not_ok(captured(stage)) == []
+
+
+def test_a_vault_that_has_captured_nothing() -> None:
+    stage = Stage(ManualClock(), layout=Layout.LOG)
+    check = one(captured(stage), "capture")
+    assert (check.verdict, "backstream tail flights" in check.mend) == (Verdict.WRONG, True)
+
+
+@pytest.mark.parametrize(("hours", "verdict"), [(1, "warning"), (13, "wrong"), (25, "wrong")])
+def test_a_tail_that_has_stopped(stage: Stage, hours: int, verdict: str) -> None:
+    stage.clock.sleep(hours * 3_600)
+    drilled(stage)
+    check = one(captured(stage), "lag")
+    assert check.verdict == verdict
+    assert ("may be lost" in check.found) == (hours > 24)
+    assert check.mend == "backstream tail flights"
+
+
+def test_a_drill_that_is_missing_failed_or_old(stage: Stage) -> None:
+    assert one(captured(stage), "last drill").verdict is Verdict.WARNING
+    drilled(stage, ago=9 * DAY)
+    assert "9 d" in one(captured(stage), "last drill").found
+    drilled(stage, passed=False)
+    assert one(captured(stage), "last drill").verdict is Verdict.WRONG
+
+
+def test_a_gap(stage: Stage) -> None:
+    now = int(stage.clock.now())
+    stage.vault().gaps.record(Gap(reason="a test's", since=now - 5, until=now - 3, stream="s"))
+    check = one(captured(stage), "gaps")
+    assert (check.verdict, "a test's" in check.found) == (Verdict.WRONG, True)
+    assert check.mend.startswith("backstream backfill flights")
+
+
+def test_two_at_work_at_once(stage: Stage) -> None:
+    vault = stage.vault()
+    for writer in ("a-tail", "another-tail"):
+        stage.clock.sleep(1)
+        vault.log.write_mark(vault.catalog.stream, int(stage.clock.now()), writer=writer)
+    check = one(captured(stage), "writers")
+    assert (check.verdict, "a-tail, another-tail" in check.found) == (Verdict.WARNING, True)
+
+
+def test_many_small_objects(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backstream.operations.doctor.expected.SMALL_OBJECTS", 0)
+    assert one(captured(stage), "compaction").mend == "backstream compact flights"
+
+
+def test_a_base_backup_that_is_missing(stage: Stage) -> None:
+    vault = stage.vault()
+    vault.catalog = msgspec.structs.replace(vault.catalog, complete_from=None)
+    vault.coverage._catalog = vault.catalog
+    check = one(capture.of(deployed.patient(Deployed(), stage.clock, stage.store), vault), "base backup")
+    assert (check.verdict, check.mend) == (Verdict.WRONG, "backstream backfill flights")
+
+
+def test_a_function_that_has_not_been_heard_of_may_be_idle(stage: Stage) -> None:
+    stage.put(range(3))
+    vault = stage.vault()
+    listed = [entry for each in vault.log.listing() for entry in vault.log.read(each)]
+    stage.clock.sleep(1)
+    vault.log.write_batch(listed[:1], Kind.LAMBDA, writer="keep-flights")
+    assert not [check for check in captured(stage) if check.name == "lag" and check.verdict is not Verdict.OK]
+    stage.clock.sleep(3 * 3_600)
+    assert one(captured(stage), "lag").verdict is Verdict.WARNING
+    account = Deployed()
+    account.mapped.clear()
+    patient = deployed.patient(account, stage.clock, stage.store)
+    check = one(deployment.of(patient, "flights", FACTS, vault), "mappings")
+    assert (check.verdict, "a function has captured so far" in check.found) == (Verdict.WRONG, True)
+
+
+def test_how_far_back_it_reaches(stage: Stage) -> None:
+    made = Bucket()
+    made.rules = [rule(NoncurrentVersionExpiration={"NoncurrentDays": 40})]
+    said = [check.found for check in captured(stage, made) if check.name == "reaches back"]
+    assert "old versions stay 40 days" in said[0]
+
+
+def test_damage_is_wrong_and_stops_nothing(stage: Stage) -> None:
+    stage.store.put("_backstream/flights/gaps/damaged.json", b"{")
+    checks = captured(stage)
+    assert one(checks, "capture").verdict is Verdict.WRONG
+    assert "damaged.json" in one(checks, "capture").found
+
+
+def test_a_patient_without_a_vault_has_no_word_for_it() -> None:
+    clock = ManualClock()
+    made: Patient = deployed.patient(Deployed(), clock, MemoryStore(clock), place=None)
+    assert made.vault_option == ""
+    folder = msgspec.structs.replace(made, place=Place("file:///x", MemoryStore(clock), None))
+    assert folder.vault_option == " --vault file:///x"
