@@ -20,6 +20,7 @@ from backstream.apps.cli import (
     looking,
     restoring,
     snapshotting,
+    templating,
     verifying,
 )
 from backstream.apps.cli.output import notice
@@ -59,7 +60,18 @@ def main(
     """A time machine for DynamoDB."""
 
 
-for module in (capturing, backfilling, compacting, restoring, snapshotting, verifying, drilling, looking, demonstrating):
+for module in (
+    capturing,
+    backfilling,
+    compacting,
+    restoring,
+    snapshotting,
+    verifying,
+    drilling,
+    looking,
+    templating,
+    demonstrating,
+):
     module.add_to(app)
 
 
