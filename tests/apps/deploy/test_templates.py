@@ -143,7 +143,7 @@ def test_each_table_is_watched_and_drilled(choices: Choices) -> None:
     if not choices.alarms:
         assert (alarms, schedules) == ({}, {})
         return
-    metrics = [each["Properties"].get("MetricName", "IteratorAge") for each in alarms.values()]
+    metrics = [each["Properties"]["MetricName"] for each in alarms.values()]
     once = ["IteratorAge", "Throttles", "DestinationDeliveryFailures"]
     assert [metrics.count(each) for each in once] == [1, 1, 1]
     each_table = ["DroppedEventCount", "OnFailureDestinationDeliveredEventCount", "Failures"]
@@ -151,8 +151,8 @@ def test_each_table_is_watched_and_drilled(choices: Choices) -> None:
     assert (metrics.count("DrillPassed"), metrics.count("Errors"), len(schedules)) == (2 * tables, 2, tables)
     assert all(each["Properties"]["TreatMissingData"] in ("notBreaching", "breaching", "ignore") for each in alarms.values())
     for name, each in zip(choices.tables, schedules.values(), strict=False):
-        event = templates.resolved(each["Properties"]["Target"]["Input"], {"RpoMinutes": "30", "RtoMinutes": "120"})
-        assert json.loads(event) == {"table": name, "rpo": "30m", "rto": "120m"}
+        event = templates.resolved(each["Properties"]["Target"]["Input"], {"RpoSeconds": "1800", "RtoSeconds": "7200"})
+        assert json.loads(event) == {"table": name, "rpo": "1800s", "rto": "7200s"}
 
 
 def test_the_dashboard_is_what_cloudwatch_reads() -> None:
@@ -205,7 +205,7 @@ BAD = [
     ("flights", "--expire-after", "30", "--archive-after", "30"),
     ("flights", "--expire-after", "0"),
     ("flights", "--alarm-topic", "oncall"),
-    ("flights", "--rpo", "90s"),
+    ("flights", "--rpo", "30s"),
     ("flights", "--rpo", "soon"),
     ("flights", "--drill-schedule", "daily"),
     ("flights", "--drill-within", "169"),
@@ -262,9 +262,9 @@ def test_options_are_the_parameters_defaults(capsys: pytest.CaptureFixture[str])
     assert call(["template", "cloudformation", "flights", *words]) == 0
     parameters = templates.parse(capsys.readouterr().out)["Parameters"]
     told = {
-        name: parameters[name]["Default"] for name in ("FlightsStreamArn", "RpoMinutes", "RtoMinutes", "BatchSize", "VaultPrefix")
+        name: parameters[name]["Default"] for name in ("FlightsStreamArn", "RpoSeconds", "RtoSeconds", "BatchSize", "VaultPrefix")
     }
-    assert told == {"FlightsStreamArn": STREAM, "RpoMinutes": 60, "RtoMinutes": 1440, "BatchSize": 50, "VaultPrefix": "prod/eu"}
+    assert told == {"FlightsStreamArn": STREAM, "RpoSeconds": 3600, "RtoSeconds": 86400, "BatchSize": 50, "VaultPrefix": "prod/eu"}
     assert call(["template", "cloudformation", "--stream", STREAM]) == 0
     assert templates.parse(capsys.readouterr().out)["Parameters"]["StreamArn"]["Default"] == STREAM
 
@@ -272,3 +272,14 @@ def test_options_are_the_parameters_defaults(capsys: pytest.CaptureFixture[str])
 def test_the_library_checks_too() -> None:
     with pytest.raises(UsageError, match="parallelization"):
         template(msgspec.structs.replace(Choices(), parallelization=11))
+
+
+def test_the_alarm_on_lag_rings_at_the_rpo() -> None:
+    """IteratorAge is in milliseconds."""
+    alarm = properties(of(Choices()), "LagAlarm")
+    assert float(templates.resolved(alarm["Threshold"], {"RpoSeconds": "1800"})) == 1_800 * 1_000
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["ComparisonOperator"]) == (
+        "IteratorAge",
+        "Maximum",
+        "GreaterThanThreshold",
+    )

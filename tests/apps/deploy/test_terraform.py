@@ -138,22 +138,8 @@ def mapping(made: Mapping[str, Any]) -> Facts:
 
 
 def alarm(made: Mapping[str, Any]) -> Facts:
-    facts = lowered({name: each for name, each in made.items() if name not in ("Metrics", "Dimensions")}, OKActions="ok_actions")
-    if "Dimensions" in made:
-        facts["dimensions"] = {each["Name"]: each["Value"] for each in made["Dimensions"]}
-    if "Metrics" in made:
-        facts["metric_query"] = [query(each) for each in made["Metrics"]]
-    return facts
-
-
-def query(given: Mapping[str, Any]) -> Facts:
-    facts = lowered({name: each for name, each in given.items() if name != "MetricStat"})
-    if "MetricStat" in given:
-        told = given["MetricStat"]
-        metric = {"metric_name": told["Metric"]["MetricName"], "namespace": told["Metric"]["Namespace"]}
-        metric["dimensions"] = {each["Name"]: each["Value"] for each in told["Metric"]["Dimensions"]}
-        facts["metric"] = [{**metric, "period": told["Period"], "stat": told["Stat"]}]
-    return facts
+    facts = lowered({name: each for name, each in made.items() if name != "Dimensions"}, OKActions="ok_actions")
+    return {**facts, "dimensions": {each["Name"]: each["Value"] for each in made["Dimensions"]}}
 
 
 def bucket_policy(name: str, made: Mapping[str, Any]) -> dict[tuple[str, str], Facts]:

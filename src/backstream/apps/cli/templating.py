@@ -16,7 +16,6 @@ from backstream.apps.deploy.choices import streams_by_table
 from backstream.errors import UsageError
 from backstream.model import objectives
 
-MINUTE = 60
 USUAL = Choices()
 FILES = {Format.YAML: "backstream.yaml", Format.JSON: "backstream.json", Format.HCL: "main.tf"}
 
@@ -133,8 +132,8 @@ def template(
         parallelization=parallelization,
         retries=retries,
         record_age=record_age,
-        rpo_minutes=_minutes(rpo),
-        rto_minutes=_minutes(rto),
+        rpo_seconds=objectives.parse(rpo),
+        rto_seconds=objectives.parse(rto),
         alarms=alarms,
         alarm_topic=alarm_topic,
         dashboard=dashboard,
@@ -165,10 +164,3 @@ def _lock(mode: LockMode | None, days: int | None) -> Lock | None:
     if (mode is None) != (days is None):
         raise UsageError("Object Lock needs a mode and a time", hint="Give both --object-lock and --lock-days.")
     return None if mode is None or days is None else Lock(mode, days)
-
-
-def _minutes(duration: str) -> int:
-    seconds = objectives.parse(duration)
-    if seconds % MINUTE:
-        raise UsageError(f"not whole minutes: {duration!r}", hint="Write 30m or 2h.")
-    return seconds // MINUTE

@@ -6,6 +6,7 @@ Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.h
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from backstream.apps import metrics
 from backstream.apps.deploy import functions
@@ -15,7 +16,6 @@ from backstream.apps.deploy.tables import Target
 
 LAMBDA = "AWS/Lambda"
 FIVE_MINUTES, HOUR = 300, 3_600
-MINUTES_IN_AGE = "age / 60000"  # IteratorAge is in milliseconds
 QUIET, RINGS, STAYS = "notBreaching", "breaching", "ignore"
 
 Dimension = tuple[str, Part | Text]
@@ -53,16 +53,17 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
 
 def _lag() -> Resource:
     """Two readings: one alone may be a slow batch."""
-    dimensions = [{"Name": "FunctionName", "Value": Of(functions.CAPTURE, "Ref")}]
-    age = {"MetricName": "IteratorAge", "Namespace": LAMBDA, "Dimensions": dimensions}
-    queries: list[Mapping[str, Value]] = [
-        {"Id": "age", "ReturnData": False, "MetricStat": {"Metric": age, "Period": FIVE_MINUTES, "Stat": "Maximum"}},
-        {"Id": "minutes", "ReturnData": True, "Label": "Age of the last change read, in minutes", "Expression": MINUTES_IN_AGE},
-    ]
     what = "Capture is later than the RPO: what was changed since would be lost with the table."
-    more = {"Metrics": queries, "Threshold": Given("RpoMinutes"), "EvaluationPeriods": 2}
+    more = {
+        **_metric(LAMBDA, "IteratorAge", ("FunctionName", Of(functions.CAPTURE, "Ref"))),
+        "Statistic": "Maximum",
+        "Period": FIVE_MINUTES,
+        "EvaluationPeriods": 2,
+        "Threshold": text(Given("RpoSeconds"), "000"),
+    }
     # An idle table has no age: nothing is late.
-    return _alarm("LagAlarm", "lag", what, more, missing=QUIET, comparison="GreaterThanThreshold")
+    alarm = _alarm("LagAlarm", "lag", what, more, missing=QUIET, comparison="GreaterThanThreshold")
+    return replace(alarm, why="IteratorAge is in milliseconds: the threshold is the seconds of the RPO, and three zeros.")
 
 
 def _of_function() -> Iterator[Resource]:

@@ -69,8 +69,8 @@ LIMITS: Mapping[str, Limit] = {
     "memory": Limit(128, 10_240, "the function's memory, in MB,"),
     "timeout": Limit(10, 900, "the function's timeout, in seconds,"),
     "log_days": Limit(1, 3_653, "the logs' retention, in days,"),
-    "rpo_minutes": Limit(1, 1_440, "the recovery point objective, in minutes,"),
-    "rto_minutes": Limit(1, 10_080, "the recovery time objective, in minutes,"),
+    "rpo_seconds": Limit(60, 86_400, "the recovery point objective, in seconds,"),
+    "rto_seconds": Limit(60, 604_800, "the recovery time objective, in seconds,"),
     "drill_within_hours": Limit(2, 168, "the hours within which a drill has to pass"),
 }
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -105,8 +105,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     parallelization: int = 1
     retries: int = 10_000
     record_age: int = 75_600
-    rpo_minutes: int = 30
-    rto_minutes: int = 120
+    rpo_seconds: int = 1_800
+    rto_seconds: int = 7_200
     alarms: bool = True
     alarm_topic: str | None = None
     dashboard: bool = True

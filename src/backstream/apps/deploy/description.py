@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backstream.apps.deploy import alarms, functions, sizes, storage, tables
+from backstream.apps.deploy import alarms, functions, roles, sizes, storage, tables
 from backstream.apps.deploy.choices import Choices
 from backstream.apps.deploy.expressions import Description, Of, Output, text
 from backstream.apps.deploy.tables import Target
@@ -34,6 +34,9 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
     yield Output("VaultUrl", "What --vault and BACKSTREAM_VAULT take.", vault)
     yield Output("FailuresUrl", "Where batches lie that Lambda gave up on.", failures)
     yield Output("FunctionName", "The function that keeps changes.", Of(functions.CAPTURE, "Ref"))
+    yield Output("CaptureRoleArn", "The role of that function: who a vault in another account lets in.", Of(roles.CAPTURE_ROLE))
+    if choices.drill:
+        yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
     for each in targets:
         yield Output(f"{each.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(each), "Ref"))
         command = text("backstream init ", each.name, " --vault ", vault, " --failures ", failures)

@@ -44,10 +44,13 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     yield _number("MaximumRecordAgeSeconds", meaning, "record_age", choices)
     if choices.alarms or choices.drill:
         yield _number(
-            "RpoMinutes", "How much may be lost at most: the alarm on lag, and the drill, judge by it.", "rpo_minutes", choices
+            "RpoSeconds",
+            "How many seconds may be lost at most: the alarm on lag, and the drill, judge by it.",
+            "rpo_seconds",
+            choices,
         )
     if choices.drill:
-        yield _number("RtoMinutes", "How long a restore may take: the drill judges by it.", "rto_minutes", choices)
+        yield _number("RtoSeconds", "How many seconds a restore may take: the drill judges by it.", "rto_seconds", choices)
         yield Parameter("DrillSchedule", "When restores are tried.", choices.drill_schedule, pattern=r"(rate|cron)[(].+[)]")
 
 
@@ -170,4 +173,4 @@ def _schedule(target: Target) -> Resource:
 def _event(target: Target) -> Text:
     """The event of a drill: see apps/aws_drill.py."""
     name = text(json.dumps(target.name)) if isinstance(target.name, str) else text('"', target.name, '"')
-    return text('{"table": ', name, ', "rpo": "', Given("RpoMinutes"), 'm", "rto": "', Given("RtoMinutes"), 'm"}')
+    return text('{"table": ', name, ', "rpo": "', Given("RpoSeconds"), 's", "rto": "', Given("RtoSeconds"), 's"}')

@@ -173,25 +173,9 @@ def _schedule(resource: Resource, to: Values) -> list[Block]:
 
 def _alarm(resource: Resource, to: Values) -> list[Block]:
     properties: Mapping[str, Any] = resource.properties
-    arguments = to.arguments(_without(properties, "Dimensions", "Metrics"), {"OKActions": "ok_actions"})
-    if "Dimensions" in properties:
-        arguments["dimensions"] = _dimensions(properties["Dimensions"], to)
-    queries = [_query(each, to) for each in properties.get("Metrics", ())]
-    return [_resource("aws_cloudwatch_metric_alarm", snake(resource.id), arguments, queries)]
-
-
-def _query(query: Mapping[str, Any], to: Values) -> Block:
-    arguments = to.arguments(_without(query, "MetricStat"))
-    if "MetricStat" not in query:
-        return Block(("metric_query",), arguments)
-    statistic = query["MetricStat"]
-    metric = to.arguments(_without(statistic["Metric"], "Dimensions")) | to.arguments(_without(statistic, "Metric"))
-    metric["dimensions"] = _dimensions(statistic["Metric"]["Dimensions"], to)
-    return Block(("metric_query",), arguments, [Block(("metric",), metric)])
-
-
-def _dimensions(dimensions: Sequence[Mapping[str, Any]], to: Values) -> dict[str, object]:
-    return {each["Name"]: to.of(each["Value"]) for each in dimensions}
+    arguments = to.arguments(_without(properties, "Dimensions"), {"OKActions": "ok_actions"})
+    arguments["dimensions"] = {each["Name"]: to.of(each["Value"]) for each in properties["Dimensions"]}
+    return [_resource("aws_cloudwatch_metric_alarm", snake(resource.id), arguments)]
 
 
 def _dashboard(resource: Resource, to: Values) -> list[Block]:
