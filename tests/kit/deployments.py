@@ -31,5 +31,5 @@ COMBINATIONS = {
         alarm_topic=TOPIC,
         drill_schedule="cron(0 3 * * ? *)",
     ),
-    "of Kinesis": Choices(tables=["flights", "orders"], source=Source.KINESIS, streams={"flights": KINESIS, "orders": KINESIS}),
+    "of Kinesis": Choices(tables=["flights", "orders"], source=Source.KINESIS, streams={"flights": KINESIS}, record_age=400_000),
 }

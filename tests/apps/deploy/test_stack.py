@@ -116,7 +116,7 @@ def check_mappings(aws: Aws, stack: str, failures: str) -> None:
         assert each["DestinationConfig"]["OnFailure"] == {"Destination": f"arn:aws:s3:::{failures}"}
         assert each["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert (each["StartingPosition"], each["BisectBatchOnFunctionError"]) == ("TRIM_HORIZON", True)
-        numbers = [each[name] for name in ("BatchSize", "MaximumBatchingWindowInSeconds", "ParallelizationFactor")]  # type: ignore[literal-required] # three of its keys
+        numbers = [each[name] for name in ("BatchSize", "MaximumBatchingWindowInSeconds", "ParallelizationFactor")]
         assert list(map(int, numbers)) == [1_000, 10, 2]
         assert (int(each["MaximumRetryAttempts"]), int(each["MaximumRecordAgeInSeconds"])) == (10_000, 75_600)
 

@@ -199,7 +199,14 @@ def held(module: Mapping[str, Any]) -> dict[tuple[str, ...], Facts]:
     return {labels: hcl.plain({name: each for name, each in body.items() if name != "depends_on"}) for labels, body in ours.items()}
 
 
-@pytest.mark.parametrize("choices", COMBINATIONS.values(), ids=COMBINATIONS)
+# Each takes a second to parse: those that hold all there is here, the others with the long tests.
+EVERYDAY = ("for one table, named later", "by a key, locked, archived, expired", "of Kinesis")
+COMPARED = [
+    pytest.param(choices, id=name, marks=[] if name in EVERYDAY else [pytest.mark.soak]) for name, choices in COMBINATIONS.items()
+]
+
+
+@pytest.mark.parametrize("choices", COMPARED)
 def test_both_are_the_same(choices: Choices) -> None:
     parsed, module = templates.parse(template(choices)), hcl.parse(template(choices, Format.HCL))
     assert held(module) == expected(parsed)

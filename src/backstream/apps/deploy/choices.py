@@ -65,7 +65,7 @@ LIMITS: Mapping[str, Limit] = {
     "batching_window": Limit(0, 300, "the mapping's batching window, in seconds,"),
     "parallelization": Limit(1, 10, "the mapping's parallelization factor"),
     "retries": Limit(0, 10_000, "the mapping's retry attempts"),
-    "record_age": Limit(60, 82_800, "the mapping's record age, in seconds (a stream keeps 24 hours),"),
+    "record_age": Limit(60, 604_800, "the mapping's record age, in seconds,"),
     "memory": Limit(128, 10_240, "the function's memory, in MB,"),
     "timeout": Limit(10, 900, "the function's timeout, in seconds,"),
     "log_days": Limit(1, 3_653, "the logs' retention, in days,"),
@@ -75,6 +75,10 @@ LIMITS: Mapping[str, Limit] = {
 }
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+
+# A DynamoDB stream forgets after 24 hours: an hour is left to put aside what has become too old.
+STREAM_AGE = Limit(60, 82_800, "the mapping's record age, in seconds (a stream keeps 24 hours),")
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,8 +121,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> None:
         """UsageError with a word for what is wrong."""
         self._check_tables()
-        for name, limit in LIMITS.items():
-            _within(getattr(self, name), limit)
+        for name in LIMITS:
+            _within(getattr(self, name), self.limit(name))
         self._check_names()
         self._check_vault()
         if self.log_days not in LOG_DAYS:
@@ -127,6 +131,10 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.reserved_concurrency is not None:
             _within(self.reserved_concurrency, Limit(1, 100_000, "the reserved concurrency"))
+
+    def limit(self, name: str) -> Limit:
+        """What one of the numbers may be."""
+        return STREAM_AGE if name == "record_age" and self.source is Source.DYNAMODB else LIMITS[name]
 
     def _check_tables(self) -> None:
         for table in self.tables:
@@ -141,6 +149,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
                     f"a stream of a table that is not named: {arn}", hint=f"Add {table} to the tables, or leave it out."
                 )
             _match(arn, pattern, f"the ARN of a {'Kinesis' if self.source is Source.KINESIS else 'DynamoDB'} stream")
+        if len(set(self.streams.values())) < len(self.streams):
+            raise UsageError("two tables of one stream", hint="A function can be mapped to a stream once: give each table its own.")
 
     def _check_names(self) -> None:
         _match(self.existing_bucket, BUCKET, "a bucket's name")

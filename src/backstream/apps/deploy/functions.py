@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from backstream.apps.deploy import roles, storage
-from backstream.apps.deploy.choices import BUCKET, LIMITS, LOG_DAYS, Architecture, Choices
+from backstream.apps.deploy.choices import BUCKET, LOG_DAYS, Architecture, Choices
 from backstream.apps.deploy.expressions import Given, Of, Parameter, Place, Resource, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.version import __version__
@@ -75,7 +75,7 @@ def mapping_id(target: Target) -> str:
 
 
 def _number(name: str, meaning: str, choice: str, choices: Choices) -> Parameter:
-    limit = LIMITS[choice]
+    limit = choices.limit(choice)
     return Parameter(name, meaning, getattr(choices, choice), least=limit.least, most=limit.most)
 
 
