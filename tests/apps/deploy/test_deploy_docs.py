@@ -72,10 +72,10 @@ def test_a_restore_needs_no_more_than_the_page_says(aws: Aws, bucket: str, table
     """From another account: the table and its stream are not there."""
     scene = Scene(aws, bucket, table_name, tmp_path)
     scene.create()
-    assert scene.call("init", table_name, "--layout", layout, "--enable-stream").code == 0
+    scene.init(layout=layout)
     scene.write([Put(images.image("z", number)) for number in range(20)])
     scene.write([Delete(images.key("z", number)) for number in range(5)])
-    assert scene.call("tail", table_name, "--until-caught-up").code == 0
+    scene.tail()
     aws.client("dynamodb").delete_table(TableName=table_name)
     with Recorder(aws.url) as recorder:
         through = {name: recorder.url for name in scene.environment if name.startswith("AWS_ENDPOINT_URL")}

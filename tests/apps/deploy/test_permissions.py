@@ -109,14 +109,14 @@ def test_the_capturing_role_may_do_just_what_is_done(captured: set[Call], bucket
 def drilled(scene: Scene, layout: Layout) -> set[Call]:
     """What a drill asks for, of a table with a base backup, changes since, and a compacted log."""
     scene.create()
-    assert scene.call("init", scene.table, "--layout", layout, "--enable-stream").code == 0
+    scene.init(layout=layout)
     scene.write([Put(images.image("z", number)) for number in range(20)])
-    assert scene.call("tail", scene.table, "--until-caught-up").code == 0
-    assert scene.call("compact", scene.table).code == 0
-    assert scene.call("backfill", scene.table).code == 0
+    scene.tail()
+    scene.backup().compact()
+    scene.backup().backfill()
     scene.write([Delete(images.key("z", number)) for number in range(5)])
     scene.write([Put(images.image("z", number)) for number in range(5, 9)])
-    assert scene.call("tail", scene.table, "--until-caught-up").code == 0
+    scene.tail()
     with Recorder(scene.aws.url) as recorder:
         through = {name: recorder.url for name in scene.environment if name.startswith("AWS_ENDPOINT_URL")}
         ran = scene.call("drill", scene.table, "--patience", "1", environment=through)

@@ -148,3 +148,21 @@ def test_a_parameter_that_cannot_be_is_refused_by_the_template_itself(aws: Aws, 
             "StreamArn=arn:aws:dynamodb:us-east-1:000000000000:table/flights/stream/2026-11-23T04:15:33.123",
             "ParallelizationFactor=11",
         )  # fmt: skip
+
+
+@pytest.mark.soak
+def test_a_second_stack_shares_the_vault_of_the_first(aws: Aws, stack: str, table_name: str, bucket: str, tmp_path: Path) -> None:
+    vault, other = f"{stack}-vault-{ACCOUNT}-{REGION}", f"{table_name}-3"
+    path = tmp_path / "second.yaml"
+    path.write_text(template(Choices(tables=[other], streams={other: stream_of(aws, other)}, existing_bucket=vault)))
+    name = f"{stack}-b"
+    deploy = ["cloudformation", "deploy", "--stack-name", name, "--template-file", str(path)]
+    given = [f"CodeBucket={bucket}", "CodeKey=backstream.zip"]
+    aws_cli(aws, *deploy, "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *given)
+    check_buckets(aws, f"{name}-failures-{ACCOUNT}-{REGION}")
+    function = aws.client("lambda").get_function_configuration(FunctionName=f"{name}-capture")
+    assert function["Environment"]["Variables"]["BACKSTREAM_VAULT"] == f"s3://{vault}/vault"
+    aws_cli(aws, "cloudformation", "delete-stack", "--stack-name", name)
+    aws_cli(aws, "cloudformation", "wait", "stack-delete-complete", "--stack-name", name)
+    assert aws.client("lambda").get_function_configuration(FunctionName=f"{stack}-capture"), "the first is as it was"
+    check_buckets(aws, vault)

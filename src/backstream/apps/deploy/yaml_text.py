@@ -90,4 +90,5 @@ def _scalar(value: object) -> str:
     text = str(value)
     if text.startswith("AWS::") or (_PLAIN.fullmatch(text) and text.lower() not in _WORDS):
         return text
-    return json.dumps(text)  # JSON's strings are YAML's, too
+    # JSON's strings are YAML's, but for how they escape what is beyond ASCII: in JSON, that may be two halves.
+    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", json.dumps(text, ensure_ascii=False))
