@@ -26,6 +26,7 @@ from backstream.apps.cli import (
     replicating,
     restoring,
     snapshotting,
+    templating,
     verifying,
 )
 from backstream.apps.cli.output import notice
@@ -77,6 +78,7 @@ for room in (
     drilling,
     looking,
     doctoring,
+    templating,
     replicating,
     comparing,
     dumping,

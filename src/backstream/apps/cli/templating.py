@@ -1,0 +1,166 @@
+"""`template`: what deploys the Lambda function with all that belongs to it, as CloudFormation or Terraform."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstream.apps import deploy, publishing
+from backstream.apps.cli.output import notice
+from backstream.apps.deploy import Architecture, Choices, Format, Lock, LockMode, Source
+from backstream.apps.deploy.choices import streams_by_table
+from backstream.errors import UsageError
+from backstream.model import objectives
+
+USUAL = Choices()
+FILES = {Format.YAML: "backstream.yaml", Format.JSON: "backstream.json", Format.HCL: "main.tf"}
+
+
+class Language(StrEnum):
+    """Whose template it is."""
+
+    CLOUDFORMATION = "cloudformation"
+    TERRAFORM = "terraform"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's command on the command line."""
+    app.command()(template)
+
+
+def template(
+    language: Annotated[Language, typer.Argument(metavar="cloudformation|terraform", show_default=False)],
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TABLE]...", help="The tables to keep; without, the template asks for one.", show_default=False),
+    ] = None,
+    *,
+    to: Annotated[Path | None, typer.Option(metavar="PATH", help="Write it into a file, or a folder.", show_default=False)] = None,
+    stream: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[TABLE=]ARN", help="A table's stream, as the parameter's default; repeat it.", show_default=False),
+    ] = None,
+    source: Annotated[Source, typer.Option(metavar="dynamodb|kinesis", help="What brings the changes.")] = USUAL.source,
+    existing_bucket: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Keep the vault in this bucket, and make none.", show_default=False)
+    ] = None,
+    existing_failures_bucket: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Put failed batches in this bucket, and make none.", show_default=False)
+    ] = None,
+    prefix: Annotated[str, typer.Option(metavar="PREFIX", help="Where in its bucket the vault lies.")] = USUAL.prefix,
+    kms_key: Annotated[
+        str | None, typer.Option(metavar="ARN", help="Encrypt with this KMS key instead of S3's own.", show_default=False)
+    ] = None,
+    object_lock: Annotated[
+        LockMode | None,
+        typer.Option(metavar="governance|compliance", help="Lock each new version, with --lock-days.", show_default=False),
+    ] = None,
+    lock_days: Annotated[int | None, typer.Option(metavar="DAYS", help="How long it is locked.", show_default=False)] = None,
+    archive_after: Annotated[
+        int | None, typer.Option(metavar="DAYS", help="Move old versions to Glacier Instant Retrieval.", show_default=False)
+    ] = None,
+    expire_after: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", help="Let old versions go: ENDS what can be restored, see deploy.md.", show_default=False),
+    ] = None,
+    architecture: Annotated[
+        Architecture, typer.Option(metavar="arm64|x86_64", help="The function's, and its zip's.")
+    ] = USUAL.architecture,
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="Lambda's Python, and the zip's.")] = USUAL.runtime,
+    memory: Annotated[int, typer.Option(metavar="MB", help="The function's memory.")] = USUAL.memory,
+    timeout: Annotated[int, typer.Option(metavar="SECONDS", help="What the function has for a batch.")] = USUAL.timeout,
+    reserved_concurrency: Annotated[
+        int | None, typer.Option(metavar="N", help="Concurrency kept for the function alone.", show_default=False)
+    ] = None,
+    log_days: Annotated[int, typer.Option(metavar="DAYS", help="How long logs are kept.")] = USUAL.log_days,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Changes in a batch at most.")] = USUAL.batch_size,
+    batching_window: Annotated[
+        int, typer.Option(metavar="SECONDS", help="How long a batch may wait to fill up.")
+    ] = USUAL.batching_window,
+    parallelization: Annotated[
+        int, typer.Option(metavar="N", help="Batches of one shard at a time; with more than 1 less may be claimed.")
+    ] = USUAL.parallelization,
+    retries: Annotated[
+        int, typer.Option(metavar="N", help="How often a failing batch is tried again before it is put aside.")
+    ] = USUAL.retries,
+    record_age: Annotated[
+        int, typer.Option(metavar="SECONDS", help="Age at which a change that cannot be kept is put aside.")
+    ] = USUAL.record_age,
+    rpo: Annotated[
+        str, typer.Option(metavar="DURATION", help="At most so much may be lost: alarms and drills judge by it.")
+    ] = "30m",
+    rto: Annotated[str, typer.Option(metavar="DURATION", help="At most so long may a restore take.")] = "2h",
+    alarm_topic: Annotated[
+        str | None, typer.Option(metavar="ARN", help="The SNS topic that alarms tell.", show_default=False)
+    ] = None,
+    alarms: Annotated[bool, typer.Option(" /--no-alarms", help="Leave the alarms out.", show_default=False)] = True,
+    dashboard: Annotated[bool, typer.Option(" /--no-dashboard", help="Leave the dashboard out.", show_default=False)] = True,
+    drill: Annotated[bool, typer.Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
+    drill_schedule: Annotated[
+        str, typer.Option(metavar="SCHEDULE", help="When restores are tried: a rate or cron of EventBridge.")
+    ] = USUAL.drill_schedule,
+    drill_within: Annotated[
+        int, typer.Option(metavar="HOURS", help="Ring where no drill has run for so long.")
+    ] = USUAL.drill_within_hours,
+    json: Annotated[bool, typer.Option("--json", help="CloudFormation as JSON instead of YAML.")] = False,
+) -> None:
+    """Print a template that deploys the capturing function, its buckets, roles, alarms and scheduled drill."""
+    named = tables or []
+    choices = Choices(
+        tables=named,
+        streams=streams_by_table(named, stream or [], source),
+        source=source,
+        existing_bucket=existing_bucket,
+        existing_failures_bucket=existing_failures_bucket,
+        prefix=prefix,
+        kms_key=kms_key,
+        lock=_lock(object_lock, lock_days),
+        archive_days=archive_after,
+        expire_days=expire_after,
+        architecture=architecture,
+        runtime=runtime,
+        memory=memory,
+        timeout=timeout,
+        reserved_concurrency=reserved_concurrency,
+        log_days=log_days,
+        batch_size=batch_size,
+        batching_window=batching_window,
+        parallelization=parallelization,
+        retries=retries,
+        record_age=record_age,
+        rpo_seconds=objectives.parse(rpo),
+        rto_seconds=objectives.parse(rto),
+        alarms=alarms,
+        alarm_topic=alarm_topic,
+        dashboard=dashboard,
+        drill=drill,
+        drill_schedule=drill_schedule,
+        drill_within_hours=drill_within,
+    )
+    format_ = _format(language, json=json)
+    text = deploy.template(choices, format_)
+    if to is None:
+        sys.stdout.write(text)
+        return
+    path = to / FILES[format_] if to.is_dir() else to
+    publishing.check_folder(path)
+    publishing.publish(path, text.encode())
+    notice(f"template: {path}")
+
+
+def _format(language: Language, *, json: bool) -> Format:
+    if language is Language.CLOUDFORMATION:
+        return Format.JSON if json else Format.YAML
+    if json:
+        raise UsageError("Terraform's template is HCL, not JSON", hint="Leave --json out.")
+    return Format.HCL
+
+
+def _lock(mode: LockMode | None, days: int | None) -> Lock | None:
+    if (mode is None) != (days is None):
+        raise UsageError("Object Lock needs a mode and a time", hint="Give both --object-lock and --lock-days.")
+    return None if mode is None or days is None else Lock(mode, days)

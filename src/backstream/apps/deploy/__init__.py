@@ -1,0 +1,10 @@
+"""Deployment: one description of buckets, functions, roles and alarms, written as CloudFormation or as Terraform.
+
+`Choices` says what is wanted, `describe` what that takes (docs/deploy.md), and `template` writes it. Nothing is asked of AWS.
+"""
+
+from backstream.apps.deploy.choices import Architecture, Choices, Lock, LockMode, Source
+from backstream.apps.deploy.description import describe
+from backstream.apps.deploy.writing import Format, template
+
+__all__ = ["Architecture", "Choices", "Format", "Lock", "LockMode", "Source", "describe", "template"]

@@ -1,0 +1,223 @@
+"""What watches: alarms that ring when a backup is late, fails or is not proven, and a dashboard.
+
+Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html; our own: apps/metrics.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from backstream.apps import metrics
+from backstream.apps.deploy import functions
+from backstream.apps.deploy.choices import LIMITS, Choices
+from backstream.apps.deploy.expressions import Given, IfGiven, Of, Parameter, Part, Place, Resource, Text, Value, text
+from backstream.apps.deploy.tables import Target
+
+LAMBDA = "AWS/Lambda"
+FIVE_MINUTES, HOUR = 300, 3_600
+QUIET, RINGS, STAYS = "notBreaching", "breaching", "ignore"
+
+Dimension = tuple[str, Part | Text]
+
+
+def parameters(choices: Choices) -> Iterator[Parameter]:
+    """What is asked about the alarms."""
+    if not choices.alarms:
+        return
+    meaning = "The SNS topic that is told when an alarm rings, and when it ends. Empty: nobody is."
+    yield Parameter("AlarmTopicArn", meaning, choices.alarm_topic or "", pattern="(arn:.+)?")
+    if choices.drill:
+        limit = LIMITS["drill_within_hours"]
+        meaning = "An alarm rings where no drill has run for so many hours. More than what is between two drills."
+        yield Parameter("DrillWithinHours", meaning, choices.drill_within_hours, least=limit.least, most=limit.most)
+
+
+def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
+    """The alarms and the dashboard."""
+    if choices.alarms:
+        yield _lag()
+        yield from _of_function()
+        for each in targets:
+            yield from _of_mapping(each)
+            if choices.drill:
+                yield from _of_drill(each)
+        if choices.drill:
+            yield _drill_errors()
+    if choices.dashboard:
+        yield _dashboard(choices, targets)
+
+
+# --- alarms -----------------------------------------------------------------------------------------------------------------------
+
+
+def _lag() -> Resource:
+    """Two readings: one alone may be a slow batch."""
+    what = "Capture is later than the RPO: what was changed since would be lost with the table."
+    more = {
+        **_metric(LAMBDA, "IteratorAge", ("FunctionName", Of(functions.CAPTURE, "Ref"))),
+        "Statistic": "Maximum",
+        "Period": FIVE_MINUTES,
+        "EvaluationPeriods": 2,
+        "Threshold": text(Given("RpoSeconds"), "000"),
+    }
+    # An idle table has no age: nothing is late.
+    alarm = _alarm("LagAlarm", "lag", what, more, missing=QUIET, comparison="GreaterThanThreshold")
+    return replace(alarm, why="IteratorAge is in milliseconds: the threshold is the seconds of the RPO, and three zeros.")
+
+
+def _of_function() -> Iterator[Resource]:
+    of_function = ("FunctionName", Of(functions.CAPTURE, "Ref"))
+    what = "Invocations fail as a whole, three times in a row: nothing is kept. Before `backstream init` this is so."
+    yield _sum("ErrorsAlarm", "errors", what, LAMBDA, "Errors", of_function, periods=3)
+    what = "The function is throttled: the account's or its own concurrency is used up, and changes wait."
+    yield _sum("ThrottlesAlarm", "throttles", what, LAMBDA, "Throttles", of_function, periods=3)
+    what = "Batches that Lambda gave up on could not be put into the failures' bucket either: THESE CHANGES ARE LOST to the backup."
+    yield _sum("LostAlarm", "lost", what, LAMBDA, "DestinationDeliveryFailures", of_function)
+
+
+def _of_mapping(target: Target) -> Iterator[Resource]:
+    mapping = ("EventSourceMappingUUID", Of(functions.mapping_id(target), "Ref"))
+    named = f"{target.id}-".lstrip("-")
+    what = target.named("Lambda gave up on changes of ", ": they lie in the failures' bucket. `backstream redrive` brings them in.")
+    metric = "OnFailureDestinationDeliveredEventCount"
+    yield _sum(f"{target.id}GivenUpAlarm", f"{named}given-up", what, LAMBDA, metric, mapping)
+    what = target.named("Lambda dropped changes of ", ", whether or not they reached the failures' bucket.")
+    yield _sum(f"{target.id}DroppedAlarm", f"{named}dropped", what, LAMBDA, "DroppedEventCount", mapping)
+    what = target.named("Changes of ", " cannot be kept, and are tried again and again: the log says which, and why.")
+    table = ("Table", target.label)
+    yield _sum(f"{target.id}FailuresAlarm", f"{named}failures", what, metrics.NAMESPACE, "Failures", table, periods=3)
+
+
+def _of_drill(target: Target) -> Iterator[Resource]:
+    named = f"{target.id}-".lstrip("-")
+    what = target.named("The last drill of ", " failed: a restore may not work, or not in time. It rings until one passes.")
+    metric = {
+        **_metric(metrics.NAMESPACE, metrics.DRILL_PASSED.name, ("Table", target.label)),
+        "Period": HOUR,
+        "EvaluationPeriods": 1,
+    }
+    failed = {**metric, "Statistic": "Minimum", "Threshold": 1}
+    yield _alarm(
+        f"{target.id}DrillFailedAlarm", f"{named}drill-failed", what, failed, missing=STAYS, comparison="LessThanThreshold"
+    )
+    what = target.named("No drill of ", " has run for too long: that a restore works is not proven.")
+    absent = {**metric, "Statistic": "SampleCount", "Threshold": 1, "EvaluationPeriods": Given("DrillWithinHours")}
+    yield _alarm(
+        f"{target.id}DrillMissingAlarm", f"{named}drill-missing", what, absent, missing=RINGS, comparison="LessThanThreshold"
+    )
+
+
+def _drill_errors() -> Resource:
+    what = "A drill failed, or could not run."
+    return _sum("DrillErrorsAlarm", "drill-errors", what, LAMBDA, "Errors", ("FunctionName", Of(functions.DRILL, "Ref")))
+
+
+def _sum(
+    id_: str, named: str, what: str | Text, namespace: str, metric: str, dimension: Dimension, *, periods: int = 1
+) -> Resource:
+    """Rings where anything was counted in so many times five minutes in a row. Nothing measured: nothing to count."""
+    more = {
+        **_metric(namespace, metric, dimension),
+        "Statistic": "Sum",
+        "Period": FIVE_MINUTES,
+        "EvaluationPeriods": periods,
+        "Threshold": 0,
+    }
+    return _alarm(id_, named, what, more, missing=QUIET, comparison="GreaterThanThreshold")
+
+
+def _metric(namespace: str, name: str, dimension: Dimension) -> dict[str, Value]:
+    return {"Namespace": namespace, "MetricName": name, "Dimensions": [{"Name": dimension[0], "Value": dimension[1]}]}
+
+
+def _alarm(id_: str, named: str, what: str | Text, more: Mapping[str, Value], *, missing: str, comparison: str) -> Resource:
+    properties: dict[str, Value] = {
+        "AlarmName": text(Place.STACK, f"-{named}"),
+        "AlarmDescription": what,
+        **more,
+        "ComparisonOperator": comparison,
+        "TreatMissingData": missing,
+        "AlarmActions": IfGiven("AlarmTopicArn"),
+        "OKActions": IfGiven("AlarmTopicArn"),
+    }
+    return Resource(id_, "AWS::CloudWatch::Alarm", properties)
+
+
+# --- the dashboard ----------------------------------------------------------------------------------------------------------------
+
+WIDTH, HEIGHT, COLUMNS = 8, 6, 3
+
+
+def _dashboard(choices: Choices, targets: Sequence[Target]) -> Resource:
+    """Its body is JSON in a text, as CloudWatch wants it."""
+    widgets = [
+        {
+            "type": "metric",
+            "x": at % COLUMNS * WIDTH,
+            "y": at // COLUMNS * HEIGHT,
+            "width": WIDTH,
+            "height": HEIGHT,
+            "properties": each,
+        }
+        for at, each in enumerate(_widgets(choices, targets))
+    ]
+    # Dashboards are the account's, not the region's: two regions may each have a stack of this name.
+    properties = {"DashboardName": text(Place.STACK, "-", Place.REGION), "DashboardBody": _json({"widgets": widgets})}
+    return Resource("Dashboard", "AWS::CloudWatch::Dashboard", properties)
+
+
+def _widgets(choices: Choices, targets: Sequence[Target]) -> Iterator[Mapping[str, Value]]:
+    capture = Of(functions.CAPTURE, "Ref")
+    tables = [each.label for each in targets]
+    mappings = [Of(functions.mapping_id(each), "Ref") for each in targets]
+    age = [[LAMBDA, "IteratorAge", "FunctionName", capture, {"stat": "Maximum", "label": "age of the last change read (ms)"}]]
+    yield _widget("How late is capture?", age)
+    yield _widget("Lag of each table (s)", [_series("Lag", each, "Maximum") for each in tables])
+    yield _widget("Changes kept", [_series("Changes", each, "Sum") for each in tables])
+    counts = ["Invocations", "Errors", "Throttles", "DestinationDeliveryFailures"]
+    yield _widget("The function", [[LAMBDA, name, "FunctionName", capture, {"stat": "Sum"}] for name in counts])
+    names = ["DroppedEventCount", "OnFailureDestinationDeliveredEventCount"]
+    given_up = [[LAMBDA, name, "EventSourceMappingUUID", each, {"stat": "Sum"}] for each in mappings for name in names]
+    yield _widget("Given up on", given_up)
+    yield _widget("Changes that could not be kept", [_series("Failures", each, "Sum") for each in tables])
+    yield _widget("Bytes kept", [_series("Bytes", each, "Sum") for each in tables])
+    if choices.drill:
+        rto = metrics.DRILL_RTO.name
+        yield _widget("Drills passed", [_series(metrics.DRILL_PASSED.name, each, "Minimum") for each in tables])
+        yield _widget("Time of a restore (s)", [_series(rto, each, "Maximum") for each in tables])
+
+
+def _series(metric: str, table: Text, statistic: str) -> list[Value]:
+    return [metrics.NAMESPACE, metric, "Table", table, {"stat": statistic}]
+
+
+def _widget(title: str, series: Sequence[Value]) -> Mapping[str, Value]:
+    return {"title": title, "region": Place.REGION, "view": "timeSeries", "period": FIVE_MINUTES, "metrics": series}
+
+
+def _json(value: Value, indent: str = "") -> Text:
+    """JSON for people, with what is known later in its place: a widget's properties a line each."""
+    inner = indent + " "
+    if isinstance(value, Mapping):
+        flat = not any(isinstance(each, Mapping | list) for each in value.values())
+        fields = [text(f'"{name}": ', _json(each, inner)) for name, each in value.items()]
+        return text("{", *_joined(fields, ", "), "}") if flat else _lines("{", fields, "}", indent)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        flat = not any(isinstance(each, list) or (isinstance(each, Mapping) and "type" in each) for each in value)
+        entries = [_json(each, inner) for each in value]
+        return text("[", *_joined(entries, ", "), "]") if flat else _lines("[", entries, "]", indent)
+    if isinstance(value, bool | int):
+        return text(str(value).lower())
+    return text('"', value, '"') if isinstance(value, str | Of | Place | Given | Text) else text()
+
+
+def _lines(opening: str, entries: Sequence[Text], closing: str, indent: str) -> Text:
+    return text(f"{opening}\n {indent}", *_joined(entries, f",\n {indent}"), f"\n{indent}{closing}")
+
+
+def _joined(entries: Sequence[Text], between: str) -> Iterator[Part | Text]:
+    for at, each in enumerate(entries):
+        if at:
+            yield between
+        yield each

@@ -1,0 +1,211 @@
+"""What is wanted of a deployment, and whether it can be had: everything that a template is made from is checked here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from backstream.errors import UsageError
+from backstream.model.naming import check_table_name
+
+ARN = r"arn:aws[a-z-]*"
+STREAM_ARN = rf"{ARN}:dynamodb:[a-z0-9-]+:[0-9]{{12}}:table/[a-zA-Z0-9_.-]{{3,255}}/stream/[0-9T:.-]+"
+KINESIS_ARN = rf"{ARN}:kinesis:[a-z0-9-]+:[0-9]{{12}}:stream/[a-zA-Z0-9_.-]{{1,128}}"
+KEY_ARN = rf"{ARN}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[a-zA-Z0-9-]+"
+TOPIC_ARN = rf"{ARN}:sns:[a-z0-9-]+:[0-9]{{12}}:[a-zA-Z0-9_-]{{1,256}}"
+BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+PREFIX = r"[a-zA-Z0-9_.-]+(/[a-zA-Z0-9_.-]+)*"
+RATE = r"(rate|cron)\([^()]+\)"
+YEARS = 36_500  # days
+
+
+class Source(StrEnum):
+    """What brings the changes."""
+
+    DYNAMODB = "dynamodb"
+    KINESIS = "kinesis"
+
+
+class Architecture(StrEnum):
+    """Of the function's processor, and so of its zip."""
+
+    ARM64 = "arm64"
+    X86_64 = "x86_64"
+
+
+class LockMode(StrEnum):
+    """S3 Object Lock's. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html"""
+
+    GOVERNANCE = "governance"
+    COMPLIANCE = "compliance"
+
+
+class Lock(NamedTuple):
+    """Every new version of the vault is locked for so many days."""
+
+    mode: LockMode
+    days: int
+
+
+class Limit(NamedTuple):
+    """Of a number."""
+
+    least: int
+    most: int
+    what: str
+
+
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html and API_CreateFunction.html
+LIMITS: Mapping[str, Limit] = {
+    "batch_size": Limit(1, 10_000, "the mapping's batch size"),
+    "batching_window": Limit(0, 300, "the mapping's batching window, in seconds,"),
+    "parallelization": Limit(1, 10, "the mapping's parallelization factor"),
+    "retries": Limit(0, 10_000, "the mapping's retry attempts"),
+    "record_age": Limit(60, 604_800, "the mapping's record age, in seconds,"),
+    "memory": Limit(128, 10_240, "the function's memory, in MB,"),
+    "timeout": Limit(10, 900, "the function's timeout, in seconds,"),
+    "log_days": Limit(1, 3_653, "the logs' retention, in days,"),
+    "rpo_seconds": Limit(60, 86_400, "the recovery point objective, in seconds,"),
+    "rto_seconds": Limit(60, 604_800, "the recovery time objective, in seconds,"),
+    "drill_within_hours": Limit(2, 168, "the hours within which a drill has to pass"),
+}
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+
+# A DynamoDB stream forgets after 24 hours: an hour is left to put aside what has become too old.
+STREAM_AGE = Limit(60, 82_800, "the mapping's record age, in seconds (a stream keeps 24 hours),")
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted. UsageError, by `check`, for what cannot be.
+
+    `tables`: none makes a template for one table that is named when it is deployed. `streams`: ARNs, by table, as defaults.
+    `bucket` and `failures`: names of buckets to be made, or with `existing_...` of such as are there. Days: None for never.
+    """
+
+    tables: Sequence[str] = ()
+    streams: Mapping[str, str] = {}
+    source: Source = Source.DYNAMODB
+    existing_bucket: str | None = None
+    existing_failures_bucket: str | None = None
+    prefix: str = "vault"
+    kms_key: str | None = None
+    lock: Lock | None = None
+    archive_days: int | None = None
+    expire_days: int | None = None
+    architecture: Architecture = Architecture.ARM64
+    runtime: str = "python3.14"
+    memory: int = 512
+    timeout: int = 120
+    reserved_concurrency: int | None = None
+    log_days: int = 30
+    batch_size: int = 1_000
+    batching_window: int = 10
+    parallelization: int = 1
+    retries: int = 10_000
+    record_age: int = 75_600
+    rpo_seconds: int = 1_800
+    rto_seconds: int = 7_200
+    alarms: bool = True
+    alarm_topic: str | None = None
+    dashboard: bool = True
+    drill: bool = True
+    drill_schedule: str = "rate(1 day)"
+    drill_within_hours: int = 30
+
+    def check(self) -> None:
+        """UsageError with a word for what is wrong."""
+        self._check_tables()
+        for name in LIMITS:
+            _within(getattr(self, name), self.limit(name))
+        self._check_names()
+        self._check_vault()
+        if self.log_days not in LOG_DAYS:
+            raise UsageError(
+                f"CloudWatch knows no retention of {self.log_days} days", hint=f"One of {', '.join(map(str, LOG_DAYS))}."
+            )
+        if self.reserved_concurrency is not None:
+            _within(self.reserved_concurrency, Limit(1, 100_000, "the reserved concurrency"))
+
+    def limit(self, name: str) -> Limit:
+        """What one of the numbers may be."""
+        return STREAM_AGE if name == "record_age" and self.source is Source.DYNAMODB else LIMITS[name]
+
+    def _check_tables(self) -> None:
+        for table in self.tables:
+            check_table_name(table)
+        twice = [table for table in self.tables if list(self.tables).count(table) > 1]
+        if twice:
+            raise UsageError(f"named twice: {twice[0]}")
+        pattern = KINESIS_ARN if self.source is Source.KINESIS else STREAM_ARN
+        for table, arn in self.streams.items():
+            if table and table not in self.tables:
+                raise UsageError(
+                    f"a stream of a table that is not named: {arn}", hint=f"Add {table} to the tables, or leave it out."
+                )
+            _match(arn, pattern, f"the ARN of a {'Kinesis' if self.source is Source.KINESIS else 'DynamoDB'} stream")
+        if len(set(self.streams.values())) < len(self.streams):
+            raise UsageError("two tables of one stream", hint="A function can be mapped to a stream once: give each table its own.")
+
+    def _check_names(self) -> None:
+        _match(self.existing_bucket, BUCKET, "a bucket's name")
+        _match(self.existing_failures_bucket, BUCKET, "a bucket's name")
+        _match(self.prefix, PREFIX, "a vault's prefix (folders of letters, digits, `_`, `-` and `.`)")
+        _match(self.kms_key, KEY_ARN, "the ARN of a KMS key (an alias will not do: policies need the key's own)")
+        _match(self.alarm_topic, TOPIC_ARN, "the ARN of an SNS topic")
+        _match(self.runtime, r"python3\.[0-9]{1,2}", "a Python runtime of Lambda")
+        _match(self.drill_schedule, RATE, "a schedule, as `rate(1 day)` or `cron(0 3 * * ? *)`,")
+        if len(self.prefix) > 100:
+            raise UsageError(f"the vault's prefix is longer than 100 characters: {self.prefix}")
+
+    def _check_vault(self) -> None:
+        for days, what in ((self.archive_days, "archive"), (self.expire_days, "expire")):
+            if days is not None:
+                _within(days, Limit(1, YEARS, f"the days after which old versions {what}"))
+        if self.lock is not None:
+            _within(self.lock.days, Limit(1, YEARS, "the days of Object Lock"))
+        if None not in (self.archive_days, self.expire_days) and (self.expire_days or 0) <= (self.archive_days or 0):
+            raise UsageError("old versions would expire before they are archived", hint="Let them expire later, or leave one out.")
+        if self.existing_bucket and (self.lock or self.archive_days or self.expire_days):
+            raise UsageError(
+                "Object Lock and lifecycle are set where the bucket is made",
+                hint=f"Set them on {self.existing_bucket} yourself, or leave --existing-bucket out.",
+            )
+
+
+def streams_by_table(tables: Sequence[str], given: Sequence[str], source: Source) -> dict[str, str]:
+    """Which stream is whose: `TABLE=ARN`, or a DynamoDB stream's ARN, which says it. UsageError where nothing does."""
+    streams: dict[str, str] = {}
+    for each in given:
+        table, separator, arn = each.partition("=")
+        if not separator:
+            table, arn = _table_in(each, tables, source), each
+        if table in streams:
+            raise UsageError(f"two streams of one table: {each}")
+        streams[table] = arn
+    return streams
+
+
+def _table_in(arn: str, tables: Sequence[str], source: Source) -> str:
+    if not tables:
+        return ""
+    if source is Source.DYNAMODB and (found := re.fullmatch(r"arn:[^/]*:table/([^/]+)/stream/.*", arn)):
+        return found[1]
+    if len(tables) == 1:
+        return tables[0]
+    raise UsageError(f"whose stream is this? {arn}", hint="Write --stream TABLE=ARN.")
+
+
+def _within(number: int, limit: Limit) -> None:
+    if not limit.least <= number <= limit.most:
+        raise UsageError(f"{limit.what} cannot be {number}", hint=f"From {limit.least:,} to {limit.most:,}.")
+
+
+def _match(value: str | None, pattern: str, what: str) -> None:
+    if value is not None and not re.fullmatch(pattern, value):
+        raise UsageError(f"not {what}: {value!r}")

@@ -1,0 +1,43 @@
+"""The description: all that a deployment asks, makes and tells, in the order in which a person would read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from backstream.apps.deploy import alarms, functions, roles, sizes, storage, tables
+from backstream.apps.deploy.choices import Choices
+from backstream.apps.deploy.expressions import Description, Of, Output, text
+from backstream.apps.deploy.tables import Target
+from backstream.version import __version__
+
+
+def describe(choices: Choices) -> Description:
+    """All of a deployment. UsageError for choices that cannot be."""
+    choices.check()
+    targets = tables.targets(choices)
+    asked = [*tables.parameters(choices), *functions.parameters(choices), *storage.parameters(choices), *alarms.parameters(choices)]
+    made = [
+        *storage.resources(choices),
+        *functions.resources(choices, targets),
+        *alarms.resources(choices, targets),
+    ]
+    of = ", ".join(choices.tables) if len(choices.tables) <= 5 else f"{len(choices.tables)} tables"
+    summary = f"Backstream {__version__}: every change of {of or 'a DynamoDB table'} kept in S3."
+    description = Description(summary, asked, made, [*_outputs(choices, targets)])
+    sizes.check(description)
+    return description
+
+
+def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
+    vault = storage.vault_url(choices)
+    failures = text("s3://", storage.failures_bucket(choices))
+    yield Output("VaultUrl", "What --vault and BACKSTREAM_VAULT take.", vault)
+    yield Output("FailuresUrl", "Where batches lie that Lambda gave up on.", failures)
+    yield Output("FunctionName", "The function that keeps changes.", Of(functions.CAPTURE, "Ref"))
+    yield Output("CaptureRoleArn", "The role of that function: who a vault in another account lets in.", Of(roles.CAPTURE_ROLE))
+    if choices.drill:
+        yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
+    for each in targets:
+        yield Output(f"{each.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(each), "Ref"))
+        command = text("backstream init ", each.name, " --vault ", vault, " --failures ", failures)
+        yield Output(f"{each.id}Next", "What to run now; nothing is kept before.", command)

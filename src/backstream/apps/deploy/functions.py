@@ -1,0 +1,176 @@
+"""The functions, both of one zip: the one that keeps changes, with a mapping from each table's stream, and the one that drills."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from backstream.apps.deploy import roles, storage
+from backstream.apps.deploy.choices import BUCKET, LOG_DAYS, Architecture, Choices
+from backstream.apps.deploy.expressions import Given, Of, Parameter, Place, Resource, Text, Value, text
+from backstream.apps.deploy.tables import Target
+from backstream.version import __version__
+
+CAPTURE, CAPTURE_LOG = "Capture", "CaptureLog"
+DRILL, DRILL_LOG = "Drill", "DrillLog"
+CAPTURE_HANDLER = "backstream.apps.aws_lambda.handler"
+DRILL_HANDLER = "backstream.apps.aws_drill.handler"
+DRILL_TIMEOUT = 900  # seconds: all that Lambda gives
+DRILL_MEMORY = 2_048  # MB
+DRILL_DISK = 4_096  # MB; where the engine keeps what does not fit in memory
+RETRIED_SECONDS = 3_600
+
+
+def parameters(choices: Choices) -> Iterator[Parameter]:
+    """What is asked about the functions and the mapping."""
+    zip_name = f"backstream-lambda-{__version__}-{choices.architecture}.zip"
+    yield Parameter("CodeBucket", "The bucket where the function's zip lies, in this region.", pattern=BUCKET)
+    yield Parameter("CodeKey", "The zip's key in it. A new zip needs a new key, or it is not seen.", zip_name, pattern=".+[.]zip")
+    kinds = tuple(each.value for each in Architecture)
+    yield Parameter("Architecture", "That of the zip.", choices.architecture.value, choices=kinds)
+    yield Parameter("Runtime", "Lambda's Python; that of the zip.", choices.runtime, pattern="python3[.][0-9]{1,2}")
+    yield _number(
+        "MemorySize", "Memory of the capturing function, in MB; it sets its share of a processor, too.", "memory", choices
+    )
+    yield _number("Timeout", "Seconds that the function has for a batch.", "timeout", choices)
+    yield Parameter("LogRetentionDays", "Days for which logs are kept.", choices.log_days, choices=LOG_DAYS)
+    yield _number("BatchSize", "Changes in one invocation at most.", "batch_size", choices)
+    yield _number("BatchingWindowSeconds", "How long a batch may wait to fill up.", "batching_window", choices)
+    meaning = "Batches of one shard at a time. More than 1 is faster, but less may be claimed: see docs/window.md."
+    yield _number("ParallelizationFactor", meaning, "parallelization", choices)
+    meaning = "How often a failing batch is tried again before it goes to the failures' bucket."
+    yield _number("MaximumRetryAttempts", meaning, "retries", choices)
+    meaning = "Age at which a change that cannot be kept goes to the failures' bucket; a stream forgets it after 86400."
+    yield _number("MaximumRecordAgeSeconds", meaning, "record_age", choices)
+    if choices.alarms or choices.drill:
+        yield _number(
+            "RpoSeconds",
+            "How many seconds may be lost at most: the alarm on lag, and the drill, judge by it.",
+            "rpo_seconds",
+            choices,
+        )
+    if choices.drill:
+        yield _number("RtoSeconds", "How many seconds a restore may take: the drill judges by it.", "rto_seconds", choices)
+        yield Parameter("DrillSchedule", "When restores are tried.", choices.drill_schedule, pattern=r"(rate|cron)[(].+[)]")
+
+
+def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
+    """The functions with their logs and roles, the mappings and the schedules."""
+    yield _log_group(CAPTURE_LOG, "capture")
+    yield roles.capture_role(choices, targets, _log_name("capture"))
+    yield _capture(choices)
+    yield from (_mapping(choices, each) for each in targets)
+    if choices.drill:
+        yield _log_group(DRILL_LOG, "drill")
+        yield roles.drill_role(choices, targets, _log_name("drill"))
+        yield _drill(choices)
+        yield _tried_once()
+        yield roles.schedule_role(DRILL)
+        yield from (_schedule(each) for each in targets)
+
+
+def mapping_id(target: Target) -> str:
+    """The id of a table's event source mapping."""
+    return f"{target.id}Mapping"
+
+
+def _number(name: str, meaning: str, choice: str, choices: Choices) -> Parameter:
+    limit = choices.limit(choice)
+    return Parameter(name, meaning, getattr(choices, choice), least=limit.least, most=limit.most)
+
+
+def _log_name(word: str) -> Text:
+    return text("/aws/lambda/", Place.STACK, f"-{word}")
+
+
+def _log_group(id_: str, word: str) -> Resource:
+    properties = {"LogGroupName": _log_name(word), "RetentionInDays": Given("LogRetentionDays")}
+    return Resource(id_, "AWS::Logs::LogGroup", properties)
+
+
+def _function(id_: str, word: str, handler: str, more: Mapping[str, Value], why: str, log: str) -> Resource:
+    properties: dict[str, Value] = {
+        "FunctionName": text(Place.STACK, f"-{word}"),
+        "Handler": handler,
+        "Runtime": Given("Runtime"),
+        "Architectures": [Given("Architecture")],
+        "Code": {"S3Bucket": Given("CodeBucket"), "S3Key": Given("CodeKey")},
+        **more,
+    }
+    return Resource(id_, "AWS::Lambda::Function", properties, why, after=(log,))
+
+
+def _capture(choices: Choices) -> Resource:
+    more: dict[str, Value] = {
+        "Role": Of(roles.CAPTURE_ROLE),
+        "MemorySize": Given("MemorySize"),
+        "Timeout": Given("Timeout"),
+        "Environment": {
+            "Variables": {
+                "BACKSTREAM_VAULT": storage.vault_url(choices),
+                "BACKSTREAM_PARALLELIZATION": text(Given("ParallelizationFactor")),
+            }
+        },
+    }
+    if choices.reserved_concurrency is not None:
+        more["ReservedConcurrentExecutions"] = choices.reserved_concurrency
+    return _function(CAPTURE, "capture", CAPTURE_HANDLER, more, "Keeps each batch of changes in the vault.", CAPTURE_LOG)
+
+
+def _mapping(choices: Choices, target: Target) -> Resource:
+    """Why these settings: docs/notes/0012-one-description-two-templates.md."""
+    properties: dict[str, Value] = {
+        "FunctionName": Of(CAPTURE, "Ref"),
+        "EventSourceArn": target.stream,
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": Given("BatchSize"),
+        "MaximumBatchingWindowInSeconds": Given("BatchingWindowSeconds"),
+        "ParallelizationFactor": Given("ParallelizationFactor"),
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": Given("MaximumRetryAttempts"),
+        "MaximumRecordAgeInSeconds": Given("MaximumRecordAgeSeconds"),
+        "DestinationConfig": {"OnFailure": {"Destination": storage.failures_arn(choices)}},
+        "MetricsConfig": {"Metrics": ["EventCount"]},
+    }
+    why = "The stream's changes, from the oldest that there is. What cannot be kept ends in the failures' bucket, never nowhere."
+    return Resource(mapping_id(target), "AWS::Lambda::EventSourceMapping", properties, why)
+
+
+def _drill(choices: Choices) -> Resource:
+    more: dict[str, Value] = {
+        "Role": Of(roles.DRILL_ROLE),
+        "MemorySize": DRILL_MEMORY,
+        "Timeout": DRILL_TIMEOUT,
+        "EphemeralStorage": {"Size": DRILL_DISK},
+        "Environment": {"Variables": {"BACKSTREAM_VAULT": storage.vault_url(choices)}},
+    }
+    return _function(DRILL, "drill", DRILL_HANDLER, more, "Tries a restore, and tells how it went.", DRILL_LOG)
+
+
+def _tried_once() -> Resource:
+    properties = {
+        "FunctionName": Of(DRILL, "Ref"),
+        "Qualifier": "$LATEST",
+        "MaximumRetryAttempts": 0,
+        "MaximumEventAgeInSeconds": RETRIED_SECONDS,
+    }
+    why = "A drill that failed has found something: it is not tried twice more, as Lambda would."
+    return Resource("DrillInvocation", "AWS::Lambda::EventInvokeConfig", properties, why)
+
+
+def _schedule(target: Target) -> Resource:
+    properties: dict[str, Value] = {
+        "Name": text(Place.STACK, f"-{target.id or 'table'}-drill"),
+        "Description": target.named("A drill of ", "."),
+        "ScheduleExpression": Given("DrillSchedule"),
+        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},
+        "Target": {"Arn": Of(DRILL), "RoleArn": Of(roles.SCHEDULE_ROLE), "Input": _event(target)},
+    }
+    return Resource(f"{target.id}Drills", "AWS::Scheduler::Schedule", properties)
+
+
+def _event(target: Target) -> Text:
+    """The event of a drill: see apps/aws_drill.py."""
+    name = text(json.dumps(target.name)) if isinstance(target.name, str) else text('"', target.name, '"')
+    return text('{"table": ', name, ', "rpo": "', Given("RpoSeconds"), 's", "rto": "', Given("RtoSeconds"), 's"}')

@@ -1,0 +1,163 @@
+"""The roles: each may do the calls that its function makes, on what it makes them on, and no more (a test records them all)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from backstream.apps.deploy import storage
+from backstream.apps.deploy.choices import Choices, Source
+from backstream.apps.deploy.expressions import Given, Of, Part, Place, Resource, Text, Value, text
+from backstream.apps.deploy.tables import Target
+from backstream.operations.drill import scratch
+
+CAPTURE_ROLE, DRILL_ROLE, SCHEDULE_ROLE = "CaptureRole", "DrillRole", "ScheduleRole"
+DRILL_ID = 8  # characters: operations/drill/run.py
+# With more, a role's policies would grow beyond what IAM takes (see sizes.py): then objects of all the vault's tables are meant.
+NAMED_TABLES = 10
+
+Statement = Mapping[str, Value]
+
+
+def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
+    """Of the function that keeps the changes."""
+    tables = [each.name for each in targets]
+    statements = [
+        _allow("KeepVersions", ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables)),
+        # Without a version's id this writes a delete marker, and removes nothing; s3:DeleteObjectVersion is in no policy here.
+        _allow("MarkDeletedRows", ["s3:DeleteObject"], _all_rows(choices, tables)),
+        _list_vault(choices),
+        _allow("KeepFailedBatches", ["s3:PutObject"], [storage.failures_arn(choices, f"/{storage.FAILED_BATCHES}*")]),
+        _allow("FindFailures", ["s3:ListBucket"], [storage.failures_arn(choices)]),
+        *_reading(choices, targets),
+        *_key(choices),
+        _log(log_group),
+    ]
+    why = "What the capturing function may do. Objects: only those of its tables. Lambda itself reads the stream with it."
+    return _role(CAPTURE_ROLE, "lambda", "capture", statements, why)
+
+
+def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
+    """Of the function that tries restores."""
+    tables = [each.name for each in targets]
+    reported = tables if len(tables) <= NAMED_TABLES else ["*"]
+    reports = [_in_vault(choices, "_backstream/", each, "/drills/*") for each in reported]
+    statements = [
+        _allow("ReadVault", ["s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables)),
+        _allow("KeepReport", ["s3:PutObject"], reports),
+        _list_vault(choices),
+        _allow("ReadTable", ["dynamodb:DescribeTable", "dynamodb:Scan"], [_table(each) for each in tables]),
+        _allow(
+            "ScratchTable",
+            [
+                "dynamodb:CreateTable",
+                "dynamodb:DescribeTable",
+                "dynamodb:BatchWriteItem",
+                "dynamodb:Scan",
+                "dynamodb:DeleteTable",
+            ],
+            [_table(_scratch(each)) for each in tables],
+        ),
+        *([_allow("SeeShards", ["dynamodb:DescribeStream"], [each.stream for each in targets])] if _streams(choices) else []),
+        *_key(choices),
+        _log(log_group),
+    ]
+    why = "What the drill may do: read the vault and the tables, and write to scratch tables that it makes and deletes."
+    return _role(DRILL_ROLE, "lambda", "drill", statements, why)
+
+
+def schedule_role(function: str) -> Resource:
+    """Of the schedule that starts drills."""
+    statements = [_allow("StartDrill", ["lambda:InvokeFunction"], [Of(function)])]
+    return _role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "What the schedule may do.")
+
+
+# --- what they have in common -----------------------------------------------------------------------------------------------------
+
+
+def _role(id_: str, service: str, policy: str, statements: Sequence[Statement], why: str) -> Resource:
+    trust: dict[str, Value] = {
+        "Effect": "Allow",
+        "Principal": {"Service": [f"{service}.amazonaws.com"]},
+        "Action": ["sts:AssumeRole"],
+    }
+    if service == "scheduler":
+        # https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+        trust["Condition"] = {"StringEquals": {"aws:SourceAccount": [Place.ACCOUNT]}}
+    document = {"Version": "2012-10-17", "Statement": list(statements)}
+    properties: dict[str, Value] = {
+        "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+        "Policies": [{"PolicyName": policy, "PolicyDocument": document}],
+    }
+    return Resource(id_, "AWS::IAM::Role", properties, why)
+
+
+def _allow(sid: str, actions: Sequence[str], resources: Sequence[Value], condition: Mapping[str, Value] | None = None) -> Statement:
+    statement: dict[str, Value] = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+    return statement if condition is None else {**statement, "Condition": condition}
+
+
+def _both_places(choices: Choices, tables: Sequence[Part]) -> list[Text]:
+    if len(tables) > NAMED_TABLES:
+        return [_in_vault(choices, "*")]
+    return [place for each in tables for place in (_rows(choices, each), _in_vault(choices, "_backstream/", each, "/*"))]
+
+
+def _all_rows(choices: Choices, tables: Sequence[Part]) -> list[Text]:
+    return [_rows(choices, each) for each in (tables if len(tables) <= NAMED_TABLES else ["*"])]
+
+
+def _rows(choices: Choices, table: Part) -> Text:
+    return _in_vault(choices, table, "/*")
+
+
+def _in_vault(choices: Choices, *below: Part) -> Text:
+    return storage.vault_arn(choices, "/", Given("VaultPrefix"), "/", *below)
+
+
+def _list_vault(choices: Choices) -> Statement:
+    """Also what makes a missing object a 404, and not a 403 that may mean anything; so it has no condition on a prefix.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    return _allow("FindVersions", ["s3:ListBucket", "s3:ListBucketVersions"], [storage.vault_arn(choices)])
+
+
+def _reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
+    """What Lambda does in the role's name. ListStreams (of both) knows no resource, so that `*` is the only one it can have.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html and list_amazonkinesis.html
+    """
+    if _streams(choices):
+        service, actions = "dynamodb", ["DescribeStream", "GetRecords", "GetShardIterator"]
+    else:
+        service, actions = "kinesis", ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
+    yield _allow("ReadStream", [f"{service}:{each}" for each in actions], [each.stream for each in targets])
+    yield _allow("ListStreams", [f"{service}:ListStreams"], ["*"])
+
+
+def _streams(choices: Choices) -> bool:
+    return choices.source is Source.DYNAMODB
+
+
+def _key(choices: Choices) -> Iterator[Statement]:
+    """Only by way of S3."""
+    if choices.kms_key:
+        by_s3 = {"StringLike": {"kms:ViaService": [text("s3.*.", Place.DOMAIN)]}}
+        yield _allow("UseKey", ["kms:Decrypt", "kms:GenerateDataKey"], [Given("KmsKeyArn")], by_s3)
+
+
+def _log(log_group: Text) -> Statement:
+    """Not CreateLogGroup: the group is made here, with its retention, and Lambda is not to make it again without."""
+    arn = text("arn:", Place.PARTITION, ":logs:", Place.REGION, ":", Place.ACCOUNT, ":log-group:", log_group, ":*")
+    return _allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [arn])
+
+
+def _table(name: Part | Text) -> Text:
+    return text("arn:", Place.PARTITION, ":dynamodb:", Place.REGION, ":", Place.ACCOUNT, ":table/", name)
+
+
+def _scratch(table: Part) -> Text:
+    """Every name that a drill of the table may give its scratch table."""
+    if isinstance(table, str):
+        return text(scratch.name_for(table, "?" * DRILL_ID))
+    return text(table, "-drill-", "?" * DRILL_ID)

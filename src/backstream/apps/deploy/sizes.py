@@ -1,0 +1,56 @@
+"""What AWS takes of one deployment: how many resources, and how long policies. Better told here than while it is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from backstream.apps.deploy.expressions import Description, Given, Of, Place, Resource, Text, Value
+from backstream.errors import UsageError
+
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+RESOURCES, PARAMETERS = 500, 200
+# All inline policies of a role together, white space apart: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+POLICIES = 10_240
+# Characters of what is known only later, at most: a stream's ARN of a table with a name of middling length, a bucket's name.
+_LATER = {Place.PARTITION: 10, Place.ACCOUNT: 12, Place.REGION: 14, Place.DOMAIN: 16, Place.STACK: 29}
+_GIVEN, _BUCKET = 120, 63
+
+
+def check(description: Description) -> None:
+    """UsageError where it is too large."""
+    for has, most, what in (
+        (len(description.resources), RESOURCES, "resources in a stack"),
+        (len(description.parameters), PARAMETERS, "parameters of a stack"),
+        (max(map(_policies, description.resources)), POLICIES, "characters in a role's policies"),
+    ):
+        if has > most:
+            raise UsageError(
+                f"too many tables for one deployment: about {has:,} {what}, of {most:,} that AWS takes",
+                hint="Deploy them in several stacks, which may share a vault: --existing-bucket.",
+            )
+
+
+def _policies(resource: Resource) -> int:
+    return _length(resource.properties["Policies"]) if resource.type == "AWS::IAM::Role" else 0
+
+
+def _length(value: Value) -> int:
+    """Of a value as JSON."""
+    match value:
+        case Text(parts):
+            return 2 + sum(len(each) if isinstance(each, str) else _length(each) for each in parts)
+        case Given("VaultPrefix"):
+            return _LATER[Place.STACK]
+        case Given():
+            return _GIVEN
+        case Of():
+            return _BUCKET
+        case Place():
+            return _LATER[value]
+        case Mapping():
+            return 2 + sum(len(str(name)) + 4 + _length(each) for name, each in value.items())
+        case str():
+            return len(value) + 2
+        case Sequence():
+            return 2 + sum(1 + _length(each) for each in value)
+    return len(str(value))

@@ -1,0 +1,136 @@
+"""The buckets: the vault, and the one where Lambda puts what it has given up on. They outlive the deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from backstream.apps.deploy.choices import BUCKET, KEY_ARN, PREFIX, Choices
+from backstream.apps.deploy.expressions import Given, Of, Parameter, Part, Place, Resource, Text, Value, text
+
+VAULT, FAILURES = "Vault", "Failures"
+FAILED_BATCHES = "aws/lambda/"  # https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+ABANDONED_DAYS = 7
+# What costs least of those that answer at once: a restore needs not to be prepared.
+ARCHIVE_CLASS = "GLACIER_IR"
+
+
+def parameters(choices: Choices) -> Iterator[Parameter]:
+    """What is asked about the buckets."""
+    if choices.existing_bucket:
+        yield Parameter("VaultBucket", "The bucket of the vault. It is there already.", choices.existing_bucket, pattern=BUCKET)
+    yield Parameter("VaultPrefix", "Where in its bucket the vault lies.", choices.prefix, pattern=PREFIX)
+    if choices.existing_failures_bucket:
+        meaning = "The bucket for batches that Lambda gave up on. It is there already."
+        yield Parameter("FailuresBucket", meaning, choices.existing_failures_bucket, pattern=BUCKET)
+    if choices.kms_key:
+        yield Parameter("KmsKeyArn", "The KMS key that encrypts the buckets.", choices.kms_key, pattern=KEY_ARN)
+    if choices.expire_days is not None:
+        meaning = "Days after which old versions are gone for good. No moment before them can be restored: see docs/deploy.md."
+        yield Parameter("ExpireOldVersionsDays", meaning, choices.expire_days, least=1, most=36_500)
+
+
+def resources(choices: Choices) -> Iterator[Resource]:
+    """The buckets that are to be made, each with its policy."""
+    if not choices.existing_bucket:
+        why = "The vault. It stays when this stack is deleted: whatever happens to the stack, the backup is there."
+        yield _bucket(VAULT, "vault", why, choices, _vault_only(choices))
+        yield _policy(VAULT)
+    if not choices.existing_failures_bucket:
+        why = "Batches that Lambda gave up on, with their records: `backstream redrive` brings them into the vault. It stays, too."
+        yield _bucket(FAILURES, "failures", why, choices, {"LifecycleConfiguration": {"Rules": [_no_abandoned_uploads()]}})
+        yield _policy(FAILURES)
+
+
+def vault_bucket(choices: Choices) -> Part:
+    """The name of the vault's bucket."""
+    return Given("VaultBucket") if choices.existing_bucket else Of(VAULT, "Ref")
+
+
+def failures_bucket(choices: Choices) -> Part:
+    """The name of the bucket of failed batches."""
+    return Given("FailuresBucket") if choices.existing_failures_bucket else Of(FAILURES, "Ref")
+
+
+def vault_arn(choices: Choices, *below: Part | Text) -> Text:
+    """The ARN of the vault's bucket, or of objects in it."""
+    return text("arn:", Place.PARTITION, ":s3:::", vault_bucket(choices), *below)
+
+
+def failures_arn(choices: Choices, *below: Part | Text) -> Text:
+    """The ARN of the bucket of failed batches, or of objects in it."""
+    return text("arn:", Place.PARTITION, ":s3:::", failures_bucket(choices), *below)
+
+
+def vault_url(choices: Choices) -> Text:
+    """What `--vault` takes."""
+    return text("s3://", vault_bucket(choices), "/", Given("VaultPrefix"))
+
+
+def _bucket(id_: str, word: str, why: str, choices: Choices, more: Mapping[str, Value]) -> Resource:
+    properties: dict[str, Value] = {
+        # A name known beforehand: who deploys again after a deletion is told that the bucket is there, and goes on with it.
+        "BucketName": text(Place.STACK, f"-{word}-", Place.ACCOUNT, "-", Place.REGION),
+        "VersioningConfiguration": {"Status": "Enabled"},
+        "BucketEncryption": {"ServerSideEncryptionConfiguration": [_encryption(choices)]},
+        "PublicAccessBlockConfiguration": {
+            "BlockPublicAcls": True,
+            "BlockPublicPolicy": True,
+            "IgnorePublicAcls": True,
+            "RestrictPublicBuckets": True,
+        },
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        **more,
+    }
+    return Resource(id_, "AWS::S3::Bucket", properties, why, kept=True)
+
+
+def _encryption(choices: Choices) -> Mapping[str, Value]:
+    if not choices.kms_key:
+        return {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": Given("KmsKeyArn")}
+    # With a bucket key S3 asks KMS once in a while instead of once per object.
+    return {"ServerSideEncryptionByDefault": by_key, "BucketKeyEnabled": True}
+
+
+def _vault_only(choices: Choices) -> Mapping[str, Value]:
+    rules = [_no_abandoned_uploads()]
+    if choices.archive_days is not None or choices.expire_days is not None:
+        rules.append(_old_versions(choices))
+    more: dict[str, Value] = {"LifecycleConfiguration": {"Rules": rules}}
+    if choices.lock is not None:
+        retention = {"Mode": choices.lock.mode.upper(), "Days": choices.lock.days}
+        more["ObjectLockEnabled"] = True
+        more["ObjectLockConfiguration"] = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}}
+    return more
+
+
+def _no_abandoned_uploads() -> Mapping[str, Value]:
+    abort = {"DaysAfterInitiation": ABANDONED_DAYS}
+    return {"Id": "abandoned-uploads", "Status": "Enabled", "Prefix": "", "AbortIncompleteMultipartUpload": abort}
+
+
+def _old_versions(choices: Choices) -> Mapping[str, Value]:
+    rule: dict[str, Value] = {"Id": "old-versions", "Status": "Enabled", "Prefix": text(Given("VaultPrefix"), "/")}
+    if choices.archive_days is not None:
+        rule["NoncurrentVersionTransitions"] = [
+            {"StorageClass": ARCHIVE_CLASS, "TransitionInDays": choices.archive_days},
+        ]
+    if choices.expire_days is not None:
+        rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": Given("ExpireOldVersionsDays")}
+    return rule
+
+
+def _policy(bucket: str) -> Resource:
+    """Nothing without TLS, whoever asks."""
+    statement = {
+        "Sid": "OnlyWithTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:*"],
+        "Resource": [text(Of(bucket)), text(Of(bucket), "/*")],
+        "Condition": {"Bool": {"aws:SecureTransport": ["false"]}},
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    return Resource(
+        f"{bucket}Policy", "AWS::S3::BucketPolicy", {"Bucket": Of(bucket, "Ref"), "PolicyDocument": document}, kept=True
+    )

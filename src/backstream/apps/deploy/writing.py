@@ -1,0 +1,23 @@
+"""The templates as text, in each language."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from backstream.apps.deploy import cloudformation, terraform
+from backstream.apps.deploy.choices import Choices
+from backstream.apps.deploy.description import describe
+
+
+class Format(StrEnum):
+    """Of a template."""
+
+    YAML = "yaml"
+    JSON = "json"
+    HCL = "hcl"
+
+
+def template(choices: Choices, format: Format = Format.YAML) -> str:  # noqa: A002 - the word for it
+    """A template for these choices: CloudFormation (YAML or JSON) or Terraform (HCL). UsageError for choices that cannot be."""
+    written = {Format.YAML: cloudformation.as_yaml, Format.JSON: cloudformation.as_json, Format.HCL: terraform.as_hcl}
+    return written[format](describe(choices))

@@ -1,0 +1,91 @@
+"""The policies in docs/deploy.md are what is needed, and no more than the template gives."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstream.apps.deploy import Choices, template
+from backstream.layouts.catalog import Layout
+from backstream.ports import Delete, Put
+from kit import images, templates
+from kit.aws import Aws
+from kit.recorded import ACCOUNT, REGION, Call, Recorder
+from kit.scene import Scene
+
+PAGE = (Path(__file__).parents[3] / "docs" / "deploy.md").read_text()
+POLICIES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+FLIGHTS = {"VaultBucket": "our-vault", "VaultPrefix": "vault", "Failures": "-", "FlightsStreamArn": "-", "KmsKeyArn": "-"}
+
+
+def of_role(name: str) -> dict[str, Any]:
+    """What the template lets a role do with the vault and its key, by the action."""
+    key = "arn:aws:kms:eu-central-1:222222222222:key/1"
+    parsed = templates.parse(template(Choices(tables=["flights"], existing_bucket="our-vault", kms_key=key)))
+    statements = [*templates.statements(parsed, name, FLIGHTS)]
+    return grants([each for each in statements if any("our-vault" in one or one == "-" for one in each["Resource"])], "s3:", "kms:")
+
+
+def grants(statements: Sequence[Mapping[str, Any]], *services: str) -> dict[str, Any]:
+    found: dict[str, set[str]] = {}
+    for each in statements:
+        actions, resources = ([value] if isinstance(value, str) else value for value in (each["Action"], each["Resource"]))
+        for action in actions:
+            if action.startswith(services):
+                found.setdefault(action, set()).update(resource for resource in resources if "our-vault" in resource)
+    return found
+
+
+@pytest.mark.parametrize(("role", "name"), [("CAPTURE-ROLE", "CaptureRole"), ("DRILL-ROLE", "DrillRole")])
+def test_another_accounts_bucket_and_key_allow_what_the_role_is_allowed(role: str, name: str) -> None:
+    bucket, key, _ = POLICIES
+    allowed = [each for each in bucket["Statement"] if each["Effect"] == "Allow" and role in json.dumps(each["Principal"])]
+    assert role in json.dumps(key["Principal"])
+    wanted = of_role(name)
+    assert grants([*allowed, key], "s3:", "kms:") == wanted
+    assert {"kms:Decrypt", "kms:GenerateDataKey", "s3:ListBucketVersions"} <= wanted.keys()
+
+
+def test_what_the_page_names_is_there() -> None:
+    parsed = templates.parse(
+        template(Choices(tables=["flights"], existing_bucket="x-y", existing_failures_bucket="x-y", expire_days=None))
+    )
+    full = templates.parse(template(Choices(tables=["flights"], kms_key="arn:aws:kms:us-east-1:111111111111:key/1", expire_days=9)))
+    named = {name for each in (parsed, full, templates.parse(template(Choices()))) for name in each["Parameters"]}
+    table = PAGE[PAGE.index("## Parameters") : PAGE.index("## Many tables")]
+    rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", rows)) == named
+    alarms = {each["Properties"]["AlarmName"]["Fn::Sub"] for each in full["Resources"].values() if "Alarm" in each["Type"]}
+    rung = PAGE[PAGE.index("## When an alarm rings") : PAGE.index("## Updating")]
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", rung, re.MULTILINE))
+    assert told == {each.removeprefix("${AWS::StackName}-").removeprefix("Flights-") for each in alarms}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("layout", list(Layout))
+def test_a_restore_needs_no_more_than_the_page_says(aws: Aws, bucket: str, table_name: str, tmp_path: Path, layout: Layout) -> None:
+    """From another account: the table and its stream are not there."""
+    scene = Scene(aws, bucket, table_name, tmp_path)
+    scene.create()
+    scene.init(layout=layout)
+    scene.write([Put(images.image("z", number)) for number in range(20)])
+    scene.write([Delete(images.key("z", number)) for number in range(5)])
+    scene.tail()
+    aws.client("dynamodb").delete_table(TableName=table_name)
+    with Recorder(aws.url) as recorder:
+        through = {name: recorder.url for name in scene.environment if name.startswith("AWS_ENDPOINT_URL")}
+        ran = scene.call("restore", table_name, "--at", "now", "--to", f"{table_name}-restored", environment=through)
+        assert ran.code == 0, ran.err
+        calls = recorder.calls
+    *_, policy = POLICIES
+    known = json.dumps(policy["Statement"]).replace("our-vault/vault", f"{bucket}/backups").replace("our-vault", bucket)
+    known = known.replace("eu-central-1:222222222222", f"{REGION}:{ACCOUNT}").replace("flights-restored", f"{table_name}-restored")
+    statements = [{**each, "Resource": [each["Resource"]]} for each in json.loads(known)]
+    refused = {call for call in calls if not any(templates.allows(each, call) for each in statements)}
+    assert {call.action for call in refused} <= {"dynamodb:DescribeStream"}, "a stream that is gone: without it less is claimed"
+    assert Call("dynamodb:CreateTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table_name}-restored") in calls

@@ -1,0 +1,166 @@
+"""The roles may do what is done with them, on what it is done, and no more: every request is written down and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstream.apps.config import VAULT_VARIABLE
+from backstream.apps.deploy import Choices, Source, template
+from backstream.layouts.catalog import Layout
+from backstream.ports import Delete, Put
+from kit import images, templates
+from kit.aws import Aws
+from kit.invocations import LambdaStage
+from kit.recorded import Call, Recorder
+from kit.scene import Scene
+
+# What nobody sees on the wire, by the id of its statement: Lambda does it in the role's name, and why it is needed.
+BY_LAMBDA = {
+    "ReadStream": "the event source mapping reads the stream",
+    "ListStreams": "and asks for this one, too, before it is made",
+    "KeepFailedBatches": "the mapping's destination",
+    "FindFailures": "is asked for beside it: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html",
+    "WriteLog": "the function's log",
+}
+
+
+def role(name: str, choices: Choices, known: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    return list(templates.statements(templates.parse(template(choices)), name, known))
+
+
+def not_allowed(policy: Sequence[Mapping[str, Any]], calls: set[Call]) -> list[Call]:
+    return [call for call in calls if not any(templates.allows(each, call) for each in policy)]
+
+
+def assert_just_enough(policy: Sequence[Mapping[str, Any]], calls: set[Call], beside: Mapping[str, str]) -> None:
+    """Each call is allowed; and each action of each statement is called, or its statement is one of `beside`."""
+    assert not_allowed(policy, calls) == []
+    idle = {
+        (each["Sid"], action)
+        for each in policy
+        for action in each["Action"]
+        if not any(call.action == action and templates.allows(each, call) for call in calls)
+    }
+    assert {sid for sid, _ in idle} == set(beside), sorted(idle)
+
+
+# --- capture ----------------------------------------------------------------------------------------------------------------------
+
+
+def live_through(stage: LambdaStage) -> None:
+    """All that may come to a function: changes in order, late ones, repeated ones, deletes, and a record that nobody can read."""
+    stage.put(range(6))
+    stage.manual.move(1)
+    stage.put(range(3))
+    stage.delete([0, 4])
+    records = stage.records()
+    assert stage.deliver(records[6:]) == []
+    assert stage.deliver(records[:6]) == [], "late"
+    assert stage.deliver(records) == [], "again"
+    stage.manual.move(1)
+    stage.put([0, 4])
+    late = stage.records()[len(records) :]
+    assert stage.deliver([late[1]]) == []
+    broken = {**late[0], "dynamodb": {name: each for name, each in late[0]["dynamodb"].items() if "Image" not in name}}
+    assert stage.deliver([broken, late[1]]) == [late[0]["dynamodb"]["SequenceNumber"]]
+    assert stage.deliver(late) == []
+    assert stage.captured() == stage.expected()
+
+
+@pytest.fixture
+def captured(aws: Aws, bucket: str, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
+    """What the handler has asked for, in both layouts."""
+    calls = set[Call]()
+    for layout in Layout:
+        with monkeypatch.context() as patch, Recorder(aws.url) as recorder:
+            for name, value in aws.environment.items():
+                patch.setenv(name, value)
+            patch.setenv(VAULT_VARIABLE, f"s3://{bucket}/{layout}")
+            stage = LambdaStage(layout=layout)  # `init` is a person's
+            patch.setenv("AWS_ENDPOINT_URL_S3", recorder.url)
+            live_through(stage)
+            calls |= {Call(each.action, each.resource.replace(f"/{layout}/", "/vault/")) for each in recorder.calls}
+    return calls
+
+
+def test_the_capturing_role_may_do_just_what_is_done(captured: set[Call], bucket: str) -> None:
+    assert captured, "nothing was written down"
+    known = {"VaultBucket": bucket, "VaultPrefix": "vault", "Failures": "gone", "FlightsStreamArn": "arn:stream"}
+    policy = role("CaptureRole", Choices(tables=["flights"], existing_bucket=bucket), known)
+    assert_just_enough(policy, captured, BY_LAMBDA)
+    elsewhere = role("CaptureRole", Choices(tables=["flights"], existing_bucket=bucket), {**known, "VaultPrefix": "other"})
+    assert not any(templates.allows(each, call) for each in elsewhere for call in captured if "/vault/" in call.resource)
+
+    # Would one less, or one more, be seen?
+    for sid in ("KeepVersions", "MarkDeletedRows", "FindVersions"):
+        assert not_allowed([each for each in policy if each["Sid"] != sid], captured)
+    more = {"Sid": "More", "Action": ["s3:DeleteObjectVersion"], "Resource": ["*"]}
+    with pytest.raises(AssertionError, match="DeleteObjectVersion"):
+        assert_just_enough([*policy, more], captured, BY_LAMBDA)
+
+
+# --- the drill --------------------------------------------------------------------------------------------------------------------
+
+
+def drilled(scene: Scene, layout: Layout) -> set[Call]:
+    """What a drill asks for, of a table with a base backup, changes since, and a compacted log."""
+    scene.create()
+    scene.init(layout=layout)
+    scene.write([Put(images.image("z", number)) for number in range(20)])
+    scene.tail()
+    scene.backup().compact()
+    scene.backup().backfill()
+    scene.write([Delete(images.key("z", number)) for number in range(5)])
+    scene.write([Put(images.image("z", number)) for number in range(5, 9)])
+    scene.tail()
+    with Recorder(scene.aws.url) as recorder:
+        through = {name: recorder.url for name in scene.environment if name.startswith("AWS_ENDPOINT_URL")}
+        ran = scene.call("drill", scene.table, "--patience", "1", environment=through)
+        assert ran.code == 0, ran.err
+        return recorder.calls
+
+
+@pytest.mark.parametrize("layout", [Layout.ROWS, pytest.param(Layout.LOG, marks=pytest.mark.soak)])
+def test_the_drills_role_may_do_just_what_is_done(aws: Aws, bucket: str, table_name: str, tmp_path: Path, layout: Layout) -> None:
+    """The log layout asks for less; which of them it is, a template does not know."""
+    calls = drilled(Scene(aws, bucket, table_name, tmp_path), layout)
+    stream = aws.client("dynamodb").describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
+    choices = Choices(tables=[table_name], existing_bucket=bucket)
+    (parameter,) = (each for each in templates.parse(template(choices))["Parameters"] if each.endswith("StreamArn"))
+    policy = role("DrillRole", choices, {"VaultBucket": bucket, "VaultPrefix": "backups", parameter: stream})
+    assert not_allowed(policy, calls) == []
+    if layout is Layout.ROWS:
+        assert_just_enough(policy, calls, {"WriteLog": BY_LAMBDA["WriteLog"]})
+
+
+# --- what no policy holds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", list(Source))
+@pytest.mark.parametrize("tables", [(), ("flights",), ("flights", "orders"), tuple(f"table-{n}" for n in range(12))], ids=len)
+def test_no_action_is_a_pattern_and_resources_are_named(tables: tuple[str, ...], source: Source) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234"
+    parsed = templates.parse(template(Choices(tables=tables, kms_key=key, source=source)))
+    roles = [each for each in parsed["Resources"].values() if each["Type"] == "AWS::IAM::Role"]
+    assert len(roles) == 3
+    statements = [
+        each for one in roles for policy in one["Properties"]["Policies"] for each in policy["PolicyDocument"]["Statement"]
+    ]
+    assert [action for each in statements for action in each["Action"] if "*" in action] == []
+    open_ones = [each["Action"] for each in statements if "*" in each["Resource"]]
+    assert open_ones == [[f"{source}:ListStreams"]], "AWS knows no resource for it"
+    assert all("s3:DeleteObjectVersion" not in each["Action"] for each in statements)
+
+
+def test_a_role_of_one_table_cannot_touch_anothers() -> None:
+    known = {"VaultBucket": "bbb", "VaultPrefix": "vault", "Failures": "gone", "FlightsStreamArn": "arn:stream"}
+    policy = role("CaptureRole", Choices(tables=["flights"], existing_bucket="bbb"), known)
+    for key in ("vault/flights-2/x", "vault/_backstream/orders/log/x", "vault/orders/x", "other/flights/x"):
+        for action in ("s3:PutObject", "s3:GetObject", "s3:DeleteObject"):
+            assert not any(templates.allows(each, Call(action, f"arn:aws:s3:::bbb/{key}")) for each in policy)
+    log = Call("s3:DeleteObject", "arn:aws:s3:::bbb/vault/_backstream/flights/log/x")
+    assert not any(templates.allows(each, log) for each in policy), "the log is never hidden by the function"

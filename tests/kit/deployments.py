@@ -1,0 +1,35 @@
+"""Deployments that differ in everything in which they can."""
+
+from __future__ import annotations
+
+from backstream.apps.deploy import Architecture, Choices, Lock, LockMode, Source
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
+STREAM = "arn:aws:dynamodb:eu-central-1:123456789012:table/flights/stream/2026-11-23T04:15:33.123"
+KINESIS = "arn:aws:kinesis:eu-central-1:123456789012:stream/changes"
+
+COMBINATIONS = {
+    "for one table, named later": Choices(),
+    "for one": Choices(tables=["flights"], streams={"flights": STREAM}),
+    "for three that look alike": Choices(tables=["order-items", "order_items", "Order.Items"]),
+    "for twelve": Choices(tables=[f"table-{number}" for number in range(12)]),
+    "by a key, locked, archived, expired": Choices(
+        tables=["flights"], kms_key=KEY, lock=Lock(LockMode.COMPLIANCE, 30), archive_days=30, expire_days=400
+    ),
+    "into buckets that are there": Choices(
+        tables=["flights"], existing_bucket="our-backups", existing_failures_bucket="our-failures", kms_key=KEY
+    ),
+    "without anything that watches": Choices(tables=["flights"], alarms=False, dashboard=False, drill=False),
+    "with other numbers": Choices(
+        tables=["flights"],
+        architecture=Architecture.X86_64,
+        runtime="python3.13",
+        reserved_concurrency=20,
+        parallelization=10,
+        batch_size=10_000,
+        alarm_topic=TOPIC,
+        drill_schedule="cron(0 3 * * ? *)",
+    ),
+    "of Kinesis": Choices(tables=["flights", "orders"], source=Source.KINESIS, streams={"flights": KINESIS}, record_age=400_000),
+}

@@ -1,0 +1,87 @@
+"""Requests as IAM sees them: which action, on which resource. What stands between a client and the servers writes them down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from kit.proxy import FaultProxy, Forward, Request, Response
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+# By method and what the query asks for: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+OF_BUCKET = {
+    ("GET", "list-type"): "ListBucket",
+    ("GET", "versions"): "ListBucketVersions",
+    ("GET", "versioning"): "GetBucketVersioning",
+    ("GET", "location"): "GetBucketLocation",
+    ("HEAD", ""): "ListBucket",
+}
+OF_OBJECT = {
+    ("GET", ""): "GetObject",
+    ("HEAD", ""): "GetObject",
+    ("GET", "versionId"): "GetObjectVersion",
+    ("HEAD", "versionId"): "GetObjectVersion",
+    ("PUT", ""): "PutObject",
+    ("DELETE", ""): "DeleteObject",
+    ("DELETE", "versionId"): "DeleteObjectVersion",
+}
+HARMLESS = {"prefix", "encoding-type", "start-after", "continuation-token", "key-marker", "version-id-marker", "max-keys", "x-id"}
+
+
+class Call(NamedTuple):
+    """One request: `s3:GetObject` on `arn:aws:s3:::bucket/key`."""
+
+    action: str
+    resource: str
+
+
+class Recorder:
+    """A proxy before a server; `calls` are those that came through it."""
+
+    def __init__(self, target: str) -> None:
+        self.calls: set[Call] = set()
+        self._lock = threading.Lock()
+        self._proxy = FaultProxy(target)
+        self._proxy.on(self._note)
+
+    def __enter__(self) -> Self:
+        self._proxy.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._proxy.__exit__(kind, error, trace)
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return self._proxy.url
+
+    def _note(self, request: Request, forward: Forward) -> Response:
+        call = call_of(request)
+        with self._lock:
+            self.calls.add(call)
+        return forward(request)
+
+
+def call_of(request: Request) -> Call:
+    """What IAM would be asked. KeyError for a request that nobody has thought of: no permission may be overlooked."""
+    if "x-amz-target" in request.headers:
+        return Call(f"dynamodb:{request.operation}", _table_or_stream(request.json()))
+    split = urlsplit(request.path)
+    asked = parse_qs(split.query, keep_blank_values=True).keys() - HARMLESS
+    bucket, _, key = unquote(split.path).strip("/").partition("/")
+    what = next(iter(asked), "")
+    assert len(asked) <= 1, request.path
+    if key:
+        return Call(f"s3:{OF_OBJECT[request.method, what]}", f"arn:aws:s3:::{bucket}/{key}")
+    return Call(f"s3:{OF_BUCKET[request.method, what]}", f"arn:aws:s3:::{bucket}")
+
+
+def _table_or_stream(body: Mapping[str, Any]) -> str:
+    if arn := body.get("StreamArn") or body.get("ResourceArn"):
+        return str(arn)
+    (table,) = body["RequestItems"] if "RequestItems" in body else [body["TableName"]]
+    return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
