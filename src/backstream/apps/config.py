@@ -35,6 +35,7 @@ from backstream.stores.s3_http import over_http
 from backstream.tables import raw_boto, raw_http
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.imports import DynamoImporter
+from backstream.tables.kinesis import KinesisStream
 from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw
 from backstream.tables.raw_http import HttpRaw
@@ -152,11 +153,17 @@ class Config:
         """A stream by its ARN."""
         return DynamoStream(self._raw(self._streams, raw_http.STREAMS), arn)
 
+    def kinesis(self, arn: str) -> KinesisStream:
+        """A Kinesis stream by its ARN. UsageError where it is none's."""
+        return KinesisStream(self._raw(self._client("kinesis", region_of(arn)), raw_http.KINESIS), arn)
+
     def lanes(self, vault: TableVault) -> int | None:
         """In how many lines of shards the table's stream runs; None where it cannot be asked: the vault is to be enough alone."""
         try:
-            stream = self.stream(vault.catalog.stream_arn)
-            return lanes(stream.facts().shards)
+            source = vault.catalog.kinesis
+            if source is not None:
+                return lanes(self.kinesis(source.arn).shards())
+            return lanes(self.stream(vault.catalog.stream_arn).facts().shards)
         except BackstreamError:
             return None  # less is claimed then, nothing wrong
 
@@ -247,6 +254,11 @@ class Config:
             raise Failed(
                 f"the AWS configuration cannot be used: {error}", hint="Check AWS_PROFILE and AWS_ENDPOINT_URL*."
             ) from error
+
+
+def region_of(arn: str) -> str | None:
+    """The region that an ARN names; None where it names none."""
+    return next(iter(arn.split(":")[3:4]), None) or None
 
 
 def _is_aws(endpoint: str) -> bool:

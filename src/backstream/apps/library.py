@@ -108,9 +108,14 @@ class TableBackup:
         tenant_attribute: str | None = None,
         compress: Codec | None = None,
         enable_stream: bool = False,
+        kinesis: str | None = None,
     ) -> InitReport:
-        """Make the vault ready for the table; again with other words: change how it is kept from now on."""
-        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress)
+        """Make the vault ready for the table; again with other words: change how it is kept from now on.
+
+        `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there.
+        """
+        source = None if kinesis is None else self._config.kinesis(kinesis).source()
+        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress, kinesis=source)
         return init(self._config.store, self._config.table(self._name), words, enable_stream=enable_stream)
 
     def tail(

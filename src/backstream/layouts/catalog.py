@@ -10,6 +10,7 @@ import msgspec
 
 from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts.segments import Codec
+from backstream.model import kinesis
 from backstream.model.naming import SYSTEM_FOLDER, Naming
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, from_description
@@ -40,7 +41,9 @@ class Catalog(msgspec.Struct, frozen=True):
     `complete_from`: the second from which the vault knows every item (the table was empty then), None while it does not;
     `compress`: how new segments of the log are; `settings`: the table's, read by `settings_of`. They stay bytes here, so that who
     keeps changes (a Lambda function loads the catalog for each batch) neither pays for them nor stumbles over them. `base_backup`:
-    the newest complete one; what counts is the list of them below `base/complete/`.
+    the newest complete one; what counts is the list of them below `base/complete/`. `kinesis`: set where changes come from
+    Kinesis, not from the table's own stream; `stream` is then the label that they get here, the time from which on they do, and
+    `stream_arn` the Kinesis stream's.
     """
 
     format: int
@@ -58,6 +61,7 @@ class Catalog(msgspec.Struct, frozen=True):
     complete_from: int | None
     settings: msgspec.Raw
     base_backup: BaseBackup | None = None
+    kinesis: kinesis.Source | None = None
 
 
 def folder(table: str) -> str:

@@ -43,6 +43,11 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
 
     Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
     """
+    if vault.catalog.kinesis is not None:
+        raise Refused(
+            f"the changes of {vault.catalog.table} are taken from {vault.catalog.kinesis.arn}, which `tail` does not follow yet",
+            hint="Map the Lambda function to that Kinesis stream: see docs/capture.md.",
+        )
     facts, arn = _followed(following.table)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.

@@ -7,9 +7,12 @@ import msgspec
 from backstream.errors import NotFound, Refused, UsageError, WrongStreamView
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog, Layout
+from backstream.layouts.gaps import Gap
 from backstream.layouts.segments import Codec
+from backstream.layouts.vault import TableVault
 from backstream.model import moment, naming, prices
-from backstream.model.change import VIEW, stream_label
+from backstream.model.change import MICROS, VIEW, stream_label
+from backstream.model.kinesis import Source
 from backstream.model.naming import Naming
 from backstream.model.prices import Cost
 from backstream.operations import settings
@@ -17,12 +20,16 @@ from backstream.ports import ObjectStore, Table, TableFacts
 
 
 class Words(msgspec.Struct, frozen=True):
-    """What `init` was asked for; None means: as it is, or the default for a new table."""
+    """What `init` was asked for; None means: as it is, or the default for a new table.
+
+    `kinesis`: take the table's changes from this Kinesis stream, not from the table's own.
+    """
 
     layout: Layout | None = None
     naming: Naming | None = None
     tenant_attribute: str | None = None
     compress: Codec | None = None
+    kinesis: Source | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -49,12 +56,36 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     if words.tenant_attribute == "":
         raise UsageError("the tenant attribute has no name")
     store.check()
-    facts = _with_stream(table, enable_stream=enable_stream)
-    try:
-        known = catalogs.load(store, table.name)
-    except NotFound:
+    known = _known(store, table.name)
+    if words.kinesis is not None:
+        facts = _with_destination(table, words.kinesis.arn)
+    elif known is not None and known.kinesis is not None:
+        facts = table.facts()
+    else:
+        facts = _with_stream(table, enable_stream=enable_stream)
+    if known is None:
         return _first(store, table, facts, words)
     return _again(store, table, known, words)
+
+
+def _known(store: ObjectStore, table: str) -> Catalog | None:
+    try:
+        return catalogs.load(store, table)
+    except NotFound:
+        return None
+
+
+def _with_destination(table: Table, arn: str) -> TableFacts:
+    """Refused where the table's changes do not go to that Kinesis stream, as far as that may be asked."""
+    destinations = table.settings()
+    there = any(each.stream_arn == arn for each in destinations.kinesis_destinations)
+    if not there and "kinesis_destinations" not in destinations.unknown:
+        raise Refused(
+            f"the changes of {table.name} do not go to {arn}: there is nothing to follow",
+            hint=f"Run `aws dynamodb enable-kinesis-streaming-destination --table-name {table.name} --stream-arn {arn} "
+            "--enable-kinesis-streaming-configuration ApproximateCreationDateTimePrecision=MICROSECOND`, and wait for ACTIVE.",
+        )
+    return table.facts()
 
 
 def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
@@ -89,14 +120,20 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         naming=words.naming or Naming.SHA256,
         tenant_attribute=words.tenant_attribute,
         compress=words.compress or Codec.ZSTD,
-        stream=stream_label(facts.stream_arn or ""),
-        stream_arn=facts.stream_arn or "",
+        stream=_label(seen_at) if words.kinesis else stream_label(facts.stream_arn or ""),
+        stream_arn=words.kinesis.arn if words.kinesis else facts.stream_arn or "",
+        kinesis=words.kinesis,
         initialised=moment.iso(seen_at),  # the server's time: it is compared with the times of changes
         complete_from=int(seen_at) if empty else None,
         settings=catalogs.encode_settings(seen),
     )
     catalogs.save(store, catalog)
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen))
+
+
+def _label(now: float) -> str:
+    """As DynamoDB labels its streams: by the time at which they begin, so that they are in order."""
+    return moment.iso(now).removesuffix("Z") + ".000"
 
 
 def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> InitReport:
@@ -107,12 +144,28 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> In
         tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
         compress=words.compress or known.compress,
     )
+    if words.kinesis is not None and words.kinesis != known.kinesis:
+        wanted = _from_kinesis(store, table, wanted, words.kinesis)
     seen = table.settings()
     compared = settings.compare(wanted, seen)
     changes = [*_changes(known, wanted), *(f"the table's {each}" for each in compared.changes)]
     if changes:
         catalogs.save(store, compared.catalog)
     return InitReport(compared.catalog if changes else known, created=False, changes=changes, unseen=settings.unseen(seen))
+
+
+def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Source) -> Catalog:
+    """The catalog with another source. What lies between the two is a gap, since nobody can tell that nothing is missing there."""
+    if known.kinesis is not None and known.kinesis.arn == source.arn:
+        return msgspec.structs.replace(known, kinesis=source)
+    now = table.server_time()
+    vault = TableVault(store, known)
+    durable = vault.window(now, None).durable
+    since = moment.parse_iso_micros(known.initialised) // MICROS if durable is None else durable
+    reason = f"from here on changes are taken from {source.arn}"
+    label = _label(now)
+    vault.gaps.record(Gap(reason=reason, since=min(since, int(now)), until=int(now), stream=label))
+    return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=source)
 
 
 def _changes(known: Catalog, wanted: Catalog) -> list[str]:
@@ -122,6 +175,11 @@ def _changes(known: Catalog, wanted: Catalog) -> list[str]:
         "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
         "compression of the log": (known.compress, wanted.compress),
     }
-    return [
+    source = (
+        []
+        if known.kinesis == wanted.kinesis or wanted.kinesis is None
+        else [f"changes come from {wanted.kinesis.arn}, which keeps them for {wanted.kinesis.retention // 3600} hours"]
+    )
+    return source + [
         f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new
     ]

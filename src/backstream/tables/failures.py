@@ -54,7 +54,7 @@ TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by th
 DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
 OTHER = Kind(Failed, "")
 
-STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRecords")
+STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords")
 
 # One code means different things in different operations: these come first.
 OF_OPERATION = {

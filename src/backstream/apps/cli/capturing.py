@@ -41,6 +41,9 @@ def init(
         Codec | None, typer.Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
     ] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
+    kinesis: Annotated[
+        str | None, typer.Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
+    ] = None,
     create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
     json: Json = False,
 ) -> None:
@@ -50,7 +53,12 @@ def init(
         held.create()
     backup = held.table(table)
     report = backup.init(
-        layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress, enable_stream=enable_stream
+        layout=layout,
+        naming=naming,
+        tenant_attribute=tenant_attribute,
+        compress=compress,
+        enable_stream=enable_stream,
+        kinesis=kinesis,
     )
     if json:
         as_json(report)
@@ -71,10 +79,18 @@ def _show_init(report: InitReport, url: str) -> None:
             *(("from now on", change) for change in report.changes),
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
-            ("next", f"backstream tail {catalog.table} --vault {url}"),
+            *((("changes from", catalog.kinesis.arn),) if catalog.kinesis else ()),
+            ("next", _next(report, url)),
             *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),
         ]
     )
+
+
+def _next(report: InitReport, url: str) -> str:
+    catalog = report.catalog
+    if catalog.kinesis is None:
+        return f"backstream tail {catalog.table} --vault {url}"
+    return f"map the Lambda function to {catalog.kinesis.arn} (docs/capture.md)"
 
 
 def _parts(unseen: Sequence[str]) -> str:
