@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from backstream.model import wire
 from kit import images
+from kit.aws import Aws
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/changes"
 SHARD = "shardId-000000000000"
@@ -69,6 +71,14 @@ def record(content: bytes, number: int, *, arn: str = ARN, arrived: float = 1_70
         "awsRegion": "us-east-1",
         "eventSourceARN": arn,
     }
+
+
+def active_stream(aws: Aws, name: str) -> str:
+    """The ARN of a Kinesis stream, once it is there."""
+    client = aws.client("kinesis")
+    while (said := client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"])["StreamStatus"] != "ACTIVE":
+        time.sleep(0.05)
+    return said["StreamARN"]
 
 
 class Writes:

@@ -21,7 +21,9 @@ from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.engines.memory import Memory
 from backstream.errors import BackstreamError, Failed, UsageError
+from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
+from backstream.model.deliveries import is_kinesis
 from backstream.operations.lanes import lanes
 from backstream.ports import ChangeStream, Clock, Files, Importer, ObjectStore, Table
 from backstream.stores import s3_boto
@@ -153,17 +155,20 @@ class Config:
         """A stream by its ARN."""
         return DynamoStream(self._raw(self._streams, raw_http.STREAMS), arn)
 
-    def kinesis(self, arn: str) -> KinesisStream:
-        """A Kinesis stream by its ARN. UsageError where it is none's."""
-        return KinesisStream(self._raw(self._client("kinesis", region_of(arn)), raw_http.KINESIS), arn)
+    def source(self, catalog: Catalog, arn: str) -> ChangeStream:
+        """A stream by its ARN, or the table's changes in a Kinesis stream."""
+        return self.kinesis(arn, catalog) if is_kinesis(arn) else self.stream(arn)
+
+    def kinesis(self, arn: str, catalog: Catalog | None = None) -> KinesisStream:
+        """A Kinesis stream by its ARN, to be read for one table. UsageError where it is none's."""
+        words = ("", "") if catalog is None else (catalog.table, catalog.stream)
+        return KinesisStream(self._raw(self._client("kinesis", region_of(arn)), raw_http.KINESIS), arn, *words)
 
     def lanes(self, vault: TableVault) -> int | None:
         """In how many lines of shards the table's stream runs; None where it cannot be asked: the vault is to be enough alone."""
         try:
-            source = vault.catalog.kinesis
-            if source is not None:
-                return lanes(self.kinesis(source.arn).shards())
-            return lanes(self.stream(vault.catalog.stream_arn).facts().shards)
+            stream = self.source(vault.catalog, vault.catalog.stream_arn)
+            return lanes(stream.facts().shards)
         except BackstreamError:
             return None  # less is claimed then, nothing wrong
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from backstream.apps.config import STORE_PATIENCE, Config
@@ -127,17 +128,17 @@ class TableBackup:
         settings: Settings | None = None,
     ) -> TailReport:
         """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read."""
-        config = self._config
+        config, vault = self._config, self._vault()
         following = Following(
             table=config.table(self._name),
-            streams=config.stream,
+            streams=partial(config.source, vault.catalog),
             clock=config.clock,
             writer=config.writer,
             notice=notice,
             stop=stop or threading.Event(),
             settings=settings or Settings(),
         )
-        return follow(self._vault(), following, until_caught_up=until_caught_up)
+        return follow(vault, following, until_caught_up=until_caught_up)
 
     def backfill(
         self,

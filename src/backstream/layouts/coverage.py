@@ -11,15 +11,13 @@ from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted
 from backstream.layouts.gaps import Gap, Gaps
-from backstream.layouts.log import DAY, ChangeLog, LogListing
+from backstream.layouts.log import DAY, LATE, ChangeLog, LogListing
 from backstream.layouts.segments import Kind
 from backstream.model import fold, moment
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
 from backstream.model.window import Bridge, KnownGap, Range, Start, Void, Window
-
-LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS names no bound
 
 
 class Basis(msgspec.Struct, frozen=True):

@@ -59,6 +59,7 @@ class Kind(enum.StrEnum):
     PARALLEL = "lambda-parallel"  # one batch of a mapping with several invocations per shard: order between batches is unknown
     REBUILT = "rebuilt"  # made again from the row objects
     REPAIR = "repair"  # what `verify --repair` found in the table
+    KINESIS = "kinesis"  # of a tail of a Kinesis stream: all up to a position in a shard, by arrival
     EXPORT = "export"  # the net changes of an incremental export
 
 
@@ -79,6 +80,17 @@ class Segment(msgspec.Struct, frozen=True):
         """Who wrote it, by its SHARD field."""
         word = self.shard.partition(".")[0]
         return Kind(word) if word in _OTHER_KINDS else Kind.TAIL
+
+    @property
+    def position(self) -> str | None:
+        """Of a tail of a Kinesis stream: up to which record of its shard all is durable; None where nothing is said."""
+        position = self.shard.split(".")[2] if self.kind is Kind.KINESIS else ""
+        return position or None
+
+    @property
+    def kinesis_shard(self) -> str | None:
+        """Of a tail of a Kinesis stream: which shard that is."""
+        return self.shard.split(".")[1] if self.kind is Kind.KINESIS else None
 
     @property
     def path(self) -> str:
@@ -125,8 +137,17 @@ def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> S
 def of_batch(entries: Sequence[Entry], kind: Kind, codec: Codec = Codec.ZSTD) -> Segment:
     """The segment of changes that are no run. Its SHARD carries a digest of which they are: another set, another name."""
     ordered = sorted(entries, key=lambda entry: entry.order)
-    digest = hashlib.sha256(b" ".join(map(_mark_of, ordered))).hexdigest()[:12]
-    return _segment(entries, ordered, f"{kind.value}.{digest}", codec)
+    return _segment(entries, ordered, f"{kind.value}.{_digest(ordered)}", codec)
+
+
+def of_arrivals(entries: Sequence[Entry], shard: str, position: str | None, codec: Codec = Codec.ZSTD) -> Segment:
+    """The segment of changes as they came from a Kinesis shard. Its SHARD has shard, position and a digest of which they are."""
+    ordered = sorted(entries, key=lambda entry: entry.order)
+    return _segment(entries, ordered, f"{Kind.KINESIS.value}.{shard}.{position or ''}.{_digest(ordered)}", codec)
+
+
+def _digest(ordered: Sequence[Entry]) -> str:
+    return hashlib.sha256(b" ".join(map(_mark_of, ordered))).hexdigest()[:12]
 
 
 def _mark_of(entry: Entry) -> bytes:

@@ -46,4 +46,4 @@ def _newest(vault: TableVault, now: float) -> Segment | None:
 
 
 def _is_tails(segment: Segment) -> bool:
-    return segment.kind in (Kind.TAIL, Kind.MARK)
+    return segment.kind in (Kind.TAIL, Kind.KINESIS, Kind.MARK)

@@ -20,6 +20,7 @@ from backstream.model.change import VIEW, stream_label
 from backstream.operations.lanes import lanes
 from backstream.operations.settings import SettingsWatch
 from backstream.operations.shards import Parts, Settings
+from backstream.operations.sources import check_destination, label_of
 from backstream.operations.tail import Tail, TailReport
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 
@@ -43,12 +44,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
 
     Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
     """
-    if vault.catalog.kinesis is not None:
-        raise Refused(
-            f"the changes of {vault.catalog.table} are taken from {vault.catalog.kinesis.arn}, which `tail` does not follow yet",
-            hint="Map the Lambda function to that Kinesis stream: see docs/capture.md.",
-        )
-    facts, arn = _followed(following.table)
+    facts, arn = _followed(following.table, vault.catalog)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.
     with SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice):
@@ -61,9 +57,12 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     return msgspec.structs.replace(report, captured=report.captured + before.captured, gaps=report.gaps + before.gaps)
 
 
-def _followed(table: Table) -> tuple[TableFacts, str]:
-    """The table, and its stream's ARN."""
+def _followed(table: Table, catalog: Catalog) -> tuple[TableFacts, str]:
+    """The table, and its stream's ARN, or that of the Kinesis stream that the vault takes its changes from."""
     facts = table.facts()
+    if catalog.kinesis is not None:
+        check_destination(table, catalog.kinesis.arn)
+        return facts, catalog.kinesis.arn
     if not facts.stream_enabled or facts.stream_arn is None:
         raise Refused(
             f"the stream of {facts.name} is off: its changes are being lost",
@@ -82,7 +81,7 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
     with ThreadPoolExecutor(following.settings.writers, thread_name_prefix="writer") as pool:
         parts = Parts(
             stream=following.streams(arn),
-            label=stream_label(arn),
+            label=label_of(catalog, arn),
             log=vault.log,
             gaps=vault.gaps,
             images=images_for(vault.store, catalog),
@@ -93,9 +92,16 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
             writer=following.writer,
             known=known,
             notice=following.notice,
+            retention=_retention(catalog),
         )
-        recent = vault.log.recent(following.clock.now())
-        return Tail(catalog.table, parts, recent, following.stop).run(until_caught_up=until_caught_up)
+        recent = vault.log.recent(following.clock.now(), since=following.clock.now() - parts.retention)
+        tail = Tail(catalog.table, parts, recent, following.stop, kinesis=catalog.kinesis is not None)
+        return tail.run(until_caught_up=until_caught_up)
+
+
+def _retention(catalog: Catalog) -> int:
+    """For how many seconds the stream keeps records."""
+    return DAY if catalog.kinesis is None else catalog.kinesis.retention
 
 
 # --- what came before: streams that were replaced, absences -----------------------------------------------------------------------
@@ -114,12 +120,12 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
     now = int(following.clock.now())
     if arn != vault.catalog.stream_arn:
         return _after_replacement(vault, following, facts, arn, now)
-    known = _known(vault, following, now)
-    if known >= now - DAY:
+    known, kept_since = _known(vault, following, now), now - _retention(vault.catalog)
+    if known >= kept_since:
         return vault, _Before(known)
     why = "nobody followed the stream for longer than it keeps records"
-    _record(vault, following, Gap(reason=why, since=known, until=now - DAY, stream=vault.catalog.stream))
-    return vault, _Before(now - DAY, gaps=1)
+    _record(vault, following, Gap(reason=why, since=known, until=kept_since, stream=vault.catalog.stream))
+    return vault, _Before(kept_since, gaps=1)
 
 
 def _after_replacement(

@@ -16,6 +16,7 @@ from backstream.model.kinesis import Source
 from backstream.model.naming import Naming
 from backstream.model.prices import Cost
 from backstream.operations import settings
+from backstream.operations.sources import check_destination
 from backstream.ports import ObjectStore, Table, TableFacts
 
 
@@ -58,7 +59,8 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     store.check()
     known = _known(store, table.name)
     if words.kinesis is not None:
-        facts = _with_destination(table, words.kinesis.arn)
+        check_destination(table, words.kinesis.arn)
+        facts = table.facts()
     elif known is not None and known.kinesis is not None:
         facts = table.facts()
     else:
@@ -73,19 +75,6 @@ def _known(store: ObjectStore, table: str) -> Catalog | None:
         return catalogs.load(store, table)
     except NotFound:
         return None
-
-
-def _with_destination(table: Table, arn: str) -> TableFacts:
-    """Refused where the table's changes do not go to that Kinesis stream, as far as that may be asked."""
-    destinations = table.settings()
-    there = any(each.stream_arn == arn for each in destinations.kinesis_destinations)
-    if not there and "kinesis_destinations" not in destinations.unknown:
-        raise Refused(
-            f"the changes of {table.name} do not go to {arn}: there is nothing to follow",
-            hint=f"Run `aws dynamodb enable-kinesis-streaming-destination --table-name {table.name} --stream-arn {arn} "
-            "--enable-kinesis-streaming-configuration ApproximateCreationDateTimePrecision=MICROSECOND`, and wait for ACTIVE.",
-        )
-    return table.facts()
 
 
 def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:

@@ -61,6 +61,7 @@ class Parts(msgspec.Struct, frozen=True):
     writer: str
     known: int  # the second up to which earlier runs had read all of the stream, or recorded what is missing
     notice: Callable[[str], None]
+    retention: int = DAY  # for how many seconds the stream keeps records
 
 
 class Follower:
@@ -87,6 +88,11 @@ class Follower:
         self.claim = claim
         self.captured = 0
         self.gaps = 0
+
+    @staticmethod
+    def claim_of(reached: Segment) -> int:
+        """Up to which second a segment says that all changes of its shard are durable: its own second may hold more."""
+        return reached.max_time - 1
 
     @property
     def finished(self) -> bool:

@@ -10,6 +10,7 @@ from backstream.errors import Refused
 from backstream.layouts.catalog import Catalog
 from backstream.model.change import stream_label
 from backstream.model.deliveries import is_kinesis
+from backstream.ports import Table
 
 
 def label_of(catalog: Catalog, arn: str) -> str:
@@ -24,3 +25,15 @@ def label_of(catalog: Catalog, arn: str) -> str:
         f"the vault takes the changes of {catalog.table} from {now}, not from {arn}: nothing of this was kept",
         hint=f"One source at a time: {there}map the function to {now}.",
     )
+
+
+def check_destination(table: Table, arn: str) -> None:
+    """Refused where the table's changes do not go to that Kinesis stream, as far as that may be asked."""
+    seen = table.settings()
+    there = any(each.stream_arn == arn for each in seen.kinesis_destinations)
+    if not there and "kinesis_destinations" not in seen.unknown:
+        raise Refused(
+            f"the changes of {table.name} do not go to {arn}: there is nothing to follow",
+            hint=f"Run `aws dynamodb enable-kinesis-streaming-destination --table-name {table.name} --stream-arn {arn} "
+            "--enable-kinesis-streaming-configuration ApproximateCreationDateTimePrecision=MICROSECOND`, and wait for ACTIVE.",
+        )

@@ -13,14 +13,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import msgspec
 
 from backstream.errors import Unavailable
-from backstream.layouts.log import LogListing, reached
+from backstream.layouts.log import LogListing, arrived, reached
 from backstream.layouts.segments import Kind
 from backstream.model import moment
+from backstream.operations.kinesis_shards import KinesisFollower
 from backstream.operations.shards import Follower, Parts
 from backstream.ports import Shard, StreamFacts
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
 STEP = 0.05  # seconds the loop waits at most before it looks at the stop signal again
+AnyFollower = Follower | KinesisFollower
 SHARDS = "the list of shards"
 NEIGHBOUR_RECENT = 90
 NEIGHBOURS_ASKED = 6
@@ -45,13 +47,16 @@ class TailReport(msgspec.Struct, frozen=True):
 class Tail:
     """Follows one stream with all its shards until it is told to stop, or has caught up."""
 
-    def __init__(self, table: str, parts: Parts, recent: Sequence[LogListing], stop: threading.Event) -> None:
+    def __init__(
+        self, table: str, parts: Parts, recent: Sequence[LogListing], stop: threading.Event, *, kinesis: bool = False
+    ) -> None:
         self._table = table
         self._parts = parts
-        self._reached = reached(recent, parts.label)
+        self._reached = (arrived if kinesis else reached)(recent, parts.label)
+        self._follower: type[AnyFollower] = KinesisFollower if kinesis else Follower
         self._stop = stop
-        self._followers: dict[str, Follower] = {}
-        self._done: dict[str, Follower] = {}  # finished, but no child of it has been listed yet
+        self._followers: dict[str, AnyFollower] = {}
+        self._done: dict[str, AnyFollower] = {}  # finished, but no child of it has been listed yet
         self._done_at: dict[str, float] = {}
         self._finished: set[str] = set()
         self._due: dict[str, float] = {}
@@ -149,8 +154,8 @@ class Tail:
     def _start_follower(self, shard: Shard) -> None:
         before = self._reached.get(shard.id)
         parent = self._done.get(shard.parent or "")
-        claim = before.max_time - 1 if before else (parent.claim if parent else None)
-        follower = Follower(self._parts, shard, before, claim)
+        claim = self._follower.claim_of(before) if before else (parent.claim if parent else None)
+        follower = self._follower(self._parts, shard, before, claim)
         if follower.finished:
             self._finish(follower)  # an earlier run read all of it
             return
@@ -209,7 +214,7 @@ class Tail:
         self._gaps += follower.gaps
         self._finish(follower)
 
-    def _finish(self, follower: Follower) -> None:
+    def _finish(self, follower: AnyFollower) -> None:
         shard = follower.shard.id
         self._finished.add(shard)
         self._done[shard], self._done_at[shard] = follower, self._parts.clock.now()
@@ -275,7 +280,7 @@ class _Neighbours:
             self._parts.notice(f"whether another tail is at work cannot be seen for now: {error.message}")
 
     def _tell(self, now: float) -> None:
-        ours = (Kind.TAIL, Kind.MARK)
+        ours = (Kind.TAIL, Kind.KINESIS, Kind.MARK)
         # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
         recent = [each for each in self._parts.log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
         newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)

@@ -12,6 +12,7 @@ from backstream.errors import (
     AccessDenied,
     ConditionNotMet,
     Failed,
+    InvalidPosition,
     IteratorExpired,
     MissingTable,
     NotFound,
@@ -53,6 +54,7 @@ EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new 
 TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
 DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
 OTHER = Kind(Failed, "")
+INVALID = Kind(InvalidPosition, "")
 
 STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords")
 
@@ -63,6 +65,7 @@ OF_OPERATION = {
     ("ImportTable", "ResourceInUseException"): TAKEN,
     ("UpdateTable", "ResourceInUseException"): CHANGING,
     ("DeleteTable", "ResourceInUseException"): CHANGING,
+    ("GetShardIterator", "InvalidArgumentException"): INVALID,
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }
 

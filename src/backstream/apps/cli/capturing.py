@@ -80,17 +80,10 @@ def _show_init(report: InitReport, url: str) -> None:
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
             *((("changes from", catalog.kinesis.arn),) if catalog.kinesis else ()),
-            ("next", _next(report, url)),
+            ("next", f"backstream tail {catalog.table} --vault {url}"),
             *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),
         ]
     )
-
-
-def _next(report: InitReport, url: str) -> str:
-    catalog = report.catalog
-    if catalog.kinesis is None:
-        return f"backstream tail {catalog.table} --vault {url}"
-    return f"map the Lambda function to {catalog.kinesis.arn} (docs/capture.md)"
 
 
 def _parts(unseen: Sequence[str]) -> str:
