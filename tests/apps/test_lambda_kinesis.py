@@ -232,6 +232,23 @@ def test_without_a_vault(feed: Feed, capsys: pytest.CaptureFixture[str], monkeyp
     assert VAULT_VARIABLE in told["hint"]
 
 
+def test_an_order_that_images_contradict_is_a_gap(feed: Feed) -> None:
+    """Within one millisecond an item is made, deleted and made again: by its images that is no order that anybody could guess."""
+    feed.writes.put(1, feed.micros(5), precision="MILLISECOND")
+    feed.writes.put(1, feed.micros(10), precision="MILLISECOND")
+    feed.writes.delete(1, feed.micros(10), precision="MILLISECOND")
+    assert deliver(feed.writes.records()) == []
+    assert feed.vault().coverage.lost() == [], "changed, then deleted: as it was"
+    feed.writes.put(1, feed.micros(20), precision="MILLISECOND")
+    feed.writes.delete(1, feed.micros(20.001), precision="MILLISECOND")
+    feed.writes.put(1, feed.micros(20.001), precision="MILLISECOND")
+    for _ in range(2):
+        assert deliver(feed.writes.records()) == []
+        (gap,) = feed.vault().coverage.lost()
+        assert gap.since == gap.until == feed.start + 20
+        assert "same time" in gap.reason
+
+
 def test_the_window_waits_for_late_changes(feed: Feed) -> None:
     """From one shard: minutes less than the newest change. From more: as long as the stream may still deliver."""
     feed.writes.put(1, feed.micros(10))

@@ -67,7 +67,7 @@ def told(scene: Scene) -> Told:
     return Told(scene)
 
 
-@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("layout", [Layout.LOG, pytest.param(Layout.ROWS, marks=pytest.mark.soak)])
 def test_changes_in_disorder_and_again(told: Told, layout: Layout) -> None:
     """Hours apart and microseconds apart, some of them twice, and those of another table between them."""
     told.init("--layout", layout)

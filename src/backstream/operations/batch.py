@@ -22,6 +22,7 @@ from backstream.model.change import Change
 from backstream.model.deliveries import change_of, made_within
 from backstream.model.entry import Entry
 from backstream.operations import capture
+from backstream.operations.sources import record_ties
 from backstream.ports import Images
 
 HOUR = 3600
@@ -56,6 +57,7 @@ def keep_batch(
     """
     time = _Time(now, deadline)
     changes, failures = _parse(records, stream)
+    record_ties(vault, changes.values())
     positions = list(changes)
     images = _InTime(images_for(vault.store, vault.catalog), time)
     kept = capture.keep(list(changes.values()), images, vault.catalog.key_schema, pool)

@@ -16,6 +16,7 @@ from backstream.model import moment
 from backstream.model.change import Change
 from backstream.operations import capture
 from backstream.operations.shards import RETENTION_SLACK, Parts
+from backstream.operations.sources import record_ties_in
 from backstream.ports import Page, Shard
 
 
@@ -153,6 +154,7 @@ class KinesisFollower:
 
     def _write(self, waiting: list[_Read]) -> None:
         parts = self._parts
+        self.gaps += record_ties_in(parts.gaps, parts.label, (each.change for each in waiting))
         kept = capture.keep([each.change for each in waiting], parts.images, parts.schema, parts.pool)
         run = kept.unbroken(len(waiting))
         if run:

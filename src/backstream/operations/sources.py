@@ -6,10 +6,15 @@ catalog says which it takes; see docs/notes/0014.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from backstream.errors import Refused
 from backstream.layouts.catalog import Catalog
-from backstream.model.change import stream_label
+from backstream.layouts.gaps import Gap, Gaps
+from backstream.layouts.vault import TableVault
+from backstream.model.change import Change, stream_label
 from backstream.model.deliveries import is_kinesis
+from backstream.model.ties import REASON, contradicted
 from backstream.ports import Table
 
 
@@ -37,3 +42,17 @@ def check_destination(table: Table, arn: str) -> None:
             hint=f"Run `aws dynamodb enable-kinesis-streaming-destination --table-name {table.name} --stream-arn {arn} "
             "--enable-kinesis-streaming-configuration ApproximateCreationDateTimePrecision=MICROSECOND`, and wait for ACTIVE.",
         )
+
+
+def record_ties(vault: TableVault, changes: Iterable[Change]) -> None:
+    """Record as a gap what a Kinesis stream leaves open: the state after changes whose order their images contradict."""
+    if vault.catalog.kinesis is not None:
+        record_ties_in(vault.gaps, vault.catalog.stream, changes)
+
+
+def record_ties_in(gaps: Gaps, label: str, changes: Iterable[Change]) -> int:
+    """As `record_ties`; how many."""
+    seconds = contradicted(changes)
+    for second in seconds:
+        gaps.record(Gap(reason=REASON, since=second, until=second, stream=label))
+    return len(seconds)
