@@ -84,7 +84,7 @@ class Stage:
         return dict(state_at(self.vault(), at))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), faults=st.sampled_from([0, 0.1, 0.3]), layout=st.sampled_from(list(Layout)))
 def test_whatever_happens_the_state_of_each_second_is_right(seed: int, faults: float, layout: Layout) -> None:
     """Shards split, records come again, stores fail, the log is compacted: and no more is claimed than has come."""

@@ -67,7 +67,8 @@ def told(scene: Scene) -> Told:
     return Told(scene)
 
 
-@pytest.mark.parametrize("layout", [Layout.LOG, pytest.param(Layout.ROWS, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("layout", list(Layout))
 def test_changes_in_disorder_and_again(told: Told, layout: Layout) -> None:
     """Hours apart and microseconds apart, some of them twice, and those of another table between them."""
     told.init("--layout", layout)
@@ -143,6 +144,23 @@ def test_from_the_tables_own_stream_to_kinesis(told: Told) -> None:
     again = scene.call("init", scene.table, "--kinesis", told.arn, "--json").json()
     assert again["changes"] == []
     assert len(list(scene.vault().gaps.all())) == 1
+
+
+def test_a_line_for_each_segment(scene: Scene) -> None:
+    """The fields of the function's log, on stderr, of the table's own stream."""
+    scene.create()
+    scene.init()
+    scene.put(*(images.image("z", number, secret={"S": "4111"}) for number in range(10)))
+    ran = scene.call("tail", scene.table, "--until-caught-up", "--log", "json", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json()["captured"] == 10
+    told = [json.loads(line) for line in ran.err.splitlines() if line.startswith("{")]
+    assert sum(line["captured"] for line in told) == sum(line["Changes"] for line in told) == 10
+    (segment, *_) = [each.segment for each in scene.vault().log.listing() if each.segment and each.segment.count]
+    assert (told[0]["shard"], told[0]["first"], told[0]["table"]) == (segment.shard, segment.first, scene.table)
+    assert told[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Backstream"
+    assert "4111" not in ran.err
+    assert scene.call("tail", scene.table, "--until-caught-up", environment={"BACKSTREAM_LOG": "loud"}).code == 2
 
 
 def test_throttling_is_waited_out(told: Told) -> None:

@@ -17,7 +17,7 @@ from kit import images
 from kit.aws import Aws
 from kit.kinesis import Writes, active_stream, data
 from kit.proxy import FaultProxy, answer
-from kit.transports import TRANSPORTS, kinesis
+from kit.transports import kinesis
 
 LABEL = "2026-11-26T08:00:00.000"
 NOW = 1_764_144_000_000_001
@@ -37,7 +37,7 @@ class Stream(msgspec.Struct, frozen=True):
         return client.put_record(StreamName=self.name, PartitionKey=key, Data=content)["ShardId"]
 
 
-@pytest.fixture(params=TRANSPORTS)
+@pytest.fixture(params=["curl", pytest.param("boto3", marks=pytest.mark.soak)])
 def held(request: pytest.FixtureRequest, aws: Aws) -> Stream:
     name = f"changes-{uuid.uuid4().hex[:8]}"
     client = aws.client("kinesis")

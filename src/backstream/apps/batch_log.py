@@ -1,4 +1,5 @@
-"""What the Lambda handler says of each batch: one line of JSON, which is also CloudWatch's metrics (EMF).
+"""What the Lambda handler says of each batch, and `tail --log json` of each segment: one line of JSON.
+It is CloudWatch's metrics (EMF) too.
 
 Records are named by sequence number: what is in an item, its key too, is not for a function's log, unless `BACKSTREAM_LOG` asks
 for keys. It holds words, separated by commas: `plain` (no EMF), `keys` (of records that failed).
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +20,9 @@ from backstream.model import deliveries, kinesis
 from backstream.model.change import MICROS, Change
 from backstream.model.deliveries import Delivery
 from backstream.operations.batch import BatchReport, why
+
+if TYPE_CHECKING:  # what a tail works with is nothing for a function to load
+    from backstream.operations.shards import Wrote
 
 VARIABLE = "BACKSTREAM_LOG"
 PLAIN, KEYS = "plain", "keys"
@@ -101,6 +105,27 @@ class Line(msgspec.Struct, frozen=True):
             **rest,
         }
         _put(line | ({} if PLAIN in self.words else emf_fields(measured)))
+
+
+def of_tail(table: str, wrote: Wrote, wanted: frozenset[str]) -> bytes:
+    """A tail's line of one segment: the same fields."""
+    lag, took = round(max(0.0, wrote.ended - wrote.newest), 3), round((wrote.ended - wrote.began) * 1000)
+    line = {
+        "table": table,
+        "shard": wrote.shard,
+        "first": wrote.first,
+        "last": wrote.last,
+        "count": wrote.count,
+        "bytes": wrote.size,
+        "lag": lag,
+        "ms": took,
+        "captured": wrote.count,
+        "failures": 0,
+        "failed": [],
+    }
+    figures = [(CHANGES, wrote.count), (FAILURES, 0), (LAG, lag), (BYTES, wrote.size), (DURATION, took)]
+    measured = Measured(table, wrote.ended, [(metric, float(value)) for metric, value in figures])
+    return msgspec.json.encode(line | ({} if PLAIN in wanted else emf_fields(measured)))
 
 
 def _facts(delivery: Delivery) -> dict[str, Any]:

@@ -53,7 +53,7 @@ from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
 from backstream.operations.settings import refresh
-from backstream.operations.shards import Settings
+from backstream.operations.shards import Settings, Wrote
 from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.tail import TailReport
@@ -126,8 +126,12 @@ class TableBackup:
         stop: threading.Event | None = None,
         notice: Callable[[str], None] = lambda _: None,
         settings: Settings | None = None,
+        wrote: Callable[[Wrote], None] = lambda _: None,
     ) -> TailReport:
-        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read."""
+        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read.
+
+        `notice` is told what an operator should see, `wrote` of each segment that is written, in threads of the tail.
+        """
         config, vault = self._config, self._vault()
         following = Following(
             table=config.table(self._name),
@@ -137,6 +141,7 @@ class TableBackup:
             notice=notice,
             stop=stop or threading.Event(),
             settings=settings or Settings(),
+            wrote=wrote,
         )
         return follow(vault, following, until_caught_up=until_caught_up)
 

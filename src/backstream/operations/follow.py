@@ -19,7 +19,7 @@ from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
 from backstream.operations.lanes import lanes
 from backstream.operations.settings import SettingsWatch
-from backstream.operations.shards import Parts, Settings
+from backstream.operations.shards import Parts, Settings, Wrote
 from backstream.operations.sources import check_destination, label_of
 from backstream.operations.tail import Tail, TailReport
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
@@ -28,7 +28,10 @@ Streams = Callable[[str], ChangeStream]  # a stream's ARN -> the stream
 
 
 class Following(msgspec.Struct, frozen=True):
-    """What `follow` works with. `writer` names this process in the vault; `notice` is told what an operator should see."""
+    """What `follow` works with. `writer` names this process in the vault; `notice` is told what an operator should see.
+
+    `wrote` is told of each segment, in the threads that write them.
+    """
 
     table: Table
     streams: Streams
@@ -37,6 +40,7 @@ class Following(msgspec.Struct, frozen=True):
     notice: Callable[[str], None]
     stop: threading.Event
     settings: Settings = Settings()
+    wrote: Callable[[Wrote], None] = lambda _: None
 
 
 def follow(vault: TableVault, following: Following, *, until_caught_up: bool) -> TailReport:
@@ -93,6 +97,7 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
             known=known,
             notice=following.notice,
             retention=_retention(catalog),
+            wrote=following.wrote,
         )
         recent = vault.log.recent(following.clock.now(), since=following.clock.now() - parts.retention)
         tail = Tail(catalog.table, parts, recent, following.stop, kinesis=catalog.kinesis is not None)

@@ -15,7 +15,7 @@ from backstream.layouts.segments import Segment
 from backstream.model import moment
 from backstream.model.change import Change
 from backstream.operations import capture
-from backstream.operations.shards import RETENTION_SLACK, Parts
+from backstream.operations.shards import RETENTION_SLACK, Parts, wrote_of
 from backstream.operations.sources import record_ties_in
 from backstream.ports import Page, Shard
 
@@ -153,7 +153,7 @@ class KinesisFollower:
             self._write(self._buffer[: self._parts.settings.segment_count])
 
     def _write(self, waiting: list[_Read]) -> None:
-        parts = self._parts
+        parts, began = self._parts, self._parts.clock.now()
         self.gaps += record_ties_in(parts.gaps, parts.label, (each.change for each in waiting))
         kept = capture.keep([each.change for each in waiting], parts.images, parts.schema, parts.pool)
         run = kept.unbroken(len(waiting))
@@ -164,6 +164,8 @@ class KinesisFollower:
             self._durable_to = last.position
             self.captured += len(run)
             self._claim(int(last.arrived) - 1 - LATE)
+            done = [each.change for each in waiting[: len(run)]]
+            parts.wrote(wrote_of(self.shard.id, waiting[0].position, last.position, done, began, parts.clock.now()))
         if kept.failures:
             raise kept.failures[min(kept.failures)]
 

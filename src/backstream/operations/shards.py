@@ -12,7 +12,7 @@ from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.log import DAY, ChangeLog
 from backstream.layouts.segments import Segment
 from backstream.model import moment
-from backstream.model.change import Change
+from backstream.model.change import MICROS, Change
 from backstream.model.schema import KeySchema
 from backstream.operations import capture
 from backstream.ports import ChangeStream, Clock, Images, Page, Shard
@@ -46,6 +46,30 @@ class Settings(msgspec.Struct, frozen=True):
     readers: int = 8
 
 
+class Wrote(msgspec.Struct, frozen=True):
+    """What became durable at once: from `first` to `last`, as the shard's positions have it.
+
+    `size`: bytes of keys and images; `newest`: when the newest change was made; `began`, `ended`: when it was written (epoch
+    seconds, all three).
+    """
+
+    shard: str
+    first: str
+    last: str
+    count: int
+    size: int
+    newest: float
+    began: float
+    ended: float
+
+
+def wrote_of(shard: str, first: str, last: str, changes: Sequence[Change], began: float, ended: float) -> Wrote:
+    """As told of these changes."""
+    size = sum(len(each.keys) + len(each.new or b"") + len(each.old or b"") for each in changes)
+    newest = max(each.micros for each in changes) / MICROS
+    return Wrote(shard, first, last, len(changes), size, newest, began, ended)
+
+
 class Parts(msgspec.Struct, frozen=True):
     """What every shard's follower works with."""
 
@@ -62,6 +86,7 @@ class Parts(msgspec.Struct, frozen=True):
     known: int  # the second up to which earlier runs had read all of the stream, or recorded what is missing
     notice: Callable[[str], None]
     retention: int = DAY  # for how many seconds the stream keeps records
+    wrote: Callable[[Wrote], None] = lambda _: None
 
 
 class Follower:
@@ -216,12 +241,14 @@ class Follower:
 
     def _write(self, changes: Sequence[Change]) -> None:
         """One segment: images first, then the run of them."""
-        parts = self._parts
+        parts, began = self._parts, self._parts.clock.now()
         kept = capture.keep(changes, parts.images, parts.schema, parts.pool)
         run = kept.unbroken(len(changes))
         if run:
             parts.log.write_run(run, self.shard.id, after=self._after, writer=parts.writer)
             self._acknowledge(len(run), run[-1].sequence, run[-1].seconds)
+            done = changes[: len(run)]
+            parts.wrote(wrote_of(self.shard.id, run[0].sequence, run[-1].sequence, done, began, parts.clock.now()))
         if kept.failures:
             raise kept.failures[min(kept.failures)]
 

@@ -43,6 +43,12 @@ def notice(text: str) -> None:
     err.print(text, markup=False)
 
 
+def line(data: bytes) -> None:
+    """A line for machines, on stderr, as it is."""
+    err.file.write(data.decode() + "\n")
+    err.file.flush()
+
+
 def confirmed(question: str) -> bool:
     """Whether an operator at a terminal says yes; the question goes where everything but the report goes."""
     err.print(f"{question} [y/N]", end=" ", markup=False)
