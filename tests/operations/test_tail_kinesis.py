@@ -141,8 +141,10 @@ def test_from_the_tables_own_stream_to_kinesis(told: Told) -> None:
     status = scene.call("status", scene.table, "--json").json()
     (gap,) = status["gaps"]
     assert told.arn in gap["reason"]
+    assert status["captured_by"] == ["tail", "tail (Kinesis)"]
     again = scene.call("init", scene.table, "--kinesis", told.arn, "--json").json()
     assert again["changes"] == []
+    assert "MICROSECOND" in again["advice"][0]
     assert len(list(scene.vault().gaps.all())) == 1
 
 

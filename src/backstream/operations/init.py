@@ -15,6 +15,7 @@ from backstream.model.change import MICROS, VIEW, stream_label
 from backstream.model.kinesis import Source
 from backstream.model.naming import Naming
 from backstream.model.prices import Cost
+from backstream.model.settings import TableSettings
 from backstream.operations import settings
 from backstream.operations.sources import check_destination
 from backstream.ports import ObjectStore, Table, TableFacts
@@ -37,13 +38,14 @@ class InitReport(msgspec.Struct, frozen=True):
     """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
 
     `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
-    `prices.USUAL_BATCH` changes.
+    `prices.USUAL_BATCH` changes; `advice`: what would better be set otherwise.
     """
 
     catalog: Catalog
     created: bool
     changes: list[str]
     unseen: list[str]
+    advice: list[str] = []
     costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
 
 
@@ -117,12 +119,14 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         settings=catalogs.encode_settings(seen),
     )
     catalogs.save(store, catalog)
-    return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen))
+    return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen))
 
 
-def _label(now: float) -> str:
-    """As DynamoDB labels its streams: by the time at which they begin, so that they are in order."""
-    return moment.iso(now).removesuffix("Z") + ".000"
+def _label(now: float, after: str = "") -> str:
+    """As DynamoDB labels its streams: by the time at which they begin, so that they are in order; greater than `after`."""
+    while (label := moment.iso(now).removesuffix("Z") + ".999") <= after:
+        now += 1
+    return label
 
 
 def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> InitReport:
@@ -140,7 +144,20 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> In
     changes = [*_changes(known, wanted), *(f"the table's {each}" for each in compared.changes)]
     if changes:
         catalogs.save(store, compared.catalog)
-    return InitReport(compared.catalog if changes else known, created=False, changes=changes, unseen=settings.unseen(seen))
+    catalog = compared.catalog if changes else known
+    return InitReport(catalog, created=False, changes=changes, unseen=settings.unseen(seen), advice=_advice(catalog, seen))
+
+
+def _advice(catalog: Catalog, seen: TableSettings) -> list[str]:
+    arn = None if catalog.kinesis is None else catalog.kinesis.arn
+    if any(each.stream_arn == arn and each.precision != "MICROSECOND" for each in seen.kinesis_destinations):
+        return [
+            (
+                "set the destination's precision to MICROSECOND (`aws dynamodb update-kinesis-streaming-destination`): "
+                "within a millisecond an item may change twice, in an order that its time does not tell"
+            )
+        ]
+    return []
 
 
 def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Source) -> Catalog:
@@ -152,7 +169,7 @@ def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Sour
     durable = vault.window(now, None).durable
     since = moment.parse_iso_micros(known.initialised) // MICROS if durable is None else durable
     reason = f"from here on changes are taken from {source.arn}"
-    label = _label(now)
+    label = _label(now, known.stream)
     vault.gaps.record(Gap(reason=reason, since=min(since, int(now)), until=int(now), stream=label))
     return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=source)
 

@@ -87,6 +87,7 @@ def _show_init(report: InitReport, url: str) -> None:
             *(("from now on", change) for change in report.changes),
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
+            *(("advice", each) for each in report.advice),
             *((("changes from", catalog.kinesis.arn),) if catalog.kinesis else ()),
             ("next", f"backstream tail {catalog.table} --vault {url}"),
             *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),
