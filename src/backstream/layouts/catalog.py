@@ -74,8 +74,11 @@ def _name(table: str) -> str:
 
 
 def encode(catalog: Catalog) -> bytes:
-    """The catalog as JSON for people: indented, fields in the order above."""
-    return msgspec.json.format(msgspec.json.encode(catalog), indent=2) + b"\n"
+    """The catalog as JSON for people: indented, fields in the order above; `kinesis` only where it is set."""
+    fields = msgspec.structs.asdict(catalog)
+    if catalog.kinesis is None:
+        del fields["kinesis"]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
 def decode(body: bytes, name: str) -> Catalog:

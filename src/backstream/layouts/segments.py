@@ -84,13 +84,14 @@ class Segment(msgspec.Struct, frozen=True):
     @property
     def position(self) -> str | None:
         """Of a tail of a Kinesis stream: up to which record of its shard all is durable; None where nothing is said."""
-        position = self.shard.split(".")[2] if self.kind is Kind.KINESIS else ""
-        return position or None
+        found = _ARRIVALS.fullmatch(self.shard)
+        return (found["position"] or None) if found else None
 
     @property
     def kinesis_shard(self) -> str | None:
         """Of a tail of a Kinesis stream: which shard that is."""
-        return self.shard.split(".")[1] if self.kind is Kind.KINESIS else None
+        found = _ARRIVALS.fullmatch(self.shard)
+        return found["shard"] if found else None
 
     @property
     def path(self) -> str:
@@ -102,6 +103,7 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 _OTHER_KINDS = frozenset(kind.value for kind in Kind if kind is not Kind.TAIL)
+_ARRIVALS = re.compile(r"kinesis\.(?P<shard>[^.]+)\.(?P<position>\d*)\.[0-9a-f]+")
 _NAME = re.compile(
     r"dt=(?P<day>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)/(?P<stream>[^_/]+)_(?P<shard>[^_/]+)_(?P<first>\d{1,40})-(?P<last>\d{1,40})"
     r"_(?P<count>\d+)_(?P<min>\d{8}T\d{6}Z)-(?P<max>\d{8}T\d{6}Z)\.ndjson\.(?P<codec>zst|gz)"
