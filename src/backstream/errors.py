@@ -145,5 +145,9 @@ class IteratorExpired(Failed):
     """A shard iterator is older than 15 minutes; ask for a new one."""
 
 
+class InvalidPosition(Failed):
+    """The service takes no such argument, as where a position in a shard is older than what it still holds."""
+
+
 class RecordsTrimmed(Failed):
     """The stream no longer holds the records asked for: they are older than 24 hours."""

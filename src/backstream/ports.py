@@ -347,21 +347,30 @@ class StreamFacts(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One GetRecords answer. `server_time`: epoch seconds by the service's clock. `next` is None at the end of a closed shard."""
+    """One GetRecords answer. `server_time`: epoch seconds by the service's clock. `next` is None at the end of a closed shard.
+
+    Only of a Kinesis stream: `positions` and `arrivals` are the changes' places in the shard, which are not their sequence numbers,
+    and when they came there (epoch seconds); `reached`: the place of the last record, of whatever table, None where there was none;
+    `behind`: seconds from there to the newest record, 0 at the shard's end.
+    """
 
     changes: Sequence[Change]
     next: str | None
     server_time: float
+    positions: Sequence[str] = ()
+    arrivals: Sequence[float] = ()
+    reached: str | None = None
+    behind: float | None = None
 
 
 class ChangeStream(Protocol):
-    """One DynamoDB stream. Errors as for `Table`, and those named below."""
+    """One table's changes in a DynamoDB stream, or in a Kinesis stream. Errors as for `Table`, and those named below."""
 
     def facts(self) -> StreamFacts:
         """The stream with all its shards, open and closed, that it still lists."""
 
     def iterator(self, shard: str, after: str | None) -> str:
-        """Where to read on: after that sequence number, or at the oldest record held (None).
+        """Where to read on: after that sequence number (in Kinesis: position), or at the oldest record held (None).
 
         `RecordsTrimmed` where the stream no longer holds what follows `after`.
         """

@@ -15,6 +15,7 @@ from backstream.apps.library import TableBackup
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Kind
 from kit.aws import Aws
+from kit.kinesis import active_stream
 from kit.stage import wait_for
 
 
@@ -28,7 +29,8 @@ def backup(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[TableBackup]:
-    """A table whose changes a function keeps in the bucket."""
+    """A table whose changes a function keeps in the bucket, from its own stream or from a Kinesis stream."""
+    layout, from_kinesis = request.param
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -40,7 +42,9 @@ def backup(
         BillingMode="PAY_PER_REQUEST",
     )
     made = backstream.open(url).table(table_name)
-    made.init(layout=request.param, enable_stream=True)
+    stream = kinesis_stream(aws, table_name) if from_kinesis else None
+    made.init(layout=layout, enable_stream=not from_kinesis, kinesis=stream)
+    stream = stream or aws.client("dynamodb").describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
     functions = aws.client("lambda")
     role = aws.client("iam").create_role(RoleName=f"role-{table_name}", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     functions.create_function(
@@ -52,7 +56,6 @@ def backup(
         Code={"ZipFile": lambda_zip.read_bytes()},
         Environment={"Variables": {"BACKSTREAM_VAULT": url, **aws.environment}},
     )
-    stream = aws.client("dynamodb").describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
     mapping = functions.create_event_source_mapping(
         FunctionName=f"keep-{table_name}",
         EventSourceArn=stream,
@@ -65,11 +68,24 @@ def backup(
     functions.delete_function(FunctionName=f"keep-{table_name}")
 
 
+def kinesis_stream(aws: Aws, table: str) -> str:
+    """The ARN of a new one that the table's changes go to."""
+    aws.client("kinesis").create_stream(StreamName=table, ShardCount=2)
+    arn = active_stream(aws, table)
+    aws.client("dynamodb").enable_kinesis_streaming_destination(TableName=table, StreamArn=arn)
+    return arn
+
+
 def live(aws: Aws, table: str) -> dict[str, Mapping[str, Any]]:
     return {item["id"]["S"]: item for item in aws.client("dynamodb").scan(TableName=table)["Items"]}
 
 
-@pytest.mark.parametrize("backup", list(Layout), indirect=True)
+@pytest.mark.parametrize(
+    "backup",
+    [*((layout, False) for layout in Layout), *(pytest.param((layout, True), marks=pytest.mark.soak) for layout in Layout)],
+    ids=["rows", "log", "rows from Kinesis", "log from Kinesis"],
+    indirect=True,
+)
 def test_what_is_written_arrives_and_comes_back(
     aws: Aws, backup: TableBackup, bucket: str, table_name: str, tmp_path: Path
 ) -> None:

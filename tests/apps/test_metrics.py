@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from backstream.apps import publishing
-from backstream.apps.metrics import Measured, emf, of_drill, prometheus
+from backstream.apps.emf import Measured, emf
+from backstream.apps.metrics import of_drill, prometheus
 from backstream.errors import Failed, UsageError
 from backstream.operations.drill import Drill
 from kit.drills import FAILED, PASSED

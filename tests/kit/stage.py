@@ -17,8 +17,6 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Kind, Segment
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
-from backstream.model.entry import Entry
-from backstream.model.fold import newest
 from backstream.operations.follow import Following, Streams, follow
 from backstream.operations.init import Words, init
 from backstream.operations.shards import Settings
@@ -27,6 +25,7 @@ from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, Tabl
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
+from kit.states import state_at
 
 # Quick enough for tests in real time; by a clock set by hand it is all the same.
 QUICK = Settings(
@@ -142,13 +141,7 @@ class Stage:
 
     def captured(self, at: int = END_OF_TIME) -> Mapping[bytes, bytes]:
         """The table at the end of that second, folded from the vault's log alone."""
-        vault = self.vault()
-        entries: dict[bytes, list[Entry]] = {}
-        for listed in vault.log.listing():
-            for entry in vault.log.read(listed):
-                entries.setdefault(vault.key(entry), []).append(entry)
-        state = {key: newest(found, at) for key, found in entries.items()}
-        return {key: vault.image(entry) for key, entry in state.items() if entry is not None and not entry.removed}
+        return state_at(self.vault(), at)
 
     def log(self) -> list[Segment]:
         """All of the log's segments and marks, in the order in which they became durable."""

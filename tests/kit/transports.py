@@ -67,6 +67,12 @@ def streams(aws: Aws, transport: str = "boto3", *, url: str | None = None, hasty
     return BotoRaw(client) if transport == "boto3" else _over_http(aws, client, raw_http.STREAMS, hasty=hasty)
 
 
+def kinesis(aws: Aws, transport: str = "boto3", *, url: str | None = None) -> RawApi:
+    """Kinesis' requests."""
+    client = aws.client("kinesis", url=url, config=_table_config(hasty=False))
+    return BotoRaw(client) if transport == "boto3" else _over_http(aws, client, raw_http.KINESIS, hasty=False)
+
+
 def _table_config(*, hasty: bool) -> Config:
     return recommended_config().merge(once(HASTE_OF_DYNAMODB)) if hasty else recommended_config()
 

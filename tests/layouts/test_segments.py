@@ -12,7 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.layouts.segments import Codec, Kind, Segment, by_hour, claim_of, mark, of_batch, of_run, pack, parse_path, read
+from backstream.layouts.segments import (
+    Codec,
+    Kind,
+    Segment,
+    by_hour,
+    claim_of,
+    mark,
+    of_arrivals,
+    of_batch,
+    of_run,
+    pack,
+    parse_path,
+    read,
+)
 from backstream.model.entry import Entry, Place
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
@@ -57,6 +70,22 @@ def test_a_batch_is_nobodys_checkpoint_and_its_name_tells_its_set() -> None:
     assert one.kind is other.kind is Kind.LAMBDA
     assert one.path != other.path
     assert of_batch([entry(4), entry(2), entry(1)], Kind.LAMBDA).path == one.path
+
+
+def test_what_came_from_kinesis_says_up_to_where_all_is_there() -> None:
+    entries = [entry(3), entry(1), entry(2)]
+    place = "49600000000000000000000000000000000000000000000000000007"
+    segment = of_arrivals(entries, "shardId-000000000001", place)
+    assert (segment.kind, segment.kinesis_shard, segment.position) == (Kind.KINESIS, "shardId-000000000001", place)
+    assert (segment.first, segment.last, segment.count) == (entries[1].sequence, entries[0].sequence, 3), "by order, not by arrival"
+    assert parse_path(segment.path) == segment
+    assert read(claim_of(segment), pack(entries, Codec.ZSTD)) == entries
+    unsaid = of_arrivals(entries, "shardId-000000000001", None)
+    assert (unsaid.kinesis_shard, unsaid.position) == ("shardId-000000000001", None)
+    assert parse_path(unsaid.path) == unsaid
+    for shard in ("kinesis", "kinesis.a", "kinesis.a.b.c", "kinesis.a.1.2.3"):
+        other = msgspec.structs.replace(segment, shard=shard)
+        assert (other.kinesis_shard, other.position) == (None, None)
 
 
 def test_no_segment_spans_two_hours() -> None:

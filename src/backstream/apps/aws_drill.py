@@ -17,6 +17,7 @@ import msgspec
 
 from backstream.apps import metrics
 from backstream.apps.config import Config
+from backstream.apps.emf import emf
 from backstream.apps.interrupting import raising_after
 from backstream.apps.library import Vault
 from backstream.clock import SystemClock
@@ -68,10 +69,10 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     try:
         found = _drill(vault, wanted, _until(stop, clock))
     except BackstreamError as error:
-        _tell(metrics.emf(metrics.of_no_drill(wanted.table, began)))
+        _tell(emf(metrics.of_no_drill(wanted.table, began)))
         _tell(_line({"table": wanted.table, "passed": False, "error": type(error).__name__, "hint": error.hint}))
         raise
-    _tell(metrics.emf(metrics.of_drill(found)))
+    _tell(emf(metrics.of_drill(found)))
     _tell(_line(_account(found)))
     _judge(found)
     return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])

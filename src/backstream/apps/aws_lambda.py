@@ -1,33 +1,36 @@
-"""The Lambda handler: `backstream.apps.aws_lambda.handler`, on a DynamoDB stream, configured by `BACKSTREAM_VAULT`.
+"""The Lambda handler: `backstream.apps.aws_lambda.handler`, on a DynamoDB or Kinesis stream, configured by `BACKSTREAM_VAULT`.
 
 Use it with `ReportBatchItemFailures`: what is not durable is reported by its lowest sequence number and delivered again from there.
 `BACKSTREAM_PARALLELIZATION`: set it to the mapping's ParallelizationFactor if that is greater than 1, so that the recovery window
-does not claim an order between batches that there is not.
+does not claim an order between batches that there is not. `BACKSTREAM_TABLES`: of a Kinesis stream that more tables are written to
+than are to be kept, those that are, separated by commas. `BACKSTREAM_LOG`: see `batch_log`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from backstream.apps.batch_log import Line, words
 from backstream.apps.config import Config
 from backstream.clock import SystemClock
-from backstream.errors import UsageError
+from backstream.errors import BackstreamError, UsageError
 from backstream.layouts.segments import Kind
-from backstream.model.change import stream_label, table_name
+from backstream.model.deliveries import Delivery, Record, deliveries, is_kinesis, place_of
 from backstream.operations.absence import record_absence
-from backstream.operations.batch import BatchReport, keep_batch, why
+from backstream.operations.batch import BatchReport, keep_batch
+from backstream.operations.sources import label_of
 
 WRITERS = 16
 RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
 NO_CONTEXT_SECONDS = 30.0
+TABLES_VARIABLE = "BACKSTREAM_TABLES"
+PARALLEL_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 
 # The vaults and streams for which this process has seen that nothing was lost before its first batch, or has recorded what was.
-_looked: set[tuple[str, str]] = set()
+_looked: set[tuple[str, str, str]] = set()
 
 
 class Context(Protocol):
@@ -40,92 +43,117 @@ class Context(Protocol):
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list[dict[str, str]]]:
     """Make one batch durable; `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest sequence number that is not.
 
-    Raises (the whole batch is delivered again) where nothing can be kept: no vault, no catalog, a stream without whole items.
+    Raises (the whole batch is delivered again) where nothing can be kept: no vault, no catalog, a stream without whole items. Where
+    only one of several tables cannot be kept, its records fail and the others' are kept.
     """
-    records = event.get("Records")
-    if not isinstance(records, list):
-        raise UsageError("not an event of a DynamoDB stream: it has no Records", hint="Map the function to a table's stream.")
-    failed = []
-    for arn, batch in _by_stream(records).items():
-        report = _keep(arn, batch, _seconds_left(context))
-        _log(arn, batch, report)
-        failed.extend(_identifiers(batch, report))
-    return {"batchItemFailures": failed}
+    work = _Work(context)
+    try:
+        found = deliveries(event)
+        work.read_environment()
+    except Exception as error:
+        work.line().unread(error)
+        raise
+    return {"batchItemFailures": _identifiers(event["Records"], _keep_all(found, work))}
 
 
-def _by_stream(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """A mapping delivers one stream; records that do not say which belong to the one that the others name."""
-    named = [arn for record in records if isinstance(record, Mapping) and isinstance(arn := record.get("eventSourceARN"), str)]
-    if records and not named:
-        raise UsageError("no record names its eventSourceARN", hint="Map the function to a table's stream.")
-    streams: dict[str, list[Mapping[str, Any]]] = {}
-    for record in records:
-        arn = record.get("eventSourceARN") if isinstance(record, Mapping) else None
-        streams.setdefault(arn if isinstance(arn, str) else named[0], []).append(record)
-    return streams
+def _keep_all(found: Sequence[Delivery], work: _Work) -> list[tuple[str, int]]:
+    """Keep each table's records; source and position in the event of those that failed. Raises where all tables are refused."""
+    failed: list[tuple[str, int]] = []
+    refusals: list[BackstreamError] = []
+    positions: Sequence[int]
+    wanted = [delivery for delivery in found if work.wants(delivery)]
+    for delivery in found:
+        if delivery not in wanted:
+            work.line().passed_over(delivery, TABLES_VARIABLE)
+            positions = delivery.unread
+        else:
+            try:
+                positions = work.keep(delivery)
+            except BackstreamError as error:
+                refusals.append(error)
+                positions = delivery.positions
+        failed += [(delivery.source, position) for position in positions]
+    if refusals and len(refusals) == len(wanted):
+        raise refusals[0]
+    return failed
 
 
-def _keep(arn: str, batch: Sequence[Mapping[str, Any]], seconds_left: float) -> BatchReport:
-    """Begin nothing, and try nothing again, once the reserve is reached; a call in flight then has a quarter of it to end in."""
-    reserve = min(RESERVE, seconds_left / 2)
-    deadline = SystemClock().now() + seconds_left - reserve
-    config = Config(patience=seconds_left, deadline=deadline, answer_within=reserve / 4)
-    parallel = int(os.environ.get("BACKSTREAM_PARALLELIZATION", "1")) > 1
-    vault = config.vault(table_name(arn))
-    if (config.url, arn) not in _looked:
-        record_absence(vault, stream_label(arn), config.clock.now())
-        _looked.add((config.url, arn))
-    with ThreadPoolExecutor(WRITERS) as pool:
-        return keep_batch(
-            vault,
-            batch,
-            stream_label(arn),
-            pool,
-            writer=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "lambda"),
-            kind=Kind.PARALLEL if parallel else Kind.LAMBDA,
-            now=config.clock.now,
-            deadline=deadline,
-        )
+class _Work:
+    """One invocation: begins nothing, and tries nothing again, once its reserve is reached."""
+
+    def __init__(self, context: Context | None) -> None:
+        self._clock = SystemClock()
+        self._began = self._clock.now()
+        left = NO_CONTEXT_SECONDS if context is None else max(0.3, context.get_remaining_time_in_millis() / 1000)
+        reserve = min(RESERVE, left / 2)
+        self._deadline = self._began + left - reserve
+        # A call in flight then has a quarter of the reserve to end in.
+        self._config = Config(patience=left, deadline=self._deadline, answer_within=reserve / 4)
+        self._words: frozenset[str] = frozenset()
+        self._tables: frozenset[str] = frozenset()
+        self._kind = Kind.LAMBDA
+
+    def read_environment(self) -> None:
+        """UsageError where it says nothing that can be understood."""
+        self._words = words()
+        self._tables = frozenset(filter(None, (each.strip() for each in os.environ.get(TABLES_VARIABLE, "").split(","))))
+        factor = os.environ.get(PARALLEL_VARIABLE, "1")
+        if not factor.isdecimal():
+            raise UsageError(f"{PARALLEL_VARIABLE} is {factor!r}", hint="It is the mapping's ParallelizationFactor, 1 to 10.")
+        self._kind = Kind.PARALLEL if int(factor) > 1 else Kind.LAMBDA
+
+    def line(self) -> Line:
+        """To say something as of now."""
+        return Line(self._began, self._clock.now(), self._words)
+
+    def wants(self, delivery: Delivery) -> bool:
+        """Whether the table is to be kept: of a stream of its own always."""
+        return not self._tables or not is_kinesis(delivery.source) or delivery.table in self._tables
+
+    def keep(self, delivery: Delivery) -> list[int]:
+        """Keep one table's records, and say so; the positions in the event of those that could not be."""
+        try:
+            report = self._keep(delivery)
+        except Exception as error:
+            self.line().refused(delivery, error)
+            raise
+        self.line().kept(delivery, report)
+        return [delivery.positions[each] for each in report.failures]
+
+    def _keep(self, delivery: Delivery) -> BatchReport:
+        config = self._config
+        vault = config.vault(delivery.table)
+        label = label_of(vault.catalog, delivery.source)
+        looked = (config.url, delivery.table, label)
+        if looked not in _looked:
+            record_absence(vault, label, config.clock.now())
+            _looked.add(looked)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return keep_batch(
+                vault,
+                delivery.records,
+                label,
+                pool,
+                writer=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "lambda"),
+                kind=self._kind,
+                now=config.clock.now,
+                deadline=self._deadline,
+            )
 
 
-def _seconds_left(context: Context | None) -> float:
-    return NO_CONTEXT_SECONDS if context is None else max(0.3, context.get_remaining_time_in_millis() / 1000)
-
-
-def _identifiers(batch: Sequence[Mapping[str, Any]], report: BatchReport) -> list[dict[str, str]]:
-    """The lowest failed sequence number. Lambda retries from there on, so one is enough.
+def _identifiers(records: Sequence[Record], failed: Sequence[tuple[str, int]]) -> list[dict[str, str]]:
+    """The lowest failed sequence number of each source. Lambda retries from there on, so one is enough.
 
     A record that has no usable number is delivered again by naming the record before it; where there is none, an empty identifier
     makes Lambda deliver the whole batch again.
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
     """
-    if not report.failures:
-        return []
-    numbers = [_number_to_retry_from(batch, position) for position in report.failures]
-    return [{"itemIdentifier": "" if "" in numbers else min(numbers, key=int)}]
+    numbers: dict[str, list[str]] = {}
+    for source, position in failed:
+        numbers.setdefault(source, []).append(_number_to_retry_from(records, position))
+    return [{"itemIdentifier": "" if "" in each else min(each, key=int)} for each in numbers.values()]
 
 
-def _number_to_retry_from(batch: Sequence[Mapping[str, Any]], position: int) -> str:
-    return next((sequence for each in reversed(batch[: position + 1]) if (sequence := _sequence(each))), "")
-
-
-def _sequence(record: Mapping[str, Any]) -> str:
-    body = record.get("dynamodb") if isinstance(record, Mapping) else None
-    sequence = body.get("SequenceNumber") if isinstance(body, Mapping) else None
-    return sequence if isinstance(sequence, str) and sequence.isascii() and sequence.isdigit() else ""
-
-
-def _log(arn: str, batch: Sequence[Mapping[str, Any]], report: BatchReport) -> None:
-    """One line a batch. Records are named by sequence number: what is in an item, its key too, is not for a function's log."""
-    line = {
-        "table": table_name(arn),
-        "first": _sequence(batch[0]),
-        "last": _sequence(batch[-1]),
-        "count": len(batch),
-        "captured": report.captured,
-        "failed": [
-            {"position": position, "sequence": _sequence(batch[position]), "error": type(error).__name__, "why": why(error)}
-            for position, error in sorted(report.failures.items())[:20]
-        ],
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
+def _number_to_retry_from(records: Sequence[Record], position: int) -> str:
+    return next((number for each in reversed(records[: position + 1]) if (number := place_of(each))), "")

@@ -22,7 +22,9 @@ from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.engines.memory import Memory
 from backstream.errors import BackstreamError, Failed, UsageError
+from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
+from backstream.model.deliveries import is_kinesis
 from backstream.operations.lanes import lanes
 from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, ObjectStore, Table
 from backstream.stores import s3_boto
@@ -38,6 +40,7 @@ from backstream.tables import raw_boto, raw_http
 from backstream.tables.account import AwsAccount
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.imports import DynamoImporter
+from backstream.tables.kinesis import KinesisStream
 from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw
 from backstream.tables.raw_http import HttpRaw
@@ -197,6 +200,15 @@ class Config:
         """A stream by its ARN."""
         return DynamoStream(self._raw(self._streams, raw_http.STREAMS), arn)
 
+    def source(self, catalog: Catalog, arn: str) -> ChangeStream:
+        """A stream by its ARN, or the table's changes in a Kinesis stream."""
+        return self.kinesis(arn, catalog) if is_kinesis(arn) else self.stream(arn)
+
+    def kinesis(self, arn: str, catalog: Catalog | None = None) -> KinesisStream:
+        """A Kinesis stream by its ARN, to be read for one table. UsageError where it is none's."""
+        words = ("", "") if catalog is None else (catalog.table, catalog.stream)
+        return KinesisStream(self._raw(self._client("kinesis", region_of(arn)), raw_http.KINESIS), arn, *words)
+
     # --- the account ---
 
     @cached_property
@@ -238,7 +250,7 @@ class Config:
     def lanes(self, vault: TableVault) -> int | None:
         """In how many lines of shards the table's stream runs; None where it cannot be asked: the vault is to be enough alone."""
         try:
-            stream = self.stream(vault.catalog.stream_arn)
+            stream = self.source(vault.catalog, vault.catalog.stream_arn)
             return lanes(stream.facts().shards)
         except BackstreamError:
             return None  # less is claimed then, nothing wrong
@@ -349,6 +361,11 @@ class Config:
             raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
         except (BotoCoreError, ValueError) as error:
             raise Failed(f"the AWS configuration cannot be used: {error}", hint=CHECK) from error
+
+
+def region_of(arn: str) -> str | None:
+    """The region that an ARN names; None where it names none."""
+    return next(iter(arn.split(":")[3:4]), None) or None
 
 
 def _is_aws(endpoint: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from backstream.apps.config import STORE_PATIENCE, Config
@@ -57,7 +58,7 @@ from backstream.operations.redrive import Redriven, redrive
 from backstream.operations.redrive import Words as RedriveWords
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
 from backstream.operations.settings import refresh
-from backstream.operations.shards import Settings
+from backstream.operations.shards import Settings, Wrote
 from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.suspects import PATIENCE
@@ -127,15 +128,18 @@ class TableBackup(Migrating):
         compress: Codec | None = None,
         failures: str | None = None,
         enable_stream: bool = False,
+        kinesis: str | None = None,
     ) -> InitReport:
         """Make the vault ready for the table; again with other words: change how it is kept from now on.
 
-        `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`.
+        `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
+        `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there.
         """
         if failures not in (None, NOWHERE):
             self._config.destination(failures)
             failures = failures.rstrip("/")
-        words = Words(layout, naming, tenant_attribute, compress, failures)
+        source = None if kinesis is None else self._config.kinesis(kinesis).source()
+        words = Words(layout, naming, tenant_attribute, compress, failures, source)
         return init(self._config.store, self._config.table(self._name), words, enable_stream=enable_stream)
 
     def tail(
@@ -145,19 +149,24 @@ class TableBackup(Migrating):
         stop: threading.Event | None = None,
         notice: Callable[[str], None] = lambda _: None,
         settings: Settings | None = None,
+        wrote: Callable[[Wrote], None] = lambda _: None,
     ) -> TailReport:
-        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read."""
-        config = self._config
+        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read.
+
+        `notice` is told what an operator should see, `wrote` of each segment that is written, in threads of the tail.
+        """
+        config, vault = self._config, self._vault()
         following = Following(
             table=config.table(self._name),
-            streams=config.stream,
+            streams=partial(config.source, vault.catalog),
             clock=config.clock,
             writer=config.writer,
             notice=notice,
             stop=stop or threading.Event(),
             settings=settings or Settings(),
+            wrote=wrote,
         )
-        return follow(self._vault(), following, until_caught_up=until_caught_up)
+        return follow(vault, following, until_caught_up=until_caught_up)
 
     def backfill(
         self,

@@ -1,39 +1,17 @@
-"""What a monitor is told of drills and vaults: a Prometheus text file, and lines in CloudWatch's embedded metric format (EMF).
+"""What a monitor is told of drills and vaults: a Prometheus text file; for CloudWatch see `emf`.
 
-Sources: https://prometheus.io/docs/instrumenting/exposition_formats/ and
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
+from backstream.apps.emf import Measured, Metric
 from backstream.model import moment
 from backstream.model.change import MICROS
 from backstream.operations.drill import Drill
 from backstream.operations.status import Status
-
-NAMESPACE = "Backstream"
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """One figure: its name in Prometheus and in CloudWatch (empty: it is not sent there), CloudWatch's unit, what it means."""
-
-    series: str
-    name: str
-    unit: str
-    meaning: str
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """Figures of one table at one time (epoch seconds). One that could not be measured is not among them."""
-
-    table: str
-    at: float
-    values: Sequence[tuple[Metric, float]]
-
 
 DRILL_PASSED = Metric("backstream_drill_passed", "DrillPassed", "Count", "1 if the drill passed, else 0.")
 DRILL_RPO = Metric(
@@ -131,26 +109,3 @@ def _label(text: str) -> str:
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
-
-
-# --- CloudWatch -------------------------------------------------------------------------------------------------------------------
-
-
-def emf(measured: Measured) -> bytes:
-    """One line, which CloudWatch makes metrics of wherever it reads logs."""
-    sent = [(metric, value) for metric, value in measured.values if metric.name]
-    line = {
-        "_aws": {
-            "Timestamp": round(measured.at * 1_000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": NAMESPACE,
-                    "Dimensions": [["Table"]],
-                    "Metrics": [{"Name": metric.name, "Unit": metric.unit} for metric, _ in sent],
-                }
-            ],
-        },
-        "Table": measured.table,
-        **{metric.name: value for metric, value in sent},
-    }
-    return msgspec.json.encode(line) + b"\n"

@@ -10,6 +10,7 @@ import msgspec
 
 from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts.segments import Codec
+from backstream.model import kinesis
 from backstream.model.naming import SYSTEM_FOLDER, Naming, is_table_name
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, from_description
@@ -41,7 +42,8 @@ class Catalog(msgspec.Struct, frozen=True):
     `compress`: how new segments of the log are; `settings`: the table's, read by `settings_of`. They stay bytes here, so that who
     keeps changes (a Lambda function loads the catalog for each batch) neither pays for them nor stumbles over them. `base_backup`:
     the newest complete one; what counts is the list of them below `base/complete/`. `failures`: the bucket where
-    what Lambda gives up lands, None where there is none.
+    what Lambda gives up lands, None where there is none. `kinesis`: set where changes come from Kinesis, not from the table's own
+    stream; `stream` is then the label that they get here, the time from which on they do, and `stream_arn` the Kinesis stream's.
     """
 
     format: int
@@ -60,6 +62,7 @@ class Catalog(msgspec.Struct, frozen=True):
     settings: msgspec.Raw
     base_backup: BaseBackup | None = None
     failures: str | None = None
+    kinesis: kinesis.Source | None = None
 
 
 def folder(table: str) -> str:
@@ -72,8 +75,11 @@ def _name(table: str) -> str:
 
 
 def encode(catalog: Catalog) -> bytes:
-    """The catalog as JSON for people: indented, fields in the order above."""
-    return msgspec.json.format(msgspec.json.encode(catalog), indent=2) + b"\n"
+    """The catalog as JSON for people: indented, fields in the order above; `kinesis` only where it is set."""
+    fields = msgspec.structs.asdict(catalog)
+    if catalog.kinesis is None:
+        del fields["kinesis"]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
 def decode(body: bytes, name: str) -> Catalog:

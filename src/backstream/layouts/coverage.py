@@ -13,7 +13,7 @@ from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted
 from backstream.layouts.destination import Destination
 from backstream.layouts.gaps import Gap, Gaps
-from backstream.layouts.log import DAY, ChangeLog, LogListing
+from backstream.layouts.log import DAY, LATE, ChangeLog, LogListing
 from backstream.layouts.segments import Kind
 from backstream.model import fold, moment
 from backstream.model.change import MICROS
@@ -123,9 +123,32 @@ class Coverage:
     def _durable(self, now: float, lanes: int | None) -> int | None:
         oldest = self._catalog.complete_from or 0
         for piece in self._log.newest_first_days(now, oldest):
-            claims = [claim for each in piece if (claim := _claim(each, now, lanes)) is not None]
+            claims = [claim for each in piece if (claim := self._claim(each, now, lanes)) is not None]
             if claims:
                 return max(claims)
+        return None
+
+    def _claim(self, listed: LogListing, now: float, lanes: int | None) -> int | None:
+        """Up to which second a segment proves that all changes have arrived.
+
+        A change's second may hold more changes, so it is the second before. What a stream no longer holds (one day, or as long as a
+        Kinesis stream is set to) has been delivered or was given up by Lambda. What the handler could not keep it has recorded as a
+        gap. Where it never ran (throttled, crashed as it started) nobody did: but then Lambda wrote the batch to its on-failure
+        destination before it went on behind it, and what lies there is a gap as well (`_waiting`). So this holds only where the
+        mapping has a destination that the catalog knows. In Kinesis a change may come after later ones: what is LATE is waited for.
+        """
+        segment = listed.segment
+        if segment is None:
+            return None
+        if segment.kind is Kind.MARK:
+            return segment.max_time
+        kinesis = self._catalog.kinesis if segment.stream == self._catalog.stream else None
+        retention, late = (DAY, 0) if kinesis is None else (kinesis.retention, LATE)
+        proven = segment.max_time - 1 - late
+        if segment.kind in (Kind.TAIL, Kind.LAMBDA) and lanes == 1:
+            return proven
+        if segment.kind in (Kind.LAMBDA, Kind.PARALLEL):
+            return min(proven, int(now) - retention - late)
         return None
 
     def lost(self) -> list[Gap]:
@@ -180,23 +203,3 @@ class Coverage:
 def _exact(base: Base) -> int | None:
     """An export's moment: its base backup is taken to begin as much earlier as to end later."""
     return (base.begin + base.end) // 2 if base.kind is bases.Kind.EXPORT else None
-
-
-def _claim(listed: LogListing, now: float, lanes: int | None) -> int | None:
-    """Up to which second a segment proves that all changes have arrived.
-
-    A change's second may hold more changes, so it is the second before. What a stream no longer holds (one day) has been delivered
-    or was given up by Lambda. What the handler could not keep it has recorded as a gap. Where it never ran (throttled, crashed as
-    it started) nobody did: but then Lambda wrote the batch to its on-failure destination before it went on behind it, and what lies
-    there is a gap as well (`_waiting`). So this holds only where the mapping has a destination that the catalog knows.
-    """
-    segment = listed.segment
-    if segment is None:
-        return None
-    if segment.kind is Kind.MARK:
-        return segment.max_time
-    if segment.kind in (Kind.TAIL, Kind.LAMBDA) and lanes == 1:
-        return segment.max_time - 1
-    if segment.kind in (Kind.LAMBDA, Kind.PARALLEL):
-        return min(segment.max_time - 1, int(now) - DAY)
-    return None

@@ -17,6 +17,7 @@ from backstream.model.entry import Entry
 from backstream.ports import ObjectStore
 
 DAY = 86_400
+LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS names no bound
 CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in the last two
 
 
@@ -67,12 +68,24 @@ class ChangeLog:
 
     def write_batch(self, entries: Sequence[Entry], kind: Kind, *, writer: str) -> list[Segment]:
         """Make changes durable that are no unbroken run: one segment per hour."""
-        hours: dict[int, list[Entry]] = {}
-        for entry in entries:
-            hours.setdefault(entry.seconds // 3600, []).append(entry)
         written = []
-        for part in hours.values():
+        for part in _by_hour(entries):
             segment = segments.of_batch(part, kind, self._codec)
+            self._put(segment, part, {"writer": writer})
+            written.append(segment)
+        return written
+
+    def write_arrivals(
+        self, entries: Sequence[Entry], shard: str, *, before: str | None, position: str, writer: str
+    ) -> list[Segment]:
+        """Make changes durable as they came from a Kinesis shard, after `before` and up to `position`: one segment per hour.
+
+        Only the last to be written says that all up to `position` is there.
+        """
+        written = []
+        hours = _by_hour(entries)
+        for number, part in enumerate(hours, start=1):
+            segment = segments.of_arrivals(part, shard, position if number == len(hours) else before, self._codec)
             self._put(segment, part, {"writer": writer})
             written.append(segment)
         return written
@@ -131,9 +144,13 @@ class ChangeLog:
         """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""
         return hidden.head(self._store, listed.name).metadata
 
-    def recent(self, now: float) -> list[LogListing]:
-        """The listing of the last two days and whatever lies later (by a faster clock)."""
-        return [each for each in self.listing(since=int(now) - CHECKPOINT_DAYS * DAY) if each.segment is not None]
+    def recent(self, now: float, *, since: float = float("inf")) -> list[LogListing]:
+        """The listing of the last two days, or from a day before `since` on, and whatever lies later (by a faster clock).
+
+        A Kinesis stream may keep records for longer than a day, so that a tail may go on where it stood long ago.
+        """
+        oldest = min(int(now) - CHECKPOINT_DAYS * DAY, since - DAY)
+        return [each for each in self.listing(since=max(0, int(oldest))) if each.segment is not None]
 
     def newest_first_days(self, now: float, oldest: int) -> Iterator[list[LogListing]]:
         """The listing in pieces, newest first, each piece reaching further back, until `oldest` (seconds) is covered."""
@@ -146,6 +163,13 @@ class ChangeLog:
             if since <= oldest:
                 return
             end, days = since - since % 3600, days * 8
+
+
+def _by_hour(entries: Sequence[Entry]) -> list[list[Entry]]:
+    hours: dict[int, list[Entry]] = {}
+    for entry in entries:
+        hours.setdefault(entry.seconds // 3600, []).append(entry)
+    return list(hours.values())
 
 
 def _hour(seconds: int) -> str:
@@ -162,4 +186,17 @@ def reached(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
             continue
         if segment.shard not in found or int(segment.last) > int(found[segment.shard].last):
             found[segment.shard] = segment
+    return found
+
+
+def arrived(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
+    """Where a tail of a Kinesis stream goes on: for each shard the segment with the greatest position."""
+    found: dict[str, Segment] = {}
+    for each in listing:
+        segment = each.segment
+        if segment is None or segment.kinesis_shard is None or segment.stream != stream or segment.position is None:
+            continue
+        known = found.get(segment.kinesis_shard)
+        if known is None or int(segment.position) > int(known.position or 0):
+            found[segment.kinesis_shard] = segment
     return found

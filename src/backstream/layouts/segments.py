@@ -59,6 +59,7 @@ class Kind(enum.StrEnum):
     PARALLEL = "lambda-parallel"  # one batch of a mapping with several invocations per shard: order between batches is unknown
     REBUILT = "rebuilt"  # made again from the row objects
     REPAIR = "repair"  # what `verify --repair` found in the table
+    KINESIS = "kinesis"  # of a tail of a Kinesis stream: all up to a position in a shard, by arrival
     EXPORT = "export"  # the net changes of an incremental export
 
 
@@ -81,6 +82,18 @@ class Segment(msgspec.Struct, frozen=True):
         return Kind(word) if word in _OTHER_KINDS else Kind.TAIL
 
     @property
+    def position(self) -> str | None:
+        """Of a tail of a Kinesis stream: up to which record of its shard all is durable; None where nothing is said."""
+        found = _ARRIVALS.fullmatch(self.shard)
+        return (found["position"] or None) if found else None
+
+    @property
+    def kinesis_shard(self) -> str | None:
+        """Of a tail of a Kinesis stream: which shard that is."""
+        found = _ARRIVALS.fullmatch(self.shard)
+        return found["shard"] if found else None
+
+    @property
     def path(self) -> str:
         """Its name below the log's folder, in the partition of its hour."""
         day, hour = moment.day_and_hour(self.min_time)
@@ -90,6 +103,7 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 _OTHER_KINDS = frozenset(kind.value for kind in Kind if kind is not Kind.TAIL)
+_ARRIVALS = re.compile(r"kinesis\.(?P<shard>[^.]+)\.(?P<position>\d*)\.[0-9a-f]+")
 _NAME = re.compile(
     r"dt=(?P<day>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)/(?P<stream>[^_/]+)_(?P<shard>[^_/]+)_(?P<first>\d{1,40})-(?P<last>\d{1,40})"
     r"_(?P<count>\d+)_(?P<min>\d{8}T\d{6}Z)-(?P<max>\d{8}T\d{6}Z)\.ndjson\.(?P<codec>zst|gz)"
@@ -125,8 +139,17 @@ def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> S
 def of_batch(entries: Sequence[Entry], kind: Kind, codec: Codec = Codec.ZSTD) -> Segment:
     """The segment of changes that are no run. Its SHARD carries a digest of which they are: another set, another name."""
     ordered = sorted(entries, key=lambda entry: entry.order)
-    digest = hashlib.sha256(b" ".join(map(_mark_of, ordered))).hexdigest()[:12]
-    return _segment(entries, ordered, f"{kind.value}.{digest}", codec)
+    return _segment(entries, ordered, f"{kind.value}.{_digest(ordered)}", codec)
+
+
+def of_arrivals(entries: Sequence[Entry], shard: str, position: str | None, codec: Codec = Codec.ZSTD) -> Segment:
+    """The segment of changes as they came from a Kinesis shard. Its SHARD has shard, position and a digest of which they are."""
+    ordered = sorted(entries, key=lambda entry: entry.order)
+    return _segment(entries, ordered, f"{Kind.KINESIS.value}.{shard}.{position or ''}.{_digest(ordered)}", codec)
+
+
+def _digest(ordered: Sequence[Entry]) -> str:
+    return hashlib.sha256(b" ".join(map(_mark_of, ordered))).hexdigest()[:12]
 
 
 def _mark_of(entry: Entry) -> bytes:

@@ -88,10 +88,10 @@ def from_record(record: Mapping[str, Any], stream: str) -> Change:
     if not isinstance(body, Mapping):
         raise MalformedRecord("a stream record without 'dynamodb'")
     sequence = _sequence(body.get("SequenceNumber"))
-    with _naming(sequence):
+    with naming_record(sequence):
         _check_view(body.get("StreamViewType"))
         images = {name: _image(name, body.get(name)) for name in ("Keys", "OldImage", "NewImage")}
-        return _change(
+        return assemble(
             stream=stream,
             sequence=sequence,
             created=body.get("ApproximateCreationDateTime"),
@@ -152,10 +152,10 @@ def from_page(answer: bytes, stream: str) -> tuple[Sequence[Change], str | None]
 def _from_raw(record: _RawRecord, stream: str) -> Change:
     body = record.dynamodb
     sequence = _sequence(body.SequenceNumber)
-    with _naming(sequence):
+    with naming_record(sequence):
         _check_view(body.StreamViewType)
-        images = {name: _raw_image(name, getattr(body, name)) for name in ("Keys", "OldImage", "NewImage")}
-        return _change(
+        images = {name: raw_image(name, getattr(body, name)) for name in ("Keys", "OldImage", "NewImage")}
+        return assemble(
             stream=stream,
             sequence=sequence,
             created=body.ApproximateCreationDateTime,
@@ -166,7 +166,7 @@ def _from_raw(record: _RawRecord, stream: str) -> Change:
         )
 
 
-def _raw_image(name: str, raw: msgspec.Raw) -> bytes | None:
+def raw_image(name: str, raw: msgspec.Raw) -> bytes | None:
     """The image's own bytes; an absent, null or empty object is no image."""
     data = bytes(raw)
     if data in (b"", b"null", b"{}"):
@@ -180,8 +180,8 @@ def _raw_image(name: str, raw: msgspec.Raw) -> bytes | None:
 
 
 @contextmanager
-def _naming(sequence: str) -> Iterator[None]:
-    """Whatever is wrong with a record: say which record it is."""
+def naming_record(sequence: str) -> Iterator[None]:
+    """Whatever is wrong with a record within it: MalformedRecord that says which record it is."""
     try:
         yield
     except MalformedRecord as error:
@@ -203,7 +203,7 @@ def _check_view(view: object) -> None:
         )
 
 
-def _change(
+def assemble(
     *,
     stream: str,
     sequence: str,
@@ -213,6 +213,7 @@ def _change(
     identity: object,
     images: Mapping[str, bytes | None],
 ) -> Change:
+    """The change that these parts make: `created` in epoch seconds, or a datetime. MalformedRecord where they make none."""
     keys, old, new = images["Keys"], images["OldImage"], images["NewImage"]
     if keys is None:
         raise MalformedRecord("no Keys")

@@ -16,6 +16,8 @@ RECENT = 3600
 def record_absence(vault: TableVault, stream: str, now: float) -> Gap | None:
     """Record and return the gap before a function's first batch, where the last to write was a tail, more than a day ago.
 
+    (Longer ago than a Kinesis stream keeps records, where changes come from one.)
+
     To be called before the batch is logged: from then on the log looks as if somebody had followed all the time. One LIST where
     somebody wrote within the last hour.
     """
@@ -24,7 +26,8 @@ def record_absence(vault: TableVault, stream: str, now: float) -> Gap | None:
     newest = _newest(vault, now)
     if newest is None or not _is_tails(newest):
         return None
-    since, until = newest.max_time, int(now) - DAY
+    retention = DAY if vault.catalog.kinesis is None else vault.catalog.kinesis.retention
+    since, until = newest.max_time, int(now) - retention
     if since >= until:
         return None
     reason = "the tail had stopped for longer than the stream keeps records when the Lambda function took over"
@@ -43,4 +46,4 @@ def _newest(vault: TableVault, now: float) -> Segment | None:
 
 
 def _is_tails(segment: Segment) -> bool:
-    return segment.kind in (Kind.TAIL, Kind.MARK)
+    return segment.kind in (Kind.TAIL, Kind.KINESIS, Kind.MARK)

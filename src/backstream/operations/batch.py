@@ -18,19 +18,25 @@ from backstream.layouts.images import images_for
 from backstream.layouts.log import DAY
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
-from backstream.model.change import Change, from_record
+from backstream.model.change import Change
+from backstream.model.deliveries import change_of, made_within
 from backstream.model.entry import Entry
 from backstream.operations import capture
+from backstream.operations.sources import record_ties
 from backstream.ports import Images
 
 HOUR = 3600
 
 
 class BatchReport(msgspec.Struct, frozen=True):
-    """`captured`: how many changes are in the log now; `failures`: what is not, by position in the batch, and why."""
+    """`captured`: how many changes are in the log now; `failures`: what is not, by position in the batch, and why.
+
+    `changes`: what could be read of the batch, by position.
+    """
 
     captured: int
     failures: Mapping[int, BackstreamError]
+    changes: Mapping[int, Change]
 
 
 def keep_batch(
@@ -51,13 +57,14 @@ def keep_batch(
     """
     time = _Time(now, deadline)
     changes, failures = _parse(records, stream)
+    record_ties(vault, changes.values())
     positions = list(changes)
     images = _InTime(images_for(vault.store, vault.catalog), time)
     kept = capture.keep(list(changes.values()), images, vault.catalog.key_schema, pool)
     failures |= {positions[each]: error for each, error in kept.failures.items()}
     entries = {positions[each]: entry for each, entry in kept.entries.items()}
     captured = _log(vault, entries, failures, _Batch(records, stream, changes, writer, kind, time, pool))
-    return BatchReport(captured, failures)
+    return BatchReport(captured, failures, changes)
 
 
 def why(error: BackstreamError) -> str:
@@ -103,7 +110,7 @@ def _parse(records: Sequence[Mapping[str, Any]], stream: str) -> tuple[dict[int,
     failures: dict[int, BackstreamError] = {}
     for position, record in enumerate(records):
         try:
-            changes[position] = from_record(record, stream)
+            changes[position] = change_of(record, stream)
         except MalformedRecord as error:
             failures[position] = error
     return changes, failures
@@ -154,19 +161,13 @@ def _bounds(batch: _Batch, position: int) -> tuple[int, int]:
     The first of a batch has none before it. It is younger than a stream's day before the one that follows it, or before now; to the
     hour, so that the same record delivered again makes the same gap.
     """
-    told = batch.changes[position].seconds if position in batch.changes else _told(batch.records[position])
-    if told is not None:
-        return told, told
+    if position in batch.changes:
+        return batch.changes[position].seconds, batch.changes[position].seconds
+    if (told := made_within(batch.records[position])) is not None:
+        return told
     now = int(batch.time.now())
     before = [change.seconds for at, change in batch.changes.items() if at < position]
     after = [change.seconds for at, change in batch.changes.items() if at > position]
     until = after[0] if after else now
     since = before[-1] if before else (until - DAY) // HOUR * HOUR
     return since, max(since, until)
-
-
-def _told(record: Mapping[str, Any]) -> int | None:
-    """When a malformed record says that its change was made."""
-    body = record.get("dynamodb") if isinstance(record, Mapping) else None
-    created = body.get("ApproximateCreationDateTime") if isinstance(body, Mapping) else None
-    return int(created) if isinstance(created, int | float) and 0 < created < 1e11 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -17,9 +18,11 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
 from backstream.operations.keeping import VaultKeeper
+from backstream.operations.kinesis_shards import KinesisFollower
 from backstream.operations.lanes import lanes
 from backstream.operations.settings import SettingsWatch
-from backstream.operations.shards import Parts, Settings
+from backstream.operations.shards import Parts, Settings, Wrote
+from backstream.operations.sources import check_destination, label_of
 from backstream.operations.tail import Tail, TailReport
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 
@@ -27,7 +30,10 @@ Streams = Callable[[str], ChangeStream]  # a stream's ARN -> the stream
 
 
 class Following(msgspec.Struct, frozen=True):
-    """What `follow` works with. `writer` names this process in the vault; `notice` is told what an operator should see."""
+    """What `follow` works with. `writer` names this process in the vault; `notice` is told what an operator should see.
+
+    `wrote` is told of each segment, in the threads that write them.
+    """
 
     table: Table
     streams: Streams
@@ -36,6 +42,7 @@ class Following(msgspec.Struct, frozen=True):
     notice: Callable[[str], None]
     stop: threading.Event
     settings: Settings = Settings()
+    wrote: Callable[[Wrote], None] = lambda _: None
 
 
 def follow(vault: TableVault, following: Following, *, until_caught_up: bool) -> TailReport:
@@ -43,7 +50,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
 
     Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
     """
-    facts, arn = followed(following.table)
+    facts, arn = _source(following.table, vault.catalog)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.
     with SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice):
@@ -54,6 +61,15 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
             hint=f"Run `backstream init {facts.name} --enable-stream`, then `tail` again; the time between becomes a recorded gap.",
         )
     return msgspec.structs.replace(report, captured=report.captured + before.captured, gaps=report.gaps + before.gaps)
+
+
+def _source(table: Table, catalog: Catalog) -> tuple[TableFacts, str]:
+    """The table, and the ARN of its stream, or of the Kinesis stream that the vault takes its changes from."""
+    if catalog.kinesis is None:
+        return followed(table)
+    facts = table.facts()
+    check_destination(table, catalog.kinesis.arn)
+    return facts, catalog.kinesis.arn
 
 
 def followed(table: Table) -> tuple[TableFacts, str]:
@@ -73,7 +89,8 @@ def followed(table: Table) -> tuple[TableFacts, str]:
 
 
 def _run(vault: TableVault, following: Following, arn: str, known: int, *, until_caught_up: bool) -> TailReport:
-    clock, settings, label = following.clock, following.settings, stream_label(arn)
+    catalog, clock, settings = vault.catalog, following.clock, following.settings
+    label, retention = label_of(catalog, arn), _retention(catalog)
     with ThreadPoolExecutor(settings.writers, thread_name_prefix="writer") as pool:
         keeper = VaultKeeper(vault, label, pool, clock, writer=following.writer, notice=following.notice)
         parts = Parts(
@@ -84,8 +101,19 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
             settings=settings,
             known=known,
             notice=following.notice,
+            retention=retention,
+            wrote=following.wrote,
         )
-        return Tail(vault.catalog.table, parts, keeper.reached(), following.stop).run(until_caught_up=until_caught_up)
+        if catalog.kinesis is None:
+            tail = Tail(catalog.table, parts, keeper.reached(), following.stop)
+        else:
+            tail = Tail(catalog.table, parts, keeper.arrived(retention), following.stop, partial(KinesisFollower, keeper))
+        return tail.run(until_caught_up=until_caught_up)
+
+
+def _retention(catalog: Catalog) -> int:
+    """For how many seconds the stream keeps records."""
+    return DAY if catalog.kinesis is None else catalog.kinesis.retention
 
 
 # --- what came before: streams that were replaced, absences -----------------------------------------------------------------------
@@ -104,12 +132,12 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
     now = int(following.clock.now())
     if arn != vault.catalog.stream_arn:
         return _after_replacement(vault, following, facts, arn, now)
-    known = _known(vault, following, now)
-    if known >= now - DAY:
+    known, kept_since = _known(vault, following, now), now - _retention(vault.catalog)
+    if known >= kept_since:
         return vault, _Before(known)
     why = "nobody followed the stream for longer than it keeps records"
-    _record(vault, following, Gap(reason=why, since=known, until=now - DAY, stream=vault.catalog.stream))
-    return vault, _Before(now - DAY, gaps=1)
+    _record(vault, following, Gap(reason=why, since=known, until=kept_since, stream=vault.catalog.stream))
+    return vault, _Before(kept_since, gaps=1)
 
 
 def _after_replacement(

@@ -7,38 +7,48 @@ import msgspec
 from backstream.errors import NotFound, Refused, UsageError, WrongStreamView
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog, Layout
+from backstream.layouts.gaps import Gap
 from backstream.layouts.segments import Codec
+from backstream.layouts.vault import TableVault
 from backstream.model import moment, naming, prices
-from backstream.model.change import VIEW, stream_label
+from backstream.model.change import MICROS, VIEW, stream_label
+from backstream.model.kinesis import Source
 from backstream.model.naming import Naming
 from backstream.model.prices import Cost
+from backstream.model.settings import TableSettings
 from backstream.operations import settings
+from backstream.operations.sources import check_destination
 from backstream.ports import ObjectStore, Table, TableFacts
 
 NOWHERE = "none"  # there is no destination for what Lambda gives up, or it is to be forgotten
 
 
 class Words(msgspec.Struct, frozen=True):
-    """What `init` was asked for; None means: as it is, or the default for a new table. `failures`: a bucket, or `NOWHERE`."""
+    """What `init` was asked for; None means: as it is, or the default for a new table.
+
+    `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own.
+    """
 
     layout: Layout | None = None
     naming: Naming | None = None
     tenant_attribute: str | None = None
     compress: Codec | None = None
     failures: str | None = None
+    kinesis: Source | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
     """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
 
     `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
-    `prices.USUAL_BATCH` changes.
+    `prices.USUAL_BATCH` changes; `advice`: what would better be set otherwise.
     """
 
     catalog: Catalog
     created: bool
     changes: list[str]
     unseen: list[str]
+    advice: list[str] = []
     costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
 
 
@@ -52,12 +62,24 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     if words.tenant_attribute == "":
         raise UsageError("the tenant attribute has no name")
     store.check()
-    facts = _with_stream(table, enable_stream=enable_stream)
-    try:
-        known = catalogs.load(store, table.name)
-    except NotFound:
+    known = _known(store, table.name)
+    if words.kinesis is not None:
+        check_destination(table, words.kinesis.arn)
+        facts = table.facts()
+    elif known is not None and known.kinesis is not None:
+        facts = table.facts()
+    else:
+        facts = _with_stream(table, enable_stream=enable_stream)
+    if known is None:
         return _first(store, table, facts, words)
     return _again(store, table, known, words)
+
+
+def _known(store: ObjectStore, table: str) -> Catalog | None:
+    try:
+        return catalogs.load(store, table)
+    except NotFound:
+        return None
 
 
 def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
@@ -92,15 +114,23 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         naming=words.naming or Naming.SHA256,
         tenant_attribute=words.tenant_attribute,
         compress=words.compress or Codec.ZSTD,
-        stream=stream_label(facts.stream_arn or ""),
-        stream_arn=facts.stream_arn or "",
+        stream=_label(seen_at) if words.kinesis else stream_label(facts.stream_arn or ""),
+        stream_arn=words.kinesis.arn if words.kinesis else facts.stream_arn or "",
+        kinesis=words.kinesis,
         initialised=moment.iso(seen_at),  # the server's time: it is compared with the times of changes
         complete_from=int(seen_at) if empty else None,
         settings=catalogs.encode_settings(seen),
         failures=_failures(words, None),
     )
     catalogs.save(store, catalog)
-    return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen))
+    return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen))
+
+
+def _label(now: float, after: str = "") -> str:
+    """As DynamoDB labels its streams: by the time at which they begin, so that they are in order; greater than `after`."""
+    while (label := moment.iso(now).removesuffix("Z") + ".999") <= after:
+        now += 1
+    return label
 
 
 def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> InitReport:
@@ -112,12 +142,41 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> In
         compress=words.compress or known.compress,
         failures=_failures(words, known.failures),
     )
+    if words.kinesis is not None and words.kinesis != known.kinesis:
+        wanted = _from_kinesis(store, table, wanted, words.kinesis)
     seen = table.settings()
     compared = settings.compare(wanted, seen)
     changes = [*_changes(known, wanted), *(f"the table's {each}" for each in compared.changes)]
     if changes:
         catalogs.save(store, compared.catalog)
-    return InitReport(compared.catalog if changes else known, created=False, changes=changes, unseen=settings.unseen(seen))
+    catalog = compared.catalog if changes else known
+    return InitReport(catalog, created=False, changes=changes, unseen=settings.unseen(seen), advice=_advice(catalog, seen))
+
+
+def _advice(catalog: Catalog, seen: TableSettings) -> list[str]:
+    arn = None if catalog.kinesis is None else catalog.kinesis.arn
+    if any(each.stream_arn == arn and each.precision != "MICROSECOND" for each in seen.kinesis_destinations):
+        return [
+            (
+                "set the destination's precision to MICROSECOND (`aws dynamodb update-kinesis-streaming-destination`): "
+                "within a millisecond an item may change twice, in an order that its time does not tell"
+            )
+        ]
+    return []
+
+
+def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Source) -> Catalog:
+    """The catalog with another source. What lies between the two is a gap, since nobody can tell that nothing is missing there."""
+    if known.kinesis is not None and known.kinesis.arn == source.arn:
+        return msgspec.structs.replace(known, kinesis=source)
+    now = table.server_time()
+    vault = TableVault(store, known)
+    durable = vault.window(now, None).durable
+    since = moment.parse_iso_micros(known.initialised) // MICROS if durable is None else durable
+    reason = f"from here on changes are taken from {source.arn}"
+    label = _label(now, known.stream)
+    vault.gaps.record(Gap(reason=reason, since=min(since, int(now)), until=int(now), stream=label))
+    return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=source)
 
 
 def _changes(known: Catalog, wanted: Catalog) -> list[str]:
@@ -127,7 +186,12 @@ def _changes(known: Catalog, wanted: Catalog) -> list[str]:
         "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
         "compression of the log": (known.compress, wanted.compress),
     }
-    changed = [
+    source = (
+        []
+        if known.kinesis == wanted.kinesis or wanted.kinesis is None
+        else [f"changes come from {wanted.kinesis.arn}, which keeps them for {wanted.kinesis.retention // 3600} hours"]
+    )
+    changed = source + [
         f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new
     ]
     if known.failures != wanted.failures:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from backstream.errors import BackstreamError
 from backstream.layouts.gaps import Gap
 from backstream.layouts.images import images_for
-from backstream.layouts.log import reached
+from backstream.layouts.log import LATE, arrived, reached
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change
+from backstream.model.entry import Entry
 from backstream.operations import capture
 from backstream.operations.shards import Reached, Taken
+from backstream.operations.sources import record_ties_in
 from backstream.ports import Clock
 
 NEIGHBOUR_RECENT = 90
@@ -49,13 +52,34 @@ class VaultKeeper:
         recent = self._log.recent(self._clock.now())
         return {shard: Reached(each.last, each.max_time) for shard, each in reached(recent, self._label).items()}
 
+    def arrived(self, retention: int) -> Mapping[str, Reached]:
+        """The same of a Kinesis stream, which keeps records for so many seconds."""
+        now = self._clock.now()
+        found = arrived(self._log.recent(now, since=now - retention), self._label)
+        return {shard: Reached(each.position, each.max_time, LATE) for shard, each in found.items() if each.position is not None}
+
     def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:
         """One segment: images first, then the run of them. Raises what the log raises: nothing is acknowledged then."""
-        kept = capture.keep(changes, self._images, self._schema, self._pool)
-        run = kept.unbroken(len(changes))
+        run, failure = self._keep_images(changes)
         if run:
             self._log.write_run(run, shard, after=after, writer=self._writer)
-        return Taken(len(run), kept.failures[min(kept.failures)] if kept.failures else None)
+        return Taken(len(run), failure)
+
+    def keep_arrivals(self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]) -> Taken:
+        """The same of a Kinesis stream's."""
+        run, failure = self._keep_images(changes)
+        if run:
+            self._log.write_arrivals(run, shard, before=before, position=positions[len(run) - 1], writer=self._writer)
+        return Taken(len(run), failure)
+
+    def _keep_images(self, changes: Sequence[Change]) -> tuple[list[Entry], BackstreamError | None]:
+        """The entries up to the first change whose image could not be kept, and why it could not."""
+        kept = capture.keep(changes, self._images, self._schema, self._pool)
+        return kept.unbroken(len(changes)), kept.failures[min(kept.failures)] if kept.failures else None
+
+    def note_ties(self, changes: Sequence[Change]) -> int:
+        """Gaps in the vault's records."""
+        return record_ties_in(self._gaps, self._label, changes)
 
     def mark(self, seconds: int, *, closing: bool) -> None:
         """A mark in the log."""
@@ -67,7 +91,7 @@ class VaultKeeper:
 
     def look_around(self) -> None:
         """Tell of other tails on the same table: harmless, but paid for twice."""
-        ours, now = (Kind.TAIL, Kind.MARK), self._clock.now()
+        ours, now = (Kind.TAIL, Kind.KINESIS, Kind.MARK), self._clock.now()
         # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
         recent = [each for each in self._log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
         newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)

@@ -11,7 +11,7 @@ from backstream.errors import BackstreamError, IteratorExpired, NotFound, Record
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import DAY
 from backstream.model import moment
-from backstream.model.change import Change
+from backstream.model.change import MICROS, Change
 from backstream.ports import ChangeStream, Clock, Page, Shard
 
 OLDEST, AFTER_GAP = "oldest", "gap"
@@ -43,11 +43,44 @@ class Settings(msgspec.Struct, frozen=True):
     readers: int = 8
 
 
+class Wrote(msgspec.Struct, frozen=True):
+    """What became durable at once: from `first` to `last`, as the shard's positions have it.
+
+    `size`: bytes of keys and images; `newest`: when the newest change was made; `began`, `ended`: when it was written (epoch
+    seconds, all three).
+    """
+
+    shard: str
+    first: str
+    last: str
+    count: int
+    size: int
+    newest: float
+    began: float
+    ended: float
+
+
+def wrote_of(shard: str, first: str, last: str, changes: Sequence[Change], began: float, ended: float) -> Wrote:
+    """As told of these changes."""
+    size = sum(len(each.keys) + len(each.new or b"") + len(each.old or b"") for each in changes)
+    newest = max(each.micros for each in changes) / MICROS
+    return Wrote(shard, first, last, len(changes), size, newest, began, ended)
+
+
 class Reached(msgspec.Struct, frozen=True):
-    """The last change of a shard that has been kept: its sequence number, and the second in which it was made."""
+    """How far a shard has been kept: the position of its last record, and the second in which the newest change was made.
+
+    `late`: for how many seconds a change may come after later ones.
+    """
 
     last: str
     seconds: int
+    late: int = 0
+
+    @property
+    def claim(self) -> int:
+        """Up to which second all changes of the shard are durable: its own second may hold more."""
+        return self.seconds - 1 - self.late
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -83,6 +116,8 @@ class Parts(msgspec.Struct, frozen=True):
     settings: Settings
     known: int  # the second up to which earlier runs had read all of the stream, or recorded what is missing
     notice: Callable[[str], None]
+    retention: int = DAY  # for how many seconds the stream keeps records
+    wrote: Callable[[Wrote], None] = lambda _: None
 
 
 class Follower:
@@ -231,10 +266,12 @@ class Follower:
             self._write(self._buffer[: self._parts.settings.segment_count])
 
     def _write(self, changes: Sequence[Change]) -> None:
-        taken = self._parts.keeper.keep(changes, self.shard.id, after=self._after)
+        parts, began = self._parts, self._parts.clock.now()
+        taken = parts.keeper.keep(changes, self.shard.id, after=self._after)
         if taken.count:
-            last = changes[taken.count - 1]
-            self._acknowledge(taken.count, last.sequence, last.seconds)
+            done = changes[: taken.count]
+            self._acknowledge(taken.count, done[-1].sequence, done[-1].seconds)
+            parts.wrote(wrote_of(self.shard.id, done[0].sequence, done[-1].sequence, done, began, parts.clock.now()))
         if taken.failure is not None:
             raise taken.failure
 

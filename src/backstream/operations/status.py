@@ -135,4 +135,10 @@ def _gap(gap: KnownGap) -> GapShown:
     return GapShown(moment.iso(gap.since), moment.iso(gap.until), gap.reason)
 
 
-_WRITERS = {Kind.TAIL: "tail", Kind.LAMBDA: "lambda", Kind.PARALLEL: "lambda (parallel)", Kind.REBUILT: "rebuild"}
+_WRITERS = {
+    Kind.TAIL: "tail",
+    Kind.KINESIS: "tail (Kinesis)",
+    Kind.LAMBDA: "lambda",
+    Kind.PARALLEL: "lambda (parallel)",
+    Kind.REBUILT: "rebuild",
+}

@@ -7,19 +7,23 @@ come in order. What was killed between is read again from the last durable segme
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import msgspec
 
 from backstream.errors import Unavailable
 from backstream.model import moment
+from backstream.operations.kinesis_shards import KinesisFollower
 from backstream.operations.shards import Follower, Parts, Reached
 from backstream.ports import Shard, StreamFacts
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
 STEP = 0.05  # seconds the loop waits at most before it looks at the stop signal again
 SHARDS = "the list of shards"
+
+AnyFollower = Follower | KinesisFollower
+NewFollower = Callable[[Parts, Shard, Reached | None, int | None], AnyFollower]
 
 
 class TailReport(msgspec.Struct, frozen=True):
@@ -40,13 +44,21 @@ class TailReport(msgspec.Struct, frozen=True):
 class Tail:
     """Follows one stream with all its shards until it is told to stop, or has caught up."""
 
-    def __init__(self, table: str, parts: Parts, reached: Mapping[str, Reached], stop: threading.Event) -> None:
+    def __init__(
+        self,
+        table: str,
+        parts: Parts,
+        reached: Mapping[str, Reached],
+        stop: threading.Event,
+        new_follower: NewFollower = Follower,
+    ) -> None:
         self._table = table
         self._parts = parts
         self._reached = reached
+        self._new_follower = new_follower
         self._stop = stop
-        self._followers: dict[str, Follower] = {}
-        self._done: dict[str, Follower] = {}  # finished, but no child of it has been listed yet
+        self._followers: dict[str, AnyFollower] = {}
+        self._done: dict[str, AnyFollower] = {}  # finished, but no child of it has been listed yet
         self._done_at: dict[str, float] = {}
         self._finished: set[str] = set()
         self._due: dict[str, float] = {}
@@ -144,8 +156,8 @@ class Tail:
     def _start_follower(self, shard: Shard) -> None:
         before = self._reached.get(shard.id)
         parent = self._done.get(shard.parent or "")
-        claim = before.seconds - 1 if before else (parent.claim if parent else None)
-        follower = Follower(self._parts, shard, before, claim)
+        claim = before.claim if before else (parent.claim if parent else None)
+        follower = self._new_follower(self._parts, shard, before, claim)
         if follower.finished:
             self._finish(follower)  # an earlier run read all of it
             return
@@ -204,7 +216,7 @@ class Tail:
         self._gaps += follower.gaps
         self._finish(follower)
 
-    def _finish(self, follower: Follower) -> None:
+    def _finish(self, follower: AnyFollower) -> None:
         shard = follower.shard.id
         self._finished.add(shard)
         self._done[shard], self._done_at[shard] = follower, self._parts.clock.now()

@@ -12,6 +12,7 @@ from backstream.errors import (
     AccessDenied,
     ConditionNotMet,
     Failed,
+    InvalidPosition,
     IteratorExpired,
     MissingTable,
     NotFound,
@@ -54,9 +55,10 @@ EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new 
 TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
 DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
 OTHER = Kind(Failed, "")
+INVALID = Kind(InvalidPosition, "")
 
 FUNCTION_OPERATIONS = ("GetFunctionConfiguration", "GetFunctionConcurrency", "ListEventSourceMappings")
-STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "GetShardIterator", "GetRecords")
+STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords")
 
 # One code means different things in different operations: these come first.
 OF_OPERATION = {
@@ -66,6 +68,7 @@ OF_OPERATION = {
     ("UpdateTable", "ResourceInUseException"): CHANGING,
     ("DeleteTable", "ResourceInUseException"): CHANGING,
     **{(operation, "ResourceNotFoundException"): NO_FUNCTION for operation in FUNCTION_OPERATIONS},
+    ("GetShardIterator", "InvalidArgumentException"): INVALID,
     **{(operation, "ResourceNotFoundException"): NO_STREAM for operation in STREAM_OPERATIONS},
 }
 

@@ -13,6 +13,8 @@ from backstream.transport.messages import NoAnswer, Reply, Request
 # The first half of X-Amz-Target: the service and the version of its API.
 DYNAMODB = "DynamoDB_20120810"
 STREAMS = "DynamoDBStreams_20120810"
+KINESIS = "Kinesis_20131202"
+VERSIONS = {KINESIS: "1.1"}  # of the JSON protocol; 1.0 elsewhere
 
 
 class Sender(Protocol):
@@ -28,9 +30,10 @@ class HttpRaw:
     def __init__(self, sender: Sender, target: str) -> None:
         self._sender = sender
         self._target = target
+        self._version = VERSIONS.get(target, "1.0")
 
     def call(self, operation: str, body: bytes, subject: str) -> Answer:
-        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{self._target}.{operation}"}
+        headers = {"content-type": f"application/x-amz-json-{self._version}", "x-amz-target": f"{self._target}.{operation}"}
         try:
             reply = self._sender.send(Request("POST", "/", "", headers, body))
         except NoAnswer as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import signal
 import threading
 from collections.abc import Sequence
@@ -9,14 +10,21 @@ from typing import Annotated
 
 import typer
 
-from backstream.apps import library
+from backstream.apps import batch_log, library
 from backstream.apps.cli.options import Json, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_json, notice, of_costs
+from backstream.apps.cli.output import as_facts, as_json, line, notice, of_costs
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.model import moment
 from backstream.model.naming import Naming
 from backstream.operations.init import InitReport
+from backstream.operations.shards import Wrote
+
+
+class Log(enum.StrEnum):
+    """How `tail` tells of its segments."""
+
+    JSON = "json"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,6 +53,9 @@ def init(
         typer.Option(metavar="s3://BUCKET|none", help="Where batches land that Lambda gives up.", show_default=False),
     ] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
+    kinesis: Annotated[
+        str | None, typer.Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
+    ] = None,
     create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
     json: Json = False,
 ) -> None:
@@ -60,6 +71,7 @@ def init(
         compress=compress,
         failures=failures,
         enable_stream=enable_stream,
+        kinesis=kinesis,
     )
     if json:
         as_json(report)
@@ -81,6 +93,8 @@ def _show_init(report: InitReport, url: str) -> None:
             *(("from now on", change) for change in report.changes),
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
+            *(("advice", each) for each in report.advice),
+            *((("changes from", catalog.kinesis.arn),) if catalog.kinesis else ()),
             ("next", f"backstream tail {catalog.table} --vault {url}"),
             *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),
         ]
@@ -96,15 +110,21 @@ def tail(
     *,
     vault: Vault = None,
     until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
+    log: Annotated[Log | None, typer.Option(metavar="json", help="A line on stderr for each segment.", show_default=False)] = None,
     json: Json = False,
 ) -> int:
     """Follow a table's stream into the vault, until stopped (SIGINT and SIGTERM end it cleanly, nothing is lost)."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    held = library.open(vault)
+    held, words = library.open(vault), batch_log.words()
+
+    def wrote(segment: Wrote) -> None:
+        if log is not None:
+            line(batch_log.of_tail(table, segment, words))
+
     notice(f"following {table} into {held.url}" + ("" if until_caught_up else "; Ctrl-C ends it cleanly"))
-    report = held.table(table).tail(until_caught_up=until_caught_up, stop=stop, notice=notice)
+    report = held.table(table).tail(until_caught_up=until_caught_up, stop=stop, notice=notice, wrote=wrote)
     durable = "nothing yet" if report.durable is None else moment.iso(report.durable)
     if json:
         as_json(report)

@@ -23,8 +23,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from backstream.apps import emf as emf_lines
 from backstream.apps import metrics, publishing
-from backstream.apps.metrics import Measured
+from backstream.apps.emf import Measured
 from backstream.model import prices
 from backstream.model.prices import Cost
 from backstream.model.setup import Todo
@@ -42,6 +43,12 @@ out = Console(highlight=False, soft_wrap=True, emoji=False)
 def notice(text: str) -> None:
     """One line an operator should see."""
     err.print(text, markup=False)
+
+
+def line(data: bytes) -> None:
+    """A line for machines, on stderr, as it is."""
+    err.file.write(data.decode() + "\n")
+    err.file.flush()
 
 
 def confirmed(question: str) -> bool:
@@ -118,7 +125,7 @@ def write_metrics(measured: Sequence[Measured], prometheus: Path | None, emf: Pa
     """A text file for Prometheus, and lines for CloudWatch: to a file, or, for `-`, to stdout."""
     if prometheus is not None:
         publishing.publish(prometheus, metrics.prometheus(measured))
-    lines = b"".join(map(metrics.emf, measured))
+    lines = b"".join(map(emf_lines.emf, measured))
     if emf is not None and str(emf) == "-":
         sys.stdout.buffer.write(lines)
         sys.stdout.buffer.flush()

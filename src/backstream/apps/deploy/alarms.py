@@ -13,6 +13,7 @@ from backstream.apps.deploy import functions
 from backstream.apps.deploy.choices import LIMITS, Choices
 from backstream.apps.deploy.expressions import Given, IfGiven, Of, Parameter, Part, Place, Resource, Text, Value, text
 from backstream.apps.deploy.tables import Target
+from backstream.apps.emf import NAMESPACE
 
 LAMBDA = "AWS/Lambda"
 FIVE_MINUTES, HOUR = 300, 3_600
@@ -86,14 +87,14 @@ def _of_mapping(target: Target) -> Iterator[Resource]:
     yield _sum(f"{target.id}DroppedAlarm", f"{named}dropped", what, LAMBDA, "DroppedEventCount", mapping)
     what = target.named("Changes of ", " cannot be kept, and are tried again and again: the log says which, and why.")
     table = ("Table", target.label)
-    yield _sum(f"{target.id}FailuresAlarm", f"{named}failures", what, metrics.NAMESPACE, "Failures", table, periods=3)
+    yield _sum(f"{target.id}FailuresAlarm", f"{named}failures", what, NAMESPACE, "Failures", table, periods=3)
 
 
 def _of_drill(target: Target) -> Iterator[Resource]:
     named = f"{target.id}-".lstrip("-")
     what = target.named("The last drill of ", " failed: a restore may not work, or not in time. It rings until one passes.")
     metric = {
-        **_metric(metrics.NAMESPACE, metrics.DRILL_PASSED.name, ("Table", target.label)),
+        **_metric(NAMESPACE, metrics.DRILL_PASSED.name, ("Table", target.label)),
         "Period": HOUR,
         "EvaluationPeriods": 1,
     }
@@ -189,7 +190,7 @@ def _widgets(choices: Choices, targets: Sequence[Target]) -> Iterator[Mapping[st
 
 
 def _series(metric: str, table: Text, statistic: str) -> list[Value]:
-    return [metrics.NAMESPACE, metric, "Table", table, {"stat": statistic}]
+    return [NAMESPACE, metric, "Table", table, {"stat": statistic}]
 
 
 def _widget(title: str, series: Sequence[Value]) -> Mapping[str, Value]:

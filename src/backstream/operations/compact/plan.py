@@ -44,6 +44,8 @@ def signs(listed: Sequence[LogListing], now: float) -> frozenset[str]:
         segment = each.segment
         if segment is None:
             continue
+        if segment.position is not None:
+            _keep(kept, (segment.stream, segment.kinesis_shard), each, lambda one: int(_of(one).position or 0))
         if segment.kind is Kind.TAIL and segment.max_time >= now - CHECKPOINT_DAYS * DAY:
             _keep(kept, (segment.stream, segment.shard), each, lambda one: int(_of(one).last))
         kind = (segment.kind, segment.kind is Kind.MARK and segment.shard != Kind.MARK)

@@ -1,0 +1,146 @@
+"""One Kinesis stream that a table's changes go to, over the raw JSON protocol: its shards, and one table's changes in them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backstream.errors import InvalidPosition, MalformedRecord, RecordsTrimmed, UsageError
+from backstream.model.change import VIEW
+from backstream.model.kinesis import Source, from_data, table_of
+from backstream.ports import Page, Shard, StreamFacts
+from backstream.tables.raw import RawApi, ask
+
+HOUR = 3600
+RECORDS_PER_PAGE = 10_000  # the most that GetRecords gives
+
+
+class _Summary(msgspec.Struct):
+    StreamStatus: str
+    RetentionPeriodHours: int
+
+
+class _Summarised(msgspec.Struct):
+    StreamDescriptionSummary: _Summary
+
+
+class _Numbers(msgspec.Struct):
+    StartingSequenceNumber: str
+    EndingSequenceNumber: str | None = None
+
+
+class _Shard(msgspec.Struct):
+    ShardId: str
+    SequenceNumberRange: _Numbers
+    ParentShardId: str | None = None
+    AdjacentParentShardId: str | None = None
+
+
+class _Listed(msgspec.Struct):
+    Shards: list[_Shard] = []
+    NextToken: str | None = None
+
+
+class _Iterator(msgspec.Struct):
+    ShardIterator: str
+
+
+class _Record(msgspec.Struct):
+    SequenceNumber: str
+    Data: bytes  # base64 in JSON, which msgspec reads
+    ApproximateArrivalTimestamp: float
+
+
+class _Records(msgspec.Struct):
+    Records: list[_Record] = []
+    NextShardIterator: str | None = None
+    MillisBehindLatest: int = 0
+
+
+class KinesisStream:
+    """`ports.ChangeStream` of one table's changes in the Kinesis stream `arn`; `api`: that of `kinesis`.
+
+    `label`: under which the vault keeps them. Records of other tables are passed over.
+    """
+
+    def __init__(self, api: RawApi, arn: str, table: str = "", label: str = "") -> None:
+        self._api = api
+        self._arn = check_arn(arn)
+        self._table = table
+        self._label = label
+        self._subject = f"stream {arn}"
+
+    def source(self) -> Source:
+        """What a catalog keeps of it. NotFound, AccessDenied, Unavailable."""
+        return Source(self._arn, self._described().RetentionPeriodHours * HOUR)
+
+    def _described(self) -> _Summary:
+        request = {"StreamARN": self._arn}
+        return ask(self._api, "DescribeStreamSummary", request, _Summarised, self._subject)[0].StreamDescriptionSummary
+
+    def facts(self) -> StreamFacts:
+        """The stream with all its shards, open and closed. A merged one has two parents, of which the first is named."""
+        enabled = self._described().StreamStatus != "DELETING"
+        return StreamFacts(arn=self._arn, label=self._label, enabled=enabled, view=VIEW, shards=self._shards())
+
+    def _shards(self) -> list[Shard]:
+        found: list[Shard] = []
+        request = {"StreamARN": self._arn}
+        while True:
+            page = ask(self._api, "ListShards", request, _Listed, self._subject)[0]
+            found += map(_shard, page.Shards)
+            if page.NextToken is None:
+                return found
+            request = {"NextToken": page.NextToken}
+
+    def iterator(self, shard: str, after: str | None) -> str:
+        """Where to read on: after the record at that position, or at the oldest record held."""
+        start = {"ShardIteratorType": "TRIM_HORIZON"}
+        if after is not None:
+            start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": after}
+        request = {"StreamARN": self._arn, "ShardId": shard, **start}
+        try:
+            return ask(self._api, "GetShardIterator", request, _Iterator, self._shard_subject(shard))[0].ShardIterator
+        except InvalidPosition as error:
+            raise RecordsTrimmed(error.message, hint=error.hint) from error
+
+    def read(self, shard: str, iterator: str) -> Page:
+        """The next records of the shard that the iterator was asked for. MalformedRecord where one is no change of a table."""
+        request = {"StreamARN": self._arn, "ShardIterator": iterator, "Limit": RECORDS_PER_PAGE}
+        said, answer = ask(self._api, "GetRecords", request, _Records, self._shard_subject(shard))
+        ours = [each for each in said.Records if self._is_ours(shard, each)]
+        return Page(
+            changes=[from_data(each.Data, self._label, each.SequenceNumber) for each in ours],
+            next=said.NextShardIterator,
+            server_time=answer.server_time,
+            positions=[each.SequenceNumber for each in ours],
+            arrivals=[each.ApproximateArrivalTimestamp for each in ours],
+            reached=said.Records[-1].SequenceNumber if said.Records else None,
+            behind=said.MillisBehindLatest / 1000,
+        )
+
+    def _is_ours(self, shard: str, record: _Record) -> bool:
+        try:
+            return table_of(record.Data) == self._table
+        except MalformedRecord as error:
+            where = f"record {record.SequenceNumber} of {self._shard_subject(shard)}"
+            raise MalformedRecord(
+                f"{where}: {error.message}",
+                hint="Nothing else may write to this stream: a record that cannot be read may be a change of this table.",
+                sequence=record.SequenceNumber,
+            ) from error
+
+    def _shard_subject(self, shard: str) -> str:
+        return f"shard {shard} of {self._subject}"
+
+
+def check_arn(arn: str) -> str:
+    """The same. UsageError where it is no Kinesis stream's."""
+    parts = arn.split(":")
+    if len(parts) != 6 or parts[2] != "kinesis" or not parts[5].startswith("stream/"):
+        raise UsageError(f"not the ARN of a Kinesis stream: {arn!r}", hint="It is like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME.")
+    return arn
+
+
+def _shard(described: _Shard) -> Shard:
+    numbers = described.SequenceNumberRange
+    return Shard(described.ShardId, described.ParentShardId, numbers.StartingSequenceNumber, numbers.EndingSequenceNumber)

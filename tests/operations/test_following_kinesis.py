@@ -1,0 +1,175 @@
+"""`tail` on a Kinesis stream in memory: shards that split, writes that fail, long absences; against a dict."""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backstream.errors import BackstreamError
+from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model import wire
+from backstream.model.kinesis import Source
+from backstream.model.setup import Step
+from backstream.operations.compact import compact
+from backstream.operations.follow import Following, follow
+from backstream.operations.init import Words, init
+from backstream.operations.tail import TailReport
+from backstream.ports import ObjectStore
+from backstream.stores.memory import MemoryStore
+from backstream.tables.memory import MemoryTable
+from kit import images
+from kit.clock import ManualClock
+from kit.faulty_store import FaultyStore
+from kit.kinesis import ARN, Writes
+from kit.memory_kinesis import MemoryKinesis
+from kit.stage import QUICK
+from kit.states import state_at
+
+BEGAN = 1_700_000_000
+DAY = 86_400
+END_OF_TIME = 10**11
+
+
+class Stage:
+    """A table whose changes go to a Kinesis stream, and its vault."""
+
+    def __init__(self, layout: Layout = Layout.LOG, *, days: int = 1, shards: int = 2) -> None:
+        self.clock = ManualClock(BEGAN)
+        self.table = MemoryTable("flights", self.clock, images.SCHEMA)
+        self.table.apply(Step("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN}))
+        self.store = MemoryStore(self.clock)
+        init(self.store, self.table, Words(layout=layout, kinesis=Source(ARN, days * DAY)))
+        label = self.vault().catalog.stream
+        self.stream = MemoryKinesis(self.clock, ARN, "flights", label, shards=shards, retention=days * DAY)
+        self.writes = Writes()
+        self.others = Writes("others")
+        self.notices: list[str] = []
+
+    def vault(self) -> TableVault:
+        return TableVault.open(self.store, "flights")
+
+    def write(self, number: int, *, delete: bool = False, late: float = 0) -> None:
+        """A write now; its record, and one of another table, come to the stream now too, or were made that much earlier."""
+        micros = round((self.clock.now() - late) * 1_000_000) + len(self.writes.data)
+        made = len(self.writes.data)
+        if delete:
+            self.writes.delete(number, micros)
+        else:
+            self.writes.put(number, micros)
+        self.others.put(number, micros)
+        self.stream.put(self.others.data[-1], number)
+        for content in self.writes.data[made:]:
+            self.stream.put(content, number)
+
+    def follow(self, store: ObjectStore | None = None) -> TailReport:
+        following = Following(
+            table=self.table,
+            streams=lambda _: self.stream,
+            clock=self.clock,
+            writer="one",
+            notice=self.notices.append,
+            stop=threading.Event(),
+            settings=QUICK,
+        )
+        return follow(TableVault.open(store or self.store, "flights"), following, until_caught_up=True)
+
+    def state(self, at: int = END_OF_TIME) -> dict[bytes, bytes]:
+        return dict(state_at(self.vault(), at))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), faults=st.sampled_from([0, 0.1, 0.3]), layout=st.sampled_from(list(Layout)))
+def test_whatever_happens_the_state_of_each_second_is_right(seed: int, faults: float, layout: Layout) -> None:
+    """Shards split, records come again, stores fail, the log is compacted: and no more is claimed than has come."""
+    source, stage = random.Random(seed), Stage(layout)
+    store = FaultyStore(stage.store, lambda _: source.random() < faults)
+    for _ in range(6):
+        for _ in range(source.randrange(12)):
+            stage.clock.move(source.choice([0, 0, 1, 400, 3000]))
+            stage.write(source.randrange(5), delete=source.random() < 0.3)
+        if stage.writes.data and source.random() < 0.5:
+            number = source.randrange(len(stage.writes.data))
+            stage.stream.put(stage.writes.data[number], source.randrange(5))
+        if source.random() < 0.4:
+            stage.stream.split()
+        with suppress(BackstreamError):  # the store's fault: the next run goes on
+            stage.follow(store)
+        durable = stage.vault().window(stage.clock.now(), 4).durable
+        if durable is not None:
+            assert stage.state(durable) == stage.writes.state(durable)
+    stage.follow()
+    for at in {second for second, _, _ in stage.writes.history} | {END_OF_TIME}:
+        assert stage.state(at) == stage.writes.state(at)
+    assert stage.follow().captured == 0, "what is durable is not read again"
+    assert list(stage.vault().gaps.all()) == []
+
+
+def test_children_after_their_parent() -> None:
+    stage = Stage()
+    for number in range(20):
+        stage.write(number)
+    stage.stream.split()
+    stage.stream.split()
+    for number in range(20):
+        stage.write(number)
+    report = stage.follow()
+    assert (report.captured, report.gaps) == (40, 0)
+    assert stage.state() == stage.writes.state(END_OF_TIME)
+    assert len({each.segment.kinesis_shard for each in stage.vault().log.listing() if each.segment and each.segment.count}) > 2
+
+
+def test_no_more_is_claimed_than_minutes_ago() -> None:
+    stage = Stage()
+    stage.write(1)
+    stage.clock.move(1000)
+    report = stage.follow()
+    assert report.durable is not None
+    assert report.durable <= stage.clock.now() - 300
+    stage.write(1, late=200)
+    stage.follow()
+    assert report.durable < stage.writes.history[-1][0], "a change that comes minutes late does not fall into what was claimed"
+
+
+@pytest.mark.parametrize(("days", "away", "gaps"), [(1, 0.9, 0), (1, 3, 1), (7, 3, 0), (7, 9, 1), (30, 29, 0)])
+def test_an_absence_is_a_gap_only_where_the_stream_forgets(days: int, away: float, gaps: int) -> None:
+    """A stream may keep more than a day: then a tail that was away for days goes on where it stood."""
+    stage = Stage(days=days)
+    stage.write(1)
+    stage.clock.move(1000)
+    assert stage.follow().captured == 1
+    stage.clock.move(10)
+    stage.write(2)
+    stage.clock.move(away * DAY)
+    stage.write(3)
+    report = stage.follow()
+    assert (report.captured, report.gaps) == (1 if gaps else 2, gaps)
+    found = list(stage.vault().gaps.all())
+    assert len(found) == gaps
+    if gaps:
+        assert found[0].since <= stage.writes.history[1][0] <= found[0].until
+    else:
+        assert stage.state() == stage.writes.state(END_OF_TIME)
+
+
+def test_a_tail_goes_on_after_compaction() -> None:
+    stage = Stage(days=7)
+    for number in range(10):
+        stage.write(number)
+        stage.clock.move(100)
+        stage.follow()
+    stage.clock.move(4 * DAY)
+    stage.follow()
+    compact(stage.vault(), stage.clock)
+    stage.write(3)
+    assert stage.follow().captured == 1
+    names = [each.segment for each in stage.vault().log.listing() if each.segment and each.segment.kind is Kind.KINESIS]
+    assert names
+    history = stage.vault().history(wire.key_of(images.SCHEMA, images.key("z", 3)))
+    assert len(history) == 2
