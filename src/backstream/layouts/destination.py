@@ -5,6 +5,7 @@ The destination is not the vault: a bucket beside it, which may keep no versions
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 
 from backstream.errors import BackstreamError, Damaged, MissingObject
+from backstream.layouts.catalog import folder
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import DAY
 from backstream.model import invocation_record
@@ -28,7 +30,7 @@ Destinations = Callable[[str], ObjectStore]  # the bucket of a URL
 class Abandoned(msgspec.Struct, frozen=True):
     """One batch in the destination. `record`: None where the object cannot be read; `why` says why it is there, or that.
 
-    `since`, `until`: between which seconds its changes were made, both included.
+    `since`, `until`: between which seconds its changes were made, both included; `shared`: whether other tables' records are in it.
     """
 
     name: str
@@ -36,16 +38,29 @@ class Abandoned(msgspec.Struct, frozen=True):
     until: int
     why: str
     record: InvocationRecord | None = None
+    shared: bool = False
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What an object says. `record`: None where it is another table's."""
+
+    record: InvocationRecord | None
+    shared: bool = False
 
 
 class Destination:
-    """The batches of one table in a bucket. Those of other tables and functions are passed over."""
+    """The batches of one table in a bucket. Those of other tables and functions are passed over.
 
-    def __init__(self, store: ObjectStore, table: str, table_arn: str) -> None:
+    `vault`: the table's, where it is noted which batches are done of those that carry other tables' records too.
+    """
+
+    def __init__(self, store: ObjectStore, vault: ObjectStore, table: str, table_arn: str) -> None:
         self._store = store
+        self._vault = vault
+        self._notes = folder(table) + "redriven/"
         self._table = table
         self._streams = f"{table_arn}/stream/"
-        self._known: dict[ListedObject, InvocationRecord | None] = {}  # what stands there never changes, and is asked for often
+        self._known: dict[ListedObject, _Seen] = {}  # what stands there never changes, and is asked for often
         self._one_whole = threading.Lock()  # megabytes each: one at a time
 
     @property
@@ -73,42 +88,56 @@ class Destination:
         return records
 
     def done(self, batch: Abandoned) -> None:
-        """Everything of it is in the vault, or in its gaps: it waits no more. Twice does no harm."""
-        self._store.delete(batch.name)
+        """Everything of it is in the vault, or in its gaps: it waits no more. Twice does no harm.
+
+        A batch that other tables wait for as well stays where it is, and the vault notes that this table does not.
+        """
+        if batch.shared:
+            self._vault.put(self._note(batch.name), batch.name.encode(), {"format": "1"})
+        else:
+            self._store.delete(batch.name)
+
+    def _note(self, name: str) -> str:
+        return f"{self._notes}{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+    def _is_noted(self, name: str) -> bool:
+        try:
+            self._vault.head(self._note(name))
+        except MissingObject:
+            return False
+        return True
 
     def _looked_at(self, listed: ListedObject) -> Abandoned | None:
         try:
             if listed not in self._known:
                 self._known[listed] = self._record(listed)
-            record = self._known[listed]
+            seen = self._known[listed]
         except MissingObject:
             return None  # redriven since it was listed
         except BackstreamError as error:
             return self._unreadable(listed, error)
-        return None if record is None else self._told(listed, record)
+        if seen.record is None or (seen.shared and self._is_noted(listed.name)):
+            return None
+        return self._told(listed, seen.record, shared=seen.shared)
 
-    def _record(self, listed: ListedObject) -> InvocationRecord | None:
-        """What it says, None where it is another table's."""
+    def _record(self, listed: ListedObject) -> _Seen:
         if listed.size == 0:
             raise Damaged("it is empty")
         record = invocation_record.at_a_glance(self._store.get_range(listed.name, 0, GLANCE))
         if record is not None and record.source is Source.DYNAMODB and record.since is not None:
-            return record if self._is_ours(record, ()) else None
+            return _Seen(record if record.stream_arn.startswith(self._streams) else None)
         with self._one_whole:
             record, records = invocation_record.read(self._store.get(listed.name).body)
-            return record if self._is_ours(record, records) else None
-
-    def _is_ours(self, record: InvocationRecord, records: Sequence[Any]) -> bool:
-        """A Kinesis stream may carry several tables: its records name theirs. Where there are none it may be ours."""
         if record.source is Source.DYNAMODB:
-            return record.stream_arn.startswith(self._streams)
+            return _Seen(record if record.stream_arn.startswith(self._streams) else None)
+        # A Kinesis stream may carry several tables: its records name theirs. Where there are none it may be ours, and anybody's.
         named = invocation_record.tables_named(records)
-        return not named or self._table in named
+        return _Seen(record if not named or self._table in named else None, named != {self._table})
 
-    def _told(self, listed: ListedObject, record: InvocationRecord) -> Abandoned:
+    def _told(self, listed: ListedObject, record: InvocationRecord, *, shared: bool) -> Abandoned:
         until = int(listed.modified) if record.until is None else record.until
         since = until - DAY if record.since is None else record.since
-        return Abandoned(listed.name, since, until, record.condition, record)
+        return Abandoned(listed.name, since, until, record.condition, record, shared)
 
     def _unreadable(self, listed: ListedObject, error: BackstreamError) -> Abandoned:
         """Of any time that a stream may have held when it was written."""

@@ -75,7 +75,7 @@ class TableVault:
         """Another bucket, or this one, as the place where what Lambda gives up has landed; None where nobody can reach one."""
         if self.destinations is None:
             return None
-        return Destination(self.destinations(url), self.catalog.table, self.catalog.table_arn)
+        return Destination(self.destinations(url), self.store, self.catalog.table, self.catalog.table_arn)
 
     # --- images ---
 

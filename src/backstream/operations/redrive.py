@@ -6,9 +6,8 @@ that is kept once more, which changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 
@@ -17,10 +16,12 @@ from backstream.layouts.destination import Abandoned, Destination
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import stream_label
+from backstream.model.deliveries import Record, deliveries, is_kinesis
 from backstream.model.invocation_record import Source
 from backstream.operations.absence import record_absence
 from backstream.operations.batch import BatchReport, keep_batch, why
 from backstream.operations.progress import Progress, Silent
+from backstream.operations.sources import label_of
 from backstream.ports import Clock
 
 WRITERS = 16
@@ -145,17 +146,35 @@ class _Redrive:
         if batch.record is None:
             raise Damaged(batch.why)
         records = self._destination.records(batch)
+        if batch.record.source is Source.KINESIS:
+            records = self._ours(records)
         self._records += len(records)
-        if batch.record.source not in KEEPERS:
-            raise Damaged(f"records of {batch.record.source} are not understood here")
         if self._words.dry_run:
             return
-        report = KEEPERS[batch.record.source](self._vault, batch, records, _Around(pool, self._clock.now, self._writer))
+        report = self._keep(records, batch.record.stream_arn, pool)
         self._captured += report.captured
         left = list(self._failed(batch, report))
         self._left += left
         if not left:
             self._done(batch)
+
+    def _ours(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Of a Kinesis stream's, which may carry other tables' too, the table's records, and those that may be."""
+        try:
+            found = [each for each in deliveries({"Records": records}) if each.table == self._vault.catalog.table]
+        except UsageError as error:
+            raise Damaged(f"not records of a stream: {error.message}") from error
+        return [record for each in found for record in each.records]
+
+    def _keep(self, records: Sequence[Record], arn: str, pool: ThreadPoolExecutor) -> BatchReport:
+        """Through the handler's path.
+
+        As of a mapping that has several invocations for each shard: what comes this late says nothing of what came before it. A
+        stream that the table has had before is kept under its own label; only Kinesis' is the catalog's to give.
+        """
+        label = label_of(self._vault.catalog, arn) if is_kinesis(arn) else stream_label(arn)
+        now, writer = self._clock.now, self._writer
+        return keep_batch(self._vault, records, label, pool, writer=writer, kind=Kind.PARALLEL, now=now)
 
     def _failed(self, batch: Abandoned, report: BatchReport) -> Iterator[Left]:
         """What of a batch is not kept, without what is given up. Raises what is no record's fault."""
@@ -188,23 +207,3 @@ class _Redrive:
     def _done(self, batch: Abandoned) -> None:
         self._destination.done(batch)
         self._redriven += 1
-
-
-class _Around(msgspec.Struct, frozen=True):
-    pool: ThreadPoolExecutor
-    now: Callable[[], float]
-    writer: str
-
-
-def _keep_stream_records(vault: TableVault, batch: Abandoned, records: Sequence[Any], around: _Around) -> BatchReport:
-    """Records of the table's own stream, through the handler's path.
-
-    As of a mapping that has several invocations for each shard: what comes this late says nothing of what came before it.
-    """
-    arn = "" if batch.record is None else batch.record.stream_arn
-    return keep_batch(vault, records, stream_label(arn), around.pool, writer=around.writer, kind=Kind.PARALLEL, now=around.now)
-
-
-Keeper = Callable[[TableVault, Abandoned, Sequence[Any], _Around], BatchReport]
-# How records of each kind of stream are kept: the one place that knows that there are several.
-KEEPERS: Mapping[Source, Keeper] = {Source.DYNAMODB: _keep_stream_records}
