@@ -31,6 +31,9 @@ from backstream.model import naming
 from backstream.model.naming import Naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
+from backstream.operations import safety
+from backstream.operations.adopt import Adopting
+from backstream.operations.adopt import adopt as adopt_bucket
 from backstream.operations.backfill import (
     MOST_SEGMENTS,
     Backfilled,
@@ -108,10 +111,17 @@ class TableBackup:
         tenant_attribute: str | None = None,
         compress: Codec | None = None,
         enable_stream: bool = False,
+        adopt: Adopting | None = None,
     ) -> InitReport:
-        """Make the vault ready for the table; again with other words: change how it is kept from now on."""
+        """Make the vault ready for the table; again with other words: change how it is kept from now on.
+
+        `adopt`: take in what an older tool has written there before.
+        """
+        config = self._config
         words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress)
-        return init(self._config.store, self._config.table(self._name), words, enable_stream=enable_stream)
+        if adopt is None:
+            return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
+        return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)
 
     def tail(
         self,
@@ -173,6 +183,10 @@ class TableBackup:
         """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused."""
         vault = self._vault()
         return histories.history(vault, key_of(vault, key), unread)
+
+    def limits(self) -> list[str]:
+        """What the vault cannot tell of times before its own: said where an older tool's bucket was adopted, else nothing."""
+        return [] if self._vault().catalog.adopted is None else [safety.LIMITS]
 
     def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
         """The item as it was."""

@@ -10,7 +10,7 @@ import msgspec
 
 from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts.segments import Codec
-from backstream.model.naming import SYSTEM_FOLDER, Naming
+from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore
@@ -34,6 +34,18 @@ class BaseBackup(msgspec.Struct, frozen=True):
     ended: str
 
 
+class Adopted(msgspec.Struct, frozen=True):
+    """What an older tool had written before: from when to when its objects arrived (ISO 8601), and how many versions were taken in.
+
+    `until`: what arrived later is not in the log; `folder`: where its objects lie, below the vault's root.
+    """
+
+    since: str
+    until: str
+    versions: int
+    folder: str
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """One table as the vault knows it.
 
@@ -41,6 +53,7 @@ class Catalog(msgspec.Struct, frozen=True):
     `compress`: how new segments of the log are; `settings`: the table's, read by `settings_of`. They stay bytes here, so that who
     keeps changes (a Lambda function loads the catalog for each batch) neither pays for them nor stumbles over them. `base_backup`:
     the newest complete one; what counts is the list of them below `base/complete/`.
+    `adopted`: where an older tool wrote here first; `key_order`: of the attributes in row objects' names.
     """
 
     format: int
@@ -58,6 +71,8 @@ class Catalog(msgspec.Struct, frozen=True):
     complete_from: int | None
     settings: msgspec.Raw
     base_backup: BaseBackup | None = None
+    adopted: Adopted | None = None
+    key_order: KeyOrder = KeyOrder.SCHEMA
 
 
 def folder(table: str) -> str:
@@ -70,8 +85,13 @@ def _name(table: str) -> str:
 
 
 def encode(catalog: Catalog) -> bytes:
-    """The catalog as JSON for people: indented, fields in the order above."""
-    return msgspec.json.format(msgspec.json.encode(catalog), indent=2) + b"\n"
+    """The catalog as JSON for people: indented, fields in the order above; what only adopted tables have is left out of others."""
+    fields = msgspec.structs.asdict(catalog)
+    if catalog.adopted is None:
+        del fields["adopted"]
+    if catalog.key_order is KeyOrder.SCHEMA:
+        del fields["key_order"]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
 def decode(body: bytes, name: str) -> Catalog:

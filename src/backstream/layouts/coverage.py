@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -17,7 +17,7 @@ from backstream.model import fold, moment
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
-from backstream.model.window import Bridge, KnownGap, Range, Start, Void, Window
+from backstream.model.window import Bridge, KnownGap, Older, Range, Start, Void, Window
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -49,8 +49,19 @@ def counts(voids: Sequence[Void], entry: Entry) -> bool:
 class Coverage:
     """Reads off one table's listings what is known, and from when on."""
 
-    def __init__(self, catalog: Catalog, log: ChangeLog, gaps: Gaps, bases: Bases, compacted: Compacted) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        log: ChangeLog,
+        gaps: Gaps,
+        bases: Bases,
+        compacted: Compacted,
+        arrived_since: Callable[[str, int], bool],
+    ) -> None:
+        """`arrived_since`: whether anything of an older tool's in a folder has arrived after a second."""
         self._catalog = catalog
+        self._arrived_since = arrived_since
+        self._stale: bool | None = None
         self._log = log
         self._gaps = gaps
         self._bases = bases
@@ -63,7 +74,21 @@ class Coverage:
         batch is from: only where there is a single line of shards does its newest change say that all before it have come.
         """
         starts, bridges = self._starts_and_bridges(self._bases.complete())
-        return Window(starts=starts, durable=self._durable(now, lanes), gaps=self._known_gaps(starts), bridges=bridges)
+        durable = self._durable(now, lanes)
+        older = self._older(now, followed=durable is not None)
+        return Window(starts=starts, durable=durable, gaps=self._known_gaps(starts), bridges=bridges, older=older)
+
+    def _older(self, now: float, *, followed: bool) -> Older | None:
+        """What was adopted. As long as this tool has captured nothing, the older one's bucket tells whether it is still so now."""
+        adopted = self._catalog.adopted
+        if adopted is None:
+            return None
+        since, until = (moment.parse_iso_micros(each) // MICROS for each in (adopted.since, adopted.until))
+        if followed:
+            return Older(since, until)
+        if self._stale is None:
+            self._stale = self._arrived_since(adopted.folder, until)
+        return Older(since, until if self._stale else max(until, int(now)), self._stale)
 
     def basis(self, at: int) -> Basis:
         """What the state of the whole table at a second is made of."""
@@ -98,6 +123,12 @@ class Coverage:
         early = min((start.begin if start.exact is None else start.exact for start in starts), default=followed)
         if early < followed:
             gaps.append(KnownGap(early, followed - 1, "before `init`, when nobody followed the stream"))
+        elif self._catalog.adopted is not None:
+            until = moment.parse_iso_micros(self._catalog.adopted.until) // MICROS
+            if until + CLOCKS_APART + 1 < followed:
+                gaps.append(
+                    KnownGap(until + 1, followed - 1, "after the older tool's backup was adopted, before the stream was on")
+                )
         return sorted(gaps, key=lambda gap: gap.since)
 
     @property

@@ -59,6 +59,7 @@ class Kind(enum.StrEnum):
     PARALLEL = "lambda-parallel"  # one batch of a mapping with several invocations per shard: order between batches is unknown
     REBUILT = "rebuilt"  # made again from the row objects
     REPAIR = "repair"  # what `verify --repair` found in the table
+    ADOPTED = "adopted"  # what an older tool had written, in the order of its arrival
     EXPORT = "export"  # the net changes of an incremental export
 
 

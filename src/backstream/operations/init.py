@@ -13,6 +13,7 @@ from backstream.model.change import VIEW, stream_label
 from backstream.model.naming import Naming
 from backstream.model.prices import Cost
 from backstream.operations import settings
+from backstream.operations.taking_in import Found
 from backstream.ports import ObjectStore, Table, TableFacts
 
 
@@ -29,7 +30,7 @@ class InitReport(msgspec.Struct, frozen=True):
     """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
 
     `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
-    `prices.USUAL_BATCH` changes.
+    `prices.USUAL_BATCH` changes; `adopted`: what an older tool had written, where that was asked for.
     """
 
     catalog: Catalog
@@ -37,6 +38,7 @@ class InitReport(msgspec.Struct, frozen=True):
     changes: list[str]
     unseen: list[str]
     costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
+    adopted: Found | None = None
 
 
 def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool = False) -> InitReport:
@@ -49,15 +51,30 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     if words.tenant_attribute == "":
         raise UsageError("the tenant attribute has no name")
     store.check()
-    facts = _with_stream(table, enable_stream=enable_stream)
+    facts = with_stream(table, enable_stream=enable_stream)
     try:
         known = catalogs.load(store, table.name)
     except NotFound:
         return _first(store, table, facts, words)
-    return _again(store, table, known, words)
+    return _again(store, table, _now_followed(known, facts, table), words, known)
 
 
-def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
+def _now_followed(known: Catalog, facts: TableFacts, table: Table) -> Catalog:
+    """The catalog of a table that was adopted without a stream, and has one now: from now on it is followed."""
+    if known.stream_arn or known.adopted is None:
+        return known
+    return msgspec.structs.replace(
+        known,
+        stream=stream_label(facts.stream_arn or ""),
+        stream_arn=facts.stream_arn or "",
+        initialised=moment.iso(table.server_time()),
+        table_arn=facts.arn,
+        table_id=facts.table_id,
+    )
+
+
+def with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
+    """What the table is, with a stream that can be followed. Refused, WrongStreamView where it has none."""
     facts = table.facts()
     if not facts.stream_enabled:
         if not enable_stream:
@@ -99,7 +116,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen))
 
 
-def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> InitReport:
+def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, saved: Catalog) -> InitReport:
     wanted = msgspec.structs.replace(
         known,
         layout=words.layout or known.layout,
@@ -109,13 +126,15 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> In
     )
     seen = table.settings()
     compared = settings.compare(wanted, seen)
-    changes = [*_changes(known, wanted), *(f"the table's {each}" for each in compared.changes)]
+    changes = [*changes_of(known, wanted), *(f"the table's {each}" for each in compared.changes)]
+    changes += ["the stream is followed"] if known.stream_arn != saved.stream_arn else []
     if changes:
         catalogs.save(store, compared.catalog)
     return InitReport(compared.catalog if changes else known, created=False, changes=changes, unseen=settings.unseen(seen))
 
 
-def _changes(known: Catalog, wanted: Catalog) -> list[str]:
+def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
+    """What is kept otherwise from now on, in words."""
     pairs = {
         "layout": (known.layout, wanted.layout),
         "naming": (known.naming, wanted.naming),
