@@ -48,6 +48,7 @@ from backstream.operations.compact import Compaction, compact
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.follow import Following, follow
+from backstream.operations.from_file import restore_dump
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.init import InitReport, Words, init
@@ -317,6 +318,47 @@ class TableBackup:
         if way is Via.IMPORT:
             return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
         return restoring.restore(vault, request, around)
+
+    def restore_dump(
+        self,
+        path: str | Path,
+        *,
+        to: str | None = None,
+        in_place: bool = False,
+        to_file: str | Path | None = None,
+        indexes: bool = True,
+        partition: str | None = None,
+        where: str | None = None,
+        dry_run: bool = False,
+        allow_gap: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Bring back this table out of a dump of dynamodump's: a folder, or its archive. No vault is needed.
+
+        For the other words see `restore`. `at` of the answer is when the dump's last file was written; what is not in the dump is
+        left alone.
+        """
+        naming.check_table_name(self._name)
+        target = target_of(to, to_file, in_place=in_place)
+        if isinstance(target, NewTable):
+            target = NewTable(target.name, indexes)
+        config = self._config
+        around = Surroundings(config.table, config.clock, None, resumable_folder(), progress or Silent(), config.memory)
+        request = Request(
+            at=0,
+            target=target,
+            partition=partition,
+            where=where,
+            dry_run=dry_run,
+            allow_gap=allow_gap,
+            patience=patience,
+            max_units=max_write_units,
+            force=force,
+        )
+        return restore_dump(Path(path), self._name, request, around)
 
     def snapshot(
         self,
