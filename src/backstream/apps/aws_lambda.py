@@ -1,5 +1,7 @@
 """The Lambda handler: `backstream.apps.aws_lambda.handler`, on a DynamoDB stream, configured by `BACKSTREAM_VAULT`.
 
+Where that is not set, the older tools' variables are understood: see `older_words`.
+
 Use it with `ReportBatchItemFailures`: what is not durable is reported by its lowest sequence number and delivered again from there.
 `BACKSTREAM_PARALLELIZATION`: set it to the mapping's ParallelizationFactor if that is greater than 1, so that the recovery window
 does not claim an order between batches that there is not.
@@ -14,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from backstream.apps import older_words
 from backstream.apps.config import Config
+from backstream.apps.older_words import Backup
 from backstream.clock import SystemClock
 from backstream.errors import UsageError
 from backstream.layouts.segments import Kind
@@ -46,9 +50,12 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
     if not isinstance(records, list):
         raise UsageError("not an event of a DynamoDB stream: it has no Records", hint="Map the function to a table's stream.")
     failed = []
-    for arn, batch in _by_stream(records).items():
-        report = _keep(arn, batch, _seconds_left(context))
-        _log(arn, batch, report)
+    words = older_words.of_backup(os.environ)
+    for arn, delivered in _by_stream(records).items():
+        batch, others = words.parted(delivered)
+        report = _keep(arn, batch, _seconds_left(context), words, others)
+        if batch:
+            _log(arn, batch, report)
         failed.extend(_identifiers(batch, report))
     return {"batchItemFailures": failed}
 
@@ -65,13 +72,17 @@ def _by_stream(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[s
     return streams
 
 
-def _keep(arn: str, batch: Sequence[Mapping[str, Any]], seconds_left: float) -> BatchReport:
+def _keep(
+    arn: str, batch: Sequence[Mapping[str, Any]], seconds_left: float, words: Backup, others: Sequence[Mapping[str, Any]]
+) -> BatchReport:
     """Begin nothing, and try nothing again, once the reserve is reached; a call in flight then has a quarter of it to end in."""
     reserve = min(RESERVE, seconds_left / 2)
     deadline = SystemClock().now() + seconds_left - reserve
-    config = Config(patience=seconds_left, deadline=deadline, answer_within=reserve / 4)
+    config = Config(words.vault, patience=seconds_left, deadline=deadline, answer_within=reserve / 4)
     parallel = int(os.environ.get("BACKSTREAM_PARALLELIZATION", "1")) > 1
     vault = config.vault(table_name(arn))
+    words.check(vault.catalog)
+    words.note(vault, stream_label(arn), others)
     if (config.url, arn) not in _looked:
         record_absence(vault, stream_label(arn), config.clock.now())
         _looked.add((config.url, arn))

@@ -28,7 +28,7 @@ from backstream.layouts.drills import Held
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model import naming
-from backstream.model.naming import Naming
+from backstream.model.naming import KeyOrder, Naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
 from backstream.operations import safety
@@ -111,6 +111,7 @@ class TableBackup:
         naming: Naming | None = None,
         tenant_attribute: str | None = None,
         compress: Codec | None = None,
+        key_order: KeyOrder | None = None,
         enable_stream: bool = False,
         adopt: Adopting | None = None,
     ) -> InitReport:
@@ -119,7 +120,7 @@ class TableBackup:
         `adopt`: take in what an older tool has written there before.
         """
         config = self._config
-        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress)
+        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, compress=compress, key_order=key_order)
         if adopt is None:
             return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
         return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)

@@ -125,7 +125,7 @@ def _in_words(catalog: Catalog, words: Words, found: Found, *, new: bool) -> Cat
         catalog,
         layout=words.layout or catalog.layout,
         naming=words.naming or (found.style.naming if new else catalog.naming),
-        key_order=found.style.order if new and as_found else catalog.key_order,
+        key_order=words.key_order or (found.style.order if new and as_found else catalog.key_order),
         tenant_attribute=words.tenant_attribute or (found.tenant if new else catalog.tenant_attribute),
         compress=words.compress or catalog.compress,
     )

@@ -10,7 +10,7 @@ from backstream.layouts.catalog import Catalog, Layout
 from backstream.layouts.segments import Codec
 from backstream.model import moment, naming, prices
 from backstream.model.change import VIEW, stream_label
-from backstream.model.naming import Naming
+from backstream.model.naming import KeyOrder, Naming
 from backstream.model.prices import Cost
 from backstream.operations import settings
 from backstream.operations.taking_in import Found
@@ -24,6 +24,7 @@ class Words(msgspec.Struct, frozen=True):
     naming: Naming | None = None
     tenant_attribute: str | None = None
     compress: Codec | None = None
+    key_order: KeyOrder | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -111,6 +112,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         initialised=moment.iso(seen_at),  # the server's time: it is compared with the times of changes
         complete_from=int(seen_at) if empty else None,
         settings=catalogs.encode_settings(seen),
+        key_order=words.key_order or KeyOrder.SCHEMA,
     )
     catalogs.save(store, catalog)
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen))
@@ -123,6 +125,7 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, saved
         naming=words.naming or known.naming,
         tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
         compress=words.compress or known.compress,
+        key_order=words.key_order or known.key_order,
     )
     seen = table.settings()
     compared = settings.compare(wanted, seen)
@@ -140,6 +143,7 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
         "naming": (known.naming, wanted.naming),
         "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
         "compression of the log": (known.compress, wanted.compress),
+        "order of the key's attributes in names": (known.key_order, wanted.key_order),
     }
     return [
         f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new

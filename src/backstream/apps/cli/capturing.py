@@ -17,7 +17,7 @@ from backstream.errors import UsageError
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.model import moment
-from backstream.model.naming import Naming
+from backstream.model.naming import KeyOrder, Naming
 from backstream.operations.adopt import Adopting
 from backstream.operations.init import InitReport
 from backstream.operations.safety import LIMITS
@@ -45,6 +45,12 @@ def init(
     compress: Annotated[
         Codec | None, typer.Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
     ] = None,
+    key_order: Annotated[
+        KeyOrder | None,
+        typer.Option(
+            metavar="schema|sorted", help="Of the key's attributes in names; sorted: as the older tools look.", show_default=False
+        ),
+    ] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
     create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
     adopt: Annotated[bool, typer.Option("--adopt", help="Take in what an older tool has written there.")] = False,
@@ -70,6 +76,7 @@ def init(
         naming=naming,
         tenant_attribute=tenant_attribute,
         compress=compress,
+        key_order=key_order,
         enable_stream=enable_stream,
         adopt=adopting,
     )
