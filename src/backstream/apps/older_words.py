@@ -1,8 +1,8 @@
 """The environment variables of the older tools' functions, for those who replace such a function and keep its settings.
 
 `BackupBucket`, `BackupPrefix`, `BackupRegion`, `PlainTextKeyAsFilename` and `MultiTenancyColumn` say where and how to keep a
-backup, `ReplicaTable`, `ReplicaRegion` and `ReplicaEndpoint` where a replica is. `TurnoverRole` and `TurnoverAt` share a stream between two
-functions: the one takes what was changed before a moment, the other what came then. docs/older-tools.md has the table.
+backup, `ReplicaTable`, `ReplicaRegion` and `ReplicaEndpoint` where a replica is. `TurnoverRole` and `TurnoverAt` share a stream
+between two functions: the one takes what was changed before a moment, the other what came then. See docs/older-tools.md.
 """
 
 from __future__ import annotations

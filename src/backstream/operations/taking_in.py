@@ -33,6 +33,7 @@ PARTITIONS = 64
 SAMPLE = 200  # objects that tell how the tool made its folders
 IN_ONE_SLICE = 1_000_000  # changes of one hour that are in memory at once
 NAMED = 20
+FOREVER = 10**11  # a second later than any
 _OWN = (Kind.TAIL, Kind.MARK, Kind.LAMBDA, Kind.PARALLEL)
 
 
@@ -112,6 +113,8 @@ def take_in(
 
     Refused where there is nothing of an older tool's, UsageError where it must be told which attribute makes the folders.
     """
+    if next(OlderBucket(store, schema, folder).names(FOREVER), None) is None:
+        raise _nothing(store, table, folder, _Counts())
     clock.sleep(CLOCKS_APART + 1)  # so that the seconds in which anything arrived that we are to take are over
     before = min(int(clock.now()) - CLOCKS_APART, _followed_from(store, table))
     bucket = OlderBucket(store, schema, folder, tenant)
@@ -153,7 +156,7 @@ def _found(counts: _Counts, style: Style, tenant: str | None) -> Found:
 
 def _followed_from(store: ObjectStore, table: str) -> int:
     """From which second on this tool itself knows what was done: what an older one wrote since is told better by that."""
-    log, known = ChangeLog(store, table), [10**11]
+    log, known = ChangeLog(store, table), [FOREVER]
     own = (each.segment for each in log.listing() if each.segment is not None and each.segment.kind in _OWN)
     known += [segment.min_time for segment in itertools.islice(own, 1)]
     known += [base.begin for base in Bases(store, table).complete()]
