@@ -9,10 +9,12 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from backstream.errors import NotFound, OutsideWindow, Refused, UsageError
 from backstream.layouts.catalog import Layout
@@ -23,6 +25,7 @@ from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
 from backstream.operations import history as histories
 from backstream.operations.adopt import Adopting, adopt
 from backstream.operations.backfill import Parts, backfill, scan_of
+from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.init import InitReport, Words, init
 from backstream.operations.progress import Silent
@@ -304,6 +307,67 @@ def test_the_names_go_on_as_they_were(tool: Tool) -> None:
     life.follow()
     assert {each.name for each in life.store.list("flights/")} == names
     assert wire.same_image(life.store.get(writer.name(changed)).body, msgspec.json.encode(changed))
+
+
+def test_compacted_it_is_the_same(tool: Tool, tmp_path: Path) -> None:
+    life, _ = lived(tool)
+    life.adopt()
+    life.clock.move(7200)
+    assert compact(life.vault(), life.clock).lines == 13
+    life.check_all(tmp_path / "items")
+    assert life.adopt().changes == []
+    assert life.vault().inventory().segments == []
+    life.check_all(tmp_path / "items")
+
+
+def test_a_lost_log_is_made_again(tmp_path: Path) -> None:
+    """The bucket holds all that the log did: adopting again writes it anew."""
+    life, _ = lived(TOOLS["PageUp"])
+    life.adopt()
+    for each in list(life.store.list("_backstream/flights/log/")):
+        life.store.delete(each.name)
+    life.adopt()
+    life.check_all(tmp_path / "items")
+
+
+class Step(NamedTuple):
+    """What is done to one item: put, deleted, or written again by a backfill under the schema's name; then time may pass."""
+
+    number: int
+    what: str
+    ticks: bool
+
+
+STEPS = st.lists(
+    st.builds(Step, st.integers(0, 3), st.sampled_from(["put", "put", "delete", "backfill"]), st.booleans()), max_size=25
+)
+
+
+@given(st.sampled_from(["dynamodb-replicator", "PageUp, tenants", "PageUp, plain", "DynamoDbBackUp"]), STEPS)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_any_life_is_restored(tmp_path: Path, kind: str, steps: list[Step]) -> None:
+    """Puts, deletes, backfills and moves between tenants, many within a second, against a plain dict at every second."""
+    life = Life()
+    tool = TOOLS[kind].make(life.store)
+    life.put(tool, item("first", 0, who={"S": "t0"}))
+    life.tick()
+    for version, step in enumerate(steps):
+        key = canonical_key(SCHEMA, item("eu", step.number))
+        known = life.now.get(key)
+        if step.what == "put":
+            life.put(tool, item("eu", step.number, who={"S": f"t{version % 2}"}, v={"N": str(version)}))
+            life.tick(1)  # or two folders would hold it in one instant, and nobody could tell
+        elif step.what == "delete" and known is not None:
+            life.delete(tool, known)
+        elif step.what == "backfill" and known is not None and kind == "dynamodb-replicator":
+            life.tick(1)
+            tool.backfill(known, SCHEMA.names)
+            life.tick(1)
+        if step.ticks:
+            life.tick(1)
+    life.tick()
+    life.adopt()
+    life.check_all(tmp_path / "items")
 
 
 # --- one item under two names --------------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from backstream.engines.spill import Pairs
 from backstream.errors import NotFound, Refused, UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.bases import Bases
+from backstream.layouts.catalog import Catalog
+from backstream.layouts.compacted import Compacted
 from backstream.layouts.log import ChangeLog
 from backstream.layouts.older import OlderBucket, Version
 from backstream.layouts.segments import Kind
@@ -116,7 +118,9 @@ def take_in(
     if next(OlderBucket(store, schema, folder).names(FOREVER), None) is None:
         raise _nothing(store, table, folder, _Counts())
     clock.sleep(CLOCKS_APART + 1)  # so that the seconds in which anything arrived that we are to take are over
-    before = min(int(clock.now()) - CLOCKS_APART, _followed_from(store, table))
+    taken = _taken(store, table)
+    before = min(int(clock.now()) - CLOCKS_APART, max(_followed_from(store, table), taken + 1))
+    in_log = taken if taken >= 0 and _is_in_log(store, table) else -1
     bucket = OlderBucket(store, schema, folder, tenant)
     if tenant is None:
         bucket.tenant = _tenant(bucket, before, table)
@@ -128,6 +132,8 @@ def take_in(
         slices = max(1, counts.objects // IN_ONE_SLICE)
         for partition in range(PARTITIONS):
             for entry in _entries(by_key, partition, counts):
+                if entry.seconds <= in_log:
+                    continue
                 part = int.from_bytes(hashlib.sha256(entry.keys).digest()[:4], "big") % slices
                 by_hour.add(b"%d-%d" % (entry.seconds // 3600, part), to_line(entry))
         log = ChangeLog(store, table)
@@ -160,13 +166,31 @@ def _followed_from(store: ObjectStore, table: str) -> int:
     own = (each.segment for each in log.listing() if each.segment is not None and each.segment.kind in _OWN)
     known += [segment.min_time for segment in itertools.islice(own, 1)]
     known += [base.begin for base in Bases(store, table).complete()]
+    catalog = _known(store, table)
+    known += [] if catalog is None or catalog.complete_from is None else [catalog.complete_from - CLOCKS_APART]
+    return min(known)
+
+
+def _known(store: ObjectStore, table: str) -> Catalog | None:
     try:
-        catalog = catalogs.load(store, table)
+        return catalogs.load(store, table)
     except NotFound:
-        return min(known)
-    known += [] if catalog.complete_from is None else [catalog.complete_from - CLOCKS_APART]
-    taken = 0 if catalog.adopted is None else moment.parse_iso_micros(catalog.adopted.until) // MICROS + 1
-    return max(min(known), taken)
+        return None
+
+
+def _taken(store: ObjectStore, table: str) -> int:
+    """Up to which second everything was taken in before; -1 where nothing was."""
+    catalog = _known(store, table)
+    if catalog is None or catalog.adopted is None:
+        return -1
+    return moment.parse_iso_micros(catalog.adopted.until) // MICROS
+
+
+def _is_in_log(store: ObjectStore, table: str) -> bool:
+    """Whether the log still holds what was taken in, as segments or compacted; one that was lost is written anew."""
+    log = ChangeLog(store, table)
+    segments = any(each.segment is not None and each.segment.kind is Kind.ADOPTED for each in log.listing())
+    return segments or bool(Compacted(store, table).current().changes)
 
 
 def _tenant(bucket: OlderBucket, before: int, table: str) -> str | None:
