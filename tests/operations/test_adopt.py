@@ -218,7 +218,7 @@ def test_all_commands_know_it(tool: Tool, tmp_path: Path) -> None:
     vault, (second, _) = life.vault(), life.past[1]
     key = canonical_key(SCHEMA, item("eu", 2))
     versions = histories.history(vault, key)
-    assert [each.event for each in versions] == ["INSERT", "REMOVE", "INSERT"]
+    assert [(each.event, each.sequence) for each in versions] == [("INSERT", None), ("REMOVE", None), ("INSERT", None)]
     assert [each.time for each in versions] == [moment.iso(life.past[place][0]) for place in (0, 1, 3)]
     assert [bytes(each.image) == b"null" for each in versions] == [False, True, False]
 

@@ -106,3 +106,22 @@ def test_a_bucket_with_nothing_in_it(scene: Scene) -> None:
     assert "nothing lies in" in ran.err
     assert scene.call("init", scene.table, "--key-schema", "id:S").code == 2
     assert list(scene.store().versions("")) == []
+
+
+def test_of_a_table_that_is_gone(scene: Scene) -> None:
+    """Only the bucket is left: the keys are said by hand, and the table is made anew from it."""
+    s3 = S3Bucket(scene.aws, scene.bucket, "backups")
+    tool = Replicator(s3, scene.table, ("at", "zone"))
+    for number in range(3):
+        tool.put(item("eu", number, 1))
+    second = next_second()
+    assert scene.call("init", scene.table, "--adopt").code == 1
+    assert scene.call("init", scene.table, "--adopt", "--key-schema", "zone:S,at").code == 2
+    ran = scene.call("init", scene.table, "--adopt", "--key-schema", "zone:S,at:N", "--json")
+    assert ran.code == 0, ran.err
+    scene.schema = SCHEMA
+    ran = scene.call("restore", scene.table, "--at", str(second), "--to", scene.table, "--json")
+    assert (ran.code, ran.json()["put"]) == (0, 3), ran.err
+    assert len(scene.items()) == 3
+    status = scene.call("status", scene.table)
+    assert "older tool's" in status.out, status.err

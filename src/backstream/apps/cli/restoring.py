@@ -129,8 +129,7 @@ def restore(
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
-        again = f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing stays behind"
-        notice("stopped: an import that has begun goes on by itself" if via is Via.IMPORT else f"stopped: {again}")
+        notice(f"stopped: {_after_stop(how_to_go_on, via, from_file)}")
         raise
 
 
@@ -141,6 +140,15 @@ def _selected(keys: Sequence[str], **filters: str | None) -> str:
         return ""
     rows = f"{len(keys)} rows" if keys else "rows"
     return rows + (f" of {' and '.join(words)}" if words else "") + " of "
+
+
+def _after_stop(how_to_go_on: Sequence[str], via: Via, dump: Path | None) -> str:
+    """What stays behind of a restore that was stopped, and what to do then."""
+    if via is Via.IMPORT:
+        return "an import that has begun goes on by itself"
+    if dump is not None:
+        return "what was written stays; run it again, --in-place: what is there already is not written twice"
+    return f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing stays behind"
 
 
 def _check_words(at: str | None, resume: str | None, via: Via) -> None:
@@ -162,7 +170,7 @@ def _check_dump_words(*, via: Via, **others: object) -> None:
 def _in_words(at: str, dump: Path | None) -> str:
     """To what it goes back."""
     if dump is not None:
-        return f"what {dump} holds"
+        return f"what {dump} holds of it"
     return moment.iso(moment.parse(at, SystemClock().now()))
 
 
