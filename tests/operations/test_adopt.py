@@ -540,6 +540,19 @@ def test_what_has_arrived_since_is_missed_and_taken_in(tmp_path: Path) -> None:
     life.check_all(tmp_path / "items")
 
 
+def test_our_own_rows_are_no_news_of_the_older_tools(tmp_path: Path) -> None:
+    """A repair writes rows into the same folder: a moment after that is restored as before, with what was repaired."""
+    life, _ = lived(TOOLS["PageUp"])
+    life.adopt()
+    life.table.write([Put(msgspec.json.encode(each)) for each in life.now.values()])
+    changed = item("eu", 4, who={"S": "t1"}, v={"N": "50"})
+    life.table.write([Put(msgspec.json.encode(changed))])
+    assert verify(life.vault(), life.around(), patience=1, repair_as="test").repaired == 1
+    life.now[canonical_key(SCHEMA, changed)] = changed
+    life.clock.move(60)
+    assert_same(life.restored(int(life.clock.now()), tmp_path / "items"), life.now)
+
+
 def test_the_older_tool_beside_this_one(tmp_path: Path) -> None:
     """Both follow the table for a while: what this one captured counts, and adopting again leaves it so."""
     life, writer = lived(TOOLS["dynamodb-replicator"])

@@ -75,7 +75,7 @@ class Coverage:
         """
         starts, bridges = self._starts_and_bridges(self._bases.complete())
         durable = self._durable(now, lanes)
-        older = self._older(now, followed=durable is not None)
+        older = self._older(now, followed=durable is not None or bool(starts))
         return Window(starts=starts, durable=durable, gaps=self._known_gaps(starts), bridges=bridges, older=older)
 
     def _older(self, now: float, *, followed: bool) -> Older | None:

@@ -21,6 +21,7 @@ from backstream.model.schema import KeySchema, canonical_key
 from backstream.ports import ObjectStore, ObjectVersion, StoredObject
 
 PAGE = 1_000  # versions that are fetched together
+MOST_LOOKED_AT = 500
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -58,8 +59,26 @@ class Version(msgspec.Struct, frozen=True):
 
 
 def arrived_since(store: ObjectStore, folder: str, second: int) -> bool:
-    """Whether a version or delete marker arrived there after that second."""
-    return any(int(each.modified) > second for listed in _by_name(store, folder) for each in listed)
+    """Whether a version or delete marker that is not this tool's arrived there after that second.
+
+    Of so many that are new, some are taken to be another's: to look at all would take a request each.
+    """
+    looked = 0
+    for listed in _by_name(store, folder):
+        for each, below in zip(listed, [*listed[1:], None], strict=True):
+            if int(each.modified) <= second:
+                break
+            looked += 1
+            if looked > MOST_LOOKED_AT or not _is_ours(store, below if each.marker else each):
+                return True
+    return False
+
+
+def _is_ours(store: ObjectStore, version: ObjectVersion | None) -> bool:
+    """Whether this tool wrote a version; of a delete marker that below it is asked for."""
+    if version is None or version.marker:
+        return False
+    return parse_metadata(store.head(version.name, version.version)) is not None
 
 
 def _by_name(store: ObjectStore, folder: str) -> Iterator[list[ObjectVersion]]:

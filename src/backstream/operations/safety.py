@@ -54,7 +54,7 @@ def _by_older_tool(what: str, at: int, window: Window, kept: Older, *, allow_gap
         LIMITS,
         *([] if not (kept.stale and at > kept.until) else [f"what arrived after {moment.iso(kept.until)} is not in it"]),
     ]
-    if window.durable is None or at <= kept.until:
+    if at <= kept.until:
         return limits
     return [*limits, *_check_gaps(what, window, window.gaps_before(at), allow_gap=allow_gap), *not_yet_arrived(at, window)]
 
