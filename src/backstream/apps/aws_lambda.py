@@ -1,5 +1,7 @@
 """The Lambda handler: `backstream.apps.aws_lambda.handler`, on a DynamoDB or Kinesis stream, configured by `BACKSTREAM_VAULT`.
 
+Where that is not set, the older tools' variables are understood: see `older_words`.
+
 Use it with `ReportBatchItemFailures`: what is not durable is reported by its lowest sequence number and delivered again from there.
 `BACKSTREAM_PARALLELIZATION`: set it to the mapping's ParallelizationFactor if that is greater than 1, so that the recovery window
 does not claim an order between batches that there is not. `BACKSTREAM_TABLES`: of a Kinesis stream that more tables are written to
@@ -13,24 +15,34 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+import msgspec
+
+from backstream.apps import older_words
 from backstream.apps.batch_log import Line, words
 from backstream.apps.config import Config
+from backstream.apps.failed_records import identifiers
+from backstream.apps.older_words import Backup
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
 from backstream.layouts.segments import Kind
-from backstream.model.deliveries import Delivery, Record, deliveries, is_kinesis, place_of
+from backstream.model.deliveries import Delivery, Record, deliveries, is_kinesis
 from backstream.operations.absence import record_absence
 from backstream.operations.batch import BatchReport, keep_batch
 from backstream.operations.sources import label_of
 
 WRITERS = 16
 RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
+LONGEST = 900.0  # seconds that an invocation may take: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 NO_CONTEXT_SECONDS = 30.0
+OURS = ("AWS_", "BACKSTREAM_", "Backup")
 TABLES_VARIABLE = "BACKSTREAM_TABLES"
 PARALLEL_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 
 # The vaults and streams for which this process has seen that nothing was lost before its first batch, or has recorded what was.
 _looked: set[tuple[str, str, str]] = set()
+
+# The parts that the last batch was kept with, by what they were made of.
+_configs: dict[tuple[object, ...], Config] = {}
 
 
 class Context(Protocol):
@@ -53,7 +65,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
     except Exception as error:
         work.line().unread(error)
         raise
-    return {"batchItemFailures": _identifiers(event["Records"], _keep_all(found, work))}
+    return {"batchItemFailures": identifiers(event["Records"], _keep_all(found, work))}
 
 
 def _keep_all(found: Sequence[Delivery], work: _Work) -> list[tuple[str, int]]:
@@ -85,10 +97,9 @@ class _Work:
         self._clock = SystemClock()
         self._began = self._clock.now()
         left = NO_CONTEXT_SECONDS if context is None else max(0.3, context.get_remaining_time_in_millis() / 1000)
-        reserve = min(RESERVE, left / 2)
-        self._deadline = self._began + left - reserve
-        # A call in flight then has a quarter of the reserve to end in.
-        self._config = Config(patience=left, deadline=self._deadline, answer_within=reserve / 4)
+        self._reserve = min(RESERVE, left / 2)
+        self._deadline = self._began + left - self._reserve
+        self._older = Backup()
         self._words: frozenset[str] = frozenset()
         self._tables: frozenset[str] = frozenset()
         self._kind = Kind.LAMBDA
@@ -96,6 +107,7 @@ class _Work:
     def read_environment(self) -> None:
         """UsageError where it says nothing that can be understood."""
         self._words = words()
+        self._older = older_words.of_backup(os.environ)
         self._tables = frozenset(filter(None, (each.strip() for each in os.environ.get(TABLES_VARIABLE, "").split(","))))
         factor = os.environ.get(PARALLEL_VARIABLE, "1")
         if not factor.isdecimal():
@@ -112,18 +124,39 @@ class _Work:
 
     def keep(self, delivery: Delivery) -> list[int]:
         """Keep one table's records, and say so; the positions in the event of those that could not be."""
+        mine = [each for each, record in enumerate(delivery.records) if self._older.takes(record)]
+        others = [record for record in delivery.records if not self._older.takes(record)]
+        ours = delivery
+        if others:
+            positions, records = [delivery.positions[each] for each in mine], [delivery.records[each] for each in mine]
+            ours = msgspec.structs.replace(delivery, positions=positions, records=records)
         try:
-            report = self._keep(delivery)
+            report = self._keep(ours, others)
         except Exception as error:
             self.line().refused(delivery, error)
             raise
-        self.line().kept(delivery, report)
-        return [delivery.positions[each] for each in report.failures]
+        if mine:
+            self.line().kept(ours, report)
+        return [ours.positions[each] for each in report.failures]
 
-    def _keep(self, delivery: Delivery) -> BatchReport:
-        config = self._config
+    def _config(self) -> Config:
+        """This process's parts, as they were for the last batch where nothing else is asked for: clients are dear to make."""
+        # A call in flight at the deadline has a quarter of the reserve to end in.
+        within = round(self._reserve / 4, 2)
+        asked = (within, *sorted((name, value) for name, value in os.environ.items() if name.startswith(OURS)))
+        if asked not in _configs:
+            _configs.clear()
+            _configs[asked] = Config(self._older.vault, patience=LONGEST, answer_within=within)
+        config = _configs[asked]
+        config.deadline = self._deadline
+        return config
+
+    def _keep(self, delivery: Delivery, others: Sequence[Record]) -> BatchReport:
+        config = self._config()
         vault = config.vault(delivery.table)
         label = label_of(vault.catalog, delivery.source)
+        self._older.check(vault.catalog)
+        self._older.note(vault, label, others)
         looked = (config.url, delivery.table, label)
         if looked not in _looked:
             record_absence(vault, label, config.clock.now())
@@ -139,21 +172,3 @@ class _Work:
                 now=config.clock.now,
                 deadline=self._deadline,
             )
-
-
-def _identifiers(records: Sequence[Record], failed: Sequence[tuple[str, int]]) -> list[dict[str, str]]:
-    """The lowest failed sequence number of each source. Lambda retries from there on, so one is enough.
-
-    A record that has no usable number is delivered again by naming the record before it; where there is none, an empty identifier
-    makes Lambda deliver the whole batch again.
-    Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
-    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
-    """
-    numbers: dict[str, list[str]] = {}
-    for source, position in failed:
-        numbers.setdefault(source, []).append(_number_to_retry_from(records, position))
-    return [{"itemIdentifier": "" if "" in each else min(each, key=int)} for each in numbers.values()]
-
-
-def _number_to_retry_from(records: Sequence[Record], position: int) -> str:
-    return next((number for each in reversed(records[: position + 1]) if (number := place_of(each))), "")

@@ -5,6 +5,7 @@ Endpoints, credentials and regions come from botocore's own chain; the vault's U
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import uuid
@@ -94,7 +95,7 @@ class Config:
         self._vault = vault
         self._at = place or Place()
         self._patience = patience
-        self._deadline = deadline
+        self.deadline = deadline
         self._answer_within = answer_within
         self.clock = clock or SystemClock()
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -105,7 +106,7 @@ class Config:
             self._vault,
             clock=self.clock,
             patience=self._patience,
-            deadline=self._deadline,
+            deadline=self.deadline,
             answer_within=self._answer_within,
             place=place,
         )
@@ -128,10 +129,10 @@ class Config:
     @cached_property
     def store(self) -> ObjectStore:
         """The vault's store: S3 or a local directory, with passing faults waited out. UsageError for a URL of neither."""
-        deadline = self._deadline
-        return RetryingStore(
-            self._plain_store(), self.clock, budget=self._patience, deadline=None if deadline is None else lambda: deadline
-        )
+        return RetryingStore(self._plain_store(), self.clock, budget=self._patience, deadline=self._latest)
+
+    def _latest(self) -> float:
+        return math.inf if self.deadline is None else self.deadline
 
     def _plain_store(self) -> ObjectStore:
         place = _place(self.url)

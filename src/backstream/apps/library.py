@@ -30,9 +30,12 @@ from backstream.layouts.drills import Held
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model import naming
-from backstream.model.naming import Naming
+from backstream.model.naming import KeyOrder, Naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
+from backstream.operations import safety
+from backstream.operations.adopt import Adopting
+from backstream.operations.adopt import adopt as adopt_bucket
 from backstream.operations.backfill import (
     Backfilled,
     FullExport,
@@ -48,6 +51,7 @@ from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.drill.limits import Limit
 from backstream.operations.follow import Following, follow
+from backstream.operations.from_file import restore_dump
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.init import NOWHERE, InitReport, Words, init
@@ -127,20 +131,26 @@ class TableBackup(Migrating):
         tenant_attribute: str | None = None,
         compress: Codec | None = None,
         failures: str | None = None,
+        key_order: KeyOrder | None = None,
         enable_stream: bool = False,
         kinesis: str | None = None,
+        adopt: Adopting | None = None,
     ) -> InitReport:
         """Make the vault ready for the table; again with other words: change how it is kept from now on.
 
         `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
-        `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there.
+        `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there; `adopt`: take in what an
+        older tool has written there before.
         """
+        config = self._config
         if failures not in (None, NOWHERE):
-            self._config.destination(failures)
+            config.destination(failures)
             failures = failures.rstrip("/")
-        source = None if kinesis is None else self._config.kinesis(kinesis).source()
-        words = Words(layout, naming, tenant_attribute, compress, failures, source)
-        return init(self._config.store, self._config.table(self._name), words, enable_stream=enable_stream)
+        source = None if kinesis is None else config.kinesis(kinesis).source()
+        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order)
+        if adopt is None:
+            return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
+        return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)
 
     def tail(
         self,
@@ -201,6 +211,10 @@ class TableBackup(Migrating):
         """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused."""
         vault = self._vault()
         return histories.history(vault, key_of(vault, key), unread)
+
+    def limits(self) -> list[str]:
+        """What the vault cannot tell of times before its own: said where an older tool's bucket was adopted, else nothing."""
+        return [] if self._vault().catalog.adopted is None else [safety.LIMITS]
 
     def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
         """The item as it was."""
@@ -333,6 +347,47 @@ class TableBackup(Migrating):
         if way is Via.IMPORT:
             return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
         return restoring.restore(vault, request, around)
+
+    def restore_dump(
+        self,
+        path: str | Path,
+        *,
+        to: str | None = None,
+        in_place: bool = False,
+        to_file: str | Path | None = None,
+        indexes: bool = True,
+        partition: str | None = None,
+        where: str | None = None,
+        dry_run: bool = False,
+        allow_gap: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Bring back this table out of a dump of dynamodump's: a folder, or its archive. No vault is needed.
+
+        For the other words see `restore`. `at` of the answer is when the dump's last file was written; what is not in the dump is
+        left alone.
+        """
+        naming.check_table_name(self._name)
+        target = target_of(to, to_file, in_place=in_place)
+        if isinstance(target, NewTable):
+            target = NewTable(target.name, indexes)
+        config = self._config
+        around = Surroundings(config.table, config.clock, None, resumable_folder(), progress or Silent(), config.memory)
+        request = Request(
+            at=0,
+            target=target,
+            partition=partition,
+            where=where,
+            dry_run=dry_run,
+            allow_gap=allow_gap,
+            patience=patience,
+            max_units=max_write_units,
+            force=force,
+        )
+        return restore_dump(Path(path), self._name, request, around)
 
     def snapshot(
         self,

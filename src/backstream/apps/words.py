@@ -17,6 +17,7 @@ from backstream.model import moment, naming
 from backstream.model import objectives as durations
 from backstream.model.key_words import parse_key
 from backstream.model.objectives import Objectives
+from backstream.model.schema import KEY_TYPES, KeyAttribute, KeySchema
 from backstream.operations.restore import InPlace, NewTable, Target, ToFile
 
 Moment = str | int | datetime.datetime
@@ -53,6 +54,14 @@ def second_of(at: Moment, now: float, vault: TableVault, lanes: int | None) -> i
 def key_of(vault: TableVault, key: Key) -> bytes:
     """The canonical key."""
     return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
+
+
+def key_schema_of(text: str) -> KeySchema:
+    """The keys in `id:S` or `zone:S,number:N`, the hash key first. UsageError where they are none."""
+    parts = [tuple(part.strip().rpartition(":")[::2]) for part in text.split(",")]
+    if len(parts) not in (1, 2) or not all(name and kind in KEY_TYPES for name, kind in parts):
+        raise UsageError(f"not a key schema: {text!r}", hint="Write id:S, or zone:S,number:N with the hash key first; S, N or B.")
+    return KeySchema(*(KeyAttribute(name, kind) for name, kind in parts))
 
 
 def via_of(via: Via | str) -> Via:

@@ -11,7 +11,7 @@ import msgspec
 from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts.segments import Codec
 from backstream.model import kinesis
-from backstream.model.naming import SYSTEM_FOLDER, Naming, is_table_name
+from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore
@@ -35,6 +35,18 @@ class BaseBackup(msgspec.Struct, frozen=True):
     ended: str
 
 
+class Adopted(msgspec.Struct, frozen=True):
+    """What an older tool had written before: from when to when its objects arrived (ISO 8601), and how many versions were taken in.
+
+    `until`: what arrived later is not in the log; `folder`: where its objects lie, below the vault's root.
+    """
+
+    since: str
+    until: str
+    versions: int
+    folder: str
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """One table as the vault knows it.
 
@@ -44,6 +56,7 @@ class Catalog(msgspec.Struct, frozen=True):
     the newest complete one; what counts is the list of them below `base/complete/`. `failures`: the bucket where
     what Lambda gives up lands, None where there is none. `kinesis`: set where changes come from Kinesis, not from the table's own
     stream; `stream` is then the label that they get here, the time from which on they do, and `stream_arn` the Kinesis stream's.
+    `adopted`: where an older tool wrote here first; `key_order`: of the attributes in row objects' names.
     """
 
     format: int
@@ -63,6 +76,8 @@ class Catalog(msgspec.Struct, frozen=True):
     base_backup: BaseBackup | None = None
     failures: str | None = None
     kinesis: kinesis.Source | None = None
+    adopted: Adopted | None = None
+    key_order: KeyOrder = KeyOrder.SCHEMA
 
 
 def folder(table: str) -> str:
@@ -75,10 +90,11 @@ def _name(table: str) -> str:
 
 
 def encode(catalog: Catalog) -> bytes:
-    """The catalog as JSON for people: indented, fields in the order above; `kinesis` only where it is set."""
+    """The catalog as JSON for people: indented, fields in the order above; what few tables have is left out of others."""
     fields = msgspec.structs.asdict(catalog)
-    if catalog.kinesis is None:
-        del fields["kinesis"]
+    for name, usual in (("kinesis", None), ("adopted", None), ("key_order", KeyOrder.SCHEMA)):
+        if fields[name] == usual:
+            del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 

@@ -19,7 +19,7 @@ from backstream.model import fold, moment
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
-from backstream.model.window import Bridge, KnownGap, Range, Start, Void, Window
+from backstream.model.window import Bridge, KnownGap, Older, Range, Start, Void, Window
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -58,9 +58,13 @@ class Coverage:
         gaps: Gaps,
         bases: Bases,
         compacted: Compacted,
+        arrived_since: Callable[[str, int], bool],
         destination: Callable[[], Destination | None] = lambda: None,
     ) -> None:
+        """`arrived_since`: whether anything of an older tool's in a folder has arrived after a second."""
         self._catalog = catalog
+        self._arrived_since = arrived_since
+        self._stale: bool | None = None
         self._destination = destination
         self._log = log
         self._gaps = gaps
@@ -77,7 +81,21 @@ class Coverage:
         # The log before the gaps: what Lambda gives up is in its destination before anything behind it is in the log.
         durable = self._durable(now, lanes)
         lost, unseen = self._lost_and_unseen()
-        return Window(starts=starts, durable=durable, gaps=self._known_gaps(starts, lost), bridges=bridges, unseen=unseen)
+        older = self._older(now, followed=durable is not None or bool(starts))
+        gaps = self._known_gaps(starts, lost)
+        return Window(starts=starts, durable=durable, gaps=gaps, bridges=bridges, unseen=unseen, older=older)
+
+    def _older(self, now: float, *, followed: bool) -> Older | None:
+        """What was adopted. As long as this tool has captured nothing, the older one's bucket tells whether it is still so now."""
+        adopted = self._catalog.adopted
+        if adopted is None:
+            return None
+        since, until = (moment.parse_iso_micros(each) // MICROS for each in (adopted.since, adopted.until))
+        if followed:
+            return Older(since, until)
+        if self._stale is None:
+            self._stale = self._arrived_since(adopted.folder, until)
+        return Older(since, until if self._stale else max(until, int(now)), self._stale)
 
     def basis(self, at: int) -> Basis:
         """What the state of the whole table at a second is made of."""
@@ -112,6 +130,12 @@ class Coverage:
         early = min((start.begin if start.exact is None else start.exact for start in starts), default=followed)
         if early < followed:
             gaps.append(KnownGap(early, followed - 1, "before `init`, when nobody followed the stream"))
+        elif self._catalog.adopted is not None:
+            until = moment.parse_iso_micros(self._catalog.adopted.until) // MICROS
+            if until + CLOCKS_APART + 1 < followed:
+                gaps.append(
+                    KnownGap(until + 1, followed - 1, "after the older tool's backup was adopted, before the stream was on")
+                )
         return sorted(gaps, key=lambda gap: gap.since)
 
     @property

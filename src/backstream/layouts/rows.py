@@ -162,7 +162,7 @@ class Rows:
         tenant = None
         if catalog.tenant_attribute is not None:
             tenant = naming.tenant_folder(wire.attribute(image or keys, catalog.tenant_attribute))
-        return naming.object_name(catalog.table, catalog.naming, key, tenant)
+        return naming.object_name(catalog.table, catalog.naming, key, tenant, catalog.key_order)
 
     def _add(self, name: str, change: Change) -> Place:
         row = self._put(name, change)

@@ -60,6 +60,7 @@ class Kind(enum.StrEnum):
     REBUILT = "rebuilt"  # made again from the row objects
     REPAIR = "repair"  # what `verify --repair` found in the table
     KINESIS = "kinesis"  # of a tail of a Kinesis stream: all up to a position in a shard, by arrival
+    ADOPTED = "adopted"  # what an older tool had written, in the order of its arrival
     EXPORT = "export"  # the net changes of an incremental export
 
 

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts import catalog as catalogs
-from backstream.layouts import inventory, segments
+from backstream.layouts import inventory, older, segments
 from backstream.layouts.bases import Base, Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted, Set
@@ -58,7 +58,8 @@ class TableVault:
         self.bases = Bases(store, catalog.table, catalog.compress)
         self.compacted = Compacted(store, catalog.table)
         self.drills = Drills(store, catalog.table)
-        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, lambda: self.destination)
+        arrived_since = partial(older.arrived_since, store)
+        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, arrived_since, lambda: self.destination)
 
     @classmethod
     def open(cls, store: ObjectStore, table: str, destinations: Destinations | None = None) -> TableVault:
@@ -172,13 +173,13 @@ class TableVault:
         names = []
         for catalog in catalogs.every_version(self.store, self.catalog.table):
             tenant = None
-            if catalog.layout is not catalogs.Layout.ROWS:
+            if catalog.layout is not catalogs.Layout.ROWS or catalog.adopted is not None:
                 return None
             if catalog.tenant_attribute is not None:
                 if catalog.tenant_attribute not in fields:
                     return None
                 tenant = naming.tenant_folder(fields[catalog.tenant_attribute])
-            names.append(naming.object_name(catalog.table, catalog.naming, key, tenant))
+            names.append(naming.object_name(catalog.table, catalog.naming, key, tenant, catalog.key_order))
         return list(dict.fromkeys(names))
 
     def _from_rows(self, key: bytes, names: list[str]) -> Iterator[Entry]:

@@ -37,10 +37,27 @@ class Naming(enum.StrEnum):
     PLAIN = "plain"
 
 
-def object_name(table: str, naming: Naming, key: bytes, tenant: str | None = None) -> str:
+class KeyOrder(enum.StrEnum):
+    """In which order a name takes the key's attributes: of the key schema, by their names, or the range key first.
+
+    The older tools disagree; a bucket that one of them has written is gone on with in the order that is found there.
+    """
+
+    SCHEMA = "schema"
+    SORTED = "sorted"
+    REVERSED = "reversed"
+
+
+def object_name(table: str, naming: Naming, key: bytes, tenant: str | None = None, order: KeyOrder = KeyOrder.SCHEMA) -> str:
     """The name of an item's object. `key`: the canonical key; `tenant`: its folder, where the table is split by tenant."""
     folder = f"{table}/" if tenant is None else f"{table}/{tenant}/"
-    return folder + _item_id(naming, key)
+    return folder + _item_id(naming, key if order is KeyOrder.SCHEMA else _in_order(key, order))
+
+
+def _in_order(key: bytes, order: KeyOrder) -> bytes:
+    values: dict[str, dict[str, str]] = msgspec.json.decode(key)
+    names = sorted(values) if order is KeyOrder.SORTED else reversed(values)
+    return msgspec.json.encode({name: values[name] for name in names})
 
 
 def _item_id(naming: Naming, key: bytes) -> str:

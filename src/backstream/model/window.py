@@ -78,12 +78,27 @@ class Void(msgspec.Struct, frozen=True):
     id: str
 
 
+class Older(msgspec.Struct, frozen=True):
+    """What an older tool has kept, by arrival: the first second, and the last up to which all that arrived has been taken in.
+
+    `stale`: more has arrived since that was not taken in.
+    """
+
+    since: int
+    until: int
+    stale: bool = False
+
+    def __str__(self) -> str:
+        return f"by an older tool's backup, as its objects arrived: {moment.iso(self.since)} to {moment.iso(self.until)}"
+
+
 class Window(msgspec.Struct, frozen=True, dict=True):
     """What the vault may claim, in seconds.
 
     `starts`: from when on it knows every item; `durable`: every change up to then has arrived, None where that is not known of any;
     `gaps`: changes that are missing from the log, oldest first, whether or not a later base backup makes up for them;
-    `unseen`: what could not be looked at and may hold more gaps, in words, empty where that is nothing.
+    `unseen`: what could not be looked at and may hold more gaps, in words, empty where that is nothing; `older`: what was adopted,
+    which is no part of what is exact.
     """
 
     starts: Sequence[Start]
@@ -91,6 +106,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
     gaps: Sequence[KnownGap]
     bridges: Sequence[Bridge] = ()
     unseen: str = ""
+    older: Older | None = None
 
     @cached_property
     def _obstacles(self) -> _Obstacles:
@@ -216,7 +232,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
             known = f"from {moment.iso(self.since)}, once the stream has been read up to there"
         else:
             known = "none, since changes are missing: " + "; ".join(map(str, self.open_gaps))
-        return f"recovery window: {known}"
+        return f"recovery window: {known}" + ("" if self.older is None else f"; {self.older}")
 
 
 def _lateness(start: Start) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import msgspec
 
 from backstream.errors import NotFound
 from backstream.layouts.vault import TableVault
-from backstream.model import moment, wire
+from backstream.model import moment, older, wire
 from backstream.model.entry import Entry
 from backstream.operations import safety
 
@@ -20,7 +20,7 @@ class Version(msgspec.Struct, frozen=True):
     """One version of an item. `time`: ISO 8601, UTC; `image`: DynamoDB JSON as it was kept, null where the item was deleted.
 
     `sequence`: null where no change of the stream brought it, but a base backup (BACKFILL), a repair or an export: `time` is then
-    when the item was found to be so.
+    when the item was found to be so; or an older tool, and it is when its object arrived.
     """
 
     time: str
@@ -51,12 +51,13 @@ def history(vault: TableVault, key: bytes, unread: Callable[[str], None] | None 
         unread(each)
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
         versions = list(pool.map(lambda entry: _version(vault, entry), entries))
-    return [each for each, before in zip(versions, [None, *versions], strict=False) if not _tells_nothing_new(each, before)]
+    followed = zip(entries, versions, [None, *versions], strict=False)
+    return [each for entry, each, before in followed if not (entry.scanned and _tells_nothing_new(each, before))]
 
 
 def _tells_nothing_new(version: Version, before: Version | None) -> bool:
     """Whether a base backup found an item as it was known to be: it is no version of its own."""
-    if before is None or version.sequence is not None:
+    if before is None:
         return False
     one, other = bytes(version.image), bytes(before.image)
     return one == other or (b"null" not in (one, other) and wire.same_image(one, other))
@@ -65,7 +66,7 @@ def _tells_nothing_new(version: Version, before: Version | None) -> bool:
 def _version(vault: TableVault, entry: Entry) -> Version:
     return Version(
         time=moment.iso_micros(entry.micros),
-        sequence=None if entry.scanned else entry.sequence,
+        sequence=None if entry.scanned or entry.stream == older.STREAM else entry.sequence,
         event=entry.event,
         actor=entry.actor,
         image=msgspec.Raw(b"null" if entry.removed else vault.image(entry)),

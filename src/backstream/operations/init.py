@@ -13,11 +13,12 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, naming, prices
 from backstream.model.change import MICROS, VIEW, stream_label
 from backstream.model.kinesis import Source
-from backstream.model.naming import Naming
+from backstream.model.naming import KeyOrder, Naming
 from backstream.model.prices import Cost
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
 from backstream.operations.sources import check_destination
+from backstream.operations.taking_in import Found
 from backstream.ports import ObjectStore, Table, TableFacts
 
 NOWHERE = "none"  # there is no destination for what Lambda gives up, or it is to be forgotten
@@ -35,13 +36,15 @@ class Words(msgspec.Struct, frozen=True):
     compress: Codec | None = None
     failures: str | None = None
     kinesis: Source | None = None
+    key_order: KeyOrder | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
     """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
 
     `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
-    `prices.USUAL_BATCH` changes; `advice`: what would better be set otherwise.
+    `prices.USUAL_BATCH` changes; `advice`: what would better be set otherwise; `adopted`: what an older tool had written, where
+    that was asked for.
     """
 
     catalog: Catalog
@@ -50,6 +53,7 @@ class InitReport(msgspec.Struct, frozen=True):
     unseen: list[str]
     advice: list[str] = []
     costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
+    adopted: Found | None = None
 
 
 def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool = False) -> InitReport:
@@ -62,17 +66,18 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     if words.tenant_attribute == "":
         raise UsageError("the tenant attribute has no name")
     store.check()
-    known = _known(store, table.name)
+    saved = known = _known(store, table.name)
     if words.kinesis is not None:
         check_destination(table, words.kinesis.arn)
         facts = table.facts()
     elif known is not None and known.kinesis is not None:
         facts = table.facts()
     else:
-        facts = _with_stream(table, enable_stream=enable_stream)
-    if known is None:
+        facts = with_stream(table, enable_stream=enable_stream)
+        known = None if known is None else _now_followed(known, facts, table)
+    if known is None or saved is None:
         return _first(store, table, facts, words)
-    return _again(store, table, known, words)
+    return _again(store, table, known, words, saved)
 
 
 def _known(store: ObjectStore, table: str) -> Catalog | None:
@@ -82,7 +87,22 @@ def _known(store: ObjectStore, table: str) -> Catalog | None:
         return None
 
 
-def _with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
+def _now_followed(known: Catalog, facts: TableFacts, table: Table) -> Catalog:
+    """The catalog of a table that was adopted without a stream, and has one now: from now on it is followed."""
+    if known.stream_arn or known.adopted is None:
+        return known
+    return msgspec.structs.replace(
+        known,
+        stream=stream_label(facts.stream_arn or ""),
+        stream_arn=facts.stream_arn or "",
+        initialised=moment.iso(table.server_time()),
+        table_arn=facts.arn,
+        table_id=facts.table_id,
+    )
+
+
+def with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
+    """What the table is, with a stream that can be followed. Refused, WrongStreamView where it has none."""
     facts = table.facts()
     if not facts.stream_enabled:
         if not enable_stream:
@@ -121,6 +141,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         complete_from=int(seen_at) if empty else None,
         settings=catalogs.encode_settings(seen),
         failures=_failures(words, None),
+        key_order=words.key_order or KeyOrder.SCHEMA,
     )
     catalogs.save(store, catalog)
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen))
@@ -133,7 +154,7 @@ def _label(now: float, after: str = "") -> str:
     return label
 
 
-def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> InitReport:
+def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, saved: Catalog) -> InitReport:
     wanted = msgspec.structs.replace(
         known,
         layout=words.layout or known.layout,
@@ -141,12 +162,14 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words) -> In
         tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
         compress=words.compress or known.compress,
         failures=_failures(words, known.failures),
+        key_order=words.key_order or known.key_order,
     )
     if words.kinesis is not None and words.kinesis != known.kinesis:
         wanted = _from_kinesis(store, table, wanted, words.kinesis)
     seen = table.settings()
     compared = settings.compare(wanted, seen)
-    changes = [*_changes(known, wanted), *(f"the table's {each}" for each in compared.changes)]
+    changes = [*changes_of(known, wanted), *(f"the table's {each}" for each in compared.changes)]
+    changes += ["the stream is followed"] if known.stream_arn != saved.stream_arn else []
     if changes:
         catalogs.save(store, compared.catalog)
     catalog = compared.catalog if changes else known
@@ -179,12 +202,14 @@ def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Sour
     return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=source)
 
 
-def _changes(known: Catalog, wanted: Catalog) -> list[str]:
+def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
+    """What is kept otherwise from now on, in words."""
     pairs = {
         "layout": (known.layout, wanted.layout),
         "naming": (known.naming, wanted.naming),
         "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
         "compression of the log": (known.compress, wanted.compress),
+        "order of the key's attributes in names": (known.key_order, wanted.key_order),
     }
     source = (
         []

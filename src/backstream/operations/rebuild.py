@@ -47,7 +47,7 @@ def rebuild(store: ObjectStore, table: str, *, writer: str) -> Rebuilt:
                 else:
                     damaged.append(found.message)
         for partition in range(PARTITIONS):
-            changes += _write(log, spill, partition, writer)
+            changes += write_hours(log, spill, partition, Kind.REBUILT, writer=writer)
     return Rebuilt(changes, foreign, damaged)
 
 
@@ -60,7 +60,8 @@ def _read(store: ObjectStore, version: ObjectVersion) -> Entry | BackstreamError
         return error
 
 
-def _write(log: ChangeLog, spill: Pairs, partition: int, writer: str) -> int:
+def write_hours(log: ChangeLog, spill: Pairs, partition: int, kind: Kind, *, writer: str) -> int:
+    """Write the lines of one partition, spilled by their hour, as segments; how many changes these hold."""
     hours: dict[bytes, list[Entry]] = {}
     for hour, line in spill.read(partition):
         hours.setdefault(hour, []).append(from_line(line))
@@ -73,6 +74,6 @@ def _write(log: ChangeLog, spill: Pairs, partition: int, writer: str) -> int:
         for stream in streams:
             of_stream = [entry for entry in ordered if entry.stream == stream]
             for start in range(0, len(of_stream), SEGMENT_CHANGES):
-                log.write_batch(of_stream[start : start + SEGMENT_CHANGES], Kind.REBUILT, writer=writer)
+                log.write_batch(of_stream[start : start + SEGMENT_CHANGES], kind, writer=writer)
         count += len(ordered)
     return count

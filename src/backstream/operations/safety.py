@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from backstream.errors import GapInTheWay, OutsideWindow, Refused
-from backstream.model import moment
+from backstream.model import moment, older
 from backstream.model.entry import Entry
-from backstream.model.window import KnownGap, Window
+from backstream.model.window import KnownGap, Older, Window
 
 NAMED = 10  # objects or gaps that a refusal names
+LIMITS = (
+    "by an older tool's backup: times are when its objects arrived, to the second, not when rows changed; who changed them is not "
+    "known; versions of one second are in S3's order; rows that it never wrote are not in it"
+)
 
 
 def check_past(at: int, now: float, window: Window) -> None:
@@ -25,6 +29,8 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
     OutsideWindow, GapInTheWay.
     """
     known = window.start(at) is not None
+    if not known and window.older is not None:
+        return _by_older_tool(table, at, window, window.older, allow_gap=allow_gap)
     if not known and window.starts_empty:
         raise OutsideWindow(f"{moment.iso(at)} is before the first backup of {table}", hint=str(window))
     if not known and not allow_gap:
@@ -33,6 +39,24 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
     if not known:
         uncertain.insert(0, "rows that did not change since `init` are not in the vault: they are left alone")
     return uncertain + not_yet_arrived(at, window) + not_seen(window)
+
+
+def _by_older_tool(what: str, at: int, window: Window, kept: Older, *, allow_gap: bool) -> list[str]:
+    """Of a moment of which only an older tool's backup tells, with what came after it: the limits, in words."""
+    if at < kept.since:
+        raise OutsideWindow(f"{moment.iso(at)} is before the first object of the backup of {what}", hint=str(window))
+    if kept.stale and at > kept.until and not allow_gap:
+        raise OutsideWindow(
+            f"{moment.iso(at)} is after {what} was adopted, and the older tool has written since",
+            hint=f"`backstream init {what} --adopt` takes that in; or go on with --allow-gap. {window}",
+        )
+    limits = [
+        LIMITS,
+        *([] if not (kept.stale and at > kept.until) else [f"what arrived after {moment.iso(kept.until)} is not in it"]),
+    ]
+    if at <= kept.until:
+        return limits
+    return [*limits, *_check_gaps(what, window, window.gaps_before(at), allow_gap=allow_gap), *not_yet_arrived(at, window)]
 
 
 def _refuse_without_base(table: str, at: int, window: Window) -> NoReturn:
@@ -51,6 +75,8 @@ def _refuse_without_base(table: str, at: int, window: Window) -> NoReturn:
 def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Window, *, allow_gap: bool) -> list[str]:
     """As `check_table`, for one item: `then` is its newest change up to the moment, None where the vault has none."""
     what = f"{table} {key.decode()}"
+    if window.start(at) is None and window.older is not None and (then is None or then.stream == older.STREAM):
+        return _by_older_tool(table, at, window, window.older, allow_gap=allow_gap)
     if then is None and window.start(at) is None:
         raise OutsideWindow(f"the vault does not know what {what} was at {moment.iso(at)}", hint=str(window))
     since = None if then is None else then.since

@@ -10,7 +10,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, prices
 from backstream.model.objectives import Objectives
 from backstream.model.prices import Cost
-from backstream.model.window import KnownGap
+from backstream.model.window import KnownGap, Window
 from backstream.operations import safety
 
 
@@ -24,7 +24,8 @@ class Status(msgspec.Struct, frozen=True):
     `segments`: small objects of the log; `compacted_objects`: those that `compact` made, and how many of the changes these hold;
     `foreign`: objects in the log that are not of it. `last_drill`: what it found;
     `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
-    log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at.
+    log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at;
+    `adopted`: what an older tool had kept before, which is no part of the window.
     """
 
     table: str
@@ -51,6 +52,20 @@ class Status(msgspec.Struct, frozen=True):
     missed: list[str] = []
     failures: str | None = None
     unseen: list[str] = []
+    adopted: OlderShown | None = None
+
+
+class OlderShown(msgspec.Struct, frozen=True):
+    """What an older tool had kept: `since` to `until` as its objects arrived; `limits`: what that cannot tell.
+
+    `stale`: it has written since, which `init --adopt` takes in.
+    """
+
+    since: str
+    until: str
+    versions: int
+    stale: bool
+    limits: str
 
 
 class GapShown(msgspec.Struct, frozen=True):
@@ -118,7 +133,15 @@ def status(vault: TableVault, *, now: float, lanes: int | None, objectives: Obje
         missed=[*objectives.missed_rpo(lag), *_missed_rto(objectives, last)],
         failures=catalog.failures,
         unseen=safety.not_seen(window),
+        adopted=_older(vault, window),
     )
+
+
+def _older(vault: TableVault, window: Window) -> OlderShown | None:
+    kept, adopted = window.older, vault.catalog.adopted
+    if kept is None or adopted is None:
+        return None
+    return OlderShown(adopted.since, adopted.until, adopted.versions, kept.stale, safety.LIMITS)
 
 
 def _missed_rto(objectives: Objectives, last: Held | None) -> list[str]:
@@ -141,4 +164,5 @@ _WRITERS = {
     Kind.LAMBDA: "lambda",
     Kind.PARALLEL: "lambda (parallel)",
     Kind.REBUILT: "rebuild",
+    Kind.ADOPTED: "older tool",
 }

@@ -229,7 +229,9 @@ class _Verification:
         window = self._vault.window(self._around.clock.now(), self._around.lanes)
         if self._sample < 100:
             yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
-        if found[Kind.MISSING] and not window.starts:
+        if window.older is not None and not window.starts:
+            yield safety.LIMITS
+        elif found[Kind.MISSING] and not window.starts:
             yield (
                 "the table was not empty at `init`, and there is no base backup: rows that have not changed since are missing "
                 f"until there is one (`backstream backfill {self._vault.catalog.table}`)"

@@ -13,12 +13,17 @@ import typer
 from backstream.apps import batch_log, library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, line, notice, of_costs
+from backstream.apps.words import key_schema_of
+from backstream.errors import UsageError
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.model import moment
-from backstream.model.naming import Naming
+from backstream.model.naming import KeyOrder, Naming
+from backstream.operations.adopt import Adopting
 from backstream.operations.init import InitReport
+from backstream.operations.safety import LIMITS
 from backstream.operations.shards import Wrote
+from backstream.operations.taking_in import Found
 
 
 class Log(enum.StrEnum):
@@ -52,14 +57,31 @@ def init(
         str | None,
         typer.Option(metavar="s3://BUCKET|none", help="Where batches land that Lambda gives up.", show_default=False),
     ] = None,
+    key_order: Annotated[
+        KeyOrder | None,
+        typer.Option(
+            metavar="schema|sorted", help="Of the key's attributes in names; sorted: as the older tools look.", show_default=False
+        ),
+    ] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
     kinesis: Annotated[
         str | None, typer.Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
     ] = None,
     create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take in what an older tool has written there.")] = False,
+    adopt_folder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where its objects lie, below the vault [TABLE]; . for none.", show_default=False),
+    ] = None,
+    key_schema: Annotated[
+        str | None, typer.Option(metavar="id:S[,n:N]", help="To adopt what is left of a table that is gone.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a vault ready for a table: check table, stream and bucket, write the catalog."""
+    if not adopt and (adopt_folder is not None or key_schema is not None):
+        raise UsageError("--adopt-folder and --key-schema go with --adopt")
+    adopting = Adopting(adopt_folder, None if key_schema is None else key_schema_of(key_schema), enable_stream) if adopt else None
     held = library.open(vault)
     if create_bucket:
         held.create()
@@ -70,9 +92,15 @@ def init(
         tenant_attribute=tenant_attribute,
         compress=compress,
         failures=failures,
+        key_order=key_order,
         enable_stream=enable_stream,
         kinesis=kinesis,
+        adopt=adopting,
     )
+    if report.adopted is not None:
+        notice(f"note: {LIMITS}")
+        for each in report.adopted.named:
+            notice(f"left alone: {each}")
     if json:
         as_json(report)
     else:
@@ -88,6 +116,7 @@ def _show_init(report: InitReport, url: str) -> None:
             ("table", f"{catalog.table}: {state}"),
             ("vault", url),
             ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
+            *(() if report.adopted is None else _adopted(report.adopted)),
             ("complete from", since or "what `backfill` brings: the table was not empty, and rows that do not change never come"),
             *(("failed batches", each) for each in [catalog.failures] if each),
             *(("from now on", change) for change in report.changes),
@@ -99,6 +128,20 @@ def _show_init(report: InitReport, url: str) -> None:
             *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),
         ]
     )
+
+
+def _adopted(found: Found) -> list[tuple[str, str]]:
+    some = [
+        (found.mended, "with binary values that were not DynamoDB JSON, mended in the log"),
+        (found.unsure, "changes that arrived under two names in one instant: which was first is not known"),
+        (found.foreign, "versions left alone: objects not named as an older tool would"),
+        (found.unreadable, "versions that hold no item"),
+    ]
+    return [
+        ("adopted", f"{found.versions:,} versions of {found.items:,} items, {found.deletes:,} of them deletes"),
+        ("arrived", f"{moment.iso(found.since)} to {moment.iso(found.until)}"),
+        *(("of these", f"{count:,} {what}") for count, what in some if count),
+    ]
 
 
 def _parts(unseen: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from backstream.clock import SystemClock
 from backstream.errors import DifferencesFound, UsageError
 from backstream.model.objectives import in_words
 from backstream.operations.history import Version
-from backstream.operations.status import Status
+from backstream.operations.status import OlderShown, Status
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +37,10 @@ def history(
 ) -> int:
     """Every version of an item: time, sequence, event, actor, image."""
     lost: list[str] = []
-    versions = library.open(vault).table(table).history(key, unread=lost.append if allow_gap else None)
+    backup = library.open(vault).table(table)
+    versions = backup.history(key, unread=lost.append if allow_gap else None)
+    for each in backup.limits():
+        notice(f"note: {each}")
     for each in lost:
         notice(f"NOT READ: {each}")
     if json:
@@ -94,6 +97,8 @@ def status(
     else:
         for each in found:
             _show_status(each)
+    for kept in [each.adopted for each in found if each.adopted is not None][:1]:
+        notice(f"note: {kept.limits}")
     if not found:
         notice(f"the vault {held.url} holds no table yet: run `backstream init TABLE`")
     write_metrics([metrics.of_status(each, SystemClock().now()) for each in found], metrics_file, emf)
@@ -116,6 +121,7 @@ def _show_status(each: Status) -> None:
             ("table", each.table),
             ("layout", f"{each.layout}, names {each.naming}, tenant attribute {each.tenant_attribute or '-'}"),
             *(("exact restores", exact) for exact in _exact(each)),
+            *([] if each.adopted is None else _older(each.adopted)),
             *(("base backup", base) for base in bases[-NEWEST_BASES:]),
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
@@ -131,6 +137,11 @@ def _show_status(each: Status) -> None:
             *(("MISSED", why) for why in each.missed),
         ]
     )
+
+
+def _older(kept: OlderShown) -> list[tuple[str, str]]:
+    more = "; it has written since, which `init --adopt` takes in" if kept.stale else ""
+    return [("older tool's", f"{kept.since} to {kept.until}, {kept.versions:,} versions{more}")]
 
 
 def _last_drill(each: Status) -> str:

@@ -47,6 +47,9 @@ def restore(
     via: Annotated[Via, typer.Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     allow_gap: AllowGap = False,
+    from_file: Annotated[
+        Path | None, typer.Option(metavar="DUMP", help="Out of dynamodump's folder, zip or tar.", show_default=False)
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)
     ] = None,
@@ -59,13 +62,12 @@ def restore(
     json: Json = False,
 ) -> int:
     """Bring rows, a tenant or the whole table back to a second."""
-    backup = library.open(vault, patience=patience).table(table)
+    backup = library.open(vault, patience=patience).table(table)  # nothing is opened yet: a dump needs no vault
     at = "now" if at is None and settings_only else at
-    if resume is None:
-        if at is None:
-            raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
-    elif via is Via.IMPORT:
-        raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
+    if from_file is not None:
+        _check_dump_words(at=at, resume=resume, tenant=tenant, key=key, settings_only=settings_only or None, via=via)
+    else:
+        _check_words(at, resume, via)
     how_to_go_on: list[str] = []
 
     def tell(text: str) -> None:
@@ -83,6 +85,22 @@ def restore(
                     force=force,
                     progress=bar,
                     notice=tell,
+                )
+            if from_file is not None:
+                return backup.restore_dump(
+                    from_file,
+                    to=to,
+                    in_place=in_place,
+                    to_file=to_file,
+                    indexes=not no_indexes,
+                    partition=partition,
+                    where=where,
+                    dry_run=dry_run,
+                    allow_gap=allow_gap,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    force=force,
+                    progress=bar,
                 )
             return backup.restore(
                 at=at or "",
@@ -106,12 +124,12 @@ def restore(
             )
 
     if in_place and not dry_run and not yes and via is Via.WRITES:
-        _ask(table, at or "", _selected(key or (), tenant=tenant, partition=partition, where=where), run)
+        when = _in_words(at or "", from_file)
+        _ask(table, when, _selected(key or (), tenant=tenant, partition=partition, where=where), run)
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
-        again = f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing stays behind"
-        notice("stopped: an import that has begun goes on by itself" if via is Via.IMPORT else f"stopped: {again}")
+        notice(f"stopped: {_after_stop(how_to_go_on, via, from_file)}")
         raise
 
 
@@ -124,10 +142,41 @@ def _selected(keys: Sequence[str], **filters: str | None) -> str:
     return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
-def _ask(table: str, at: str, what: str, run: Callable[..., Restored]) -> None:
+def _after_stop(how_to_go_on: Sequence[str], via: Via, dump: Path | None) -> str:
+    """What stays behind of a restore that was stopped, and what to do then."""
+    if via is Via.IMPORT:
+        return "an import that has begun goes on by itself"
+    if dump is not None:
+        return "what was written stays; run it again, --in-place: what is there already is not written twice"
+    return f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing stays behind"
+
+
+def _check_words(at: str | None, resume: str | None, via: Via) -> None:
+    """A restore is to a moment, unless it goes on with one."""
+    if resume is None and at is None:
+        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
+    if resume is not None and via is Via.IMPORT:
+        raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
+
+
+def _check_dump_words(*, via: Via, **others: object) -> None:
+    """A dump is of one moment, and restored as a whole."""
+    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value]
+    wrong += ["--via import"] if via is Via.IMPORT else []
+    if wrong:
+        raise UsageError(f"--from-file goes without {', '.join(wrong)}", hint="A dump is of one moment; pick rows with --where.")
+
+
+def _in_words(at: str, dump: Path | None) -> str:
+    """To what it goes back."""
+    if dump is not None:
+        return f"what {dump} holds of it"
+    return moment.iso(moment.parse(at, SystemClock().now()))
+
+
+def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None:
     """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
-    moment_in_words = moment.iso(moment.parse(at, SystemClock().now()))
-    question = f"Bring {what}{table} back to {moment_in_words} in place (puts and deletes)?"
+    question = f"Bring {what}{table} back to {when} in place (puts and deletes)?"
     if not sys.stdin.isatty():
         raise Refused(f"not asked: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
     planned = run(dry_run=True)

@@ -91,7 +91,7 @@ def named_by_key(vault: TableVault) -> bool:
     """Whether the key alone tells the names of an item's objects: then its history is read without the log."""
     names = (None, *vault.catalog.key_schema.names)
     every = catalogs.every_version(vault.store, vault.catalog.table)
-    return all(each.layout is Layout.ROWS and each.tenant_attribute in names for each in every)
+    return all(each.layout is Layout.ROWS and each.tenant_attribute in names and each.adopted is None for each in every)
 
 
 def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None]:

@@ -67,6 +67,7 @@ class Request(msgspec.Struct, frozen=True):
     pass all that are given; without any it is the whole table. `allow_gap`: restore what is known where something is uncertain.
     `patience`: seconds without any progress after which it gives up; `max_units`: write units a second at most; `force`: in place,
     overwrite what somebody changes meanwhile; `conflicts`: keys that an earlier attempt found so changed, and that stay so.
+    `resumable`: whether it keeps a file to go on with.
     """
 
     at: int
@@ -81,6 +82,7 @@ class Request(msgspec.Struct, frozen=True):
     max_units: float | None = None
     force: bool = False
     conflicts: Sequence[bytes] = ()
+    resumable: bool = True
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     OutsideWindow, GapInTheWay, TargetNotEmpty and Refused come before anything is touched. What could not be restored is in
     `failures` of the answer, and, where a table was to be written, in the file `left`.
     """
-    resumable = not isinstance(request.target, ToFile | Into) and not request.dry_run
+    resumable = request.resumable and not isinstance(request.target, ToFile | Into) and not request.dry_run
     restore_id = uuid.uuid4().hex[:8]
     path = leftovers.path_for(restore_id, around.folder) if resumable else None
     head = Head(
