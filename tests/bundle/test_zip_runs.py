@@ -39,7 +39,7 @@ CALL_ALL = """
 import json
 from functools import cached_property
 from botocore.client import BaseClient
-from backstream.apps.config import Config
+from backstream.apps.config import BESIDE, Config
 class Sent(Exception):
     pass
 def stop(request, **_):
@@ -48,6 +48,7 @@ made = Config("s3://any")
 clients = [value for name, each in sorted(vars(Config).items()) if isinstance(each, cached_property)
     if isinstance(value := getattr(made, name), BaseClient)]
 clients.append(made._s3_in("eu-west-1"))
+clients += [made._client(service) for service in ("kinesis", *BESIDE)]
 made_by_config = [client.meta.service_model.service_name for client in clients]
 CALLS = {
     "s3": ("list_buckets", {}),
@@ -128,7 +129,7 @@ def test_every_module_of_ours_can_be_imported(folder: Path) -> None:
 def test_every_client_that_the_configuration_makes_can_be_used(folder: Path) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c", "AWS_REGION": "us-west-2"}
     told = run_in(folder, CALL_ALL, keys)
-    named = set(re.findall(r'_client\("([a-z0-9-]+)"', Path(config.__file__).read_text()))
+    named = set(re.findall(r'_client\("([a-z0-9-]+)"', Path(config.__file__).read_text())) | {*config.BESIDE}
     assert {"s3", "dynamodb"} < named <= SERVICES
     assert set(told["made_by_config"]) == named
     assert told["sent"].keys() == SERVICES
