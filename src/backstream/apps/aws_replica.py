@@ -1,0 +1,180 @@
+"""The replicator's Lambda handler: `backstream.apps.aws_replica.handler`, on a table's stream; it keeps another table like it.
+
+`BACKSTREAM_REPLICA` names that table, `BACKSTREAM_REPLICA_REGION` where it is, `BACKSTREAM_REPLICA_DELETES` which deletes reach it
+(`all`, `not-ttl`, `none`). Where the first is not set, the older tools' variables are understood: see `older_words`. Use it with
+`ReportBatchItemFailures`. What comes again, late or in any order does no harm: see docs/replicate.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from backstream.apps import older_words
+from backstream.apps.aws_lambda import NO_CONTEXT_SECONDS, Context
+from backstream.apps.config import Config, Place
+from backstream.apps.emf import Measured, Metric, emf_fields
+from backstream.apps.failed_records import identifiers
+from backstream.apps.older_words import Turnover
+from backstream.clock import SystemClock
+from backstream.errors import BackstreamError, MalformedRecord, Unavailable, UsageError
+from backstream.model.change import MICROS, Change
+from backstream.model.deliveries import Delivery, change_of, deliveries
+from backstream.model.schema import KeySchema
+from backstream.operations.batch import why
+from backstream.operations.pair import pair_of
+from backstream.operations.replicate import Deletes, Replica, bring
+from backstream.ports import Table
+
+TABLE, REGION, ENDPOINT, DELETES = (f"BACKSTREAM_REPLICA{each}" for each in ("", "_REGION", "_ENDPOINT", "_DELETES"))
+WRITERS = 16
+RESERVE = 2.0  # seconds kept back to report what was not done
+TOGETHER = 500  # changes between two looks at the clock
+NAMED = 20
+
+CHANGES = Metric("", "ReplicaChanges", "Count", "Changes whose items are in the replica as they are in the table.")
+FAILURES = Metric("", "ReplicaFailures", "Count", "Records whose items are not, and that are delivered again.")
+LAG = Metric("", "ReplicaLag", "Seconds", "Age of the batch's newest change.")
+
+
+class Words(msgspec.Struct, frozen=True):
+    """What the environment asks for."""
+
+    table: str
+    place: Place
+    deletes: Deletes
+    turnover: Turnover | None
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A pair of tables that this process has looked at."""
+
+    source: Table
+    target: Table
+    schema: KeySchema
+
+
+# By the environment that they were made of: clients are dear to make, and what a table is does not change.
+_known: dict[tuple[object, ...], _Known] = {}
+
+
+def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list[dict[str, str]]]:
+    """Bring one batch into the replica; `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest number that is not.
+
+    Raises (the whole batch is delivered again) where nothing can be done: variables that are missing or wrong, tables that do not
+    fit each other, a stream without whole items.
+    """
+    clock = SystemClock()
+    left = NO_CONTEXT_SECONDS if context is None else max(0.3, context.get_remaining_time_in_millis() / 1000)
+    stop = clock.now() + left - min(RESERVE, left / 2)
+    words = words_of(os.environ)
+    failed: list[tuple[str, int]] = []
+    for delivery in deliveries(event):
+        began = clock.now()
+        changes, failures = _parse(delivery, words.turnover)
+        known = _tables(delivery, words)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            replica = Replica(known.source, known.target, known.schema, pool, words.deletes)
+            for part in _parts(changes):
+                failures |= _bring(part, replica, known.schema, in_time=clock.now() < stop)
+        _tell(delivery, words, changes, failures, replica, began, clock.now())
+        failed += [(delivery.source, delivery.positions[each]) for each in failures]
+    return {"batchItemFailures": identifiers(event["Records"], failed)}
+
+
+def words_of(environment: Mapping[str, str]) -> Words:
+    """UsageError where no replica is named, or the variables contradict one another."""
+    older, named = older_words.of_replica(environment), environment.get(TABLE)
+    if older is None and not named:
+        raise UsageError(f"which table is the replica? {TABLE} is not set", hint=f"Set it, and {REGION} where it is elsewhere.")
+    if older is not None and named and named != older.table:
+        raise UsageError(f"{TABLE} is {named}, and ReplicaTable is {older.table}", hint="Take one of them away.")
+    deletes = environment.get(DELETES) or Deletes.ALL
+    if deletes not in list(Deletes):
+        raise UsageError(f"{DELETES} is {deletes!r}", hint=f"It is one of {', '.join(Deletes)}.")
+    region = environment.get(REGION) or (older.region if older else None)
+    endpoint = environment.get(ENDPOINT) or (older.endpoint if older else None)
+    table = named or (older.table if older else "")
+    return Words(table, Place(None, region, endpoint), Deletes(deletes), older.turnover if older else None)
+
+
+def _tables(delivery: Delivery, words: Words) -> _Known:
+    environment = sorted((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "BACKSTREAM_")))
+    asked = (delivery.table, words.table, words.place, *environment)
+    if asked not in _known:
+        here = Config()
+        source, target = here.table(delivery.table), here.elsewhere(words.place).table(words.table)
+        _known[asked] = _Known(source, target, pair_of(source, target).schema)
+    return _known[asked]
+
+
+def _parse(delivery: Delivery, turnover: Turnover | None) -> tuple[dict[int, Change], dict[int, BackstreamError]]:
+    """The changes, and what is none, by position among the delivery's records. Those that are another function's are in neither."""
+    changes: dict[int, Change] = {}
+    failures: dict[int, BackstreamError] = {}
+    label = delivery.source.rpartition("/")[2]
+    for position, record in enumerate(delivery.records):
+        if turnover is not None and not turnover.takes(record):
+            continue
+        try:
+            changes[position] = change_of(record, label)
+        except MalformedRecord as error:
+            failures[position] = error
+    return changes, failures
+
+
+def _parts(changes: Mapping[int, Change]) -> Iterator[dict[int, Change]]:
+    positions = list(changes)
+    for start in range(0, len(positions), TOGETHER):
+        yield {each: changes[each] for each in positions[start : start + TOGETHER]}
+
+
+def _bring(part: Mapping[int, Change], replica: Replica, schema: KeySchema, *, in_time: bool) -> dict[int, BackstreamError]:
+    if not in_time:
+        late = Unavailable("no time left", hint="Give the function more time or memory, or the mapping smaller batches.")
+        return dict.fromkeys(part, late)
+    positions = list(part)
+    return {positions[each]: error for each, error in bring(list(part.values()), replica, schema).items()}
+
+
+def _tell(
+    delivery: Delivery,
+    words: Words,
+    changes: Mapping[int, Change],
+    failures: Mapping[int, BackstreamError],
+    replica: Replica,
+    began: float,
+    ended: float,
+) -> None:
+    """One line a batch, which is CloudWatch's metrics too. Nothing of an item is in it."""
+    newest = max((change.micros for change in changes.values()), default=None)
+    lag = None if newest is None else round(max(0.0, ended - newest / MICROS), 3)
+    figures: Sequence[tuple[Metric, float | None]] = [
+        (CHANGES, len(changes.keys() - failures.keys())),
+        (FAILURES, len(failures)),
+        (LAG, lag),
+    ]
+    measured = Measured(delivery.table, ended, [(metric, value) for metric, value in figures if value is not None])
+    counts = replica.counts
+    line = {
+        "table": delivery.table,
+        "target": words.table,
+        "count": len(delivery.records),
+        "put": counts.put,
+        "deleted": counts.deleted,
+        "unchanged": counts.unchanged,
+        "lag": lag,
+        "ms": round((ended - began) * 1000),
+        "failures": len(failures),
+        "failed": [
+            {"position": delivery.positions[each], "error": type(error).__name__, "why": why(error)}
+            for each, error in sorted(failures.items())[:NAMED]
+        ],
+        **emf_fields(measured),
+    }
+    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
