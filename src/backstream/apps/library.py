@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
+from backstream.apps.capturing import Capturing
 from backstream.apps.config import STORE_PATIENCE, Config
-from backstream.apps.migrations import Migrating, export_of
+from backstream.apps.migrations import Migrating
 from backstream.apps.patients import patient_of
 from backstream.apps.words import (
     Duration,
@@ -25,48 +24,25 @@ from backstream.apps.words import (
 )
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Layout
 from backstream.layouts.drills import Held
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model import naming
-from backstream.model.naming import KeyOrder, Naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
 from backstream.operations import safety
-from backstream.operations.adopt import Adopting
-from backstream.operations.adopt import adopt as adopt_bucket
-from backstream.operations.backfill import (
-    Backfilled,
-    FullExport,
-    Parts,
-    backfill,
-    check_export,
-    scan_of,
-    take_in,
-)
-from backstream.operations.compact import Compaction, compact
 from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.drill.limits import Limit
-from backstream.operations.follow import Following, follow
 from backstream.operations.from_file import restore_dump
 from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
-from backstream.operations.init import NOWHERE, InitReport, Words, init
-from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
-from backstream.operations.rebuild import Rebuilt, rebuild
-from backstream.operations.redrive import Redriven, redrive
-from backstream.operations.redrive import Words as RedriveWords
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
-from backstream.operations.settings import refresh
-from backstream.operations.shards import Settings, Wrote
 from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.suspects import PATIENCE
-from backstream.operations.tail import TailReport
 from backstream.operations.verify import Verified, verify
 
 SEGMENTS = 4
@@ -116,96 +92,12 @@ class Vault:
         return TableBackup(self._config, name)
 
 
-class TableBackup(Migrating):
+class TableBackup(Capturing, Migrating):
     """One table and its vault: what can be asked of them."""
 
     def __init__(self, config: Config, name: str) -> None:
         self._config = config
         self._name = name
-
-    def init(
-        self,
-        *,
-        layout: Layout | None = None,
-        naming: Naming | None = None,
-        tenant_attribute: str | None = None,
-        compress: Codec | None = None,
-        failures: str | None = None,
-        key_order: KeyOrder | None = None,
-        enable_stream: bool = False,
-        kinesis: str | None = None,
-        adopt: Adopting | None = None,
-    ) -> InitReport:
-        """Make the vault ready for the table; again with other words: change how it is kept from now on.
-
-        `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
-        `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there; `adopt`: take in what an
-        older tool has written there before.
-        """
-        config = self._config
-        if failures not in (None, NOWHERE):
-            config.destination(failures)
-            failures = failures.rstrip("/")
-        source = None if kinesis is None else config.kinesis(kinesis).source()
-        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order)
-        if adopt is None:
-            return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
-        return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)
-
-    def tail(
-        self,
-        *,
-        until_caught_up: bool = False,
-        stop: threading.Event | None = None,
-        notice: Callable[[str], None] = lambda _: None,
-        settings: Settings | None = None,
-        wrote: Callable[[Wrote], None] = lambda _: None,
-    ) -> TailReport:
-        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read.
-
-        `notice` is told what an operator should see, `wrote` of each segment that is written, in threads of the tail.
-        """
-        config, vault = self._config, self._vault()
-        following = Following(
-            table=config.table(self._name),
-            streams=partial(config.source, vault.catalog),
-            clock=config.clock,
-            writer=config.writer,
-            notice=notice,
-            stop=stop or threading.Event(),
-            settings=settings or Settings(),
-            wrote=wrote,
-        )
-        return follow(vault, following, until_caught_up=until_caught_up)
-
-    def backfill(
-        self,
-        *,
-        segments: int = SEGMENTS,
-        max_read_units: float | None = None,
-        fresh: bool = False,
-        progress: Progress | None = None,
-    ) -> Backfilled:
-        """Make a base backup of what is in the table now, safe beside a running tail or Lambda; an interrupted one is gone on with.
-
-        `max_read_units`: read units a second at most; `fresh`: begin a new one whatever was interrupted.
-        """
-        check_reading(segments, max_read_units)
-        vault, clock, table = self._vault(), self._config.clock, self._config.table(self._name)
-        source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)
-        report = backfill(vault, source, Parts(clock, self._config.lanes(vault), progress or Silent()), fresh=fresh)
-        refresh(vault.store, table)
-        return report
-
-    def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
-        """Take in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental as changes."""
-        vault = self._vault()
-        export = export_of(self._config, url)
-        check_export(vault, export)
-        parts = Parts(self._config.clock, self._config.lanes(vault), progress or Silent())
-        if export.summary.incremental:
-            return take_in(vault, export, parts, writer=self._config.writer)
-        return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)
 
     def history(self, key: Key, *, unread: Callable[[str], None] | None = None) -> list[Version]:
         """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused."""
@@ -430,34 +322,3 @@ class TableBackup(Migrating):
         config = self._config
         lanes, progress = config.lanes(vault), progress or Silent()
         return Surroundings(config.table, config.clock, lanes, resumable_folder(), progress, config.memory, notice)
-
-    def compact(self, *, until: Moment | None = None, progress: Progress | None = None) -> Compaction:
-        """Make few large objects, in which the lines of a key lie together, of the log's many small ones and of base backups.
-
-        Safe beside a running tail, Lambda function or restore. `until`: leave what is newer.
-        """
-        vault, clock = self._vault(), self._config.clock
-        second = None if until is None else second_of(until, clock.now(), vault, None)
-        return compact(vault, clock, until=second, memory=self._config.memory, progress=progress)
-
-    def redrive(
-        self,
-        *,
-        source: str | None = None,
-        give_up: Iterable[str] = (),
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> Redriven:
-        """Bring back the batches that Lambda gave up from its on-failure destination: `source`, or the one that `init` was told.
-
-        `give_up`: sequence numbers or objects, as the report's `left` names them, that are declared lost for good: recorded gaps.
-        """
-        words = RedriveWords(source, frozenset(give_up), dry_run)
-        return redrive(self._vault(), words, self._config.clock, writer=self._config.writer, progress=progress)
-
-    def rebuild(self) -> Rebuilt:
-        """Make the change log again from the row objects alone."""
-        return rebuild(self._config.store, self._name, writer=self._config.writer)
-
-    def _vault(self) -> TableVault:
-        return self._config.vault(self._name)
