@@ -8,7 +8,7 @@ from functools import partial
 
 from backstream.apps.config import Config
 from backstream.apps.migrations import export_of
-from backstream.apps.words import Moment, second_of
+from backstream.apps.words import SEGMENTS, Moment, second_of
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
@@ -35,8 +35,6 @@ from backstream.operations.redrive import Words as RedriveWords
 from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings, Wrote
 from backstream.operations.tail import TailReport
-
-SEGMENTS = 4
 
 
 class Capturing:

@@ -45,8 +45,6 @@ from backstream.operations.status import Status, status
 from backstream.operations.suspects import PATIENCE
 from backstream.operations.verify import Verified, verify
 
-SEGMENTS = 4
-
 
 def open(url: str | None = None, *, patience: float = STORE_PATIENCE) -> Vault:  # noqa: A001 - the promised name
     """The vault at `s3://bucket/prefix` or `file:///folder`; None: that of the environment's `BACKSTREAM_VAULT`.

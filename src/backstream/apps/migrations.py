@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backstream.apps import scripts
 from backstream.apps.config import Config
-from backstream.apps.words import Moment, resumable_folder, second_of
+from backstream.apps.words import SEGMENTS, Moment, resumable_folder, second_of
 from backstream.errors import NotFound, Refused, UsageError
 from backstream.layouts.aws_export import Export
 from backstream.layouts.vault import TableVault
@@ -23,7 +23,6 @@ from backstream.operations.restore import Surroundings
 from backstream.operations.speed import MOST
 from backstream.ports import Table
 
-SEGMENTS = 4
 PATIENCE = 30.0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backstream.apps.config import Config, Place
-from backstream.apps.words import Key, resumable_folder
+from backstream.apps.words import SEGMENTS, Key, resumable_folder
 from backstream.errors import UsageError
 from backstream.layouts.dumps import Compression
 from backstream.model.key_words import parse_key
@@ -23,9 +23,7 @@ from backstream.operations.progress import Progress, Silent
 from backstream.operations.replicate import Deletes, Replicated, Replicating
 from backstream.operations.suspects import PATIENCE
 
-__all__ = ["SEGMENTS", "Place", "diff", "dump", "replicate"]
-
-SEGMENTS = 4
+__all__ = ["Place", "diff", "dump", "replicate"]
 
 
 def diff(

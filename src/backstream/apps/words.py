@@ -20,6 +20,8 @@ from backstream.model.objectives import Objectives
 from backstream.model.schema import KEY_TYPES, KeyAttribute, KeySchema
 from backstream.operations.restore import InPlace, NewTable, Target, ToFile
 
+SEGMENTS = 4  # of a table that are read side by side, where nobody says otherwise
+
 Moment = str | int | datetime.datetime
 Key = str | Mapping[str, Any]
 Duration = str | int | None  # `30m`, or seconds

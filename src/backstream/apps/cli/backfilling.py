@@ -9,6 +9,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import Bar, as_facts, as_json, notice
+from backstream.apps.words import SEGMENTS
 from backstream.operations.backfill import Backfilled
 
 
@@ -21,9 +22,7 @@ def backfill(
     table: TableName,
     *,
     vault: Vault = None,
-    segments: Annotated[
-        int, typer.Option(metavar="N", help="How many parts of the table are read side by side.")
-    ] = library.SEGMENTS,
+    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
     max_read_units: Annotated[
         float | None, typer.Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
     ] = None,

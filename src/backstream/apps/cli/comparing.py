@@ -10,6 +10,7 @@ from backstream.apps import tables
 from backstream.apps.cli.elsewhere import ToEndpoint, ToProfile, ToRegion
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import Bar, as_compared, as_failures, as_json, notice
+from backstream.apps.words import SEGMENTS
 from backstream.errors import DifferencesFound, PartlyDone
 from backstream.operations.diff import Diffed
 from backstream.operations.suspects import PATIENCE
@@ -32,9 +33,7 @@ def diff(
         list[str] | None,
         typer.Option("--key", metavar="KEY", help="Only this item; may be given many times.", show_default=False),
     ] = None,
-    segments: Annotated[
-        int, typer.Option(metavar="N", help="How many parts of each table are read side by side.")
-    ] = tables.SEGMENTS,
+    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of each table are read side by side.")] = SEGMENTS,
     max_read_units: Annotated[
         float | None,
         typer.Option(metavar="N", help="Read units a second at most, of each table (4 KB each).", show_default=False),

@@ -9,6 +9,7 @@ import typer
 from backstream.apps import tables
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import Bar, as_facts, as_json, notice
+from backstream.apps.words import SEGMENTS
 from backstream.layouts.dumps import Compression
 from backstream.operations.dump import Dumped
 
@@ -27,9 +28,7 @@ def dump(
     compress: Annotated[
         Compression, typer.Option(metavar="gzip|zstd|none", help="How its files are compressed.")
     ] = Compression.GZIP,
-    segments: Annotated[
-        int, typer.Option(metavar="N", help="How many parts of the table are read side by side.")
-    ] = tables.SEGMENTS,
+    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
     max_read_units: Annotated[
         float | None, typer.Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
     ] = None,

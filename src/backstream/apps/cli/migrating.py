@@ -12,6 +12,7 @@ from backstream.apps import library, migrations
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, notice, out
+from backstream.apps.words import SEGMENTS
 from backstream.errors import Refused, UsageError
 from backstream.operations.migrate import SHOWN, Migrated, Undone
 from backstream.operations.restore import Planned
@@ -46,7 +47,7 @@ def migrate(
         int | None, typer.Option(metavar="N", min=1, help="Look at so many items at most.", show_default=False)
     ] = None,
     show: Annotated[int, typer.Option(metavar="N", min=0, help="Show so many of the changes.")] = SHOWN,
-    segments: Annotated[int, typer.Option(metavar="N", help="Parts of the table that are read side by side.")] = library.SEGMENTS,
+    segments: Annotated[int, typer.Option(metavar="N", help="Parts of the table that are read side by side.")] = SEGMENTS,
     concurrency: Annotated[int, typer.Option(metavar="N", help="Writes under way at most; it adapts to the table.")] = MOST,
     max_write_units: Annotated[
         float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
