@@ -24,7 +24,7 @@ Make = Callable[..., Outage]
 def make(request: pytest.FixtureRequest, scene: Scene) -> Iterator[Make]:
     """A function whose mapping has these settings, in both layouts."""
     with FaultProxy(scene.aws.url) as proxy:
-        yield lambda **settings: Outage(scene, proxy, request.param, **settings)
+        yield lambda **settings: Outage.in_this_process(scene, proxy, request.param, **settings)
 
 
 @pytest.mark.parametrize("make", [Layout.ROWS], indirect=True)

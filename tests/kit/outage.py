@@ -1,11 +1,12 @@
 """A table, its function and its event source mapping, with everything between them that may break: for failure drills.
 
-The handler runs in this process, its mapping is the kit's, table and buckets are real servers'. What breaks is S3 as the function
-sees it (`s3`), the function itself (`fails`), or a record (`poison`).
+The mapping is the kit's, table and buckets are real servers'; the handler runs in this process, or is deployed. What breaks is S3
+as the function sees it (`s3`), the function itself (`fails`), or a record (`poison`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
@@ -25,34 +26,47 @@ from backstream.tables.streams import DynamoStream
 from kit.clock import ManualClock
 from kit.images import image, key
 from kit.invocations import Invocation
-from kit.mapping import EventSourceMapping, MappingSettings, Record, in_process
+from kit.mapping import EventSourceMapping, Invoke, MappingSettings, Record, in_process
 from kit.proxy import FaultProxy
 from kit.scene import Ran, Scene, file_items, same
 
 
 class Outage:
-    """`clock`: the mapping's time; `failed`: the on-failure destination; `seconds`: that the function has for an invocation."""
+    """`clock`: the mapping's time; `failed`: the on-failure destination; `seconds`: that the function has for an invocation.
 
-    def __init__(self, scene: Scene, s3: FaultProxy, layout: Layout, **settings: Any) -> None:
+    The table is there, and the vault knows it. `invoke`: the deployed function, which finds S3 by way of `s3`; without it the
+    handler of this process.
+    """
+
+    def __init__(self, scene: Scene, s3: FaultProxy, settings: MappingSettings, invoke: Invoke | None = None) -> None:
         self.scene = scene
         self.s3 = s3
-        self.failed = f"{scene.bucket}-failed-{uuid.uuid4().hex[:6]}"
-        scene.aws.client("s3").create_bucket(Bucket=self.failed)
-        scene.create()
-        scene.init(layout=layout, failures=f"s3://{self.failed}")
+        self.failed = settings.bucket or ""
         self.backup = scene.backup()
         self._file = scene.folder / "restored.json"
         self.clock = ManualClock(time.time())
         self.seconds = 8.0
         self.fails: Callable[[list[Record]], None] = lambda _: None
         self.poison: Callable[[Record], Record] = lambda record: record
+        self._invoke = invoke or in_process(self._function)
+        stream = DynamoStream(BotoRaw(scene.aws.client("dynamodbstreams", config=recommended_config())), settings.stream_arn)
+        self.mapping = EventSourceMapping(settings, stream, self._invoked, self.clock, self._put, self._altered)
+
+    @classmethod
+    def in_this_process(cls, scene: Scene, s3: FaultProxy, layout: Layout, **settings: Any) -> Outage:
+        """With a new table, and a destination of its own."""
+        failed = f"{scene.bucket}-failed-{uuid.uuid4().hex[:6]}"
+        scene.aws.client("s3").create_bucket(Bucket=failed)
+        scene.create()
+        scene.init(layout=layout, failures=f"s3://{failed}")
         arn = scene.live().facts().stream_arn or ""
-        stream = DynamoStream(BotoRaw(scene.aws.client("dynamodbstreams", config=recommended_config())), arn)
-        words = MappingSettings(arn, bucket=self.failed, partial=True, **settings)
-        self.mapping = EventSourceMapping(words, stream, in_process(self._function), self.clock, self._put, self._altered)
+        return cls(scene, s3, MappingSettings(arn, bucket=failed, partial=True, **settings))
+
+    def _invoked(self, event: bytes) -> bytes:
+        self.fails(json.loads(event)["Records"])
+        return self._invoke(event)
 
     def _function(self, event: dict[str, Any]) -> dict[str, Any]:
-        self.fails(event["Records"])
         environment = {**self.scene.aws.environment, "AWS_ENDPOINT_URL": self.s3.url, "BACKSTREAM_VAULT": self.scene.url}
         with patch.dict(os.environ, environment):
             return dict(aws_lambda.handler(event, Invocation(self.seconds)))

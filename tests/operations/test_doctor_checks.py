@@ -131,9 +131,15 @@ def of_another(account: Deployed) -> None:
         (of_mapping(StartingPosition="LATEST"), "start", "warning", "LATEST", "TRIM_HORIZON"),
         (of_mapping(FunctionResponseTypes=[]), "partial responses", "wrong", "lost", "--function-response-types Report"),
         (of_mapping(BisectBatchOnFunctionError=False), "bisect", "warning", "not split", "--bisect-batch-on-function-error"),
-        (of_mapping(MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1), "retries", "wrong", "stops its shard", "attempts 10"),
-        (of_mapping(MaximumRetryAttempts=None), "retries", "warning", "no limit of attempts", "--maximum-retry-attempts 10"),
-        (of_mapping(MaximumRecordAgeInSeconds=-1), "retries", "warning", "no limit of s of age", "age-in-seconds 43200"),
+        (
+            of_mapping(MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1),
+            "retries",
+            "wrong",
+            "stops its shard",
+            "attempts 10000",
+        ),
+        (of_mapping(MaximumRetryAttempts=None), "retries", "warning", "no limit of attempts", "--maximum-retry-attempts 10000"),
+        (of_mapping(MaximumRecordAgeInSeconds=-1), "retries", "warning", "no limit of s of age", "age-in-seconds 75600"),
         (of_mapping(BatchSize=1), "batches", "warning", "of 1", "--batch-size 100"),
         (of_mapping(FilterCriteria={"Filters": [{"Pattern": "{}"}]}), "batches", "wrong", "filter", "--filter-criteria"),
         (of_mapping(TumblingWindowInSeconds=5), "batches", "wrong", "tumbling", "--tumbling-window-in-seconds 0"),
@@ -309,9 +315,11 @@ DENY = {
 }
 
 
-def test_a_policy_that_asks_for_tls() -> None:
+@pytest.mark.parametrize("value", ["false", ["false"], False])
+def test_a_policy_that_asks_for_tls(value: object) -> None:
+    """In every form that IAM takes; the second is that of the templates."""
     made = Bucket()
-    made.document = {"Statement": DENY}
+    made.document = {"Statement": {**DENY, "Condition": {"Bool": {"aws:SecureTransport": value}}}}
     assert not_ok(bucket_of(made)) == []
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,27 +13,10 @@ import pytest
 
 from backstream.apps.deploy import Choices, template
 from kit.aws import Aws
+from kit.aws_cli import aws_cli
 from kit.recorded import ACCOUNT, REGION
 
-AWS_CLI = str(Path(sys.executable).with_name("aws"))
 TRIVIAL = "def handler(event, context):\n    return {'batchItemFailures': []}\n"
-
-
-def aws_cli(aws: Aws, *words: str) -> str:
-    done = subprocess.run(
-        [AWS_CLI, *words],
-        env={"PATH": "/usr/bin:/bin", "AWS_PAGER": "", **aws.environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode and "--stack-name" in words and "describe-stack-events" in done.stderr:
-        stack = words[words.index("--stack-name") + 1]
-        events = aws.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
-        raise AssertionError([each for each in events if "FAILED" in each.get("ResourceStatus", "")])
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
 
 
 def a_zip() -> bytes:

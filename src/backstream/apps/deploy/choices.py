@@ -11,6 +11,7 @@ import msgspec
 
 from backstream.errors import UsageError
 from backstream.model.naming import check_table_name
+from backstream.operations.doctor import expected
 
 ARN = r"arn:aws[a-z-]*"
 STREAM_ARN = rf"{ARN}:dynamodb:[a-z0-9-]+:[0-9]{{12}}:table/[a-zA-Z0-9_.-]{{3,255}}/stream/[0-9T:.-]+"
@@ -107,8 +108,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 1_000
     batching_window: int = 10
     parallelization: int = 1
-    retries: int = 10_000
-    record_age: int = 75_600
+    retries: int = expected.RETRIES
+    record_age: int = expected.RECORD_AGE
     rpo_seconds: int = 1_800
     rto_seconds: int = 7_200
     alarms: bool = True

@@ -9,11 +9,11 @@ from backstream.apps.deploy import roles, storage
 from backstream.apps.deploy.choices import BUCKET, LOG_DAYS, Architecture, Choices
 from backstream.apps.deploy.expressions import Given, Of, Parameter, Place, Resource, Text, Value, text
 from backstream.apps.deploy.tables import Target
+from backstream.operations.doctor import expected
 from backstream.version import __version__
 
 CAPTURE, CAPTURE_LOG = "Capture", "CaptureLog"
 DRILL, DRILL_LOG = "Drill", "DrillLog"
-CAPTURE_HANDLER = "backstream.apps.aws_lambda.handler"
 DRILL_HANDLER = "backstream.apps.aws_drill.handler"
 DRILL_TIMEOUT = 900  # seconds: all that Lambda gives
 DRILL_MEMORY = 2_048  # MB
@@ -107,14 +107,14 @@ def _capture(choices: Choices) -> Resource:
         "Timeout": Given("Timeout"),
         "Environment": {
             "Variables": {
-                "BACKSTREAM_VAULT": storage.vault_url(choices),
-                "BACKSTREAM_PARALLELIZATION": text(Given("ParallelizationFactor")),
+                expected.VAULT_VARIABLE: storage.vault_url(choices),
+                expected.PARALLELIZATION_VARIABLE: text(Given("ParallelizationFactor")),
             }
         },
     }
     if choices.reserved_concurrency is not None:
         more["ReservedConcurrentExecutions"] = choices.reserved_concurrency
-    return _function(CAPTURE, "capture", CAPTURE_HANDLER, more, "Keeps each batch of changes in the vault.", CAPTURE_LOG)
+    return _function(CAPTURE, "capture", expected.HANDLER, more, "Keeps each batch of changes in the vault.", CAPTURE_LOG)
 
 
 def _mapping(choices: Choices, target: Target) -> Resource:
@@ -122,11 +122,11 @@ def _mapping(choices: Choices, target: Target) -> Resource:
     properties: dict[str, Value] = {
         "FunctionName": Of(CAPTURE, "Ref"),
         "EventSourceArn": target.stream,
-        "StartingPosition": "TRIM_HORIZON",
+        "StartingPosition": expected.START,
         "BatchSize": Given("BatchSize"),
         "MaximumBatchingWindowInSeconds": Given("BatchingWindowSeconds"),
         "ParallelizationFactor": Given("ParallelizationFactor"),
-        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "FunctionResponseTypes": [expected.PARTIAL],
         "BisectBatchOnFunctionError": True,
         "MaximumRetryAttempts": Given("MaximumRetryAttempts"),
         "MaximumRecordAgeInSeconds": Given("MaximumRecordAgeSeconds"),
@@ -143,7 +143,7 @@ def _drill(choices: Choices) -> Resource:
         "MemorySize": DRILL_MEMORY,
         "Timeout": DRILL_TIMEOUT,
         "EphemeralStorage": {"Size": DRILL_DISK},
-        "Environment": {"Variables": {"BACKSTREAM_VAULT": storage.vault_url(choices)}},
+        "Environment": {"Variables": {expected.VAULT_VARIABLE: storage.vault_url(choices)}},
     }
     return _function(DRILL, "drill", DRILL_HANDLER, more, "Tries a restore, and tells how it went.", DRILL_LOG)
 

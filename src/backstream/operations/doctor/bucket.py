@@ -128,7 +128,7 @@ def _tls(bucket: BucketSettings) -> Check:
 def _denies_plain(statement: Mapping[str, Any], bucket: str) -> bool:
     """Whether a statement refuses everybody all that does not come over TLS, for every object."""
     condition = statement.get("Condition") or {}
-    plain = str((condition.get("Bool") or {}).get("aws:SecureTransport", "")).lower() == "false"
+    plain = any(str(each).lower() == "false" for each in _several((condition.get("Bool") or {}).get("aws:SecureTransport")))
     everybody = statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
     everything = any(each in ("s3:*", "*") for each in _several(statement.get("Action")))
     objects = any(
@@ -138,7 +138,7 @@ def _denies_plain(statement: Mapping[str, Any], bucket: str) -> bool:
 
 
 def _several(value: Any) -> list[Any]:
-    """A policy's element: one, or a list of them."""
+    """A policy's element, or a condition's value: one, or a list of them."""
     return [] if value is None else list(value) if isinstance(value, list) else [value]
 
 

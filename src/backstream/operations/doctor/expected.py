@@ -1,4 +1,4 @@
-"""What a sound deployment looks like: the settings that the checks measure by, and that a template has to have."""
+"""What a sound deployment looks like: the settings that the checks measure by, and that apps/deploy makes templates from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ LEAST_MEMORY = 256  # MB
 START = "TRIM_HORIZON"
 PARTIAL = "ReportBatchItemFailures"
 FOREVER = -1  # of attempts and of a record's age: a record that cannot be kept stops its shard until it expires
-RETRIES = 10
-RECORD_AGE = 43_200  # seconds: half of what the stream keeps, so that somebody can still act
+# Why these two: docs/notes/0012-one-description-two-templates.md.
+RETRIES = 10_000
+RECORD_AGE = 75_600  # seconds: 21 of the 24 hours that a stream keeps
 STREAM_KEEPS = 86_400  # seconds: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
 LEAST_BATCH = 10
 
