@@ -211,7 +211,7 @@ def test_again_it_mends_what_is_missing_and_rewrites_nothing_that_is_right(scene
     assert [each["event"] for each in every] == ["BACKFILL"], "seen four times, and told once"
 
 
-@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("layout", [Layout.ROWS, pytest.param(Layout.LOG, marks=pytest.mark.soak)])
 def test_a_row_that_is_deleted_or_changed_while_the_scan_runs(scene: Scene, proxy: FaultProxy, layout: Layout) -> None:
     """After its image was read, and before that is kept: the change comes first into the vault, the old image after it."""
     stock(scene, layout=layout)
@@ -335,7 +335,7 @@ def test_killed_at_random_instants_it_reads_no_finished_part_again(scene: Scene,
     assert same(restored(scene, next_second()), scene.items())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM])
 def test_stopped_by_hand(stocked: Scene, proxy: FaultProxy, number: signal.Signals) -> None:
     pages = small_pages(proxy, 2, delay(0.1))
     child = stocked.start("backfill", stocked.table, "--segments", "2")
@@ -528,7 +528,7 @@ class Meter:
     ("rows", "size", "budget", "told"),
     [
         pytest.param(440, (2_900, 3_900), 40, True, id="items of 3 to 4 KB", marks=pytest.mark.soak),
-        pytest.param(160, (2_900, 3_900), 40, False, id="whose units nobody tells"),
+        pytest.param(160, (2_900, 3_900), 40, False, id="whose units nobody tells", marks=pytest.mark.soak),
         pytest.param(1_600, (80, 100), 8, True, id="items of 100 bytes"),
     ],
 )

@@ -15,7 +15,7 @@ from kit.scene import Scene, next_second, same
 ROWS = 300
 
 
-@pytest.mark.parametrize("layout", [Layout.LOG, Layout.ROWS])
+@pytest.mark.parametrize("layout", [pytest.param(Layout.LOG, marks=pytest.mark.soak), Layout.ROWS])
 def test_histories_and_restores_are_the_same_before_and_after(scene: Scene, layout: Layout) -> None:
     scene.create()
     scene.init(layout=layout)

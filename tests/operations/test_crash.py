@@ -47,7 +47,7 @@ class Scene(msgspec.Struct, frozen=True):
         return {item["id"]["S"]: item for item in items}
 
 
-@pytest.fixture(params=["s3 rows", "file log"])
+@pytest.fixture(params=["s3 rows", pytest.param("file log", marks=pytest.mark.soak)])
 def scene(request: pytest.FixtureRequest, aws: Aws, table_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A new table on the servers, in an S3 vault of rows, or in a folder with images inline."""
     kind, layout = request.param.split()

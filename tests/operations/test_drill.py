@@ -196,7 +196,7 @@ def test_a_moment_that_is_not_proven_yet_is_waited_for() -> None:
     assert len(range_.clock.slept) == 2
 
 
-@pytest.mark.parametrize("at", [None, "now"])
+@pytest.mark.parametrize("at", [pytest.param(None, marks=pytest.mark.soak), "now"])
 def test_a_drill_beside_a_running_tail_and_a_busy_writer_passes(layout: Layout, at: str | None) -> None:
     stage = Stage(SystemClock(), layout=layout)
     stage.put(range(200))

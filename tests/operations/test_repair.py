@@ -172,7 +172,9 @@ def overwrite(scene: Scene, name: str, body: bytes) -> None:
     scene.aws.client("s3").put_object(Bucket=scene.bucket, Key=f"backups/{scene.table}/{name}", Body=body)
 
 
-@pytest.mark.parametrize("body", [b"", image("row", 2)], ids=["of zero bytes", "another item's"])
+@pytest.mark.parametrize(
+    "body", [pytest.param(b"", id="of zero bytes", marks=pytest.mark.soak), pytest.param(image("row", 2), id="another item's")]
+)
 def test_an_object_that_was_put_over_a_row(scene: Scene, body: bytes) -> None:
     scene.create()
     scene.init(naming=Naming.PLAIN)
@@ -186,7 +188,9 @@ def test_an_object_that_was_put_over_a_row(scene: Scene, body: bytes) -> None:
     assert scene.call("verify", scene.table).code == 0
 
 
-@pytest.mark.parametrize("body", [b"", image("row", 2)], ids=["of zero bytes", "another item's"])
+@pytest.mark.parametrize(
+    "body", [pytest.param(b"", id="of zero bytes", marks=pytest.mark.soak), pytest.param(image("row", 2), id="another item's")]
+)
 def test_an_object_that_was_put_over_a_row_that_differs_is_under_the_repaired_one(scene: Scene, body: bytes) -> None:
     scene.create()
     scene.init(naming=Naming.PLAIN)

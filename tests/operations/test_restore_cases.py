@@ -5,7 +5,6 @@ The synthetic histories (`kit.feed`) control the second of each change; the end-
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from pathlib import Path
@@ -50,7 +49,7 @@ def restored(scene: Scene, at: int, *words: str, code: int = 0) -> dict[bytes, b
 # --- hard items, end to end -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("layout", [Layout.ROWS, pytest.param(Layout.LOG, marks=pytest.mark.soak)])
 def test_hard_items_come_back_through_a_real_stream_to_a_table_in_place_and_to_a_file(scene: Scene, layout: Layout) -> None:
     scene.create()
     scene.init(layout=layout, naming=Naming.PLAIN)
@@ -155,7 +154,14 @@ def lives(feed: Feed) -> None:
             feed.put(T + second, image(name, 1, v={"S": value}, tenant={"S": name[:2]}))
 
 
-@pytest.mark.parametrize(("layout", "naming"), [*itertools.product([Layout.ROWS], Naming), (Layout.LOG, Naming.SHA256)])
+@pytest.mark.parametrize(
+    ("layout", "naming"),
+    [
+        (Layout.ROWS, Naming.PLAIN),
+        *(pytest.param(Layout.ROWS, naming, marks=pytest.mark.soak) for naming in (Naming.SHA256, Naming.MD5)),
+        pytest.param(Layout.LOG, Naming.SHA256, marks=pytest.mark.soak),
+    ],
+)
 def test_lives_of_items_around_the_moment(here: Scene, layout: Layout, naming: Naming) -> None:
     feed = feed_of(here, layout=layout, naming=naming)
     lives(feed)

@@ -92,7 +92,7 @@ def test_unprocessed_items_are_tried_again_until_all_are_there(scene: Scene, fee
     assert same(scene.items(new), feed.model.at(T))
 
 
-@pytest.mark.parametrize("target", ["new", "in place"])
+@pytest.mark.parametrize("target", [pytest.param("new", marks=pytest.mark.soak), "in place"])
 def test_what_is_never_processed_is_named_and_resumed_later(scene: Scene, feed: Feed, dynamodb: FaultProxy, target: str) -> None:
     name = scene.table if target == "in place" else scene.table + "-new"
     scene.create(name)

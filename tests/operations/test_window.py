@@ -243,7 +243,7 @@ def test_a_tail_never_claims_more_than_it_made_durable(scene: Scene) -> None:
     assert status["lag_seconds"] >= time.time() - 2 - claimed
 
 
-@pytest.mark.parametrize("parallel", ["1", "4"])
+@pytest.mark.parametrize("parallel", ["1", pytest.param("4", marks=pytest.mark.soak)])
 def test_lambda_never_claims_more_than_it_made_durable(scene: Scene, parallel: str) -> None:
     scene.create()
     scene.init()
