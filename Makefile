@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # On two cores: tests wait for servers and clocks more than they work.
-WORKERS ?= 5
+WORKERS ?= 4
 
 .PHONY: demo test lint types layers unit soak bench docs lambda lambda-lock clean help
 

@@ -378,7 +378,7 @@ def test_a_signal_within_a_finalizer_is_not_swallowed(number: signal.Signals) ->
     assert time.monotonic() - began < 15
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM])
 @pytest.mark.usefixtures("slow_s3")
 def test_stopped_it_leaves_no_half_file(scene: Scene, feed: Feed, number: signal.Signals) -> None:
     feed.put(T, *(image("many", each) for each in range(300)))

@@ -84,10 +84,8 @@ def test_every_row_comes_back_and_nothing_stays_behind(place: Place) -> None:
     assert not place.files()
 
 
-@pytest.mark.parametrize(
-    "number",
-    [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.soak)],
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_in_the_middle(place: Place, demo_in_the_middle: subprocess.Popen[str], number: signal.Signals) -> None:
     demo_in_the_middle.send_signal(number)
     said, _ = demo_in_the_middle.communicate(timeout=30)

@@ -137,7 +137,7 @@ def test_a_gap_that_cannot_be_recorded_holds_back_what_is_behind_it(stage: Lambd
     records = stage.records()
     proxy.on(UNWELL, method="PUT", path=object_of(3))
     proxy.on(UNWELL, method="PUT", path="/gaps/")
-    assert stage.deliver(records, seconds=3) == [numbers(records)[3]]
+    assert stage.deliver(records, seconds=8) == [numbers(records)[3]]
     (segment,) = stage.segments(Kind.LAMBDA)
     assert segment.last == numbers(records)[2]
     proxy.clear()

@@ -211,6 +211,7 @@ def assert_all_there(vault: TableVault, newest: array[int]) -> None:
         assert bytes(found[-1].image) == big_vault.image_of(item, newest[item])
 
 
+@pytest.mark.soak
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     survive_kills(tmp_path, most=10, segments=100, seed=3)
 

@@ -122,6 +122,7 @@ def test_killed_fifty_times(aws: Aws, scene: Scene, capsys: pytest.CaptureFixtur
         print(f"\n{scene.url.partition(':')[0]} vault: {told}")  # noqa: T201 - a soak's result is its numbers
 
 
+@pytest.mark.soak
 def test_stopped_at_random_instants_nothing_is_lost_or_read_twice(aws: Aws, scene: Scene) -> None:
     source = random.Random(7)
     captured = 0

@@ -222,7 +222,7 @@ def test_lost_answers_leave_no_table(sound: Scene, proxy: FaultProxy) -> None:
     assert tables(sound) == [sound.table]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM])
 def test_stopped_on_its_way_it_cleans_up(sound: Scene, proxy: FaultProxy, sent: signal.Signals) -> None:
     writing = proxy.on(delay(4), operation="BatchWriteItem")
     running = sound.start("drill", sound.table, "--at", newest(sound), "--patience", "0.5")

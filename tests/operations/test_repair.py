@@ -172,9 +172,8 @@ def overwrite(scene: Scene, name: str, body: bytes) -> None:
     scene.aws.client("s3").put_object(Bucket=scene.bucket, Key=f"backups/{scene.table}/{name}", Body=body)
 
 
-@pytest.mark.parametrize(
-    "body", [pytest.param(b"", id="of zero bytes", marks=pytest.mark.soak), pytest.param(image("row", 2), id="another item's")]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("body", [b"", image("row", 2)], ids=["of zero bytes", "another item's"])
 def test_an_object_that_was_put_over_a_row(scene: Scene, body: bytes) -> None:
     scene.create()
     scene.init(naming=Naming.PLAIN)

@@ -22,7 +22,7 @@ from kit.aws import Aws
 from kit.clock import ManualClock
 from kit.images import SCHEMA, image
 from kit.proxy import FaultProxy, Forward, Request, Response
-from kit.transports import TRANSPORTS, dynamodb
+from kit.transports import dynamodb
 
 BUSY = b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
 
@@ -156,7 +156,7 @@ def proxy(aws: Aws) -> Iterator[FaultProxy]:
         yield proxy
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", [pytest.param("boto3", marks=pytest.mark.soak), "curl"])
 def test_a_throttling_server_is_survived_with_nothing_lost_and_the_rate_recovering(
     aws: Aws, proxy: FaultProxy, table_name: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -442,7 +442,7 @@ def new_s3(aws: Aws, bucket: str) -> Callable[[Clock], ObjectStore]:
     return lambda clock: S3Store(api, f"vault-{next(made)}", clock)
 
 
-@pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
+@pytest.mark.parametrize("layout", [Layout.ROWS, pytest.param(Layout.LOG, marks=pytest.mark.soak)])
 def test_in_memory(new_memory: Callable[[Clock], ObjectStore], layout: Layout) -> None:
     check(new_memory, examples=60, steps=30, layout=layout)
 
@@ -452,7 +452,7 @@ def test_a_table_that_was_not_empty(new_memory: Callable[[Clock], ObjectStore], 
     check(new_memory, examples=60, steps=25, layout=layout, stocked=True)
 
 
-@pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
+@pytest.mark.parametrize("layout", [pytest.param(Layout.ROWS, marks=pytest.mark.soak), Layout.LOG])
 def test_changes_that_are_lost(new_memory: Callable[[Clock], ObjectStore], layout: Layout) -> None:
     check(new_memory, examples=60, steps=25, layout=layout, stocked=True, lossy=True)
 
