@@ -66,7 +66,7 @@ def test_a_passing_fault_is_waited_out(stage: LambdaStage, proxy: FaultProxy) ->
 def test_one_item_that_cannot_be_written(stage: LambdaStage, proxy: FaultProxy) -> None:
     records = stage.records()
     fault = proxy.on(UNWELL, method="PUT", path=object_of(3))
-    assert stage.deliver(records, seconds=4) == [numbers(records)[3]]
+    assert stage.deliver(records, seconds=8) == [numbers(records)[3]]
     assert fault.fired > 2, "tried again while there was time"
     assert stage.window_until() == stage.changes()[3].seconds - 1
     assert sorted(gap.sequence or "" for gap in stage.vault().coverage.lost()) == sorted(
