@@ -1,9 +1,9 @@
 """The replicator's Lambda handler: `backstream.apps.aws_replica.handler`, on a table's stream; it keeps another table like it.
 
 `BACKSTREAM_REPLICA` names that table, `BACKSTREAM_REPLICA_REGION` and `BACKSTREAM_REPLICA_ENDPOINT` where it is,
-`BACKSTREAM_REPLICA_DELETES` which deletes reach it (`all`, `not-ttl`, `none`). Where the first is not set, the older tools' variables
-are understood: see `older_words`. Use it with `ReportBatchItemFailures`. What comes again, late or in any order does no harm: see
-docs/replicate.md.
+`BACKSTREAM_REPLICA_DELETES` which deletes reach it (`all`, `not-ttl`, `none`). Where the first is not set, the older tools'
+variables are understood: see `older_words`. Use it with `ReportBatchItemFailures`. What comes again, late or in any order does no
+harm: see docs/replicate.md.
 """
 
 from __future__ import annotations
