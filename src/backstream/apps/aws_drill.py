@@ -11,14 +11,15 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from backstream.apps import metrics
+from backstream.apps import invocation, metrics
 from backstream.apps.config import Config
 from backstream.apps.emf import emf
 from backstream.apps.interrupting import raising_after
+from backstream.apps.invocation import Context
 from backstream.apps.library import Vault
 from backstream.clock import SystemClock
 from backstream.engines import memory as memories
@@ -27,7 +28,6 @@ from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
 from backstream.operations.drill.limits import Limit, OutOfTime
 
 RESERVE = 60.0  # seconds kept back to delete the scratch table and to keep the record; a third of what there is if that is less
-NO_CONTEXT_SECONDS = 900.0  # the most that Lambda gives
 FUNCTION_MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 SHARE = 0.6  # of the function's memory for the engine: the rest is Python, botocore, and images on their way
 FOLDER = "/tmp"  # noqa: S108 - the only place where a function may write, and its own
@@ -47,13 +47,6 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_write_units: float | None = None
 
 
-class Context(Protocol):
-    """What the handler needs of Lambda's context object."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends this invocation."""
-
-
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
     """Drill one table in the time that there is; the drill's JSON, if it has passed.
 
@@ -62,7 +55,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     """
     wanted = _wanted(event)
     _settle_in()
-    clock, seconds = SystemClock(), _seconds_left(context)
+    clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     began = clock.now()
     stop = began + seconds - min(RESERVE, seconds / 3)
     vault = Vault(Config(clock=clock, patience=seconds, deadline=stop))
@@ -93,10 +86,6 @@ def _settle_in() -> None:
     given = os.environ.get(FUNCTION_MEMORY, "")
     if given.isdecimal() and not os.environ.get(memories.VARIABLE):
         os.environ[memories.VARIABLE] = str(max(memories.LEAST // memories.MEGABYTE, int(int(given) * SHARE)))
-
-
-def _seconds_left(context: Context | None) -> float:
-    return NO_CONTEXT_SECONDS if context is None else context.get_remaining_time_in_millis() / 1_000
 
 
 def _until(stop: float, clock: SystemClock) -> Limit:

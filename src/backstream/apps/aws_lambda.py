@@ -13,14 +13,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from backstream.apps import older_words
+from backstream.apps import invocation, older_words
 from backstream.apps.batch_log import Line, words
 from backstream.apps.config import Config
 from backstream.apps.failed_records import identifiers
+from backstream.apps.invocation import Context
 from backstream.apps.older_words import Backup
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
@@ -32,8 +33,6 @@ from backstream.operations.sources import label_of
 
 WRITERS = 16
 RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
-LONGEST = 900.0  # seconds that an invocation may take: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-NO_CONTEXT_SECONDS = 30.0
 OURS = ("AWS_", "BACKSTREAM_", "Backup")
 TABLES_VARIABLE = "BACKSTREAM_TABLES"
 PARALLEL_VARIABLE = "BACKSTREAM_PARALLELIZATION"
@@ -43,13 +42,6 @@ _looked: set[tuple[str, str, str]] = set()
 
 # The parts that the last batch was kept with, by what they were made of.
 _configs: dict[tuple[object, ...], Config] = {}
-
-
-class Context(Protocol):
-    """What the handler needs of Lambda's context object."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends this invocation."""
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list[dict[str, str]]]:
@@ -96,7 +88,7 @@ class _Work:
     def __init__(self, context: Context | None) -> None:
         self._clock = SystemClock()
         self._began = self._clock.now()
-        left = NO_CONTEXT_SECONDS if context is None else max(0.3, context.get_remaining_time_in_millis() / 1000)
+        left = invocation.seconds_for_batch(context)
         self._reserve = min(RESERVE, left / 2)
         self._deadline = self._began + left - self._reserve
         self._older = Backup()
@@ -143,10 +135,10 @@ class _Work:
         """This process's parts, as they were for the last batch where nothing else is asked for: clients are dear to make."""
         # A call in flight at the deadline has a quarter of the reserve to end in.
         within = round(self._reserve / 4, 2)
-        asked = (within, *sorted((name, value) for name, value in os.environ.items() if name.startswith(OURS)))
+        asked = (within, *invocation.settings(*OURS))
         if asked not in _configs:
             _configs.clear()
-            _configs[asked] = Config(self._older.vault, patience=LONGEST, answer_within=within)
+            _configs[asked] = Config(self._older.vault, patience=invocation.LONGEST, answer_within=within)
         config = _configs[asked]
         config.deadline = self._deadline
         return config

@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps import older_words
-from backstream.apps.aws_lambda import NO_CONTEXT_SECONDS, Context
+from backstream.apps import invocation, older_words
 from backstream.apps.config import Config, Place
 from backstream.apps.emf import Measured, Metric, emf_fields
 from backstream.apps.failed_records import identifiers
+from backstream.apps.invocation import Context
 from backstream.apps.older_words import Turnover
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, MalformedRecord, Unavailable, UsageError
@@ -71,7 +71,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
     fit each other, a stream without whole items.
     """
     clock = SystemClock()
-    left = NO_CONTEXT_SECONDS if context is None else max(0.3, context.get_remaining_time_in_millis() / 1000)
+    left = invocation.seconds_for_batch(context)
     stop = clock.now() + left - min(RESERVE, left / 2)
     words = words_of(os.environ)
     failed: list[tuple[str, int]] = []
@@ -105,8 +105,7 @@ def words_of(environment: Mapping[str, str]) -> Words:
 
 
 def _tables(delivery: Delivery, words: Words) -> _Known:
-    environment = sorted((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "BACKSTREAM_")))
-    asked = (delivery.table, words.table, words.place, *environment)
+    asked = (delivery.table, words.table, words.place, *invocation.settings("AWS_", "BACKSTREAM_"))
     if asked not in _known:
         here = Config()
         source, target = here.table(delivery.table), here.elsewhere(words.place).table(words.table)
