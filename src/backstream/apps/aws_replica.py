@@ -9,7 +9,6 @@ harm: see docs/replicate.md.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from backstream.apps import invocation, older_words
+from backstream.apps.batch_log import NAMED, lag_of, put
 from backstream.apps.config import Config, Place
 from backstream.apps.emf import Measured, Metric, emf_fields
 from backstream.apps.failed_records import identifiers
@@ -24,7 +24,7 @@ from backstream.apps.invocation import Context
 from backstream.apps.older_words import Turnover
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, MalformedRecord, Unavailable, UsageError
-from backstream.model.change import MICROS, Change
+from backstream.model.change import Change
 from backstream.model.deliveries import Delivery, change_of, deliveries
 from backstream.model.schema import KeySchema
 from backstream.operations.batch import why
@@ -36,7 +36,6 @@ TABLE, REGION, ENDPOINT, DELETES = (f"BACKSTREAM_REPLICA{each}" for each in ("",
 WRITERS = 16
 RESERVE = 2.0  # seconds kept back to report what was not done
 TOGETHER = 500  # changes between two looks at the clock
-NAMED = 20
 
 CHANGES = Metric("", "ReplicaChanges", "Count", "Changes whose items are in the replica as they are in the table.")
 FAILURES = Metric("", "ReplicaFailures", "Count", "Records whose items are not, and that are delivered again.")
@@ -152,8 +151,7 @@ def _tell(
     ended: float,
 ) -> None:
     """One line a batch, which is CloudWatch's metrics too. Nothing of an item is in it."""
-    newest = max((change.micros for change in changes.values()), default=None)
-    lag = None if newest is None else round(max(0.0, ended - newest / MICROS), 3)
+    lag = lag_of(changes.values(), ended)
     figures: Sequence[tuple[Metric, float | None]] = [
         (CHANGES, len(changes.keys() - failures.keys())),
         (FAILURES, len(failures)),
@@ -177,4 +175,4 @@ def _tell(
         ],
         **emf_fields(measured),
     }
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    put(line)

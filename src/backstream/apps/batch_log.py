@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,6 +43,16 @@ def words() -> frozenset[str]:
     return given
 
 
+class _Figures(msgspec.Struct, frozen=True):
+    """What a line tells and CloudWatch measures. `lag`: seconds, None where nothing changed; `took`: milliseconds."""
+
+    captured: int
+    failures: int
+    size: int
+    lag: float | None
+    took: int
+
+
 class Line(msgspec.Struct, frozen=True):
     """When a batch's work began and ended (epoch seconds), and what is to be said of it."""
 
@@ -74,11 +84,11 @@ class Line(msgspec.Struct, frozen=True):
 
     def unread(self, error: Exception) -> None:
         """Say of an event that could not be looked into why."""
-        _put({"table": None, "count": None, "captured": 0, "ms": self._ms, **_why(error)})
+        put({"table": None, "count": None, "captured": 0, "ms": self._ms, **_why(error)})
 
     @property
     def _ms(self) -> int:
-        return round((self.ended - self.began) * 1000)
+        return _milliseconds(self.began, self.ended)
 
     def _write(
         self,
@@ -89,43 +99,55 @@ class Line(msgspec.Struct, frozen=True):
         changes: Mapping[int, Change],
         rest: Mapping[str, Any],
     ) -> None:
-        newest = max((change.micros for change in changes.values()), default=None)
-        lag = None if newest is None else round(max(0.0, self.ended - newest / MICROS), 3)
-        size = sum(len(each.keys) + len(each.new or b"") + len(each.old or b"") for each in changes.values())
-        figures = [(CHANGES, captured), (FAILURES, failures), (LAG, lag), (BYTES, size), (DURATION, self._ms)]
-        measured = Measured(table, self.ended, [(metric, value) for metric, value in figures if value is not None])
-        line = {
-            "table": table,
-            **facts,
-            "bytes": size,
-            "lag": lag,
-            "ms": self._ms,
-            "captured": captured,
-            "failures": failures,
-            **rest,
-        }
-        _put(line | ({} if PLAIN in self.words else emf_fields(measured)))
+        size, lag = sum(each.size for each in changes.values()), lag_of(changes.values(), self.ended)
+        figures = _Figures(captured, failures, size, lag, self._ms)
+        put(_line(table, facts, figures, rest, self.ended, self.words))
 
 
 def of_tail(table: str, wrote: Wrote, wanted: frozenset[str]) -> bytes:
     """A tail's line of one segment: the same fields."""
-    lag, took = round(max(0.0, wrote.ended - wrote.newest), 3), round((wrote.ended - wrote.began) * 1000)
+    facts = {"shard": wrote.shard, "first": wrote.first, "last": wrote.last, "count": wrote.count}
+    lag, took = _lag(wrote.newest, wrote.ended), _milliseconds(wrote.began, wrote.ended)
+    figures = _Figures(wrote.count, 0, wrote.size, lag, took)
+    return msgspec.json.encode(_line(table, facts, figures, {"failed": []}, wrote.ended, wanted))
+
+
+def lag_of(changes: Iterable[Change], now: float) -> float | None:
+    """The age of the newest change, in seconds; None where there is none."""
+    newest = max((change.micros for change in changes), default=None)
+    return None if newest is None else _lag(newest / MICROS, now)
+
+
+def put(line: Mapping[str, Any]) -> None:
+    """Say it: a line of JSON on stdout, at once, since Lambda may stop the process after the invocation."""
+    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _line(
+    table: str, facts: Mapping[str, Any], of: _Figures, rest: Mapping[str, Any], ended: float, wanted: frozenset[str]
+) -> dict[str, Any]:
     line = {
         "table": table,
-        "shard": wrote.shard,
-        "first": wrote.first,
-        "last": wrote.last,
-        "count": wrote.count,
-        "bytes": wrote.size,
-        "lag": lag,
-        "ms": took,
-        "captured": wrote.count,
-        "failures": 0,
-        "failed": [],
+        **facts,
+        "bytes": of.size,
+        "lag": of.lag,
+        "ms": of.took,
+        "captured": of.captured,
+        "failures": of.failures,
+        **rest,
     }
-    figures = [(CHANGES, wrote.count), (FAILURES, 0), (LAG, lag), (BYTES, wrote.size), (DURATION, took)]
-    measured = Measured(table, wrote.ended, [(metric, float(value)) for metric, value in figures])
-    return msgspec.json.encode(line | ({} if PLAIN in wanted else emf_fields(measured)))
+    figures = [(CHANGES, of.captured), (FAILURES, of.failures), (LAG, of.lag), (BYTES, of.size), (DURATION, of.took)]
+    measured = Measured(table, ended, [(metric, value) for metric, value in figures if value is not None])
+    return line | ({} if PLAIN in wanted else emf_fields(measured))
+
+
+def _lag(newest: float, now: float) -> float:
+    return round(max(0.0, now - newest), 3)
+
+
+def _milliseconds(began: float, ended: float) -> int:
+    return round((ended - began) * 1_000)
 
 
 def _facts(delivery: Delivery) -> dict[str, Any]:
@@ -151,8 +173,3 @@ def _why(error: Exception) -> dict[str, Any]:
     """Errors of the whole batch name tables, streams and settings; of others, which Lambda prints anyway, only the kind is told."""
     told = {"error": type(error).__name__}
     return told | ({"why": error.message, "hint": error.hint} if isinstance(error, BackstreamError) else {})
-
-
-def _put(line: Mapping[str, Any]) -> None:
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-    sys.stdout.flush()

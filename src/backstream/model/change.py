@@ -57,6 +57,16 @@ class Change(msgspec.Struct, frozen=True):
         """The second in which it was made."""
         return self.micros // MICROS
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of both images: nearly all that it takes to keep it."""
+        return len(self.new or b"") + len(self.old or b"")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the keys and both images."""
+        return len(self.keys) + self.image_bytes
+
 
 def stream_label(arn: str) -> str:
     """The label at the end of a stream's ARN (`.../stream/2026-11-23T04:15:33.123`): each stream of a table has its own."""

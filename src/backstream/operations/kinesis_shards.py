@@ -37,10 +37,6 @@ class _Read(msgspec.Struct, frozen=True):
     position: str
     arrived: float
 
-    @property
-    def size(self) -> int:
-        return len(self.change.new or b"") + len(self.change.old or b"")
-
 
 class KinesisFollower:
     """Reads one shard in order. Not thread-safe: one turn at a time. See `shards.Follower`, whose words these are."""
@@ -148,7 +144,7 @@ class KinesisFollower:
         return (
             self._ended
             or len(self._buffer) >= settings.segment_count
-            or sum(each.size for each in self._buffer) >= settings.segment_bytes
+            or sum(each.change.image_bytes for each in self._buffer) >= settings.segment_bytes
             or (hurry and self._at_its_end)
             or self._parts.clock.now() - self._waiting_since >= settings.segment_age
         )

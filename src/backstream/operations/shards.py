@@ -62,7 +62,7 @@ class Wrote(msgspec.Struct, frozen=True):
 
 def wrote_of(shard: str, first: str, last: str, changes: Sequence[Change], began: float, ended: float) -> Wrote:
     """As told of these changes."""
-    size = sum(len(each.keys) + len(each.new or b"") + len(each.old or b"") for each in changes)
+    size = sum(each.size for each in changes)
     newest = max(each.micros for each in changes) / MICROS
     return Wrote(shard, first, last, len(changes), size, newest, began, ended)
 
@@ -201,7 +201,7 @@ class Follower:
             if not self._buffer:
                 self._waiting_since = self._parts.clock.now()
             self._buffer.extend(page.changes)
-            self._bytes += sum(len(change.new or b"") + len(change.old or b"") for change in page.changes)
+            self._bytes += sum(change.image_bytes for change in page.changes)
             self._read_to = page.changes[-1].sequence
             self._quiet = 0
             return
@@ -277,7 +277,7 @@ class Follower:
 
     def _acknowledge(self, count: int, last: str, seconds: int) -> None:
         del self._buffer[:count]
-        self._bytes = sum(len(change.new or b"") + len(change.old or b"") for change in self._buffer)
+        self._bytes = sum(change.image_bytes for change in self._buffer)
         self._after = last
         self._last_seconds = seconds
         self.captured += count
