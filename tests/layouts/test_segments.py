@@ -72,6 +72,18 @@ def test_a_batch_is_nobodys_checkpoint_and_its_name_tells_its_set() -> None:
     assert of_batch([entry(4), entry(2), entry(1)], Kind.LAMBDA).path == one.path
 
 
+def test_two_exports_that_say_the_same_get_two_names() -> None:
+    """Each counts by itself, in its own window; a scanned image keeps the name that it always had."""
+    exports = [scanned("REMOVE", f"{number:014d}-aaaaaaaa") for number in (1, 2)]
+    assert len({of_batch([each], Kind.EXPORT).path for each in exports}) == len(exports)
+    assert of_batch([scanned("BACKFILL")], Kind.REPAIR).shard == "repair.cbd67829114a"
+    assert of_batch([scanned("REMOVE")], Kind.REPAIR) != of_batch([scanned("BACKFILL")], Kind.REPAIR)
+
+
+def scanned(event: str, source: str = "") -> Entry:
+    return msgspec.structs.replace(entry(1, event=event), stream="", sequence="0", event_id=source, began=HOUR - 2)
+
+
 def test_what_came_from_kinesis_says_up_to_where_all_is_there() -> None:
     entries = [entry(3), entry(1), entry(2)]
     place = "49600000000000000000000000000000000000000000000000000007"

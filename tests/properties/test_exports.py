@@ -263,12 +263,21 @@ TANGLES: dict[str, Life] = {
         gap=(10, 30),
         order=[],
     ),
+    "two windows that say the same of the same items": life(
+        Full(0, inclusive=True),
+        Incremental(1, 2, unchanged=True),
+        Incremental(1, 3, unchanged=True),
+        writes=[(0, 0, 0), (1, 0, None)],
+        gap=(1, 2),
+        order=[],
+    ),
 }
 
 
+@pytest.mark.parametrize("layout", Layout)
 @pytest.mark.parametrize("tangle", TANGLES)
-def test_tangles_that_were_found(tangle: str) -> None:
-    check(TANGLES[tangle], Layout.LOG)
+def test_tangles_that_were_found(tangle: str, layout: Layout) -> None:
+    check(TANGLES[tangle], layout)
 
 
 @pytest.mark.soak

@@ -23,7 +23,7 @@ import zstandard
 
 from backstream.errors import Damaged
 from backstream.model import moment
-from backstream.model.entry import Entry, from_line, to_line
+from backstream.model.entry import SCANNED, Entry, from_line, to_line
 
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
@@ -154,8 +154,14 @@ def _digest(ordered: Sequence[Entry]) -> str:
 
 
 def _mark_of(entry: Entry) -> bytes:
-    """What tells an entry from any other: its sequence number, or, of a scanned image, whose it is and when it was read."""
-    return entry.sequence.encode() if not entry.scanned else b"%d-%d-%s" % (entry.since, entry.micros, entry.keys)
+    """What tells an entry from any other: its sequence number, or, of a scanned state, whose it is, when it was read, and by whom.
+
+    Two exports say the same of an item where their windows overlap, and each counts by itself: see `Window.voids`.
+    """
+    if not entry.scanned:
+        return entry.sequence.encode()
+    said = "" if entry.event == SCANNED and not entry.event_id else f"-{entry.event}-{entry.event_id}"
+    return b"%d-%d-%s%s" % (entry.since, entry.micros, entry.keys, said.encode())
 
 
 def _segment(entries: Sequence[Entry], ordered: Sequence[Entry], shard: str, codec: Codec) -> Segment:

@@ -70,8 +70,9 @@ def later_scan(known: Entry | None, entry: Entry) -> Entry:
     return entry if known is None or _read(entry) > _read(known) else known
 
 
-def _read(scan: Entry) -> tuple[int, int, str]:
-    return scan.since, scan.micros, scan.event
+def _read(scan: Entry) -> tuple[int, int, str, str]:
+    """When it was read, and by whom: what two exports say of an item are two states, of which either may be left out."""
+    return scan.since, scan.micros, scan.event, scan.event_id
 
 
 def known_at(entries: Iterable[Entry], at: int) -> Known:
