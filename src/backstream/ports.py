@@ -33,13 +33,17 @@ class Clock(Protocol):
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):
-    """What a store knows of one version besides its bytes. `modified`: epoch seconds at which the *store* received it."""
+    """What a store knows of one version besides its bytes. `modified`: epoch seconds at which the *store* received it.
+
+    `tag` names the version's content for `ObjectStore.put(if_match=)` (S3's ETag, with its quotes); empty where there is none.
+    """
 
     name: str
     version: str
     size: int
     modified: float
     metadata: Mapping[str, str]
+    tag: str = ""
 
 
 class StoredObject(msgspec.Struct, frozen=True):
@@ -90,11 +94,24 @@ class ObjectStore(Protocol):
     def check(self) -> None:
         """Return if the root exists and keeps versions; raise `MissingBucket`, `UnversionedBucket` or `AccessDenied` otherwise."""
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         """Add a version on top of `name`; return its version id. Metadata: lower-case names, printable ASCII values, 2 KB in all.
 
         `if_absent`: only where no current object of that name exists (none ever, or a delete marker on top), atomically;
         `AlreadyExists` otherwise. If the answer to a first attempt was lost, its own write is recognised, not refused.
+
+        `if_match`: only where the current object is still the one with this `ObjectInfo.tag`, atomically. `ConditionNotMet`
+        where it is another one, `MissingObject` where there is none. A lost first attempt is recognised here too. `Failed`, and
+        nothing written, where the server does not know such a condition: an unconditional write could undo somebody else's.
+        One of the two conditions at most.
         """
 
     def get(self, name: str, version: str | None = None) -> StoredObject:

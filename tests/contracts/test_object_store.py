@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.errors import AlreadyExists, Failed, MissingObject
+from backstream.errors import AlreadyExists, ConditionNotMet, Failed, MissingObject
 from backstream.ports import ObjectStore, StoredObject
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
@@ -287,6 +287,58 @@ def test_of_eight_creators_one_wins(store: ObjectStore) -> None:
         for turn in range(10):
             won = [version for version in pool.map(create, [f"lock-{turn}"] * 8) if version]
             assert won == history(store, f"lock-{turn}")
+
+
+# --- in place of what was read only ---------------------------------------------------------------------------------------------
+
+
+def test_what_was_read_is_replaced(store: ObjectStore) -> None:
+    store.put("a", b"1")
+    second = store.put("a", b"2", {"k": "v"}, if_match=store.head("a").tag)
+    assert (store.get("a").body, store.head("a").version, store.head("a").metadata) == (b"2", second, {"k": "v"})
+    assert store.get("a").info.tag == store.head("a").tag == store.head("a", second).tag
+    assert names(store) == ["a"], "whatever was asked to learn what the server knows"
+
+
+def test_what_has_changed_since_is_not(store: ObjectStore) -> None:
+    store.put("a", b"1")
+    tag = store.get("a").info.tag
+    store.put("a", b"2")
+    before = history(store, "a")
+    with pytest.raises(ConditionNotMet, match="a"):
+        store.put("a", b"3", if_match=tag)
+    assert history(store, "a") == before
+
+
+def test_what_is_not_there_cannot_be_replaced(store: ObjectStore) -> None:
+    store.put("a", b"1")
+    tag = store.get("a").info.tag
+    store.delete("a")
+    for name in ("a", "b"):
+        with pytest.raises(MissingObject):
+            store.put(name, b"2", if_match=tag)
+    assert len(history(store, "a")) == 2
+    assert history(store, "b") == []
+
+
+def test_counting_at_once_loses_no_step(store: ObjectStore) -> None:
+    """Each of four writers adds one, five times, to what it has read: the sum is right, and no step was written twice."""
+    store.put("count", b"0")
+
+    def count_on(_: int) -> None:
+        for _ in range(5):
+            while True:
+                found = store.get("count")
+                try:
+                    store.put("count", str(int(found.body) + 1).encode(), if_match=found.info.tag)
+                except ConditionNotMet:
+                    continue
+                break
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count_on, range(4)))
+    assert store.get("count").body == b"20"
+    assert len(history(store, "count")) == 21
 
 
 # --- at once ---------------------------------------------------------------------------------------------------------------------

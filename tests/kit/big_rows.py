@@ -72,7 +72,15 @@ class WithRows:
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._inner.versions_of(name)
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         raise NotImplementedError(f"{name} {len(body)} {metadata} {if_absent}")
 
     def delete(self, name: str) -> str:

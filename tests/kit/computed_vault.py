@@ -123,8 +123,16 @@ class ComputedStore:
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._few.versions_of(name)
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
-        raise Failed(f"a restore writes nothing into the vault: {name} {len(body)} {metadata} {if_absent}")
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
+        raise Failed(f"a restore writes nothing into the vault: {name} {len(body)} {metadata} {if_absent} {if_match}")
 
     def delete(self, name: str) -> str:
         raise Failed(f"a restore deletes nothing from the vault: {name}")

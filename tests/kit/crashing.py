@@ -28,10 +28,18 @@ class CrashingStore:
         self._alive()
         self._inner.check()
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         with self._lock:
             dying = self._dies()
-            version = self._inner.put(name, body, metadata, if_absent=if_absent)
+            version = self._inner.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
             return self._answer(version, dying=dying)
 
     def delete(self, name: str) -> str:

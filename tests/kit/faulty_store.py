@@ -26,12 +26,20 @@ class FaultyStore:
     def check(self) -> None:
         self._inner.check()
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         with self._lock:
             if self.fails(name):
                 raise Unavailable(f"put of {name} failed as told")
             self.puts.append(name)
-        return self._inner.put(name, body, metadata, if_absent=if_absent)
+        return self._inner.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         return self._inner.get(name, version)

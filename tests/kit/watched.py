@@ -40,9 +40,17 @@ class WatchedStore:
     def check(self) -> None:
         self._inner.check()
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         self._before_write(name)
-        version = self._inner.put(name, body, metadata, if_absent=if_absent)
+        version = self._inner.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
         with self._lock:
             self.writes.append(("put", name))
         return version

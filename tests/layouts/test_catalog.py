@@ -43,7 +43,7 @@ def test_the_catalog_in_force_at_a_second() -> None:
     store = MemoryStore(clock)
     for tag in ("first", "second"):
         settings = TableSettings({}, tags={"t": tag})
-        catalogs.save(store, catalogs.with_settings(golden("catalog.json"), settings))
+        catalogs.save(store, catalogs.with_settings(golden("catalog.json"), settings), catalogs.known(store, "flights"))
         clock.move(10.5)
 
     def tag_at(second: int) -> tuple[str, float]:

@@ -290,7 +290,7 @@ def test_refreshing_changes_the_settings_and_nothing_else() -> None:
     stage = Stage(SystemClock())
     before = stage.vault().catalog
     changed = msgspec.structs.replace(before, tenant_attribute="zone")
-    catalogs.save(stage.store, changed)  # by another process, after ours had read the catalog
+    catalogs.change(stage.store, "flights", lambda _: changed)  # by another process, after ours had read the catalog
     stage.table.tags["team"] = "tower"
     assert refresh(stage.store, stage.table).changes == ["tags: team added"]
     after = stage.vault().catalog
@@ -301,7 +301,7 @@ def test_refreshing_changes_the_settings_and_nothing_else() -> None:
 def test_a_catalog_of_the_first_version_learns_the_rest() -> None:
     stage = Stage(SystemClock())
     old = msgspec.structs.replace(stage.vault().catalog, settings=msgspec.Raw(stage.table.facts().description))
-    catalogs.save(stage.store, old)
+    catalogs.change(stage.store, "flights", lambda _: old)
     stage.table.tags["team"] = "tower"
     stage.follow()
     found = catalogs.settings_of(stage.vault().catalog)

@@ -159,9 +159,17 @@ def test_an_ended_shard_whose_children_never_show_is_given_up_on(still: Stage) -
 class Unhurried(FaultyStore):
     """Takes its time, now more, now less: what is written side by side ends in any order."""
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         time.sleep(random.random() * 0.003)
-        return super().put(name, body, metadata, if_absent=if_absent)
+        return super().put(name, body, metadata, if_absent=if_absent, if_match=if_match)
 
 
 def test_one_items_versions_are_written_in_order_although_items_interleave() -> None:

@@ -25,9 +25,17 @@ RESTLESS = Settings(poll=0.0, quiet_reads=1, topology_every=0.0, writers=2, read
 class SlowStore(MemoryStore):
     """As slow as a network, and as uneven."""
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         sleep(random.random() * 0.005)
-        return super().put(name, body, metadata, if_absent=if_absent)
+        return super().put(name, body, metadata, if_absent=if_absent, if_match=if_match)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         sleep(random.random() * 0.01)

@@ -66,9 +66,17 @@ class Flaky:
     def check(self) -> None:
         self._fail()
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         self._fail()
-        return self.memory.put(name, body, metadata, if_absent=if_absent)
+        return self.memory.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         self._fail()

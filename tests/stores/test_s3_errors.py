@@ -5,17 +5,20 @@ On real servers where they can do it, through a `FaultProxy` where they cannot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import CredentialRetrievalError
 
 from backstream.apps.embedded import EmbeddedServers
+from backstream.clock import SystemClock
 from backstream.errors import (
     AccessDenied,
     AlreadyExists,
     BackstreamError,
+    ConditionNotMet,
     Damaged,
     Failed,
     MissingBucket,
@@ -25,6 +28,7 @@ from backstream.errors import (
 )
 from backstream.ports import ObjectStore, StoredObject, Tag
 from backstream.stores.s3 import S3Store
+from backstream.stores.s3_api import S3Api
 from backstream.stores.s3_boto import create_bucket
 from backstream.stores.s3_http import HttpApi
 from backstream.transport.messages import NoAnswer, Reply, Request
@@ -434,6 +438,67 @@ def test_an_endless_conflict_is_unavailable(broken: Broken) -> None:
     with pytest.raises(Unavailable) as raised:
         broken.store.put("new", b"1", if_absent=True)
     assert "Another writer" in raised.value.hint
+
+
+# --- in place of what was read ------------------------------------------------------------------------------------------------
+
+
+def test_a_replacement_whose_answer_was_lost_knows_its_own_write(broken: Broken) -> None:
+    broken.direct.put("c", b"1")
+    tag = broken.direct.head("c").tag
+    broken.proxy.on(lose_answer, method="PUT", when=nth(2))  # the first asks what the server knows
+    version = broken.patient.put("c", b"2", {"k": "v"}, if_match=tag)
+    assert versions_of(broken.direct, "c")[0] == version
+    assert len(versions_of(broken.direct, "c")) == 2
+    assert broken.direct.get("c").info.metadata == {"k": "v"}
+
+
+def test_a_replacement_that_ended_without_an_answer_may_be_repeated(broken: Broken) -> None:
+    broken.direct.put("c", b"1")
+    tag = broken.direct.head("c").tag
+    broken.proxy.on(lose_answer, method="PUT", when=nth(2))  # the first asks what the server knows
+    with pytest.raises(Unavailable):
+        broken.store.put("c", b"2", if_match=tag)
+    version = broken.store.put("c", b"2", if_match=tag)
+    assert versions_of(broken.direct, "c")[0] == version
+    assert len(versions_of(broken.direct, "c")) == 2
+    with pytest.raises(ConditionNotMet):  # it has its answer: the next one is another write
+        broken.store.put("c", b"2", if_match=tag)
+
+
+def test_a_repeated_replacement_does_not_take_anothers_write_for_its_own(broken: Broken) -> None:
+    broken.direct.put("c", b"1")
+    tag = broken.direct.head("c").tag
+    broken.proxy.on(drop, method="PUT", when=nth(2))  # the first asks what the server knows
+    with pytest.raises(Unavailable):
+        broken.store.put("c", b"2", if_match=tag)
+    broken.direct.put("c", b"2", if_match=tag)
+    with pytest.raises(ConditionNotMet):
+        broken.store.put("c", b"2", if_match=tag)
+
+
+class Ignorant:
+    """An S3 that has never heard of `If-Match`: it writes whatever the condition says."""
+
+    def __init__(self, api: S3Api) -> None:
+        self._api = api
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def put(self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, **_: object) -> str:
+        return self._api.put(key, body, metadata, if_absent=if_absent)
+
+
+def test_a_server_that_ignores_the_condition_is_told_and_nothing_is_changed(aws: Aws, bucket: str) -> None:
+    store = S3Store(cast("S3Api", Ignorant(s3_api(aws, bucket))), "vault", SystemClock())
+    store.put("a", b"1")
+    tag = store.head("a").tag
+    for _ in range(2):
+        with pytest.raises(Failed, match="ignores If-Match: a was not changed") as raised:
+            store.put("a", b"2", if_match=tag)
+    assert "conditional writes" in raised.value.hint
+    assert store.get("a").body == b"1"
 
 
 # --- costs -----------------------------------------------------------------------------------------------------------------------

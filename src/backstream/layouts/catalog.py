@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from backstream.errors import Damaged, MissingObject, NotFound
+from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable
 from backstream.layouts.segments import Codec
 from backstream.model import kinesis
 from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
@@ -17,6 +17,7 @@ from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore
 
 FORMAT = 1
+ATTEMPTS = 20  # to change a catalog that others change at the same time
 
 
 class Layout(enum.StrEnum):
@@ -135,10 +136,31 @@ def encode_settings(settings: TableSettings) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(settings))
 
 
+class Current(msgspec.Struct, frozen=True):
+    """A table's current catalog, and the tag of its object: what a change of it is made upon."""
+
+    catalog: Catalog
+    tag: str
+
+
 def load(store: ObjectStore, table: str) -> Catalog:
     """The table's current catalog. NotFound where `init` has not been run."""
+    return current(store, table).catalog
+
+
+def known(store: ObjectStore, table: str) -> Current | None:
+    """The table's current catalog, to be changed; None where there is none."""
     try:
-        return decode(store.get(_name(table)).body, _name(table))
+        return current(store, table)
+    except NotFound:
+        return None
+
+
+def current(store: ObjectStore, table: str) -> Current:
+    """The table's current catalog, to be changed. NotFound where `init` has not been run."""
+    try:
+        found = store.get(_name(table))
+        return Current(decode(found.body, _name(table)), found.info.tag)
     except MissingObject as error:
         raise NotFound(
             f"the vault {store.url} does not know the table {table!r}",
@@ -146,9 +168,44 @@ def load(store: ObjectStore, table: str) -> Catalog:
         ) from error
 
 
-def save(store: ObjectStore, catalog: Catalog) -> None:
-    """Make this the current catalog; the earlier ones stay as versions."""
-    store.put(_name(catalog.table), encode(catalog), {"format": str(FORMAT)})
+def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
+    """Make this the current catalog in place of the one that it was made of (None: it is the first); earlier ones stay as versions.
+
+    ConditionNotMet where somebody has changed it meanwhile: then nothing is written, and the change is to be made anew.
+    """
+    name, body, metadata = _name(catalog.table), encode(catalog), {"format": str(FORMAT)}
+    if upon is not None:
+        store.put(name, body, metadata, if_match=upon.tag)
+        return
+    try:
+        store.put(name, body, metadata, if_absent=True)
+    except AlreadyExists as error:
+        raise ConditionNotMet(error.message) from error
+
+
+def change(store: ObjectStore, table: str, changed: Callable[[Catalog], Catalog]) -> Catalog:
+    """Change the table's catalog and return it. No change of others is lost: `changed` is asked again where it met another.
+
+    Nothing is written where nothing is different. NotFound before `init`; Unavailable where others change it all the time.
+    """
+    for _ in range(ATTEMPTS):
+        upon = current(store, table)
+        wanted = changed(upon.catalog)
+        if encode(wanted) == encode(upon.catalog):
+            return upon.catalog
+        try:
+            save(store, wanted, upon)
+        except ConditionNotMet:
+            continue
+        return wanted
+    raise contended(store, table)
+
+
+def contended(store: ObjectStore, table: str) -> Unavailable:
+    """The error where others change a catalog again and again."""
+    return Unavailable(
+        f"the catalog of {table} in {store.url} is changed by others all the time: this change was not made", hint="Try again."
+    )
 
 
 def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:

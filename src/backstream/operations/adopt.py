@@ -5,9 +5,11 @@ Run again it takes in what has arrived since, and otherwise changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from backstream.errors import MissingTable, NotFound, UsageError
+from backstream.errors import ConditionNotMet, MissingTable, UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Adopted, Catalog, Layout
 from backstream.layouts.segments import Codec
@@ -40,18 +42,37 @@ def adopt(store: ObjectStore, table: Table, words: Words, asked: Adopting, clock
     naming.check_table_name(table.name)
     store.check()
     facts = _facts(table, asked)
-    known = _known(store, table.name)
+    saved = catalogs.known(store, table.name)
+    known = None if saved is None else saved.catalog
     schema = _schema(table.name, facts, known, asked)
     folder = folder_of(table.name, asked.folder) if asked.folder is not None or known is None else _folder_again(known, table.name)
     tenant = words.tenant_attribute or (None if known is None else known.tenant_attribute)
     found, until = take_in(store, table.name, schema, clock, folder=folder, tenant=tenant, writer=writer)
     seen = TableSettings({}) if facts is None else table.settings()
-    before = known or _new(table, facts, schema, seen, clock)
-    catalog = _in_words(_with_adopted(before, found, until, folder), words, found, new=known is None)
-    if catalog != known:
-        catalogs.save(store, catalog)
+    known, catalog = _saved(
+        store,
+        table.name,
+        lambda known: _in_words(
+            _with_adopted(known or _new(table, facts, schema, seen, clock), found, until, folder), words, found, new=known is None
+        ),
+    )
     changes = [] if known is None or catalog == known else [*changes_of(known, catalog), *_arrived(known, catalog)]
     return InitReport(catalog, created=known is None, changes=changes, unseen=settings.unseen(seen), adopted=found)
+
+
+def _saved(store: ObjectStore, table: str, wanted: Callable[[Catalog | None], Catalog]) -> tuple[Catalog | None, Catalog]:
+    """Save the catalog that is wanted in place of the one that there is, if any; both."""
+    for _ in range(catalogs.ATTEMPTS):
+        upon = catalogs.known(store, table)
+        before = None if upon is None else upon.catalog
+        catalog = wanted(before)
+        try:
+            if catalog != before:
+                catalogs.save(store, catalog, upon)
+        except ConditionNotMet:
+            continue
+        return before, catalog
+    raise catalogs.contended(store, table)
 
 
 def _facts(table: Table, asked: Adopting) -> TableFacts | None:
@@ -61,13 +82,6 @@ def _facts(table: Table, asked: Adopting) -> TableFacts | None:
     except MissingTable:
         if asked.enable_stream:
             raise
-        return None
-
-
-def _known(store: ObjectStore, table: str) -> Catalog | None:
-    try:
-        return catalogs.load(store, table)
-    except NotFound:
         return None
 
 

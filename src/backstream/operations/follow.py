@@ -184,15 +184,13 @@ def _lanes(following: Following, arn: str) -> int | None:
 
 def _with_stream(vault: TableVault, facts: TableFacts) -> Catalog:
     arn = facts.stream_arn or ""
-    catalog = msgspec.structs.replace(
-        catalogs.load(vault.store, vault.catalog.table),
-        stream=stream_label(arn),
-        stream_arn=arn,
-        table_arn=facts.arn,
-        table_id=facts.table_id,
-    )
-    catalogs.save(vault.store, catalog)
-    return catalog
+
+    def switched(catalog: Catalog) -> Catalog:
+        return msgspec.structs.replace(
+            catalog, stream=stream_label(arn), stream_arn=arn, table_arn=facts.arn, table_id=facts.table_id
+        )
+
+    return catalogs.change(vault.store, vault.catalog.table, switched)
 
 
 def _began(arn: str, now: int) -> int:

@@ -77,7 +77,7 @@ def _taken_in(dump: Dump, described: dict[str, Any], table: str, folder: Path, c
     now, written = int(clock.now()), [min(int(clock.now()), int(each.member.modified)) for each in dump.pages()]
     at = max(written, default=now)
     store = DirectoryStore(folder, _At(at))
-    catalogs.save(store, _catalog(described, table, at))
+    catalogs.save(store, _catalog(described, table, at), None)
     vault = TableVault.open(store, table)
     pages = Pages()
     log = ChangeLog(store, table)

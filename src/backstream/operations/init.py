@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from backstream.errors import NotFound, Refused, UsageError, WrongStreamView
+from backstream.errors import ConditionNotMet, Refused, UsageError, WrongStreamView
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog, Layout
 from backstream.layouts.gaps import Gap
@@ -66,7 +66,18 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     if words.tenant_attribute == "":
         raise UsageError("the tenant attribute has no name")
     store.check()
-    saved = known = _known(store, table.name)
+    for _ in range(catalogs.ATTEMPTS):
+        try:
+            return _init(store, table, words, enable_stream=enable_stream)
+        except ConditionNotMet:
+            continue  # another `init`, a tail or a backfill has changed the catalog meanwhile: what is different now is asked again
+    raise catalogs.contended(store, table.name)
+
+
+def _init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool) -> InitReport:
+    """ConditionNotMet, and nothing changed, where another changes the catalog at the same time."""
+    upon = catalogs.known(store, table.name)
+    known = None if upon is None else upon.catalog
     if words.kinesis is not None:
         check_destination(table, words.kinesis.arn)
         facts = table.facts()
@@ -75,16 +86,9 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     else:
         facts = with_stream(table, enable_stream=enable_stream)
         known = None if known is None else _now_followed(known, facts, table)
-    if known is None or saved is None:
+    if known is None or upon is None:
         return _first(store, table, facts, words)
-    return _again(store, table, known, words, saved)
-
-
-def _known(store: ObjectStore, table: str) -> Catalog | None:
-    try:
-        return catalogs.load(store, table)
-    except NotFound:
-        return None
+    return _again(store, table, known, words, upon)
 
 
 def _now_followed(known: Catalog, facts: TableFacts, table: Table) -> Catalog:
@@ -143,7 +147,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         failures=_failures(words, None),
         key_order=words.key_order or KeyOrder.SCHEMA,
     )
-    catalogs.save(store, catalog)
+    catalogs.save(store, catalog, None)
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen))
 
 
@@ -154,7 +158,7 @@ def _label(now: float, after: str = "") -> str:
     return label
 
 
-def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, saved: Catalog) -> InitReport:
+def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon: catalogs.Current) -> InitReport:
     wanted = msgspec.structs.replace(
         known,
         layout=words.layout or known.layout,
@@ -169,9 +173,9 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, saved
     seen = table.settings()
     compared = settings.compare(wanted, seen)
     changes = [*changes_of(known, wanted), *(f"the table's {each}" for each in compared.changes)]
-    changes += ["the stream is followed"] if known.stream_arn != saved.stream_arn else []
+    changes += ["the stream is followed"] if known.stream_arn != upon.catalog.stream_arn else []
     if changes:
-        catalogs.save(store, compared.catalog)
+        catalogs.save(store, compared.catalog, upon)
     catalog = compared.catalog if changes else known
     return InitReport(catalog, created=False, changes=changes, unseen=settings.unseen(seen), advice=_advice(catalog, seen))
 

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from backstream.errors import BackstreamError
+from backstream.errors import BackstreamError, ConditionNotMet
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.model import settings_changes
@@ -47,10 +47,17 @@ def refresh(store: ObjectStore, table: Table) -> Compared:
     Raises what the table and the store raise, NotFound before `init`.
     """
     seen = table.settings()  # first: it takes several calls, and the catalog is to be a fresh one
-    compared = compare(catalogs.load(store, table.name), seen)
-    if compared.changes:
-        catalogs.save(store, compared.catalog)
-    return compared
+    for _ in range(catalogs.ATTEMPTS):
+        upon = catalogs.current(store, table.name)
+        compared = compare(upon.catalog, seen)
+        if not compared.changes:
+            return compared
+        try:
+            catalogs.save(store, compared.catalog, upon)
+        except ConditionNotMet:
+            continue
+        return compared
+    raise catalogs.contended(store, table.name)
 
 
 class SettingsWatch:

@@ -17,13 +17,22 @@ import heapq
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from backstream.errors import AccessDenied, AlreadyExists, BackstreamError, Damaged, Failed, MissingBucket, MissingObject
+from backstream.errors import (
+    AccessDenied,
+    AlreadyExists,
+    BackstreamError,
+    ConditionNotMet,
+    Damaged,
+    Failed,
+    MissingBucket,
+    MissingObject,
+)
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
 from backstream.stores.many import from_threads
@@ -61,21 +70,29 @@ class DirectoryStore:
 
     # --- writing ---
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         files = {_BODY: body, _METADATA: msgspec.json.encode(dict(metadata))} if metadata else {_BODY: body}
         with self._explained("write", name):
-            return self._add(name, files, if_absent=if_absent)
+            return self._add(name, files, if_absent=if_absent, if_match=if_match)
 
     def delete(self, name: str) -> str:
         with self._explained("delete", name):
             return self._add(name, {_DELETED: b""}, if_absent=False)
 
-    def _add(self, name: str, files: Mapping[str, bytes], *, if_absent: bool) -> str:
+    def _add(self, name: str, files: Mapping[str, bytes], *, if_absent: bool, if_match: str | None = None) -> str:
         draft = self._root / _DRAFTS / secrets.token_hex(16)
         try:
             self._write_draft(draft, files)
             while True:
-                version = self._next_version(name, if_absent=if_absent)
+                version = self._next_version(name, if_absent=if_absent, if_match=if_match)
                 if _renamed(draft, version):
                     sync(version.parent)
                     return version.name
@@ -94,10 +111,12 @@ class DirectoryStore:
                 os.fsync(file.fileno())
         sync(draft)
 
-    def _next_version(self, name: str, *, if_absent: bool) -> Path:
+    def _next_version(self, name: str, *, if_absent: bool, if_match: str | None) -> Path:
         """Where the next version of `name` would lie, in a folder that will outlive a crash."""
         folder = self._folder(name)
         numbers = _numbers(folder)
+        if if_match is not None:
+            self._match(name, numbers, if_match)
         if not numbers:
             folder.mkdir(parents=True, exist_ok=True)
             for above in folder.parents:
@@ -108,6 +127,14 @@ class DirectoryStore:
         if if_absent and not (folder / _version(numbers[-1]) / _DELETED).exists():
             raise AlreadyExists(f"{self._shown(name)} exists already.")
         return folder / _version(numbers[-1] + 1)
+
+    def _match(self, name: str, numbers: Sequence[int], tag: str) -> None:
+        """ConditionNotMet where the current version is another than that of the tag, MissingObject where there is none."""
+        newest = _version(numbers[-1]) if numbers else ""
+        if not newest or (self._folder(name) / newest / _DELETED).exists():
+            raise self._missing(name, newest, marker=bool(newest))
+        if newest != tag:
+            raise ConditionNotMet(f"{self._shown(name)} has changed.")
 
     # --- reading ---
 
@@ -136,7 +163,7 @@ class DirectoryStore:
                 facts = (there / _BODY).stat()
             except FileNotFoundError:
                 raise self._missing(name, number, marker=(there / _DELETED).exists()) from None
-            return ObjectInfo(name, number, facts.st_size, _seconds(facts), self._metadata(name, there))
+            return ObjectInfo(name, number, facts.st_size, _seconds(facts), self._metadata(name, there), number)
 
     def _existing(self, name: str, version: str | None) -> str:
         """The version asked for, or the newest."""

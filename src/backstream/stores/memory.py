@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from backstream.errors import AlreadyExists, Failed, MissingObject, UnversionedBucket
+from backstream.errors import AlreadyExists, ConditionNotMet, Failed, MissingObject, UnversionedBucket
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.many import one_by_one
 
@@ -31,14 +31,33 @@ class MemoryStore:
         if not self._versioned:
             raise UnversionedBucket("The store in memory keeps no versions.", hint="Make it with versioned=True.")
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
         with self._lock:
             there = self._versions.setdefault(name, [])
             if if_absent and there and isinstance(there[-1], StoredObject):
                 raise AlreadyExists(f"memory:{name} exists already.")
-            info = ObjectInfo(name, self._next_version(), len(body), self._clock.now(), dict(metadata or {}))
+            if if_match is not None:
+                self._match(name, there, if_match)
+            version = self._next_version()
+            info = ObjectInfo(name, version, len(body), self._clock.now(), dict(metadata or {}), version)
             there.append(StoredObject(info, body))
             return info.version
+
+    def _match(self, name: str, there: Sequence[_Version], tag: str) -> None:
+        """ConditionNotMet where the current version is another than that of the tag, MissingObject where there is none."""
+        newest = there[-1] if there else None
+        if not isinstance(newest, StoredObject):
+            raise MissingObject(f"There is no object memory:{name}.", marker=newest is not None)
+        if newest.info.tag != tag:
+            raise ConditionNotMet(f"memory:{name} has changed.")
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         with self._lock:

@@ -54,8 +54,16 @@ class RetryingStore:
     def check(self) -> None:
         self._patiently(self._store.check)
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
-        return self._patiently(lambda: self._store.put(name, body, metadata, if_absent=if_absent))
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
+        return self._patiently(lambda: self._store.put(name, body, metadata, if_absent=if_absent, if_match=if_match))
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         return self._patiently(lambda: self._store.get(name, version))

@@ -17,7 +17,16 @@ from typing import TypeVar
 
 import msgspec
 
-from backstream.errors import AlreadyExists, BackstreamError, MissingBucket, MissingObject, Unavailable, UnversionedBucket
+from backstream.errors import (
+    AlreadyExists,
+    BackstreamError,
+    ConditionNotMet,
+    Failed,
+    MissingBucket,
+    MissingObject,
+    Unavailable,
+    UnversionedBucket,
+)
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.retries import Attempt, full_jitter, persistently
 from backstream.stores.failures import NO_BUCKET, TryAgain
@@ -26,6 +35,8 @@ from backstream.stores.s3_api import NULL_VERSION, Page, Row, S3Api
 _Answer = TypeVar("_Answer")
 
 _WRITE_ID = "backstream-write"  # metadata of a conditional write, hidden from callers
+_PROBE = ".if-match"  # an object that is asked for beside one that is to be changed, to see whether the server knows conditions
+_NO_TAG = f'"{"0" * 32}"'
 _MORE_ATTEMPTS = 4
 _REMEMBERED = 10_000
 
@@ -43,6 +54,7 @@ class S3Store:
         self._versioned = versioned
         self._bucket_found = False
         self._unanswered = _UnansweredWrites()
+        self._knows_conditions: bool | None = None  # not asked yet
 
     @property
     def url(self) -> str:
@@ -63,32 +75,64 @@ class S3Store:
 
     # --- writing ---
 
-    def put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None, *, if_absent: bool = False) -> str:
-        if if_absent:
-            return self._put_if_absent(name, body, dict(metadata or {}))
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
+        if if_match is not None:
+            self._check_conditions(name)
+        if if_absent or if_match is not None:
+            return self._put_if(name, body, dict(metadata or {}), if_match)
         return self._checked(self._api.put(self._root + name, body, metadata or {}))
 
-    def _put_if_absent(self, name: str, body: bytes, metadata: dict[str, str]) -> str:
-        """Create, and know one's own write again.
+    def _put_if(self, name: str, body: bytes, metadata: dict[str, str], if_match: str | None) -> str:
+        """Write if the condition holds, and know one's own write again. `if_match` None: only where nothing is.
 
         An attempt whose answer is lost may have written. So each carries an id, and a refusal counts only if the id on top is
         another; an attempt that stays without an answer leaves its id to the next call for the same write.
         """
-        write = (name, sha256(body).digest(), tuple(sorted(metadata.items())))
+        write = (name, sha256(body).digest(), tuple(sorted(metadata.items())), if_match)
         write_id = self._unanswered.take(write)
         try:
-            return self._again(lambda: self._try_put_if_absent(name, body, {**metadata, _WRITE_ID: write_id}))
+            return self._again(lambda: self._try_put_if(name, body, {**metadata, _WRITE_ID: write_id}, if_match))
         except Unavailable:
             self._unanswered.keep(write, write_id)
             raise
 
-    def _try_put_if_absent(self, name: str, body: bytes, metadata: dict[str, str]) -> str:
+    def _try_put_if(self, name: str, body: bytes, metadata: dict[str, str], if_match: str | None) -> str:
         try:
-            return self._checked(self._api.put(self._root + name, body, metadata, if_absent=True))
+            key = self._root + name
+            return self._checked(self._api.put(key, body, metadata, if_absent=if_match is None, if_match=if_match))
         except AlreadyExists:
             if version := self._version_of_write(name, metadata[_WRITE_ID]):
                 return version
-            raise AlreadyExists(f"{self.url}/{name} exists already.") from None
+            if if_match is None:
+                raise AlreadyExists(f"{self.url}/{name} exists already.") from None
+            raise ConditionNotMet(f"{self.url}/{name} has changed.") from None
+
+    def _check_conditions(self, name: str) -> None:
+        """Failed where the server ignores `If-Match`. Asked once, with a tag that nothing has.
+
+        A server that knows the condition writes nothing then.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html (412, or 404 where nothing is)
+        """
+        if self._knows_conditions is None:
+            try:
+                self._api.put(f"{self._root}{name}{_PROBE}", b"", {}, if_match=_NO_TAG)
+                self._knows_conditions = False
+            except (AlreadyExists, MissingObject):
+                self._knows_conditions = True
+        if not self._knows_conditions:
+            raise Failed(
+                f"the server of {self.url} ignores If-Match: {name} was not changed, since another change at once would be lost",
+                hint="Use a server that knows S3's conditional writes, or a newer version of it (check AWS_ENDPOINT_URL_S3).",
+            )
 
     def _version_of_write(self, name: str, write_id: str) -> str | None:
         """The current version, if it is that write's."""
@@ -219,4 +263,4 @@ def _named(name: str, found: StoredObject) -> StoredObject:
 def _told(name: str, info: ObjectInfo) -> ObjectInfo:
     """What the caller is told of a version: its own name and metadata."""
     metadata = {key: value for key, value in info.metadata.items() if key != _WRITE_ID}
-    return ObjectInfo(name, info.version, info.size, info.modified, metadata)
+    return ObjectInfo(name, info.version, info.size, info.modified, metadata, info.tag)

@@ -35,8 +35,13 @@ class S3Api(Protocol):
     def find(self) -> None:
         """HeadBucket: return if it is there."""
 
-    def put(self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False) -> str:
-        """PutObject: the new version's id; `null` where the bucket keeps none. `if_absent`: with `If-None-Match: *`."""
+    def put(
+        self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
+    ) -> str:
+        """PutObject: the new version's id; `null` where the bucket keeps none.
+
+        `if_absent`: with `If-None-Match: *`; `if_match`: with `If-Match` and this ETag. Either one not met is `AlreadyExists`.
+        """
 
     def get(self, key: str, version: str | None) -> StoredObject:
         """GetObject."""

@@ -64,8 +64,10 @@ class BotoApi:
         with self._explained("HeadBucket"):
             self._client.head_bucket(Bucket=self._bucket)
 
-    def put(self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False) -> str:
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
+    def put(
+        self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
+    ) -> str:
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {} if if_match is None else {"IfMatch": if_match}
         with self._explained("PutObject", key):
             answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata, **condition)
         return answer.get("VersionId", NULL_VERSION)
@@ -136,6 +138,7 @@ def _info(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) ->
         size=answer["ContentLength"],
         modified=answer["LastModified"].timestamp(),
         metadata=answer["Metadata"],
+        tag=answer.get("ETag", ""),
     )
 
 

@@ -59,13 +59,17 @@ class HttpApi:
     def find(self) -> None:
         self._control.find()
 
-    def put(self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False) -> str:
+    def put(
+        self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
+    ) -> str:
         # A checksum of the body goes with it: S3 compares, and buckets with Object Lock ask for one.
         checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
         headers = {"x-amz-checksum-crc32": checksum, "x-amz-sdk-checksum-algorithm": "CRC32"}
         headers.update((META + name.lower(), value) for name, value in metadata.items())
         if if_absent:
             headers["if-none-match"] = "*"
+        if if_match is not None:
+            headers["if-match"] = if_match
         what = subject(self._bucket, key)
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             raise Failed(f"PutObject of {what} failed: its metadata is not printable ASCII: {dict(metadata)}")
@@ -208,6 +212,7 @@ def _info(key: str, reply: Reply) -> ObjectInfo:
         size=int(headers.get("content-length", len(reply.body))),
         modified=moment.parse_http(headers["last-modified"]),
         metadata={name.removeprefix(META): value for name, value in headers.items() if name.startswith(META)},
+        tag=headers.get("etag", ""),
     )
 
 

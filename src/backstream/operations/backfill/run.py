@@ -16,6 +16,7 @@ import msgspec
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.bases import FORMAT, Account, Base, Kind, Plan
+from backstream.layouts.catalog import Catalog
 from backstream.layouts.images import images_for
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
@@ -168,7 +169,11 @@ class _Backfill:
             self._clock.sleep(wait_for)
 
     def _note_in_catalog(self, base: Base) -> None:
-        catalog = catalogs.load(self._vault.store, self._vault.catalog.table)
         newest = catalogs.BaseBackup(base.id, base.kind, moment.iso(base.begin), moment.iso(base.end))
-        if catalog.base_backup is None or catalog.base_backup.ended <= newest.ended:
-            catalogs.save(self._vault.store, msgspec.structs.replace(catalog, base_backup=newest))
+
+        def noted(catalog: Catalog) -> Catalog:
+            if catalog.base_backup is None or catalog.base_backup.ended <= newest.ended:
+                return msgspec.structs.replace(catalog, base_backup=newest)
+            return catalog
+
+        catalogs.change(self._vault.store, self._vault.catalog.table, noted)
