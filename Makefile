@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Images of containers set it. Without compiled files each process would compile the source anew: a second for each command.
+unexport PYTHONDONTWRITEBYTECODE
 # On two cores: tests wait for servers and clocks more than they work.
 WORKERS ?= 4
 
@@ -23,7 +25,7 @@ lint: $(VENV)/dev ## style, types and the direction of imports
 	$(BIN)/lint-imports
 
 unit: $(VENV)/dev ## the tests
-	$(BIN)/pytest -n $(WORKERS) -m "not soak"
+	$(BIN)/pytest -n $(WORKERS) -m "not soak" --durations=10
 
 soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
 	$(BIN)/pytest -n $(WORKERS) -m soak --timeout 1800

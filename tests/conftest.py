@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import kit.compiled  # noqa: F401 - before all others
 from backstream.apps.embedded import EmbeddedServers
 from kit.aws import Aws, aws_of_environment
 from kit.deployable import built
