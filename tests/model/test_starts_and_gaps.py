@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backstream.model.window import AFTER_ALL, Bridge, KnownGap, Range, Start, Void, Window
@@ -88,6 +88,7 @@ def test_the_gaps_before_a_moment_are_those_of_which_something_is_missing(window
 
 
 @given(windows())
+@example(Window([Start(0, 0)], None, [KnownGap(1, 1, "lost")], [Bridge(1, 2), Bridge(2, 3)]))
 def test_only_what_an_export_tells_is_void(window: Window) -> None:
     for at in range(END + 2):
         for void in window.voids(at):

@@ -148,9 +148,10 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         best = max(starts, key=_lateness, default=None)
         if best is not None and not self._obstacles.between(best.begin, at):
             return Path(best)
-        ends = [min(gap.until, at) for gap in self.gaps if gap.since <= at]
-        for bridge in sorted(self.bridges, key=lambda bridge: bridge.until, reverse=True):
-            if max(ends, default=at) < bridge.until <= ended:
+        last = max((min(gap.until, at) for gap in self.gaps if gap.since <= at), default=at)
+        # An export that begins after the last gap tells nothing that the log does not: one that reaches over the gap goes first.
+        for bridge in sorted(self.bridges, key=lambda bridge: (bridge.since <= last, bridge.until), reverse=True):
+            if last < bridge.until <= ended:
                 known = [start for start in self.starts if start.known_at(bridge.since)]
                 before = self._path(bridge.since - 1, known, bridge.since)
                 if before is not None:
