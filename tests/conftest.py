@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import kit.compiled  # noqa: F401 - before all others
+import kit.compiled
+import kit.one_loader  # noqa: F401 - each does what it says when it is imported, and comes before all others
 from backstream.apps.embedded import EmbeddedServers
 from kit.aws import Aws, aws_of_environment
 from kit.deployable import built

@@ -30,6 +30,7 @@ class Aws:
 
     environment: Mapping[str, str]
     _session: botocore.session.Session = field(default_factory=botocore.session.Session, repr=False)
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def url(self) -> str:
@@ -70,7 +71,14 @@ class Aws:
     def client(self, service: Literal["application-autoscaling"], *, url: str, config: Config | None = None) -> Any: ...
 
     def client(self, service: str, *, url: str | None = None, config: Config | None = None) -> Any:
-        """A new botocore client; `url` puts something in between, such as a `FaultProxy`."""
+        """A botocore client; one for all who ask for the service and no more. `url` puts something in between: a `FaultProxy`."""
+        if url is not None or config is not None:
+            return self._new(service, url, config)
+        if service not in self._clients:
+            self._clients[service] = self._new(service, None, None)
+        return self._clients[service]
+
+    def _new(self, service: str, url: str | None, config: Config | None) -> Any:
         return self._session.create_client(
             service,
             region_name=self.environment.get("AWS_REGION") or self.environment["AWS_DEFAULT_REGION"],

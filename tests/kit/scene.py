@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -113,7 +114,11 @@ class Scene:
 
     def live(self, name: str | None = None) -> DynamoTable:
         """The table, or another one."""
-        return DynamoTable(BotoRaw(self.aws.client("dynamodb", config=recommended_config())), name or self.table, SystemClock())
+        return DynamoTable(self._dynamodb, name or self.table, SystemClock())
+
+    @cached_property
+    def _dynamodb(self) -> BotoRaw:
+        return BotoRaw(self.aws.client("dynamodb", config=recommended_config()))
 
     def write(self, writes: Iterable[Write], name: str | None = None) -> None:
         """Do these writes, 25 at a time."""
