@@ -142,11 +142,23 @@ class ObjectStore(Protocol):
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         """Current objects whose names start with `prefix` (plain text, no folder) and come after `after`, in UTF-8 byte order."""
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        """All versions and delete markers of names that start with `prefix`: names in UTF-8 byte order, newest first in each."""
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        """All versions and delete markers of names that start with `prefix` and come after `after`: names in UTF-8 byte order,
+        newest first in each.
+        """
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         """The versions and delete markers of this one name, newest first; none where nothing of that name was ever put."""
+
+
+class Markers(Protocol):
+    """The right to take delete markers away. No writer of changes is given it: an `ObjectStore` never removes anything."""
+
+    def remove(self, name: str, version: str) -> bool:
+        """Remove one delete marker, so that what it hid is current again. False where no version with that id exists any more.
+
+        `Refused` where that version is not a delete marker: a version with a body is never removed.
+        """
 
 
 class Files(Protocol):

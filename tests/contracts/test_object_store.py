@@ -392,6 +392,18 @@ def test_a_listing_goes_on_after_a_name(store: ObjectStore) -> None:
     assert names(store, "at@", after="b") == []
 
 
+def test_a_listing_of_versions_goes_on_after_a_name(store: ObjectStore) -> None:
+    for name in ODD_NAMES:
+        store.put(name, b"1")
+        store.put(name, b"2")
+    everything = in_order(ODD_NAMES)
+    for place in (0, 1, len(everything) // 2, len(everything) - 1):
+        found = [row.name for row in store.versions("", after=everything[place])]
+        assert found == [name for name in everything[place + 1 :] for _ in range(2)]
+    found = [row.name for row in store.versions("a", after="a/")]
+    assert found == [name for name in everything if name.startswith("a") and name.encode() > b"a/" for _ in range(2)]
+
+
 def test_more_names_than_a_page(store: ObjectStore) -> None:
     expected = in_order([f"dt={number % 7}/{number}" for number in range(MANY)])
     for name in expected[::-1]:
@@ -412,6 +424,7 @@ def test_more_versions_than_a_page(store: ObjectStore) -> None:
     assert [row.latest for row in rows] == [True, True, *[False] * (MANY - 1), True]
     assert sum(row.marker for row in rows) == MANY // 10
     assert store.head("b", written[0]).size == 0
+    assert [row.version for row in store.versions("", after="a")] == [row.version for row in rows[1:]]
 
 
 # --- the suite itself ------------------------------------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ class WithRows:
             return (ListedObject(name, 300, float(BEGAN)) for name in names if name > after)
         return self._inner.list(prefix, after=after)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        return self._inner.versions(prefix)
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        return self._inner.versions(prefix, after=after)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._inner.versions_of(name)

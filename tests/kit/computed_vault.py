@@ -117,8 +117,11 @@ class ComputedStore:
             return (ListedObject(name, 100, float(BEGAN)) for name in names if name > after)
         return self._few.list(prefix, after=after)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        return self._few.versions(prefix)
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        if prefix not in (self._log, f"{TABLE}/"):
+            return self._few.versions(prefix, after=after)
+        listed = self.list(prefix, after=after)
+        return (ObjectVersion(each.name, "1", each.size, each.modified, latest=True, marker=False) for each in listed)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._few.versions_of(name)

@@ -66,9 +66,9 @@ class CrashingStore:
         self._alive()
         return self._inner.list(prefix, after=after)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
         self._alive()
-        return self._inner.versions(prefix)
+        return self._inner.versions(prefix, after=after)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         self._alive()

@@ -59,8 +59,8 @@ class FaultyStore:
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         return self._inner.list(prefix, after=after)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        return self._inner.versions(prefix)
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        return self._inner.versions(prefix, after=after)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._inner.versions_of(name)

@@ -86,8 +86,8 @@ class WatchedStore:
         yield from self._inner.list(prefix, after=after)
         self._after_list(prefix)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        return self._inner.versions(prefix)
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        return self._inner.versions(prefix, after=after)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._inner.versions_of(name)

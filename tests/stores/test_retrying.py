@@ -100,8 +100,8 @@ class Flaky:
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         yield from self._broken(self.memory.list(prefix, after=after))
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        yield from self._broken(self.memory.versions(prefix))
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        yield from self._broken(self.memory.versions(prefix, after=after))
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         yield from self._broken(self.memory.versions_of(name))

@@ -3,11 +3,13 @@
     flights/abc@/00000007/body              the seventh version of `flights/abc`, byte for byte
     flights/abc@/00000007/metadata.json     if it has any
     flights/abc@/00000008/deleted           the eighth is a delete marker
+    flights/abc@/00000008/removed           it was one; somebody has taken it away, and its number stays taken
     .backstream-drafts/                     versions being written; what a crash left there is nobody's
 
 A version is a folder that is written and synced as a draft and appears by one rename. The rename fails where that number is
 taken, so it also decides between processes that write the same name: the loser looks again and takes the next number. Hence
-numbers have no holes, and whether a version may be added (`if_absent`) is decided by the same act that adds it.
+numbers have no holes and are never used twice, and whether a version may be added (`if_absent`) is decided by the same act that
+adds it.
 """
 
 from __future__ import annotations
@@ -36,10 +38,12 @@ from backstream.errors import (
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
 from backstream.stores.many import from_threads
+from backstream.stores.markers import not_a_marker
 
 _BODY = "body"
 _METADATA = "metadata.json"
 _DELETED = "deleted"
+_REMOVED = "removed"
 _DRAFTS = ".backstream-drafts"  # no name maps to a leading dot
 
 _HINTS = {
@@ -114,9 +118,9 @@ class DirectoryStore:
     def _next_version(self, name: str, *, if_absent: bool, if_match: str | None) -> Path:
         """Where the next version of `name` would lie, in a folder that will outlive a crash."""
         folder = self._folder(name)
-        numbers = _numbers(folder)
+        numbers = _taken(folder)
         if if_match is not None:
-            self._match(name, numbers, if_match)
+            self._match(name, _numbers(folder), if_match)
         if not numbers:
             folder.mkdir(parents=True, exist_ok=True)
             for above in folder.parents:
@@ -124,7 +128,7 @@ class DirectoryStore:
                 if above == self._root:
                     break
             return folder / _version(1)
-        if if_absent and not (folder / _version(numbers[-1]) / _DELETED).exists():
+        if if_absent and (there := _numbers(folder)) and not (folder / _version(there[-1]) / _DELETED).exists():
             raise AlreadyExists(f"{self._shown(name)} exists already.")
         return folder / _version(numbers[-1] + 1)
 
@@ -135,6 +139,21 @@ class DirectoryStore:
             raise self._missing(name, newest, marker=bool(newest))
         if newest != tag:
             raise ConditionNotMet(f"{self._shown(name)} has changed.")
+
+    def remove(self, name: str, version: str) -> bool:
+        """See `ports.Markers`."""
+        with self._explained("remove a delete marker of", name):
+            there = self._folder(name) / version
+            if not version.isdecimal() or not there.is_dir():
+                return False
+            if (there / _BODY).exists():
+                raise not_a_marker(self._shown(name), version)
+            try:
+                (there / _DELETED).rename(there / _REMOVED)
+            except FileNotFoundError:
+                return False  # somebody else has done it
+            sync(there)
+            return True
 
     # --- reading ---
 
@@ -193,8 +212,8 @@ class DirectoryStore:
             if not version.marker:
                 yield ListedObject(version.name, version.size, version.modified)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        return self._walk(prefix, "", only_latest=False)
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        return self._walk(prefix, after, only_latest=False)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         with self._explained("list", name):
@@ -265,8 +284,8 @@ def _version(number: int) -> str:
     return f"{number:08d}"
 
 
-def _numbers(folder: Path) -> list[int]:
-    """The versions in an object's folder, oldest first; none if there is no such folder."""
+def _taken(folder: Path) -> list[int]:
+    """The numbers in an object's folder that are taken, in order; none if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
@@ -274,16 +293,29 @@ def _numbers(folder: Path) -> list[int]:
         return []
 
 
+def _numbers(folder: Path) -> list[int]:
+    """The versions in an object's folder, oldest first: of the numbers that are taken those that nobody has removed."""
+    numbers = _taken(folder)
+    while numbers and (folder / _version(numbers[-1]) / _REMOVED).exists():
+        numbers.pop()
+    return numbers
+
+
 def _rows(name: str, folder: Path, numbers: list[int]) -> Iterator[ObjectVersion]:
     """These versions of an object, of which the last is its newest, newest first."""
     for number in reversed(numbers):
-        yield _row(name, folder / _version(number), latest=number == numbers[-1])
+        row = _row(name, folder / _version(number), latest=number == numbers[-1])
+        if row is not None:
+            yield row
 
 
-def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion:
+def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion | None:
+    """The version as a listing shows it; None for a marker that was taken away."""
     try:
         facts, marker = (there / _BODY).stat(), False
     except FileNotFoundError:
+        if (there / _REMOVED).exists():
+            return None
         facts, marker = (there / _DELETED).stat(), True
     return ObjectVersion(name, there.name, facts.st_size, _seconds(facts), latest=latest, marker=marker)
 

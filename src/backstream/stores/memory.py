@@ -9,6 +9,7 @@ from itertools import count
 from backstream.errors import AlreadyExists, ConditionNotMet, Failed, MissingObject, UnversionedBucket
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.many import one_by_one
+from backstream.stores.markers import not_a_marker
 
 _Version = StoredObject | ObjectVersion  # a body, or a delete marker
 
@@ -90,15 +91,28 @@ class MemoryStore:
             self._versions.setdefault(name, []).append(marker)
             return marker.version
 
+    def remove(self, name: str, version: str) -> bool:
+        """See `ports.Markers`."""
+        with self._lock:
+            there = self._versions.get(name, [])
+            found = next((one for one in there if _row(one).version == version), None)
+            if isinstance(found, StoredObject):
+                raise not_a_marker(f"memory:{name}", version)
+            if found is not None:
+                there.remove(found)
+        return found is not None
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         for row in self.versions(prefix):
             if row.latest and not row.marker and row.name > after:
                 yield ListedObject(row.name, row.size, row.modified)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
         with self._lock:
             # Python compares text by code points, which is the order of its UTF-8 bytes.
-            found = sorted((name, list(there)) for name, there in self._versions.items() if name.startswith(prefix))
+            found = sorted(
+                (name, list(there)) for name, there in self._versions.items() if name.startswith(prefix) and name > after
+            )
         for _, there in found:
             for place, version in enumerate(reversed(there)):
                 yield _row(version, latest=place == 0)

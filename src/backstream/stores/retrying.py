@@ -26,7 +26,7 @@ class RetryingStore:
     only the first answer was lost; with `if_absent` the store below recognises its own write.
 
     A listing that breaks off is started again behind the last row that was handed out, with a new budget: whoever reads it sees
-    each row once. `versions` cannot start in the middle, so it skips what was seen; that costs the pages, never a row.
+    each row once. `versions` cannot start in the middle of a name, so it skips what was seen; that costs the pages, never a row.
 
     Of many objects (`get_each`) those that are `Unavailable` are asked for again after some of the others; the budget is each one's
     own, from when it first failed.
@@ -90,8 +90,8 @@ class RetryingStore:
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         return self._resumed(lambda last: self._store.list(prefix, after=last.name if last else after))
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        return self._resumed(lambda last: _behind(last, self._store.versions(prefix)))
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        return self._resumed(lambda last: _behind(last, self._store.versions(prefix, after=after)))
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._resumed(lambda last: _behind(last, self._store.versions_of(name)))

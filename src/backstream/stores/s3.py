@@ -197,8 +197,9 @@ class S3Store:
         start = {"StartAfter": self._root + after} if after else {}
         return self._listed(lambda place: self._api.list_page(self._root + prefix, place), start)
 
-    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        return self._listed(lambda place: self._api.versions_page(self._root + prefix, place), {})
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        start = {"KeyMarker": self._root + after} if after else {}
+        return self._listed(lambda place: self._api.versions_page(self._root + prefix, place), start)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         # S3 can list by prefix only: names come in order, so that what follows the name's own versions only starts like it.

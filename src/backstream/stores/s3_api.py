@@ -62,7 +62,7 @@ class S3Api(Protocol):
         """ListObjectsV2. `place`: `StartAfter`, or a page's `following`. `Damaged` where the answer is no listing."""
 
     def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
-        """ListObjectVersions. `place`: a page's `following`. `Damaged` where the answer is no listing."""
+        """ListObjectVersions. `place`: `KeyMarker`, or a page's `following`. `Damaged` where the answer is no listing."""
 
 
 NULL_VERSION = "null"  # what S3 calls the only version of an object in a bucket that keeps none
