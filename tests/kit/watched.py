@@ -87,7 +87,8 @@ class WatchedStore:
         self._after_list(prefix)
 
     def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
-        return self._inner.versions(prefix, after=after)
+        yield from self._inner.versions(prefix, after=after)
+        self._after_list(prefix)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         return self._inner.versions_of(name)

@@ -23,6 +23,7 @@ from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
+from kit.losing import lose
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
 HOUR = 1_795_406_400  # 2026-11-23T04:00:00Z
@@ -194,7 +195,7 @@ def test_a_thirteenth_month_is_a_foreign_object(bases: Bases, store: ObjectStore
 def test_a_part_that_has_gone_is_missed(bases: Bases, store: ObjectStore, number: int) -> None:
     base = complete_one(bases)
     gone = bases.parts(ID)[number]
-    store.delete(gone.name)
+    lose(store, gone.name)
     with pytest.raises(Damaged, match=ID) as caught:
         bases.whole(base)
     assert f"2 parts and {3 - gone.count} rows" in caught.value.message
@@ -230,7 +231,7 @@ def test_a_damaged_part_is_named(store: ObjectStore, codec: Codec) -> None:
 def test_a_part_that_goes_between_the_listing_and_its_reading_is_named(bases: Bases, store: ObjectStore) -> None:
     base = complete_one(bases)
     part = bases.whole(base)[0]
-    store.delete(part.name)
+    lose(store, part.name)
     with pytest.raises(MissingObject) as caught:
         bases.read(part)
     assert part.name in caught.value.message

@@ -14,6 +14,7 @@ from backstream.operations.restore import NewTable, Request, Restored, Surroundi
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
+from kit.losing import lose
 from kit.stage import Stage
 
 
@@ -54,7 +55,7 @@ def damage(stage: Stage, base: int, *, remove: bool) -> str:
     bases = stage.vault().bases
     part = next(each for each in bases.parts(bases.complete()[base].id) if each.count)
     if remove:
-        stage.store.delete(part.name)
+        lose(stage.store, part.name)
     else:
         stage.store.put(part.name, stage.store.get(part.name).body[:-5], {})
     return part.name

@@ -17,6 +17,7 @@ from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
 from kit.clock import ManualClock
+from kit.losing import lose
 from kit.stage import Stage
 
 
@@ -59,7 +60,7 @@ def test_nothing_is_missing_from_a_whole_chain(stage: Stage) -> None:
 def test_one_in_the_middle_is_named_and_refused(stage: Stage) -> None:
     gone = runs(stage)[1]
     assert gone.segment is not None
-    stage.store.delete(gone.name)
+    lose(stage.store, gone.name)
     with pytest.raises(Refused, match=f"ends with {gone.segment.last}"):
         restored(stage)
     report, items = restored(stage, allow_gap=True)
@@ -71,7 +72,7 @@ def test_one_in_the_middle_is_named_and_refused(stage: Stage) -> None:
 
 def test_the_last_one_is_named_by_nobody(stage: Stage) -> None:
     """What cannot be seen is not claimed to be: a mark says how far the log reached, and that is all."""
-    stage.store.delete(runs(stage)[-1].name)
+    lose(stage.store, runs(stage)[-1].name)
     assert restored(stage)[0].failed == 0
 
 
@@ -82,7 +83,7 @@ def test_a_history_that_may_lack_a_change_is_refused_too() -> None:
         stage.put([5])
         clock.move(10)
         stage.follow()
-    stage.store.delete(runs(stage)[1].name)
+    lose(stage.store, runs(stage)[1].name)
     key, lost = stage.vault().key_of(images.key("z", 5)), list[str]()
     with pytest.raises(Refused, match="missing"):
         history.history(stage.vault(), key)
@@ -95,7 +96,7 @@ def test_a_history_that_may_lack_a_change_is_refused_too() -> None:
 
 
 def test_compaction_does_not_forget_that_one_was_missing(stage: Stage, clock: ManualClock) -> None:
-    stage.store.delete(runs(stage)[1].name)
+    lose(stage.store, runs(stage)[1].name)
     compact(stage.vault(), stage.clock)
     with pytest.raises(Refused, match="missing"):
         restored(stage)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged
-from backstream.layouts import segments
+from backstream.layouts import hidden, segments
 from backstream.layouts.catalog import folder
 from backstream.layouts.segments import Claim, Codec
 from backstream.model import moment
@@ -103,7 +103,7 @@ class Bases:
     def complete(self) -> list[Base]:
         """Those that count, the oldest first."""
         found = []
-        for listed in self._store.list(self._prefix + COMPLETE):
+        for listed in hidden.newest(self._store, self._prefix + COMPLETE):
             match = _COMPLETE.fullmatch(listed.name.removeprefix(self._prefix + COMPLETE))
             times = None if match is None else _times(match)
             if match is not None and times is not None:
@@ -116,7 +116,7 @@ class Bases:
 
     def _ids(self) -> Iterator[str]:
         after = ""
-        while (listed := next(self._store.list(self._prefix, after=after), None)) is not None:
+        while (listed := next(self._store.versions(self._prefix, after=after), None)) is not None:
             found = listed.name.removeprefix(self._prefix).split("/")[0]
             if f"{found}/" != COMPLETE:
                 yield found
@@ -124,16 +124,17 @@ class Bases:
 
     def _plan(self, base: str) -> Plan | None:
         name = f"{self._prefix}{base}/{PLAN}"
-        if next(self._store.list(name), None) is None:
+        found = next(hidden.newest(self._store, name), None)
+        if found is None:
             return None
         try:
-            return msgspec.json.decode(self._store.get(name).body, type=Plan)
+            return msgspec.json.decode(hidden.read(self._store, found).body, type=Plan)
         except msgspec.DecodeError as error:
             raise Damaged(f"the plan of a base backup cannot be read: {name}: {error}") from error
 
     def parts(self, base: str) -> list[Part]:
         """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""
-        listing = self._store.list(f"{self._prefix}{base}/")
+        listing = hidden.newest(self._store, f"{self._prefix}{base}/")
         return [part for each in listing if (part := _parse(each)) is not None]
 
     def whole(self, base: Base) -> list[Part]:
@@ -153,7 +154,7 @@ class Bases:
         """The record of a complete one. Damaged where it cannot be read."""
         name = self._complete_name(base)
         try:
-            return msgspec.json.decode(self._store.get(name).body, type=Account)
+            return msgspec.json.decode(hidden.get(self._store, name).body, type=Account)
         except msgspec.DecodeError as error:
             raise Damaged(f"the record of a base backup cannot be read: {name}: {error}") from error
 
@@ -167,7 +168,7 @@ class Bases:
 
     def claim_and_body(self, part: Part) -> tuple[Claim, bytes]:
         """What a part's name says, and its bytes."""
-        return Claim(part.codec, part.count), self._store.get(part.name).body
+        return Claim(part.codec, part.count), hidden.get(self._store, part.name).body
 
     # --- writing ---
 
@@ -187,7 +188,7 @@ class Bases:
 
     def parts_of(self, base: str, segment: int) -> list[Part]:
         """The parts of one segment, in order."""
-        listing = self._store.list(f"{self._prefix}{base}/{segment:05d}-")
+        listing = hidden.newest(self._store, f"{self._prefix}{base}/{segment:05d}-")
         return [part for each in listing if (part := _parse(each)) is not None]
 
     def finish(self, base: Base, account: Account) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable
+from backstream.layouts import hidden
 from backstream.layouts.segments import Codec
 from backstream.model import kinesis
 from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, from_description
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, StoredObject
 
 FORMAT = 1
 ATTEMPTS = 20  # to change a catalog that others change at the same time
@@ -137,10 +138,13 @@ def encode_settings(settings: TableSettings) -> msgspec.Raw:
 
 
 class Current(msgspec.Struct, frozen=True):
-    """A table's current catalog, and the tag of its object: what a change of it is made upon."""
+    """A table's current catalog, and the tag of its object: what a change of it is made upon.
+
+    `tag` is None where a delete marker hides it: a change then comes on top of the marker.
+    """
 
     catalog: Catalog
-    tag: str
+    tag: str | None
 
 
 def load(store: ObjectStore, table: str) -> Catalog:
@@ -159,13 +163,21 @@ def known(store: ObjectStore, table: str) -> Current | None:
 def current(store: ObjectStore, table: str) -> Current:
     """The table's current catalog, to be changed. NotFound where `init` has not been run."""
     try:
-        found = store.get(_name(table))
-        return Current(decode(found.body, _name(table)), found.info.tag)
+        found, tag = _found(store, _name(table))
     except MissingObject as error:
         raise NotFound(
             f"the vault {store.url} does not know the table {table!r}",
             hint=f"Run `backstream init {table} --vault {store.url}` first.",
         ) from error
+    return Current(decode(found.body, _name(table)), tag)
+
+
+def _found(store: ObjectStore, name: str) -> tuple[StoredObject, str | None]:
+    try:
+        found = store.get(name)
+    except MissingObject:
+        return hidden.get(store, name), None
+    return found, found.info.tag
 
 
 def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
@@ -174,12 +186,12 @@ def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
     ConditionNotMet where somebody has changed it meanwhile: then nothing is written, and the change is to be made anew.
     """
     name, body, metadata = _name(catalog.table), encode(catalog), {"format": str(FORMAT)}
-    if upon is not None:
-        store.put(name, body, metadata, if_match=upon.tag)
-        return
     try:
-        store.put(name, body, metadata, if_absent=True)
-    except AlreadyExists as error:
+        if upon is None or upon.tag is None:
+            store.put(name, body, metadata, if_absent=True)
+        else:
+            store.put(name, body, metadata, if_match=upon.tag)
+    except (AlreadyExists, MissingObject) as error:
         raise ConditionNotMet(error.message) from error
 
 
@@ -224,12 +236,18 @@ def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:
     return decode(store.get(name, chosen.version).body, name), chosen.modified
 
 
+def _is_there(store: ObjectStore, table: str) -> bool:
+    """Whether there is a catalog, if only below a delete marker."""
+    return any(not each.marker for each in store.versions_of(_name(table)))
+
+
 def tables(store: ObjectStore) -> list[str]:
-    """The names of all tables that the vault has a catalog of."""
+    """The names of all tables that the vault has a catalog of, hidden ones too."""
     found, after = [], ""
-    while (entry := next(store.list(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
+    while (entry := next(store.versions(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
         table = entry.name.split("/")[1]
-        if is_table_name(table):  # another folder is none's, as that in which `doctor` tries to write
+        # Another folder is none's, as that in which `doctor` tries to write.
+        if is_table_name(table) and (not entry.marker or _is_there(store, table)):
             found.append(table)
         after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
     return found

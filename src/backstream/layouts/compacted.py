@@ -12,7 +12,7 @@ has been hidden yet or not. Who lists the log first and asks for the generation 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -23,8 +23,10 @@ from backstream.layouts import frames, hidden
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
 from backstream.layouts.frames import INDEX_GUESS, Index, Span
+from backstream.layouts.hidden import Newest
 from backstream.layouts.segments import Claim, Codec
-from backstream.ports import ListedObject, ObjectStore
+from backstream.model.clocks import CLOCKS_APART
+from backstream.ports import ObjectStore
 
 FORMAT = 1
 _GENERATIONS = "generations/"
@@ -69,6 +71,11 @@ class Generation(msgspec.Struct, frozen=True):
         return [each for each in self.sets if not each.bases]
 
     @property
+    def compacted_until(self) -> int:
+        """The second of the last change in a set; 0 where there is none."""
+        return max((each.until for each in self.changes), default=0)
+
+    @property
     def bases(self) -> list[Set]:
         """The sets of base backups."""
         return [each for each in self.sets if each.bases]
@@ -85,32 +92,70 @@ class Compacted:
 
     def current(self) -> Generation:
         """The generation in force; one of number 0, which is empty, where nothing was ever compacted."""
-        listed = self._generations()
+        return self.in_force()[0]
+
+    def in_force(self) -> tuple[Generation, bool]:
+        """As `current`; and whether somebody has hidden its record, which this tool never does."""
+        listed = self.generations()
         if not listed:
-            return Generation()
-        number = max(listed)
+            return Generation(), False
+        record = listed[max(listed)]
+        return self.generation(record), bool(record.markers)
+
+    def generation(self, record: Newest) -> Generation:
+        """A generation by its record. Damaged where it cannot be read."""
+        name = record.name
         try:
-            found = msgspec.json.decode(hidden.get(self._store, listed[number]).body, type=Generation)
+            found = msgspec.json.decode(hidden.read(self._store, record).body, type=Generation)
         except msgspec.DecodeError as error:
-            raise Damaged(f"the record of what is compacted cannot be read: {listed[number]}: {error}", hint=_BRING_BACK) from error
+            raise Damaged(f"the record of what is compacted cannot be read: {name}: {error}", hint=_BRING_BACK) from error
         if found.format > FORMAT:
-            raise Damaged(f"{listed[number]} is of format {found.format}", hint="Use a newer Backstream.")
-        if found.number != number:
-            raise Damaged(f"{listed[number]} says that it is number {found.number}", hint=_BRING_BACK)
+            raise Damaged(f"{name} is of format {found.format}", hint="Use a newer Backstream.")
+        if name != self._generation_name(found.number):
+            raise Damaged(f"{name} says that it is number {found.number}", hint=_BRING_BACK)
         return found
 
     def number(self) -> int:
         """That of the generation in force: a LIST."""
-        return max(self._generations(), default=0)
+        return max(self.generations(), default=0)
 
-    def _generations(self) -> dict[int, str]:
-        """The names of all that are listed, by their numbers. Foreign objects, such as a console's "folder", are none."""
-        listed = (_OWNER.fullmatch(each.name, len(self._prefix)) for each in self._store.list(self._prefix + _GENERATIONS))
-        return {int(match["generation"]): match.string for match in listed if match is not None}
+    def generations(self) -> dict[int, Newest]:
+        """The records of all that there ever were, hidden ones too, by their numbers. A console's "folder" is none."""
+        listed = hidden.newest(self._store, self._prefix + _GENERATIONS)
+        found = ((_OWNER.fullmatch(each.name, len(self._prefix)), each) for each in listed)
+        return {int(match["generation"]): each for match, each in found if match is not None}
 
     def replaced(self, generation: Generation) -> frozenset[str]:
         """The names of objects that a set stands for, as far as they may still be listed."""
         return frozenset(generation.kept).union(*(self.sources(each) for each in generation.unsettled))
+
+    def stands_for(self, generation: Generation, hidden_names: Collection[str], since: float) -> set[str]:
+        """Those of these names of the log that a set stands for, or stood for before it was merged into another.
+
+        Each set names what it took over itself, so the last compactions explain what was hidden lately. `since`: when the first of
+        these objects was received (epoch seconds).
+        """
+        left, told = set(hidden_names), set[str]()
+        for one in self._ever_sets(generation, since) if left else ():
+            if one.id not in told:
+                told.add(one.id)
+                left -= self._sources_if_any(one.id)
+            if not left:
+                break
+        return set(hidden_names) - left
+
+    def _ever_sets(self, generation: Generation, since: float) -> Iterator[Set]:
+        """The log's sets that are in force, and those that were in force after that time (epoch seconds); the newest first."""
+        yield from sorted(generation.changes, key=lambda each: each.id, reverse=True)
+        for number, record in sorted(self.generations().items(), reverse=True):
+            if number < generation.number and record.modified >= since - CLOCKS_APART:
+                yield from self.generation(record).changes
+
+    def _sources_if_any(self, set_id: str) -> frozenset[str]:
+        try:
+            return self.sources(set_id)
+        except (Damaged, MissingObject):
+            return frozenset()  # what it named is then taken to be hidden by somebody else, and is read
 
     def sources(self, set_id: str) -> frozenset[str]:
         """The names of all objects that a set stands for. Damaged where that cannot be read."""
@@ -121,29 +166,21 @@ class Compacted:
         except (zstandard.ZstdError, msgspec.DecodeError) as error:
             raise Damaged(f"{name}: {error}") from error
 
-    def parts(self, one: Set) -> list[ListedObject]:
+    def parts(self, one: Set) -> list[Newest]:
         """The objects of a set, in order. Damaged, naming the first that is missing, where not all are there."""
         names = [self.part_name(one.id, number, one.partitions) for number in range(one.partitions)]
         there = {each.name: each for each in self.written(one.id)}
-        missing = [name for name in names if name not in there and not self._is_hidden(name)]
+        missing = [name for name in names if name not in there]
         if missing:
             raise Damaged(
                 f"{missing[0]}: missing, as are {len(missing) - 1} more of its set" if missing[1:] else f"{missing[0]}: missing",
                 hint="Bring it back from the bucket's versions.",
             )
-        return [there.get(name, ListedObject(name, one.size // one.partitions, 0.0)) for name in names]
+        return [there[name] for name in names]
 
-    def _is_hidden(self, name: str) -> bool:
-        """Whether a newer compaction has hidden it since: it can still be read."""
-        try:
-            hidden.get_range(self._store, name, -1, 1)
-        except MissingObject:
-            return False
-        return True
-
-    def written(self, set_id: str) -> list[ListedObject]:
-        """What there is of a set's objects, whether it counts or not."""
-        return list(self._store.list(f"{self._prefix}{set_id}/"))
+    def written(self, set_id: str) -> list[Newest]:
+        """What there is of a set's objects, whether it counts or not, and though a newer compaction may have hidden it since."""
+        return list(hidden.newest(self._store, f"{self._prefix}{set_id}/"))
 
     def claim_and_body(self, name: str) -> tuple[Claim, bytes]:
         """What an object of a set says of itself, and its bytes. Damaged where it says nothing."""
@@ -200,7 +237,7 @@ class Compacted:
 
     def commit(self, generation: Generation) -> None:
         """Put it in force. Failed, and nothing has changed, where somebody else was faster."""
-        name = f"{self._prefix}{_GENERATIONS}{generation.number:08d}.json"
+        name = self._generation_name(generation.number)
         try:
             self._store.put(name, msgspec.json.format(msgspec.json.encode(generation), indent=2), {"format": "1"}, if_absent=True)
         except AlreadyExists as error:
@@ -208,6 +245,9 @@ class Compacted:
                 "another compaction of this table was faster: nothing is lost, and nothing counts twice",
                 hint="Let one at a time do it; the next one goes on from there.",
             ) from error
+
+    def _generation_name(self, number: int) -> str:
+        return f"{self._prefix}{_GENERATIONS}{number:08d}.json"
 
     def _put_once(self, name: str, body: bytes) -> None:
         try:

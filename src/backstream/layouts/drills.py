@@ -6,6 +6,7 @@ import itertools
 
 import msgspec
 
+from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
 from backstream.model import moment
 from backstream.ports import ObjectStore
@@ -45,12 +46,12 @@ class Drills:
 
     def newest(self, most: int) -> list[Held]:
         """The last `most` drills, oldest first. One whose record cannot be read has not passed."""
-        names = [listed.name for listed in self._store.list(self._prefix)]
+        names = [listed.name for listed in hidden.newest(self._store, self._prefix)]
         return [self._held(name) for name in itertools.islice(names, max(0, len(names) - most), None)]
 
     def _held(self, name: str) -> Held:
         try:
-            return msgspec.json.decode(self._store.get(name).body, type=Held)
+            return msgspec.json.decode(hidden.get(self._store, name).body, type=Held)
         except msgspec.DecodeError as error:
             time, _, drill = name.removeprefix(self._prefix).removesuffix(".json").partition("_")
             return Held(drill, time, "", passed=False, rows=0, differences=0, rpo_seconds=None, rto_seconds=None, error=_why(error))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged
+from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
 from backstream.ports import ObjectStore
 
@@ -48,8 +49,8 @@ class Gaps:
 
     def all(self) -> Iterator[Gap]:
         """Every gap ever recorded. Damaged where one cannot be read: it must not pass for none."""
-        for listed in self._store.list(self._prefix):
+        for listed in hidden.newest(self._store, self._prefix):
             try:
-                yield msgspec.json.decode(self._store.get(listed.name).body, type=Gap)
+                yield msgspec.json.decode(hidden.read(self._store, listed).body, type=Gap)
             except msgspec.DecodeError as error:
                 raise Damaged(f"the record of a gap cannot be read: {listed.name}: {error}") from error

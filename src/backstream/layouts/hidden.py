@@ -1,12 +1,46 @@
-"""Objects that were hidden behind a delete marker since somebody listed them: they are still there, below it.
+"""Objects behind a delete marker: they are still there, below it, and every reader of the vault sees them.
 
-Compaction hides what it has taken over, and never waits for readers; a reader goes on with what it has listed.
+Compaction hides what it has taken over, and never waits for readers; a reader goes on with what it has listed. And whoever may
+delete objects can hide all of a vault, Object Lock or not: a marker removes nothing, so it must not pass for an absence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+
 from backstream.errors import MissingObject
-from backstream.ports import ObjectInfo, ObjectStore, StoredObject
+from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+
+
+class Newest(ListedObject, frozen=True):
+    """The newest version of a name that has a body. `markers`: those on top of it, newest first; none where it is current."""
+
+    version: str
+    markers: tuple[ObjectVersion, ...] = ()
+
+
+def newest(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[Newest]:
+    """As `ObjectStore.list`, but of hidden objects too: a page of a listing costs the same with versions as without."""
+    for _, rows in groupby(store.versions(prefix, after=after), key=lambda each: each.name):
+        found = newest_of(rows)
+        if found is not None:
+            yield found
+
+
+def newest_of(rows: Iterator[ObjectVersion]) -> Newest | None:
+    """Of one name's versions, newest first; None where all of them are markers."""
+    markers = list[ObjectVersion]()
+    for row in rows:
+        if not row.marker:
+            return Newest(row.name, row.size, row.modified, row.version, tuple(markers))
+        markers.append(row)
+    return None
+
+
+def read(store: ObjectStore, found: Newest) -> StoredObject:
+    """The body of one that was listed, or of one that has come on top since."""
+    return store.get(found.name, found.version) if found.markers else get(store, found.name)
 
 
 def head(store: ObjectStore, name: str) -> ObjectInfo:

@@ -8,19 +8,23 @@ import msgspec
 
 from backstream.layouts.bases import Bases, Part
 from backstream.layouts.compacted import Compacted, Generation, Set
-from backstream.layouts.log import ChangeLog, LogListing
+from backstream.layouts.log import DAY, ChangeLog, LogListing
+
+LATEST = DAY  # seconds by which what comes into the log may be older than what has been compacted: a stream keeps one day
 
 
 class Inventory(msgspec.Struct, frozen=True):
     """`segments`: those that no set stands for, in order of their hours, foreign objects among them; `sets`: of the log.
 
-    `listed`: all segments there are, those too that a set stands for.
+    `listed`: all segments there are, those too that a set stands for; `hidden`: those behind a delete marker that is not this
+    tool's own, which are read all the same.
     """
 
     segments: Sequence[LogListing]
     sets: Sequence[Set]
     listed: Sequence[LogListing]
     generation: Generation
+    hidden: Sequence[LogListing] = ()
 
 
 def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, until: int | None = None) -> Inventory:
@@ -37,7 +41,8 @@ def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, un
         for each in generation.changes
         if each.lines and (until is None or each.since <= until) and (since is None or each.until >= since)
     ]
-    return Inventory([each for each in listed if each.name not in replaced], sets, listed, generation)
+    concealed = [each for each in listed if each.markers]
+    return Inventory([each for each in listed if each.name not in replaced], sets, listed, generation, concealed)
 
 
 def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: int | None) -> tuple[list[LogListing], Generation]:
@@ -45,13 +50,24 @@ def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: in
 
     The generation is read last: what a compaction hid before the list was made, or while it was, this one stands for. But where it
     is another than before the list, that may show segments that it stands for and no longer names: then all is listed again.
+
+    All that a compaction takes over it hides, so that below the markers of three years there is nothing but what sets stand for.
+    Only what came since is looked for there; and everything, as soon as anything else turns out to be hidden.
     """
+    suspicious = False
     while True:
-        before = compacted.number()
-        listed = list(log.listing(since=since, until=until))
+        before, record_hidden = compacted.in_force()
+        hidden_since = 0 if suspicious or record_hidden else before.compacted_until - LATEST
+        listed = list(log.listing(since=since, until=until, hidden_since=max(0, hidden_since)))
         generation = compacted.current()
-        if generation.number == before:
-            return listed, generation
+        if generation.number != before.number:
+            continue
+        concealed = [each for each in listed if each.markers]
+        oldest = min((each.modified for each in concealed), default=0.0)
+        own = compacted.stands_for(generation, [each.name for each in concealed], oldest) - set(generation.kept)
+        suspicious = suspicious or any(each.name not in own for each in concealed)
+        if hidden_since <= 0 or not suspicious:
+            return [each for each in listed if not each.markers or each.name not in own], generation
 
 
 def parts_of_bases(bases: Bases, generation: Generation) -> Iterator[Part]:

@@ -11,10 +11,11 @@ from backstream.errors import AlreadyExists, Damaged
 from backstream.layouts import chains, hidden, segments
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
+from backstream.layouts.hidden import Newest
 from backstream.layouts.segments import Claim, Codec, Kind, Segment
 from backstream.model import moment
 from backstream.model.entry import Entry
-from backstream.ports import ObjectStore
+from backstream.ports import ListedObject, ObjectStore, ObjectVersion
 
 DAY = 86_400
 LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS names no bound
@@ -22,12 +23,16 @@ CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in
 
 
 class LogListing(msgspec.Struct, frozen=True):
-    """One object of a log's listing. `segment` is None for a foreign object. `modified`: when the store received it."""
+    """One object of a log's listing. `segment` is None for a foreign object. `modified`: when the store received it.
+
+    `markers`: delete markers on top of it; see `hidden.Newest`.
+    """
 
     name: str
     size: int
     modified: float
     segment: Segment | None
+    markers: tuple[ObjectVersion, ...] = ()
 
     @property
     def seconds(self) -> tuple[int, int] | None:
@@ -104,15 +109,32 @@ class ChangeLog:
 
     # --- reading ---
 
-    def listing(self, *, since: int | None = None, until: int | None = None) -> Iterator[LogListing]:
-        """The log's objects whose hour lies between two seconds, in order of their hours; everything without bounds."""
+    def listing(self, *, since: int | None = None, until: int | None = None, hidden_since: int = 0) -> Iterator[LogListing]:
+        """The log's objects whose hour lies between two seconds, in order of their hours; everything without bounds.
+
+        Among them are those that are hidden by a delete marker, compacted ones too, in the hours from `hidden_since` on.
+        """
         after = "" if since is None else self._prefix + _hour(since)
         end = None if until is None else self._prefix + _hour(until + 3600)
-        for listed in self._store.list(self._prefix, after=after):
+        for listed in self._listed(after, self._prefix + _hour(hidden_since)):
             segment = segments.parse_path(listed.name.removeprefix(self._prefix))
             if end is not None and segment is not None and listed.name >= end:
                 return
-            yield LogListing(listed.name, listed.size, listed.modified, segment)
+            markers = listed.markers if isinstance(listed, Newest) else ()
+            if segment is None and markers:
+                continue  # a foreign object that somebody has taken away
+            yield LogListing(listed.name, listed.size, listed.modified, segment, markers)
+
+    def _listed(self, after: str, seen_through: str) -> Iterator[ListedObject]:
+        """The objects that come after a name; of names after `seen_through` hidden ones too."""
+        if after < seen_through and seen_through > self._prefix + _hour(0):
+            yield from takewhile(lambda each: each.name <= seen_through, self._store.list(self._prefix, after=after))
+            after = seen_through
+        yield from hidden.newest(self._store, self._prefix, after=after)
+
+    def current_names(self) -> Iterator[str]:
+        """The names of all that is not hidden."""
+        return (each.name for each in self._store.list(self._prefix))
 
     def strays(self) -> Iterator[LogListing]:
         """Foreign objects beside the log's days, which a listing of some hours may not come to: two requests, as a rule."""

@@ -241,7 +241,7 @@ class _Compaction:
             return generation
         store = self._vault.compacted
         over = frozenset[str]().union(*(store.sources(each) for each in generation.unsettled)) - set(generation.kept)
-        names = [each.name for each in self._vault.log.listing() if each.name in over]
+        names = [name for name in self._vault.log.current_names() if name in over]
         settled = msgspec.structs.replace(generation, number=generation.number + 1, unsettled=[])
         self._hide(names)
         store.commit(settled)
