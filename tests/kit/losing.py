@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, StoredObject
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.file_names import to_path
 from backstream.stores.memory import MemoryStore
@@ -19,7 +19,7 @@ def lose(store: ObjectStore, name: str, version: str | None = None, *, aws: Aws 
     inner = store._store if isinstance(store, RetryingStore) else store
     if isinstance(inner, MemoryStore):
         there = inner._versions[name]
-        there[:] = [each for each in there if (getattr(each, "info", None) or each).version not in gone]
+        there[:] = [each for each in there if (each.info if isinstance(each, StoredObject) else each).version not in gone]
     elif isinstance(inner, DirectoryStore):
         folder = inner._root.joinpath(*to_path(name))
         for each in gone:

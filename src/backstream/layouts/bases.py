@@ -35,6 +35,11 @@ class Kind(enum.StrEnum):
     EXPORT = "export"
     INCREMENTAL = "incremental"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds the whole table, so that it has parts of its own."""
+        return self is not Kind.INCREMENTAL
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What a base backup is to be. `source`: the table's id, or the export's ARN; `began`: seconds."""
@@ -112,9 +117,18 @@ class Bases:
 
     def plans(self) -> list[Plan]:
         """Of all that were begun, complete or not."""
-        return [plan for name in self._ids() if (plan := self._plan(name)) is not None]
+        return [plan for name in self.ids() if (plan := self.plan(name)) is not None]
 
-    def _ids(self) -> Iterator[str]:
+    def foreign(self) -> Iterator[str]:
+        """The names of objects that are no part, plan or record of a base backup."""
+        for listed in hidden.newest(self._store, self._prefix):
+            where, _, name = listed.name.removeprefix(self._prefix).rpartition("/")
+            pattern = _COMPLETE if f"{where}/" == COMPLETE else _PART
+            if name and name != PLAN and not listed.markers and pattern.fullmatch(name) is None:
+                yield listed.name
+
+    def ids(self) -> Iterator[str]:
+        """The ids of all that were begun."""
         after = ""
         while (listed := next(self._store.versions(self._prefix, after=after), None)) is not None:
             found = listed.name.removeprefix(self._prefix).split("/")[0]
@@ -122,7 +136,8 @@ class Bases:
                 yield found
             after = f"{self._prefix}{found}0"  # "0" follows "/": past all of its objects
 
-    def _plan(self, base: str) -> Plan | None:
+    def plan(self, base: str) -> Plan | None:
+        """What one is to be; None where that was never said. Damaged where it cannot be read."""
         name = f"{self._prefix}{base}/{PLAN}"
         found = next(hidden.newest(self._store, name), None)
         if found is None:
@@ -152,7 +167,7 @@ class Bases:
 
     def account(self, base: Base) -> Account:
         """The record of a complete one. Damaged where it cannot be read."""
-        name = self._complete_name(base)
+        name = self.name_of(base)
         try:
             return msgspec.json.decode(hidden.get(self._store, name).body, type=Account)
         except msgspec.DecodeError as error:
@@ -193,9 +208,10 @@ class Bases:
 
     def finish(self, base: Base, account: Account) -> None:
         """Say that all of it is there."""
-        self._put_once(self._complete_name(base), msgspec.json.encode(account))
+        self._put_once(self.name_of(base), msgspec.json.encode(account))
 
-    def _complete_name(self, base: Base) -> str:
+    def name_of(self, base: Base) -> str:
+        """The name of the record of a complete one."""
         times = f"{moment.compact(base.begin)}-{moment.compact(base.end)}"
         return f"{self._prefix}{COMPLETE}{times}_{base.kind}_{base.id}.json"
 

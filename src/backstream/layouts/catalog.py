@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -224,6 +224,16 @@ def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:
     """All catalogs the table ever had, newest first: an item's objects may bear the names of any of them."""
     name = _name(table)
     return [decode(store.get(name, each.version).body, name) for each in store.versions_of(name) if not each.marker]
+
+
+def versions(store: ObjectStore, table: str) -> Iterator[tuple[str, str]]:
+    """The object in which the catalog is kept, and each of its versions, newest first; what they say is not read."""
+    return ((_name(table), each.version) for each in store.versions_of(_name(table)) if not each.marker)
+
+
+def version(store: ObjectStore, name: str, each: str) -> Catalog:
+    """One of them. Damaged where it cannot be read."""
+    return decode(store.get(name, each).body, name)
 
 
 def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:

@@ -157,9 +157,13 @@ class Compacted:
         except (Damaged, MissingObject):
             return frozenset()  # what it named is then taken to be hidden by somebody else, and is read
 
+    def sources_name(self, set_id: str) -> str:
+        """The name of the object that says what a set stands for."""
+        return f"{self._prefix}{set_id}/{_SOURCES}"
+
     def sources(self, set_id: str) -> frozenset[str]:
         """The names of all objects that a set stands for. Damaged where that cannot be read."""
-        name = f"{self._prefix}{set_id}/{_SOURCES}"
+        name = self.sources_name(set_id)
         try:
             text = zstandard.ZstdDecompressor().decompress(hidden.get(self._store, name).body, allow_extra_data=False)
             return frozenset(msgspec.json.decode(line, type=str) for line in text.splitlines())
@@ -168,7 +172,7 @@ class Compacted:
 
     def parts(self, one: Set) -> list[Newest]:
         """The objects of a set, in order. Damaged, naming the first that is missing, where not all are there."""
-        names = [self.part_name(one.id, number, one.partitions) for number in range(one.partitions)]
+        names = self.part_names(one)
         there = {each.name: each for each in self.written(one.id)}
         missing = [name for name in names if name not in there]
         if missing:
@@ -177,6 +181,10 @@ class Compacted:
                 hint="Bring it back from the bucket's versions.",
             )
         return [there[name] for name in names]
+
+    def part_names(self, one: Set) -> list[str]:
+        """The names of a set's objects, in order."""
+        return [self.part_name(one.id, number, one.partitions) for number in range(one.partitions)]
 
     def written(self, set_id: str) -> list[Newest]:
         """What there is of a set's objects, whether it counts or not, and though a newer compaction may have hidden it since."""
@@ -233,7 +241,7 @@ class Compacted:
     def write_sources(self, set_id: str, names: Iterable[str]) -> None:
         """Say which objects a set stands for."""
         text = b"".join(msgspec.json.encode(name) + b"\n" for name in sorted(names))
-        self._put_once(f"{self._prefix}{set_id}/{_SOURCES}", Codec.ZSTD.compress(text))
+        self._put_once(self.sources_name(set_id), Codec.ZSTD.compress(text))
 
     def commit(self, generation: Generation) -> None:
         """Put it in force. Failed, and nothing has changed, where somebody else was faster."""
@@ -254,6 +262,11 @@ class Compacted:
             self._store.put(name, body, {"format": "1"}, if_absent=True)
         except AlreadyExists:
             return
+
+    def every_set(self) -> list[Set]:
+        """The log's sets that are, or ever were, in force, as far as their records are there."""
+        records = sorted(self.generations().items())
+        return list({one.id: one for _, record in records for one in self.generation(record).changes}.values())
 
     def dead(self, generation: Generation) -> list[str]:
         """The names of objects that will never count again, or never did: of sets and generations that are over.

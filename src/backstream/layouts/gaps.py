@@ -10,6 +10,7 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged
 from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
+from backstream.layouts.hidden import Newest
 from backstream.ports import ObjectStore
 
 
@@ -49,8 +50,15 @@ class Gaps:
 
     def all(self) -> Iterator[Gap]:
         """Every gap ever recorded. Damaged where one cannot be read: it must not pass for none."""
-        for listed in hidden.newest(self._store, self._prefix):
-            try:
-                yield msgspec.json.decode(hidden.read(self._store, listed).body, type=Gap)
-            except msgspec.DecodeError as error:
-                raise Damaged(f"the record of a gap cannot be read: {listed.name}: {error}") from error
+        return map(self.read, self.records())
+
+    def records(self) -> Iterator[Newest]:
+        """The objects in which they are kept, hidden ones too: no gap is ever taken back."""
+        return hidden.newest(self._store, self._prefix)
+
+    def read(self, record: Newest) -> Gap:
+        """A gap by its record. Damaged where it cannot be read."""
+        try:
+            return msgspec.json.decode(hidden.read(self._store, record).body, type=Gap)
+        except msgspec.DecodeError as error:
+            raise Damaged(f"the record of a gap cannot be read: {record.name}: {error}") from error

@@ -1,0 +1,10 @@
+"""`check`: every claim of a table's vault against every object of it.
+
+`records` looks at what the vault says of itself, `lines` reads the change log and base backups, `rows` compares the versions that
+the log names with a listing of those that there are, `items` goes through each item's changes, and `repair` removes delete markers.
+"""
+
+from backstream.operations.check.report import Checked, Finding, Kind
+from backstream.operations.check.run import Around, check
+
+__all__ = ["Around", "Checked", "Finding", "Kind", "check"]

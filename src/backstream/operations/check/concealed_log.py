@@ -1,0 +1,53 @@
+"""Segments of the log that are hidden, of all times: those that a set stands for are compaction's own, the others are not.
+
+Three years of compacted segments are many names, so they are compared on disk, by the hash of the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from backstream.engines.memory import Memory
+from backstream.engines.spill import Pairs
+from backstream.errors import Damaged, MissingObject
+from backstream.layouts.log import LogListing
+from backstream.layouts.vault import TableVault
+from backstream.operations.progress import Progress
+
+PARTITIONS = 64
+_OWN = b""
+
+
+def concealed_log(vault: TableVault, memory: Memory, progress: Progress) -> Iterator[LogListing]:
+    """Those that somebody else has hidden."""
+    compacted = vault.compacted
+    progress.phase("listing the change log", None)
+    with Pairs(PARTITIONS, buffer=memory.buffer) as names:
+        for listed in vault.log.listing():
+            progress.advance(1)
+            if listed.markers:
+                names.add(listed.name.encode(), msgspec.msgpack.encode(listed))
+        kept = frozenset(compacted.current().kept)
+        for one in compacted.every_set():
+            try:
+                for name in compacted.sources(one.id) - kept:
+                    names.add(name.encode(), _OWN)
+            except (Damaged, MissingObject):
+                continue  # of a set in force, reading the lines finds it; what only an older one names is taken for hidden
+        for number in range(PARTITIONS):
+            yield from _not_own(names, number)
+
+
+def _not_own(names: Pairs, number: int) -> list[LogListing]:
+    found, own = dict[bytes, bytes](), set[bytes]()
+    for name, value in names.read(number):
+        if value:
+            found[name] = value
+        else:
+            own.add(name)
+    return [_listings.decode(value) for name, value in found.items() if name not in own]
+
+
+_listings = msgspec.msgpack.Decoder(LogListing)

@@ -1,0 +1,103 @@
+"""What a vault says of itself besides its log: catalog, base backups, compacted sets, gaps and drills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from backstream.errors import Damaged, MissingObject
+from backstream.layouts import catalog as catalogs
+from backstream.layouts import hidden as below
+from backstream.layouts.bases import Base
+from backstream.layouts.compacted import Set
+from backstream.layouts.log import LogListing
+from backstream.layouts.vault import TableVault
+from backstream.operations.check.report import Found, Kind, hidden, wrong
+
+
+def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[Found]:
+    """The vault's own objects that a delete marker hides, though this tool did not put it there; by listings alone.
+
+    `segments`: those of the log, as `Inventory.hidden` has them.
+    """
+    store, table = vault.store, vault.catalog.table
+    folder = catalogs.folder(table)
+    for what, prefix in (("the catalog", "catalog.json"), ("a gap", "gaps/"), ("a base backup", "base/"), ("a drill", "drills/")):
+        yield from (hidden(each.name, each.markers, what) for each in below.newest(store, folder + prefix) if each.markers)
+    yield from _of_sets(vault)
+    for each in segments:
+        yield hidden(each.name, each.markers, "a segment of the change log", each.seconds)
+
+
+def _of_sets(vault: TableVault) -> Iterator[Found]:
+    """The generation in force, and the objects of its sets; looked at again where another came into force meanwhile."""
+    compacted = vault.compacted
+    while True:
+        records = compacted.generations()
+        if not records:
+            return
+        record = records[max(records)]
+        generation = compacted.generation(record)
+        seconds = _seconds(generation.sets)
+        found = [hidden(record.name, record.markers, "the record of what is compacted", seconds)] if record.markers else []
+        for one in generation.sets:
+            concealed = [each for each in compacted.written(one.id) if each.markers]
+            found += [hidden(each.name, each.markers, "a compacted object", (one.since, one.until)) for each in concealed]
+        if compacted.number() == generation.number:
+            yield from found
+            return
+
+
+def _seconds(sets: Sequence[Set]) -> tuple[int, int] | None:
+    return (min(each.since for each in sets), max(each.until for each in sets)) if sets else None
+
+
+def readable(vault: TableVault) -> Iterator[Found]:
+    """What of it is missing, damaged, or foreign."""
+    yield from _catalogs(vault)
+    yield from _gaps(vault)
+    yield from _bases(vault)
+
+
+def _catalogs(vault: TableVault) -> Iterator[Found]:
+    store = vault.store
+    for name, version in catalogs.versions(store, vault.catalog.table):
+        yield from _look(f"{name} (version {version})", Kind.DAMAGED, partial(catalogs.version, store, name, version))
+
+
+def _gaps(vault: TableVault) -> Iterator[Found]:
+    for each in vault.gaps.records():
+        yield from _look(each.name, Kind.DAMAGED, partial(vault.gaps.read, each))
+
+
+def _bases(vault: TableVault) -> Iterator[Found]:
+    bases = vault.bases
+    complete = bases.complete()
+    for base in complete:
+        yield from _base(vault, base)
+    for name in bases.foreign():
+        yield wrong(Kind.FOREIGN, name, "not of this vault")
+    for each in bases.ids():
+        yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", Kind.DAMAGED, partial(bases.plan, each))
+    known = {each.id for each in complete}
+    for one in vault.compacted.current().bases:
+        for lost in set(one.bases) - known:
+            yield wrong(Kind.MISSING, f"base backup {lost}", "it was compacted, and its record is missing", (one.since, None))
+
+
+def _base(vault: TableVault, base: Base) -> Iterator[Found]:
+    """Its parts are as many, with as many rows, as its record says. A moment that builds on it is affected, from its end on."""
+    name = vault.bases.name_of(base)
+    if base.kind.is_whole:
+        yield from _look(name, Kind.MISSING, partial(vault.bases.whole, base), (base.end, None))
+    else:
+        yield from _look(name, Kind.DAMAGED, partial(vault.bases.account, base), (base.begin, base.end))
+
+
+def _look(name: str, kind: Kind, work: Callable[[], object], seconds: tuple[int, int | None] | None = None) -> Iterator[Found]:
+    try:
+        work()
+    except MissingObject as error:
+        yield wrong(Kind.MISSING, name, error.message, seconds)
+    except Damaged as error:
+        yield wrong(kind, name, error.message, seconds)

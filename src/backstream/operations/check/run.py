@@ -1,0 +1,119 @@
+"""The check itself: everything that the vault claims, against everything that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from backstream.engines.memory import Memory
+from backstream.layouts import inventory
+from backstream.layouts.inventory import Inventory
+from backstream.layouts.log import LogListing
+from backstream.layouts.vault import TableVault
+from backstream.operations.check import records
+from backstream.operations.check.concealed_log import concealed_log
+from backstream.operations.check.items import Items
+from backstream.operations.check.lines import Lines
+from backstream.operations.check.report import NAMED, Checked, Finding, Found
+from backstream.operations.check.rows import Rows
+from backstream.operations.progress import Progress, Silent
+from backstream.ports import Clock, Markers
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired."""
+
+    clock: Clock
+    memory: Memory = Memory()
+    progress: Progress = Silent()
+    markers: Markers | None = None
+
+
+def check(vault: TableVault, around: Around, *, percent: float = 0.0) -> Checked:
+    """Compare all that a table's vault claims with all that is there. Nothing is written, but for `around.markers`.
+
+    `percent`: of the row versions that the log names so many are read and verified, the others by a listing alone. Raises what the
+    store raises: what could not be looked at is no finding.
+    """
+    return _Check(vault, around, percent).run()
+
+
+class _Check:
+    def __init__(self, vault: TableVault, around: Around, percent: float) -> None:
+        self._vault = vault
+        self._around = around
+        self._percent = percent
+        self._began = around.clock.now()
+        self._findings: list[Finding] = []
+        self._found = 0
+        self._repaired = 0
+        self._lines = Lines(vault, around.memory, around.progress)
+
+    def run(self) -> Checked:
+        progress = self._around.progress
+        segments = list(concealed_log(self._vault, self._around.memory, progress))
+        progress.phase("looking at the vault's own objects", None)
+        self._note(records.concealed(self._vault, segments))
+        self._note(records.readable(self._vault))
+        with self._lines:
+            self._note(self._lines.take(self._everything(segments)))
+            with Rows(self._vault, self._lines.entries, self._around.memory, progress) as rows:
+                self._note(rows.compare())
+                items = Items(self._vault, self._lines.entries, rows, progress, percent=self._percent)
+                self._note(items.go_through())
+        return self._report(rows, items)
+
+    def _everything(self, segments: list[LogListing]) -> Inventory:
+        """What is to be read; of hidden segments those too that a listing of late hours did not come to."""
+        found = inventory.of_log(self._vault.log, self._vault.compacted)
+        known = {each.name for each in found.listed}
+        more = [each for each in segments if each.name not in known]
+        return msgspec.structs.replace(found, segments=[*found.segments, *more], listed=[*found.listed, *more])
+
+    def _note(self, found: Iterator[Found]) -> None:
+        for each in found:
+            self._found += 1
+            repaired = self._repair(each)
+            self._repaired += repaired
+            if len(self._findings) < NAMED:
+                self._findings.append(msgspec.structs.replace(each.finding, repaired=repaired))
+
+    def _repair(self, found: Found) -> bool:
+        """Take away the markers that hide it. Those that somebody has taken away meanwhile are no error."""
+        markers = self._around.markers
+        if markers is None or not found.markers:
+            return False
+        for each in found.markers:
+            markers.remove(each.name, each.version)
+        return True
+
+    def _report(self, rows: Rows, items: Items) -> Checked:
+        return Checked(
+            table=self._vault.catalog.table,
+            objects=self._lines.objects + rows.objects,
+            versions=rows.versions,
+            findings=self._findings,
+            found=self._found,
+            repaired=self._repaired,
+            changes=self._lines.read,
+            bodies=items.bodies,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            checked=self._checked(rows, items),
+            unchecked=self._unchecked(),
+        )
+
+    def _checked(self, rows: Rows, items: Items) -> list[str]:
+        read = [f"{items.bodies:,} row versions, read and verified"] if items.bodies else []
+        return [
+            f"{self._lines.read:,} lines of the change log and of base backups, read",
+            f"{rows.versions:,} row versions of {rows.objects:,} objects, by a listing",
+            *read,
+            "catalog, base backups, compacted sets and gaps",
+            "delete markers",
+        ]
+
+    def _unchecked(self) -> list[str]:
+        if self._percent >= 100:
+            return []
+        return [f"the bytes of {100 - self._percent:g} % of the row versions (--read-data)"]
