@@ -144,9 +144,10 @@ class Stage:
         return state_at(self.vault(), at)
 
     def log(self) -> list[Segment]:
-        """All of the log's segments and marks, in the order in which they became durable."""
+        """All of the log's segments and marks that are not hidden, in the order in which they became durable."""
         written = {each.name: each.version for each in self.store.versions(f"_backstream/{self.table.name}/log/")}
-        listed = sorted(self.vault().log.listing(), key=lambda each: written[each.name])
+        current = (each for each in self.vault().log.listing() if not each.markers)
+        listed = sorted(current, key=lambda each: written[each.name])
         return [each.segment for each in listed if each.segment is not None]
 
     def segments(self, kind: Kind = Kind.TAIL) -> list[Segment]:

@@ -20,6 +20,7 @@ from kit import images
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.lived import LOG, SMALL, changes, hidden, histories, key, live, lived, names, state, told
+from kit.losing import lose
 from kit.stage import Stage
 from kit.watched import WatchedStore
 
@@ -161,7 +162,7 @@ def test_a_missing_part_leaves_its_base_backup_out_until_it_is_brought_back(stag
     base = bases.complete()[0]
     part = next(each for each in bases.parts(base.id) if each.count)
     body = stage.store.get(part.name).body
-    stage.store.delete(part.name)
+    lose(stage.store, part.name)
     (left,) = run(stage).left
     assert base.id in left.name
     assert base.id not in of_bases(stage)

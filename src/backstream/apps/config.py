@@ -27,7 +27,7 @@ from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
 from backstream.model.deliveries import is_kinesis
 from backstream.operations.lanes import lanes
-from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, ObjectStore, Table
+from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, Markers, ObjectStore, Table
 from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
@@ -36,6 +36,7 @@ from backstream.stores.s3 import S3Store
 from backstream.stores.s3_api import S3Api
 from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
+from backstream.stores.s3_markers import S3Markers
 from backstream.stores.s3_settings import S3Settings
 from backstream.tables import raw_boto, raw_http
 from backstream.tables.account import AwsAccount
@@ -150,6 +151,15 @@ class Config:
             s3_boto.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name)
         elif parts.scheme == "file":
             Path(unquote(parts.path)).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def markers(self) -> Markers:
+        """The right to take delete markers out of the vault: nobody but `check --repair` asks for it."""
+        place = _place(self.url)
+        if isinstance(place, Path):
+            return DirectoryStore(place, self.clock)
+        bucket, prefix = place
+        return S3Markers(self._s3, bucket, prefix, self.store)
 
     def files(self, url: str) -> Files:
         """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""

@@ -31,6 +31,7 @@ from backstream.model import naming
 from backstream.operations import history as histories
 from backstream.operations import restore as restoring
 from backstream.operations import safety
+from backstream.operations.check import Around, Checked, check_table
 from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
@@ -44,6 +45,16 @@ from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.suspects import PATIENCE
 from backstream.operations.verify import Verified, verify
+
+WHOLE = 100.0  # percent
+
+
+def percent_of(text: str) -> float:
+    """A share of the rows. UsageError where that is none."""
+    try:
+        return float(text.removesuffix("%"))
+    except ValueError as error:
+        raise UsageError(f"not a percentage: {text!r}", hint="Give a number from 0 to 100.") from error
 
 
 def open(url: str | None = None, *, patience: float = STORE_PATIENCE) -> Vault:  # noqa: A001 - the promised name
@@ -72,6 +83,14 @@ class Vault:
     def tables(self) -> list[str]:
         """The tables that this vault knows."""
         return catalogs.tables(self._config.store)
+
+    def names(self) -> list[str]:
+        """As `tables`, with those whose catalog is lost: other objects of theirs are there."""
+        return catalogs.folders(self._config.store)
+
+    def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> list[Checked]:
+        """`TableBackup.check` of every table. The first that cannot be looked at ends it: ask table by table to go on."""
+        return [self.table(name).check(read_data=read_data, repair=repair, progress=progress) for name in self.names()]
 
     def doctor(self, table: str | None = None, *, function: str | None = None, write: bool = False) -> Doctor:
         """Look at all that a backup hangs on, before and after it is deployed. Works without a vault, bucket, table or permission.
@@ -160,6 +179,19 @@ class TableBackup(Capturing, Migrating):
             max_units=max_write_units,
         )
         return drill(vault, plan, around, limit)
+
+    def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> Checked:
+        """Compare all that the vault claims of the table with all that is there, by listings, and by reading the change log.
+
+        `read_data`: percent of the rows that are read and verified too; `repair`: take away the delete markers that are not this
+        tool's own, which needs s3:DeleteObjectVersion. The answer's `findings` name what is wrong.
+        """
+        if not 0 <= read_data <= WHOLE:
+            raise UsageError(f"not a percentage: {read_data:g}", hint="Give a number from 0 to 100.")
+        config = self._config
+        markers = config.markers if repair else None
+        around = Around(config.clock, config.memory, progress or Silent(), markers)
+        return check_table(self._vault, config.store, self._name, around, percent=read_data)
 
     def drills(self, most: int = 30) -> list[Held]:
         """The last drills, oldest first."""

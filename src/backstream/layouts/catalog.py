@@ -87,7 +87,8 @@ def folder(table: str) -> str:
     return f"{SYSTEM_FOLDER}/{table}/"
 
 
-def _name(table: str) -> str:
+def name_of(table: str) -> str:
+    """The object in which a table's catalog is kept."""
     return folder(table) + "catalog.json"
 
 
@@ -123,7 +124,7 @@ def settings_of(catalog: Catalog) -> TableSettings:
     except msgspec.DecodeError as error:
         raise Damaged(
             f"the settings in the catalog of {catalog.table} cannot be read: {error}",
-            hint=f"Earlier versions of {_name(catalog.table)} are in the bucket.",
+            hint=f"Earlier versions of {name_of(catalog.table)} are in the bucket.",
         ) from error
 
 
@@ -163,13 +164,13 @@ def known(store: ObjectStore, table: str) -> Current | None:
 def current(store: ObjectStore, table: str) -> Current:
     """The table's current catalog, to be changed. NotFound where `init` has not been run."""
     try:
-        found, tag = _found(store, _name(table))
+        found, tag = _found(store, name_of(table))
     except MissingObject as error:
         raise NotFound(
             f"the vault {store.url} does not know the table {table!r}",
             hint=f"Run `backstream init {table} --vault {store.url}` first.",
         ) from error
-    return Current(decode(found.body, _name(table)), tag)
+    return Current(decode(found.body, name_of(table)), tag)
 
 
 def _found(store: ObjectStore, name: str) -> tuple[StoredObject, str | None]:
@@ -185,7 +186,7 @@ def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
 
     ConditionNotMet where somebody has changed it meanwhile: then nothing is written, and the change is to be made anew.
     """
-    name, body, metadata = _name(catalog.table), encode(catalog), {"format": str(FORMAT)}
+    name, body, metadata = name_of(catalog.table), encode(catalog), {"format": str(FORMAT)}
     try:
         if upon is None or upon.tag is None:
             store.put(name, body, metadata, if_absent=True)
@@ -222,13 +223,13 @@ def contended(store: ObjectStore, table: str) -> Unavailable:
 
 def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:
     """All catalogs the table ever had, newest first: an item's objects may bear the names of any of them."""
-    name = _name(table)
+    name = name_of(table)
     return [decode(store.get(name, each.version).body, name) for each in store.versions_of(name) if not each.marker]
 
 
 def versions(store: ObjectStore, table: str) -> Iterator[tuple[str, str]]:
     """The object in which the catalog is kept, and each of its versions, newest first; what they say is not read."""
-    return ((_name(table), each.version) for each in store.versions_of(_name(table)) if not each.marker)
+    return ((name_of(table), each.version) for each in store.versions_of(name_of(table)) if not each.marker)
 
 
 def version(store: ObjectStore, name: str, each: str) -> Catalog:
@@ -238,7 +239,7 @@ def version(store: ObjectStore, name: str, each: str) -> Catalog:
 
 def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:
     """The catalog that was current at the end of a second, and when the store received it; the oldest where none is that old."""
-    name = _name(table)
+    name = name_of(table)
     versions = [each for each in store.versions_of(name) if not each.marker]
     if not versions:
         return load(store, table), float(at)
@@ -246,18 +247,23 @@ def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:
     return decode(store.get(name, chosen.version).body, name), chosen.modified
 
 
-def _is_there(store: ObjectStore, table: str) -> bool:
-    """Whether there is a catalog, if only below a delete marker."""
-    return any(not each.marker for each in store.versions_of(_name(table)))
-
-
 def tables(store: ObjectStore) -> list[str]:
     """The names of all tables that the vault has a catalog of, hidden ones too."""
+    return [table for table in folders(store) if any(True for _ in versions(store, table))]
+
+
+def folders(store: ObjectStore) -> list[str]:
+    """The names of all tables of which the vault has anything, with a catalog or without. One LIST for each."""
     found, after = [], ""
     while (entry := next(store.versions(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
         table = entry.name.split("/")[1]
         # Another folder is none's, as that in which `doctor` tries to write.
-        if is_table_name(table) and (not entry.marker or _is_there(store, table)):
+        if is_table_name(table) and (not entry.marker or _holds_anything(store, table)):
             found.append(table)
         after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
     return found
+
+
+def _holds_anything(store: ObjectStore, table: str) -> bool:
+    """Whether there is more than delete markers."""
+    return any(not each.marker for each in store.versions(folder(table)))

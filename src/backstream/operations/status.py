@@ -12,6 +12,7 @@ from backstream.model.objectives import Objectives
 from backstream.model.prices import Cost
 from backstream.model.window import KnownGap, Window
 from backstream.operations import safety
+from backstream.operations.check import Finding, records
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -25,7 +26,8 @@ class Status(msgspec.Struct, frozen=True):
     `foreign`: objects in the log that are not of it. `last_drill`: what it found;
     `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
     log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at;
-    `adopted`: what an older tool had kept before, which is no part of the window.
+    `adopted`: what an older tool had kept before, which is no part of the window; `hidden`: the vault's own objects that somebody
+    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back.
     """
 
     table: str
@@ -53,6 +55,7 @@ class Status(msgspec.Struct, frozen=True):
     failures: str | None = None
     unseen: list[str] = []
     adopted: OlderShown | None = None
+    hidden: list[Finding] = []
 
 
 class OlderShown(msgspec.Struct, frozen=True):
@@ -134,6 +137,7 @@ def status(vault: TableVault, *, now: float, lanes: int | None, objectives: Obje
         failures=catalog.failures,
         unseen=safety.not_seen(window),
         adopted=_older(vault, window),
+        hidden=[each.finding for each in records.concealed(vault, log.hidden)],
     )
 
 

@@ -10,10 +10,11 @@ import typer
 
 from backstream.apps import library, metrics
 from backstream.apps.cli.differences import attributes, difference
+from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.options import AllowGap, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out, write_metrics
 from backstream.clock import SystemClock
-from backstream.errors import DifferencesFound, UsageError
+from backstream.errors import BackstreamError, DifferencesFound, UsageError
 from backstream.model.objectives import in_words
 from backstream.operations.history import Version
 from backstream.operations.status import OlderShown, Status
@@ -88,7 +89,11 @@ def status(
     if json and emf is not None and str(emf) == "-":
         raise UsageError("--json and --emf - both write to stdout", hint="Give --emf a file.")
     held = library.open(vault)
-    found = [held.table(name).status(rpo=rpo, rto=rto) for name in ([table] if table is not None else held.tables())]
+    found, broken = of_each(
+        [table] if table is not None else held.tables(),
+        lambda name: held.table(name).status(rpo=rpo, rto=rto),
+        alone=table is not None,
+    )
     for each in found:
         for why in each.unseen:
             notice(f"note: {each.table}: {why}")
@@ -99,19 +104,36 @@ def status(
             _show_status(each)
     for kept in [each.adopted for each in found if each.adopted is not None][:1]:
         notice(f"note: {kept.limits}")
-    if not found:
+    if not found and not broken:
         notice(f"the vault {held.url} holds no table yet: run `backstream init TABLE`")
     write_metrics([metrics.of_status(each, SystemClock().now()) for each in found], metrics_file, emf)
-    _judge(found)
+    _judge(found, broken)
 
 
-def _judge(found: list[Status]) -> None:
+def _judge(found: list[Status], broken: list[BackstreamError]) -> None:
+    for each in found:
+        if each.hidden:
+            notice(_hidden(each))
+    hidden = [each.table for each in found if each.hidden]
+    if hidden:
+        raise DifferencesFound(
+            f"objects of the vault are hidden by delete markers: of {', '.join(hidden)}",
+            hint="They are read all the same. Bring them back: "
+            + "; ".join(f"backstream check {each} --repair" for each in hidden),
+        )
     missed = [f"{each.table}: {why}" for each in found for why in each.missed]
     if missed:
         raise DifferencesFound(missed[0], hint="\n".join(missed[1:]))
+    raise_worst(broken)
+
+
+def _hidden(each: Status) -> str:
+    more = f", and {len(each.hidden) - NAMED:,} more" if each.hidden[NAMED:] else ""
+    return f"HIDDEN: {each.table}: {', '.join(one.object for one in each.hidden[:NAMED])}{more}"
 
 
 NEWEST_BASES = 3
+NAMED = 5
 
 
 def _show_status(each: Status) -> None:
@@ -130,6 +152,7 @@ def _show_status(each: Status) -> None:
             ("compacted", f"{each.compacted_changes:,} of them, in {each.compacted_objects:,} objects"),
             *(("FOREIGN", f"{each.foreign:,} objects in the log that are not of it") for _ in range(bool(each.foreign))),
             ("newest change", each.newest_change or "-"),
+            *(("HIDDEN", f"{len(each.hidden):,} objects of the vault, by delete markers") for _ in range(bool(each.hidden))),
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
             *of_costs(each.costs),

@@ -14,6 +14,7 @@ import typer
 from backstream.apps.cli import (
     backfilling,
     capturing,
+    checking,
     compacting,
     comparing,
     demonstrating,
@@ -36,6 +37,7 @@ from backstream.version import __version__
 
 STOPPED = 130
 DEBUG = "--debug"
+ALONE = {"--read-data": "--read-data=100"}  # an option whose value may be left out
 
 app = typer.Typer(
     name="backstream",
@@ -75,6 +77,7 @@ for room in (
     restoring,
     snapshotting,
     verifying,
+    checking,
     drilling,
     looking,
     doctoring,
@@ -112,7 +115,9 @@ def call(words: Sequence[str]) -> int:
     """Do what these words say and return the exit code: the command line without its process."""
     debug = DEBUG in words
     try:
-        result = app([word for word in words if word != DEBUG] or ["--help"], prog_name="backstream", standalone_mode=False)
+        result = app(
+            [ALONE.get(word, word) for word in words if word != DEBUG] or ["--help"], prog_name="backstream", standalone_mode=False
+        )
     except BackstreamError as error:
         _say(error, debug=debug)
         return error.exit_code

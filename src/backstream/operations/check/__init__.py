@@ -5,6 +5,6 @@ the log names with a listing of those that there are, `items` goes through each 
 """
 
 from backstream.operations.check.report import Checked, Finding, Kind
-from backstream.operations.check.run import Around, check
+from backstream.operations.check.run import Around, check, check_table
 
-__all__ = ["Around", "Checked", "Finding", "Kind", "check"]
+__all__ = ["Around", "Checked", "Finding", "Kind", "check", "check_table"]

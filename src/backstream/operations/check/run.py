@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from backstream.engines.memory import Memory
+from backstream.errors import Damaged, NotFound
+from backstream.layouts import catalog as catalogs
 from backstream.layouts import inventory
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.log import LogListing
@@ -15,10 +17,10 @@ from backstream.operations.check import records
 from backstream.operations.check.concealed_log import concealed_log
 from backstream.operations.check.items import Items
 from backstream.operations.check.lines import Lines
-from backstream.operations.check.report import NAMED, Checked, Finding, Found
+from backstream.operations.check.report import NAMED, Checked, Finding, Found, Kind, wrong
 from backstream.operations.check.rows import Rows
 from backstream.operations.progress import Progress, Silent
-from backstream.ports import Clock, Markers
+from backstream.ports import Clock, Markers, ObjectStore
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -37,6 +39,26 @@ def check(vault: TableVault, around: Around, *, percent: float = 0.0) -> Checked
     store raises: what could not be looked at is no finding.
     """
     return _Check(vault, around, percent).run()
+
+
+def check_table(
+    open_vault: Callable[[], TableVault], store: ObjectStore, table: str, around: Around, *, percent: float = 0.0
+) -> Checked:
+    """As `check`, of a table whose catalog may be damaged or lost: that is then what was found, and all that can be said."""
+    try:
+        vault = open_vault()
+    except Damaged as error:
+        return _without_catalog(table, wrong(Kind.DAMAGED, catalogs.name_of(table), error.message).finding)
+    except NotFound:
+        if table not in catalogs.folders(store):
+            raise
+        why = "the catalog is lost, and without it nothing else can be read"
+        return _without_catalog(table, wrong(Kind.MISSING, catalogs.name_of(table), why).finding)
+    return check(vault, around, percent=percent)
+
+
+def _without_catalog(table: str, finding: Finding) -> Checked:
+    return Checked(table, 1, 0, [finding], found=1, unchecked=["everything but the catalog: it says how to read the rest"])
 
 
 class _Check:

@@ -46,6 +46,7 @@ def of(patient: Patient, vault: TableVault) -> list[Check]:
     seen, known = found[0], found[0].status
     return [
         *checks,
+        *look("delete markers", lambda: _hidden(table, known)),
         *look("lag", lambda: _lag(seen, now)),
         *look("writers", lambda: _writers(vault, seen.listed, now)),
         *look("base backup", lambda: _base(vault, known)),
@@ -74,6 +75,16 @@ def captured_by_function(vault: TableVault, now: float) -> bool:
             newest = max(piece, key=lambda each: each.modified)
             return newest.segment is not None and newest.segment.kind in FUNCTIONS
     return False
+
+
+def _hidden(table: str, known: Status) -> Check:
+    """Whether anything of the vault's own lies behind a delete marker that this tool did not put there. Its rows: see `check`."""
+    name = "delete markers"
+    if not known.hidden:
+        return ok(name, "none hides the catalog, the log, base backups or gaps")
+    more = f", and {len(known.hidden) - 1:,} more" if known.hidden[1:] else ""
+    found = f"{known.hidden[0].object} is hidden{more}: it is read all the same, but other tools do not see it"
+    return wrong(name, found, f"backstream check {table} --repair  # and find out who may delete in the vault")
 
 
 def _lag(seen: _Seen, now: float) -> Check:
