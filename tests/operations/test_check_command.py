@@ -56,7 +56,7 @@ def rows(tmp_path: Path) -> Stage:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(Config, "lanes", lambda _, vault: 3)  # there is no stream to ask
+    monkeypatch.setattr(Config, "lanes", lambda *_: 3)  # there is no stream to ask
 
     def ran(*words: str) -> Said:
         capsys.readouterr()
