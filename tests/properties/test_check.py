@@ -1,0 +1,156 @@
+"""`check` beside the time machine: on whatever a vault has lived through it finds nothing; and whatever is taken away, it finds.
+
+What is hidden or removed is put back after each look, so that a life goes on as if nothing had been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from backstream.engines.memory import Memory
+from backstream.layouts.catalog import Layout
+from backstream.operations.check import Around, Checked, Kind, check
+from backstream.ports import Markers, StoredObject
+from backstream.stores.memory import MemoryStore
+from properties.test_time_machine import KEYS, TimeMachine
+
+SYSTEM = "_backstream/items/"
+SMALL = Memory(64 << 20)
+WITHOUT = (  # the time machine's own questions, which have their own tests
+    "every_second_comes_back",
+    "one_item_comes_back",
+    "restored_in_place",
+    "history_holds_each_change_once",
+    "plain_tools_see_the_table",
+    "the_window_never_claims_too_much",
+    "nobody_follows_for_a_day",
+)
+
+
+class CheckedMachine(TimeMachine):
+    """See `WITHOUT` for what is left out of the time machine."""
+
+    make_store = MemoryStore
+
+    def checked(self, *, markers: Markers | None = None, percent: float = 100.0) -> Checked:
+        return check(self.vault(), Around(self.clock, SMALL, markers=markers), percent=percent)
+
+    @property
+    def memory(self) -> MemoryStore:
+        assert isinstance(self.store, MemoryStore)
+        return self.store
+
+    @rule()
+    def nothing_is_wrong(self) -> None:
+        assert self.checked().findings == []
+
+    @rule(data=st.data())
+    def objects_are_hidden(self, data: st.DataObject) -> None:
+        self.follow(self.store)
+        names = [each.name for each in self.store.list("")]
+        hidden = data.draw(st.sets(st.sampled_from(names), min_size=1) | st.just(set(names)))
+        needed = {name for name in hidden if self.is_needed(name)}
+        before = {key: self.known(key) for key in KEYS}
+        for name in sorted(hidden):
+            self.store.delete(name)
+        assert {key: self.known(key) for key in KEYS} == before, "whoever reads sees through it"
+        found = self.checked()
+        assert {each.kind for each in found.findings} <= {Kind.HIDDEN}
+        assert needed <= {each.object for each in found.findings} <= hidden
+        repaired = self.checked(markers=self.memory)
+        assert repaired.repaired == repaired.found == found.found
+        assert needed <= {each.name for each in self.store.list("")} <= set(names)
+        assert self.checked().findings == []
+
+    def known(self, key: bytes) -> list[object]:
+        vault = self.vault()
+        return list(vault.history(vault.key_of(key)))
+
+    def is_needed(self, name: str) -> bool:
+        """Whether its absence would be a loss, as far as is easily said."""
+        vault = self.vault()
+        generation = vault.compacted.current()
+        if name.startswith(f"{SYSTEM}log/"):
+            return name not in vault.compacted.replaced(generation) or name in generation.kept
+        if name.startswith(f"{SYSTEM}compacted/"):
+            return name.endswith(f"/{generation.number:08d}.json") or name.split("/")[3] in {one.id for one in generation.sets}
+        return name.startswith(SYSTEM) or (not self.moving and bool(self.live()))
+
+    @rule(data=st.data())
+    def an_object_is_lost(self, data: st.DataObject) -> None:
+        claimed = sorted({*self.rows_in_the_log(), *self.parts()})
+        if not claimed:
+            return
+        name, version = data.draw(st.sampled_from(claimed))
+        with self.without(name, version):
+            found = self.checked().findings
+            assert any(_names(each.object, each.why, name) and each.kind is Kind.MISSING for each in found), (name, version, found)
+        assert self.checked().findings == []
+
+    def rows_in_the_log(self) -> Iterator[tuple[str, str]]:
+        vault = self.vault()
+        for key in KEYS:
+            for entry in vault.history(vault.key_of(key)):
+                if entry.place is not None and not self.moving:
+                    yield entry.place.name, entry.place.version
+
+    def parts(self) -> Iterator[tuple[str, str]]:
+        vault = self.vault()
+        for base in vault.bases.complete():
+            for part in vault.bases.parts(base.id):
+                yield part.name, next(row.version for row in self.store.versions_of(part.name) if not row.marker)
+        for one in vault.compacted.current().sets:
+            for each in vault.compacted.parts(one):
+                yield each.name, each.version
+
+    @contextmanager
+    def without(self, name: str, version: str) -> Iterator[None]:
+        there = self.memory._versions[name]
+        whole = list(there)
+        there[:] = [each for each in there if not isinstance(each, StoredObject) or each.info.version != version]
+        try:
+            yield
+        finally:
+            there[:] = whole
+
+
+def _names(found: str, why: str, name: str) -> bool:
+    """Whether a finding is about an object, or about the set or base backup that it is of."""
+    return found == name or name in why or (f"/base/{name.split('/')[3]}/" in why and "parts" in why)
+
+
+def run(*, examples: int, steps: int, **traits: Any) -> None:
+    run_state_machine_as_test(
+        type("Machine", (CheckedMachine,), {**dict.fromkeys(WITHOUT), **traits}),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backstream.operations.backfill.segment.PART_ROWS", 2)
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_whatever_is_missing_is_found_and_nothing_else(layout: Layout) -> None:
+    run(examples=12, steps=15, layout=layout)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize(("stocked", "moving"), [(False, False), (True, False), (True, True)])
+def test_for_long(layout: Layout, *, stocked: bool, moving: bool) -> None:
+    run(examples=300, steps=40, layout=layout, stocked=stocked, moving=moving)
