@@ -120,12 +120,15 @@ class Bases:
         return [plan for name in self.ids() if (plan := self.plan(name)) is not None]
 
     def foreign(self) -> Iterator[str]:
-        """The names of objects that are no part, plan or record of a base backup."""
-        for listed in hidden.newest(self._store, self._prefix):
-            where, _, name = listed.name.removeprefix(self._prefix).rpartition("/")
-            pattern = _COMPLETE if f"{where}/" == COMPLETE else _PART
-            if name and name != PLAN and not listed.markers and pattern.fullmatch(name) is None:
-                yield listed.name
+        """The names of current objects that are no part, plan or record of a base backup."""
+        listing = hidden.newest(self._store, self._prefix)
+        return (each.name for each in listing if not each.markers and not each.name.endswith("/") and not self.owns(each.name))
+
+    def owns(self, name: str) -> bool:
+        """Whether an object is a part, plan or record of a base backup, by its name."""
+        where, _, last = name.removeprefix(self._prefix).rpartition("/")
+        pattern = _COMPLETE if f"{where}/" == COMPLETE else _PART
+        return last == PLAN or pattern.fullmatch(last) is not None
 
     def ids(self) -> Iterator[str]:
         """The ids of all that were begun."""

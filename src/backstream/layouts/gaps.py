@@ -54,7 +54,8 @@ class Gaps:
 
     def records(self) -> Iterator[Newest]:
         """The objects in which they are kept, hidden ones too: no gap is ever taken back."""
-        return hidden.newest(self._store, self._prefix)
+        listing = hidden.newest(self._store, self._prefix)
+        return (each for each in listing if not each.markers or each.name.endswith(".json"))
 
     def read(self, record: Newest) -> Gap:
         """A gap by its record. Damaged where it cannot be read."""

@@ -23,10 +23,16 @@ def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterato
     store, table = vault.store, vault.catalog.table
     folder = catalogs.folder(table)
     for what, prefix in (("the catalog", "catalog.json"), ("a gap", "gaps/"), ("a base backup", "base/"), ("a drill", "drills/")):
-        yield from (hidden(each.name, each.markers, what) for each in below.newest(store, folder + prefix) if each.markers)
+        concealed = (each for each in below.newest(store, folder + prefix) if each.markers)
+        yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
     yield from _of_sets(vault)
     for each in segments:
         yield hidden(each.name, each.markers, "a segment of the change log", each.seconds)
+
+
+def _is_own(vault: TableVault, name: str) -> bool:
+    """Whether it was ever of the vault: who takes a foreign object away hides nothing."""
+    return vault.bases.owns(name) if "/base/" in name else name.endswith(".json")
 
 
 def _of_sets(vault: TableVault) -> Iterator[Found]:
