@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,10 +160,37 @@ def test_a_malformed_record_without_a_number(stage: LambdaStage, position: int) 
     assert (stage.window_until() or 0) < stage.changes()[position].seconds
 
 
-def test_an_event_that_is_none(stage: LambdaStage) -> None:
-    for event in ({}, {"Records": None}, {"Records": [{"eventSource": "aws:s3"}]}):
-        with pytest.raises(UsageError, match=r"not an event|eventSourceARN"):
-            aws_lambda.handler(event, Invocation(10))
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        ({}, "has no Records"),
+        ({"Records": None}, "has no Records"),
+        ({"Records": {}}, "has no Records"),
+        ([], "has no Records"),
+        ({"Records": [{}]}, "no record names its eventSourceARN"),
+        ({"Records": [{"eventSource": "aws:dynamodb"}]}, "no record names its eventSourceARN"),
+        ({"Records": [{"eventSource": "aws:s3"}]}, "an event of 'aws:s3'"),
+        ({"Records": [{"EventSource": "aws:sns"}]}, "an event of 'aws:sns'"),
+    ],
+)
+def test_an_event_that_is_none(stage: LambdaStage, event: Any, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        aws_lambda.handler(event, Invocation(10))
+    assert stage.log() == []
+
+
+@pytest.mark.parametrize("source", ["aws:s3", "aws:sqs", "aws:dynamodbx", ""])
+def test_a_record_of_another_source_is_refused_whatever_else_it_says(stage: LambdaStage, source: str) -> None:
+    """Also among sound ones: what is delivered is not what a stream says."""
+    stage.put(range(3))
+    records = stage.records()
+    records[1] = {**records[1], "eventSource": source}
+    with pytest.raises(UsageError, match="not an event of a stream: an event of"):
+        aws_lambda.handler({"Records": records}, Invocation(10))
+    assert stage.log() == []
+
+
+def test_an_event_without_records_is_nothing_to_keep(stage: LambdaStage) -> None:
     assert aws_lambda.handler({"Records": []}, Invocation(10)) == {"batchItemFailures": []}
     assert stage.log() == []
 

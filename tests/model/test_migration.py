@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from backstream.errors import Damaged
-from backstream.model import migration, plain, wire
+from backstream.model import migration, plain, sizes, wire
 from backstream.model.fitness import Unfit
 from backstream.model.migration import DELETE, becomes, digest, spliced
 from kit.images import hard_images, image
@@ -110,14 +110,36 @@ def test_what_is_no_dynamodb_json(value: object) -> None:
         becomes({**wire.decode(IMAGE), "x": value}, None, IMAGE, native=True)
 
 
-def test_too_deep_and_too_large() -> None:
-    deep: Any = 1
-    for _ in range(40):
-        deep = [deep]
-    with pytest.raises(Unfit, match="deeper"):
-        becomes({**plain.to_plain(IMAGE), "x": deep}, None, IMAGE, native=False)
-    with pytest.raises(Unfit, match="400 KB"):
-        becomes({**plain.to_plain(IMAGE), "x": "a" * 500_000}, None, IMAGE, native=False)
+def nested(levels: int, into: str) -> Any:
+    """A value of so many levels, the innermost a number."""
+    value: Any = 1
+    for _ in range(levels - 1):
+        value = [value] if into == "list" else {"in": value}
+    return value
+
+
+@pytest.mark.parametrize("into", ["list", "map"])
+def test_32_levels_are_kept_and_33_are_not(into: str) -> None:
+    after = becomes({**plain.to_plain(IMAGE), "x": nested(32, into)}, None, IMAGE, native=False)
+    assert after is not None
+    assert plain.to_plain(after)["x"] == nested(32, into)
+    for levels in (33, 40):
+        with pytest.raises(Unfit, match=r"^x.* is nested deeper than 32 levels$"):
+            becomes({**plain.to_plain(IMAGE), "x": nested(levels, into)}, None, IMAGE, native=False)
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e9", "\U0001f600"])
+def test_400_kb_are_kept_and_a_byte_more_is_not(letter: str) -> None:
+    """As DynamoDB counts: names and values in UTF-8, not the JSON around them."""
+    room = 400 * 1024 - sizes.item_bytes(IMAGE) - len("x")
+    each = len(letter.encode())
+    text = letter * (room // each) + "b" * (room % each)
+    after = becomes({**plain.to_plain(IMAGE), "x": text}, None, IMAGE, native=False)
+    assert after is not None
+    assert sizes.item_bytes(after) == 400 * 1024
+    for more in ("b", "b" * 1024):
+        with pytest.raises(Unfit, match="400 KB"):
+            becomes({**plain.to_plain(IMAGE), "x": text + more}, None, IMAGE, native=False)
 
 
 @pytest.mark.parametrize("result", ["x", [1], True, 0, (), DELETE.__class__, 10**5000], ids=lambda value: type(value).__name__)

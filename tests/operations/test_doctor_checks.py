@@ -431,11 +431,19 @@ def test_a_drill_that_is_missing_failed_or_old(stage: Stage) -> None:
     assert one(captured(stage), "last drill").verdict is Verdict.WRONG
 
 
-def test_a_gap(stage: Stage) -> None:
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_gaps(stage: Stage, count: int) -> None:
+    """However many there are: the first is shown, and how many more."""
+    assert [each.verdict for each in captured(stage) if each.name == "gaps"] == [Verdict.OK]
+    stage.clock.sleep(200)
     now = int(stage.clock.now())
-    stage.vault().gaps.record(Gap(reason="a test's", since=now - 5, until=now - 3, stream="s"))
-    check = one(captured(stage), "gaps")
-    assert (check.verdict, "a test's" in check.found) == (Verdict.WRONG, True)
+    for number in range(count):
+        since = now - 100 + 10 * number
+        stage.vault().gaps.record(Gap(reason=f"a test's {number}", since=since, until=since + 2, stream="s"))
+    (check,) = (each for each in captured(stage) if each.name == "gaps")
+    assert check.verdict is Verdict.WRONG
+    assert check.found.startswith(f"changes are missing, {moment.iso(now - 100)} to {moment.iso(now - 98)}: a test's 0")
+    assert check.found.endswith("a test's 0" if count == 1 else f", and {count - 1} more")
     assert check.mend.startswith("backstream backfill flights")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import signal
 import subprocess
 import time
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from backstream.errors import AccessDenied, Failed, Refused, UsageError
+from backstream.errors import AccessDenied, Refused, UsageError
 from backstream.layouts.catalog import Layout
 from backstream.model import moment
+from backstream.model.clocks import CLOCKS_APART
 from backstream.operations import restore as restoring
 from backstream.operations.restore import Again, InPlace, NewTable, Request, Restored, Surroundings, restore
 from backstream.ports import Delete, Put, Write
@@ -256,23 +258,75 @@ def test_going_on_that_fails_at_once_forgets_nothing(stage: Stage, tmp_path: Pat
     assert live(stage) == stage.expected(then(stage))
 
 
-def test_nothing_stays_behind_of_one_that_touched_nothing(stage: Stage, tmp_path: Path) -> None:
-    stage.table.write([])
-    with pytest.raises(Failed):
-        restore(stage.vault(), Request(at=then(stage), target=NewTable("x")), around(stage, tmp_path, Unreachable()))
+class Watched(Denied):
+    """Denies writes, and notes what lies in a folder when it is asked for the first."""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        super().__init__("x", clock, images.SCHEMA)
+        self._folder = folder
+        self.there: list[str] = []
+
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+        self.there = self.there or [each.name for each in self._folder.iterdir()]
+        return super().write(writes, took)
+
+
+def test_nothing_stays_behind_of_one_that_touched_nothing(stage: Stage, clock: ManualClock, tmp_path: Path) -> None:
+    target = Watched(tmp_path, clock)
+    with pytest.raises(AccessDenied):
+        restore(stage.vault(), Request(at=then(stage), target=NewTable("x")), around(stage, tmp_path, target))
+    (there,) = target.there
+    assert there.startswith("backstream-restore-"), "before the first write it could have been gone on with"
     assert list(tmp_path.iterdir()) == []
 
 
-class Unreachable:
-    """A table that cannot be asked."""
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_row_created_before_it_is_gone_on_with_is_somebody_elses(
+    stage: Stage, clock: ManualClock, tmp_path: Path, *, captured: bool
+) -> None:
+    """It was not there at the moment, nor when the restore began: to delete it would lose what nobody asked to be undone."""
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, tmp_path, Meddling(stage.table, 1, dies=True))
+    expected = dict(stage.expected(then(stage)))
+    at = then(stage)
+    clock.move(10)
+    created = image("z", 77, v={"N": "1"})
+    stage.table.write([Put(created)])
+    if captured:
+        stage.follow()
+    report = go_on(stage, tmp_path)
+    seventy_seven = stage.vault().key_of(created)
+    assert report.conflicts == 1
+    assert [each.what for each in report.failures] == [seventy_seven.decode()]
+    assert live(stage) == {**expected, seventy_seven: created}
+    assert go_on(stage, tmp_path, force=True).failed == 0
+    assert live(stage) == stage.expected(at)
 
-    name = "x"
 
-    def __getattr__(self, name: str) -> Any:
-        def fail(*_: object) -> None:
-            raise Failed(f"{name} as told")
+class Dated(Meddling):
+    """Notes the second by the service's clock at which each write is carried out."""
 
-        return fail
+    def __init__(self, table: MemoryTable) -> None:
+        super().__init__(table, 0)
+        self.seconds: list[int] = []
+
+    def _take_turn(self) -> None:
+        self.seconds.append(int(self._table.server_time()))
+
+
+@pytest.mark.parametrize("part", [0.0, 0.4, 0.99])
+def test_the_first_write_waits_until_the_moment_of_the_undo_is_over(
+    stage: Stage, clock: ManualClock, tmp_path: Path, part: float
+) -> None:
+    """By more than clocks may be apart, or a change that the restore makes could be taken for one of that moment."""
+    clock.move(part)
+    dated = Dated(stage.table)
+    report = run(stage, tmp_path, dated)
+    assert report.undo is not None
+    words = shlex.split(report.undo)
+    before = moment.parse(words[words.index("--at") + 1], clock.now())
+    assert len(dated.seconds) == 3
+    assert min(dated.seconds) == before + CLOCKS_APART + 1, "and no longer than that"
 
 
 def test_the_file_of_another_table_is_refused(stage: Stage, tmp_path: Path) -> None:

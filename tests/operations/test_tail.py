@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from backstream.clock import SystemClock
+from backstream.errors import Unavailable
 from backstream.layouts.catalog import Layout
 from backstream.layouts.rows import row_versions
 from backstream.layouts.segments import Kind
 from backstream.operations.shards import OLDEST
+from backstream.operations.tail import PATIENCE
 from backstream.ports import ChangeStream, Page
 from backstream.tables.memory_stream import MemoryStream
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -23,7 +25,7 @@ from kit.chains import broken_links
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
 from kit.stage import Stage, wait_for
-from kit.streams import Counting, LateListing, SmallPages, Wrapped
+from kit.streams import Counting, Failing, LateListing, SmallPages, Wrapped
 from kit.streams_server import CALLER, StreamsServer
 
 
@@ -144,6 +146,28 @@ def test_children_that_are_listed_late(still: Stage) -> None:
     assert still.captured() == still.expected()
 
 
+def test_nothing_is_claimed_beyond_a_closed_shard_while_its_children_are_unread() -> None:
+    """Another shard goes on meanwhile and is far ahead: what the children hold may be older than that."""
+    stage = Stage(ManualClock(), shards=2)
+    stage.put(range(60))
+    stream, before = stage.table.stream, int(stage.clock.now())
+    closed, _ = open_shards(stream)
+    stream.split(closed)
+    stage.clock.sleep(100)
+    stage.put(range(60))
+    stage.clock.sleep(100)
+    late = LateListing(stream, looks=6)
+    stage.streams = lambda _: late
+    assert stage.follow().captured == 120
+    children = {shard.id for shard in stream.facts().shards if shard.parent == closed}
+    until_then = list(itertools.takewhile(lambda each: each.shard not in children, stage.log()))
+    assert len(until_then) < len(stage.log())
+    marks = [mark.max_time for mark in until_then if mark.kind is Kind.MARK]
+    assert marks
+    assert max(marks) < before
+    assert stage.captured() == stage.expected()
+
+
 def test_an_ended_shard_whose_children_never_show_is_given_up_on(still: Stage) -> None:
     still.put(range(60))
     still.table.stream.split(open_shards(still.table.stream)[0])
@@ -151,6 +175,52 @@ def test_an_ended_shard_whose_children_never_show_is_given_up_on(still: Stage) -
     still.streams = lambda _: never
     assert still.follow().caught_up
     assert [notice for notice in still.notices if "no shard that follows it was listed" in notice]
+
+
+class FourOfFive:
+    """Trouble with one operation of a stream: it works once, then fails four times, and so on."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+        self.asked = 0
+        self.failed = 0
+
+    def __call__(self, operation: str) -> None:
+        if operation != self._operation:
+            return
+        self.asked += 1
+        if self.asked % 5 != 1:
+            self.failed += 1
+            raise Unavailable(f"{operation} failed as told")
+
+
+@pytest.mark.parametrize("operation", ["read", "facts"])
+def test_only_failures_in_a_row_end_it(operation: str) -> None:
+    """A stream that fails now and then, but not for good, is followed to its end however often that was."""
+    stage = Stage(ManualClock(), shards=1)
+    for _ in range(3):
+        stage.put(range(20))
+        stage.table.stream.split(open_shards(stage.table.stream)[0], into=1)
+    stage.put(range(20))
+    trouble = FourOfFive(operation)
+    stage.streams = lambda _: Failing(SmallPages(stage.table.stream, 7), trouble)
+    report = stage.follow()
+    assert trouble.failed > 2 * PATIENCE
+    assert (report.captured, report.caught_up, report.gaps) == (80, True, 0)
+    assert stage.captured() == stage.expected()
+
+
+def test_failures_in_a_row_end_it() -> None:
+    stage = Stage(ManualClock(), shards=1)
+    stage.put(range(3))
+
+    def fail(operation: str) -> None:
+        if operation == "read":
+            raise Unavailable("read failed as told")
+
+    stage.streams = lambda _: Failing(stage.table.stream, fail)
+    with pytest.raises(Unavailable, match="as told"):
+        stage.follow()
 
 
 # --- order ------------------------------------------------------------------------------------------------------------------------
