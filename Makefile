@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Images of containers set it. Without compiled files each process would compile the source anew: a second for each command.
 unexport PYTHONDONTWRITEBYTECODE
-# On two cores: tests wait for servers and clocks more than they work.
-WORKERS ?= 4
+# On two cores: tests wait for servers and clocks more than they work. Who has nothing left takes over what others have not begun.
+WORKERS ?= 5
+SPREAD := -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test lint types layers unit soak bench docs lambda lambda-lock clean help
 
@@ -25,10 +26,10 @@ lint: $(VENV)/dev ## style, types and the direction of imports
 	$(BIN)/lint-imports
 
 unit: $(VENV)/dev ## the tests
-	$(BIN)/pytest -n $(WORKERS) -m "not soak" --durations=10
+	$(BIN)/pytest $(SPREAD) -m "not soak" --durations=10
 
 soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
-	$(BIN)/pytest -n $(WORKERS) -m soak --timeout 1800
+	$(BIN)/pytest $(SPREAD) -m soak --timeout 1800 --durations=10
 
 bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (about 6 minutes)
 	$(BIN)/python -m benchmarks

@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, settings
 
 import kit.compiled
 import kit.one_loader  # noqa: F401 - each does what it says when it is imported, and comes before all others
-from backstream.apps.embedded import EmbeddedServers
-from kit.aws import Aws, aws_of_environment
+from kit.aws import Aws, serving
 from kit.deployable import built
 from kit.scene import Scene
 
@@ -27,11 +26,8 @@ settings.load_profile("busy")
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Aws]:
     """The servers named by the environment (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL_DYNAMODB), or embedded ones."""
-    if named := aws_of_environment():
-        yield named
-        return
-    with EmbeddedServers() as servers:
-        yield Aws(servers.environment())
+    with serving() as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import botocore.session
 from botocore.config import Config
+
+from backstream.apps.embedded import EmbeddedServers
 
 if TYPE_CHECKING:  # type stubs only: the packages are not there at run time
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -96,3 +99,13 @@ def aws_of_environment() -> Aws | None:
         return None
     named = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
     return Aws({"AWS_DEFAULT_REGION": "us-east-1", **named})
+
+
+@contextmanager
+def serving() -> Iterator[Aws]:
+    """The servers that the environment names, or embedded ones of its own, which end with the block."""
+    if named := aws_of_environment():
+        yield named
+        return
+    with EmbeddedServers() as servers:
+        yield Aws(servers.environment())

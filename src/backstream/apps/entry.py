@@ -6,9 +6,17 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
+from backstream.version import __version__
+
 
 def main() -> None:
-    """Run the command line, which needs the extra `cli`: the core stays small for Lambda."""
+    """Run the command line, which needs the extra `cli`: the core stays small for Lambda.
+
+    The version alone is told without it: scripts ask for it, and the command line takes half a second of processor time to load.
+    """
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"backstream {__version__}\n")
+        return
     if find_spec("typer") is None or find_spec("rich") is None:
         sys.stderr.write("The command line is not installed.\nRun: pip install 'backstream[cli]'\n")
         raise SystemExit(1)
