@@ -134,6 +134,10 @@ class Unavailable(Failed):
     """The service did not answer, or asked to slow down: the same call may go through later."""
 
 
+class Throttled(Unavailable):
+    """The service asked to slow down: more is asked of it than it gives."""
+
+
 class StillChanging(Unavailable):
     """The table, or what belongs to it, is being created or changed: the same call goes through once that has ended."""
 

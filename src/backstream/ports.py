@@ -357,12 +357,21 @@ class Importer(Protocol):
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """One shard as DescribeStream lists it. `last` is set once the shard is closed: it will get no more records."""
+    """One shard as DescribeStream lists it. `last` is set once the shard is closed: it will get no more records.
+
+    `adjacent`: the other parent of a Kinesis shard that two were merged into.
+    """
 
     id: str
     parent: str | None
     first: str | None
     last: str | None
+    adjacent: str | None = None
+
+    @property
+    def parents(self) -> Sequence[str]:
+        """The shards whose keys it took over: they are read before it."""
+        return [each for each in (self.parent, self.adjacent) if each is not None]
 
 
 class StreamFacts(msgspec.Struct, frozen=True):

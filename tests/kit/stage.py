@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
+import msgspec
+
 from backstream.errors import NotFound
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Kind, Segment
@@ -21,6 +23,7 @@ from backstream.operations.follow import Following, Streams, follow
 from backstream.operations.init import Words, init
 from backstream.operations.shards import Settings
 from backstream.operations.tail import TailReport
+from backstream.operations.witness import BUDGET, Witnessed, witness
 from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, Table
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -31,6 +34,7 @@ from kit.states import state_at
 QUICK = Settings(
     poll=0.02, segment_age=0.1, topology_every=0.1, mark_busy=0.1, mark_idle=0.2, neighbours_every=0.1, children_wait=3.0
 )
+QUICK_WITNESS = msgspec.structs.replace(QUICK, mark_busy=60.0, mark_idle=60.0)
 PATIENCE = 20.0
 END_OF_TIME = 10**11
 
@@ -132,6 +136,27 @@ class Stage:
             settings=settings,
         )
         return follow(self.vault(store), following, until_caught_up=until_caught_up)
+
+    def witness(
+        self,
+        *,
+        budget: float = BUDGET,
+        writer: str = "witness",
+        settings: Settings = QUICK_WITNESS,
+        stop: threading.Event | None = None,
+        store: ObjectStore | None = None,
+    ) -> Witnessed:
+        """One run of the witness."""
+        following = Following(
+            table=self.table,
+            streams=self.streams,
+            clock=self.clock,
+            writer=writer,
+            notice=self.notices.append,
+            stop=stop or threading.Event(),
+            settings=settings,
+        )
+        return witness(self.vault(store), following, budget=budget)
 
     def running(self, *, writer: str = "one", settings: Settings = QUICK) -> RunningTail:
         """A tail in a thread of its own, within a `with` block."""

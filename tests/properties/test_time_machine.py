@@ -37,10 +37,10 @@ from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.init import Words, init
-from backstream.operations.lanes import lanes
 from backstream.operations.restore import InPlace, NewTable, Request, Surroundings, restore
 from backstream.operations.shards import Settings
-from backstream.ports import Clock, Delete, ObjectStore, Put, ScanPage, Table
+from backstream.operations.witness import witness
+from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, ScanPage, Table
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.stores.s3 import S3Store
@@ -50,11 +50,12 @@ from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.dictmodel import DictModel
 from kit.records import lambda_record
+from kit.streams import LateListing
 from kit.transports import s3_api
 
 SCHEMA = KeySchema(KeyAttribute("id", "S"))
 KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(4)]
-# Children of a shard are listed at once here, or never: where they were dropped, too. By this clock nobody could wait for them.
+# Nobody waits for children that are not listed: by this clock nobody could.
 QUICK = Settings(poll=0.0, quiet_reads=1, segment_count=3, topology_every=0.0, children_wait=0.0, writers=4, readers=3)
 
 Happening = tuple[str, bytes, int]
@@ -156,6 +157,28 @@ class TimeMachine(RuleBasedStateMachine):
             self.follow(CrashingStore(self.store, writes, after=after))
         except Failed:
             return
+
+    @rule()
+    def the_witness_runs(self) -> None:
+        self.witness(self.store)
+
+    @rule(writes=st.integers(1, 12), after=st.booleans())
+    def the_witness_crashes(self, writes: int, after: bool) -> None:  # noqa: FBT001 - Hypothesis names it
+        try:
+            self.witness(CrashingStore(self.store, writes, after=after))
+        except Failed:
+            return
+
+    @rule(looks=st.integers(1, 3))
+    def children_are_listed_late(self, looks: int) -> None:
+        """What a shard's children hold is read by nobody in the meantime: then nothing later is claimed either."""
+        late = LateListing(self.table.stream, looks=10**9)
+        for _ in range(looks):
+            self.witness(self.store, late)
+            self.follow(self.store, late)
+            self.clock.move(2)
+            self.put(KEYS[3], looks)
+            self.clock.move(10)
 
     @rule(data=st.data())
     def batches_are_delivered(self, data: st.DataObject) -> None:
@@ -279,7 +302,7 @@ class TimeMachine(RuleBasedStateMachine):
 
     def was_not_promised(self, at: int) -> None:
         assert self.stocked or self.lossy
-        window = self.vault().window(self.clock.now(), 1)
+        window = self.vault().window(self.clock.now())
         assert not any(each.since <= at <= each.until for each in window.ranges)
         assert self.lossy or not any(start.end <= at for start in window.starts)
 
@@ -325,8 +348,7 @@ class TimeMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_window_never_claims_too_much(self) -> None:
-        shards = self.table.stream.facts().shards
-        window = self.vault().window(self.clock.now(), lanes(shards))
+        window = self.vault().window(self.clock.now())
         if window.until is not None:
             assert window.until < int(self.clock.now())
             assert self.state_at(window.until) == self.model.at(window.until)
@@ -336,17 +358,22 @@ class TimeMachine(RuleBasedStateMachine):
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         return TableVault.open(store or self.store, "items")
 
-    def follow(self, store: ObjectStore) -> None:
-        following = Following(
+    def follow(self, store: ObjectStore, stream: ChangeStream | None = None) -> None:
+        follow(self.vault(store), self.following("tail", stream), until_caught_up=True)
+
+    def witness(self, store: ObjectStore, stream: ChangeStream | None = None) -> None:
+        witness(self.vault(store), self.following("witness", stream))
+
+    def following(self, writer: str, stream: ChangeStream | None) -> Following:
+        return Following(
             table=self.table,
-            streams=lambda _arn: self.table.stream,
+            streams=lambda _arn: stream or self.table.stream,
             clock=self.clock,
-            writer="tail",
+            writer=writer,
             notice=lambda _text: None,
             stop=threading.Event(),
             settings=QUICK,
         )
-        follow(self.vault(store), following, until_caught_up=True)
 
     def deliver(self, store: ObjectStore, batch: Sequence[Change]) -> None:
         arn = self.table.stream.arn

@@ -18,6 +18,7 @@ from backstream.errors import (
     NotFound,
     RecordsTrimmed,
     TargetNotEmpty,
+    Throttled,
     Unavailable,
 )
 from backstream.model.creation import on_demand
@@ -82,10 +83,10 @@ def refusal(code: str, status: int = 400, message: str = "the service's own word
         ("Scan", "InvalidSignatureException", AccessDenied),
         ("Scan", "ExpiredTokenException", AccessDenied),
         ("Scan", "MissingAuthenticationTokenException", AccessDenied),
-        ("BatchWriteItem", "ProvisionedThroughputExceededException", Unavailable),
-        ("BatchWriteItem", "ThrottlingException", Unavailable),
-        ("BatchWriteItem", "RequestLimitExceeded", Unavailable),
-        ("GetRecords", "LimitExceededException", Unavailable),
+        ("BatchWriteItem", "ProvisionedThroughputExceededException", Throttled),
+        ("BatchWriteItem", "ThrottlingException", Throttled),
+        ("BatchWriteItem", "RequestLimitExceeded", Throttled),
+        ("GetRecords", "LimitExceededException", Throttled),
         ("GetRecords", "ExpiredIteratorException", IteratorExpired),
         ("GetRecords", "TrimmedDataAccessException", RecordsTrimmed),
         ("GetShardIterator", "TrimmedDataAccessException", RecordsTrimmed),

@@ -1,4 +1,4 @@
-"""What brings changes into a vault, and keeps it in order: `TableBackup.init`, `tail`, `backfill`, `redrive`, `compact`, ..."""
+"""What brings changes into a vault and keeps it in order: `TableBackup.init`, `tail`, `witness`, `backfill`, `compact`, ..."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import msgspec
+
 from backstream.apps.config import Config
 from backstream.apps.migrations import export_of
-from backstream.apps.words import SEGMENTS, Moment, second_of
+from backstream.apps.words import SEGMENTS, Moment, second_of, seconds_of
+from backstream.errors import UsageError
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
@@ -35,6 +38,7 @@ from backstream.operations.redrive import Words as RedriveWords
 from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings, Wrote
 from backstream.operations.tail import TailReport
+from backstream.operations.witness import BUDGET, SETTINGS, Witnessed, witness
 
 
 class Capturing:
@@ -85,18 +89,41 @@ class Capturing:
 
         `notice` is told what an operator should see, `wrote` of each segment that is written, in threads of the tail.
         """
-        config, vault = self._config, self._vault()
-        following = Following(
+        vault = self._vault()
+        following = self._following(vault, stop, notice, settings or Settings())
+        following = msgspec.structs.replace(following, wrote=wrote)
+        return follow(vault, following, until_caught_up=until_caught_up)
+
+    def witness(
+        self,
+        *,
+        budget: str | float = BUDGET,
+        stop: threading.Event | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+        settings: Settings | None = None,
+    ) -> Witnessed:
+        """Check the stream against the vault's log, write what is missing there, and leave a watermark: all up to there is proven.
+
+        `budget`: seconds, or `4m`, after which it stops reading; the next run goes on from there. `notice`: as of `tail`.
+        """
+        vault, seconds = self._vault(), seconds_of(budget)
+        if seconds <= 0:
+            raise UsageError(f"no time to read anything: {budget}", hint="Give it 30s or more.")
+        return witness(vault, self._following(vault, stop, notice, settings or SETTINGS), budget=seconds)
+
+    def _following(
+        self, vault: TableVault, stop: threading.Event | None, notice: Callable[[str], None], settings: Settings
+    ) -> Following:
+        config = self._config
+        return Following(
             table=config.table(self._name),
             streams=partial(config.source, vault.catalog),
             clock=config.clock,
             writer=config.writer,
             notice=notice,
             stop=stop or threading.Event(),
-            settings=settings or Settings(),
-            wrote=wrote,
+            settings=settings,
         )
-        return follow(vault, following, until_caught_up=until_caught_up)
 
     def backfill(
         self,

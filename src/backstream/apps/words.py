@@ -45,6 +45,11 @@ def objectives_of(rpo: Duration, rto: Duration) -> Objectives:
     return Objectives(*(None if each is None else durations.parse(each) if isinstance(each, str) else each for each in (rpo, rto)))
 
 
+def seconds_of(duration: str | float) -> float:
+    """The seconds of `90s` or `4m`, or of a number of seconds. UsageError where it is neither."""
+    return durations.parse(duration) if isinstance(duration, str) else duration
+
+
 def second_of(at: Moment, now: float, vault: TableVault, lanes: int | None) -> int:
     """UsageError, saying the recovery window, where it is no moment."""
     try:

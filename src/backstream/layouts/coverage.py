@@ -13,7 +13,7 @@ from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted
 from backstream.layouts.destination import Destination
 from backstream.layouts.gaps import Gap, Gaps
-from backstream.layouts.log import DAY, LATE, ChangeLog, LogListing
+from backstream.layouts.log import ChangeLog, LogListing
 from backstream.layouts.segments import Kind
 from backstream.model import fold, moment
 from backstream.model.change import MICROS
@@ -71,15 +71,11 @@ class Coverage:
         self._bases = bases
         self._compacted = compacted
 
-    def window(self, now: float, lanes: int | None) -> Window:
-        """From when to when a restore is exact. Never more than what was made durable.
-
-        `lanes`: in how many lines of shards the stream runs, None where that cannot be asked. Lambda is not told which shard a
-        batch is from: only where there is a single line of shards does its newest change say that all before it have come.
-        """
+    def window(self, now: float) -> Window:
+        """From when to when a restore is exact. Never more than what a watermark proves."""
         starts, bridges = self._starts_and_bridges(self._bases.complete())
-        # The log before the gaps: what Lambda gives up is in its destination before anything behind it is in the log.
-        durable = self._durable(now, lanes)
+        # The log before the gaps: a gap is recorded before the watermark that passes it is written.
+        durable = self.durable(now)
         lost, unseen = self._lost_and_unseen()
         older = self._older(now, followed=durable is not None or bool(starts))
         gaps = self._known_gaps(starts, lost)
@@ -144,36 +140,22 @@ class Coverage:
         initialised = moment.parse_iso_micros(self._catalog.initialised) // MICROS
         return initialised if self._catalog.complete_from is None else min(initialised, self._catalog.complete_from)
 
-    def _durable(self, now: float, lanes: int | None) -> int | None:
-        oldest = self._catalog.complete_from or 0
-        for piece in self._log.newest_first_days(now, oldest):
-            claims = [claim for each in piece if (claim := self._claim(each, now, lanes)) is not None]
-            if claims:
-                return max(claims)
-        return None
+    def watermark(self, now: float) -> LogListing | None:
+        """The watermark that reaches farthest: nothing else in the log proves that all changes up to a second have arrived.
 
-    def _claim(self, listed: LogListing, now: float, lanes: int | None) -> int | None:
-        """Up to which second a segment proves that all changes have arrived.
-
-        A change's second may hold more changes, so it is the second before. What a stream no longer holds (one day, or as long as a
-        Kinesis stream is set to) has been delivered or was given up by Lambda. What the handler could not keep it has recorded as a
-        gap. Where it never ran (throttled, crashed as it started) nobody did: but then Lambda wrote the batch to its on-failure
-        destination before it went on behind it, and what lies there is a gap as well (`_waiting`). So this holds only where the
-        mapping has a destination that the catalog knows. In Kinesis a change may come after later ones: what is LATE is waited for.
+        A tail and the witness read every shard of the stream. A function is not told which shard a batch is from, nor what it did
+        not receive: its segments prove nothing, and neither does a log in which nothing arrives.
         """
-        segment = listed.segment
-        if segment is None:
-            return None
-        if segment.kind is Kind.MARK:
-            return segment.max_time
-        kinesis = self._catalog.kinesis if segment.stream == self._catalog.stream else None
-        retention, late = (DAY, 0) if kinesis is None else (kinesis.retention, LATE)
-        proven = segment.max_time - 1 - late
-        if segment.kind in (Kind.TAIL, Kind.LAMBDA) and lanes == 1:
-            return proven
-        if segment.kind in (Kind.LAMBDA, Kind.PARALLEL):
-            return min(proven, int(now) - retention - late)
+        for piece in self._log.newest_first_days(now, self._catalog.complete_from or 0):
+            marks = [each for each in piece if each.segment is not None and each.segment.kind is Kind.MARK]
+            if marks:
+                return max(marks, key=_reach)
         return None
+
+    def durable(self, now: float) -> int | None:
+        """The second up to which it is proven that every change has arrived; None where nothing is."""
+        found = self.watermark(now)
+        return None if found is None or found.segment is None else found.segment.max_time
 
     def lost(self) -> list[Gap]:
         """What is missing from the log: not the gaps whose missing change has arrived since, but what waits to be redriven."""
@@ -222,6 +204,12 @@ class Coverage:
             if any(int(entry.sequence) == wanted for entry in self._log.read(listed)):
                 return True
         return False
+
+
+def _reach(listed: LogListing) -> tuple[int, bool, float]:
+    """Of two that reach equally far, the witness's: it says more."""
+    segment = listed.segment
+    return (0, False, 0.0) if segment is None else (segment.max_time, segment.witnessed, listed.modified)
 
 
 def _exact(base: Base) -> int | None:

@@ -12,11 +12,13 @@ from backstream.layouts import chains, hidden, segments
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
 from backstream.layouts.hidden import Newest
+from backstream.layouts.positions import Positions, decode, encode
 from backstream.layouts.segments import Claim, Codec, Kind, Segment
 from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.ports import ListedObject, ObjectStore, ObjectVersion
 
+HOUR = 3_600
 DAY = 86_400
 LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS names no bound
 CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in the last two
@@ -100,8 +102,15 @@ class ChangeLog:
         ending = {"closing": "yes"} if closing else {}
         self._put(segments.mark(stream, seconds, writer if closing else ""), [], {"writer": writer, **ending})
 
+    def write_watermark(self, stream: str, seconds: int, positions: Positions, *, writer: str) -> None:
+        """Say the same as the witness, and where it stood in each shard: there its next run goes on."""
+        body = encode(positions)
+        self._put_body(segments.witnessed(stream, seconds, body), body, {"writer": writer, "closing": "yes"})
+
     def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str]) -> None:
-        body = segments.pack(entries, segment.codec)
+        self._put_body(segment, segments.pack(entries, segment.codec), metadata)
+
+    def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str]) -> None:
         try:
             self._store.put(self._prefix + segment.path, body, {"format": "1", **metadata}, if_absent=True)
         except AlreadyExists:
@@ -159,12 +168,29 @@ class ChangeLog:
         if listed.segment is None:
             raise Damaged(f"{listed.name}: a foreign object in the change log")
         stored = hidden.get(self._store, listed.name)
+        if listed.segment.witnessed:
+            return Fetched(segments.claim_of(listed.segment), segments.pack([], listed.segment.codec), None)
         after = stored.info.metadata.get("after", chains.UNKNOWN)
         return Fetched(segments.claim_of(listed.segment), stored.body, chains.run_of(listed.segment, after))
 
     def metadata(self, listed: LogListing) -> Mapping[str, str]:
         """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""
         return hidden.head(self._store, listed.name).metadata
+
+    def positions(self, stream: str, now: float, retention: int) -> Positions:
+        """Where the last witness of this stream stood. Empty where none has run for as long as the stream keeps records.
+
+        Damaged, naming the object, where its watermark cannot be read.
+        """
+        for back in (HOUR, CHECKPOINT_DAYS * DAY, retention + DAY):
+            found = [each for each in self.listing(since=max(0, int(now) - back)) if _is_witnessed(each, stream)]
+            if found:
+                newest = max(found, key=_reach)
+                try:
+                    return decode(hidden.get(self._store, newest.name).body)
+                except Damaged as error:
+                    raise error.of(newest.name) from error
+        return {}
 
     def recent(self, now: float, *, since: float = float("inf")) -> list[LogListing]:
         """The listing of the last two days, or from a day before `since` on, and whatever lies later (by a faster clock).
@@ -185,6 +211,14 @@ class ChangeLog:
             if since <= oldest:
                 return
             end, days = since - since % 3600, days * 8
+
+
+def _is_witnessed(listed: LogListing, stream: str) -> bool:
+    return listed.segment is not None and listed.segment.witnessed and listed.segment.stream == stream
+
+
+def _reach(listed: LogListing) -> tuple[int, float]:
+    return (0 if listed.segment is None else listed.segment.max_time), listed.modified
 
 
 def _by_hour(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -54,7 +54,7 @@ class Kind(enum.StrEnum):
     """Who wrote a segment, and so what its name may be believed to say."""
 
     TAIL = "tail"  # an unbroken run of its shard from FIRST to LAST: the checkpoint
-    MARK = "mark"  # no changes: a tail had read every shard up to MAXTIME
+    MARK = "mark"  # no changes: a watermark; a tail or the witness had read every shard up to MAXTIME
     LAMBDA = "lambda"  # one batch of an event source mapping that delivers each shard in order
     PARALLEL = "lambda-parallel"  # one batch of a mapping with several invocations per shard: order between batches is unknown
     REBUILT = "rebuilt"  # made again from the row objects
@@ -62,6 +62,7 @@ class Kind(enum.StrEnum):
     KINESIS = "kinesis"  # of a tail of a Kinesis stream: all up to a position in a shard, by arrival
     ADOPTED = "adopted"  # what an older tool had written, in the order of its arrival
     EXPORT = "export"  # the net changes of an incremental export
+    WITNESS = "witness"  # records of the stream that the witness found missing in the log
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -95,6 +96,11 @@ class Segment(msgspec.Struct, frozen=True):
         return found["shard"] if found else None
 
     @property
+    def witnessed(self) -> bool:
+        """Whether it is a watermark of the witness. Its body says where the witness stood in each shard."""
+        return self.shard.startswith(_WITNESSED)
+
+    @property
     def path(self) -> str:
         """Its name below the log's folder, in the partition of its hour."""
         day, hour = moment.day_and_hour(self.min_time)
@@ -104,6 +110,7 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 _OTHER_KINDS = frozenset(kind.value for kind in Kind if kind is not Kind.TAIL)
+_WITNESSED = f"{Kind.MARK}.witness-"
 _ARRIVALS = re.compile(r"kinesis\.(?P<shard>[^.]+)\.(?P<position>\d*)\.[0-9a-f]+")
 _NAME = re.compile(
     r"dt=(?P<day>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)/(?P<stream>[^_/]+)_(?P<shard>[^_/]+)_(?P<first>\d{1,40})-(?P<last>\d{1,40})"
@@ -182,6 +189,12 @@ def mark(stream: str, seconds: int, ending: str = "") -> Segment:
     """The name that says: every shard of this stream has been read up to this second. `ending`: the writer that stops with it."""
     shard = f"{Kind.MARK}.end-{hashlib.sha256(ending.encode()).hexdigest()[:8]}" if ending else str(Kind.MARK)
     return Segment(stream=stream, shard=shard, first="0", last="0", count=0, min_time=seconds, max_time=seconds)
+
+
+def witnessed(stream: str, seconds: int, body: bytes) -> Segment:
+    """The name of a watermark of the witness: another body makes another name."""
+    shard = f"{_WITNESSED}{hashlib.sha256(body).hexdigest()[:12]}"
+    return msgspec.structs.replace(mark(stream, seconds), shard=shard)
 
 
 def by_hour(entries: Iterable[Entry]) -> list[list[Entry]]:

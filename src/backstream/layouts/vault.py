@@ -225,9 +225,9 @@ class TableVault:
 
     # --- what may be claimed ---
 
-    def window(self, now: float, lanes: int | None) -> Window:
+    def window(self, now: float, lanes: int | None = None) -> Window:  # noqa: ARG002 - a quiet log proves nothing since note 19
         """From when to when a restore is exact. See `Coverage.window`."""
-        return self.coverage.window(now, lanes)
+        return self.coverage.window(now)
 
     def basis(self, at: int) -> Basis:
         """What the state of the whole table at a second is made of."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 
 import msgspec
@@ -19,11 +20,11 @@ from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
 from backstream.operations.keeping import VaultKeeper
 from backstream.operations.kinesis_shards import KinesisFollower
-from backstream.operations.lanes import lanes
 from backstream.operations.settings import SettingsWatch
 from backstream.operations.shards import Parts, Settings, Wrote
 from backstream.operations.sources import check_destination, label_of
 from backstream.operations.tail import Tail, TailReport
+from backstream.operations.witness_keeper import Findings, WitnessKeeper
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 
 Streams = Callable[[str], ChangeStream]  # a stream's ARN -> the stream
@@ -32,7 +33,8 @@ Streams = Callable[[str], ChangeStream]  # a stream's ARN -> the stream
 class Following(msgspec.Struct, frozen=True):
     """What `follow` works with. `writer` names this process in the vault; `notice` is told what an operator should see.
 
-    `wrote` is told of each segment, in the threads that write them.
+    `wrote` is told of each segment, in the threads that write them. `findings`: given where the stream is only to be checked
+    against the vault, as the witness does; `deadline`: the epoch second after which nothing more is read.
     """
 
     table: Table
@@ -43,6 +45,8 @@ class Following(msgspec.Struct, frozen=True):
     stop: threading.Event
     settings: Settings = Settings()
     wrote: Callable[[Wrote], None] = lambda _: None
+    findings: Findings | None = None
+    deadline: float = float("inf")
 
 
 def follow(vault: TableVault, following: Following, *, until_caught_up: bool) -> TailReport:
@@ -53,7 +57,8 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     facts, arn = _source(following.table, vault.catalog)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.
-    with SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice):
+    watch = SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice)
+    with watch if following.findings is None else nullcontext():
         report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
     if report.ended and not until_caught_up:
         raise Failed(
@@ -92,7 +97,7 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
     catalog, clock, settings = vault.catalog, following.clock, following.settings
     label, retention = label_of(catalog, arn), _retention(catalog)
     with ThreadPoolExecutor(settings.writers, thread_name_prefix="writer") as pool:
-        keeper = VaultKeeper(vault, label, pool, clock, writer=following.writer, notice=following.notice)
+        keeper = _keeper(vault, label, pool, following)
         parts = Parts(
             stream=following.streams(arn),
             label=label,
@@ -104,11 +109,26 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
             retention=retention,
             wrote=following.wrote,
         )
+        base = None if following.findings is None else _proven(catalog, known)
         if catalog.kinesis is None:
-            tail = Tail(catalog.table, parts, keeper.reached(), following.stop)
+            tail = Tail(catalog.table, parts, keeper.reached(), following.stop, base=base)
         else:
-            tail = Tail(catalog.table, parts, keeper.arrived(retention), following.stop, partial(KinesisFollower, keeper))
-        return tail.run(until_caught_up=until_caught_up)
+            new_follower = partial(KinesisFollower, keeper)
+            tail = Tail(catalog.table, parts, keeper.arrived(retention), following.stop, new_follower, base)
+        return tail.run(until_caught_up=until_caught_up, deadline=following.deadline)
+
+
+def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: Following) -> VaultKeeper:
+    writer, notice, findings = following.writer, following.notice, following.findings
+    if findings is None:
+        return VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice)
+    return WitnessKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, findings=findings)
+
+
+def _proven(catalog: Catalog, known: int) -> int:
+    """The last second of which nothing more can come: the second of `init` itself may hold more."""
+    initialised = moment.parse_iso_micros(catalog.initialised) // 1_000_000
+    return known - 1 if known <= initialised else known
 
 
 def _retention(catalog: Catalog) -> int:
@@ -132,10 +152,10 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
     now = int(following.clock.now())
     if arn != vault.catalog.stream_arn:
         return _after_replacement(vault, following, facts, arn, now)
-    known, kept_since = _known(vault, following, now), now - _retention(vault.catalog)
+    known, kept_since = _known(vault, now), now - _retention(vault.catalog)
     if known >= kept_since:
         return vault, _Before(known)
-    why = "nobody followed the stream for longer than it keeps records"
+    why = "neither a tail nor the witness read the stream for longer than it keeps records"
     _record(vault, following, Gap(reason=why, since=known, until=kept_since, stream=vault.catalog.stream))
     return vault, _Before(kept_since, gaps=1)
 
@@ -144,7 +164,7 @@ def _after_replacement(
     vault: TableVault, following: Following, facts: TableFacts, arn: str, now: int
 ) -> tuple[TableVault, _Before]:
     """The table has another stream now: read what is left of the one before, which is kept for a day, then turn to the new one."""
-    known = _known(vault, following, now)
+    known = _known(vault, now)
     drained = _drain(vault, following, known)
     if drained is not None and not drained.caught_up:
         return vault, _Before(known, drained.captured, drained.gaps)  # stopped: the next run drains the rest
@@ -165,21 +185,14 @@ def _drain(vault: TableVault, following: Following, known: int) -> TailReport | 
     return _run(vault, following, arn, known, until_caught_up=True)
 
 
-def _known(vault: TableVault, following: Following, now: int) -> int:
+def _known(vault: TableVault, now: int) -> int:
     """The second up to which the vault holds everything that the stream ever said, or a gap that says what is missing."""
-    durable = vault.window(now, _lanes(following, vault.catalog.stream_arn)).durable
+    durable = vault.coverage.durable(now)
     known = moment.parse_iso_micros(vault.catalog.initialised) // 1_000_000 if durable is None else durable
     for gap in sorted(vault.gaps.all(), key=lambda gap: gap.since):
         if gap.shard is None and gap.sequence is None and gap.since <= known:
             known = max(known, gap.until)
     return known
-
-
-def _lanes(following: Following, arn: str) -> int | None:
-    try:
-        return lanes(following.streams(arn).facts().shards)
-    except NotFound:
-        return None
 
 
 def _with_stream(vault: TableVault, facts: TableFacts) -> Catalog:

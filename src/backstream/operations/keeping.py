@@ -9,6 +9,7 @@ from backstream.errors import BackstreamError
 from backstream.layouts.gaps import Gap
 from backstream.layouts.images import images_for
 from backstream.layouts.log import LATE, arrived, reached
+from backstream.layouts.positions import Positions
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change
@@ -81,7 +82,7 @@ class VaultKeeper:
         """Gaps in the vault's records."""
         return record_ties_in(self._gaps, self._label, changes)
 
-    def mark(self, seconds: int, *, closing: bool) -> None:
+    def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the segments tell how far each is
         """A mark in the log."""
         self._log.write_mark(self._label, seconds, writer=self._writer, closing=closing)
 

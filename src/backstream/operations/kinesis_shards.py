@@ -14,6 +14,7 @@ import msgspec
 from backstream.errors import IteratorExpired, NotFound, RecordsTrimmed, Unavailable
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import LATE
+from backstream.layouts.positions import Position
 from backstream.model import moment
 from backstream.model.change import Change
 from backstream.operations.shards import RETENTION_SLACK, Keeper, Parts, Reached, Taken, wrote_of
@@ -45,14 +46,16 @@ class KinesisFollower:
         self._keeper = keeper
         self._parts = parts
         self.shard = shard
-        self._durable_to = None if reached is None else reached.last
+        self._durable_to = None if reached is None else reached.last or None
+        self._seconds = None if reached is None or self._durable_to is None else reached.seconds
+        self._passed_to = self._durable_to  # records of other tables included
         self._read_to = self._durable_to
         self._iterator: str | None = None
         self._buffer: list[_Read] = []
         self._waiting_since = 0.0
         self._at_its_end = False
         self._quiet_since: float | None = None
-        self._ended = False
+        self._ended = reached is not None and reached.ended
         self.caught_up = False  # all that had arrived at the look before the last is durable
         self.claim = claim
         self.captured = 0
@@ -62,6 +65,11 @@ class KinesisFollower:
     def finished(self) -> bool:
         """Read to its end and durable."""
         return self._ended and not self._buffer
+
+    @property
+    def position(self) -> Position:
+        """Up to where all of it is durable."""
+        return Position(self._passed_to, self._seconds, self.claim, self.finished)
 
     def turn(self, *, hurry: bool) -> bool:
         """Read once, and write a segment if one is due. Never at once again: a shard answers five times a second, to all together.
@@ -100,6 +108,8 @@ class KinesisFollower:
             self._waiting_since = self._parts.clock.now()
         self._buffer += map(_Read, page.changes, page.positions, page.arrivals)
         self._iterator, self._read_to = page.next, page.reached or self._read_to
+        if not self._buffer:
+            self._passed_to = self._read_to
         self._ended = page.next is None
         self._at_its_end = page.behind == 0
         self._claim_quiet(page)
@@ -162,7 +172,8 @@ class KinesisFollower:
         if taken.count:
             last = waiting[taken.count - 1]
             del self._buffer[: taken.count]
-            self._durable_to = last.position
+            self._durable_to = self._passed_to = last.position
+            self._seconds = last.change.seconds
             self.captured += taken.count
             self._claim(int(last.arrived) - 1 - LATE)
             done = changes[: taken.count]

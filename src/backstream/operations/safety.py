@@ -129,6 +129,6 @@ def not_yet_arrived(at: int, window: Window) -> list[str]:
     known = "nothing" if window.durable is None else f"everything up to {moment.iso(window.durable)}"
     word = (
         f"the vault is sure to hold {known}; a change made after that and before {moment.iso(at)} "
-        "is included only if it has arrived (`backstream tail TABLE --until-caught-up` makes sure)"
+        "is included only if it has arrived (`backstream witness TABLE`, or `backstream tail TABLE --until-caught-up`, makes sure)"
     )
     return [word]

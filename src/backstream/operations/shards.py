@@ -10,6 +10,7 @@ import msgspec
 from backstream.errors import BackstreamError, IteratorExpired, NotFound, RecordsTrimmed, Unavailable
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import DAY
+from backstream.layouts.positions import Position, Positions
 from backstream.model import moment
 from backstream.model.change import MICROS, Change
 from backstream.ports import ChangeStream, Clock, Page, Shard
@@ -70,17 +71,22 @@ def wrote_of(shard: str, first: str, last: str, changes: Sequence[Change], began
 class Reached(msgspec.Struct, frozen=True):
     """How far a shard has been kept: the position of its last record, and the second in which the newest change was made.
 
-    `late`: for how many seconds a change may come after later ones.
+    `late`: for how many seconds a change may come after later ones; `proven`: the second up to which all of its changes were
+    durable by another account, None where there is none; `ended`: the shard is closed, and `last` is its end (empty where it held
+    nothing).
     """
 
     last: str
     seconds: int
     late: int = 0
+    proven: int | None = None
+    ended: bool = False
 
     @property
     def claim(self) -> int:
         """Up to which second all changes of the shard are durable: its own second may hold more."""
-        return self.seconds - 1 - self.late
+        own = self.seconds - 1 - self.late
+        return own if self.proven is None else max(own, self.proven)
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -96,8 +102,8 @@ class Keeper(Protocol):
     def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:
         """Make changes of a shard durable, in its order. `after`: the sequence number before them, or what stands in its place."""
 
-    def mark(self, seconds: int, *, closing: bool) -> None:
-        """Note that every shard has been read up to this second. `closing`: nobody goes on from here for now."""
+    def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:
+        """Note that every shard has been read up to this second, and how far each. `closing`: nobody goes on from here for now."""
 
     def look_around(self) -> None:
         """Called now and then: see whether somebody else does the same work."""
@@ -130,9 +136,10 @@ class Follower:
     def __init__(self, parts: Parts, shard: Shard, reached: Reached | None, claim: int | None) -> None:
         self._parts = parts
         self.shard = shard
-        self._after = OLDEST if reached is None else reached.last
-        self._read_to = None if reached is None else reached.last
-        self._last_seconds = None if reached is None else reached.seconds
+        self._durable_to = None if reached is None else reached.last or None
+        self._after = self._durable_to or OLDEST
+        self._read_to = self._durable_to
+        self._last_seconds = None if reached is None or self._durable_to is None else reached.seconds
         self._iterator: str | None = None
         self._buffer: list[Change] = []
         self._bytes = 0
@@ -140,7 +147,7 @@ class Follower:
         self._quiet = 0
         self._quiet_since = 0.0
         self._asked: float | None = None  # the service's time at the first answer
-        self._ended = reached is not None and shard.last == reached.last
+        self._ended = reached is not None and (reached.ended or shard.last == reached.last)
         self.claim = claim
         self.captured = 0
         self.gaps = 0
@@ -149,6 +156,11 @@ class Follower:
     def finished(self) -> bool:
         """Read to its end and durable."""
         return self._ended and not self._buffer
+
+    @property
+    def position(self) -> Position:
+        """Up to where all of it is durable."""
+        return Position(self._durable_to, self._last_seconds, self.claim, self.finished)
 
     @property
     def caught_up(self) -> bool:
@@ -278,7 +290,7 @@ class Follower:
     def _acknowledge(self, count: int, last: str, seconds: int) -> None:
         del self._buffer[:count]
         self._bytes = sum(change.image_bytes for change in self._buffer)
-        self._after = last
+        self._after = self._durable_to = last
         self._last_seconds = seconds
         self.captured += count
         self._claim(seconds - 1)  # its own second may hold more

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from backstream.layouts.catalog import Catalog
 from backstream.layouts.drills import Held
+from backstream.layouts.log import LATE, LogListing
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, prices
-from backstream.model.objectives import Objectives
+from backstream.model.objectives import Objectives, in_words
 from backstream.model.prices import Cost
 from backstream.model.window import KnownGap, Window
 from backstream.operations import safety
 from backstream.operations.check import Finding, records
+
+PROVEN_WITHIN = 900  # seconds: three runs of a witness that is due every five minutes
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -27,7 +33,8 @@ class Status(msgspec.Struct, frozen=True):
     `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
     log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at;
     `adopted`: what an older tool had kept before, which is no part of the window; `hidden`: the vault's own objects that somebody
-    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back.
+    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back. `watermark`: the last proof that everything up
+    to a second is in the vault; `unproven`: why there is no such proof of what a function has captured since.
     """
 
     table: str
@@ -56,6 +63,20 @@ class Status(msgspec.Struct, frozen=True):
     unseen: list[str] = []
     adopted: OlderShown | None = None
     hidden: list[Finding] = []
+    watermark: WatermarkShown | None = None
+    unproven: list[str] = []
+
+
+class WatermarkShown(msgspec.Struct, frozen=True):
+    """Everything up to `second` is in the vault, or in a recorded gap.
+
+    `written`: when that was said; `by`: `tail` or `witness`; `writer`: which process or function of these.
+    """
+
+    second: str
+    written: str
+    by: str
+    writer: str
 
 
 class OlderShown(msgspec.Struct, frozen=True):
@@ -138,7 +159,35 @@ def status(vault: TableVault, *, now: float, lanes: int | None, objectives: Obje
         unseen=safety.not_seen(window),
         adopted=_older(vault, window),
         hidden=[each.finding for each in records.concealed(vault, log.hidden)],
+        watermark=_watermark(vault, now),
+        unproven=_unproven(catalog, log.listed, window.durable, now),
     )
+
+
+def _watermark(vault: TableVault, now: float) -> WatermarkShown | None:
+    found = vault.coverage.watermark(now)
+    if found is None or found.segment is None:
+        return None
+    writer = vault.log.metadata(found).get("writer", "")
+    by = "witness" if found.segment.witnessed else "tail"
+    return WatermarkShown(moment.iso(found.segment.max_time), moment.iso(int(found.modified)), by, writer)
+
+
+def _unproven(catalog: Catalog, listed: Sequence[LogListing], durable: int | None, now: float) -> list[str]:
+    """A function proves nothing about what it did not receive: where one captures, a witness has to run."""
+    late = PROVEN_WITHIN + (0 if catalog.kinesis is None else LATE)
+    if not captured_by_function(listed) or (durable is not None and now - durable <= late):
+        return []
+    since = "at all" if durable is None else f"for {in_words(now - durable)}"
+    mend = f"run `backstream witness {catalog.table}` every 5 minutes, or deploy it"
+    return [f"a function captures, and the witness has not run {since}: nothing newer is proven; {mend}"]
+
+
+def captured_by_function(listed: Sequence[LogListing]) -> bool:
+    """Whether the changes that came last were brought by a function, or by the witness beside one."""
+    written = [each for each in listed if each.segment is not None and each.segment.count]
+    newest = max(written, key=lambda each: each.modified, default=None)
+    return newest is not None and newest.segment is not None and newest.segment.kind in _FUNCTIONS
 
 
 def _older(vault: TableVault, window: Window) -> OlderShown | None:
@@ -162,11 +211,13 @@ def _gap(gap: KnownGap) -> GapShown:
     return GapShown(moment.iso(gap.since), moment.iso(gap.until), gap.reason)
 
 
+_FUNCTIONS = (Kind.LAMBDA, Kind.PARALLEL, Kind.WITNESS)
 _WRITERS = {
     Kind.TAIL: "tail",
     Kind.KINESIS: "tail (Kinesis)",
     Kind.LAMBDA: "lambda",
     Kind.PARALLEL: "lambda (parallel)",
+    Kind.WITNESS: "witness",
     Kind.REBUILT: "rebuild",
     Kind.ADOPTED: "older tool",
 }

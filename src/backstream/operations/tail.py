@@ -12,7 +12,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import msgspec
 
-from backstream.errors import Unavailable
+from backstream.errors import Throttled, Unavailable
+from backstream.layouts.gaps import Gap
+from backstream.layouts.positions import Position, Positions
 from backstream.model import moment
 from backstream.operations.kinesis_shards import KinesisFollower
 from backstream.operations.shards import Follower, Parts, Reached
@@ -30,7 +32,8 @@ class TailReport(msgspec.Struct, frozen=True):
     """What a tail did.
 
     `gaps`: how many it had to record; `durable`: the second up to which all changes are in the vault; `caught_up`: it had read
-    all there was; `ended`: the stream is closed and has been read to its end, there will never be more.
+    all there was; `ended`: the stream is closed and has been read to its end, there will never be more. `childless`: closed shards
+    after which none is listed: nothing later than their end is claimed. `throttled`: how often the stream asked to slow down.
     """
 
     table: str
@@ -39,10 +42,16 @@ class TailReport(msgspec.Struct, frozen=True):
     durable: int | None
     caught_up: bool
     ended: bool
+    childless: Sequence[str] = ()
+    throttled: int = 0
 
 
 class Tail:
-    """Follows one stream with all its shards until it is told to stop, or has caught up."""
+    """Follows one stream with all its shards until it is told to stop, has caught up, or has no time left.
+
+    `base`: the second up to which all is in the vault or in a recorded gap, whatever the shards say. A reader that has one marks
+    its end also where it has come no further, so that the next goes on from there. None: nothing is claimed before it is read.
+    """
 
     def __init__(
         self,
@@ -51,6 +60,7 @@ class Tail:
         reached: Mapping[str, Reached],
         stop: threading.Event,
         new_follower: NewFollower = Follower,
+        base: int | None = None,
     ) -> None:
         self._table = table
         self._parts = parts
@@ -61,6 +71,8 @@ class Tail:
         self._done: dict[str, AnyFollower] = {}  # finished, but no child of it has been listed yet
         self._done_at: dict[str, float] = {}
         self._finished: set[str] = set()
+        self._past: dict[str, Position] = {}  # finished and let go, as long as they are listed
+        self._told: set[str] = set()  # of whom it was said that no child is listed
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._caught: set[str] = set()  # who had caught up when its last turn ended: during a turn there is no telling
@@ -70,20 +82,48 @@ class Tail:
         self._look_at = float("-inf")
         self._stale = True
         self._open = True
-        self._marked: int | None = None
-        self._marked_at = float("-inf")
+        self._base = base
+        self._marked = base
+        self._marked_at = float("-inf") if base is None else parts.clock.now()
+        self._throttled = 0
         self._captured_at_mark = 0
         self._looked_around_at = float("-inf")
 
-    def run(self, *, until_caught_up: bool) -> TailReport:
-        """Follow the stream until told to stop, until it ends, or until there is nothing left to read.
+    def run(self, *, until_caught_up: bool, deadline: float = float("inf")) -> TailReport:
+        """Follow the stream until told to stop, until it ends, until there is nothing left to read, or until `deadline`.
+
+        `deadline`: epoch seconds. A shard that is closed and has no child in the list keeps `until_caught_up` from its end for
+        `children_wait` seconds; then the report names it.
 
         Raises what reading and writing raise, where trying again cannot help. What was not made durable by then is not
         acknowledged either: the next run reads it again.
         """
+        try:
+            caught_up, ended = self._follow(until_caught_up=until_caught_up, deadline=deadline)
+        except Unavailable:
+            if self._base is not None:
+                self._mark(closing=True)  # what was read by then need not be read again
+            raise
+        for follower in self._followers.values():
+            follower.flush()
+        self._mark(closing=True)
+        self._count()
+        return TailReport(
+            self._table,
+            self._captured,
+            self._gaps,
+            self._frontier(),
+            caught_up or ended,
+            ended,
+            sorted(self._done) if self._orphaned() else [],
+            self._throttled,
+        )
+
+    def _follow(self, *, until_caught_up: bool, deadline: float) -> tuple[bool, bool]:
+        """Whether there was nothing left to read, and whether the stream has ended."""
         caught_up = ended = False
         with ThreadPoolExecutor(self._parts.settings.readers, thread_name_prefix="shard") as readers:
-            while not (self._stop.is_set() or caught_up or ended):
+            while not (self._stop.is_set() or caught_up or ended or self._parts.clock.now() >= deadline):
                 self._look_at_stream(until_caught_up=until_caught_up)
                 self._start_turns(readers, hurry=until_caught_up)
                 self._collect(until_caught_up=until_caught_up)
@@ -91,12 +131,10 @@ class Tail:
                 self._look_around()
                 caught_up = until_caught_up and self._caught_up()
                 ended = self._ended
+                if until_caught_up and self._waits_in_vain():
+                    break
             self._await_turns(until_caught_up=until_caught_up)
-        for follower in self._followers.values():
-            follower.flush()
-        self._mark(closing=True)
-        self._count()
-        return TailReport(self._table, self._captured, self._gaps, self._frontier(), caught_up or ended, ended)
+        return caught_up, ended
 
     @property
     def _ended(self) -> bool:
@@ -128,26 +166,48 @@ class Tail:
         for shard in shards:
             if shard.id in self._followers or shard.id in self._finished:
                 continue
-            if shard.parent in listed and shard.parent not in self._finished:
-                continue  # its parent comes first
+            if any(parent in listed and parent not in self._finished for parent in shard.parents):
+                continue  # its parents come first
             self._start_follower(shard)
 
     def _let_go(self, facts: StreamFacts) -> None:
         """Forget the finished shards whose children are listed: those are followed now, and bound the frontier themselves.
 
-        The list lags behind the shards. Until a shard's children show, nobody reads what they hold: nothing later may be claimed.
+        The list lags behind the shards. Until a shard's children show, nobody reads what they hold: nothing later may be claimed,
+        however long that takes.
         """
-        parents = {shard.parent for shard in facts.shards}
-        patience = self._parts.settings.children_wait
+        listed = {shard.id for shard in facts.shards}
         for shard in list(self._done):
-            waited = self._parts.clock.now() - self._done_at[shard]
-            if shard in parents:
-                del self._done[shard]
-            elif facts.enabled and waited >= patience:
-                self._parts.notice(
-                    f"{shard} has ended, and no shard that follows it was listed in {waited:.0f} s: going on without"
-                )
-                del self._done[shard]
+            children = [each.id for each in facts.shards if shard in each.parents]
+            if children and all(child in self._followers or child in self._finished for child in children):
+                self._past[shard] = self._done.pop(shard).position
+            elif children or not facts.enabled:
+                continue  # a child of two parents waits for the other one
+            elif shard not in listed and self._is_forgotten(self._done[shard]):
+                self._give_up_children(self._done.pop(shard))
+            elif self._waited_for(shard) and shard not in self._told:
+                self._told.add(shard)
+                claim = self._done[shard].claim
+                until = "nothing" if claim is None else f"nothing later than {moment.iso(claim)}"
+                self._parts.notice(f"{shard} has ended, and no shard that follows it is listed: until one is, {until} is claimed")
+        self._past = {shard: position for shard, position in self._past.items() if shard in listed}
+
+    def _waited_for(self, shard: str) -> bool:
+        """Whether the children of a finished shard should have been listed by now."""
+        return self._parts.clock.now() - self._done_at[shard] >= self._parts.settings.children_wait
+
+    def _is_forgotten(self, follower: AnyFollower) -> bool:
+        """Whether the stream no longer holds anything that was made right after this shard's end."""
+        return follower.claim is not None and follower.claim < self._parts.clock.now() - self._parts.retention
+
+    def _give_up_children(self, follower: AnyFollower) -> None:
+        """A shard that was never seen to have children is listed no longer: what those held is lost, unless somebody kept it."""
+        since, until = follower.claim or 0, int(self._parts.clock.now()) - self._parts.retention
+        reason = "no shard that follows one that ended was ever listed"
+        shard = follower.shard.id
+        self._parts.keeper.miss(Gap(reason=reason, since=since, until=until, stream=self._parts.label, shard=shard))
+        self._gaps += 1
+        self._parts.notice(f"GAP: changes of {moment.iso(since)} to {moment.iso(until)} are lost: {reason} ({shard})")
 
     def _orphaned(self) -> bool:
         """Whether children of a finished shard are still to be listed."""
@@ -155,14 +215,17 @@ class Tail:
 
     def _start_follower(self, shard: Shard) -> None:
         before = self._reached.get(shard.id)
-        parent = self._done.get(shard.parent or "")
-        claim = before.claim if before else (parent.claim if parent else None)
+        claim = before.claim if before else self._claim_of_parents(shard)
         follower = self._new_follower(self._parts, shard, before, claim)
         if follower.finished:
             self._finish(follower)  # an earlier run read all of it
             return
         self._followers[shard.id] = follower
         self._due[shard.id] = 0.0
+
+    def _claim_of_parents(self, shard: Shard) -> int | None:
+        claims = [self._done[parent].claim for parent in shard.parents if parent in self._done]
+        return min((claim for claim in claims if claim is not None), default=None) if None not in claims else None
 
     # --- turns ---
 
@@ -202,6 +265,8 @@ class Tail:
 
     def _later(self, what: str, error: Unavailable, *, give_up: bool) -> float:
         """When to try again what failed: later and later, as long as it fails."""
+        if isinstance(error, Throttled):
+            self._throttled += 1
         failures = self._failures[what] = self._failures.get(what, 0) + 1
         if give_up and failures >= PATIENCE:
             raise error
@@ -229,6 +294,11 @@ class Tail:
             return False  # a stream that is open has an open shard: it is still to be found
         return self._followers.keys() <= self._caught
 
+    def _waits_in_vain(self) -> bool:
+        """Whether all has been read but what closed shards' children hold, and those should have been listed by now."""
+        read = not self._stale and self._followers.keys() <= self._caught
+        return read and self._orphaned() and all(map(self._waited_for, self._done))
+
     def _count(self) -> None:
         self._captured += sum(follower.captured for follower in self._followers.values())
         self._gaps += sum(follower.gaps for follower in self._followers.values())
@@ -242,9 +312,14 @@ class Tail:
         """
         claims = [follower.claim for follower in (*self._followers.values(), *self._done.values())]
         known = [claim for claim in claims if claim is not None]
-        if self._ended:
-            return max(known, default=None)
-        return min(known) if known and len(known) == len(claims) else None
+        least = min(known) if known and len(known) == len(claims) else None
+        found = max(known, default=None) if self._ended else least
+        return max((each for each in (found, self._base) if each is not None), default=None)
+
+    def _positions(self) -> Positions:
+        """How far each shard is durable, those among them that ended."""
+        standing = {**self._followers, **self._done}
+        return {**self._past, **{shard: follower.position for shard, follower in standing.items()}}
 
     def _mark(self, *, closing: bool) -> None:
         frontier, settings, now = self._frontier(), self._parts.settings, self._parts.clock.now()
@@ -255,7 +330,7 @@ class Tail:
         if self._marked is not None and now - self._marked_at < wait_for and not closing:
             return
         try:
-            self._parts.keeper.mark(frontier, closing=closing)
+            self._parts.keeper.mark(frontier, self._positions(), closing=closing)
         except Unavailable as error:
             self._parts.notice(f"the mark of {moment.iso(frontier)} was not written: {error.message}")
             self._marked_at = now  # a mark only says more of what is durable anyway; the next one says it too

@@ -20,6 +20,7 @@ from backstream.errors import (
     Refused,
     StillChanging,
     TargetNotEmpty,
+    Throttled,
     Unavailable,
 )
 
@@ -34,7 +35,7 @@ class Kind(msgspec.Struct, frozen=True):
 DENIED = Kind(
     AccessDenied, "Check the credentials (profile, role, expiry, the machine's clock) and that they allow this operation."
 )
-BUSY = Kind(Unavailable, "The service asked to slow down, after retries: try again, or allow the table more capacity.")
+BUSY = Kind(Throttled, "The service asked to slow down, after retries: try again, or allow the table more capacity.")
 UNWELL = Kind(Unavailable, "The service did not answer well, after retries: try again later.")
 UNREACHED = Kind(
     Unavailable, "No answer, after retries: check the network, the region and the endpoint (AWS_REGION, AWS_ENDPOINT_URL)."

@@ -78,7 +78,7 @@ class KinesisStream:
         return ask(self._api, "DescribeStreamSummary", request, _Summarised, self._subject)[0].StreamDescriptionSummary
 
     def facts(self) -> StreamFacts:
-        """The stream with all its shards, open and closed. A merged one has two parents, of which the first is named."""
+        """The stream with all its shards, open and closed. A merged one has two parents."""
         enabled = self._described().StreamStatus != "DELETING"
         return StreamFacts(arn=self._arn, label=self._label, enabled=enabled, view=VIEW, shards=self._shards())
 
@@ -143,4 +143,10 @@ def check_arn(arn: str) -> str:
 
 def _shard(described: _Shard) -> Shard:
     numbers = described.SequenceNumberRange
-    return Shard(described.ShardId, described.ParentShardId, numbers.StartingSequenceNumber, numbers.EndingSequenceNumber)
+    return Shard(
+        described.ShardId,
+        described.ParentShardId,
+        numbers.StartingSequenceNumber,
+        numbers.EndingSequenceNumber,
+        described.AdjacentParentShardId,
+    )

@@ -36,10 +36,11 @@ class _Shard(msgspec.Struct):
     records: list[Change] = []
     trimmed: int = 0  # how many records were dropped off the front, and
     horizon: int = -1  # the sequence number of the last of them
+    aged: bool = False  # whether a day has passed since its last record, if it ever had one
 
     def is_forgotten(self) -> bool:
         """Closed, and everything trimmed: streams list such a shard no longer."""
-        return self.last is not None and self.trimmed > 0 and not self.records
+        return self.last is not None and self.aged and not self.records
 
     def facts(self) -> Shard:
         return Shard(self.id, self.parent, str(self.first), None if self.last is None else str(self.last))
@@ -110,6 +111,7 @@ class MemoryStream:
         with self._lock:
             found = self._known(shard)
             count = len(found.records) - keep
+            found.aged = keep == 0 and found.last is not None
             if count > 0:
                 found.horizon = int(found.records[count - 1].sequence)
                 found.trimmed += count

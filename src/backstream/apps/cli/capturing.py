@@ -173,6 +173,10 @@ def tail(
         as_json(report)
     else:
         notice(f"{report.captured} changes captured; the vault holds everything up to {durable}")
+    if report.childless and until_caught_up:
+        shards = ", ".join(report.childless)
+        notice(f"not caught up: no shard is listed yet that follows {shards}; nothing later is claimed until one is")
+        return 1
     if report.gaps and until_caught_up:
         notice(f"{report.gaps} gap(s) recorded: some changes are lost, see `backstream status {table}`")
         return 1

@@ -145,6 +145,8 @@ def _show_status(each: Status) -> None:
             *(("exact restores", exact) for exact in _exact(each)),
             *([] if each.adopted is None else _older(each.adopted)),
             *(("base backup", base) for base in bases[-NEWEST_BASES:]),
+            ("proven to", _proven(each)),
+            *(("UNPROVEN", why) for why in each.unproven),
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
             *(("failed batches", f"land in {each.failures}") for _ in range(bool(each.failures))),
@@ -160,6 +162,13 @@ def _show_status(each: Status) -> None:
             *(("MISSED", why) for why in each.missed),
         ]
     )
+
+
+def _proven(each: Status) -> str:
+    mark = each.watermark
+    if mark is None:
+        return f"nothing yet: neither a tail nor the witness has read the stream (`backstream witness {each.table}`)"
+    return f"{mark.second}, by the {mark.by} {mark.writer}, written {mark.written}"
 
 
 def _older(kept: OlderShown) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from backstream.apps.cli import (
     snapshotting,
     templating,
     verifying,
+    witnessing,
 )
 from backstream.apps.cli.output import notice
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
@@ -71,6 +72,7 @@ def main(
 # In the order of `backstream --help`.
 for room in (
     capturing,
+    witnessing,
     backfilling,
     compacting,
     redriving,

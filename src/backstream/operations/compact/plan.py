@@ -36,8 +36,8 @@ def partitions_for(size: int, merged: Iterable[Set]) -> int:
 def signs(listed: Sequence[LogListing], now: float) -> frozenset[str]:
     """The names of segments that stay where they are, though a set may stand for them: what a writer must find again.
 
-    That is a tail's checkpoint in each of its shards, as long as one may go on from there; and of each kind of segment, and of the
-    marks with which tails end, the one that reaches farthest, and the one that came last.
+    That is a tail's checkpoint in each of its shards, as long as one may go on from there; the witness's last watermark; and of
+    each kind of segment, and of the marks with which tails end, the one that reaches farthest, and the one that came last.
     """
     kept: dict[object, LogListing] = {}
     for each in listed:
@@ -48,6 +48,8 @@ def signs(listed: Sequence[LogListing], now: float) -> frozenset[str]:
             _keep(kept, (segment.stream, segment.kinesis_shard), each, lambda one: int(_of(one).position or 0))
         if segment.kind is Kind.TAIL and segment.max_time >= now - CHECKPOINT_DAYS * DAY:
             _keep(kept, (segment.stream, segment.shard), each, lambda one: int(_of(one).last))
+        if segment.witnessed:
+            _keep(kept, ("witness", segment.stream), each, lambda one: (_of(one).max_time, one.modified))
         kind = (segment.kind, segment.kind is Kind.MARK and segment.shard != Kind.MARK)
         _keep(kept, ("reaches", kind), each, lambda one: (_of(one).max_time, one.modified))
         _keep(kept, ("came", kind), each, lambda one: (one.modified, _of(one).max_time))

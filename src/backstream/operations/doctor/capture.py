@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from backstream.layouts.log import LogListing
-from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import MICROS
@@ -16,12 +15,12 @@ from backstream.operations.doctor import expected, lifecycle
 from backstream.operations.doctor.patient import Patient
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
 from backstream.operations.status import Status, status
+from backstream.operations.status import captured_by_function as brought_by_function
 from backstream.ports import BucketSettings
 
 DAY = 86_400
 RECENT = 900  # seconds: who wrote within them is at work; a tail says every minute that it lives
 MOST_ASKED = 20  # of the newest segments, who wrote them
-FUNCTIONS = (Kind.LAMBDA, Kind.PARALLEL)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -29,11 +28,6 @@ class _Seen(msgspec.Struct, frozen=True):
 
     status: Status
     listed: Sequence[LogListing]
-
-    @property
-    def newest(self) -> LogListing | None:
-        """The object that came last."""
-        return max(self.listed, key=lambda each: each.modified, default=None)
 
 
 def of(patient: Patient, vault: TableVault) -> list[Check]:
@@ -47,7 +41,8 @@ def of(patient: Patient, vault: TableVault) -> list[Check]:
     return [
         *checks,
         *look("delete markers", lambda: _hidden(table, known)),
-        *look("lag", lambda: _lag(seen, now)),
+        *look("lag", lambda: _lag(seen)),
+        *look("witness", lambda: _witness(seen, now)),
         *look("writers", lambda: _writers(vault, seen.listed, now)),
         *look("base backup", lambda: _base(vault, known)),
         *look("gaps", lambda: _gaps(table, known)),
@@ -69,11 +64,10 @@ def _captured(patient: Patient, vault: TableVault, now: float, found: list[_Seen
 
 
 def captured_by_function(vault: TableVault, now: float) -> bool:
-    """Whether the last that wrote into the log was a function."""
+    """Whether the changes that came last were brought by a function."""
     for piece in vault.log.newest_first_days(now, 0):
-        if piece:
-            newest = max(piece, key=lambda each: each.modified)
-            return newest.segment is not None and newest.segment.kind in FUNCTIONS
+        if any(each.segment is not None and each.segment.count for each in piece):
+            return brought_by_function(piece)
     return False
 
 
@@ -87,20 +81,27 @@ def _hidden(table: str, known: Status) -> Check:
     return wrong(name, found, f"backstream check {table} --repair  # and find out who may delete in the vault")
 
 
-def _lag(seen: _Seen, now: float) -> Check:
-    """A tail says every minute how far it is; a function says nothing while nothing changes."""
-    table, lag, newest = seen.status.table, seen.status.lag_seconds, seen.newest
-    if newest is not None and newest.segment is not None and newest.segment.kind in FUNCTIONS:
-        since = max(0.0, now - newest.modified)
-        if since <= expected.LAG_NOTABLE:
-            return ok("lag", f"a function's last batch came {in_words(since)} ago")
-        found = f"a function's last batch came {in_words(since)} ago: the table is idle, or the function behind"
-        return warning("lag", found, "look at the function's IteratorAge, and at the checks of the function")
+def _witness(seen: _Seen, now: float) -> Iterator[Check]:
+    """A function proves nothing about what it did not receive: only where one captures is there a need for a witness."""
+    known, mark = seen.status, seen.status.watermark
+    if known.unproven:
+        yield wrong("witness", known.unproven[0], f"backstream witness {known.table}")
+    elif brought_by_function(seen.listed) and mark is not None:
+        age = max(0.0, now - moment.parse_iso_micros(mark.second) / MICROS)
+        yield ok("witness", f"its last watermark, by the {mark.by} {mark.writer}, proves all up to {in_words(age)} ago")
+
+
+def _lag(seen: _Seen) -> Check:
+    """By the watermark: a tail says every minute how far it is, and the witness as often as it runs."""
+    table, lag = seen.status.table, seen.status.lag_seconds
     if lag is None:
-        return warning("lag", "no second is proven to be complete yet", f"backstream tail {table} --until-caught-up")
+        return warning("lag", "no second is proven to be complete yet", f"backstream witness {table}")
     if lag <= expected.LAG_NOTABLE:
         return ok("lag", f"complete up to {in_words(lag)} ago")
-    mend = f"backstream tail {table}"
+    function = brought_by_function(seen.listed)
+    mend = f"backstream {'witness' if function else 'tail'} {table}"
+    if function:
+        return warning("lag", f"{in_words(lag)}: whether the function has missed anything since is not proven", mend)
     if lag > expected.STREAM_KEEPS:
         return wrong("lag", f"{in_words(lag)}, and the stream keeps 24 h: changes may be lost; the next tail records the gap", mend)
     left = in_words(expected.STREAM_KEEPS - lag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from backstream.layouts.gaps import Gap
+from backstream.layouts.positions import Positions
 from backstream.model.change import Change
 from backstream.model.schema import KeySchema
 from backstream.operations.replicate.batch import bring
@@ -37,7 +38,7 @@ class ReplicaKeeper:
             self._state.reach(shard, Reached(last.sequence, last.seconds))
         return Taken(first, failures.get(first))
 
-    def mark(self, seconds: int, *, closing: bool) -> None:
+    def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the file has them already
         """Write the file, and say how it goes."""
         self._state.write(seconds)
         self.lag = max(0.0, self._clock.now() - seconds)

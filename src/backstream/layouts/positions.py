@@ -1,0 +1,53 @@
+"""Where the witness stood in each shard of a stream: the body of its watermarks. The next run reads only what came after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import zstandard
+
+from backstream.errors import Damaged
+from backstream.layouts.segments import UNREADABLE, Codec
+
+FORMAT = 1
+Claim = int | None
+
+
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One shard. All records up to `last` are in the vault, or in a recorded gap.
+
+    `last`: the sequence number of a DynamoDB stream, or the position in a Kinesis shard; None where the shard held nothing yet.
+    `seconds`: the second of the newest change up to there; `claim`: the second up to which all changes of the shard are in the
+    vault (epoch seconds). `ended`: the shard is closed, and `last` is its end.
+    """
+
+    last: str | None = None
+    seconds: int | None = None
+    claim: Claim = None
+    ended: bool = False
+
+
+Positions = Mapping[str, Position]  # by the shard's id
+
+
+class _Body(msgspec.Struct):
+    format: int
+    shards: dict[str, Position]
+
+
+def encode(positions: Positions) -> bytes:
+    """The body of a watermark: the same positions, the same bytes."""
+    body = _Body(FORMAT, dict(sorted(positions.items())))
+    return Codec.ZSTD.compress(msgspec.json.encode(body))
+
+
+def decode(body: bytes) -> Positions:
+    """The inverse. Damaged where it is not what `encode` makes."""
+    try:
+        found = msgspec.json.decode(zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False), type=_Body)
+    except (*UNREADABLE, msgspec.DecodeError) as error:
+        raise Damaged(f"the positions of a watermark cannot be read: {error}") from error
+    if found.format > FORMAT:
+        raise Damaged(f"the positions of a watermark are of format {found.format}", hint="Use a newer Backstream.")
+    return found.shards

@@ -1,0 +1,147 @@
+"""Where the witness brings what it reads: each record is checked against the log, and what is missing there is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged, MalformedRecord
+from backstream.layouts.gaps import Gap
+from backstream.layouts.log import LATE
+from backstream.layouts.positions import Position, Positions
+from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
+from backstream.model.change import Change
+from backstream.model.entry import Entry
+from backstream.operations import capture
+from backstream.operations.batch import why
+from backstream.operations.keeping import VaultKeeper
+from backstream.operations.log_index import LogIndex
+from backstream.operations.shards import Reached, Taken
+from backstream.ports import Clock
+
+
+class Findings(msgspec.Struct):
+    """What a witness has found so far.
+
+    `missing`: records that the log did not hold, all of which it holds now; `oldest`: the second of the oldest of them;
+    `lost`: records that could not be kept, each of which is a recorded gap; `watermark`: the second of the last watermark written.
+    """
+
+    missing: int = 0
+    oldest: int | None = None
+    lost: int = 0
+    watermark: int | None = None
+
+
+class WitnessKeeper(VaultKeeper):
+    """Checks one stream's changes against a vault; see `shards.Keeper`. `findings` is kept up to date."""
+
+    def __init__(
+        self,
+        vault: TableVault,
+        label: str,
+        pool: ThreadPoolExecutor,
+        clock: Clock,
+        *,
+        writer: str,
+        notice: Callable[[str], None],
+        findings: Findings,
+    ) -> None:
+        super().__init__(vault, label, pool, clock, writer=writer, notice=notice)
+        self._vault = vault
+        self._index = LogIndex(vault, pool, notice)
+        self._findings = findings
+        self._lock = threading.Lock()
+
+    # --- where to go on ---
+
+    def reached(self) -> Mapping[str, Reached]:
+        """How far a witness or a tail had come before, by shard."""
+        return _farthest(super().reached(), self._stood(0))
+
+    def arrived(self, retention: int) -> Mapping[str, Reached]:
+        """The same of a Kinesis stream, which keeps records for so many seconds."""
+        return _farthest(super().arrived(retention), self._stood(retention, LATE))
+
+    def _stood(self, retention: int, late: int = 0) -> Mapping[str, Reached]:
+        try:
+            positions = self._log.positions(self._label, self._clock.now(), retention)
+        except Damaged as error:
+            self._notice(f"{error.message}: all that the stream still holds is read again")
+            return {}
+        return {shard: _reached(each, late) for shard, each in positions.items() if each.last is not None or each.ended}
+
+    # --- what was read ---
+
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:  # noqa: ARG002 - what it writes is no run
+        """Write those of the changes that the log lacks."""
+        return self._check(changes, shard)
+
+    def keep_arrivals(
+        self,
+        changes: Sequence[Change],
+        shard: str,
+        *,
+        before: str | None,  # noqa: ARG002 - the watermark says where the witness stood
+        positions: Sequence[str],  # noqa: ARG002
+    ) -> Taken:
+        """The same of a Kinesis stream's."""
+        return self._check(changes, shard)
+
+    def _check(self, changes: Sequence[Change], shard: str) -> Taken:
+        missing = self._index.missing(changes, shard)
+        if not missing:
+            return Taken(len(changes))
+        kept = capture.keep(missing, self._images, self._schema, self._pool)
+        hopeless = {at: error for at, error in kept.failures.items() if isinstance(error, MalformedRecord)}
+        end = min(kept.failures.keys() - hopeless.keys(), default=len(missing))
+        for at, error in hopeless.items():
+            if at < end:
+                self._lose(missing[at], error)  # before anything behind it is in the log
+        self._write(missing[:end], [kept.entries[at] for at in range(end) if at in kept.entries])
+        if end == len(missing):
+            return Taken(len(changes))
+        return Taken(changes.index(missing[end]), kept.failures[end])
+
+    def _lose(self, change: Change, error: BackstreamError) -> None:
+        reason = f"not kept: {type(error).__name__}: {why(error)}"
+        self.miss(Gap(reason=reason, since=change.seconds, until=change.seconds, stream=self._label, sequence=change.sequence))
+        with self._lock:
+            self._findings.lost += 1
+
+    def _write(self, changes: Sequence[Change], entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        self._log.write_batch(entries, Kind.WITNESS, writer=self._writer)
+        with self._lock:
+            self._findings.missing += len(entries)
+            oldest = min(change.seconds for change in changes)
+            self._findings.oldest = oldest if self._findings.oldest is None else min(self._findings.oldest, oldest)
+
+    # --- what is proven ---
+
+    def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - each may be the last
+        """A watermark in the log. Its body says where the next run goes on."""
+        self._log.write_watermark(self._label, seconds, positions, writer=self._writer)
+        self._findings.watermark = seconds
+
+    def look_around(self) -> None:
+        """Others at work are what this one is there for."""
+
+
+def _reached(position: Position, late: int) -> Reached:
+    return Reached(position.last or "", position.seconds or 0, late, position.claim, position.ended)
+
+
+def _farthest(tails: Mapping[str, Reached], witnesses: Mapping[str, Reached]) -> Mapping[str, Reached]:
+    """Of each shard what reaches farther: all before it is in the vault, or in a recorded gap, by either."""
+    found = dict(tails)
+    for shard, reached in witnesses.items():
+        before = found.get(shard)
+        if before is None or reached.ended or int(reached.last or 0) >= int(before.last):
+            found[shard] = reached
+    return found
