@@ -89,7 +89,7 @@ def told(stage: Stage, seconds: Sequence[int]) -> Told:
     return Told(
         states={at: state(vault, at) for at in seconds},
         histories=histories(vault),
-        window=vault.window(stage.clock.now(), 1),
+        window=vault.window(stage.clock.now()),
         changes=changes(vault),
     )
 

@@ -59,8 +59,11 @@ class FailingStage(Stage):
         return TableVault.open(store or self.store, self.table.name, lambda _url: destination or self.destination)
 
     def window(self) -> Window:
-        """Of a stream that is a single line of shards."""
-        return self.vault().window(self.clock.now(), 1)
+        """As if a reader had said that all before the newest change in the log has arrived, or is a gap."""
+        newest = max((segment.max_time for segment in self.log() if segment.count), default=None)
+        if newest is not None:
+            self.vault().log.write_mark(self.vault().catalog.stream, newest - 1, writer="test")
+        return self.vault().window(self.clock.now())
 
     def keep(self, changes: Sequence[Change], store: ObjectStore | None = None) -> BatchReport:
         """The function's work, done."""

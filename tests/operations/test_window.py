@@ -244,7 +244,7 @@ def test_a_tail_never_claims_more_than_it_made_durable(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("parallel", ["1", pytest.param("4", marks=pytest.mark.soak)])
-def test_lambda_never_claims_more_than_it_made_durable(scene: Scene, parallel: str) -> None:
+def test_lambda_alone_claims_nothing(scene: Scene, parallel: str) -> None:
     scene.create()
     scene.init()
     began = int(time.time())
@@ -258,8 +258,7 @@ def test_lambda_never_claims_more_than_it_made_durable(scene: Scene, parallel: s
     settings = {**scene.environment, "BACKSTREAM_VAULT": scene.url, "BACKSTREAM_PARALLELIZATION": parallel}
     with patch.dict(os.environ, settings):
         assert handler({"Records": [lambda_record(seen, arn)]}, None) == {"batchItemFailures": []}
-    claimed = window_to(scene)
-    assert claimed is None or claimed < began + 1, "another change of that second may still be on its way"
+    assert window_to(scene) is None, "another change may still be on its way, or never come"
     ran = restore(scene, began + 1, "--to-file", "out")
     assert (ran.code, "is sure to hold" in ran.err) == (0, True)
     poisoned = {**lambda_record(behind, arn), "eventName": "NOTHING"}

@@ -33,8 +33,8 @@ class Status(msgspec.Struct, frozen=True):
     `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
     log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at;
     `adopted`: what an older tool had kept before, which is no part of the window; `hidden`: the vault's own objects that somebody
-    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back. `watermark`: the last proof that everything up
-    to a second is in the vault; `unproven`: why there is no such proof of what a function has captured since.
+    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back. `watermark`: the last proof
+    that everything up to a second is in the vault; `unproven`: why there is no such proof of what a function has captured since.
     """
 
     table: str
