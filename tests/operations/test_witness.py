@@ -163,7 +163,8 @@ def test_two_at_once_are_merely_wasteful(stage: Stage, clock: ManualClock) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert [report.checked for report in reports] == [60, 60]
+    assert all(report.caught_up for report in reports)
+    assert 60 in [report.checked for report in reports]
     assert stage.captured() == stage.expected()
     every_claim_holds(stage)
     assert stage.witness().checked == 0
