@@ -16,9 +16,10 @@ from backstream.engines.memory import Memory
 from backstream.errors import AccessDenied, GapInTheWay, OutsideWindow, TargetNotEmpty, Unavailable
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
+from backstream.model import window
 from backstream.model.creation import Creation
 from backstream.model.objectives import Objectives
-from backstream.operations.drill import Drill, Kind, Live, Pick, Plan, Side, drill
+from backstream.operations.drill import Drill, Kind, Live, Pick, Plan, Side, drill, moments
 from backstream.operations.restore import Surroundings
 from backstream.ports import ObjectStore, Put, Table, Write
 from backstream.stores.directory import DirectoryStore
@@ -137,11 +138,23 @@ def test_what_has_just_been_captured_is_tried_though_it_is_not_proven_yet(layout
     assert range_.drill().at == "2023-11-14T22:22:29Z", "the second before the gap"
 
 
-def test_a_random_moment_is_one_of_the_last_day_that_is_proven() -> None:
+def test_a_random_moment_is_one_of_all_that_are_proven() -> None:
     range_ = proven()
-    picked = {range_.drill(Plan(pick=Pick.RANDOM)).at for _ in range(8)}
+    picked = {range_.drill(Plan(pick=Pick.RANDOM)).at for _ in range(4)}
     assert len(picked) > 1
     assert all("2023-11-14T22:13:20Z" <= each <= "2023-11-14T22:23:10Z" for each in picked)
+
+
+@pytest.mark.parametrize("ranges", [[(10, 10)], [(10, 12), (20, 20)], [(0, 1), (5, 5), (90_000_000, 90_000_002)]])
+def test_each_second_of_every_range_is_picked_as_often(ranges: list[tuple[int, int]]) -> None:
+    every = [second for since, until in ranges for second in range(since, until + 1)]
+    for number in range(len(every)):
+
+        def random_below(below: int, number: int = number) -> int:
+            assert below == len(every)
+            return number
+
+        assert moments.any_of([window.Range(*each) for each in ranges], random_below) == every[number]
 
 
 def test_without_the_live_table_the_drill_is_the_same(layout: Layout) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from backstream.apps.capturing import Capturing
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.apps.migrations import Migrating
+from backstream.apps.operator import operator
 from backstream.apps.patients import patient_of
 from backstream.apps.words import (
     Duration,
@@ -177,6 +178,7 @@ class TableBackup(Capturing, Migrating):
             patience=patience,
             allow_gap=allow_gap,
             max_units=max_write_units,
+            operator=operator(self._config),
         )
         return drill(vault, plan, around, limit)
 

@@ -37,7 +37,7 @@ def drill(
         typer.Option(metavar="MOMENT", help="Which second to restore; without: the newest there is.", show_default=False),
     ] = None,
     pick: Annotated[
-        Pick, typer.Option(metavar="newest|random", help="Without --at: the newest second, or any proven one of the last day.")
+        Pick, typer.Option(metavar="newest|random", help="Without --at: the newest second, or any proven one of the whole window.")
     ] = Pick.NEWEST,
     scratch: Annotated[
         str | None, typer.Option(metavar="NAME", help="The scratch table's name, which must be free.", show_default=False)
@@ -118,6 +118,7 @@ def _show(found: Drill, *, json: bool) -> None:
             ("unreadable", f"{found.failed:,} objects"),
             ("live table", _live(found)),
             ("sample", f"{found.sampled:,} histories, byte for byte"),
+            ("vault", _vault(found)),
             ("RPO", _figure(found.rpo_seconds, found.objectives.rpo_seconds)),
             ("RTO", _figure(found.rto_seconds, found.objectives.rto_seconds)),
             ("scratch table", f"{found.scratch}, {'kept' if found.kept else 'deleted'}"),
@@ -136,6 +137,12 @@ def _live(found: Drill) -> str:
     if live is None:
         return "not compared"
     return f"{live.rows:,} rows: {live.same:,} as restored, {live.changed:,} changed since, {live.different:,} differ"
+
+
+def _vault(found: Drill) -> str:
+    if not found.checked:
+        return "not checked"
+    return f"checked: {found.found:,} findings affect this moment"
 
 
 def _figure(seconds: float | None, objective: int | None) -> str:

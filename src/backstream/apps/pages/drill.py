@@ -11,6 +11,7 @@ from backstream.apps.pages.chart import Bar, chart
 from backstream.apps.pages.style import CSS
 from backstream.layouts.drills import Held
 from backstream.model.objectives import in_words
+from backstream.operations.check import Finding
 from backstream.operations.drill import Difference, Drill, Side
 from backstream.version import __version__
 
@@ -36,7 +37,10 @@ def page(drill: Drill, history: Sequence[Held]) -> bytes:
         _failures(drill),
         _charts(drill, history),
         _notes(drill),
+        _findings(drill),
         _checked(drill),
+        _unchecked(drill),
+        _where(drill),
         _history(history),
         f"<footer>Drill {escape(drill.id)} of {escape(drill.began)}, by Backstream {__version__}. All times are UTC.</footer>",
         "</main></body></html>",
@@ -147,9 +151,44 @@ def _checked(drill: Drill) -> str:
         f"Of these, {drill.matched:,} are as the vault holds them, by value.",
         f"{drill.sampled:,} rows by their own histories, byte for byte.",
         _live(drill),
+        *(f"The vault: {each}." for each in drill.checked),
         f"It took {in_words(drill.seconds)} in all, comparisons included.",
     ]
     return f"<section><h2>What was checked</h2>{_list(facts)}</section>"
+
+
+def _unchecked(drill: Drill) -> str:
+    return f"<section><h2>What was not checked</h2>{_list(drill.unchecked)}</section>" if drill.unchecked else ""
+
+
+def _findings(drill: Drill) -> str:
+    if not drill.findings:
+        return ""
+    rows = "".join(map(_finding, drill.findings))
+    head = "<tr><th>what</th><th>object</th><th>why</th><th>from</th><th>to</th></tr>"
+    title = "<h2>What the vault claims of this moment and does not hold</h2>"
+    return f'<section>{title}<div class="scroll"><table>{head}{rows}</table></div></section>'
+
+
+def _finding(each: Finding) -> str:
+    key = "" if bytes(each.key) == b"null" else f"<br><code>{escape(_on_one_line(each.key))}</code>"
+    version = "" if each.version is None else f" <span class='faint'>version {escape(each.version)}</span>"
+    what = f"<td><code>{escape(each.object)}</code>{version}{key}</td>"
+    times = "".join(f"<td>{escape(text)}</td>" for text in (each.since or "-", each.until or "now"))
+    return f"<tr><td>{each.kind}</td>{what}<td>{escape(each.why)}</td>{times}</tr>"
+
+
+def _where(drill: Drill) -> str:
+    """Who vouches for what: an auditor reads this first."""
+    facts = [
+        ("account", drill.account),
+        ("region", drill.region),
+        ("table", drill.table_arn),
+        ("vault", drill.vault),
+        ("operator", drill.operator),
+    ]
+    rows = "".join(f"<tr><th>{name}</th><td><code>{escape(value or 'unknown')}</code></td></tr>" for name, value in facts)
+    return f'<section><h2>Where, and by whom</h2><div class="scroll"><table>{rows}</table></div></section>'
 
 
 def _live(drill: Drill) -> str:

@@ -46,6 +46,10 @@ class Finding(msgspec.Struct, frozen=True):
     rows: int | None = None
     repaired: bool = False
 
+    def affects(self, at: str) -> bool:
+        """Whether it affects the state at a moment (ISO 8601, as the finding's own)."""
+        return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
+
 
 class Found(msgspec.Struct, frozen=True):
     """A finding, and the delete markers whose removal mends it."""

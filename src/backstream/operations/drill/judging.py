@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from backstream.model.objectives import Objectives, in_words
+from backstream.operations.check import Finding
 from backstream.operations.drill.account import Account
 from backstream.operations.drill.report import Difference, Side
 from backstream.operations.restore import Failure
@@ -51,6 +52,26 @@ def _failures(failures: Sequence[Failure]) -> Iterator[str]:
         shown = "; ".join(f"{each.what}: {each.why}" for each in failures[:NAMED])
         more = "; ..." if failures[NAMED:] else ""
         yield f"objects of the vault that cannot be read, or are no part of it: {len(failures):,}: {shown}{more}"
+
+
+def of_check(findings: Sequence[Finding], named: Collection[str]) -> list[str]:
+    """Why it has failed by what `check` found; what the restore has named already is not said twice."""
+    news = [each for each in findings if each.object not in named]
+    if not news:
+        return []
+    shown = "; ".join(f"{each.object}: {each.why}" for each in news[:NAMED])
+    more = "; ..." if news[NAMED:] else ""
+    return [f"the vault does not hold what it claims of this moment: {len(news):,} findings: {shown}{more}"]
+
+
+def never_checked(account: Account) -> list[str]:
+    """What no drill looks at, or what this one did not."""
+    live = [] if account.live_rows is not None else ["the live table; the notes say why"]
+    return [
+        *live,
+        "other moments than this one: `backstream drill --pick random` tries any of the window",
+        "indexes, alarms and permissions of the table: the scratch table has its rows alone",
+    ]
 
 
 def notable(rpo: float | None, objectives: Objectives) -> list[str]:

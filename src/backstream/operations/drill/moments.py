@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 
 from backstream.errors import OutsideWindow
 from backstream.layouts.vault import TableVault
-from backstream.model.window import Window
+from backstream.model.window import Range, Window
 from backstream.operations.drill.report import Pick
-
-DAY = 86_400
 
 
 def pick(vault: TableVault, how: Pick, window: Window, now: float) -> int:
-    """The newest second that can be restored, or a random one of the last day that is proven. OutsideWindow where there is none."""
+    """The newest second that can be restored, or a random one of all that are proven. OutsideWindow where there is none."""
     if how is Pick.RANDOM and window.ranges:
-        newest = window.ranges[-1]
-        since = max(newest.since, newest.until - DAY)
-        return since + secrets.randbelow(newest.until - since + 1)
+        return any_of(window.ranges, secrets.randbelow)
     return _newest(vault, window, now)
+
+
+def any_of(ranges: Sequence[Range], random_below: Callable[[int], int]) -> int:
+    """A second of these ranges, each second as likely as any other."""
+    left = random_below(sum(each.until - each.since + 1 for each in ranges))
+    for each in ranges:
+        seconds = each.until - each.since + 1
+        if left < seconds:
+            return each.since + left
+        left -= seconds
+    raise AssertionError(left)  # no number is below the sum, and not below one of its terms
 
 
 def _newest(vault: TableVault, window: Window, now: float) -> int:

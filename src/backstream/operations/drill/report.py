@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.model.objectives import Objectives
+from backstream.operations.check import Finding
 from backstream.operations.restore import Failure
 
 NULL = msgspec.Raw(b"null")
@@ -16,7 +17,7 @@ PATIENCE = 30.0
 
 
 class Pick(enum.StrEnum):
-    """Which moment a drill restores where none is given: the newest there is, or a random one of the last day that is proven."""
+    """Which moment a drill restores where none is given: the newest there is, or a random one of all that are proven."""
 
     NEWEST = "newest"
     RANDOM = "random"
@@ -27,7 +28,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     `at`: the second to restore, None to `pick` one; `scratch`: the name of a table that does not exist, None for one of its own;
     `keep`: leave the scratch table there; `sample`: of how many rows the history is read; `patience`: for how many seconds a
-    difference to the live table must stand still to be one.
+    difference to the live table must stand still to be one; `operator`: who runs it, for the report.
     """
 
     at: int | None = None
@@ -39,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     patience: float = PATIENCE
     allow_gap: bool = False
     max_units: float | None = None
+    operator: str = ""
 
 
 class Side(enum.StrEnum):
@@ -94,6 +96,10 @@ class Drill(msgspec.Struct, frozen=True):
     table. `reasons`: why it has not passed. `live`: None where it was not compared with the live table; `warnings` say why.
     `sampled`: rows whose history was read one by one. `scratch`: the table's name, `kept`: whether it is still there. `error`: what
     stopped the drill before its end, `hint`: the next step then.
+
+    `findings`: what `check` found that affects the moment, at most ten thousand; `found`: how many; `checked`, `unchecked`: what of
+    the vault and of the table was looked at, and what was not. `account`, `region`, `table_arn`: of the table that the vault
+    has followed; `vault`: its URL; `operator`: who ran the drill, as AWS's token service says, or else the user and the machine.
     """
 
     table: str
@@ -119,3 +125,12 @@ class Drill(msgspec.Struct, frozen=True):
     warnings: Sequence[str] = ()
     error: str | None = None
     hint: str = ""
+    findings: Sequence[Finding] = ()
+    found: int = 0
+    checked: Sequence[str] = ()
+    unchecked: Sequence[str] = ()
+    account: str = ""
+    region: str = ""
+    table_arn: str = ""
+    vault: str = ""
+    operator: str = ""

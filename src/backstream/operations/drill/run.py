@@ -15,6 +15,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.objectives import in_words
 from backstream.operations import safety
+from backstream.operations.check import Around, Finding, check
 from backstream.operations.drill import judging, moments
 from backstream.operations.drill.account import Account
 from backstream.operations.drill.comparing import Comparison
@@ -56,6 +57,9 @@ class _Drill:
         self._warnings = list[str]()
         self._restoring = self._began
         self._error: BackstreamError | None = None
+        self._findings: Sequence[Finding] = ()
+        self._checked: Sequence[str] = ()
+        self._unchecked: Sequence[str] = ("the vault beyond what the restore read: the drill was stopped before that",)
 
     def run(self) -> Drill:
         try:
@@ -113,6 +117,15 @@ class _Drill:
         comparison = Comparison(self._vault, self._at, self._plan, self._around, self._account)
         comparison.run(self._scratch, self._live(), self._id)
         self._note(comparison.failures, comparison.warnings)
+        self._check_vault()
+
+    def _check_vault(self) -> None:
+        """Does the vault hold all that it claims of this moment? A restore meets only what it reads."""
+        around = Around(self._around.clock, self._around.memory, self._around.progress)
+        checked = check(self._vault, around)
+        at = moment.iso(self._at)
+        self._findings = [each for each in checked.findings if each.affects(at)]
+        self._checked, self._unchecked = checked.checked, checked.unchecked
 
     def _restore(self) -> Restored:
         """What cannot be read is named by it, and stops nothing. No file of what was left stays: nobody will resume it."""
@@ -163,6 +176,8 @@ class _Drill:
         rto = None if self._rto is None else round(self._rto, 3)
         failures = list(self._failures.values())
         reasons = judging.reasons(account, failures, plan.objectives, rpo, rto, None if error is None else error.message)
+        reasons += judging.of_check(self._findings, {each.what for each in failures})
+        region, owner = _place(self._vault.catalog.table_arn)
         return Drill(
             table=self._table,
             id=self._id,
@@ -187,6 +202,15 @@ class _Drill:
             warnings=[*self._warnings, *judging.notable(rpo, plan.objectives)],
             error=None if error is None else error.message,
             hint="" if error is None else error.hint,
+            findings=self._findings,
+            found=len(self._findings),
+            checked=self._checked,
+            unchecked=[*self._unchecked, *judging.never_checked(account)],
+            account=owner,
+            region=region,
+            table_arn=self._vault.catalog.table_arn,
+            vault=self._vault.store.url,
+            operator=plan.operator,
         )
 
     def _kept(self, report: Drill) -> Drill:
@@ -198,6 +222,12 @@ class _Drill:
                 what = f"the drill's record cannot be kept in the vault: {error.message}"
                 return msgspec.structs.replace(report, error=what, hint=error.hint)
         return report
+
+
+def _place(arn: str) -> tuple[str, str]:
+    """The region and the account in a table's ARN."""
+    parts = arn.split(":")
+    return (parts[3], parts[4]) if len(parts) > 5 else ("", "")
 
 
 def _live_account(account: Account) -> Live | None:

@@ -1,0 +1,24 @@
+"""Who runs this process, for reports that others read."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+
+from backstream.apps.config import Config
+from backstream.errors import BackstreamError
+
+
+def operator(config: Config) -> str:
+    """The ARN of the credentials where AWS tells it (GetCallerIdentity needs no permission), else the user and the machine."""
+    try:
+        return str(config.account.identity()["Arn"])
+    except (BackstreamError, KeyError):
+        return f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return "unknown"
