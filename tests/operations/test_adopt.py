@@ -39,6 +39,7 @@ from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
 from kit.clock import ManualClock
+from kit.losing import lose
 from kit.older_tools import DynamoDbBackUp, Fork, Replicator, as_arrays
 from kit.scene import file_items
 from kit.stage import QUICK
@@ -325,7 +326,7 @@ def test_a_lost_log_is_made_again(tmp_path: Path) -> None:
     life, _ = lived(TOOLS["PageUp"])
     life.adopt()
     for each in list(life.store.list("_backstream/flights/log/")):
-        life.store.delete(each.name)
+        lose(life.store, each.name)
     life.adopt()
     life.check_all(tmp_path / "items")
 

@@ -29,6 +29,7 @@ from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
 from kit.feed import Feed
 from kit.images import SCHEMA, hard_images, image, key
+from kit.losing import lose
 from kit.stage import Stage, wait_for
 
 BEGAN = 1_700_000_000
@@ -289,7 +290,7 @@ def test_a_removed_segment_is_caught_by_what_it_held(tmp_path: Path, layout: Lay
     range_ = proven(layout, store=DirectoryStore(tmp_path, ManualClock(NOW)))
     range_.both(image("lost", 1), second=BEGAN + 80)
     (segment,) = (each for each in range_.feed.vault.log.listing() if each.segment and each.segment.min_time == BEGAN + 80)
-    range_.feed.store.delete(segment.name)
+    lose(range_.feed.store, segment.name)
     report = range_.drill()
     assert not report.passed
     assert (Kind.EXTRA, Side.LIVE, canonical("lost", 1)) in found(report)
@@ -333,7 +334,7 @@ def test_a_removed_segment_of_a_tail_is_named_by_its_chain(layout: Layout, lost:
     clock.move(60)
     stage.follow()
     written = [(each.segment.min_time, each.name) for each in stage.vault().log.listing() if each.segment and each.segment.count]
-    stage.store.delete(sorted(written)[lost][1])
+    lose(stage.store, sorted(written)[lost][1])
     tables = {"flights": stage.table}
     around = Surroundings(lambda each: tables.setdefault(each, MemoryTable(each, clock)), clock, 1, Path("/nowhere"))
     report = drill(stage.vault(), Plan(), around)

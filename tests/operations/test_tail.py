@@ -24,6 +24,7 @@ from backstream.tables.streams import DynamoStream
 from kit.chains import broken_links
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
+from kit.losing import lose
 from kit.stage import Stage, wait_for
 from kit.streams import Counting, Failing, LateListing, SmallPages, Wrapped
 from kit.streams_server import CALLER, StreamsServer
@@ -356,5 +357,5 @@ def test_every_run_names_its_predecessor_and_a_missing_one_is_seen(still: Stage)
     assert sum(after == OLDEST for after, _ in still.links()) == 3, "one first run a shard"
     log = still.vault().log
     lost = [each for each in log.listing() if each.segment == still.segments()[5]]
-    still.store.delete(lost[0].name)
+    lose(still.store, lost[0].name)
     assert broken_links(still.vault()) != []

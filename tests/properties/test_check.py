@@ -23,6 +23,7 @@ from properties.test_time_machine import KEYS, TimeMachine
 
 SYSTEM = "_backstream/items/"
 SMALL = Memory(64 << 20)
+LOST = 5  # objects, at the end of a life
 WITHOUT = (  # the time machine's own questions, which have their own tests
     "every_second_comes_back",
     "one_item_comes_back",
@@ -55,7 +56,21 @@ class CheckedMachine(TimeMachine):
     def objects_are_hidden(self, data: st.DataObject) -> None:
         self.follow(self.store)
         names = [each.name for each in self.store.list("")]
-        hidden = data.draw(st.sets(st.sampled_from(names), min_size=1) | st.just(set(names)))
+        self.hide_and_find(names, data.draw(st.sets(st.sampled_from(names), min_size=1) | st.just(set(names))))
+
+    def teardown(self) -> None:
+        """In the end of every life all is hidden, and several objects are lost one after the other."""
+        if not hasattr(self, "table"):
+            return
+        self.follow(self.store)
+        self.nothing_is_wrong()
+        names = [each.name for each in self.store.list("")]
+        self.hide_and_find(names, set(names))
+        claimed = sorted({*self.rows_in_the_log(), *self.parts()})
+        for name, version in claimed[:: max(1, len(claimed) // LOST)]:
+            self.lose_and_find(name, version)
+
+    def hide_and_find(self, names: list[str], hidden: set[str]) -> None:
         needed = {name for name in hidden if self.is_needed(name)}
         before = {key: self.known(key) for key in KEYS}
         for name in sorted(hidden):
@@ -86,9 +101,10 @@ class CheckedMachine(TimeMachine):
     @rule(data=st.data())
     def an_object_is_lost(self, data: st.DataObject) -> None:
         claimed = sorted({*self.rows_in_the_log(), *self.parts()})
-        if not claimed:
-            return
-        name, version = data.draw(st.sampled_from(claimed))
+        if claimed:
+            self.lose_and_find(*data.draw(st.sampled_from(claimed)))
+
+    def lose_and_find(self, name: str, version: str) -> None:
         with self.without(name, version):
             found = self.checked().findings
             assert any(_names(each.object, each.why, name) and each.kind is Kind.MISSING for each in found), (name, version, found)
