@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,12 +27,14 @@ from backstream.apps.older_words import Backup
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
 from backstream.layouts.segments import Kind
+from backstream.layouts.vault import TableVault
 from backstream.model.deliveries import Delivery, Record, deliveries, is_kinesis
 from backstream.operations.absence import record_absence
 from backstream.operations.batch import BatchReport, keep_batch
-from backstream.operations.sources import label_of
+from backstream.operations.identity import Lookup, recognise
 
 WRITERS = 16
+RECOGNISED_FOR = 60.0  # seconds: a Kinesis stream does not tell that the table behind it was made again
 RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
 OURS = ("AWS_", "BACKSTREAM_", "Backup")
 TABLES_VARIABLE = "BACKSTREAM_TABLES"
@@ -39,6 +42,9 @@ PARALLEL_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 
 # The vaults and streams for which this process has seen that nothing was lost before its first batch, or has recorded what was.
 _looked: set[tuple[str, str, str]] = set()
+
+# When a stream was last known to be the table's, by vault, table and stream: the second, the catalog's label then, and its own.
+_recognised: dict[tuple[str, str, str], tuple[float, str, str]] = {}
 
 # The parts that the last batch was kept with, by what they were made of.
 _configs: dict[tuple[object, ...], Config] = {}
@@ -143,10 +149,21 @@ class _Work:
         config.deadline = self._deadline
         return config
 
+    def _recognised(self, config: Config, delivery: Delivery) -> tuple[TableVault, str]:
+        """The vault that it belongs to, and under which label. A stream that is not the catalog's is asked about once a minute."""
+        vault, now = config.vault(delivery.table), config.clock.now()
+        asked = (config.url, delivery.table, delivery.source)
+        seen = _recognised.get(asked)
+        if seen is not None and now - seen[0] < RECOGNISED_FOR and seen[1] == vault.catalog.stream:
+            return vault, seen[2]
+        lookup = Lookup(partial(config.table, delivery.table), config.stream)
+        done, label = recognise(vault, delivery.source, lookup, now)
+        _recognised[asked] = (now, vault.catalog.stream, label)
+        return done.vault, label
+
     def _keep(self, delivery: Delivery, others: Sequence[Record]) -> BatchReport:
         config = self._config()
-        vault = config.vault(delivery.table)
-        label = label_of(vault.catalog, delivery.source)
+        vault, label = self._recognised(config, delivery)
         self._older.check(vault.catalog)
         self._older.note(vault, label, others)
         looked = (config.url, delivery.table, label)

@@ -30,6 +30,7 @@ from backstream.model.schema import KeySchema
 from backstream.operations.batch import why
 from backstream.operations.pair import pair_of
 from backstream.operations.replicate import Deletes, Replica, bring
+from backstream.operations.replicate.source import SourceTable
 from backstream.ports import Table
 
 TABLE, REGION, ENDPOINT, DELETES = (f"BACKSTREAM_REPLICA{each}" for each in ("", "_REGION", "_ENDPOINT", "_DELETES"))
@@ -54,7 +55,7 @@ class Words(msgspec.Struct, frozen=True):
 class _Known(msgspec.Struct, frozen=True):
     """A pair of tables that this process has looked at."""
 
-    source: Table
+    source: SourceTable
     target: Table
     schema: KeySchema
 
@@ -76,10 +77,12 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
     failed: list[tuple[str, int]] = []
     for delivery in deliveries(event):
         began = clock.now()
-        changes, failures = _parse(delivery, words.turnover)
         known = _tables(delivery, words)
+        changes, failures = _parse(delivery, words.turnover)
+        failures |= known.source.of_before(changes)
+        changes = {position: change for position, change in changes.items() if position not in failures}
         with ThreadPoolExecutor(WRITERS) as pool:
-            replica = Replica(known.source, known.target, known.schema, pool, words.deletes)
+            replica = Replica(known.source.table, known.target, known.schema, pool, words.deletes, source_id=known.source.id)
             for part in _parts(changes):
                 failures |= _bring(part, replica, known.schema, in_time=clock.now() < stop)
         _tell(delivery, words, changes, failures, replica, began, clock.now())
@@ -105,10 +108,15 @@ def words_of(environment: Mapping[str, str]) -> Words:
 
 def _tables(delivery: Delivery, words: Words) -> _Known:
     asked = (delivery.table, words.table, words.place, *invocation.settings("AWS_", "BACKSTREAM_"))
+    if asked in _known and not _known[asked].source.delivers(delivery.source):
+        del _known[asked]  # another stream: the table is looked at again
     if asked not in _known:
         here = Config()
         source, target = here.table(delivery.table), here.elsewhere(words.place).table(words.table)
-        _known[asked] = _Known(source, target, pair_of(source, target).schema)
+        pair = pair_of(source, target)
+        known = _Known(SourceTable(source, pair.source, delivery.source), target, pair.schema)
+        known.source.check()
+        _known[asked] = known
     return _known[asked]
 
 

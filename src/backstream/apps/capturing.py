@@ -29,6 +29,7 @@ from backstream.operations.backfill import (
 )
 from backstream.operations.compact import Compaction, compact
 from backstream.operations.follow import Following, follow
+from backstream.operations.identity import Lookup, turn
 from backstream.operations.init import NOWHERE, InitReport, Words, init
 from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
@@ -138,7 +139,9 @@ class Capturing:
         `max_read_units`: read units a second at most; `fresh`: begin a new one whatever was interrupted.
         """
         check_reading(segments, max_read_units)
-        vault, clock, table = self._vault(), self._config.clock, self._config.table(self._name)
+        clock, table = self._config.clock, self._config.table(self._name)
+        vault = self._vault()
+        vault = turn(vault, table.facts(), clock.now()).vault
         source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)
         report = backfill(vault, source, Parts(clock, self._config.lanes(vault), progress or Silent()), fresh=fresh)
         refresh(vault.store, table)
@@ -176,7 +179,9 @@ class Capturing:
         `give_up`: sequence numbers or objects, as the report's `left` names them, that are declared lost for good: recorded gaps.
         """
         words = RedriveWords(source, frozenset(give_up), dry_run)
-        return redrive(self._vault(), words, self._config.clock, writer=self._config.writer, progress=progress)
+        config = self._config
+        lookup = Lookup(partial(config.table, self._name), config.stream)
+        return redrive(self._vault(), words, config.clock, writer=config.writer, progress=progress, lookup=lookup)
 
     def rebuild(self) -> Rebuilt:
         """Make the change log again from the row objects alone."""

@@ -16,7 +16,7 @@ from backstream.model import moment
 from backstream.model.change import MICROS
 from backstream.model.entry import Entry, states
 from backstream.model.schema import KeySchema
-from backstream.model.window import Void
+from backstream.model.window import FormerLife, Void
 from backstream.model.wire import KeyReader
 
 
@@ -31,7 +31,7 @@ class Task(msgspec.Struct, frozen=True):
     since: int
     at: int
     keys: frozenset[bytes] | None
-    voids: Sequence[Void]
+    voids: Sequence[Void | FormerLife]
     partitions: int
     states: str
     names: str
@@ -76,9 +76,9 @@ class Taker:
         return Taken(source.claim.count)
 
     def _take(self, source: Source, found: _States) -> None:
+        self._note_names(source, found)  # of all: an object that the log speaks of is no stranger, whatever counts
         if source.change_log and self._task.voids:
             found = [each for each in found if counts(self._task.voids, each[0])]
-        self._note_names(source, found)
         if not source.only_names:
             self._states.extend(self._pairs(found))
 

@@ -17,7 +17,8 @@ from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore, StoredObject
 
-FORMAT = 1
+FORMAT = 2
+FIRST_FORMAT = 1  # of a table that was never made again: every version of this tool reads it
 ATTEMPTS = 20  # to change a catalog that others change at the same time
 
 
@@ -49,6 +50,26 @@ class Adopted(msgspec.Struct, frozen=True):
     folder: str
 
 
+class Former(msgspec.Struct, frozen=True):
+    """A stream that the table had before, and the id that the table had then."""
+
+    stream_arn: str
+    table_id: str
+
+
+class Life(msgspec.Struct, frozen=True):
+    """The table was deleted and created again: `created` (second), with this id. Nothing of before is a row of it.
+
+    `stream`: the label of its first stream, empty where its changes come from a Kinesis stream, or it had none when this was seen;
+    `complete`: whether that stream was on from its creation, when it was empty, so that the vault knows every item from then on.
+    """
+
+    created: int
+    table_id: str
+    stream: str
+    complete: bool
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """One table as the vault knows it.
 
@@ -58,7 +79,8 @@ class Catalog(msgspec.Struct, frozen=True):
     the newest complete one; what counts is the list of them below `base/complete/`. `failures`: the bucket where
     what Lambda gives up lands, None where there is none. `kinesis`: set where changes come from Kinesis, not from the table's own
     stream; `stream` is then the label that they get here, the time from which on they do, and `stream_arn` the Kinesis stream's.
-    `adopted`: where an older tool wrote here first; `key_order`: of the attributes in row objects' names.
+    `adopted`: where an older tool wrote here first; `key_order`: of the attributes in row objects' names. `former`: the streams
+    that it had before `stream_arn`; `lives`: each time that the table was deleted and created again, the oldest first.
     """
 
     format: int
@@ -80,6 +102,12 @@ class Catalog(msgspec.Struct, frozen=True):
     kinesis: kinesis.Source | None = None
     adopted: Adopted | None = None
     key_order: KeyOrder = KeyOrder.SCHEMA
+    former: tuple[Former, ...] = ()
+    lives: tuple[Life, ...] = ()
+
+    def life_at(self, second: int) -> Life | None:
+        """The life of the table at a second; None where it is the first one that the vault knows."""
+        return next((life for life in reversed(self.lives) if life.created <= second), None)
 
 
 def folder(table: str) -> str:
@@ -95,7 +123,8 @@ def name_of(table: str) -> str:
 def encode(catalog: Catalog) -> bytes:
     """The catalog as JSON for people: indented, fields in the order above; what few tables have is left out of others."""
     fields = msgspec.structs.asdict(catalog)
-    for name, usual in (("kinesis", None), ("adopted", None), ("key_order", KeyOrder.SCHEMA)):
+    fields["format"] = FORMAT if catalog.lives else FIRST_FORMAT  # an older tool would give back rows of an earlier life
+    for name, usual in (("kinesis", None), ("adopted", None), ("key_order", KeyOrder.SCHEMA), ("former", ()), ("lives", ())):
         if fields[name] == usual:
             del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
@@ -186,7 +215,8 @@ def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
 
     ConditionNotMet where somebody has changed it meanwhile: then nothing is written, and the change is to be made anew.
     """
-    name, body, metadata = name_of(catalog.table), encode(catalog), {"format": str(FORMAT)}
+    name, body = name_of(catalog.table), encode(catalog)
+    metadata = {"format": str(FORMAT if catalog.lives else FIRST_FORMAT)}
     try:
         if upon is None or upon.tag is None:
             store.put(name, body, metadata, if_absent=True)

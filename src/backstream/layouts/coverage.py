@@ -19,7 +19,7 @@ from backstream.model import fold, moment
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
-from backstream.model.window import Bridge, KnownGap, Older, Range, Start, Void, Window
+from backstream.model.window import Bridge, FormerLife, KnownGap, Older, Range, Start, Void, Window
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Basis(msgspec.Struct, frozen=True):
 
     base: Base | None
     floor: int = fold.BEGINNING
-    voids: Sequence[Void] = ()
+    voids: Sequence[Void | FormerLife] = ()
     lost: Sequence[Range] = ()
 
     def may_have_vanished(self, entry: Entry) -> bool:
@@ -43,9 +43,20 @@ class Basis(msgspec.Struct, frozen=True):
         return counts(self.voids, entry)
 
 
-def counts(voids: Sequence[Void], entry: Entry) -> bool:
-    """Whether an entry of the log has a say, where exports have taken the place of these seconds."""
-    return not any(void.since <= entry.since <= void.until and entry.event_id != void.id for void in voids)
+def counts(voids: Sequence[Void | FormerLife], entry: Entry) -> bool:
+    """Whether an entry has a say, where exports have taken the place of these seconds, or the table was created again since."""
+    return not any(_is_of_before(void, entry) if isinstance(void, FormerLife) else _is_void(void, entry) for void in voids)
+
+
+def _is_void(void: Void, entry: Entry) -> bool:
+    return void.since <= entry.since <= void.until and entry.event_id != void.id
+
+
+def _is_of_before(life: FormerLife, entry: Entry) -> bool:
+    """A scanned image is taken to be older than it is by as much as clocks may be apart; a change tells its stream."""
+    if entry.scanned:
+        return entry.since + CLOCKS_APART < life.created
+    return entry.since < life.created or (bool(life.stream) and entry.stream < life.stream)
 
 
 class Coverage:
@@ -101,10 +112,14 @@ class Coverage:
         """All that the state at a second may be made of, equally exact: the best first, which has the least to read."""
         complete = self._bases.complete()
         starts, bridges = self._starts_and_bridges(complete)
+        life = self._catalog.life_at(at)
+        if life is not None:  # a base backup of a table that is gone says nothing of the one that has its name now
+            starts = [start for start in starts if _is_since(life.created, start)]
         window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts, self.lost()), bridges=bridges)
         lost = [Range(gap.since, gap.until) for gap in window.gaps]
         base_of = {base.id: base for base in complete}
-        voids = window.voids(at)
+        voids: list[Void | FormerLife] = [*window.voids(at)]
+        voids += [] if life is None else [FormerLife(life.created, life.stream)]
         found = [
             # Of a table that was empty at `init` nothing counts from before, from a former life of it; but clocks may be apart.
             Basis(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
@@ -118,6 +133,7 @@ class Coverage:
         ]
         if self._catalog.complete_from is not None:
             starts.append(Start(self._catalog.complete_from, self._catalog.complete_from))
+        starts += [Start(life.created, life.created) for life in self._catalog.lives if life.complete]
         return starts, [Bridge(each.begin, each.end, each.id) for each in complete if each.kind is bases.Kind.INCREMENTAL]
 
     def _known_gaps(self, starts: Sequence[Start], lost: Sequence[Gap]) -> list[KnownGap]:
@@ -210,6 +226,11 @@ def _reach(listed: LogListing) -> tuple[int, bool, float]:
     """Of two that reach equally far, the witness's: it says more."""
     segment = listed.segment
     return (0, False, 0.0) if segment is None else (segment.max_time, segment.witnessed, listed.modified)
+
+
+def _is_since(created: int, start: Start) -> bool:
+    """Whether a start is of the table that was created in that second. A scan is taken to begin earlier than it did."""
+    return (start.begin + (CLOCKS_APART if start.id is not None else 0) if start.exact is None else start.exact) >= created
 
 
 def _exact(base: Base) -> int | None:

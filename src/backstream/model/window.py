@@ -70,12 +70,22 @@ class Range(msgspec.Struct, frozen=True):
         return f"{moment.iso(self.since)} to {moment.iso(self.until)}"
 
 
-class Void(msgspec.Struct, frozen=True):
+class Void(msgspec.Struct, frozen=True, tag=True):
     """Seconds, both included, of which only the lines of the export of that `id` count."""
 
     since: int
     until: int
     id: str
+
+
+class FormerLife(msgspec.Struct, frozen=True, tag=True):
+    """What came before a table was created again, in the second `created`: nothing of it is a row of the table since.
+
+    `stream`: the label of the first stream since, empty where labels do not tell.
+    """
+
+    created: int
+    stream: str
 
 
 class Older(msgspec.Struct, frozen=True):

@@ -106,7 +106,7 @@ def _new(table: Table, facts: TableFacts | None, schema: KeySchema, seen: TableS
     followed = facts is not None and facts.stream_enabled and facts.stream_view == VIEW and facts.stream_arn
     arn = (facts.stream_arn or "") if facts is not None and followed else ""
     return Catalog(
-        format=catalogs.FORMAT,
+        format=catalogs.FIRST_FORMAT,
         table=table.name,
         table_arn="" if facts is None else facts.arn,
         table_id="" if facts is None else facts.table_id,

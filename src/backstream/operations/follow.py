@@ -11,13 +11,14 @@ from functools import partial
 import msgspec
 
 from backstream.errors import Failed, NotFound, Refused, WrongStreamView
-from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import DAY
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
+from backstream.model.deliveries import is_kinesis
+from backstream.operations.identity import check_owner, has_turned, proven_until, turn
 from backstream.operations.keeping import VaultKeeper
 from backstream.operations.kinesis_shards import KinesisFollower
 from backstream.operations.settings import SettingsWatch
@@ -54,6 +55,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
 
     Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
     """
+    check_owner(vault.catalog, following.table.facts().arn)
     facts, arn = _source(following.table, vault.catalog)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.
@@ -150,9 +152,20 @@ class _Before(msgspec.Struct, frozen=True):
 def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _Before]:
     """Record what was missed while nobody followed. The vault to go on with, and what was done."""
     now = int(following.clock.now())
+    if has_turned(vault.catalog, facts):
+        return _after_turn(vault, following, facts, now)
     if arn != vault.catalog.stream_arn:
-        return _after_replacement(vault, following, facts, arn, now)
-    known, kept_since = _known(vault, now), now - _retention(vault.catalog)
+        raise Refused(
+            f"the stream of {facts.name} is {arn}, which is older than the one that the vault follows ({vault.catalog.stream_arn})",
+            hint="Check AWS_ENDPOINT_URL_DYNAMODB: is this the table's own server? Nothing was written.",
+        )
+    before = _drain_former(vault, following, now)
+    vault, done = _after_silence(vault, following, now)
+    return vault, msgspec.structs.replace(done, captured=done.captured + before)
+
+
+def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[TableVault, _Before]:
+    known, kept_since = proven_until(vault, now), now - _retention(vault.catalog)
     if known >= kept_since:
         return vault, _Before(known)
     why = "neither a tail nor the witness read the stream for longer than it keeps records"
@@ -160,24 +173,24 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
     return vault, _Before(kept_since, gaps=1)
 
 
-def _after_replacement(
-    vault: TableVault, following: Following, facts: TableFacts, arn: str, now: int
-) -> tuple[TableVault, _Before]:
-    """The table has another stream now: read what is left of the one before, which is kept for a day, then turn to the new one."""
-    known = _known(vault, now)
-    drained = _drain(vault, following, known)
+def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now: int) -> tuple[TableVault, _Before]:
+    """The table, or its stream, is another one now: read what is left of the stream before, which is kept for a day, then turn."""
+    known = proven_until(vault, now)
+    drained = None if vault.catalog.kinesis is not None else _drain(vault, following, vault.catalog.stream_arn, known)
     if drained is not None and not drained.caught_up:
         return vault, _Before(known, drained.captured, drained.gaps)  # stopped: the next run drains the rest
     before = _Before(known) if drained is None else _Before(max(known, drained.durable or 0), drained.captured, drained.gaps)
-    why = "the table was deleted and created again" if facts.table_id != vault.catalog.table_id else "the stream was replaced"
-    until = max(before.known, _began(arn, now))
-    _record(vault, following, Gap(reason=why, since=before.known, until=until, stream=stream_label(arn)))
-    return TableVault(vault.store, _with_stream(vault, facts), vault.destinations), _Before(until, before.captured, before.gaps + 1)
+    done = turn(vault, facts, now, proven=before.known)
+    gaps = before.gaps
+    if done.gap is not None:
+        _tell(following, done.gap)
+        gaps += 1
+    until = before.known if done.gap is None else max(before.known, done.gap.until)
+    return done.vault, _Before(until, before.captured, gaps)
 
 
-def _drain(vault: TableVault, following: Following, known: int) -> TailReport | None:
+def _drain(vault: TableVault, following: Following, arn: str, known: int) -> TailReport | None:
     """None where it is gone: a day after it was disabled."""
-    arn = vault.catalog.stream_arn
     try:
         following.streams(arn).facts()
     except NotFound:
@@ -185,35 +198,24 @@ def _drain(vault: TableVault, following: Following, known: int) -> TailReport | 
     return _run(vault, following, arn, known, until_caught_up=True)
 
 
-def _known(vault: TableVault, now: int) -> int:
-    """The second up to which the vault holds everything that the stream ever said, or a gap that says what is missing."""
-    durable = vault.coverage.durable(now)
-    known = moment.parse_iso_micros(vault.catalog.initialised) // 1_000_000 if durable is None else durable
-    for gap in sorted(vault.gaps.all(), key=lambda gap: gap.since):
-        if gap.shard is None and gap.sequence is None and gap.since <= known:
-            known = max(known, gap.until)
-    return known
-
-
-def _with_stream(vault: TableVault, facts: TableFacts) -> Catalog:
-    arn = facts.stream_arn or ""
-
-    def switched(catalog: Catalog) -> Catalog:
-        return msgspec.structs.replace(
-            catalog, stream=stream_label(arn), stream_arn=arn, table_arn=facts.arn, table_id=facts.table_id
+def _drain_former(vault: TableVault, following: Following, now: int) -> int:
+    """Read what is left of streams that another has turned away from (`init`, a function): a day old at most. How many changes."""
+    captured = 0
+    for former in vault.catalog.former:
+        if is_kinesis(former.stream_arn):
+            continue
+        old = msgspec.structs.replace(
+            vault.catalog, stream_arn=former.stream_arn, stream=stream_label(former.stream_arn), kinesis=None
         )
-
-    return catalogs.change(vault.store, vault.catalog.table, switched)
-
-
-def _began(arn: str, now: int) -> int:
-    """A stream's label is the time at which it was enabled; one of another form says nothing, so: now."""
-    try:
-        return moment.parse_iso_micros(stream_label(arn) + "Z") // 1_000_000
-    except ValueError:
-        return now
+        drained = _drain(TableVault(vault.store, old, vault.destinations), following, former.stream_arn, now - DAY)
+        captured += 0 if drained is None else drained.captured
+    return captured
 
 
 def _record(vault: TableVault, following: Following, gap: Gap) -> None:
     vault.gaps.record(gap)
+    _tell(following, gap)
+
+
+def _tell(following: Following, gap: Gap) -> None:
     following.notice(f"GAP: changes of {moment.iso(gap.since)} to {moment.iso(gap.until)} are lost: {gap.reason}")

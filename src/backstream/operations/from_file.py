@@ -113,7 +113,7 @@ def _entries(vault: TableVault, images: Sequence[bytes], name: str, at: int) -> 
 def _catalog(described: dict[str, Any], table: str, at: int) -> Catalog:
     time = moment.iso(at)
     return Catalog(
-        format=catalogs.FORMAT,
+        format=catalogs.FIRST_FORMAT,
         table=table,
         table_arn=str(described.get("TableArn", "")),
         table_id=str(described.get("TableId", "")),

@@ -17,6 +17,7 @@ from backstream.model.naming import KeyOrder, Naming
 from backstream.model.prices import Cost
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
+from backstream.operations.identity import check_owner, gap_of, has_turned, proven_until, turned
 from backstream.operations.sources import check_destination
 from backstream.operations.taking_in import Found
 from backstream.ports import ObjectStore, Table, TableFacts
@@ -78,6 +79,10 @@ def _init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool
     """ConditionNotMet, and nothing changed, where another changes the catalog at the same time."""
     upon = catalogs.known(store, table.name)
     known = None if upon is None else upon.catalog
+    before = table.facts()
+    was_on = before.stream_enabled
+    if known is not None:
+        check_owner(known, before.arn)
     if words.kinesis is not None:
         check_destination(table, words.kinesis.arn)
         facts = table.facts()
@@ -88,7 +93,22 @@ def _init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool
         known = None if known is None else _now_followed(known, facts, table)
     if known is None or upon is None:
         return _first(store, table, facts, words)
-    return _again(store, table, known, words, upon)
+    known, turns = _turned(store, known, facts, table, was_on=was_on)
+    return _again(store, table, known, words, upon, turns)
+
+
+def _turned(store: ObjectStore, known: Catalog, facts: TableFacts, table: Table, *, was_on: bool) -> tuple[Catalog, list[str]]:
+    """The catalog of the table and stream that there are now, and what is different, in words: a gap, which is recorded first.
+
+    `was_on`: whether the stream was on before `init` came.
+    """
+    if not has_turned(known, facts):
+        return known, []
+    now, vault = table.server_time(), TableVault(store, known)
+    gap = gap_of(known, facts, now, proven_until(vault, now), was_on=was_on)
+    vault.gaps.record(gap)
+    lost = f"changes of {moment.iso(gap.since)} to {moment.iso(gap.until)} may be missing (a gap)"
+    return turned(known, facts, was_on=was_on), [f"{gap.reason}: {lost}"]
 
 
 def _now_followed(known: Catalog, facts: TableFacts, table: Table) -> Catalog:
@@ -129,7 +149,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
     empty, seen_at = table.is_empty()
     seen = table.settings()
     catalog = Catalog(
-        format=catalogs.FORMAT,
+        format=catalogs.FIRST_FORMAT,
         table=table.name,
         table_arn=facts.arn,
         table_id=facts.table_id,
@@ -158,7 +178,7 @@ def _label(now: float, after: str = "") -> str:
     return label
 
 
-def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon: catalogs.Current) -> InitReport:
+def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon: catalogs.Current, turns: list[str]) -> InitReport:
     wanted = msgspec.structs.replace(
         known,
         layout=words.layout or known.layout,
@@ -172,8 +192,8 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon:
         wanted = _from_kinesis(store, table, wanted, words.kinesis)
     seen = table.settings()
     compared = settings.compare(wanted, seen)
-    changes = [*changes_of(known, wanted), *(f"the table's {each}" for each in compared.changes)]
-    changes += ["the stream is followed"] if known.stream_arn != upon.catalog.stream_arn else []
+    changes = [*turns, *changes_of(known, wanted), *(f"the table's {each}" for each in compared.changes)]
+    changes += ["the stream is followed"] if known.stream_arn and not upon.catalog.stream_arn else []
     if changes:
         catalogs.save(store, compared.catalog, upon)
     catalog = compared.catalog if changes else known

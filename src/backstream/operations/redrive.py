@@ -16,12 +16,12 @@ from backstream.layouts.destination import Abandoned, Destination
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import stream_label
-from backstream.model.deliveries import Record, deliveries, is_kinesis
+from backstream.model.deliveries import Record, deliveries
 from backstream.model.invocation_record import Source
 from backstream.operations.absence import record_absence
 from backstream.operations.batch import BatchReport, keep_batch, why
+from backstream.operations.identity import NOBODY, Lookup, recognise
 from backstream.operations.progress import Progress, Silent
-from backstream.operations.sources import label_of
 from backstream.ports import Clock
 
 WRITERS = 16
@@ -67,7 +67,9 @@ class Words(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
-def redrive(vault: TableVault, words: Words, clock: Clock, *, writer: str, progress: Progress | None = None) -> Redriven:
+def redrive(
+    vault: TableVault, words: Words, clock: Clock, *, writer: str, progress: Progress | None = None, lookup: Lookup | None = None
+) -> Redriven:
     """Take every batch of the table that waits, the oldest first, and keep it as the Lambda handler would have.
 
     Idempotent, and safe beside a running function, tail or another redrive. UsageError where no destination is known; what the
@@ -81,13 +83,21 @@ def redrive(vault: TableVault, words: Words, clock: Clock, *, writer: str, progr
             f"where does what Lambda gives up of {table} land?",
             hint=f"Say it once, `backstream init {table} --failures s3://bucket`, or now, --from s3://bucket.",
         )
-    return _Redrive(vault, destination, words, clock, writer, progress or Silent()).run()
+    return _Redrive(vault, destination, words, clock, writer, progress or Silent(), lookup or NOBODY).run()
 
 
 class _Redrive:
     def __init__(
-        self, vault: TableVault, destination: Destination, words: Words, clock: Clock, writer: str, progress: Progress
+        self,
+        vault: TableVault,
+        destination: Destination,
+        words: Words,
+        clock: Clock,
+        writer: str,
+        progress: Progress,
+        lookup: Lookup,
     ) -> None:
+        self._lookup = lookup
         self._vault = vault
         self._destination = destination
         self._words = words
@@ -172,8 +182,9 @@ class _Redrive:
         As of a mapping that has several invocations for each shard: what comes this late says nothing of what came before it. A
         stream that the table has had before is kept under its own label; only Kinesis' is the catalog's to give.
         """
-        label = label_of(self._vault.catalog, arn) if is_kinesis(arn) else stream_label(arn)
         now, writer = self._clock.now, self._writer
+        done, label = recognise(self._vault, arn, self._lookup, now())
+        self._vault = done.vault
         return keep_batch(self._vault, records, label, pool, writer=writer, kind=Kind.PARALLEL, now=now)
 
     def _failed(self, batch: Abandoned, report: BatchReport) -> Iterator[Left]:

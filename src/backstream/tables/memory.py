@@ -47,6 +47,10 @@ class MemoryTable:
         self._lock = threading.RLock()
         self.streams: list[MemoryStream] = []
         self.tags: dict[str, str] = {}
+        self.account = "000000000000"
+        self.region = "us-east-1"
+        self._lives = 0  # how often it was deleted
+        self._created = clock.now()
 
     @property
     def name(self) -> str:
@@ -69,7 +73,7 @@ class MemoryTable:
             return TableFacts(
                 name=self._name,
                 arn=self._arn,
-                table_id=f"{zlib.crc32(self._name.encode()):08x}-0000-4000-8000-000000000000",
+                table_id=f"{zlib.crc32(self._name.encode()):08x}-0000-4000-8000-{self._lives:012x}",
                 schema=schema,
                 status="ACTIVE",
                 stream_arn=None if stream is None else stream.arn,
@@ -87,11 +91,12 @@ class MemoryTable:
 
     @property
     def _arn(self) -> str:
-        return f"arn:aws:dynamodb:us-east-1:000000000000:table/{self._name}"
+        return f"arn:aws:dynamodb:{self.region}:{self.account}:table/{self._name}"
 
     def _description(self, *, stream_arn: str | None, enabled: bool) -> bytes:
         """DescribeTable's `Table`."""
         description: dict[str, object] = {"TableName": self._name, "TableArn": self._arn, "TableStatus": "ACTIVE"}
+        description["CreationDateTime"] = self._created
         if self._settings is not None:
             description |= self._settings.description
         if stream_arn is not None:
@@ -237,6 +242,7 @@ class MemoryTable:
             if self._schema is not None:
                 raise TargetNotEmpty(f"there is a table {self._name} already", hint="Name a table that does not exist yet.")
             self._schema = creation.schema
+            self._created = self._clock.now()
             self._settings = MemorySettings(creation)
             if creation.request.get("StreamSpecification", {}).get("StreamEnabled"):
                 self.enable_stream()
@@ -255,6 +261,7 @@ class MemoryTable:
             self.disable_stream()
             self._items.clear()
             self._schema = None
+            self._lives += 1
 
 
 def _place(key: bytes) -> tuple[int, bytes]:

@@ -23,6 +23,7 @@ from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema, canonical_key
 from backstream.operations.backfill.report import Backfilled, Parts, report_of
 from backstream.operations.backfill.source import Reached
+from backstream.operations.identity import check_owner
 from backstream.operations.paced import Stopped
 
 PAGE = 500
@@ -70,7 +71,10 @@ class FullExport:
 
 
 def check_export(vault: TableVault, export: Export) -> None:
-    """Refused where it is an export of a table of another name. Damaged where it does not say of which."""
+    """Refused where it is an export of another table: of another name, account or region, or one that was made again since.
+
+    Damaged where it does not say of which.
+    """
     try:
         exported = table_name(export.summary.table_arn)
     except MalformedRecord as error:
@@ -79,6 +83,13 @@ def check_export(vault: TableVault, export: Export) -> None:
         raise Refused(
             f"an export of the table {exported}, not of {vault.catalog.table}",
             hint="Give the vault's own table an export of its own.",
+        )
+    check_owner(vault.catalog, export.summary.table_arn)
+    ours, theirs = vault.catalog.table_id, export.summary.table_id
+    if ours and theirs and ours != theirs:
+        raise Refused(
+            f"an export of the table {exported} with the id {theirs}; the vault's has the id {ours}: nothing of it was taken in",
+            hint=f"The table was deleted and created again. Is the export the newer one? Run `backstream init {exported}` first.",
         )
 
 

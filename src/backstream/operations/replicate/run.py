@@ -59,10 +59,11 @@ def replicate(around: Replicating, words: Words) -> Replicated:
     """
     tables = pair_of(around.source, around.target)
     _, arn = followed(around.source)
-    state = StateFile(words.state, Head(tables.source.arn, tables.target.arn, stream_label(arn)))
+    head = Head(tables.source.arn, tables.target.arn, stream_label(arn), tables.source.table_id)
+    state = StateFile(words.state, head)
     known, lost = _known(state, around, stream_label(arn), tables, copies=words.copy)
     with ThreadPoolExecutor(around.settings.writers, thread_name_prefix="replica") as pool:
-        replica = Replica(around.source, around.target, tables.schema, pool, words.deletes)
+        replica = Replica(around.source, around.target, tables.schema, pool, words.deletes, source_id=tables.source.table_id)
         keeper = ReplicaKeeper(replica, tables.schema, state, around.clock, around.say)
         parts = Parts(
             stream=around.streams(arn),
@@ -103,7 +104,9 @@ def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, c
             around.notice(f"{old}. --copy brings it; {_whole(tables)}")
         return now - DAY, 0
     why = ""
-    if before.head.stream != label:
+    if before.head.source_id and tables.source.table_id and before.head.source_id != tables.source.table_id:
+        why = "the source was deleted and created again, and rows of the one before are still in the target"
+    elif before.head.stream != label:
         why = "the stream was replaced"
     elif before.known < now - DAY:
         why = "nobody followed the stream for longer than it keeps records"

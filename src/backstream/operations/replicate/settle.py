@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from backstream.errors import BackstreamError, Unavailable
+from backstream.errors import BackstreamError, Refused, Unavailable
 from backstream.model import wire
 from backstream.model.change import Change, Order
 from backstream.model.schema import KeySchema
@@ -72,7 +72,18 @@ class Replica:
     once more: whoever writes last has seen afterwards that the source is still so.
     """
 
-    def __init__(self, source: Table, target: Table, schema: KeySchema, pool: ThreadPoolExecutor, deletes: Deletes) -> None:
+    def __init__(
+        self,
+        source: Table,
+        target: Table,
+        schema: KeySchema,
+        pool: ThreadPoolExecutor,
+        deletes: Deletes,
+        *,
+        source_id: str = "",
+    ) -> None:
+        """`source_id`: the id of the source; a table of its name that was created later has another."""
+        self._source_id = source_id
         self._source = source
         self._target = target
         self._schema = schema
@@ -113,6 +124,7 @@ class Replica:
             there = self._look(self._target, open_)
             for _ in range(ROUNDS):
                 wanted = self._unlike(open_, self._look(self._source, open_), there)
+                self._check_source(wanted)
                 written = self._write(wanted, there, failed)
                 changed |= written.keys()
                 open_ = {key: heard[key] for key in wanted if key not in failed}
@@ -127,6 +139,21 @@ class Replica:
             failed |= dict.fromkeys(open_, error)
         self.counts.add(unchanged=len(heard.keys() - changed - failed.keys()))
         return failed
+
+    def _check_source(self, wanted: Images) -> None:
+        """Refused where items would be deleted because another table has the source's name now: it lacks them, and says nothing.
+
+        Asked after the source was looked at. An id never comes back: if it is the same now, that look was at the same table.
+        """
+        if not self._source_id or all(image is not None for image in wanted.values()):
+            return
+        now = self._source.facts().table_id
+        if now != self._source_id:
+            raise Refused(
+                f"the table {self._source.name} was deleted and created again (its id was {self._source_id}, and is {now}): "
+                "nothing is deleted from the replica on its word",
+                hint=f"Run `backstream diff` of {self._source.name} and the replica, then `replicate` again.",
+            )
 
     def _unlike(self, heard: Mapping[bytes, News], here: Images, there: Images) -> dict[bytes, bytes | None]:
         """The items that are in the target not as they are to be, and how they are to be."""

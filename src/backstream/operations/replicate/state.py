@@ -20,11 +20,12 @@ KEPT = 2 * 86_400  # seconds
 
 
 class Head(msgspec.Struct, frozen=True):
-    """Of what it is the state: the tables' ARNs and the stream's label."""
+    """Of what it is the state: the tables' ARNs and the stream's label. `source_id`: the source's, empty in older files."""
 
     source: str
     target: str
     stream: str
+    source_id: str = ""
 
 
 class State(msgspec.Struct, frozen=True):

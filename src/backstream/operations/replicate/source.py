@@ -1,0 +1,56 @@
+"""Whether a delivery is of the table that a replica is kept like: of its account, its region, and not of one that it replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from backstream.errors import BackstreamError, Refused
+from backstream.model.change import Change, stream_label
+from backstream.model.deliveries import is_kinesis
+from backstream.model.owner import owner_of
+from backstream.operations.identity import created_second
+from backstream.ports import Table, TableFacts
+
+
+class SourceTable(msgspec.Struct, frozen=True):
+    """A replica's source, as it was when it was looked at, and the stream that a delivery came from then."""
+
+    table: Table
+    facts: TableFacts
+    stream_arn: str
+
+    @property
+    def id(self) -> str:
+        """The table's id."""
+        return self.facts.table_id
+
+    def delivers(self, arn: str) -> bool:
+        """Whether this stream is the one that was looked at."""
+        return arn == self.stream_arn
+
+    def check(self) -> None:
+        """Refused where the stream is of another account or region, or of a table of the same name that is gone."""
+        name = self.facts.name
+        ours, theirs = self.facts.arn.split(":")[3:5], self.stream_arn.split(":")[3:5]
+        if ours != theirs or (not is_kinesis(self.stream_arn) and owner_of(self.stream_arn) != owner_of(self.facts.arn)):
+            raise Refused(
+                f"{self.stream_arn} is not a stream of {self.facts.arn}: nothing of it was brought into the replica",
+                hint="Map the function to the table's own stream, in its own account and region.",
+            )
+        if is_kinesis(self.stream_arn) or self.stream_arn == self.facts.stream_arn:
+            return
+        if not self.facts.stream_arn or stream_label(self.stream_arn) > stream_label(self.facts.stream_arn):
+            raise Refused(f"{self.stream_arn} is not a stream that {name} has had: nothing of it was brought into the replica")
+
+    def of_before(self, changes: Mapping[int, Change]) -> dict[int, BackstreamError]:
+        """The changes that were made before this table was created, by position: they are of another of the same name."""
+        created = created_second(self.facts)
+        if created is None:
+            return {}
+        old = Refused(
+            f"made before the table {self.facts.name} was created: of another table of that name, which is gone",
+            hint="It was made before the table was created again, and is of the one before: it says nothing of the replica.",
+        )
+        return {position: old for position, change in changes.items() if change.seconds < created}
