@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Never, cast
 
 import msgspec
 import pytest
@@ -14,12 +15,12 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
-from backstream.model.change import stream_label
+from backstream.model.change import Change, stream_label
 from backstream.model.creation import on_demand
 from backstream.operations.batch import keep_batch
 from backstream.operations.identity import RECREATED, REPLACED, Lookup, recognise, turn
 from backstream.operations.init import Words, init
-from backstream.ports import ObjectStore, Table
+from backstream.ports import ObjectStore, Table, TableFacts
 from backstream.tables.memory_stream import MemoryStream
 from kit import images
 from kit.clock import ManualClock
@@ -54,7 +55,7 @@ def recreate(stage: Stage, *, streaming: bool = True) -> None:
 
 
 def records(stream: MemoryStream) -> list[Mapping[str, object]]:
-    found = []
+    found: list[Change] = []
     for shard in stream.facts().shards:
         found += stream.read(shard.id, stream.iterator(shard.id, None)).changes
     return [lambda_record(change, stream.arn) for change in found]
@@ -91,28 +92,26 @@ def names(store: ObjectStore) -> list[str]:
 # --- whose ---
 
 
-class Elsewhere(Table):
+class Elsewhere:
     """The same table, in another place."""
 
     def __init__(self, table: Table, account: str, region: str) -> None:
         self._table = table
         self._at = f"{region}:{account}"
 
-    def __getattribute__(self, name: str) -> object:
-        if name in ("_table", "_at", "facts"):
-            return object.__getattribute__(self, name)
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._table, name)
 
-    def facts(self):  # type: ignore[no-untyped-def]
+    def facts(self) -> TableFacts:
         facts = self._table.facts()
-        move = lambda arn: arn and arn.replace("us-east-1:000000000000", self._at)  # noqa: E731
-        return msgspec.structs.replace(facts, arn=move(facts.arn), stream_arn=move(facts.stream_arn))
+        arn, stream = (str(each).replace("us-east-1:000000000000", self._at) for each in (facts.arn, facts.stream_arn))
+        return msgspec.structs.replace(facts, arn=arn, stream_arn=stream)
 
 
 @pytest.mark.parametrize(("account", "region"), [("111122223333", "us-east-1"), ("000000000000", "eu-west-1")])
 def test_another_accounts_or_regions_table_is_refused_and_nothing_is_written(stage: Stage, account: str, region: str) -> None:
-    other, before = Elsewhere(stage.table, account, region), names(stage.store)
-    arn = other.facts().stream_arn
+    other, before = cast("Table", Elsewhere(stage.table, account, region)), names(stage.store)
+    arn = other.facts().stream_arn or ""
     with pytest.raises(Refused, match="not the table flights of account"):
         stage.follow(table=other)
     with pytest.raises(Refused, match="nothing of this was written"):
@@ -188,7 +187,7 @@ def test_a_role_that_may_not_write_the_catalog_still_records_the_gap(stage: Stag
 # --- labels that nobody can vouch for ---
 
 
-def denied(*_: object) -> Table:
+def denied(*_: object) -> Never:
     raise AccessDenied("not allowed")
 
 
@@ -196,7 +195,7 @@ def denied(*_: object) -> Table:
 def test_an_event_of_the_year_2099_never_wins(stage: Stage, *, permitted: bool) -> None:
     arn = f"{stage.table.facts().arn}/stream/2099-01-01T00:00:00.000"
     before = names(stage.store)
-    ask = lookup(stage) if permitted else Lookup(denied, denied)  # type: ignore[arg-type]
+    ask = lookup(stage) if permitted else Lookup(denied, denied)
     with pytest.raises(Refused, match="does not know the stream 2099-01-01"):
         recognise(stage.vault(), arn, ask, stage.clock.now())
     assert names(stage.store) == before
@@ -205,7 +204,7 @@ def test_an_event_of_the_year_2099_never_wins(stage: Stage, *, permitted: bool) 
 def test_a_stream_that_only_the_streams_api_vouches_for_is_kept_behind_a_gap(stage: Stage) -> None:
     off_for_an_hour(stage)
     stage.put([2])
-    ask = Lookup(denied, stage.stream)  # type: ignore[arg-type]
+    ask = Lookup(denied, stage.stream)
     for _ in range(2):
         done, label = recognise(stage.vault(), stage.table.stream.arn, ask, stage.clock.now())
     assert (done.saved, label) == (False, stream_label(stage.table.stream.arn))

@@ -122,15 +122,25 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
 
 def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: Following) -> VaultKeeper:
     writer, notice, findings = following.writer, following.notice, following.findings
+    check = partial(_check_same_table, following.table, vault.catalog)
     if findings is None:
-        return VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice)
-    return WitnessKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, findings=findings)
+        return VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, before_mark=check)
+    return WitnessKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, findings=findings, before_mark=check)
 
 
 def _proven(catalog: Catalog, known: int) -> int:
     """The last second of which nothing more can come: the second of `init` itself may hold more."""
     initialised = moment.parse_iso_micros(catalog.initialised) // 1_000_000
     return known - 1 if known <= initialised else known
+
+
+def _check_same_table(table: Table, catalog: Catalog) -> None:
+    """Failed where there is another table of the name by now. A DynamoDB stream ends with its table; a Kinesis stream does not."""
+    if catalog.kinesis is not None and has_turned(catalog, table.facts()):
+        raise Failed(
+            f"the table {table.name} was deleted and created again: nothing more is claimed of the one before",
+            hint=f"Run `backstream tail {table.name}` again: it records the gap, and goes on with the new table.",
+        )
 
 
 def _retention(catalog: Catalog) -> int:

@@ -36,7 +36,10 @@ class VaultKeeper:
         *,
         writer: str,
         notice: Callable[[str], None],
+        before_mark: Callable[[], None] = lambda: None,
     ) -> None:
+        """`before_mark` raises where nothing more may be claimed."""
+        self._before_mark = before_mark
         self._log = vault.log
         self._gaps = vault.gaps
         self._images = images_for(vault.store, vault.catalog)
@@ -84,6 +87,7 @@ class VaultKeeper:
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the segments tell how far each is
         """A mark in the log."""
+        self._before_mark()
         self._log.write_mark(self._label, seconds, writer=self._writer, closing=closing)
 
     def miss(self, gap: Gap) -> None:

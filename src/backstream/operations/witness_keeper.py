@@ -50,8 +50,9 @@ class WitnessKeeper(VaultKeeper):
         writer: str,
         notice: Callable[[str], None],
         findings: Findings,
+        before_mark: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(vault, label, pool, clock, writer=writer, notice=notice)
+        super().__init__(vault, label, pool, clock, writer=writer, notice=notice, before_mark=before_mark)
         self._vault = vault
         self._index = LogIndex(vault, pool, notice)
         self._findings = findings
@@ -126,6 +127,7 @@ class WitnessKeeper(VaultKeeper):
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - each may be the last
         """A watermark in the log. Its body says where the next run goes on."""
+        self._before_mark()
         self._log.write_watermark(self._label, seconds, positions, writer=self._writer)
         self._findings.watermark = seconds
 

@@ -1,0 +1,223 @@
+"""Another stream, another table, another account: end to end through the command line and the handlers, on real servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import botocore.session
+import pytest
+
+from backstream.apps import aws_lambda, aws_replica
+from backstream.errors import Refused
+from backstream.model import wire
+from backstream.model.change import Change
+from backstream.model.creation import on_demand
+from backstream.tables.raw_boto import BotoRaw, recommended_config
+from backstream.tables.streams import DynamoStream
+from kit.images import SCHEMA, image, key
+from kit.invocations import Invocation
+from kit.records import lambda_record
+from kit.scene import Scene, file_items, next_second
+
+Record = dict[str, Any]
+
+
+@pytest.fixture
+def followed(scene: Scene) -> Scene:
+    """A table of five rows, all in the vault."""
+    scene.create()
+    assert scene.call("init", scene.table, "--enable-stream").code == 0
+    next_second()
+    scene.put(*(image("z", number) for number in range(5)))
+    next_second()
+    scene.tail()
+    return scene
+
+
+@pytest.fixture(autouse=True)
+def fresh_functions() -> Iterator[None]:
+    """As new processes of both functions."""
+    yield
+    aws_lambda._recognised.clear()
+    aws_replica._known.clear()
+
+
+def set_stream(scene: Scene, *, on: bool) -> None:
+    view = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if on else {}
+    scene.aws.client("dynamodb").update_table(TableName=scene.table, StreamSpecification={"StreamEnabled": on, **view})
+
+
+def recreate(scene: Scene) -> None:
+    """The table is deleted, and created with a stream in a later second."""
+    scene.live().delete()
+    next_second()
+    request = on_demand(SCHEMA).request
+    scene.aws.client("dynamodb").create_table(
+        TableName=scene.table,
+        **{**request, "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}},
+    )
+
+
+def arn_of(scene: Scene) -> str:
+    arn = scene.live().facts().stream_arn
+    assert arn is not None
+    return arn
+
+
+def records(scene: Scene, arn: str | None = None) -> list[Record]:
+    """All that is in a stream, as an event's."""
+    arn = arn or arn_of(scene)
+    stream = DynamoStream(BotoRaw(scene.aws.client("dynamodbstreams", config=recommended_config())), arn)
+    found: list[Change] = []
+    for shard in stream.facts().shards:
+        found += stream.read(shard.id, stream.iterator(shard.id, None)).changes
+    return [lambda_record(change, arn) for change in found]
+
+
+def deliver(scene: Scene, found: list[Record], **environment: str) -> list[str]:
+    handler = aws_replica.handler if environment else aws_lambda.handler
+    with patch.dict("os.environ", scene._whole(environment), clear=True):
+        answer = handler({"Records": found}, Invocation(60))
+    return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+
+
+def gaps(scene: Scene) -> list[str]:
+    return [gap.reason for gap in scene.vault().gaps.all()]
+
+
+def restored(scene: Scene, at: int, *more: str) -> set[bytes]:
+    path = scene.folder / f"rows-{at}-{time.monotonic_ns()}.json"
+    ran = scene.call("restore", scene.table, "--at", str(at), "--to-file", str(path), *more)
+    assert ran.code == 0, ran.err
+    return set(file_items(path))
+
+
+def keys(*numbers: int) -> set[bytes]:
+    return {wire.key_of(SCHEMA, image("z", number)) for number in numbers}
+
+
+def test_the_stream_was_off_and_the_function_goes_on(followed: Scene) -> None:
+    """`init --enable-stream` says so, the time between is a gap, and nothing is deleted in place on its account."""
+    set_stream(followed, on=False)
+    followed.delete(key("z", 1))
+    followed.put(image("z", 6))
+    missed = next_second()
+    next_second()
+    ran = followed.call("init", followed.table, "--enable-stream")
+    assert ran.code == 0
+    assert "the stream was replaced: changes of" in ran.out + ran.err
+    next_second()
+    followed.put(image("z", 7))
+    next_second()
+    assert deliver(followed, records(followed)) == []
+    assert gaps(followed) == ["the stream was replaced"]
+    refused = followed.call("restore", followed.table, "--at", str(missed), "--in-place", "--yes")
+    assert refused.code == 4
+    assert "the stream was replaced" in refused.err
+    assert set(followed.items()) == keys(0, 2, 3, 4, 6, 7)
+
+
+def test_the_function_sees_by_itself_that_the_stream_was_off(followed: Scene) -> None:
+    set_stream(followed, on=False)
+    next_second()
+    set_stream(followed, on=True)
+    next_second()
+    followed.put(image("z", 7))
+    assert deliver(followed, records(followed)) == []
+    assert gaps(followed) == ["the stream was replaced"]
+    assert followed.vault().catalog.stream_arn == arn_of(followed)
+    assert "nothing to change" in followed.call("init", followed.table).out
+
+
+@pytest.mark.parametrize("who", ["function", "tail", "init"])
+def test_a_table_made_again_has_its_own_rows_alone(followed: Scene, who: str) -> None:
+    old, before = arn_of(followed), next_second()
+    followed.put(image("z", 9))
+    late = records(followed, old)[-1:]
+    recreate(followed)
+    next_second()
+    followed.put(image("z", 7))
+    next_second()
+    if who == "function":
+        assert deliver(followed, records(followed)) == []
+        assert deliver(followed, late) == [], "a record of the old stream comes after the new one's"
+    if who == "init":
+        ran = followed.call("init", followed.table)
+        assert (ran.code, "the table was deleted and created again: changes of" in ran.out + ran.err) == (0, True)
+    followed.tail()
+    next_second()
+    followed.tail()
+    assert gaps(followed) == ["the table was deleted and created again"]
+    window = followed.vault().window(time.time(), 1)
+    assert window.until is not None
+    assert restored(followed, window.until) == keys(7)
+    assert restored(followed, before - 1) == keys(0, 1, 2, 3, 4)
+
+
+def test_a_backfill_sees_it_too(followed: Scene) -> None:
+    recreate(followed)
+    followed.put(image("z", 7))
+    ran = followed.call("backfill", followed.table)
+    assert ran.code == 0, ran.err
+    assert gaps(followed) == ["the table was deleted and created again"]
+    assert followed.vault().catalog.table_id == followed.live().facts().table_id
+
+
+@pytest.mark.parametrize("place", ["us-east-1:111122223333", "eu-west-1:000000000000"])
+def test_a_stream_of_another_account_or_region_is_refused(followed: Scene, place: str) -> None:
+    theirs = arn_of(followed).replace("us-east-1:000000000000", place)
+    assert theirs != arn_of(followed)
+    before = [each.name for each in followed.store().versions("")]
+    found = [{**each, "eventSourceARN": theirs} for each in records(followed)]
+    with pytest.raises(Refused, match="nothing of this was written"):
+        deliver(followed, found)
+    assert [each.name for each in followed.store().versions("")] == before
+
+
+def test_a_stream_of_the_year_2099_is_refused(followed: Scene) -> None:
+    theirs = arn_of(followed).rpartition("/")[0] + "/2099-01-01T00:00:00.000"
+    with pytest.raises(Refused, match="does not know the stream 2099-01-01"):
+        deliver(followed, [{**each, "eventSourceARN": theirs} for each in records(followed)])
+    assert followed.vault().catalog.stream_arn == arn_of(followed)
+
+
+def test_tail_in_another_region_is_refused(followed: Scene) -> None:
+    elsewhere = botocore.session.Session().create_client(
+        "dynamodb",
+        region_name="eu-west-1",
+        endpoint_url=followed.aws.endpoint("dynamodb"),
+        aws_access_key_id=followed.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=followed.environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    request = {**on_demand(SCHEMA).request}
+    request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    elsewhere.create_table(TableName=followed.table, **request)
+    before = [each.name for each in followed.store().versions("")]
+    there = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+    for words in (["tail", followed.table, "--until-caught-up"], ["init", followed.table], ["backfill", followed.table]):
+        ran = followed.call(*words, environment=there)
+        assert (ran.code, "nothing of this was written" in ran.err) == (4, True), ran.err
+    assert [each.name for each in followed.store().versions("")] == before
+
+
+def test_late_records_do_not_empty_a_replica_of_a_table_that_was_made_again(followed: Scene) -> None:
+    copy = f"{followed.table}-copy"
+    followed.create(copy)
+    state = str(followed.folder / "state.json")
+    words = ["replicate", followed.table, "--to", copy, "--state", state, "--until-caught-up"]
+    assert followed.call(*words).code == 0
+    assert set(followed.items(copy)) == keys(0, 1, 2, 3, 4)
+    old, late = arn_of(followed), records(followed)
+    recreate(followed)
+    ran = followed.call(*words)
+    assert ran.code == 0
+    assert "the source was deleted and created again" in ran.err
+    there = [{**each, "eventSourceARN": old} for each in late]
+    assert deliver(followed, there, BACKSTREAM_REPLICA=copy) != [], "the batch fails visibly"
+    assert set(followed.items(copy)) == keys(0, 1, 2, 3, 4)
+    elsewhere = [{**each, "eventSourceARN": old.replace("us-east-1", "eu-west-1")} for each in late]
+    with pytest.raises(Refused, match="is not a stream of"):
+        deliver(followed, elsewhere, BACKSTREAM_REPLICA=copy)
