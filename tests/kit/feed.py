@@ -40,7 +40,9 @@ class Feed:
         naming: Naming = Naming.SHA256,
         tenant_attribute: str | None = None,
         empty: bool = True,
+        owner: tuple[str, str, str] | None = None,
     ) -> None:
+        """`owner`: the table's account, region and id, where they matter."""
         self.store = store
         self.model = DictModel()
         self._now: dict[bytes, bytes] = {}
@@ -48,6 +50,8 @@ class Feed:
         self._numbers = itertools.count(10**24)
         self._clock = ManualClock(began)
         self._table = MemoryTable(table, self._clock, schema)
+        if owner is not None:
+            self._table.account, self._table.region, self._table.id = owner
         self._table.enable_stream()
         if not empty:
             self._table.write([Put(_any_item(schema))])

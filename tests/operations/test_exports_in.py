@@ -33,6 +33,7 @@ NOW = int(time.time())
 T = NOW - 7_200  # a full export's moment
 BEGAN = T - 60
 EXPORT = "01700000000000-0a1b2c3d"
+GOLDEN_OWNER = ("111122223333", "eu-central-1", "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0")  # of the exports in `golden`
 GOLDEN = Path(__file__).parent.parent / "golden" / "aws-export"
 GOLDEN_AT = 1_699_999_200
 GOLDEN_NEXT = "01700086400000-4e5f6a7b"
@@ -50,7 +51,17 @@ def feed_of(scene: Scene, *, began: int = BEGAN, layout: Layout = Layout.ROWS, e
     """A vault in a folder, of a table that is not there: what is taken in is not taken from it."""
     (scene.folder / "vault").mkdir()
     scene.url = f"file://{scene.folder}/vault"
-    return Feed(scene.store(), scene.table, began=began, naming=Naming.PLAIN, schema=scene.schema, layout=layout, empty=empty)
+    owner = GOLDEN_OWNER if scene.table == "flights" else None
+    return Feed(
+        scene.store(),
+        scene.table,
+        began=began,
+        naming=Naming.PLAIN,
+        schema=scene.schema,
+        layout=layout,
+        empty=empty,
+        owner=owner,
+    )
 
 
 def full(scene: Scene, feed: Feed, at: int, *, export_id: str = "1-full", files: int = 1) -> str:
@@ -453,6 +464,19 @@ FULL_DAMAGE: dict[str, tuple[Damage, str, int, bool]] = {
         4,
         False,
     ),
+    "another account": (
+        lambda folder: seal(folder, FIRST, tableArn="arn:aws:dynamodb:eu-central-1:444455556666:table/flights"),
+        "444455556666",
+        4,
+        False,
+    ),
+    "another region": (
+        lambda folder: seal(folder, FIRST, tableArn="arn:aws:dynamodb:us-east-1:111122223333:table/flights"),
+        "us-east-1",
+        4,
+        False,
+    ),
+    "a table that was made again": (lambda folder: seal(folder, FIRST, tableId="77777777-0000"), "77777777-0000", 4, False),
     "no table at all": (lambda folder: seal(folder, FIRST, tableArn="flights"), "tableArn", 1, False),
     "ION": (lambda folder: seal(folder, FIRST, outputFormat="ION"), "ION", 2, False),
 }

@@ -46,8 +46,8 @@ def fresh_functions() -> Iterator[None]:
 
 
 def set_stream(scene: Scene, *, on: bool) -> None:
-    view = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if on else {}
-    scene.aws.client("dynamodb").update_table(TableName=scene.table, StreamSpecification={"StreamEnabled": on, **view})
+    specification: Any = {"StreamEnabled": on, **({"StreamViewType": "NEW_AND_OLD_IMAGES"} if on else {})}
+    scene.aws.client("dynamodb").update_table(TableName=scene.table, StreamSpecification=specification)
 
 
 def recreate(scene: Scene) -> None:
@@ -185,7 +185,7 @@ def test_a_stream_of_the_year_2099_is_refused(followed: Scene) -> None:
 
 
 def test_tail_in_another_region_is_refused(followed: Scene) -> None:
-    elsewhere = botocore.session.Session().create_client(
+    elsewhere: Any = botocore.session.Session().create_client(
         "dynamodb",
         region_name="eu-west-1",
         endpoint_url=followed.aws.endpoint("dynamodb"),

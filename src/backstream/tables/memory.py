@@ -33,7 +33,8 @@ class MemoryTable:
     """`ports.Table` in memory. Without a `schema` the table does not exist until `create`.
 
     `streams`: all it ever had, oldest first. `page_items`: how many items a page of a scan holds; `shards`: how many shards a
-    stream begins with. `tags`: put over those it was created with, the one setting that tests change.
+    stream begins with. `tags`: put over those it was created with, the one setting that tests change. `account`, `region` and
+    `id`: whose it is; a test may set them before anything asks.
     """
 
     def __init__(self, name: str, clock: Clock, schema: KeySchema | None = None, *, page_items: int = 100, shards: int = 2) -> None:
@@ -50,6 +51,7 @@ class MemoryTable:
         self.account = "000000000000"
         self.region = "us-east-1"
         self._lives = 0  # how often it was deleted
+        self.id = self._next_id()
         self._created = clock.now()
 
     @property
@@ -73,7 +75,7 @@ class MemoryTable:
             return TableFacts(
                 name=self._name,
                 arn=self._arn,
-                table_id=f"{zlib.crc32(self._name.encode()):08x}-0000-4000-8000-{self._lives:012x}",
+                table_id=self.id,
                 schema=schema,
                 status="ACTIVE",
                 stream_arn=None if stream is None else stream.arn,
@@ -88,6 +90,9 @@ class MemoryTable:
         others = TableSettings({}) if self._settings is None else self._settings.others
         tags = dict(sorted({**others.tags, **self.tags}.items()))
         return msgspec.structs.replace(others, table=table_of(msgspec.json.decode(description)), tags=tags)
+
+    def _next_id(self) -> str:
+        return f"{zlib.crc32(self._name.encode()):08x}-0000-4000-8000-{self._lives:012x}"
 
     @property
     def _arn(self) -> str:
@@ -262,6 +267,7 @@ class MemoryTable:
             self._items.clear()
             self._schema = None
             self._lives += 1
+            self.id = self._next_id()
 
 
 def _place(key: bytes) -> tuple[int, bytes]:
