@@ -119,7 +119,7 @@ def test_another_accounts_or_regions_table_is_refused_and_nothing_is_written(sta
     with pytest.raises(Refused, match=region):
         recognise(stage.vault(), arn, lookup(stage), stage.clock.now())
     with pytest.raises(Refused, match=account):
-        turn(stage.vault(), other.facts(), stage.clock.now(), None)
+        turn(stage.vault(), other.facts(), stage.clock.now())
     assert names(stage.store) == before
 
 

@@ -86,9 +86,7 @@ def has_turned(catalog: Catalog, facts: TableFacts) -> bool:
     return _is_recreated(catalog, facts) or _has_newer_stream(catalog, facts)
 
 
-def turn(
-    vault: TableVault, facts: TableFacts, now: float, *, proven: int | None = None, may_fail: bool = False
-) -> Turn:
+def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None = None, may_fail: bool = False) -> Turn:
     """Where the table has another id or stream than the catalog says: record the gap, then change the catalog. Else nothing.
 
     `proven`: up to where the old stream is known, where the caller knows more than the log; `may_fail`: go on where the catalog may
