@@ -7,6 +7,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from backstream.clock import SystemClock
+from backstream.model.limits import Limit, unlimited
 from backstream.ports import Clock
 from backstream.stores.s3 import S3Store
 from backstream.stores.s3_api import S3Api
@@ -39,10 +40,18 @@ def lines_of(aws: Aws, *, within: float | None = None, clock: Clock = CLOCK) -> 
     return Lines(session, clock, answer_within=within)
 
 
-def s3_api(aws: Aws, bucket: str, transport: str = "boto3", *, url: str | None = None, hasty: bool = False) -> S3Api:
-    """A bucket's requests. `hasty`: one attempt, and little time for it."""
+def s3_api(
+    aws: Aws,
+    bucket: str,
+    transport: str = "boto3",
+    *,
+    url: str | None = None,
+    hasty: bool = False,
+    limit: Limit = unlimited,
+) -> S3Api:
+    """A bucket's requests. `hasty`: one attempt, and little time for it; `limit`: how large objects may be."""
     client = aws.client("s3", url=url, config=client_config().merge(once(HASTE_OF_S3)) if hasty else client_config())
-    control = BotoApi(client, bucket)
+    control = BotoApi(client, bucket, limit)
     if transport == "boto3":
         return control
     return over_http(control, lambda: lines_of(aws, within=HASTE_OF_S3 if hasty else None).to_bucket(bucket, lambda _: client))

@@ -27,6 +27,11 @@ SHARD = "shardId-00000001763871333000-0a1b2c3d"
 HOUR = 1_795_406_400  # 2026-11-23T04:00:00Z
 
 
+def source(name: str) -> str:
+    """The name of an object that a set may stand for."""
+    return f"{FOLDER.removesuffix('compacted/')}log/dt=2026-11-23/hour=04/{'x' * 40}{name}"
+
+
 @pytest.fixture
 def store() -> ObjectStore:
     return MemoryStore(ManualClock())
@@ -140,14 +145,18 @@ def test_a_field_that_a_later_version_adds_is_no_damage(store: ObjectStore, comp
 
 
 def test_what_may_still_be_listed_is_replaced(compacted: Compacted) -> None:
-    one = write(compacted, "00000001-aaaaaaaaaaaa", [entry(1, 1)], sources=["log/b", "log/a"])
-    two = write(compacted, "00000002-bbbbbbbbbbbb", [entry(2, 2)], sources=["log/\u00fc\n", "log/d"])
-    assert compacted.sources(one.id) == {"log/a", "log/b"}
-    assert compacted.replaced(Generation(sets=[one, two], kept=["log/k"], unsettled=[two.id])) == {"log/k", "log/\u00fc\n", "log/d"}
+    one = write(compacted, "00000001-aaaaaaaaaaaa", [entry(1, 1)], sources=[source("b"), source("a")])
+    two = write(compacted, "00000002-bbbbbbbbbbbb", [entry(2, 2)], sources=[source("\u00fc\n"), source("d")])
+    assert compacted.sources(one.id) == {source("a"), source("b")}
+    assert compacted.replaced(Generation(sets=[one, two], kept=[source("k")], unsettled=[two.id])) == {
+        source("k"),
+        source("\u00fc\n"),
+        source("d"),
+    }
 
 
 def test_sources_that_cannot_be_read_are_named(store: ObjectStore, compacted: Compacted) -> None:
-    write(compacted, "00000001-aaaaaaaaaaaa", [entry(1, 1)], sources=["log/a"])
+    write(compacted, "00000001-aaaaaaaaaaaa", [entry(1, 1)], sources=[source("a")])
     name = f"{FOLDER}00000001-aaaaaaaaaaaa/sources.ndjson.zst"
     for body in (b"", b"no", store.get(name).body[:-1]):
         store.put(name, body)
@@ -230,13 +239,13 @@ def test_a_missing_part_is_named(store: MemoryStore, compacted: Compacted, missi
 
 def test_parts_that_were_hidden_are_read_by_who_knows_of_them(store: ObjectStore, compacted: Compacted) -> None:
     """A reader asked for the generation, and then a later compaction hid its sets."""
-    one = write(compacted, "00000001-aaaaaaaaaaaa", ENTRIES, sources=["log/a"])
+    one = write(compacted, "00000001-aaaaaaaaaaaa", ENTRIES, sources=[source("a")])
     for name in names(store):
         store.delete(name)
     found = [each for part in compacted.parts(one) for each in segments.read(*compacted.claim_and_body(part.name))]
     assert sorted(found, key=lambda each: each.keys) == ENTRIES
     assert lines_around(compacted, one, 7) == [ENTRIES[7]]
-    assert compacted.sources(one.id) == {"log/a"}
+    assert compacted.sources(one.id) == {source("a")}
 
 
 def test_a_damaged_part_is_named(store: ObjectStore, compacted: Compacted) -> None:
@@ -311,7 +320,8 @@ def test_golden_generation(store: ObjectStore, compacted: Compacted) -> None:
 
 def test_golden_sources(store: ObjectStore, compacted: Compacted) -> None:
     """A JSON string a line, in order, compressed as a segment is."""
-    compacted.write_sources("00000001-aaaaaaaaaaaa", ["log/b", "log/\u00fc"])
+    compacted.write_sources("00000001-aaaaaaaaaaaa", [source("b"), source("\u00fc")])
     (name,) = names(store)
     assert name == f"{FOLDER}00000001-aaaaaaaaaaaa/sources.ndjson.zst"
-    assert list(segments.blocks(segments.Claim(segments.Codec.ZSTD, 2), store.get(name).body)) == [b'"log/b"\n"log/\xc3\xbc"']
+    both = b"\n".join(msgspec.json.encode(source(each)) for each in ("b", "\u00fc"))
+    assert list(segments.blocks(segments.Claim(segments.Codec.ZSTD, 2), store.get(name).body)) == [both]

@@ -26,6 +26,7 @@ from backstream.errors import (
     Unavailable,
     UnversionedBucket,
 )
+from backstream.model import limits
 from backstream.ports import ObjectStore, StoredObject, Tag
 from backstream.stores.s3 import S3Store
 from backstream.stores.s3_api import S3Api
@@ -518,3 +519,18 @@ def test_missing_objects_cost_one_request_once_the_bucket_is_known(broken: Broke
         with pytest.raises(MissingObject):
             broken.store.head("never")
     assert requests.matched == 4
+
+
+@pytest.mark.parametrize("transport", ["boto3", "curl"])
+def test_an_object_beyond_its_limit_is_not_read(aws: Aws, bucket: str, transport: str) -> None:
+    api = s3_api(aws, bucket, transport, limit=lambda key: 3 if key == "a" else 1_000)
+    for key in ("a", "b"):
+        api.put(key, b"1234", {})
+    with pytest.raises(Damaged, match=limits.VARIABLE):
+        api.get("a", None)
+    with pytest.raises(Damaged, match=limits.VARIABLE):
+        api.get_range("a", "bytes=0-9")
+    assert api.get("b", None).body == b"1234"
+    found = dict(api.get_each([(key, key, None) for key in ("a", "b")]))
+    assert isinstance(found["a"], Damaged)
+    assert isinstance(found["b"], StoredObject)

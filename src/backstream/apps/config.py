@@ -9,6 +9,7 @@ import math
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -25,6 +26,7 @@ from backstream.engines.memory import Memory
 from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
+from backstream.model import limits
 from backstream.model.deliveries import is_kinesis
 from backstream.operations.lanes import lanes
 from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, Markers, ObjectStore, Table
@@ -138,11 +140,11 @@ class Config:
     def _plain_store(self) -> ObjectStore:
         place = _place(self.url)
         if isinstance(place, Path):
-            return DirectoryStore(place, self.clock)
+            return DirectoryStore(place, self.clock, _limit(limits.in_vault))
         bucket, prefix = place
         if len(prefix.encode()) > MAX_PREFIX:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-        return S3Store(self._bucket(bucket), prefix, self.clock)
+        return S3Store(self._bucket(bucket, _limit(limits.in_vault)), prefix, self.clock)
 
     def create_root(self) -> None:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
@@ -165,9 +167,9 @@ class Config:
         """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""
         place = _place(url)
         if isinstance(place, Path):
-            return FolderFiles(place)
+            return FolderFiles(place, _limit(limits.in_files))
         bucket, prefix = place
-        files = S3Store(self._bucket(bucket), prefix, self.clock, versioned=False)
+        files = S3Store(self._bucket(bucket, _limit(limits.in_files)), prefix, self.clock, versioned=False)
         return RetryingStore(files, self.clock, budget=self._patience)
 
     @property
@@ -192,7 +194,7 @@ class Config:
             raise UsageError(f"not a bucket: {url!r}", hint="An on-failure destination is a whole bucket: write s3://bucket.")
         if urlsplit(self.url)[:2] == parts[:2]:
             raise UsageError(f"{url} is the vault's own bucket", hint="What Lambda gives up needs a bucket of its own beside it.")
-        store = S3Store(self._bucket(parts.netloc), "", self.clock, versioned=False)
+        store = S3Store(self._bucket(parts.netloc, lambda _: limits.BATCH), "", self.clock, versioned=False)
         return RetryingStore(store, self.clock, budget=self._patience)
 
     # --- tables and streams ---
@@ -284,8 +286,8 @@ class Config:
             return None
         return Lines(self._session, self.clock, answer_within=self._answer_within)
 
-    def _bucket(self, name: str) -> S3Api:
-        control, lines = BotoApi(self._s3, name), self._lines
+    def _bucket(self, name: str, limit: limits.Limit) -> S3Api:
+        control, lines = BotoApi(self._s3, name, limit), self._lines
         return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self._s3_in))
 
     def _raw(self, client: BaseClient, target: str) -> RawApi:
@@ -377,6 +379,12 @@ class Config:
 def region_of(arn: str) -> str | None:
     """The region that an ARN names; None where it names none."""
     return next(iter(arn.split(":")[3:4]), None) or None
+
+
+def _limit(of: Callable[[str, int], int]) -> limits.Limit:
+    """How large objects may be. UsageError where the environment says it wrongly."""
+    most = limits.allowed(os.environ.get(limits.VARIABLE, ""))
+    return lambda key: of(key, most)
 
 
 def _is_aws(endpoint: str) -> bool:

@@ -18,7 +18,7 @@ from backstream.engines.partition import Folded, Partition
 from backstream.engines.spill import Pairs, Spill, partitions_for
 from backstream.engines.taking import Source, Taken, Task
 from backstream.errors import Damaged
-from backstream.layouts import frames
+from backstream.layouts import segments
 from backstream.layouts.bases import Part
 from backstream.layouts.compacted import Set
 from backstream.layouts.coverage import Basis
@@ -26,6 +26,7 @@ from backstream.layouts.links import Links
 from backstream.layouts.log import LogListing
 from backstream.layouts.segments import Claim
 from backstream.layouts.vault import TableVault
+from backstream.model import limits
 from backstream.model.entry import Entry
 
 Progress = Callable[[int], None]
@@ -102,8 +103,9 @@ class State:
         parts = self._parts()
         found = self._vault.inventory(since=self._begin, until=self._at)
         listing = [each for each in found.segments if self._concerns(each)]
-        changes = sum(each.segment.count for each in listing if each.segment is not None) + sum(each.lines for each in found.sets)
-        rows = max(self._rows, changes + sum(part.count for part in parts))
+        changes = [(each.segment.count, each.size) for each in listing if each.segment is not None]
+        changes += [(each.lines, each.size) for each in found.sets] + [(part.count, part.size) for part in parts]
+        rows = max(self._rows, sum(said for said, size in changes if said <= limits.lines_in(size)))
         self._spill: Spill[Entry] = Spill(partitions_for(rows), Entry, buffer=self._memory.buffer)
         self.names = Pairs(self._spill.partitions, buffer=self._memory.buffer // 4)
         try:
@@ -215,7 +217,7 @@ class State:
 
         if self._keys is not None and len(self._keys) <= FEW_KEYS:
             for key in self._keys:
-                yield _Object(compacted.name_of(one, key), frames.FRAME_BYTES, (one.since, one.until), around(key))
+                yield _Object(compacted.name_of(one, key), segments.FRAME_BYTES, (one.since, one.until), around(key))
             return
         try:
             for part in compacted.parts(one):

@@ -114,7 +114,7 @@ def _sound(source: Source) -> Iterable[_States]:
         return _blocks(source)
     tally, held, more = Tally(), list[_States](), False
     for found in _blocks(source):
-        tally.add([entry for entry, _ in found])
+        tally.add([entry for entry, _ in found], source.claim.count)
         more = bool(held)
         held = held or [found]
     tally.check(source.claim)

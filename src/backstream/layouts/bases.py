@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -20,6 +20,7 @@ from backstream.layouts import hidden, segments
 from backstream.layouts.catalog import folder
 from backstream.layouts.segments import Claim, Codec
 from backstream.model import moment
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.model.entry import Entry
 from backstream.ports import ListedObject, ObjectStore
 
@@ -147,8 +148,8 @@ class Bases:
             return None
         try:
             return msgspec.json.decode(hidden.read(self._store, found).body, type=Plan)
-        except msgspec.DecodeError as error:
-            raise Damaged(f"the plan of a base backup cannot be read: {name}: {error}") from error
+        except UNDECODABLE as error:
+            raise Damaged(f"the plan of a base backup cannot be read: {name}: {reason(error)}") from error
 
     def parts(self, base: str) -> list[Part]:
         """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""
@@ -173,14 +174,14 @@ class Bases:
         name = self.name_of(base)
         try:
             return msgspec.json.decode(hidden.get(self._store, name).body, type=Account)
-        except msgspec.DecodeError as error:
-            raise Damaged(f"the record of a base backup cannot be read: {name}: {error}") from error
+        except UNDECODABLE as error:
+            raise Damaged(f"the record of a base backup cannot be read: {name}: {reason(error)}") from error
 
-    def read(self, part: Part) -> list[Entry]:
-        """A part's entries. Damaged (naming the object) where it is not what its name says."""
+    def read(self, part: Part, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
+        """Those of a part's entries that are wanted. Damaged (naming the object) where it is not what its name says."""
         claim, body = self.claim_and_body(part)
         try:
-            return segments.read(claim, body)
+            return segments.select(claim, body, wanted)
         except Damaged as error:
             raise error.of(part.name) from error
 

@@ -11,15 +11,17 @@ import msgspec
 from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable
 from backstream.layouts import hidden
 from backstream.layouts.segments import Codec
-from backstream.model import kinesis
+from backstream.model import kinesis, moment
+from backstream.model.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
-from backstream.model.schema import KeySchema
+from backstream.model.schema import KEY_TYPES, KeySchema
 from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore, StoredObject
 
 FORMAT = 2
 FIRST_FORMAT = 1  # of a table that was never made again: every version of this tool reads it
 ATTEMPTS = 20  # to change a catalog that others change at the same time
+_EARLIER = "Its earlier versions are in the bucket."
 
 
 class Layout(enum.StrEnum):
@@ -134,11 +136,25 @@ def decode(body: bytes, name: str) -> Catalog:
     """The inverse of `encode`. Damaged where it is none, or of a format that is newer than this tool."""
     try:
         catalog = msgspec.json.decode(body, type=Catalog)
-    except msgspec.DecodeError as error:
-        raise Damaged(f"the catalog {name} cannot be read: {error}", hint="Its earlier versions are in the bucket.") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"the catalog {name} cannot be read: {reason(error)}", hint=_EARLIER) from error
+    if not _is_sound(catalog):
+        raise Damaged(f"the catalog {name} says what none does", hint=_EARLIER)
     if catalog.format > FORMAT:
         raise Damaged(f"the catalog {name} is of format {catalog.format}", hint="Use a newer Backstream.")
     return catalog
+
+
+def _is_sound(catalog: Catalog) -> bool:
+    """Whether its times are times, and its key one that a table can have."""
+    adopted = () if catalog.adopted is None else (catalog.adopted.since, catalog.adopted.until)
+    try:
+        for each in (catalog.initialised, *adopted):
+            moment.parse_iso_micros(each)
+    except (ValueError, OverflowError):
+        return False
+    complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)
+    return complete and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)
 
 
 def settings_of(catalog: Catalog) -> TableSettings:
@@ -150,9 +166,9 @@ def settings_of(catalog: Catalog) -> TableSettings:
         if "table" in msgspec.json.decode(catalog.settings, type=dict[str, msgspec.Raw]):
             return msgspec.json.decode(catalog.settings, type=TableSettings)
         return from_description(msgspec.json.decode(catalog.settings, type=dict[str, Any]))
-    except msgspec.DecodeError as error:
+    except MISSHAPEN as error:
         raise Damaged(
-            f"the settings in the catalog of {catalog.table} cannot be read: {error}",
+            f"the settings in the catalog of {catalog.table} cannot be read: {reason(error)}",
             hint=f"Earlier versions of {name_of(catalog.table)} are in the bucket.",
         ) from error
 
@@ -199,7 +215,10 @@ def current(store: ObjectStore, table: str) -> Current:
             f"the vault {store.url} does not know the table {table!r}",
             hint=f"Run `backstream init {table} --vault {store.url}` first.",
         ) from error
-    return Current(decode(found.body, name_of(table)), tag)
+    catalog = decode(found.body, name_of(table))
+    if catalog.table != table:
+        raise Damaged(f"the catalog {name_of(table)} is of the table {catalog.table!r:.300}", hint=_EARLIER)
+    return Current(catalog, tag)
 
 
 def _found(store: ObjectStore, name: str) -> tuple[StoredObject, str | None]:

@@ -16,21 +16,26 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 import msgspec
-import zstandard
 
 from backstream.errors import AlreadyExists, Damaged, Failed, MissingObject
-from backstream.layouts import frames, hidden
+from backstream.layouts import decompression, frames, hidden
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
+from backstream.layouts.decompression import UNREADABLE
 from backstream.layouts.frames import INDEX_GUESS, Index, Span
 from backstream.layouts.hidden import Newest
 from backstream.layouts.segments import Claim, Codec
+from backstream.model import limits, moment
+from backstream.model.change import is_sequence
 from backstream.model.clocks import CLOCKS_APART
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 
 FORMAT = 1
 _GENERATIONS = "generations/"
 _SOURCES = "sources.ndjson.zst"
+_SOURCE_FOLDERS, _SHORTEST_SOURCE = ("log/", "base/"), 60
+_MOST_SETS, _MOST_PARTITIONS = 64, 16_384  # a generation has six, as a rule
 _BRING_BACK = "Bring back its version before this one, from the bucket's versions."
 _OWNER = re.compile(r"(?:generations/(?P<generation>\d{8,})\.json$|(?P<set>\d{8,}-[0-9a-f]{12})/)")
 
@@ -86,7 +91,8 @@ class Compacted:
 
     def __init__(self, store: ObjectStore, table: str) -> None:
         self._store = store
-        self._prefix = folder(table) + "compacted/"
+        self._folder = folder(table)
+        self._prefix = self._folder + "compacted/"
 
     # --- reading ---
 
@@ -107,12 +113,14 @@ class Compacted:
         name = record.name
         try:
             found = msgspec.json.decode(hidden.read(self._store, record).body, type=Generation)
-        except msgspec.DecodeError as error:
-            raise Damaged(f"the record of what is compacted cannot be read: {name}: {error}", hint=_BRING_BACK) from error
+        except UNDECODABLE as error:
+            raise Damaged(f"the record of what is compacted cannot be read: {name}: {reason(error)}", hint=_BRING_BACK) from error
         if found.format > FORMAT:
             raise Damaged(f"{name} is of format {found.format}", hint="Use a newer Backstream.")
         if name != self._generation_name(found.number):
             raise Damaged(f"{name} says that it is number {found.number}", hint=_BRING_BACK)
+        if not _is_sound(found):
+            raise Damaged(f"{name} says what no compaction does", hint=_BRING_BACK)
         return found
 
     def number(self) -> int:
@@ -164,11 +172,22 @@ class Compacted:
     def sources(self, set_id: str) -> frozenset[str]:
         """The names of all objects that a set stands for. Damaged where that cannot be read."""
         name = self.sources_name(set_id)
+        body = hidden.get(self._store, name).body
         try:
-            text = zstandard.ZstdDecompressor().decompress(hidden.get(self._store, name).body, allow_extra_data=False)
-            return frozenset(msgspec.json.decode(line, type=str) for line in text.splitlines())
-        except (zstandard.ZstdError, msgspec.DecodeError) as error:
-            raise Damaged(f"{name}: {error}") from error
+            blocks = decompression.whole_lines(decompression.bounded(decompression.zstd(body), limits.expanded(len(body))))
+            return frozenset(self._source(line) for block in blocks for line in block.splitlines())
+        except Damaged as error:
+            raise error.of(name) from error
+        except (*UNREADABLE, *UNDECODABLE) as error:
+            raise Damaged(f"{name}: {reason(error)}") from error
+
+    def _source(self, line: bytes) -> str:
+        """The name in a line. A set stands for nothing but segments and parts of base backups, whose names are long."""
+        name = msgspec.json.decode(line, type=str)
+        below = name.removeprefix(self._folder)
+        if not name.startswith(self._folder) or not below.startswith(_SOURCE_FOLDERS) or len(below) < _SHORTEST_SOURCE:
+            raise Damaged(f"it stands for what is neither a segment nor a part of a base backup: {name[:120]!r}")
+        return name
 
     def parts(self, one: Set) -> list[Newest]:
         """The objects of a set, in order. Damaged, naming the first that is missing, where not all are there."""
@@ -286,6 +305,24 @@ class Compacted:
             if over:
                 found.append(listed.name)
         return found
+
+
+def _is_sound(generation: Generation) -> bool:
+    """Whether its figures are such as a compaction writes: a name is made of them, and memory taken by them."""
+    numbers = [number for run in generation.runs for number in (run.first, run.last)] + [number for _, number in generation.held]
+    return (
+        len(generation.sets) <= _MOST_SETS
+        and all(map(_is_sound_set, generation.sets))
+        and all(map(is_sequence, numbers))
+        and all(is_sequence(run.after) or not run.after.isdecimal() for run in generation.runs)
+        and all(moment.is_known(run.since) and moment.is_known(run.until) for run in generation.runs)
+    )
+
+
+def _is_sound_set(one: Set) -> bool:
+    parted = 0 < one.partitions <= _MOST_PARTITIONS and not one.partitions & (one.partitions - 1)
+    named = _OWNER.fullmatch(f"{one.id}/") is not None
+    return parted and named and one.lines >= 0 and one.size >= 0 and moment.is_known(one.since) and moment.is_known(one.until)
 
 
 def partition_of(key: bytes, partitions: int) -> int:

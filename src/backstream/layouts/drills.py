@@ -6,9 +6,11 @@ import itertools
 
 import msgspec
 
+from backstream.errors import Damaged
 from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
 from backstream.model import moment
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 
 UNREADABLE = "the record of this drill cannot be read"
@@ -52,10 +54,10 @@ class Drills:
     def _held(self, name: str) -> Held:
         try:
             return msgspec.json.decode(hidden.get(self._store, name).body, type=Held)
-        except msgspec.DecodeError as error:
+        except (Damaged, *UNDECODABLE) as error:
             time, _, drill = name.removeprefix(self._prefix).removesuffix(".json").partition("_")
             return Held(drill, time, "", passed=False, rows=0, differences=0, rpo_seconds=None, rto_seconds=None, error=_why(error))
 
 
-def _why(error: msgspec.DecodeError) -> str:
-    return f"{UNREADABLE}: {error}"
+def _why(error: Exception) -> str:
+    return f"{UNREADABLE}: {reason(error)}"

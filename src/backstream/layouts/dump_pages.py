@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from backstream.errors import Damaged
+from backstream.model.decoding import UNDECODABLE, reason
 
 NAMED = 10
 
@@ -30,8 +31,8 @@ def description_of(body: bytes, name: str) -> dict[str, Any]:
     """DescribeTable's `Table`. Damaged where it is none."""
     try:
         return _described.decode(body).table
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Damaged(f"{name} is not the description of a table: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"{name} is not the description of a table: {reason(error)}") from error
 
 
 class Pages:
@@ -45,8 +46,8 @@ class Pages:
         """The images of one page. Damaged where it is none, is cut, or holds another number of items than it says."""
         try:
             page = _pages.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Damaged(f"{name} is not a page of a dump: {error}", hint="Was it copied whole?") from error
+        except UNDECODABLE as error:
+            raise Damaged(f"{name} is not a page of a dump: {reason(error)}", hint="Was it copied whole?") from error
         if page.count is not None and page.count != len(page.items):
             raise Damaged(f"{name} holds {len(page.items)} items, and says {page.count}")
         self._more[number] = bool(page.after)

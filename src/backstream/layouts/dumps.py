@@ -21,6 +21,7 @@ from backstream.layouts.aws_export import DataFile, DataFiles
 from backstream.layouts.aws_export.lines import item_line
 from backstream.layouts.aws_export.manifests import checksum, etag
 from backstream.layouts.segments import Codec
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.model.schema import KeySchema
 from backstream.ports import Files
 
@@ -88,8 +89,8 @@ class Dump(DataFiles):
             raise NotFound(f"{store.url} has no {MANIFEST}: there is no dump, or it is not whole", hint="Make the dump again.")
         try:
             return cls(store, _manifest.decode(body))
-        except msgspec.DecodeError as error:
-            raise Damaged(f"{store.url}/{MANIFEST} is not a dump's manifest: {error}") from error
+        except UNDECODABLE as error:
+            raise Damaged(f"{store.url}/{MANIFEST} is not a dump's manifest: {reason(error)}") from error
 
 
 class DumpWriter:

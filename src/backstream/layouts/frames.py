@@ -17,15 +17,16 @@ import msgspec
 import zstandard
 
 from backstream.errors import Damaged
-from backstream.layouts.segments import ZSTD_LEVEL, Claim, Codec
+from backstream.layouts.decompression import zstd_frame
+from backstream.layouts.segments import FRAME_BYTES, ZSTD_LEVEL, Claim, Codec
+from backstream.model import limits
+from backstream.model.decoding import UNDECODABLE, reason
 
-FRAME_BYTES = 64 << 10  # of lines, before compression; the last line may reach beyond
 INDEX_GUESS = 16 << 10  # bytes from an object's end, in which its index nearly always lies
 _SKIPPABLE = 0x184D2A5B  # https://github.com/facebook/zstd/blob/dev/doc/zstd_compression_format.md#skippable-frames
 _HEAD = struct.Struct("<II")  # the skippable frame's magic number, and how many bytes follow
 _FOOT = struct.Struct("<I4s")  # the length of the compressed index, and our own magic number
 _MAGIC = b"BKS1"
-_MOST_INDEX = 1 << 30
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -128,7 +129,7 @@ def index_size(end: bytes) -> int:
     if len(end) < _FOOT.size:
         raise Damaged("it is too short to hold an index")
     size, magic = _FOOT.unpack(end[-_FOOT.size :])
-    if magic != _MAGIC or size > _MOST_INDEX:
+    if magic != _MAGIC or size > limits.INDEX:
         raise Damaged("it does not end with an index: it is cut short, or not ours")
     return int(size) + _FOOT.size
 
@@ -144,7 +145,11 @@ def read_index(end: bytes) -> Index:
     if size > len(end):
         raise Damaged("it is shorter than its index")
     try:
-        text = zstandard.ZstdDecompressor().decompress(end[-size : -_FOOT.size], allow_extra_data=False)
-        return msgspec.json.decode(text, type=Index)
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
-        raise Damaged(f"its index cannot be read ({error})") from error
+        index = msgspec.json.decode(zstd_frame(end[-size : -_FOOT.size], limits.INDEX), type=Index)
+    except Damaged as error:
+        raise Damaged(f"its index cannot be read ({error.message})", hint=error.hint) from error
+    except UNDECODABLE as error:
+        raise Damaged(f"its index cannot be read ({reason(error)})") from error
+    if any(each.size <= 0 or each.lines <= 0 for each in index.frames) or index.lines != sum(each.lines for each in index.frames):
+        raise Damaged("its index contradicts itself")
+    return index

@@ -11,6 +11,8 @@ from backstream.errors import AlreadyExists, Damaged
 from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
 from backstream.layouts.hidden import Newest
+from backstream.model import moment
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 
 
@@ -60,6 +62,9 @@ class Gaps:
     def read(self, record: Newest) -> Gap:
         """A gap by its record. Damaged where it cannot be read."""
         try:
-            return msgspec.json.decode(hidden.read(self._store, record).body, type=Gap)
-        except msgspec.DecodeError as error:
-            raise Damaged(f"the record of a gap cannot be read: {record.name}: {error}") from error
+            gap = msgspec.json.decode(hidden.read(self._store, record).body, type=Gap)
+        except UNDECODABLE as error:
+            raise Damaged(f"the record of a gap cannot be read: {record.name}: {reason(error)}") from error
+        if not (moment.is_known(gap.since) and moment.is_known(gap.until)):
+            raise Damaged(f"the record of a gap cannot be read: {record.name}: it is of no time")
+        return gap

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, takewhile
 
 import msgspec
@@ -156,10 +156,10 @@ class ChangeLog:
         """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
         return self.entries(listed, self.fetch(listed))
 
-    def entries(self, listed: LogListing, fetched: Fetched) -> list[Entry]:
-        """The same, of a segment that was fetched already."""
+    def entries(self, listed: LogListing, fetched: Fetched, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
+        """The same, of a segment that was fetched already; those that are wanted."""
         try:
-            return segments.read(fetched.claim, fetched.body)
+            return segments.select(fetched.claim, fetched.body, wanted)
         except Damaged as error:
             raise error.of(listed.name) from error
 

@@ -18,7 +18,8 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.layouts.catalog import Catalog
 from backstream.model import moment, naming, wire
-from backstream.model.change import MICROS, Change, Order
+from backstream.model.change import MICROS, Change, Order, is_sequence
+from backstream.model.decoding import MISSHAPEN
 from backstream.model.entry import NO_SEQUENCE, Entry, Place, Scanned, of_change, of_scanned
 from backstream.model.fold import BEGINNING, Known
 from backstream.model.schema import canonical_key
@@ -111,6 +112,8 @@ def parse_metadata(info: ObjectInfo) -> RowVersion | None:
         return None
     try:
         began = meta.get("began")
+        if began is None and not is_sequence(meta["sequence"]):
+            raise ValueError("no sequence number")
         entry = Entry(
             stream=meta["stream"] if began is None else "",
             sequence=meta["sequence"] if began is None else NO_SEQUENCE,
@@ -124,8 +127,8 @@ def parse_metadata(info: ObjectInfo) -> RowVersion | None:
         )
         upon = meta.get("upon")
         return RowVersion(entry, tuple(json.loads(meta["keys"])), None if upon is None else Top.parse(upon))
-    except (KeyError, ValueError) as error:
-        raise Damaged(f"{info.name}: the metadata of version {info.version} cannot be read: {error!r}") from error
+    except MISSHAPEN as error:
+        raise Damaged(f"{info.name}: the metadata of version {info.version} cannot be read: {error!r:.200}") from error
 
 
 class Rows:

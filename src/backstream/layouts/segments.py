@@ -11,25 +11,23 @@ from __future__ import annotations
 import enum
 import gzip
 import hashlib
-import io
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 
 import msgspec
 import zstandard
 
 from backstream.errors import Damaged
-from backstream.model import moment
+from backstream.layouts import decompression
+from backstream.layouts.decompression import UNREADABLE
+from backstream.model import limits, moment
 from backstream.model.entry import SCANNED, Entry, from_line, to_line
 
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
-UNREADABLE = (zstandard.ZstdError, zlib.error, OSError, EOFError)  # what decompressors say of bytes that are cut or altered
 NO_STREAM = "-"  # in the name of a segment of scanned images
-BLOCK = 4 << 20  # bytes of lines that are looked at together
+FRAME_BYTES = 64 << 10  # of lines in a frame of a compacted object, before compression; the last line may reach beyond
 
 
 class Codec(enum.StrEnum):
@@ -248,13 +246,15 @@ class Tally:
         self._orders: list[tuple[str, int]] = []
         self._seconds: list[int] = []
 
-    def add(self, entries: Sequence[Entry]) -> None:
-        """Count these too."""
+    def add(self, entries: Sequence[Entry], most: int | None = None) -> None:
+        """Count these too. Damaged where that makes more than `most`: nobody has to read on."""
         if not entries:
             return
         streams, numbers = map(_stream, entries), map(int, map(_sequence, entries))
         orders = list(zip(streams, numbers, strict=True))
         self._count += len(entries)
+        if most is not None and self._count > most:
+            raise Damaged(f"it holds more than the {most} changes that its name says")
         self._orders = [each(self._orders + orders) for each in (min, max)]
         ends = [each(entries, key=_micros).seconds for each in (min, max)]
         self._seconds = [each(self._seconds + ends) for each in (min, max)]
@@ -275,70 +275,56 @@ class Tally:
 
 def read(claim: Claim, body: bytes) -> list[Entry]:
     """The entries of compressed lines. Damaged where they are cut, altered, or not what the name says."""
-    entries = [from_line(line) for block in blocks(claim, body) for line in block.splitlines()]
-    tally = Tally()
-    tally.add(entries)
+    return select(claim, body, lambda _: True)
+
+
+def select(claim: Claim, body: bytes, wanted: Callable[[Entry], bool]) -> list[Entry]:
+    """Of the entries of compressed lines those that are wanted; no more than a block is in memory. Damaged as of `read`."""
+    tally, found = Tally(), list[Entry]()
+    for block in blocks(claim, body):
+        entries = [from_line(line) for line in block.splitlines()]
+        tally.add(entries, claim.count)
+        found += filter(wanted, entries)
     tally.check(claim)
-    return entries
+    return found
 
 
 def blocks(claim: Claim, body: bytes) -> Iterator[bytes]:
     """Compressed lines, whole ones, some MB at a time, so that an object of any size takes little memory.
 
-    Damaged where they are cut or altered: that may show at the end only.
+    Damaged where they are cut or altered, or beyond a limit: that may show at the end only.
     """
-    left = b""
     try:
-        for piece in _pieces(claim, body):
-            whole, found, rest = piece.rpartition(b"\n")
-            if found:
-                yield left + whole
-            left = rest if found else left + piece
+        yield from decompression.whole_lines(_pieces(claim, body))
     except UNREADABLE as error:
         raise Damaged(f"not {claim.codec} data ({error})") from error
-    if left:
-        yield left
 
 
 def check_frames(claim: Claim, body: bytes) -> None:
     """Damaged where frames are cut or altered, by their checksums, or do not hold as many lines as is said. No line is read."""
+    lines = 0
     try:
-        lines = sum(piece.count(b"\n") for piece in _pieces(claim, body))
+        for piece in _pieces(claim, body):
+            in_piece = piece.count(b"\n")
+            lines += in_piece
+            if not in_piece or lines > claim.count:
+                break
     except UNREADABLE as error:
         raise Damaged(f"not {claim.codec} data ({error})") from error
     if lines != claim.count:
-        raise Damaged(f"it holds {lines} lines, its index says {claim.count}")
+        raise Damaged(f"it does not hold the {claim.count} lines that its index says")
 
 
 def _pieces(claim: Claim, body: bytes) -> Iterator[bytes]:
+    if claim.count > limits.lines_in(len(body)):
+        raise Damaged(f"it is too small to hold the {claim.count} changes that its name says")
     if claim.codec is Codec.GZIP:
-        return _gunzipped(body)
-    return _unzstd(body) if claim.frames is None else _each_frame(body, claim.frames)
-
-
-def _each_frame(body: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
-    decompressor = zstandard.ZstdDecompressor()
-    for size, end in zip(sizes, accumulate(sizes), strict=True):
-        yield decompressor.decompress(body[end - size : end], allow_extra_data=False)
-
-
-def _unzstd(body: bytes) -> Iterator[bytes]:
-    whole = zstandard.frame_content_size(body)  # -1 where the frame does not say
-    if 0 <= whole <= BLOCK:
-        yield zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False)
-        return
-    reader, read = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True), 0
-    while piece := reader.read(BLOCK):
-        read += len(piece)
-        yield piece
-    if whole not in (-1, read):
-        raise EOFError(f"{read} of {whole} bytes")
-
-
-def _gunzipped(body: bytes) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
-        while piece := file.read(BLOCK):
-            yield piece
+        pieces = decompression.gunzipped(body)
+    elif claim.frames is None:
+        pieces = decompression.zstd(body)
+    else:
+        pieces = decompression.frames(body, claim.frames, FRAME_BYTES + limits.LINE)
+    return decompression.bounded(pieces, limits.expanded(len(body)))
 
 
 # --- the fields of a name ----------------------------------------------------------------------------------------------------

@@ -164,8 +164,11 @@ class TableVault:
         return None if there is None else known.with_entry(there).newest(basis.floor)
 
     def _in_base(self, base: Base, key: bytes) -> Entry | None:
-        entries = (entry for part in self.bases.whole(base) for entry in self.bases.read(part))
-        return next((entry for entry in entries if self.key(entry) == key), None)
+        entries = (entry for part in self.bases.whole(base) for entry in self.bases.read(part, self._is_of(key)))
+        return next(entries, None)
+
+    def _is_of(self, key: bytes) -> Callable[[Entry], bool]:
+        return lambda entry: self.key(entry) == key
 
     def _names(self, key: bytes) -> list[str] | None:
         """The names of the item's objects under every naming there ever was; None where they cannot be known from the key."""
@@ -192,17 +195,15 @@ class TableVault:
     def _from_log(self, key: bytes, damaged: OnDamage) -> Iterator[Entry]:
         """What log and base backups hold of a key, in no order: of sets a few frames, of small objects all."""
         found, links = self.inventory(), Links(self.log)
+        wanted = self._is_of(key)
+        small = (each for each in found.segments if each.segment is None or each.segment.count)
         reads: list[Callable[[], list[Entry]]] = [
             *(partial(self._of_set, each, key) for each in found.generation.sets),
-            *(partial(self._of_segment, each, links) for each in found.segments if each.segment is None or each.segment.count),
-            *(partial(self.bases.read, part) for part in inventory.parts_of_bases(self.bases, found.generation)),
+            *(partial(self._of_segment, each, links, wanted) for each in small),
+            *(partial(self.bases.read, part, wanted) for part in inventory.parts_of_bases(self.bases, found.generation)),
         ]
-
-        def of_key(read: Callable[[], list[Entry]]) -> list[Entry]:
-            return [entry for entry in read() if self.key(entry) == key]
-
         with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
-            for reading in [pool.submit(of_key, read) for read in reads]:
+            for reading in [pool.submit(read) for read in reads]:
                 try:
                     yield from reading.result()
                 except Damaged as error:
@@ -210,16 +211,16 @@ class TableVault:
         for gone in links.missing(found, since=None):
             damaged(Damaged(f"{gone.name}: {gone.why}"))
 
-    def _of_segment(self, listed: LogListing, links: Links) -> list[Entry]:
+    def _of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
         fetched = self.log.fetch(listed)
         if fetched.run is not None:
             links.note(fetched.run)
-        return self.log.entries(listed, fetched)
+        return self.log.entries(listed, fetched, wanted)
 
     def _of_set(self, one: Set, key: bytes) -> list[Entry]:
         name, claim, body = self.compacted.around(one, key)
         try:
-            return segments.read(claim, body)
+            return segments.select(claim, body, self._is_of(key))
         except Damaged as error:
             raise error.of(name) from error
 

@@ -15,10 +15,20 @@ import msgspec
 
 from backstream.errors import MalformedRecord, WrongStreamView
 from backstream.model import wire
+from backstream.model.decoding import UNDECODABLE, reason
 
 EVENTS = ("INSERT", "MODIFY", "REMOVE")
 VIEW = "NEW_AND_OLD_IMAGES"
 MICROS = 1_000_000
+
+
+LATEST = 253_402_300_800 * MICROS  # the year 10000
+_MOST_DIGITS = 40  # of a sequence number
+
+
+def is_sequence(text: str) -> bool:
+    """Whether text is a sequence number: digits that are compared as an integer."""
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 class Order(msgspec.Struct, frozen=True, order=True):
@@ -154,8 +164,8 @@ def from_page(answer: bytes, stream: str) -> tuple[Sequence[Change], str | None]
     """
     try:
         page = _raw_page.decode(answer)
-    except msgspec.DecodeError as error:
-        raise MalformedRecord(f"an answer of GetRecords that is not one ({error})") from error
+    except UNDECODABLE as error:
+        raise MalformedRecord(f"an answer of GetRecords that is not one ({reason(error)})") from error
     return [_from_raw(record, stream) for record in page.Records], page.NextShardIterator
 
 

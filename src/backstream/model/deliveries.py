@@ -14,6 +14,7 @@ import msgspec
 from backstream.errors import MalformedRecord, UsageError
 from backstream.model import change, kinesis
 from backstream.model.change import Change
+from backstream.model.decoding import MISSHAPEN
 
 Record = Mapping[str, Any]
 OF_A_TABLE = "Map the function to a table's stream, or to a Kinesis stream that tables are written to."
@@ -115,5 +116,5 @@ def keys_of(record: Record) -> bytes | None:
     try:
         body = msgspec.json.decode(kinesis.data_of(record))["dynamodb"] if kinesis.is_kinesis(record) else record["dynamodb"]
         return msgspec.json.encode(body["Keys"])
-    except (MalformedRecord, msgspec.DecodeError, ValueError, KeyError, TypeError):
+    except (*MISSHAPEN, MalformedRecord):
         return None

@@ -11,7 +11,8 @@ import msgspec
 
 from backstream.errors import Damaged
 from backstream.model import wire
-from backstream.model.change import MICROS, Change, Order
+from backstream.model.change import LATEST, MICROS, Change, Order, is_sequence
+from backstream.model.decoding import UNDECODABLE, reason
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -22,6 +23,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _NO_POSITION = "a change without stream or sequence number"
+_NO_TIME = "a change of no time between 1970 and 9999"
 SCANNED = "BACKFILL"  # the event of an image that no change brought
 NO_SEQUENCE = "0"
 
@@ -187,8 +189,8 @@ def from_line(line: bytes) -> Entry:
     try:
         decoded = _lines.decode(line)
         return _entry(decoded, bytes(decoded.new) or None, bytes(decoded.old) or None)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Damaged(f"not a line of the change log ({error}): {line[:120]!r}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not a line of the change log ({reason(error)}): {line[:120]!r}") from error
 
 
 class _Micros(msgspec.Struct, gc=False):
@@ -227,31 +229,35 @@ def states(lines: bytes) -> list[tuple[Entry, bytes]]:
     try:
         decoded = _state_lines.decode_lines(lines)
         return list(zip(map(_state, decoded), [bytes(line.new) for line in decoded], strict=True))
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Damaged(f"not lines of the change log ({error}): {lines[:120]!r}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not lines of the change log ({reason(error)}): {lines[:120]!r}") from error
 
 
 def _state(line: _StateLine) -> Entry:
     meta, keys = line.metadata, bytes(line.keys)
     place = None if meta.name is None or meta.version is None else Place(meta.name.S, meta.version.S)
-    received = None if meta.received is None else float(meta.received.N)
+    received = None if meta.received is None else _seconds(meta.received)
+    if not 0 <= meta.micros.N < LATEST:
+        raise ValueError(_NO_TIME)
     if meta.began is None:
-        if meta.stream is None or meta.sequence is None:
+        if meta.stream is None or meta.sequence is None or not is_sequence(meta.sequence.S):
             raise ValueError(_NO_POSITION)
         return Entry(meta.stream.S, meta.sequence.S, meta.micros.N, meta.event.S, "", None, keys, None, None, place, None, received)
     event_id = "" if meta.event_id is None else meta.event_id.S
+    if not 0 <= meta.began.N < LATEST:
+        raise ValueError(_NO_TIME)
     began = meta.began.N // MICROS
     return Entry("", NO_SEQUENCE, meta.micros.N, meta.event.S, event_id, None, keys, None, None, place, began, received)
 
 
 def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
     meta = line.metadata
-    began = None if meta.began is None else int(meta.began.N) // MICROS
+    began = None if meta.began is None else _micros(meta.began) // MICROS
     stream, sequence = _position(meta, scanned=began is not None)
     return Entry(
         stream,
         sequence,
-        int(meta.micros.N),
+        _micros(meta.micros),
         meta.event.S,
         meta.event_id.S if meta.event_id else "",
         meta.actor.S if meta.actor else None,
@@ -260,7 +266,7 @@ def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
         old,
         Place(meta.name.S, meta.version.S) if meta.name and meta.version else None,
         began,
-        None if meta.received is None else float(meta.received.N),
+        None if meta.received is None else _seconds(meta.received),
     )
 
 
@@ -268,7 +274,22 @@ def _position(meta: _Metadata, *, scanned: bool) -> tuple[str, str]:
     """Stream and sequence number: every change has both. ValueError otherwise."""
     if scanned:
         return "", NO_SEQUENCE
-    if meta.stream is None or meta.sequence is None:
+    if meta.stream is None or meta.sequence is None or not is_sequence(meta.sequence.S):
         raise ValueError(_NO_POSITION)
-    int(meta.sequence.S)
     return meta.stream.S, meta.sequence.S
+
+
+def _micros(number: _Number) -> int:
+    """Microseconds since 1970. ValueError where they are of no year that can be told."""
+    micros = int(number.N)
+    if not 0 <= micros < LATEST:
+        raise ValueError(_NO_TIME)
+    return micros
+
+
+def _seconds(number: _Number) -> float:
+    """When a store received something. ValueError where that is no second."""
+    seconds = float(number.N)
+    if not 0 <= seconds < LATEST // MICROS:
+        raise ValueError(_NO_TIME)
+    return seconds

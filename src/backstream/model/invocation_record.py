@@ -8,7 +8,6 @@ which records of which shard, `requestContext.condition` why; `payload`, in S3 o
 from __future__ import annotations
 
 import base64
-import binascii
 import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ import msgspec
 from backstream.errors import Damaged
 from backstream.model import moment
 from backstream.model.change import MICROS
+from backstream.model.decoding import UNDECODABLE, reason
 
 FOLDER = "aws/lambda/"  # `aws/lambda/MAPPING/SHARD/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID`
 # Of asynchronous invocations, no stream's: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -75,7 +75,7 @@ def at_a_glance(start: bytes) -> InvocationRecord | None:
     told, found, _ = start.partition(PAYLOAD)
     try:
         written = _written.decode(told.rstrip().rstrip(b",") + b"}" if found else told)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return None
     return _of(written, ()) if written.dynamodb is not None and written.dynamodb.arn else None
 
@@ -87,8 +87,8 @@ def read(body: bytes) -> tuple[InvocationRecord, Sequence[Any]]:
     """
     try:
         written = _written.decode(body)
-    except msgspec.DecodeError as error:
-        raise Damaged(f"not an invocation record of Lambda's: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not an invocation record of Lambda's: {reason(error)}") from error
     records = _records(bytes(written.payload))
     return _of(written, records), records
 
@@ -124,8 +124,8 @@ def _records(payload: bytes) -> Sequence[Any]:
         event = msgspec.json.decode(payload) if payload else None
         if isinstance(event, str):
             event = msgspec.json.decode(event)
-    except msgspec.DecodeError as error:
-        raise Damaged(f"an invocation record whose payload is not an event: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"an invocation record whose payload is not an event: {reason(error)}") from error
     records = event.get("Records") if isinstance(event, dict) else event
     return records if isinstance(records, list) else ()
 
@@ -165,6 +165,6 @@ def _carried(record: Any) -> Mapping[str, Any]:
     data = body.get("data") if isinstance(body, Mapping) else None
     try:
         carried = msgspec.json.decode(base64.b64decode(data, validate=True)) if isinstance(data, str) else None
-    except (binascii.Error, msgspec.DecodeError):
+    except UNDECODABLE:
         return {}
     return carried if isinstance(carried, dict) else {}

@@ -53,7 +53,7 @@ def parse_partition(schema: KeySchema, text: str) -> bytes:
 def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:
     try:
         words = json.loads(text, parse_int=_NumberText, parse_float=_NumberText)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"not a key: {text!r} is not JSON ({error})", hint=_hint(schema)) from error
     if not isinstance(words, dict):
         raise UsageError(f"not a key: {text!r} is not a JSON object", hint=_hint(schema))

@@ -19,6 +19,7 @@ from backstream.errors import Damaged, MalformedRecord
 from backstream.model import wire
 from backstream.model.binary import undoubled
 from backstream.model.change import MICROS, Change, assemble, naming_record, raw_image, table_name
+from backstream.model.decoding import UNDECODABLE
 
 TICKS = 10**20  # what one microsecond's changes are told apart by
 RANKS = {"INSERT": 0, "MODIFY": 1, "REMOVE": 2}
@@ -92,7 +93,7 @@ def table_of(data: bytes) -> str:
     """The table whose change a record's data is. MalformedRecord where it is no change of a DynamoDB table."""
     try:
         head = _head.decode(data)
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise MalformedRecord("a Kinesis record that is no JSON of DynamoDB") from error
     if head.source not in (None, "aws:dynamodb"):
         raise MalformedRecord(f"a Kinesis record of {head.source!r:.60}, not of a DynamoDB table")
@@ -112,7 +113,7 @@ def from_data(data: bytes, source: str, position: str = "") -> Change:
     try:
         found = _data.decode(data)
         micros = _micros(found.body)
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise MalformedRecord(f"record {position}: no change of an item") from error
     except MalformedRecord as error:
         raise MalformedRecord(f"record {position}: {error.message}") from error
@@ -141,7 +142,7 @@ def made_within(record: Mapping[str, Any]) -> tuple[int, int] | None:
     """
     try:
         second = _micros(_data.decode(data_of(record)).body) // MICROS
-    except (MalformedRecord, msgspec.DecodeError, ValueError):
+    except (*UNDECODABLE, MalformedRecord):
         arrived = record["kinesis"].get("approximateArrivalTimestamp")
         if not isinstance(arrived, int | float) or not 0 < arrived < LATEST // MICROS:
             return None

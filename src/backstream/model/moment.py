@@ -82,6 +82,11 @@ def parse_iso_micros(text: str) -> int:
     return _micros(moment)
 
 
+def is_known(second: int) -> bool:
+    """Whether it is a second between 1970 and 9999: one that can be told."""
+    return 0 <= second < _END_OF_YEARS
+
+
 def end_of(second: int) -> int:
     """The microsecond (since 1970) with which a second is over: changes made in it come before."""
     return (second + 1) * 1_000_000

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from backstream.model.creation import OF_AWS, Creation, creation_of, definitions, global_index
+from backstream.model.decoding import UNDECODABLE
 from backstream.model.schema import KeySchema
 from backstream.model.settings import PARTS, TableSettings
 
@@ -246,7 +247,7 @@ def policy_for(policy: str, names: Names) -> str | None:
         return None  # another account or region: principals and conditions may mean something else there
     try:
         document = msgspec.json.decode(policy, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return None
     said = document.get("Statement", [])
     statements = [_statement(each, names) for each in (said if isinstance(said, list) else [said])]

@@ -17,6 +17,7 @@ import msgspec
 
 from backstream.errors import Damaged, MalformedRecord
 from backstream.model import numbers
+from backstream.model.decoding import DEEPEST, UNDECODABLE, reason
 from backstream.model.schema import KeySchema, canonical_key
 
 _shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -37,8 +38,8 @@ def decode(image: bytes) -> dict[str, dict[str, Any]]:
     """The attributes of an image. Damaged where the bytes are not a JSON object of typed values."""
     try:
         return _deep.decode(image)
-    except msgspec.DecodeError as error:
-        raise Damaged(f"not an item in DynamoDB JSON ({error}): {image[:80]!r}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
 
 
 def attribute(image: bytes, name: str) -> dict[str, Any] | None:
@@ -46,8 +47,8 @@ def attribute(image: bytes, name: str) -> dict[str, Any] | None:
     try:
         raw = _shallow.decode(image).get(name)
         return None if raw is None else msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise Damaged(f"not an item in DynamoDB JSON ({error}): {image[:80]!r}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
 
 
 def key_of(schema: KeySchema, image: bytes) -> bytes:
@@ -55,8 +56,8 @@ def key_of(schema: KeySchema, image: bytes) -> bytes:
     try:
         fields = _shallow.decode(image)
         return canonical_key(schema, {n: _any.decode(fields[n]) for n in schema.names if n in fields})
-    except (msgspec.DecodeError, MalformedRecord) as error:
-        raise Damaged(f"not an item with this table's key ({error}): {image[:80]!r}") from error
+    except (*UNDECODABLE, MalformedRecord) as error:
+        raise Damaged(f"not an item with this table's key ({reason(error)}): {image[:80]!r}") from error
 
 
 class KeyReader:
@@ -109,8 +110,8 @@ def fingerprint(image: bytes) -> bytes:
     """
     try:
         fields = _shallow.decode(image)
-    except msgspec.DecodeError as error:
-        raise Damaged(f"not an item in DynamoDB JSON ({error}): {image[:80]!r}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
     return hashlib.blake2b(msgspec.json.encode({name: fields[name] for name in sorted(fields)}), digest_size=16).digest()
 
 
@@ -162,9 +163,9 @@ def _binary(text: str) -> bytes:
         raise Damaged(f"not base64: {text!r:.60}") from error
 
 
-def well_formed(value: Any) -> bool:
-    """Whether decoded JSON is one typed attribute value, at any depth (`{"S": "a"}`, `{"L": [{"N": "1"}]}`)."""
-    if not isinstance(value, _MAPS) or len(value) != 1:
+def well_formed(value: Any, depth: int = 0) -> bool:
+    """Whether decoded JSON is one typed attribute value (`{"S": "a"}`, `{"L": [{"N": "1"}]}`), nested no deeper than may be."""
+    if not isinstance(value, _MAPS) or len(value) != 1 or depth > DEEPEST:
         return False
     ((kind, inner),) = value.items()
     if (scalar := SCALARS.get(kind)) is not None:
@@ -172,5 +173,5 @@ def well_formed(value: Any) -> bool:
     if kind in SETS:
         return isinstance(inner, list) and all(isinstance(each, (str, bytes) if kind == "BS" else str) for each in inner)
     if kind == "M":
-        return isinstance(inner, _MAPS) and all(map(well_formed, inner.values()))
-    return kind == "L" and isinstance(inner, list) and all(map(well_formed, inner))
+        return isinstance(inner, _MAPS) and all(well_formed(each, depth + 1) for each in inner.values())
+    return kind == "L" and isinstance(inner, list) and all(well_formed(each, depth + 1) for each in inner)

@@ -35,6 +35,8 @@ from backstream.errors import (
     MissingBucket,
     MissingObject,
 )
+from backstream.model.decoding import UNDECODABLE, reason
+from backstream.model.limits import Limit, too_large, unlimited
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
 from backstream.stores.many import from_threads
@@ -60,9 +62,10 @@ class DirectoryStore:
     `modified` is the file's own time, so copy a vault with its times (`cp -a`, `rsync -a`).
     """
 
-    def __init__(self, folder: Path | str, clock: Clock) -> None:
+    def __init__(self, folder: Path | str, clock: Clock, limit: Limit = unlimited) -> None:
         self._root = Path(folder).absolute()
         self._clock = clock
+        self._limit = limit
 
     @property
     def url(self) -> str:
@@ -159,6 +162,8 @@ class DirectoryStore:
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         info = self.head(name, version)
+        if info.size > self._limit(name):
+            raise too_large(self._shown(name), self._limit(name), info.size)
         with self._explained("read", name):
             return StoredObject(info, (self._folder(name) / info.version / _BODY).read_bytes())
 
@@ -169,7 +174,9 @@ class DirectoryStore:
         info = self.head(name)
         first = max(0, info.size + start) if start < 0 else start
         if first >= info.size:
-            raise Failed(f"{self._shown(name)} has {info.size} bytes: there are none from {start} on.")
+            raise Damaged(f"{self._shown(name)} has {info.size} bytes: there are none from {start} on.")
+        if length > self._limit(name):
+            raise too_large(self._shown(name), self._limit(name))
         with self._explained("read", name), (self._folder(name) / info.version / _BODY).open("rb") as file:
             file.seek(first)
             return file.read(length)
@@ -199,9 +206,9 @@ class DirectoryStore:
             return msgspec.json.decode((there / _METADATA).read_bytes(), type=dict[str, str])
         except FileNotFoundError:
             return {}
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise Damaged(
-                f"The metadata of {self._shown(name)}, version {there.name}, cannot be read: {error}.",
+                f"The metadata of {self._shown(name)}, version {there.name}, cannot be read: {reason(error)}.",
                 hint=f"See {there / _METADATA}.",
             ) from error
 

@@ -17,10 +17,12 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import Damaged, Failed, NotFound
+from backstream.model import limits
+from backstream.model.decoding import UNDECODABLE
 
 SCHEMA = "schema.json"
 _PAGE = re.compile(r"data/(\d+)\.json")
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, *UNDECODABLE)
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -86,19 +88,29 @@ def _members(path: Path, prefix: str = "") -> Iterator[Member]:
         if path.is_dir():
             files = sorted((path / prefix).glob("*.json") if prefix else path.rglob(SCHEMA))
             for each in files:
+                _check_size(path, each.name, each.stat().st_size)
                 yield Member(each.relative_to(path).as_posix(), each.read_bytes(), each.stat().st_mtime)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for info in archive.infolist():
                     if info.filename.startswith(prefix) and not info.is_dir():
+                        _check_size(path, info.filename, info.file_size)
                         written = datetime(*info.date_time, tzinfo=UTC).timestamp()
                         yield Member(info.filename, archive.read(info), written)
         else:
             with tarfile.open(path) as archive:
                 for entry in archive:
+                    if entry.isfile() and entry.name.startswith(prefix):
+                        _check_size(path, entry.name, entry.size)
                     file = archive.extractfile(entry) if entry.isfile() and entry.name.startswith(prefix) else None
                     if file is not None:
                         yield Member(entry.name, file.read(), float(entry.mtime))
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    """Damaged where a member says that it is larger than a page may be; no more than it says is read of it."""
+    if size > limits.PAGE:
+        raise limits.too_large(f"{path}: {name}", limits.PAGE, size)
 
 
 @contextmanager

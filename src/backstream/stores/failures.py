@@ -12,6 +12,7 @@ import msgspec
 from botocore import exceptions as aws
 
 from backstream.errors import AccessDenied, AlreadyExists, Damaged, Failed, MissingBucket, MissingObject, Unavailable
+from backstream.model import limits
 
 BotoError = aws.ClientError | aws.BotoCoreError
 BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
@@ -48,6 +49,7 @@ UNREACHED = Kind(Unavailable, "No answer, after retries: check the network, AWS_
 BROKEN_OFF = Kind(TryAgain, "The connection broke while the object was read, every time: try again later.")
 DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL_S3 and the certificates that are trusted here (AWS_CA_BUNDLE).")
 THERE = Kind(AlreadyExists, "")
+SHORTER = Kind(Damaged, "The object is shorter than another one says.")
 OTHER = Kind(Failed, "")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; bare numbers are what HEAD gives, which has no body.
@@ -56,6 +58,7 @@ OF_CODE = {
     **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "NotSignedUp"), UNKNOWN),
     **dict.fromkeys(("ExpiredToken", "TokenRefreshRequired"), EXPIRED),
     "RequestTimeTooSkewed": SKEWED,
+    **dict.fromkeys(("416", "InvalidRange"), SHORTER),
     "NoSuchBucket": NO_BUCKET,
     **dict.fromkeys(("404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"), NO_OBJECT),
     **dict.fromkeys(("301", "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"), ELSEWHERE),
@@ -115,6 +118,11 @@ def no_answer(why: str, operation: str, subject: str, *, broken: bool, hopeless:
     """Our error where there was no whole answer. See `transport.messages.NoAnswer`."""
     kind = DISTRUSTED if hopeless else BROKEN_OFF if broken else UNREACHED
     return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
+
+
+def beyond_limit(subject: str) -> Damaged:
+    """An object that is larger than its kind may be: it was not read."""
+    return Damaged(f"{subject}: it is larger than such an object may be", hint=limits.HINT)
 
 
 def not_a_listing(bucket: str) -> Damaged:

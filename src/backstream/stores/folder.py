@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backstream.errors import MissingObject
+from backstream.errors import Damaged, MissingObject
+from backstream.model.limits import Limit, too_large, unlimited
 from backstream.ports import ObjectInfo, StoredObject
 from backstream.stores.directory import named, sync
 
@@ -21,15 +22,16 @@ _NO_VERSION = "null"
 class FolderFiles:
     """See `ports.Files`. Names are relative paths; folders are made as they are needed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: Limit = unlimited) -> None:
         self._root = folder
+        self._limit = limit
 
     @property
     def url(self) -> str:
         return f"file://{self._root}"
 
     def put(self, name: str, body: bytes) -> str:
-        path = self._root / name
+        path = self._path(name)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with self._explained("write", name):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,13 +50,22 @@ class FolderFiles:
         return _NO_VERSION
 
     def get(self, name: str) -> StoredObject:
-        path = self._root / name
+        path = self._path(name)
         with self._explained("read", name):
             try:
-                body, modified = path.read_bytes(), path.stat().st_mtime
+                facts = path.stat()
+                if facts.st_size > self._limit(name):
+                    raise too_large(f"{self.url}/{name}", self._limit(name), facts.st_size)
+                body = path.read_bytes()
             except FileNotFoundError:
                 raise MissingObject(f"There is no {self.url}/{name}.") from None
-        return StoredObject(ObjectInfo(name, _NO_VERSION, len(body), modified, {}), body)
+        return StoredObject(ObjectInfo(name, _NO_VERSION, len(body), facts.st_mtime, {}), body)
+
+    def _path(self, name: str) -> Path:
+        """Damaged for a name that leads out of the folder: an export's manifest may name any file."""
+        if name.startswith("/") or "\0" in name or ".." in name.split("/"):
+            raise Damaged(f"{self.url}: a name that leads out of it: {name!r:.300}")
+        return self._root / name
 
     @contextmanager
     def _explained(self, doing: str, name: str) -> Iterator[None]:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from backstream.errors import AlreadyExists, ConditionNotMet, Failed, MissingObject, UnversionedBucket
+from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, UnversionedBucket
+from backstream.model.limits import Limit, too_large, unlimited
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.many import one_by_one
 from backstream.stores.markers import not_a_marker
@@ -17,9 +18,10 @@ _Version = StoredObject | ObjectVersion  # a body, or a delete marker
 class MemoryStore:
     """See `ports.ObjectStore`. `versioned=False` makes `check` refuse, as on a bucket that keeps no versions."""
 
-    def __init__(self, clock: Clock, *, versioned: bool = True) -> None:
+    def __init__(self, clock: Clock, *, versioned: bool = True, limit: Limit = unlimited) -> None:
         self._clock = clock
         self._versioned = versioned
+        self._limit = limit
         self._versions: dict[str, list[_Version]] = {}  # oldest first
         self._numbers = count(1)
         self._lock = threading.Lock()
@@ -68,6 +70,8 @@ class MemoryStore:
             else:
                 found = next((one for one in there if _row(one).version == version), None)
         if isinstance(found, StoredObject):
+            if len(found.body) > self._limit(name):
+                raise too_large(f"memory:{name}", self._limit(name), len(found.body))
             return found
         which = name if version is None else f"{name} (version {version})"
         raise MissingObject(f"There is no object memory:{which}.", marker=found is not None)
@@ -79,7 +83,7 @@ class MemoryStore:
         body = self.get(name).body
         first = max(0, len(body) + start) if start < 0 else start
         if first >= len(body):
-            raise Failed(f"memory:{name} has {len(body)} bytes: there are none from {start} on.")
+            raise Damaged(f"memory:{name} has {len(body)} bytes: there are none from {start} on.")
         return body[first : first + length]
 
     def head(self, name: str, version: str | None = None) -> ObjectInfo:

@@ -29,6 +29,9 @@ class S3Api(Protocol):
     def bucket(self) -> str:
         """Its name."""
 
+    def limit(self, key: str) -> int:
+        """The bytes that an object may have: `get` and `get_range` are Damaged for a larger answer, of which nothing is kept."""
+
     def versioning(self) -> str:
         """GetBucketVersioning: `Enabled`, `Suspended`, or nothing where it never was."""
 

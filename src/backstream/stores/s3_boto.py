@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
+from backstream.model.limits import Limit, too_large, unlimited
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores import listings
 from backstream.stores.failures import BOTO_ERRORS, named, not_a_listing, subject
@@ -47,7 +48,8 @@ def client_config(*, connections: int = 32, answer_within: float | None = None) 
 class BotoApi:
     """`s3_api.S3Api`. The client's answers to ListObjectVersions get one more field, which leaves other users of it alone."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, limit: Limit = unlimited) -> None:
+        self._limit = limit
         self._client = client
         self._bucket = bucket
         client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_document, unique_id=_DOCUMENT)
@@ -55,6 +57,9 @@ class BotoApi:
     @property
     def bucket(self) -> str:
         return self._bucket
+
+    def limit(self, key: str) -> int:
+        return self._limit(key)
 
     def versioning(self) -> str:
         with self._explained("GetBucketVersioning"):
@@ -75,6 +80,7 @@ class BotoApi:
     def get(self, key: str, version: str | None) -> StoredObject:
         with self._explained("GetObject", key, version):
             answer = self._client.get_object(**self._object(key, version))
+            self._check_size(key, answer)
             body = answer["Body"].read()
         return StoredObject(_info(key, answer), body)
 
@@ -83,7 +89,15 @@ class BotoApi:
 
     def get_range(self, key: str, which: str) -> bytes:
         with self._explained("GetObject", key):
-            return self._client.get_object(**self._object(key, None), Range=which)["Body"].read()
+            answer = self._client.get_object(**self._object(key, None), Range=which)
+            self._check_size(key, answer)
+            return answer["Body"].read()
+
+    def _check_size(self, key: str, answer: GetObjectOutputTypeDef) -> None:
+        """Damaged, and nothing more is read, where an object is larger than its kind may be."""
+        if answer["ContentLength"] > self.limit(key):
+            answer["Body"].close()
+            raise too_large(subject(self._bucket, key), self.limit(key), answer["ContentLength"])
 
     def head(self, key: str, version: str | None) -> ObjectInfo:
         with self._explained("HeadObject", key, version):

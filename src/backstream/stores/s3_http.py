@@ -13,7 +13,17 @@ from backstream.errors import BackstreamError, Damaged, Failed
 from backstream.model import moment
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores import listings
-from backstream.stores.failures import BOTO_ERRORS, BROKEN_OFF, Answer, named, no_answer, not_a_listing, of_answer, subject
+from backstream.stores.failures import (
+    BOTO_ERRORS,
+    BROKEN_OFF,
+    Answer,
+    beyond_limit,
+    named,
+    no_answer,
+    not_a_listing,
+    of_answer,
+    subject,
+)
 from backstream.stores.s3_api import NULL_VERSION, Page, S3Api
 from backstream.transport.messages import NoAnswer, Reply, Request, object_path, query_of
 
@@ -53,6 +63,9 @@ class HttpApi:
     def bucket(self) -> str:
         return self._bucket
 
+    def limit(self, key: str) -> int:
+        return self._control.limit(key)
+
     def versioning(self) -> str:
         return self._control.versioning()
 
@@ -77,11 +90,11 @@ class HttpApi:
         return reply.headers.get("x-amz-version-id", NULL_VERSION)
 
     def get(self, key: str, version: str | None) -> StoredObject:
-        return self._whole(key, version, self._ask("GetObject", subject(self._bucket, key, version), _get(key, version)))
+        return self._whole(key, version, self._ask("GetObject", subject(self._bucket, key, version), self._get(key, version)))
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
         under_way: dict[int, Wanted[Tag]] = {}
-        requests = _noted(wanted, under_way)
+        requests = self._noted(wanted, under_way)
         while True:
             try:
                 with closing(self._sender.exchange(requests)) as outcomes:
@@ -94,6 +107,15 @@ class HttpApi:
                 under_way.clear()
             else:
                 return
+
+    def _get(self, key: str, version: str | None) -> Request:
+        # The headers are those of every read, and never changed: one for all.
+        return Request("GET", object_path(key), _which(version), _CHECKSUM, most=self.limit(key))
+
+    def _noted(self, wanted: Iterable[Wanted[Tag]], under_way: dict[int, Wanted[Tag]]) -> Iterator[tuple[int, Request]]:
+        for place, each in enumerate(wanted):
+            under_way[place] = each
+            yield place, self._get(each[1], each[2])
 
     def _outcome(self, key: str, version: str | None, outcome: Reply | NoAnswer) -> StoredObject | BackstreamError:
         try:
@@ -112,7 +134,8 @@ class HttpApi:
         return StoredObject(_info(key, reply), reply.body)
 
     def get_range(self, key: str, which: str) -> bytes:
-        return self._ask("GetObject", subject(self._bucket, key), Request("GET", object_path(key), "", {"range": which})).body
+        request = Request("GET", object_path(key), "", {"range": which}, most=self.limit(key))
+        return self._ask("GetObject", subject(self._bucket, key), request).body
 
     def head(self, key: str, version: str | None) -> ObjectInfo:
         request = Request("HEAD", object_path(key), _which(version))
@@ -176,19 +199,10 @@ def over_http(control: S3Api, connect: Callable[[], Sender | None]) -> S3Api:
     return control if sender is None else HttpApi(sender, control)
 
 
-def _get(key: str, version: str | None) -> Request:
-    # The headers are those of every read, and never changed: one for all.
-    return Request("GET", object_path(key), _which(version), _CHECKSUM)
-
-
-def _noted(wanted: Iterable[Wanted[Tag]], under_way: dict[int, Wanted[Tag]]) -> Iterator[tuple[int, Request]]:
-    for place, each in enumerate(wanted):
-        under_way[place] = each
-        yield place, _get(each[1], each[2])
-
-
 def _refused(outcome: Reply | NoAnswer, operation: str, what: str) -> BackstreamError:
     """Why there is nothing, in our own errors."""
+    if isinstance(outcome, NoAnswer) and outcome.beyond:
+        return beyond_limit(what)
     if isinstance(outcome, NoAnswer):
         return no_answer(outcome.message, operation, what, broken=outcome.broken, hopeless=outcome.hopeless)
     return of_answer(_said(outcome), operation, what)

@@ -14,6 +14,7 @@ import msgspec
 
 from backstream.errors import Failed, IteratorExpired, NotFound, RecordsTrimmed
 from backstream.model.change import MICROS, VIEW, Change, stream_label
+from backstream.model.decoding import UNDECODABLE
 from backstream.ports import Clock, Page, Shard, StreamFacts
 
 ITERATOR_SECONDS = 15 * 60
@@ -192,5 +193,5 @@ class MemoryStream:
 def _parse(iterator: str) -> _Place:
     try:
         return msgspec.json.decode(iterator, type=_Place)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise Failed(f"not a shard iterator: {iterator!r:.200}") from error

@@ -8,6 +8,7 @@ import msgspec
 
 from backstream.errors import Failed
 from backstream.model import moment
+from backstream.model.decoding import UNDECODABLE, reason
 
 T = TypeVar("T")
 
@@ -48,8 +49,8 @@ def decoded(body: bytes | msgspec.Raw, shape: type[T], operation: str, subject: 
     """An answer, or a part of it, read as `shape`. Failed where it is not one."""
     try:
         return msgspec.json.decode(body, type=shape)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise Failed(
-            f"{operation} of {subject} answered what is not its answer ({error}): {bytes(body)[:200]!r}",
+            f"{operation} of {subject} answered what is not its answer ({reason(error)}): {bytes(body)[:200]!r}",
             hint="Check that the endpoint is DynamoDB.",
         ) from error

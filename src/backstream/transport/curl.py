@@ -170,6 +170,7 @@ class _Handle:
     def __init__(self, wire: Wire) -> None:
         self.easy = easy = pycurl.Curl()
         self._method = ""
+        self._most = 0
         self._head: list[bytes] = []
         self._body: list[bytes] = []
         easy.setopt(pycurl.HEADERFUNCTION, self._head.append)
@@ -199,6 +200,9 @@ class _Handle:
         easy.setopt(pycurl.HTTPHEADER, [*lines, "Expect:", "Accept:", *([] if "content-type" in headers else ["Content-Type:"])])
         if request.method != self._method:
             self._set_method(request.method)
+        if request.most != self._most:
+            self._most = request.most
+            easy.setopt(pycurl.MAXFILESIZE_LARGE, request.most)
         if request.method in _WITH_BODY:
             easy.setopt(pycurl.POSTFIELDS, request.body)
 
@@ -219,7 +223,9 @@ class _Handle:
     def reply(self) -> Reply:
         """What came."""
         status = self.easy.getinfo(pycurl.RESPONSE_CODE)
-        return Reply(status, _headers(self._head), b"".join(self._body))
+        body = b"".join(self._body)
+        self._body.clear()  # not twice in memory until the next request
+        return Reply(status, _headers(self._head), body)
 
 
 def _headers(lines: list[bytes]) -> dict[str, str]:
@@ -235,4 +241,6 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
 
 
 def _no_answer(code: int, message: str) -> NoAnswer:
-    return NoAnswer(message or f"libcurl's error {code}", broken=code in _BROKEN, hopeless=code in _HOPELESS)
+    beyond = code == pycurl.E_FILESIZE_EXCEEDED
+    hopeless = beyond or code in _HOPELESS
+    return NoAnswer(message or f"libcurl's error {code}", broken=code in _BROKEN, hopeless=hopeless, beyond=beyond)

@@ -16,7 +16,7 @@ class Request(msgspec.Struct, frozen=True):
     """One request, not yet signed: it may be sent many times, each time with the time and the credentials of then.
 
     `path`: below the endpoint's, encoded (`object_path`); `query`: encoded and in SigV4's order (`query_of`); `headers`: names in
-    lower case; all of them are signed.
+    lower case; all of them are signed; `most`: the bytes that its answer may have, 0 for any number.
     """
 
     method: str
@@ -24,6 +24,7 @@ class Request(msgspec.Struct, frozen=True):
     query: str = ""
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    most: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -43,13 +44,14 @@ class NoAnswer(BackstreamError):
     """There is no whole answer: what was asked for may or may not have been done.
 
     `broken`: the answer began and broke off, or is not what its checksum says; `hopeless`: the next attempt would end in the same
-    way, as with a certificate that nobody here trusts.
+    way, as with a certificate that nobody here trusts; `beyond`: it was larger than the request allows.
     """
 
-    def __init__(self, message: str, *, broken: bool = False, hopeless: bool = False) -> None:
+    def __init__(self, message: str, *, broken: bool = False, hopeless: bool = False, beyond: bool = False) -> None:
         super().__init__(message)
         self.broken = broken
         self.hopeless = hopeless
+        self.beyond = beyond
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from backstream.errors import Damaged
 from backstream.model import wire
+from backstream.model.decoding import UNDECODABLE, reason
 
 
 class NetChange(msgspec.Struct, frozen=True):
@@ -52,8 +53,8 @@ def read_item(line: bytes) -> bytes:
     """The image of a full export's line. Damaged where it is none."""
     try:
         return _object(_items.decode(line).item)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Damaged(f"not a line of a full export: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not a line of a full export: {reason(error)}") from error
 
 
 def read_change(line: bytes) -> NetChange:
@@ -66,8 +67,8 @@ def read_change(line: bytes) -> NetChange:
             old=_object(change.old) if change.old else None,
             new=_object(change.new) if change.new else None,
         )
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Damaged(f"not a line of an incremental export: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not a line of an incremental export: {reason(error)}") from error
 
 
 def _object(raw: msgspec.Raw) -> bytes:

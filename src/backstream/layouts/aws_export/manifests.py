@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from backstream.errors import Damaged
+from backstream.model.decoding import UNDECODABLE, reason
 
 FOLDER = "AWSDynamoDB/"
 JSON = "DYNAMODB_JSON"
@@ -130,8 +131,8 @@ def decode_summary(body: bytes) -> Summary:
     """The inverse of `encode_summary`. Damaged where it is none."""
     try:
         return _summary.decode(body)
-    except msgspec.DecodeError as error:
-        raise Damaged(f"not an export's summary: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not an export's summary: {reason(error)}") from error
 
 
 def encode_files(files: Sequence[DataFile]) -> bytes:
@@ -143,5 +144,5 @@ def decode_files(body: bytes) -> list[DataFile]:
     """The inverse of `encode_files`. Damaged where it is none."""
     try:
         return [_file.decode(line) for line in body.split(b"\n") if line.strip()]
-    except msgspec.DecodeError as error:
-        raise Damaged(f"not an export's list of files: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not an export's list of files: {reason(error)}") from error

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, TypeVar, cast
-
-import zstandard
+from typing import TypeVar
 
 from backstream.errors import Damaged, MissingObject, NotFound, UsageError
+from backstream.layouts import decompression
 from backstream.layouts.aws_export import lines, manifests
 from backstream.layouts.aws_export.lines import NetChange
 from backstream.layouts.aws_export.manifests import DataFile, Names, Summary
-from backstream.layouts.segments import UNREADABLE
+from backstream.layouts.decompression import UNREADABLE
+from backstream.model import limits
 from backstream.ports import Files
 
 _Decoded = TypeVar("_Decoded")
@@ -38,6 +36,8 @@ class DataFiles:
                 raise Damaged("its MD5 is not that of manifest-files.json")
         count = 0
         for count, line in enumerate(_lines(file.name, body), 1):
+            if count > file.item_count:
+                raise Damaged(f"{file.name}: it holds more than the {file.item_count} items that manifest-files.json says")
             with _naming(f"{file.name}, line {count}"):
                 decoded = decode(line)
             yield decoded
@@ -88,28 +88,21 @@ class Export(DataFiles):
 
 
 def _lines(name: str, body: bytes) -> Iterator[bytes]:
+    """One after another, each with no more than a block besides it in memory. Damaged where they are cut, altered or too long."""
+    pieces = decompression.bounded(_decompressed(name, body), limits.expanded(len(body)))
     try:
-        yield from _decompressed(name, body)
+        for block in decompression.whole_lines(pieces):
+            yield from block.split(b"\n")
+    except Damaged as error:
+        raise error.of(name) from error
     except UNREADABLE as error:
         raise Damaged(f"{name}: cut or altered ({error})") from error
 
 
-def _decompressed(name: str, body: bytes) -> BinaryIO:
-    file = io.BytesIO(body)
+def _decompressed(name: str, body: bytes) -> Iterator[bytes]:
     if name.endswith(".gz"):
-        return cast("BinaryIO", gzip.GzipFile(fileobj=file))
-    if name.endswith(".zst"):
-        return io.BytesIO(_whole_zstd(body))
-    return file
-
-
-def _whole_zstd(body: bytes) -> bytes:
-    """A frame, decompressed at once: only we write such files, and ours are of one size. EOFError where it is cut."""
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    data = frame.decompress(body)
-    if not frame.eof:
-        raise EOFError("the zstd frame does not end")
-    return data
+        return decompression.gunzipped(body)
+    return decompression.zstd(body) if name.endswith(".zst") else iter((body,))
 
 
 def _verified(store: Files, manifest: str, body: bytes) -> bytes:

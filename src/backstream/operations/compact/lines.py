@@ -37,6 +37,7 @@ class Rank(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
         return cls(entry.stream, entry.sequence.zfill(DIGITS), entry.since, entry.micros)
 
 
+_Lines = list[tuple[Entry, bytes]]
 Ranked = tuple[bytes, Rank, Line]
 
 
@@ -44,18 +45,27 @@ class Taken(Iterable[Entry]):
     """The entries of one small object, found sound."""
 
     def __init__(self, claim: Claim, body: bytes) -> None:
-        tally = Tally()
-        self._texts = [text for block in segments.blocks(claim, body) for text in block.splitlines()]
-        self._entries = [from_line(text) for text in self._texts]
-        tally.add(self._entries)
+        self._claim, self._body = claim, body
+        tally, self._held = Tally(), list[_Lines]()
+        for found in self._blocks():
+            tally.add([entry for entry, _ in found], claim.count)
+            self._held = [*self._held, found][:2]  # of several, which are too large to be held, the second says so
         tally.check(claim)
 
+    def _blocks(self) -> Iterator[_Lines]:
+        for block in segments.blocks(self._claim, self._body):
+            yield [(from_line(text), text) for text in block.splitlines()]
+
+    def _each(self) -> Iterator[tuple[Entry, bytes]]:
+        blocks = self._held if len(self._held) < 2 else self._blocks()
+        return (each for found in blocks for each in found)
+
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries)
+        return (entry for entry, _ in self._each())
 
     def lines(self, received: float) -> Iterator[tuple[Entry, bytes]]:
         """Each entry with its line: the bytes that were there; only where an image lies elsewhere it says when it was received."""
-        for entry, text in zip(self._entries, self._texts, strict=True):
+        for entry, text in self._each():
             if entry.place is None or entry.received is not None:
                 yield entry, text
             else:

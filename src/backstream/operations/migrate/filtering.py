@@ -13,6 +13,7 @@ import msgspec
 
 from backstream.errors import Damaged, ScriptFailed
 from backstream.model import migration, wire
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.model.fitness import Unfit
 from backstream.operations.migrate.function import Script
 
@@ -50,8 +51,8 @@ def _line(line: bytes, script: FilterScript) -> bytes | None:
     """What becomes of a line; None where it is left out."""
     try:
         fields = _fields.decode(line)
-    except msgspec.DecodeError as error:
-        raise Damaged(f"not a line of DynamoDB JSON: {error}") from error
+    except UNDECODABLE as error:
+        raise Damaged(f"not a line of DynamoDB JSON: {reason(error)}") from error
     shape = _shape(fields)
     if shape is None and "Keys" in fields and "Metadata" in fields:
         return line  # a delete: there is no item to ask about

@@ -27,6 +27,7 @@ import msgspec
 
 from backstream.errors import Failed, Refused, UsageError
 from backstream.model import migration
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.model.migration import Change
 
 _STEM = "backstream-migrate-"
@@ -172,8 +173,8 @@ class Standing:
         lines = self._lines()
         try:
             self.head = msgspec.json.decode(next(lines, b""), type=Head)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"not the file of a migration: {path}: {error}") from error
+        except UNDECODABLE as error:
+            raise UsageError(f"not the file of a migration: {path}: {reason(error)}") from error
         for line in lines:
             self._note(self._decoded(line))
         for each in self.changes():
@@ -229,8 +230,8 @@ class Standing:
     def _decoded(self, line: bytes) -> list[Any]:
         try:
             return msgspec.json.decode(line, type=list[Any])
-        except msgspec.DecodeError as error:
-            raise UsageError(f"{self._path} is damaged: {error}: {line[:80]!r}") from error
+        except UNDECODABLE as error:
+            raise UsageError(f"{self._path} is damaged: {reason(error)}: {line[:80]!r}") from error
 
     def _note(self, line: list[Any]) -> None:
         mark, *rest = line

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import Failed, Refused
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.operations.shards import Reached
 
 KEPT = 2 * 86_400  # seconds
@@ -80,8 +81,8 @@ def load(path: Path, head: Head) -> State | None:
         state = msgspec.json.decode(path.read_bytes(), type=State)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
-        raise Refused(f"{path} is not the state of a replica: {error}", hint="Name another file: --state.") from error
+    except (OSError, *UNDECODABLE) as error:
+        raise Refused(f"{path} is not the state of a replica: {reason(error)}", hint="Name another file: --state.") from error
     if (state.head.source, state.head.target) != (head.source, head.target):
         raise Refused(
             f"{path} is the state of another replica, from {state.head.source} to {state.head.target}",

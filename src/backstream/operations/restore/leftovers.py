@@ -9,6 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from backstream.errors import Failed, UsageError
+from backstream.model.decoding import UNDECODABLE, reason
 from backstream.operations.restore.request import Failure
 
 MOST_NAMED = 10_000  # failures in a report: more would fill the memory, and the file names them all
@@ -158,5 +159,5 @@ def load(path: Path) -> Loaded:
         )
     except OSError as error:
         raise UsageError(f"no restore to resume: {path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise UsageError(f"not the file of a restore: {path}: {error}") from error
+    except UNDECODABLE as error:
+        raise UsageError(f"not the file of a restore: {path}: {reason(error)}") from error

@@ -1,0 +1,22 @@
+"""What decoders raise of bytes that are not what they should be, so that such bytes are named and nothing else ends.
+
+msgspec raises more than its own errors: RecursionError where a value is nested too deep, wherever in the text it stands, and
+Python's own ValueError and OverflowError for numbers of thousands of digits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+MISSHAPEN = (*UNDECODABLE, KeyError, TypeError, AttributeError)  # of decoded JSON that is read as something that it is not
+DEEPEST = 40  # levels of maps and lists in an item: DynamoDB allows 32
+_LONGEST = 300  # characters that are repeated of what a decoder says
+
+
+def reason(error: Exception) -> str:
+    """Why bytes cannot be decoded, in a few words; data that a decoder repeats is cut."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    text = str(error)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

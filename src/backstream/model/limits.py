@@ -1,0 +1,92 @@
+"""How large things may be, so that no object in a bucket can take a reader's memory: who can write there need not be a friend.
+
+An item is at most 400 KB as DynamoDB counts. JSON spells a byte of that with at most nine (`{"S":""},` is an element of one byte):
+the item's JSON is at most 3.6 MB. A line of the change log has two images. What is larger is not ours: Damaged, and named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from backstream.errors import Damaged, UsageError
+
+KB, MB = 1 << 10, 1 << 20
+ITEM = 4 * MB  # an image in JSON
+LINE = 9 * MB  # of the log, of an export or a dump: two images and what is said of them
+ROW = 8 * MB  # a row object; older tools write a byte of binary as up to twelve characters
+SMALL = 64 * KB  # a record of a few fields
+CATALOG = 4 * MB
+GENERATION = 16 * MB
+RECORD = 32 * MB  # a drill's report, a list of files
+BATCH = 12 * MB  # a batch that Lambda gave up: an event of 6 MB, escaped
+LINES = 64 * MB  # an object of lines, as it lies in the bucket
+PAGE = 64 * MB  # of a dynamodump's items, indented
+DATA_FILE = 256 * MB  # of an export or a dump, as it lies there: AWS chooses how large
+INDEX = 16 * MB  # of frames, decompressed
+WINDOW = 16 * MB  # that zstd data may look back: ours looks back 2
+Limit = Callable[[str], int]  # the bytes that an object may have, by its name
+VARIABLE = "BACKSTREAM_OBJECT_MB"
+HINT = f"Such objects are not written by this tool. If this one is yours all the same, let it be larger: {VARIABLE}."
+_EXPANDED, _RATIO = 64 * MB, 200
+_SHORTEST_LINE = 100
+
+_SYSTEM = re.compile(r"(?:^|/)_backstream/[^/]+/(?P<rest>.+)", re.DOTALL)
+_OF_SYSTEM = (
+    (re.compile(r"catalog\.json"), CATALOG),
+    (re.compile(r"gaps/.*|base/[^/]*/plan\.json|base/complete/.*"), SMALL),
+    (re.compile(r"compacted/generations/.*"), GENERATION),
+    (re.compile(r"drills/.*"), RECORD),
+)
+_OF_FILES = (
+    (re.compile(r".*(?:_started|\.md5|\.checksum)"), SMALL),
+    (re.compile(r".*manifest-summary\.json"), CATALOG),
+    (re.compile(r".*manifest(?:-files)?\.json"), RECORD),
+)
+
+
+def unlimited(_key: str) -> int:
+    """No limit."""
+    return 1 << 62
+
+
+def in_vault(key: str, most: int = 0) -> int:
+    """The bytes that an object of a vault may have, by its name. `most`: where an operator allows more than is usual."""
+    found = _SYSTEM.search(key)
+    if found is None:
+        return max(ROW, most)
+    return _of(found["rest"], _OF_SYSTEM) or max(LINES, most)
+
+
+def in_files(key: str, most: int = 0) -> int:
+    """The bytes that a file of an export, a snapshot or a dump may have, by its name."""
+    return _of(key, _OF_FILES) or max(DATA_FILE, most)
+
+
+def allowed(text: str) -> int:
+    """The bytes that an operator allows, by the variable's text (MB); 0 where it is empty. UsageError where it is no number."""
+    if not text:
+        return 0
+    if not text.isdecimal() or len(text) > 9:
+        raise UsageError(f"{VARIABLE} is {text!r}", hint="It is a number of megabytes.")
+    return int(text) * MB
+
+
+def _of(name: str, kinds: tuple[tuple[re.Pattern[str], int], ...]) -> int | None:
+    return next((most for pattern, most in kinds if pattern.fullmatch(name)), None)
+
+
+def expanded(size: int) -> int:
+    """The bytes that so many compressed ones may become: what lines are made of never shrinks further than this."""
+    return max(_EXPANDED, _RATIO * size)
+
+
+def lines_in(size: int) -> int:
+    """How many lines an object of so many bytes can hold, whatever its name says."""
+    return expanded(size) // _SHORTEST_LINE
+
+
+def too_large(what: str, most: int, size: int | None = None) -> Damaged:
+    """What is to be said of a thing beyond its limit (bytes)."""
+    has = "it is larger" if size is None else f"it has {size:,} bytes, more"
+    return Damaged(f"{what}: {has} than the {most:,} bytes that such a thing may have", hint=HINT)
