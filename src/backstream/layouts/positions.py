@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-import zstandard
 
 from backstream.errors import Damaged
-from backstream.layouts.segments import UNREADABLE, Codec
+from backstream.layouts.decompression import zstd_frame
+from backstream.layouts.segments import Codec
+from backstream.model import limits
+from backstream.model.decoding import UNDECODABLE, reason
 
 FORMAT = 1
 Claim = int | None
@@ -45,9 +47,11 @@ def encode(positions: Positions) -> bytes:
 def decode(body: bytes) -> Positions:
     """The inverse. Damaged where it is not what `encode` makes."""
     try:
-        found = msgspec.json.decode(zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False), type=_Body)
-    except (*UNREADABLE, msgspec.DecodeError) as error:
-        raise Damaged(f"the positions of a watermark cannot be read: {error}") from error
+        found = msgspec.json.decode(zstd_frame(body, limits.CATALOG), type=_Body)
+    except Damaged as error:
+        raise Damaged(f"the positions of a watermark cannot be read: {error.message}", hint=error.hint) from error
+    except UNDECODABLE as error:
+        raise Damaged(f"the positions of a watermark cannot be read: {reason(error)}") from error
     if found.format > FORMAT:
         raise Damaged(f"the positions of a watermark are of format {found.format}", hint="Use a newer Backstream.")
     return found.shards
