@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,8 +30,10 @@ class Stub:
     """A context manager: the server, for as long as the block lasts."""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "benchmarks.stub"]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        command = [sys.executable, "-P", "-m", "benchmarks.stub"]
+        path = os.pathsep.join(each for each in sys.path if each)
+        environment = {**os.environ, "PYTHONPATH": path}
+        self._child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._child.stdout is not None
         self.url = f"http://127.0.0.1:{int(self._child.stdout.readline())}"
         return self

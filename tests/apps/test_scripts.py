@@ -12,7 +12,7 @@ import pytest
 
 from backstream.apps import scripts
 from backstream.apps.migrations import filtered
-from backstream.errors import Damaged, ScriptFailed, UsageError
+from backstream.errors import Damaged, Refused, ScriptFailed, UsageError
 from kit.scene import COMMAND
 
 
@@ -164,3 +164,14 @@ def test_the_command_reads_stdin_and_writes_stdout(path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"error: line 1: KeyError: 'nope'")
     assert json.loads(LINES[0])["n"] == {"N": "1.50"}
+
+
+def test_another_script_than_the_one_that_was_begun_with_is_not_run(path: Path) -> None:
+    path.write_text("def migrate(item):\n    return item\n")
+    digest = scripts.load(path).digest
+    assert scripts.load(path, digest=digest).digest == digest
+    ran = path.with_name("ran")
+    path.write_text(f"open({str(ran)!r}, 'w')\ndef migrate(item):\n    return item\n")
+    with pytest.raises(Refused, match="has changed since the migration began: nothing of it was run"):
+        scripts.load(path, digest=digest)
+    assert not ran.exists()

@@ -24,6 +24,7 @@ from backstream.apps.library import Vault
 from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.errors import BackstreamError, DifferencesFound, Failed, UsageError
+from backstream.model.visible import visible_json
 from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
 from backstream.operations.drill.limits import Limit, OutOfTime
 
@@ -134,7 +135,7 @@ def _line(line: Mapping[str, Any]) -> bytes:
 
 
 def _tell(line: bytes) -> None:
-    sys.stdout.write(line.decode())
+    sys.stdout.write(visible_json(line).decode())
     sys.stdout.flush()
 
 

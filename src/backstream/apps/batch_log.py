@@ -19,6 +19,7 @@ from backstream.errors import BackstreamError, UsageError
 from backstream.model import deliveries, kinesis
 from backstream.model.change import MICROS, Change
 from backstream.model.deliveries import Delivery
+from backstream.model.visible import visible_json
 from backstream.operations.batch import BatchReport, why
 
 if TYPE_CHECKING:  # what a tail works with is nothing for a function to load
@@ -120,7 +121,7 @@ def lag_of(changes: Iterable[Change], now: float) -> float | None:
 
 def put(line: Mapping[str, Any]) -> None:
     """Say it: a line of JSON on stdout, at once, since Lambda may stop the process after the invocation."""
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    sys.stdout.write(visible_json(msgspec.json.encode(line)).decode() + "\n")
     sys.stdout.flush()
 
 

@@ -95,7 +95,7 @@ class Migrating:
         _check_numbers(asked)
         path = _file(left)
         head = Standing(path).head
-        loaded = scripts.load(head.script if script is None else script)
+        loaded = scripts.load(head.script, digest=head.digest) if script is None else scripts.load(script)
         around = self._around(progress, notice)
         reading = _Reading(head.at, head.snapshot, segments, max_read_units, allow_gap=True)
         return migrations.resume(path, self._work(loaded, reading, around), asked, around)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from backstream.errors import ScriptFailed, UsageError
+from backstream.errors import Refused, ScriptFailed, UsageError
 from backstream.model import plain
 from backstream.model.migration import DynamoDBJson
 
@@ -56,13 +56,19 @@ class LoadedScript:
             return self._functions[name](*words)
 
 
-def load(path: str | Path, *, for_filter: bool = False) -> LoadedScript:
+def load(path: str | Path, *, for_filter: bool = False, digest: str | None = None) -> LoadedScript:
     """The script at a path. `for_filter`: its function `filter`, where it has one, else `migrate`.
 
+    `digest`: its SHA-256, where it must be a script that ran before: Refused, before anything of it runs, where it is another.
     UsageError where there is none, it is no Python, or has no such function; ScriptFailed where it raises while it is loaded.
     """
     path = Path(path)
     text = _text(path)
+    if digest is not None and hashlib.sha256(text).hexdigest() != digest:
+        raise Refused(
+            f"{path} has changed since the migration began: nothing of it was run",
+            hint="Give the script as it was then, or name the one to go on with: `migrate TABLE SCRIPT --resume ID`.",
+        )
     namespace = _run(path, text)
     wanted = ["filter", "migrate"] if for_filter else ["migrate"]
     name = next((each for each in wanted if each in namespace), None)

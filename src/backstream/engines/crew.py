@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
@@ -83,13 +84,22 @@ class Crew:
             self._threads.shutdown(cancel_futures=True)
 
 
+def _import_path() -> list[str]:
+    """Where a worker finds this package and what it needs: where this process does, but for the working directory.
+
+    Anybody may have put a module of any name there. It counts only where this package itself lies in it.
+    """
+    here, own = Path.cwd(), Path(__file__).parents[2]
+    return [each for each in sys.path if each and (Path(each).resolve() != here or here == own)]
+
+
 class _Worker:
     """One process."""
 
     def __init__(self, name: str, task: Task) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with a module of ours
-            [sys.executable, "-m", worker.__name__, name],
+            [sys.executable, "-P", "-m", worker.__name__, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

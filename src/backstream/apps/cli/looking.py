@@ -16,6 +16,7 @@ from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out,
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, DifferencesFound, UsageError
 from backstream.model.objectives import in_words
+from backstream.model.visible import visible_json
 from backstream.operations.history import Version
 from backstream.operations.status import OlderShown, Status
 
@@ -72,7 +73,7 @@ def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: 
     for warning in shown.warnings:
         notice(f"note: {warning}")
     body = shown.image if json else msgspec.json.format(shown.image, indent=2)
-    sys.stdout.buffer.write(body + b"\n")
+    sys.stdout.buffer.write(visible_json(body) + b"\n")
 
 
 def status(

@@ -31,9 +31,10 @@ from backstream.apps.cli import (
     verifying,
     witnessing,
 )
-from backstream.apps.cli.output import notice
+from backstream.apps.cli.output import hint, notice
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
 from backstream.errors import BackstreamError, UsageError
+from backstream.model.visible import visible
 from backstream.version import __version__
 
 STOPPED = 130
@@ -139,14 +140,14 @@ def call(words: Sequence[str]) -> int:
 
 def _say(error: BackstreamError, *, debug: bool) -> None:
     if debug:
-        traceback.print_exception(error, file=sys.stderr)
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
     notice(f"error: {error.message}")
     if error.hint:
-        notice(error.hint)
+        hint(error.hint)
 
 
 def _say_defect(error: Exception, *, debug: bool) -> None:
     if debug:
-        traceback.print_exception(error, file=sys.stderr)
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
     notice(f"error: {type(error).__name__}: {error}")
     notice("This is a defect of Backstream: please report it, with what --debug shows.")

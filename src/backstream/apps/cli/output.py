@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from rich.console import Console
@@ -29,25 +29,42 @@ from backstream.apps.emf import Measured
 from backstream.model import prices
 from backstream.model.prices import Cost
 from backstream.model.setup import Todo
+from backstream.model.visible import visible_json, visible_line
 from backstream.operations.restore import Failure
 from backstream.operations.suspects import Compared
 
 NAMED_FAILURES = 20
 LISTED_KEYS = 20
 
+
 # Keys and messages are data: no emoji codes, colours or line breaks are read into them.
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-out = Console(highlight=False, soft_wrap=True, emoji=False)
+class Visible(Console):
+    """A console on which a text of ours is one line, whatever the data in it: see `model.visible`."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's own, without markup: what is shown is never read."""
+        shown = [visible_line(each) if isinstance(each, str) else each for each in objects]
+        super().print(*shown, **{"markup": False, **options})
+
+
+err = Visible(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+out = Visible(highlight=False, soft_wrap=True, emoji=False)
 
 
 def notice(text: str) -> None:
     """One line an operator should see."""
-    err.print(text, markup=False)
+    err.print(text)
+
+
+def hint(text: str) -> None:
+    """What to do next: its line breaks are our own."""
+    for each in text.split("\n"):
+        notice(each)
 
 
 def line(data: bytes) -> None:
-    """A line for machines, on stderr, as it is."""
-    err.file.write(data.decode() + "\n")
+    """A line of JSON for machines, on stderr."""
+    err.file.write(visible_json(data).decode() + "\n")
     err.file.flush()
 
 
@@ -59,7 +76,7 @@ def confirmed(question: str) -> bool:
 
 def as_json(value: object) -> None:
     """A report for programs: one line of JSON."""
-    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.write(visible_json(msgspec.json.encode(value)) + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -114,7 +131,8 @@ def as_compared(report: Compared, of: str) -> None:
 def as_todo(todo: Sequence[Todo]) -> None:
     """What is left to do by hand, at a report's end: what, why, and on a line of its own the command."""
     if todo:
-        out.print("\nTO DO", markup=False)
+        out.print()
+        out.print("TO DO")
     for each in todo:
         out.print(f"- {each.what}: {each.why}", markup=False)
         if each.command:
@@ -145,7 +163,7 @@ class Bar:
 
     def __init__(self) -> None:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(),
@@ -164,7 +182,7 @@ class Bar:
 
     def phase(self, name: str, total: int | None) -> None:
         """A new bar."""
-        self._task = self._bars.add_task(name, total=total)
+        self._task = self._bars.add_task(visible_line(name), total=total)
 
     def expect(self, total: int) -> None:
         """Stretch the bar."""

@@ -12,7 +12,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, as_todo, confirmed, err, notice
+from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, as_todo, confirmed, err, hint, notice
 from backstream.apps.words import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
@@ -193,7 +193,7 @@ def _show(report: Restored, *, json: bool) -> int:
     as_failures("NOT RESTORED", report.failures)
     if report.left is not None:
         others = f"; with --force also the {report.conflicts:,} rows that somebody changed meanwhile" if report.conflicts else ""
-        notice(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
+        hint(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
     if report.undo is not None and not report.dry_run:
         notice(f"To take this back, once the vault holds it too: {report.undo}")
     if json:

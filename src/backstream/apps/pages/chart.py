@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 import msgspec
 
+from backstream.apps.pages.text import escape
 from backstream.model.objectives import in_words
 
 WIDTH, HEIGHT = 620, 230

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import msgspec
 
 from backstream.apps.pages.chart import Bar, chart
 from backstream.apps.pages.style import CSS
+from backstream.apps.pages.text import escape
 from backstream.layouts.drills import Held
 from backstream.model.objectives import in_words
 from backstream.operations.check import Finding

@@ -1,0 +1,12 @@
+"""Text of pages: nothing in it is read as HTML, and nothing hides in it."""
+
+from __future__ import annotations
+
+import html
+
+from backstream.model.visible import visible_line
+
+
+def escape(text: str) -> str:
+    """Text for a page, in an element or an attribute."""
+    return html.escape(visible_line(text))

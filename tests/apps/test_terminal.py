@@ -1,0 +1,82 @@
+"""What an item, an object's name or an error can do to an operator's terminal: nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backstream.apps.cli.main import call
+from backstream.apps.pages.drill import page
+from backstream.stores.directory import DirectoryStore
+from kit import drills
+from kit.clock import ManualClock
+from kit.feed import Feed
+from kit.images import image
+
+AT = 1_763_900_000
+NASTY = "\x1b[2K\r\x9b1A\u202eevil\u2066\u200b\x7f\n[bold]:smile:"
+FORBIDDEN = set("\x1b\x9b\r\x7f\u202e\u2066\u200b")
+KEY = json.dumps({"zone": {"S": NASTY}, "number": {"N": "1"}})
+
+
+@pytest.fixture
+def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    store = DirectoryStore(tmp_path, ManualClock(AT))
+    feed = Feed(store, "flights", began=AT - 600)
+    feed.put(AT - 100, image(NASTY, 1, **{NASTY: {"S": NASTY}}))
+    feed.put(AT - 90, image(NASTY, 1, **{f"more{NASTY}": {"N": "1"}}))
+    feed.deliver()
+    store.put(f"_backstream/flights/log/{NASTY}", b"no segment")
+    return store.url
+
+
+def said(capfdbinary: pytest.CaptureFixture[bytes], vault: str, *words: str) -> tuple[int, str, str]:
+    code = call([*words, "--vault", vault])
+    out, err = capfdbinary.readouterr()
+    return code, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("history", "flights", KEY, "--diff"),
+        ("history", "flights", KEY),
+        ("show", "flights", KEY, "--at", str(AT - 95)),
+        ("show", "flights", KEY, "--at", NASTY),
+        ("status", "flights"),
+        ("restore", "flights", "--at", str(AT), "--to-file", "-", "--dry-run"),
+        (NASTY,),
+        ("history", NASTY, KEY),
+    ],
+)
+def test_nothing_reaches_the_terminal_as_it_is(
+    capfdbinary: pytest.CaptureFixture[bytes], vault: str, words: tuple[str, ...]
+) -> None:
+    _, out, err = said(capfdbinary, vault, *words)
+    assert not (set(out) | set(err)) & FORBIDDEN
+    assert not [each for each in (out + err).splitlines() if each.startswith("[bold]")], "no line of a name's own"
+
+
+def test_a_diff_shows_the_change_itself(capfdbinary: pytest.CaptureFixture[bytes], vault: str) -> None:
+    code, out, _ = said(capfdbinary, vault, "history", "flights", KEY, "--diff")
+    assert code == 0
+    assert r"\u001B[2K\u000D\u009B1A\u202Eevil\u2066\u200B\u007F" in out
+    assert "[bold]:smile:" in out
+
+
+def test_json_stays_json(capfdbinary: pytest.CaptureFixture[bytes], vault: str) -> None:
+    code, out, _ = said(capfdbinary, vault, "history", "flights", KEY, "--json")
+    assert code == 0
+    assert json.loads(out)[0]["image"][NASTY] == {"S": NASTY}
+    code, out, _ = said(capfdbinary, vault, "show", "flights", KEY, "--at", str(AT - 95))
+    assert json.loads(out)[NASTY] == {"S": NASTY}
+
+
+def test_a_page_hides_nothing() -> None:
+    drill = msgspec.structs.replace(drills.FAILED, table=NASTY, hint=NASTY)
+    assert not set(page(drill, []).decode()) & (FORBIDDEN - {"\r"})
