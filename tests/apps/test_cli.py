@@ -256,7 +256,7 @@ def test_restore_reports_and_a_dry_run_reports_the_same(scene: Scene, feed: Feed
     people = restore(scene, "--in-place", "--dry-run").out
     assert re.search(r"would be put +20\n", people)
     done = restore(scene, "--in-place", "--yes", "--json")
-    assert done.json()["undo"].endswith(f"--vault {scene.url}")
+    assert done.json()["undo"].startswith(f"backstream restore {scene.table} --undo ")
     assert {**done.json(), "seconds": 0, "undo": None} == {**report, "seconds": 0, "dry_run": False}
     assert same(scene.items(), feed.model.at(T))
     to_file = restore(scene, "--to-file", "out", "--json").json()

@@ -21,6 +21,7 @@ from backstream.apps.cli.main import call
 from backstream.apps.config import Config
 from backstream.apps.library import TableBackup, Vault
 from backstream.clock import SystemClock
+from backstream.errors import NotFound
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.model.creation import on_demand
@@ -109,8 +110,20 @@ class Scene:
     # --- the table ---
 
     def create(self, name: str | None = None, *, schema: KeySchema | None = None) -> None:
-        """Create the table, or another one."""
+        """Create the table, or another one. A vault that a `Feed` has made of it becomes this table's: it gets the table's id."""
         self.live(name).create(on_demand(schema or self.schema))
+        if name in (None, self.table):
+            self._identify(self.live().facts().table_id)
+
+    def _identify(self, table_id: str) -> None:
+        store, catalog = self.store(), f"_backstream/{self.table}/catalog.json"
+        try:
+            found = store.get(catalog)
+        except NotFound:
+            return
+        known = msgspec.json.decode(found.body)
+        body = msgspec.json.format(msgspec.json.encode({**known, "table_id": table_id}), indent=2)
+        store.put(catalog, body, found.info.metadata)
 
     def live(self, name: str | None = None) -> DynamoTable:
         """The table, or another one."""

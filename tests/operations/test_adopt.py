@@ -261,7 +261,8 @@ def test_into_tables(tool: Tool) -> None:
     late = item("eu", 2, v={"N": "9"})
     life.table.write([Put(msgspec.json.encode(each)) for each in (stranger, late)])
     report: Restored = restore(life.vault(), Request(at=second, target=InPlace()), life.around())
-    assert (report.failed, report.deleted) == (0, 1)  # the one of which a delete is known
+    assert (report.failed, report.spared, report.deleted) == (1, 1, 1)  # deleted: the one of which a delete is known
+    assert [each.what.encode() for each in report.failures] == [canonical_key(SCHEMA, stranger)]
     assert_same(contents(life.table), expected | {canonical_key(SCHEMA, stranger): stranger})
 
 

@@ -227,6 +227,7 @@ def test_keys_may_be_many_typed_and_plain_and_nothing_else_is_touched(here: Scen
     feed = feed_of(here)
     lives(feed)
     feed.deliver()
+    feed.reached(NOW - 60)
     here.create()
     ruined = [image(name, 1, v={"S": "ruined"}) for name in LIVES]
     here.put(*ruined)
@@ -268,6 +269,7 @@ def test_a_tenant_comes_back_alone_even_where_rows_moved_between_tenants(here: S
     assert {int(json.loads(each)["number"]["N"]) for each in found} == expected
     assert found.items() <= feed.model.at(T).items()
 
+    feed.reached(NOW - 60)
     here.create()
     now = feed.model.at(NOW)
     here.put(*now.values(), row(8, "a/b", "unseen"), row(9, "other", "unseen"))

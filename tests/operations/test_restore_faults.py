@@ -31,6 +31,7 @@ def feed(scene: Scene) -> Feed:
     feed = Feed(scene.store(), scene.table, began=T - 600, naming=Naming.PLAIN)
     feed.put(T, *(image("row", number, v={"S": "then"}) for number in range(ROWS)))
     feed.deliver()
+    feed.reached(T + 60)
     return feed
 
 

@@ -16,10 +16,12 @@ import pytest
 
 from backstream.errors import AccessDenied, Refused, UsageError
 from backstream.layouts.catalog import Layout
-from backstream.model import moment
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations import restore as restoring
+from backstream.operations.migrate import Around, Asked
 from backstream.operations.restore import Again, InPlace, NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.restore.kept import Standing
+from backstream.operations.restore_undo import undo_restore
 from backstream.ports import Delete, Put, Write
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -124,23 +126,22 @@ def test_a_dry_run_says_what_it_would_take_and_shows_rows(stage: Stage, tmp_path
         nine: ("delete", before[nine], b"null"),
     }
     assert (live(stage), list(tmp_path.iterdir())) == (before, [])
-    assert report.undo is None or "--in-place" in report.undo
+    assert report.undo is None
 
 
-def test_the_way_back_goes_back(stage: Stage, clock: ManualClock, tmp_path: Path) -> None:
+def test_the_way_back_goes_back(stage: Stage, tmp_path: Path) -> None:
+    """Without the vault, and whoever else has written since keeps what they wrote."""
     ruined = live(stage)
     report = run(stage, tmp_path)
     assert live(stage) == stage.expected(then(stage))
     assert report.undo is not None
     words = report.undo.split()
-    assert words[:3] == ["backstream", "restore", "flights"]
-    assert "--in-place" in words
-    back = words[words.index("--at") + 1]
-    clock.move(10)
-    stage.follow()
-    undo = Request(at=moment.parse(back, clock.now()), target=InPlace())
-    restore(stage.vault(), undo, around(stage, tmp_path))
-    assert live(stage) == ruined
+    assert words[:4] == ["backstream", "restore", "flights", "--undo"]
+    theirs = image("theirs", 1)
+    stage.table.write([Put(theirs)])
+    for _ in range(2):
+        undo_restore(Path(words[-1]), Asked(live=True), Around(stage.table, stage.clock, tmp_path))
+        assert live(stage) == {**ruined, stage.vault().key_of(theirs): theirs}
 
 
 def test_a_restore_that_changes_nothing_needs_no_way_back(stage: Stage, tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_restore_that_changes_nothing_needs_no_way_back(stage: Stage, tmp_path
     stage.clock.sleep(5)
     again = run(stage, tmp_path, keys=[stage.vault().key_of(key("z", 3))])
     assert (again.put, again.deleted, again.undo) == (0, 0, None)
-    assert list(tmp_path.iterdir()) == []
+    assert len(list(tmp_path.iterdir())) == 1, "the file of the first one stays until the user deletes it"
 
 
 # --- somebody writes meanwhile ----------------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def test_what_somebody_changes_meanwhile_is_a_conflict(stage: Stage, tmp_path: P
             go_on(stage, tmp_path)
         assert live(stage) == found
         forced = go_on(stage, tmp_path, force=True)
-        assert (forced.failed, live(stage), list(tmp_path.iterdir())) == (0, expected, [])
+        assert (forced.failed, live(stage), list(tmp_path.glob("backstream-restore-*"))) == (0, expected, [])
 
 
 def test_at_least_one_order_makes_a_conflict(stage: Stage, tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_an_interrupted_one_is_gone_on_with(stage: Stage, tmp_path: Path, turn: 
     assert live(stage) == stage.expected(then(stage))
     assert report.failed == 0
     assert report.put + report.deleted == 3 - (turn - 1), "what was done is not done again"
-    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.glob("backstream-restore-*"))
     with pytest.raises(ValueError, match="not enough values"):
         go_on(stage, tmp_path)
 
@@ -323,8 +324,7 @@ def test_the_first_write_waits_until_the_moment_of_the_undo_is_over(
     dated = Dated(stage.table)
     report = run(stage, tmp_path, dated)
     assert report.undo is not None
-    words = shlex.split(report.undo)
-    before = moment.parse(words[words.index("--at") + 1], clock.now())
+    before = Standing(Path(shlex.split(report.undo)[-1])).head.began
     assert len(dated.seconds) == 3
     assert min(dated.seconds) == before + CLOCKS_APART + 1, "and no longer than that"
 

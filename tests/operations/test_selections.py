@@ -64,7 +64,10 @@ def test_a_partition_is_the_rows_of_one_hash_key_and_of_no_longer_one(here: Scen
         found = restored(here, "--partition", zone)
         assert found == {each: body for each, body in feed.model.at(T).items() if json.loads(each)["zone"]["S"] == zone}
         assert len(found) == 3
-    assert restored(here, "--partition", "") == {}
+    nothing = to_file(here, "--partition", "")
+    assert (nothing.code, nothing.out, (here.folder / "out").exists()) == (1, "", False)
+    assert "matches --partition ''" in nothing.err
+    assert "The nearest values of zone: 'a'" in nothing.err
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,7 @@ def test_in_place_a_condition_takes_rows_that_satisfy_it_then_or_now(here: Scene
     feed.put(T + 5, status(1, "lost"), status(2, "paid"), status(4, "lost"), status(6, "paid"), status(7, "open"))
     feed.delete(T + 5, key("row", 5))
     feed.deliver()
+    feed.reached(NOW - 60)
     here.create()
     here.put(*feed.model.at(NOW).values())
     words = ("--in-place", "--yes", "--json", "--where", 'status = "paid"')
@@ -142,6 +146,9 @@ def test_a_row_has_to_pass_all_that_are_given(here: Scene, layout: Layout) -> No
         for chosen in itertools.combinations(tests, count):
             words = [word for each in chosen for word in each]
             expected = [each for each in rows if all(tests[name](each) for name in chosen)]
+            if not expected:
+                assert to_file(here, *words).code == 1, words
+                continue
             assert restored(here, *words) == {wire.key_of(SCHEMA, each): each for each in expected}, words
 
 
@@ -161,6 +168,7 @@ def test_what_is_left_is_resumed_with_the_same_selection(here: Scene) -> None:
         T, *(status(number, "paid" if number % 2 else "open") for number in range(10)), image("other", 1, status={"S": "paid"})
     )
     feed.deliver()
+    feed.reached(NOW - 60)
     here.create()
     here.put(*(status(number, "ruined") for number in range(10)))
     words = ("--in-place", "--yes", "--json", "--patience", "0.5")

@@ -30,6 +30,7 @@ from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model import naming
 from backstream.operations import history as histories
+from backstream.operations import migrate as migrating
 from backstream.operations import restore as restoring
 from backstream.operations import safety
 from backstream.operations.check import Around, Checked, check_table
@@ -42,6 +43,7 @@ from backstream.operations.history import Shown, Version
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
+from backstream.operations.restore_undo import undo_restore
 from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.suspects import PATIENCE
@@ -233,6 +235,9 @@ class TableBackup(Capturing, Migrating):
         patience: float = 30.0,
         max_write_units: float | None = None,
         force: bool = False,
+        into_another: bool = False,
+        delete_unknown: bool = False,
+        expect_deletes: int | None = None,
         via: Via | str = Via.WRITES,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
@@ -244,6 +249,10 @@ class TableBackup(Capturing, Migrating):
         gets no items. What of its settings is not set is in `todo` of the answer. `via`: how a new table is filled; an import is of
         all rows, and from a vault in S3. `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
         command that goes on with it, should it be interrupted.
+
+        In place: `into_another`: the live table may be another than the vault's (account, region or table id); `delete_unknown`:
+        delete also rows of which nothing tells whether they existed at `at`; `expect_deletes`: at most so many rows may be deleted,
+        needed where that is most of the table. `spared` and `sparing` of the answer tell which rows were left alone.
         """
         keys = list(keys)
         target, way = target_of(to, to_file, in_place=in_place), via_of(via)
@@ -251,6 +260,11 @@ class TableBackup(Capturing, Migrating):
             target = NewTable(target.name, indexes, settings_only)
         elif settings_only or not indexes:
             raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
+        if not in_place and (into_another or delete_unknown or expect_deletes is not None):
+            raise UsageError(
+                "only a restore in place deletes rows",
+                hint="--into-another, --delete-unknown and --expect-deletes go with --in-place.",
+            )
         if settings_only and (keys or any(each is not None for each in (tenant, partition, where))):
             raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
         vault = self._vault()
@@ -267,6 +281,9 @@ class TableBackup(Capturing, Migrating):
             patience=patience,
             max_units=max_write_units,
             force=force,
+            into_another=into_another,
+            delete_unknown=delete_unknown,
+            expect_deletes=expect_deletes,
         )
         if way is Via.IMPORT:
             return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
@@ -336,17 +353,52 @@ class TableBackup(Capturing, Migrating):
         patience: float = 30.0,
         max_write_units: float | None = None,
         force: bool = False,
+        into_another: bool = False,
+        delete_unknown: bool = False,
+        expect_deletes: int | None = None,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
         """Do what an earlier restore left, wherever it was interrupted. `left`: the path that it named, or its id (then the file is
-        in this folder). `force`: also the rows that somebody changed meanwhile.
+        in this folder). `force`: also the rows that somebody changed meanwhile; for the other words see `restore`.
         """
         vault = self._vault()
         path = Path(left) if Path(left).exists() else restoring.path_for(str(left), resumable_folder())
 
-        again = Again(dry_run=dry_run, patience=patience, max_units=max_write_units, force=force)
+        again = Again(
+            dry_run=dry_run,
+            patience=patience,
+            max_units=max_write_units,
+            force=force,
+            into_another=into_another,
+            delete_unknown=delete_unknown,
+            expect_deletes=expect_deletes,
+        )
         return restoring.resume(vault, path, self._surroundings(vault, progress, notice), again)
+
+    def undo_restore(
+        self,
+        done: str | Path,
+        *,
+        dry_run: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        into_another: bool = False,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Take back what a restore in place has written: each row as it was just before, unless somebody has changed it since.
+
+        `done`: the path of the file that the restore named, or its id (then the file is in this folder). No vault is needed.
+        `into_another`: the table may be another than the restore wrote to.
+        """
+        naming.check_table_name(self._name)
+        config = self._config
+        around = migrating.Around(
+            config.table(self._name), config.clock, resumable_folder(), progress=progress or Silent(), into_another=into_another
+        )
+        asked = migrating.Asked(live=not dry_run, max_units=max_write_units, patience=patience)
+        path = Path(done) if Path(done).exists() else restoring.undo_path_for(str(done), resumable_folder())
+        return undo_restore(path, asked, around)
 
     def _surroundings(
         self, vault: TableVault, progress: Progress | None, notice: Callable[[str], None] = lambda _: None

@@ -84,6 +84,11 @@ class Partition(Mapping[bytes, Entry]):
         image = self._inline.get(key)
         return entry if image is None else with_image(entry, image)
 
+    def exists(self, key: bytes) -> bool:
+        """Whether the item exists in this state. No image is read."""
+        entry = self._newest.get(key)
+        return entry is not None and not entry.removed
+
     def known(self, key: bytes) -> Known:
         """All that was found out of an item, so that more can be added to it; nothing where it is not here."""
         entry, known = self._newest.get(key), self._folded.known(key)

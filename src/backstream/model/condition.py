@@ -52,11 +52,16 @@ Test = Callable[[Item], bool]
 
 
 class Condition:
-    """A condition, understood. UsageError, naming the position, where `text` is none."""
+    """A condition, understood. UsageError, naming the position, where `text` is none.
+
+    `names`: the attributes that it is about, a path into maps with dots.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._test = _Parser(text).whole()
+        parser = _Parser(text)
+        self._test = parser.whole()
+        self.names: list[str] = [".".join(path) for path in parser.paths]
 
     def matches(self, image: bytes) -> bool:
         """Whether an image (DynamoDB JSON) satisfies it. Damaged where it is no image."""
@@ -137,6 +142,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._depth = 0
+        self.paths: list[tuple[str, ...]] = []
         self._next = self._token(0)
 
     def whole(self) -> Test:
@@ -193,6 +199,7 @@ class _Parser:
         names = [self._name()]
         while self._took("."):
             names.append(self._name())
+        self.paths.append(tuple(names))
         return tuple(names)
 
     def _name(self) -> str:

@@ -112,6 +112,13 @@ def tenant_folder(value: Mapping[str, Any] | None) -> str:
     return NO_TENANT
 
 
+def tenant_of(folder: str) -> str | None:
+    """The tenant whose folder this is; None where the folder does not tell: no tenant, or a name that is too long."""
+    if folder == NO_TENANT or folder.startswith(_HASHED):
+        return None
+    return "" if folder == EMPTY_TENANT else _unescape(folder)
+
+
 def _escape(text: str) -> str:
     if text in (".", ".."):
         return text.replace(".", "%2E")

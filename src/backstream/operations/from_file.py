@@ -67,7 +67,9 @@ def restore_dump(path: Path, table: str, request: Request, around: Surroundings)
                 hint="--allow-gap restores what is there (a dump that was made with --limit is such a one).",
             )
         at = moment.parse_iso_micros(vault.catalog.initialised) // MICROS
-        report = restore(vault, msgspec.structs.replace(request, at=at, resumable=False), around)
+        report = restore(
+            vault, msgspec.structs.replace(request, at=at, resumable=False, into_another=True, keep_unknown=True), around
+        )
         kept = [each for each in report.warnings if each != safety.LIMITS]
         return msgspec.structs.replace(report, warnings=[LIMITS, *warnings, *kept], undo=None)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
+import msgspec
+
 from backstream.errors import GapInTheWay, OutsideWindow, Refused
 from backstream.model import moment, older
 from backstream.model.entry import Entry
 from backstream.model.window import KnownGap, Older, Window
+from backstream.ports import TableFacts
 
 NAMED = 10  # objects or gaps that a refusal names
 LIMITS = (
@@ -105,8 +108,20 @@ def _named(each: Sequence[str]) -> str:
     return "; ".join(each[:NAMED]) + (f"; and {len(each) - NAMED} more" if each[NAMED:] else "")
 
 
+def is_proven(at: int, window: Window) -> bool:
+    """Whether every change up to a second is known to be in the vault: proven by a reader, or taken in from an older tool."""
+    if window.durable is not None and at <= window.durable:
+        return True
+    return window.older is not None and at <= window.older.until
+
+
+def by_older_tool(at: int, window: Window) -> bool:
+    """Whether only an older tool's backup tells of a second: it knows nothing of rows that it never wrote."""
+    return window.start(at) is None and window.older is not None
+
+
 def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[KnownGap]) -> bool:
-    """Whether an item that is not in the vault's state at a moment did not exist then, so that a live one may be deleted.
+    """Whether an item that is not in the vault's state at a proven moment did not exist then, so that a live one may be deleted.
 
     `then`: its newest change up to the moment, a delete, or None; `lost`: the times of what could not be read. A row that the vault
     never heard of did not exist only where the vault is known to have heard of all; a deleted one may have come back in a gap.
@@ -115,6 +130,12 @@ def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[Kn
     if then is None:
         return window.start(at) is not None and not holes
     return not any(hole.until >= then.since for hole in holes)
+
+
+def known_until(window: Window) -> str:
+    """Up to when the vault is sure to hold every change, in words."""
+    known = "nothing" if window.durable is None else f"everything up to {moment.iso(window.durable)}"
+    return f"the vault is sure to hold {known}"
 
 
 def not_seen(window: Window) -> list[str]:
@@ -126,9 +147,43 @@ def not_yet_arrived(at: int, window: Window) -> list[str]:
     """A word of warning where the vault cannot know yet that everything up to the moment has come."""
     if window.durable is not None and at <= window.durable:
         return []
-    known = "nothing" if window.durable is None else f"everything up to {moment.iso(window.durable)}"
     word = (
-        f"the vault is sure to hold {known}; a change made after that and before {moment.iso(at)} "
+        f"{known_until(window)}; a change made after that and before {moment.iso(at)} "
         "is included only if it has arrived (`backstream witness TABLE`, or `backstream tail TABLE --until-caught-up`, makes sure)"
     )
     return [word]
+
+
+ALL_THE_SAME = "--into-another writes into this table all the same."
+
+
+def check_same_table(known: Identity, found: TableFacts, *, of: str, way_on: str = ALL_THE_SAME) -> None:
+    """Refused where a live table is another than the known one: its account, region or table id differs.
+
+    `of`: whose table the known one is, in words; `way_on`: what to do where that is meant.
+    """
+    differ = [
+        f"{what} {theirs} instead of {ours}"
+        for what, ours, theirs in zip(_PARTS, known.parts(), Identity(found.arn, found.table_id).parts(), strict=True)
+        if ours and theirs and ours != theirs
+    ]
+    if differ:
+        raise Refused(
+            f"the live table {found.name} is not {of}: {', '.join(differ)}; nothing was touched",
+            hint=f"Check AWS_PROFILE, AWS_REGION and --vault. {way_on}".strip(),
+        )
+
+
+_PARTS = ("account", "region", "table id")
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which table it is. `arn`, `table_id`: as DescribeTable says; empty where that is not known."""
+
+    arn: str
+    table_id: str
+
+    def parts(self) -> tuple[str, str, str]:
+        """Account, region and table id, each empty where it is not known."""
+        parts = (self.arn.split(":") + [""] * 5)[:5]
+        return parts[4], parts[3], self.table_id

@@ -29,6 +29,7 @@ from backstream.operations.repair import repair
 from backstream.operations.restore import Failure, Surroundings
 from backstream.operations.restore.candidates import Candidate, of_state, scan_into
 from backstream.operations.restore.strangers import strangers
+from backstream.operations.safety import Identity
 from backstream.operations.suspects import PATIENCE, Compared, Suspects, by_verdict, counted, named, read_again, until_still
 
 
@@ -111,6 +112,10 @@ class _Verification:
                 f"the table {self._table.name} has another key schema than the vault's",
                 hint="It was created anew: back it up into another vault.",
             )
+        if repair_as is not None:
+            catalog = self._vault.catalog
+            known = Identity(catalog.table_arn, catalog.table_id)
+            safety.check_same_table(known, self._table.facts(), of="the vault's", way_on="")
         around, first = self._around, self._first_look()
         suspects = until_still(first, self._look_again, around.clock, around.progress, self._patience)
         repaired = 0 if repair_as is None else self._repair(suspects, repair_as)

@@ -17,7 +17,7 @@ from backstream.apps.words import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment
-from backstream.operations.restore import Planned, Restored
+from backstream.operations.restore import Failure, Planned, Restored
 
 SHOWN = 100  # characters of an image in a plan
 
@@ -53,19 +53,59 @@ def restore(
     resume: Annotated[
         str | None, typer.Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)
     ] = None,
+    undo: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Take an earlier restore in place back: exactly what it wrote.", show_default=False),
+    ] = None,
     max_write_units: Annotated[
         float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
     ] = None,
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite rows that somebody changes meanwhile, too.")] = False,
+    into_another: Annotated[
+        bool, typer.Option("--into-another", help="In place, also into another table than the vault's (account, region, table id).")
+    ] = False,
+    delete_unknown: Annotated[
+        bool, typer.Option("--delete-unknown", help="In place, delete also rows of which nothing tells whether they existed then.")
+    ] = False,
+    expect_deletes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="In place, delete at most N rows; needed where most of a table would go.", show_default=False
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
     json: Json = False,
 ) -> int:
     """Bring rows, a tenant or the whole table back to a second."""
     backup = library.open(vault, patience=patience).table(table)  # nothing is opened yet: a dump needs no vault
     at = "now" if at is None and settings_only else at
+    if undo is not None:
+        _check_undo_words(
+            at=at, resume=resume, to=to, in_place=in_place, to_file=to_file, key=key, tenant=tenant, from_file=from_file
+        )
+        with Bar() as bar:
+            taken_back = backup.undo_restore(
+                undo,
+                dry_run=dry_run,
+                patience=patience,
+                max_write_units=max_write_units,
+                into_another=into_another,
+                progress=bar,
+            )
+        return _show(taken_back, json=json)
     if from_file is not None:
-        _check_dump_words(at=at, resume=resume, tenant=tenant, key=key, settings_only=settings_only or None, via=via)
+        _check_dump_words(
+            at=at,
+            resume=resume,
+            tenant=tenant,
+            key=key,
+            settings_only=settings_only or None,
+            into_another=into_another,
+            delete_unknown=delete_unknown,
+            expect_deletes=expect_deletes,
+            via=via,
+        )
     else:
         _check_words(at, resume, via)
     how_to_go_on: list[str] = []
@@ -83,6 +123,9 @@ def restore(
                     patience=patience,
                     max_write_units=max_write_units,
                     force=force,
+                    into_another=into_another,
+                    delete_unknown=delete_unknown,
+                    expect_deletes=expect_deletes,
                     progress=bar,
                     notice=tell,
                 )
@@ -118,6 +161,9 @@ def restore(
                 patience=patience,
                 max_write_units=max_write_units,
                 force=force,
+                into_another=into_another,
+                delete_unknown=delete_unknown,
+                expect_deletes=expect_deletes,
                 via=via,
                 progress=bar,
                 notice=tell,
@@ -161,10 +207,17 @@ def _check_words(at: str | None, resume: str | None, via: Via) -> None:
 
 def _check_dump_words(*, via: Via, **others: object) -> None:
     """A dump is of one moment, and restored as a whole."""
-    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value]
+    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value not in (None, False, [])]
     wrong += ["--via import"] if via is Via.IMPORT else []
     if wrong:
         raise UsageError(f"--from-file goes without {', '.join(wrong)}", hint="A dump is of one moment; pick rows with --where.")
+
+
+def _check_undo_words(**others: object) -> None:
+    """The file of a restore tells all that is to be known of it."""
+    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value not in (None, False, [])]
+    if wrong:
+        raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
 
 
 def _in_words(at: str, dump: Path | None) -> str:
@@ -181,6 +234,8 @@ def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None
         raise Refused(f"not asked: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
     planned = run(dry_run=True)
     as_failures("CANNOT BE RESTORED", planned.failures)
+    for warning in planned.warnings:
+        notice(f"note: {warning}")
     for name, value in _counts(planned):
         err.print(f"{name:<14}  {value}", markup=False)
     if not confirmed(question):
@@ -191,17 +246,24 @@ def _show(report: Restored, *, json: bool) -> int:
     for warning in report.warnings:
         notice(f"note: {warning}")
     as_failures("NOT RESTORED", report.failures)
+    as_failures("LEFT ALONE", _only_spared(report))
     if report.left is not None:
         others = f"; with --force also the {report.conflicts:,} rows that somebody changed meanwhile" if report.conflicts else ""
         hint(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
     if report.undo is not None and not report.dry_run:
-        notice(f"To take this back, once the vault holds it too: {report.undo}")
+        notice(f"To take back what it wrote, and nothing else: {report.undo}")
     if json:
         as_json(report)
     else:
         _show_counts(report)
         as_todo(report.todo)
     return 1 if report.failed or any(each.failed for each in report.todo) else 0
+
+
+def _only_spared(report: Restored) -> list[Failure]:
+    """The rows that were left alone and do not count as failed."""
+    failed = set(report.failures)
+    return [each for each in report.sparing if each not in failed]
 
 
 def _show_counts(report: Restored) -> None:
@@ -216,11 +278,20 @@ def _counts(report: Restored) -> list[tuple[str, str]]:
         (f"{would}deleted", f"{report.deleted:,}"),
         ("unchanged", f"{report.unchanged:,}"),
         ("failed", f"{report.failed:,}"),
+        *([("left alone", f"{report.spared:,}: the vault does not prove what they were")] if report.spared else []),
+        *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
         *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
+        *(_most(report) if report.dry_run else []),
         *(_planned(report.plan) if report.dry_run and report.plan is not None else []),
         *([] if report.settings is None else [("settings", f"as of {report.settings}")]),
         ("seconds", f"{report.seconds:.1f}"),
     ]
+
+
+def _most(report: Restored) -> list[tuple[str, str]]:
+    """That a number of deletes has to be given, where it has to."""
+    needed = report.needs_expect_deletes
+    return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
 
 
 def _planned(plan: Planned) -> list[tuple[str, str]]:

@@ -36,7 +36,8 @@ class Asked(msgspec.Struct, frozen=True):
 class Around(msgspec.Struct, frozen=True):
     """What a migration needs besides its script. `vault`: None where there is none for the table; `lanes`: see `TableVault.window`.
 
-    `folder`: where its file goes; `notice` is told, before the first write, how to go on, should it be interrupted.
+    `folder`: where its file goes; `notice` is told, before the first write, how to go on, should it be interrupted. `into_another`:
+    the table may be another than the vault's.
     """
 
     table: Table
@@ -46,6 +47,7 @@ class Around(msgspec.Struct, frozen=True):
     lanes: int | None = None
     progress: Progress = Silent()
     notice: Callable[[str], None] = lambda _: None
+    into_another: bool = False
 
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,25 +1,29 @@
-"""A migration taken back: only the items that it changed, only where they are still as it left them, each as it was just before.
+"""A migration, or a restore in place, taken back: only the items that it changed, each as it was just before.
 
-The journal tells which items, and by digests what they were and what they became; the vault has the images. An item that somebody
+An item is put back only where it is still as it was left.
+
+The journal tells which items, and by digests what they were and what they became. The vault has the images; of a restore the
+journal itself has them. An item that somebody
 has changed since is theirs: it is named, and left as it is. Done a second time, it finds all of it done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError, UsageError
-from backstream.layouts.vault import TableVault
 from backstream.model import migration
 from backstream.model.migration import Change
 from backstream.model.plan import Action
+from backstream.operations import journal
 from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
 from backstream.operations.migrate.before import Before
-from backstream.operations.migrate.journal import Journal, Noted, Standing
+from backstream.operations.migrate.journal import Noted, Standing
 from backstream.operations.migrate.request import Around, Asked
 from backstream.operations.migrate.window import vault_of
 from backstream.operations.restore import Failure, Planned
@@ -30,7 +34,7 @@ from backstream.ports import Put
 
 TOGETHER = 10_000  # items whose images are looked up by one reading of the log
 FETCHED = 100
-CHANGED_SINCE = "somebody has changed it since the migration, so it is left as it is"
+CHANGED_SINCE = "somebody has changed it since, so it is left as it is"
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,28 +62,53 @@ def undo(path: Path, asked: Asked, around: Around) -> Undone:
     vault, or another process is at it.
     """
     standing = Standing(path)
-    if standing.head.table != around.table.name:
-        raise UsageError(f"{path} is a migration of {standing.head.table}, not of {around.table.name}")
-    undoing = _Undo(standing, asked, around, vault_of(around))
+    head = standing.head
+    if head.table != around.table.name:
+        raise UsageError(f"{path} is a migration of {head.table}, not of {around.table.name}")
+    vault = vault_of(around)
+
+    def images(noted: Sequence[Noted]) -> ImageBefore:
+        return Before(vault, head.began, noted).image
+
+    taking_back = TakingBack(standing.changes, images, vault.key_of, asked, around)
+    return in_file(path, standing, asked, lambda: taking_back.run(head.table, head.migration))
+
+
+def in_file(path: Path, standing: journal.Standing[HeadT], asked: Asked, run: Callable[[], Undone]) -> Undone:
+    """Take something back, and note that in its file first, unless it is only looked at. Refused where another process is at it."""
     if not asked.live:
-        return undoing.run()
-    journal = Journal.reopen(path, standing)
+        return run()
+    held = journal.Journal.reopen(path, standing)
     try:
-        journal.take_back()
-        return undoing.run()
+        held.take_back()
+        return run()
     finally:
-        journal.close()
+        held.close()
 
 
-class _Undo:
-    def __init__(self, standing: Standing, asked: Asked, around: Around, vault: TableVault) -> None:
-        self._standing = standing
+ImageBefore = Callable[[Noted], bytes | None]  # what an item was; None where it did not exist; it raises where that is not known
+HeadT = TypeVar("HeadT", bound=msgspec.Struct)
+
+
+class TakingBack:
+    """Puts back what a journal tells. `changes`: what it tells; `images`: what gives the images before, of some of the changes."""
+
+    def __init__(
+        self,
+        changes: Callable[[], Iterable[Noted]],
+        images: Callable[[Sequence[Noted]], ImageBefore],
+        key_of: Callable[[bytes], bytes],
+        asked: Asked,
+        around: Around,
+    ) -> None:
+        self._changes = changes
+        self._images = images
+        self._key_of = key_of
         self._asked = asked
         self._around = around
-        self._vault = vault
         self._began = around.clock.now()
         self._planning = Planning(units_a_second(around.table.facts().description, asked.max_units))
-        self._applying = Applying(around.table, vault.key_of, None)
+        self._applying = Applying(around.table, key_of, None)
         self._writer = self._new_writer() if asked.live else None
         self._unchanged = self._put = self._deleted = self._conflicts = self._failed = 0
         self._failures: list[Failure] = []
@@ -90,9 +119,10 @@ class _Undo:
             self._applying, self._around.clock, patience=asked.patience, max_units=asked.max_units, most=asked.concurrency
         )
 
-    def run(self) -> Undone:
+    def run(self, table: str, what: str) -> Undone:
+        """Do it, or, unless `live`, count it. `what`: the id of what is taken back."""
         try:
-            for noted in batches(self._standing.changes(), TOGETHER):
+            for noted in batches(self._changes(), TOGETHER):
                 self._around.progress.phase("reading what was before", None)
                 self._take(noted)
             self._finish()
@@ -101,8 +131,8 @@ class _Undo:
                 self._writer.abandon()
             raise
         return Undone(
-            table=self._standing.head.table,
-            migration=self._standing.head.migration,
+            table=table,
+            migration=what,
             live=self._asked.live,
             put=self._put,
             deleted=self._deleted,
@@ -120,14 +150,14 @@ class _Undo:
         """Those that are still as the migration left them are looked up, and put back."""
         standing: list[tuple[Noted, bytes | None]] = []
         for batch in batches(noted, FETCHED):
-            live = {self._vault.key_of(image): image for image in self._around.table.fetch([each.key for each in batch])}
+            live = {self._key_of(image): image for image in self._around.table.fetch([each.key for each in batch])}
             standing += [(each, live.get(each.key)) for each in batch if self._is_left(each, live.get(each.key))]
-        before = Before(self._vault, self._standing.head.began, [each for each, _ in standing if each.before is not None])
+        before = self._images([each for each, _ in standing if each.before is not None])
         self._around.progress.phase("items", len(standing))
         for each, now in standing:
             self._around.progress.advance(1)
             try:
-                self._do(Change(each.key, now, before.image(each)))
+                self._do(Change(each.key, now, before(each)))
             except BackstreamError as error:
                 self._fail(each.key, error.message)
 
@@ -165,7 +195,7 @@ class _Undo:
             self._conflicts += 1
             self._fail(each.key, each.why)
         for one in self._writer.left_out:
-            self._fail(self._vault.key_of(one.write.image if isinstance(one.write, Put) else one.write.keys), one.reason)
+            self._fail(self._key_of(one.write.image if isinstance(one.write, Put) else one.write.keys), one.reason)
 
     def _fail(self, key: bytes, why: str) -> None:
         self._failed += 1

@@ -7,6 +7,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations import safety
 from backstream.operations.migrate.request import Around
+from backstream.operations.safety import Identity
 
 POLL_SECONDS = 0.25
 WITHOUT = "or give --without-undo, and do without a way back."
@@ -37,6 +38,9 @@ def vault_of(around: Around) -> TableVault:
             f"the table {name} has another key schema than the vault's",
             hint=f"It was created anew: back it up into another vault, {WITHOUT}",
         )
+    if not around.into_another:
+        catalog = around.vault.catalog
+        safety.check_same_table(Identity(catalog.table_arn, catalog.table_id), around.table.facts(), of="the vault's", way_on="")
     return around.vault
 
 

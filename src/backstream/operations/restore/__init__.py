@@ -1,5 +1,6 @@
 """`restore`: rows, a tenant or the whole table back to a second: into a new table, in place, or into a file."""
 
+from backstream.operations.restore.kept import path_for as undo_path_for
 from backstream.operations.restore.leftovers import path_for
 from backstream.operations.restore.looking import Surroundings
 from backstream.operations.restore.plan import Planned
@@ -22,4 +23,5 @@ __all__ = [
     "path_for",
     "restore",
     "resume",
+    "undo_path_for",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -56,6 +56,38 @@ def of_state(
         for key in now:
             if key not in then:
                 yield Candidate(key, None, now[key], earlier=_entry(once.get(key)))
+
+
+def with_unknown(keys: Sequence[bytes], candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    """The candidates, and after them one for each of these keys that neither the vault at the moment nor the table knows."""
+    missing = dict.fromkeys(keys)
+    for each in candidates:
+        missing.pop(each.key, None)
+        yield each
+    for key in missing:
+        yield Candidate(key, None, None)
+
+
+class Tally(msgspec.Struct):
+    """How many rows exist in the live table, how many in the state at the moment, and how many live ones would be deleted."""
+
+    live: int = 0
+    then: int = 0
+    deletes: int = 0
+
+
+def tally(state: State, live: Pairs, would_delete: Callable[[Candidate], bool]) -> Tally:
+    """Count what `of_state` is going to give. `would_delete` is asked of each live row that is not in the state."""
+    count = Tally()
+    for number in range(state.partitions):
+        then = state.partition(number)
+        now = _picked(live, number)
+        count.live += len(now)
+        count.then += sum(1 for key in then if then.exists(key))
+        for key in now:
+            if not then.exists(key) and would_delete(Candidate(key, then.get(key), now[key])):
+                count.deletes += 1
+    return count
 
 
 def _picked(pairs: Pairs | None, number: int) -> Mapping[bytes, bytes]:

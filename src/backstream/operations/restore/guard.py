@@ -8,17 +8,11 @@ from typing import Protocol
 
 from backstream.errors import BackstreamError
 from backstream.model import wire
+from backstream.operations.restore.kept import Keeper, Keyed
 from backstream.operations.writing import LeftOut
 from backstream.ports import Put, Write
 
 CONFLICT = "somebody changed it while the restore ran"
-
-
-class Keyed(Protocol):
-    """Tells keys: `layouts.vault.TableVault`, or whatever knows the table's key schema."""
-
-    def key_of(self, image: bytes) -> bytes:
-        """The canonical key of an image, or of a key."""
 
 
 class Guarded(Protocol):
@@ -39,9 +33,11 @@ class Guard:
     conflict. Safe to call from many threads; an item's writes come one after another.
     """
 
-    def __init__(self, keys: Keyed, table: Guarded) -> None:
+    def __init__(self, keys: Keyed, table: Guarded, keeper: Keeper | None = None) -> None:
+        """`keeper`: keeps what an item is before it is written; None where nothing needs to be kept."""
         self._keys = keys
         self._table = table
+        self._keeper = keeper
         self._before: dict[bytes, bytes | None] = {}
         self._lock = threading.Lock()
         self.conflicts: list[LeftOut] = []
@@ -54,6 +50,7 @@ class Guard:
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:  # noqa: ARG002
         """See `ports.Table.write`; nobody is told what it took. Raises what the table raises where nothing could be done."""
         found = self._found(writes)
+        self._keep(writes, found)
         for place, write in enumerate(writes):
             try:
                 self._write(write, found.get(self._key(write)))
@@ -63,14 +60,28 @@ class Guard:
                 return writes[place:]  # those before are done: the next attempt begins here, and tells what is wrong
         return []
 
+    def _keep(self, writes: Sequence[Write], found: dict[bytes, bytes]) -> None:
+        """What is still as it was expected to be is going to be written."""
+        if self._keeper is not None:
+            with self._lock:
+                before = {key: self._before[key] for key in map(self._key, writes)}
+            still = [each for each in writes if wire.same_state(found.get(self._key(each)), before[self._key(each)])]
+            self._keeper.keep(still, found)
+
     def _write(self, write: Write, found: bytes | None) -> None:
         key = self._key(write)
         with self._lock:
             before = self._before[key]
+        if self._keeper is not None:
+            self._keeper.tried(key)
         done = wire.same_state(found, before) and self._table.write_if(write, before)
         if not done and not wire.same_state(self._found([write]).get(key), write.image if isinstance(write, Put) else None):
+            if self._keeper is not None:
+                self._keeper.withdraw(key)
             with self._lock:
                 self.conflicts.append(LeftOut(write, CONFLICT))
+        if self._keeper is not None:
+            self._keeper.settle(key)
         with self._lock:
             del self._before[key]
 

@@ -11,6 +11,7 @@ import msgspec
 from backstream.errors import Failed, UsageError
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.operations.restore.request import Failure
+from backstream.operations.safety import Identity
 
 MOST_NAMED = 10_000  # failures in a report: more would fill the memory, and the file names them all
 _STEM = "backstream-restore-"
@@ -20,7 +21,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The file's first line: which restore it is, and what was asked. `at` and `before` in seconds.
 
     `in_place`: into the table itself; `before`: the moment to which an undo goes back, `undo` its command; `keys`: those asked for,
-    none for all.
+    none for all; `arn`, `table_id`: the table that is written to; `expect_deletes`, `delete_unknown`: see `Request`.
     """
 
     restore: str
@@ -34,6 +35,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[msgspec.Raw] = []
     partition: str | None = None
     where: str | None = None
+    arn: str = ""
+    table_id: str = ""
+    expect_deletes: int | None = None
+    delete_unknown: bool = False
 
 
 class _Left(msgspec.Struct):
@@ -69,10 +74,11 @@ class Leftovers:
         self.count = 0
         self._left = 0
 
-    def begin(self, before: int | None, undo: str | None) -> None:
-        """Before the first write: from now on the restore can be gone on with. For the other words see `Head`."""
+    def begin(self, before: int | None, undo: str | None, into: Identity) -> None:
+        """Before the first write: from now on the restore can be gone on with. `into`: the table that is written to. See `Head`."""
+        self._head = msgspec.structs.replace(self._head, arn=into.arn, table_id=into.table_id, undo=undo or self._head.undo)
         if before is not None:
-            self._head = msgspec.structs.replace(self._head, before=before, undo=undo)
+            self._head = msgspec.structs.replace(self._head, before=before)
         if self._path is None:
             return
         try:
@@ -84,6 +90,11 @@ class Leftovers:
             whole.replace(self._path)
         except OSError as error:
             raise Failed(f"how to go on with the restore cannot be kept in {self._path}: {error.strerror}") from error
+
+    @property
+    def restore(self) -> str:
+        """Its id."""
+        return self._head.restore
 
     @property
     def begun(self) -> Path | None:

@@ -18,7 +18,18 @@ from backstream.model.entry import Entry
 from backstream.model.window import KnownGap, Window
 from backstream.operations import safety
 from backstream.operations.progress import Progress, Silent
-from backstream.operations.restore.candidates import Candidate, named_by_key, of_histories, of_state, scan_into, states_into
+from backstream.operations.restore.candidates import (
+    Candidate,
+    Tally,
+    named_by_key,
+    of_histories,
+    of_state,
+    scan_into,
+    states_into,
+    tally,
+    with_unknown,
+)
+from backstream.operations.restore.evidence import Later, LaterInLog, LaterOfFew
 from backstream.operations.restore.leftovers import Leftovers
 from backstream.operations.restore.request import Failure, InPlace, Request, Resumed
 from backstream.operations.restore.strangers import strangers
@@ -58,6 +69,18 @@ class Looking:
         self._name = name
         self.warnings: list[str] = []
         self.lost: list[KnownGap] = []
+        self.later: Later = LaterOfFew(vault, request.at)
+        self._few: list[Candidate] = []
+        self._all: tuple[State, Pairs] | None = None
+
+    def tally(self, would_delete: Callable[[Candidate], bool]) -> Tally:
+        """How much would be deleted, known once `candidates` has been called and before the first of them is taken.
+
+        Of rows that were asked for by their keys only the deletes are counted.
+        """
+        if self._all is not None:
+            return tally(*self._all, would_delete)
+        return Tally(deletes=sum(1 for each in self._few if each.gone and each.live is not None and would_delete(each)))
 
     def candidates(self, stack: ExitStack) -> Iterator[Candidate]:
         """The items, one after another. `stack`: until it is closed they can be read."""
@@ -71,7 +94,8 @@ class Looking:
             self._check_rows(keys, then)
             live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
             self._around.progress.phase("rows", len(keys))
-            return (Candidate(key, then[key], live.get(key)) for key in keys)
+            self._few = [Candidate(key, then[key], live.get(key)) for key in keys]
+            return iter(self._few)
         state = stack.enter_context(self._state(keys=set(keys)))
         self._check_readable(state)
         self._check_rows(keys, {key: _light(entry) for part in state for key, entry in part.items()})
@@ -79,8 +103,14 @@ class Looking:
         for image in self._live_rows(keys):
             spilled.add(self._vault.key_of(image), image)
         earlier = self._earlier(stack, state, keys=set(keys))
+        self._look_later(stack, state, set(keys))
+        self._all = (state, spilled)
         self._around.progress.phase("rows", None)
-        return of_state(state, spilled, self._around.progress, earlier=earlier)
+        return with_unknown(keys, of_state(state, spilled, self._around.progress, earlier=earlier))
+
+    def _look_later(self, stack: ExitStack, state: State, keys: Collection[bytes] | None = None) -> None:
+        buffer = self._around.memory.buffer // 2
+        self.later = stack.enter_context(LaterInLog(self._vault, self._request.at, state.partitions, buffer, keys))
 
     @property
     def earlier_moment(self) -> int | None:
@@ -136,6 +166,8 @@ class Looking:
         for failure in strangers(self._vault, state):
             self._left.name(failure)
         earlier = self._earlier(stack, state)
+        self._look_later(stack, state)
+        self._all = None if live is None else (state, live)
         self._around.progress.phase("rows", None)
         return of_state(state, live, self._around.progress, earlier=earlier)
 

@@ -10,6 +10,7 @@ import msgspec
 from backstream.model.setup import Todo
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.sinks import Sink
+from backstream.operations.safety import Identity
 
 
 class NewTable(msgspec.Struct, frozen=True):
@@ -47,13 +48,14 @@ class Resumed(msgspec.Struct, frozen=True):
 
     `fresh`: it was created by the earlier one, which was interrupted before it had all of its settings; `in_place`: it is the table
     itself; `before`: the moment before the earlier restore began, where that was interrupted: a row
-    that is neither as it was then nor as it is to be was changed by somebody else.
+    that is neither as it was then nor as it is to be was changed by somebody else; `into`: the table that the earlier one wrote to.
     """
 
     name: str
     fresh: bool = False
     in_place: bool = False
     before: int | None = None
+    into: Identity = Identity("", "")
 
 
 Target = NewTable | InPlace | ToFile | Into | Resumed
@@ -68,6 +70,11 @@ class Request(msgspec.Struct, frozen=True):
     `patience`: seconds without any progress after which it gives up; `max_units`: write units a second at most; `force`: in place,
     overwrite what somebody changes meanwhile; `conflicts`: keys that an earlier attempt found so changed, and that stay so.
     `resumable`: whether it keeps a file to go on with.
+
+    In place: `into_another`: the live table may be another than the vault's (account, region or table id); `delete_unknown`: delete
+    also live rows of which nothing tells whether they existed at the moment; `keep_unknown`: such rows are no part of what is
+    asked, so leaving them counts as done; `expect_deletes`: at most so many rows may be deleted, needed where that is most of the
+    table.
     """
 
     at: int
@@ -83,6 +90,15 @@ class Request(msgspec.Struct, frozen=True):
     force: bool = False
     conflicts: Sequence[bytes] = ()
     resumable: bool = True
+    into_another: bool = False
+    delete_unknown: bool = False
+    keep_unknown: bool = False
+    expect_deletes: int | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether only some rows are asked for."""
+        return bool(self.keys) or any(each is not None for each in (self.tenant, self.partition, self.where))
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -98,6 +114,11 @@ class Restored(msgspec.Struct, frozen=True):
     `settings`: when those that a new table was given were kept; `todo`: what of them is not set. `left`: the file that names every
     item left out, to be resumed; `failures` names the first ten thousand of `failed`; `conflicts`: how many of these somebody
     changed while the restore ran. `plan`: what it takes; `undo`: the command that takes an in-place restore back.
+
+    In place: `spared`: how many live rows were left alone because the vault does not prove what they were; `sparing` names the
+    first ten thousand. Those that should have been written are part of `failed`, those in a gap that was allowed of `unchanged`.
+    `needs_expect_deletes`: the number without which (`--expect-deletes`) so many deletes are refused; None where none is needed.
+    `expired`: how many of `put` are rows whose time to live has passed since the moment.
     """
 
     table: str
@@ -117,3 +138,7 @@ class Restored(msgspec.Struct, frozen=True):
     undo: str | None = None
     settings: str | None = None
     todo: Sequence[Todo] = ()
+    spared: int = 0
+    sparing: Sequence[Failure] = ()
+    needs_expect_deletes: int | None = None
+    expired: int = 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -15,18 +16,23 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.plan import Action, decide
 from backstream.operations import safety
-from backstream.operations.restore import leftovers
-from backstream.operations.restore.candidates import Candidate
+from backstream.operations.restore import deletes, leftovers
+from backstream.operations.restore.candidates import Candidate, Tally
+from backstream.operations.restore.evidence import Doubt, Evidence
 from backstream.operations.restore.guard import CONFLICT, Guard
+from backstream.operations.restore.kept import Keeper, KeptTable
+from backstream.operations.restore.kept import path_for as undo_path_for
 from backstream.operations.restore.leftovers import Head, Leftovers, Loaded
 from backstream.operations.restore.looking import Looking, Surroundings
 from backstream.operations.restore.plan import Planning, units_a_second
-from backstream.operations.restore.request import InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
 from backstream.operations.restore.selection import selection_of
 from backstream.operations.restore.setup import TableSetup, exists
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.undo import Undo
-from backstream.operations.writing import LeftOut, Writer
+from backstream.operations.restore.wording import NEVER_SEEN, nothing_matches, spared_words
+from backstream.operations.safety import Identity
+from backstream.operations.writing import Batches, LeftOut, Writer
 from backstream.ports import Delete, Put, Table
 
 
@@ -49,17 +55,25 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
         where=request.where,
         in_place=isinstance(request.target, InPlace),
         keys=[msgspec.Raw(key) for key in request.keys],
+        expect_deletes=request.expect_deletes,
+        delete_unknown=request.delete_unknown,
     )
     return _Restore(vault, request, around, Leftovers(path, head)).run()
 
 
 class Again(msgspec.Struct, frozen=True):
-    """How to go on with a restore; see `Request`. `force`: also with the rows that somebody changed meanwhile."""
+    """How to go on with a restore; see `Request`. `force`: also with the rows that somebody changed meanwhile.
+
+    `delete_unknown`, `expect_deletes`: also where the restore was begun without; `into_another`: the table may be another by now.
+    """
 
     dry_run: bool = False
     patience: float = 30.0
     max_units: float | None = None
     force: bool = False
+    into_another: bool = False
+    delete_unknown: bool = False
+    expect_deletes: int | None = None
 
 
 def resume(vault: TableVault, path: Path, around: Surroundings, again: Again) -> Restored:
@@ -90,6 +104,7 @@ def _rest(loaded: Loaded, again: Again) -> Request:
             fresh=not (loaded.ended or head.in_place),
             in_place=head.in_place,
             before=None if loaded.ended else head.before,
+            into=Identity(head.arn, head.table_id),
         ),
         keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
         tenant=head.tenant,
@@ -101,6 +116,9 @@ def _rest(loaded: Loaded, again: Again) -> Request:
         max_units=again.max_units,
         force=again.force,
         conflicts=passed,
+        into_another=again.into_another,
+        delete_unknown=again.delete_unknown or head.delete_unknown,
+        expect_deletes=head.expect_deletes if again.expect_deletes is None else again.expect_deletes,
     )
 
 
@@ -114,6 +132,9 @@ def _target_name(vault: TableVault, request: Request) -> str:
             return vault.catalog.table
 
 
+Decided = tuple[Candidate, bytes | BackstreamError | None]
+
+
 class _Restore:
     def __init__(self, vault: TableVault, request: Request, around: Surroundings, left: Leftovers) -> None:
         self._vault = vault
@@ -124,11 +145,15 @@ class _Restore:
         self._window = vault.window(self._began, around.lanes)
         self._counts: Counter[Action] = Counter()
         self._spared = 0
+        self._sparing: list[Failure] = []
+        self._never_seen: list[bytes] = []
+        self._tally: Tally | None = None
+        self._sink: Sink = Nowhere()
         self._selection = selection_of(vault, request)
         self._name = _target_name(vault, request)
         self._looking = Looking(vault, request, around, self._window, left, self._name)
         self._conflicts = 0
-        self._undo = Undo(vault, request)
+        self._undo = Undo(request)
         self._planning: Planning | None = None
         self._setup = TableSetup(vault, request, around.table_of, around.clock)
 
@@ -138,12 +163,17 @@ class _Restore:
         self._setup.prepare()
         with ExitStack() as stack:
             stack.callback(self._left.interrupt)
+            stack.callback(self._undo.close)
             if self._in_place and not self._request.dry_run:
                 self._undo.note(self._around.table_of(self._name))
             candidates = iter(()) if self._setup.alone else self._looking.candidates(stack)
-            sink = self._setup.watching(self._sink())
+            self._evidence = Evidence(self._request, self._window, self._looking.later, lambda: self._looking.lost)
+            self._check_deletes()
+            meant = self._found(stack.enter_context(closing(self._meant(candidates))))
+            sink = self._sink = self._setup.watching(self._new_sink())
             try:
-                self._apply(candidates, sink)
+                for candidate, then in meant:
+                    self._do(candidate, then, sink)
                 left = sink.finish()
             except BackstreamError as error:
                 sink.abandon()
@@ -173,6 +203,18 @@ class _Restore:
             check_file(target.path)
         elif isinstance(target, NewTable):
             self._check_new(self._around.table_of(target.name))
+        elif isinstance(target, InPlace | Resumed):
+            self._check_same(self._around.table_of(self._name))
+
+    def _check_same(self, table: Table) -> None:
+        """The live table is the vault's; a restore is resumed into the table that it began with."""
+        target, catalog = self._request.target, self._vault.catalog
+        if self._request.into_another:
+            return
+        if isinstance(target, Resumed) and target.into.arn:
+            safety.check_same_table(target.into, table.facts(), of="the one that this restore began to write to")
+        elif self._in_place:
+            safety.check_same_table(Identity(catalog.table_arn, catalog.table_id), table.facts(), of="the vault's")
 
     def _check_new(self, table: Table) -> None:
         """A table that is there already is accepted if it is empty and has the same key schema."""
@@ -183,7 +225,7 @@ class _Restore:
         if not table.is_empty()[0]:
             raise TargetNotEmpty(f"the table {table.name} exists and holds items", hint="Give --to another name.")
 
-    def _sink(self) -> Sink:
+    def _new_sink(self) -> Sink:
         target, request = self._request.target, self._request
         self._planning = self._plan()
         if request.dry_run:
@@ -195,14 +237,30 @@ class _Restore:
         table = self._around.table_of(self._name)
         self._setup.create(table)
         self._undo.wait(table, self._around.clock)
-        self._left.begin(self._undo.before, self._undo.command())
+        facts = table.facts()
+        into = Identity(facts.arn, facts.table_id)
+        keeper = self._keeper(into)
+        self._left.begin(self._undo.before, self._undo.command, into)
         if self._left.begun is not None:
             back = "" if self._left.undo is None else f"; or take back what it has done with: {self._left.undo}"
             self._around.notice(f"{self._left.command}{back}")
         for key in request.conflicts:
             self._leave_conflict(key)
-        guard = Guard(self._vault, table) if self._in_place and not request.force else None
-        return TableSink(Writer(guard or table, self._around.clock, patience=request.patience, max_units=request.max_units), guard)
+        return self._table_sink(table, keeper)
+
+    def _keeper(self, into: Identity) -> Keeper | None:
+        """What keeps the rows that are overwritten; None where nobody would take the restore back."""
+        if not self._in_place or not self._request.resumable:
+            return None
+        path = undo_path_for(self._left.restore, self._around.folder)
+        return self._undo.begin(path, self._left.restore, self._vault.catalog.table, into, self._vault)
+
+    def _table_sink(self, table: Table, keeper: Keeper | None) -> TableSink:
+        request = self._request
+        shared = self._in_place or isinstance(request.target, Resumed)
+        guard = Guard(self._vault, table, keeper) if shared and not request.force else None
+        forced: Batches = table if keeper is None else KeptTable(self._vault, table, keeper)
+        return TableSink(Writer(guard or forced, self._around.clock, patience=request.patience, max_units=request.max_units), guard)
 
     def _plan(self) -> Planning | None:
         """None where no table is written."""
@@ -212,36 +270,70 @@ class _Restore:
         description = table.facts().description if self._looking.compares or exists(table) else None
         return Planning(units_a_second(description, self._request.max_units))
 
+    def _check_deletes(self) -> None:
+        """Count what would be deleted before anything is touched."""
+        if not self._in_place:
+            return
+        self._tally = self._looking.tally(self._would_delete)
+        if not self._request.dry_run:
+            deletes.check(self._tally, self._request, self._name, moment.iso(self._request.at))
+
+    def _would_delete(self, candidate: Candidate) -> bool:
+        if self._selection.rules_out(candidate) or not self._selection.wants(None, candidate.live):
+            return False
+        return self._evidence.against_deleting(candidate) is None
+
     # --- doing it ---
 
-    def _apply(self, candidates: Iterator[Candidate], sink: Sink) -> None:
-        candidates = (each for each in candidates if not self._selection.rules_out(each))
-        wanted = ((each, None if each.gone else each.then) for each in self._while_hopeful(candidates, sink))
+    def _meant(self, candidates: Iterator[Candidate]) -> Generator[Decided, None, None]:
+        """The items that are selected, each with its image at the moment, or why that cannot be had."""
+        candidates = (each for each in candidates if not self._selection.rules_out(each) and not self._is_never_seen(each))
+        wanted = ((each, None if each.gone else each.then) for each in self._while_hopeful(candidates))
         with closing(self._vault.images(wanted)) as images:
             for candidate, then in images:
                 self._around.progress.advance(1)
-                self._do(candidate, then, sink)
+                try:
+                    if isinstance(then, BackstreamError) or self._selection.wants(then, candidate.live):
+                        yield candidate, then
+                except BackstreamError as error:
+                    yield candidate, error
 
-    def _while_hopeful(self, candidates: Iterator[Candidate], sink: Sink) -> Iterator[Candidate]:
+    def _is_never_seen(self, candidate: Candidate) -> bool:
+        """Whether a row was asked for by a key that neither the vault nor the table has ever held."""
+        asked = self._request.keys and not isinstance(self._request.target, Resumed)
+        if not asked or candidate.then is not None or candidate.live is not None:
+            return False
+        if self._looking.later.first(candidate.key) is not None:
+            return False
+        self._never_seen.append(candidate.key)
+        return True
+
+    def _found(self, meant: Iterator[Decided]) -> Iterator[Decided]:
+        """The same. NotFound, before anything is touched, where a selection matches nothing."""
+        if not self._request.selects or isinstance(self._request.target, Resumed):
+            return meant
+        first = next(meant, None)
+        if first is None:
+            raise nothing_matches(self._vault.catalog.table, self._request, self._selection.nearest())
+        return itertools.chain([first], meant)
+
+    def _while_hopeful(self, candidates: Iterator[Candidate]) -> Iterator[Candidate]:
         """Once there is no sense in adding more, no more images are read: what they were for is left."""
         for candidate in candidates:
-            if sink.hopeless and candidate.then is not None and not candidate.gone:
+            if self._sink.hopeless and candidate.then is not None and not candidate.gone:
                 self._around.progress.advance(1)
-                self._left.leave(candidate.key, sink.hopeless)
+                self._left.leave(candidate.key, self._sink.hopeless)
             else:
                 yield candidate
 
     def _do(self, candidate: Candidate, then: bytes | BackstreamError | None, sink: Sink) -> None:
-        if candidate.gone and not self._may_delete(candidate):
+        if candidate.gone and candidate.live is None:
             return
         try:
             if isinstance(then, BackstreamError):
                 raise then
-            if not self._selection.wants(then, candidate.live):
-                return
             action = decide(then, candidate.live)
-            if action is not Action.ALONE and self._was_changed(candidate):
-                self._leave_conflict(candidate.key)
+            if action is not Action.ALONE and not self._may_write(candidate, action):
                 return
         except BackstreamError as error:
             self._left.leave(candidate.key, error.message)
@@ -254,8 +346,41 @@ class _Restore:
         elif action is Action.DELETE:
             sink.add(Delete(candidate.key), candidate.live)
 
+    def _may_write(self, candidate: Candidate, action: Action) -> bool:
+        """Whether an item that differs may be written; otherwise it is named as spared, or as a conflict."""
+        doubt = self._doubt(candidate, action)
+        if doubt is not None:
+            self._spare(candidate.key, doubt)
+        elif self._was_changed(candidate):
+            self._leave_conflict(candidate.key)
+        else:
+            return True
+        return False
+
+    def _doubt(self, candidate: Candidate, action: Action) -> Doubt | None:
+        if self._in_place:
+            evidence = self._evidence
+            return evidence.against_deleting(candidate) if action is Action.DELETE else evidence.against_reverting(candidate)
+        if action is Action.DELETE and self._request.force:
+            return Doubt("left alone, somebody else has created it", accepted=True)
+        return None
+
+    def _spare(self, key: bytes, doubt: Doubt) -> None:
+        self._spared += 1
+        if len(self._sparing) < leftovers.MOST_NAMED:
+            self._sparing.append(Failure(key.decode(), doubt.why))
+        if doubt.accepted:
+            self._counts[Action.ALONE] += 1
+        else:
+            self._left.leave(key, doubt.why)
+
     def _was_changed(self, candidate: Candidate) -> bool:
-        """Whether somebody has changed a row since an interrupted restore began: it is not as it was before."""
+        """Whether somebody has changed a row since an interrupted restore began: it is not as it was before.
+
+        In a new table that a restore has begun to fill, a row that is not as it is to be is somebody else's.
+        """
+        if isinstance(self._request.target, Resumed) and not self._in_place:
+            return candidate.live is not None and not self._request.force
         if self._looking.earlier_moment is None:
             return False
         earlier, live = candidate.earlier, candidate.live
@@ -266,16 +391,6 @@ class _Restore:
     def _leave_conflict(self, key: bytes) -> None:
         self._conflicts += 1
         self._left.leave(key, CONFLICT, conflict=True)
-
-    def _may_delete(self, candidate: Candidate) -> bool:
-        """Whether there is a live row to delete, and no doubt that it did not exist then."""
-        if candidate.live is None:
-            return False
-        if safety.surely_absent(candidate.then, self._request.at, self._window, self._looking.lost):
-            return True
-        self._spared += 1
-        self._counts[Action.ALONE] += 1
-        return False
 
     # --- the account ---
 
@@ -289,9 +404,10 @@ class _Restore:
             self._left.leave(key, left.reason)
 
     def _report(self) -> Restored:
+        for key in self._never_seen:
+            self._left.name(Failure(key.decode(), NEVER_SEEN))
         if self._spared:
-            word = f"{self._spared} live rows are left alone: whether they existed at {moment.iso(self._request.at)} is not known"
-            self._looking.warnings.append(word)
+            self._looking.warnings.append(spared_words(self._spared, self._request))
         left = self._left.close()
         return Restored(
             table=self._vault.catalog.table,
@@ -308,7 +424,11 @@ class _Restore:
             left=None if left is None else str(left),
             conflicts=self._conflicts,
             plan=None if self._planning is None else self._planning.planned(),
-            undo=self._left.undo if self._counts[Action.PUT] or self._counts[Action.DELETE] else None,
+            undo=self._undo.command if self._undo.kept else None,
             settings=self._setup.settings,
             todo=self._setup.todo,
+            spared=self._spared,
+            sparing=self._sparing,
+            needs_expect_deletes=None if self._tally is None else deletes.needed(self._tally, self._request),
+            expired=self._setup.expired,
         )

@@ -15,6 +15,7 @@ from backstream.model import naming, wire
 from backstream.model.condition import Condition
 from backstream.model.key_words import parse_partition
 from backstream.operations.restore.candidates import Candidate
+from backstream.operations.restore.nearest import Attributes, Nearest, scalar
 from backstream.operations.restore.request import Request
 
 
@@ -26,6 +27,9 @@ class Filter(Protocol):
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
         """Whether an item that was not ruled out is meant: its image then, and now."""
+
+    def nearest(self) -> str:
+        """What was found instead, of the items that were looked at: the names nearest to the one that was asked for."""
 
 
 class Selection:
@@ -42,12 +46,17 @@ class Selection:
         """Whether all of them want it."""
         return all(each.wants(then, live) for each in self._filters)
 
+    def nearest(self) -> str:
+        """What the filters have found instead, in words; empty where that is nothing of use."""
+        return " ".join(text for each in self._filters if (text := each.nearest()))
+
 
 def selection_of(vault: TableVault, request: Request) -> Selection:
     """What a request selects, besides its keys. UsageError where a filter cannot be understood, or is none for this table."""
     filters: list[Filter] = []
     if request.partition is not None:
-        filters.append(_PartitionFilter(parse_partition(vault.catalog.key_schema, request.partition)))
+        schema = vault.catalog.key_schema
+        filters.append(_PartitionFilter(parse_partition(schema, request.partition), schema.hash.name, request.partition))
     if request.tenant is not None:
         filters.append(_TenantFilter(vault, request.tenant))
     if request.where is not None:
@@ -58,11 +67,19 @@ def selection_of(vault: TableVault, request: Request) -> Selection:
 class _PartitionFilter:
     """One partition key's items: their keys tell."""
 
-    def __init__(self, beginning: bytes) -> None:
+    def __init__(self, beginning: bytes, attribute: str, value: str) -> None:
         self._beginning = beginning
+        self._attribute = attribute
+        self._names = Nearest(value)
 
     def rules_out(self, candidate: Candidate) -> bool:
-        return not candidate.key.startswith(self._beginning)
+        out = not candidate.key.startswith(self._beginning)
+        if out and self._names.wanting:
+            self._names.add(scalar(wire.attribute(candidate.key, self._attribute)))
+        return out
+
+    def nearest(self) -> str:
+        return self._names.said(f"values of {self._attribute}")
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
         del then, live
@@ -74,12 +91,20 @@ class _ConditionFilter:
 
     def __init__(self, condition: Condition) -> None:
         self._condition = condition
+        self._attributes = Attributes()
 
     def rules_out(self, candidate: Candidate) -> bool:
         return candidate.gone and not self.wants(None, candidate.live)
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
-        return any(image is not None and self._condition.matches(image) for image in (then, live))
+        found = [image for image in (then, live) if image is not None]
+        matches = any(map(self._condition.matches, found))
+        for image in found if not matches and self._attributes.wanting else ():
+            self._attributes.add_all(wire.decode(image))
+        return matches
+
+    def nearest(self) -> str:
+        return self._attributes.said(self._condition.names)
 
 
 class _TenantFilter:
@@ -92,12 +117,15 @@ class _TenantFilter:
                 hint=f"Run `backstream init {vault.catalog.table} --tenant-attribute NAME` once, or select rows with --key.",
             )
         self._attribute = vault.catalog.tenant_attribute
+        self._names = Nearest(tenant)
         self._folder = naming.tenant_folder({"S": tenant})
         every = catalogs.every_version(vault.store, vault.catalog.table)
         self._names_tell = {each.tenant_attribute for each in every} <= {None, self._attribute}
 
     def rules_out(self, candidate: Candidate) -> bool:
         """Whether it can be told without reading its image that an item is not the tenant's, neither at the moment nor live."""
+        if self._names.wanting:
+            self._note(candidate)
         if candidate.live is not None and self._in_image(candidate.live):
             return False
         then = candidate.then
@@ -110,6 +138,19 @@ class _TenantFilter:
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
         """Whether one of an item's two images is the tenant's."""
         return any(image is not None and self._in_image(image) for image in (then, live))
+
+    def _note(self, candidate: Candidate) -> None:
+        """Keep the tenant's name, as far as it is known without reading an image from the vault."""
+        then = candidate.then
+        for image in (candidate.live, None if then is None else then.image):
+            if image is not None:
+                self._names.add(scalar(wire.attribute(image, self._attribute)))
+        parts = then.place.name.split("/") if then is not None and then.place is not None and self._names_tell else []
+        if len(parts) == 3:
+            self._names.add(naming.tenant_of(parts[1]))
+
+    def nearest(self) -> str:
+        return self._names.said("tenants")
 
     def _in_image(self, image: bytes) -> bool:
         return naming.tenant_folder(wire.attribute(image, self._attribute)) == self._folder

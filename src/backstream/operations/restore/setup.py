@@ -14,7 +14,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.creation import Creation
 from backstream.model.setup import Names, Setup, Step, Todo, after_import, plan
-from backstream.operations.restore.request import NewTable, Request, Resumed
+from backstream.operations.restore.request import InPlace, NewTable, Request, Resumed
 from backstream.operations.restore.sinks import Sink
 from backstream.operations.writing import LeftOut
 from backstream.ports import Clock, Put, Table, Write
@@ -99,11 +99,29 @@ class TableSetup:
 
     def watching(self, sink: Sink) -> Sink:
         """The sink, or one around it that counts the rows which time to live would delete again."""
-        step = None if self._plan is None else self._plan.time_to_live
-        if step is None:
+        attribute = self._time_to_live()
+        if attribute is None:
             return sink
-        self._rows = _Rows(sink, step.request["TimeToLiveSpecification"]["AttributeName"], self._request.at, self._clock)
+        self._rows = _Rows(sink, attribute, self._request.at, self._clock)
         return self._rows
+
+    def _time_to_live(self) -> str | None:
+        """The attribute by which the target's rows expire, None where they do not. Of a live table as it is now."""
+        target = self._request.target
+        if isinstance(target, InPlace) or (isinstance(target, Resumed) and target.in_place):
+            return self._of_live_table()
+        step = None if self._plan is None else self._plan.time_to_live
+        return None if step is None else str(step.request["TimeToLiveSpecification"]["AttributeName"])
+
+    def _of_live_table(self) -> str | None:
+        kept = catalogs.settings_of(self._vault.catalog)
+        settings = self._table_of(self._vault.catalog.table).settings()
+        return kept.time_to_live if "time_to_live" in settings.unknown else settings.time_to_live
+
+    @property
+    def expired(self) -> int:
+        """How many of the rows that are put have expired since the moment."""
+        return 0 if self._rows is None else self._rows.expired
 
     @property
     def creation(self) -> Creation | None:
@@ -128,6 +146,10 @@ class TableSetup:
     def finish(self) -> None:
         """Carry out what comes after the items; in a dry run only say what will be left."""
         if self._plan is None:
+            if self.expired:
+                would = "would be" if self._request.dry_run else "were"
+                word = "rows whose time to live has passed since the moment"
+                self.notes.append(f"{self.expired:,} {word} {would} put back: DynamoDB deletes them again within days")
             return
         steps, left = list(self._plan.steps), list(self._plan.todo)
         if (step := self._plan.time_to_live) is not None:

@@ -1,28 +1,31 @@
-"""Taking an in-place restore back: the moment before it began, and the command that goes back there."""
+"""Taking an in-place restore back: the second before it began, the file that it keeps, and the command that reads it."""
 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
-from backstream.layouts.vault import TableVault
-from backstream.model import moment
 from backstream.model.clocks import CLOCKS_APART
+from backstream.operations.restore.kept import Journal, Keeper, Keyed, UndoHead, begin
 from backstream.operations.restore.request import InPlace, Request
+from backstream.operations.safety import Identity
 from backstream.ports import Clock, Table
 
 POLL_SECONDS = 0.25
 
 
 class Undo:
-    """`before`: the second that an undo goes back to, None where nothing is restored in place.
+    """One restore's. `before`: the second in which it began, None where nothing is restored in place.
 
-    It is the second in which the restore began, and the first write waits until the service's clock has passed it by more than the
-    clocks that stamp changes may be apart: so no change that the restore makes can be taken for one of that second.
+    The first write waits until the service's clock has passed that second by more than the clocks that stamp changes may be apart:
+    so no change that the restore makes can be taken for one of that second.
     """
 
-    def __init__(self, vault: TableVault, request: Request) -> None:
-        self._vault = vault
+    def __init__(self, request: Request) -> None:
         self._request = request
+        self._journal: Journal | None = None
+        self._kept = 0
+        self._command: str | None = None
         self.before: int | None = None
 
     def note(self, table: Table) -> None:
@@ -35,14 +38,35 @@ class Undo:
         while self.before is not None and int(table.server_time()) <= self.before + CLOCKS_APART:
             clock.sleep(POLL_SECONDS)
 
+    def begin(self, path: Path, restore: str, table: str, into: Identity, keys: Keyed) -> Keeper:
+        """Before the first write: from now on what is overwritten is kept. Failed where it cannot be."""
+        head = UndoHead(restore=restore, table=table, began=self.before or 0, arn=into.arn, table_id=into.table_id)
+        self._journal = begin(path, head)
+        self._command = command(table, path)
+        return Keeper(keys, self._journal)
+
+    def close(self) -> None:
+        """Let the file go; it stays where it tells anything."""
+        if self._journal is None:
+            return
+        self._kept = self._journal.count
+        if self._kept:
+            self._journal.close()
+        else:
+            self._journal.discard()
+        self._journal = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is anything to take back."""
+        return self._kept > 0 or (self._journal is not None and self._journal.count > 0)
+
+    @property
     def command(self) -> str | None:
-        """The one command."""
-        if self.before is None:
-            return None
-        words = ["backstream", "restore", self._vault.catalog.table, "--at", moment.iso(self.before), "--in-place"]
-        for key in self._request.keys:
-            words += ["--key", key.decode()]
-        selected = {"tenant": self._request.tenant, "partition": self._request.partition, "where": self._request.where}
-        for name, value in selected.items():
-            words += [] if value is None else [f"--{name}", value]
-        return shlex.join([*words, "--vault", self._vault.store.url])
+        """The one command that takes the restore back; None where nothing is kept."""
+        return self._command
+
+
+def command(table: str, path: Path) -> str:
+    """What takes a restore back."""
+    return shlex.join(["backstream", "restore", table, "--undo", str(path)])

@@ -1,0 +1,193 @@
+"""What the vault proves of a live row before an in-place restore deletes or reverts it. Unknown is not absent.
+
+A live row is deleted only where the vault proves that it did not exist at the moment: a base backup or a beginning before it,
+unbroken proof up to it, and nothing that shows that it existed. A row is reverted only where its state is proven, or where the
+vault has heard of a change of it after the moment. See docs/notes/0021-unknown-is-not-absent.md.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from backstream.engines.ahead import ahead
+from backstream.engines.spill import Pairs
+from backstream.errors import Damaged
+from backstream.layouts import segments
+from backstream.layouts.vault import TableVault
+from backstream.model import fold, moment
+from backstream.model.entry import Entry
+from backstream.model.window import KnownGap, Window
+from backstream.operations import safety
+from backstream.operations.restore.candidates import Candidate
+from backstream.operations.restore.request import Request
+
+READERS = 8
+IN_FLIGHT = 16
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Why a live row is left alone. `accepted`: the user has accepted that with --allow-gap, so the row does not count as left."""
+
+    why: str
+    accepted: bool = False
+
+
+class Later(Protocol):
+    """Tells what the vault has heard of an item after the moment."""
+
+    def first(self, key: bytes) -> Entry | None:
+        """The item's first change after the moment, without its images; None where the vault has none."""
+
+
+class Evidence:
+    """Decides for one restore which live rows may be deleted or reverted. `lost`: the times of what could not be read."""
+
+    def __init__(self, request: Request, window: Window, later: Later, lost: Callable[[], Sequence[KnownGap]]) -> None:
+        self._request = request
+        self._window = window
+        self._later = later
+        self._lost = lost
+        self._proven = safety.is_proven(request.at, window)
+
+    def against_deleting(self, candidate: Candidate) -> Doubt | None:
+        """Why a live row that is not in the state at the moment must stay; None where the vault proves that it did not exist."""
+        missing = None if self._request.delete_unknown else self._missing_proof(candidate.then)
+        return missing or self._shown(self._later.first(candidate.key))
+
+    def against_reverting(self, candidate: Candidate) -> Doubt | None:
+        """Why an item that differs from the state at the moment must stay as it is; None where it may be written."""
+        if self._proven or self._later.first(candidate.key) is not None:
+            return None
+        return Doubt(f"left alone, the vault has not heard of its last change, and it may have been so then: {self._known_until}")
+
+    def _missing_proof(self, then: Entry | None) -> Doubt | None:
+        at, window = self._request.at, self._window
+        if not self._proven:
+            return Doubt(f"left alone, nothing tells whether it existed at {moment.iso(at)}: {self._known_until}")
+        if safety.surely_absent(then, at, window, self._lost()):
+            return None
+        accepted = self._request.keep_unknown or (self._request.allow_gap and not safety.by_older_tool(at, window))
+        return Doubt(f"left alone, nothing tells whether it existed at {moment.iso(at)}", accepted)
+
+    @property
+    def _known_until(self) -> str:
+        return safety.known_until(self._window)
+
+    def _shown(self, first: Entry | None) -> Doubt | None:
+        """What shows that an item existed at the moment: its first change after it was made to an item that was there."""
+        if first is None or first.event == "INSERT":
+            return None
+        at = self._request.at
+        if any(gap.since <= first.seconds and gap.until >= at for gap in self._window.gaps):
+            if self._request.delete_unknown:
+                return None  # the insert may lie in the gap
+            return Doubt("left alone, its insert may lie in a gap after the moment", self._request.allow_gap)
+        word = f"left alone, it existed at {moment.iso(at)}: its next change, at {moment.iso(first.seconds)}, is a {first.event}"
+        return Doubt(f"{word}; a change of it is missing before that")
+
+
+class LaterOfFew:
+    """What a few items' own histories tell of them after a second. Nothing is read before it is asked for."""
+
+    def __init__(self, vault: TableVault, at: int) -> None:
+        self._vault = vault
+        self._at = at
+        self._known: dict[bytes, Entry | None] = {}
+
+    def first(self, key: bytes) -> Entry | None:
+        """See `Later`."""
+        if key not in self._known:
+            self._known[key] = first_after(self._vault.history(key, _passed_over), self._at)
+        return self._known[key]
+
+
+class LaterInLog:
+    """What the log tells of all items after a second, on disk, one partition in memory. The log is read when first asked for.
+
+    `keys`: only these items; None: every item.
+    """
+
+    def __init__(self, vault: TableVault, at: int, partitions: int, buffer: int, keys: Collection[bytes] | None = None) -> None:
+        self._vault = vault
+        self._at = at
+        self._partitions = partitions
+        self._buffer = buffer
+        self._keys = keys
+        self._spilled: Pairs | None = None
+        self._number = -1
+        self._firsts: dict[bytes, Entry] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._spilled is not None:
+            self._spilled.close()
+
+    def first(self, key: bytes) -> Entry | None:
+        """See `Later`."""
+        if self._spilled is None:
+            self._spilled = Pairs(self._partitions, buffer=self._buffer)
+            self._read(self._spilled)
+        number = zlib.crc32(key) % self._partitions
+        if number != self._number:
+            self._number, self._firsts = number, self._partition(self._spilled, number)
+        return self._firsts.get(key)
+
+    def _read(self, into: Pairs) -> None:
+        for entry in changes_since(self._vault, self._at):
+            if entry.seconds > self._at and not entry.scanned:
+                key = self._vault.key(entry)
+                if self._keys is None or key in self._keys:
+                    into.add(key, msgspec.msgpack.encode(_without_images(entry)))
+
+    @staticmethod
+    def _partition(spilled: Pairs, number: int) -> dict[bytes, Entry]:
+        firsts: dict[bytes, Entry] = {}
+        for key, value in spilled.read(number):
+            entry = msgspec.msgpack.decode(value, type=Entry)
+            known = firsts.get(key)
+            if known is None or fold.is_later(known, entry):
+                firsts[key] = entry
+        return firsts
+
+
+def first_after(entries: Sequence[Entry], at: int) -> Entry | None:
+    """The first change of one item after a second; scanned images are no changes."""
+    return min((each for each in entries if not each.scanned and each.seconds > at), key=lambda each: each.order, default=None)
+
+
+def changes_since(vault: TableVault, since: int) -> Iterator[Entry]:
+    """Every entry of the log from the hour of a second on. An object that cannot be read tells nothing and is passed over."""
+    found = vault.inventory(since=since)
+    reads: list[Callable[[], Sequence[Entry]]] = [
+        partial(vault.log.read, each) for each in found.segments if each.segment is not None and each.segment.max_time > since
+    ]
+    for one in found.sets:
+        reads += [partial(_of_part, vault, part.name) for part in vault.compacted.parts(one)]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="later") as pool:
+        for _, reading in ahead(pool, lambda read: read(), reads, IN_FLIGHT):
+            try:
+                yield from reading()
+            except Damaged:
+                continue
+
+
+def _of_part(vault: TableVault, name: str) -> Sequence[Entry]:
+    return segments.read(*vault.compacted.claim_and_body(name))
+
+
+def _without_images(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, image=None, old=None)
+
+
+def _passed_over(error: Damaged) -> None:
+    """What cannot be read after the moment shows nothing; what was before it has been checked."""
+    del error

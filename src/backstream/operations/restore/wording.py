@@ -1,0 +1,30 @@
+"""What a restore says of rows that it did not write, and of a selection that matches nothing."""
+
+from __future__ import annotations
+
+from backstream.errors import NotFound
+from backstream.model import moment
+from backstream.operations.restore.request import Request
+
+NEVER_SEEN = "neither the vault nor the live table has ever held a row of this key"
+NAMED = 5
+
+
+def nothing_matches(table: str, request: Request, nearest: str) -> NotFound:
+    """The error of a selection that matches no row. `nearest`: the nearest names, in words."""
+    at = moment.iso(request.at)
+    if request.keys and all(each is None for each in (request.tenant, request.partition, request.where)):
+        named = ", ".join(key.decode() for key in request.keys[:NAMED])
+        more = f" and {len(request.keys) - NAMED:,} more" if request.keys[NAMED:] else ""
+        return NotFound(f"no row of {table} matches {named}{more}: {NEVER_SEEN}", hint="Nothing was touched. Check the key.")
+    asked = {"tenant": request.tenant, "partition": request.partition, "where": request.where}
+    words = [f"--{name} {value!r}" for name, value in asked.items() if value is not None]
+    words += [f"{len(request.keys)} keys"] if request.keys else []
+    return NotFound(f"no row of {table} at {at} matches {' and '.join(words)}", hint=f"Nothing was touched. {nearest}".strip())
+
+
+def spared_words(count: int, request: Request) -> str:
+    """The note on rows that were left alone."""
+    word = f"{count} live rows are left alone: the vault does not prove what they were at {moment.iso(request.at)}"
+    offer = "; --delete-unknown deletes those of which nothing tells whether they existed"
+    return word if request.delete_unknown or request.keep_unknown else word + offer
