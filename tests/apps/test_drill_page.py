@@ -79,6 +79,18 @@ def test_a_failed_drill_names_reasons_differences_objects_and_notes() -> None:
     assert "unknown" in read.of("b")
 
 
+def test_it_says_what_was_checked_and_what_was_not_and_who_vouches_for_it() -> None:
+    read = Reading(page(PASSED, [held(0)]))
+    assert {"What was checked", "What was not checked", "Where, and by whom"} <= set(read.of("h2"))
+    assert {"The vault: 39 row versions of 8 objects, by a listing.", "the live table's indexes"} <= set(read.of("li"))
+    assert {PASSED.account, PASSED.region, PASSED.table_arn, PASSED.vault, PASSED.operator} <= set(read.of("code"))
+    failed = Reading(page(FAILED, [held(0)]))
+    assert "What the vault claims of this moment and does not hold" in failed.of("h2")
+    assert f"flights/{NASTY}/2" in failed.of("code")
+    assert "it is missing" in failed.of("td")
+    assert "unknown" in failed.of("code"), "nobody knows who ran it"
+
+
 @pytest.mark.parametrize("drill", [PASSED, FAILED])
 def test_nothing_is_loaded_from_elsewhere_and_data_is_never_markup(drill: Drill) -> None:
     body = page(drill, [held(number) for number in range(30)])

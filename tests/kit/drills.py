@@ -6,6 +6,8 @@ import msgspec
 
 from backstream.model import moment
 from backstream.model.objectives import Objectives
+from backstream.operations import check
+from backstream.operations.check import Finding
 from backstream.operations.drill import Difference, Drill, Kind, Live, Side
 from backstream.operations.restore import Failure
 from kit.images import image, key
@@ -31,6 +33,13 @@ PASSED = Drill(
     objectives=Objectives(1_800, 7_200),
     sampled=20,
     live=Live(1_000, 990, 10, 0),
+    checked=["39 row versions of 8 objects, by a listing"],
+    unchecked=["the live table's indexes"],
+    account="111122223333",
+    region="eu-central-1",
+    table_arn="arn:aws:dynamodb:eu-central-1:111122223333:table/flights",
+    vault="s3://our-vault/vault",
+    operator="arn:aws:sts::111122223333:assumed-role/drills/nightly",
 )
 FAILED = msgspec.structs.replace(
     PASSED,
@@ -53,4 +62,7 @@ FAILED = msgspec.structs.replace(
     failures=[Failure(f"flights/{NASTY}", "a foreign object")],
     warnings=["a note"],
     hint="what to do",
+    findings=[Finding(check.Kind.MISSING, f"flights/{NASTY}/2", "it is missing", since="2023-11-14T22:10:00Z", version="v1")],
+    found=1,
+    operator="",
 )

@@ -146,6 +146,25 @@ def test_a_random_moment_is_one_of_all_that_are_proven() -> None:
     assert all("2023-11-14T22:13:20Z" <= each <= "2023-11-14T22:23:10Z" for each in picked)
 
 
+def test_the_vault_is_checked_for_the_moment_that_is_restored() -> None:
+    range_ = proven(Layout.ROWS)
+    range_.both(image("row", 1, v={"N": "2"}), second=PROVEN - 1)
+    first, *_ = range_.feed.vault.history(range_.feed.vault.key_of(image("row", 1)))
+    assert first.place is not None
+    lose(range_.feed.store, first.place.name, first.place.version)
+    report = range_.drill(Plan(at=PROVEN))
+    assert (report.passed, report.found) == (True, 0), "a version that the moment does not need"
+    assert any("row versions of" in each for each in report.checked)
+    assert any("--read-data" in each for each in report.unchecked)
+    assert report.table_arn == range_.feed.catalog.table_arn
+    assert (report.region, report.account) == ("us-east-1", "000000000000")
+    name = "_backstream/flights/catalog.json"
+    range_.feed.store.delete(name)
+    report = range_.drill(Plan(at=PROVEN))
+    assert (report.passed, report.matched, [each.object for each in report.findings]) == (False, 10, [name])
+    assert f"the vault does not hold what it claims of this moment: 1 findings: {name}" in report.reasons[0]
+
+
 @pytest.mark.parametrize("ranges", [[(10, 10)], [(10, 12), (20, 20)], [(0, 1), (5, 5), (90_000_000, 90_000_002)]])
 def test_each_second_of_every_range_is_picked_as_often(ranges: list[tuple[int, int]]) -> None:
     every = [second for since, until in ranges for second in range(since, until + 1)]

@@ -35,9 +35,9 @@ def page(drill: Drill, history: Sequence[Held]) -> bytes:
         _figures(drill),
         _differences(drill),
         _failures(drill),
+        _findings(drill),
         _charts(drill, history),
         _notes(drill),
-        _findings(drill),
         _checked(drill),
         _unchecked(drill),
         _where(drill),
@@ -174,8 +174,8 @@ def _finding(each: Finding) -> str:
     key = "" if bytes(each.key) == b"null" else f"<br><code>{escape(_on_one_line(each.key))}</code>"
     version = "" if each.version is None else f" <span class='faint'>version {escape(each.version)}</span>"
     what = f"<td><code>{escape(each.object)}</code>{version}{key}</td>"
-    times = "".join(f"<td>{escape(text)}</td>" for text in (each.since or "-", each.until or "now"))
-    return f"<tr><td>{each.kind}</td>{what}<td>{escape(each.why)}</td>{times}</tr>"
+    times = "".join(f"<td><span class='time'>{escape(text)}</span></td>" for text in (each.since or "-", each.until or "now"))
+    return f"<tr><td><span class='time'>{each.kind}</span></td>{what}<td>{escape(each.why)}</td>{times}</tr>"
 
 
 def _where(drill: Drill) -> str:

@@ -138,4 +138,5 @@ class _Check:
     def _unchecked(self) -> list[str]:
         if self._percent >= 100:
             return []
-        return [f"the bytes of {100 - self._percent:g} % of the row versions (--read-data)"]
+        share = f"of {100 - self._percent:g} % " if self._percent else ""
+        return [f"the bytes {share}of the row versions, which `backstream check --read-data` reads"]

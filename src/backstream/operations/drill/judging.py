@@ -69,7 +69,7 @@ def never_checked(account: Account) -> list[str]:
     live = [] if account.live_rows is not None else ["the live table; the notes say why"]
     return [
         *live,
-        "other moments than this one: `backstream drill --pick random` tries any of the window",
+        "the state at other moments than this one, which `backstream drill --pick random` tries",
         "indexes, alarms and permissions of the table: the scratch table has its rows alone",
     ]
 
