@@ -180,7 +180,9 @@ class Coverage:
     def _lost_and_unseen(self) -> tuple[list[Gap], str]:
         # What waits before what has arrived: a batch that is redriven meanwhile is in the log by then.
         waiting, unseen = self._waiting()
-        return [*self._recorded(), *waiting], unseen
+        recorded = self._recorded()
+        known = {gap.batch for gap in recorded if gap.batch is not None}
+        return [*recorded, *(gap for gap in waiting if gap.batch not in known)], unseen
 
     def _waiting(self) -> tuple[list[Gap], str]:
         """The gaps of what Lambda gave up; why nobody can tell, where the destination cannot be looked into.
@@ -202,11 +204,21 @@ class Coverage:
             )
 
     def _recorded(self) -> list[Gap]:
-        known = list(self._gaps.all())
+        known = [gap for gap in self._gaps.all() if gap.batch is None or not self._batch_has_arrived(gap)]
         single = {gap for gap in known if gap.sequence is not None and not self._in_a_segment(gap)}
         # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
         held = set(self._compacted.current().held) if single else set()
         return [gap for gap in known if gap.sequence is None or (gap in single and (gap.stream, gap.sequence) not in held)]
+
+    def _batch_has_arrived(self, gap: Gap) -> bool:
+        """Whether what Lambda gave up has been redriven, or has come in another way: by a tail, or the witness."""
+        if gap.batch is not None and self._gaps.has_arrived(gap.batch):
+            return True
+        missing = set(gap.sequences)
+        for listed in self._log.listing(since=gap.since, until=gap.until) if missing else ():
+            if listed.segment is not None and listed.segment.stream == gap.stream:
+                missing -= {entry.sequence for entry in self._log.read(listed)}
+        return bool(gap.sequences) and not missing
 
     def _in_a_segment(self, gap: Gap) -> bool:
         """Whether the log's segments hold the change that was missing."""

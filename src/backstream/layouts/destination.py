@@ -5,7 +5,6 @@ The destination is not the vault: a bucket beside it, which may keep no versions
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,10 @@ from typing import Any
 import msgspec
 
 from backstream.errors import BackstreamError, Damaged, MissingObject
-from backstream.layouts.catalog import folder
-from backstream.layouts.gaps import Gap
+from backstream.layouts.gaps import Gap, note_of
 from backstream.layouts.log import DAY
 from backstream.model import invocation_record
+from backstream.model.deliveries import place_of
 from backstream.model.invocation_record import ASYNCHRONOUS, FOLDER, InvocationRecord, Source
 from backstream.ports import ListedObject, ObjectStore
 
@@ -57,7 +56,6 @@ class Destination:
     def __init__(self, store: ObjectStore, vault: ObjectStore, table: str, table_arn: str) -> None:
         self._store = store
         self._vault = vault
-        self._notes = folder(table) + "redriven/"
         self._table = table
         self._streams = f"{table_arn}/stream/"
         self._known: dict[ListedObject, _Seen] = {}  # what stands there never changes, and is asked for often
@@ -90,19 +88,15 @@ class Destination:
     def done(self, batch: Abandoned) -> None:
         """Everything of it is in the vault, or in its gaps: it waits no more. Twice does no harm.
 
-        A batch that other tables wait for as well stays where it is, and the vault notes that this table does not.
+        The vault notes it, which closes the gap that was recorded of it. A batch that other tables wait for too stays where it is.
         """
-        if batch.shared:
-            self._vault.put(self._note(batch.name), batch.name.encode(), {"format": "1"})
-        else:
+        self._vault.put(note_of(self._table, batch.name), batch.name.encode(), {"format": "1"})
+        if not batch.shared:
             self._store.delete(batch.name)
-
-    def _note(self, name: str) -> str:
-        return f"{self._notes}{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
     def _is_noted(self, name: str) -> bool:
         try:
-            self._vault.head(self._note(name))
+            self._vault.head(note_of(self._table, name))
         except MissingObject:
             return False
         return True
@@ -150,4 +144,15 @@ class Destination:
             f"Lambda gave up a batch ({batch.why}), which waits for `backstream redrive {self._table}`: {self.url}/{batch.name}"
         )
         stream = "" if batch.record is None else batch.record.stream_arn.rpartition("/stream/")[2]
-        return Gap(reason=reason, since=batch.since, until=batch.until, stream=stream)
+        return Gap(reason=reason, since=batch.since, until=batch.until, stream=stream, batch=batch.name)
+
+    def lasting_gap(self, batch: Abandoned) -> Gap:
+        """The same, to be recorded: with the numbers of its changes, where they can be read. Errors as of the store's reading."""
+        gap = self.gap(batch)
+        if batch.record is None or batch.record.source is not Source.DYNAMODB:
+            return gap
+        try:
+            numbers = tuple(map(place_of, self.records(batch)))
+        except Damaged:
+            return gap
+        return msgspec.structs.replace(gap, sequences=numbers if all(numbers) else ())

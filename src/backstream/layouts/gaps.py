@@ -1,4 +1,7 @@
-"""Gaps: what is known to be missing from a log. Written once, never changed; whether one still stands is read off the log."""
+"""Gaps: what is known to be missing from a log. None is ever changed or taken back; whether one still stands is read off the log.
+
+One that is found again and is longer by then gets a further record: see docs/notes/0018.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from backstream.errors import AlreadyExists, Damaged
+from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
 from backstream.layouts.hidden import Newest
@@ -19,7 +22,9 @@ from backstream.ports import ObjectStore
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     """Changes made between `since` and `until` (seconds, both included) may be missing.
 
-    `sequence`: the one change that is missing, where it is known; the gap is closed once the log holds it.
+    `sequence`: the one change that is missing, where it is known; the gap is closed once the log holds it. `batch`: the object in
+    the on-failure destination whose changes are missing; the gap is closed once `redrive` has brought them. `sequences`: of that
+    batch, where they could be read; the gap is also closed once the log holds all of them.
     """
 
     reason: str
@@ -28,11 +33,17 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: str
     shard: str | None = None
     sequence: str | None = None
+    batch: str | None = None
+    sequences: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """The same gap, found twice, is one: of a single change whatever the reason, of a time by where it begins."""
-        what = (self.stream, self.sequence) if self.sequence else (self.stream, self.shard or "", self.reason, str(self.since))
+        """The same gap, found twice, is one: of a change or a batch whatever the reason, of a time by where it begins."""
+        what: tuple[str, ...] = (self.stream, self.shard or "", self.reason, str(self.since))
+        if self.sequence:
+            what = (self.stream, self.sequence)
+        elif self.batch:
+            what = ("batch", self.batch)
         return hashlib.sha256("|".join(what).encode()).hexdigest()[:16]
 
 
@@ -41,18 +52,50 @@ class Gaps:
 
     def __init__(self, store: ObjectStore, table: str) -> None:
         self._store = store
+        self._table = table
+        self._agreed = folder(table) + "agreed/"
         self._prefix = folder(table) + "gaps/"
 
     def record(self, gap: Gap) -> None:
-        """Keep it; a gap that is already known stays as it is."""
+        """Keep it. One that is known stays as it is; where it is longer now, a further record says so, under a name of its own."""
+        for name in (f"{self._prefix}{gap.id}.json", f"{self._prefix}{gap.id}-{gap.until}.json"):
+            try:
+                self._store.put(name, msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
+            except AlreadyExists:
+                if _decoded(name, self._store.get(name).body).until >= gap.until:
+                    return  # as long already: that is what was asked for
+            else:
+                return
+
+    def agree(self, second: int) -> None:
+        """Note that vault and table were seen to hold the same at that second: what is found missing later was lost after it."""
+        self._store.put(f"{self._agreed}{second:011d}", b"", {"format": "1"})
+
+    def last_agreed(self) -> int | None:
+        """The last second at which they were; None where nobody has seen it."""
+        seconds = [int(found) for each in self._store.list(self._agreed) if (found := each.name.rpartition("/")[2]).isdecimal()]
+        return max(seconds, default=None)
+
+    def arrived(self, batch: str) -> None:
+        """Note that the changes of a batch of the on-failure destination are in the vault, or in gaps of their own."""
+        self._store.put(note_of(self._table, batch), batch.encode(), {"format": "1"})
+
+    def has_arrived(self, batch: str) -> bool:
+        """Whether that was noted."""
         try:
-            self._store.put(f"{self._prefix}{gap.id}.json", msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
-        except AlreadyExists:
-            return  # the same gap under the same name: that is what was asked for
+            self._store.head(note_of(self._table, batch))
+        except MissingObject:
+            return False
+        return True
 
     def all(self) -> Iterator[Gap]:
-        """Every gap ever recorded. Damaged where one cannot be read: it must not pass for none."""
-        return map(self.read, self.records())
+        """Every gap ever recorded, as long as it is known to be. Damaged where one cannot be read: it must not pass for none."""
+        longest: dict[str, Gap] = {}
+        for gap in map(self.read, self.records()):
+            known = longest.get(gap.id)
+            if known is None or known.until < gap.until:
+                longest[gap.id] = gap
+        return iter(longest.values())
 
     def records(self) -> Iterator[Newest]:
         """The objects in which they are kept, hidden ones too: no gap is ever taken back."""
@@ -61,10 +104,19 @@ class Gaps:
 
     def read(self, record: Newest) -> Gap:
         """A gap by its record. Damaged where it cannot be read."""
-        try:
-            gap = msgspec.json.decode(hidden.read(self._store, record).body, type=Gap)
-        except UNDECODABLE as error:
-            raise Damaged(f"the record of a gap cannot be read: {record.name}: {reason(error)}") from error
-        if not (moment.is_known(gap.since) and moment.is_known(gap.until)):
-            raise Damaged(f"the record of a gap cannot be read: {record.name}: it is of no time")
-        return gap
+        return _decoded(record.name, hidden.read(self._store, record).body)
+
+
+def _decoded(name: str, body: bytes) -> Gap:
+    try:
+        gap = msgspec.json.decode(body, type=Gap)
+    except UNDECODABLE as error:
+        raise Damaged(f"the record of a gap cannot be read: {name}: {reason(error)}") from error
+    if not (moment.is_known(gap.since) and moment.is_known(gap.until)):
+        raise Damaged(f"the record of a gap cannot be read: {name}: it is of no time")
+    return gap
+
+
+def note_of(table: str, batch: str) -> str:
+    """The name of the note that a batch of the on-failure destination is done for this table."""
+    return f"{folder(table)}redriven/{hashlib.sha256(batch.encode()).hexdigest()[:32]}"

@@ -9,6 +9,7 @@ from backstream.layouts.gaps import Gap
 from backstream.layouts.log import DAY
 from backstream.layouts.segments import Kind, Segment
 from backstream.layouts.vault import TableVault
+from backstream.operations.identity import proven_until
 
 RECENT = 3600
 
@@ -27,7 +28,8 @@ def record_absence(vault: TableVault, stream: str, now: float) -> Gap | None:
     if newest is None or not _is_tails(newest):
         return None
     retention = DAY if vault.catalog.kinesis is None else vault.catalog.kinesis.retention
-    since, until = newest.max_time, int(now) - retention
+    # Of several shards the slowest counts: not what was written last, but up to where a watermark says that all is there.
+    since, until = min(newest.max_time, proven_until(vault, now)), int(now) - retention
     if since >= until:
         return None
     reason = "the tail had stopped for longer than the stream keeps records when the Lambda function took over"

@@ -18,6 +18,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
 from backstream.model.deliveries import is_kinesis
+from backstream.operations.abandoned import try_to_record
 from backstream.operations.identity import check_owner, has_turned, proven_until, turn
 from backstream.operations.keeping import VaultKeeper
 from backstream.operations.kinesis_shards import KinesisFollower
@@ -57,6 +58,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     """
     check_owner(vault.catalog, following.table.facts().arn)
     facts, arn = _source(following.table, vault.catalog)
+    try_to_record(vault, following.notice)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.
     watch = SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice)

@@ -18,6 +18,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model.change import stream_label
 from backstream.model.deliveries import Record, deliveries
 from backstream.model.invocation_record import Source
+from backstream.operations.abandoned import record_waiting
 from backstream.operations.absence import record_absence
 from backstream.operations.batch import BatchReport, keep_batch, why
 from backstream.operations.identity import NOBODY, Lookup, recognise
@@ -113,6 +114,7 @@ class _Redrive:
         self._progress.phase("redriving batches", len(batches))
         if not self._words.dry_run:
             self._record_absences(batches)
+            record_waiting(self._vault, self._destination)
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
             self._take(batches, pool)
         return Redriven(

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import msgspec
 
 from backstream.engines.embedded import State
 from backstream.engines.spill import Pairs
-from backstream.errors import BackstreamError, Refused, UsageError
+from backstream.errors import AccessDenied, BackstreamError, Refused, UsageError
+from backstream.layouts.gaps import Gap
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.comparison import DIFFERENCES, Kind, Sight, compare, in_sample
 from backstream.model.entry import Entry
 from backstream.model.fold import BEGINNING, Known
-from backstream.model.window import AFTER_ALL
+from backstream.model.window import AFTER_ALL, Start
 from backstream.operations import safety
 from backstream.operations.repair import repair
 from backstream.operations.restore import Failure, Surroundings
@@ -31,6 +32,8 @@ from backstream.operations.restore.candidates import Candidate, of_state, scan_i
 from backstream.operations.restore.strangers import strangers
 from backstream.operations.safety import Identity
 from backstream.operations.suspects import PATIENCE, Compared, Suspects, by_verdict, counted, named, read_again, until_still
+
+MISSED = "`verify` found rows that the vault did not hold as the table did"
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -78,11 +81,11 @@ class Verified(Compared, frozen=True, kw_only=True):
 def verify(
     vault: TableVault, around: Surroundings, *, sample: float = 100.0, patience: float = PATIENCE, repair_as: str | None = None
 ) -> Verified:
-    """Compare the vault's newest state with the live table. Nothing is written, unless it is to repair: then into the vault alone.
+    """Compare the vault's newest state with the live table. Nothing is written but into the vault: what was lost, as a gap.
 
     `sample`: compare only this share of the keys, in percent, chosen by a hash of the key; `patience`: for how many seconds a
     difference must stand still to be one, at least as long as a change takes into the vault; `repair_as`: the writer's name under
-    which the table's truth is written into the vault wherever they differ, None to write nothing.
+    which the table's truth is written into the vault wherever they differ, None to write no row.
     """
     if not 0 < sample <= 100:
         raise UsageError(f"not a share of the keys: {sample:g} %", hint="A sample is more than 0 and at most 100 percent.")
@@ -118,8 +121,39 @@ class _Verification:
             safety.check_same_table(known, self._table.facts(), of="the vault's", way_on="")
         around, first = self._around, self._first_look()
         suspects = until_still(first, self._look_again, around.clock, around.progress, self._patience)
+        lost = self._record_gap(suspects)
         repaired = 0 if repair_as is None else self._repair(suspects, repair_as)
-        return self._report(suspects, repaired)
+        return self._report(suspects, repaired, lost)
+
+    def _record_gap(self, suspects: Suspects[Sight]) -> list[str]:
+        """Record that changes are missing: since the vault was last known to agree with the table, until now, repaired or not.
+
+        Nothing is recorded of a table that there is no base backup of: then nothing is claimed of it. What to warn of, where the
+        vault may not be written.
+        """
+        if not any(sight.verdict in DIFFERENCES for _, sight in suspects):
+            return self._note_agreement(whole=not suspects.count)
+        start = self._vault.window(self._began).start(AFTER_ALL)
+        if start is None:
+            return []
+        since, until = self._last_agreed(start), int(self._around.clock.now())
+        gap = Gap(MISSED, min(since, until), until, self._vault.catalog.stream)
+        try:
+            self._vault.gaps.record(gap)
+        except AccessDenied as error:
+            return [f"the gap of {moment.iso(gap.since)} to {moment.iso(gap.until)} could not be recorded: {error.message}"]
+        return []
+
+    def _last_agreed(self, start: Start) -> int:
+        """The last second at which the vault is known to have held what the table did: by a `verify`, or a base backup."""
+        return max(start.begin, self._vault.gaps.last_agreed() or start.begin)
+
+    def _note_agreement(self, *, whole: bool) -> list[str]:
+        """Where every row was the same, note it. Who may only read the vault notes nothing: a later gap is the longer for it."""
+        if whole and self._sample == 100 and not self._failures:
+            with suppress(AccessDenied):
+                self._vault.gaps.agree(int(self._began))
+        return []
 
     def _repair(self, suspects: Suspects[Sight], writer: str) -> int:
         """All that differs for good, and the rows whose image in the vault cannot be read."""
@@ -213,7 +247,7 @@ class _Verification:
 
     # --- the account ---
 
-    def _report(self, suspects: Suspects[Sight], repaired: int) -> Verified:
+    def _report(self, suspects: Suspects[Sight], repaired: int, lost: Sequence[str]) -> Verified:
         keys = by_verdict(suspects)
         return Verified(
             table=self._vault.catalog.table,
@@ -225,7 +259,7 @@ class _Verification:
             sample=self._sample,
             seconds=round(self._around.clock.now() - self._began, 3),
             failures=[Failure(what, why) for what, why in self._failures.items()],
-            warnings=list(self._warnings(keys)),
+            warnings=[*self._warnings(keys), *lost],
             repaired=repaired,
         )
 

@@ -1,0 +1,158 @@
+"""Gaps grow, close on evidence, and never vanish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backstream.layouts.gaps import Gap, Gaps
+from backstream.layouts.vault import TableVault
+from backstream.operations.abandoned import record_waiting
+from backstream.operations.absence import record_absence
+from backstream.operations.restore import Surroundings
+from backstream.operations.verify import MISSED, verify
+from backstream.ports import Put
+from backstream.stores.memory import MemoryStore
+from kit import images
+from kit.clock import ManualClock
+from kit.redriving import FailingStage
+from kit.stage import Stage
+
+DAY = 86_400
+
+
+def test_a_gap_that_is_found_again_and_is_longer_grows() -> None:
+    store = MemoryStore(ManualClock())
+    gaps, one = Gaps(store, "flights"), Gap("lost", 100, 200, "label", "shard-1")
+    gaps.record(one)
+    for until in (150, 200, 300, 300):
+        gaps.record(msgspec.structs.replace(one, until=until))
+    assert list(gaps.all()) == [msgspec.structs.replace(one, until=300)]
+    first = store.get(f"_backstream/flights/gaps/{one.id}.json")
+    assert msgspec.json.decode(first.body, type=Gap) == one, "nothing was rewritten"
+    assert len(list(store.versions("_backstream/flights/gaps/"))) == 2
+
+
+def test_what_an_older_tool_recorded_is_read_and_grows() -> None:
+    store = MemoryStore(ManualClock())
+    old = Gap("lost", 100, 200, "label")
+    body = b'{"reason":"lost","since":100,"until":200,"stream":"label"}'
+    store.put(f"_backstream/flights/gaps/{old.id}.json", body, {"format": "1"})
+    Gaps(store, "flights").record(msgspec.structs.replace(old, until=201))
+    assert [gap.until for gap in Gaps(store, "flights").all()] == [201]
+
+
+# --- what Lambda gave up ---
+
+
+@pytest.fixture
+def stage() -> FailingStage:
+    return FailingStage()
+
+
+def lost(vault: TableVault) -> list[str | None]:
+    return [gap.batch for gap in vault.coverage.lost()]
+
+
+def test_a_batch_that_was_seen_stays_a_gap_when_its_object_is_deleted(stage: FailingStage) -> None:
+    stage.give_up(stage.records(stage.write()))
+    (name,) = [each.name for each in stage.destination.list("")]
+    assert record_waiting(stage.vault()) == 1
+    assert record_waiting(stage.vault()) == 0
+    assert lost(stage.vault()) == [name], "once, although it waits too"
+    stage.destination.delete(name)
+    assert lost(stage.vault()) == [name]
+
+
+def test_it_is_closed_by_redrive(stage: FailingStage) -> None:
+    stage.give_up(stage.records(stage.write()))
+    record_waiting(stage.vault())
+    assert stage.redrive().redriven == 1
+    assert lost(stage.vault()) == []
+
+
+def test_it_is_closed_when_its_changes_come_in_another_way(stage: FailingStage) -> None:
+    changes = stage.write()
+    stage.give_up(stage.records(changes))
+    record_waiting(stage.vault())
+    for each in stage.destination.list(""):
+        stage.destination.delete(each.name)
+    stage.keep(changes[:-1])
+    assert len(lost(stage.vault())) == 1, "one of them is still missing"
+    stage.keep(changes[-1:])
+    assert lost(stage.vault()) == []
+
+
+def test_a_tail_records_what_it_sees(stage: FailingStage) -> None:
+    stage.give_up(stage.records(stage.write()))
+    stage.follow()
+    assert len([gap for gap in stage.vault().gaps.all() if gap.batch is not None]) == 1
+
+
+# --- what verify finds ---
+
+
+def around(stage: Stage) -> Surroundings:
+    return Surroundings(lambda _: stage.table, stage.clock, None, Path())
+
+
+@pytest.mark.parametrize("repair_as", [None, "somebody"])
+def test_what_verify_finds_missing_is_a_gap_from_when_they_agreed(repair_as: str | None) -> None:
+    stage = Stage(ManualClock(), shards=1)
+    stage.clock.sleep(10)
+    stage.put(range(3))
+    stage.clock.sleep(60)
+    stage.follow()
+    agreed = int(stage.clock.now())
+    assert verify(stage.vault(), around(stage), patience=1).different == 0
+    stage.clock.sleep(100)
+    stage.table.stream.enabled = False  # a write that the stream never tells
+    stage.table.write([Put(images.image("z", 1, v={"N": "99"}))])
+    stage.table.stream.enabled = True
+    stage.clock.sleep(100)
+    stage.follow()
+    found = verify(stage.vault(), around(stage), patience=1, repair_as=repair_as)
+    assert found.different == 1
+    (gap,) = stage.vault().gaps.all()
+    assert (gap.reason, gap.since) == (MISSED, agreed)
+    assert gap.until >= agreed + 200
+    window = stage.vault().window(stage.clock.now())
+    assert all(each.until < agreed for each in window.ranges)
+    assert window.open_gaps
+    verify(stage.vault(), around(stage), patience=1, repair_as=repair_as)
+    (again,) = stage.vault().gaps.all()
+    assert (again.since, again.until >= gap.until) == (agreed, True)
+
+
+# --- handovers ---
+
+
+def test_of_several_shards_the_slowest_counts_when_a_function_takes_over() -> None:
+    """The last mark says how far all shards were; one of them was written later, and tells nothing of the others."""
+    stage = Stage(ManualClock(), shards=3)
+    stage.clock.sleep(10)
+    stage.put(range(9))
+    stage.clock.sleep(60)
+    stage.follow()
+    proven = stage.vault().coverage.durable(stage.clock.now())
+    stage.clock.sleep(600)
+    stage.put([1])
+    change = next(
+        change
+        for shard in stage.table.stream.facts().shards
+        for change in stage.table.stream.read(shard.id, stage.table.stream.iterator(shard.id, None)).changes
+        if change.seconds == int(stage.clock.now())
+    )
+    one = stage.segments()[0].shard
+    log = stage.vault().log
+    entry = log.read(next(each for each in log.listing() if each.segment and each.segment.shard == one))[0]
+        next(each for each in stage.vault().log.listing() if each.segment and each.segment.shard == one)
+    )[0]
+    later = msgspec.structs.replace(entry, sequence=str(int(entry.sequence) + 5), micros=change.micros)
+    log.write_run([later], one, after=entry.sequence, writer="one")
+    stage.clock.sleep(3 * DAY)
+    gap = record_absence(stage.vault(), stage.vault().catalog.stream, stage.clock.now())
+    assert gap is not None
+    assert gap.since == proven
