@@ -148,8 +148,6 @@ def test_of_several_shards_the_slowest_counts_when_a_function_takes_over() -> No
     one = stage.segments()[0].shard
     log = stage.vault().log
     entry = log.read(next(each for each in log.listing() if each.segment and each.segment.shard == one))[0]
-        next(each for each in stage.vault().log.listing() if each.segment and each.segment.shard == one)
-    )[0]
     later = msgspec.structs.replace(entry, sequence=str(int(entry.sequence) + 5), micros=change.micros)
     log.write_run([later], one, after=entry.sequence, writer="one")
     stage.clock.sleep(3 * DAY)
