@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from backstream.errors import BackstreamError, Damaged, MissingObject
+from backstream.errors import AccessDenied, BackstreamError, Damaged, MissingObject
 from backstream.layouts.gaps import Gap, note_of
 from backstream.layouts.log import DAY
 from backstream.model import invocation_record
@@ -153,6 +153,6 @@ class Destination:
             return gap
         try:
             numbers = tuple(map(place_of, self.records(batch)))
-        except Damaged:
+        except (Damaged, AccessDenied):
             return gap
         return msgspec.structs.replace(gap, sequences=numbers if all(numbers) else ())

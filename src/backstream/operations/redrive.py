@@ -112,11 +112,15 @@ class _Redrive:
     def run(self) -> Redriven:
         batches = self._destination.waiting()
         self._progress.phase("redriving batches", len(batches))
-        if not self._words.dry_run:
-            self._record_absences(batches)
-            record_waiting(self._vault, self._destination)
-        with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
-            self._take(batches, pool)
+        try:
+            if not self._words.dry_run:
+                self._record_absences(batches)
+                record_waiting(self._vault, self._destination)
+        except BackstreamError as error:
+            self._left += [Left(each.name, None, f"not redriven: {error.message}") for each in batches]
+        else:
+            with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
+                self._take(batches, pool)
         return Redriven(
             table=self._vault.catalog.table,
             source=self._destination.url,
@@ -214,7 +218,7 @@ class _Redrive:
         """Kept as a gap before it is marked: from now on the vault alone says that it is missing."""
         gap = self._destination.gap(batch)
         named = f"{GIVEN_UP}: {batch.name}: {reason}"
-        self._vault.gaps.record(msgspec.structs.replace(gap, reason=named, sequence=sequence))
+        self._vault.gaps.record(msgspec.structs.replace(gap, reason=named, sequence=sequence, batch=None))
         self._given_up.append(what)
 
     def _done(self, batch: Abandoned) -> None:
