@@ -110,6 +110,10 @@ class AlreadyExists(Failed):
     """A create-only write found something of that name."""
 
 
+class Overtaken(Failed):
+    """Somebody else did the same at the same time, and was faster: nothing of this attempt counts."""
+
+
 class ConditionNotMet(Failed):
     """A conditional write found the item to be other than it was expected to be."""
 

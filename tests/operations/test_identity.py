@@ -12,6 +12,7 @@ import pytest
 from backstream.errors import AccessDenied, Refused
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
+from backstream.layouts.item_states import newest_each
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
@@ -79,7 +80,7 @@ def held(stage: Stage, at: int) -> Mapping[bytes, bytes]:
     """The table at the end of that second, by the engine that restores it, and by `show` of each of its rows."""
     vault = stage.vault()
     folded = state(vault, at)
-    shown = {key: vault.newest(key, at, vault.basis(at)) for key in EVERY_KEY}
+    shown = newest_each(vault, EVERY_KEY, at, vault.basis(at))
     by_key = {key: entry for key, entry in shown.items() if entry is not None and not entry.removed}
     assert folded.keys() == by_key.keys()
     return {key: vault.image(entry) for key, entry in by_key.items()}

@@ -20,6 +20,7 @@ from backstream.layouts.aws_export import Export, ExportWriter
 from backstream.layouts.catalog import Layout
 from backstream.layouts.coverage import Basis
 from backstream.layouts.gaps import Gap
+from backstream.layouts.item_states import newest_each
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model.schema import KeyAttribute, KeySchema
@@ -191,7 +192,7 @@ class World:
 
     def shown(self, at: int) -> dict[bytes, bytes]:
         vault = self.vault
-        newest = {key: vault.newest(key, at, vault.basis(at)) for key in KEYS}
+        newest = newest_each(vault, KEYS, at, vault.basis(at))
         return {key: vault.image(entry) for key, entry in newest.items() if entry is not None and not entry.removed}
 
 

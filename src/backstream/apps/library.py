@@ -39,7 +39,7 @@ from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.drill.limits import Limit
 from backstream.operations.from_file import restore_dump
-from backstream.operations.history import Shown, Version
+from backstream.operations.history import Shown, Told, Version
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
@@ -120,9 +120,18 @@ class TableBackup(Capturing, Migrating):
         self._name = name
 
     def history(self, key: Key, *, unread: Callable[[str], None] | None = None) -> list[Version]:
-        """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused."""
+        """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused.
+
+        PartlyDone where the image of a version is gone from the bucket, without `unread`.
+        """
         vault = self._vault()
-        return histories.history(vault, key_of(vault, key), unread)
+        return histories.history(vault, key_of(vault, key), unread, unread)
+
+    def tell(self, key: Key, *, allow_gap: bool = False) -> Told:
+        """Every version of an item, how fresh that is, and what could not be read. Refused as `history`, unless `allow_gap`."""
+        vault = self._vault()
+        lanes = self._config.lanes(vault)
+        return histories.tell(vault, key_of(vault, key), now=self._config.clock.now(), lanes=lanes, allow_gap=allow_gap)
 
     def limits(self) -> list[str]:
         """What the vault cannot tell of times before its own: said where an older tool's bucket was adopted, else nothing."""

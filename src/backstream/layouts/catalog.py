@@ -12,6 +12,7 @@ from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingOb
 from backstream.layouts import hidden
 from backstream.layouts.segments import Codec
 from backstream.model import kinesis, moment
+from backstream.model.change import MICROS
 from backstream.model.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
 from backstream.model.schema import KEY_TYPES, KeySchema
@@ -20,6 +21,7 @@ from backstream.ports import ObjectStore, StoredObject
 
 FORMAT = 2
 FIRST_FORMAT = 1  # of a table that was never made again: every version of this tool reads it
+FIRST_SAVED = 600  # seconds after `initialised` by which the first catalog was saved, whatever clocks tell
 ATTEMPTS = 20  # to change a catalog that others change at the same time
 _EARLIER = "Its earlier versions are in the bucket."
 
@@ -72,6 +74,20 @@ class Life(msgspec.Struct, frozen=True):
     complete: bool
 
 
+class Way(msgspec.Struct, frozen=True):
+    """How changes were kept: from some time after `since` (ISO 8601) until the next way, or now.
+
+    Whoever reads what was kept long ago needs all of them. Old versions of the catalog have them too, but a lifecycle rule may have
+    removed those.
+    """
+
+    since: str
+    layout: Layout
+    naming: Naming
+    tenant_attribute: str | None
+    key_order: KeyOrder = KeyOrder.SCHEMA
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """One table as the vault knows it.
 
@@ -82,7 +98,8 @@ class Catalog(msgspec.Struct, frozen=True):
     what Lambda gives up lands, None where there is none. `kinesis`: set where changes come from Kinesis, not from the table's own
     stream; `stream` is then the label that they get here, the time from which on they do, and `stream_arn` the Kinesis stream's.
     `adopted`: where an older tool wrote here first; `key_order`: of the attributes in row objects' names. `former`: the streams
-    that it had before `stream_arn`; `lives`: each time that the table was deleted and created again, the oldest first.
+    that it had before `stream_arn`; `lives`: each time that the table was deleted and created again, the oldest first. `ways`: in
+    which changes were ever kept, oldest first, the last is that of this catalog; None where an older version saved it: `ways_of`.
     """
 
     format: int
@@ -106,6 +123,7 @@ class Catalog(msgspec.Struct, frozen=True):
     key_order: KeyOrder = KeyOrder.SCHEMA
     former: tuple[Former, ...] = ()
     lives: tuple[Life, ...] = ()
+    ways: tuple[Way, ...] | None = None
 
     def life_at(self, second: int) -> Life | None:
         """The life of the table at a second; None where it is the first one that the vault knows."""
@@ -126,7 +144,14 @@ def encode(catalog: Catalog) -> bytes:
     """The catalog as JSON for people: indented, fields in the order above; what few tables have is left out of others."""
     fields = msgspec.structs.asdict(catalog)
     fields["format"] = FORMAT if catalog.lives else FIRST_FORMAT  # an older tool would give back rows of an earlier life
-    for name, usual in (("kinesis", None), ("adopted", None), ("key_order", KeyOrder.SCHEMA), ("former", ()), ("lives", ())):
+    for name, usual in (
+        ("kinesis", None),
+        ("adopted", None),
+        ("key_order", KeyOrder.SCHEMA),
+        ("former", ()),
+        ("lives", ()),
+        ("ways", None),
+    ):
         if fields[name] == usual:
             del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
@@ -184,13 +209,14 @@ def encode_settings(settings: TableSettings) -> msgspec.Raw:
 
 
 class Current(msgspec.Struct, frozen=True):
-    """A table's current catalog, and the tag of its object: what a change of it is made upon.
+    """A table's current catalog, the tag of its object, and when the store received it: what a change of it is made upon.
 
     `tag` is None where a delete marker hides it: a change then comes on top of the marker.
     """
 
     catalog: Catalog
     tag: str | None
+    modified: float = 0.0
 
 
 def load(store: ObjectStore, table: str) -> Catalog:
@@ -218,7 +244,7 @@ def current(store: ObjectStore, table: str) -> Current:
     catalog = decode(found.body, name_of(table))
     if catalog.table != table:
         raise Damaged(f"the catalog {name_of(table)} is of the table {catalog.table!r:.300}", hint=_EARLIER)
-    return Current(catalog, tag)
+    return Current(catalog, tag, found.info.modified)
 
 
 def _found(store: ObjectStore, name: str) -> tuple[StoredObject, str | None]:
@@ -234,6 +260,7 @@ def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
 
     ConditionNotMet where somebody has changed it meanwhile: then nothing is written, and the change is to be made anew.
     """
+    catalog = msgspec.structs.replace(catalog, ways=_ways_with(store, catalog, upon))
     name, body = name_of(catalog.table), encode(catalog)
     metadata = {"format": str(FORMAT if catalog.lives else FIRST_FORMAT)}
     try:
@@ -284,6 +311,40 @@ def versions(store: ObjectStore, table: str) -> Iterator[tuple[str, str]]:
 def version(store: ObjectStore, name: str, each: str) -> Catalog:
     """One of them. Damaged where it cannot be read."""
     return decode(store.get(name, each).body, name)
+
+
+def ways_of(store: ObjectStore, catalog: Catalog) -> Sequence[Way] | None:
+    """All ways in which the table's changes were ever kept, oldest first; None where nobody knows any more.
+
+    A catalog that an older version of this tool saved does not say: then its old versions tell, if none of them has been removed.
+    """
+    if catalog.ways is not None:
+        return catalog.ways
+    name = name_of(catalog.table)
+    there = [each for each in store.versions_of(name) if not each.marker]
+    first = moment.parse_iso_micros(catalog.initialised) / MICROS
+    if not there or there[-1].modified > first + FIRST_SAVED:
+        return None
+    ways: list[Way] = []
+    for each in reversed(there):
+        _add_way(ways, decode(store.get(name, each.version).body, name), moment.iso(each.modified))
+    return ways
+
+
+def _add_way(ways: list[Way], catalog: Catalog, since: str) -> None:
+    way = Way(since, catalog.layout, catalog.naming, catalog.tenant_attribute, catalog.key_order)
+    if not ways or msgspec.structs.replace(way, since=ways[-1].since) != ways[-1]:
+        ways.append(way)
+
+
+def _ways_with(store: ObjectStore, catalog: Catalog, upon: Current | None) -> tuple[Way, ...] | None:
+    """Those of the catalog that is to be changed, and that of the new one."""
+    known = [] if upon is None else ways_of(store, upon.catalog)
+    if known is None:
+        return None
+    ways = list(known)
+    _add_way(ways, catalog, catalog.initialised if upon is None else moment.iso(upon.modified))
+    return tuple(ways)
 
 
 def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:

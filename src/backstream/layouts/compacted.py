@@ -7,6 +7,10 @@
 A set, and all that it replaces, change places in one write: that of the next generation, which is create-only, so that of two
 compactions at once one fails. Until then a set's objects are nobody's; from then on what they stand for counts no more, whether it
 has been hidden yet or not. Who lists the log first and asks for the generation then misses nothing.
+
+A number is used once. A create-only write succeeds over a delete marker too, and generations that are over have one: so numbers are
+looked for below markers, of a number's versions the first one counts, and whoever has written a generation looks whether it is in
+force before anything is hidden.
 """
 
 from __future__ import annotations
@@ -14,10 +18,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import groupby, takewhile
 
 import msgspec
 
-from backstream.errors import AlreadyExists, Damaged, Failed, MissingObject
+from backstream.errors import AlreadyExists, Damaged, MissingObject, Overtaken
 from backstream.layouts import decompression, frames, hidden
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
@@ -29,7 +34,7 @@ from backstream.model import limits, moment
 from backstream.model.change import is_sequence
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.decoding import UNDECODABLE, reason
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, ObjectVersion
 
 FORMAT = 1
 _GENERATIONS = "generations/"
@@ -97,7 +102,7 @@ class Compacted:
     # --- reading ---
 
     def current(self) -> Generation:
-        """The generation in force; one of number 0, which is empty, where nothing was ever compacted."""
+        """The generation in force, even if somebody has hidden it; an empty one of number 0 where there was never one."""
         return self.in_force()[0]
 
     def in_force(self) -> tuple[Generation, bool]:
@@ -111,8 +116,10 @@ class Compacted:
     def generation(self, record: Newest) -> Generation:
         """A generation by its record. Damaged where it cannot be read."""
         name = record.name
+        if not record.version:
+            raise Damaged(f"the record of what is compacted is gone: {name} has a delete marker, and nothing below it")
         try:
-            found = msgspec.json.decode(hidden.read(self._store, record).body, type=Generation)
+            found = msgspec.json.decode(self._store.get(name, record.version).body, type=Generation)
         except UNDECODABLE as error:
             raise Damaged(f"the record of what is compacted cannot be read: {name}: {reason(error)}", hint=_BRING_BACK) from error
         if found.format > FORMAT:
@@ -124,14 +131,20 @@ class Compacted:
         return found
 
     def number(self) -> int:
-        """That of the generation in force: a LIST."""
+        """The greatest number that a generation ever had: a LIST."""
         return max(self.generations(), default=0)
 
     def generations(self) -> dict[int, Newest]:
-        """The records of all that there ever were, hidden ones too, by their numbers. A console's "folder" is none."""
-        listed = hidden.newest(self._store, self._prefix + _GENERATIONS)
-        found = ((_OWNER.fullmatch(each.name, len(self._prefix)), each) for each in listed)
-        return {int(match["generation"]): each for match, each in found if match is not None}
+        """The records of all that there ever were, hidden ones too, by their numbers: of each the version that was written first.
+
+        One of which nothing is left but delete markers has no version. A console's "folder" is none.
+        """
+        found = dict[int, Newest]()
+        for name, rows in groupby(self._store.versions(self._prefix + _GENERATIONS), key=lambda each: each.name):
+            match = _OWNER.fullmatch(name, len(self._prefix))
+            if match is not None and match["generation"] is not None:
+                found[int(match["generation"])] = _first_of(name, list(rows))
+        return found
 
     def replaced(self, generation: Generation) -> frozenset[str]:
         """The names of objects that a set stands for, as far as they may still be listed."""
@@ -263,15 +276,26 @@ class Compacted:
         self._put_once(self.sources_name(set_id), Codec.ZSTD.compress(text))
 
     def commit(self, generation: Generation) -> None:
-        """Put it in force. Failed, and nothing has changed, where somebody else was faster."""
+        """Put it in force. Overtaken, and nothing has changed, where somebody else was faster.
+
+        When this returns it is in force, or one is that was made from it: what its sets stand for counts no more.
+        """
         name = self._generation_name(generation.number)
+        body = msgspec.json.format(msgspec.json.encode(generation), indent=2)
         try:
-            self._store.put(name, msgspec.json.format(msgspec.json.encode(generation), indent=2), {"format": "1"}, if_absent=True)
+            version = self._store.put(name, body, {"format": "1"}, if_absent=True)
         except AlreadyExists as error:
-            raise Failed(
-                "another compaction of this table was faster: nothing is lost, and nothing counts twice",
-                hint="Let one at a time do it; the next one goes on from there.",
-            ) from error
+            raise _overtaken() from error
+        written = self.generations()
+        if written[generation.number].version != version:
+            raise _overtaken()  # the number had been used, and what it stood for was hidden since
+        if max(written) > generation.number and not self._leads_to(generation, self.current()):
+            raise _overtaken()
+
+    @staticmethod
+    def _leads_to(generation: Generation, current: Generation) -> bool:
+        """Whether a later generation was made from this one: it has its sets."""
+        return {each.id for each in generation.sets} <= {each.id for each in current.sets}
 
     def _generation_name(self, number: int) -> str:
         return f"{self._prefix}{_GENERATIONS}{number:08d}.json"
@@ -323,6 +347,20 @@ def _is_sound_set(one: Set) -> bool:
     parted = 0 < one.partitions <= _MOST_PARTITIONS and not one.partitions & (one.partitions - 1)
     named = _OWNER.fullmatch(f"{one.id}/") is not None
     return parted and named and one.lines >= 0 and one.size >= 0 and moment.is_known(one.since) and moment.is_known(one.until)
+
+
+def _first_of(name: str, rows: Sequence[ObjectVersion]) -> Newest:
+    """The version of a name that was written first, and the markers on top of all; `rows`: newest first."""
+    first = next((each for each in reversed(rows) if not each.marker), rows[-1])
+    markers = tuple(takewhile(lambda each: each.marker, rows))
+    return Newest(name, first.size, first.modified, "" if first.marker else first.version, markers)
+
+
+def _overtaken() -> Overtaken:
+    return Overtaken(
+        "another compaction of this table was faster: nothing is lost, and nothing counts twice",
+        hint="Let one at a time do it; the next one goes on from there.",
+    )
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -9,10 +9,10 @@ from contextlib import closing
 from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
-from backstream.errors import BackstreamError, Damaged
+from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.layouts import catalog as catalogs
 from backstream.layouts import inventory, older, segments
-from backstream.layouts.bases import Base, Bases
+from backstream.layouts.bases import Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted, Set
 from backstream.layouts.coverage import Basis, Coverage
@@ -22,7 +22,6 @@ from backstream.layouts.gaps import Gaps
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
 from backstream.layouts.log import ChangeLog, LogListing
-from backstream.layouts.rows import entry_of, parse_metadata
 from backstream.model import fold, naming, wire
 from backstream.model.entry import Entry, Place
 from backstream.model.window import Window
@@ -95,7 +94,10 @@ class TableVault:
         """
         if entry.place is None:
             return _inline(entry)
-        return self._of_item(entry, entry.place, self.store.get(entry.place.name, entry.place.version))
+        try:
+            return self._of_item(entry, entry.place, self.store.get(entry.place.name, entry.place.version))
+        except MissingObject as missing:
+            raise _gone(entry.place) from missing
 
     def images(self, wanted: Iterable[tuple[Tag, Entry | None]]) -> Images[Tag]:
         """The images of many entries, each with its tag, in no order; None where there is no entry.
@@ -122,6 +124,8 @@ class TableVault:
             with closing(self.store.get_each(rows())) as fetched:
                 for (tag, entry, place), found in fetched:
                     yield from _emptied(at_hand)
+                    if isinstance(found, MissingObject):
+                        found = _gone(place)
                     yield tag, found if isinstance(found, BackstreamError) else _value(self._of_item, entry, place, found)
             yield from _emptied(at_hand)
 
@@ -144,53 +148,15 @@ class TableVault:
     # --- one item's history ---
 
     def history(self, key: bytes, damaged: OnDamage = raising) -> list[Entry]:
-        """Every state of one item that the vault holds, in their order, each once. `key`: the canonical key.
+        """Every state of one item that the log and the base backups name, in their order, each once. `key`: the canonical key.
 
-        `damaged` is told of an object in the log or of a base backup that cannot be read; where it returns, the rest is read.
+        The image of one may be gone from the bucket: `image` tells. `damaged` is told of an object in the log or of a base backup
+        that cannot be read; where it returns, the rest is read.
         """
-        names = self._names(key)
-        return fold.in_order(self._from_log(key, damaged) if names is None else self._from_rows(key, names))
-
-    def newest(self, key: bytes, at: int, basis: Basis, damaged: OnDamage = raising) -> Entry | None:
-        """What tells one item's state at a second; None where it did not exist, as far as is known.
-
-        `key`: the canonical key; `basis`: that of the same second; `damaged`: see `history`.
-        """
-        known = fold.known_at(filter(basis.counts, self.history(key, damaged)), at)
-        found = known.newest() if basis.base is not None else known.newest(basis.floor)
-        if found is None or basis.base is None or not basis.may_have_vanished(found):
-            return found
-        there = self._in_base(basis.base, key)
-        return None if there is None else known.with_entry(there).newest(basis.floor)
-
-    def _in_base(self, base: Base, key: bytes) -> Entry | None:
-        entries = (entry for part in self.bases.whole(base) for entry in self.bases.read(part, self._is_of(key)))
-        return next(entries, None)
+        return fold.in_order(self._from_log(key, damaged))
 
     def _is_of(self, key: bytes) -> Callable[[Entry], bool]:
         return lambda entry: self.key(entry) == key
-
-    def _names(self, key: bytes) -> list[str] | None:
-        """The names of the item's objects under every naming there ever was; None where they cannot be known from the key."""
-        fields = wire.decode(key)
-        names = []
-        for catalog in catalogs.every_version(self.store, self.catalog.table):
-            tenant = None
-            if catalog.layout is not catalogs.Layout.ROWS or catalog.adopted is not None:
-                return None
-            if catalog.tenant_attribute is not None:
-                if catalog.tenant_attribute not in fields:
-                    return None
-                tenant = naming.tenant_folder(fields[catalog.tenant_attribute])
-            names.append(naming.object_name(catalog.table, catalog.naming, key, tenant, catalog.key_order))
-        return list(dict.fromkeys(names))
-
-    def _from_rows(self, key: bytes, names: list[str]) -> Iterator[Entry]:
-        versions = [each for name in names for each in self.store.versions_of(name) if not each.marker]
-        with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
-            for row in pool.map(lambda each: parse_metadata(self.store.head(each.name, each.version)), versions):
-                if row is not None:
-                    yield entry_of(row, key)
 
     def _from_log(self, key: bytes, damaged: OnDamage) -> Iterator[Entry]:
         """What log and base backups hold of a key, in no order: of sets a few frames, of small objects all."""
@@ -198,8 +164,8 @@ class TableVault:
         wanted = self._is_of(key)
         small = (each for each in found.segments if each.segment is None or each.segment.count)
         reads: list[Callable[[], list[Entry]]] = [
-            *(partial(self._of_set, each, key) for each in found.generation.sets),
-            *(partial(self._of_segment, each, links, wanted) for each in small),
+            *(partial(self.of_set, each, key) for each in found.generation.sets),
+            *(partial(self.of_segment, each, links, wanted) for each in small),
             *(partial(self.bases.read, part, wanted) for part in inventory.parts_of_bases(self.bases, found.generation)),
         ]
         with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
@@ -211,13 +177,15 @@ class TableVault:
         for gone in links.missing(found, since=None):
             damaged(Damaged(f"{gone.name}: {gone.why}"))
 
-    def _of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
+    def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
+        """A segment's entries that are wanted; which run it is, `links` is told. Damaged, naming it, where it cannot be read."""
         fetched = self.log.fetch(listed)
         if fetched.run is not None:
             links.note(fetched.run)
         return self.log.entries(listed, fetched, wanted)
 
-    def _of_set(self, one: Set, key: bytes) -> list[Entry]:
+    def of_set(self, one: Set, key: bytes) -> list[Entry]:
+        """The entries of a set's frames in which all of one item are. Damaged, naming the object, where they cannot be read."""
         name, claim, body = self.compacted.around(one, key)
         try:
             return segments.select(claim, body, self._is_of(key))
@@ -254,6 +222,13 @@ def _value(work: Callable[_Words, bytes], *args: _Words.args, **kwargs: _Words.k
 def _emptied(waiting: deque[_Waiting]) -> Iterator[_Waiting]:
     while waiting:
         yield waiting.popleft()
+
+
+def _gone(place: Place) -> MissingObject:
+    return MissingObject(
+        f"{_where(place)} is gone from the bucket: the change log names it, and nothing else holds its image",
+        hint="A lifecycle rule that expires superseded versions removes it, as `--expire-after` does: see docs/vault.md.",
+    )
 
 
 def _where(place: Place) -> str:

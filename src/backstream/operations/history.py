@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from backstream.errors import NotFound
+from backstream.errors import BackstreamError, Damaged, MissingObject, NotFound, PartlyDone
+from backstream.layouts.item_states import newest
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, older, wire
 from backstream.model.entry import Entry
@@ -38,10 +39,13 @@ class Shown(msgspec.Struct, frozen=True):
     warnings: list[str]
 
 
-def history(vault: TableVault, key: bytes, unread: Callable[[str], None] | None = None) -> list[Version]:
-    """Every version of an item that the vault holds, oldest first. `key`: the canonical key.
+def history(
+    vault: TableVault, key: bytes, unread: Callable[[str], None] | None = None, gone: Callable[[str], None] | None = None
+) -> list[Version]:
+    """Every version of an item that the log names, oldest first. `key`: the canonical key.
 
-    Refused where a part of the backup cannot be read, or, with `unread`, only that is told of it.
+    Refused where a part of the backup cannot be read, or, with `unread`, only that is told of it. A version whose image cannot be
+    read, since it is gone from the bucket or damaged, is left out: `gone` is told of it; PartlyDone without that.
     """
     lost: list[str] = []
     entries = vault.history(key, lambda error: lost.append(error.message))
@@ -49,10 +53,37 @@ def history(vault: TableVault, key: bytes, unread: Callable[[str], None] | None 
         if unread is None:
             raise safety.unreadable_backup(lost)
         unread(each)
+    missing: list[BackstreamError] = []
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        versions = list(pool.map(lambda entry: _version(vault, entry), entries))
-    followed = zip(entries, versions, [None, *versions], strict=False)
-    return [each for entry, each, before in followed if not (entry.scanned and _tells_nothing_new(each, before))]
+        versions = list(pool.map(lambda entry: _version(vault, entry, missing.append), entries))
+    for error in missing:
+        if gone is None:
+            raise PartlyDone(error.message, hint=error.hint)
+        gone(error.message)
+    there = [(entry, version) for entry, version in zip(entries, versions, strict=True) if version is not None]
+    followed = zip(there, [None, *(version for _, version in there)], strict=False)
+    return [each for (entry, each), before in followed if not (entry.scanned and _tells_nothing_new(each, before))]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An item's history with all that there is to say of it.
+
+    `versions`: see `history`; `notes`: how fresh it is, and what may be missing; `unread`: what could not be read, in words.
+    """
+
+    versions: list[Version]
+    notes: list[str]
+    unread: list[str]
+
+
+def tell(vault: TableVault, key: bytes, *, now: float, lanes: int | None, allow_gap: bool = False) -> Told:
+    """The history of an item, and how fresh it is. Refused where a part of the backup cannot be read, unless `allow_gap`."""
+    window = vault.window(now, lanes)  # before the log is read: what arrives meanwhile is in it all the more
+    unread: list[str] = []
+    versions = history(vault, key, unread.append if allow_gap else None, unread.append)
+    limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
+    gaps = [f"changes may be missing: {safety.named([str(gap) for gap in window.gaps])}"] if window.gaps else []
+    return Told(versions, [*limits, *gaps, *safety.not_yet_arrived(int(now), window), *safety.not_seen(window)], unread)
 
 
 def _tells_nothing_new(version: Version, before: Version | None) -> bool:
@@ -63,13 +94,19 @@ def _tells_nothing_new(version: Version, before: Version | None) -> bool:
     return one == other or (b"null" not in (one, other) and wire.same_image(one, other))
 
 
-def _version(vault: TableVault, entry: Entry) -> Version:
+def _version(vault: TableVault, entry: Entry, gone: Callable[[BackstreamError], None]) -> Version | None:
+    """None, and `gone` is told why, where its image cannot be read."""
+    try:
+        image = b"null" if entry.removed else vault.image(entry)
+    except (Damaged, MissingObject) as error:
+        gone(error)
+        return None
     return Version(
         time=moment.iso_micros(entry.micros),
         sequence=None if entry.scanned or entry.stream == older.STREAM else entry.sequence,
         event=entry.event,
         actor=entry.actor,
-        image=msgspec.Raw(b"null" if entry.removed else vault.image(entry)),
+        image=msgspec.Raw(image),
     )
 
 
@@ -81,13 +118,13 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, lanes: int | Non
     window = vault.window(now, lanes)
     safety.check_past(at, now, window)
     lost: list[str] = []
-    then = vault.newest(key, at, vault.basis(at), lambda error: lost.append(error.message))
+    then = newest(vault, key, at, vault.basis(at), lambda error: lost.append(error.message))
     if lost and not allow_gap:
         raise safety.unreadable_backup(lost)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
     warnings += [f"not read: {each}" for each in lost]
     if then is None:
-        raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key), at)}")
+        raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key, lambda _: None), at)}")
     if then.removed:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: it was deleted at {moment.iso_micros(then.micros)}")
     return Shown(vault.image(then), moment.iso_micros(then.micros), warnings)

@@ -90,21 +90,22 @@ def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Wind
 def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_gap: bool) -> list[str]:
     if gaps and not allow_gap:
         raise GapInTheWay(
-            f"{what}: changes may be missing: " + _named(list(map(str, gaps))),
+            f"{what}: changes may be missing: " + named(list(map(str, gaps))),
             hint=f"Choose a moment before that, or restore with --allow-gap what is known. {window}",
         )
     return [f"changes may be missing: {gap}" for gap in gaps]
 
 
-def unreadable_backup(named: Sequence[str]) -> Refused:
+def unreadable_backup(each: Sequence[str]) -> Refused:
     """Why nothing is done: parts of the backup that are damaged, missing or foreign, each named with what is wrong with it."""
     return Refused(
-        f"{len(named)} object(s) of the backup cannot be read: {_named(named)}",
+        f"{len(each)} object(s) of the backup cannot be read: {named(each)}",
         hint="Bring them back from the bucket's versions, or go on with --allow-gap, which names them all and what they may hold.",
     )
 
 
-def _named(each: Sequence[str]) -> str:
+def named(each: Sequence[str]) -> str:
+    """The first few of these, and how many more there are."""
     return "; ".join(each[:NAMED]) + (f"; and {len(each) - NAMED} more" if each[NAMED:] else "")
 
 

@@ -38,20 +38,19 @@ def history(
     json: Json = False,
 ) -> int:
     """Every version of an item: time, sequence, event, actor, image."""
-    lost: list[str] = []
-    backup = library.open(vault).table(table)
-    versions = backup.history(key, unread=lost.append if allow_gap else None)
-    for each in backup.limits():
+    told = library.open(vault).table(table).tell(key, allow_gap=allow_gap)
+    versions = told.versions
+    for each in told.notes:
         notice(f"note: {each}")
-    for each in lost:
+    for each in told.unread:
         notice(f"NOT READ: {each}")
     if json:
         as_json(versions)
     elif versions:
         _show_history(versions, diff=diff)
-    if not versions:
+    if not versions and not told.unread:
         notice(f"the vault has never seen {key} in {table}")
-    return 1 if lost or not versions else 0
+    return 1 if told.unread or not versions else 0
 
 
 def _show_history(versions: list[Version], *, diff: bool) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from backstream.engines.ahead import ahead, batches
 from backstream.engines.memory import Memory
-from backstream.errors import Damaged
+from backstream.errors import Damaged, Overtaken
 from backstream.layouts import bases as base_backups
 from backstream.layouts import chains, compacted, frames
 from backstream.layouts.bases import Part
@@ -59,7 +59,7 @@ def compact(
 ) -> Compaction:
     """Bring the lines of small objects into sets, sorted by key. Safe beside writers, readers and another compaction.
 
-    `until`: only segments all of whose changes were made up to that second. Failed where another compaction was faster.
+    `until`: only segments all of whose changes were made up to that second. Overtaken where another compaction was faster.
     """
     return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
 
@@ -155,7 +155,7 @@ class _Compaction:
                 *(one.set for one in (changes, scans) if one is not None),
             ],
             kept=before.kept if changes is None else sorted(signs & (taken | set(before.kept))),
-            unsettled=[] if changes is None else [changes.set.id],
+            unsettled=[*before.unsettled, *([] if changes is None else [changes.set.id])],
             runs=list(chains.open_ends([*before.runs, *self._runs], since=int(self._began) - LINKED_DAYS * DAY)),
             held=sorted(self._held | set(before.held)),
         )
@@ -236,7 +236,10 @@ class _Compaction:
     # --- the old ---
 
     def _settle(self, generation: Generation) -> Generation:
-        """Hide what sets stand for, where a run before this one did not come to it either."""
+        """Hide what sets stand for, where a run before this one did not come to it either. `generation` is or was in force.
+
+        All later ones are made from it, so what it hides counts in none of them.
+        """
         if not generation.unsettled:
             return generation
         store = self._vault.compacted
@@ -244,7 +247,10 @@ class _Compaction:
         names = [name for name in self._vault.log.current_names() if name in over]
         settled = msgspec.structs.replace(generation, number=generation.number + 1, unsettled=[])
         self._hide(names)
-        store.commit(settled)
+        try:
+            store.commit(settled)
+        except Overtaken:
+            return store.current()  # whose generation that is hides what is over
         self._hide(store.dead(settled))
         return settled
 

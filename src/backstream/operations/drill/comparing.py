@@ -18,6 +18,7 @@ from backstream.engines.embedded import State
 from backstream.engines.partition import Partition
 from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Damaged
+from backstream.layouts.item_states import newest_each
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.entry import Entry
@@ -209,11 +210,12 @@ class Comparison:
     def _read_histories(self, sample: Sample) -> None:
         """The sample's rows once more, by their own histories, as `show` reads them: the vault's own bytes must be the same."""
         self._around.progress.phase("reading single rows", None)
-        basis = self._vault.basis(self._at)
-        for key, expected in sample:
+        basis, rows = self._vault.basis(self._at), dict(sample)
+        states = newest_each(self._vault, rows, self._at, basis, _named_already)
+        for key, expected in rows.items():
             self._account.sampled += 1
+            then = states[key]
             try:
-                then = self._vault.newest(key, self._at, basis, _named_already)
                 found = None if then is None or then.removed else self._vault.image(then)
             except BackstreamError as error:
                 self._account.unreadable(key, Side.HISTORY, error.message)

@@ -9,8 +9,9 @@ import msgspec
 
 from backstream.engines.embedded import State
 from backstream.engines.spill import Pairs
-from backstream.layouts import catalog as catalogs
+from backstream.errors import Damaged
 from backstream.layouts.catalog import Layout
+from backstream.layouts.item_states import newest_each
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Entry, from_line, to_line
 from backstream.model.fold import Known
@@ -18,7 +19,6 @@ from backstream.operations.progress import Progress
 from backstream.ports import Table
 
 SCAN_SEGMENTS = 4
-READERS = 16
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -120,14 +120,12 @@ def scan_into(vault: TableVault, table: Table, spill: Pairs) -> None:
 
 
 def named_by_key(vault: TableVault) -> bool:
-    """Whether the key alone tells the names of an item's objects: then its history is read without the log."""
-    names = (None, *vault.catalog.key_schema.names)
-    every = catalogs.every_version(vault.store, vault.catalog.table)
-    return all(each.layout is Layout.ROWS and each.tenant_attribute in names and each.adopted is None for each in every)
+    """Whether images lie in objects of their own, so that few items are looked up one by one: the log's lines are short then."""
+    return vault.catalog.layout is Layout.ROWS and vault.catalog.adopted is None
 
 
-def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None]:
-    """The newest change up to a second of each of these items, from the item's own history."""
-    basis = vault.basis(at)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        return dict(zip(keys, pool.map(lambda key: vault.newest(key, at, basis), keys), strict=True))
+def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None] | None:
+    """What tells the state of each of these items at a second, as the log says; None where a part of that cannot be read."""
+    lost: list[Damaged] = []
+    found = newest_each(vault, keys, at, vault.basis(at), lost.append)
+    return None if lost else found

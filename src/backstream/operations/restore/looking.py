@@ -91,11 +91,8 @@ class Looking:
         keys = list(dict.fromkeys(self._request.keys))
         if len(keys) <= FEW_KEYS and self.earlier_moment is None and named_by_key(self._vault):
             then = of_histories(self._vault, keys, self._request.at)
-            self._check_rows(keys, then)
-            live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
-            self._around.progress.phase("rows", len(keys))
-            self._few = [Candidate(key, then[key], live.get(key)) for key in keys]
-            return iter(self._few)
+            if then is not None:
+                return self._few_rows(keys, then)
         state = stack.enter_context(self._state(keys=set(keys)))
         self._check_readable(state)
         self._check_rows(keys, {key: _light(entry) for part in state for key, entry in part.items()})
@@ -111,6 +108,13 @@ class Looking:
     def _look_later(self, stack: ExitStack, state: State, keys: Collection[bytes] | None = None) -> None:
         buffer = self._around.memory.buffer // 2
         self.later = stack.enter_context(LaterInLog(self._vault, self._request.at, state.partitions, buffer, keys))
+
+    def _few_rows(self, keys: Sequence[bytes], then: dict[bytes, Entry | None]) -> Iterator[Candidate]:
+        self._check_rows(keys, then)
+        live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
+        self._around.progress.phase("rows", len(keys))
+        self._few = [Candidate(key, then[key], live.get(key)) for key in keys]
+        return iter(self._few)
 
     @property
     def earlier_moment(self) -> int | None:

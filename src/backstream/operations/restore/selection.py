@@ -119,8 +119,8 @@ class _TenantFilter:
         self._attribute = vault.catalog.tenant_attribute
         self._names = Nearest(tenant)
         self._folder = naming.tenant_folder({"S": tenant})
-        every = catalogs.every_version(vault.store, vault.catalog.table)
-        self._names_tell = {each.tenant_attribute for each in every} <= {None, self._attribute}
+        ways = catalogs.ways_of(vault.store, vault.catalog)
+        self._names_tell = ways is not None and {each.tenant_attribute for each in ways} <= {None, self._attribute}
 
     def rules_out(self, candidate: Candidate) -> bool:
         """Whether it can be told without reading its image that an item is not the tenant's, neither at the moment nor live."""
