@@ -14,6 +14,7 @@ from backstream.apps.config import Config
 from backstream.apps.library import TableBackup
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Kind
+from backstream.operations.doctor import expected
 from kit.aws import Aws
 from kit.kinesis import active_stream
 from kit.stage import wait_for
@@ -76,6 +77,27 @@ def kinesis_stream(aws: Aws, table: str) -> str:
     return arn
 
 
+def run_witness(aws: Aws, bucket: str, table: str, code: Path) -> dict[str, Any]:
+    """Deploy the witness out of the same zip, and invoke it once, as its schedule does."""
+    functions, name = aws.client("lambda"), f"witness-{table}"
+    role = aws.client("iam").create_role(RoleName=f"role-{name}", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    functions.create_function(
+        FunctionName=name,
+        Runtime="python3.11",
+        Handler=expected.WITNESS_HANDLER,
+        Role=role,
+        Timeout=60,
+        Code={"ZipFile": code.read_bytes()},
+        Environment={"Variables": {"BACKSTREAM_VAULT": f"s3://{bucket}/vault", **aws.environment}},
+    )
+    wait_for(lambda: functions.get_function_configuration(FunctionName=name)["State"] == "Active")
+    answer = functions.invoke(FunctionName=name, Payload=json.dumps({"table": table}).encode())
+    body = answer["Payload"].read()
+    functions.delete_function(FunctionName=name)
+    assert "FunctionError" not in answer, body
+    return dict(json.loads(body))
+
+
 def live(aws: Aws, table: str) -> dict[str, Mapping[str, Any]]:
     return {item["id"]["S"]: item for item in aws.client("dynamodb").scan(TableName=table)["Items"]}
 
@@ -87,7 +109,7 @@ def live(aws: Aws, table: str) -> dict[str, Mapping[str, Any]]:
     indirect=True,
 )
 def test_what_is_written_arrives_and_comes_back(
-    aws: Aws, backup: TableBackup, bucket: str, table_name: str, tmp_path: Path
+    aws: Aws, backup: TableBackup, bucket: str, table_name: str, tmp_path: Path, lambda_zip: Path
 ) -> None:
     dynamodb = aws.client("dynamodb")
     for number in range(120):
@@ -103,6 +125,14 @@ def test_what_is_written_arrives_and_comes_back(
     segments = [each for each in log.listing() if each.segment is not None]
     assert {each.segment.kind for each in segments if each.segment is not None} == {Kind.LAMBDA}
     assert {log.metadata(each)["writer"] for each in segments} == {f"keep-{table_name}"}, "it ran there, and not here"
+
+    assert (status.window_to, len(status.unproven)) == (None, 1), "the function alone proves nothing"
+    found = run_witness(aws, bucket, table_name, lambda_zip)
+    assert (found["table"], found["checked"], found["missing"], found["caught_up"]) == (table_name, 130, 0, True)
+    status = backup.status()
+    assert status.watermark is not None
+    assert (status.watermark.by, status.watermark.writer, status.unproven) == ("witness", f"witness-{table_name}", [])
+    assert status.window_to == status.watermark.second == found["proven_to"]
 
     restored = backup.restore(at="now", to=f"{table_name}-again")
     assert (restored.put, restored.failed) == (40, 0)

@@ -20,7 +20,7 @@ COMBINATIONS = {
     "into buckets that are there": Choices(
         tables=["flights"], existing_bucket="our-backups", existing_failures_bucket="our-failures", kms_key=KEY
     ),
-    "without anything that watches": Choices(tables=["flights"], alarms=False, dashboard=False, drill=False),
+    "without anything that watches": Choices(tables=["flights"], alarms=False, dashboard=False, drill=False, witness=False),
     "with other numbers": Choices(
         tables=["flights"],
         architecture=Architecture.X86_64,

@@ -44,6 +44,7 @@ class Recorder:
     def __init__(self, target: str) -> None:
         self.calls: set[Call] = set()
         self._lock = threading.Lock()
+        self._stream = ""  # that the last iterator was asked for of
         self._proxy = FaultProxy(target)
         self._proxy.on(self._note)
 
@@ -60,8 +61,13 @@ class Recorder:
         return self._proxy.url
 
     def _note(self, request: Request, forward: Forward) -> Response:
-        call = call_of(request)
         with self._lock:
+            if request.headers.get("x-amz-target", "").endswith(".GetRecords"):
+                call = Call("dynamodb:GetRecords", self._stream)  # its request names an iterator only
+            else:
+                call = call_of(request)
+            if call.action == "dynamodb:GetShardIterator":
+                self._stream = call.resource
             self.calls.add(call)
         return forward(request)
 

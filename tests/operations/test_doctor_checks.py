@@ -469,15 +469,19 @@ def test_a_base_backup_that_is_missing(stage: Stage) -> None:
     assert (check.verdict, check.mend) == (Verdict.WRONG, "backstream backfill flights")
 
 
-def test_a_function_that_has_not_been_heard_of_may_be_idle(stage: Stage) -> None:
+def test_a_function_whose_witness_has_not_run(stage: Stage) -> None:
     stage.put(range(3))
     vault = stage.vault()
     listed = [entry for each in vault.log.listing() for entry in vault.log.read(each)]
     stage.clock.sleep(1)
     vault.log.write_batch(listed[:1], Kind.LAMBDA, writer="keep-flights")
     assert not [check for check in captured(stage) if check.name == "lag" and check.verdict is not Verdict.OK]
+    assert [check.verdict for check in captured(stage) if check.name == "witness"] == [Verdict.OK]
     stage.clock.sleep(3 * 3_600)
     assert one(captured(stage), "lag").verdict is Verdict.WARNING
+    check = one(captured(stage), "witness")
+    assert (check.verdict, check.mend) == (Verdict.WRONG, "backstream witness flights")
+    assert "the witness has not run for 3 h" in check.found
     account = Deployed()
     account.mapped.clear()
     patient = deployed.patient(account, stage.clock, stage.store)

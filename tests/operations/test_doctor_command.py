@@ -25,7 +25,7 @@ from kit.aws import Aws
 from kit.images import image
 from kit.proxy import FaultProxy, answer, rewrite
 from kit.reverse_proxy import Request, Response
-from kit.scene import Ran, Scene, next_second
+from kit.scene import QUICK, Ran, Scene, next_second
 from kit.stage import wait_for
 
 METRICS = (
@@ -62,6 +62,7 @@ class Deployment(Scene):
         self._function()
         self._alarms()
         wait_for(lambda: self.backup().status().changes == 5, "the function has not kept all changes")
+        self.backup().witness(settings=QUICK)
 
     def _function(self) -> None:
         functions = self.aws.client("lambda")

@@ -12,6 +12,7 @@ from backstream.model import moment
 from backstream.model.change import MICROS
 from backstream.operations.drill import Drill
 from backstream.operations.status import Status
+from backstream.operations.witness import Witnessed
 
 DRILL_PASSED = Metric("backstream_drill_passed", "DrillPassed", "Count", "1 if the drill passed, else 0.")
 DRILL_RPO = Metric(
@@ -24,6 +25,12 @@ DRILL_FAILED = Metric(
     "backstream_drill_unreadable_objects", "DrillUnreadableObjects", "Count", "Objects of the vault that could not be read."
 )
 DRILL_TIME = Metric("backstream_drill_timestamp_seconds", "", "Seconds", "When the drill began, in seconds since 1970.")
+
+WITNESS_LAG = Metric("backstream_witness_lag_seconds", "WitnessLag", "Seconds", "Age of the last second that is proven.")
+WITNESS_CHECKED = Metric("backstream_witness_checked", "WitnessChecked", "Count", "Records of the stream that were checked.")
+WITNESS_MISSING = Metric("backstream_witness_missing", "WitnessMissing", "Count", "Records that the log lacked.")
+WITNESS_GAPS = Metric("backstream_witness_gaps", "WitnessGaps", "Count", "Gaps that the witness recorded.")
+WITNESS_THROTTLED = Metric("backstream_witness_throttled", "WitnessThrottled", "Count", "Times the stream asked to slow down.")
 
 RPO = Metric("backstream_rpo_seconds", "RPO", "Seconds", "Age of the newest complete second in the vault now.")
 GAPS = Metric("backstream_gaps", "Gaps", "Count", "Gaps in the change log that no base backup has closed.")
@@ -54,6 +61,22 @@ def of_drill(drill: Drill) -> Measured:
 def of_no_drill(table: str, at: float) -> Measured:
     """Of a drill that was refused, or could not begin: it has not passed."""
     return _measured(table, at, [(DRILL_PASSED, False), (DRILL_TIME, at)])
+
+
+def of_witness(found: Witnessed, now: float) -> Measured:
+    """A run of the witness."""
+    proven = None if found.proven_to is None else moment.parse_iso_micros(found.proven_to) / MICROS
+    return _measured(
+        found.table,
+        now,
+        [
+            (WITNESS_LAG, None if proven is None else max(0.0, now - proven)),
+            (WITNESS_CHECKED, found.checked),
+            (WITNESS_MISSING, found.missing),
+            (WITNESS_GAPS, found.gaps),
+            (WITNESS_THROTTLED, found.throttled),
+        ],
+    )
 
 
 def of_status(status: Status, now: float) -> Measured:

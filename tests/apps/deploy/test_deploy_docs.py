@@ -41,7 +41,9 @@ def grants(statements: Sequence[Mapping[str, Any]], *services: str) -> dict[str,
     return found
 
 
-@pytest.mark.parametrize(("role", "name"), [("CAPTURE-ROLE", "CaptureRole"), ("DRILL-ROLE", "DrillRole")])
+@pytest.mark.parametrize(
+    ("role", "name"), [("CAPTURE-ROLE", "CaptureRole"), ("WITNESS-ROLE", "WitnessRole"), ("DRILL-ROLE", "DrillRole")]
+)
 def test_another_accounts_bucket_and_key_allow_what_the_role_is_allowed(role: str, name: str) -> None:
     bucket, key, _ = POLICIES
     allowed = [each for each in bucket["Statement"] if each["Effect"] == "Allow" and role in json.dumps(each["Principal"])]

@@ -137,6 +137,34 @@ def test_the_drills_role_may_do_just_what_is_done(aws: Aws, bucket: str, table_n
         assert_just_enough(policy, calls, {"WriteLog": BY_LAMBDA["WriteLog"]})
 
 
+# --- the witness ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_the_witness_role_may_do_what_is_done(aws: Aws, bucket: str, table_name: str, tmp_path: Path, layout: Layout) -> None:
+    """Of a log of which some is compacted, with records that are missing in it, deletes among them."""
+    scene = Scene(aws, bucket, table_name, tmp_path)
+    scene.create()
+    scene.init(layout=layout)
+    scene.write([Put(images.image("z", number)) for number in range(6)])
+    scene.tail()
+    scene.backup().compact()
+    scene.write([Delete(images.key("z", number)) for number in range(3)])
+    scene.write([Put(images.image("z", number)) for number in range(5, 9)])
+    with Recorder(scene.aws.url) as recorder:
+        through = {name: recorder.url for name in scene.environment if name.startswith("AWS_ENDPOINT_URL")}
+        ran = scene.call("witness", scene.table, environment=through)
+        assert ran.code == 0, ran.err
+        calls = recorder.calls
+    stream = aws.client("dynamodb").describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
+    choices = Choices(tables=[table_name], existing_bucket=bucket)
+    (parameter,) = (each for each in templates.parse(template(choices))["Parameters"] if each.endswith("StreamArn"))
+    policy = role("WitnessRole", choices, {"VaultBucket": bucket, "VaultPrefix": "backups", parameter: stream})
+    assert not_allowed(policy, calls) == []
+    for sid in ("KeepVersions", "FindVersions", "SeeTables", "ReadStream"):
+        assert not_allowed([each for each in policy if each["Sid"] != sid], calls)
+
+
 # --- what no policy holds ---------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ def a_zip() -> bytes:
     """A function's code that does nothing: what is built and deployed for real is another test's."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
-        for module in ("aws_lambda", "aws_drill"):
+        for module in ("aws_lambda", "aws_witness", "aws_drill"):
             archive.writestr(f"backstream/apps/{module}.py", TRIVIAL)
     return body.getvalue()
 
@@ -88,6 +88,8 @@ def check_function(aws: Aws, stack: str, vault: str) -> None:
     assert granted["FindVersions"]["Resource"] == [f"arn:aws:s3:::{vault}"]
     drill = aws.client("lambda").get_function_configuration(FunctionName=f"{stack}-drill")
     assert (drill["Handler"], int(drill["Timeout"])) == ("backstream.apps.aws_drill.handler", 900)
+    witness = aws.client("lambda").get_function_configuration(FunctionName=f"{stack}-witness")
+    assert (witness["Handler"], int(witness["Timeout"])) == ("backstream.apps.aws_witness.handler", 300)
 
 
 def check_mappings(aws: Aws, stack: str, failures: str) -> None:
@@ -104,9 +106,9 @@ def check_mappings(aws: Aws, stack: str, failures: str) -> None:
 
 def check_watching(aws: Aws, stack: str) -> None:
     alarms = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack}-")["MetricAlarms"]
-    assert len(alarms) == 5 + 2 * 5
+    assert len(alarms) == 6 + 2 * 7
     schedules = aws.client("scheduler").list_schedules(NamePrefix=f"{stack}-")["Schedules"]
-    assert len(schedules) == 2
+    assert len(schedules) == 4
 
 
 def check_buckets(aws: Aws, *buckets: str) -> None:

@@ -150,11 +150,20 @@ def test_each_table_is_watched_and_drilled(choices: Choices) -> None:
     assert [metrics.count(each) for each in once] == [1, 1, 1]
     each_table = ["DroppedEventCount", "OnFailureDestinationDeliveredEventCount", "Failures"]
     assert [metrics.count(each) for each in each_table] == [tables] * 3
-    assert (metrics.count("DrillPassed"), metrics.count("Errors"), len(schedules)) == (2 * tables, 2, tables)
+    assert (metrics.count("DrillPassed"), metrics.count("Errors"), len(schedules)) == (2 * tables, 3, 2 * tables)
+    assert metrics.count("WitnessLag") == 2 * tables
     assert all(each["Properties"]["TreatMissingData"] in ("notBreaching", "breaching", "ignore") for each in alarms.values())
-    for name, each in zip(choices.tables, schedules.values(), strict=False):
+    for name, each in zip(choices.tables, starting(schedules, "Drill"), strict=False):
         event = templates.resolved(each["Properties"]["Target"]["Input"], {"RpoSeconds": "1800", "RtoSeconds": "7200"})
         assert json.loads(event) == {"table": name, "rpo": "1800s", "rto": "7200s"}
+    for name, each in zip(choices.tables, starting(schedules, "Witness"), strict=False):
+        assert json.loads(templates.resolved(each["Properties"]["Target"]["Input"], {})) == {"table": name}
+        assert each["Properties"]["ScheduleExpression"] == {"Ref": "WitnessSchedule"}
+
+
+def starting(schedules: dict[str, Any], function: str) -> list[dict[str, Any]]:
+    """Those that start a function."""
+    return [each for each in schedules.values() if each["Properties"]["Target"]["Arn"] == {"Fn::GetAtt": [function, "Arn"]}]
 
 
 def test_the_dashboard_is_what_cloudwatch_reads() -> None:

@@ -81,9 +81,7 @@ def template(
     batching_window: Annotated[
         int, typer.Option(metavar="SECONDS", help="How long a batch may wait to fill up.")
     ] = USUAL.batching_window,
-    parallelization: Annotated[
-        int, typer.Option(metavar="N", help="Batches of one shard at a time; with more than 1 less may be claimed.")
-    ] = USUAL.parallelization,
+    parallelization: Annotated[int, typer.Option(metavar="N", help="Batches of one shard at a time.")] = USUAL.parallelization,
     retries: Annotated[
         int, typer.Option(metavar="N", help="How often a failing batch is tried again before it is put aside.")
     ] = USUAL.retries,
@@ -99,6 +97,13 @@ def template(
     ] = None,
     alarms: Annotated[bool, typer.Option(" /--no-alarms", help="Leave the alarms out.", show_default=False)] = True,
     dashboard: Annotated[bool, typer.Option(" /--no-dashboard", help="Leave the dashboard out.", show_default=False)] = True,
+    witness: Annotated[bool, typer.Option(" /--no-witness", help="Leave the scheduled witness out.", show_default=False)] = True,
+    witness_schedule: Annotated[
+        str, typer.Option(metavar="SCHEDULE", help="When the witness reads the streams: a rate or cron of EventBridge.")
+    ] = USUAL.witness_schedule,
+    witness_within: Annotated[
+        int, typer.Option(metavar="MINUTES", help="Alarm if no witness has run for so long.")
+    ] = USUAL.witness_within_minutes,
     drill: Annotated[bool, typer.Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
     drill_schedule: Annotated[
         str, typer.Option(metavar="SCHEDULE", help="When restores are tried: a rate or cron of EventBridge.")
@@ -108,7 +113,7 @@ def template(
     ] = USUAL.drill_within_hours,
     json: Annotated[bool, typer.Option("--json", help="CloudFormation as JSON instead of YAML.")] = False,
 ) -> None:
-    """Print a template that deploys the capturing function, its buckets, roles, alarms and scheduled drill."""
+    """Print a template that deploys the capturing function, its buckets, roles, alarms, witness and scheduled drill."""
     named = tables or []
     choices = Choices(
         tables=named,
@@ -137,6 +142,9 @@ def template(
         alarms=alarms,
         alarm_topic=alarm_topic,
         dashboard=dashboard,
+        witness=witness,
+        witness_schedule=witness_schedule,
+        witness_within_minutes=witness_within,
         drill=drill,
         drill_schedule=drill_schedule,
         drill_within_hours=drill_within,

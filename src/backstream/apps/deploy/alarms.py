@@ -16,7 +16,7 @@ from backstream.apps.deploy.tables import Target
 from backstream.apps.emf import NAMESPACE
 
 LAMBDA = "AWS/Lambda"
-FIVE_MINUTES, HOUR = 300, 3_600
+MINUTE, FIVE_MINUTES, HOUR = 60, 300, 3_600
 QUIET, RINGS, STAYS = "notBreaching", "breaching", "ignore"
 
 Dimension = tuple[str, Part | Text]
@@ -28,6 +28,11 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
         return
     meaning = "The SNS topic that is told when an alarm rings, and when it ends. Empty: nobody is."
     yield Parameter("AlarmTopicArn", meaning, choices.alarm_topic or "", pattern="(arn:.+)?")
+    if choices.witness:
+        limit = LIMITS["witness_within_minutes"]
+        meaning = "An alarm rings where no witness has run for so many minutes. More than what is between two runs."
+        default = choices.witness_within_minutes
+        yield Parameter("WitnessWithinMinutes", meaning, default, least=limit.least, most=limit.most)
     if choices.drill:
         limit = LIMITS["drill_within_hours"]
         meaning = "An alarm rings where no drill has run for so many hours. More than what is between two drills."
@@ -41,8 +46,12 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
         yield from _of_function()
         for each in targets:
             yield from _of_mapping(each)
+            if choices.witness:
+                yield from _of_witness(each)
             if choices.drill:
                 yield from _of_drill(each)
+        if choices.witness:
+            yield _witness_errors()
         if choices.drill:
             yield _drill_errors()
     if choices.dashboard:
@@ -88,6 +97,37 @@ def _of_mapping(target: Target) -> Iterator[Resource]:
     what = target.named("Changes of ", " cannot be kept, and are tried again and again: the log says which, and why.")
     table = ("Table", target.label)
     yield _sum(f"{target.id}FailuresAlarm", f"{named}failures", what, NAMESPACE, "Failures", table, periods=3)
+
+
+def _of_witness(target: Target) -> Iterator[Resource]:
+    named = f"{target.id}-".lstrip("-")
+    metric = _metric(NAMESPACE, metrics.WITNESS_LAG.name, ("Table", target.label))
+    what = target.named("No witness of ", " has run for too long: nothing newer is proven, whatever the function has kept.")
+    absent = {
+        **metric,
+        "Statistic": "SampleCount",
+        "Period": MINUTE,
+        "EvaluationPeriods": Given("WitnessWithinMinutes"),
+        "Threshold": 1,
+    }
+    yield _alarm(
+        f"{target.id}WitnessMissingAlarm", f"{named}witness-missing", what, absent, missing=RINGS, comparison="LessThanThreshold"
+    )
+    what = target.named("What is proven of ", " is older than the RPO: the witness does not keep up, or waits for something.")
+    late = {
+        **metric,
+        "Statistic": "Minimum",
+        "Period": FIVE_MINUTES,
+        "EvaluationPeriods": 2,
+        "Threshold": Given("RpoSeconds"),
+    }
+    yield _alarm(f"{target.id}WitnessLagAlarm", f"{named}witness-lag", what, late, missing=STAYS, comparison="GreaterThanThreshold")
+
+
+def _witness_errors() -> Resource:
+    what = "The witness fails, three times in a row: nothing newer is proven. Before `backstream init` this is so."
+    function = ("FunctionName", Of(functions.WITNESS, "Ref"))
+    return _sum("WitnessErrorsAlarm", "witness-errors", what, LAMBDA, "Errors", function, periods=3)
 
 
 def _of_drill(target: Target) -> Iterator[Resource]:
@@ -183,6 +223,9 @@ def _widgets(choices: Choices, targets: Sequence[Target]) -> Iterator[Mapping[st
     yield _widget("Given up on", given_up)
     yield _widget("Changes that could not be kept", [_series("Failures", each, "Sum") for each in tables])
     yield _widget("Bytes kept", [_series("Bytes", each, "Sum") for each in tables])
+    if choices.witness:
+        yield _widget("Age of what is proven (s)", [_series(metrics.WITNESS_LAG.name, each, "Maximum") for each in tables])
+        yield _widget("Missing, brought in by the witness", [_series(metrics.WITNESS_MISSING.name, each, "Sum") for each in tables])
     if choices.drill:
         rto = metrics.DRILL_RTO.name
         yield _widget("Drills passed", [_series(metrics.DRILL_PASSED.name, each, "Minimum") for each in tables])

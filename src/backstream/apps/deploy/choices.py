@@ -72,6 +72,7 @@ LIMITS: Mapping[str, Limit] = {
     "log_days": Limit(1, 3_653, "the logs' retention, in days,"),
     "rpo_seconds": Limit(60, 86_400, "the recovery point objective, in seconds,"),
     "rto_seconds": Limit(60, 604_800, "the recovery time objective, in seconds,"),
+    "witness_within_minutes": Limit(2, 1_440, "the minutes within which a witness has to run"),
     "drill_within_hours": Limit(2, 168, "the hours within which a drill has to pass"),
 }
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -115,6 +116,9 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     alarms: bool = True
     alarm_topic: str | None = None
     dashboard: bool = True
+    witness: bool = True
+    witness_schedule: str = "rate(5 minutes)"
+    witness_within_minutes: int = 15
     drill: bool = True
     drill_schedule: str = "rate(1 day)"
     drill_within_hours: int = 30
@@ -160,6 +164,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.kms_key, KEY_ARN, "the ARN of a KMS key (an alias will not do: policies need the key's own)")
         _match(self.alarm_topic, TOPIC_ARN, "the ARN of an SNS topic")
         _match(self.runtime, r"python3\.[0-9]{1,2}", "a Python runtime of Lambda")
+        _match(self.witness_schedule, RATE, "a schedule, as `rate(5 minutes)`,")
         _match(self.drill_schedule, RATE, "a schedule, as `rate(1 day)` or `cron(0 3 * * ? *)`,")
         if len(self.prefix) > 100:
             raise UsageError(f"the vault's prefix is longer than 100 characters: {self.prefix}")

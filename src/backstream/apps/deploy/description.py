@@ -35,6 +35,8 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
     yield Output("FailuresUrl", "Where batches lie that Lambda gave up on.", failures)
     yield Output("FunctionName", "The function that keeps changes.", Of(functions.CAPTURE, "Ref"))
     yield Output("CaptureRoleArn", "The role of that function: who a vault in another account lets in.", Of(roles.CAPTURE_ROLE))
+    if choices.witness:
+        yield Output("WitnessRoleArn", "The role of the witness.", Of(roles.WITNESS_ROLE))
     if choices.drill:
         yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
     for each in targets:

@@ -1,4 +1,4 @@
-"""The functions, both of one zip: the one that keeps changes, with a mapping from each table's stream, and the one that drills."""
+"""The functions, all of one zip: one keeps changes, with a mapping from each stream; the witness and the drill are scheduled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from backstream.operations.doctor import expected
 from backstream.version import __version__
 
 CAPTURE, CAPTURE_LOG = "Capture", "CaptureLog"
+WITNESS, WITNESS_LOG = "Witness", "WitnessLog"
+WITNESS_TIMEOUT = 300  # seconds: of which it reads for four minutes
+WITNESS_MEMORY = 512  # MB
 DRILL, DRILL_LOG = "Drill", "DrillLog"
 DRILL_HANDLER = "backstream.apps.aws_drill.handler"
 DRILL_TIMEOUT = 900  # seconds: all that Lambda gives
@@ -36,12 +39,15 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     yield Parameter("LogRetentionDays", "Days for which logs are kept.", choices.log_days, choices=LOG_DAYS)
     yield _number("BatchSize", "Changes in one invocation at most.", "batch_size", choices)
     yield _number("BatchingWindowSeconds", "How long a batch may wait to fill up.", "batching_window", choices)
-    meaning = "Batches of one shard at a time. More than 1 is faster, but less may be claimed: see docs/window.md."
+    meaning = "Batches of one shard at a time. More than 1 is faster where a shard has more than one function can keep."
     yield _number("ParallelizationFactor", meaning, "parallelization", choices)
     meaning = "How often a failing batch is tried again before it goes to the failures' bucket."
     yield _number("MaximumRetryAttempts", meaning, "retries", choices)
     meaning = "Age at which a change that cannot be kept goes to the failures' bucket; a stream forgets it after 86400."
     yield _number("MaximumRecordAgeSeconds", meaning, "record_age", choices)
+    if choices.witness:
+        meaning = "When the witness reads the streams again: no second is claimed before it has."
+        yield Parameter("WitnessSchedule", meaning, choices.witness_schedule, pattern=r"(rate|cron)[(].+[)]")
     if choices.alarms or choices.drill:
         yield _number(
             "RpoSeconds",
@@ -60,13 +66,21 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
     yield roles.capture_role(choices, targets, _log_name("capture"))
     yield _capture(choices)
     yield from (_mapping(choices, each) for each in targets)
+    if choices.witness:
+        yield _log_group(WITNESS_LOG, "witness")
+        yield roles.witness_role(choices, targets, _log_name("witness"))
+        yield _witness(choices)
+        yield _tried_once(WITNESS, "What a run did not come to, the next one does: it is not tried twice more, as Lambda would.")
+        yield from (_witnessing(each) for each in targets)
     if choices.drill:
         yield _log_group(DRILL_LOG, "drill")
         yield roles.drill_role(choices, targets, _log_name("drill"))
         yield _drill(choices)
-        yield _tried_once()
-        yield roles.schedule_role(DRILL)
+        yield _tried_once(DRILL, "A drill that failed has found something: it is not tried twice more, as Lambda would.")
         yield from (_schedule(each) for each in targets)
+    scheduled = [name for name, wanted in ((WITNESS, choices.witness), (DRILL, choices.drill)) if wanted]
+    if scheduled:
+        yield roles.schedule_role(scheduled)
 
 
 def mapping_id(target: Target) -> str:
@@ -137,6 +151,28 @@ def _mapping(choices: Choices, target: Target) -> Resource:
     return Resource(mapping_id(target), "AWS::Lambda::EventSourceMapping", properties, why)
 
 
+def _witness(choices: Choices) -> Resource:
+    more: dict[str, Value] = {
+        "Role": Of(roles.WITNESS_ROLE),
+        "MemorySize": WITNESS_MEMORY,
+        "Timeout": WITNESS_TIMEOUT,
+        "Environment": {"Variables": {expected.VAULT_VARIABLE: storage.vault_url(choices)}},
+    }
+    why = "Checks the streams against the vault, and proves what may be claimed."
+    return _function(WITNESS, "witness", expected.WITNESS_HANDLER, more, why, WITNESS_LOG)
+
+
+def _witnessing(target: Target) -> Resource:
+    properties: dict[str, Value] = {
+        "Name": text(Place.STACK, f"-{target.id or 'table'}-witness"),
+        "Description": target.named("The witness of ", "."),
+        "ScheduleExpression": Given("WitnessSchedule"),
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": Of(WITNESS), "RoleArn": Of(roles.SCHEDULE_ROLE), "Input": text('{"table": ', _quoted(target), "}")},
+    }
+    return Resource(f"{target.id}Witnesses", "AWS::Scheduler::Schedule", properties)
+
+
 def _drill(choices: Choices) -> Resource:
     more: dict[str, Value] = {
         "Role": Of(roles.DRILL_ROLE),
@@ -148,15 +184,14 @@ def _drill(choices: Choices) -> Resource:
     return _function(DRILL, "drill", DRILL_HANDLER, more, "Tries a restore, and tells how it went.", DRILL_LOG)
 
 
-def _tried_once() -> Resource:
+def _tried_once(function: str, why: str) -> Resource:
     properties = {
-        "FunctionName": Of(DRILL, "Ref"),
+        "FunctionName": Of(function, "Ref"),
         "Qualifier": "$LATEST",
         "MaximumRetryAttempts": 0,
         "MaximumEventAgeInSeconds": RETRIED_SECONDS,
     }
-    why = "A drill that failed has found something: it is not tried twice more, as Lambda would."
-    return Resource("DrillInvocation", "AWS::Lambda::EventInvokeConfig", properties, why)
+    return Resource(f"{function}Invocation", "AWS::Lambda::EventInvokeConfig", properties, why)
 
 
 def _schedule(target: Target) -> Resource:
@@ -172,5 +207,9 @@ def _schedule(target: Target) -> Resource:
 
 def _event(target: Target) -> Text:
     """The event of a drill: see apps/aws_drill.py."""
-    name = text(json.dumps(target.name)) if isinstance(target.name, str) else text('"', target.name, '"')
-    return text('{"table": ', name, ', "rpo": "', Given("RpoSeconds"), 's", "rto": "', Given("RtoSeconds"), 's"}')
+    return text('{"table": ', _quoted(target), ', "rpo": "', Given("RpoSeconds"), 's", "rto": "', Given("RtoSeconds"), 's"}')
+
+
+def _quoted(target: Target) -> Text:
+    """The table's name as JSON."""
+    return text(json.dumps(target.name)) if isinstance(target.name, str) else text('"', target.name, '"')

@@ -10,7 +10,7 @@ from backstream.apps.deploy.expressions import Given, Of, Part, Place, Resource,
 from backstream.apps.deploy.tables import Target
 from backstream.operations.drill import scratch
 
-CAPTURE_ROLE, DRILL_ROLE, SCHEDULE_ROLE = "CaptureRole", "DrillRole", "ScheduleRole"
+CAPTURE_ROLE, WITNESS_ROLE, DRILL_ROLE, SCHEDULE_ROLE = "CaptureRole", "WitnessRole", "DrillRole", "ScheduleRole"
 DRILL_ID = 8  # characters: operations/drill/run.py
 # With more, a role's policies would grow beyond what IAM takes (see sizes.py): then objects of all the vault's tables are meant.
 NAMED_TABLES = 10
@@ -34,6 +34,23 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
     ]
     why = "What the capturing function may do. Objects: only those of its tables. Lambda itself reads the stream with it."
     return _role(CAPTURE_ROLE, "lambda", "capture", statements, why)
+
+
+def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
+    """Of the witness: it reads the streams itself, and writes what the capturing function has not."""
+    tables = [each.name for each in targets]
+    describe = ["dynamodb:DescribeTable", *([] if _streams(choices) else ["dynamodb:DescribeKinesisStreamingDestination"])]
+    statements = [
+        _allow("KeepVersions", ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables)),
+        _allow("MarkDeletedRows", ["s3:DeleteObject"], _all_rows(choices, tables)),
+        _list_vault(choices),
+        _allow("SeeTables", describe, [_table(each) for each in tables] if len(tables) <= NAMED_TABLES else [_table("*")]),
+        next(iter(_reading(choices, targets))),
+        *_key(choices),
+        _log(log_group),
+    ]
+    why = "What the witness may do: read the streams, and write what is missing in the vault."
+    return _role(WITNESS_ROLE, "lambda", "witness", statements, why)
 
 
 def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
@@ -65,10 +82,10 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
     return _role(DRILL_ROLE, "lambda", "drill", statements, why)
 
 
-def schedule_role(function: str) -> Resource:
-    """Of the schedule that starts drills."""
-    statements = [_allow("StartDrill", ["lambda:InvokeFunction"], [Of(function)])]
-    return _role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "What the schedule may do.")
+def schedule_role(functions: Sequence[str]) -> Resource:
+    """Of the schedules that start the witness and drills."""
+    statements = [_allow("StartFunctions", ["lambda:InvokeFunction"], [Of(each) for each in functions])]
+    return _role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "What the schedules may do.")
 
 
 # --- what they have in common -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 HANDLER = "backstream.apps.aws_lambda.handler"
+WITNESS_HANDLER = "backstream.apps.aws_witness.handler"
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
 PARALLELIZATION_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 LEAST_PYTHON = (3, 11)

@@ -1,0 +1,104 @@
+"""The scheduled witness: the command line's, and its Lambda handler, on real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from backstream.apps import aws_witness
+from backstream.apps.aws_lambda import handler as capture
+from backstream.errors import NotFound, UsageError
+from backstream.model.change import Change
+from backstream.tables.raw_boto import BotoRaw, recommended_config
+from backstream.tables.streams import DynamoStream
+from kit.images import image
+from kit.invocations import Invocation
+from kit.records import lambda_record
+from kit.scene import Scene
+
+ROWS = 12
+SECRET = "4111-1111"  # noqa: S105 - not one
+
+
+def changes(scene: Scene) -> tuple[str, list[Change]]:
+    """The stream's ARN, and what is in it."""
+    arn = scene.live().facts().stream_arn or ""
+    stream = DynamoStream(BotoRaw(scene.aws.client("dynamodbstreams", config=recommended_config())), arn)
+    found = [change for shard in stream.facts().shards for change in stream.read(shard.id, stream.iterator(shard.id, None)).changes]
+    return arn, found
+
+
+@pytest.fixture
+def half(scene: Scene) -> Scene:
+    """A function has brought every other change of a table's, and lost the rest without a word."""
+    scene.create()
+    scene.init()
+    scene.put(*(image("row", number, v={"S": SECRET}) for number in range(ROWS)))
+    arn, found = changes(scene)
+    with patch.dict(os.environ, {**scene.environment, "BACKSTREAM_VAULT": scene.url}):
+        assert capture({"Records": [lambda_record(each, arn) for each in found[::2]]}, None) == {"batchItemFailures": []}
+    return scene
+
+
+def invoke(scene: Scene, event: Any, seconds: float = 60.0) -> dict[str, Any]:
+    environment = {**scene.environment, "BACKSTREAM_VAULT": scene.url, "AWS_LAMBDA_FUNCTION_NAME": "the-witness"}
+    with patch.dict(os.environ, environment):
+        return aws_witness.handler(event, Invocation(seconds))
+
+
+def test_the_command_proves_what_the_function_could_not(half: Scene) -> None:
+    before = half.call("status", half.table)
+    assert "UNPROVEN" in before.out
+    assert f"backstream witness {half.table}" in before.out
+    assert half.call("status", half.table, "--json").json()["window_to"] is None
+    ran = half.call("witness", half.table, "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json()
+    assert (report["checked"], report["missing"], report["gaps"], report["caught_up"]) == (ROWS, ROWS // 2, 0, True)
+    status = half.call("status", half.table, "--json").json()
+    assert (status["watermark"]["by"], status["unproven"]) == ("witness", [])
+    assert status["window_to"] == report["proven_to"] == status["watermark"]["second"]
+    assert status["captured_by"] == ["lambda", "witness"]
+    again = half.call("witness", half.table)
+    assert again.code == 0
+    assert "0 records of the stream" in again.out
+    wrong = half.call("witness", half.table, "--budget", "soon")
+    assert (wrong.code, "not a duration" in wrong.err) == (2, True)
+
+
+def test_time_that_is_up_is_exit_1_and_says_so(half: Scene) -> None:
+    ran = half.call("witness", half.table, "--budget", "1s")
+    assert (ran.code, "its time was up before it had caught up" in ran.err) in ((1, True), (0, False))
+    assert half.call("witness", half.table).code == 0
+
+
+def test_the_handler_does_the_same_and_tells_its_figures(half: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = invoke(half, {"table": half.table})
+    assert (answer["checked"], answer["missing"], answer["caught_up"]) == (ROWS, ROWS // 2, True)
+    out = capsys.readouterr().out
+    lines = [json.loads(line) for line in out.splitlines()]
+    (figures,) = [line for line in lines if "_aws" in line]
+    assert (figures["Table"], figures["WitnessChecked"], figures["WitnessMissing"], figures["WitnessGaps"]) == (
+        half.table,
+        12,
+        6,
+        0,
+    )
+    assert 0 <= figures["WitnessLag"] < 300
+    assert SECRET not in out
+    assert half.call("status", half.table, "--json").json()["watermark"]["writer"] == "the-witness"
+
+
+@pytest.mark.parametrize("event", [{}, {"tables": "x"}, {"table": 3}, [], {"table": "flights", "at": "now"}])
+def test_an_event_that_is_none(scene: Scene, event: Any) -> None:
+    with pytest.raises(UsageError, match="not the event of a witness"):
+        invoke(scene, event)
+
+
+def test_a_table_that_the_vault_does_not_know_fails(scene: Scene) -> None:
+    with pytest.raises(NotFound):
+        invoke(scene, {"table": scene.table})
