@@ -12,7 +12,7 @@ from backstream.errors import BackstreamError, Failed, Throttled, Unavailable
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import ChangeLog
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import Codec, Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import Change
@@ -504,14 +504,27 @@ def test_a_watermark_that_could_not_be_written_is_no_success(plain: Stage, clock
     assert claimed(plain) is None
 
 
-def test_positions_that_cannot_be_read_are_read_again(plain: Stage, clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"cut",
+        b"",
+        Codec.ZSTD.compress(b"{}"),
+        Codec.ZSTD.compress(b'{"format":1,"shards":{"s":{"last":"-1"}}}'),
+        Codec.ZSTD.compress(b'{"format":9,"shards":{}}'),
+        Codec.ZSTD.compress(b"[" * 100_000),
+        Codec.ZSTD.compress(bytes(20 << 20)),
+    ],
+    ids=["cut", "empty", "no fields", "no number", "of a later format", "deep", "large"],
+)
+def test_positions_that_cannot_be_read_are_read_again(plain: Stage, clock: ManualClock, body: bytes) -> None:
     plain.put(range(5))
     clock.move(60)
     plain.witness()
     (mark,) = [each.name for each in plain.store.list("_backstream/flights/log/") if MARK in each.name]
-    plain.store.put(mark, b"cut")
+    plain.store.put(mark, body)
     assert plain.witness().checked == 5
-    assert [notice for notice in plain.notices if "positions of a watermark cannot be read" in notice]
+    assert [notice for notice in plain.notices if "positions of a watermark" in notice and "is read again" in notice]
 
 
 def test_a_segment_that_cannot_be_read_holds_nothing(plain: Stage, clock: ManualClock) -> None:

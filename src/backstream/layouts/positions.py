@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import msgspec
 
 from backstream.errors import Damaged
-from backstream.layouts.decompression import zstd_frame
 from backstream.layouts.segments import Codec
 from backstream.model import limits
 from backstream.model.decoding import UNDECODABLE, reason
@@ -26,7 +25,7 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
 
     last: str | None = None
     seconds: int | None = None
-    claim: Claim = None
+    claim: int | None = None
     ended: bool = False
 
 
@@ -47,11 +46,16 @@ def encode(positions: Positions) -> bytes:
 def decode(body: bytes) -> Positions:
     """The inverse. Damaged where it is not what `encode` makes."""
     try:
-        found = msgspec.json.decode(zstd_frame(body, limits.CATALOG), type=_Body)
-    except Damaged as error:
-        raise Damaged(f"the positions of a watermark cannot be read: {error.message}", hint=error.hint) from error
-    except UNDECODABLE as error:
-        raise Damaged(f"the positions of a watermark cannot be read: {reason(error)}") from error
+        found = msgspec.json.decode(decompression.zstd_frame(body, limits.GENERATION), type=_Body)
+    except (Damaged, *UNDECODABLE) as error:
+        raise Damaged(f"the positions of a watermark cannot be read: {_why(error)}") from error
     if found.format > FORMAT:
         raise Damaged(f"the positions of a watermark are of format {found.format}", hint="Use a newer Backstream.")
+    odd = [each.last for each in found.shards.values() if each.last is not None and not _NUMBER.fullmatch(each.last)]
+    if odd:
+        raise Damaged(f"the positions of a watermark cannot be read: {odd[0]!r:.100} is no position")
     return found.shards
+
+
+def _why(error: Exception) -> str:
+    return error.message if isinstance(error, Damaged) else reason(error)
