@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from backstream.errors import Damaged
+from backstream.layouts import decompression
 from backstream.layouts.segments import Codec
 from backstream.model import limits
 from backstream.model.decoding import UNDECODABLE, reason
 
 FORMAT = 1
-Claim = int | None
+_NUMBER = re.compile(r"[0-9]{1,100}")
 
 
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
