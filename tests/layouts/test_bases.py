@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ from kit.clock import ManualClock
 from kit.losing import lose
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
+GOLDEN_2 = GOLDEN.parent / "format-2"
 HOUR = 1_795_406_400  # 2026-11-23T04:00:00Z
 ID = "20261123T040000Z-0a1b2c"
 FOLDER = "_backstream/flights/base/"
@@ -312,7 +314,7 @@ def test_only_what_is_there_already_is_no_error() -> None:
 PLACE = Place("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "version-1")
 STATES = [
     of_scanned(Scanned(b'{"id":{"S":"a"}}', IMAGE, HOUR, (HOUR + 4) * MICROS), None),
-    of_scanned(Scanned(b'{"id":{"S":"a"}}', IMAGE, HOUR, (HOUR + 4) * MICROS), PLACE),
+    of_scanned(Scanned(b'{"id":{"S":"a"}}', IMAGE, HOUR, (HOUR + 4) * MICROS), PLACE, IMAGE),
     of_scanned(Scanned(b'{"id":{"S":"a"}}', None, HOUR, (HOUR + 5) * MICROS, old=IMAGE), None),
     of_scanned(Scanned(b'{"id":{"S":"a"}}', None, HOUR, (HOUR + 5) * MICROS), None),
 ]
@@ -323,12 +325,29 @@ def test_golden_part(store: ObjectStore) -> None:
     lines = (GOLDEN / "base-part.ndjson").read_bytes()
     assert [each.event for each in STATES] == [SCANNED, SCANNED, "REMOVE", "REMOVE"]
     bases = Bases(store, "flights")
-    bases.write_part(ID, 0, 0, STATES, last=True)
+    assert written_and_read(store, bases, lines, WITHOUT_DIGESTS) == WITHOUT_DIGESTS
+
+
+def test_golden_part_of_format_2(store: ObjectStore) -> None:
+    """The same with digests: of the state that was read, and of the row object's body."""
+    lines = (GOLDEN_2 / "base-part.ndjson").read_bytes()
+    bases = Bases(store, "flights")
+    assert written_and_read(store, bases, lines, STATES) == STATES
+    assert STATES[1].after == STATES[0].after is not None
+    assert [each.body for each in STATES] == [None, sha256(IMAGE).hexdigest(), None, None]
+    assert store.get(bases.parts(ID)[0].name).info.metadata["format"] == "2"
+
+
+WITHOUT_DIGESTS = [msgspec.structs.replace(each, before=None, after=None, body=None) for each in STATES]
+
+
+def written_and_read(store: ObjectStore, bases: Bases, lines: bytes, states: list[Entry]) -> list[Entry]:
+    bases.write_part(ID, 0, 0, states, last=True)
     (part,) = bases.parts(ID)
     assert zstandard.ZstdDecompressor().decompress(store.get(part.name).body) == lines
     zipped = f"{FOLDER}{ID}/00001-000000_4_20261123T040000Z-20261123T040005Z.last.ndjson.gz"
     store.put(zipped, gzip.compress(lines))
-    assert bases.read(bases.parts_of(ID, 1)[0]) == STATES
+    return list(bases.read(bases.parts_of(ID, 1)[0]))
 
 
 def test_golden_plan(store: ObjectStore) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
+from backstream.layouts.log import ChangeLog
 from backstream.layouts.segments import (
     Codec,
     Kind,
@@ -26,9 +27,13 @@ from backstream.layouts.segments import (
     parse_path,
     read,
 )
-from backstream.model.entry import Entry, Place
+from backstream.model.change import Change
+from backstream.model.entry import Entry, Place, of_change, states
+from backstream.stores.memory import MemoryStore
+from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
+GOLDEN_2 = GOLDEN.parent / "format-2"
 STREAM = "2026-11-23T04:15:33.123"
 SHARD = "shardId-00000001763871333000-0a1b2c3d"
 HOUR = 1_795_406_400  # 2026-11-23T04:00:00Z
@@ -186,3 +191,48 @@ def test_golden_inline_segment() -> None:
     ]
     assert zstandard.ZstdDecompressor().decompress(pack(entries, Codec.ZSTD)) == lines
     assert read(claim_of(of_run(entries, SHARD, Codec.GZIP)), gzip.compress(lines)) == entries
+
+
+# --- golden: version 2 of the format, with digests --------------------------------------------------------------------------------
+
+OLD = b'{"id":{"S":"a"},"n":{"N":"1"}}'
+NEW = b'{"n":{"N":"2.0"},"id":{"S":"a"},"t":{"SS":["y","x"]}}'
+
+
+def change(sequence: int, event: str, old: bytes | None, new: bytes | None, actor: str | None = None) -> Change:
+    number = str(100_000_000_000_000_000_000 + sequence)
+    micros = (HOUR + sequence) * 1_000_000
+    return Change(STREAM, number, micros, event, f"{sequence:032x}", actor, b'{"id":{"S":"a"}}', old, new)
+
+
+CHANGES = [
+    change(1, "INSERT", None, OLD),
+    change(2, "MODIFY", OLD, NEW),
+    change(3, "REMOVE", NEW, None),
+    change(4, "REMOVE", OLD, None, actor="dynamodb.amazonaws.com"),
+]
+
+
+@pytest.mark.parametrize("layout", ["rows", "inline"])
+def test_golden_segment_of_format_2(layout: str) -> None:
+    lines = (GOLDEN_2 / f"{layout}.ndjson").read_bytes()
+    place = Place("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "version-1")
+    entries = [of_change(each, place if layout == "rows" else None) for each in CHANGES]
+    assert zstandard.ZstdDecompressor().decompress(pack(entries, Codec.ZSTD)) == lines
+    assert read(claim_of(of_run(entries, SHARD, Codec.GZIP)), gzip.compress(lines)) == entries
+    for found, (light, image) in zip(entries, states(lines), strict=True):
+        assert (light.before, light.after, light.body) == (found.before, found.after, found.body)
+        assert image == (found.image or b"")
+
+
+def test_a_line_says_what_was_before_and_what_is_after() -> None:
+    inserted, modified, removed, expired = (of_change(each, None) for each in CHANGES)
+    assert (inserted.before, removed.leaves, expired.leaves) == ("absent", "absent", "absent")
+    assert (inserted.leaves, modified.leaves) == (modified.before, removed.before)
+    assert expired.before is None, "of a time to live delete nothing is said"
+
+
+def test_a_segment_of_lines_with_digests_says_so() -> None:
+    store = MemoryStore(ManualClock())
+    (segment,) = ChangeLog(store, "flights").write_batch([of_change(CHANGES[0], None)], Kind.LAMBDA, writer="fn")
+    assert store.head(f"_backstream/flights/log/{segment.path}").metadata["format"] == "2"

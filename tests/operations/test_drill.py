@@ -317,7 +317,19 @@ def test_a_removed_segment_is_caught_by_what_it_held(tmp_path: Path, layout: Lay
     assert report.live.different == 1
 
 
-def test_a_wrong_image_is_caught_by_the_live_table(tmp_path: Path) -> None:
+def test_a_wrong_image_is_not_the_one_that_the_log_names(tmp_path: Path) -> None:
+    range_ = proven(store=DirectoryStore(tmp_path, ManualClock(NOW)))
+    _body_of(tmp_path, range_.feed, 3).write_bytes(image("row", 3, wrong={"BOOL": True}))
+    report = range_.drill()
+    assert not report.passed
+    (difference,) = report.differing
+    assert (difference.kind, bytes(difference.key)) == (Kind.UNREADABLE, canonical("row", 3))
+    assert "SHA-256" in difference.why
+
+
+def test_a_wrong_image_is_caught_by_the_live_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log does not say which bytes there should be, as in format 1."""
+    monkeypatch.setattr("backstream.model.digests.of_body", lambda _: None)
     range_ = proven(store=DirectoryStore(tmp_path, ManualClock(NOW)))
     _body_of(tmp_path, range_.feed, 3).write_bytes(image("row", 3, wrong={"BOOL": True}))
     report = range_.drill()

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from backstream.engines.whole_log import broken_chains
 from backstream.errors import Failed, GapInTheWay, NotFound, OutsideWindow
 from backstream.layouts.catalog import Layout
 from backstream.layouts.coverage import Basis
@@ -356,6 +357,12 @@ class TimeMachine(RuleBasedStateMachine):
         if window.until is not None:
             assert window.until < int(self.clock.now())
             assert self.state_at(window.until) == self.model.at(window.until)
+
+    @rule()
+    def no_change_is_called_lost(self) -> None:
+        """Whatever was lost here is a recorded gap, and all else arrives."""
+        self.follow(self.store)
+        assert [str(each) for each in broken_chains(self.vault(), self.clock.now(), 1) if not each.pending] == []
 
     # --- how ---
 

@@ -12,6 +12,7 @@ from typing import Self
 import msgspec
 
 from backstream.engines.ahead import ahead
+from backstream.engines.broken import BrokenChain, broken_in, settled
 from backstream.engines.crew import Crew
 from backstream.engines.memory import Memory
 from backstream.engines.partition import Folded, Partition
@@ -27,7 +28,11 @@ from backstream.layouts.log import LogListing
 from backstream.layouts.segments import Claim
 from backstream.layouts.vault import TableVault
 from backstream.model import limits
+from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
+from backstream.model.fold import BEGINNING
+from backstream.model.item_chain import Evidence, Reading
+from backstream.model.window import Window
 
 Progress = Callable[[int], None]
 READERS = 4  # objects read side by side
@@ -101,7 +106,7 @@ class State:
         """Read the first of the bases, and the log since. False, without the log, where it is damaged and there are others."""
         self._basis = self._bases[0]
         parts = self._parts()
-        found = self._vault.inventory(since=self._begin, until=self._at)
+        found = self._vault.inventory(since=self._begin, until=self._end)
         listing = [each for each in found.segments if self._concerns(each)]
         changes = [(each.segment.count, each.size) for each in listing if each.segment is not None]
         changes += [(each.lines, each.size) for each in found.sets] + [(part.count, part.size) for part in parts]
@@ -125,6 +130,12 @@ class State:
         return True
 
     @property
+    def _end(self) -> int:
+        """The last second of which the log is read: a change that was made before another of its item may be stamped with a later
+        time, and without it that item's chain would seem broken."""
+        return self._at + CLOCKS_APART
+
+    @property
     def _begin(self) -> int | None:
         """The second before which nothing of the log matters; None where all of it does."""
         return self._since if self._basis.base is None else self._basis.floor - FAR_APART
@@ -133,7 +144,7 @@ class State:
         task = Task(
             schema=self._vault.catalog.key_schema,
             since=0 if self._begin is None else self._begin // HOUR * HOUR,
-            at=self._at,
+            at=self._end,
             keys=self._keys,
             voids=self._basis.voids,
             partitions=self._spill.partitions,
@@ -175,24 +186,39 @@ class State:
 
     def partition(self, number: int) -> Partition:
         """What tells the state of each item of one partition, by canonical key; to be used up before the next is asked for."""
-        folded = Folded(self._spill.heads(number), self.floor)
+        folded = Folded(self._spill.heads(number), self.floor, self._at)
         return Partition(folded, self._spill.pick(number, folded.spots))
 
     def __iter__(self) -> Iterator[Partition]:
         return map(self.partition, range(self.partitions))
 
+    def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
+        """The items of which changes are missing, up to the moment; those too that may still arrive."""
+        evidence = self._evidence(window)
+        for number in range(self.partitions):
+            yield from broken_in(self._spill.heads(number), evidence, settled(self._vault.catalog, window, now))
+
+    def _evidence(self, window: Window) -> Evidence:
+        base, gaps = self._basis.base, [(gap.since, gap.until) for gap in window.gaps]
+        if base is not None:
+            return Evidence(readings=[Reading(base.begin, base.end)], settled=self._at, gaps=gaps)
+        begun = self._vault.catalog.complete_from
+        if begun is None or self.floor == BEGINNING:
+            return Evidence(settled=self._at, gaps=gaps)
+        return Evidence(begin=self.floor, readings=[Reading(self.floor, begun)], settled=self._at, gaps=gaps)
+
     def read_on(self) -> None:
         """Note in `names` what came after the moment, too."""
         later_on = self._vault.inventory(since=self._at)
         segments = (each for each in later_on.segments if each.segment is not None and not self._concerns(each))
-        sets = (each for each in later_on.sets if each.since > self._at)
+        sets = (each for each in later_on.sets if each.since > self._end)
         with self._crew(0) as crew:
             self._read(crew, (self._segment(each, only_names=True) for each in segments))
             self._read(crew, (each for one in sets for each in self._set(one, only_names=True)))
 
     def _concerns(self, listed: LogListing) -> bool:
         """Whether a segment can hold changes up to the moment. A foreign object is kept, to be named."""
-        return listed.segment is None or (listed.segment.count > 0 and listed.segment.min_time <= self._at)
+        return listed.segment is None or (listed.segment.count > 0 and listed.segment.min_time <= self._end)
 
     # --- reading ---
 
@@ -269,6 +295,8 @@ class State:
             self._progress(taken.entries)
 
     def _cannot_read(self, one: _Object, why: str) -> None:
+        if one.seconds is not None and one.seconds[0] > self._at:
+            return  # nothing of it counts at the moment
         self.unreadable.append(Unreadable(one.name, why.removeprefix(f"{one.name}: "), one.seconds))
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from backstream.engines.spill import Picked, Spot
+from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.model.fold import Known, is_later, later_scan
+from backstream.model.window import AFTER_ALL
 
 Head = tuple[bytes, Entry, Spot | None]  # a key, an entry without its image, and where that lies, if it is inline
 
@@ -16,23 +18,27 @@ Head = tuple[bytes, Entry, Spot | None]  # a key, an entry without its image, an
 class Folded:
     """What `model.fold` makes of many items' entries: the same, in a few lookups for each entry.
 
-    `newest`: what tells each item's state, by canonical key; `spots`: where its image lies, where it is inline.
+    `newest`: what tells each item's state, by canonical key; `spots`: where its image lies, where it is inline. `at`: the moment;
+    entries from after it say nothing.
     """
 
-    def __init__(self, heads: Iterable[Head], floor: int) -> None:
+    def __init__(self, heads: Iterable[Head], floor: int, at: int = AFTER_ALL) -> None:
         self._changes: dict[bytes, Entry] = {}
         self._scans: dict[bytes, Entry] = {}
         self._latest: dict[bytes, int] = {}  # only where that is not the newest change's
         self.newest: dict[bytes, Entry] = {}
         self.spots: dict[bytes, Spot] = {}
         of_changes, of_scans = dict[bytes, Spot | None](), dict[bytes, Spot | None]()
+        self._end = moment.end_of(at)
         self._take(heads, of_changes, of_scans)
         self._choose(floor, of_changes, of_scans)
 
     def _take(self, heads: Iterable[Head], of_changes: dict[bytes, Spot | None], of_scans: dict[bytes, Spot | None]) -> None:
         """Find each item's newest change and last scan, and where their images lie."""
-        changes, scans = self._changes, self._scans
+        changes, scans, end = self._changes, self._scans, self._end
         for key, entry, spot in heads:
+            if entry.micros >= end:
+                continue
             if entry.began is not None:
                 if later_scan(scans.get(key), entry) is entry:
                     scans[key], of_scans[key] = entry, spot

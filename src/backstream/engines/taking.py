@@ -23,8 +23,8 @@ from backstream.model.wire import KeyReader
 class Task(msgspec.Struct, frozen=True):
     """What to take of every source, and where to: the same for all that share the work.
 
-    `since`: what is older does not matter; `at`: the moment; `keys`: only these items, None for all; `voids`: see `Basis.counts`;
-    `states`, `names`: folders of partitions.
+    `since`: what is older does not matter; `at`: the last second that does; `keys`: only these items, None for all;
+    `voids`: see `Basis.counts`; `states`, `names`: folders of partitions.
     """
 
     schema: KeySchema

@@ -203,7 +203,7 @@ class Bases:
             return False
         times = f"{moment.compact(begin)}-{moment.compact(end)}"
         name = f"{segment:05d}-{number:06d}_{len(entries)}_{times}{'.last' if last else ''}.ndjson.{self._codec.suffix}"
-        return self._put_once(f"{self._prefix}{base}/{name}", segments.pack(entries, self._codec))
+        return self._put_once(f"{self._prefix}{base}/{name}", segments.pack(entries, self._codec), segments.FORMAT)
 
     def parts_of(self, base: str, segment: int) -> list[Part]:
         """The parts of one segment, in order."""
@@ -219,9 +219,9 @@ class Bases:
         times = f"{moment.compact(base.begin)}-{moment.compact(base.end)}"
         return f"{self._prefix}{COMPLETE}{times}_{base.kind}_{base.id}.json"
 
-    def _put_once(self, name: str, body: bytes) -> bool:
+    def _put_once(self, name: str, body: bytes, form: str = "1") -> bool:
         try:
-            self._store.put(name, body, {"format": "1"}, if_absent=True)
+            self._store.put(name, body, {"format": form}, if_absent=True)
         except AlreadyExists:
             return False
         return True

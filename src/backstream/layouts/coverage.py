@@ -204,7 +204,8 @@ class Coverage:
             )
 
     def _recorded(self) -> list[Gap]:
-        known = [gap for gap in self._gaps.all() if gap.batch is None or not self._batch_has_arrived(gap)]
+        of_table = [gap for gap in self._gaps.all() if gap.key is None]  # the others make one item uncertain, and no moment
+        known = [gap for gap in of_table if gap.batch is None or not self._batch_has_arrived(gap)]
         single = {gap for gap in known if gap.sequence is not None and not self._in_a_segment(gap)}
         # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
         held = set(self._compacted.current().held) if single else set()

@@ -25,6 +25,7 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     `sequence`: the one change that is missing, where it is known; the gap is closed once the log holds it. `batch`: the object in
     the on-failure destination whose changes are missing; the gap is closed once `redrive` has brought them. `sequences`: of that
     batch, where they could be read; the gap is also closed once the log holds all of them.
+    `key`: the only item of which a change is missing (the canonical key); None where it may be any.
     """
 
     reason: str
@@ -35,12 +36,18 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     sequence: str | None = None
     batch: str | None = None
     sequences: tuple[str, ...] = ()
+    key: str | None = None
 
     @property
     def id(self) -> str:
-        """The same gap, found twice, is one: of a change or a batch whatever the reason, of a time by where it begins."""
+        """The same gap, found twice, is one: of a change or a batch whatever the reason, of a time by where it begins.
+
+        Of an item by the second of the change that shows it.
+        """
         what: tuple[str, ...] = (self.stream, self.shard or "", self.reason, str(self.since))
-        if self.sequence:
+        if self.key is not None:
+            what = ("item", self.key, str(self.until))
+        elif self.sequence:
             what = (self.stream, self.sequence)
         elif self.batch:
             what = ("batch", self.batch)
@@ -87,6 +94,10 @@ class Gaps:
         except MissingObject:
             return False
         return True
+
+    def of_items(self) -> list[Gap]:
+        """Those of single items: see `Gap.key`."""
+        return [gap for gap in self.all() if gap.key is not None]
 
     def all(self) -> Iterator[Gap]:
         """Every gap ever recorded, as long as it is known to be. Damaged where one cannot be read: it must not pass for none."""

@@ -112,7 +112,7 @@ class ChangeLog:
 
     def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str]) -> None:
         try:
-            self._store.put(self._prefix + segment.path, body, {"format": "1", **metadata}, if_absent=True)
+            self._store.put(self._prefix + segment.path, body, {"format": segments.FORMAT, **metadata}, if_absent=True)
         except AlreadyExists:
             return  # the same changes under the same name: another tail, or this one before a crash, was here first
 

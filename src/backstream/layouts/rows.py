@@ -20,7 +20,7 @@ from backstream.layouts.catalog import Catalog
 from backstream.model import moment, naming, wire
 from backstream.model.change import MICROS, Change, Order, is_sequence
 from backstream.model.decoding import MISSHAPEN
-from backstream.model.entry import NO_SEQUENCE, Entry, Place, Scanned, of_change, of_scanned
+from backstream.model.entry import NO_SEQUENCE, Entry, Place, Scanned, bare_change, bare_scan, of_change, of_scanned
 from backstream.model.fold import BEGINNING, Known
 from backstream.model.schema import canonical_key
 from backstream.ports import ObjectInfo, ObjectStore
@@ -149,15 +149,15 @@ class Rows:
     def keep(self, change: Change) -> Entry:
         """Make the change's image durable; the entry for the log. The same change again gives the version that is there."""
         name = self._name(change.keys, change.old if change.event == "REMOVE" else change.new)
-        top = self._top(name)
+        top, body = self._top(name), None
         if top.precedes(change):
             place = self._add(name, change)
             self._note(name, top.with_change(change))
             self._forget_late(name)
         else:
-            place = self._keep_late(name, change)
+            place, body = self._keep_late(name, change)
         self._leave_old_tenant(change, name)
-        return of_change(change, place)
+        return of_change(change, place, body)
 
     def _name(self, keys: bytes, image: bytes | None) -> str:
         catalog = self._catalog
@@ -174,14 +174,14 @@ class Rows:
         return row.place
 
     def _put(self, name: str, change: Change) -> RowVersion:
-        body = change.old if change.event == "REMOVE" else change.new
-        return self._put_entry(name, of_change(change, None), body or b"")
+        return self._put_entry(name, bare_change(change), _body_of(change))
 
     def _put_entry(self, name: str, entry: Entry, body: bytes, upon: Top | None = None, *, if_absent: bool = False) -> RowVersion:
         key_names = self._catalog.key_schema.names
         version = self._store.put(name, body, metadata_of(entry, key_names, upon), if_absent=if_absent)
         place = Place(name, version)
-        return RowVersion(msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place), key_names, upon)
+        bare = msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place, before=None, after=None, body=None)
+        return RowVersion(bare, key_names, upon)
 
     def _forget_late(self, name: str) -> None:
         with self._lock:
@@ -198,13 +198,14 @@ class Rows:
         while True:
             top, body = self._current(name)
             if top is not None and _tells(top, body, scanned):
-                return of_scanned(scanned, None if scanned.image is None else top.place), False
+                return of_scanned(scanned, None if scanned.image is None else top.place, body), False
+            kept = scanned.image or scanned.old or body or scanned.keys
             try:
-                place = self._add_scanned(name, scanned, top, body)
+                place = self._add_scanned(name, scanned, top, kept, empty=top is None and body is None)
             except AlreadyExists:
                 continue  # somebody was faster in an empty place: look again at what is there now
             self._leave_scanned_tenant(scanned, name)
-            return of_scanned(scanned, place), True
+            return of_scanned(scanned, place, kept), True
 
     def _current(self, name: str) -> tuple[RowVersion | None, bytes | None]:
         """The version that a row object is known by, under a delete marker the tombstone; and the current body, None without one.
@@ -217,12 +218,10 @@ class Rows:
             return (next(row_versions(self._store, name), None) if missing.marker else None), None
         return parse_metadata(stored.info), stored.body
 
-    def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, body: bytes | None) -> Place:
+    def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, kept: bytes, *, empty: bool) -> Place:
         """A version of it on top, and then again on top of that whatever is newer: what was there, or has come meanwhile."""
-        kept = scanned.image or scanned.old or body or scanned.keys
-        empty = top is None and body is None
         upon = Top() if empty else None if top is None else Top.of_row(top)  # below a foreign object anything may lie
-        row = self._put_entry(name, of_scanned(scanned, None), kept, upon, if_absent=empty)
+        row = self._put_entry(name, bare_scan(scanned), kept, upon, if_absent=empty)
         newest = row
         if not empty:
             since = None if top is None else top.place
@@ -268,10 +267,13 @@ class Rows:
         known = Known().with_entry(current.entry)
         return Top.of(known if change is None else known.with_entry(change))
 
-    def _keep_late(self, name: str, change: Change) -> Place:
-        """A change that something newer (or itself) has overtaken: kept once, and the newest put back on top for plain S3 tools."""
+    def _keep_late(self, name: str, change: Change) -> tuple[Place, bytes | None]:
+        """A change that something newer (or itself) has overtaken: kept once, and the newest put back on top for plain S3 tools.
+
+        The place, and the bytes there where an earlier delivery wrote them.
+        """
         known = self._known_versions(name)
-        kept = next((row for row in known if not row.entry.scanned and row.entry.order == change.order), None)
+        kept, body = self._kept_before(known, change)
         top = known[0] if known else None
         if kept is None:
             kept = top = self._put(name, change)
@@ -282,7 +284,16 @@ class Rows:
             known.insert(0, self._put_again(newest))
         if newest.entry.removed:
             self._ensure_marker(name)
-        return kept.place
+        return kept.place, body
+
+    def _kept_before(self, known: Sequence[RowVersion], change: Change) -> tuple[RowVersion | None, bytes | None]:
+        """The version that an earlier delivery of a change made, and its bytes. One of another image is none, whatever it says."""
+        for row in known:
+            if not row.entry.scanned and row.entry.order == change.order:
+                body = self._store.get(row.place.name, row.place.version).body
+                if _same(_body_of(change), body):
+                    return row, body
+        return None, None
 
     def _known_versions(self, name: str) -> list[RowVersion]:
         """The newest versions of an object that once had something late; remembered, since late changes come in batches."""
@@ -327,6 +338,11 @@ class Rows:
         top, _ = self._current(old_name)
         if top is not None and top.entry.since < scanned.began:
             self._ensure_marker(old_name)
+
+
+def _body_of(change: Change) -> bytes:
+    """What a row object holds of a change: of a delete the item as it was."""
+    return (change.old if change.event == "REMOVE" else change.new) or b""
 
 
 def known_of(rows: Iterable[RowVersion]) -> Known:

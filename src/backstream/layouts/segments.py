@@ -24,6 +24,7 @@ from backstream.layouts.decompression import UNREADABLE
 from backstream.model import limits, moment
 from backstream.model.entry import SCANNED, Entry, from_line, to_line
 
+FORMAT = "2"  # of what has lines, in its metadata: since 2 they carry digests; those of 1 do not, and are read as ever
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
 NO_STREAM = "-"  # in the name of a segment of scanned images

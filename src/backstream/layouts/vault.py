@@ -22,7 +22,7 @@ from backstream.layouts.gaps import Gaps
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
 from backstream.layouts.log import ChangeLog, LogListing
-from backstream.model import fold, naming, wire
+from backstream.model import digests, fold, naming, wire
 from backstream.model.entry import Entry, Place
 from backstream.model.window import Window
 from backstream.ports import ObjectStore, StoredObject, Tag, Wanted
@@ -137,6 +137,8 @@ class TableVault:
             raise Damaged(f"{_where(place)}: {error.message}") from error
         if key != self.key(entry):
             raise Damaged(f"{_where(place)}: the image of another item")
+        if entry.body is not None and digests.of_body(found.body) != entry.body:
+            raise Damaged(f"{_where(place)}: its bytes are not those that the log names (another SHA-256)")
         return found.body
 
     # --- what is to be read ---

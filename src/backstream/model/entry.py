@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from backstream.errors import Damaged
-from backstream.model import wire
+from backstream.model import digests, wire
 from backstream.model.change import LATEST, MICROS, Change, Order, is_sequence
 from backstream.model.decoding import UNDECODABLE, reason
 
@@ -34,6 +34,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `began`: set where it is no change of the stream but an image that was scanned from the table, or taken from an export: the
     second in which that read began. `micros` is then when the item was known to be so, and stream and sequence say nothing.
     `received`: when the store received its segment (epoch seconds), where it has been compacted since; see `strangers`.
+    `before`, `after`: the digests of the item's state before and after the change (`digests.of_state`); `body`: the SHA-256 of the
+    body of the row object that `place` names. None where the line does not say, as in format 1.
     """
 
     stream: str
@@ -48,6 +50,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     place: Place | None = None
     began: int | None = None
     received: float | None = None
+    before: str | None = None
+    after: str | None = None
+    body: str | None = None
 
     @property
     def scanned(self) -> bool:
@@ -74,10 +79,21 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Whether the item does not exist after this change."""
         return self.event == "REMOVE"
 
+    @property
+    def leaves(self) -> str | None:
+        """The digest of the item's state after it: of a delete that is known without being said."""
+        return digests.ABSENT if self.removed else self.after
 
-def of_change(change: Change, place: Place | None) -> Entry:
-    """The entry of a change: its image at `place`, or inline where that is None."""
+
+def of_change(change: Change, place: Place | None, body: bytes | None = None) -> Entry:
+    """The entry of a change: its image at `place`, or inline where that is None.
+
+    `body`: the bytes that lie at `place`; None where they are the change's own: its new image, or the old one of a delete.
+    """
     inline = place is None
+    removed = change.event == "REMOVE"
+    if body is None:
+        body = (change.old if removed else change.new) or b""
     return Entry(
         stream=change.stream,
         sequence=change.sequence,
@@ -89,7 +105,20 @@ def of_change(change: Change, place: Place | None) -> Entry:
         image=change.new if inline else None,
         old=change.old if inline else None,
         place=place,
+        before=_before(change),
+        after=None if removed else digests.of_state_if_sound(change.new),
+        body=None if inline else digests.of_body(body),
     )
+
+
+def _before(change: Change) -> str | None:
+    """The digest of the state that the change was made upon; None where the record does not tell it.
+
+    An INSERT was made upon nothing. Time to live deletes what may have become another item meanwhile: nothing is said of its state.
+    """
+    if change.event == "INSERT":
+        return digests.of_state_if_sound(change.old)
+    return None if change.old is None or change.actor is not None else digests.of_state_if_sound(change.old)
 
 
 class Scanned(msgspec.Struct, frozen=True):
@@ -114,8 +143,13 @@ class Scanned(msgspec.Struct, frozen=True):
         return self.became or ("REMOVE" if self.image is None else SCANNED)
 
 
-def of_scanned(scanned: Scanned, place: Place | None) -> Entry:
-    """The entry of a scanned state: its image at `place`, or inline where that is None."""
+def of_scanned(scanned: Scanned, place: Place | None, body: bytes | None = None) -> Entry:
+    """The entry of a scanned state: its image at `place`, or inline where that is None. `body`: the bytes that lie at `place`.
+
+    Its digest is that of the state that was read. An incremental export gives none: it says what became of an item in the end, and
+    not from when on it was so.
+    """
+    told = scanned.image is not None and not scanned.source
     return Entry(
         stream="",
         sequence=NO_SEQUENCE,
@@ -128,7 +162,19 @@ def of_scanned(scanned: Scanned, place: Place | None) -> Entry:
         old=scanned.old if place is None else None,
         place=place,
         began=scanned.began,
+        after=digests.of_state_if_sound(scanned.image) if told else None,
+        body=None if place is None or body is None else digests.of_body(body),
     )
+
+
+def bare_change(change: Change) -> Entry:
+    """Which change it is, and nothing of the item's states: what a row version says of itself."""
+    return Entry(change.stream, change.sequence, change.micros, change.event, change.event_id, change.actor, change.keys)
+
+
+def bare_scan(scanned: Scanned) -> Entry:
+    """The same of a scanned state."""
+    return Entry("", NO_SEQUENCE, scanned.micros, scanned.event, scanned.source, None, scanned.keys, began=scanned.began)
 
 
 # Without the garbage collector's care: a million of them hold no cycles.
@@ -151,6 +197,9 @@ class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     name: _Text | None = msgspec.field(name="Object", default=None)
     version: _Text | None = msgspec.field(name="VersionId", default=None)
     received: _Number | None = msgspec.field(name="ReceivedSeconds", default=None)
+    before: _Text | None = msgspec.field(name="OldDigest", default=None)
+    after: _Text | None = msgspec.field(name="NewDigest", default=None)
+    body: _Text | None = msgspec.field(name="BodySHA256", default=None)
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -176,6 +225,9 @@ def to_line(entry: Entry) -> bytes:
         name=_Text(entry.place.name) if entry.place else None,
         version=_Text(entry.place.version) if entry.place else None,
         received=None if entry.received is None else _Number(repr(entry.received)),
+        before=None if entry.before is None else _Text(entry.before),
+        after=None if entry.after is None else _Text(entry.after),
+        body=None if entry.body is None else _Text(entry.body),
     )
     parts: dict[str, _Metadata | msgspec.Raw] = {"Metadata": metadata, "Keys": msgspec.Raw(wire.one_line(entry.keys))}
     for name, image in (("OldImage", entry.old), ("NewImage", entry.image)):
@@ -209,6 +261,9 @@ class _StateMetadata(msgspec.Struct, kw_only=True, gc=False):
     name: _Text | None = msgspec.field(name="Object", default=None)
     version: _Text | None = msgspec.field(name="VersionId", default=None)
     received: _Number | None = msgspec.field(name="ReceivedSeconds", default=None)
+    before: _Text | None = msgspec.field(name="OldDigest", default=None)
+    after: _Text | None = msgspec.field(name="NewDigest", default=None)
+    body: _Text | None = msgspec.field(name="BodySHA256", default=None)
 
 
 class _StateLine(msgspec.Struct, gc=False):
@@ -239,15 +294,22 @@ def _state(line: _StateLine) -> Entry:
     received = None if meta.received is None else _seconds(meta.received)
     if not 0 <= meta.micros.N < LATEST:
         raise ValueError(_NO_TIME)
+    before, after, body = _said(meta.before), _said(meta.after), _said(meta.body)
+    micros, event = meta.micros.N, meta.event.S
     if meta.began is None:
         if meta.stream is None or meta.sequence is None or not is_sequence(meta.sequence.S):
             raise ValueError(_NO_POSITION)
-        return Entry(meta.stream.S, meta.sequence.S, meta.micros.N, meta.event.S, "", None, keys, None, None, place, None, received)
+        stream, sequence = meta.stream.S, meta.sequence.S
+        return Entry(stream, sequence, micros, event, "", None, keys, None, None, place, None, received, before, after, body)
     event_id = "" if meta.event_id is None else meta.event_id.S
     if not 0 <= meta.began.N < LATEST:
         raise ValueError(_NO_TIME)
     began = meta.began.N // MICROS
-    return Entry("", NO_SEQUENCE, meta.micros.N, meta.event.S, event_id, None, keys, None, None, place, began, received)
+    return Entry("", NO_SEQUENCE, micros, event, event_id, None, keys, None, None, place, began, received, before, after, body)
+
+
+def _said(text: _Text | None) -> str | None:
+    return None if text is None else text.S
 
 
 def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
@@ -267,6 +329,9 @@ def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
         Place(meta.name.S, meta.version.S) if meta.name and meta.version else None,
         began,
         None if meta.received is None else _seconds(meta.received),
+        _said(meta.before),
+        _said(meta.after),
+        _said(meta.body),
     )
 
 

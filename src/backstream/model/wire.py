@@ -149,6 +149,11 @@ def _comparable(value: Any) -> Any:
             return kind, inner
 
 
+def canonical_scalar(kind: str, text: str) -> str:
+    """The one text of a number (`N`) or of binary (`B`), equal for equal values. Damaged where it is none."""
+    return _number(text) if kind == "N" else base64.b64encode(_binary(text)).decode()
+
+
 def _number(text: str) -> str:
     try:
         return numbers.canonical(text)

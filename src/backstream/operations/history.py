@@ -12,7 +12,7 @@ from backstream.layouts.item_states import newest
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, older, wire
 from backstream.model.entry import Entry
-from backstream.operations import safety
+from backstream.operations import lost_changes, safety
 
 READERS = 16
 
@@ -122,6 +122,7 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, lanes: int | Non
     if lost and not allow_gap:
         raise safety.unreadable_backup(lost)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
+    warnings += lost_changes.check_items(vault, [key], at, now, lanes, allow_gap=allow_gap)
     warnings += [f"not read: {each}" for each in lost]
     if then is None:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key, lambda _: None), at)}")

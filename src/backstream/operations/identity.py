@@ -75,7 +75,7 @@ def proven_until(vault: TableVault, now: float) -> int:
     durable = vault.coverage.durable(now)
     known = moment.parse_iso_micros(vault.catalog.initialised) // MICROS if durable is None else durable
     for gap in sorted(vault.gaps.all(), key=lambda gap: gap.since):
-        if gap.shard is None and gap.sequence is None and gap.since <= known:
+        if gap.shard is gap.sequence is gap.key is None and gap.since <= known:
             known = max(known, gap.until)
     return known
 
@@ -259,7 +259,7 @@ def _unnamed_turn(vault: TableVault, label: str, now: float) -> Gap | None:
     """The gap before a stream that is there, of a table that may not be described: whether it is the same one is told later."""
     until = _label_second(label)
     until = int(now) if until is None else until
-    if any(gap.stream == label and gap.shard is None and gap.sequence is None for gap in vault.gaps.all()):
+    if any(gap.stream == label and gap.shard is gap.sequence is gap.key is None for gap in vault.gaps.all()):
         return None
     gap = Gap(reason=REPLACED, since=min(proven_until(vault, now), until), until=until, stream=label)
     vault.gaps.record(gap)

@@ -9,7 +9,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import Bar, as_facts, as_json, notice
-from backstream.errors import PartlyDone
+from backstream.errors import DifferencesFound, PartlyDone
 from backstream.operations.compact import Compaction
 
 
@@ -34,10 +34,19 @@ def compact(
         as_json(report)
     else:
         _show(report)
+    for lost in report.missing:
+        notice(f"MISSING: {bytes(lost.key).decode()}: a change made between {lost.since} and {lost.until}")
+    if report.unrecorded:
+        notice(report.unrecorded)
     if report.left:
         raise PartlyDone(
             f"{len(report.left)} objects could not be taken over; all the others were",
             hint="Each is named above: nothing was done to it. `restore` says what is lost with it.",
+        )
+    if report.missing:
+        raise DifferencesFound(
+            f"changes of {len({bytes(each.key) for each in report.missing}):,} items are missing from the vault",
+            hint=f"Each is named above. A new base backup makes up for them: `backstream backfill {table}`.",
         )
 
 

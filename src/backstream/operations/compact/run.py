@@ -19,8 +19,11 @@ from backstream.layouts.log import DAY, LogListing
 from backstream.layouts.segments import Claim
 from backstream.layouts.vault import TableVault
 from backstream.model.wire import KeyReader
+from backstream.operations import lost_changes
 from backstream.operations.compact import plan
 from backstream.operations.compact.lines import Sorter, Taken
+from backstream.operations.compact.watching import Watch
+from backstream.operations.lost_changes import MissingChange
 from backstream.operations.progress import Progress, Silent
 from backstream.ports import Clock
 
@@ -39,7 +42,8 @@ class Unread(msgspec.Struct, frozen=True):
 class Compaction(msgspec.Struct, frozen=True):
     """What was done. `segments`, `parts`: small objects of the log and of base backups that sets stand for since; `lines`: how many
     they held; `hidden`: objects that have a delete marker now; `sets`, `objects`, `bytes`: what there is of compacted data now;
-    `left`: what could not be taken over.
+    `left`: what could not be taken over. `missing`: items of which a change is missing, as far as their lines were rewritten here;
+    `unrecorded`: why that is not recorded in the vault, empty where it is.
     """
 
     table: str
@@ -52,6 +56,8 @@ class Compaction(msgspec.Struct, frozen=True):
     bytes: int
     seconds: float
     left: Sequence[Unread] = ()
+    missing: Sequence[MissingChange] = ()
+    unrecorded: str = ""
 
 
 def compact(
@@ -94,6 +100,7 @@ class _Compaction:
         self._held: set[tuple[str, str]] = set()
         self._over: dict[str, int] = {}  # what sets stand for now, and how many lines each held
         self._hidden = 0
+        self._watch = Watch(vault, self._began)
 
     def run(self) -> Compaction:
         self._settle(self._vault.compacted.current())
@@ -105,6 +112,7 @@ class _Compaction:
         if after.sets != before.sets:
             self._vault.compacted.commit(after)
             after = self._settle(after)
+        missing = self._watch.losses()
         return Compaction(
             table=self._vault.catalog.table,
             segments=sum(1 for each in segments if each.name in self._over),
@@ -116,6 +124,8 @@ class _Compaction:
             bytes=sum(each.size for each in after.sets),
             seconds=round(self._clock.now() - self._began, 3),
             left=self._left,
+            missing=lost_changes.reported(missing),
+            unrecorded=lost_changes.record(self._vault, missing),
         )
 
     def _is_due(self, listed: LogListing) -> bool:
@@ -225,7 +235,8 @@ class _Compaction:
         store = self._vault.compacted
         lines, size, seconds = 0, 0, list[int]()
         for number in range(sorter.partitions):
-            body, index = frames.pack(sorter.sorted_lines(number))
+            lines_of_part = sorter.sorted_lines(number)
+            body, index = frames.pack(lines_of_part if bases else self._watch.looking_at(lines_of_part))
             store.write_part(set_id, number, sorter.partitions, body)
             self._progress.advance(1)
             lines, size = lines + index.lines, size + len(body)

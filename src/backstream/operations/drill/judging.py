@@ -9,6 +9,7 @@ from backstream.model.objectives import Objectives, in_words
 from backstream.operations.check import Finding
 from backstream.operations.drill.account import Account
 from backstream.operations.drill.report import Difference, Side
+from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore import Failure
 
 NOTABLE_RPO = 1_800  # seconds: more than a usual contract allows is worth a word, even if nobody gave an objective
@@ -22,11 +23,24 @@ _WHERE = {
 
 
 def reasons(
-    account: Account, failures: Sequence[Failure], objectives: Objectives, rpo: float | None, rto: float | None, error: str | None
+    account: Account,
+    failures: Sequence[Failure],
+    lost: Sequence[MissingChange],
+    objectives: Objectives,
+    rpo: float | None,
+    rto: float | None,
+    error: str | None,
 ) -> list[str]:
     """Why it has failed; empty where it has passed."""
     stopped = [] if error is None else [f"it was stopped: {error}"]
-    return [*stopped, *_differences(account), *_failures(failures), *objectives.missed_rpo(rpo), *objectives.missed_rto(rto)]
+    found = [*_differences(account), *_failures(failures), *_lost(lost)]
+    return [*stopped, *found, *objectives.missed_rpo(rpo), *objectives.missed_rto(rto)]
+
+
+def _lost(lost: Sequence[MissingChange]) -> Iterator[str]:
+    if lost:
+        shown = "; ".join(f"{bytes(each.key).decode()} between {each.since} and {each.until}" for each in lost[:NAMED])
+        yield f"changes are missing from the vault: {len(lost):,}: {shown}{'; ...' if lost[NAMED:] else ''}"
 
 
 def _differences(account: Account) -> Iterator[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from backstream.model.objectives import Objectives
 from backstream.operations.check import Finding
+from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore import Failure
 
 NULL = msgspec.Raw(b"null")
@@ -100,6 +101,7 @@ class Drill(msgspec.Struct, frozen=True):
     `findings`: what `check` found that affects the moment, at most ten thousand; `found`: how many; `checked`, `unchecked`: what of
     the vault and of the table was looked at, and what was not. `account`, `region`, `table_arn`: of the table that the vault
     has followed; `vault`: its URL; `operator`: who ran the drill, as AWS's token service says, or else the user and the machine.
+    `missing`: items of which the vault lacks a change.
     """
 
     table: str
@@ -134,3 +136,4 @@ class Drill(msgspec.Struct, frozen=True):
     table_arn: str = ""
     vault: str = ""
     operator: str = ""
+    missing: Sequence[MissingChange] = ()

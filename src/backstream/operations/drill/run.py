@@ -22,6 +22,7 @@ from backstream.operations.drill.comparing import Comparison
 from backstream.operations.drill.limits import Limit, OutOfTime
 from backstream.operations.drill.report import Drill, Live, Plan
 from backstream.operations.drill.scratch import check_free, name_for, scratch_table
+from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore import Failure, NewTable, Request, Restored, Surroundings, restore
 from backstream.operations.suspects import LOOKS
 from backstream.ports import Table
@@ -55,6 +56,7 @@ class _Drill:
         self._account = Account({})
         self._failures: dict[str, Failure] = {}
         self._warnings = list[str]()
+        self._missing: Sequence[MissingChange] = ()
         self._restoring = self._began
         self._error: BackstreamError | None = None
         self._findings: Sequence[Finding] = ()
@@ -138,6 +140,7 @@ class _Drill:
         """Rows that were left out show in the comparison, with why; all else is something that cannot be read."""
         rows = {each.what: each.why for each in restored.failures if each.what.startswith("{")}
         self._account = Account({key.encode(): why for key, why in rows.items()})
+        self._missing = restored.missing
         self._note([each for each in restored.failures if each.what not in rows], restored.warnings)
 
     def _note(self, failures: Sequence[Failure], warnings: Sequence[str]) -> None:
@@ -175,7 +178,8 @@ class _Drill:
         rpo = None if self._window.durable is None else round(max(0.0, self._began - self._window.durable), 3)
         rto = None if self._rto is None else round(self._rto, 3)
         failures = list(self._failures.values())
-        reasons = judging.reasons(account, failures, plan.objectives, rpo, rto, None if error is None else error.message)
+        lost = [each for each in self._missing if not each.pending]
+        reasons = judging.reasons(account, failures, lost, plan.objectives, rpo, rto, None if error is None else error.message)
         reasons += judging.of_check(self._findings, {each.what for each in failures})
         region, owner = _place(self._vault.catalog.table_arn)
         return Drill(
@@ -211,6 +215,7 @@ class _Drill:
             table_arn=self._vault.catalog.table_arn,
             vault=self._vault.store.url,
             operator=plan.operator,
+            missing=self._missing,
         )
 
     def _kept(self, report: Drill) -> Drill:

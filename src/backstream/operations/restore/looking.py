@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream.engines.broken import BrokenChain
 from backstream.engines.embedded import State
 from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs
@@ -16,7 +17,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.model.window import KnownGap, Window
-from backstream.operations import safety
+from backstream.operations import lost_changes, safety
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore.candidates import (
     Candidate,
@@ -53,7 +54,8 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 class Looking:
-    """One restore's. `warnings`: what is uncertain; `lost`: the times of what could not be read, which `left` names.
+    """One restore's. `warnings`: what is uncertain; `lost`: the times of what could not be read, which `left` names; `missing`: the
+    items of which the vault lacks a change; `uncertain`: those of them whose state at the moment it may have told.
 
     `name`: the target's. Raises what `safety` raises before anything is touched.
     """
@@ -69,6 +71,8 @@ class Looking:
         self._name = name
         self.warnings: list[str] = []
         self.lost: list[KnownGap] = []
+        self.missing: Sequence[BrokenChain] = ()
+        self.uncertain: frozenset[bytes] = frozenset()
         self.later: Later = LaterOfFew(vault, request.at)
         self._few: list[Candidate] = []
         self._all: tuple[State, Pairs] | None = None
@@ -140,6 +144,10 @@ class Looking:
 
     def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
         at, name = self._request.at, self._vault.catalog.table
+        now, lanes = self._around.clock.now(), self._around.lanes
+        words = lost_changes.check_items(self._vault, keys, at, now, lanes, allow_gap=self._request.allow_gap)
+        self.warnings += words
+        self.uncertain = frozenset(keys) if words else frozenset()
         for key in keys:
             then = known.get(key)
             warnings = safety.check_item(name, key, at, then, self._window, allow_gap=self._request.allow_gap)
@@ -161,7 +169,7 @@ class Looking:
         self._around.progress.phase("reading the change log", None)
         rows = self._live_table().facts().items if self.compares else 0
         state = stack.enter_context(self._state(rows=rows))
-        self._check_readable(state)
+        self._check_chains(state)
         live = None
         if self.compares:
             self._around.progress.phase("reading the live table", None)
@@ -175,14 +183,29 @@ class Looking:
         self._around.progress.phase("rows", None)
         return of_state(state, live, self._around.progress, earlier=earlier)
 
-    def _check_readable(self, state: State) -> None:
+    def _check_chains(self, state: State) -> None:
+        """Where changes of items are missing from the log, others may be: nothing is touched, unless that was asked for."""
+        request, around, now = self._request, self._around, self._around.clock.now()
+        shown = list(state.broken(self._window, now))
+        around_it = lost_changes.uncertain_at(self._vault, request.at, now, around.lanes)
+        found = list(dict.fromkeys([*shown, *around_it]))
+        lost = [each for each in found if not each.pending]
+        unrecorded = "" if request.dry_run else lost_changes.record(self._vault, lost)
+        self._check_readable(state, lost)
+        if lost and not request.allow_gap:
+            raise lost_changes.missing_of_items(lost)
+        self.missing = found
+        self.uncertain = frozenset(each.key for each in around_it)
+        self.warnings += [lost_changes.in_words(each) for each in (found,) if each] + [each for each in (unrecorded,) if each]
+
+    def _check_readable(self, state: State, lost: Sequence[BrokenChain] = ()) -> None:
         """Where a part of the backup cannot be read, any row may be another: nothing is touched, unless that was asked for."""
         unreadable = state.unreadable
         self.warnings += [
             f"{each.name} cannot be read ({each.why}): built on what was kept before it" for each in state.passed_over
         ]
         if unreadable and not self._request.allow_gap:
-            raise safety.unreadable_backup([f"{each.name}: {each.why}" for each in unreadable])
+            raise safety.unreadable_backup([*(f"{each.name}: {each.why}" for each in unreadable), *map(str, lost)])
         for each in unreadable:
             self._left.name(Failure(each.name, each.why))
         damaged = [each.lost for each in unreadable if each.lost is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.model.setup import Todo
+from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.sinks import Sink
 from backstream.operations.safety import Identity
@@ -114,6 +115,7 @@ class Restored(msgspec.Struct, frozen=True):
     `settings`: when those that a new table was given were kept; `todo`: what of them is not set. `left`: the file that names every
     item left out, to be resumed; `failures` names the first ten thousand of `failed`; `conflicts`: how many of these somebody
     changed while the restore ran. `plan`: what it takes; `undo`: the command that takes an in-place restore back.
+    `missing`: items of which the vault lacks a change.
 
     In place: `spared`: how many live rows were left alone because the vault does not prove what they were; `sparing` names the
     first ten thousand. Those that should have been written are part of `failed`, those in a gap that was allowed of `unchanged`.
@@ -142,3 +144,4 @@ class Restored(msgspec.Struct, frozen=True):
     sparing: Sequence[Failure] = ()
     needs_expect_deletes: int | None = None
     expired: int = 0
+    missing: Sequence[MissingChange] = ()

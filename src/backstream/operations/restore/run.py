@@ -16,6 +16,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.plan import Action, decide
 from backstream.operations import safety
+from backstream.operations.lost_changes import reported
 from backstream.operations.restore import deletes, leftovers
 from backstream.operations.restore.candidates import Candidate, Tally
 from backstream.operations.restore.evidence import Doubt, Evidence
@@ -358,6 +359,8 @@ class _Restore:
         return False
 
     def _doubt(self, candidate: Candidate, action: Action) -> Doubt | None:
+        if action is Action.DELETE and candidate.key in self._looking.uncertain:
+            return Doubt("left alone, a change of it is missing: nothing tells whether it existed then", accepted=True)
         if self._in_place:
             evidence = self._evidence
             return evidence.against_deleting(candidate) if action is Action.DELETE else evidence.against_reverting(candidate)
@@ -431,4 +434,5 @@ class _Restore:
             sparing=self._sparing,
             needs_expect_deletes=None if self._tally is None else deletes.needed(self._tally, self._request),
             expired=self._setup.expired,
+            missing=reported(self._looking.missing),
         )

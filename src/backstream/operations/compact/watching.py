@@ -1,0 +1,66 @@
+"""Changes that are missing of items whose lines a compaction rewrites: suspected as the lines go by, and then asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from backstream.engines.broken import BrokenChain, settled
+from backstream.layouts.frames import Line
+from backstream.layouts.vault import TableVault
+from backstream.model import item_chain
+from backstream.model.entry import Entry, states
+from backstream.model.item_chain import Evidence, ItemChain, Judge
+from backstream.operations.lost_changes import standing
+
+TOGETHER = 1_000  # lines that are decoded at once
+
+
+class Watch:
+    """Looks at the lines of the log, sorted by key, as they are written anew.
+
+    What lies in sets that stay as they are is not seen: a break found here is a suspicion, until all lines of the item were read.
+    """
+
+    def __init__(self, vault: TableVault, now: float) -> None:
+        self._vault = vault
+        self._now = now
+        window = vault.window(now, None)
+        gaps = [(gap.since, gap.until) for gap in window.gaps]
+        self._judge = Judge(Evidence(settled=settled(vault.catalog, window, now), gaps=gaps))
+        self._suspected: set[bytes] = set()
+
+    def looking_at(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """The same lines."""
+        for key, of_key in groupby(lines, key=lambda each: each.key):
+            seen, chain = list[Line](), ItemChain()
+            for line in of_key:
+                seen.append(line)
+                yield line
+                if len(seen) == TOGETHER:
+                    _add(chain, seen)
+                    seen = []
+            self._look(key, chain, seen)
+
+    def _look(self, key: bytes, chain: ItemChain, seen: Sequence[Line]) -> None:
+        """Few lines say what they say at once; of many the chain says it."""
+        if chain:
+            _add(chain, seen)
+            found = chain.losses(self._judge)
+        else:
+            found = item_chain.losses(_entries(seen), self._judge) if len(seen) > 1 else []
+        if found:
+            self._suspected.add(key)
+
+    def losses(self) -> list[BrokenChain]:
+        """Those that are missing from all that the vault holds of the item. To be asked once the new lines are in force."""
+        return standing(self._vault, self._suspected, self._now, None)
+
+
+def _add(chain: ItemChain, seen: Sequence[Line]) -> None:
+    for entry in _entries(seen):
+        chain.add(entry)
+
+
+def _entries(seen: Sequence[Line]) -> list[Entry]:
+    return [entry for entry, _ in states(b"\n".join([line.text for line in seen]))] if seen else []
