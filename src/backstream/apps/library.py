@@ -237,6 +237,7 @@ class TableBackup(Capturing, Migrating):
         tenant: str | None = None,
         indexes: bool = True,
         settings_only: bool = False,
+        accept_settings: bool = False,
         partition: str | None = None,
         where: str | None = None,
         dry_run: bool = False,
@@ -255,7 +256,8 @@ class TableBackup(Capturing, Migrating):
 
         A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
         A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only` it
-        gets no items. What of its settings is not set is in `todo` of the answer. `via`: how a new table is filled; an import is of
+        gets no items. What of its settings is not set is in `todo` of the answer; with
+        `accept_settings` also what names another account is set. `via`: how a new table is filled; an import is of
         all rows, and from a vault in S3. `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
         command that goes on with it, should it be interrupted.
 
@@ -266,7 +268,7 @@ class TableBackup(Capturing, Migrating):
         keys = list(keys)
         target, way = target_of(to, to_file, in_place=in_place), via_of(via)
         if isinstance(target, NewTable):
-            target = NewTable(target.name, indexes, settings_only)
+            target = NewTable(target.name, indexes, settings_only, accept_settings)
         elif settings_only or not indexes:
             raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
         if not in_place and (into_another or delete_unknown or expect_deletes is not None):

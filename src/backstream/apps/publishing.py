@@ -8,6 +8,8 @@ from pathlib import Path
 
 from backstream.errors import Failed, UsageError
 
+SHARED = 0o644  # figures alone: who collects them is another user
+
 
 def check_folder(path: Path) -> None:
     """UsageError where there is no folder for that file: to be told before an hour's work, not after it."""
@@ -15,11 +17,13 @@ def check_folder(path: Path) -> None:
         raise UsageError(f"the folder {path.parent} does not exist", hint="Create it, or give another path.")
 
 
-def publish(path: Path, body: bytes) -> None:
-    """Put a file there, in place of what was there. Failed where that cannot be."""
+def publish(path: Path, body: bytes, *, shared: bool = False) -> None:
+    """Put a file there, in place of what was there. Failed where that cannot be. `shared`: other users may read it."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         partial.write_bytes(body)
+        if shared:
+            partial.chmod(SHARED)
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):  # where even its name is none, nothing is there
@@ -28,9 +32,12 @@ def publish(path: Path, body: bytes) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Add a line to a file that an agent follows. Failed where that cannot be."""
+    """Add a line of figures to a file that an agent follows. Failed where that cannot be."""
     try:
+        new = not path.exists()
         with path.open("ab") as file:
+            if new:
+                path.chmod(SHARED)
             file.write(line)
     except OSError as error:
         raise _not_written(path, error) from error

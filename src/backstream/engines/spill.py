@@ -10,6 +10,10 @@ files live as long as the process that made their folder, and nobody else reads 
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
+import stat
 import struct
 import tempfile
 import threading
@@ -30,6 +34,8 @@ Head = TypeVar("Head")
 PAIRS = 20_000  # that a partition should hold
 MOST_PARTITIONS = 65_536
 BUFFER = 12 << 20  # bytes that a writer keeps back
+_PREFIX = "backstream-spill-"
+_LOCK = "lock"
 OWN = "0"  # the writer that is the folder's own process
 SMALL_FILE = 8 << 20  # bytes; one of so many is read in one go
 _OVERHEAD = 400  # bytes: about what a pair takes in memory besides its value
@@ -115,8 +121,10 @@ class Spill(Generic[Head]):
         self, partitions: int, head: type[Head], *, buffer: int = BUFFER, number: Callable[[bytes], int] = zlib.crc32
     ) -> None:
         self.partitions = partitions
-        self._temporary = tempfile.TemporaryDirectory(prefix="backstream-")
+        sweep()
+        self._temporary = tempfile.TemporaryDirectory(prefix=_PREFIX)
         self.folder = Path(self._temporary.name)
+        self._lock = _locked(self.folder)
         self.writer: Writer[Head] = Writer(self.folder, partitions, buffer=buffer, number=number)
         self.writers: list[str] = [OWN]
         self._decoder = msgspec.msgpack.Decoder(list[tuple[bytes, head, int]])  # type: ignore[valid-type]
@@ -162,6 +170,7 @@ class Spill(Generic[Head]):
         """Leave nothing behind."""
         self._close_picked()
         self._temporary.cleanup()
+        os.close(self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -217,6 +226,34 @@ class Picked(Mapping[bytes, bytes]):
         """Nothing can be asked for any more."""
         for file in self._files.values():
             file.close()
+
+
+def _locked(folder: Path) -> int:
+    """A file in the folder, locked as long as this process lives: the folder is in use."""
+    made = folder / f"{_LOCK}-made"
+    lock = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    made.rename(folder / _LOCK)  # whoever sweeps finds it locked
+    return lock
+
+
+def sweep() -> None:
+    """Remove what a killed process of this user has left: items lie in it. Nothing that is in use, or is not ours."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            facts = folder.lstat()
+            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+                continue
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue  # gone meanwhile, or just being made
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # in use
+        finally:
+            os.close(lock)
 
 
 @contextmanager

@@ -71,6 +71,11 @@ class Names(msgspec.Struct, frozen=True):
         return self.arn.rpartition("/")[2]
 
     @property
+    def account(self) -> str:
+        """Whose the new table is; empty where its ARN does not tell."""
+        return (self.arn.split(":") + [""] * 5)[4]
+
+    @property
     def region(self) -> str:
         """Where the new table is."""
         return (self.arn.split(":") + [""] * 4)[3]

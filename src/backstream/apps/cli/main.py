@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -38,6 +39,7 @@ from backstream.model.visible import visible
 from backstream.version import __version__
 
 STOPPED = 130
+PRIVATE = 0o077
 DEBUG = "--debug"
 ALONE = {"--read-data": "--read-data=100"}  # an option whose value may be left out
 
@@ -97,7 +99,13 @@ for room in (
 def run() -> None:
     """The process's entry: errors become one or two lines on stderr and the exit code of their class."""
     listen()
+    keep_private()
     sys.exit(call(sys.argv[1:]))
+
+
+def keep_private() -> None:
+    """What is written from now on is for this user alone: files hold items and keys. A stricter umask stays."""
+    os.umask(os.umask(PRIVATE) | PRIVATE)
 
 
 def listen() -> None:

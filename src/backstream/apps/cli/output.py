@@ -27,6 +27,7 @@ from backstream.apps import emf as emf_lines
 from backstream.apps import metrics, publishing
 from backstream.apps.emf import Measured
 from backstream.model import prices
+from backstream.model.grants import Grant
 from backstream.model.prices import Cost
 from backstream.model.setup import Todo
 from backstream.model.visible import visible_json, visible_line
@@ -128,6 +129,13 @@ def as_compared(report: Compared, of: str) -> None:
             out.print(f"... and {len(keys) - LISTED_KEYS:,} more {kind}: --json names every one")
 
 
+def as_grants(grants: Sequence[Grant]) -> None:
+    """Whom and what a new table's settings name, each a line."""
+    for each in grants:
+        whose = "another account's" if each.foreign else "own"
+        out.print(f"names      {each.what}: {each.who} ({whose}, {'set' if each.accepted else 'NOT SET'})")
+
+
 def as_todo(todo: Sequence[Todo]) -> None:
     """What is left to do by hand, at a report's end: what, why, and on a line of its own the command."""
     if todo:
@@ -142,7 +150,7 @@ def as_todo(todo: Sequence[Todo]) -> None:
 def write_metrics(measured: Sequence[Measured], prometheus: Path | None, emf: Path | None) -> None:
     """A text file for Prometheus, and lines for CloudWatch: to a file, or, for `-`, to stdout."""
     if prometheus is not None:
-        publishing.publish(prometheus, metrics.prometheus(measured))
+        publishing.publish(prometheus, metrics.prometheus(measured), shared=True)
     lines = b"".join(map(emf_lines.emf, measured))
     if emf is not None and str(emf) == "-":
         sys.stdout.buffer.write(lines)

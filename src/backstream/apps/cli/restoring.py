@@ -12,7 +12,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, as_todo, confirmed, err, hint, notice
+from backstream.apps.cli.output import Bar, as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
 from backstream.apps.words import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
@@ -38,6 +38,9 @@ def restore(
     key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
     tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
     no_indexes: Annotated[bool, typer.Option("--no-indexes", help="The new table without its indexes.")] = False,
+    accept_settings: Annotated[
+        bool, typer.Option("--accept-settings", help="Set also what names another account: principals, keys, destinations.")
+    ] = False,
     settings_only: Annotated[bool, typer.Option("--settings-only", help="The new table with its settings, without items.")] = False,
     partition: Annotated[str | None, typer.Option(metavar="VALUE", help="Only rows of this hash key.", show_default=False)] = None,
     where: Annotated[
@@ -156,6 +159,7 @@ def restore(
                 where=where,
                 indexes=not no_indexes,
                 settings_only=settings_only,
+                accept_settings=accept_settings,
                 dry_run=dry_run,
                 allow_gap=allow_gap,
                 patience=patience,
@@ -256,6 +260,7 @@ def _show(report: Restored, *, json: bool) -> int:
         as_json(report)
     else:
         _show_counts(report)
+        as_grants(report.grants)
         as_todo(report.todo)
     return 1 if report.failed or any(each.failed for each in report.todo) else 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream.model.grants import Grant
 from backstream.model.setup import Todo
 from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore.plan import Planned
@@ -24,6 +25,7 @@ class NewTable(msgspec.Struct, frozen=True):
     name: str
     indexes: bool = True
     settings_only: bool = False
+    accept_settings: bool = False
     bare: bool = False
 
 
@@ -112,7 +114,8 @@ class Failure(msgspec.Struct, frozen=True):
 class Restored(msgspec.Struct, frozen=True):
     """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain.
 
-    `settings`: when those that a new table was given were kept; `todo`: what of them is not set. `left`: the file that names every
+    `settings`: when those that a new table was given were kept; `todo`: what of them is not set;
+    `grants`: whom and what they name. `left`: the file that names every
     item left out, to be resumed; `failures` names the first ten thousand of `failed`; `conflicts`: how many of these somebody
     changed while the restore ran. `plan`: what it takes; `undo`: the command that takes an in-place restore back.
     `missing`: items of which the vault lacks a change.
@@ -140,6 +143,7 @@ class Restored(msgspec.Struct, frozen=True):
     undo: str | None = None
     settings: str | None = None
     todo: Sequence[Todo] = ()
+    grants: Sequence[Grant] = ()
     spared: int = 0
     sparing: Sequence[Failure] = ()
     needs_expect_deletes: int | None = None

@@ -430,6 +430,7 @@ class _Restore:
             undo=self._undo.command if self._undo.kept else None,
             settings=self._setup.settings,
             todo=self._setup.todo,
+            grants=self._setup.grants,
             spared=self._spared,
             sparing=self._sparing,
             needs_expect_deletes=None if self._tally is None else deletes.needed(self._tally, self._request),

@@ -11,8 +11,9 @@ from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTabl
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
-from backstream.model import moment, wire
+from backstream.model import grants, moment, wire
 from backstream.model.creation import Creation
+from backstream.model.grants import Grant
 from backstream.model.setup import Names, Setup, Step, Todo, after_import, plan
 from backstream.operations.restore.request import InPlace, NewTable, Request, Resumed
 from backstream.operations.restore.sinks import Sink
@@ -26,7 +27,8 @@ TTL_REACH = 5 * 365 * 86_400  # seconds: what expired before that, time to live 
 class TableSetup:
     """One restore's: `prepare`, `create`, fill the sink that `watching` gives, `finish`. Does nothing but for a new table.
 
-    `todo`: what is left, tried and refused first; `notes`: what an operator should know; `settings`: when the settings were kept.
+    `todo`: what is left, tried and refused first; `notes`: what an operator should know; `settings`: when the settings were kept;
+    `grants`: whom and what they name.
     """
 
     def __init__(self, vault: TableVault, request: Request, table_of: Callable[[str], Table], clock: Clock) -> None:
@@ -40,6 +42,7 @@ class TableSetup:
         self.todo: list[Todo] = []
         self.notes: list[str] = []
         self.settings: str | None = None
+        self.grants: list[Grant] = []
 
     @property
     def alone(self) -> bool:
@@ -82,7 +85,9 @@ class TableSetup:
 
     def _planned(self, target: NewTable, arn: str) -> Setup:
         names = Names(self._kept.table_arn, arn, self._kept.stream_arn)
-        return plan(catalogs.settings_of(self._kept), self._vault.catalog.key_schema, names, indexes=target.indexes)
+        whole = plan(catalogs.settings_of(self._kept), self._vault.catalog.key_schema, names, indexes=target.indexes)
+        self.grants = grants.grants(whole, names.account, accept=target.accept_settings)
+        return whole if target.accept_settings else grants.guarded(whole, names, names.account)
 
     def create(self, table: Table) -> None:
         """Create the table, unless it is there."""
@@ -95,7 +100,11 @@ class TableSetup:
             raise
         except Failed as error:
             raise type(error)(error.message, hint=_hint(error, self._plan.creation)) from error
+        asked = self._plan.creation
         self._plan = self._planned(target, table.facts().arn)  # which account and region it is in is known only now
+        if self._plan.creation != asked:  # its key is another account's, whatever the catalog says of the table's own
+            table.delete()
+            table.create(self._plan.creation)
 
     def watching(self, sink: Sink) -> Sink:
         """The sink, or one around it that counts the rows which time to live would delete again."""

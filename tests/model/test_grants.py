@@ -1,0 +1,100 @@
+"""Settings are not orders: what names another account than the table's own is a to-do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from backstream.model.grants import Grant, grants, guarded, is_foreign
+from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.settings import KinesisDestination, TableSettings
+from backstream.model.setup import Names, Setup, plan
+
+OWN, OTHER = "111111111111", "999999999999"
+ARN = f"arn:aws:dynamodb:us-east-1:{OWN}:table/flights"
+NAMES = Names(ARN, ARN)
+SCHEMA = KeySchema(KeyAttribute("id", "S"))
+KINESIS = "arn:aws:kinesis:us-east-1:{}:stream/s"
+
+
+def policy(principal: object, effect: str = "Allow", **more: object) -> str:
+    statement = {"Effect": effect, "Principal": principal, "Action": "dynamodb:*", "Resource": ARN, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def setup_of(*, key: str | None = None, **settings: object) -> Setup:
+    encryption = {"SSEDescription": {"SSEType": "KMS", "KMSMasterKeyArn": key}} if key else {}
+    return plan(TableSettings({"TableName": "flights", **encryption}, **settings), SCHEMA, NAMES)  # type: ignore[arg-type]
+
+
+def key_of(account: str) -> str:
+    return f"arn:aws:kms:us-east-1:{account}:key/k"
+
+
+def test_own_settings_are_set_and_told() -> None:
+    setup = setup_of(
+        key=key_of(OWN),
+        kinesis_destinations=[KinesisDestination(KINESIS.format(OWN))],
+        resource_policy=policy({"AWS": f"arn:aws:iam::{OWN}:role/reader"}),
+    )
+    assert guarded(setup, NAMES, OWN) == setup
+    assert grants(setup, OWN, accept=False) == [
+        Grant("KMS key", key_of(OWN), foreign=False, accepted=True),
+        Grant(f"Kinesis destination {KINESIS.format(OWN)}", KINESIS.format(OWN), foreign=False, accepted=True),
+        Grant("resource policy", f"arn:aws:iam::{OWN}:role/reader", foreign=False, accepted=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        "*",
+        {"AWS": "*"},
+        {"AWS": OTHER},
+        {"AWS": [f"arn:aws:iam::{OWN}:root", f"arn:aws:iam::{OTHER}:role/x"]},
+        {"CanonicalUser": "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"},
+        {"Federated": "cognito-identity.amazonaws.com"},
+        {"Strange": "x"},
+        7,
+    ],
+)
+def test_a_policy_that_lets_others_in_is_left(principal: object) -> None:
+    setup = guarded(setup_of(resource_policy=policy(principal)), NAMES, OWN)
+    assert setup.steps == []
+    (todo,) = [each for each in setup.todo if each.what == "resource policy"]
+    assert "--accept-settings" in todo.why
+    assert "put-resource-policy" in todo.command
+
+
+def test_who_is_let_in_by_everything_but_is_another() -> None:
+    text = json.dumps({"Statement": {"Effect": "Allow", "NotPrincipal": {"AWS": OWN}, "Action": "*", "Resource": ARN}})
+    assert guarded(setup_of(resource_policy=text), NAMES, OWN).steps == []
+
+
+def test_a_policy_that_only_denies_is_set() -> None:
+    setup = setup_of(resource_policy=policy("*", "Deny"))
+    assert guarded(setup, NAMES, OWN) == setup
+
+
+def test_a_condition_that_names_another_account_is_seen() -> None:
+    text = policy({"AWS": OWN}, Condition={"StringEquals": {"aws:SourceAccount": OTHER}})
+    assert guarded(setup_of(resource_policy=text), NAMES, OWN).steps == []
+
+
+def test_another_accounts_key_and_stream_are_left() -> None:
+    setup = setup_of(key=key_of(OTHER), kinesis_destinations=[KinesisDestination(KINESIS.format(OTHER))])
+    safe = guarded(setup, NAMES, OWN)
+    assert safe.steps == []
+    assert safe.creation.request["SSESpecification"] == {"Enabled": True, "SSEType": "KMS"}
+    assert [each.what for each in safe.todo[:2]] == ["KMS key", f"Kinesis destination {KINESIS.format(OTHER)}"]
+    assert key_of(OTHER) in safe.todo[0].command
+    assert all(each.foreign and not each.accepted for each in grants(setup, OWN, accept=False))
+    assert all(each.foreign and each.accepted for each in grants(setup, OWN, accept=True))
+
+
+def test_who_is_of_another_account() -> None:
+    assert not is_foreign("dynamodb.amazonaws.com", OWN)
+    assert not is_foreign("alias/aws/dynamodb", OWN)
+    assert is_foreign(f"arn:aws:sts::{OTHER}:assumed-role/x/y", OWN)
+    assert is_foreign(f"arn:aws:iam::{OWN}:root", ""), "where the own one is not known, every account is another"
