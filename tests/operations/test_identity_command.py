@@ -151,10 +151,8 @@ def test_a_table_made_again_has_its_own_rows_alone(followed: Scene, who: str) ->
     next_second()
     followed.tail()
     assert gaps(followed) == ["the table was deleted and created again"]
-    window = followed.vault().window(time.time(), 1)
-    assert window.until is not None
-    assert restored(followed, window.until) == keys(7)
-    assert restored(followed, before - 1) == keys(0, 1, 2, 3, 4)
+    assert restored(followed, int(time.time()) - 1) == keys(7)
+    assert restored(followed, before - 1, "--allow-gap") == keys(0, 1, 2, 3, 4), "the old table's history is still there"
 
 
 def test_a_backfill_sees_it_too(followed: Scene) -> None:
@@ -213,7 +211,7 @@ def test_late_records_do_not_empty_a_replica_of_a_table_that_was_made_again(foll
     old, late = arn_of(followed), records(followed)
     recreate(followed)
     ran = followed.call(*words)
-    assert ran.code == 0
+    assert ran.code == 1, "something may be missing in the target"
     assert "the source was deleted and created again" in ran.err
     there = [{**each, "eventSourceARN": old} for each in late]
     assert deliver(followed, there, BACKSTREAM_REPLICA=copy) != [], "the batch fails visibly"
