@@ -14,6 +14,7 @@ from backstream.apps.config import Config
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.model import moment
+from backstream.operations.backfill import Parts, backfill, scan_of
 from backstream.operations.compact import compact
 from backstream.stores.directory import DirectoryStore
 from kit import images
@@ -271,6 +272,25 @@ def test_a_segment_that_is_gone_or_damaged(stage: Stage, run: Run) -> None:
     lose(stage.store, listed[1].name)
     said = run("check", "flights", "--json")
     assert any(each["kind"] == "missing" and segment.last in each["object"] for each in said.findings), said.findings
+
+
+def test_a_part_of_a_base_backup_that_is_hidden_or_gone(stage: Stage, run: Run) -> None:
+    vault = stage.vault()
+    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock, None))
+    assert run("check", "flights", "--read-data").code == 0
+    (base,) = stage.vault().bases.complete()
+    part = next(each for each in stage.vault().bases.parts(base.id) if each.count)
+    stage.store.delete(part.name)
+    assert len(stage.vault().bases.whole(base)) > 0, "it is read below the marker"
+    assert run("status").code == 3
+    said = run("check", "flights", "--json")
+    assert (said.code, objects(said)) == (3, {part.name})
+    assert run("check", "--repair").code == 3
+    assert run("check").code == 0
+    lose(stage.store, part.name)
+    (found,) = run("check", "flights", "--json").findings
+    assert (found["kind"], found["from"], found["to"]) == ("missing", moment.iso(base.end), None)
+    assert f"base/{base.id}/ holds" in found["why"]
 
 
 def test_foreign_objects_are_named(stage: Stage, run: Run) -> None:
