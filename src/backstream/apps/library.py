@@ -203,7 +203,7 @@ class TableBackup(Capturing, Migrating):
             raise UsageError(f"not a percentage: {read_data:g}", hint="Give a number from 0 to 100.")
         config = self._config
         markers = config.markers if repair else None
-        around = Around(config.clock, config.memory, progress or Silent(), markers)
+        around = Around(config.clock, config.memory, progress or Silent(), markers, config.lanes)
         return check_table(self._vault, config.store, self._name, around, percent=read_data)
 
     def drills(self, most: int = 30) -> list[Held]:

@@ -12,7 +12,7 @@ from backstream.engines.spill import Pairs, Spill
 from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.layouts.rows import parse_metadata
 from backstream.layouts.vault import TableVault
-from backstream.model import moment, older
+from backstream.model import digests, moment, older
 from backstream.model.entry import Entry, Place
 from backstream.model.fold import Known
 from backstream.operations.check.report import Finding, Found, Kind
@@ -100,6 +100,8 @@ class Items:
             row = parse_metadata(found.info)
         except Damaged as error:
             return error.message
+        if entry.body is not None and digests.of_body(found.body) != entry.body:
+            return "its bytes are not those that were written: the log has another SHA-256"
         if entry.scanned or entry.stream == older.STREAM:
             return ""
         if row is None:

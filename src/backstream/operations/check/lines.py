@@ -38,7 +38,9 @@ class _Object(msgspec.Struct, frozen=True):
 
 
 class Lines:
-    """Reads them. `entries`: each line by its canonical key, without images; `read`: how many; `objects`: of how many objects."""
+    """Reads them. `entries`: each line by its canonical key, without images; `read`: how many; `objects`: of how many objects;
+    `unsound`: the names of those that could not be read.
+    """
 
     def __init__(self, vault: TableVault, memory: Memory, progress: Progress) -> None:
         self._vault = vault
@@ -46,6 +48,7 @@ class Lines:
         self._progress = progress
         self.read = 0
         self.objects = 0
+        self.unsound: set[str] = set()
         self.entries: Spill[Entry] = Spill(1, Entry)
 
     def __enter__(self) -> Self:
@@ -123,8 +126,10 @@ class Lines:
                 try:
                     self._keep(*reading())
                 except MissingObject as error:
+                    self.unsound.add(one.name)
                     yield wrong(Kind.MISSING, one.name, error.message, one.seconds, one.count)
                 except Damaged as error:
+                    self.unsound.add(one.name)
                     kind = Kind.FOREIGN if one.seconds is None else Kind.DAMAGED
                     yield wrong(kind, one.name, error.message.removeprefix(f"{one.name}: "), one.seconds, one.count)
 

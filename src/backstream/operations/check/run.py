@@ -17,6 +17,7 @@ from backstream.operations.check import records
 from backstream.operations.check.concealed_log import concealed_log
 from backstream.operations.check.items import Items
 from backstream.operations.check.lines import Lines
+from backstream.operations.check.lost import lost_changes
 from backstream.operations.check.report import NAMED, Checked, Finding, Found, Kind, wrong
 from backstream.operations.check.rows import Rows
 from backstream.operations.progress import Progress, Silent
@@ -24,12 +25,15 @@ from backstream.ports import Clock, Markers, ObjectStore
 
 
 class Around(msgspec.Struct, frozen=True):
-    """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired."""
+    """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired;
+    `lanes_of`: see `TableVault.window`.
+    """
 
     clock: Clock
     memory: Memory = Memory()
     progress: Progress = Silent()
     markers: Markers | None = None
+    lanes_of: Callable[[TableVault], int | None] = lambda _: None
 
 
 def check(vault: TableVault, around: Around, *, percent: float = 0.0) -> Checked:
@@ -84,6 +88,9 @@ class _Check:
                 self._note(rows.compare())
                 items = Items(self._vault, self._lines.entries, rows, progress, percent=self._percent)
                 self._note(items.go_through())
+            now = self._around.clock.now()
+            window = self._vault.window(now, self._around.lanes_of(self._vault))
+            self._note(lost_changes(self._vault, self._lines.entries, self._lines.unsound, window, now))
         return self._report(rows, items)
 
     def _everything(self, segments: list[LogListing]) -> Inventory:
@@ -131,6 +138,7 @@ class _Check:
             f"{self._lines.read:,} lines of the change log and of base backups, read",
             f"{rows.versions:,} row versions of {rows.objects:,} objects, by a listing",
             *read,
+            "each change against the state that the one before it left",
             "catalog, base backups, compacted sets and gaps",
             "delete markers",
         ]

@@ -16,6 +16,7 @@ from backstream.model import moment
 from backstream.model.objectives import in_words
 from backstream.operations import safety
 from backstream.operations.check import Around, Finding, check
+from backstream.operations.check import Kind as Found
 from backstream.operations.drill import judging, moments
 from backstream.operations.drill.account import Account
 from backstream.operations.drill.comparing import Comparison
@@ -123,10 +124,12 @@ class _Drill:
 
     def _check_vault(self) -> None:
         """Does the vault hold all that it claims of this moment? A restore meets only what it reads."""
-        around = Around(self._around.clock, self._around.memory, self._around.progress)
+        around = Around(self._around.clock, self._around.memory, self._around.progress, lanes_of=lambda _: self._around.lanes)
         checked = check(self._vault, around)
         at = moment.iso(self._at)
-        self._findings = [each for each in checked.findings if each.affects(at)]
+        named = {bytes(each.key) for each in self._missing}  # the restore has found what is lost of these items itself
+        affecting = (each for each in checked.findings if each.affects(at))
+        self._findings = [each for each in affecting if each.kind is not Found.LOST or bytes(each.key) not in named]
         self._checked, self._unchecked = checked.checked, checked.unchecked
 
     def _restore(self) -> Restored:

@@ -1,0 +1,55 @@
+"""Changes that the changes around them prove, and that the log lacks: see `model.item_chain`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+
+from backstream.engines.broken import BrokenChain, broken_in, settled
+from backstream.engines.spill import Spill
+from backstream.layouts.bases import Base
+from backstream.layouts.catalog import folder
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.clocks import CLOCKS_APART
+from backstream.model.entry import Entry
+from backstream.model.fold import BEGINNING
+from backstream.model.item_chain import Evidence, Reading
+from backstream.model.window import AFTER_ALL, Window
+from backstream.operations.check.report import Finding, Found, Kind
+
+WHY = "a change of this item is missing: the next one was made upon another state than the last one left"
+
+
+def lost_changes(vault: TableVault, lines: Spill[Entry], unsound: Collection[str], window: Window, now: float) -> Iterator[Found]:
+    """One finding for each. `unsound`: names of objects that could not be read; what may still arrive is no finding."""
+    evidence = _evidence(vault, _whole(vault, unsound), window)
+    proven = settled(vault.catalog, window, now)
+    for number in range(lines.partitions):
+        for broken in broken_in(lines.heads(number), evidence, proven):
+            if not broken.pending:
+                yield Found(_finding(vault, broken))
+
+
+def _whole(vault: TableVault, unsound: Collection[str]) -> Sequence[Base]:
+    """The base backups that were read as a whole: they alone tell which items there were not."""
+    damaged = {name.split("/")[-2] for name in unsound if "/base/" in name}
+    return [each for each in vault.bases.complete() if each.kind.is_whole and each.id not in damaged]
+
+
+def _evidence(vault: TableVault, whole: Sequence[Base], window: Window) -> Evidence:
+    begun = vault.catalog.complete_from
+    empty = [] if begun is None else [Reading(begun - CLOCKS_APART, begun)]
+    return Evidence(
+        begin=BEGINNING if begun is None else begun - CLOCKS_APART,
+        readings=[*empty, *(Reading(each.begin, each.end) for each in whole)],
+        settled=AFTER_ALL,
+        gaps=[(gap.since, gap.until) for gap in window.gaps],
+    )
+
+
+def _finding(vault: TableVault, broken: BrokenChain) -> Finding:
+    name = f"{folder(vault.catalog.table)}log/"
+    since, until = moment.iso(broken.since), moment.iso(broken.until)
+    return Finding(Kind.LOST, name, WHY, key=msgspec.Raw(broken.key), since=since, until=until, rows=1)
