@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backstream.errors import BackstreamError
 from backstream.layouts.catalog import Layout
+from backstream.layouts.log import LATE
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
@@ -21,6 +22,7 @@ from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.init import Words, init
 from backstream.operations.tail import TailReport
+from backstream.operations.witness import Witnessed, witness
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -69,7 +71,13 @@ class Stage:
             self.stream.put(content, number)
 
     def follow(self, store: ObjectStore | None = None) -> TailReport:
-        following = Following(
+        return follow(TableVault.open(store or self.store, "flights"), self.following(), until_caught_up=True)
+
+    def witness(self) -> Witnessed:
+        return witness(self.vault(), self.following())
+
+    def following(self) -> Following:
+        return Following(
             table=self.table,
             streams=lambda _: self.stream,
             clock=self.clock,
@@ -78,7 +86,6 @@ class Stage:
             stop=threading.Event(),
             settings=QUICK,
         )
-        return follow(TableVault.open(store or self.store, "flights"), following, until_caught_up=True)
 
     def state(self, at: int = END_OF_TIME) -> dict[bytes, bytes]:
         return dict(state_at(self.vault(), at))
@@ -109,6 +116,28 @@ def test_whatever_happens_the_state_of_each_second_is_right(seed: int, faults: f
         assert stage.state(at) == stage.writes.state(at)
     assert stage.follow().captured == 0, "what is durable is not read again"
     assert list(stage.vault().gaps.all()) == []
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_the_witness_brings_what_nobody_has_kept_and_proves_it_minutes_later(layout: Layout) -> None:
+    stage = Stage(layout)
+    for number in range(20):
+        stage.clock.move(10)
+        stage.write(number % 6)
+        if number == 9:
+            stage.follow()
+            stage.stream.split()
+    stage.clock.move(20)
+    report = stage.witness()
+    assert (report.checked, report.missing, report.gaps, report.caught_up) == (10, 10, 0, True), "the rest a tail had kept"
+    assert stage.state() == stage.writes.state(END_OF_TIME)
+    durable = stage.vault().window(stage.clock.now()).durable
+    assert durable is None or durable <= stage.clock.now() - LATE, "a change may come after later ones"
+    stage.clock.move(LATE + 60)
+    assert stage.witness().checked == 0
+    durable = stage.vault().window(stage.clock.now()).durable
+    assert durable is not None
+    assert stage.clock.now() - LATE - 60 <= durable <= stage.clock.now() - LATE
 
 
 def test_children_after_their_parent() -> None:

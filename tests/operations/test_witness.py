@@ -19,13 +19,13 @@ from backstream.model.change import Change
 from backstream.operations.compact import compact
 from backstream.operations.history import show
 from backstream.operations.status import Status, status
-from backstream.ports import ListedObject, Page
+from backstream.ports import ListedObject, ObjectVersion, Page
 from kit import images
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.faulty_store import FaultyStore
 from kit.function import Function
-from kit.stage import Stage
+from kit.stage import QUICK_WITNESS, Stage
 from kit.streams import Counting, Failing, LateListing, SmallPages, Wrapped
 
 DAY = 86_400
@@ -392,8 +392,12 @@ def test_a_record_that_cannot_be_kept_is_a_gap_and_stops_nothing(plain: Stage, c
     assert plain.vault().window(clock.now()).open_gaps == [], "it has arrived since"
 
 
-def test_no_watermark_passes_a_closed_shard_whose_children_are_not_listed(plain: Stage, clock: ManualClock) -> None:
+@pytest.mark.parametrize("patience", [0.0, 3.0])
+def test_no_watermark_passes_a_closed_shard_whose_children_are_not_listed(
+    plain: Stage, clock: ManualClock, patience: float
+) -> None:
     """Other shards go on meanwhile, for hours, and in run after run."""
+    hasty = msgspec.structs.replace(QUICK_WITNESS, children_wait=patience)
     stream = plain.table.stream
     plain.put(range(30))
     clock.move(30)
@@ -409,7 +413,7 @@ def test_no_watermark_passes_a_closed_shard_whose_children_are_not_listed(plain:
         clock.move(3_600)
         plain.put(range(30))
         clock.move(30)
-        report = plain.witness()
+        report = plain.witness(settings=hasty)
         assert not report.caught_up
         assert report.waiting_for == [stream.facts().shards[0].id]
         assert (until := claimed(plain)) is not None
@@ -486,13 +490,21 @@ def test_gaps_are_read_after_the_log(plain: Stage, clock: ManualClock) -> None:
 
         def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
             yield from super().list(prefix, after=after)
-            if not self.done and ("/log/" in prefix or "/gaps/" in prefix):
+            self.somebody(prefix)
+
+        def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+            yield from super().versions(prefix, after=after)
+            self.somebody(prefix)
+
+        def somebody(self, prefix: str) -> None:
+            if not Meanwhile.done and ("/log/" in prefix or "/gaps/" in prefix):
                 Meanwhile.done = True
                 vault = plain.vault()
                 vault.gaps.record(Gap(reason="lost", since=now + 10, until=now + 20, stream=label))
                 vault.log.write_mark(label, now + 100, writer="tail")
 
     window = TableVault.open(Meanwhile(plain.store), "flights").window(now + 200)
+    assert Meanwhile.done
     assert not any(each.since <= now + 15 <= each.until for each in window.ranges)
 
 
