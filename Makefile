@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 5
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak bench docs lambda lambda-lock clean help
+.PHONY: demo test lint types layers unit soak bench fuzz docs lambda lambda-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ unit: $(VENV)/dev ## the tests
 soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
 	$(BIN)/pytest $(SPREAD) -m soak --timeout 1800 --durations=10
 
+fuzz: $(VENV)/fuzz ## bytes of any kind for every reader of what lies in a bucket, an hour
+	$(BIN)/python -m fuzz
+
 bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (about 6 minutes)
 	$(BIN)/python -m benchmarks
 
@@ -45,6 +48,10 @@ $(VENV)/dev: $(VENV)/local
 	touch $@
 
 # dynamodump pins its boto3, so it gets an environment of its own; without it the rest is measured all the same.
+$(VENV)/fuzz: $(VENV)/dev pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	touch $@
+
 $(VENV)/bench: $(VENV)/local
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(PYTHON) -m venv $(VENV)/dynamodump

@@ -1,0 +1,21 @@
+"""One reader under atheris: `python -m fuzz.one NAME SECONDS`. A finding is written to `crash-...` in the working directory."""
+
+from __future__ import annotations
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["backstream"]):
+    from fuzz.targets import run
+
+
+def main() -> None:
+    """Until the time is up, or something that is no error of ours is raised."""
+    name, seconds = sys.argv[1], sys.argv[2]
+    atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-verbosity=0", "-rss_limit_mb=1024"], lambda data: run(name, data))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
