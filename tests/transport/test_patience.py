@@ -161,7 +161,10 @@ def test_a_wrong_clock_is_set_right(refusal: tuple[int, bytes]) -> None:
     assert sender.set_to == [clock.now() - sum(clock.slept) + 3600]
 
 
-@pytest.mark.parametrize("date", [{}, {"date": "yesterday"}, {"date": formatdate(ManualClock().now() + 100, usegmt=True)}])
+AWAY = [ManualClock().now() + seconds for seconds in (100, 86_500, -86_500, 10**9)]  # a day at most is believed
+
+
+@pytest.mark.parametrize("date", [{}, {"date": "yesterday"}, *({"date": formatdate(each, usegmt=True)} for each in AWAY)])
 def test_a_clock_that_is_right_is_left_alone(date: dict[str, str]) -> None:
     sender = Scripted(Reply(403, date, xml("SignatureDoesNotMatch")))
     assert patient(sender).send(GET).status == 403

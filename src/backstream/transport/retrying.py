@@ -38,6 +38,7 @@ BUSY = {
     b"TransactionInProgressException",
 }
 SKEWED = {b"RequestTimeTooSkewed", b"RequestExpired", b"InvalidSignatureException", b"SignatureDoesNotMatch"}
+MOST_SKEW_SECONDS = 86_400.0  # a server that answers with another date than that is not followed
 SKEW_SECONDS = 240.0  # AWS refuses signatures 5 minutes off (S3: 15): a clock this far off is what was wrong with one
 
 
@@ -172,7 +173,7 @@ class Patient:
         except ValueError:
             return False
         with self._learning:
-            if abs(server_time - self._clock.now()) < SKEW_SECONDS:
+            if not SKEW_SECONDS <= abs(server_time - self._clock.now()) <= MOST_SKEW_SECONDS:
                 return False
             self._sender.set_right(server_time)
         return True
