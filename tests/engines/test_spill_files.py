@@ -45,3 +45,10 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
         assert list(used.read(0)) == [(b"a", b"b")]
         assert not other.folder.exists()
     assert foreign.exists()
+
+
+def test_closing_twice_does_nothing_more() -> None:
+    pairs = Pairs(1)
+    pairs.close()
+    pairs.close()
+    assert not pairs.folder.exists()

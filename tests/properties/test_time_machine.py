@@ -416,7 +416,7 @@ class TimeMachine(RuleBasedStateMachine):
         return {self.vault().key_of(found): found for page in target.scan() for found in page}
 
     def surroundings(self, table: Table) -> Surroundings:
-        return Surroundings(lambda _name: table, self.clock, None, Path())
+        return Surroundings(lambda _name: table, self.clock, None, Path(tempfile.gettempdir()))
 
     def live(self) -> dict[bytes, bytes]:
         return {self.vault().key_of(found): found for page in self.table.scan() for found in page}

@@ -167,10 +167,10 @@ class Spill(Generic[Head]):
             self._picked = None
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind. A second call does nothing."""
         self._close_picked()
         self._temporary.cleanup()
-        os.close(self._lock)
+        self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,13 +228,13 @@ class Picked(Mapping[bytes, bytes]):
             file.close()
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path) -> BinaryIO:
     """A file in the folder, locked as long as this process lives: the folder is in use."""
     made = folder / f"{_LOCK}-made"
     lock = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     made.rename(folder / _LOCK)  # whoever sweeps finds it locked
-    return lock
+    return os.fdopen(lock, "r+b")
 
 
 def sweep() -> None:

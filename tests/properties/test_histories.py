@@ -1,0 +1,41 @@
+"""Whatever happens to a table, its followers and its vault: what is claimed is exact, and nothing that existed is deleted in place.
+
+See `kit.histories`. A failure prints the seed and the shortest list of steps that fails.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kit.histories import World, drawn, failure, shortest
+
+STEPS = 30
+BLOCK = 25  # histories in one test, so that workers share them
+
+
+def claims_hold(first: int, count: int, steps: int, folder: Path) -> None:
+    """Play so many histories; the first that fails is told in as few steps as fail."""
+    promised = deleted = 0
+    for seed in range(first, first + count):
+        world, history = World(seed, folder), drawn(seed, steps)
+        try:
+            world.play(history)
+        except AssertionError:
+            short = shortest(seed, history, folder)
+            raise AssertionError(f"seed {seed}: {failure(seed, short, folder)}\n" + "\n".join(map(str, short))) from None
+        promised, deleted = promised + world.promised, deleted + world.deleted
+    assert promised > count, "hardly anything was claimed: nothing was tested"
+    assert deleted > 0, "no row was ever deleted in place"
+
+
+@pytest.mark.parametrize("block", range(12))
+def test_what_is_claimed_is_exact(block: int, tmp_path: Path) -> None:
+    claims_hold(block * BLOCK, BLOCK, STEPS, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("block", range(100))
+def test_what_is_claimed_is_exact_in_ten_thousand_histories(block: int, tmp_path: Path) -> None:
+    claims_hold(1_000_000 + block * 100, 100, STEPS + block % 20, tmp_path)
