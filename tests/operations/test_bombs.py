@@ -56,8 +56,7 @@ def test_some_by_themselves(vault: tuple[Path, int, int], every: list[Bomb], kin
 
 @pytest.fixture(scope="module")
 def report(vault: tuple[Path, int, int], every: list[Bomb]) -> Report:
-    folder, at, _ = vault
-    (folder.parent / "at").write_text(str(at))
+    folder, _, _ = vault
     (folder.parent / "bombs").mkdir()
     for number, bomb in enumerate(every):
         (folder.parent / "bombs" / f"{number:03d}").write_bytes(msgspec.msgpack.encode(bomb))
