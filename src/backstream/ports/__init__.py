@@ -1,0 +1,53 @@
+"""The seams of the house: what each part needs of the world, as Protocols with their semantics.
+
+Implementations live in `stores/` and `tables/`; one contract suite per Protocol runs on all of them.
+"""
+
+from backstream.ports.account import Account, BucketSettings, Described
+from backstream.ports.clock import Clock
+from backstream.ports.images import Images, ScannedImages
+from backstream.ports.objects import (
+    Files,
+    Found,
+    ListedObject,
+    Markers,
+    ObjectInfo,
+    ObjectStore,
+    ObjectVersion,
+    StoredObject,
+    Tag,
+    Wanted,
+)
+from backstream.ports.stream import ChangeStream, Page, Shard, StreamFacts
+from backstream.ports.table import Delete, Importer, ImportState, Put, ScanPage, Table, TableFacts, Write
+
+__all__ = [
+    "Account",
+    "BucketSettings",
+    "ChangeStream",
+    "Clock",
+    "Delete",
+    "Described",
+    "Files",
+    "Found",
+    "Images",
+    "ImportState",
+    "Importer",
+    "ListedObject",
+    "Markers",
+    "ObjectInfo",
+    "ObjectStore",
+    "ObjectVersion",
+    "Page",
+    "Put",
+    "ScanPage",
+    "ScannedImages",
+    "Shard",
+    "StoredObject",
+    "StreamFacts",
+    "Table",
+    "TableFacts",
+    "Tag",
+    "Wanted",
+    "Write",
+]
