@@ -10,7 +10,8 @@ import pytest
 from backstream.errors import Damaged
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
-from backstream.layouts.rows import Rows, Top, parse_metadata
+from backstream.layouts.row_versions import Top, parse_metadata
+from backstream.layouts.rows import Rows
 from backstream.model import wire
 from backstream.model.change import MICROS, Change, Order
 from backstream.model.entry import Scanned

@@ -11,7 +11,7 @@ import pytest
 from backstream.errors import MissingObject, PartlyDone
 from backstream.layouts.catalog import Layout
 from backstream.layouts.item_states import newest_each
-from backstream.layouts.rows import metadata_of
+from backstream.layouts.row_versions import metadata_of
 from backstream.operations import history as histories
 from backstream.operations.compact import compact
 from backstream.operations.restore import InPlace, Request, Restored, Surroundings, restore

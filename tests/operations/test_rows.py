@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
-from backstream.layouts.rows import row_versions
+from backstream.layouts.row_versions import row_versions
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire

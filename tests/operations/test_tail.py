@@ -13,7 +13,7 @@ import pytest
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
 from backstream.layouts.catalog import Layout
-from backstream.layouts.rows import row_versions
+from backstream.layouts.row_versions import row_versions
 from backstream.layouts.segments import Kind
 from backstream.operations.shards import OLDEST
 from backstream.operations.tail import PATIENCE

@@ -22,7 +22,8 @@ from backstream.errors import Failed, GapInTheWay, NotFound, OutsideWindow
 from backstream.layouts.catalog import Layout
 from backstream.layouts.coverage import Basis
 from backstream.layouts.images import images_for
-from backstream.layouts.rows import Rows, Top
+from backstream.layouts.row_versions import Top
+from backstream.layouts.rows import Rows
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import fold, moment

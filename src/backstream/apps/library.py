@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 
 from backstream.apps.capturing import Capturing
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.apps.migrations import Migrating
 from backstream.apps.operator import operator
 from backstream.apps.patients import patient_of
+from backstream.apps.restores import Restoring
 from backstream.apps.words import (
     Duration,
     Key,
     Moment,
-    Via,
     key_of,
     objectives_of,
-    resumable_folder,
     second_of,
-    target_of,
-    via_of,
 )
 from backstream.errors import UsageError
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.drills import Held
-from backstream.layouts.segments import Codec
-from backstream.layouts.vault import TableVault
 from backstream.model import naming
 from backstream.operations import history as histories
-from backstream.operations import migrate as migrating
-from backstream.operations import restore as restoring
 from backstream.operations import safety
 from backstream.operations.check import Around, Checked, check_table
 from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
 from backstream.operations.drill.limits import Limit
-from backstream.operations.from_file import restore_dump
 from backstream.operations.history import Shown, Told, Version
-from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.progress import Progress, Silent
-from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
-from backstream.operations.restore_undo import undo_restore
-from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.operations.status import Status, status
 from backstream.operations.suspects import PATIENCE
 from backstream.operations.verify import Verified, verify
@@ -112,7 +99,7 @@ class Vault:
         return TableBackup(self._config, name)
 
 
-class TableBackup(Capturing, Migrating):
+class TableBackup(Capturing, Restoring, Migrating):
     """One table and its vault: what can be asked of them."""
 
     def __init__(self, config: Config, name: str) -> None:
@@ -225,195 +212,3 @@ class TableBackup(Capturing, Migrating):
         vault = self._vault()
         writer = self._config.writer if repair else None
         return verify(vault, self._surroundings(vault, progress), sample=sample, patience=patience, repair_as=writer)
-
-    def restore(
-        self,
-        *,
-        at: Moment,
-        to: str | None = None,
-        in_place: bool = False,
-        to_file: str | Path | None = None,
-        keys: Iterable[Key] = (),
-        tenant: str | None = None,
-        indexes: bool = True,
-        settings_only: bool = False,
-        accept_settings: bool = False,
-        partition: str | None = None,
-        where: str | None = None,
-        dry_run: bool = False,
-        allow_gap: bool = False,
-        patience: float = 30.0,
-        max_write_units: float | None = None,
-        force: bool = False,
-        into_another: bool = False,
-        delete_unknown: bool = False,
-        expect_deletes: int | None = None,
-        via: Via | str = Via.WRITES,
-        progress: Progress | None = None,
-        notice: Callable[[str], None] = lambda _: None,
-    ) -> Restored:
-        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
-
-        A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
-        A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only` it
-        gets no items. What of its settings is not set is in `todo` of the answer; with
-        `accept_settings` also what names another account is set. `via`: how a new table is filled; an import is of
-        all rows, and from a vault in S3. `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
-        command that goes on with it, should it be interrupted.
-
-        In place: `into_another`: the live table may be another than the vault's (account, region or table id); `delete_unknown`:
-        delete also rows of which nothing tells whether they existed at `at`; `expect_deletes`: at most so many rows may be deleted,
-        needed where that is most of the table. `spared` and `sparing` of the answer tell which rows were left alone.
-        """
-        keys = list(keys)
-        target, way = target_of(to, to_file, in_place=in_place), via_of(via)
-        if isinstance(target, NewTable):
-            target = NewTable(target.name, indexes, settings_only, accept_settings)
-        elif settings_only or not indexes:
-            raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
-        if not in_place and (into_another or delete_unknown or expect_deletes is not None):
-            raise UsageError(
-                "only a restore in place deletes rows",
-                hint="--into-another, --delete-unknown and --expect-deletes go with --in-place.",
-            )
-        if settings_only and (keys or any(each is not None for each in (tenant, partition, where))):
-            raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
-        vault = self._vault()
-        around = self._surroundings(vault, progress, notice)
-        request = Request(
-            at=second_of(at, around.clock.now(), vault, around.lanes),
-            target=target,
-            keys=[key_of(vault, key) for key in keys],
-            tenant=tenant,
-            partition=partition,
-            where=where,
-            dry_run=dry_run,
-            allow_gap=allow_gap,
-            patience=patience,
-            max_units=max_write_units,
-            force=force,
-            into_another=into_another,
-            delete_unknown=delete_unknown,
-            expect_deletes=expect_deletes,
-        )
-        if way is Via.IMPORT:
-            return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
-        return restoring.restore(vault, request, around)
-
-    def restore_dump(
-        self,
-        path: str | Path,
-        *,
-        to: str | None = None,
-        in_place: bool = False,
-        to_file: str | Path | None = None,
-        indexes: bool = True,
-        partition: str | None = None,
-        where: str | None = None,
-        dry_run: bool = False,
-        allow_gap: bool = False,
-        patience: float = 30.0,
-        max_write_units: float | None = None,
-        force: bool = False,
-        progress: Progress | None = None,
-    ) -> Restored:
-        """Bring back this table out of a dump of dynamodump's: a folder, or its archive. No vault is needed.
-
-        For the other words see `restore`. `at` of the answer is when the dump's last file was written; what is not in the dump is
-        left alone.
-        """
-        naming.check_table_name(self._name)
-        target = target_of(to, to_file, in_place=in_place)
-        if isinstance(target, NewTable):
-            target = NewTable(target.name, indexes)
-        config = self._config
-        around = Surroundings(config.table, config.clock, None, resumable_folder(), progress or Silent(), config.memory)
-        request = Request(
-            at=0,
-            target=target,
-            partition=partition,
-            where=where,
-            dry_run=dry_run,
-            allow_gap=allow_gap,
-            patience=patience,
-            max_units=max_write_units,
-            force=force,
-        )
-        return restore_dump(Path(path), self._name, request, around)
-
-    def snapshot(
-        self,
-        *,
-        at: Moment,
-        to: str,
-        compress: Codec = Codec.GZIP,
-        allow_gap: bool = False,
-        progress: Progress | None = None,
-    ) -> Snapshot:
-        """Write the table as it was at a second in AWS's export format, below the URL `to`; no live table is needed."""
-        vault = self._vault()
-        around = self._surroundings(vault, progress)
-        second = second_of(at, around.clock.now(), vault, around.lanes)
-        return snapshot(vault, second, self._config.files(to), around, compress=compress, allow_gap=allow_gap)
-
-    def resume(
-        self,
-        left: str | Path,
-        *,
-        dry_run: bool = False,
-        patience: float = 30.0,
-        max_write_units: float | None = None,
-        force: bool = False,
-        into_another: bool = False,
-        delete_unknown: bool = False,
-        expect_deletes: int | None = None,
-        progress: Progress | None = None,
-        notice: Callable[[str], None] = lambda _: None,
-    ) -> Restored:
-        """Do what an earlier restore left, wherever it was interrupted. `left`: the path that it named, or its id (then the file is
-        in this folder). `force`: also the rows that somebody changed meanwhile; for the other words see `restore`.
-        """
-        vault = self._vault()
-        path = Path(left) if Path(left).exists() else restoring.path_for(str(left), resumable_folder())
-
-        again = Again(
-            dry_run=dry_run,
-            patience=patience,
-            max_units=max_write_units,
-            force=force,
-            into_another=into_another,
-            delete_unknown=delete_unknown,
-            expect_deletes=expect_deletes,
-        )
-        return restoring.resume(vault, path, self._surroundings(vault, progress, notice), again)
-
-    def undo_restore(
-        self,
-        done: str | Path,
-        *,
-        dry_run: bool = False,
-        patience: float = 30.0,
-        max_write_units: float | None = None,
-        into_another: bool = False,
-        progress: Progress | None = None,
-    ) -> Restored:
-        """Take back what a restore in place has written: each row as it was just before, unless somebody has changed it since.
-
-        `done`: the path of the file that the restore named, or its id (then the file is in this folder). No vault is needed.
-        `into_another`: the table may be another than the restore wrote to.
-        """
-        naming.check_table_name(self._name)
-        config = self._config
-        around = migrating.Around(
-            config.table(self._name), config.clock, resumable_folder(), progress=progress or Silent(), into_another=into_another
-        )
-        asked = migrating.Asked(live=not dry_run, max_units=max_write_units, patience=patience)
-        path = Path(done) if Path(done).exists() else restoring.undo_path_for(str(done), resumable_folder())
-        return undo_restore(path, asked, around)
-
-    def _surroundings(
-        self, vault: TableVault, progress: Progress | None, notice: Callable[[str], None] = lambda _: None
-    ) -> Surroundings:
-        config = self._config
-        lanes, progress = config.lanes(vault), progress or Silent()
-        return Surroundings(config.table, config.clock, lanes, resumable_folder(), progress, config.memory, notice)

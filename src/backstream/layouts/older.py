@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from backstream.errors import AccessDenied, BackstreamError, Damaged, MalformedRecord, Unavailable
-from backstream.layouts.rows import parse_metadata
+from backstream.layouts.row_versions import parse_metadata
 from backstream.model import older
 from backstream.model.change import MICROS
 from backstream.model.naming import SYSTEM_FOLDER

@@ -8,127 +8,34 @@ An interruption between leaves a version that no segment names, which does no ha
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.layouts.catalog import Catalog
-from backstream.model import moment, naming, wire
-from backstream.model.change import MICROS, Change, Order, is_sequence
-from backstream.model.decoding import MISSHAPEN
-from backstream.model.entry import NO_SEQUENCE, Entry, Place, Scanned, bare_change, bare_scan, of_change, of_scanned
-from backstream.model.fold import BEGINNING, Known
+from backstream.layouts.row_versions import (
+    RowVersion,
+    Top,
+    known_of,
+    metadata_of,
+    newest_row,
+    parse_metadata,
+    row_versions,
+)
+from backstream.model import naming, wire
+from backstream.model.change import Change
+from backstream.model.entry import Entry, Place, Scanned, bare_change, bare_scan, of_change, of_scanned
+from backstream.model.fold import Known
 from backstream.model.schema import canonical_key
-from backstream.ports import ObjectInfo, ObjectStore
+from backstream.ports import ObjectStore
 
-FORMAT = "1"
 REMEMBERED_NAMES = 100_000
 # How far back a repeated change is looked for in its object; one that lies deeper is kept a second time, which does no harm.
 LATE_VERSIONS = 1_000
 LATE_NAMES = 200
-NOTHING = "nothing"
-
-
-class Top(msgspec.Struct, frozen=True):
-    """What a row object is known to hold: enough to tell whether a change is newer than all of it. See `model.fold.Known`."""
-
-    order: Order | None = None
-    latest: int = BEGINNING
-    began: int = BEGINNING
-
-    @classmethod
-    def of(cls, known: Known) -> Top:
-        """The same, in little memory."""
-        order = None if known.change is None else known.change.order
-        return cls(order, known.latest, BEGINNING if known.scan is None else known.scan.since)
-
-    @classmethod
-    def of_row(cls, row: RowVersion) -> Top | None:
-        """What an object holds whose top that version is; None where it does not say all."""
-        if not row.entry.scanned:
-            return cls(row.entry.order, row.entry.seconds)
-        return None if row.upon is None else cls(row.upon.order, row.upon.latest, row.entry.since)
-
-    def precedes(self, change: Change) -> bool:
-        """Whether a change is newer."""
-        newer = self.order is None or change.order > self.order
-        return newer and max(self.latest, change.seconds) >= self.began
-
-    def __str__(self) -> str:
-        return NOTHING if self.order is None else f"{self.order.stream} {self.order.sequence} {self.latest}"
-
-    @classmethod
-    def parse(cls, text: str) -> Top:
-        """The changes of `str(top)`. ValueError where it is none."""
-        if text == NOTHING:
-            return cls()
-        stream, sequence, latest = text.rsplit(" ", 2)
-        return cls(Order(stream, int(sequence)), int(latest))
-
-    def with_change(self, change: Change) -> Top:
-        """The same, with a change that is newer on top."""
-        return Top(change.order, max(self.latest, change.seconds), self.began)
-
-
-class RowVersion(msgspec.Struct, frozen=True):
-    """One version of a row object: the log's entry of it, as its metadata tells it, but for the key; and the key's attributes.
-
-    `upon`: the changes that a scanned image was put on top of, so that nobody has to look for them below it; None where not known.
-    """
-
-    entry: Entry
-    key_names: tuple[str, ...]
-    upon: Top | None = None
-
-    @property
-    def place(self) -> Place:
-        """The object and version."""
-        assert self.entry.place is not None  # noqa: S101 - every row version is made with its place
-        return self.entry.place
-
-
-def metadata_of(entry: Entry, key_names: tuple[str, ...], upon: Top | None = None) -> dict[str, str]:
-    """What a row version says of itself."""
-    return {
-        "format": FORMAT,
-        **({"began": moment.iso(entry.since)} if entry.scanned else {"stream": entry.stream, "sequence": entry.sequence}),
-        "time": moment.iso_micros(entry.micros),
-        "event": entry.event,
-        "event-id": entry.event_id,
-        "keys": json.dumps(key_names),  # escaped to ASCII, as S3's metadata must be
-        **({"actor": entry.actor} if entry.actor is not None else {}),
-        **({"upon": str(upon)} if upon is not None else {}),
-    }
-
-
-def parse_metadata(info: ObjectInfo) -> RowVersion | None:
-    """The inverse of `metadata_of`; None for an object that this tool did not write."""
-    meta = info.metadata
-    if meta.get("format") != FORMAT:
-        return None
-    try:
-        began = meta.get("began")
-        if began is None and not is_sequence(meta["sequence"]):
-            raise ValueError("no sequence number")
-        entry = Entry(
-            stream=meta["stream"] if began is None else "",
-            sequence=meta["sequence"] if began is None else NO_SEQUENCE,
-            micros=moment.parse_iso_micros(meta["time"]),
-            event=meta["event"],
-            event_id=meta.get("event-id", ""),
-            actor=meta.get("actor"),
-            keys=b"",
-            place=Place(info.name, info.version),
-            began=None if began is None else moment.parse_iso_micros(began) // MICROS,
-        )
-        upon = meta.get("upon")
-        return RowVersion(entry, tuple(json.loads(meta["keys"])), None if upon is None else Top.parse(upon))
-    except MISSHAPEN as error:
-        raise Damaged(f"{info.name}: the metadata of version {info.version} cannot be read: {error!r:.200}") from error
 
 
 class Rows:
@@ -345,20 +252,6 @@ def _body_of(change: Change) -> bytes:
     return (change.old if change.event == "REMOVE" else change.new) or b""
 
 
-def known_of(rows: Iterable[RowVersion]) -> Known:
-    """What one object's versions say together."""
-    known = Known()
-    for row in rows:
-        known = known.with_entry(row.entry)
-    return known
-
-
-def newest_row(rows: Sequence[RowVersion]) -> RowVersion:
-    """Of one object's versions, at least one, that which tells the item's state."""
-    newest = known_of(rows).newest()
-    return next(row for row in rows if row.entry == newest)
-
-
 def _same_state(one: RowVersion, other: RowVersion) -> bool:
     """Whether two versions are of one change, or of one scan."""
     return msgspec.structs.replace(one.entry, place=None) == msgspec.structs.replace(other.entry, place=None)
@@ -377,26 +270,3 @@ def _same(image: bytes | None, body: bytes | None) -> bool:
         return image is not None and body is not None and wire.same_image(image, body)
     except Damaged:
         return False
-
-
-def row_versions(store: ObjectStore, name: str) -> Iterator[RowVersion]:
-    """The versions of one row object that this tool wrote, in the order in which the store got them, newest first."""
-    for version in store.versions_of(name):
-        if not version.marker:
-            row = parse_metadata(store.head(name, version.version))
-            if row is not None:
-                yield row
-
-
-def entry_of(row: RowVersion, keys: bytes) -> Entry:
-    """The log's entry of a row version. `keys`: the key of its item, in DynamoDB JSON."""
-    return msgspec.structs.replace(row.entry, keys=keys)
-
-
-def keys_in(row: RowVersion, body: bytes) -> bytes:
-    """The key in a row version's body: the version says which attributes it has. Damaged where the body lacks one."""
-    fields: Mapping[str, object] = wire.decode(body)
-    missing = [name for name in row.key_names if name not in fields]
-    if missing:
-        raise Damaged(f"{row.place.name}: version {row.place.version} lacks the key attribute {missing[0]!r}")
-    return msgspec.json.encode({name: fields[name] for name in row.key_names})

@@ -10,7 +10,7 @@ from backstream.engines.ahead import batches
 from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.log import ChangeLog
-from backstream.layouts.rows import entry_of, keys_in, parse_metadata
+from backstream.layouts.row_versions import entry_of, keys_in, parse_metadata
 from backstream.layouts.segments import Kind
 from backstream.model.entry import Entry, from_line, to_line
 from backstream.ports import ObjectStore, ObjectVersion

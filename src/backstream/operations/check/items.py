@@ -10,7 +10,7 @@ import msgspec
 
 from backstream.engines.spill import Pairs, Spill
 from backstream.errors import BackstreamError, Damaged, MissingObject
-from backstream.layouts.rows import parse_metadata
+from backstream.layouts.row_versions import parse_metadata
 from backstream.layouts.vault import TableVault
 from backstream.model import digests, moment, older
 from backstream.model.entry import Entry, Place

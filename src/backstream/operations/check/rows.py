@@ -12,7 +12,7 @@ import msgspec
 from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs, Spill
 from backstream.errors import BackstreamError, Damaged
-from backstream.layouts.rows import entry_of, keys_in, parse_metadata
+from backstream.layouts.row_versions import entry_of, keys_in, parse_metadata
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Entry
 from backstream.operations.check.report import Found, Kind, wrong

@@ -5,7 +5,8 @@ from backstream.operations.restore.leftovers import path_for
 from backstream.operations.restore.looking import Surroundings
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, Target, ToFile
-from backstream.operations.restore.run import Again, restore, resume
+from backstream.operations.restore.resumed import Again, resume
+from backstream.operations.restore.run import restore
 
 __all__ = [
     "Again",

@@ -10,7 +10,7 @@ import msgspec
 from backstream.engines.ahead import ahead
 from backstream.engines.embedded import State
 from backstream.errors import BackstreamError, MissingObject
-from backstream.layouts.rows import parse_metadata
+from backstream.layouts.row_versions import parse_metadata
 from backstream.layouts.vault import TableVault
 from backstream.operations.restore.request import Failure
 
