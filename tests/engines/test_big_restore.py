@@ -77,7 +77,7 @@ def restored(folder: Path, items: int, number: int, *, compacted: bool) -> Took:
 
 
 @needs_proc
-@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("compacted", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_thousands_of_items_and_twice_the_changes(tmp_path: Path, *, compacted: bool) -> None:
     """Enough for workers; what it takes is mostly Python itself."""
     assert 20 * MEGABYTE < restored(tmp_path, 15_000, 30_000, compacted=compacted).peak < 200 * MEGABYTE

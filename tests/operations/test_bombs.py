@@ -42,6 +42,7 @@ def every(vault: tuple[Path, int, int]) -> list[Bomb]:
 SOME = ("segment: a line of a gigabyte", "segment: nested where nobody looks", "gap: many digits", "catalog: nested")
 
 
+@pytest.mark.soak  # all bombs are made for it; `tests/layouts/test_limits.py` has each reader's limit in `make test`
 @pytest.mark.parametrize("kind", SOME)
 def test_some_by_themselves(vault: tuple[Path, int, int], every: list[Bomb], kind: str, tmp_path: Path) -> None:
     """The others, and what they take: in the soak."""
