@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from backstream.model.change import MICROS, VIEW, Change
+from backstream.ports import ChangeStream
 
 
 def lambda_record(change: Change, arn: str) -> dict[str, Any]:
@@ -28,3 +29,12 @@ def lambda_record(change: Change, arn: str) -> dict[str, Any]:
         "dynamodb": body,
         "eventSourceARN": arn,
     }
+
+
+def stream_records(stream: ChangeStream) -> list[dict[str, Any]]:
+    """All that there is in a stream, as an event's `Records`."""
+    found: list[Change] = []
+    facts = stream.facts()
+    for shard in facts.shards:
+        found += stream.read(shard.id, stream.iterator(shard.id, None)).changes
+    return [lambda_record(change, facts.arn) for change in found]

@@ -13,13 +13,12 @@ import pytest
 from backstream.apps import aws_lambda, aws_replica
 from backstream.errors import Refused
 from backstream.model import wire
-from backstream.model.change import Change
 from backstream.model.creation import on_demand
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.images import SCHEMA, image, key
 from kit.invocations import Invocation
-from kit.records import lambda_record
+from kit.records import stream_records
 from kit.scene import Scene, file_items, next_second
 
 Record = dict[str, Any]
@@ -69,12 +68,9 @@ def arn_of(scene: Scene) -> str:
 
 def records(scene: Scene, arn: str | None = None) -> list[Record]:
     """All that is in a stream, as an event's."""
-    arn = arn or arn_of(scene)
-    stream = DynamoStream(BotoRaw(scene.aws.client("dynamodbstreams", config=recommended_config())), arn)
-    found: list[Change] = []
-    for shard in stream.facts().shards:
-        found += stream.read(shard.id, stream.iterator(shard.id, None)).changes
-    return [lambda_record(change, arn) for change in found]
+    return stream_records(
+        DynamoStream(BotoRaw(scene.aws.client("dynamodbstreams", config=recommended_config())), arn or arn_of(scene))
+    )
 
 
 def deliver(scene: Scene, found: list[Record], **environment: str) -> list[str]:

@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -271,18 +272,44 @@ def test_the_settings_are_those_of_the_moment(scene: Scene) -> None:
     assert early["settings"] == before["settings"]
 
 
+def unlisted(scene: Scene, prefix: str) -> FaultProxy:
+    """S3 for one who may not list the versions below this prefix, as a policy's condition on `s3:prefix` says it."""
+    denied = Response(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+
+    def asked(request: Request) -> Response | None:
+        words = parse_qs(request.path.partition("?")[2], keep_blank_values=True)
+        return denied if "versions" in words and words["prefix"][0].startswith(prefix) else None
+
+    proxy = FaultProxy(scene.aws.endpoint("s3"))
+    proxy.on(respond(asked))
+    return proxy
+
+
 @pytest.mark.usefixtures("unscaled")
-def test_settings_without_leave_to_list_versions(scene: Scene) -> None:
+def test_settings_without_leave_to_list_the_catalogs_versions(scene: Scene) -> None:
     create(scene)
     at, _ = captured(scene)
-    with FaultProxy(scene.aws.endpoint("s3")) as proxy:
-        denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
-        proxy.on(respond(lambda request: Response(403, denied.encode()) if "versions" in request.path.partition("?")[2] else None))
+    with unlisted(scene, f"backups/_backstream/{scene.table}/catalog.json") as proxy:
         environment = {"AWS_ENDPOINT_URL_S3": proxy.url}
         words = ("--at", str(at), "--to", f"{scene.table}-then", "--settings-only")
         report = restored(scene, *words, environment=environment)
     assert any("may not be listed" in each for each in report["warnings"])
     assert unlike(kept(scene), settings(scene, f"{scene.table}-then")) == set()
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_without_leave_to_list_versions_nothing_is_made(scene: Scene) -> None:
+    """What is hidden cannot be told from what is not there then."""
+    create(scene)
+    at, _ = captured(scene)
+    with unlisted(scene, "") as proxy:
+        environment = {"AWS_ENDPOINT_URL_S3": proxy.url}
+        for more in ((), ("--settings-only",)):
+            ran = scene.call("restore", scene.table, "--at", str(at), "--to", f"{scene.table}-then", *more, environment=environment)
+            assert ran.code == 1
+            assert "ListObjectVersions" in ran.err
+            assert "s3:ListBucketVersions" in ran.err
+    assert f"{scene.table}-then" not in scene.aws.client("dynamodb").list_tables()["TableNames"]
 
 
 @pytest.mark.usefixtures("unscaled")

@@ -32,7 +32,7 @@ class Kind(msgspec.Struct, frozen=True):
 DENIED = Kind(
     AccessDenied,
     "Check that the credentials are those meant (aws sts get-caller-identity) and that they, the bucket's policy and its KMS key "
-    "allow this. Without s3:ListBucket, S3 also answers so for objects that do not exist.",
+    "allow this{needs}. Without s3:ListBucket, S3 also answers so for objects that do not exist.",
 )
 UNKNOWN = Kind(AccessDenied, "These credentials are wrong or of another account: check AWS_ACCESS_KEY_ID or the profile.")
 EXPIRED = Kind(AccessDenied, "The credentials have expired: renew them (aws sso login) and run it again.")
@@ -51,6 +51,10 @@ DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL_S3 and the certificates that a
 THERE = Kind(AlreadyExists, "")
 SHORTER = Kind(Damaged, "The object is shorter than another one says.")
 OTHER = Kind(Failed, "")
+
+# Of what is asked of the bucket itself, the action that IAM knows by another name.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+LISTINGS = {"ListObjectsV2": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions"}
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; bare numbers are what HEAD gives, which has no body.
 OF_CODE = {
@@ -111,7 +115,9 @@ def of_answer(said: Answer, operation: str, subject: str) -> Failed:
     if kind is NO_OBJECT:
         return MissingObject(message, marker=said.headers.get("x-amz-delete-marker") == "true")
     region = said.headers.get("x-amz-bucket-region") or said.region
-    return kind.error(message, hint=kind.hint.replace("{region}", f" to {region}" if region else ""))
+    needs = f": {LISTINGS[operation]} on the bucket" if operation in LISTINGS else ""
+    hint = kind.hint.replace("{region}", f" to {region}" if region else "").replace("{needs}", needs)
+    return kind.error(message, hint=hint)
 
 
 def no_answer(why: str, operation: str, subject: str, *, broken: bool, hopeless: bool) -> Failed:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE
 from backstream.apps.deploy import Choices, Source, template
 from backstream.layouts.catalog import Layout
+from backstream.operations.identity import REPLACED
 from backstream.ports import Delete, Put
+from backstream.tables.raw_boto import BotoRaw, recommended_config
+from backstream.tables.streams import DynamoStream
 from kit import images, templates
 from kit.aws import Aws
-from kit.invocations import LambdaStage
+from kit.invocations import Invocation, LambdaStage
 from kit.recorded import Call, Recorder
-from kit.scene import Scene
+from kit.records import stream_records
+from kit.scene import Scene, next_second
 
 # What nobody sees on the wire, by the id of its statement: Lambda does it in the role's name, and why it is needed.
 BY_LAMBDA = {
@@ -87,11 +93,38 @@ def captured(aws: Aws, bucket: str, monkeypatch: pytest.MonkeyPatch) -> set[Call
     return calls
 
 
-def test_the_capturing_role_may_do_just_what_is_done(captured: set[Call], bucket: str) -> None:
+@pytest.fixture
+def recognised(aws: Aws, bucket: str, table_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
+    """What the handler asks for where the table's stream was off for a while, as if the table were named `flights`."""
+    scene = Scene(aws, bucket, table_name, tmp_path)
+    scene.create()
+    scene.live().enable_stream()
+    scene.init()
+    known = scene.vault().catalog.stream_arn
+    for on in ({"StreamEnabled": False}, {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}):
+        next_second()
+        aws.client("dynamodb").update_table(TableName=table_name, StreamSpecification=cast("Any", on))
+    arn = scene.live().facts().stream_arn or ""
+    assert arn > known
+    scene.put(images.image("z", 1))
+    records = stream_records(DynamoStream(BotoRaw(aws.client("dynamodbstreams", config=recommended_config())), arn))
+    with monkeypatch.context() as patch, Recorder(aws.url) as recorder:
+        for name, value in scene.environment.items():
+            patch.setenv(name, recorder.url if name.startswith("AWS_ENDPOINT_URL") else value)
+        patch.setenv(VAULT_VARIABLE, scene.url)
+        assert aws_lambda.handler({"Records": records}, Invocation(20)) == {"batchItemFailures": []}
+    assert scene.vault().catalog.stream_arn == arn, "it has seen by itself that the stream was replaced"
+    assert [gap.reason for gap in scene.vault().gaps.all()] == [REPLACED]
+    renamed = ("/backups/", "/vault/"), (f"/{table_name}", "/flights")
+    return {Call(each.action, reduce(lambda text, pair: text.replace(*pair), renamed, each.resource)) for each in recorder.calls}
+
+
+def test_the_capturing_role_may_do_just_what_is_done(captured: set[Call], recognised: set[Call], bucket: str) -> None:
     assert captured, "nothing was written down"
     known = {"VaultBucket": bucket, "VaultPrefix": "vault", "Failures": "gone", "FlightsStreamArn": "arn:stream"}
     policy = role("CaptureRole", Choices(tables=["flights"], existing_bucket=bucket), known)
-    assert_just_enough(policy, captured, BY_LAMBDA)
+    assert_just_enough(policy, captured | recognised, BY_LAMBDA)
+    assert not_allowed([each for each in policy if each["Sid"] != "SeeTables"], recognised)
     elsewhere = role("CaptureRole", Choices(tables=["flights"], existing_bucket=bucket), {**known, "VaultPrefix": "other"})
     assert not any(templates.allows(each, call) for each in elsewhere for call in captured if "/vault/" in call.resource)
 
@@ -174,7 +207,7 @@ def test_no_action_is_a_pattern_and_resources_are_named(tables: tuple[str, ...],
     key = "arn:aws:kms:us-east-1:123456789012:key/1234"
     parsed = templates.parse(template(Choices(tables=tables, kms_key=key, source=source)))
     roles = [each for each in parsed["Resources"].values() if each["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == 3
+    assert [each["Properties"]["Policies"][0]["PolicyName"] for each in roles] == ["capture", "witness", "drill", "schedule"]
     statements = [
         each for one in roles for policy in one["Properties"]["Policies"] for each in policy["PolicyDocument"]["Statement"]
     ]

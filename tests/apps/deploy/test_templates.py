@@ -170,12 +170,14 @@ def test_the_dashboard_is_what_cloudwatch_reads() -> None:
     body = properties(of(Choices(tables=["flights", "orders"])), "Dashboard")["DashboardBody"]
     known = {"Capture": "kept-capture", "FlightsMapping": "uuid-1", "OrdersMapping": "uuid-2"}
     widgets = json.loads(templates.resolved(body, known))["widgets"]
-    assert len(widgets) == 9
-    assert len({(each["x"], each["y"]) for each in widgets}) == 9
+    assert len(widgets) == 11
+    assert len({(each["x"], each["y"]) for each in widgets}) == 11
     series = [tuple(one[:4]) for each in widgets for one in each["properties"]["metrics"]]
     assert ("AWS/Lambda", "IteratorAge", "FunctionName", "kept-capture") in series
     assert ("AWS/Lambda", "DroppedEventCount", "EventSourceMappingUUID", "uuid-2") in series
     assert ("Backstream", "Lag", "Table", "orders") in series
+    assert ("Backstream", "WitnessLag", "Table", "orders") in series
+    assert ("Backstream", "WitnessMissing", "Table", "flights") in series
 
 
 def test_it_says_what_to_run_next() -> None:

@@ -26,6 +26,7 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         # Without a version's id this writes a delete marker, and removes nothing; s3:DeleteObjectVersion is in no policy here.
         _allow("MarkDeletedRows", ["s3:DeleteObject"], _all_rows(choices, tables)),
         _list_vault(choices),
+        _see_tables(tables),  # a table that was made again, and a stream that was replaced, are told by it alone
         _allow("KeepFailedBatches", ["s3:PutObject"], [storage.failures_arn(choices, f"/{storage.FAILED_BATCHES}*")]),
         _allow("FindFailures", ["s3:ListBucket"], [storage.failures_arn(choices)]),
         *_reading(choices, targets),
@@ -39,12 +40,12 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
 def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
     """Of the witness: it reads the streams itself, and writes what the capturing function has not."""
     tables = [each.name for each in targets]
-    describe = ["dynamodb:DescribeTable", *([] if _streams(choices) else ["dynamodb:DescribeKinesisStreamingDestination"])]
+    kinesis = [] if _streams(choices) else ["dynamodb:DescribeKinesisStreamingDestination"]
     statements = [
         _allow("KeepVersions", ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables)),
         _allow("MarkDeletedRows", ["s3:DeleteObject"], _all_rows(choices, tables)),
         _list_vault(choices),
-        _allow("SeeTables", describe, [_table(each) for each in tables] if len(tables) <= NAMED_TABLES else [_table("*")]),
+        _see_tables(tables, *kinesis),
         next(iter(_reading(choices, targets))),
         *_key(choices),
         _log(log_group),
@@ -137,6 +138,11 @@ def _list_vault(choices: Choices) -> Statement:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
     return _allow("FindVersions", ["s3:ListBucket", "s3:ListBucketVersions"], [storage.vault_arn(choices)])
+
+
+def _see_tables(tables: Sequence[Part], *more: str) -> Statement:
+    named = tables if len(tables) <= NAMED_TABLES else ["*"]
+    return _allow("SeeTables", ["dynamodb:DescribeTable", *more], [_table(each) for each in named])
 
 
 def _reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
