@@ -56,8 +56,9 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
 
     Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
     """
-    check_owner(vault.catalog, following.table.facts().arn)
-    facts, arn = _source(following.table, vault.catalog)
+    facts = following.table.facts()
+    check_owner(vault.catalog, facts.arn)  # before anything is asked of what may be another's table
+    arn = _source(following.table, facts, vault.catalog)
     try_to_record(vault, following.notice)
     vault, before = _after_absence(vault, following, facts, arn)
     # Only now: a turn to another stream saves a catalog of its own.
@@ -72,18 +73,22 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     return msgspec.structs.replace(report, captured=report.captured + before.captured, gaps=report.gaps + before.gaps)
 
 
-def _source(table: Table, catalog: Catalog) -> tuple[TableFacts, str]:
-    """The table, and the ARN of its stream, or of the Kinesis stream that the vault takes its changes from."""
+def _source(table: Table, facts: TableFacts, catalog: Catalog) -> str:
+    """The ARN of the table's stream, or of the Kinesis stream that the vault takes its changes from."""
     if catalog.kinesis is None:
-        return followed(table)
-    facts = table.facts()
+        return stream_of(facts)
     check_destination(table, catalog.kinesis.arn)
-    return facts, catalog.kinesis.arn
+    return catalog.kinesis.arn
 
 
 def followed(table: Table) -> tuple[TableFacts, str]:
-    """The table, and the ARN of its stream. Refused where it has none, WrongStreamView where that carries no whole items."""
+    """The table, and the ARN of its stream: see `stream_of`."""
     facts = table.facts()
+    return facts, stream_of(facts)
+
+
+def stream_of(facts: TableFacts) -> str:
+    """The ARN of a table's stream. Refused where it has none, WrongStreamView where that carries no whole items."""
     if not facts.stream_enabled or facts.stream_arn is None:
         raise Refused(
             f"the stream of {facts.name} is off: its changes are being lost",
@@ -94,7 +99,7 @@ def followed(table: Table) -> tuple[TableFacts, str]:
             f"the stream of {facts.name} carries {facts.stream_view}, which does not hold whole items: changes are being lost",
             hint=f"A view type cannot be changed: disable the stream, then run `backstream init {facts.name} --enable-stream`.",
         )
-    return facts, facts.stream_arn
+    return facts.stream_arn
 
 
 def _run(vault: TableVault, following: Following, arn: str, known: int, *, until_caught_up: bool) -> TailReport:
