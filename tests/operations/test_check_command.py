@@ -311,6 +311,9 @@ def test_a_damaged_gap(stage: Stage, run: Run) -> None:
     said = run("check", "flights", "--json")
     assert (said.code, objects(said)) == (3, {f"{SYSTEM}gaps/0123456789abcdef.json"})
     assert said.findings[0]["kind"] == "damaged"
+    (chains, _) = said.report["unchecked"]
+    assert chains.startswith("each change against the state that the one before it left: the record of a gap cannot be read: ")
+    assert "each change against the state that the one before it left" not in said.report["checked"]
 
 
 def test_a_catalog_that_is_lost(stage: Stage, run: Run) -> None:

@@ -93,6 +93,7 @@ class State:
         self._basis = self._bases[0]
         self.unreadable: list[Unreadable] = []
         self.passed_over: list[Unreadable] = []
+        self._base_is_whole = True
 
     def __enter__(self) -> Self:
         while not self._read_all() and self._bases[1:]:
@@ -116,6 +117,7 @@ class State:
         try:
             with self._crew(self._memory.workers if rows >= WORTH_WORKERS else 0) as crew:
                 self._read(crew, (self._part(part) for part in parts))
+                self._base_is_whole = not self.unreadable
                 if self.unreadable and self._bases[1:]:
                     return False
                 links = Links(self._vault.log)
@@ -201,7 +203,9 @@ class State:
     def _evidence(self, window: Window) -> Evidence:
         base, gaps = self._basis.base, [(gap.since, gap.until) for gap in window.gaps]
         if base is not None:
-            return Evidence(readings=[Reading(base.begin, base.end)], settled=self._at, gaps=gaps)
+            # One of which a part cannot be read does not tell which items there were not.
+            readings = [Reading(base.begin, base.end)] if self._base_is_whole else []
+            return Evidence(readings=readings, settled=self._at, gaps=gaps)
         begun = self._vault.catalog.complete_from
         if begun is None or self.floor == BEGINNING:
             return Evidence(settled=self._at, gaps=gaps)

@@ -8,6 +8,7 @@ import msgspec
 
 from backstream.engines.broken import BrokenChain, broken_in, settled
 from backstream.engines.spill import Spill
+from backstream.errors import Damaged, MissingObject
 from backstream.layouts.bases import Base
 from backstream.layouts.catalog import folder
 from backstream.layouts.vault import TableVault
@@ -35,7 +36,16 @@ def lost_changes(vault: TableVault, lines: Spill[Entry], unsound: Collection[str
 def _whole(vault: TableVault, unsound: Collection[str]) -> Sequence[Base]:
     """The base backups that were read as a whole: they alone tell which items there were not."""
     damaged = {name.split("/")[-2] for name in unsound if "/base/" in name}
-    return [each for each in vault.bases.complete() if each.kind.is_whole and each.id not in damaged]
+    whole = (each for each in vault.bases.complete() if each.kind.is_whole and each.id not in damaged)
+    return [each for each in whole if _has_all_parts(vault, each)]
+
+
+def _has_all_parts(vault: TableVault, base: Base) -> bool:
+    try:
+        vault.bases.whole(base)
+    except (Damaged, MissingObject):
+        return False
+    return True
 
 
 def _evidence(vault: TableVault, whole: Sequence[Base], window: Window) -> Evidence:

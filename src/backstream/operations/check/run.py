@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from backstream.engines.memory import Memory
-from backstream.errors import Damaged, NotFound
+from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts import catalog as catalogs
 from backstream.layouts import inventory
 from backstream.layouts.inventory import Inventory
@@ -22,6 +22,8 @@ from backstream.operations.check.report import NAMED, Checked, Finding, Found, K
 from backstream.operations.check.rows import Rows
 from backstream.operations.progress import Progress, Silent
 from backstream.ports import Clock, Markers, ObjectStore
+
+CHAINS = "each change against the state that the one before it left"
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class _Check:
         self._found = 0
         self._repaired = 0
         self._lines = Lines(vault, around.memory, around.progress)
+        self._without_window = ""
 
     def run(self) -> Checked:
         progress = self._around.progress
@@ -88,10 +91,18 @@ class _Check:
                 self._note(rows.compare())
                 items = Items(self._vault, self._lines.entries, rows, progress, percent=self._percent)
                 self._note(items.go_through())
-            now = self._around.clock.now()
-            window = self._vault.window(now, self._around.lanes_of(self._vault))
-            self._note(lost_changes(self._vault, self._lines.entries, self._lines.unsound, window, now))
+            self._compare_chains()
         return self._report(rows, items)
+
+    def _compare_chains(self) -> None:
+        """Each change against the one before it. Left out where the window cannot be told: a gap may explain what looks lost."""
+        now = self._around.clock.now()
+        try:
+            window = self._vault.window(now, self._around.lanes_of(self._vault))
+        except (Damaged, MissingObject) as error:
+            self._without_window = error.message
+            return
+        self._note(lost_changes(self._vault, self._lines.entries, self._lines.unsound, window, now))
 
     def _everything(self, segments: list[LogListing]) -> Inventory:
         """What is to be read; of hidden segments those too that a listing of late hours did not come to."""
@@ -138,13 +149,14 @@ class _Check:
             f"{self._lines.read:,} lines of the change log and of base backups, read",
             f"{rows.versions:,} row versions of {rows.objects:,} objects, by a listing",
             *read,
-            "each change against the state that the one before it left",
+            *([] if self._without_window else [CHAINS]),
             "catalog, base backups, compacted sets and gaps",
             "delete markers",
         ]
 
     def _unchecked(self) -> list[str]:
+        chains = [f"{CHAINS}: {self._without_window}"] if self._without_window else []
         if self._percent >= 100:
-            return []
+            return chains
         share = f"of {100 - self._percent:g} % " if self._percent else ""
-        return [f"the bytes {share}of the row versions, which `backstream check --read-data` reads"]
+        return [*chains, f"the bytes {share}of the row versions, which `backstream check --read-data` reads"]
