@@ -339,7 +339,7 @@ def test_killed_at_random_instants_it_reads_no_finished_part_again(scene: Scene,
 def test_stopped_by_hand(stocked: Scene, proxy: FaultProxy, number: signal.Signals) -> None:
     pages = small_pages(proxy, 2, delay(0.1))
     child = stocked.start("backfill", stocked.table, "--segments", "2")
-    wait_for(lambda: sum(pages().values()) > 3)
+    wait_for(lambda: sum(pages().values()) >= 5)
     child.send_signal(number)
     out, said = child.communicate(timeout=30)
     assert (child.returncode, out) == (130, "")
@@ -347,7 +347,7 @@ def test_stopped_by_hand(stocked: Scene, proxy: FaultProxy, number: signal.Signa
     assert "Traceback" not in said
     assert stocked.vault().bases.complete() == []
     kept = sum(part.count for plan in stocked.vault().bases.plans() for part in stocked.vault().bases.parts(plan.id))
-    assert kept >= 6
+    assert kept >= 6, "a segment that asks for its next page has kept the last one: two of five pages were on their way at most"
     proxy.clear()
     report = backfill(stocked)
     assert (report["resumed"], report["rows"]) == (True, ROWS)

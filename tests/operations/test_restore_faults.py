@@ -268,9 +268,14 @@ def test_foreign_objects_are_named_and_every_row_is_restored(scene: Scene, feed:
     assert all(name in ran.err for name in names(ran))
     assert same(scene.items(new), feed.model.at(T))
     assert ran.json()["left"] is None, "there is nothing to resume"
-    one = restore(scene, "--to-file", "one", "--key", row_key(2))
-    assert one.code == 0, "single rows are read from their own versions"
-    assert list(file_items(scene.folder / "one")) == [row_key(2).encode()]
+    logged = {name for name in objects if "/log/" in name}
+    refused = restore(scene, "--to-file", "one", "--key", row_key(2))
+    assert (refused.code, refused.out, (scene.folder / "one").exists()) == (4, "", False), "the log tells of single rows, too"
+    assert "2 object(s)" in refused.err
+    assert all(name in refused.err for name in logged)
+    one = restore(scene, "--to-file", "one", "--key", row_key(2), "--allow-gap")
+    assert (one.code, names(one)) == (1, logged), "what lies over the row itself is not looked at"
+    assert file_items(scene.folder / "one") == {row_key(2).encode(): feed.model.at(T)[row_key(2).encode()]}
     scene.create()
     for name in objects:
         if "/log/" in name:

@@ -289,8 +289,10 @@ def test_a_defect_does_not_vanish_with_its_thread() -> None:
 def test_refreshing_changes_the_settings_and_nothing_else() -> None:
     stage = Stage(SystemClock())
     before = stage.vault().catalog
-    changed = msgspec.structs.replace(before, tenant_attribute="zone")
-    catalogs.change(stage.store, "flights", lambda _: changed)  # by another process, after ours had read the catalog
+    other = msgspec.structs.replace(before, tenant_attribute="zone")
+    catalogs.change(stage.store, "flights", lambda _: other)  # by another process, after ours had read the catalog
+    changed = catalogs.load(stage.store, "flights")
+    assert (changed.tenant_attribute, [each.tenant_attribute for each in changed.ways or ()]) == ("zone", [None, "zone"])
     stage.table.tags["team"] = "tower"
     assert refresh(stage.store, stage.table).changes == ["tags: team added"]
     after = stage.vault().catalog
