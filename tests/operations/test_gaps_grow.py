@@ -11,12 +11,14 @@ from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.vault import TableVault
 from backstream.operations.abandoned import record_waiting
 from backstream.operations.absence import record_absence
+from backstream.operations.compact import compact
 from backstream.operations.restore import Surroundings
 from backstream.operations.verify import MISSED, verify
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
 from kit import images
 from kit.clock import ManualClock
+from kit.losing import lose
 from kit.redriving import FailingStage
 from kit.stage import Stage
 
@@ -83,6 +85,35 @@ def test_it_is_closed_when_its_changes_come_in_another_way(stage: FailingStage) 
     assert len(lost(stage.vault())) == 1, "one of them is still missing"
     stage.keep(changes[-1:])
     assert lost(stage.vault()) == []
+
+
+def test_it_stays_closed_once_its_changes_are_compacted_and_superseded_versions_have_expired(stage: FailingStage) -> None:
+    changes = stage.write()
+    stage.give_up(stage.records(changes[1:]))
+    stage.keep(changes[:1])
+    record_waiting(stage.vault())
+    for name in stage.waiting():
+        stage.destination.delete(name)
+    stage.keep(changes[1:])
+    assert not lost(stage.vault())
+    stage.manual.move(7_200)
+    compact(stage.vault(), stage.manual)
+    for each in list(stage.store.versions("")):
+        if not each.latest:
+            lose(stage.store, each.name, each.version)
+    assert not lost(stage.vault()), "they are in the vault all the same"
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "a", "-5", ""])
+def test_a_given_up_record_whose_number_is_none_leaves_a_gap_that_nothing_closes(stage: FailingStage, number: str) -> None:
+    changes = stage.write()
+    records = stage.records(changes)
+    records[1]["dynamodb"]["SequenceNumber"] = number
+    batch = stage.give_up(records)
+    record_waiting(stage.vault())
+    stage.keep([changes[0], *changes[2:]])
+    assert lost(stage.vault()) == [batch]
+    assert stage.vault().window(stage.manual.now()).gaps
 
 
 def test_a_tail_records_what_it_sees(stage: FailingStage) -> None:

@@ -204,35 +204,24 @@ class Coverage:
             )
 
     def _recorded(self) -> list[Gap]:
-        of_table = [gap for gap in self._gaps.all() if gap.key is None]  # the others make one item uncertain, and no moment
-        known = [gap for gap in of_table if gap.batch is None or not self._batch_has_arrived(gap)]
-        single = {gap for gap in known if gap.sequence is not None and not self._in_a_segment(gap)}
+        # Those of an item make one item uncertain, and no moment.
+        standing = [gap for gap in self._gaps.all() if gap.key is None and not (gap.batch and self._gaps.has_arrived(gap.batch))]
+        missing = {gap: self._not_in_segments(gap) for gap in standing if gap.numbers}
         # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
-        held = set(self._compacted.current().held) if single else set()
-        return [gap for gap in known if gap.sequence is None or (gap in single and (gap.stream, gap.sequence) not in held)]
+        held = set(self._compacted.current().held) if any(missing.values()) else set()
+        return [gap for gap in standing if not gap.numbers or any((gap.stream, each) not in held for each in missing[gap])]
 
-    def _batch_has_arrived(self, gap: Gap) -> bool:
-        """Whether what Lambda gave up has been redriven, or has come in another way: by a tail, or the witness."""
-        if gap.batch is not None and self._gaps.has_arrived(gap.batch):
-            return True
-        missing = set(gap.sequences)
-        for listed in self._log.listing(since=gap.since, until=gap.until) if missing else ():
-            if listed.segment is not None and listed.segment.stream == gap.stream:
-                missing -= {entry.sequence for entry in self._log.read(listed)}
-        return bool(gap.sequences) and not missing
-
-    def _in_a_segment(self, gap: Gap) -> bool:
-        """Whether the log's segments hold the change that was missing."""
-        if gap.sequence is None:
-            return False
-        wanted = int(gap.sequence)
+    def _not_in_segments(self, gap: Gap) -> set[str]:
+        """Which of its changes the log's segments lack: what was missing may have been redriven, or come in by a reader."""
+        missing = set(gap.numbers)
         for listed in self._log.listing(since=gap.since, until=gap.until):
             segment = listed.segment
-            if segment is None or segment.stream != gap.stream or not int(segment.first) <= wanted <= int(segment.last):
+            if segment is None or segment.stream != gap.stream:
                 continue
-            if any(int(entry.sequence) == wanted for entry in self._log.read(listed)):
-                return True
-        return False
+            if any(int(segment.first) <= int(each) <= int(segment.last) for each in missing):
+                held = {int(entry.sequence) for entry in self._log.read(listed)}
+                missing = {each for each in missing if int(each) not in held}
+        return missing
 
 
 def _reach(listed: LogListing) -> tuple[int, bool, float]:

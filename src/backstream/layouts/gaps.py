@@ -15,6 +15,7 @@ from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
 from backstream.layouts.hidden import Newest
 from backstream.model import moment
+from backstream.model.change import is_sequence
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 
@@ -52,6 +53,12 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
         elif self.batch:
             what = ("batch", self.batch)
         return hashlib.sha256("|".join(what).encode()).hexdigest()[:16]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The sequence numbers of the changes that are missing; none where one of them is not known or is no number."""
+        found = self.sequences if self.sequence is None else (self.sequence,)
+        return found if all(map(is_sequence, found)) else ()
 
 
 class Gaps:

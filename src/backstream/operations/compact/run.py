@@ -151,7 +151,7 @@ class _Compaction:
         self, before: Generation, listed: Sequence[LogListing], segments: Sequence[_Small], parts: Sequence[_Small]
     ) -> Generation:
         """All of the next generation but its record."""
-        wanted = {(gap.stream, gap.sequence) for gap in self._vault.gaps.all() if gap.sequence is not None}
+        wanted = {(gap.stream, number) for gap in self._vault.gaps.all() for number in gap.numbers}
         number = before.number + 1
         signs = plan.signs(listed, self._began)
         changes = self._set(number, before.changes, segments, wanted, stale=frozenset(before.kept) - signs)
