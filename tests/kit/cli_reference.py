@@ -25,8 +25,8 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 |---|---|
 | 0 | all of it done |
 | 1 | failed, or only partly done: what is left is named and can be resumed |
-| 2 | the call's words are wrong |
-| 3 | differences found, a drill that failed, an objective missed |
+| 2 | usage error |
+| 3 | differences or findings (`verify`, `diff`, `check`, `doctor`), a drill that failed, an objective missed |
 | 4 | refused for safety |
 | 130 | stopped by the user, cleanly |
 

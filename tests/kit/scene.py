@@ -112,7 +112,7 @@ class Scene:
     def create(self, name: str | None = None, *, schema: KeySchema | None = None) -> None:
         """Create the table, or another one. A vault that a `Feed` has made of it becomes this table's: it gets the table's id."""
         self.live(name).create(on_demand(schema or self.schema))
-        if name in (None, self.table):
+        if self.url and name in (None, self.table):
             self._identify(self.live().facts().table_id)
 
     def _identify(self, table_id: str) -> None:

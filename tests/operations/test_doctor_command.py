@@ -375,6 +375,16 @@ def test_what_it_says_leads_from_nothing_to_a_vault(scene: Scene) -> None:
     assert wrong[0][1].startswith(f"backstream tail {scene.table}")
 
 
+def test_a_witness_alone_is_no_function(scene: Scene) -> None:
+    scene.create()
+    scene.init()
+    scene.put(image("row", 1))
+    assert scene.backup().witness(settings=QUICK).missing == 1
+    checks = {check["name"]: check for check in scene.call("doctor", scene.table, "--json").json()["checks"]}
+    assert checks["capture"]["found"].startswith("by witness; 1 changes")
+    assert checks.get("mappings", {"verdict": "ok"})["verdict"] == "ok", "no function has ever captured here"
+
+
 def test_without_a_vault(scene: Scene) -> None:
     scene.url = ""
     scene.create()

@@ -83,7 +83,8 @@ def tell(vault: TableVault, key: bytes, *, now: float, lanes: int | None, allow_
     versions = history(vault, key, unread.append if allow_gap else None, unread.append)
     limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
     gaps = [f"changes may be missing: {safety.named([str(gap) for gap in window.gaps])}"] if window.gaps else []
-    return Told(versions, [*limits, *gaps, *safety.not_yet_arrived(int(now), window), *safety.not_seen(window)], unread)
+    fresh = [*safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
+    return Told(versions, [*limits, *gaps, *fresh], unread)
 
 
 def _tells_nothing_new(version: Version, before: Version | None) -> bool:

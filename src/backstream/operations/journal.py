@@ -251,7 +251,10 @@ class Standing(Generic[HeadT]):
                     self.whole = max(self.whole, whole)
                     yield line
         except OSError as error:
-            raise UsageError(f"no such file: {self._path}: {error.strerror}") from error
+            raise UsageError(
+                f"cannot read {self._path}: {error.strerror}",
+                hint="Run it in the folder where the file lies, or give the file's path.",
+            ) from error
 
     def _decoded(self, line: bytes) -> list[Any]:
         try:

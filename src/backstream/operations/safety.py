@@ -41,7 +41,7 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
     uncertain = _check_gaps(table, window, window.gaps_before(at), allow_gap=allow_gap)
     if not known:
         uncertain.insert(0, "rows that did not change since `init` are not in the vault: they are left alone")
-    return uncertain + not_yet_arrived(at, window) + not_seen(window)
+    return uncertain + not_yet_arrived(table, at, window) + not_seen(window)
 
 
 def _by_older_tool(what: str, at: int, window: Window, kept: Older, *, allow_gap: bool) -> list[str]:
@@ -59,7 +59,7 @@ def _by_older_tool(what: str, at: int, window: Window, kept: Older, *, allow_gap
     ]
     if at <= kept.until:
         return limits
-    return [*limits, *_check_gaps(what, window, window.gaps_before(at), allow_gap=allow_gap), *not_yet_arrived(at, window)]
+    return [*limits, *_check_gaps(what, window, window.gaps_before(at), allow_gap=allow_gap), *not_yet_arrived(what, at, window)]
 
 
 def _refuse_without_base(table: str, at: int, window: Window) -> NoReturn:
@@ -84,7 +84,7 @@ def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Wind
         raise OutsideWindow(f"the vault does not know what {what} was at {moment.iso(at)}", hint=str(window))
     since = None if then is None else then.since
     gaps = [gap for gap in window.gaps_before(at) if since is None or gap.until >= since]
-    return _check_gaps(what, window, gaps, allow_gap=allow_gap) + not_yet_arrived(at, window) + not_seen(window)
+    return _check_gaps(what, window, gaps, allow_gap=allow_gap) + not_yet_arrived(table, at, window) + not_seen(window)
 
 
 def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_gap: bool) -> list[str]:
@@ -144,13 +144,14 @@ def not_seen(window: Window) -> list[str]:
     return [window.unseen] if window.unseen else []
 
 
-def not_yet_arrived(at: int, window: Window) -> list[str]:
+def not_yet_arrived(table: str, at: int, window: Window) -> list[str]:
     """A word of warning where the vault cannot know yet that everything up to the moment has come."""
     if window.durable is not None and at <= window.durable:
         return []
     word = (
         f"{known_until(window)}; a change made after that and before {moment.iso(at)} "
-        "is included only if it has arrived (`backstream witness TABLE`, or `backstream tail TABLE --until-caught-up`, makes sure)"
+        f"is included only if it has arrived (`backstream witness {table}`, or "
+        f"`backstream tail {table} --until-caught-up`, makes sure)"
     )
     return [word]
 

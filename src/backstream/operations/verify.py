@@ -116,21 +116,28 @@ class _Verification:
                 hint="It was created anew: back it up into another vault.",
             )
         if repair_as is not None:
-            catalog = self._vault.catalog
-            known = Identity(catalog.table_arn, catalog.table_id)
-            safety.check_same_table(known, self._table.facts(), of="the vault's", way_on="")
+            self._check_same_table()
         around, first = self._around, self._first_look()
         suspects = until_still(first, self._look_again, around.clock, around.progress, self._patience)
         lost = self._record_gap(suspects)
         repaired = 0 if repair_as is None else self._repair(suspects, repair_as)
         return self._report(suspects, repaired, lost)
 
+    def _check_same_table(self) -> None:
+        catalog = self._vault.catalog
+        known = Identity(catalog.table_arn, catalog.table_id)
+        safety.check_same_table(known, self._table.facts(), of="the vault's", way_on="")
+
     def _record_gap(self, suspects: Suspects[Sight]) -> list[str]:
         """Record that changes are missing: since the vault was last known to agree with the table, until now, repaired or not.
 
-        Nothing is recorded of a table that there is no base backup of: then nothing is claimed of it. What to warn of, where the
-        vault may not be written.
+        Nothing is recorded of a table that there is no base backup of: then nothing is claimed of it. Nothing either of another
+        table than the vault's: it tells nothing about this one. What to warn of, then and where the vault may not be written.
         """
+        try:
+            self._check_same_table()
+        except Refused as other:
+            return [f"{other.message.removesuffix('; nothing was touched')}; nothing is recorded in the vault"]
         if not any(sight.verdict in DIFFERENCES for _, sight in suspects):
             return self._note_agreement(whole=not suspects.count)
         start = self._vault.window(self._began).start(AFTER_ALL)
@@ -278,7 +285,7 @@ class _Verification:
         yield from (f"changes may be missing: {gap}" for gap in window.open_gaps)
         yield from safety.not_seen(window)
         if any(found[kind] for kind in DIFFERENCES):
-            yield from safety.not_yet_arrived(int(self._began), window)
+            yield from safety.not_yet_arrived(self._vault.catalog.table, int(self._began), window)
         if found[Kind.IN_FLIGHT]:
             yield f"rows in flight changed while they were compared, for {self._patience:g} s: nothing is said of them"
 

@@ -191,6 +191,6 @@ def _exact(each: Status) -> list[str]:
     if each.window_from is not None:
         return [f"none yet: from {each.window_from} on, once the stream has been read up to there"]
     if each.gaps:
-        return ["none, since changes are missing"]
+        return [f"none, since changes are missing: `backstream backfill {each.table}` makes restores exact again from then on"]
     why = f"it was not empty at `init`, and there is no base backup: `backstream backfill {each.table}`"
     return [f"none for the whole table ({why}); single rows can be restored"]

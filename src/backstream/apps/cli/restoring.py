@@ -188,7 +188,7 @@ def _selected(keys: Sequence[str], **filters: str | None) -> str:
     words = [f"{name} {value}" for name, value in filters.items() if value is not None]
     if not keys and not words:
         return ""
-    rows = f"{len(keys)} rows" if keys else "rows"
+    rows = "rows" if not keys else "1 row" if len(keys) == 1 else f"{len(keys)} rows"
     return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
@@ -235,7 +235,7 @@ def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None
     """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
     question = f"Bring {what}{table} back to {when} in place (puts and deletes)?"
     if not sys.stdin.isatty():
-        raise Refused(f"not asked: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
+        raise Refused(f"not confirmed: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
     planned = run(dry_run=True)
     as_failures("CANNOT BE RESTORED", planned.failures)
     for warning in planned.warnings:

@@ -162,7 +162,10 @@ class _Story:
         say("Restores are exact up to where the tail has told the vault that nothing is missing; it does so every ten seconds.")
         self._await(tail, lambda reached: reached.window_to is not None and reached.window_to >= moment.iso(at))
         self._shell.run("status", TABLE)
-        say("Only what differs is written. The application may go on, and so may the tail: this too is captured.")
+        say(
+            "Only what differs is written. The application may go on, and so may the tail: this too is captured. "
+            "The rows as they are go into a file first, which takes exactly this restore back (`--undo`)."
+        )
         self._shell.run("restore", TABLE, "--in-place", "--at", moment.iso(at), "--yes")
 
     def _prove(self, good: Copy, damage: Damage, tail: Job) -> None:

@@ -66,7 +66,7 @@ def report_of(
     if start is not None and not gaps and (window.durable is None or window.durable < base.end):
         warnings.append(
             f"the recovery window starts at {moment.iso(base.end)} once the stream has been read up to there: "
-            f"by a running Lambda, or by `backstream tail {vault.catalog.table}`"
+            f"by a running tail, or by `backstream witness {vault.catalog.table}`"
         )
     return Backfilled(
         table=vault.catalog.table,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backstream.layouts.log import LogListing
+from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import MICROS
@@ -64,10 +65,11 @@ def _captured(patient: Patient, vault: TableVault, now: float, found: list[_Seen
 
 
 def captured_by_function(vault: TableVault, now: float) -> bool:
-    """Whether the changes that came last were brought by a function."""
+    """Whether a function brought the newest changes, those of the witness left aside: it may also run beside no function."""
     for piece in vault.log.newest_first_days(now, 0):
-        if any(each.segment is not None and each.segment.count for each in piece):
-            return brought_by_function(piece)
+        brought = [each for each in piece if each.segment is not None and each.segment.kind is not Kind.WITNESS]
+        if any(each.segment is not None and each.segment.count for each in brought):
+            return brought_by_function(brought)
     return False
 
 

@@ -39,8 +39,10 @@ def _newest(vault: TableVault, window: Window, now: float) -> int:
     if changed is not None and window.start(changed) is not None and not window.gaps_before(changed):
         seconds.append(min(changed, int(now)))
     if not seconds:
-        hint = f"{window}. --at chooses one all the same."
-        raise OutsideWindow(f"no second of {vault.catalog.table} can be restored exactly yet", hint=hint)
+        table, no_base = vault.catalog.table, window.open_gaps or not window.starts
+        way = f"`backstream {'backfill' if no_base else 'witness'} {table}` makes a beginning"
+        hint = f"{window}. {way}. --at chooses a moment all the same."
+        raise OutsideWindow(f"no second of {table} can be restored exactly yet", hint=hint)
     return max(seconds)
 
 
