@@ -160,6 +160,19 @@ def test_a_backfill_sees_it_too(followed: Scene) -> None:
     assert followed.vault().catalog.table_id == followed.live().facts().table_id
 
 
+def test_verify_of_a_table_made_again_records_nothing_of_it(followed: Scene) -> None:
+    recreate(followed)
+    followed.put(image("z", 7))
+    before = gaps(followed)
+    ran = followed.call("verify", followed.table, "--patience", "0")
+    assert (ran.code, "is not the vault's: table id" in ran.err, "nothing is recorded in the vault" in ran.err) == (
+        3,
+        True,
+        True,
+    ), ran.err
+    assert gaps(followed) == before, "what another table holds tells nothing of what the vault missed"
+
+
 @pytest.mark.parametrize("place", ["us-east-1:111122223333", "eu-west-1:000000000000"])
 def test_a_stream_of_another_account_or_region_is_refused(followed: Scene, place: str) -> None:
     theirs = arn_of(followed).replace("us-east-1:000000000000", place)
