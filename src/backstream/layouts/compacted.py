@@ -307,9 +307,12 @@ class Compacted:
             return
 
     def every_set(self) -> list[Set]:
-        """The log's sets that are, or ever were, in force, as far as their records are there."""
-        records = sorted(self.generations().items())
-        return list({one.id: one for _, record in records for one in self.generation(record).changes}.values())
+        """The log's sets that are, or ever were, in force, as far as their records are there.
+
+        The record of a generation that is over is hidden, and expires as every superseded version may.
+        """
+        records = [record for _, record in sorted(self.generations().items()) if record.version]
+        return list({one.id: one for record in records for one in self.generation(record).changes}.values())
 
     def dead(self, generation: Generation) -> list[str]:
         """The names of objects that will never count again, or never did: of sets and generations that are over.
