@@ -245,12 +245,11 @@ def test_a_tail_never_claims_more_than_it_made_durable(scene: Scene) -> None:
 
 @pytest.mark.parametrize("parallel", ["1", pytest.param("4", marks=pytest.mark.soak)])
 def test_lambda_alone_claims_nothing(scene: Scene, parallel: str) -> None:
-    scene.create()
-    scene.init()
     began = int(time.time())
+    feed = Feed(scene.store(), scene.table, began=began)
+    scene.create()
     scene.put(image("a", 1), image("b", 1))
     time.sleep(1.1)
-    feed = Feed(scene.store(), scene.table, began=began)
     feed.put(began + 1, image("a", 1))
     feed.put(began + 1, image("a", 2))
     seen, behind = feed.take()
