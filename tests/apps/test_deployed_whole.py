@@ -54,9 +54,14 @@ def test_from_a_template_to_a_restore_without_the_stack(stack: Stack, seconds: i
     wait_for(lambda: status(scene)["changes"] >= writer.changes, "the function has not kept all changes")
     told = status(scene)
     assert (told["changes"], told["captured_by"], told["gaps"]) == (writer.changes, ["lambda"], [])
+    unproven = scene.call("doctor", scene.table, "--json").json()["checks"]
+    assert [each["name"] for each in unproven if each["verdict"] == "wrong"] == ["witness"], "a function alone proves nothing"
+    proven = stack.witness()
+    assert (proven["missing"], proven["gaps"], proven["caught_up"]) == (0, 0, True)
     check_doctor(scene)
     compared = writer.sure_seconds()
     assert len(compared) >= 2
+    assert proven["proven_to"] >= moment.iso(compared[-1])
     for second in compared:
         assert restored(scene, second) == writer.at(second)
     assert scene.call("restore", scene.table, "--at", moment.iso(compared[0]), "--to", f"{scene.table}-again").code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class Stack:
-    """The stack of a scene's table, which is made with its stream. `vault`, `failures`: its buckets; `function`: that captures.
+    """The stack of a scene's table, which is made with its stream.
+
+    `vault`, `failures`: its buckets; `function`: that captures; `witnessing`: the witness.
 
     `parameters`: of the template, beside those that it cannot do without. `endpoints`: the servers as the function finds them:
     where that is not AWS, nothing in the template says so. The scene's vault is the stack's from then on.
@@ -32,12 +35,13 @@ class Stack:
         self.scene = scene
         self.name = f"kept-{uuid.uuid4().hex[:8]}"
         self.vault, self.failures = (f"{self.name}-{word}-{ACCOUNT}-{REGION}" for word in ("vault", "failures"))
-        self.function = f"{self.name}-capture"
+        self.function, self.witnessing = f"{self.name}-capture", f"{self.name}-witness"
         scene.url = f"s3://{self.vault}/vault"
         scene.create()
         scene.live().enable_stream()
         self._deploy(scene.live().facts().stream_arn or "", code, parameters or {})
-        self._point({**scene.aws.environment, **(endpoints or {})})
+        for function in (self.function, self.witnessing):
+            self._point(function, {**scene.aws.environment, **(endpoints or {})})
 
     def _deploy(self, stream: str, code: Path, parameters: Mapping[str, str]) -> None:
         aws, path = self.scene.aws, self.scene.folder / "stack.yaml"
@@ -49,10 +53,10 @@ class Stack:
         words = [f"{name}={value}" for name, value in given.items()]
         aws_cli(aws, *deploy, "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *words)
 
-    def _point(self, endpoints: Mapping[str, str]) -> None:
+    def _point(self, function: str, endpoints: Mapping[str, str]) -> None:
         functions = self.functions()
-        known = functions.get_function_configuration(FunctionName=self.function)["Environment"]["Variables"]
-        functions.update_function_configuration(FunctionName=self.function, Environment={"Variables": {**known, **endpoints}})
+        known = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        functions.update_function_configuration(FunctionName=function, Environment={"Variables": {**known, **endpoints}})
 
     def functions(self) -> LambdaClient:
         """Lambda's API."""
@@ -66,6 +70,14 @@ class Stack:
         assert command == "backstream"
         ran = self.scene.call(*rest, *words)
         assert ran.code == 0, ran.err
+
+    def witness(self) -> Any:
+        """What the deployed witness answers to the event of its schedule."""
+        event = json.dumps({"table": self.scene.table}).encode()
+        answered = self.functions().invoke(FunctionName=self.witnessing, Payload=event)
+        said = answered["Payload"].read().decode()
+        assert "FunctionError" not in answered, said
+        return json.loads(said)
 
     def mapping(self) -> Any:
         """What Lambda tells of the table's event source mapping."""

@@ -22,7 +22,7 @@ from kit.aws import Aws
 
 TRANSPORTS = ("boto3", "curl")
 CLOCK = SystemClock()
-HASTE_OF_S3, HASTE_OF_DYNAMODB = 0.2, 1.0  # seconds
+HASTE_OF_S3, HASTE_OF_DYNAMODB = 5.0, 1.0  # seconds
 
 
 def once(within: float) -> Config:
@@ -47,21 +47,29 @@ def s3_api(
     *,
     url: str | None = None,
     hasty: bool = False,
+    within: float = HASTE_OF_S3,
     limit: Limit = unlimited,
 ) -> S3Api:
-    """A bucket's requests. `hasty`: one attempt, and little time for it; `limit`: how large objects may be."""
-    client = aws.client("s3", url=url, config=client_config().merge(once(HASTE_OF_S3)) if hasty else client_config())
+    """A bucket's requests. `hasty`: one attempt, of `within` seconds; `limit`: how large objects may be."""
+    client = aws.client("s3", url=url, config=client_config().merge(once(within)) if hasty else client_config())
     control = BotoApi(client, bucket, limit)
     if transport == "boto3":
         return control
-    return over_http(control, lambda: lines_of(aws, within=HASTE_OF_S3 if hasty else None).to_bucket(bucket, lambda _: client))
+    return over_http(control, lambda: lines_of(aws, within=within if hasty else None).to_bucket(bucket, lambda _: client))
 
 
 def s3_store(
-    aws: Aws, bucket: str, prefix: str = "", transport: str = "boto3", *, url: str | None = None, hasty: bool = False
+    aws: Aws,
+    bucket: str,
+    prefix: str = "",
+    transport: str = "boto3",
+    *,
+    url: str | None = None,
+    hasty: bool = False,
+    within: float = HASTE_OF_S3,
 ) -> S3Store:
-    """A store in a bucket."""
-    return S3Store(s3_api(aws, bucket, transport, url=url, hasty=hasty), prefix, CLOCK)
+    """A store in a bucket. `hasty`, `within`: see `s3_api`."""
+    return S3Store(s3_api(aws, bucket, transport, url=url, hasty=hasty, within=within), prefix, CLOCK)
 
 
 def dynamodb(aws: Aws, transport: str = "boto3", *, url: str | None = None, hasty: bool = False) -> RawApi:

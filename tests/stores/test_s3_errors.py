@@ -344,10 +344,11 @@ def test_a_listing_as_aws_writes_it(broken: Broken) -> None:
 
 @every_call
 @pytest.mark.parametrize("action", [drop, delay(0.4), answer(503, error("SlowDown"))], ids=["drop", "timeout", "slow down"])
-def test_no_good_answer_is_unavailable(broken: Broken, call: Call, action: Action) -> None:
+def test_no_good_answer_is_unavailable(broken: Broken, aws: Aws, transport: str, call: Call, action: Action) -> None:
     broken.proxy.on(action)
+    store = s3_store(aws, broken.bucket, "vault", transport, url=broken.proxy.url, hasty=True, within=0.2)
     with pytest.raises(Unavailable) as raised:
-        call(broken.store)
+        call(store)
     assert broken.bucket in raised.value.message
     assert "try again" in raised.value.hint or "network" in raised.value.hint
 
