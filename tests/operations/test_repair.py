@@ -71,11 +71,19 @@ def counts(ran: Ran) -> dict[str, int]:
     return {name: report[name] for name in ("same", *KINDS, "failed", "repaired") if report[name]}
 
 
-def restored(scene: Scene, at: int | str) -> dict[bytes, bytes]:
+def restored(scene: Scene, at: int | str, *words: str) -> dict[bytes, bytes]:
     (scene.folder / "out").unlink(missing_ok=True)
-    ran = scene.call("restore", scene.table, "--at", str(at), "--to-file", "out")
+    ran = scene.call("restore", scene.table, "--at", str(at), "--to-file", "out", *words)
     assert ran.code == 0, ran.err
     return file_items(scene.folder / "out")
+
+
+def restored_over_the_gap(scene: Scene, at: int | str) -> dict[bytes, bytes]:
+    """What is known of a moment since vault and table were last seen to agree: refused unless told otherwise, repaired or not."""
+    refused = scene.call("restore", scene.table, "--at", str(at), "--to-file", "out")
+    assert (refused.code, refused.out, (scene.folder / "out").exists()) == (4, "", False)
+    assert "`verify` found rows that the vault did not hold as the table did" in refused.err
+    return restored(scene, at, "--allow-gap")
 
 
 def told(scene: Scene, which: bytes) -> list[tuple[str, bool]]:
@@ -119,8 +127,9 @@ def test_what_nobody_followed_is_repaired(scene: Scene, layout: Layout, *, tenan
     assert (after.code, counts(after)) == (0, {"same": 14}), after.err
 
     time.sleep(3)  # a repaired row is known to be so from two seconds after it was read: the clocks' sake
-    assert same(restored(scene, "now"), scene.items())
-    assert same(restored(scene, followed), known), "of before, the vault tells what it knew then"
+    assert same(restored_over_the_gap(scene, "now"), scene.items())
+    (scene.folder / "out").unlink()
+    assert same(restored_over_the_gap(scene, followed), known), "of before, the vault tells what it knew then"
     assert told(scene, key("new", 1)) == [("BACKFILL", False)]
     assert told(scene, key("wrong", 0)) == [("INSERT", True), ("BACKFILL", False)]
     assert told(scene, key("wrong", 1)) == [("INSERT", True), ("REMOVE", False)]
@@ -135,7 +144,9 @@ def test_what_nobody_followed_is_repaired(scene: Scene, layout: Layout, *, tenan
     before = versions(store, "")
     again = repair(scene)
     assert (again.code, counts(again)) == (0, {"same": 14}), again.err
-    assert versions(store, "") == before, "where nothing differs, nothing is written"
+    after_all = versions(store, "")
+    assert {name: after_all[name] for name in before} == before, "where nothing differs, no row is written"
+    assert all(name.startswith(f"_backstream/{scene.table}/agreed/") for name in after_all.keys() - before.keys())
 
 
 def nobody_follows(scene: Scene) -> None:
@@ -165,7 +176,7 @@ def test_a_version_that_was_deleted_from_the_bucket(scene: Scene) -> None:
     assert (after.code, counts(after)) == (0, {"same": 5}), after.err
     assert same(on_top(scene.store(), scene.table), scene.items())
     time.sleep(3)
-    assert same(restored(scene, "now"), scene.items())
+    assert same(restored_over_the_gap(scene, "now"), scene.items())
 
 
 def overwrite(scene: Scene, name: str, body: bytes) -> None:
@@ -222,7 +233,7 @@ def test_restored_to_now_right_after_a_repair(scene: Scene) -> None:
     scene.put(image("row", 1))
     nobody_follows(scene)
     assert repair(scene, patience="0").code == 3
-    assert same(restored(scene, "now"), scene.items())
+    assert same(restored_over_the_gap(scene, "now"), scene.items())
 
 
 def test_a_sample_is_repaired_and_no_more(scene: Scene) -> None:
@@ -239,14 +250,17 @@ def test_a_sample_is_repaired_and_no_more(scene: Scene) -> None:
     assert set(map(str, report["keys"]["missing"])).isdisjoint(map(str, rest.json()["keys"]["missing"]))
 
 
-def test_without_the_word_nothing_is_written(scene: Scene) -> None:
+def test_without_the_word_nothing_is_written_but_the_gap(scene: Scene) -> None:
     scene.create()
     scene.init()
     scene.put(image("row", 1))
     before = versions(scene.store(), "")
     ran = scene.call("verify", scene.table, "--patience", "0", "--json")
     assert (ran.code, counts(ran)) == (3, {"missing": 1})
-    assert versions(scene.store(), "") == before
+    after = versions(scene.store(), "")
+    assert {name: after[name] for name in before} == before
+    (gap,) = after.keys() - before.keys()
+    assert gap.startswith(f"_backstream/{scene.table}/gaps/")
 
 
 # --- by a clock set by hand -------------------------------------------------------------------------------------------------------

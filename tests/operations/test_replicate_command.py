@@ -20,6 +20,7 @@ from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.load_writer import LoadWriter, row
 from kit.scene import Scene
+from kit.stage import wait_for
 
 ROWS = 300
 ID = KeySchema(KeyAttribute("id", "S"))
@@ -73,9 +74,11 @@ def written_while_it_is_killed(scene: Scene, copy: str, seconds: float, kills: i
     chance, again = random.Random(1), Redelivery(scene, copy)
     again.start()
     with LoadWriter(scene.aws.client("dynamodb"), scene.table, ROWS) as writer:
-        for _ in range(kills):
+        for number in range(kills):
             running = scene.start("replicate", scene.table, "--to", copy)
             time.sleep(seconds / kills * chance.uniform(0.5, 1.5))
+            least = 101 * (number + 1) // kills
+            wait_for(lambda least=least: writer.changes >= least)  # type: ignore[misc]
             running.send_signal(signal.SIGKILL)
             running.communicate()
     again.stop()
