@@ -165,7 +165,7 @@ def test_the_report(stocked: Scene) -> None:
     assert (report["table"], report["kind"], report["resumed"]) == (stocked.table, "scan", False)
     assert (report["rows"], report["written"], report["segments"]) == (ROWS, ROWS, 4)
     assert report["captured_to"] is None, "no tail has run yet"
-    assert any("backstream tail" in each for each in report["warnings"])
+    assert any(f"backstream witness {stocked.table}" in each for each in report["warnings"])
     assert report["seconds"] > 0
     said = stocked.call("backfill", stocked.table)
     assert said.code == 0
