@@ -11,6 +11,7 @@ from backstream.layouts.catalog import Layout
 from kit.images import image, key
 from kit.proxy import FaultProxy, Request, Response, rewrite
 from kit.scene import Scene, next_second, same
+from kit.stage import wait_for
 
 ROWS = 300
 
@@ -45,6 +46,8 @@ def test_a_tail_goes_on_beside_it_and_after_it(scene: Scene) -> None:
     scene.init(layout=Layout.LOG)
     tail = scene.start("tail", scene.table)
     try:
+        scene.put(image("row", 0, v={"S": "first"}))
+        wait_for(lambda: scene.call("status", scene.table, "--json").json()["changes"], "the tail has not begun")
         for turn in range(4):
             scene.put(*(image("row", number, v={"N": str(turn)}) for number in range(50)))
             assert scene.call("compact", scene.table).code == 0
