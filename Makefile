@@ -17,7 +17,7 @@ help: ## what there is
 demo: $(VENV)/local ## a real day of flights: captured, ruined, brought back (about a minute)
 	$(BIN)/backstream demo
 
-test: lint unit ## everything that must hold: style, types, layers, tests (under 10 minutes)
+test: lint unit ## everything that must hold: style, types, layers, tests (15 to 20 minutes on two cores)
 
 lint: $(VENV)/dev ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
