@@ -249,17 +249,16 @@ def test_an_order_that_images_contradict_is_a_gap(feed: Feed) -> None:
         assert "same time" in gap.reason
 
 
-@pytest.mark.parametrize("lanes", [1, 2, None])
-def test_the_function_alone_claims_nothing(feed: Feed, lanes: int | None) -> None:
+def test_the_function_alone_claims_nothing(feed: Feed) -> None:
     """Whatever has arrived, from however many shards: only a watermark proves that nothing is still to come."""
     feed.writes.put(1, feed.micros(10))
     feed.writes.put(2, feed.micros(4000))
     assert deliver(feed.writes.records()) == []
     (segment, *_) = [each.segment for each in feed.vault().log.listing() if each.segment]
     assert segment.kind is Kind.LAMBDA
-    assert feed.vault().window(time.time(), lanes).durable is None
+    assert feed.vault().window(time.time()).durable is None
     feed.vault().log.write_mark(feed.vault().catalog.stream, feed.start + 3_000, writer="witness")
-    assert feed.vault().window(time.time(), lanes).durable == feed.start + 3_000
+    assert feed.vault().window(time.time()).durable == feed.start + 3_000
 
 
 # --- large events -----------------------------------------------------------------------------------------------------------------

@@ -80,6 +80,6 @@ def test_a_segment_of_other_changes_than_its_name_says_is_told_and_nothing_is_re
     request = Request(at=big_vault.last_second(300), target=ToFile(tmp_path / "rows.json"), allow_gap=False)
     table = MemoryTable(big_vault.TABLE, clock)
     with pytest.raises(Refused, match="cannot be read") as refused:
-        restore(vault, request, Surroundings(lambda _: table, clock, 1, tmp_path))
+        restore(vault, request, Surroundings(lambda _: table, clock, tmp_path))
     assert listed.name in refused.value.message
     assert list(tmp_path.iterdir()) == []

@@ -90,7 +90,7 @@ class WithRows:
 def main(folder: Path, at: int, path: Path, items: int) -> None:
     """Restore it all and say so."""
     clock = SystemClock()
-    around = Surroundings(lambda name: MemoryTable(name, clock), clock, None, path.parent)
+    around = Surroundings(lambda name: MemoryTable(name, clock), clock, path.parent)
     vault = TableVault.open(WithRows(DirectoryStore(folder, clock), items), TABLE)
     report = restore(vault, Request(at, ToFile(path)), around)
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")

@@ -148,7 +148,7 @@ def _stored(name: str, body: bytes) -> StoredObject:
 def main(count: int, path: Path) -> None:
     """Restore it all and say so."""
     store, clock = ComputedStore(count), SystemClock()
-    around = Surroundings(lambda name: MemoryTable(name, clock), clock, None, path.parent)
+    around = Surroundings(lambda name: MemoryTable(name, clock), clock, path.parent)
     report = restore(TableVault.open(store, TABLE), Request(AT, ToFile(path)), around)
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 

@@ -154,7 +154,6 @@ def patient(account: Deployed, clock: Clock, store: ObjectStore, bucket: Bucket 
         "stream_of": missing,
         "vault_of": missing,
         "bucket_of": Bucket,
-        "lanes_of": lambda _: 1,
         **more,
     }
     return Patient(**parts)

@@ -329,7 +329,7 @@ class World:
         def work() -> None:
             vault = self.vault(store)
             source = scan_of(vault, self.table, self.clock, segments=1 + step.b % 2, max_units=None)
-            backfill(vault, source, Parts(self.clock, None))
+            backfill(vault, source, Parts(self.clock))
 
         self._tolerating(work)
 
@@ -459,7 +459,7 @@ class World:
         return {wire.key_of(SCHEMA, image): image for page in self.table.scan() for image in page}
 
     def _around(self, table: Table) -> Surroundings:
-        return Surroundings(lambda _name: table, self.clock, None, self.folder)
+        return Surroundings(lambda _name: table, self.clock, self.folder)
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         """The table's vault as it is now."""

@@ -50,13 +50,13 @@ def lose(stage: Stage) -> None:
 
 
 def test_what_was_lost_before_a_function_took_over_is_a_gap(stage: Stage) -> None:
-    marked = stage.vault().window(stage.clock.now(), 1).durable
+    marked = stage.vault().window(stage.clock.now()).durable
     lose(stage)
     deliver(stage)
     (gap,) = stage.vault().coverage.lost()
     assert (gap.since, gap.until) == (marked, int(stage.clock.now()) - DAY)
     assert "stopped for longer than the stream keeps records" in gap.reason
-    assert stage.vault().window(stage.clock.now(), 1).until == gap.since - 1
+    assert stage.vault().window(stage.clock.now()).until == gap.since - 1
 
 
 def test_a_function_that_has_nothing_to_say_for_days_has_lost_nothing(stage: Stage) -> None:

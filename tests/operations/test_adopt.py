@@ -111,7 +111,7 @@ class Life:
 
     def around(self, **tables: MemoryTable) -> Surroundings:
         """What a restore needs."""
-        return Surroundings(lambda name: tables.get(name, self.table), self.clock, 1, self.folder)
+        return Surroundings(lambda name: tables.get(name, self.table), self.clock, self.folder)
 
     def restored(self, at: int, path: Path, **words: Any) -> Mapping[bytes, bytes]:
         """The state at a second, restored to a file."""
@@ -224,18 +224,18 @@ def test_all_commands_know_it(tool: Tool, tmp_path: Path) -> None:
     assert [bytes(each.image) == b"null" for each in versions] == [False, True, False]
 
     key = canonical_key(SCHEMA, item("eu", 1))
-    shown = histories.show(vault, key, second, now=life.clock.now(), lanes=1)
+    shown = histories.show(vault, key, second, now=life.clock.now())
     assert wire.attribute(shown.image, "v") == {"N": "3.50"}
     assert shown.warnings == [LIMITS]
     with pytest.raises(NotFound, match="deleted at"):
-        histories.show(vault, canonical_key(SCHEMA, item("eu", 2)), second, now=life.clock.now(), lanes=1)
+        histories.show(vault, canonical_key(SCHEMA, item("eu", 2)), second, now=life.clock.now())
 
     life.table.write([Put(msgspec.json.encode(each)) for each in life.now.values()])
     found = verify(vault, life.around(), patience=1)
     assert (found.same, found.wrong, found.in_flight) == (len(life.now), 0, 0)
     assert LIMITS in found.warnings
 
-    kept = status(vault, now=life.clock.now(), lanes=1)
+    kept = status(vault, now=life.clock.now())
     assert kept.adopted is not None
     assert (kept.adopted.limits, kept.adopted.stale, kept.adopted.since) == (LIMITS, False, moment.iso(life.past[0][0]))
     assert (kept.window_from, kept.captured_by) == (None, ["older tool"])
@@ -286,10 +286,10 @@ def test_capture_goes_on_from_there(tool: Tool, tmp_path: Path) -> None:
     assert vault.catalog.adopted == adopted.catalog.adopted
     life.check_all(tmp_path / "items")  # without a base backup: still by the older tool's
 
-    backfill(vault, scan_of(vault, life.table, life.clock, segments=1, max_units=None), Parts(life.clock, 1, Silent()), fresh=False)
+    backfill(vault, scan_of(vault, life.table, life.clock, segments=1, max_units=None), Parts(life.clock, Silent()), fresh=False)
     life.clock.move(120)
     life.follow()
-    window = vault.window(life.clock.now(), 1)
+    window = vault.window(life.clock.now())
     assert window.since is not None
     path = tmp_path / "exact"
     report = restore(life.vault(), Request(at=window.since, target=ToFile(path)), life.around())
@@ -533,7 +533,7 @@ def test_what_has_arrived_since_is_missed_and_taken_in(tmp_path: Path) -> None:
     life.tick()
     with pytest.raises(OutsideWindow, match="has written since"):
         life.restored(int(life.clock.now()), tmp_path / "items")
-    stale = status(life.vault(), now=life.clock.now(), lanes=1).adopted
+    stale = status(life.vault(), now=life.clock.now()).adopted
     assert stale is not None
     assert stale.stale
     again = life.adopt()

@@ -100,12 +100,12 @@ def test_a_window_that_is_read_while_a_batch_is_kept_claims_nothing_that_is_miss
         deliver(stage, changes[:2])
         proven(stage, changes[1])
         store: Any = Meanwhile(stage.store, turn, functools.partial(deliver_and_prove, stage, changes[2:]))
-        window = TableVault.open(store, "flights").window(clock.now(), 1)
+        window = TableVault.open(store, "flights").window(clock.now())
         assert window.until is not None
         assert window.until < changes[2].seconds, f"somebody was at work at call {turn} of {store.calls}"
         if store.calls < turn:
             break
-        after = stage.vault().window(clock.now(), 1)
+        after = stage.vault().window(clock.now())
         assert after.durable is not None
         assert after.durable >= changes[2].seconds > (after.until or 0), "only the gap stands in the way now"
     assert turn > 2

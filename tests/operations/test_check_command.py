@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from backstream.apps.cli.main import call
-from backstream.apps.config import Config
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.model import moment
@@ -57,8 +56,7 @@ def rows(tmp_path: Path) -> Stage:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(Config, "lanes", lambda *_: 3)  # there is no stream to ask
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
 
     def ran(*words: str) -> Said:
         capsys.readouterr()
@@ -276,7 +274,7 @@ def test_a_segment_that_is_gone_or_damaged(stage: Stage, run: Run) -> None:
 
 def test_a_part_of_a_base_backup_that_is_hidden_or_gone(stage: Stage, run: Run) -> None:
     vault = stage.vault()
-    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock, None))
+    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
     assert run("check", "flights", "--read-data").code == 0
     (base,) = stage.vault().bases.complete()
     part = next(each for each in stage.vault().bases.parts(base.id) if each.count)

@@ -156,7 +156,7 @@ def test_a_restore_is_right_wherever_compactions_come_between(layout: Layout) ->
         stage, seconds = lived(layout=layout)
         interrupted = Interrupted(stage.store, number, twice_compacted(stage))
         target = MemoryTable("restored", stage.clock)
-        around = Surroundings(lambda _, target=target: target, stage.clock, 1, Path(), memory=SMALL)  # type: ignore[misc]
+        around = Surroundings(lambda _, target=target: target, stage.clock, Path(), memory=SMALL)  # type: ignore[misc]
         report = restore(stage.vault(interrupted.store), Request(seconds[-2], NewTable(target.name)), around)
         assert (report.failed, report.failures, report.warnings) == (0, [], []), f"listing {number}"
         assert images_of(target) == sorted(stage.expected(seconds[-2]).values())

@@ -33,7 +33,7 @@ def run(stage: Stage, store: ObjectStore | None = None) -> Compaction:
 
 def restored(stage: Stage, at: int, **more: object) -> tuple[Restored, dict[bytes, bytes]]:
     target = MemoryTable("restored", stage.clock)
-    around = Surroundings(lambda _: target, stage.clock, 1, Path(), memory=SMALL)
+    around = Surroundings(lambda _: target, stage.clock, Path(), memory=SMALL)
     report = restore(stage.vault(), Request(at=at, target=NewTable(target.name), **more), around)  # type: ignore[arg-type] # of Request
     return report, {stage.vault().key_of(image): image for page in target.scan() for image in page}
 
@@ -43,7 +43,7 @@ def restored(stage: Stage, at: int, **more: object) -> tuple[Restored, dict[byte
 
 def back_up(stage: Stage, store: ObjectStore | None = None, *, fresh: bool = False) -> None:
     vault = stage.vault(store)
-    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=2, max_units=None), Parts(stage.clock, 1), fresh=fresh)
+    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=2, max_units=None), Parts(stage.clock), fresh=fresh)
 
 
 @pytest.fixture(autouse=True)

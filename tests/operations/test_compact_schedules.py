@@ -278,7 +278,7 @@ class Together:
     def round(self) -> None:
         """Some changes by each way, all at once; what holds after it."""
         stage = self.stage
-        before = stage.vault().window(stage.clock.now(), 1).until
+        before = stage.vault().window(stage.clock.now()).until
         by_function, lost, by_tail = (stage.write(1, self._chance.sample(range(4), 2)) for _ in range(3))
         stage.give_up(stage.records(lost))
         assert isinstance(stage.store, MemoryStore)
@@ -297,7 +297,7 @@ class Together:
         for name, outcome in play.outcomes.items():
             assert not isinstance(outcome, BaseException) or isinstance(outcome, Overtaken), (name, outcome, play.played)
         each_counts_once(stage.store, self.delivered)
-        window = stage.vault().window(stage.clock.now(), 1)
+        window = stage.vault().window(stage.clock.now())
         for second in {second for second, _, _ in stage.model[-12:]}:
             if any(each.since <= second <= each.until for each in window.ranges):
                 assert state(stage.vault(), second) == stage.expected(second), (second, play.played)
@@ -320,7 +320,7 @@ class Together:
             return
         self._restored += 1
         target = MemoryTable(f"restored-{self._restored}", self.stage.clock)
-        around = Surroundings(lambda _: target, self.stage.clock, 1, Path(), memory=SMALL)
+        around = Surroundings(lambda _: target, self.stage.clock, Path(), memory=SMALL)
         report = restore(self.stage.vault(store), Request(at, NewTable(target.name), allow_gap=True), around)
         assert (report.failed, report.failures) == (0, []), report
         found = sorted(image for page in target.scan() for image in page)

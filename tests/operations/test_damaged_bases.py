@@ -21,12 +21,12 @@ from kit.stage import Stage
 def back_up(stage: Stage) -> None:
     vault = stage.vault()
     source = scan_of(vault, stage.table, stage.clock, segments=2, max_units=None)
-    backfill(vault, source, Parts(stage.clock, 1))
+    backfill(vault, source, Parts(stage.clock))
 
 
 def restored(stage: Stage, at: int, *, allow_gap: bool = False) -> tuple[Restored, Mapping[bytes, bytes]]:
     target = MemoryTable("restored", stage.clock)
-    around = Surroundings(lambda _: target, stage.clock, 1, Path())
+    around = Surroundings(lambda _: target, stage.clock, Path())
     report = restore(stage.vault(), Request(at=at, target=NewTable(target.name), allow_gap=allow_gap), around)
     return report, {stage.vault().key_of(image): image for page in target.scan() for image in page}
 

@@ -48,14 +48,11 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 class Range:
     """A vault, a live table and every other table of one account, by a clock set by hand."""
 
-    def __init__(
-        self, layout: Layout = Layout.ROWS, *, store: ObjectStore | None = None, make: MakeTable = MemoryTable, lanes: int = 2
-    ) -> None:
+    def __init__(self, layout: Layout = Layout.ROWS, *, store: ObjectStore | None = None, make: MakeTable = MemoryTable) -> None:
         self.clock = ManualClock(NOW)
         self.feed = Feed(store or MemoryStore(self.clock), "flights", began=BEGAN, layout=layout)
         self.tables: dict[str, MemoryTable] = {"flights": MemoryTable("flights", self.clock, SCHEMA)}
         self._make = make
-        self._lanes = lanes
 
     def table(self, name: str) -> Table:
         return self.tables.setdefault(name, self._make(name, self.clock))
@@ -74,7 +71,7 @@ class Range:
 
     def drill(self, plan: Plan | None = None, store: ObjectStore | None = None) -> Drill:
         vault = self.feed.vault if store is None else type(self.feed.vault)(store, self.feed.catalog)
-        around = Surroundings(self.table, self.clock, self._lanes, Path("/nowhere"), memory=Memory(64 << 20))
+        around = Surroundings(self.table, self.clock, Path("/nowhere"), memory=Memory(64 << 20))
         return drill(vault, plan or Plan(), around)
 
     def left_behind(self) -> list[str]:
@@ -239,7 +236,6 @@ def test_a_drill_beside_a_running_tail_and_a_busy_writer_passes(layout: Layout, 
     around = Surroundings(
         lambda name: tables.setdefault(name, MemoryTable(name, stage.clock)),
         stage.clock,
-        3,
         Path("/nowhere"),
         memory=Memory(64 << 20),
     )
@@ -369,7 +365,7 @@ def test_a_removed_segment_of_a_tail_is_named_by_its_chain(layout: Layout, lost:
     written = [(each.segment.min_time, each.name) for each in stage.vault().log.listing() if each.segment and each.segment.count]
     lose(stage.store, sorted(written)[lost][1])
     tables = {"flights": stage.table}
-    around = Surroundings(lambda each: tables.setdefault(each, MemoryTable(each, clock)), clock, 1, Path("/nowhere"))
+    around = Surroundings(lambda each: tables.setdefault(each, MemoryTable(each, clock)), clock, Path("/nowhere"))
     report = drill(stage.vault(), Plan(), around)
     assert not report.passed
     assert [each.what for each in report.failures if each.what.startswith("the segment of")], report.failures
@@ -583,7 +579,7 @@ def test_a_long_table_name_leaves_room_for_the_scratch_tables() -> None:
     feed = Feed(MemoryStore(clock), "t" * 255, began=BEGAN)
     feed.reached(PROVEN)
     tables: dict[str, MemoryTable] = {}
-    around = Surroundings(lambda name: tables.setdefault(name, MemoryTable(name, clock)), clock, 1, Path("/nowhere"))
+    around = Surroundings(lambda name: tables.setdefault(name, MemoryTable(name, clock)), clock, Path("/nowhere"))
     report = drill(feed.vault, Plan(), around)
     assert len(report.scratch) == 255
     assert report.passed

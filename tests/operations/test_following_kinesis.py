@@ -108,7 +108,7 @@ def test_whatever_happens_the_state_of_each_second_is_right(seed: int, faults: f
             stage.stream.split()
         with suppress(BackstreamError):  # the store's fault: the next run goes on
             stage.follow(store)
-        durable = stage.vault().window(stage.clock.now(), 4).durable
+        durable = stage.vault().window(stage.clock.now()).durable
         if durable is not None:
             assert stage.state(durable) == stage.writes.state(durable)
     stage.follow()

@@ -89,7 +89,7 @@ class Place:
     def restore(self, path: Path, target: Any, **words: Any) -> Restored:
         """`restore flights --from-file`."""
         tables = {TABLE: self.table, "new": self.new}
-        around = Surroundings(lambda name: tables[name], self.clock, None, self.folder)
+        around = Surroundings(lambda name: tables[name], self.clock, self.folder)
         return restore_dump(path, TABLE, Request(at=0, target=target, **words), around)
 
 

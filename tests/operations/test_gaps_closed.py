@@ -27,7 +27,7 @@ def proven(scene: Scene) -> int:
     ended, deadline = next_second(), time.monotonic() + 30
     while time.monotonic() < deadline:
         scene.tail()
-        if (scene.vault().window(time.time(), 1).durable or 0) > ended:
+        if (scene.vault().window(time.time()).durable or 0) > ended:
             return ended
         time.sleep(0.5)
     raise AssertionError("the vault never became sure")

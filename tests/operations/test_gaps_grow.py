@@ -126,7 +126,7 @@ def test_a_tail_records_what_it_sees(stage: FailingStage) -> None:
 
 
 def around(stage: Stage) -> Surroundings:
-    return Surroundings(lambda _: stage.table, stage.clock, None, Path())
+    return Surroundings(lambda _: stage.table, stage.clock, Path())
 
 
 @pytest.mark.parametrize("repair_as", [None, "somebody"])

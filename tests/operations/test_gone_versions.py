@@ -132,7 +132,7 @@ def test_in_place_a_row_is_left_alone_where_its_version_is_gone(tmp_path: Path, 
 
 
 def bring_back(stage: Stage, at: int, folder: Path) -> Restored:
-    around = Surroundings(lambda _: stage.table, stage.clock, 1, folder, memory=SMALL)
+    around = Surroundings(lambda _: stage.table, stage.clock, folder, memory=SMALL)
     return restore(stage.vault(), Request(at, InPlace(), keys=[KEYS[0]]), around)
 
 
@@ -152,7 +152,7 @@ def test_a_version_that_no_segment_names_never_wins() -> None:
     image = vault.image(entry)
     later = msgspec.structs.replace(entry, sequence=str(int(entry.sequence) + 1), micros=entry.micros + 1_000_000)
     stage.store.put(entry.place.name, image.replace(b'"1"', b'"666"'), metadata_of(later, images.SCHEMA.names))
-    shown = histories.show(vault, KEYS[0], at, now=stage.clock.now(), lanes=1)
+    shown = histories.show(vault, KEYS[0], at, now=stage.clock.now())
     assert shown.image == image
     assert len(histories.history(vault, KEYS[0])) == 1
 

@@ -52,7 +52,7 @@ class Counting(ComputedStore):
 
 def test_nothing_more_is_read_and_all_that_is_left_is_named(tmp_path: Path) -> None:
     store, sink, clock = Counting(ROWS), Full(), ManualClock(BEGAN + 7_200)
-    around = Surroundings(lambda name: MemoryTable(name, clock), clock, None, tmp_path)
+    around = Surroundings(lambda name: MemoryTable(name, clock), clock, tmp_path)
     report = restore(TableVault.open(store, TABLE), Request(AT, Into("elsewhere", lambda: sink)), around)
     assert report.put == sink.count
     assert TAKEN <= sink.count <= TAKEN + 64

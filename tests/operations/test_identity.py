@@ -129,7 +129,7 @@ def test_another_accounts_or_regions_table_is_refused_and_nothing_is_written(sta
 
 def off_for_an_hour(stage: Stage) -> tuple[int, int]:
     """The stream is off for an hour, in which a row changes; the last proven second, and when it is on again."""
-    proven = stage.vault().window(stage.clock.now(), None).durable
+    proven = stage.vault().window(stage.clock.now()).durable
     assert proven is not None
     stage.table.disable_stream()
     stage.put([1])
@@ -159,7 +159,7 @@ def test_the_function_records_it_before_it_logs_anything(stage: Stage) -> None:
     deliver(stage, stage.table.stream)
     assert len(list(stage.vault().gaps.all())) == 1
     stage.clock.sleep(2 * 86_400)
-    window = stage.vault().window(stage.clock.now(), 1)
+    window = stage.vault().window(stage.clock.now())
     assert all(each.until < proven or each.since > on_again for each in window.ranges)
 
 
@@ -218,7 +218,7 @@ def test_a_stream_that_only_the_streams_api_vouches_for_is_kept_behind_a_gap(sta
 @pytest.mark.parametrize("who", ["tail", "function", "init"])
 def test_rows_of_the_old_table_are_no_rows_of_the_new_one(stage: Stage, who: str) -> None:
     before = dict(stage.expected())
-    told, proven = int(stage.clock.now()), stage.vault().window(stage.clock.now(), None).durable
+    told, proven = int(stage.clock.now()), stage.vault().window(stage.clock.now()).durable
     recreate(stage)
     created = int(stage.clock.now())
     stage.clock.sleep(5)
@@ -238,7 +238,7 @@ def test_rows_of_the_old_table_are_no_rows_of_the_new_one(stage: Stage, who: str
     assert held(stage, now) == stage.expected()
     assert held(stage, created) == {}, "the new table began empty"
     assert held(stage, told - 1) == before, "and the old one's history is still there"
-    window = stage.vault().window(now, 1)
+    window = stage.vault().window(now)
     assert window.start(now) is not None
     assert window.ranges[-1].since == created
     assert stage.vault().catalog.table_id == stage.table.facts().table_id
@@ -278,7 +278,7 @@ def test_a_table_whose_stream_came_later_than_itself_needs_a_base_backup(stage: 
     stage.follow()
     (gap,) = stage.vault().gaps.all()
     assert gap.until == int(stage.clock.now())
-    window = stage.vault().window(stage.clock.now() + 60, 1)
+    window = stage.vault().window(stage.clock.now() + 60)
     assert all(each.until < gap.since for each in window.ranges)
 
 

@@ -75,7 +75,7 @@ def lose_line(stage: Stage, turn: int) -> None:
 
 
 def around(stage: Stage, target: MemoryTable) -> Surroundings:
-    return Surroundings(lambda name: target if name == target.name else stage.table, stage.clock, 1, Path())
+    return Surroundings(lambda name: target if name == target.name else stage.table, stage.clock, Path())
 
 
 def restored(stage: Stage, at: int | None = None, *, allow_gap: bool = False) -> Restored:
@@ -85,7 +85,7 @@ def restored(stage: Stage, at: int | None = None, *, allow_gap: bool = False) ->
 
 
 def found(stage: Stage) -> list[BrokenChain]:
-    return list(broken_chains(stage.vault(), stage.clock.now(), 1))
+    return list(broken_chains(stage.vault(), stage.clock.now()))
 
 
 def lost(stage: Stage, clock: ManualClock) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def test_a_whole_restore_names_the_item_and_the_seconds(stage: Stage, clock: Man
     assert [(bytes(each.key), each.since, each.until) for each in report.missing] == [(KEY, *map(moment.iso, between))]
     (gap,) = stage.vault().gaps.of_items()
     assert (gap.key, gap.since, gap.until) == (KEY.decode(), *between)
-    assert stage.vault().window(clock.now(), 1).gaps == [], "of the whole table no second is uncertain"
+    assert stage.vault().window(clock.now()).gaps == [], "of the whole table no second is uncertain"
 
 
 def test_a_drill_fails_and_names_it(stage: Stage, clock: ManualClock) -> None:
@@ -144,7 +144,7 @@ def test_the_item_is_uncertain_between_and_certain_after(stage: Stage, clock: Ma
     compact(stage.vault(), clock)
 
     def show(at: int, *, allow_gap: bool = False) -> history.Shown:
-        return history.show(stage.vault(), KEY, at, now=clock.now(), lanes=1, allow_gap=allow_gap)
+        return history.show(stage.vault(), KEY, at, now=clock.now(), allow_gap=allow_gap)
 
     for at in (between[0], between[1] - 1):
         with pytest.raises(GapInTheWay, match=words(between)):
@@ -164,7 +164,7 @@ def test_a_change_that_arrives_mends_the_chain(stage: Stage, clock: ManualClock)
         records = [lambda_record(change, arn) for change in every]
         keep_batch(stage.vault(), records, stream_label(arn), pool, writer="fn", kind=Kind.PARALLEL, now=clock.now)
     assert found(stage) == []
-    assert history.show(stage.vault(), KEY, between[0], now=clock.now(), lanes=1).warnings == []
+    assert history.show(stage.vault(), KEY, between[0], now=clock.now()).warnings == []
     assert restored(stage, at=between[0]).missing == []
 
 

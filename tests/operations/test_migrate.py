@@ -128,11 +128,11 @@ class Bench:
         return LiveTable(TableScan(self.table, SCHEMA, self.stage.clock, segments=2), self.table)
 
     def at(self, second: int) -> Source:
-        around = Surroundings(lambda _: self.table, self.stage.clock, 1, self.folder)
+        around = Surroundings(lambda _: self.table, self.stage.clock, self.folder)
         return of_moment(self.stage.vault(), second, self.table, around, allow_gap=False)
 
     def around(self) -> Around:
-        return Around(self.table, self.stage.clock, self.folder, self.stage.vault(), 1, notice=self.said.append)
+        return Around(self.table, self.stage.clock, self.folder, self.stage.vault(), notice=self.said.append)
 
     def items(self) -> Mapping[bytes, bytes]:
         return {wire.key_of(SCHEMA, found): found for page in self.stage.table.scan() for found in page}
@@ -569,7 +569,7 @@ def changed(bench: Bench, clock: ManualClock) -> int:
 
 def sources(bench: Bench, at: int) -> list[Callable[[], Source]]:
     files = FolderFiles(bench.folder)
-    around = Surroundings(lambda _: bench.stage.table, bench.stage.clock, 1, bench.folder)
+    around = Surroundings(lambda _: bench.stage.table, bench.stage.clock, bench.folder)
     made = snapshot(bench.stage.vault(), at, files, around, compress=Codec.GZIP)
     export = Export.open(files, made.id)
     return [lambda: bench.at(at), lambda: of_export(export, made.url, bench.table, SCHEMA)]

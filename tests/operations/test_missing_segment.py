@@ -45,7 +45,7 @@ def runs(stage: Stage) -> list[LogListing]:
 
 def restored(stage: Stage, *, allow_gap: bool = False) -> tuple[Restored, Mapping[bytes, bytes]]:
     target = MemoryTable("restored", stage.clock)
-    around = Surroundings(lambda _: target, stage.clock, 1, Path())
+    around = Surroundings(lambda _: target, stage.clock, Path())
     request = Request(at=int(stage.clock.now()), target=NewTable(target.name), allow_gap=allow_gap)
     report = restore(stage.vault(), request, around)
     return report, {stage.vault().key_of(image): image for page in target.scan() for image in page}
@@ -88,10 +88,10 @@ def test_a_history_that_may_lack_a_change_is_refused_too() -> None:
     with pytest.raises(Refused, match="missing"):
         history.history(stage.vault(), key)
     with pytest.raises(Refused, match="missing"):
-        history.show(stage.vault(), key, int(clock.now()), now=clock.now(), lanes=1)
+        history.show(stage.vault(), key, int(clock.now()), now=clock.now())
     assert len(history.history(stage.vault(), key, lost.append)) == 2
     assert len(lost) == 1
-    shown = history.show(stage.vault(), key, int(clock.now()), now=clock.now(), lanes=1, allow_gap=True)
+    shown = history.show(stage.vault(), key, int(clock.now()), now=clock.now(), allow_gap=True)
     assert any("missing" in warning for warning in shown.warnings)
 
 

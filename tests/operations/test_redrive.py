@@ -65,7 +65,7 @@ def test_what_was_given_up_is_a_gap_until_it_is_redriven(stage: FailingStage) ->
     with pytest.raises(GapInTheWay):
         safety.check_table("flights", lost[-1].seconds, window, allow_gap=False)
     assert safety.check_table("flights", lost[-1].seconds, window, allow_gap=True)
-    shown = status(stage.vault(), now=stage.clock.now(), lanes=1)
+    shown = status(stage.vault(), now=stage.clock.now())
     assert [(each.since, each.reason) for each in shown.gaps] == [(str(gap).split(" to ")[0], gap.reason)]
     assert (shown.failures, shown.unseen) == (FAILED, [])
 
@@ -342,13 +342,13 @@ class Deep(MemoryStore):
 @pytest.mark.parametrize("error", [AccessDenied("not yours"), MissingBucket("gone")])
 def test_a_reader_that_cannot_look_says_so_and_goes_on(stage: FailingStage, error: Exception) -> None:
     vault = TableVault.open(stage.store, "flights", lambda _: Closed(stage, error))
-    window = vault.window(stage.clock.now(), 1)
+    window = vault.window(stage.clock.now())
     assert window.open_gaps == []
     assert FAILED in window.unseen
     at = stage.changes()[0].seconds
     assert any(FAILED in each for each in safety.check_table("flights", at, window, allow_gap=False))
-    assert len(status(vault, now=stage.clock.now(), lanes=1).unseen) == 1
-    nobody = TableVault.open(stage.store, "flights").window(stage.clock.now(), 1)
+    assert len(status(vault, now=stage.clock.now()).unseen) == 1
+    nobody = TableVault.open(stage.store, "flights").window(stage.clock.now())
     assert FAILED in nobody.unseen
 
 
@@ -391,10 +391,10 @@ def test_what_waits_is_read_once(stage: FailingStage) -> None:
         stage.give_up(stage.records(stage.write(1)))
     vault = stage.vault()
     for _ in range(3):
-        assert len(vault.window(stage.clock.now(), 1).open_gaps) == 3
+        assert len(vault.window(stage.clock.now()).open_gaps) == 3
     assert counted.reads == 3
     stage.redrive()
-    assert vault.window(stage.clock.now(), 1).open_gaps == []
+    assert vault.window(stage.clock.now()).open_gaps == []
 
 
 def test_an_empty_destination_costs_one_listing(stage: FailingStage) -> None:
@@ -406,5 +406,5 @@ def test_an_empty_destination_costs_one_listing(stage: FailingStage) -> None:
             return super().list(prefix, after=after)
 
     counted = Counted(stage.clock)
-    stage.vault(destination=counted).window(stage.clock.now(), 1)
+    stage.vault(destination=counted).window(stage.clock.now())
     assert counted.asked == 1

@@ -79,7 +79,7 @@ class Shared:
         return redrive(self.vault(name), Words(dry_run=dry_run, give_up=give_up), self.clock, writer="redrive")
 
     def gaps(self, name: str) -> int:
-        return len(self.vault(name).window(self.clock.now(), 1).open_gaps)
+        return len(self.vault(name).window(self.clock.now()).open_gaps)
 
     @property
     def waiting(self) -> list[str]:

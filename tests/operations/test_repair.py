@@ -284,11 +284,11 @@ class Sides:
             self.table.write([Put(each)])
 
     def repair(self, table: Table | None = None, **words: float) -> Verified:
-        around = Surroundings(table_of=lambda _: table or self.table, clock=self.clock, lanes=1, folder=Path("/nowhere"))
+        around = Surroundings(table_of=lambda _: table or self.table, clock=self.clock, folder=Path("/nowhere"))
         return verify(self.feed.vault, around, repair_as="test", **words)
 
     def wrong(self) -> int:
-        around = Surroundings(table_of=lambda _: self.table, clock=self.clock, lanes=1, folder=Path("/nowhere"))
+        around = Surroundings(table_of=lambda _: self.table, clock=self.clock, folder=Path("/nowhere"))
         return verify(self.feed.vault, around).wrong
 
 
@@ -446,7 +446,7 @@ def test_beside_a_running_tail_nothing_that_moves_is_repaired(layout: Layout) ->
     lost = image("z", 1_000, v={"N": "1"})
     stage.table.write([Put(lost)])  # no stream tells of this one
     stage.table.enable_stream()
-    around = Surroundings(table_of=lambda _: stage.table, clock=stage.clock, lanes=1, folder=Path("/nowhere"))
+    around = Surroundings(table_of=lambda _: stage.table, clock=stage.clock, folder=Path("/nowhere"))
     with stage.running():
         wait_for(lambda: stage.captured() == stage.expected())
         stop = threading.Event()

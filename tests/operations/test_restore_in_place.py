@@ -92,7 +92,7 @@ def run(stage: Stage, folder: Path, table: object = None, **words: Any) -> Resto
 
 def around(stage: Stage, folder: Path, table: object = None) -> Surroundings:
     chosen: Any = table or stage.table
-    return Surroundings(lambda _: chosen, stage.clock, 1, folder)
+    return Surroundings(lambda _: chosen, stage.clock, folder)
 
 
 def live(stage: Stage) -> Mapping[bytes, bytes]:

@@ -46,7 +46,7 @@ def trim(stage: Stage, *, keep: int = 0) -> None:
 
 
 def window_until(stage: Stage) -> int | None:
-    return stage.vault().window(stage.clock.now(), 1).until
+    return stage.vault().window(stage.clock.now()).until
 
 
 # --- trimmed ----------------------------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_trimmed_records_are_a_gap(stage: Stage, clock: ManualClock) -> None:
     assert gap.shard is not None
     assert any(notice.startswith("GAP: ") for notice in stage.notices)
     assert window_until(stage) == gap.since - 1
-    assert [shown.reason for shown in status(stage.vault(), now=clock.now(), lanes=1).gaps] == [gap.reason]
+    assert [shown.reason for shown in status(stage.vault(), now=clock.now()).gaps] == [gap.reason]
     stage.put(range(3))
     again = stage.follow()
     assert (again.captured, again.gaps) == (3, 0), "a gap is recorded once"

@@ -49,7 +49,7 @@ def stage(request: pytest.FixtureRequest, clock: ManualClock) -> Stage:
 
 def around(stage: Stage, folder: Path, table: object = None) -> Surroundings:
     chosen: Any = table or stage.table
-    return Surroundings(lambda _: chosen, stage.clock, 1, folder)
+    return Surroundings(lambda _: chosen, stage.clock, folder)
 
 
 def run(stage: Stage, folder: Path, at: float, table: object = None, **words: Any) -> Restored:
@@ -332,7 +332,7 @@ def test_a_selection_that_matches_nothing_is_an_error(
     for target in (InPlace(), NewTable("new")):
         request = Request(at=int(at), target=target, keys=keys, dry_run=dry_run, **words)
         with pytest.raises(NotFound) as error:
-            restore(stage.vault(), request, Surroundings(table_of(stage), clock, 1, tmp_path))
+            restore(stage.vault(), request, Surroundings(table_of(stage), clock, tmp_path))
         assert said in str(error.value)
         assert (error.value.exit_code, list(tmp_path.iterdir())) == (1, [])
 

@@ -45,7 +45,7 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 
 def surroundings(table: Table, clock: Any) -> Surroundings:
-    return Surroundings(table_of=lambda _: table, clock=clock, lanes=1, folder=Path("/nowhere"), memory=Memory(64 << 20))
+    return Surroundings(table_of=lambda _: table, clock=clock, folder=Path("/nowhere"), memory=Memory(64 << 20))
 
 
 class Sides:

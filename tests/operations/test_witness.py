@@ -590,7 +590,7 @@ def test_what_was_read_before_the_stream_failed_is_not_read_again(plain: Stage, 
 
 def test_status_says_who_proved_what_and_who_has_not_run(plain: Stage, clock: ManualClock) -> None:
     def now() -> Status:
-        return status(plain.vault(), now=clock.now(), lanes=None)
+        return status(plain.vault(), now=clock.now())
 
     assert (now().watermark, now().unproven) == (None, []), "nobody captures yet"
     plain.put(range(5))
@@ -618,7 +618,7 @@ def test_what_is_not_proven_yet_names_the_witness(plain: Stage, clock: ManualClo
     clock.move(60)
     Function(plain).run()
     key = plain.vault().key_of(images.key("z", 1))
-    (word,) = show(plain.vault(), key, int(clock.now()), now=clock.now(), lanes=None).warnings
+    (word,) = show(plain.vault(), key, int(clock.now()), now=clock.now()).warnings
     assert "backstream witness" in word
 
 

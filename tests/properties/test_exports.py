@@ -174,7 +174,7 @@ class World:
     def _take(self, name: str) -> None:
         export = Export.open(self.folder, name)
         check_export(self.vault, export)
-        parts = Parts(self.clock, None)
+        parts = Parts(self.clock)
         if export.summary.incremental:
             take_in(self.vault, export, parts, writer="test")
         else:
@@ -186,7 +186,7 @@ class World:
 
     def restored(self, at: int) -> dict[bytes, bytes]:
         target = MemoryTable(f"restored-{next(self._restored)}", self.clock)
-        around = Surroundings(lambda _name: target, self.clock, None, Path())
+        around = Surroundings(lambda _name: target, self.clock, Path())
         assert restore(self.vault, Request(at=at, target=NewTable(target.name)), around).failed == 0
         return {self.vault.key_of(found): found for page in target.scan() for found in page}
 
@@ -202,7 +202,7 @@ def check(life: Life, layout: Layout) -> int:
     world.live()
     claimed = {
         second
-        for each in world.vault.window(world.clock.now(), None).ranges
+        for each in world.vault.window(world.clock.now()).ranges
         for second in range(each.since, min(each.until, BEGAN + END + 5) + 1)
     }
     told = {at: (at in claimed, world.feed.model.at(at)) for at in range(BEGAN - 1, BEGAN + END + 6)}

@@ -122,7 +122,7 @@ def test_no_row_that_existed_is_deleted(
 def restored(history: History, table: MemoryTable, request: Request) -> Restored | None:
     """What it did; None where it was refused."""
     with tempfile.TemporaryDirectory() as folder:
-        around = Surroundings(lambda _: table, history.clock, None, Path(folder))
+        around = Surroundings(lambda _: table, history.clock, Path(folder))
         try:
             dry = restore(history.feed.vault, msgspec.structs.replace(request, dry_run=True), around)
             done = restore(history.feed.vault, request, around)

@@ -265,7 +265,7 @@ class TimeMachine(RuleBasedStateMachine):
         vault = self.vault(store)
         try:
             source = scan_of(vault, cast("Table", table), self.clock, segments=segments, max_units=None)
-            backfill(vault, source, Parts(self.clock, None), fresh=fresh)
+            backfill(vault, source, Parts(self.clock), fresh=fresh)
         except Failed:
             if crash is None:
                 raise
@@ -313,7 +313,7 @@ class TimeMachine(RuleBasedStateMachine):
         self.follow(self.store)
         at = self.some_moment(data)
         try:
-            shown: bytes | None = history.show(self.vault(), key, at, now=self.clock.now(), lanes=None).image
+            shown: bytes | None = history.show(self.vault(), key, at, now=self.clock.now()).image
         except NotFound:
             shown = None
         except (OutsideWindow, GapInTheWay):
@@ -363,7 +363,7 @@ class TimeMachine(RuleBasedStateMachine):
     def no_change_is_called_lost(self) -> None:
         """Whatever was lost here is a recorded gap, and all else arrives."""
         self.follow(self.store)
-        assert [str(each) for each in broken_chains(self.vault(), self.clock.now(), 1) if not each.pending] == []
+        assert [str(each) for each in broken_chains(self.vault(), self.clock.now()) if not each.pending] == []
 
     # --- how ---
 
@@ -417,7 +417,7 @@ class TimeMachine(RuleBasedStateMachine):
         return {self.vault().key_of(found): found for page in target.scan() for found in page}
 
     def surroundings(self, table: Table) -> Surroundings:
-        return Surroundings(lambda _name: table, self.clock, None, Path(tempfile.gettempdir()))
+        return Surroundings(lambda _name: table, self.clock, Path(tempfile.gettempdir()))
 
     def live(self) -> dict[bytes, bytes]:
         return {self.vault().key_of(found): found for page in self.table.scan() for found in page}

@@ -143,7 +143,7 @@ class Capturing:
         vault = self._vault()
         vault = turn(vault, table.facts(), clock.now()).vault
         source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)
-        report = backfill(vault, source, Parts(clock, self._config.lanes(vault), progress or Silent()), fresh=fresh)
+        report = backfill(vault, source, Parts(clock, progress or Silent()), fresh=fresh)
         refresh(vault.store, table)
         return report
 
@@ -152,7 +152,7 @@ class Capturing:
         vault = self._vault()
         export = export_of(self._config, url)
         check_export(vault, export)
-        parts = Parts(self._config.clock, self._config.lanes(vault), progress or Silent())
+        parts = Parts(self._config.clock, progress or Silent())
         if export.summary.incremental:
             return take_in(vault, export, parts, writer=self._config.writer)
         return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)
@@ -163,7 +163,7 @@ class Capturing:
         Safe beside a running tail, Lambda function or restore. `until`: leave what is newer.
         """
         vault, clock = self._vault(), self._config.clock
-        second = None if until is None else second_of(until, clock.now(), vault, None)
+        second = None if until is None else second_of(until, clock.now(), vault)
         return compact(vault, clock, until=second, memory=self._config.memory, progress=progress)
 
     def redrive(

@@ -23,12 +23,11 @@ from botocore.exceptions import BotoCoreError, NoRegionError
 from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.engines.memory import Memory
-from backstream.errors import BackstreamError, Failed, UsageError
+from backstream.errors import Failed, UsageError
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
 from backstream.model import limits
 from backstream.model.deliveries import is_kinesis
-from backstream.operations.lanes import lanes
 from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, Markers, ObjectStore, Table
 from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
@@ -259,14 +258,6 @@ class Config:
     def endpoints(self) -> dict[str, str]:
         """Where requests go, by service."""
         return {"S3": self._s3.meta.endpoint_url, "DynamoDB": self._dynamodb.meta.endpoint_url}
-
-    def lanes(self, vault: TableVault) -> int | None:
-        """In how many lines of shards the table's stream runs; None where it cannot be asked: the vault is to be enough alone."""
-        try:
-            stream = self.source(vault.catalog, vault.catalog.stream_arn)
-            return lanes(stream.facts().shards)
-        except BackstreamError:
-            return None  # less is claimed then, nothing wrong
 
     # --- requests: over libcurl where it is, by botocore where that is wanted, or what a bucket takes ---
 

@@ -117,8 +117,7 @@ class TableBackup(Capturing, Restoring, Migrating):
     def tell(self, key: Key, *, allow_gap: bool = False) -> Told:
         """Every version of an item, how fresh that is, and what could not be read. Refused as `history`, unless `allow_gap`."""
         vault = self._vault()
-        lanes = self._config.lanes(vault)
-        return histories.tell(vault, key_of(vault, key), now=self._config.clock.now(), lanes=lanes, allow_gap=allow_gap)
+        return histories.tell(vault, key_of(vault, key), now=self._config.clock.now(), allow_gap=allow_gap)
 
     def limits(self) -> list[str]:
         """What the vault cannot tell of times before its own: said where an older tool's bucket was adopted, else nothing."""
@@ -127,15 +126,14 @@ class TableBackup(Capturing, Restoring, Migrating):
     def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
         """The item as it was."""
         vault, now = self._vault(), self._config.clock.now()
-        lanes = self._config.lanes(vault)
-        second = second_of(at, now, vault, lanes)
-        return histories.show(vault, key_of(vault, key), second, now=now, lanes=lanes, allow_gap=allow_gap)
+        second = second_of(at, now, vault)
+        return histories.show(vault, key_of(vault, key), second, now=now, allow_gap=allow_gap)
 
     def status(self, *, rpo: Duration = None, rto: Duration = None) -> Status:
         """Layout, recovery window, lag, gaps, sizes and the last drill. `rpo`, `rto`: objectives, as of `drill`."""
         objectives = objectives_of(rpo, rto)
         vault = self._vault()
-        return status(vault, now=self._config.clock.now(), lanes=self._config.lanes(vault), objectives=objectives)
+        return status(vault, now=self._config.clock.now(), objectives=objectives)
 
     def drill(
         self,
@@ -165,9 +163,9 @@ class TableBackup(Capturing, Restoring, Migrating):
             naming.check_table_name(scratch)
         objectives = objectives_of(rpo, rto)
         vault = self._vault()
-        around = self._surroundings(vault, progress)
+        around = self._surroundings(progress)
         plan = Plan(
-            at=None if at is None else second_of(at, around.clock.now(), vault, around.lanes),
+            at=None if at is None else second_of(at, around.clock.now(), vault),
             pick=pick,
             scratch=scratch,
             keep=keep,
@@ -190,7 +188,7 @@ class TableBackup(Capturing, Restoring, Migrating):
             raise UsageError(f"not a percentage: {read_data:g}", hint="Give a number from 0 to 100.")
         config = self._config
         markers = config.markers if repair else None
-        around = Around(config.clock, config.memory, progress or Silent(), markers, config.lanes)
+        around = Around(config.clock, config.memory, progress or Silent(), markers)
         return check_table(self._vault, config.store, self._name, around, percent=read_data)
 
     def drills(self, most: int = 30) -> list[Held]:
@@ -211,4 +209,4 @@ class TableBackup(Capturing, Restoring, Migrating):
         """
         vault = self._vault()
         writer = self._config.writer if repair else None
-        return verify(vault, self._surroundings(vault, progress), sample=sample, patience=patience, repair_as=writer)
+        return verify(vault, self._surroundings(progress), sample=sample, patience=patience, repair_as=writer)

@@ -124,7 +124,6 @@ class Migrating:
             clock=config.clock,
             folder=resumable_folder(),
             vault=vault,
-            lanes=None if vault is None else config.lanes(vault),
             progress=progress or Silent(),
             notice=notice,
         )
@@ -139,8 +138,8 @@ class Migrating:
             return Work(script, migrations.of_export(export, url, around.table, schema), schema, snapshot=url)
         if around.vault is None:
             raise Refused(f"there is no vault of {self._name}: what it was at a moment is not known", hint="Give --vault URL.")
-        second = second_of(reading.at or "", around.clock.now(), around.vault, around.lanes)
-        surroundings = Surroundings(self._table, around.clock, around.lanes, around.folder, memory=self._config.memory)
+        second = second_of(reading.at or "", around.clock.now(), around.vault)
+        surroundings = Surroundings(self._table, around.clock, around.folder, memory=self._config.memory)
         source = migrations.of_moment(around.vault, second, around.table, surroundings, allow_gap=reading.allow_gap)
         return Work(script, source, schema, at=second)
 

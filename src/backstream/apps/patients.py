@@ -19,7 +19,6 @@ def patient_of(config: Config, *, function: str | None, write: bool) -> Patient:
         stream_of=config.stream,
         vault_of=config.vault,
         bucket_of=config.settings_of,
-        lanes_of=config.lanes,
         function=function,
         write=write,
     )

@@ -18,7 +18,6 @@ from backstream.apps.words import (
 )
 from backstream.errors import UsageError
 from backstream.layouts.segments import Codec
-from backstream.layouts.vault import TableVault
 from backstream.model import naming
 from backstream.operations import migrate as migrating
 from backstream.operations import restore as restoring
@@ -89,9 +88,9 @@ class Restoring:
         if settings_only and (keys or any(each is not None for each in (tenant, partition, where))):
             raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
         vault = self._config.vault(self._name)
-        around = self._surroundings(vault, progress, notice)
+        around = self._surroundings(progress, notice)
         request = Request(
-            at=second_of(at, around.clock.now(), vault, around.lanes),
+            at=second_of(at, around.clock.now(), vault),
             target=target,
             keys=[key_of(vault, key) for key in keys],
             tenant=tenant,
@@ -137,7 +136,7 @@ class Restoring:
         if isinstance(target, NewTable):
             target = NewTable(target.name, indexes)
         config = self._config
-        around = Surroundings(config.table, config.clock, None, resumable_folder(), progress or Silent(), config.memory)
+        around = Surroundings(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory)
         request = Request(
             at=0,
             target=target,
@@ -162,8 +161,8 @@ class Restoring:
     ) -> Snapshot:
         """Write the table as it was at a second in AWS's export format, below the URL `to`; no live table is needed."""
         vault = self._config.vault(self._name)
-        around = self._surroundings(vault, progress)
-        second = second_of(at, around.clock.now(), vault, around.lanes)
+        around = self._surroundings(progress)
+        second = second_of(at, around.clock.now(), vault)
         return snapshot(vault, second, self._config.files(to), around, compress=compress, allow_gap=allow_gap)
 
     def resume(
@@ -195,7 +194,7 @@ class Restoring:
             delete_unknown=delete_unknown,
             expect_deletes=expect_deletes,
         )
-        return restoring.resume(vault, path, self._surroundings(vault, progress, notice), again)
+        return restoring.resume(vault, path, self._surroundings(progress, notice), again)
 
     def undo_restore(
         self,
@@ -221,9 +220,6 @@ class Restoring:
         path = Path(done) if Path(done).exists() else restoring.undo_path_for(str(done), resumable_folder())
         return undo_restore(path, asked, around)
 
-    def _surroundings(
-        self, vault: TableVault, progress: Progress | None, notice: Callable[[str], None] = lambda _: None
-    ) -> Surroundings:
+    def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> Surroundings:
         config = self._config
-        lanes, progress = config.lanes(vault), progress or Silent()
-        return Surroundings(config.table, config.clock, lanes, resumable_folder(), progress, config.memory, notice)
+        return Surroundings(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice)

@@ -50,12 +50,12 @@ def seconds_of(duration: str | float) -> float:
     return durations.parse(duration) if isinstance(duration, str) else duration
 
 
-def second_of(at: Moment, now: float, vault: TableVault, lanes: int | None) -> int:
+def second_of(at: Moment, now: float, vault: TableVault) -> int:
     """UsageError, saying the recovery window, where it is no moment."""
     try:
         return moment.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
     except UsageError as error:
-        raise UsageError(error.message, hint=f"{error.hint} {vault.window(now, lanes)}") from error
+        raise UsageError(error.message, hint=f"{error.hint} {vault.window(now)}") from error
 
 
 def key_of(vault: TableVault, key: Key) -> bytes:

@@ -21,7 +21,6 @@ from backstream.model.window import AFTER_ALL, Window
 def broken_chains(
     vault: TableVault,
     now: float,
-    lanes: int | None,
     *,
     since: int | None = None,
     until: int | None = None,
@@ -33,10 +32,10 @@ def broken_chains(
     """The items of which changes are missing in all that the vault holds of a table, in bounded memory. Reading only.
 
     `since`, `until`: only what is missing between two seconds, and only what was logged around them is read; `keys`: only these
-    items; `now`, `lanes`: see `TableVault.window`; `unread` is told what could not be read, before the first item comes.
+    items; `now`: the clock's second; `unread` is told what could not be read, before the first item comes.
     Those that are `pending` may still arrive.
     """
-    window = vault.window(now, lanes)
+    window = vault.window(now)
     with _WholeLog(vault, since, AFTER_ALL if until is None else until, progress, keys, memory) as log:
         for each in log.unreadable:
             unread(each)

@@ -196,7 +196,7 @@ class TableVault:
 
     # --- what may be claimed ---
 
-    def window(self, now: float, lanes: int | None = None) -> Window:  # noqa: ARG002 - a quiet log proves nothing since note 19
+    def window(self, now: float) -> Window:
         """From when to when a restore is exact. See `Coverage.window`."""
         return self.coverage.window(now)
 

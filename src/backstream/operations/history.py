@@ -76,9 +76,9 @@ class Told(msgspec.Struct, frozen=True):
     unread: list[str]
 
 
-def tell(vault: TableVault, key: bytes, *, now: float, lanes: int | None, allow_gap: bool = False) -> Told:
+def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) -> Told:
     """The history of an item, and how fresh it is. Refused where a part of the backup cannot be read, unless `allow_gap`."""
-    window = vault.window(now, lanes)  # before the log is read: what arrives meanwhile is in it all the more
+    window = vault.window(now)  # before the log is read: what arrives meanwhile is in it all the more
     unread: list[str] = []
     versions = history(vault, key, unread.append if allow_gap else None, unread.append)
     limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
@@ -111,19 +111,19 @@ def _version(vault: TableVault, entry: Entry, gone: Callable[[BackstreamError], 
     )
 
 
-def show(vault: TableVault, key: bytes, at: int, *, now: float, lanes: int | None, allow_gap: bool = False) -> Shown:
+def show(vault: TableVault, key: bytes, at: int, *, now: float, allow_gap: bool = False) -> Shown:
     """The item as it was at second `at`. NotFound where it did not exist then; OutsideWindow, GapInTheWay where that is unknown.
 
     Refused where a part of the backup cannot be read, unless `allow_gap`.
     """
-    window = vault.window(now, lanes)
+    window = vault.window(now)
     safety.check_past(at, now, window)
     lost: list[str] = []
     then = newest(vault, key, at, vault.basis(at), lambda error: lost.append(error.message))
     if lost and not allow_gap:
         raise safety.unreadable_backup(lost)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
-    warnings += lost_changes.check_items(vault, [key], at, now, lanes, allow_gap=allow_gap)
+    warnings += lost_changes.check_items(vault, [key], at, now, allow_gap=allow_gap)
     warnings += [f"not read: {each}" for each in lost]
     if then is None:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key, lambda _: None), at)}")

@@ -218,7 +218,7 @@ def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Sour
         return msgspec.structs.replace(known, kinesis=source)
     now = table.server_time()
     vault = TableVault(store, known)
-    durable = vault.window(now, None).durable
+    durable = vault.window(now).durable
     since = moment.parse_iso_micros(known.initialised) // MICROS if durable is None else durable
     reason = f"from here on changes are taken from {source.arn}"
     label = _label(now, known.stream)

@@ -70,19 +70,17 @@ def _gap(vault: TableVault, found: BrokenChain) -> Gap:
     return Gap(reason=REASON, since=found.since, until=found.until, stream=vault.catalog.stream, key=found.key.decode())
 
 
-def uncertain_at(
-    vault: TableVault, at: int, now: float, lanes: int | None, keys: Collection[bytes] | None = None
-) -> list[BrokenChain]:
+def uncertain_at(vault: TableVault, at: int, now: float, keys: Collection[bytes] | None = None) -> list[BrokenChain]:
     """The items whose state at a second is uncertain, as a recorded gap says that stands. `keys`: of these only, None for all.
 
     From the second of the change that shows the loss on the state is known again: a change carries the whole item.
     """
     suspected = {gap.key.encode() for gap in vault.gaps.of_items() if gap.key is not None and gap.since <= at < gap.until}
     of_these = suspected if keys is None else suspected.intersection(keys)
-    return [each for each in standing(vault, of_these, now, lanes) if each.since <= at < each.until]
+    return [each for each in standing(vault, of_these, now) if each.since <= at < each.until]
 
 
-def standing(vault: TableVault, keys: set[bytes], now: float, lanes: int | None) -> list[BrokenChain]:
+def standing(vault: TableVault, keys: set[bytes], now: float) -> list[BrokenChain]:
     """The losses of these items that the log still shows. Nothing is read where there are no keys.
 
     Where a part of the log cannot be read, all that was recorded stands.
@@ -90,7 +88,7 @@ def standing(vault: TableVault, keys: set[bytes], now: float, lanes: int | None)
     if not keys:
         return []
     unread: list[Unreadable] = []
-    found = [each for each in broken_chains(vault, now, lanes, keys=keys, unread=unread.append) if not each.pending]
+    found = [each for each in broken_chains(vault, now, keys=keys, unread=unread.append) if not each.pending]
     return found or [BrokenChain(key, each.since, each.until) for key in keys for each in _recorded(vault, key) if unread]
 
 
@@ -98,11 +96,9 @@ def _recorded(vault: TableVault, key: bytes) -> list[Gap]:
     return [gap for gap in vault.gaps.of_items() if gap.key == key.decode()]
 
 
-def check_items(
-    vault: TableVault, keys: Collection[bytes], at: int, now: float, lanes: int | None, *, allow_gap: bool
-) -> list[str]:
+def check_items(vault: TableVault, keys: Collection[bytes], at: int, now: float, *, allow_gap: bool) -> list[str]:
     """What is uncertain of these items at a second, in words. GapInTheWay unless that is accepted."""
-    found = uncertain_at(vault, at, now, lanes, keys)
+    found = uncertain_at(vault, at, now, keys)
     if found and not allow_gap:
         raise missing_of_items(found)
     return list(map(str, found))

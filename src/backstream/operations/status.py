@@ -116,9 +116,9 @@ class BaseShown(msgspec.Struct, frozen=True):
     ended: str
 
 
-def status(vault: TableVault, *, now: float, lanes: int | None, objectives: Objectives = Objectives()) -> Status:  # noqa: B008 - frozen
-    """Read it off the log's listing and the gaps; nothing is read from the table. `lanes`: see `TableVault.window`."""
-    window = vault.window(now, lanes)
+def status(vault: TableVault, *, now: float, objectives: Objectives = Objectives()) -> Status:  # noqa: B008 - frozen
+    """Read it off the log's listing and the gaps; nothing is read from the table."""
+    window = vault.window(now)
     standing = set(window.open_gaps)
     log = vault.inventory()
     small = [each.segment for each in log.segments if each.segment is not None]

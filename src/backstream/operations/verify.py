@@ -101,7 +101,7 @@ class _Verification:
         self._patience = patience
         self._stack = stack
         self._began = around.clock.now()
-        self._proven = vault.window(self._began, around.lanes).durable
+        self._proven = vault.window(self._began).durable
         self._table = around.table_of(vault.catalog.table)
         self._floor = BEGINNING
         self._same = 0
@@ -272,7 +272,7 @@ class _Verification:
 
     def _warnings(self, found: Mapping[Kind, Sequence[bytes]]) -> Iterator[str]:
         """What a reader of the counts has to know."""
-        window = self._vault.window(self._around.clock.now(), self._around.lanes)
+        window = self._vault.window(self._around.clock.now())
         if self._sample < 100:
             yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
         if window.older is not None and not window.starts:

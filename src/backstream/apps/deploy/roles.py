@@ -75,7 +75,6 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
             ],
             [_table(_scratch(each)) for each in tables],
         ),
-        *([_allow("SeeShards", ["dynamodb:DescribeStream"], [each.stream for each in targets])] if _streams(choices) else []),
         *_key(choices),
         _log(log_group),
     ]

@@ -38,10 +38,9 @@ class Backfilled(msgspec.Struct, frozen=True):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a base backup works with. `lanes`: see `TableVault.window`."""
+    """What a base backup works with."""
 
     clock: Clock
-    lanes: int | None
     progress: Progress = Silent()
 
 
@@ -59,7 +58,7 @@ def report_of(
 ) -> Backfilled:
     """The report of a complete one. `began`: when this run did, in epoch seconds."""
     now = parts.clock.now()
-    window = vault.window(now, parts.lanes)
+    window = vault.window(now)
     start = window.start(base.end)
     gaps = window.gaps_before(base.end)
     warnings = [f"changes may be missing: {gap}" for gap in gaps]

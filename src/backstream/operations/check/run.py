@@ -27,15 +27,12 @@ CHAINS = "each change against the state that the one before it left"
 
 
 class Around(msgspec.Struct, frozen=True):
-    """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired;
-    `lanes_of`: see `TableVault.window`.
-    """
+    """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired."""
 
     clock: Clock
     memory: Memory = Memory()
     progress: Progress = Silent()
     markers: Markers | None = None
-    lanes_of: Callable[[TableVault], int | None] = lambda _: None
 
 
 def check(vault: TableVault, around: Around, *, percent: float = 0.0) -> Checked:
@@ -98,7 +95,7 @@ class _Check:
         """Each change against the one before it. Left out where the window cannot be told: a gap may explain what looks lost."""
         now = self._around.clock.now()
         try:
-            window = self._vault.window(now, self._around.lanes_of(self._vault))
+            window = self._vault.window(now)
         except (Damaged, MissingObject) as error:
             self._without_window = error.message
             return

@@ -25,7 +25,7 @@ class Watch:
     def __init__(self, vault: TableVault, now: float) -> None:
         self._vault = vault
         self._now = now
-        window = vault.window(now, None)
+        window = vault.window(now)
         gaps = [(gap.since, gap.until) for gap in window.gaps]
         self._judge = Judge(Evidence(settled=settled(vault.catalog, window, now), gaps=gaps))
         self._suspected: set[bytes] = set()
@@ -54,7 +54,7 @@ class Watch:
 
     def losses(self) -> list[BrokenChain]:
         """Those that are missing from all that the vault holds of the item. To be asked once the new lines are in force."""
-        return standing(self._vault, self._suspected, self._now, None)
+        return standing(self._vault, self._suspected, self._now)
 
 
 def _add(chain: ItemChain, seen: Sequence[Line]) -> None:

@@ -35,7 +35,7 @@ def of(patient: Patient, vault: TableVault) -> list[Check]:
     """All that the vault itself can say."""
     table, now = vault.catalog.table, patient.clock.now()
     found: list[_Seen] = []
-    checks = look("capture", lambda: _captured(patient, vault, now, found))
+    checks = look("capture", lambda: _captured(vault, now, found))
     if not found:
         return checks
     seen, known = found[0], found[0].status
@@ -53,8 +53,8 @@ def of(patient: Patient, vault: TableVault) -> list[Check]:
     ]
 
 
-def _captured(patient: Patient, vault: TableVault, now: float, found: list[_Seen]) -> Check:
-    known = status(vault, now=now, lanes=patient.lanes_of(vault))
+def _captured(vault: TableVault, now: float, found: list[_Seen]) -> Check:
+    known = status(vault, now=now)
     seen = _Seen(known, [each for each in vault.inventory().listed if each.segment is not None])
     found.append(seen)
     if not seen.listed and known.changes == 0:

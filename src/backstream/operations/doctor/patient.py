@@ -22,7 +22,7 @@ class Place(msgspec.Struct, frozen=True):
 class Patient(msgspec.Struct, frozen=True):
     """`place`: None where no vault is named; `table_of`, `stream_of`, `vault_of`, `bucket_of`: made when first asked for.
 
-    `lanes_of`: as of `TableVault.window`; `write`: whether an object may be put into the vault to see that it can be.
+    `write`: whether an object may be put into the vault to see that it can be.
     """
 
     place: Place | None
@@ -34,7 +34,6 @@ class Patient(msgspec.Struct, frozen=True):
     stream_of: Callable[[str], ChangeStream]
     vault_of: Callable[[str], TableVault]
     bucket_of: Callable[[str], BucketSettings]
-    lanes_of: Callable[[TableVault], int | None]
     function: str | None = None
     write: bool = False
 

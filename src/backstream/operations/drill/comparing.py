@@ -169,7 +169,7 @@ class Comparison:
     def _not_proven(self) -> list[str]:
         """A word where the vault may not hold the change that explains a difference."""
         now = self._around.clock.now()
-        durable = self._vault.window(now, self._around.lanes).durable
+        durable = self._vault.window(now).durable
         if durable is not None and durable >= self._live_read:
             return []
         until = "of no second" if durable is None else f"only up to {moment.iso(durable)}"

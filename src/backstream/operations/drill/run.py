@@ -48,7 +48,7 @@ class _Drill:
         self._around = around
         self._limit = limit
         self._began = around.clock.now()
-        self._window = vault.window(self._began, around.lanes)
+        self._window = vault.window(self._began)
         self._table = vault.catalog.table
         self._at = moments.pick(vault, plan.pick, self._window, self._began) if plan.at is None else plan.at
         self._id = uuid.uuid4().hex[:8]
@@ -98,7 +98,7 @@ class _Drill:
         )
 
     def _check(self) -> list[str]:
-        window = self._vault.window(self._around.clock.now(), self._around.lanes)
+        window = self._vault.window(self._around.clock.now())
         return safety.check_table(self._table, self._at, window, allow_gap=self._plan.allow_gap)
 
     def _await(self) -> None:
@@ -107,7 +107,7 @@ class _Drill:
         Where nobody captures nothing arrives, and the drill goes on after its patience.
         """
         for _ in range(LOOKS):
-            durable = self._vault.window(self._around.clock.now(), self._around.lanes).durable
+            durable = self._vault.window(self._around.clock.now()).durable
             if durable is not None and durable >= self._at:
                 return
             self._around.progress.phase("waiting until the moment is proven", None)
@@ -124,7 +124,7 @@ class _Drill:
 
     def _check_vault(self) -> None:
         """Does the vault hold all that it claims of this moment? A restore meets only what it reads."""
-        around = Around(self._around.clock, self._around.memory, self._around.progress, lanes_of=lambda _: self._around.lanes)
+        around = Around(self._around.clock, self._around.memory, self._around.progress)
         checked = check(self._vault, around)
         at = moment.iso(self._at)
         named = {bytes(each.key) for each in self._missing}  # the restore has found what is lost of these items itself

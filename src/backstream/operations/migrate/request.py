@@ -34,7 +34,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Around(msgspec.Struct, frozen=True):
-    """What a migration needs besides its script. `vault`: None where there is none for the table; `lanes`: see `TableVault.window`.
+    """What a migration needs besides its script. `vault`: None where there is none for the table.
 
     `folder`: where its file goes; `notice` is told, before the first write, how to go on, should it be interrupted. `into_another`:
     the table may be another than the vault's.
@@ -44,7 +44,6 @@ class Around(msgspec.Struct, frozen=True):
     clock: Clock
     folder: Path
     vault: TableVault | None = None
-    lanes: int | None = None
     progress: Progress = Silent()
     notice: Callable[[str], None] = lambda _: None
     into_another: bool = False

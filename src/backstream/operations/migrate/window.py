@@ -16,7 +16,7 @@ WITHOUT = "or give --without-undo, and do without a way back."
 def check_undoable(around: Around, began: int) -> list[str]:
     """Refused where the vault does not hold all of the table as it is now; what is uncertain, in words."""
     vault = vault_of(around)
-    window = vault.window(around.clock.now(), around.lanes)
+    window = vault.window(around.clock.now())
     try:
         return safety.check_table(around.table.name, began, window, allow_gap=False)
     except Refused as error:

@@ -40,13 +40,12 @@ FEW_KEYS = 100  # so many items are looked up one by one, more by reading the lo
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a restore needs besides the vault. `lanes`: see `TableVault.window`; `folder`: where a resumable file would go; `notice`
-    is told, before the first write, the command that goes on with it, should it be interrupted.
+    """What a restore needs besides the vault. `folder`: where a resumable file would go; `notice` is told, before the first
+    write, the command that goes on with it, should it be interrupted.
     """
 
     table_of: Callable[[str], Table]
     clock: Clock
-    lanes: int | None
     folder: Path
     progress: Progress = Silent()
     memory: Memory = Memory()
@@ -144,8 +143,7 @@ class Looking:
 
     def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
         at, name = self._request.at, self._vault.catalog.table
-        now, lanes = self._around.clock.now(), self._around.lanes
-        words = lost_changes.check_items(self._vault, keys, at, now, lanes, allow_gap=self._request.allow_gap)
+        words = lost_changes.check_items(self._vault, keys, at, self._around.clock.now(), allow_gap=self._request.allow_gap)
         self.warnings += words
         self.uncertain = frozenset(keys) if words else frozenset()
         for key in keys:
@@ -185,9 +183,9 @@ class Looking:
 
     def _check_chains(self, state: State) -> None:
         """Where changes of items are missing from the log, others may be: nothing is touched, unless that was asked for."""
-        request, around, now = self._request, self._around, self._around.clock.now()
+        request, now = self._request, self._around.clock.now()
         shown = list(state.broken(self._window, now))
-        around_it = lost_changes.uncertain_at(self._vault, request.at, now, around.lanes)
+        around_it = lost_changes.uncertain_at(self._vault, request.at, now)
         found = list(dict.fromkeys([*shown, *around_it]))
         lost = [each for each in found if not each.pending]
         unrecorded = "" if request.dry_run else lost_changes.record(self._vault, lost)

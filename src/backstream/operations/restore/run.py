@@ -83,7 +83,7 @@ class Restoration:
         self._around = around
         self._left = left
         self._began = around.clock.now()
-        self._window = vault.window(self._began, around.lanes)
+        self._window = vault.window(self._began)
         self._counts: Counter[Action] = Counter()
         self._spared = 0
         self._sparing: list[Failure] = []
