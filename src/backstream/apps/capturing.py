@@ -60,19 +60,21 @@ class Capturing:
         enable_stream: bool = False,
         kinesis: str | None = None,
         adopt: Adopting | None = None,
+        actor_attribute: str | None = None,
     ) -> InitReport:
         """Make the vault ready for the table; again with other words: change how it is kept from now on.
 
         `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
         `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there; `adopt`: take in what an
-        older tool has written there before.
+        older tool has written there before; `actor_attribute`: the path of the attribute in which items name their last writer, or
+        `none`.
         """
         config = self._config
         if failures not in (None, NOWHERE):
             config.destination(failures)
             failures = failures.rstrip("/")
         source = None if kinesis is None else config.kinesis(kinesis).source()
-        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order)
+        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute)
         if adopt is None:
             return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
         return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)

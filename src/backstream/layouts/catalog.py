@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable
+from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable, UsageError
 from backstream.layouts import hidden
 from backstream.layouts.segments import Codec
 from backstream.model import kinesis, moment
 from backstream.model.change import MICROS
+from backstream.model.condition import path_of
 from backstream.model.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
 from backstream.model.schema import KEY_TYPES, KeySchema
@@ -100,6 +101,7 @@ class Catalog(msgspec.Struct, frozen=True):
     `adopted`: where an older tool wrote here first; `key_order`: of the attributes in row objects' names. `former`: the streams
     that it had before `stream_arn`; `lives`: each time that the table was deleted and created again, the oldest first. `ways`: in
     which changes were ever kept, oldest first, the last is that of this catalog; None where an older version saved it: `ways_of`.
+    `actor_attribute`: the path of the attribute in which an item names its last writer; None where there is none.
     """
 
     format: int
@@ -124,6 +126,7 @@ class Catalog(msgspec.Struct, frozen=True):
     former: tuple[Former, ...] = ()
     lives: tuple[Life, ...] = ()
     ways: tuple[Way, ...] | None = None
+    actor_attribute: str | None = None
 
     def life_at(self, second: int) -> Life | None:
         """The life of the table at a second; None where it is the first one that the vault knows."""
@@ -151,6 +154,7 @@ def encode(catalog: Catalog) -> bytes:
         ("former", ()),
         ("lives", ()),
         ("ways", None),
+        ("actor_attribute", None),
     ):
         if fields[name] == usual:
             del fields[name]
@@ -171,12 +175,14 @@ def decode(body: bytes, name: str) -> Catalog:
 
 
 def _is_sound(catalog: Catalog) -> bool:
-    """Whether its times are times, and its key one that a table can have."""
+    """Whether its times are times, its paths paths, and its key one that a table can have."""
     adopted = () if catalog.adopted is None else (catalog.adopted.since, catalog.adopted.until)
     try:
         for each in (catalog.initialised, *adopted):
             moment.parse_iso_micros(each)
-    except (ValueError, OverflowError):
+        if catalog.actor_attribute is not None:
+            path_of(catalog.actor_attribute)
+    except (ValueError, OverflowError, UsageError):
         return False
     complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)
     return complete and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)

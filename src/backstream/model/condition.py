@@ -45,6 +45,8 @@ _ORDER: Mapping[str, Callable[[int], bool]] = {
 _EQUALITY = ("=", "!=")
 _OPERATORS = (*_ORDER, "begins_with", "contains", "exists", "missing")
 _WORDS = ("and", "or", "not")
+_CONDITION = ("not a condition", 'Write it like this: status = "paid" and (total >= 10.5 or note missing).')
+_PATH = ("not a path to an attribute", 'Write it like this: updatedBy, or meta.by, or "odd name"."a.b".')
 _CONSTANTS: Mapping[str, dict[str, Any]] = {"true": {"BOOL": True}, "false": {"BOOL": False}, "null": {"NULL": True}}
 
 Item = Mapping[str, Any]
@@ -66,6 +68,17 @@ class Condition:
     def matches(self, image: bytes) -> bool:
         """Whether an image (DynamoDB JSON) satisfies it. Damaged where it is no image."""
         return self._test(wire.decode(image))
+
+
+def path_of(text: str) -> tuple[str, ...]:
+    """The names along a path into maps, as a condition writes it (`meta.by`). UsageError where `text` is none."""
+    return _Parser(text, path=True).whole_path()
+
+
+def value_at(image: bytes, path: tuple[str, ...]) -> Any | None:
+    """The typed value (`{"S":"a"}`) at a path of an image; None where there is none. Damaged where it is no image."""
+    first = wire.attribute(image, path[0])
+    return None if first is None else _at({path[0]: first}, path)
 
 
 # --- what it means ----------------------------------------------------------------------------------------------------------------
@@ -139,8 +152,9 @@ class _Token(msgspec.Struct, frozen=True):
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, path: bool = False) -> None:
         self._text = text
+        self._what = _PATH if path else _CONDITION
         self._depth = 0
         self.paths: list[tuple[str, ...]] = []
         self._next = self._token(0)
@@ -150,6 +164,12 @@ class _Parser:
         if self._next.kind != "end":
             raise self._error("`and`, `or` or the end")
         return test
+
+    def whole_path(self) -> tuple[str, ...]:
+        path = self._path()
+        if self._next.kind != "end":
+            raise self._error("`.` or the end")
+        return path
 
     # --- the grammar ---
 
@@ -263,7 +283,5 @@ class _Parser:
     def _error(self, expected: str, token: _Token | None = None) -> UsageError:
         token = token or self._next
         found = f"`{token.text}`" if token.text else "the end"
-        return UsageError(
-            f"not a condition: {expected} expected at character {token.at + 1}, found {found}: {self._text}",
-            hint='Write it like this: status = "paid" and (total >= 10.5 or note missing).',
-        )
+        what, hint = self._what
+        return UsageError(f"{what}: {expected} expected at character {token.at + 1}, found {found}: {self._text}", hint=hint)

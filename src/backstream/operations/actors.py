@@ -1,7 +1,7 @@
 """Who made a change: every source that names somebody, the surest first.
 
 A stream names nobody, except where DynamoDB itself made the change (time to live). Each claim says where it comes from, so that
-a reader can tell DynamoDB's own word from an application's.
+a reader can tell DynamoDB's own word from an application's. See docs/notes/0029-who-made-a-change.md.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ from typing import Protocol
 import msgspec
 
 from backstream.layouts.vault import TableVault
+from backstream.model.condition import path_of, value_at
+from backstream.model.entry import Entry
 
 
 class ActorSource(enum.StrEnum):
-    """Where a name comes from. STREAM: the stream's record, in which DynamoDB names itself (time to live)."""
+    """Where a name comes from.
+
+    STREAM: the stream's record, in which DynamoDB names itself (time to live). ATTRIBUTE: an attribute of the item after it.
+    """
 
     STREAM = "stream"
+    ATTRIBUTE = "attribute"
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -35,8 +41,8 @@ class Claim(msgspec.Struct, frozen=True):
 class Attributed(Protocol):
     """The parts of a change that tell who made it.
 
-    `stream`, `sequence`: its place in the log; `actor`: the name in the stream's record; `new`: the item after the change in
-    DynamoDB JSON, None where it was deleted.
+    `stream`, `sequence`: its place in the log; `micros`: its time; `actor`: the name in the stream's record; `new`: the item after
+    the change in DynamoDB JSON, None where it was deleted.
     """
 
     @property
@@ -44,20 +50,38 @@ class Attributed(Protocol):
     @property
     def sequence(self) -> str: ...
     @property
-    def event(self) -> str: ...
+    def micros(self) -> int: ...
     @property
     def actor(self) -> str | None: ...
     @property
     def new(self) -> bytes | None: ...
 
 
+class Told(msgspec.Struct, frozen=True):
+    """`Attributed`, of an entry of the log whose image lies elsewhere."""
+
+    stream: str
+    sequence: str
+    micros: int
+    actor: str | None
+    new: bytes | None
+
+
+def told_by(entry: Entry, image: bytes) -> Told:
+    """The entry, with its image, as a change that `Actors` can look at. `image`: not looked at where the entry is a delete."""
+    return Told(entry.stream, entry.sequence, entry.micros, entry.actor, None if entry.removed else image)
+
+
 class Actors:
-    """Names the actors of one table's changes."""
+    """Names the actors of one table's changes. `attribute`: the path of the attribute in which items name their last writer."""
+
+    def __init__(self, attribute: str | None = None) -> None:
+        self._path = None if attribute is None else path_of(attribute)
 
     @classmethod
-    def of_vault(cls, vault: TableVault) -> Actors:  # noqa: ARG003 - the sources that a vault holds come next
+    def of_vault(cls, vault: TableVault) -> Actors:
         """The actors that the vault of a table can name."""
-        return cls()
+        return cls(vault.catalog.actor_attribute)
 
     def of(self, change: Attributed) -> str | None:
         """The actor by the surest source; None where no source names one."""
@@ -65,8 +89,17 @@ class Actors:
 
     def claims(self, change: Attributed) -> list[Claim]:
         """Every source's word on a change, the surest source first."""
-        return [] if change.actor is None else [Claim(change.actor, ActorSource.STREAM)]
+        of_stream = [] if change.actor is None else [Claim(change.actor, ActorSource.STREAM)]
+        return [*of_stream, *self._of_attribute(change)]
 
     def is_by(self, change: Attributed, wanted: Collection[str]) -> bool:
         """Whether any source names one of these actors: the selection of `--actor`."""
         return any(claim.is_of(wanted) for claim in self.claims(change))
+
+    def _of_attribute(self, change: Attributed) -> list[Claim]:
+        """The image after the change names its writer. A delete leaves no such image: the old one names the writer before."""
+        if self._path is None or change.new is None:
+            return []
+        value = value_at(change.new, self._path) or {}
+        text = value.get("S", value.get("N"))
+        return [Claim(text, ActorSource.ATTRIBUTE)] if isinstance(text, str) and text else []

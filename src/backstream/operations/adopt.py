@@ -19,7 +19,7 @@ from backstream.model.naming import Naming
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
-from backstream.operations.init import InitReport, Words, changes_of, with_stream
+from backstream.operations.init import InitReport, Words, actor_attribute, changes_of, check_actor_attribute, with_stream
 from backstream.operations.taking_in import Found, folder_of, take_in
 from backstream.ports import Clock, ObjectStore, Table, TableFacts
 
@@ -40,6 +40,7 @@ def adopt(store: ObjectStore, table: Table, words: Words, asked: Adopting, clock
     Refused where there is nothing of an older tool's; MissingTable where neither the table nor `asked` tells the keys.
     """
     naming.check_table_name(table.name)
+    check_actor_attribute(words)
     store.check()
     facts = _facts(table, asked)
     saved = catalogs.known(store, table.name)
@@ -142,6 +143,7 @@ def _in_words(catalog: Catalog, words: Words, found: Found, *, new: bool) -> Cat
         key_order=words.key_order or (found.style.order if new and as_found else catalog.key_order),
         tenant_attribute=words.tenant_attribute or (found.tenant if new else catalog.tenant_attribute),
         compress=words.compress or catalog.compress,
+        actor_attribute=actor_attribute(words, catalog.actor_attribute),
     )
 
 

@@ -13,15 +13,18 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, older, wire
 from backstream.model.entry import Entry
 from backstream.operations import lost_changes, safety
+from backstream.operations.actors import Actors, ActorSource, Claim, told_by
 
 READERS = 16
 
 
-class Version(msgspec.Struct, frozen=True):
+class Version(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version of an item. `time`: ISO 8601, UTC; `image`: DynamoDB JSON as it was kept, null where the item was deleted.
 
     `sequence`: null where no change of the stream brought it, but a base backup (BACKFILL), a repair or an export: `time` is then
     when the item was found to be so; or an older tool, and it is when its object arrived.
+    `actor`: the name by the surest source, `actor_source`; `actors`: every source's word, the surest first. Both are
+    left out where no source names anybody. See docs/who.md.
     """
 
     time: str
@@ -29,6 +32,8 @@ class Version(msgspec.Struct, frozen=True):
     event: str
     actor: str | None
     image: msgspec.Raw
+    actor_source: ActorSource | None = None
+    actors: list[Claim] = []
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -54,8 +59,9 @@ def history(
             raise safety.unreadable_backup(lost)
         unread(each)
     missing: list[BackstreamError] = []
+    actors = Actors.of_vault(vault)
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        versions = list(pool.map(lambda entry: _version(vault, entry, missing.append), entries))
+        versions = list(pool.map(lambda entry: _version(vault, actors, entry, missing.append), entries))
     for error in missing:
         if gone is None:
             raise PartlyDone(error.message, hint=error.hint)
@@ -95,19 +101,22 @@ def _tells_nothing_new(version: Version, before: Version | None) -> bool:
     return one == other or (b"null" not in (one, other) and wire.same_image(one, other))
 
 
-def _version(vault: TableVault, entry: Entry, gone: Callable[[BackstreamError], None]) -> Version | None:
+def _version(vault: TableVault, actors: Actors, entry: Entry, gone: Callable[[BackstreamError], None]) -> Version | None:
     """None, and `gone` is told why, where its image cannot be read."""
     try:
         image = b"null" if entry.removed else vault.image(entry)
     except (Damaged, MissingObject) as error:
         gone(error)
         return None
+    claims = actors.claims(told_by(entry, image))
     return Version(
         time=moment.iso_micros(entry.micros),
         sequence=None if entry.scanned or entry.stream == older.STREAM else entry.sequence,
         event=entry.event,
-        actor=entry.actor,
+        actor=claims[0].actor if claims else None,
         image=msgspec.Raw(image),
+        actor_source=claims[0].source if claims else None,
+        actors=claims,
     )
 
 

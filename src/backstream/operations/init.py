@@ -12,6 +12,7 @@ from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, naming, prices
 from backstream.model.change import MICROS, VIEW, stream_label
+from backstream.model.condition import path_of
 from backstream.model.kinesis import Source
 from backstream.model.naming import KeyOrder, Naming
 from backstream.model.prices import Cost
@@ -22,13 +23,14 @@ from backstream.operations.sources import check_destination
 from backstream.operations.taking_in import Found
 from backstream.ports import ObjectStore, Table, TableFacts
 
-NOWHERE = "none"  # there is no destination for what Lambda gives up, or it is to be forgotten
+NOWHERE = "none"  # there is no destination for what Lambda gives up, or no actor attribute, or it is to be forgotten
 
 
 class Words(msgspec.Struct, frozen=True):
     """What `init` was asked for; None means: as it is, or the default for a new table.
 
-    `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own.
+    `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
+    `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`.
     """
 
     layout: Layout | None = None
@@ -38,6 +40,7 @@ class Words(msgspec.Struct, frozen=True):
     failures: str | None = None
     kinesis: Source | None = None
     key_order: KeyOrder | None = None
+    actor_attribute: str | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -66,6 +69,7 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     naming.check_table_name(table.name)
     if words.tenant_attribute == "":
         raise UsageError("the tenant attribute has no name")
+    check_actor_attribute(words)
     store.check()
     for _ in range(catalogs.ATTEMPTS):
         try:
@@ -166,6 +170,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         settings=catalogs.encode_settings(seen),
         failures=_failures(words, None),
         key_order=words.key_order or KeyOrder.SCHEMA,
+        actor_attribute=actor_attribute(words, None),
     )
     catalogs.save(store, catalog, None)
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen))
@@ -187,6 +192,7 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon:
         compress=words.compress or known.compress,
         failures=_failures(words, known.failures),
         key_order=words.key_order or known.key_order,
+        actor_attribute=actor_attribute(words, known.actor_attribute),
     )
     if words.kinesis is not None and words.kinesis != known.kinesis:
         wanted = _from_kinesis(store, table, wanted, words.kinesis)
@@ -245,7 +251,21 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
     ]
     if known.failures != wanted.failures:
         changed.append(f"what Lambda gives up: {wanted.failures or 'looked for nowhere'} (was: {known.failures or 'nowhere'})")
+    if known.actor_attribute != wanted.actor_attribute:
+        now, before = wanted.actor_attribute or "none", known.actor_attribute or "none"
+        changed.append(f"actor attribute: {now} (was: {before}); history reads it in all changes, earlier ones too")
     return changed
+
+
+def check_actor_attribute(words: Words) -> None:
+    """UsageError where the actor attribute is no path."""
+    if words.actor_attribute not in (None, NOWHERE):
+        path_of(words.actor_attribute or "")
+
+
+def actor_attribute(words: Words, known: str | None) -> str | None:
+    """The actor attribute from now on."""
+    return known if words.actor_attribute is None else (None if words.actor_attribute == NOWHERE else words.actor_attribute)
 
 
 def _failures(words: Words, known: str | None) -> str | None:

@@ -63,6 +63,10 @@ def init(
             metavar="schema|sorted", help="Of the key's attributes in names; sorted: as the older tools look.", show_default=False
         ),
     ] = None,
+    actor_attribute: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|none", help="Where items name their last writer, as updatedBy or meta.by.", show_default=False),
+    ] = None,
     enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
     kinesis: Annotated[
         str | None, typer.Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
@@ -96,6 +100,7 @@ def init(
         enable_stream=enable_stream,
         kinesis=kinesis,
         adopt=adopting,
+        actor_attribute=actor_attribute,
     )
     if report.adopted is not None:
         notice(f"note: {LIMITS}")
@@ -119,6 +124,7 @@ def _show_init(report: InitReport, url: str) -> None:
             *(() if report.adopted is None else _adopted(report.adopted)),
             ("complete from", since or "what `backfill` brings: the table was not empty, and rows that do not change never come"),
             *(("failed batches", each) for each in [catalog.failures] if each),
+            *(("actor attribute", each) for each in [catalog.actor_attribute] if each),
             *(("from now on", change) for change in report.changes),
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from backstream.apps import library, metrics
+from backstream.apps.cli.actors import by
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.options import AllowGap, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
@@ -59,7 +60,7 @@ def _show_history(versions: list[Version], *, diff: bool) -> None:
         image = attributes(bytes(version.image))
         what = difference(before, image) if diff else [msgspec.json.format(bytes(version.image), indent=-1).decode()]
         out.print(
-            f"{version.time}  {version.event:<8}  {version.actor or '-'}  {version.sequence or '-'}", style="bold", markup=False
+            f"{version.time}  {version.event:<8}  {by(version.actors)}  {version.sequence or '-'}", style="bold", markup=False
         )
         for line in what:
             out.print(f"    {line}", markup=False)

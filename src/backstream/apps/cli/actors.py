@@ -1,0 +1,12 @@
+"""Actors in a report for people: each name with the source that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backstream.operations.actors import Claim
+
+
+def by(claims: Sequence[Claim]) -> str:
+    """`alice (attribute)`, the surest source first; `-` where no source names anybody."""
+    return ", ".join(f"{claim.actor} ({claim.source})" for claim in claims) or "-"
