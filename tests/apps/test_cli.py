@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from backstream.apps.cli.main import app
+from backstream.apps.cli.commands import ALL
 from backstream.model import moment
 from kit.feed import Feed
 from kit.images import image, key
@@ -27,7 +27,7 @@ from kit.scene import COMMAND, Ran, Scene, file_items, same
 ROOT = Path(__file__).parents[2]
 NOW = int(time.time())
 T = NOW - 3_600
-COMMANDS = sorted(each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands)
+COMMANDS = sorted(ALL)
 
 RESTORE_FIELDS = {"table", "at", "target", "put", "deleted", "unchanged", "failed", "dry_run", "seconds"}
 HISTORY_FIELDS = {"time", "sequence", "event", "actor", "image"}

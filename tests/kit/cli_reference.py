@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import typer
-
-from backstream.apps.cli.main import app
+from backstream.apps.cli.commands import GROUPS, load
 
 HEAD = """# The command line
 
@@ -48,15 +46,15 @@ batches, records, redriven, captured, given_up, not_found, dry_run` and `left` (
 
 def reference() -> str:
     """The whole page."""
-    command: Any = typer.main.get_command(app)
-    return HEAD + "".join(map(_section, sorted(command.commands.items())))
+    return HEAD + "".join(
+        f"\n## {title}\n" + "".join(_section(name, load(name)) for name in group) for title, group in GROUPS.items()
+    )
 
 
-def _section(named: tuple[str, Any]) -> str:
-    name, command = named
+def _section(name: str, command: Any) -> str:
     arguments = [_argument(each) for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
-    lines = [f"\n## {' '.join(['backstream', name, *arguments])}\n", f"{command.help.strip()}\n"]
+    lines = [f"\n### {' '.join(['backstream', name, *arguments])}\n", f"{command.help.strip()}\n"]
     if options:
         lines += ["| option | meaning |", "|---|---|", *map(_option, options)]
     return "\n".join(lines) + "\n"
@@ -69,7 +67,8 @@ def _argument(argument: Any) -> str:
 
 def _option(option: Any) -> str:
     value = "" if option.is_flag else f" {option.metavar}"
-    cells = [f"`{', '.join(option.opts)}{value}`", option.help or ""]
+    names = [each for each in (*option.opts, *option.secondary_opts) if each.strip()]
+    cells = [f"`{', '.join(names)}{value}`", option.help or ""]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

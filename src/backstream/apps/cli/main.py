@@ -12,26 +12,7 @@ from typing import Annotated
 
 import typer
 
-from backstream.apps.cli import (
-    backfilling,
-    capturing,
-    checking,
-    compacting,
-    comparing,
-    demonstrating,
-    doctoring,
-    drilling,
-    dumping,
-    looking,
-    migrating,
-    redriving,
-    replicating,
-    restoring,
-    snapshotting,
-    templating,
-    verifying,
-    witnessing,
-)
+from backstream.apps.cli.commands import Commands
 from backstream.apps.cli.output import hint, notice
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
 from backstream.errors import BackstreamError, UsageError
@@ -46,9 +27,10 @@ ALONE = {"--read-data": "--read-data=100"}  # an option whose value may be left 
 app = typer.Typer(
     name="backstream",
     help="A time machine for DynamoDB: every change kept in S3, any row, tenant or table back to any second.",
-    add_completion=False,
+    cls=Commands,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -70,30 +52,6 @@ def main(
     ] = False,
 ) -> None:
     """A time machine for DynamoDB."""
-
-
-# In the order of `backstream --help`.
-for room in (
-    capturing,
-    witnessing,
-    backfilling,
-    compacting,
-    redriving,
-    restoring,
-    snapshotting,
-    verifying,
-    checking,
-    drilling,
-    looking,
-    doctoring,
-    templating,
-    replicating,
-    comparing,
-    dumping,
-    migrating,
-    demonstrating,
-):
-    room.add_to(app)
 
 
 def run() -> None:

@@ -1,0 +1,104 @@
+"""The commands by the task that they serve, each loaded when it is called: `--help` and completion read this list alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class Command(NamedTuple):
+    """Where a command is defined: a module of this package, and what `backstream --help` says of it in one line."""
+
+    module: str
+    summary: str
+
+
+# In the order of `backstream --help`.
+GROUPS: Mapping[str, Mapping[str, Command]] = {
+    "Set up": {
+        "init": Command("capturing", "Prepare a vault for a table: check table, stream and bucket, write the catalog."),
+        "backfill": Command("backfilling", "Make a base backup of the table's current contents."),
+        "template": Command("templating", "Print a CloudFormation or Terraform template of the deployment."),
+        "doctor": Command("doctoring", "Check permissions, bucket, table, stream, capture, clock and deployment."),
+    },
+    "Capture": {
+        "tail": Command("capturing", "Follow a table's stream into the vault."),
+        "witness": Command("witnessing", "Check the stream against the vault and prove the recovery window."),
+        "redrive": Command("redriving", "Bring back the batches that Lambda discarded."),
+    },
+    "Look": {
+        "status": Command("looking", "Show layout, recovery window, lag, gaps, sizes and the last drill."),
+        "history": Command("looking", "List every version of an item."),
+        "show": Command("looking", "Print an item as it was at a moment."),
+    },
+    "Restore": {
+        "restore": Command("restoring", "Restore rows, a tenant or the whole table to a second."),
+        "snapshot": Command("snapshotting", "Write the state at a moment in AWS's export format."),
+    },
+    "Prove": {
+        "check": Command("checking", "Check the whole vault against its own claims."),
+        "verify": Command("verifying", "Compare the vault with the live table."),
+        "drill": Command("drilling", "Test a restore in a scratch table; measure RPO and RTO."),
+    },
+    "Move and change tables": {
+        "replicate": Command("replicating", "Keep another table like this one, from its stream."),
+        "diff": Command("comparing", "Compare two live tables."),
+        "dump": Command("dumping", "Copy a table's items into files of DynamoDB JSON."),
+        "migrate": Command("migrating", "Run a Python function over every item of a table."),
+        "filter": Command("migrating", "Run the same function over lines of DynamoDB JSON."),
+    },
+    "Operate": {
+        "compact": Command("compacting", "Merge the log's small objects, so that histories and restores stay fast."),
+        "rebuild": Command("capturing", "Rebuild the change log from the row objects (rows layout)."),
+        "demo": Command("demonstrating", "Capture, ruin and restore a day of real flights on embedded servers."),
+    },
+}
+ALL: Mapping[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
+
+
+class Commands(TyperGroup):
+    """The group of all commands: only the one that is called is imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the group's own signature
+        """The names of all commands, in the order of the help."""
+        return list(ALL)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the group's own signature
+        """The command of that name, loaded now; None if there is none."""
+        return load(cmd_name) if cmd_name in ALL else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first argument names. An unknown name is a usage error, which names those that are close to it."""
+        self.commands = dict.fromkeys(ALL, self)  # read for its names alone, to suggest one that is close
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the group's own signature
+        """Write each group with its commands. Summaries wrap; none is cut."""
+        width = max(map(len, ALL))
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", command.summary) for name, command in group.items()])
+
+
+class Verb(TyperCommand):
+    """One command. Its usage line names arguments as manuals do: `TABLE`, and `[TABLE]` where it may be left out."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the command's own signature
+        """The words of the usage line."""
+        arguments: list[Any] = [each for each in self.params if each.param_type_name == "argument"]
+        return ["[OPTIONS]", *(each.metavar for each in arguments)]
+
+
+def load(name: str) -> Any:
+    """The command of that name, out of its module."""
+    app = typer.Typer(rich_markup_mode=None)
+    app.callback()(lambda: None)
+    import_module(f"backstream.apps.cli.{ALL[name].module}").add_to(app)
+    for each in app.registered_commands:
+        each.cls = Verb
+    group: Any = typer.main.get_group(app)
+    return group.commands[name]
