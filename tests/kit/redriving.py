@@ -73,9 +73,11 @@ class FailingStage(Stage):
                 self.vault(store), self.records(changes), label, pool, writer="f", kind=Kind.LAMBDA, now=self.clock.now
             )
 
-    def give_up(self, records: Sequence[Record], *, condition: str = "RetryAttemptsExhausted", name: str | None = None) -> str:
+    def give_up(
+        self, records: Sequence[Record], *, condition: str = "RetryAttemptsExhausted", name: str | None = None, arn: str = ""
+    ) -> str:
         """Write the batch where Lambda would; the object's name."""
-        settings = MappingSettings(self.table.stream.arn)
+        settings = MappingSettings(arn or self.table.stream.arn)
         key = FOLDER + (name or uuid.uuid4().hex)
         self.destination.put(key, invocation_record(settings, "shardId-1", records, condition, 3, self.clock.now()))
         return key

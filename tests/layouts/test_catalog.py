@@ -67,6 +67,23 @@ def test_golden_catalog_with_settings() -> None:
     assert found.unknown == {"resource_policy": "AccessDeniedException"}
 
 
+def test_golden_catalog_of_a_table_that_was_made_again() -> None:
+    """Format 2: written once its table had another life."""
+    body = (GOLDEN.parent / "format-2" / "catalog.json").read_bytes()
+    catalog = catalogs.decode(body, NAME)
+    assert catalog.format == 2
+    (life,) = catalog.lives
+    assert (life.created, life.table_id, life.stream, life.complete) == (1795599000, catalog.table_id, catalog.stream, True)
+    assert catalog.life_at(1795598999) is None
+    assert catalog.life_at(1795599000) == life
+    assert [each.stream_arn.rpartition("/")[2] for each in catalog.former] == ["2026-11-22T01:00:00.000", "2026-11-23T04:00:00.123"]
+    assert [(each.layout, each.naming, each.tenant_attribute) for each in catalog.ways or ()] == [
+        ("log", "plain", None),
+        ("rows", "sha256", "zone"),
+    ]
+    assert catalogs.encode(catalog) == body, "what is read is written again as it was"
+
+
 def test_where_failed_batches_land_is_in_the_newer_ones_alone() -> None:
     assert golden("catalog.json").failures is None
     assert golden("catalog-with-description.json").failures is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -16,20 +17,27 @@ from backstream.layouts.log import LATE
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
+from backstream.model.creation import on_demand
 from backstream.model.kinesis import Source
 from backstream.model.setup import Step
+from backstream.operations.backfill.report import Parts
+from backstream.operations.backfill.run import backfill
+from backstream.operations.backfill.scan import scan_of
+from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
+from backstream.operations.identity import RECREATED, Lookup, recognise
 from backstream.operations.init import Words, init
 from backstream.operations.tail import TailReport
 from backstream.operations.witness import Witnessed, witness
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
-from kit.kinesis import ARN, Writes
+from kit.kinesis import ARN, Record, Writes
+from kit.lived import state as engine_state
 from kit.memory_kinesis import MemoryKinesis
 from kit.stage import QUICK
 from kit.states import state_at
@@ -37,6 +45,7 @@ from kit.states import state_at
 BEGAN = 1_700_000_000
 DAY = 86_400
 END_OF_TIME = 10**11
+SENT = Step("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN})
 
 
 class Stage:
@@ -45,7 +54,7 @@ class Stage:
     def __init__(self, layout: Layout = Layout.LOG, *, days: int = 1, shards: int = 2) -> None:
         self.clock = ManualClock(BEGAN)
         self.table = MemoryTable("flights", self.clock, images.SCHEMA)
-        self.table.apply(Step("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN}))
+        self.table.apply(SENT)
         self.store = MemoryStore(self.clock)
         init(self.store, self.table, Words(layout=layout, kinesis=Source(ARN, days * DAY)))
         label = self.vault().catalog.stream
@@ -86,6 +95,21 @@ class Stage:
             stop=threading.Event(),
             settings=QUICK,
         )
+
+    def recreate(self) -> None:
+        """The table is deleted, and a minute later there is an empty one of the name, whose changes go to the same stream."""
+        self.table.delete()
+        self.clock.move(60)
+        self.table.create(on_demand(images.SCHEMA))
+        self.table.apply(SENT)
+        self.writes._now.clear()
+
+    def deliver(self, found: list[Record]) -> None:
+        """One batch, as the handler keeps it."""
+        done, label = recognise(self.vault(), ARN, Lookup(lambda: self.table, lambda _: self.stream), self.clock.now())
+        with ThreadPoolExecutor(2) as pool:
+            report = keep_batch(done.vault, found, label, pool, writer="fn", kind=Kind.LAMBDA, now=self.clock.now)
+        assert not report.failures
 
     def state(self, at: int = END_OF_TIME) -> dict[bytes, bytes]:
         return dict(state_at(self.vault(), at))
@@ -202,3 +226,58 @@ def test_a_tail_goes_on_after_compaction() -> None:
     assert names
     history = stage.vault().history(wire.key_of(images.SCHEMA, images.key("z", 3)))
     assert len(history) == 2
+
+
+@pytest.mark.parametrize("who", ["tail", "function", "witness"])
+@pytest.mark.parametrize("layout", list(Layout))
+def test_a_table_that_was_made_again_behind_the_stream_has_its_own_rows_alone(who: str, layout: Layout) -> None:
+    """A Kinesis stream does not tell that the table behind it is another one. Late records of the old table stay in the past."""
+    stage = Stage(layout)
+    for number in range(4):
+        stage.write(number)
+    stage.clock.move(1000)
+    stage.follow()
+    before, proven = engine_state(stage.vault(), int(stage.clock.now())), stage.vault().window(stage.clock.now()).durable
+    assert proven is not None
+    stage.write(4)
+    late = stage.writes.records()[-1:]
+    told = int(stage.clock.now())
+    stage.clock.move(5)
+    stage.recreate()
+    created = int(stage.clock.now())
+    stage.clock.move(5)
+    stage.write(7)
+    new = stage.writes.records()[-1:]
+    stage.clock.move(1000)
+    if who == "function":
+        stage.deliver(new)
+        stage.deliver(late)
+    elif who == "witness":
+        stage.witness()
+    else:
+        stage.follow()
+    (gap,) = stage.vault().gaps.all()
+    assert (gap.reason, gap.since) == (RECREATED, proven)
+    assert gap.until >= stage.writes.history[-1][0], "nothing tells when the new table's changes began to come"
+    assert set(engine_state(stage.vault(), END_OF_TIME)) == {wire.key_of(images.SCHEMA, images.key("z", 7))}
+    assert engine_state(stage.vault(), created) == {}
+    assert before.items() <= engine_state(stage.vault(), told).items(), "the old table's history is still there"
+    stage.clock.move(1000)
+    stage.follow()
+    window = stage.vault().window(stage.clock.now())
+    assert all(each.until < gap.since for each in window.ranges), "rows may have been put that nobody heard of"
+    backfill(
+        stage.vault(),
+        scan_of(stage.vault(), table_of(stage), stage.clock, segments=1, max_units=None),
+        Parts(stage.clock),
+    )
+    stage.clock.move(1000)
+    stage.follow()
+    assert stage.vault().window(stage.clock.now()).ranges[-1].since > gap.until
+    assert set(engine_state(stage.vault(), END_OF_TIME)) == {wire.key_of(images.SCHEMA, images.key("z", 7))}
+
+
+def table_of(stage: Stage) -> MemoryTable:
+    """The table as it is by now: the stage sends records without writing to it."""
+    stage.table.write([Put(image) for image in stage.writes._now.values()])
+    return stage.table

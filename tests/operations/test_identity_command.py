@@ -18,6 +18,7 @@ from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.images import SCHEMA, image, key
 from kit.invocations import Invocation
+from kit.mapping import MappingSettings, invocation_record
 from kit.records import stream_records
 from kit.scene import Scene, file_items, next_second
 
@@ -149,6 +150,38 @@ def test_a_table_made_again_has_its_own_rows_alone(followed: Scene, who: str) ->
     assert gaps(followed) == ["the table was deleted and created again"]
     assert restored(followed, int(time.time()) - 1) == keys(7)
     assert restored(followed, before - 1, "--allow-gap") == keys(0, 1, 2, 3, 4), "the old table's history is still there"
+
+
+def test_init_of_a_table_made_again_names_the_base_backup_that_it_needs(followed: Scene) -> None:
+    """Its stream came later than the table: rows may have been put that nobody heard of."""
+    followed.live().delete()
+    next_second()
+    followed.create()
+    followed.put(image("z", 7))
+    for state in ("changed", "nothing to change"):
+        ran = followed.call("init", followed.table, "--enable-stream")
+        assert (ran.code, f"{followed.table}: {state}" in ran.out) == (0, True), ran.err
+        assert f"beside it      backstream backfill {followed.table} --vault " in ran.out
+        assert "what `backfill` brings: changes are missing, or were never seen" in ran.out
+    assert followed.call("backfill", followed.table).code == 0
+    followed.tail()
+    assert "backstream backfill" not in followed.call("init", followed.table).out
+
+
+def test_redrive_of_a_stream_of_the_year_2099_is_left_where_it_is(followed: Scene) -> None:
+    followed.put(image("z", 8))
+    failed = f"{followed.bucket}-failed"
+    client = followed.aws.client("s3")
+    client.create_bucket(Bucket=failed)
+    theirs = arn_of(followed).rpartition("/")[0] + "/2099-01-01T00:00:00.000"
+    found = [{**each, "eventSourceARN": theirs} for each in records(followed)]
+    body = invocation_record(MappingSettings(theirs), "shardId-1", found, "RetryAttemptsExhausted", 3, time.time())
+    client.put_object(Bucket=failed, Key="aws/lambda/5a5f0a9c/shardId-1/batch", Body=body)
+    before = [each.name for each in followed.store().versions("") if "/log/" in each.name]
+    ran = followed.call("redrive", followed.table, "--from", f"s3://{failed}")
+    assert (ran.code, "does not know the stream 2099-01-01" in ran.out + ran.err) == (1, True), ran.out + ran.err
+    assert [each.name for each in followed.store().versions("") if "/log/" in each.name] == before
+    assert client.list_objects_v2(Bucket=failed)["KeyCount"] == 1
 
 
 def test_a_backfill_sees_it_too(followed: Scene) -> None:

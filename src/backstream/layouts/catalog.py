@@ -266,7 +266,7 @@ def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
 
     ConditionNotMet where somebody has changed it meanwhile: then nothing is written, and the change is to be made anew.
     """
-    catalog = msgspec.structs.replace(catalog, ways=_ways_with(store, catalog, upon))
+    catalog = msgspec.structs.replace(catalog, ways=_ways_with(store, catalog, upon), former=_former_with(store, catalog, upon))
     name, body = name_of(catalog.table), encode(catalog)
     metadata = {"format": str(FORMAT if catalog.lives else FIRST_FORMAT)}
     try:
@@ -351,6 +351,24 @@ def _ways_with(store: ObjectStore, catalog: Catalog, upon: Current | None) -> tu
     ways = list(known)
     _add_way(ways, catalog, catalog.initialised if upon is None else moment.iso(upon.modified))
     return tuple(ways)
+
+
+def former_of(store: ObjectStore, catalog: Catalog) -> tuple[Former, ...]:
+    """The streams that the table had before, oldest first. What an older version of this tool saved, only old versions tell."""
+    if catalog.ways is not None or catalog.kinesis is not None:
+        return catalog.former
+    found = {each.stream_arn: each for each in catalog.former}
+    for each in every_version(store, catalog.table):
+        if each.stream_arn and each.stream_arn != catalog.stream_arn and each.kinesis is None:
+            found.setdefault(each.stream_arn, Former(each.stream_arn, each.table_id))
+    return tuple(sorted(found.values(), key=lambda former: former.stream_arn.rpartition("/")[2]))
+
+
+def _former_with(store: ObjectStore, catalog: Catalog, upon: Current | None) -> tuple[Former, ...]:
+    """Those of the new catalog, and what old versions tell of the one before it: from now on a rule may remove them."""
+    known = () if upon is None else former_of(store, upon.catalog)
+    ours = {each.stream_arn for each in catalog.former} | {catalog.stream_arn}
+    return (*(each for each in known if each.stream_arn not in ours), *catalog.former)
 
 
 def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:

@@ -58,7 +58,14 @@ def adopt(store: ObjectStore, table: Table, words: Words, asked: Adopting, clock
         ),
     )
     changes = [] if known is None or catalog == known else [*changes_of(known, catalog), *_arrived(known, catalog)]
-    return InitReport(catalog, created=known is None, changes=changes, unseen=settings.unseen(seen), adopted=found)
+    return InitReport(
+        catalog,
+        created=known is None,
+        changes=changes,
+        unseen=settings.unseen(seen),
+        adopted=found,
+        needs_backfill=catalog.complete_from is None and catalog.base_backup is None,
+    )
 
 
 def _saved(store: ObjectStore, table: str, wanted: Callable[[Catalog | None], Catalog]) -> tuple[Catalog | None, Catalog]:

@@ -227,8 +227,8 @@ def _of_kinesis(vault: TableVault, arn: str, lookup: Lookup, now: float) -> tupl
 
 def _known_labels(vault: TableVault) -> set[str]:
     """The labels of streams that the table is known to have had."""
-    former = {stream_label(each.stream_arn) for each in vault.catalog.former if not is_kinesis(each.stream_arn)}
-    return former | {each.stream for each in catalogs.every_version(vault.store, vault.catalog.table)}
+    former = catalogs.former_of(vault.store, vault.catalog)
+    return {stream_label(each.stream_arn) for each in former if not is_kinesis(each.stream_arn)}
 
 
 def _verified(vault: TableVault, arn: str, label: str, lookup: Lookup) -> TableFacts | None:

@@ -48,7 +48,7 @@ class InitReport(msgspec.Struct, frozen=True):
 
     `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
     `prices.USUAL_BATCH` changes; `advice`: what would better be set otherwise; `adopted`: what an older tool had written, where
-    that was asked for.
+    that was asked for. `needs_backfill`: the vault does not know every item as it is now, and no change of it that comes will tell.
     """
 
     catalog: Catalog
@@ -56,6 +56,7 @@ class InitReport(msgspec.Struct, frozen=True):
     changes: list[str]
     unseen: list[str]
     advice: list[str] = []
+    needs_backfill: bool = False
     costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
     adopted: Found | None = None
 
@@ -173,7 +174,9 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         actor_attribute=actor_attribute(words, None),
     )
     catalogs.save(store, catalog, None)
-    return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen))
+    return InitReport(
+        catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen), needs_backfill=not empty
+    )
 
 
 def _label(now: float, after: str = "") -> str:
@@ -203,7 +206,20 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon:
     if changes:
         catalogs.save(store, compared.catalog, upon)
     catalog = compared.catalog if changes else known
-    return InitReport(catalog, created=False, changes=changes, unseen=settings.unseen(seen), advice=_advice(catalog, seen))
+    return InitReport(
+        catalog,
+        created=False,
+        changes=changes,
+        unseen=settings.unseen(seen),
+        advice=_advice(catalog, seen),
+        needs_backfill=_needs_backfill(TableVault(store, catalog), table),
+    )
+
+
+def _needs_backfill(vault: TableVault, table: Table) -> bool:
+    """Whether no start counts without a gap behind it: as after a table was made again, or a stream was off."""
+    window = vault.window(table.server_time())
+    return not window.starts or bool(window.open_gaps)
 
 
 def _advice(catalog: Catalog, seen: TableSettings) -> list[str]:

@@ -139,11 +139,20 @@ class _Redrive:
         first: dict[str, int] = {}
         for each in batches:
             if each.record is not None and each.record.source is Source.DYNAMODB:
-                label = stream_label(each.record.stream_arn)
+                arn = each.record.stream_arn
                 told = each.until if each.record.given_up is None else each.record.given_up
-                first[label] = min(told, first.get(label, told))
-        for label, second in first.items():
-            record_absence(self._vault, label, second)
+                first[arn] = min(told, first.get(arn, told))
+        for arn, second in first.items():
+            if self._is_known(arn):
+                record_absence(self._vault, stream_label(arn), second)
+
+    def _is_known(self, arn: str) -> bool:
+        """Whether a stream is the table's. Nothing is recorded of one that is not; its batches are left, each with the reason."""
+        try:
+            self._vault = recognise(self._vault, arn, self._lookup, self._clock.now())[0].vault
+        except Refused:
+            return False
+        return True
 
     def _take(self, batches: Sequence[Abandoned], pool: ThreadPoolExecutor) -> None:
         for position, batch in enumerate(batches):

@@ -114,7 +114,7 @@ def init(
 
 def _show_init(report: InitReport, url: str) -> None:
     catalog = report.catalog
-    since = None if catalog.complete_from is None else moment.iso(catalog.complete_from)
+    since = _complete_from(report)
     state = "ready" if report.created else ("changed" if report.changes else "nothing to change")
     as_facts(
         [
@@ -122,7 +122,7 @@ def _show_init(report: InitReport, url: str) -> None:
             ("vault", url),
             ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
             *(() if report.adopted is None else _adopted(report.adopted)),
-            ("complete from", since or "what `backfill` brings: the table was not empty, and rows that do not change never come"),
+            ("complete from", since),
             *(("failed batches", each) for each in [catalog.failures] if each),
             *(("actor attribute", each) for each in [catalog.actor_attribute] if each),
             *(("from now on", change) for change in report.changes),
@@ -131,9 +131,19 @@ def _show_init(report: InitReport, url: str) -> None:
             *(("advice", each) for each in report.advice),
             *((("changes from", catalog.kinesis.arn),) if catalog.kinesis else ()),
             ("next", f"backstream tail {catalog.table} --vault {url}"),
-            *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.created and since is None else ()),
+            *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.needs_backfill else ()),
         ]
     )
+
+
+def _complete_from(report: InitReport) -> str:
+    """The second from which the vault knows every item, of the table that there is now; or what brings them."""
+    lives = report.catalog.lives
+    known = report.catalog.complete_from if not lives else lives[-1].created if lives[-1].complete else None
+    if report.needs_backfill:
+        why = "the table was not empty" if report.created else "changes are missing, or were never seen"
+        return f"what `backfill` brings: {why}, and rows that do not change never come"
+    return "the newest base backup" if known is None else moment.iso(known)
 
 
 def _adopted(found: Found) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema
 from backstream.operations.backfill.source import Reached
 from backstream.operations.paced import MOST_SEGMENTS, PacedTable, Stopped
+from backstream.operations.sources import check_destination
 from backstream.ports import Clock, Table
 
 
@@ -67,14 +68,16 @@ class TableScan:
 
 
 def scan_of(vault: TableVault, table: Table, clock: Clock, *, segments: int, max_units: float | None) -> TableScan:
-    """The scan of a vault's table. Refused where its key schema is another, or its stream is off: nothing would come after it."""
+    """The scan of a vault's table. Refused where its key schema is another, or nothing would follow its changes."""
     facts = table.facts()
     if facts.schema != vault.catalog.key_schema:
         raise Refused(
             f"the table {table.name} has another key schema than the vault's",
             hint="It was created anew: back it up into another vault.",
         )
-    if not facts.stream_enabled:
+    if vault.catalog.kinesis is not None:
+        check_destination(table, vault.catalog.kinesis.arn)
+    elif not facts.stream_enabled:
         raise Refused(
             f"the stream of {table.name} is off: what changes after the base backup would be lost",
             hint=f"Run `backstream init {table.name} --enable-stream` first, and have it followed by `tail` or Lambda.",
