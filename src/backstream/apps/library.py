@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from backstream.apps.capturing import Capturing
+from backstream.apps.changes import Changing
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.apps.migrations import Migrating
 from backstream.apps.operator import operator
@@ -99,7 +100,7 @@ class Vault:
         return TableBackup(self._config, name)
 
 
-class TableBackup(Capturing, Restoring, Migrating):
+class TableBackup(Capturing, Restoring, Migrating, Changing):
     """One table and its vault: what can be asked of them."""
 
     def __init__(self, config: Config, name: str) -> None:

@@ -34,7 +34,7 @@ Head = TypeVar("Head")
 PAIRS = 20_000  # that a partition should hold
 MOST_PARTITIONS = 65_536
 BUFFER = 12 << 20  # bytes that a writer keeps back
-_PREFIX = "backstream-spill-"
+PREFIX = "backstream-spill-"
 _LOCK = "lock"
 OWN = "0"  # the writer that is the folder's own process
 SMALL_FILE = 8 << 20  # bytes; one of so many is read in one go
@@ -100,7 +100,7 @@ class Writer(Generic[Head]):
             self._flush()
 
     def _flush(self) -> None:
-        with _explained(self._folder):
+        with explained(self._folder):
             for number, (heads, values) in self._waiting.items():
                 encoded = _encode(heads)
                 lengths = _LENGTHS.pack(len(encoded), sum(map(len, values)))
@@ -122,7 +122,7 @@ class Spill(Generic[Head]):
     ) -> None:
         self.partitions = partitions
         sweep()
-        self._temporary = tempfile.TemporaryDirectory(prefix=_PREFIX)
+        self._temporary = tempfile.TemporaryDirectory(prefix=PREFIX)
         self.folder = Path(self._temporary.name)
         self._lock = _locked(self.folder)
         self.writer: Writer[Head] = Writer(self.folder, partitions, buffer=buffer, number=number)
@@ -239,7 +239,7 @@ def _locked(folder: Path) -> BinaryIO:
 
 def sweep() -> None:
     """Remove what a killed process of this user has left: items lie in it. Nothing that is in use, or is not ours."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             facts = folder.lstat()
             if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
@@ -257,7 +257,7 @@ def sweep() -> None:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

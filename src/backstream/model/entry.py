@@ -245,6 +245,14 @@ def from_line(line: bytes) -> Entry:
         raise Damaged(f"not a line of the change log ({reason(error)}): {line[:120]!r}") from error
 
 
+def entries(lines: bytes) -> list[Entry]:
+    """The entries of many lines, images and all: as of `from_line`, and faster. Damaged where one is no such line."""
+    try:
+        return [_entry(line, bytes(line.new) or None, bytes(line.old) or None) for line in _lines.decode_lines(lines)]
+    except UNDECODABLE as error:
+        raise Damaged(f"not lines of the change log ({reason(error)}): {lines[:120]!r}") from error
+
+
 class _Micros(msgspec.Struct, gc=False):
     N: int
 

@@ -33,6 +33,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
     "Look": {
         "status": Command("looking", "Show layout, recovery window, lag, gaps, sizes and the last drill."),
         "history": Command("looking", "List every version of an item."),
+        "changes": Command("changes", "List every change between two moments, and what it changed."),
         "show": Command("looking", "Print an item as it was at a moment."),
     },
     "Restore": {

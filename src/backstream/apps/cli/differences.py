@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+
+from backstream.model import merge
+
+AROUND = 40  # characters shown on either side of the place where two long values differ
+LONG = 160  # characters; a longer value is cut where a plan is shown
 
 
 def attributes(image: bytes) -> dict[str, bytes]:
@@ -16,15 +23,49 @@ def attributes(image: bytes) -> dict[str, bytes]:
 def difference(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
     """A line for each attribute that is not the same."""
     names = [*after, *(name for name in before if name not in after)]
+    return _lines(before, after, [name for name in names if before.get(name) != after.get(name)])
+
+
+def changed_lines(before: bytes, after: bytes, *, cut: bool = False) -> list[str]:
+    """A line for each attribute whose value differs between two images, `null` for none. `cut`: of long values only that part."""
+    names = merge.changed_names(*(None if each == b"null" else each for each in (before, after)))
+    return _lines(attributes(before), attributes(after), names, cut=cut)
+
+
+def _lines(before: dict[str, bytes], after: dict[str, bytes], names: Sequence[str], *, cut: bool = False) -> list[str]:
     words = []
     for name in names:
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            continue
-        if old is None and new is not None:
-            words.append(f"+{name}={new.decode()}")
-        elif new is None and old is not None:
-            words.append(f"-{name}={old.decode()}")
-        elif old is not None and new is not None:
-            words.append(f"{name}: {old.decode()} -> {new.decode()}")
+        old, new = (None if each is None else each.decode() for each in (before.get(name), after.get(name)))
+        if old is not None and new is not None:
+            old, new = _where_they_differ(old, new) if cut else (old, new)
+            words.append(f"{name}: {old} -> {new}")
+        elif new is not None:
+            words.append(f"+{name}={_cut(new) if cut else new}")
+        elif old is not None:
+            words.append(f"-{name}={_cut(old) if cut else old}")
     return words
+
+
+def _where_they_differ(old: str, new: str) -> tuple[str, str]:
+    """Two long values around the part that is not the same, so that a change deep in a large one is seen."""
+    if max(len(old), len(new)) <= LONG:
+        return old, new
+    same = _alike(old, new)
+    end = _alike(old[same:][::-1], new[same:][::-1])
+    return _around(old, same, len(old) - end), _around(new, same, len(new) - end)
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    pairs = zip(one, other, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _around(text: str, first: int, last: int) -> str:
+    begin, end = max(0, first - AROUND), min(len(text), last + AROUND)
+    part = _cut(text[begin:end])
+    return f"{'...' if begin else ''}{part}{'...' if end < len(text) and not part.endswith('...') else ''}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONG else f"{text[:LONG]}..."

@@ -56,15 +56,15 @@ def selection_of(vault: TableVault, request: Request) -> Selection:
     filters: list[Filter] = []
     if request.partition is not None:
         schema = vault.catalog.key_schema
-        filters.append(_PartitionFilter(parse_partition(schema, request.partition), schema.hash.name, request.partition))
+        filters.append(PartitionFilter(parse_partition(schema, request.partition), schema.hash.name, request.partition))
     if request.tenant is not None:
-        filters.append(_TenantFilter(vault, request.tenant))
+        filters.append(TenantFilter(vault, request.tenant))
     if request.where is not None:
-        filters.append(_ConditionFilter(Condition(request.where)))
+        filters.append(ConditionFilter(Condition(request.where)))
     return Selection(filters)
 
 
-class _PartitionFilter:
+class PartitionFilter:
     """One partition key's items: their keys tell."""
 
     def __init__(self, beginning: bytes, attribute: str, value: str) -> None:
@@ -86,7 +86,7 @@ class _PartitionFilter:
         return True
 
 
-class _ConditionFilter:
+class ConditionFilter:
     """Items that satisfy a condition."""
 
     def __init__(self, condition: Condition) -> None:
@@ -107,7 +107,7 @@ class _ConditionFilter:
         return self._attributes.said(self._condition.names)
 
 
-class _TenantFilter:
+class TenantFilter:
     """Whether an item belongs to a tenant: then, or now. A row that changed its tenant is brought back whole."""
 
     def __init__(self, vault: TableVault, tenant: str) -> None:

@@ -1,0 +1,147 @@
+"""The changes of a window, as the log holds them: out of segments as they lie under their hours, and out of compacted sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+
+import msgspec
+
+from backstream.engines.ahead import ahead
+from backstream.engines.memory import Memory
+from backstream.errors import Damaged
+from backstream.layouts import segments
+from backstream.layouts.compacted import Set
+from backstream.layouts.inventory import Inventory
+from backstream.layouts.links import Links
+from backstream.layouts.log import Fetched, LogListing
+from backstream.layouts.segments import Claim, Tally
+from backstream.layouts.vault import TableVault
+from backstream.model import limits
+from backstream.model.entry import Entry, entries
+from backstream.operations.changes.window import Span
+
+READERS = 4  # objects that are read side by side
+BYTES_A_ROW = 500  # compressed; of larger ones fewer fit in a partition
+Unread = Callable[[str], None]  # is told what cannot be read, and raises where that ends it
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Changes that came together. `before`: all changes made before this second have come by then; None: nobody knows yet."""
+
+    entries: Sequence[Entry]
+    before: int | None = None
+
+
+class WindowLog:
+    """Reads the changes of one window, each perhaps more than once, in no order. `keys`: only these items, None for all."""
+
+    def __init__(
+        self, vault: TableVault, span: Span, unread: Unread, *, keys: frozenset[bytes] | None = None, memory: Memory | None = None
+    ) -> None:
+        self._vault = vault
+        self._span = span
+        self._unread = unread
+        self._keys = keys
+        self._most = (memory or Memory()).bodies // 4
+        self._links = Links(vault.log)
+
+    @cached_property
+    def _found(self) -> Inventory:
+        return self._vault.inventory(since=self._span.first, until=self._span.until)
+
+    @property
+    def rows(self) -> int:
+        """How many changes there may be; more where they are large."""
+        segments_ = [each.segment for each in self._found.segments if each.segment is not None and self._concerns(each)]
+        count = sum(each.count for each in segments_) + sum(each.lines for each in self._found.sets)
+        size = sum(each.size for each in self._found.segments if self._concerns(each)) + sum(each.size for each in self._found.sets)
+        return max(min(count, limits.lines_in(size)), size // BYTES_A_ROW)
+
+    def pieces(self) -> Iterator[Piece]:
+        """All of them: sets first, then segments in the order in which their changes begin."""
+        found = self._found
+        for each in found.segments:
+            if each.segment is None:
+                self._unread(f"{each.name}: a foreign object in the change log")
+        for one in found.sets:
+            for entries_ in self._of_set(one):
+                yield Piece(self._within(entries_))
+        ordered = sorted((each for each in found.segments if self._concerns(each)), key=_begin)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="changes") as pool:
+            reading = ahead(pool, self._vault.log.fetch, ordered, self._most, weight=lambda each: each.size)
+            for listed, fetched in reading:
+                for entries_ in self._of_segment(listed, fetched):
+                    yield Piece(self._within(entries_), _begin(listed))
+        for gone in self._links.missing(found, since=self._span.first, until=self._span.until):
+            self._unread(f"{gone.name}: {gone.why}")
+
+    def _concerns(self, listed: LogListing) -> bool:
+        segment, span = listed.segment, self._span
+        return segment is not None and segment.count > 0 and segment.min_time <= span.until and segment.max_time >= span.first
+
+    def _of_segment(self, listed: LogListing, reading: Callable[[], Fetched]) -> Iterator[list[Entry]]:
+        try:
+            fetched = reading()
+            if fetched.run is not None:
+                self._links.note(fetched.run)
+            yield from sound(fetched.claim, fetched.body)
+        except Damaged as error:
+            self._unread(error.of(listed.name).message if listed.name not in error.message else error.message)
+
+    def _of_set(self, one: Set) -> Iterator[list[Entry]]:
+        """A set's lines; where only a few items are asked for, the frames that may hold theirs."""
+        compacted, keys = self._vault.compacted, self._keys
+        if keys is not None and len(keys) <= one.partitions:
+            for key in sorted(keys):
+                yield from self._of_object(partial(compacted.around, one, key), compacted.name_of(one, key))
+            return
+        try:
+            parts = compacted.parts(one)
+        except Damaged as error:
+            self._unread(error.message)
+            return
+        for part in parts:
+            yield from self._of_object(lambda name=part.name: (name, *compacted.claim_and_body(name)), part.name)  # type: ignore[misc]
+
+    def _of_object(self, read: Callable[[], tuple[str, Claim, bytes]], name: str) -> Iterator[list[Entry]]:
+        try:
+            _, claim, body = read()
+            yield from sound(claim, body)
+        except Damaged as error:
+            self._unread(error.message if name in error.message else f"{name}: {error.message}")
+
+    def _within(self, found: Sequence[Entry]) -> Sequence[Entry]:
+        begin, end = self._span.micros
+        within = [each for each in found if begin <= each.micros < end]
+        if self._keys is None:
+            return within
+        return [each for each in within if self._vault.key(each) in self._keys]
+
+
+def _begin(listed: LogListing) -> int:
+    return 0 if listed.segment is None else listed.segment.min_time
+
+
+def sound(claim: Claim, body: bytes) -> Iterator[list[Entry]]:
+    """The entries of compressed lines, some MB at a time, once they are known to be what the name says. Damaged otherwise."""
+    if claim.frames is not None:
+        segments.check_frames(claim, body)
+        yield from _blocks(claim, body)
+        return
+    tally, first, several = Tally(), list[Entry](), False
+    for found in _blocks(claim, body):
+        tally.add(found, claim.count)
+        several = several or bool(first)
+        first = first or found
+    tally.check(claim)
+    if several:  # too large to be held
+        yield from _blocks(claim, body)
+    elif first:
+        yield first
+
+
+def _blocks(claim: Claim, body: bytes) -> Iterator[list[Entry]]:
+    for block in segments.blocks(claim, body):
+        yield entries(block)

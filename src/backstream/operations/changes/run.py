@@ -1,0 +1,233 @@
+"""`changes`: every change of a window in the order of time, or item by item, with what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from backstream.engines.memory import Memory
+from backstream.errors import PartlyDone
+from backstream.layouts.vault import TableVault
+from backstream.model import merge, wire
+from backstream.model.change import MICROS
+from backstream.operations import safety
+from backstream.operations.actors import Actors
+from backstream.operations.changes import window as windows
+from backstream.operations.changes.items import Item, breaks, by_item, looks_back
+from backstream.operations.changes.reading import WindowLog
+from backstream.operations.changes.seen import BROKEN, ChangeRecord, Seen, Times, items_with_images, record, with_images
+from backstream.operations.changes.selection import Asked, Selection
+from backstream.operations.changes.sorting import Pair, TimeSorter
+from backstream.operations.changes.window import Span
+from backstream.operations.progress import Progress, Silent
+from backstream.ports import Clock
+
+TOGETHER = 128  # changes of several items whose images are fetched together
+NOTHING_CHANGED = "NONE"  # the event of an item that is at the end as it was at the beginning
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What reading changes needs besides the vault. `lanes`: see `TableVault.window`."""
+
+    clock: Clock
+    lanes: int | None = None
+    memory: Memory = Memory()
+    progress: Progress = Silent()
+
+
+class ItemChanges(msgspec.Struct, frozen=True):
+    """All changes of one item in a window, the oldest first, and which of them are selected. `broken`: a change is missing."""
+
+    key: bytes
+    changes: Sequence[Seen]
+    chosen: Sequence[bool]
+    broken: bool = False
+
+    @property
+    def before(self) -> bytes | None:
+        """The item before the window."""
+        return self.changes[0].old
+
+    @property
+    def after(self) -> bytes | None:
+        """The item after it."""
+        return self.changes[-1].new
+
+    @property
+    def doubt(self) -> str:
+        """Why a state of it is not known; empty where all are."""
+        return next((each.doubt for each in self.changes if each.doubt), BROKEN if self.broken else "")
+
+
+class NetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One item: its state before a window against the state after it.
+
+    As of `ChangeRecord`, but `time`, `sequence` and `actor` are those of its last selected change; `event` is INSERT, MODIFY or
+    REMOVE by the two states, or NONE where they are the same; `changes` is how many selected changes it had.
+    """
+
+    time: str
+    sequence: str | None
+    event: str
+    actor: str | None
+    key: msgspec.Raw
+    before: msgspec.Raw
+    after: msgspec.Raw
+    changed: list[str]
+    changes: int
+    note: str = ""
+
+
+class Changes:
+    """The selected changes of a window. Made, it has checked that the vault can tell them: see `window.check` for what it raises.
+
+    `certainty`: how sure the vault is of the window; `warnings`: what could not be read, in words, known once all was taken.
+    """
+
+    def __init__(self, vault: TableVault, span: Span, asked: Asked, around: Around, *, allow_gap: bool = False) -> None:
+        windows.check_order(span)
+        self._vault = vault
+        self._span = span
+        self._around = around
+        self._allow_gap = allow_gap
+        self.actors = Actors.of_vault(vault)
+        self.selection = Selection(vault, asked, self.actors)
+        now = around.clock.now()
+        self.window = vault.window(now, around.lanes)
+        self.certainty = windows.check(vault, span, self.window, now, allow_gap=allow_gap)
+        self.warnings: list[str] = []
+        self.doubtful = 0
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self._vault.catalog.table
+
+    @property
+    def span(self) -> Span:
+        """The window."""
+        return self._span
+
+    def _log(self) -> WindowLog:
+        return WindowLog(self._vault, self._span, self._unread, keys=self.selection.keys, memory=self._around.memory)
+
+    def _unread(self, what: str) -> None:
+        if not self._allow_gap:
+            raise safety.unreadable_backup([what])
+        self.warnings.append(what)
+
+    # --- in the order of time ---
+
+    def each(self) -> Iterator[Seen]:
+        """The selected changes, the oldest first. NotFound where a selection matches none; PartlyDone where an image is gone."""
+        found = 0
+        gone: list[str] = []
+        for seen in self._in_time():
+            if seen.entry.scanned and not seen.doubt and not merge.changed_names(seen.old, seen.new):
+                continue  # a read of the table that found nothing new
+            if self.selection.takes(seen):
+                found += 1
+                self.doubtful += bool(seen.doubt)
+                gone += [seen.doubt] if seen.gone and len(gone) < safety.NAMED else []
+                yield seen
+        self._finish(found, gone)
+
+    def _finish(self, found: int, gone: Sequence[str]) -> None:
+        if not found and not self.selection.is_all:
+            raise self.selection.nothing(self.table, self._span)
+        if gone:
+            raise PartlyDone(f"images of changes cannot be read: {'; '.join(gone)}", hint="All other changes are listed.")
+
+    def _in_time(self) -> Iterator[Seen]:
+        with TimeSorter() as sorter:
+            if not looks_back(self._vault):
+                yield from self._as_they_lie(sorter)
+                return
+            for key, pairs in self._items():
+                if self.selection.may_be(key):
+                    sorter.add(pairs)
+            yield from with_images(self._vault, sorter.until(None))
+
+    def _as_they_lie(self, sorter: TimeSorter) -> Iterator[Seen]:
+        """Where each line holds both images, changes are given as soon as nothing earlier can come."""
+        for piece in self._log().pieces():
+            if piece.before is not None:
+                yield from self._inline(sorter.until(piece.before * MICROS))
+            sorter.add((entry, None) for entry in piece.entries)
+        yield from self._inline(sorter.until(None))
+
+    def _inline(self, pairs: Iterator[Pair]) -> Iterator[Seen]:
+        key_of, may_be, is_all = self._vault.key, self.selection.may_be, self.selection.is_all
+        for entry, before in pairs:
+            if entry.place is not None or (entry.old is None and entry.event != "INSERT"):
+                yield from with_images(self._vault, iter([(entry, before)]))
+                continue
+            key = key_of(entry)
+            if is_all or may_be(key):
+                yield Seen(key, entry, entry.old, None if entry.removed else entry.image)
+
+    # --- item by item ---
+
+    def items(self) -> Iterator[ItemChanges]:
+        """Each item of which a change is selected, with all of its changes in the window. Errors as of `each`."""
+        found, together = 0, list[Item]()
+        for item in self._items():
+            if self.selection.may_be(item[0]):
+                together.append(item)
+            if sum(len(pairs) for _, pairs in together) >= TOGETHER:
+                for each in self._chosen(together):
+                    found += 1
+                    yield each
+                together = []
+        for each in self._chosen(together):
+            found += 1
+            yield each
+        self._finish(found, [])
+
+    def _items(self) -> Iterator[Item]:
+        return by_item(self._vault, self._span, self._log(), self._unread, self._around.memory)
+
+    def _chosen(self, items: Sequence[Item]) -> Iterator[ItemChanges]:
+        images = items_with_images(self._vault, [pairs for _, pairs in items])
+        for (key, pairs), changes in zip(items, images, strict=True):
+            chosen = [self.selection.takes(each) for each in changes]
+            if any(chosen):
+                yield ItemChanges(key, changes, chosen, breaks(pairs))
+
+    # --- for programs ---
+
+    def records(self) -> Iterator[ChangeRecord]:
+        """As `each`, as records."""
+        times, who = Times(), self.actors.of
+        for seen in self.each():
+            yield record(seen, who(seen), times)
+
+    def net(self) -> Iterator[NetRecord]:
+        """One record for each item of which a change is selected, in no order."""
+        times = Times()
+        for item in self.items():
+            self.doubtful += bool(item.doubt)
+            yield self._net(item, times)
+
+    def _net(self, item: ItemChanges, times: Times) -> NetRecord:
+        last = [each for each, chosen in zip(item.changes, item.chosen, strict=True) if chosen][-1]
+        names = merge.changed_names(item.before, item.after)
+        return NetRecord(
+            time=times.of(last.entry.micros),
+            sequence=last.sequence if last.is_numbered else None,
+            event=_net_event(item.before, item.after, names),
+            actor=self.actors.of(last),
+            key=msgspec.Raw(item.key),
+            before=msgspec.Raw(b"null" if item.before is None else wire.one_line(item.before)),
+            after=msgspec.Raw(b"null" if item.after is None else wire.one_line(item.after)),
+            changed=names,
+            changes=sum(item.chosen),
+            note=item.doubt,
+        )
+
+
+def _net_event(before: bytes | None, after: bytes | None, changed: Sequence[str]) -> str:
+    if before is None or after is None:
+        return NOTHING_CHANGED if before is after else "INSERT" if before is None else "REMOVE"
+    return "MODIFY" if changed else NOTHING_CHANGED

@@ -1,0 +1,201 @@
+"""A change with both of its images, and what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from backstream.engines.ahead import batches
+from backstream.errors import BackstreamError
+from backstream.layouts.vault import TableVault
+from backstream.model import merge, moment, older, wire
+from backstream.model.entry import Entry
+from backstream.operations.changes.sorting import Pair
+
+TOGETHER = 128  # changes whose images are fetched side by side
+NOT_HELD = "the vault does not hold the item as it was before"
+BROKEN = "a change before it is missing: it was made upon another state than the last one left"
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """One change of one item: `key` is the canonical key, `old` and `new` its images, None where the item did not exist.
+
+    `doubt`: why one of the images is not known, empty where both are. `gone`: that is so since an image cannot be read.
+    """
+
+    key: bytes
+    entry: Entry
+    old: bytes | None
+    new: bytes | None
+    doubt: str = ""
+    gone: bool = False
+
+    @property
+    def stream(self) -> str:
+        """The label of its stream."""
+        return self.entry.stream
+
+    @property
+    def sequence(self) -> str:
+        """Its sequence number."""
+        return self.entry.sequence
+
+    @property
+    def micros(self) -> int:
+        """When it was made, microseconds since 1970."""
+        return self.entry.micros
+
+    @property
+    def event(self) -> str:
+        """INSERT, MODIFY, REMOVE, or BACKFILL where it was found by a read of the table."""
+        return self.entry.event
+
+    @property
+    def actor(self) -> str | None:
+        """The actor in the stream's own record."""
+        return self.entry.actor
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its sequence number is the stream's."""
+        return not self.entry.scanned and self.entry.stream != older.STREAM
+
+
+class ChangeRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One change, for programs. `time`: ISO 8601, UTC; `key`, `before`, `after`: DynamoDB JSON, null where there is no item.
+
+    `sequence`: null where no change of the stream brought it; `changed`: the names of the top-level attributes that differ;
+    `note`: why an image is not known; left out where both are.
+    """
+
+    time: str
+    sequence: str | None
+    event: str
+    actor: str | None
+    key: msgspec.Raw
+    before: msgspec.Raw
+    after: msgspec.Raw
+    changed: list[str]
+    note: str = ""
+
+
+_NULL = msgspec.Raw(b"null")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NOTHING: dict[str, msgspec.Raw] = {}
+
+
+def changed(seen: Seen) -> list[str]:
+    """The names of the attributes that a change changed; none where one of its images is not known."""
+    if seen.doubt:
+        return []
+    old = _NOTHING if seen.old is None else _fields(seen.old)
+    new = _NOTHING if seen.new is None else _fields(seen.new)
+    return merge.changed_fields(old, new)
+
+
+class Times:
+    """Spells times; changes of one second come together, so the last one is remembered."""
+
+    def __init__(self) -> None:
+        self._micros, self._text = -1, ""
+
+    def of(self, micros: int) -> str:
+        """As `moment.iso_micros`."""
+        if micros != self._micros:
+            self._micros, self._text = micros, moment.iso_micros(micros)
+        return self._text
+
+
+def record(seen: Seen, actor: str | None, times: Times) -> ChangeRecord:
+    """The change as programs get it."""
+    entry = seen.entry
+    return ChangeRecord(
+        times.of(entry.micros),
+        entry.sequence if seen.is_numbered else None,
+        entry.event,
+        actor,
+        msgspec.Raw(seen.key),
+        _NULL if seen.old is None else msgspec.Raw(wire.one_line(seen.old)),
+        _NULL if seen.new is None else msgspec.Raw(wire.one_line(seen.new)),
+        changed(seen),
+        seen.doubt,
+    )
+
+
+def with_images(vault: TableVault, pairs: Iterator[Pair]) -> Iterator[Seen]:
+    """The changes in their order, each with its images, which are fetched many at a time."""
+    for batch in batches(pairs, TOGETHER):
+        yield from (seen for group in _filled(vault, [batch]) for seen in group)
+
+
+def items_with_images(vault: TableVault, items: Sequence[Sequence[Pair]]) -> list[list[Seen]]:
+    """The same of the changes of several items, whose images are fetched together."""
+    return _filled(vault, items)
+
+
+_Spot = tuple[int, int, bool]  # which group, which change in it, and whether it is the image before
+
+
+def _filled(vault: TableVault, groups: Sequence[Sequence[Pair]]) -> list[list[Seen]]:
+    wanted: list[tuple[_Spot, Entry]] = []
+    for number, group in enumerate(groups):
+        for place, (entry, before) in enumerate(group):
+            wanted += [((number, place, old), source) for old, source in _sources(entry, before) if source.place is not None]
+    found = dict(vault.images(iter(wanted))) if wanted else {}
+    return [
+        [
+            _seen(vault, entry, before, found.get((number, place, True)), found.get((number, place, False)))
+            for place, (entry, before) in enumerate(group)
+        ]
+        for number, group in enumerate(groups)
+    ]
+
+
+def _sources(entry: Entry, before: Entry | None) -> list[tuple[bool, Entry]]:
+    """The entries that hold the images of a change, each with whether it is the image before."""
+    if entry.removed:
+        return [(True, entry)]
+    sources = [(False, entry)]
+    if entry.event != "INSERT" and entry.old is None and before is not None and not before.removed:
+        sources.append((True, before))
+    return sources
+
+
+_Image = bytes | BackstreamError | None
+
+
+def _seen(vault: TableVault, entry: Entry, before: Entry | None, fetched_old: _Image, fetched_new: _Image) -> Seen:
+    key = vault.key(entry)
+    if isinstance(fetched_old, BackstreamError):
+        return Seen(key, entry, None, None, fetched_old.message, gone=True)
+    if isinstance(fetched_new, BackstreamError):
+        return Seen(key, entry, None, None, fetched_new.message, gone=True)
+    old = _old(entry, before, fetched_old)
+    new = None if entry.removed else entry.image if entry.place is None else fetched_new
+    return Seen(key, entry, old, new, _doubt(entry, before, old, new))
+
+
+def _old(entry: Entry, before: Entry | None, fetched: bytes | None) -> bytes | None:
+    if entry.old is not None or entry.event == "INSERT":
+        return entry.old
+    if fetched is not None:
+        return fetched
+    return before.image if before is not None and not before.removed and not entry.removed else None
+
+
+def _doubt(entry: Entry, before: Entry | None, old: bytes | None, new: bytes | None) -> str:
+    """Why an image is not known."""
+    if entry.removed and old is None and not entry.scanned:
+        return NOT_HELD
+    if not entry.removed and new is None:
+        return "the vault does not hold the item as it was after it"
+    if entry.place is None and entry.old is not None:
+        return ""  # the record carried it
+    if entry.event == "INSERT" or entry.removed:
+        return ""
+    if before is None:
+        return NOT_HELD
+    told = entry.before if not entry.scanned else None
+    left = before.leaves
+    return BROKEN if told is not None and left is not None and told != left else ""

@@ -1,0 +1,233 @@
+"""Which changes of a window are meant: those that pass every filter that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import msgspec
+
+from backstream.errors import NotFound, UsageError
+from backstream.layouts.vault import TableVault
+from backstream.model import wire
+from backstream.model.change import EVENTS, is_sequence
+from backstream.model.condition import Condition
+from backstream.model.decoding import UNDECODABLE, reason
+from backstream.model.key_words import parse_key, parse_partition
+from backstream.model.schema import KeySchema
+from backstream.operations.actors import Actors
+from backstream.operations.changes.seen import Seen, changed
+from backstream.operations.changes.window import Span
+from backstream.operations.restore.candidates import Candidate
+from backstream.operations.restore.nearest import Nearest, scalar
+from backstream.operations.restore.selection import ConditionFilter, Filter, TenantFilter
+
+NAMED = 5
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A change by its sequence number. `key`: the item's canonical key, None where only the number was given."""
+
+    sequence: str
+    key: bytes | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The filters. `keys`: canonical keys; `where`: a condition on the item before or after the change; `numbers`: these changes.
+
+    `attributes`: changes of one of these top-level attributes. None, or nothing, where there is no such filter.
+    """
+
+    keys: Sequence[bytes] = ()
+    partition: str | None = None
+    tenant: str | None = None
+    where: str | None = None
+    events: Sequence[str] = ()
+    actor: str | None = None
+    attributes: Sequence[str] = ()
+    numbers: Sequence[Number] | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether not all changes are meant."""
+        return self != Asked()
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The filters as they stand on the command line."""
+        given = {
+            "partition": self.partition,
+            "tenant": self.tenant,
+            "where": self.where,
+            "event": ",".join(self.events) or None,
+            "actor": self.actor,
+            "attribute": ", ".join(self.attributes) or None,
+        }
+        words = {f"--{name}": value for name, value in given.items() if value is not None}
+        if self.keys:
+            words["--key"] = ", ".join(key.decode() for key in self.keys[:NAMED]) + _more(len(self.keys))
+        if self.numbers is not None:
+            words["--changes"] = ", ".join(each.sequence for each in self.numbers[:NAMED]) + _more(len(self.numbers))
+        return words
+
+
+def _more(count: int) -> str:
+    return f" and {count - NAMED:,} more" if count > NAMED else ""
+
+
+class Selection:
+    """Decides change by change, and remembers what it saw instead: the nearest names to one that nothing matches."""
+
+    def __init__(self, vault: TableVault, asked: Asked, actors: Actors) -> None:
+        """UsageError where a filter cannot be understood, or is none for this table."""
+        self._asked = asked
+        self._actors = actors
+        self._keys = frozenset(asked.keys)
+        schema = vault.catalog.key_schema
+        self._beginning = b"" if asked.partition is None else parse_partition(schema, asked.partition)
+        self._hash = schema.hash.name
+        self._partitions = Nearest(asked.partition or "")
+        self._events = frozenset(events_of(asked.events))
+        self._numbers = None if asked.numbers is None else {(each.sequence, each.key) for each in asked.numbers}
+        self._filters: list[Filter] = []
+        if asked.tenant is not None:
+            self._filters.append(TenantFilter(vault, asked.tenant))
+        if asked.where is not None:
+            self._filters.append(ConditionFilter(Condition(asked.where)))
+        self._names = {name: Nearest(name) for name in asked.attributes}
+        self._who = Nearest(asked.actor or "")
+        self.is_all = not asked.selects
+
+    @property
+    def keys(self) -> frozenset[bytes] | None:
+        """Only these items can be meant; None where any can."""
+        return self._keys or None
+
+    def may_be(self, key: bytes) -> bool:
+        """Whether an item's changes can be meant at all."""
+        if not key.startswith(self._beginning):
+            if self._partitions.wanting:
+                self._partitions.add(scalar(wire.attribute(key, self._hash)))
+            return False
+        return not self._keys or key in self._keys
+
+    def takes(self, seen: Seen) -> bool:
+        """Whether a change is meant."""
+        if self.is_all:
+            return True
+        return self.may_be(seen.key) and self._by_number(seen) and self._by_kind(seen) and self._by_images(seen)
+
+    def _by_number(self, seen: Seen) -> bool:
+        if self._numbers is None:
+            return True
+        if not seen.is_numbered:
+            return False
+        return (seen.sequence, seen.key) in self._numbers or (seen.sequence, None) in self._numbers
+
+    def _by_kind(self, seen: Seen) -> bool:
+        if self._events and seen.event not in self._events:
+            return False
+        if self._asked.actor is None:
+            return True
+        by = self._actors.is_by(seen, [self._asked.actor])
+        if not by:
+            self._who.add(self._actors.of(seen))
+        return by
+
+    def _by_images(self, seen: Seen) -> bool:
+        for each in self._filters:
+            if not each.wants(seen.old, seen.new):
+                each.rules_out(Candidate(seen.key, None, seen.new or seen.old))  # so that it knows the names that there are
+                return False
+        return not self._names or self._by_attribute(changed(seen))
+
+    def _by_attribute(self, names: Sequence[str]) -> bool:
+        for nearest in self._names.values():
+            for name in names if nearest.wanting else ():
+                nearest.add(name)
+        return any(name in self._names for name in names)
+
+    def nothing(self, table: str, span: Span) -> NotFound:
+        """The error of a selection that matches no change."""
+        words = " and ".join(f"{name} {value}" for name, value in self._asked.words.items())
+        hints = [self._partitions.said(f"values of {self._hash} that changed")] if self._asked.partition is not None else []
+        hints += [each.nearest() for each in self._filters]
+        hints += [self._who.said("actors")] if self._asked.actor is not None else []
+        hints += [each.said("attributes that changed") for each in self._names.values()]
+        return NotFound(
+            f"no change of {table} from {span} matches {words}",
+            hint=" ".join(["Nothing was touched.", *(each for each in hints if each)]),
+        )
+
+
+def events_of(events: Collection[str]) -> list[str]:
+    """UsageError where one is no event."""
+    known = (*EVENTS, "BACKFILL")
+    for each in events:
+        if each not in known:
+            raise UsageError(f"not an event: {each!r}", hint=f"One or more of {', '.join(EVENTS)}, with commas between them.")
+    return list(events)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------------------
+
+
+def keys_in(path: Path, schema: KeySchema) -> list[bytes]:
+    """The canonical keys in a file, one a line: a key as on the command line, or a line of `changes --ndjson`. UsageError else."""
+    found: list[bytes] = []
+    for number, line in _lines(path):
+        fields = _object(line)
+        text = line if fields is None or "key" not in fields or set(fields) == set(schema.names) else bytes(fields["key"]).decode()
+        try:
+            found.append(parse_key(schema, text))
+        except UsageError as error:
+            raise UsageError(f"{path}, line {number}: {error.message}", hint=error.hint) from error
+    if not found:
+        raise UsageError(f"{path} names no key", hint="One key a line, as in `changes --ndjson`.")
+    return found
+
+
+def numbers_in(path: Path, schema: KeySchema) -> list[Number]:
+    """The changes in a file, one a line: a line of `changes --ndjson`, or a sequence number. UsageError where a line is neither."""
+    found: list[Number] = []
+    for number, line in _lines(path):
+        found.append(_number(path, number, line, schema))
+    if not found:
+        raise UsageError(f"{path} names no change", hint="One line of `changes --ndjson` each, or one sequence number.")
+    return found
+
+
+def _number(path: Path, number: int, line: str, schema: KeySchema) -> Number:
+    if is_sequence(line.strip('"')):
+        return Number(line.strip('"'))
+    fields = _object(line)
+    if fields is None:
+        raise UsageError(
+            f"{path}, line {number} is neither JSON nor a sequence number: {line[:80]!r}",
+            hint="Give a file of lines of `changes --ndjson`, or of sequence numbers.",
+        )
+    try:
+        sequence = msgspec.json.decode(fields["sequence"], type=str)
+        key = fields.get("key")
+        return Number(sequence, None if key is None else parse_key(schema, bytes(key).decode()))
+    except KeyError as error:
+        raise UsageError(f"{path}, line {number} has no sequence number") from error
+    except (*UNDECODABLE, UsageError) as error:
+        raise UsageError(f"{path}, line {number} is no change of the stream: {reason(error)}") from error
+
+
+def _object(line: str) -> dict[str, msgspec.Raw] | None:
+    try:
+        return msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except UNDECODABLE:
+        return None
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8") from error
+    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]

@@ -1,0 +1,139 @@
+"""Many changes in the order of their time, out of bounded memory: what does not fit waits on disk, in sorted runs."""
+
+from __future__ import annotations
+
+import heapq
+import struct
+import tempfile
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, cast
+
+import msgspec
+
+from backstream.engines.spill import PREFIX, explained
+from backstream.model.entry import Entry
+
+ROOM = 32 << 20  # bytes of changes that wait in memory
+CHUNK = 500  # changes that are read back together
+OVERHEAD = 700  # bytes that a change takes in memory besides its images
+_LENGTH = struct.Struct("<Q")
+
+Pair = tuple[Entry, Entry | None]  # a change, and the entry that tells the state before it where that is another one
+Rank = tuple[int, str, int, bytes]
+Ranked = tuple[Rank, Entry, Entry | None]
+
+_rank = itemgetter(0)
+_encode = msgspec.msgpack.Encoder().encode
+_chunks = msgspec.msgpack.Decoder(list[Pair])
+
+
+def rank(entry: Entry) -> Rank:
+    """The place of a change among all changes: its time, then stream and sequence number; of one time and number the key."""
+    return entry.micros, entry.stream, int(entry.sequence), entry.keys
+
+
+class TimeSorter:
+    """Takes changes in any order, and gives them back in the order of their time, each once."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
+        self._held = 0
+        self._waiting: list[Ranked] = []
+        self._runs: list[_Run] = []
+        self._last: Rank | None = None
+
+    def add(self, pairs: Iterable[Pair]) -> None:
+        """Take these."""
+        new = [(rank(entry), entry, old) for entry, old in pairs]
+        self._waiting += new
+        self._held += sum(map(_weight, new))
+        if self._held > self._room:
+            self._waiting.sort(key=_rank)
+            self._runs.append(_Run(self._waiting))
+            self._waiting, self._held = [], 0
+
+    def until(self, micros: int | None) -> Iterator[Pair]:
+        """Those made before a microsecond, all that are there for None. Nothing may be added until all of them are taken."""
+        ready = self._cut(micros)
+        if self._runs:
+            runs = [run.until(micros) for run in self._runs]
+            yield from self._each_once(heapq.merge(ready, *runs, key=_rank))
+            self._runs = [run for run in self._runs if not run.is_over]
+        else:
+            yield from self._each_once(ready)
+
+    def _cut(self, micros: int | None) -> Sequence[Ranked]:
+        self._waiting.sort(key=_rank)
+        place = len(self._waiting) if micros is None else bisect_left(self._waiting, (micros, "", 0, b""), key=_rank)
+        ready, self._waiting = self._waiting[:place], self._waiting[place:]
+        self._held -= sum(map(_weight, ready))
+        return ready
+
+    def _each_once(self, ranked: Iterable[Ranked]) -> Iterator[Pair]:
+        last = self._last
+        for place, entry, old in ranked:
+            if place != last:
+                self._last = last = place
+                yield entry, old
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for run in self._runs:
+            run.close()
+        self._runs, self._waiting = [], []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _weight(ranked: Ranked) -> int:
+    _, entry, old = ranked
+    images = len(entry.image or b"") + len(entry.old or b"")
+    return OVERHEAD + images + (0 if old is None else len(old.image or b"") + OVERHEAD)
+
+
+class _Run:
+    """Sorted changes in a file that only this process can see."""
+
+    def __init__(self, ranked: Sequence[Ranked]) -> None:
+        with explained(Path(tempfile.gettempdir())):
+            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix=PREFIX))  # noqa: SIM115 - it is read later
+            for start in range(0, len(ranked), CHUNK):
+                body = _encode([(entry, old) for _, entry, old in ranked[start : start + CHUNK]])
+                self._file.write(_LENGTH.pack(len(body)) + body)
+            self._file.seek(0)
+        self._ready: list[Ranked] = []
+        self._place = 0
+        self.is_over = False
+
+    def until(self, micros: int | None) -> Iterator[Ranked]:
+        """The next ones that were made before a microsecond."""
+        while (found := self._head()) is not None and (micros is None or found[0][0] < micros):
+            self._place += 1
+            yield found
+
+    def _head(self) -> Ranked | None:
+        if self._place >= len(self._ready) and not self.is_over:
+            self._ready, self._place = self._chunk(), 0
+            self.is_over = not self._ready
+            if self.is_over:
+                self.close()
+        return None if self.is_over else self._ready[self._place]
+
+    def _chunk(self) -> list[Ranked]:
+        length = self._file.read(_LENGTH.size)
+        if not length:
+            return []
+        pairs = _chunks.decode(self._file.read(_LENGTH.unpack(length)[0]))
+        return [(rank(entry), entry, old) for entry, old in pairs]
+
+    def close(self) -> None:
+        """The file is gone."""
+        self._file.close()

@@ -1,0 +1,99 @@
+"""How sure the vault is of a window of changes, and when such a window is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.errors import GapInTheWay, OutsideWindow, UsageError
+from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.window import KnownGap, Window
+from backstream.operations import safety
+
+
+class Span(msgspec.Struct, frozen=True):
+    """The changes made after second `since`, up to and including second `until`."""
+
+    since: int
+    until: int
+
+    def __str__(self) -> str:
+        return f"{moment.iso(self.since)} to {moment.iso(self.until)}"
+
+    @property
+    def first(self) -> int:
+        """The first second that belongs to it."""
+        return self.since + 1
+
+    @property
+    def micros(self) -> tuple[int, int]:
+        """Its first microsecond, and the first one after it."""
+        return moment.end_of(self.since), moment.end_of(self.until)
+
+
+class Certainty(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to"}):
+    """How sure the vault is of a window. Times are ISO 8601, UTC.
+
+    `proven`: every change of the window is in the vault; `proven_until`: the second up to which that is proven, None where nothing
+    is; `gaps`: where changes are missing, in words; `notes`: all that an operator should know, in words.
+    """
+
+    since: str
+    until: str
+    proven: bool
+    proven_until: str | None
+    gaps: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def check_order(span: Span) -> None:
+    """UsageError where a window does not begin before it ends."""
+    if span.since >= span.until:
+        raise UsageError(
+            f"the window ends before it begins: --from {moment.iso(span.since)}, --to {moment.iso(span.until)}",
+            hint="A window holds the changes made after --from, up to and including --to.",
+        )
+
+
+def check(vault: TableVault, span: Span, window: Window, now: float, *, allow_gap: bool) -> Certainty:
+    """How sure the vault is of a window. UsageError, OutsideWindow and GapInTheWay where it is refused.
+
+    `allow_gap`: go on where changes are missing; it is told in `notes`.
+    """
+    check_order(span)
+    safety.check_past(span.until, now, window)
+    notes = _before_all(vault, span, window, allow_gap=allow_gap)
+    gaps = [gap for gap in window.gaps if gap.since <= span.until and gap.until >= span.first]
+    if gaps and not allow_gap:
+        raise _gap(vault.catalog.table, span, window, gaps)
+    notes += [f"changes may be missing: {gap}" for gap in gaps]
+    proven = window.durable is not None and span.until <= window.durable
+    notes += safety.not_yet_arrived(vault.catalog.table, span.until, window) + safety.not_seen(window)
+    return Certainty(
+        since=moment.iso(span.since),
+        until=moment.iso(span.until),
+        proven=proven and not notes,
+        proven_until=None if window.durable is None else moment.iso(window.durable),
+        gaps=[str(gap) for gap in gaps],
+        notes=notes,
+    )
+
+
+def _before_all(vault: TableVault, span: Span, window: Window, *, allow_gap: bool) -> list[str]:
+    """Before the stream was followed no change is known."""
+    followed = vault.coverage.followed_from
+    if span.first >= followed:
+        return []
+    word = f"the vault holds the changes of {vault.catalog.table} since {moment.iso(followed)}, none before"
+    if not allow_gap:
+        raise OutsideWindow(f"{moment.iso(span.since)} is before the vault's first change: {word}", hint=str(window))
+    return [word]
+
+
+def _gap(table: str, span: Span, window: Window, gaps: Sequence[KnownGap]) -> GapInTheWay:
+    return GapInTheWay(
+        f"{table}: changes may be missing between {str(span).replace(' to ', ' and ')}: {safety.named(list(map(str, gaps)))}",
+        hint=f"Choose a window without a gap, or go on with --allow-gap: then only the known changes are meant. {window}",
+    )

@@ -1,0 +1,334 @@
+"""`changes`: every change of a window, in the order of time, with both images; in both layouts, compacted or not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backstream.engines.memory import Memory
+from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, Refused, UsageError
+from backstream.layouts.catalog import Layout
+from backstream.layouts.gaps import Gap
+from backstream.model import wire
+from backstream.operations.changes import Around, Asked, Changes, Number, Seen, Span, keys_in, numbers_in, summary
+from backstream.operations.changes.sorting import TimeSorter
+from backstream.operations.compact import compact
+from backstream.ports import Put
+from kit.clock import ManualClock
+from kit.images import SCHEMA, image, key
+from kit.lived import SMALL
+from kit.losing import lose
+from kit.stage import Stage
+
+Told = tuple[int, bytes, bytes | None, bytes | None]  # second, key, before, after
+
+
+@pytest.fixture(params=[Layout.ROWS, Layout.LOG])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    return Stage(ManualClock(), layout=request.param, shards=2)
+
+
+def live(stage: Stage, rounds: int = 6, *, compacted: int = 0) -> None:
+    """A random history over some hours; the first rounds of it are compacted."""
+    source = random.Random(7)
+    alive: set[int] = set()
+    for number in range(rounds):
+        for _ in range(8):
+            item = source.randrange(12)
+            if item in alive and source.random() < 0.3:
+                stage.delete([item])
+                alive.remove(item)
+            else:
+                stage.put([item])
+                alive.add(item)
+            clock(stage).move(source.choice([0, 1, 40]))
+        clock(stage).move(900)
+        stage.follow()
+        if number + 1 == compacted:
+            clock(stage).move(7_200)
+            compact(stage.vault(), stage.clock, memory=SMALL)
+    clock(stage).move(10)
+    stage.follow()
+
+
+def clock(stage: Stage) -> ManualClock:
+    assert isinstance(stage.clock, ManualClock)
+    return stage.clock
+
+
+def model(stage: Stage, since: int, until: int) -> list[Told]:
+    """What changed, by what was written."""
+    state: dict[bytes, bytes] = {}
+    told: list[Told] = []
+    for second, item, new in stage.model:
+        old = state.get(item)
+        if since < second <= until:
+            told.append((second, item, old, new))
+        if new is None:
+            state.pop(item, None)
+        else:
+            state[item] = new
+    return told
+
+
+def look(stage: Stage, since: int, until: int | None = None, asked: Asked | None = None, *, allow_gap: bool = False) -> Changes:
+    span = Span(since, int(stage.clock.now()) if until is None else until)
+    return Changes(stage.vault(), span, asked or Asked(), Around(stage.clock), allow_gap=allow_gap)
+
+
+def told(found: Sequence[Seen]) -> list[Told]:
+    assert not any(each.doubt for each in found)
+    return [(each.entry.seconds, each.key, each.old, each.new) for each in found]
+
+
+def by_item(every: Sequence[Told]) -> dict[bytes, list[Told]]:
+    return {item: [each for each in every if each[1] == item] for item in {each[1] for each in every}}
+
+
+@pytest.mark.parametrize("compacted", [0, 3, 6])
+def test_they_are_all_that_was_written_in_the_window(stage: Stage, compacted: int) -> None:
+    begun = int(stage.clock.now())
+    live(stage, compacted=compacted)
+    seconds = [second for second, _, _ in stage.model]
+    for since, until in [(begun, seconds[-1]), (seconds[9], seconds[30]), (seconds[20], seconds[-1]), (seconds[3], seconds[4] + 1)]:
+        found = told(list(look(stage, since, until).each()))
+        expected = model(stage, since, until)
+        assert [each[0] for each in found] == sorted(each[0] for each in found)
+        assert by_item(found) == by_item(expected)
+
+
+def test_item_by_item_they_are_the_same(stage: Stage) -> None:
+    begun = int(stage.clock.now())
+    live(stage, compacted=3)
+    found = {each.key: told(each.changes) for each in look(stage, begun).items()}
+    assert found == by_item(model(stage, begun, int(stage.clock.now())))
+
+
+def test_of_a_later_window_the_state_before_comes_from_before_it(stage: Stage) -> None:
+    live(stage)
+    seconds = [second for second, _, _ in stage.model]
+    for each in look(stage, seconds[25]).net():
+        item = bytes(each.key)
+        assert bytes(each.before) == (stage.expected(seconds[25]).get(item) or b"null")
+        assert bytes(each.after) == (stage.expected().get(item) or b"null")
+
+
+def test_little_memory_gives_the_same(stage: Stage) -> None:
+    begun = int(stage.clock.now())
+    live(stage, compacted=2)
+    span = Span(begun, int(stage.clock.now()))
+    small = Changes(stage.vault(), span, Asked(), Around(stage.clock, memory=Memory(1 << 20)))
+    assert told(list(small.each())) == told(list(look(stage, begun).each()))
+
+
+def test_the_sorter_spills_and_merges(stage: Stage) -> None:
+    live(stage)
+    every = [(each.entry, None) for each in look(stage, 0, allow_gap=True).each()]
+    random.Random(3).shuffle(every)
+    with TimeSorter(room=3_000) as sorter:
+        for start in range(0, len(every), 5):
+            sorter.add(every[start : start + 5])
+            sorter.add(every[start : start + 2])  # delivered twice
+        middle = every[len(every) // 2][0].micros
+        first = [entry for entry, _ in sorter.until(middle)]
+        rest = [entry for entry, _ in sorter.until(None)]
+    assert all(entry.micros < middle for entry in first)
+    assert [entry.micros for entry in first + rest] == sorted(entry.micros for entry, _ in every)
+    assert len(first + rest) == len(every)
+
+
+# --- selections -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deploy(stage: Stage) -> int:
+    """Three rows, then a bad deploy: one is repriced and bought after that, one deleted, one new; the second before it."""
+    for number, price in ((1, 5), (2, 6), (3, 7)):
+        put(stage, number, price={"N": str(price)})
+    clock(stage).move(100)
+    begun = int(stage.clock.now()) - 1
+    put(stage, 1, price={"N": "0"}, by={"S": "deploy"})
+    put(stage, 1, price={"N": "0"}, by={"S": "deploy"}, buyer={"S": "ann"})
+    stage.delete([2])
+    put(stage, 9, price={"N": "0"}, by={"S": "deploy"})
+    put(stage, 3, price={"N": "8"})
+    clock(stage).move(100)
+    stage.follow()
+    return begun
+
+
+def put(stage: Stage, number: int, **attributes: dict[str, str]) -> None:
+    body = image("z", number, **attributes)
+    stage.table.write([Put(body)])
+    stage.model.append((int(stage.clock.now()), wire.key_of(SCHEMA, body), body))
+
+
+def item(number: int) -> bytes:
+    return wire.key_of(SCHEMA, key("z", number))
+
+
+@pytest.mark.parametrize(
+    ("asked", "numbers"),
+    [
+        (Asked(where='by = "deploy"'), [1, 1, 9]),
+        (Asked(where="price = 6"), [2]),
+        (Asked(events=["REMOVE"]), [2]),
+        (Asked(events=["INSERT", "REMOVE"]), [2, 9]),
+        (Asked(attributes=["buyer"]), [1]),
+        (Asked(attributes=["price"]), [1, 2, 9, 3]),
+        (Asked(keys=[item(1), item(3)]), [1, 1, 3]),
+        (Asked(partition="z", where="buyer exists"), [1]),
+        (Asked(keys=[item(1)], events=["MODIFY"], where="buyer missing"), [1, 1]),
+    ],
+)
+def test_a_selection_takes_the_changes_that_pass_all_of_it(stage: Stage, deploy: int, asked: Asked, numbers: list[int]) -> None:
+    found = [each.key for each in look(stage, deploy, asked=asked).each()]
+    assert sorted(found) == sorted(map(item, numbers))
+
+
+def test_a_change_is_selected_by_its_number(stage: Stage, deploy: int) -> None:
+    records = [each for each in look(stage, deploy).records() if bytes(each.key) == item(1)]
+    asked = Asked(numbers=[Number(records[1].sequence or "", item(1))])
+    assert list(look(stage, deploy, asked=asked).records()) == [records[1]]
+    assert records[1].changed == ["buyer"]
+    with pytest.raises(NotFound):
+        list(look(stage, deploy, asked=Asked(numbers=[Number(records[1].sequence or "", item(2))])).records())
+
+
+@pytest.mark.parametrize(
+    ("asked", "nearest"),
+    [
+        (Asked(where='bye = "deploy"'), "'by'"),
+        (Asked(attributes=["pric"]), "'price'"),
+        (Asked(partition="y"), "'z'"),
+        (Asked(actor="somebody"), ""),
+        (Asked(keys=[item(77)]), ""),
+    ],
+)
+def test_a_selection_that_matches_nothing_says_so(stage: Stage, deploy: int, asked: Asked, nearest: str) -> None:
+    for take in (lambda: list(look(stage, deploy, asked=asked).each()), lambda: list(look(stage, deploy, asked=asked).net())):
+        with pytest.raises(NotFound, match="no change of flights") as error:
+            take()
+        assert nearest in error.value.hint
+
+
+def test_filters_that_are_none_are_refused(stage: Stage, deploy: int) -> None:
+    for asked in (Asked(events=["DROP"]), Asked(where="price ="), Asked(tenant="a")):
+        with pytest.raises(UsageError):
+            look(stage, deploy, asked=asked)
+
+
+def test_net_tells_each_item_once(stage: Stage, deploy: int) -> None:
+    found = {bytes(each.key): each for each in look(stage, deploy).net()}
+    assert {each: found[each].event for each in found} == {
+        item(1): "MODIFY",
+        item(2): "REMOVE",
+        item(9): "INSERT",
+        item(3): "MODIFY",
+    }
+    one = found[item(1)]
+    assert (one.changes, one.changed) == (2, ["price", "by", "buyer"])
+
+
+def test_a_summary_counts(stage: Stage, deploy: int) -> None:
+    found = summary(look(stage, deploy, int(stage.clock.now()) - 10), "by")
+    assert (found.items, found.changes) == (4, 5)
+    assert found.events == {"MODIFY": 3, "INSERT": 1, "REMOVE": 1}
+    assert found.tenants == {"deploy": 3, "(none)": 2}
+    assert found.attributes == {"price": 4, "by": 2, "buyer": 1, "number": 2, "zone": 2}
+    assert found.step_seconds == 60
+    assert sum(each.changes for each in found.times) == 5
+    assert bytes(found.busiest[0].key) == item(1)
+    assert found.certainty.proven
+
+
+# --- how sure it is ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_window_before_the_vault_is_refused(stage: Stage, deploy: int) -> None:
+    with pytest.raises(OutsideWindow, match="before the vault's first change"):
+        look(stage, deploy - 10_000)
+    assert look(stage, deploy - 10_000, allow_gap=True).certainty.notes
+
+
+def test_a_window_that_ends_before_it_begins_is_none(stage: Stage, deploy: int) -> None:
+    with pytest.raises(UsageError, match="ends before it begins"):
+        look(stage, deploy, deploy - 1)
+
+
+def test_a_window_of_the_future_is_refused(stage: Stage, deploy: int) -> None:
+    with pytest.raises(OutsideWindow, match="future"):
+        look(stage, deploy, int(stage.clock.now()) + 100)
+
+
+def test_a_window_across_a_gap_is_refused(stage: Stage, deploy: int) -> None:
+    stage.vault().gaps.record(Gap(reason="lost", since=deploy, until=deploy + 5, stream=stage.vault().catalog.stream))
+    with pytest.raises(GapInTheWay, match="lost"):
+        look(stage, deploy)
+    found = look(stage, deploy, allow_gap=True)
+    assert not found.certainty.proven
+    assert found.certainty.gaps
+    assert len(list(found.each())) == 5
+    assert look(stage, deploy + 50, int(stage.clock.now()) - 10).certainty.proven
+
+
+def test_beyond_what_is_proven_it_says_so(stage: Stage, deploy: int) -> None:
+    clock(stage).move(500)
+    found = look(stage, deploy)
+    assert not found.certainty.proven
+    assert "is sure to hold everything up to" in found.certainty.notes[0]
+
+
+def test_a_segment_that_cannot_be_read_ends_it_unless_that_is_accepted(stage: Stage, deploy: int) -> None:
+    segment = next(each for each in stage.vault().log.listing() if each.segment is not None and each.segment.count)
+    stage.store.put(segment.name, b"not zstd", {})
+    accepted = look(stage, deploy, allow_gap=True)
+    list(accepted.each())
+    assert accepted.warnings
+    with pytest.raises(Refused, match="cannot be read"):
+        list(look(stage, deploy).each())
+
+
+def test_a_row_version_that_is_gone_is_named(deploy: int, stage: Stage) -> None:
+    if stage.vault().catalog.layout is Layout.LOG:
+        return
+    gone = next(each for each in look(stage, deploy).each() if each.key == item(9))
+    assert gone.entry.place is not None
+    lose(stage.store, gone.entry.place.name, gone.entry.place.version)
+    with pytest.raises(PartlyDone):
+        list(look(stage, deploy).each())
+
+
+# --- files ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_bytes(key("z", 1) + b"\n\n" + b'{"key":' + key("z", 2) + b',"sequence":"5"}\n{"zone":"z","number":3}\n')
+    assert keys_in(path, SCHEMA) == [item(1), item(2), item(3)]
+
+
+def test_changes_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "changes"
+    path.write_bytes(b'123\n"456"\n{"sequence":"789","key":' + key("z", 2) + b"}\n")
+    assert numbers_in(path, SCHEMA) == [Number("123"), Number("456"), Number("789", item(2))]
+
+
+@pytest.mark.parametrize("read", [keys_in, numbers_in])
+@pytest.mark.parametrize("body", [b"", b"not json\n", b"\xff\xfe", b'{"zone":"z"}\n', b"[1]\n"])
+def test_a_file_that_is_none_is_refused(tmp_path: Path, body: bytes, read: Callable[..., object]) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(body)
+    with pytest.raises(UsageError):
+        read(path, SCHEMA)
+    with pytest.raises(UsageError, match="cannot read"):
+        read(tmp_path / "none", SCHEMA)
+
+
+def test_records_are_json_as_promised(stage: Stage, deploy: int) -> None:
+    line = msgspec.json.decode(msgspec.json.encode(next(iter(look(stage, deploy).records()))))
+    assert list(line) == ["time", "sequence", "event", "actor", "key", "before", "after", "changed"]
