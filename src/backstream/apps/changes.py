@@ -89,7 +89,7 @@ class Changing:
             actor=actor,
             attributes=attributes,
         )
-        around = changing.Around(self._config.clock, self._config.lanes(vault), self._config.memory, progress or Silent())
+        around = changing.Around(self._config.clock, self._config.memory, progress or Silent())
         span = span_of(vault, from_, to, around)
         return Selected(Changes(vault, span, asked, around, allow_gap=allow_gap), vault.catalog.tenant_attribute)
 
@@ -97,7 +97,7 @@ class Changing:
 def span_of(vault: TableVault, from_: Moment, to: Moment, around: changing.Around) -> Span:
     """UsageError where one of them is no moment."""
     now = around.clock.now()
-    return Span(*(second_of(each, now, vault, around.lanes) for each in (from_, to)))
+    return Span(*(second_of(each, now, vault) for each in (from_, to)))
 
 
 def asked_of(

@@ -28,10 +28,9 @@ NOTHING_CHANGED = "NONE"  # the event of an item that is at the end as it was at
 
 
 class Around(msgspec.Struct, frozen=True):
-    """What reading changes needs besides the vault. `lanes`: see `TableVault.window`."""
+    """What reading changes needs besides the vault."""
 
     clock: Clock
-    lanes: int | None = None
     memory: Memory = Memory()
     progress: Progress = Silent()
 
@@ -94,7 +93,7 @@ class Changes:
         self.actors = Actors.of_vault(vault)
         self.selection = Selection(vault, asked, self.actors)
         now = around.clock.now()
-        self.window = vault.window(now, around.lanes)
+        self.window = vault.window(now)
         self.certainty = windows.check(vault, span, self.window, now, allow_gap=allow_gap)
         self.warnings: list[str] = []
         self.doubtful = 0
