@@ -20,7 +20,8 @@ from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
 from backstream.operations.init import InitReport, Words, actor_attribute, changes_of, check_actor_attribute, with_stream
-from backstream.operations.taking_in import Found, folder_of, take_in
+from backstream.operations.legacy_contents import Found
+from backstream.operations.taking_in import folder_of, take_in
 from backstream.ports import Clock, ObjectStore, Table, TableFacts
 
 

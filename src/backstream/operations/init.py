@@ -19,8 +19,8 @@ from backstream.model.prices import Cost
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
 from backstream.operations.identity import check_owner, gap_of, has_turned, proven_until, turned
+from backstream.operations.legacy_contents import Found
 from backstream.operations.sources import check_destination
-from backstream.operations.taking_in import Found
 from backstream.ports import ObjectStore, Table, TableFacts
 
 NOWHERE = "none"  # there is no destination for what Lambda gives up, or no actor attribute, or it is to be forgotten

@@ -28,6 +28,7 @@ from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry, Place, to_line
 from backstream.model.older import Style
 from backstream.model.schema import KeySchema
+from backstream.operations.legacy_contents import Found
 from backstream.operations.rebuild import write_hours
 from backstream.ports import Clock, ObjectStore
 
@@ -37,28 +38,6 @@ IN_ONE_SLICE = 1_000_000  # changes of one hour that are in memory at once
 NAMED = 20
 FOREVER = 10**11  # a second later than any
 _OWN = (Kind.TAIL, Kind.MARK, Kind.LAMBDA, Kind.PARALLEL)
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What an older tool's bucket holds. `since`, `until`: when the first and the last version taken in arrived (seconds).
-
-    `versions` were taken in, of `items`, `deletes` of them delete markers; `mended`: those whose binary values were not DynamoDB
-    JSON, kept in the log as they should be; `unsure`: changes of an item that arrived under two names in one instant. `foreign` and
-    `unreadable` count, and name the first of, what was left alone: objects of other names, and those that hold no item.
-    """
-
-    since: int
-    until: int
-    versions: int
-    items: int
-    deletes: int
-    mended: int
-    unsure: int
-    foreign: int
-    unreadable: int
-    named: Sequence[str]
-    style: Style
-    tenant: str | None
 
 
 class _Step(msgspec.Struct, frozen=True, array_like=True):

@@ -21,9 +21,9 @@ from backstream.model import moment
 from backstream.model.naming import KeyOrder, Naming
 from backstream.operations.adopt import Adopting
 from backstream.operations.init import InitReport
+from backstream.operations.legacy_contents import Found
 from backstream.operations.safety import LIMITS
 from backstream.operations.shards import Wrote
-from backstream.operations.taking_in import Found
 
 
 class Log(enum.StrEnum):
