@@ -14,6 +14,7 @@ from backstream.layouts import frames, segments
 from backstream.layouts.chains import Run
 from backstream.layouts.compacted import Compacted, Generation, Set, partition_of, set_id
 from backstream.layouts.frames import INDEX_GUESS, Line
+from backstream.layouts.sources import is_of
 from backstream.model.entry import Entry, to_line
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
@@ -21,6 +22,7 @@ from kit.clock import ManualClock
 from kit.watched import WatchedStore
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
+GOLDEN_2 = GOLDEN.parent / "format-2"
 FOLDER = "_backstream/flights/compacted/"
 STREAM = "2026-11-23T04:15:33.123"
 SHARD = "shardId-00000001763871333000-0a1b2c3d"
@@ -53,7 +55,7 @@ def entry(item: int, number: int) -> Entry:
 
 def write(compacted: Compacted, name: str, entries: Sequence[Entry], partitions: int = 4, sources: Sequence[str] = ()) -> Set:
     """A set of these entries, which nothing refers to yet."""
-    compacted.write_sources(name, sources)
+    compacted.write_sources(name, dict.fromkeys(sources, "v"))
     size = 0
     for number in range(partitions):
         mine = sorted((each for each in entries if partition_of(each.keys, partitions) == number), key=lambda each: each.keys)
@@ -147,7 +149,7 @@ def test_a_field_that_a_later_version_adds_is_no_damage(store: ObjectStore, comp
 def test_what_may_still_be_listed_is_replaced(compacted: Compacted) -> None:
     one = write(compacted, "00000001-aaaaaaaaaaaa", [entry(1, 1)], sources=[source("b"), source("a")])
     two = write(compacted, "00000002-bbbbbbbbbbbb", [entry(2, 2)], sources=[source("\u00fc\n"), source("d")])
-    assert compacted.sources(one.id) == {source("a"), source("b")}
+    assert compacted.sources(one.id) == {source("a"): "v", source("b"): "v"}
     assert compacted.replaced(Generation(sets=[one, two], kept=[source("k")], unsettled=[two.id])) == {
         source("k"),
         source("\u00fc\n"),
@@ -245,7 +247,7 @@ def test_parts_that_were_hidden_are_read_by_who_knows_of_them(store: ObjectStore
     found = [each for part in compacted.parts(one) for each in segments.read(*compacted.claim_and_body(part.name))]
     assert sorted(found, key=lambda each: each.keys) == ENTRIES
     assert lines_around(compacted, one, 7) == [ENTRIES[7]]
-    assert compacted.sources(one.id) == {source("a")}
+    assert compacted.sources(one.id) == {source("a"): "v"}
 
 
 def test_a_damaged_part_is_named(store: ObjectStore, compacted: Compacted) -> None:
@@ -318,10 +320,25 @@ def test_golden_generation(store: ObjectStore, compacted: Compacted) -> None:
     assert [each.id for each in compacted.current().bases] == ["00000004-a1b2c3d4e5f6"]
 
 
+def sources_of(body: bytes) -> bytes:
+    """The lines of such an object, uncompressed."""
+    (block,) = segments.blocks(segments.Claim(segments.Codec.ZSTD, 2), body)
+    return block
+
+
 def test_golden_sources(store: ObjectStore, compacted: Compacted) -> None:
-    """A JSON string a line, in order, compressed as a segment is."""
-    compacted.write_sources("00000001-aaaaaaaaaaaa", [source("b"), source("\u00fc")])
+    """A JSON array of name and version a line, in order of the names, compressed as a segment is."""
+    compacted.write_sources("00000001-aaaaaaaaaaaa", {source("\u00fc"): "v2", source("b"): "v1"})
     (name,) = names(store)
     assert name == f"{FOLDER}00000001-aaaaaaaaaaaa/sources.ndjson.zst"
-    both = b"\n".join(msgspec.json.encode(source(each)) for each in ("b", "\u00fc"))
-    assert list(segments.blocks(segments.Claim(segments.Codec.ZSTD, 2), store.get(name).body)) == [both]
+    assert store.get(name).info.metadata == {"format": "2"}
+    assert sources_of(store.get(name).body) == (GOLDEN_2 / "compacted-sources.ndjson").read_bytes().rstrip(b"\n")
+
+
+def test_sources_of_format_1_name_any_version(store: ObjectStore, compacted: Compacted) -> None:
+    lines = (GOLDEN / "compacted-sources.ndjson").read_bytes()
+    store.put(compacted.sources_name("00000001-aaaaaaaaaaaa"), segments.Codec.ZSTD.compress(lines), {"format": "1"})
+    found = compacted.sources("00000001-aaaaaaaaaaaa")
+    assert found == {source("b"): "", source("\u00fc"): ""}
+    assert is_of(found, source("b"), "any")
+    assert not is_of(found, source("c"), "any")

@@ -108,13 +108,18 @@ class Bases:
 
     def complete(self) -> list[Base]:
         """Those that count, the oldest first."""
-        found = []
-        for listed in hidden.newest(self._store, self._prefix + COMPLETE):
-            match = _COMPLETE.fullmatch(listed.name.removeprefix(self._prefix + COMPLETE))
-            times = None if match is None else _times(match)
-            if match is not None and times is not None:
-                found.append(Base(Kind(match["kind"]), match["id"], *times))
-        return found
+        records = hidden.newest(self._store, self._prefix + COMPLETE)
+        return [base for each in records if (base := self._named(each)) is not None]
+
+    def lost(self) -> Iterator[tuple[str, Base]]:
+        """The records of complete ones of which nothing but a delete marker is left, and what their names say."""
+        return ((each.name, base) for each in hidden.emptied(self._store, self._prefix + COMPLETE) if (base := self._named(each)))
+
+    def _named(self, record: ListedObject) -> Base | None:
+        """A complete one by the name of its record; None where it is no such name."""
+        match = _COMPLETE.fullmatch(record.name.removeprefix(self._prefix + COMPLETE))
+        times = None if match is None else _times(match)
+        return None if match is None or times is None else Base(Kind(match["kind"]), match["id"], *times)
 
     def plans(self) -> list[Plan]:
         """Of all that were begun, complete or not."""

@@ -25,6 +25,7 @@ FIRST_FORMAT = 1  # of a table that was never made again: every version of this 
 FIRST_SAVED = 600  # seconds after `initialised` by which the first catalog was saved, whatever clocks tell
 ATTEMPTS = 20  # to change a catalog that others change at the same time
 _EARLIER = "Its earlier versions are in the bucket."
+_LOST = "Bring it back from the bucket's versions or from a replica. `backstream init` would begin a new one."
 
 
 class Layout(enum.StrEnum):
@@ -243,14 +244,23 @@ def current(store: ObjectStore, table: str) -> Current:
     try:
         found, tag = _found(store, name_of(table))
     except MissingObject as error:
-        raise NotFound(
-            f"the vault {store.url} does not know the table {table!r}",
-            hint=f"Run `backstream init {table} --vault {store.url}` first.",
-        ) from error
+        raise _unknown(store, table) from error
     catalog = decode(found.body, name_of(table))
     if catalog.table != table:
         raise Damaged(f"the catalog {name_of(table)} is of the table {catalog.table!r:.300}", hint=_EARLIER)
     return Current(catalog, tag, found.info.modified)
+
+
+def _unknown(store: ObjectStore, table: str) -> NotFound:
+    """There is no catalog, because there never was one, or because it is lost."""
+    if any(not each.marker for each in store.versions(folder(table))):
+        return NotFound(
+            f"the catalog of {table!r} is lost: {name_of(table)} is gone from {store.url}, other objects are there", hint=_LOST
+        )
+    return NotFound(
+        f"the vault {store.url} does not know the table {table!r}",
+        hint=f"Run `backstream init {table} --vault {store.url}` first.",
+    )
 
 
 def _found(store: ObjectStore, name: str) -> tuple[StoredObject, str | None]:

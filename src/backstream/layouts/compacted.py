@@ -2,7 +2,7 @@
 
     compacted/generations/NUMBER.json          which sets count, and what stands for what: the greatest number is in force
     compacted/SET/PART-of-PARTS.ndjson.zst     the set's lines, parted by the sha256 of their keys, sorted by key: see `frames`
-    compacted/SET/sources.ndjson.zst           the names of the objects that it stands for, a JSON string a line
+    compacted/SET/sources.ndjson.zst           the objects that it stands for: see `sources`
 
 A set, and all that it replaces, change places in one write: that of the next generation, which is create-only, so that of two
 compactions at once one fails. Until then a set's objects are nobody's; from then on what they stand for counts no more, whether it
@@ -16,21 +16,21 @@ force before anything is hidden.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby, takewhile
 
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged, MissingObject, Overtaken
-from backstream.layouts import decompression, frames, hidden
+from backstream.layouts import frames, hidden, sources
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
-from backstream.layouts.decompression import UNREADABLE
 from backstream.layouts.frames import INDEX_GUESS, Index, Span
 from backstream.layouts.hidden import Newest
 from backstream.layouts.segments import Claim, Codec
-from backstream.model import limits, moment
+from backstream.layouts.sources import Sources
+from backstream.model import moment
 from backstream.model.change import is_sequence
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.decoding import UNDECODABLE, reason
@@ -39,9 +39,9 @@ from backstream.ports import ObjectStore, ObjectVersion
 FORMAT = 1
 _GENERATIONS = "generations/"
 _SOURCES = "sources.ndjson.zst"
-_SOURCE_FOLDERS, _SHORTEST_SOURCE = ("log/", "base/"), 60
 _MOST_SETS, _MOST_PARTITIONS = 64, 16_384  # a generation has six, as a rule
 _BRING_BACK = "Bring back its version before this one, from the bucket's versions."
+_FROM_A_REPLICA = "Bring it back from a replica of the bucket: without it nobody knows which compacted objects count."
 _OWNER = re.compile(r"(?:generations/(?P<generation>\d{8,})\.json$|(?P<set>\d{8,}-[0-9a-f]{12})/)")
 
 
@@ -117,7 +117,9 @@ class Compacted:
         """A generation by its record. Damaged where it cannot be read."""
         name = record.name
         if not record.version:
-            raise Damaged(f"the record of what is compacted is gone: {name} has a delete marker, and nothing below it")
+            raise Damaged(
+                f"the record of what is compacted is gone: {name} has a delete marker, and nothing below it", hint=_FROM_A_REPLICA
+            )
         try:
             found = msgspec.json.decode(self._store.get(name, record.version).body, type=Generation)
         except UNDECODABLE as error:
@@ -148,22 +150,23 @@ class Compacted:
 
     def replaced(self, generation: Generation) -> frozenset[str]:
         """The names of objects that a set stands for, as far as they may still be listed."""
-        return frozenset(generation.kept).union(*(self.sources(each) for each in generation.unsettled))
+        return frozenset(generation.kept) | sources.names(map(self.sources, generation.unsettled))
 
-    def stands_for(self, generation: Generation, hidden_names: Collection[str], since: float) -> set[str]:
-        """Those of these names of the log that a set stands for, or stood for before it was merged into another.
+    def stands_for(self, generation: Generation, concealed: Mapping[str, str], since: float) -> set[str]:
+        """Those of these hidden names of the log that a set stands for, or stood for before it was merged into another.
 
-        Each set names what it took over itself, so the last compactions explain what was hidden lately. `since`: when the first of
-        these objects was received (epoch seconds).
+        `concealed`: each with the version that is hidden. Each set names what it took over itself, so the last compactions explain
+        what was hidden lately. `since`: when the first of these objects was received (epoch seconds).
         """
-        left, told = set(hidden_names), set[str]()
+        left, told = set(concealed), set[str]()
         for one in self._ever_sets(generation, since) if left else ():
             if one.id not in told:
                 told.add(one.id)
-                left -= self._sources_if_any(one.id)
+                took = self._sources_if_any(one.id)
+                left = {name for name in left if not sources.is_of(took, name, concealed[name])}
             if not left:
                 break
-        return set(hidden_names) - left
+        return set(concealed) - left
 
     def _ever_sets(self, generation: Generation, since: float) -> Iterator[Set]:
         """The log's sets that are in force, and those that were in force after that time (epoch seconds); the newest first."""
@@ -172,35 +175,20 @@ class Compacted:
             if number < generation.number and record.modified >= since - CLOCKS_APART:
                 yield from self.generation(record).changes
 
-    def _sources_if_any(self, set_id: str) -> frozenset[str]:
+    def _sources_if_any(self, set_id: str) -> Sources:
         try:
             return self.sources(set_id)
         except (Damaged, MissingObject):
-            return frozenset()  # what it named is then taken to be hidden by somebody else, and is read
+            return {}  # what it named is then taken to be hidden by somebody else, and is read
 
     def sources_name(self, set_id: str) -> str:
         """The name of the object that says what a set stands for."""
         return f"{self._prefix}{set_id}/{_SOURCES}"
 
-    def sources(self, set_id: str) -> frozenset[str]:
-        """The names of all objects that a set stands for. Damaged where that cannot be read."""
+    def sources(self, set_id: str) -> Sources:
+        """All objects that a set stands for. Damaged where that cannot be read."""
         name = self.sources_name(set_id)
-        body = hidden.get(self._store, name).body
-        try:
-            blocks = decompression.whole_lines(decompression.bounded(decompression.zstd(body), limits.expanded(len(body))))
-            return frozenset(self._source(line) for block in blocks for line in block.splitlines())
-        except Damaged as error:
-            raise error.of(name) from error
-        except (*UNREADABLE, *UNDECODABLE) as error:
-            raise Damaged(f"{name}: {reason(error)}") from error
-
-    def _source(self, line: bytes) -> str:
-        """The name in a line. A set stands for nothing but segments and parts of base backups, whose names are long."""
-        name = msgspec.json.decode(line, type=str)
-        below = name.removeprefix(self._folder)
-        if not name.startswith(self._folder) or not below.startswith(_SOURCE_FOLDERS) or len(below) < _SHORTEST_SOURCE:
-            raise Damaged(f"it stands for what is neither a segment nor a part of a base backup: {name[:120]!r}")
-        return name
+        return sources.decode(name, hidden.get(self._store, name).body, self._folder)
 
     def parts(self, one: Set) -> list[Newest]:
         """The objects of a set, in order. Damaged, naming the first that is missing, where not all are there."""
@@ -221,6 +209,13 @@ class Compacted:
     def written(self, set_id: str) -> list[Newest]:
         """What there is of a set's objects, whether it counts or not, and though a newer compaction may have hidden it since."""
         return list(hidden.newest(self._store, f"{self._prefix}{set_id}/"))
+
+    def indexes(self) -> Iterator[Index]:
+        """What all sets' current objects say of themselves, whether the sets count or not. Damaged where one says nothing."""
+        for listed in self._store.list(self._prefix):
+            match = _OWNER.match(listed.name, len(self._prefix))
+            if match is not None and match["set"] is not None and not listed.name.endswith(f"/{_SOURCES}"):
+                yield self._index(listed.name)[0]
 
     def claim_and_body(self, name: str) -> tuple[Claim, bytes]:
         """What an object of a set says of itself, and its bytes. Damaged where it says nothing."""
@@ -270,10 +265,9 @@ class Compacted:
         """Make it durable. One that is there already was made of the same lines: a set's id tells of which."""
         self._put_once(self.part_name(set_id, number, partitions), body)
 
-    def write_sources(self, set_id: str, names: Iterable[str]) -> None:
+    def write_sources(self, set_id: str, taken: Sources) -> None:
         """Say which objects a set stands for."""
-        text = b"".join(msgspec.json.encode(name) + b"\n" for name in sorted(names))
-        self._put_once(self.sources_name(set_id), Codec.ZSTD.compress(text))
+        self._put_once(self.sources_name(set_id), sources.encode(taken), sources.FORMAT)
 
     def commit(self, generation: Generation) -> None:
         """Put it in force. Overtaken, and nothing has changed, where somebody else was faster.
@@ -300,9 +294,9 @@ class Compacted:
     def _generation_name(self, number: int) -> str:
         return f"{self._prefix}{_GENERATIONS}{number:08d}.json"
 
-    def _put_once(self, name: str, body: bytes) -> None:
+    def _put_once(self, name: str, body: bytes, form: str = "1") -> None:
         try:
-            self._store.put(name, body, {"format": "1"}, if_absent=True)
+            self._store.put(name, body, {"format": form}, if_absent=True)
         except AlreadyExists:
             return
 

@@ -19,6 +19,8 @@ from backstream.model.change import is_sequence
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 
+_NO_RECORD = "Bring it back from a replica of the bucket: it says which changes are missing, and nothing else does."
+
 
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     """Changes made between `since` and `until` (seconds, both included) may be missing.
@@ -87,7 +89,9 @@ class Gaps:
 
     def last_agreed(self) -> int | None:
         """The last second at which they were; None where nobody has seen it."""
-        seconds = [int(found) for each in self._store.list(self._agreed) if (found := each.name.rpartition("/")[2]).isdecimal()]
+        seconds = [
+            int(found) for each in hidden.newest(self._store, self._agreed) if (found := each.name.rpartition("/")[2]).isdecimal()
+        ]
         return max(seconds, default=None)
 
     def arrived(self, batch: str) -> None:
@@ -97,7 +101,7 @@ class Gaps:
     def has_arrived(self, batch: str) -> bool:
         """Whether that was noted."""
         try:
-            self._store.head(note_of(self._table, batch))
+            hidden.head(self._store, note_of(self._table, batch))
         except MissingObject:
             return False
         return True
@@ -116,12 +120,14 @@ class Gaps:
         return iter(longest.values())
 
     def records(self) -> Iterator[Newest]:
-        """The objects in which they are kept, hidden ones too: no gap is ever taken back."""
-        listing = hidden.newest(self._store, self._prefix)
+        """The objects in which they are kept, hidden ones and those of which a marker is left too: none is ever taken back."""
+        listing = hidden.every(self._store, self._prefix)
         return (each for each in listing if not each.markers or each.name.endswith(".json"))
 
     def read(self, record: Newest) -> Gap:
         """A gap by its record. Damaged where it cannot be read."""
+        if not record.version:
+            raise Damaged(f"the record of a gap is gone: {record.name} has a delete marker, and nothing below it", hint=_NO_RECORD)
         return _decoded(record.name, hidden.read(self._store, record).body)
 
 

@@ -22,20 +22,28 @@ class Newest(ListedObject, frozen=True):
 
 def newest(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[Newest]:
     """As `ObjectStore.list`, but of hidden objects too: a page of a listing costs the same with versions as without."""
+    return (each for each in every(store, prefix, after=after) if each.version)
+
+
+def every(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[Newest]:
+    """The same, and the names of which nothing but delete markers is left: these have no `version`."""
     for _, rows in groupby(store.versions(prefix, after=after), key=lambda each: each.name):
-        found = newest_of(rows)
-        if found is not None:
-            yield found
+        yield _of_name(rows)
 
 
-def newest_of(rows: Iterator[ObjectVersion]) -> Newest | None:
-    """Of one name's versions, newest first; None where all of them are markers."""
+def emptied(store: ObjectStore, prefix: str) -> Iterator[Newest]:
+    """Only those of which nothing but delete markers is left, as a lifecycle rule leaves them."""
+    return (each for each in every(store, prefix) if not each.version)
+
+
+def _of_name(rows: Iterator[ObjectVersion]) -> Newest:
+    """Of one name's versions, newest first."""
     markers = list[ObjectVersion]()
     for row in rows:
         if not row.marker:
             return Newest(row.name, row.size, row.modified, row.version, tuple(markers))
         markers.append(row)
-    return None
+    return Newest(markers[0].name, 0, markers[0].modified, "", tuple(markers))
 
 
 def read(store: ObjectStore, found: Newest) -> StoredObject:

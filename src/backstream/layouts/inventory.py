@@ -64,7 +64,7 @@ def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: in
             continue
         concealed = [each for each in listed if each.markers]
         oldest = min((each.modified for each in concealed), default=0.0)
-        own = compacted.stands_for(generation, [each.name for each in concealed], oldest) - set(generation.kept)
+        own = compacted.stands_for(generation, {each.name: each.version for each in concealed}, oldest) - set(generation.kept)
         suspicious = suspicious or any(each.name not in own for each in concealed)
         if hidden_since <= 0 or not suspicious:
             return [each for each in listed if not each.markers or each.name not in own], generation
@@ -73,6 +73,6 @@ def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: in
 def parts_of_bases(bases: Bases, generation: Generation) -> Iterator[Part]:
     """The parts of all base backups, complete or not, that no set stands for."""
     covered = {base for each in generation.bases for base in each.bases}
-    for plan in bases.plans():
-        if plan.id not in covered:
-            yield from bases.parts(plan.id)
+    for each in bases.ids():
+        if each not in covered:
+            yield from bases.parts(each)

@@ -27,7 +27,7 @@ CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in
 class LogListing(msgspec.Struct, frozen=True):
     """One object of a log's listing. `segment` is None for a foreign object. `modified`: when the store received it.
 
-    `markers`: delete markers on top of it; see `hidden.Newest`.
+    `markers`: delete markers on top of it, `version`: the one below them; see `hidden.Newest`. Empty where it was not looked for.
     """
 
     name: str
@@ -35,6 +35,7 @@ class LogListing(msgspec.Struct, frozen=True):
     modified: float
     segment: Segment | None
     markers: tuple[ObjectVersion, ...] = ()
+    version: str = ""
 
     @property
     def seconds(self) -> tuple[int, int] | None:
@@ -43,11 +44,12 @@ class LogListing(msgspec.Struct, frozen=True):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """A segment's bytes, what its name says of them, and the run that it is, if it is one."""
+    """A segment's bytes, what its name says of them, the run that it is, if it is one, and which version was read."""
 
     claim: Claim
     body: bytes
     run: Run | None
+    version: str
 
 
 class ChangeLog:
@@ -129,10 +131,10 @@ class ChangeLog:
             segment = segments.parse_path(listed.name.removeprefix(self._prefix))
             if end is not None and segment is not None and listed.name >= end:
                 return
-            markers = listed.markers if isinstance(listed, Newest) else ()
+            markers, version = (listed.markers, listed.version) if isinstance(listed, Newest) else ((), "")
             if segment is None and markers:
                 continue  # a foreign object that somebody has taken away
-            yield LogListing(listed.name, listed.size, listed.modified, segment, markers)
+            yield LogListing(listed.name, listed.size, listed.modified, segment, markers, version)
 
     def _listed(self, after: str, seen_through: str) -> Iterator[ListedObject]:
         """The objects that come after a name; of names after `seen_through` hidden ones too."""
@@ -168,10 +170,15 @@ class ChangeLog:
         if listed.segment is None:
             raise Damaged(f"{listed.name}: a foreign object in the change log")
         stored = hidden.get(self._store, listed.name)
+        claim, version = segments.claim_of(listed.segment), stored.info.version
         if listed.segment.witnessed:
-            return Fetched(segments.claim_of(listed.segment), segments.pack([], listed.segment.codec), None)
+            return Fetched(claim, segments.pack([], listed.segment.codec), None, version)
         after = stored.info.metadata.get("after", chains.UNKNOWN)
-        return Fetched(segments.claim_of(listed.segment), stored.body, chains.run_of(listed.segment, after))
+        return Fetched(claim, stored.body, chains.run_of(listed.segment, after), version)
+
+    def version(self, name: str) -> str:
+        """The version of an object of the log that is current, or hidden. MissingObject where there is none."""
+        return hidden.head(self._store, name).version
 
     def metadata(self, listed: LogListing) -> Mapping[str, str]:
         """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""

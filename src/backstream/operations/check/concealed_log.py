@@ -12,12 +12,13 @@ import msgspec
 from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs
 from backstream.errors import Damaged, MissingObject
+from backstream.layouts import sources
 from backstream.layouts.log import LogListing
 from backstream.layouts.vault import TableVault
 from backstream.operations.progress import Progress
 
 PARTITIONS = 64
-_OWN = b""
+_OWN = b"="  # before a version that a set took over; a listing begins with another byte
 
 
 def concealed_log(vault: TableVault, memory: Memory, progress: Progress) -> Iterator[LogListing]:
@@ -32,8 +33,9 @@ def concealed_log(vault: TableVault, memory: Memory, progress: Progress) -> Iter
         kept = frozenset(compacted.current().kept)
         for one in compacted.every_set():
             try:
-                for name in compacted.sources(one.id) - kept:
-                    names.add(name.encode(), _OWN)
+                for name, version in compacted.sources(one.id).items():
+                    if name not in kept:
+                        names.add(name.encode(), _OWN + version.encode())
             except (Damaged, MissingObject):
                 continue  # of a set in force, reading the lines finds it; what only an older one names is taken for hidden
         for number in range(PARTITIONS):
@@ -41,13 +43,13 @@ def concealed_log(vault: TableVault, memory: Memory, progress: Progress) -> Iter
 
 
 def _not_own(names: Pairs, number: int) -> list[LogListing]:
-    found, own = dict[bytes, bytes](), set[bytes]()
+    found, own = dict[bytes, LogListing](), set[tuple[bytes, str]]()
     for name, value in names.read(number):
-        if value:
-            found[name] = value
+        if value.startswith(_OWN):
+            own.add((name, value.removeprefix(_OWN).decode()))
         else:
-            own.add(name)
-    return [_listings.decode(value) for name, value in found.items() if name not in own]
+            found[name] = _listings.decode(value)
+    return [each for name, each in found.items() if own.isdisjoint([(name, each.version), (name, sources.ANY)])]
 
 
 _listings = msgspec.msgpack.Decoder(LogListing)

@@ -12,7 +12,18 @@ from backstream.layouts.bases import Base
 from backstream.layouts.compacted import Set
 from backstream.layouts.log import LogListing
 from backstream.layouts.vault import TableVault
+from backstream.model import moment
+from backstream.model.change import MICROS
 from backstream.operations.check.report import Found, Kind, hidden, wrong
+
+OWN = (
+    ("the catalog", "catalog.json"),
+    ("a gap", "gaps/"),
+    ("a base backup", "base/"),
+    ("a drill", "drills/"),
+    ("the note that a batch has arrived", "redriven/"),
+    ("the note that vault and table were the same", "agreed/"),
+)
 
 
 def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[Found]:
@@ -20,11 +31,21 @@ def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterato
 
     `segments`: those of the log, as `Inventory.hidden` has them.
     """
+    yield from concealed_records(vault)
+    yield from concealed_log(vault, segments)
+
+
+def concealed_records(vault: TableVault) -> Iterator[Found]:
+    """Those that are neither of the log nor compacted."""
     store, table = vault.store, vault.catalog.table
     folder = catalogs.folder(table)
-    for what, prefix in (("the catalog", "catalog.json"), ("a gap", "gaps/"), ("a base backup", "base/"), ("a drill", "drills/")):
+    for what, prefix in OWN:
         concealed = (each for each in below.newest(store, folder + prefix) if each.markers)
         yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
+
+
+def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[Found]:
+    """The same of compacted objects, and of these segments of the log."""
     yield from _of_sets(vault)
     for each in segments:
         yield hidden(each.name, each.markers, "a segment of the change log", each.seconds)
@@ -32,7 +53,7 @@ def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterato
 
 def _is_own(vault: TableVault, name: str) -> bool:
     """Whether it was ever of the vault: who takes a foreign object away hides nothing."""
-    return vault.bases.owns(name) if "/base/" in name else name.endswith(".json")
+    return vault.bases.owns(name) if "/base/" in name else name.endswith(".json") or "/redriven/" in name or "/agreed/" in name
 
 
 def _of_sets(vault: TableVault) -> Iterator[Found]:
@@ -63,6 +84,38 @@ def readable(vault: TableVault) -> Iterator[Found]:
     yield from _catalogs(vault)
     yield from _gaps(vault)
     yield from _bases(vault)
+    yield from _compacted_bases(vault)
+
+
+def without_generation(vault: TableVault) -> Iterator[Found]:
+    """What is found where nobody knows which compacted sets count; nothing where that is known.
+
+    All moments from the first compacted change on are affected, by as many changes as the sets hold that lie there.
+    """
+    records = vault.compacted.generations()
+    if not records:
+        return
+    record = records[max(records)]
+    try:
+        vault.compacted.generation(record)
+    except Damaged as error:
+        lines, since = _in_sets(vault)
+        kind = Kind.DAMAGED if record.version else Kind.MISSING
+        yield wrong(kind, record.name, error.message, None if since is None else (since, None), lines)
+        yield from concealed_records(vault)
+        yield from _catalogs(vault)
+        yield from _gaps(vault)
+        yield from _bases(vault)
+
+
+def _in_sets(vault: TableVault) -> tuple[int | None, int | None]:
+    """How many lines all sets' objects hold, and the second of the first change; None where these do not say."""
+    try:
+        indexes = list(vault.compacted.indexes())
+    except Damaged:
+        return None, None
+    seconds = [each.seconds[0] for each in indexes if each.seconds is not None]
+    return sum(each.lines for each in indexes), min(seconds, default=None)
 
 
 def _catalogs(vault: TableVault) -> Iterator[Found]:
@@ -73,7 +126,7 @@ def _catalogs(vault: TableVault) -> Iterator[Found]:
 
 def _gaps(vault: TableVault) -> Iterator[Found]:
     for each in vault.gaps.records():
-        yield from _look(each.name, Kind.DAMAGED, partial(vault.gaps.read, each))
+        yield from _look(each.name, Kind.DAMAGED if each.version else Kind.MISSING, partial(vault.gaps.read, each))
 
 
 def _bases(vault: TableVault) -> Iterator[Found]:
@@ -81,11 +134,21 @@ def _bases(vault: TableVault) -> Iterator[Found]:
     complete = bases.complete()
     for base in complete:
         yield from _base(vault, base)
+    lost = {base.id: (name, base.end) for name, base in bases.lost()}
+    last = vault.catalog.base_backup
+    if last is not None and last.id not in {each.id for each in complete}:
+        lost.setdefault(last.id, (f"base backup {last.id}", moment.parse_iso_micros(last.ended) // MICROS))
+    for name, ended in lost.values():
+        yield wrong(Kind.MISSING, name, "the record of a complete base backup: it does not count without", (ended, None))
     for name in bases.foreign():
         yield wrong(Kind.FOREIGN, name, "not of this vault")
     for each in bases.ids():
         yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", Kind.DAMAGED, partial(bases.plan, each))
-    known = {each.id for each in complete}
+
+
+def _compacted_bases(vault: TableVault) -> Iterator[Found]:
+    """Those that a set stands for still have a record."""
+    known = {each.id for each in vault.bases.complete()}
     for one in vault.compacted.current().bases:
         for lost in set(one.bases) - known:
             yield wrong(Kind.MISSING, f"base backup {lost}", "it was compacted, and its record is missing", (one.since, None))

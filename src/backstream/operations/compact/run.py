@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import msgspec
 
 from backstream.engines.ahead import ahead, batches
 from backstream.engines.memory import Memory
-from backstream.errors import Damaged, Overtaken
+from backstream.errors import Damaged, MissingObject, Overtaken
 from backstream.layouts import bases as base_backups
-from backstream.layouts import chains, compacted, frames
+from backstream.layouts import chains, compacted, frames, sources
 from backstream.layouts.bases import Part
 from backstream.layouts.chains import Run
 from backstream.layouts.compacted import Generation, Set
@@ -70,14 +71,30 @@ def compact(
     return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
 
 
+class _Read(msgspec.Struct, frozen=True):
+    """A small object as it was read: what it claims, its bytes, the run that it is, and its version, both if that matters."""
+
+    claim: Claim
+    body: bytes
+    run: Run | None = None
+    version: str = sources.ANY
+
+
 class _Small(msgspec.Struct, frozen=True):
     """A small object: its name, its size, when it was received, how to read it, and of which base backup it is, if of one."""
 
     name: str
     size: int
     received: float
-    read: Callable[[], tuple[Claim, bytes, Run | None]]
+    read: Callable[[], _Read]
     base: str | None = None
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """What was taken over of a small object: how many lines, and of which version."""
+
+    lines: int
+    version: str
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -85,6 +102,10 @@ class _Written(msgspec.Struct, frozen=True):
 
     set: Set
     merged: Sequence[Set]
+
+
+def _always(_: str) -> bool:
+    return True
 
 
 class _Compaction:
@@ -103,7 +124,7 @@ class _Compaction:
         self._watch = Watch(vault, self._began)
 
     def run(self) -> Compaction:
-        self._settle(self._vault.compacted.current())
+        self._settle(self._vault.compacted.current(), again=True)
         found = self._vault.inventory()
         before = found.generation
         segments = [each for each in found.segments if self._is_due(each)]
@@ -171,14 +192,14 @@ class _Compaction:
         )
 
     def _segment(self, listed: LogListing) -> _Small:
-        def read() -> tuple[Claim, bytes, Run | None]:
+        def read() -> _Read:
             found = self._vault.log.fetch(listed)
-            return found.claim, found.body, found.run
+            return _Read(found.claim, found.body, found.run, found.version)
 
         return _Small(listed.name, listed.size, listed.modified, read)
 
     def _part(self, base: str, part: Part) -> _Small:
-        return _Small(part.name, part.size, part.modified, lambda: (*self._vault.bases.claim_and_body(part), None), base)
+        return _Small(part.name, part.size, part.modified, lambda: _Read(*self._vault.bases.claim_and_body(part)), base)
 
     def _set(
         self,
@@ -204,29 +225,40 @@ class _Compaction:
             bases = _whole_bases(small, taken)
             if not taken or (small[0].base is not None and not bases):
                 return None
-            self._over |= {each.name: taken[each.name] for each in small if each.name in taken and each.base in (None, *bases)}
-            set_id = compacted.set_id(number, [*taken, *stale, *(each.id for each in merged)])
-            self._vault.compacted.write_sources(set_id, [*taken, *stale])
+            self._over |= {
+                each.name: taken[each.name].lines for each in small if each.name in taken and each.base in (None, *bases)
+            }
+            over = {name: each.version for name, each in taken.items()} | self._versions(stale)
+            set_id = compacted.set_id(number, [*sources.marked(over), *(each.id for each in merged)])
+            self._vault.compacted.write_sources(set_id, over)
             written = self._write_parts(sorter, set_id, [*(base for one in merged for base in one.bases), *bases])
         return _Written(written, merged)
 
-    def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> dict[str, int]:
-        """Read them all; the names of those that are sound, and how many lines each holds."""
+    def _versions(self, stale: Iterable[str]) -> dict[str, str]:
+        """The versions of segments that are there; one that is gone needs no hiding."""
+        found = dict[str, str]()
+        for name in sorted(stale):
+            with suppress(MissingObject):
+                found[name] = self._vault.log.version(name)
+        return found
+
+    def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> dict[str, _Taken]:
+        """Read them all; the names of those that are sound, and what was taken over of each."""
         self._progress.phase("reading small objects", len(small))
-        taken = dict[str, int]()
+        taken = dict[str, _Taken]()
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
             bodies = self._memory.bodies
             for one, reading in ahead(pool, lambda each: each.read(), small, bodies, weight=lambda each: each.size):
                 self._progress.advance(1)
                 try:
-                    claim, body, run = reading()
-                    lines = Taken(claim, body)
+                    read = reading()
+                    lines = Taken(read.claim, read.body)
                 except Damaged as error:
                     self._left.append(Unread(one.name, error.message.removeprefix(f"{one.name}: ")))
                     continue
                 sorter.add(lines, one.received)
-                taken[one.name] = claim.count
-                self._runs += [] if run is None else [run]
+                taken[one.name] = _Taken(read.claim.count, read.version)
+                self._runs += [] if read.run is None else [read.run]
                 self._held |= wanted and wanted.intersection((each.stream, each.sequence) for each in lines)
         return taken
 
@@ -246,18 +278,21 @@ class _Compaction:
 
     # --- the old ---
 
-    def _settle(self, generation: Generation) -> Generation:
+    def _settle(self, generation: Generation, *, again: bool = False) -> Generation:
         """Hide what sets stand for, where a run before this one did not come to it either. `generation` is or was in force.
 
-        All later ones are made from it, so what it hides counts in none of them.
+        All later ones are made from it, so what it hides counts in none of them. `again`: a run before this one may have hidden
+        some of it; what was written anew since is not what a set took over, and stays.
         """
         if not generation.unsettled:
             return generation
         store = self._vault.compacted
-        over = frozenset[str]().union(*(store.sources(each) for each in generation.unsettled)) - set(generation.kept)
+        over = {name: version for each in generation.unsettled for name, version in store.sources(each).items()}
+        for name in generation.kept:
+            over.pop(name, None)
         names = [name for name in self._vault.log.current_names() if name in over]
         settled = msgspec.structs.replace(generation, number=generation.number + 1, unsettled=[])
-        self._hide(names)
+        self._hide(names, (lambda name: self._is_still(name, over[name])) if again else _always)
         try:
             store.commit(settled)
         except Overtaken:
@@ -265,13 +300,24 @@ class _Compaction:
         self._hide(store.dead(settled))
         return settled
 
-    def _hide(self, names: Iterable[str]) -> None:
-        """Put delete markers on them. Their versions stay, for readers that have listed them and for the bucket's owner."""
+    def _is_still(self, name: str, version: str) -> bool:
+        """Whether that version is the newest that there is."""
+        return version == sources.ANY or self._vault.log.version(name) == version
+
+    def _hide(self, names: Iterable[str], due: Callable[[str], bool] = _always) -> None:
+        """Put delete markers on those that are due. Their versions stay, for readers that have listed them and for the owner."""
         self._progress.phase("hiding what is compacted", None)
+
+        def hide(name: str) -> bool:
+            if not due(name):
+                return False
+            self._vault.store.delete(name)
+            return True
+
         with ThreadPoolExecutor(HIDERS, thread_name_prefix="hider") as pool:
             for batch in batches(names, 1_000):
-                for _ in pool.map(self._vault.store.delete, batch):
-                    self._hidden += 1
+                for is_hidden in pool.map(hide, batch):
+                    self._hidden += is_hidden
                     self._progress.advance(1)
 
 
