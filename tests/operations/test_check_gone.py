@@ -90,7 +90,7 @@ def test_the_generation_in_force(stage: Stage, *, damaged: bool) -> None:
     for ask in (
         restored,
         lambda stage: compact(stage.vault(), stage.clock),
-        lambda stage: stage.vault().window(0) and stage.captured(),
+        lambda stage: stage.vault().inventory(),
     ):
         error = refused(stage, ask)
         assert isinstance(error, Damaged)

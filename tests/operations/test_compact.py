@@ -22,6 +22,7 @@ from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.lived import COMPACTED, GENERATIONS, LOG, SMALL, all_changes, changes, deliver, hidden, live, lived, names, state, told
 from kit.stage import Stage
+from kit.stepping import copy_of
 from kit.watched import WatchedStore
 
 MOST_WRITES = 200
@@ -183,10 +184,13 @@ def test_large_sets_are_left_alone_by_small_additions(monkeypatch: pytest.Monkey
 def test_with_little_memory_the_same_objects_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "PART_BYTES", 400)
 
+    stage, _ = lived()
+
     def objects(memory: Memory) -> dict[str, bytes]:
-        stage, _ = lived()
-        run(stage, memory=memory)
-        return {name: stage.store.get(name).body for name in names(stage.store, COMPACTED)}
+        assert isinstance(stage.store, MemoryStore)
+        copied = copy_of(stage.store, stage.clock)
+        run(stage, copied, memory=memory)
+        return {name: copied.get(name).body for name in names(copied, COMPACTED)}
 
     assert objects(Memory(24 * 500)) == objects(SMALL), "every few lines are written to disk, or none before the end"
 
