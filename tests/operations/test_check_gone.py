@@ -48,7 +48,7 @@ def found(stage: Stage) -> list[Finding]:
 
 
 def restored(stage: Stage) -> None:
-    around = Surroundings(lambda _: MemoryTable("restored", stage.clock), stage.clock, 1, Path())
+    around = Surroundings(lambda _: MemoryTable("restored", stage.clock), stage.clock, Path())
     window = stage.vault().window(stage.clock.now())
     assert window.until is not None
     restore(stage.vault(), Request(at=window.until, target=NewTable("restored")), around)
@@ -133,7 +133,7 @@ def test_the_commands_name_it_and_other_tables_go_on(
 
 def test_one_of_the_sets_of_a_generation(stage: Stage) -> None:
     compacted(stage)
-    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock, None))
+    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
     compact(stage.vault(), stage.clock)
     sets = stage.vault().compacted.current().sets
     assert len(sets) > 1
@@ -158,7 +158,7 @@ def test_the_record_of_a_gap(stage: Stage) -> None:
 
 
 def test_the_record_of_a_base_backup(stage: Stage) -> None:
-    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock, None))
+    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
     (base,) = stage.vault().bases.complete()
     record = stage.vault().bases.name_of(base)
     expire(stage, record)
@@ -171,7 +171,7 @@ def test_the_record_of_a_base_backup(stage: Stage) -> None:
 
 def test_a_base_backup_is_read_without_its_plan(stage: Stage) -> None:
     stage.put([77])
-    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock, None))
+    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
     (base,) = stage.vault().bases.complete()
     before = stage.vault().history(next(key for _, key, _ in stage.model[-1:]))
     assert [entry.scanned for entry in before] == [True]
