@@ -10,7 +10,8 @@ import pytest
 
 from backstream.apps import publishing
 from backstream.apps.emf import Measured, emf
-from backstream.apps.metrics import of_drill, prometheus
+from backstream.apps.metrics import of_drill
+from backstream.apps.prometheus import prometheus
 from backstream.errors import Failed, UsageError
 from backstream.operations.drill import Drill
 from kit.drills import FAILED, PASSED

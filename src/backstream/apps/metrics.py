@@ -1,7 +1,4 @@
-"""What a monitor is told of drills and vaults: a Prometheus text file; for CloudWatch see `emf`.
-
-Source: https://prometheus.io/docs/instrumenting/exposition_formats/
-"""
+"""What a monitor is told of drills and vaults. `prometheus` and `emf` write it."""
 
 from __future__ import annotations
 
@@ -105,30 +102,3 @@ def _epoch(iso: str) -> float | None:
         return moment.parse_iso_micros(iso) / MICROS
     except ValueError:
         return None  # of a record that cannot be read; what is not known is not told
-
-
-# --- Prometheus -------------------------------------------------------------------------------------------------------------------
-
-
-def prometheus(measured: Sequence[Measured]) -> bytes:
-    """A text file: each metric once, with a sample for each table."""
-    metrics = dict.fromkeys(metric for each in measured for metric, _ in each.values)
-    return "".join(line for metric in metrics for line in _family(metric, measured)).encode()
-
-
-def _family(metric: Metric, measured: Sequence[Measured]) -> list[str]:
-    samples = [
-        f'{metric.series}{{table="{_label(each.table)}"}} {_number(value)}\n'
-        for each in measured
-        for known, value in each.values
-        if known is metric
-    ]
-    return [f"# HELP {metric.series} {metric.meaning}\n", f"# TYPE {metric.series} gauge\n", *samples]
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)

@@ -9,7 +9,8 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.options import Json, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_json, notice
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.apps.cli.progress_bar import Bar
 from backstream.errors import BackstreamError, DifferencesFound
 from backstream.operations.check import Checked, Finding
 

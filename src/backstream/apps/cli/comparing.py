@@ -9,7 +9,8 @@ import typer
 from backstream.apps import tables
 from backstream.apps.cli.elsewhere import ToEndpoint, ToProfile, ToRegion
 from backstream.apps.cli.options import Json, TableName
-from backstream.apps.cli.output import Bar, as_compared, as_failures, as_json, notice
+from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
+from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.words import SEGMENTS
 from backstream.errors import DifferencesFound, PartlyDone
 from backstream.operations.diff import Diffed

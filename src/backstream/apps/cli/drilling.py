@@ -9,8 +9,10 @@ import msgspec
 import typer
 
 from backstream.apps import library, metrics, publishing
+from backstream.apps.cli.figures import write_metrics
 from backstream.apps.cli.options import AllowGap, Emf, Json, Metrics, Rpo, Rto, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, notice, out, write_metrics
+from backstream.apps.cli.output import as_facts, as_failures, as_json, notice, out
+from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.library import TableBackup
 from backstream.apps.pages import drill as pages
 from backstream.errors import DifferencesFound, Failed, UsageError

@@ -12,8 +12,9 @@ from backstream.apps import library, metrics
 from backstream.apps.cli.actors import by
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.each import of_each, raise_worst
+from backstream.apps.cli.figures import write_metrics
 from backstream.apps.cli.options import AllowGap, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out, write_metrics
+from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, DifferencesFound, UsageError
 from backstream.model.objectives import in_words

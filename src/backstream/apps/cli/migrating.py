@@ -11,7 +11,8 @@ import typer
 from backstream.apps import library, migrations
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, notice, out
+from backstream.apps.cli.output import as_facts, as_failures, as_json, confirmed, notice, out
+from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.words import SEGMENTS
 from backstream.errors import Refused, UsageError
 from backstream.operations.migrate import SHOWN, Migrated, Undone

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
-from backstream.apps import emf as emf_lines
-from backstream.apps import metrics, publishing
-from backstream.apps.emf import Measured
 from backstream.model import prices
-from backstream.model.grants import Grant
-from backstream.model.prices import Cost
-from backstream.model.setup import Todo
 from backstream.model.visible import visible_json, visible_line
-from backstream.operations.restore import Failure
-from backstream.operations.suspects import Compared
+
+if TYPE_CHECKING:  # every command loads this module: it loads no operation
+    from backstream.model.grants import Grant
+    from backstream.model.prices import Cost
+    from backstream.model.setup import Todo
+    from backstream.operations.restore import Failure
+    from backstream.operations.suspects import Compared
 
 NAMED_FAILURES = 20
 LISTED_KEYS = 20
@@ -145,59 +130,3 @@ def as_todo(todo: Sequence[Todo]) -> None:
         out.print(f"- {each.what}: {each.why}", markup=False)
         if each.command:
             out.print(f"  {each.command}", markup=False)
-
-
-def write_metrics(measured: Sequence[Measured], prometheus: Path | None, emf: Path | None) -> None:
-    """A text file for Prometheus, and lines for CloudWatch: to a file, or, for `-`, to stdout."""
-    if prometheus is not None:
-        publishing.publish(prometheus, metrics.prometheus(measured), shared=True)
-    lines = b"".join(map(emf_lines.emf, measured))
-    if emf is not None and str(emf) == "-":
-        sys.stdout.buffer.write(lines)
-        sys.stdout.buffer.flush()
-    elif emf is not None:
-        publishing.append(emf, lines)
-
-
-class _Rate(ProgressColumn):
-    """Steps per second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
-
-
-class Bar:
-    """`operations.progress.Progress` on a terminal: a bar, the rate, the time that is left. Shows nothing elsewhere."""
-
-    def __init__(self) -> None:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bars = Progress(*columns, console=err, disable=not err.is_terminal, transient=True)
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()
-
-    def phase(self, name: str, total: int | None) -> None:
-        """A new bar."""
-        self._task = self._bars.add_task(visible_line(name), total=total)
-
-    def expect(self, total: int) -> None:
-        """Stretch the bar."""
-        if self._task is not None:
-            self._bars.update(self._task, total=total)
-
-    def advance(self, steps: int) -> None:
-        """Move the bar."""
-        if self._task is not None and not self._bars.disable:
-            self._bars.advance(self._task, steps)

@@ -8,7 +8,8 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
-from backstream.apps.cli.output import NAMED_FAILURES, Bar, as_facts, as_json, notice
+from backstream.apps.cli.output import NAMED_FAILURES, as_facts, as_json, notice
+from backstream.apps.cli.progress_bar import Bar
 from backstream.errors import PartlyDone
 from backstream.operations.redrive import Redriven
 

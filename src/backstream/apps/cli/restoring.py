@@ -12,7 +12,8 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
+from backstream.apps.cli.output import as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
+from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.words import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
