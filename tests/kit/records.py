@@ -20,7 +20,9 @@ def lambda_record(change: Change, arn: str) -> dict[str, Any]:
     for name, image in (("OldImage", change.old), ("NewImage", change.new)):
         if image is not None:
             body[name] = json.loads(image)
+    by = {} if change.actor is None else {"userIdentity": {"type": "Service", "principalId": change.actor}}
     return {
+        **by,
         "eventID": change.event_id,
         "eventName": change.event,
         "eventVersion": "1.1",

@@ -28,7 +28,7 @@ from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
 from backstream.model import limits
 from backstream.model.deliveries import is_kinesis
-from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, Markers, ObjectStore, Table
+from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, ListedFiles, Markers, ObjectStore, Table
 from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
@@ -170,6 +170,15 @@ class Config:
         bucket, prefix = place
         files = S3Store(self._bucket(bucket, _limit(limits.in_files)), prefix, self.clock, versioned=False)
         return RetryingStore(files, self.clock, budget=self._patience)
+
+    def trail(self, url: str) -> tuple[ListedFiles, str]:
+        """Where CloudTrail's files lie, a bucket or a folder, and the path of that place: `s3://bucket/path` or a folder's own."""
+        place = _place(url) if "://" in url else Path(url).absolute()
+        if isinstance(place, Path):
+            return FolderFiles(place, _limit(limits.in_files)), str(place)
+        bucket, prefix = place
+        files = S3Store(self._bucket(bucket, _limit(limits.in_files)), prefix, self.clock, versioned=False)
+        return RetryingStore(files, self.clock, budget=self._patience), prefix
 
     @property
     def memory(self) -> Memory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 
+from backstream.apps.blaming import Blaming
 from backstream.apps.capturing import Capturing
 from backstream.apps.changes import Changing
 from backstream.apps.config import STORE_PATIENCE, Config
@@ -100,7 +101,7 @@ class Vault:
         return TableBackup(self._config, name)
 
 
-class TableBackup(Capturing, Restoring, Migrating, Changing):
+class TableBackup(Capturing, Restoring, Migrating, Changing, Blaming):
     """One table and its vault: what can be asked of them."""
 
     def __init__(self, config: Config, name: str) -> None:

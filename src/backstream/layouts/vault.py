@@ -18,6 +18,7 @@ from backstream.layouts.compacted import Compacted, Set
 from backstream.layouts.coverage import Basis, Coverage
 from backstream.layouts.destination import Destination, Destinations
 from backstream.layouts.drills import Drills
+from backstream.layouts.findings import Findings
 from backstream.layouts.gaps import Gaps
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
@@ -57,6 +58,7 @@ class TableVault:
         self.bases = Bases(store, catalog.table, catalog.compress)
         self.compacted = Compacted(store, catalog.table)
         self.drills = Drills(store, catalog.table)
+        self.findings = Findings(store, catalog.table)
         arrived_since = partial(older.arrived_since, store)
         self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, arrived_since, lambda: self.destination)
 

@@ -13,7 +13,7 @@ from backstream.errors import MalformedRecord, UsageError
 from backstream.model.schema import KeyAttribute, KeySchema, canonical_key, canonical_value
 
 
-class _NumberText(str):
+class NumberText(str):
     """A JSON number's own digits: a float would lose all beyond the sixteenth."""
 
     __slots__ = ()
@@ -28,7 +28,7 @@ def parse_key(schema: KeySchema, text: str) -> bytes:
     if set(words) != set(schema.names):
         raise UsageError(f"not a key of this table: {text}", hint=_hint(schema))
     try:
-        return canonical_key(schema, {a.name: _typed(a, words[a.name]) for a in schema.attributes})
+        return canonical_key(schema, {a.name: typed(a, words[a.name]) for a in schema.attributes})
     except MalformedRecord as error:
         raise UsageError(f"not a key of this table: {text}: {error.message}", hint=_hint(schema)) from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, as an escape or out of a terminal that is not UTF-8
@@ -43,8 +43,8 @@ def parse_partition(schema: KeySchema, text: str) -> bytes:
     attribute = schema.hash
     try:
         value = base64.b64encode(base64.b64decode(text, validate=True)).decode() if attribute.type == "B" else text
-        typed = canonical_value(attribute, {attribute.type: value})
-        return msgspec.json.encode({attribute.name: typed})[:-1] + (b"}" if schema.range is None else b",")
+        known = canonical_value(attribute, {attribute.type: value})
+        return msgspec.json.encode({attribute.name: known})[:-1] + (b"}" if schema.range is None else b",")
     except (ValueError, MalformedRecord) as error:  # not base64, no number, or half of a surrogate pair
         word = {"N": "a number", "B": "base64", "S": "text in Unicode"}[attribute.type]
         raise UsageError(f"not a value of {attribute.name}, the partition key: {text!r} is not {word}") from error
@@ -52,7 +52,7 @@ def parse_partition(schema: KeySchema, text: str) -> bytes:
 
 def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:
     try:
-        words = json.loads(text, parse_int=_NumberText, parse_float=_NumberText)
+        words = json.loads(text, parse_int=NumberText, parse_float=NumberText)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"not a key: {text!r} is not JSON ({error})", hint=_hint(schema)) from error
     if not isinstance(words, dict):
@@ -60,13 +60,14 @@ def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:
     return words
 
 
-def _typed(attribute: KeyAttribute, word: Any) -> Any:
-    if isinstance(word, _NumberText):
+def typed(attribute: KeyAttribute, word: Any) -> Any:
+    """The typed value of a key attribute that was written as plain JSON; what is typed already stays."""
+    if isinstance(word, NumberText):
         return {"N": str(word)} if attribute.type == "N" else {"a number": str(word)}
     return {attribute.type: word} if isinstance(word, str) else word
 
 
 def _hint(schema: KeySchema) -> str:
-    typed = ",".join(f'"{a.name}":{{"{a.type}":"..."}}' for a in schema.attributes)
+    long = ",".join(f'"{a.name}":{{"{a.type}":"..."}}' for a in schema.attributes)
     plain = ",".join(f'"{a.name}":{"5" if a.type == "N" else chr(34) + "..." + chr(34)}' for a in schema.attributes)
-    return f"A key of this table looks like {{{typed}}} or {{{plain}}}."
+    return f"A key of this table looks like {{{long}}} or {{{plain}}}."

@@ -23,6 +23,7 @@ BATCH = 12 * MB  # a batch that Lambda gave up: an event of 6 MB, escaped
 LINES = 64 * MB  # an object of lines, as it lies in the bucket
 PAGE = 64 * MB  # of a dynamodump's items, indented
 DATA_FILE = 256 * MB  # of an export or a dump, as it lies there: AWS chooses how large
+EVENT = 9 * MB  # one event of CloudTrail: AWS's own are of 256 KB at most
 INDEX = 16 * MB  # of frames, decompressed
 WINDOW = 16 * MB  # that zstd data may look back: ours looks back 2
 Limit = Callable[[str], int]  # the bytes that an object may have, by its name

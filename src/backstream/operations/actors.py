@@ -7,12 +7,15 @@ a reader can tell DynamoDB's own word from an application's. See docs/notes/0029
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import msgspec
 
-from backstream.layouts.vault import TableVault
+from backstream.errors import Damaged
+from backstream.layouts.findings import Findings
+from backstream.layouts.vault import TableVault, raising
+from backstream.model import older
 from backstream.model.condition import path_of, value_at
 from backstream.model.entry import Entry
 
@@ -20,22 +23,30 @@ from backstream.model.entry import Entry
 class ActorSource(enum.StrEnum):
     """Where a name comes from.
 
-    STREAM: the stream's record, in which DynamoDB names itself (time to live). ATTRIBUTE: an attribute of the item after it.
+    STREAM: the stream's record, in which DynamoDB names itself (time to live). CLOUDTRAIL: a finding of `blame --annotate`, by
+    AWS's record of the call. ATTRIBUTE: an attribute of the item after the change, in which an application names itself.
     """
 
     STREAM = "stream"
+    CLOUDTRAIL = "cloudtrail"
     ATTRIBUTE = "attribute"
 
 
-class Claim(msgspec.Struct, frozen=True):
-    """One source's word on who made a change."""
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One source's word on who made a change.
+
+    `names`: other names of the same actor, as the role of a session or an access key; `settled`: False where events that could
+    contradict it had not been delivered yet.
+    """
 
     actor: str
     source: ActorSource
+    names: tuple[str, ...] = ()
+    settled: bool = True
 
     def is_of(self, wanted: Collection[str]) -> bool:
         """Whether it names one of these actors."""
-        return self.actor in wanted
+        return self.actor in wanted or any(name in wanted for name in self.names)
 
 
 class Attributed(Protocol):
@@ -73,15 +84,23 @@ def told_by(entry: Entry, image: bytes) -> Told:
 
 
 class Actors:
-    """Names the actors of one table's changes. `attribute`: the path of the attribute in which items name their last writer."""
+    """Names the actors of one table's changes.
 
-    def __init__(self, attribute: str | None = None) -> None:
+    `attribute`: the path of the attribute in which items name their last writer; `findings`: those of `blame`; `damaged` is told of
+    findings that cannot be read, and where it returns, the other sources are asked. One thread at a time may ask.
+    """
+
+    def __init__(
+        self, attribute: str | None = None, findings: Findings | None = None, damaged: Callable[[Damaged], None] = raising
+    ) -> None:
         self._path = None if attribute is None else path_of(attribute)
+        self._findings = findings
+        self._damaged = damaged
 
     @classmethod
-    def of_vault(cls, vault: TableVault) -> Actors:
+    def of_vault(cls, vault: TableVault, damaged: Callable[[Damaged], None] = raising) -> Actors:
         """The actors that the vault of a table can name."""
-        return cls(vault.catalog.actor_attribute)
+        return cls(vault.catalog.actor_attribute, vault.findings, damaged)
 
     def of(self, change: Attributed) -> str | None:
         """The actor by the surest source; None where no source names one."""
@@ -90,11 +109,25 @@ class Actors:
     def claims(self, change: Attributed) -> list[Claim]:
         """Every source's word on a change, the surest source first."""
         of_stream = [] if change.actor is None else [Claim(change.actor, ActorSource.STREAM)]
-        return [*of_stream, *self._of_attribute(change)]
+        return [*of_stream, *self._of_findings(change), *self._of_attribute(change)]
 
     def is_by(self, change: Attributed, wanted: Collection[str]) -> bool:
         """Whether any source names one of these actors: the selection of `--actor`."""
         return any(claim.is_of(wanted) for claim in self.claims(change))
+
+    def _of_findings(self, change: Attributed) -> list[Claim]:
+        """`blame` has looked at changes of the stream alone."""
+        if self._findings is None or not change.stream or change.stream == older.STREAM:
+            return []
+        try:
+            found = self._findings.of(change.stream, change.sequence, change.micros)
+        except Damaged as error:
+            self._damaged(error)
+            return []
+        if found is None or found.actor is None:
+            return []
+        names = tuple(name for name in found.names if name != found.actor)
+        return [Claim(found.actor, ActorSource.CLOUDTRAIL, names, found.settled)]
 
     def _of_attribute(self, change: Attributed) -> list[Claim]:
         """The image after the change names its writer. A delete leaves no such image: the old one names the writer before."""

@@ -59,14 +59,14 @@ def history(
             raise safety.unreadable_backup(lost)
         unread(each)
     missing: list[BackstreamError] = []
-    actors = Actors.of_vault(vault)
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
-        versions = list(pool.map(lambda entry: _version(vault, actors, entry, missing.append), entries))
+        images = list(pool.map(lambda entry: _image(vault, entry, missing.append), entries))
     for error in missing:
         if gone is None:
             raise PartlyDone(error.message, hint=error.hint)
         gone(error.message)
-    there = [(entry, version) for entry, version in zip(entries, versions, strict=True) if version is not None]
+    actors = Actors.of_vault(vault, lambda error: _told_once(error.message, lost, unread))
+    there = [(entry, _version(actors, entry, image)) for entry, image in zip(entries, images, strict=True) if image is not None]
     followed = zip(there, [None, *(version for _, version in there)], strict=False)
     return [each for (entry, each), before in followed if not (entry.scanned and _tells_nothing_new(each, before))]
 
@@ -101,13 +101,24 @@ def _tells_nothing_new(version: Version, before: Version | None) -> bool:
     return one == other or (b"null" not in (one, other) and wire.same_image(one, other))
 
 
-def _version(vault: TableVault, actors: Actors, entry: Entry, gone: Callable[[BackstreamError], None]) -> Version | None:
+def _told_once(why: str, lost: list[str], unread: Callable[[str], None] | None) -> None:
+    if unread is None:
+        raise safety.unreadable_backup([why])
+    if why not in lost:
+        lost.append(why)
+        unread(why)
+
+
+def _image(vault: TableVault, entry: Entry, gone: Callable[[BackstreamError], None]) -> bytes | None:
     """None, and `gone` is told why, where its image cannot be read."""
     try:
-        image = b"null" if entry.removed else vault.image(entry)
+        return b"null" if entry.removed else vault.image(entry)
     except (Damaged, MissingObject) as error:
         gone(error)
         return None
+
+
+def _version(actors: Actors, entry: Entry, image: bytes) -> Version:
     claims = actors.claims(told_by(entry, image))
     return Version(
         time=moment.iso_micros(entry.micros),

@@ -9,6 +9,7 @@ from backstream.ports.images import Images, ScannedImages
 from backstream.ports.objects import (
     Files,
     Found,
+    ListedFiles,
     ListedObject,
     Markers,
     ObjectInfo,
@@ -33,6 +34,7 @@ __all__ = [
     "Images",
     "ImportState",
     "Importer",
+    "ListedFiles",
     "ListedObject",
     "Markers",
     "ObjectInfo",

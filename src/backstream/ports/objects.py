@@ -154,3 +154,20 @@ class Files(Protocol):
 
     def get(self, name: str) -> StoredObject:
         """The file. `MissingObject` if there is none."""
+
+
+class ListedFiles(Protocol):
+    """Files that somebody else wrote, to be found and read: CloudTrail's. Every `ObjectStore` is one.
+
+    Names and errors are those of `ObjectStore`.
+    """
+
+    @property
+    def url(self) -> str:
+        """As of `ObjectStore`."""
+
+    def get(self, name: str) -> StoredObject:
+        """The file. `MissingObject` if there is none."""
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        """As of `ObjectStore`."""

@@ -252,7 +252,7 @@ class DirectoryStore:
             if component.endswith(OBJECT_MARK):
                 if known.startswith(prefix) and known > after:
                     yield known, above / component
-            elif _may_hold(known, prefix, after):
+            elif may_hold(known, prefix, after):
                 for entry in _entries(above / component, known):
                     heapq.heappush(heap, entry)
 
@@ -341,7 +341,7 @@ def _entries(folder: Path, begin: bytes) -> Iterator[tuple[bytes, str, Path]]:
     return ((begin + name_bytes(component), component, folder) for component in components)
 
 
-def _may_hold(begin: bytes, prefix: bytes, after: bytes) -> bool:
+def may_hold(begin: bytes, prefix: bytes, after: bytes) -> bool:
     """Whether a name that begins with `begin` can start with `prefix` and follow `after`."""
     related = begin.startswith(prefix) or prefix.startswith(begin)
     return related and (begin > after or after.startswith(begin))

@@ -9,12 +9,13 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
-from backstream.errors import Damaged, MissingObject
+from backstream.errors import Damaged, MissingBucket, MissingObject
 from backstream.model.limits import Limit, too_large, unlimited
-from backstream.ports import ObjectInfo, StoredObject
-from backstream.stores.directory import named, sync
+from backstream.ports import ListedObject, ObjectInfo, StoredObject
+from backstream.stores.directory import may_hold, named, sync
 
 _NO_VERSION = "null"
 
@@ -60,6 +61,25 @@ class FolderFiles:
             except FileNotFoundError:
                 raise MissingObject(f"There is no {self.url}/{name}.") from None
         return StoredObject(ObjectInfo(name, _NO_VERSION, len(body), facts.st_mtime, {}), body)
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        """Files whose names start with `prefix` and come after `after`, in UTF-8 byte order. MissingBucket without the folder."""
+        if not self._root.is_dir():
+            raise MissingBucket(f"There is no folder {self._root}.")
+        with self._explained("list", prefix):
+            yield from self._below("", prefix.encode(), after.encode())
+
+    def _below(self, folder: str, prefix: bytes, after: bytes) -> Iterator[ListedObject]:
+        """Of one folder, whose own name ends in a slash; no link to a folder is followed."""
+        with os.scandir(self._root / folder) as found:
+            named = [(os.fsencode(f"{folder}{each.name}{'/' * each.is_dir(follow_symlinks=False)}"), each) for each in found]
+        for name, each in sorted(named, key=itemgetter(0)):
+            if name.endswith(b"/"):
+                if may_hold(name, prefix, after):
+                    yield from self._below(os.fsdecode(name), prefix, after)
+            elif name.startswith(prefix) and name > after and each.is_file():
+                facts = each.stat()
+                yield ListedObject(os.fsdecode(name), facts.st_size, facts.st_mtime)
 
     def _path(self, name: str) -> Path:
         """Damaged for a name that leads out of the folder: an export's manifest may name any file."""

@@ -9,4 +9,4 @@ from backstream.operations.actors import Claim
 
 def by(claims: Sequence[Claim]) -> str:
     """`alice (attribute)`, the surest source first; `-` where no source names anybody."""
-    return ", ".join(f"{claim.actor} ({claim.source})" for claim in claims) or "-"
+    return ", ".join(f"{claim.actor} ({claim.source}{'' if claim.settled else ', not settled'})" for claim in claims) or "-"

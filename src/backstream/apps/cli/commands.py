@@ -35,6 +35,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         "history": Command("looking", "List every version of an item."),
         "changes": Command("changes", "List every change between two moments, and what it changed."),
         "show": Command("looking", "Print an item as it was at a moment."),
+        "blame": Command("blaming", "Show which principal made each change, by CloudTrail."),
     },
     "Restore": {
         "restore": Command("restoring", "Restore rows, a tenant or the whole table to a second."),

@@ -1,0 +1,208 @@
+"""Findings of `blame`, kept beside the log: which call of CloudTrail made which change.
+
+    actors/dt=2026-11-23/hour=04/FIRSTTIME-LASTTIME_COUNT_HASH.ndjson.zst     under the hour of the changes, a JSON object a line
+
+Objects are never changed. The same findings have the same bytes, and so the same name: a repeated write changes nothing. Of several
+findings on one change the one counts that was made when more had been delivered; of two that are equal in that and contradict each
+other none does. Keys of items are not in them. Format 1; see docs/notes/0029-who-made-a-change.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged
+from backstream.layouts import decompression, hidden
+from backstream.layouts.catalog import folder
+from backstream.layouts.decompression import UNREADABLE
+from backstream.layouts.hidden import Newest
+from backstream.layouts.segments import Codec
+from backstream.model import limits, moment
+from backstream.model.change import MICROS, is_sequence
+from backstream.model.decoding import UNDECODABLE, reason
+from backstream.ports import ObjectStore
+
+FORMAT = 1
+MOST = 10_000  # findings in an object
+_AT_HAND = 8  # objects whose findings are held in memory
+_HOUR = 3_600
+_NAME = re.compile(r"dt=\d{4}-\d\d-\d\d/hour=\d\d/(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)_(\d{1,9})_[0-9a-f]{16}\.ndjson\.zst")
+
+
+class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The call that made a change, and who made the call. Times are ISO 8601, UTC; empty where its event did not say."""
+
+    event_time: str
+    event_name: str
+    arn: str = ""
+    type: str = ""
+    session_issuer: str = ""
+    invoked_by: str = ""
+    access_key_id: str = ""
+    principal_id: str = ""
+    source_ip_address: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+    event_id: str = ""
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finding. `stream`, `sequence`: of the change, made in microsecond `micros`.
+
+    `actor`: None where several calls may have made it, by several principals; `names`: every name by which the actor can be asked
+    for; `call`: None where it is not certain which one it was; `fitting`: how many calls may have made it; `settled`: all that
+    could contradict it had been delivered and read; `delivered`: the newest delivery that had been read (seconds).
+    """
+
+    stream: str
+    sequence: str
+    micros: int
+    actor: str | None
+    names: tuple[str, ...] = ()
+    call: Caller | None = None
+    fitting: int = 1
+    settled: bool = False
+    delivered: int = 0
+
+    @property
+    def change(self) -> tuple[str, int]:
+        """Which change it is about."""
+        return self.stream, int(self.sequence)
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The greater, the more it was based on."""
+        return self.settled, self.delivered
+
+    def says(self, other: Kept) -> bool:
+        """Whether another one says the same of the change."""
+        return (self.actor, self.names, self.call, self.fitting) == (other.actor, other.names, other.call, other.fitting)
+
+
+def better(one: Kept | None, other: Kept) -> Kept:
+    """Which of two findings on a change counts; one that names nobody where neither is the better one."""
+    if one is None or one.rank < other.rank:
+        return other
+    if one.rank > other.rank or one.says(other):
+        return one
+    return msgspec.structs.replace(one, actor=None, names=(), call=None, fitting=max(one.fitting, other.fitting, 2))
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    """One object: the first and the last second of the changes that it is about."""
+
+    found: Newest
+    first: int
+    last: int
+
+
+class Findings:
+    """The findings on one table's changes."""
+
+    def __init__(self, store: ObjectStore, table: str) -> None:
+        self._store = store
+        self._prefix = folder(table) + "actors/"
+        self._hours: dict[int, list[_Listed]] | None = None
+        self._at_hand: OrderedDict[str, Mapping[tuple[str, int], Kept]] = OrderedDict()
+
+    # --- reading ---
+
+    def of(self, stream: str, sequence: str, micros: int) -> Kept | None:
+        """What counts of one change; None where there is no finding. Damaged, naming the object, where one cannot be read.
+
+        Changes that are asked for in the order of their time are answered from memory, as a rule.
+        """
+        second = micros // MICROS
+        best: Kept | None = None
+        for each in self._listing().get(second // _HOUR, ()):
+            if each.first <= second <= each.last:
+                found = self._read(each).get((stream, int(sequence)))
+                best = best if found is None else better(best, found)
+        return best
+
+    def _listing(self) -> Mapping[int, list[_Listed]]:
+        if self._hours is None:
+            self._hours = {}
+            for found in hidden.newest(self._store, self._prefix):
+                listed = self._parsed(found)
+                self._hours.setdefault(listed.first // _HOUR, []).append(listed)
+        return self._hours
+
+    def _parsed(self, found: Newest) -> _Listed:
+        name = _NAME.fullmatch(found.name.removeprefix(self._prefix))
+        foreign = Damaged(f"{found.name}: a foreign object among the findings of blame")
+        if name is None:
+            raise foreign
+        try:
+            first, last = map(moment.parse_compact, name.groups()[:2])
+        except ValueError as error:
+            raise foreign from error
+        return _Listed(found, first, last)
+
+    def _read(self, listed: _Listed) -> Mapping[tuple[str, int], Kept]:
+        name = listed.found.name
+        if name not in self._at_hand:
+            stored = hidden.read(self._store, listed.found)
+            self._at_hand[name] = {each.change: each for each in decode(stored.body, name, stored.info.metadata.get("format", ""))}
+            while len(self._at_hand) > _AT_HAND:
+                self._at_hand.popitem(last=False)
+        self._at_hand.move_to_end(name)
+        return self._at_hand[name]
+
+    # --- writing ---
+
+    def keep(self, findings: Sequence[Kept]) -> None:
+        """Make findings durable, those of an hour together."""
+        hours: dict[int, list[Kept]] = {}
+        for each in findings:
+            hours.setdefault(each.micros // MICROS // _HOUR, []).append(each)
+        for together in hours.values():
+            for start in range(0, len(together), MOST):
+                self._put(together[start : start + MOST])
+        self._hours = None
+
+    def _put(self, findings: Sequence[Kept]) -> None:
+        ordered = sorted(findings, key=lambda each: (each.micros, each.change))
+        body = encode(ordered)
+        first, last = (ordered[place].micros // MICROS for place in (0, -1))
+        day, hour = moment.day_and_hour(first)
+        ends = f"{moment.compact(first)}-{moment.compact(last)}"
+        name = f"{self._prefix}dt={day}/hour={hour}/{ends}_{len(ordered)}_{hashlib.sha256(body).hexdigest()[:16]}.ndjson.zst"
+        try:
+            self._store.put(name, body, {"format": str(FORMAT)}, if_absent=True)
+        except AlreadyExists:
+            return  # the same findings under the same name
+
+
+def encode(findings: Iterable[Kept]) -> bytes:
+    """Findings as they are kept: lines of JSON, compressed."""
+    return Codec.ZSTD.compress(b"".join(msgspec.json.encode(each) + b"\n" for each in findings))
+
+
+def decode(body: bytes, name: str, of_format: str) -> list[Kept]:
+    """The inverse of `encode`. Damaged, naming the object, where it is none, or of a format that is newer than this tool."""
+    if not (of_format.isdecimal() and int(of_format) <= FORMAT):
+        raise Damaged(f"{name}: findings of blame in format {of_format or 'unknown'}", hint="Use a newer Backstream.")
+    try:
+        return list(_decoded(body))
+    except Damaged as error:
+        raise error.of(name) from error
+    except (*UNREADABLE, *UNDECODABLE) as error:
+        raise Damaged(f"{name}: not findings of blame: {reason(error)}") from error
+
+
+_line = msgspec.json.Decoder(Kept)
+
+
+def _decoded(body: bytes) -> Iterator[Kept]:
+    pieces = decompression.bounded(decompression.zstd(body), limits.expanded(len(body)))
+    for block in decompression.whole_lines(pieces):
+        for each in map(_line.decode, block.splitlines()):
+            if not is_sequence(each.sequence):
+                raise Damaged("a finding on a change without a sequence number")
+            yield each

@@ -1,0 +1,358 @@
+"""`blame` from the command line: who made each change, what is ambiguous or not delivered, what is refused; and annotations."""
+
+# ruff: noqa: S608 - these statements run nowhere
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from backstream.layouts.catalog import Layout
+from backstream.model import moment
+from backstream.tables.memory import TTL_ACTOR
+from kit.cloudtrail import Table, deliver, file_body, file_name, region_folder, service, session, user, where, write
+from kit.feed import Feed
+from kit.images import image, key
+from kit.scene import Ran, Scene
+
+NOW = int(time.time())
+T = NOW - 7_200
+ACCOUNT, REGION = "123456789012", "us-east-1"
+ALICE, BOB, DEPLOY = user("alice"), user("bob"), session("deploy", "ci-42")
+DEPLOY_ARN, DEPLOY_ROLE = "arn:aws:sts::123456789012:assumed-role/deploy/ci-42", "arn:aws:iam::123456789012:role/deploy"
+ALICE_ARN, BOB_ARN = ALICE["arn"], BOB["arn"]
+TICK = file_name(T + 3_000, "tick")  # a later delivery: all before it has come
+
+
+def plain(number: int) -> dict[str, Any]:
+    """A row's key as CloudTrail has it."""
+    return {"zone": "z", "number": number}
+
+
+def row(number: int, value: str = "v") -> bytes:
+    return image("z", number, v={"S": value})
+
+
+@pytest.fixture(params=[Layout.ROWS, pytest.param(Layout.LOG, marks=pytest.mark.soak)])
+def feed(scene: Scene, request: pytest.FixtureRequest) -> Feed:
+    """A vault to be filled; its table belongs to an account."""
+    return Feed(scene.store(), scene.table, began=T - 600, layout=request.param, owner=(ACCOUNT, REGION, "the-table"))
+
+
+@pytest.fixture
+def table(feed: Feed) -> Table:
+    return Table(feed.catalog.table_arn)
+
+
+def delivered(feed: Feed) -> None:
+    """All changes are in the vault, and that is proven."""
+    feed.deliver()
+    feed.reached(NOW - 60)
+
+
+def blame(scene: Scene, folder: Path, *words: str) -> Ran:
+    return scene.call("blame", scene.table, *words, "--cloudtrail", str(folder))
+
+
+def findings(scene: Scene, folder: Path, *words: str) -> dict[tuple[str, str], Any]:
+    """By the number of the row and the event."""
+    ran = blame(scene, folder, *words, "--json")
+    assert ran.code == 0, ran.err
+    return {(each["key"]["number"]["N"], each["event"]): each for each in ran.json()["findings"]}
+
+
+def trail(folder: Path, events: list[Any]) -> Path:
+    """Their files, and a later one without events of the table."""
+    return write(folder / "trail", {**deliver(events), region_folder() + TICK: file_body([])})
+
+
+def test_every_kind_of_call_is_named(scene: Scene, feed: Feed, table: Table, tmp_path: Path) -> None:
+    events = []
+    feed.put(T, row(1), row(2), row(3), row(4), row(5), row(6), row(7))
+    events.append(table.put(T - 1, ALICE, plain(1)))
+    events.append(table.batch(T + 1, BOB, [plain(2), plain(3)]))
+    events.append(table.transaction(T + 2, DEPLOY, [("Put", plain(4)), ("Update", plain(5))]))
+    events.append(
+        table.statement(
+            T,
+            session("worker", "i-0", invoked_by="glue.amazonaws.com"),
+            f"INSERT INTO {q(table)} VALUE {{'zone': 'z', 'number': 6}}",
+        )
+    )
+    events.append(
+        table.statements(
+            "ExecuteTransaction", T, service("dms.amazonaws.com"), f"INSERT INTO {q(table)} VALUE {{'zone': 'z', 'number': 7}}"
+        )
+    )
+    feed.put(T + 100, row(1, "w"))
+    events.append(table.update(T + 100, BOB, plain(1)))
+    events.append(table.update(T + 100, ALICE, plain(1), error="ConditionalCheckFailedException"))
+    feed.delete(T + 200, key("z", 2), key("z", 3))
+    events.append(table.delete(T + 201, ALICE, plain(2)))
+    events.append(table.statements("BatchExecuteStatement", T + 199, BOB, f"DELETE FROM {q(table)} WHERE {where(plain(3))}"))
+    delivered(feed)
+
+    found = findings(scene, trail(tmp_path, events), "--from", str(T - 60), "--to", str(T + 1_000))
+    assert {place: each["actor"] for place, each in found.items()} == {
+        ("1", "INSERT"): ALICE_ARN,
+        ("2", "INSERT"): BOB_ARN,
+        ("3", "INSERT"): BOB_ARN,
+        ("4", "INSERT"): DEPLOY_ARN,
+        ("5", "INSERT"): DEPLOY_ARN,
+        ("6", "INSERT"): "arn:aws:sts::123456789012:assumed-role/worker/i-0",
+        ("7", "INSERT"): "dms.amazonaws.com",
+        ("1", "MODIFY"): BOB_ARN,
+        ("2", "REMOVE"): ALICE_ARN,
+        ("3", "REMOVE"): BOB_ARN,
+    }
+    assert all(
+        (each["status"], each["settled"], each["actor_source"]) == ("matched", True, "cloudtrail") for each in found.values()
+    )
+    (call,) = found["4", "INSERT"]["calls"]
+    assert call == {
+        "event_time": moment.iso(T + 2),
+        "event_name": "TransactWriteItems",
+        "arn": DEPLOY_ARN,
+        "type": "AssumedRole",
+        "session_issuer": DEPLOY_ROLE,
+        "access_key_id": "ASIADEPLOY",
+        "source_ip_address": "192.0.2.7",
+        "user_agent": "aws-cli/2.15.0 Python/3.11.6",
+        "request_id": events[2]["requestID"],
+        "event_id": events[2]["eventID"],
+    }
+    assert found["6", "INSERT"]["calls"][0]["invoked_by"] == "glue.amazonaws.com"
+
+    text = blame(scene, tmp_path / "trail", key("z", 4).decode())
+    assert text.code == 0, text.err
+    assert f"INSERT    {DEPLOY_ARN} (cloudtrail)" in text.out
+    assert f"role {DEPLOY_ROLE}" in text.out
+    assert "request REQUEST" in text.out
+    assert "key ASIADEPLOY" in text.out
+    assert re.search(r"changes +1\n", text.out)
+
+
+def q(table: Table) -> str:
+    """The table's name in a statement."""
+    return f'"{table.name}"'
+
+
+def test_nothing_is_guessed(scene: Scene, feed: Feed, table: Table, tmp_path: Path) -> None:
+    feed.put(T, row(1), row(2), row(3), row(4))
+    feed.put(T + 5_000, row(5))
+    waiting = feed.take()
+    waiting[3] = msgspec.structs.replace(waiting[3], actor=TTL_ACTOR)
+    feed.deliver(waiting)
+    events = [
+        table.put(T, ALICE, plain(1)),
+        table.put(T + 1, BOB, plain(1)),
+        table.put(T, ALICE, plain(2)),
+        table.put(T + 1, ALICE, plain(2)),
+        table.put(T, ALICE, plain(3), error="ProvisionedThroughputExceededException"),
+        table.put(T, ALICE, plain(4)),
+    ]
+    delivered(feed)
+    found = findings(scene, trail(tmp_path, events))
+    ambiguous = found["1", "INSERT"]
+    assert (ambiguous["status"], ambiguous["actor"]) == ("ambiguous", None)
+    assert [each["arn"] for each in ambiguous["calls"]] == [ALICE_ARN, BOB_ARN]
+    assert "2 calls fit" in ambiguous["why"]
+    one_principal = found["2", "INSERT"]
+    assert (one_principal["status"], one_principal["actor"]) == ("ambiguous", ALICE_ARN), "whichever call it was, it was hers"
+    assert (found["3", "INSERT"]["status"], found["3", "INSERT"]["actor"]) == ("none", None)
+    assert "data events of the table were off" in found["3", "INSERT"]["why"]
+    assert (found["4", "INSERT"]["status"], found["4", "INSERT"]["actor"]) == ("dynamodb", TTL_ACTOR)
+    late = found["5", "INSERT"]
+    assert late["status"] == "undelivered"
+    assert f"the newest that was read is of {moment.iso((T + 3_000) // 60 * 60)}" in late["why"]
+
+    text = blame(scene, tmp_path / "trail").out
+    assert "INSERT    AMBIGUOUS  {" in text
+    assert re.search(r"ambiguous +2\n", text)
+    assert re.search(r"no call +1 without a call, 1 whose call may not be delivered yet", text)
+
+
+def test_a_change_of_just_now_is_not_said_to_have_no_call(scene: Scene, feed: Feed, table: Table, tmp_path: Path) -> None:
+    feed.put(NOW - 300, row(1), row(2))
+    feed.deliver()
+    events = [table.put(NOW - 300, ALICE, plain(1))]
+    folder = write(tmp_path / "trail", {region_folder() + file_name(NOW - 120): file_body(events)})
+    found = findings(scene, folder)
+    assert (found["1", "INSERT"]["status"], found["1", "INSERT"]["settled"]) == ("matched", False)
+    assert found["2", "INSERT"]["status"] == "undelivered"
+    assert "not delivered yet: a trail delivers within about 15 minutes" in found["2", "INSERT"]["why"]
+    assert "not settled" in blame(scene, folder).out
+
+
+# --- annotations ------------------------------------------------------------------------------------------------------------------
+
+
+def test_findings_are_kept_for_history(scene: Scene, feed: Feed, table: Table, tmp_path: Path) -> None:
+    feed.put(T, image("z", 1, by={"S": "app"}), row(2))
+    feed.delete(T + 100, key("z", 1))
+    delivered(feed)
+    events = [
+        table.put(T, DEPLOY, plain(1)),
+        table.delete(T + 100, ALICE, plain(1)),
+        table.put(T, ALICE, plain(2)),
+        table.put(T, BOB, plain(2)),
+    ]
+    folder = trail(tmp_path, events)
+    feed.keep_as()  # the catalog stays as it is
+
+    first = blame(scene, folder, "--annotate", "--json").json()
+    assert (first["matched"], first["ambiguous"], first["annotated"], first["known"]) == (2, 1, 3, 0)
+    before = sorted(each.name for each in feed.store.list("_backstream/"))
+    again = blame(scene, folder, "--annotate", "--json").json()
+    assert (again["annotated"], again["known"]) == (0, 3), "a rerun changes nothing"
+    assert sorted(each.name for each in feed.store.list("_backstream/")) == before
+    kept = [name for name in before if f"{scene.table}/actors/" in name]
+    assert len(kept) == 1
+    assert b'"zone"' not in gzip.compress(feed.store.get(kept[0]).body), "no key is in it"
+
+    versions = scene.call("history", scene.table, key("z", 1).decode(), "--json").json()
+    assert [(each["actor"], each["actor_source"]) for each in versions] == [(DEPLOY_ARN, "cloudtrail"), (ALICE_ARN, "cloudtrail")]
+    assert DEPLOY_ROLE in versions[0]["actors"][0]["names"]
+    assert f"REMOVE    {ALICE_ARN} (cloudtrail)" in scene.call("history", scene.table, key("z", 1).decode()).out
+    (unsure,) = scene.call("history", scene.table, key("z", 2).decode(), "--json").json()
+    assert unsure["actor"] is None
+
+
+def test_an_annotation_of_a_bucket(scene: Scene, feed: Feed, table: Table, aws: Any) -> None:
+    """The folder is in a bucket of its own, of an organization's trail, with another account beside ours."""
+    feed.put(T, row(1))
+    delivered(feed)
+    s3, bucket = aws.client("s3"), f"{scene.bucket}-trail"
+    s3.create_bucket(Bucket=bucket)
+    own = region_folder(organization="o-abc123def4") + file_name(T + 300)
+    other = region_folder("999999999999", organization="o-abc123def4") + file_name(T + 300, account="999999999999")
+    elsewhere = region_folder(organization="o-abc123def4") + file_name(T - 86_400)
+    for name, body in {own: file_body([table.put(T, ALICE, plain(1))]), other: b"never read", elsewhere: b"never read"}.items():
+        s3.put_object(Bucket=bucket, Key=name, Body=body)
+    for place in (
+        "",
+        "/AWSLogs",
+        "/AWSLogs/o-abc123def4",
+        f"/AWSLogs/o-abc123def4/{ACCOUNT}",
+        f"/{region_folder(organization='o-abc123def4')}",
+    ):
+        ran = scene.call("blame", scene.table, "--cloudtrail", f"s3://{bucket}{place}", "--json")
+        assert ran.code == 0, (place, ran.err)
+        assert [each["actor"] for each in ran.json()["findings"]] == [ALICE_ARN], place
+        assert ran.json()["files"] == 1
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "place", ["trail", "trail/AWSLogs/999999999999", "trail/AWSLogs/999999999999/CloudTrail/us-east-1", "flat", "renamed"]
+)
+def test_a_folder_of_another_account_is_refused_and_nothing_is_written(
+    scene: Scene, feed: Feed, tmp_path: Path, place: str
+) -> None:
+    feed.put(T, row(1))
+    delivered(feed)
+    foreign = Table(feed.catalog.table_arn.replace(ACCOUNT, "999999999999"))
+    body = file_body([foreign.put(T, user("mallory", "999999999999"), plain(1))])
+    write(tmp_path / "trail", {region_folder("999999999999") + file_name(T + 300, account="999999999999"): body})
+    write(tmp_path / "flat", {"events.json.gz": body})
+    write(tmp_path / "renamed", {region_folder() + file_name(T + 300): body})
+    before = sorted(each.name for each in feed.store.list(""))
+    ran = blame(scene, tmp_path / place, "--annotate")
+    assert ran.code == 4, ran.out + ran.err
+    assert "999999999999" in ran.err
+    assert ACCOUNT in ran.err
+    assert ran.out == ""
+    assert sorted(each.name for each in feed.store.list("")) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"not JSON", "it does not begin with"),
+        (gzip.compress(b'{"Records":[{"a":1}'), "a list that does not go on"),
+        (gzip.compress(b'{"Records":[{"a":'), "not JSON, or cut off"),
+        (gzip.compress(b'{"Records":[]}')[:-9], "not gzip data"),
+        (gzip.compress(b'{"Records":[5]}'), "event 1: it is no event"),
+        (gzip.compress(b'{"Records":[]} more'), "something follows its end"),
+        (gzip.compress(b'{"Other":[]}'), "not a CloudTrail file"),
+        (gzip.compress(b'{"Records":["\xff"]}'), "not UTF-8"),
+        (b"", "not a CloudTrail file"),
+        (gzip.compress(b'{"Records":[' + b" " * (70 << 20) + b"]}"), "larger than"),
+        (gzip.compress(b'{"Records":[' + b"[" * 100_000), "nested too deep"),
+    ],
+    ids=[*"abcdefghijk"],
+)
+def test_a_file_that_is_none_is_named_and_the_rest_is_done(
+    scene: Scene, feed: Feed, table: Table, tmp_path: Path, body: bytes, why: str
+) -> None:
+    feed.put(T, row(1))
+    delivered(feed)
+    folder = trail(tmp_path, [table.put(T, ALICE, plain(1))])
+    bad = region_folder() + file_name(T + 400, "bad")
+    write(folder, {bad: body})
+    ran = blame(scene, folder, "--json")
+    assert ran.code == 1
+    assert f"NOT READ: {bad}: " in ran.err
+    assert why in ran.err or (why == "larger than" and "more than the" in ran.err), ran.err
+    (found,) = ran.json()["findings"]
+    assert (found["actor"], found["settled"]) == (ALICE_ARN, False)
+
+
+def test_folders_without_events_say_so(scene: Scene, feed: Feed, tmp_path: Path) -> None:
+    feed.put(T, row(1))
+    delivered(feed)
+    missing = blame(scene, tmp_path / "no such folder")
+    assert (missing.code, "There is no folder" in missing.err) == (1, True)
+    (tmp_path / "empty").mkdir()
+    empty = blame(scene, tmp_path / "empty")
+    assert empty.code == 1
+    assert "there are no CloudTrail files for that time" in empty.err
+    assert "docs/who.md" in empty.err
+    management = write(
+        tmp_path / "management",
+        {region_folder() + file_name(T + 300): file_body([{"eventSource": "ec2.amazonaws.com", "eventTime": moment.iso(T)}])},
+    )
+    none = blame(scene, management)
+    assert none.code == 1
+    assert "holds a call that wrote to" in none.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["--from", str(T + 10), "--to", str(T)], 2, "the window ends before it begins"),
+        (["--from", str(T - 86_400), "--to", str(T)], 4, "before the vault's first change"),
+        (["--to", str(NOW + 86_400)], 4, "in the future"),
+        (["--from", "yesterday"], 2, "not a moment"),
+        (['{"nope":1}'], 2, "not a key of this table"),
+    ],
+    ids=["order", "before", "future", "moment", "key"],
+)
+def test_windows_and_keys_that_are_none(scene: Scene, feed: Feed, tmp_path: Path, words: list[str], code: int, why: str) -> None:
+    feed.put(T, row(1))
+    delivered(feed)
+    ran = blame(scene, tmp_path, *words)
+    assert (ran.code, ran.out) == (code, "")
+    assert why in ran.err
+
+
+def test_two_places_of_json(scene: Scene, feed: Feed, table: Table, tmp_path: Path) -> None:
+    """The object is whole whatever is in it: no findings, and data that a terminal must not be shown."""
+    feed.put(T, image("z\u202e", 1))
+    delivered(feed)
+    folder = trail(tmp_path, [table.put(T, user("a\u202eb"), {"zone": "z\u202e", "number": 1})])
+    none = blame(scene, folder, "--from", str(T + 100), "--to", str(T + 200), "--json")
+    assert (none.code, none.json()["findings"]) == (0, [])
+    assert "no change of" in none.err
+    one = blame(scene, folder, "--json")
+    assert json.loads(one.out)["findings"][0]["actor"].endswith("user/a\u202eb")
+    assert "\u202e" not in one.out
+    assert "\u202e" not in blame(scene, folder).out
