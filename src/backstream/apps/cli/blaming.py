@@ -11,7 +11,8 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, notice
+from backstream.apps.cli.output import as_facts, notice
+from backstream.apps.cli.progress_bar import Bar
 from backstream.layouts.findings import Caller
 from backstream.model.visible import visible_json, visible_line
 from backstream.operations.blame import Blamed, Finding, Outcome
