@@ -67,9 +67,17 @@ class Feed:
         """What it fills."""
         return TableVault(self.store, self.catalog)
 
-    def keep_as(self, *, layout: Layout | None = None, naming: Naming | None = None, tenant_attribute: str | None = None) -> None:
+    def keep_as(
+        self,
+        *,
+        layout: Layout | None = None,
+        naming: Naming | None = None,
+        tenant_attribute: str | None = None,
+        actor_attribute: str | None = None,
+    ) -> None:
         """From now on changes are kept in another way, as `init` with other words says."""
-        self.catalog = self._init(Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute))
+        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, actor_attribute=actor_attribute)
+        self.catalog = self._init(words)
 
     def put(self, second: int, *images: bytes) -> None:
         """These items were written in that second."""

@@ -204,7 +204,6 @@ def test_findings_are_kept_for_history(scene: Scene, feed: Feed, table: Table, t
         table.put(T, BOB, plain(2)),
     ]
     folder = trail(tmp_path, events)
-    feed.keep_as()  # the catalog stays as it is
 
     first = blame(scene, folder, "--annotate", "--json").json()
     assert (first["matched"], first["ambiguous"], first["annotated"], first["known"]) == (2, 1, 3, 0)
@@ -356,3 +355,23 @@ def test_two_places_of_json(scene: Scene, feed: Feed, table: Table, tmp_path: Pa
     assert json.loads(one.out)["findings"][0]["actor"].endswith("user/a\u202eb")
     assert "\u202e" not in one.out
     assert "\u202e" not in blame(scene, folder).out
+
+
+def test_changes_are_selected_by_every_name_of_an_actor(scene: Scene, feed: Feed, table: Table, tmp_path: Path) -> None:
+    feed.put(T, image("z", 1, by={"S": "app"}), image("z", 2, by={"S": "app"}), row(3))
+    delivered(feed)
+    feed.keep_as(actor_attribute="by")
+    folder = trail(tmp_path, [table.put(T, DEPLOY, plain(1)), table.put(T, ALICE, plain(3))])
+    assert blame(scene, folder, "--annotate").code == 0
+
+    def changed(actor: str) -> list[tuple[str, str, str]]:
+        ran = scene.call(
+            "changes", scene.table, "--from", str(T - 10), "--to", str(T + 10), "--actor", actor, "--json", "--allow-gap"
+        )
+        assert ran.code == 0, ran.err
+        return [(each["key"]["number"]["N"], each["actor"], each["actor_source"]) for each in ran.json()]
+
+    first = ("1", DEPLOY_ARN, "cloudtrail")
+    assert changed(DEPLOY_ARN) == changed(DEPLOY_ROLE) == changed("ASIADEPLOY") == [first]
+    assert changed(ALICE_ARN) == [("3", ALICE_ARN, "cloudtrail")]
+    assert changed("app") == [first, ("2", "app", "attribute")], "each source's word selects; the surest is shown"

@@ -104,7 +104,12 @@ class Actors:
 
     def of(self, change: Attributed) -> str | None:
         """The actor by the surest source; None where no source names one."""
-        return next((claim.actor for claim in self.claims(change)), None)
+        claim = self.first(change)
+        return None if claim is None else claim.actor
+
+    def first(self, change: Attributed) -> Claim | None:
+        """The word of the surest source; None where no source names anybody."""
+        return next(iter(self.claims(change)), None)
 
     def claims(self, change: Attributed) -> list[Claim]:
         """Every source's word on a change, the surest source first."""

@@ -181,7 +181,8 @@ def _for_people(records: Iterable[ChangeRecord | NetRecord]) -> int:
     for each in records:
         count += 1
         times = f" ({each.changes:,} changes)" if isinstance(each, NetRecord) else ""
-        head = f"{each.time}  {each.event:<8}  {each.actor or '-'}  {each.sequence or '-'}  {bytes(each.key).decode()}{times}"
+        who = "-" if each.actor is None else f"{each.actor} ({each.actor_source})"
+        head = f"{each.time}  {each.event:<8}  {who}  {each.sequence or '-'}  {bytes(each.key).decode()}{times}"
         body = [each.note] if each.note else changed_lines(bytes(each.before), bytes(each.after))
         for text in (head, *(f"    {line}" for line in body)):
             out.file.write(visible_line(text) + "\n")

@@ -12,7 +12,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import merge, wire
 from backstream.model.change import MICROS
 from backstream.operations import safety
-from backstream.operations.actors import Actors
+from backstream.operations.actors import Actors, ActorSource
 from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import Item, breaks, by_item, looks_back
 from backstream.operations.changes.reading import WindowLog
@@ -76,6 +76,7 @@ class NetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     changed: list[str]
     changes: int
     note: str = ""
+    actor_source: ActorSource | None = None
 
 
 class Changes:
@@ -198,9 +199,9 @@ class Changes:
 
     def records(self) -> Iterator[ChangeRecord]:
         """As `each`, as records."""
-        times, who = Times(), self.actors.of
+        times, by = Times(), self.actors.first
         for seen in self.each():
-            yield record(seen, who(seen), times)
+            yield record(seen, by(seen), times)
 
     def net(self) -> Iterator[NetRecord]:
         """One record for each item of which a change is selected, in no order."""
@@ -211,18 +212,19 @@ class Changes:
 
     def _net(self, item: ItemChanges, times: Times) -> NetRecord:
         last = [each for each, chosen in zip(item.changes, item.chosen, strict=True) if chosen][-1]
-        names = merge.changed_names(item.before, item.after)
+        names, by = merge.changed_names(item.before, item.after), self.actors.first(last)
         return NetRecord(
             time=times.of(last.entry.micros),
             sequence=last.sequence if last.is_numbered else None,
             event=_net_event(item.before, item.after, names),
-            actor=self.actors.of(last),
+            actor=None if by is None else by.actor,
             key=msgspec.Raw(item.key),
             before=msgspec.Raw(b"null" if item.before is None else wire.one_line(item.before)),
             after=msgspec.Raw(b"null" if item.after is None else wire.one_line(item.after)),
             changed=names,
             changes=sum(item.chosen),
             note=item.doubt,
+            actor_source=None if by is None else by.source,
         )
 
 

@@ -11,6 +11,7 @@ from backstream.errors import BackstreamError
 from backstream.layouts.vault import TableVault
 from backstream.model import merge, moment, older, wire
 from backstream.model.entry import Entry
+from backstream.operations.actors import ActorSource, Claim
 from backstream.operations.changes.sorting import Pair
 
 TOGETHER = 128  # changes whose images are fetched side by side
@@ -66,7 +67,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One change, for programs. `time`: ISO 8601, UTC; `key`, `before`, `after`: DynamoDB JSON, null where there is no item.
 
     `sequence`: null where no change of the stream brought it; `changed`: the names of the top-level attributes that differ;
-    `note`: why an image is not known; left out where both are.
+    `note`: why an image is not known; left out where both are; `actor_source`: who says so, left out where nobody does.
     """
 
     time: str
@@ -78,6 +79,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     after: msgspec.Raw
     changed: list[str]
     note: str = ""
+    actor_source: ActorSource | None = None
 
 
 _NULL = msgspec.Raw(b"null")
@@ -107,19 +109,20 @@ class Times:
         return self._text
 
 
-def record(seen: Seen, actor: str | None, times: Times) -> ChangeRecord:
+def record(seen: Seen, by: Claim | None, times: Times) -> ChangeRecord:
     """The change as programs get it."""
     entry = seen.entry
     return ChangeRecord(
         times.of(entry.micros),
         entry.sequence if seen.is_numbered else None,
         entry.event,
-        actor,
+        None if by is None else by.actor,
         msgspec.Raw(seen.key),
         _NULL if seen.old is None else msgspec.Raw(wire.one_line(seen.old)),
         _NULL if seen.new is None else msgspec.Raw(wire.one_line(seen.new)),
         changed(seen),
         seen.doubt,
+        None if by is None else by.source,
     )
 
 
