@@ -12,7 +12,7 @@ import zstandard
 
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError
-from backstream.layouts import catalog, frames, positions, segments
+from backstream.layouts import catalog, cloudtrail, findings, frames, positions, segments
 from backstream.layouts.aws_export import lines, manifests
 from backstream.layouts.bases import Bases
 from backstream.layouts.compacted import Compacted
@@ -22,6 +22,7 @@ from backstream.layouts.dumps import Dump
 from backstream.layouts.gaps import Gaps
 from backstream.layouts.segments import Claim, Codec
 from backstream.model import change, entry, invocation_record, naming, wire
+from backstream.model import cloudtrail as trails
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.stores.file_names import name_bytes
 from backstream.stores.memory import MemoryStore
@@ -58,6 +59,13 @@ def _index(data: bytes) -> object:
     return index
 
 
+def _trail(data: bytes) -> object:
+    """A file of CloudTrail's, with all that its calls wrote."""
+    target = trails.Target.of("arn:aws:dynamodb:us-east-1:123456789012:table/flights", SCHEMA)
+    found = [each for each in cloudtrail.events(data) if isinstance(each, dict)]
+    return [list(trails.writes(each, target)) for each in found if trails.is_write(each) and target.owner(each)]
+
+
 def _event(data: bytes) -> object:
     """A record of an event, as Lambda has decoded it."""
     record = msgspec.json.decode(data, type=dict[str, Any])
@@ -85,6 +93,9 @@ TARGETS: Mapping[str, Target] = {
     "files": manifests.decode_files,
     "item-line": lines.read_item,
     "change-line": lines.read_change,
+    "findings": lambda data: findings.decode(zstandard.compress(data), "findings", "1"),
+    "cloudtrail": _trail,
+    "cloudtrail-gzip": lambda data: _trail(gzip.compress(data)),
     "dump": _in("manifest.json", Dump.open),
     "dump-page": lambda data: Pages().read(1, data, "page"),
     "dump-schema": lambda data: description_of(data, "schema"),

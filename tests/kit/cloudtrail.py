@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from backstream.model import moment
 
@@ -170,7 +171,7 @@ def _literal(value: Any) -> str:
 
 def file_body(events: Iterable[Any]) -> bytes:
     """A file as CloudTrail writes it."""
-    return gzip.compress(json.dumps({"Records": list(events)}).encode(), 1)
+    return gzip.compress(msgspec.json.encode({"Records": list(events)}), 1)
 
 
 def file_name(delivered: int, unique: str = "a1B2c3D4e5F6g7H8", account: str = ACCOUNT, region: str = REGION) -> str:

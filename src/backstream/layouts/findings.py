@@ -2,9 +2,10 @@
 
     actors/dt=2026-11-23/hour=04/FIRSTTIME-LASTTIME_COUNT_HASH.ndjson.zst     under the hour of the changes, a JSON object a line
 
-Objects are never changed. The same findings have the same bytes, and so the same name: a repeated write changes nothing. Of several
-findings on one change the one counts that was made when more had been delivered; of two that are equal in that and contradict each
-other none does. Keys of items are not in them. Format 1; see docs/notes/0029-who-made-a-change.md.
+HASH is of the lines. Objects are never changed, and the same findings have the same name: a repeated write changes nothing.
+
+Of several findings on one change the one counts that was made when more had been delivered; of two that are equal in that and
+contradict each other none does. Keys of items are not in them. Format 1; see docs/notes/0029-who-made-a-change.md.
 """
 
 from __future__ import annotations
@@ -168,20 +169,24 @@ class Findings:
 
     def _put(self, findings: Sequence[Kept]) -> None:
         ordered = sorted(findings, key=lambda each: (each.micros, each.change))
-        body = encode(ordered)
+        lines = _lines(ordered)
         first, last = (ordered[place].micros // MICROS for place in (0, -1))
         day, hour = moment.day_and_hour(first)
         ends = f"{moment.compact(first)}-{moment.compact(last)}"
-        name = f"{self._prefix}dt={day}/hour={hour}/{ends}_{len(ordered)}_{hashlib.sha256(body).hexdigest()[:16]}.ndjson.zst"
+        name = f"{self._prefix}dt={day}/hour={hour}/{ends}_{len(ordered)}_{hashlib.sha256(lines).hexdigest()[:16]}.ndjson.zst"
         try:
-            self._store.put(name, body, {"format": str(FORMAT)}, if_absent=True)
+            self._store.put(name, Codec.ZSTD.compress(lines), {"format": str(FORMAT)}, if_absent=True)
         except AlreadyExists:
             return  # the same findings under the same name
 
 
 def encode(findings: Iterable[Kept]) -> bytes:
     """Findings as they are kept: lines of JSON, compressed."""
-    return Codec.ZSTD.compress(b"".join(msgspec.json.encode(each) + b"\n" for each in findings))
+    return Codec.ZSTD.compress(_lines(findings))
+
+
+def _lines(findings: Iterable[Kept]) -> bytes:
+    return b"".join(msgspec.json.encode(each) + b"\n" for each in findings)
 
 
 def decode(body: bytes, name: str, of_format: str) -> list[Kept]:

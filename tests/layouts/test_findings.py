@@ -1,0 +1,129 @@
+"""Findings of `blame` beside the log: what format 1 wrote is read for ever, and which of several findings counts."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backstream.errors import Damaged
+from backstream.layouts import findings
+from backstream.layouts.findings import Caller, Findings, Kept, better
+from backstream.stores.memory import MemoryStore
+from kit.clock import ManualClock
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "actors-1" / "20261123T041533Z-20261123T041540Z_3_5dd53e91c5487c1a.ndjson.zst"
+T = 1_795_407_333
+CALL = Caller(
+    event_time="2026-11-23T04:15:33Z",
+    event_name="UpdateItem",
+    arn="arn:aws:sts::123456789012:assumed-role/deploy/ci-42",
+    type="AssumedRole",
+    session_issuer="arn:aws:iam::123456789012:role/deploy",
+    access_key_id="ASIADEPLOY",
+    source_ip_address="192.0.2.7",
+    user_agent="aws-cli/2.15.0",
+    request_id="REQUEST1",
+    event_id="00000000-0000-4000-8000-000000000001",
+)
+MATCH = Kept(
+    "2026-11-23T00:00:00.000",
+    "1000000000000000000000001",
+    T * 1_000_000,
+    CALL.arn,
+    (CALL.arn, CALL.session_issuer, CALL.access_key_id),
+    CALL,
+    settled=True,
+    delivered=T + 1_200,
+)
+AMBIGUOUS = Kept(MATCH.stream, "1000000000000000000000002", MATCH.micros, None, fitting=2, delivered=T + 300)
+ONE_PRINCIPAL = Kept(MATCH.stream, "1000000000000000000000003", MATCH.micros + 7_000_000, "arn:a", ("arn:a",), fitting=3)
+OTHER = msgspec.structs.replace(MATCH, actor="arn:other", names=("arn:other",))
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(ManualClock(T))
+
+
+def counts(store: MemoryStore, of: Kept = MATCH) -> Kept | None:
+    """What a reader finds of the change."""
+    return Findings(store, "flights").of(of.stream, of.sequence, of.micros)
+
+
+def test_golden_findings_of_format_1() -> None:
+    assert findings.decode(GOLDEN.read_bytes(), GOLDEN.name, "1") == [MATCH, AMBIGUOUS, ONE_PRINCIPAL]
+
+
+def test_they_lie_under_the_hour_of_their_changes_and_are_written_once(store: MemoryStore) -> None:
+    kept = [MATCH, AMBIGUOUS, ONE_PRINCIPAL]
+    Findings(store, "flights").keep(kept)
+    (name,) = [each.name for each in store.list("")]
+    assert name == f"_backstream/flights/actors/dt=2026-11-23/hour=04/{GOLDEN.name}"
+    assert findings.decode(store.get(name).body, name, "1") == kept
+    assert store.get(name).info.metadata == {"format": "1"}
+    Findings(store, "flights").keep(reversed(kept))  # type: ignore[arg-type]
+    assert len(list(store.versions(""))) == 1
+    assert [counts(store, each) for each in kept] == kept
+    assert counts(store, msgspec.structs.replace(MATCH, sequence="5")) is None
+    assert Findings(store, "other").of(MATCH.stream, MATCH.sequence, MATCH.micros) is None
+
+
+def test_findings_of_two_hours_are_two_objects(store: MemoryStore) -> None:
+    later = msgspec.structs.replace(AMBIGUOUS, micros=AMBIGUOUS.micros + 3_600_000_000)
+    Findings(store, "flights").keep([MATCH, later])
+    assert len(list(store.list(""))) == 2
+    assert (counts(store), counts(store, later)) == (MATCH, later)
+
+
+def test_what_was_found_upon_more_counts_in_whatever_order(store: MemoryStore) -> None:
+    unsettled = msgspec.structs.replace(OTHER, settled=False, delivered=T + 5_000)
+    newer = msgspec.structs.replace(OTHER, delivered=T + 9_000)
+    for each in (unsettled, MATCH):
+        Findings(store, "flights").keep([each])
+    assert counts(store) == MATCH
+    Findings(store, "flights").keep([newer])
+    assert counts(store) == newer
+    for order in itertools.permutations([unsettled, MATCH, newer]):
+        found: Kept | None = None
+        for each in order:
+            found = better(found, each)
+        assert found == newer
+
+
+def test_two_that_contradict_each_other_name_nobody() -> None:
+    for one, other in itertools.permutations([MATCH, OTHER]):
+        found = better(better(None, one), other)
+        assert (found.actor, found.names, found.call, found.fitting) == (None, (), None, 2)
+        assert better(found, one).actor is None
+    assert better(MATCH, msgspec.structs.replace(MATCH)) == MATCH
+
+
+@pytest.mark.parametrize(
+    ("body", "of_format", "why"),
+    [
+        (GOLDEN.read_bytes()[:-3], "1", "not findings"),
+        (b"", "1", "not findings"),
+        (findings.encode([msgspec.structs.replace(MATCH, sequence="x")]), "1", "sequence number"),
+        (GOLDEN.read_bytes(), "2", "format 2"),
+        (GOLDEN.read_bytes(), "", "format unknown"),
+    ],
+    ids=["cut", "empty", "sequence", "newer", "unknown"],
+)
+def test_what_is_none_is_damaged_and_named(store: MemoryStore, body: bytes, of_format: str, why: str) -> None:
+    name = f"_backstream/flights/actors/dt=2026-11-23/hour=04/{GOLDEN.name}"
+    store.put(name, body, {"format": of_format} if of_format else {})
+    with pytest.raises(Damaged, match=why) as damaged:
+        counts(store)
+    assert name in damaged.value.message
+
+
+@pytest.mark.parametrize(
+    "name", ["readme.txt", "dt=2026-11-23/hour=04/20261323T041533Z-20261123T041540Z_3_9f0d6c0de0d5cb9c.ndjson.zst"]
+)
+def test_a_foreign_object_among_them_is_named(store: MemoryStore, name: str) -> None:
+    store.put(f"_backstream/flights/actors/{name}", b"?")
+    with pytest.raises(Damaged, match="a foreign object among the findings of blame"):
+        counts(store)
