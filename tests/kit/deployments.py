@@ -6,6 +6,7 @@ from backstream.apps.deploy import Architecture, Choices, Lock, LockMode, Source
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
+PROFILE = "arn:aws:signer:eu-central-1:123456789012:/signing-profiles/ours/0a1b2c3d4e"
 STREAM = "arn:aws:dynamodb:eu-central-1:123456789012:table/flights/stream/2026-11-23T04:15:33.123"
 KINESIS = "arn:aws:kinesis:eu-central-1:123456789012:stream/changes"
 
@@ -30,6 +31,16 @@ COMBINATIONS = {
         batch_size=10_000,
         alarm_topic=TOPIC,
         drill_schedule="cron(0 3 * * ? *)",
+    ),
+    "signed, with keys for all, by an admin": Choices(
+        tables=["flights"],
+        existing_bucket="our-backups",
+        bucket_owner="210987654321",
+        admin="arn:aws:iam::123456789012:role/backup-admin",
+        logs_key=KEY,
+        environment_key=KEY,
+        topic_key=KEY,
+        signing_profile=PROFILE,
     ),
     "of Kinesis": Choices(tables=["flights", "orders"], source=Source.KINESIS, streams={"flights": KINESIS}, record_age=400_000),
 }

@@ -55,6 +55,33 @@ def template(
     kms_key: Annotated[
         str | None, typer.Option(metavar="ARN", help="Encrypt with this KMS key instead of S3's own.", show_default=False)
     ] = None,
+    bucket_owner: Annotated[
+        str | None,
+        typer.Option(metavar="ACCOUNT", help="The account of --existing-bucket, if it is another one.", show_default=False),
+    ] = None,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARN",
+            help="The role or user that alone may remove versions and change versioning and lifecycle. "
+            "Without it that is the account's root user.",
+            show_default=False,
+        ),
+    ] = None,
+    logs_key: Annotated[
+        str | None, typer.Option(metavar="ARN", help="Encrypt the functions' logs with this KMS key.", show_default=False)
+    ] = None,
+    environment_key: Annotated[
+        str | None, typer.Option(metavar="ARN", help="Encrypt the functions' variables with this KMS key.", show_default=False)
+    ] = None,
+    topic_key: Annotated[
+        str | None,
+        typer.Option(metavar="ARN", help="Make a topic for the alarms, encrypted with this KMS key.", show_default=False),
+    ] = None,
+    signing_profile: Annotated[
+        str | None,
+        typer.Option(metavar="ARN", help="Refuse code that this profile of AWS Signer has not signed.", show_default=False),
+    ] = None,
     object_lock: Annotated[
         LockMode | None,
         typer.Option(metavar="governance|compliance", help="Lock each new version, with --lock-days.", show_default=False),
@@ -122,7 +149,13 @@ def template(
         existing_bucket=existing_bucket,
         existing_failures_bucket=existing_failures_bucket,
         prefix=prefix,
+        bucket_owner=bucket_owner,
+        admin=admin,
         kms_key=kms_key,
+        logs_key=logs_key,
+        environment_key=environment_key,
+        topic_key=topic_key,
+        signing_profile=signing_profile,
         lock=_lock(object_lock, lock_days),
         archive_days=archive_after,
         expire_days=expire_after,

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from backstream.apps import metrics
 from backstream.apps.deploy import functions
-from backstream.apps.deploy.choices import LIMITS, Choices
+from backstream.apps.deploy.choices import KEY_ARN, LIMITS, Choices
 from backstream.apps.deploy.expressions import Given, IfGiven, Of, Parameter, Part, Place, Resource, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.apps.emf import NAMESPACE
 
 LAMBDA = "AWS/Lambda"
+TOPIC = "AlarmTopic"
 MINUTE, FIVE_MINUTES, HOUR = 60, 300, 3_600
 QUIET, RINGS, STAYS = "notBreaching", "breaching", "ignore"
 
@@ -26,8 +27,11 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     """What is asked about the alarms."""
     if not choices.alarms:
         return
-    meaning = "The SNS topic that is told when an alarm rings, and when it ends. Empty: nobody is."
-    yield Parameter("AlarmTopicArn", meaning, choices.alarm_topic or "", pattern="(arn:.+)?")
+    if choices.topic_key:
+        yield Parameter("TopicKeyArn", "The KMS key that encrypts the alarms' topic.", choices.topic_key, pattern=KEY_ARN)
+    else:
+        meaning = "The SNS topic that is told when an alarm rings, and when it ends. Empty: nobody is."
+        yield Parameter("AlarmTopicArn", meaning, choices.alarm_topic or "", pattern="(arn:.+)?")
     if choices.witness:
         limit = LIMITS["witness_within_minutes"]
         meaning = "An alarm rings where no witness has run for so many minutes. More than what is between two runs."
@@ -40,22 +44,40 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
 
 
 def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
-    """The alarms and the dashboard."""
-    if choices.alarms:
-        yield _lag()
-        yield from _of_function()
-        for each in targets:
-            yield from _of_mapping(each)
-            if choices.witness:
-                yield from _of_witness(each)
-            if choices.drill:
-                yield from _of_drill(each)
-        if choices.witness:
-            yield _witness_errors()
-        if choices.drill:
-            yield _drill_errors()
+    """The alarms with their topic, and the dashboard."""
+    if choices.alarms and choices.topic_key:
+        yield _topic()
+        yield from (_telling_topic(each) for each in _all_alarms(choices, targets))
+    elif choices.alarms:
+        yield from _all_alarms(choices, targets)
     if choices.dashboard:
         yield _dashboard(choices, targets)
+
+
+def _all_alarms(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
+    yield _lag()
+    yield from _of_function()
+    for each in targets:
+        yield from _of_mapping(each)
+        if choices.witness:
+            yield from _of_witness(each)
+        if choices.drill:
+            yield from _of_drill(each)
+    if choices.witness:
+        yield _witness_errors()
+    if choices.drill:
+        yield _drill_errors()
+
+
+def _topic() -> Resource:
+    properties = {"TopicName": text(Place.STACK, "-alarms"), "KmsMasterKeyId": Given("TopicKeyArn")}
+    why = "Who subscribes to it is told when an alarm rings. The key's policy has to let cloudwatch.amazonaws.com use it."
+    return Resource(TOPIC, "AWS::SNS::Topic", properties, why)
+
+
+def _telling_topic(alarm: Resource) -> Resource:
+    told = [Of(TOPIC, "Ref")]
+    return replace(alarm, properties={**alarm.properties, "AlarmActions": told, "OKActions": told})
 
 
 # --- alarms -----------------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ KEY_ARN = rf"{ARN}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[a-zA-Z0-9-]+"
 TOPIC_ARN = rf"{ARN}:sns:[a-z0-9-]+:[0-9]{{12}}:[a-zA-Z0-9_-]{{1,256}}"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 PREFIX = r"[a-zA-Z0-9_.-]+(/[a-zA-Z0-9_.-]+)*"
+ACCOUNT = r"[0-9]{12}"
+PRINCIPAL_ARN = rf"{ARN}:iam::[0-9]{{12}}:(root|(role|user)/[a-zA-Z0-9_+=,.@/*-]+)"
+PROFILE_ARN = rf"{ARN}:signer:[a-z0-9-]+:[0-9]{{12}}:/signing-profiles/[a-zA-Z0-9_]+/[a-zA-Z0-9]+"
 RATE = r"(rate|cron)\([^()]+\)"
 YEARS = 36_500  # days
 
@@ -88,6 +91,9 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
     `tables`: none makes a template for one table that is named when it is deployed. `streams`: ARNs, by table, as defaults.
     `bucket` and `failures`: names of buckets to be made, or with `existing_...` of such as are there. Days: None for never.
+    `bucket_owner`: the account of an existing vault bucket, None for the deployment's own; `admin`: who may end what buckets keep;
+    `..._key`: the ARN of a KMS key for the buckets (`kms_key`), logs, variables, and a topic that is made for alarms;
+    `signing_profile`: the functions take only code that is signed by it.
     """
 
     tables: Sequence[str] = ()
@@ -96,7 +102,13 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     existing_bucket: str | None = None
     existing_failures_bucket: str | None = None
     prefix: str = "vault"
+    bucket_owner: str | None = None
+    admin: str | None = None
     kms_key: str | None = None
+    logs_key: str | None = None
+    environment_key: str | None = None
+    topic_key: str | None = None
+    signing_profile: str | None = None
     lock: Lock | None = None
     archive_days: int | None = None
     expire_days: int | None = None
@@ -162,6 +174,12 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.existing_failures_bucket, BUCKET, "a bucket's name")
         _match(self.prefix, PREFIX, "a vault's prefix (folders of letters, digits, `_`, `-` and `.`)")
         _match(self.kms_key, KEY_ARN, "the ARN of a KMS key (an alias will not do: policies need the key's own)")
+        for key in (self.logs_key, self.environment_key, self.topic_key):
+            _match(key, KEY_ARN, "the ARN of a KMS key (an alias will not do)")
+        profile = "the ARN of a version of a signing profile (arn:aws:signer:REGION:ACCOUNT:/signing-profiles/NAME/VERSION)"
+        _match(self.signing_profile, PROFILE_ARN, profile)
+        _match(self.bucket_owner, ACCOUNT, "an account's number, twelve digits")
+        _match(self.admin, PRINCIPAL_ARN, "the ARN of a role or user (arn:aws:iam::ACCOUNT:role/NAME)")
         _match(self.alarm_topic, TOPIC_ARN, "the ARN of an SNS topic")
         _match(self.runtime, r"python3\.[0-9]{1,2}", "a Python runtime of Lambda")
         _match(self.witness_schedule, RATE, "a schedule, as `rate(5 minutes)`,")
@@ -177,6 +195,16 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             _within(self.lock.days, Limit(1, YEARS, "the days of Object Lock"))
         if None not in (self.archive_days, self.expire_days) and (self.expire_days or 0) <= (self.archive_days or 0):
             raise UsageError("old versions would expire before they are archived", hint="Let them expire later, or leave one out.")
+        if self.bucket_owner and not self.existing_bucket:
+            raise UsageError(
+                "the vault's bucket is made in the account where this is deployed",
+                hint="--bucket-owner says whose an existing bucket is: give --existing-bucket too, or leave it out.",
+            )
+        if self.topic_key and (self.alarm_topic or not self.alarms):
+            raise UsageError(
+                "a topic is made only for alarms that have none",
+                hint="--topic-key makes an encrypted topic: leave out --alarm-topic and --no-alarms, or --topic-key.",
+            )
         if self.existing_bucket and (self.lock or self.archive_days or self.expire_days):
             raise UsageError(
                 "Object Lock and lifecycle are set where the bucket is made",

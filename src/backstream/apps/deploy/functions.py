@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from backstream.apps.deploy import roles, storage
-from backstream.apps.deploy.choices import BUCKET, LOG_DAYS, Architecture, Choices
+from backstream.apps.deploy.choices import BUCKET, KEY_ARN, LOG_DAYS, PROFILE_ARN, Architecture, Choices
 from backstream.apps.deploy.expressions import Given, Of, Parameter, Place, Resource, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.operations.doctor import expected
@@ -22,6 +22,7 @@ DRILL_TIMEOUT = 900  # seconds: all that Lambda gives
 DRILL_MEMORY = 2_048  # MB
 DRILL_DISK = 4_096  # MB; where the engine keeps what does not fit in memory
 RETRIED_SECONDS = 3_600
+SIGNING = "CodeSigning"
 
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
@@ -37,6 +38,14 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     )
     yield _number("Timeout", "Seconds that the function has for a batch.", "timeout", choices)
     yield Parameter("LogRetentionDays", "Days for which logs are kept.", choices.log_days, choices=LOG_DAYS)
+    if choices.logs_key:
+        yield Parameter("LogsKeyArn", "The KMS key that encrypts the logs.", choices.logs_key, pattern=KEY_ARN)
+    if choices.environment_key:
+        meaning = "The KMS key that encrypts the functions' variables."
+        yield Parameter("EnvironmentKeyArn", meaning, choices.environment_key, pattern=KEY_ARN)
+    if choices.signing_profile:
+        meaning = "The version of a signing profile of AWS Signer: code that is not signed by it is refused."
+        yield Parameter("SigningProfileVersionArn", meaning, choices.signing_profile, pattern=PROFILE_ARN)
     yield _number("BatchSize", "Changes in one invocation at most.", "batch_size", choices)
     yield _number("BatchingWindowSeconds", "How long a batch may wait to fill up.", "batching_window", choices)
     meaning = "Batches of one shard at a time. More than 1 is faster where a shard has more than one function can keep."
@@ -62,18 +71,20 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
 
 def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
     """The functions with their logs and roles, the mappings and the schedules."""
-    yield _log_group(CAPTURE_LOG, "capture")
+    if choices.signing_profile:
+        yield _signing()
+    yield _log_group(CAPTURE_LOG, "capture", choices)
     yield roles.capture_role(choices, targets, _log_name("capture"))
     yield _capture(choices)
     yield from (_mapping(choices, each) for each in targets)
     if choices.witness:
-        yield _log_group(WITNESS_LOG, "witness")
+        yield _log_group(WITNESS_LOG, "witness", choices)
         yield roles.witness_role(choices, targets, _log_name("witness"))
         yield _witness(choices)
         yield _tried_once(WITNESS, "What a run did not come to, the next one does: it is not tried twice more, as Lambda would.")
         yield from (_witnessing(each) for each in targets)
     if choices.drill:
-        yield _log_group(DRILL_LOG, "drill")
+        yield _log_group(DRILL_LOG, "drill", choices)
         yield roles.drill_role(choices, targets, _log_name("drill"))
         yield _drill(choices)
         yield _tried_once(DRILL, "A drill that failed has found something: it is not tried twice more, as Lambda would.")
@@ -97,38 +108,58 @@ def _log_name(word: str) -> Text:
     return text("/aws/lambda/", Place.STACK, f"-{word}")
 
 
-def _log_group(id_: str, word: str) -> Resource:
-    properties = {"LogGroupName": _log_name(word), "RetentionInDays": Given("LogRetentionDays")}
+def _log_group(id_: str, word: str, choices: Choices) -> Resource:
+    properties: dict[str, Value] = {"LogGroupName": _log_name(word), "RetentionInDays": Given("LogRetentionDays")}
+    if choices.logs_key:
+        properties["KmsKeyId"] = Given("LogsKeyArn")
     return Resource(id_, "AWS::Logs::LogGroup", properties)
 
 
-def _function(id_: str, word: str, handler: str, more: Mapping[str, Value], why: str, log: str) -> Resource:
+def _signing() -> Resource:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html"""
+    properties: dict[str, Value] = {
+        "AllowedPublishers": {"SigningProfileVersionArns": [Given("SigningProfileVersionArn")]},
+        "CodeSigningPolicies": {"UntrustedArtifactOnDeployment": "Enforce"},
+    }
+    return Resource(SIGNING, "AWS::Lambda::CodeSigningConfig", properties, "The functions take only code that is signed.")
+
+
+def _function(id_: str, word: str, handler: str, choices: Choices, more: Mapping[str, Value], why: str) -> Resource:
+    """A function that finds the vault in its variables, unless `more` has others."""
     properties: dict[str, Value] = {
         "FunctionName": text(Place.STACK, f"-{word}"),
         "Handler": handler,
         "Runtime": Given("Runtime"),
         "Architectures": [Given("Architecture")],
         "Code": {"S3Bucket": Given("CodeBucket"), "S3Key": Given("CodeKey")},
+        "Environment": {"Variables": _vault_variables(choices)},
         **more,
     }
-    return Resource(id_, "AWS::Lambda::Function", properties, why, after=(log,))
+    if choices.environment_key:
+        properties["KmsKeyArn"] = Given("EnvironmentKeyArn")
+    if choices.signing_profile:
+        properties["CodeSigningConfigArn"] = Of(SIGNING, "Ref")
+    return Resource(id_, "AWS::Lambda::Function", properties, why, after=(f"{id_}Log",))
+
+
+def _vault_variables(choices: Choices) -> dict[str, Value]:
+    return {
+        expected.VAULT_VARIABLE: storage.vault_url(choices),
+        expected.OWNER_VARIABLE: text(storage.vault_owner(choices)),
+    }
 
 
 def _capture(choices: Choices) -> Resource:
+    parallel = {expected.PARALLELIZATION_VARIABLE: text(Given("ParallelizationFactor"))}
     more: dict[str, Value] = {
         "Role": Of(roles.CAPTURE_ROLE),
         "MemorySize": Given("MemorySize"),
         "Timeout": Given("Timeout"),
-        "Environment": {
-            "Variables": {
-                expected.VAULT_VARIABLE: storage.vault_url(choices),
-                expected.PARALLELIZATION_VARIABLE: text(Given("ParallelizationFactor")),
-            }
-        },
+        "Environment": {"Variables": {**_vault_variables(choices), **parallel}},
     }
     if choices.reserved_concurrency is not None:
         more["ReservedConcurrentExecutions"] = choices.reserved_concurrency
-    return _function(CAPTURE, "capture", expected.HANDLER, more, "Keeps each batch of changes in the vault.", CAPTURE_LOG)
+    return _function(CAPTURE, "capture", expected.HANDLER, choices, more, "Keeps each batch of changes in the vault.")
 
 
 def _mapping(choices: Choices, target: Target) -> Resource:
@@ -156,10 +187,9 @@ def _witness(choices: Choices) -> Resource:
         "Role": Of(roles.WITNESS_ROLE),
         "MemorySize": WITNESS_MEMORY,
         "Timeout": WITNESS_TIMEOUT,
-        "Environment": {"Variables": {expected.VAULT_VARIABLE: storage.vault_url(choices)}},
     }
     why = "Checks the streams against the vault, and proves what may be claimed."
-    return _function(WITNESS, "witness", expected.WITNESS_HANDLER, more, why, WITNESS_LOG)
+    return _function(WITNESS, "witness", expected.WITNESS_HANDLER, choices, more, why)
 
 
 def _witnessing(target: Target) -> Resource:
@@ -179,9 +209,8 @@ def _drill(choices: Choices) -> Resource:
         "MemorySize": DRILL_MEMORY,
         "Timeout": DRILL_TIMEOUT,
         "EphemeralStorage": {"Size": DRILL_DISK},
-        "Environment": {"Variables": {expected.VAULT_VARIABLE: storage.vault_url(choices)}},
     }
-    return _function(DRILL, "drill", DRILL_HANDLER, more, "Tries a restore, and tells how it went.", DRILL_LOG)
+    return _function(DRILL, "drill", DRILL_HANDLER, choices, more, "Tries a restore, and tells how it went.")
 
 
 def _tried_once(function: str, why: str) -> Resource:

@@ -14,43 +14,49 @@ CAPTURE_ROLE, WITNESS_ROLE, DRILL_ROLE, SCHEDULE_ROLE = "CaptureRole", "WitnessR
 DRILL_ID = 8  # characters: operations/drill/run.py
 # With more, a role's policies would grow beyond what IAM takes (see sizes.py): then objects of all the vault's tables are meant.
 NAMED_TABLES = 10
+# The catalog, and the object beside it that shows whether the server knows conditions: stores/s3.py.
+CATALOGS = ("catalog.json", "catalog.json.if-match")
 
 Statement = Mapping[str, Value]
 
 
 def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
-    """Of the function that keeps the changes."""
+    """Of the function that keeps the changes: it adds rows, segments of the log and gaps, and nothing else."""
     tables = [each.name for each in targets]
     statements = [
-        _allow("KeepVersions", ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables)),
-        # Without a version's id this writes a delete marker, and removes nothing; s3:DeleteObjectVersion is in no policy here.
-        _allow("MarkDeletedRows", ["s3:DeleteObject"], _all_rows(choices, tables)),
-        _list_vault(choices),
+        *_keeping(choices, tables),
         _see_tables(tables),  # a table that was made again, and a stream that was replaced, are told by it alone
-        _allow("KeepFailedBatches", ["s3:PutObject"], [storage.failures_arn(choices, f"/{storage.FAILED_BATCHES}*")]),
-        _allow("FindFailures", ["s3:ListBucket"], [storage.failures_arn(choices)]),
+        _of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*"),
+        _of_failures(choices, "FindFailures", ["s3:ListBucket"]),
         *_reading(choices, targets),
-        *_key(choices),
+        *_keys(choices),
         _log(log_group),
     ]
-    why = "What the capturing function may do. Objects: only those of its tables. Lambda itself reads the stream with it."
+    why = (
+        "What the capturing function may do. It adds rows, log segments and gaps of its tables. "
+        "Lambda itself reads the stream with this role."
+    )
     return _role(CAPTURE_ROLE, "lambda", "capture", statements, why)
 
 
 def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
-    """Of the witness: it reads the streams itself, and writes what the capturing function has not."""
+    """Of the witness: it reads the streams itself, writes what the capturing function has not, and changes the catalog.
+
+    The catalog names the table's id and its stream. The witness changes it where the table was made again, or its stream replaced.
+    """
     tables = [each.name for each in targets]
     kinesis = [] if _streams(choices) else ["dynamodb:DescribeKinesisStreamingDestination"]
+    named = tables if len(tables) <= NAMED_TABLES else ["*"]
+    catalogs = [_in_vault(choices, "_backstream/", each, f"/{name}") for each in named for name in CATALOGS]
     statements = [
-        _allow("KeepVersions", ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables)),
-        _allow("MarkDeletedRows", ["s3:DeleteObject"], _all_rows(choices, tables)),
-        _list_vault(choices),
+        *_keeping(choices, tables),
+        _of_vault(choices, "ChangeCatalog", ["s3:PutObject"], catalogs),
         _see_tables(tables, *kinesis),
         next(iter(_reading(choices, targets))),
-        *_key(choices),
+        *_keys(choices),
         _log(log_group),
     ]
-    why = "What the witness may do: read the streams, and write what is missing in the vault."
+    why = "What the witness may do: read the streams, write what is missing in the vault, and name a new stream in the catalog."
     return _role(WITNESS_ROLE, "lambda", "witness", statements, why)
 
 
@@ -60,8 +66,8 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
     reported = tables if len(tables) <= NAMED_TABLES else ["*"]
     reports = [_in_vault(choices, "_backstream/", each, "/drills/*") for each in reported]
     statements = [
-        _allow("ReadVault", ["s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables)),
-        _allow("KeepReport", ["s3:PutObject"], reports),
+        _read_vault(choices, tables),
+        _of_vault(choices, "KeepReport", ["s3:PutObject"], reports),
         _list_vault(choices),
         _allow("ReadTable", ["dynamodb:DescribeTable", "dynamodb:Scan"], [_table(each) for each in tables]),
         _allow(
@@ -75,7 +81,7 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
             ],
             [_table(_scratch(each)) for each in tables],
         ),
-        *_key(choices),
+        *_keys(choices),
         _log(log_group),
     ]
     why = "What the drill may do: read the vault and the tables, and write to scratch tables that it makes and deletes."
@@ -113,14 +119,44 @@ def _allow(sid: str, actions: Sequence[str], resources: Sequence[Value], conditi
     return statement if condition is None else {**statement, "Condition": condition}
 
 
+def _of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Sequence[Value]) -> Statement:
+    """A bucket's ARN does not say whose it is: somebody else may have taken the name of one that was deleted."""
+    return _allow(sid, actions, resources, _owned_by(storage.vault_owner(choices)))
+
+
+def _of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str = "") -> Statement:
+    return _allow(sid, actions, [storage.failures_arn(choices, below)], _owned_by(Place.ACCOUNT))
+
+
+def _owned_by(account: Part) -> Mapping[str, Value]:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount"""
+    return {"StringEquals": {"aws:ResourceAccount": [account]}}
+
+
+def _keeping(choices: Choices, tables: Sequence[Part]) -> Iterator[Statement]:
+    """What brings changes in: all is read; rows, the log and gaps are added to; and rows of deleted items get a delete marker."""
+    places = _folders(choices, tables, "log", "gaps")
+    rows = [_rows(choices, each) for each in tables]
+    yield _read_vault(choices, tables)
+    yield _of_vault(choices, "AddToLog", ["s3:PutObject"], places)
+    # Without a version's id DeleteObject writes a delete marker, and removes nothing; s3:DeleteObjectVersion is in no policy here.
+    yield _of_vault(choices, "KeepRows", ["s3:PutObject", "s3:DeleteObject"], rows)
+    yield _list_vault(choices)
+
+
+def _read_vault(choices: Choices, tables: Sequence[Part]) -> Statement:
+    return _of_vault(choices, "ReadVault", ["s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables))
+
+
 def _both_places(choices: Choices, tables: Sequence[Part]) -> list[Text]:
     if len(tables) > NAMED_TABLES:
         return [_in_vault(choices, "*")]
     return [place for each in tables for place in (_rows(choices, each), _in_vault(choices, "_backstream/", each, "/*"))]
 
 
-def _all_rows(choices: Choices, tables: Sequence[Part]) -> list[Text]:
-    return [_rows(choices, each) for each in (tables if len(tables) <= NAMED_TABLES else ["*"])]
+def _folders(choices: Choices, tables: Sequence[Part], *folders: str) -> list[Text]:
+    named = tables if len(tables) <= NAMED_TABLES else ["*"]
+    return [_in_vault(choices, "_backstream/", each, f"/{folder}/*") for each in named for folder in folders]
 
 
 def _rows(choices: Choices, table: Part) -> Text:
@@ -136,7 +172,7 @@ def _list_vault(choices: Choices) -> Statement:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
-    return _allow("FindVersions", ["s3:ListBucket", "s3:ListBucketVersions"], [storage.vault_arn(choices)])
+    return _of_vault(choices, "FindVersions", ["s3:ListBucket", "s3:ListBucketVersions"], [storage.vault_arn(choices)])
 
 
 def _see_tables(tables: Sequence[Part], *more: str) -> Statement:
@@ -161,11 +197,14 @@ def _streams(choices: Choices) -> bool:
     return choices.source is Source.DYNAMODB
 
 
-def _key(choices: Choices) -> Iterator[Statement]:
-    """Only by way of S3."""
+def _keys(choices: Choices) -> Iterator[Statement]:
+    """The vault's key only by way of S3; the environment's is used by Lambda in the role's name."""
     if choices.kms_key:
         by_s3 = {"StringLike": {"kms:ViaService": [text("s3.*.", Place.DOMAIN)]}}
         yield _allow("UseKey", ["kms:Decrypt", "kms:GenerateDataKey"], [Given("KmsKeyArn")], by_s3)
+    if choices.environment_key:
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+        yield _allow("ReadEnvironment", ["kms:Decrypt"], [Given("EnvironmentKeyArn")])
 
 
 def _log(log_group: Text) -> Statement:

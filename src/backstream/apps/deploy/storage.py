@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from backstream.apps.deploy.choices import BUCKET, KEY_ARN, PREFIX, Choices
+from backstream.apps.deploy.choices import ACCOUNT, BUCKET, KEY_ARN, PREFIX, Choices
 from backstream.apps.deploy.expressions import Given, Of, Parameter, Part, Place, Resource, Text, Value, text
 
 VAULT, FAILURES = "Vault", "Failures"
@@ -12,16 +12,26 @@ FAILED_BATCHES = "aws/lambda/"  # https://docs.aws.amazon.com/lambda/latest/dg/s
 ABANDONED_DAYS = 7
 # What costs least of those that answer at once: a restore needs not to be prepared.
 ARCHIVE_CLASS = "GLACIER_IR"
+# What takes versions away, at once or later. https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+ENDING = ("s3:DeleteObjectVersion", "s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "s3:BypassGovernanceRetention")
+# The account's root user: aws:PrincipalArn of nobody else is like that.
+ROOT = "arn:*:iam::*:root"
+ADMIN = r"arn:[a-z*-]+:iam::([0-9]{12}|[*]):(root|(role|user)/[a-zA-Z0-9_+=,.@/*-]+)"
 
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
     """What is asked about the buckets."""
     if choices.existing_bucket:
         yield Parameter("VaultBucket", "The bucket of the vault. It is there already.", choices.existing_bucket, pattern=BUCKET)
+    if choices.bucket_owner:
+        yield Parameter("VaultBucketOwner", "The account that this bucket belongs to.", choices.bucket_owner, pattern=ACCOUNT)
     yield Parameter("VaultPrefix", "Where in its bucket the vault lies.", choices.prefix, pattern=PREFIX)
     if choices.existing_failures_bucket:
         meaning = "The bucket for batches that Lambda gave up on. It is there already."
         yield Parameter("FailuresBucket", meaning, choices.existing_failures_bucket, pattern=BUCKET)
+    if not (choices.existing_bucket and choices.existing_failures_bucket):
+        meaning = "Who alone may remove versions, and change versioning and lifecycle of the buckets: the ARN of a role or user."
+        yield Parameter("AdminArn", meaning, choices.admin or ROOT, pattern=ADMIN)
     if choices.kms_key:
         yield Parameter("KmsKeyArn", "The KMS key that encrypts the buckets.", choices.kms_key, pattern=KEY_ARN)
     if choices.expire_days is not None:
@@ -59,6 +69,11 @@ def vault_arn(choices: Choices, *below: Part | Text) -> Text:
 def failures_arn(choices: Choices, *below: Part | Text) -> Text:
     """The ARN of the bucket of failed batches, or of objects in it."""
     return text("arn:", Place.PARTITION, ":s3:::", failures_bucket(choices), *below)
+
+
+def vault_owner(choices: Choices) -> Part:
+    """The account that the vault's bucket belongs to: that of the deployment, unless another is named."""
+    return Given("VaultBucketOwner") if choices.bucket_owner else Place.ACCOUNT
 
 
 def vault_url(choices: Choices) -> Text:
@@ -121,16 +136,23 @@ def _old_versions(choices: Choices) -> Mapping[str, Value]:
 
 
 def _policy(bucket: str) -> Resource:
-    """Nothing without TLS, whoever asks."""
-    statement = {
-        "Sid": "OnlyWithTls",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": ["s3:*"],
-        "Resource": [text(Of(bucket)), text(Of(bucket), "/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": ["false"]}},
-    }
-    document = {"Version": "2012-10-17", "Statement": [statement]}
+    """Nothing without TLS, whoever asks; and nobody but the administrator ends what the bucket keeps."""
+    everything: list[Value] = [text(Of(bucket)), text(Of(bucket), "/*")]
+    tls = _deny("OnlyWithTls", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": ["false"]}})
+    others = {"ArnNotLike": {"aws:PrincipalArn": [Given("AdminArn")]}}
+    ending = _deny("OnlyTheAdminEndsVersions", ENDING, everything, others)
+    document = {"Version": "2012-10-17", "Statement": [tls, ending]}
     return Resource(
         f"{bucket}Policy", "AWS::S3::BucketPolicy", {"Bucket": Of(bucket, "Ref"), "PolicyDocument": document}, kept=True
     )
+
+
+def _deny(sid: str, actions: Sequence[str], resources: Sequence[Value], condition: Mapping[str, Value]) -> Mapping[str, Value]:
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": list(actions),
+        "Resource": list(resources),
+        "Condition": condition,
+    }

@@ -168,6 +168,15 @@ def _schedule(resource: Resource, to: Values) -> list[Block]:
     return [_resource("aws_scheduler_schedule", snake(resource.id), plain, blocks)]
 
 
+def _signing(resource: Resource, to: Values) -> list[Block]:
+    properties: Mapping[str, Any] = resource.properties
+    blocks = [
+        Block(("allowed_publishers",), to.arguments(properties["AllowedPublishers"])),
+        Block(("policies",), to.arguments(properties["CodeSigningPolicies"])),
+    ]
+    return [_resource("aws_lambda_code_signing_config", snake(resource.id), {}, blocks)]
+
+
 # --- what watches -----------------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +187,11 @@ def _alarm(resource: Resource, to: Values) -> list[Block]:
     return [_resource("aws_cloudwatch_metric_alarm", snake(resource.id), arguments)]
 
 
+def _topic(resource: Resource, to: Values) -> list[Block]:
+    names = {"TopicName": "name", "KmsMasterKeyId": "kms_master_key_id"}
+    return [_resource("aws_sns_topic", snake(resource.id), to.arguments(resource.properties, names))]
+
+
 def _dashboard(resource: Resource, to: Values) -> list[Block]:
     return [_resource("aws_cloudwatch_dashboard", snake(resource.id), to.arguments(resource.properties))]
 
@@ -186,6 +200,8 @@ KINDS: Mapping[str, Kind] = {
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
     "AWS::IAM::Role": _role,
+    "AWS::Lambda::CodeSigningConfig": _signing,
+    "AWS::SNS::Topic": _topic,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::Lambda::Function": _function,
     "AWS::Lambda::EventSourceMapping": _mapping,
