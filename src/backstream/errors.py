@@ -110,6 +110,10 @@ class AlreadyExists(Failed):
     """A create-only write found something of that name."""
 
 
+class NameTaken(Failed):
+    """A name that its contents give them holds other contents: somebody else has written it."""
+
+
 class Overtaken(Failed):
     """Somebody else did the same at the same time, and was faster: nothing of this attempt counts."""
 

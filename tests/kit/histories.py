@@ -281,7 +281,8 @@ class World:
         if not batch:
             return False
         try:
-            turned, label = recognise(self.vault(store), arn, Lookup(self._described, self._stream), self.clock.now())
+            lookup = Lookup(self._described, self._stream)
+            turned, label = recognise(self.vault(store), arn, lookup, self.clock.now(), save=False)
             records = [lambda_record(change, arn) for change in batch]
             report = keep_batch(
                 turned.vault, records, label, cast("ThreadPoolExecutor", Inline()), writer="fn", kind=self.kind, now=self.clock.now

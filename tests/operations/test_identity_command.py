@@ -125,6 +125,9 @@ def test_the_function_sees_by_itself_that_the_stream_was_off(followed: Scene) ->
     followed.put(image("z", 7))
     assert deliver(followed, records(followed)) == []
     assert gaps(followed) == ["the stream was replaced"]
+    assert followed.vault().catalog.stream_arn != arn_of(followed), "its role may not write the catalog"
+    ran = followed.call("witness", followed.table)
+    assert (ran.code, gaps(followed)) == (0, ["the stream was replaced"]), ran.err
     assert followed.vault().catalog.stream_arn == arn_of(followed)
     assert "nothing to change" in followed.call("init", followed.table).out
 

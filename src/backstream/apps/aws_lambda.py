@@ -157,7 +157,7 @@ class _Work:
         if seen is not None and now - seen[0] < RECOGNISED_FOR and seen[1] == vault.catalog.stream:
             return vault, seen[2]
         lookup = Lookup(partial(config.table, delivery.table), config.stream)
-        done, label = recognise(vault, delivery.source, lookup, now)
+        done, label = recognise(vault, delivery.source, lookup, now, save=False)  # its role may not write the catalog
         _recognised[asked] = (now, vault.catalog.stream, label)
         return done.vault, label
 

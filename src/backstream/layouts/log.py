@@ -8,7 +8,7 @@ from itertools import chain, takewhile
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged
-from backstream.layouts import chains, hidden, segments
+from backstream.layouts import chains, hidden, segments, taken_names
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
 from backstream.layouts.hidden import Newest
@@ -113,10 +113,12 @@ class ChangeLog:
         self._put_body(segment, segments.pack(entries, segment.codec), metadata)
 
     def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str]) -> None:
+        name = self._prefix + segment.path
         try:
-            self._store.put(self._prefix + segment.path, body, {"format": segments.FORMAT, **metadata}, if_absent=True)
+            self._store.put(name, body, {"format": segments.FORMAT, **metadata}, if_absent=True)
         except AlreadyExists:
-            return  # the same changes under the same name: another tail, or this one before a crash, was here first
+            # Another tail, or this one before a crash, may have been here first with the same changes.
+            taken_names.check(self._store, name, segment, body)
 
     # --- reading ---
 

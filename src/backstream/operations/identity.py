@@ -30,7 +30,7 @@ REPLACED = "the stream was replaced"
 class Turn(msgspec.Struct, frozen=True):
     """The vault as it is to be used from now on. `gap`: what was recorded, None where nothing had to be.
 
-    `saved`: whether the catalog says so too; it does not where this process may not write it.
+    `saved`: whether the catalog says so too; it does not where this process leaves it to others.
     """
 
     vault: TableVault
@@ -86,24 +86,32 @@ def has_turned(catalog: Catalog, facts: TableFacts) -> bool:
     return _is_recreated(catalog, facts) or _has_newer_stream(catalog, facts)
 
 
-def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None = None, may_fail: bool = False) -> Turn:
+def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None = None, save: bool = True) -> Turn:
     """Where the table has another id or stream than the catalog says: record the gap, then change the catalog. Else nothing.
 
-    `proven`: up to where the old stream is known, where the caller knows more than the log; `may_fail`: go on where the catalog may
-    not be written. Refused where it is another account's or region's table.
+    `proven`: up to where the old stream is known, where the caller knows more than the log; `save`: False for a process that may
+    not write the catalog: the gap is recorded, and a tail, the witness or `init` changes the catalog. Refused where it is another
+    account's or region's table.
     """
     if not has_turned(vault.catalog, facts):
         return Turn(vault)
     known = proven_until(vault, now) if proven is None else proven
     gap = gap_of(vault.catalog, facts, now, known)
-    vault.gaps.record(gap)
-    try:
-        catalog, saved = catalogs.change(vault.store, vault.catalog.table, lambda each: turned(each, facts)), True
-    except AccessDenied:
-        if not may_fail:
-            raise
-        catalog, saved = turned(vault.catalog, facts), False
-    return Turn(TableVault(vault.store, catalog, vault.destinations), gap, saved)
+    known_already = _is_within_another(gap, vault)
+    if not known_already:
+        vault.gaps.record(gap)
+    if save:
+        catalog = catalogs.change(vault.store, vault.catalog.table, lambda each: turned(each, facts))
+    else:
+        catalog = turned(vault.catalog, facts)
+    return Turn(TableVault(vault.store, catalog, vault.destinations), None if known_already else gap, save)
+
+
+def _is_within_another(gap: Gap, vault: TableVault) -> bool:
+    """Whether a function has recorded it before, which leaves the catalog to others."""
+    before = (each for each in vault.gaps.all() if each.shard is each.sequence is each.key is each.batch is None)
+    same = (each for each in before if (each.reason, each.stream) == (gap.reason, gap.stream))
+    return any(each.since <= gap.since and gap.until <= each.until for each in same)
 
 
 def gap_of(catalog: Catalog, facts: TableFacts, now: float, proven: int, *, was_on: bool = True) -> Gap:
@@ -196,14 +204,15 @@ def _label_second(label: str) -> int | None:
 # --- a stream that delivers, and is nowhere asked for -----------------------------------------------------------------------------
 
 
-def recognise(vault: TableVault, arn: str, lookup: Lookup, now: float) -> tuple[Turn, str]:
+def recognise(vault: TableVault, arn: str, lookup: Lookup, now: float, *, save: bool = True) -> tuple[Turn, str]:
     """The vault that a delivery of this stream belongs to, and the label to keep it under. Before anything of it is logged.
 
+    `save`: as of `turn`.
     Refused, and nothing written, where it is of another account, region, table or source, or of a stream that nobody can say to be
     the table's.
     """
     if vault.catalog.kinesis is not None or is_kinesis(arn):
-        return _of_kinesis(vault, arn, lookup, now)
+        return _of_kinesis(vault, arn, lookup, now, save=save)
     check_owner(vault.catalog, arn)
     label = label_of(vault.catalog, arn)
     if label == vault.catalog.stream or label in _known_labels(vault):
@@ -212,17 +221,17 @@ def recognise(vault: TableVault, arn: str, lookup: Lookup, now: float) -> tuple[
     if label < vault.catalog.stream:
         return Turn(vault), label
     if facts is not None and facts.stream_arn == arn:
-        return turn(vault, facts, now, may_fail=True), label
+        return turn(vault, facts, now, save=save), label
     return Turn(vault, _unnamed_turn(vault, label, now), saved=False), label
 
 
-def _of_kinesis(vault: TableVault, arn: str, lookup: Lookup, now: float) -> tuple[Turn, str]:
+def _of_kinesis(vault: TableVault, arn: str, lookup: Lookup, now: float, *, save: bool) -> tuple[Turn, str]:
     label = label_of(vault.catalog, arn)
     try:
         facts = lookup.table().facts()
     except BackstreamError:
         return Turn(vault), label  # it may not be asked here, or is gone: a tail, the witness or `init` sees it
-    return turn(vault, facts, now, may_fail=True), label
+    return turn(vault, facts, now, save=save), label
 
 
 def _known_labels(vault: TableVault) -> set[str]:
