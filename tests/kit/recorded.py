@@ -32,17 +32,22 @@ HARMLESS = {"prefix", "encoding-type", "start-after", "continuation-token", "key
 
 
 class Call(NamedTuple):
-    """One request: `s3:GetObject` on `arn:aws:s3:::bucket/key`."""
+    """One request: `s3:GetObject` on `arn:aws:s3:::bucket/key`. `account`: which the resource belongs to."""
 
     action: str
     resource: str
+    account: str = ACCOUNT
 
 
 class Recorder:
-    """A proxy before a server; `calls` are those that came through it."""
+    """A proxy before a server; `calls` are those that came through it.
+
+    `owners`: the accounts that requests to S3 expected their buckets to be of, None among them where one did not say.
+    """
 
     def __init__(self, target: str) -> None:
         self.calls: set[Call] = set()
+        self.owners: set[str | None] = set()
         self._lock = threading.Lock()
         self._stream = ""  # that the last iterator was asked for of
         self._proxy = FaultProxy(target)
@@ -69,6 +74,8 @@ class Recorder:
             if call.action == "dynamodb:GetShardIterator":
                 self._stream = call.resource
             self.calls.add(call)
+            if call.action.startswith("s3:"):
+                self.owners.add(request.headers.get("x-amz-expected-bucket-owner"))
         return forward(request)
 
 

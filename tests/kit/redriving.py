@@ -56,7 +56,7 @@ class FailingStage(Stage):
 
     def vault(self, store: ObjectStore | None = None, destination: ObjectStore | None = None) -> TableVault:
         """With the way to the destination."""
-        return TableVault.open(store or self.store, self.table.name, lambda _url: destination or self.destination)
+        return TableVault.open(store or self.store, self.table.name, lambda *_: destination or self.destination)
 
     def window(self) -> Window:
         """As if a reader had said that all before the newest change in the log has arrived, or is a gap."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,6 +18,8 @@ PSEUDO = {
     "AWS::StackName": "kept",
     "AWS::URLSuffix": "amazonaws.com",
 }
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/some-function"
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc] # it has no types
@@ -65,6 +67,46 @@ def statements(template: Mapping[str, Any], role: str, known: Mapping[str, str])
         yield from resolved(policy["PolicyDocument"]["Statement"], known)
 
 
+def bucket_policy(template: Mapping[str, Any], bucket: str, known: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """The statements of a bucket's policy."""
+    found = resolved(template["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"], known)
+    return list(found)
+
+
+def permitted(policies: Sequence[Mapping[str, Any]], call: Call, principal: str = ROLE) -> bool:
+    """What IAM decides: allowed by one statement, and denied by none."""
+    met = [each for each in policies if applies(each, call, principal)]
+    return any(each["Effect"] == "Allow" for each in met) and all(each["Effect"] == "Allow" for each in met)
+
+
 def allows(statement: Mapping[str, Any], call: Call) -> bool:
     """Whether a statement allows a call."""
-    return call.action in statement["Action"] and any(fnmatchcase(call.resource, each) for each in statement["Resource"])
+    return statement.get("Effect", "Allow") == "Allow" and applies(statement, call)
+
+
+def applies(statement: Mapping[str, Any], call: Call, principal: str = ROLE) -> bool:
+    """Whether a statement speaks of a call, made over TLS by way of S3."""
+    actions, resources = ([each] if isinstance(each, str) else each for each in (statement["Action"], statement["Resource"]))
+    spoken = any(fnmatchcase(call.action, each) for each in actions) and any(fnmatchcase(call.resource, each) for each in resources)
+    context = {
+        "aws:ResourceAccount": call.account,
+        "aws:PrincipalArn": principal,
+        "aws:SecureTransport": "true",
+        "kms:ViaService": f"s3.{REGION}.amazonaws.com",
+    }
+    return spoken and all(
+        _holds(test, context[key], [values] if isinstance(values, str) else values)
+        for test, keys in statement.get("Condition", {}).items()
+        for key, values in keys.items()
+    )
+
+
+def _holds(test: str, value: str, wanted: Sequence[str]) -> bool:
+    match test:
+        case "StringEquals" | "Bool":
+            return value in wanted
+        case "StringLike" | "ArnLike":
+            return any(fnmatchcase(value, each) for each in wanted)
+        case "ArnNotLike":
+            return not any(fnmatchcase(value, each) for each in wanted)
+    raise AssertionError(f"an unknown test: {test}")

@@ -341,7 +341,7 @@ class Deep(MemoryStore):
 
 @pytest.mark.parametrize("error", [AccessDenied("not yours"), MissingBucket("gone")])
 def test_a_reader_that_cannot_look_says_so_and_goes_on(stage: FailingStage, error: Exception) -> None:
-    vault = TableVault.open(stage.store, "flights", lambda _: Closed(stage, error))
+    vault = TableVault.open(stage.store, "flights", lambda *_: Closed(stage, error))
     window = vault.window(stage.clock.now())
     assert window.open_gaps == []
     assert FAILED in window.unseen

@@ -60,7 +60,7 @@ class Shared:
         self.clock.move(100)
 
     def vault(self, name: str) -> TableVault:
-        return TableVault.open(self.store, name, lambda _: self.destination)
+        return TableVault.open(self.store, name, lambda *_: self.destination)
 
     def write(self, seconds: int = 3) -> None:
         for second in range(seconds):

@@ -74,7 +74,8 @@ class Capturing:
             config.destination(failures)
             failures = failures.rstrip("/")
         source = None if kinesis is None else config.kinesis(kinesis).source()
-        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute)
+        owner = config.bucket_owner
+        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner)
         if adopt is None:
             return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
         return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)

@@ -9,8 +9,7 @@ import math
 import os
 import socket
 import uuid
-from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
@@ -20,6 +19,8 @@ import msgspec
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, NoRegionError
 
+from backstream.apps.bucket_owners import BucketOwners
+from backstream.apps.locations import is_aws, limit_of, place_of, region_of
 from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.engines.memory import Memory
@@ -34,7 +35,7 @@ from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
 from backstream.stores.s3 import S3Store
-from backstream.stores.s3_api import S3Api
+from backstream.stores.s3_api import S3Api, Whose
 from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
 from backstream.stores.s3_markers import S3Markers
@@ -63,7 +64,6 @@ STORE_PATIENCE = 20.0
 CHECK = "Check AWS_PROFILE and AWS_ENDPOINT_URL*."
 HASTE = 5.0  # seconds
 BESIDE = ("application-autoscaling", "sts", "lambda", "cloudwatch")  # asked now and then, beside tables and buckets
-AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -100,6 +100,7 @@ class Config:
         self.deadline = deadline
         self._answer_within = answer_within
         self.clock = clock or SystemClock()
+        self._owners = BucketOwners()
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
     def elsewhere(self, place: Place) -> Config:
@@ -137,38 +138,40 @@ class Config:
         return math.inf if self.deadline is None else self.deadline
 
     def _plain_store(self) -> ObjectStore:
-        place = _place(self.url)
+        place = place_of(self.url)
         if isinstance(place, Path):
-            return DirectoryStore(place, self.clock, _limit(limits.in_vault))
+            return DirectoryStore(place, self.clock, limit_of(limits.in_vault))
         bucket, prefix = place
         if len(prefix.encode()) > MAX_PREFIX:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-        return S3Store(self._bucket(bucket, _limit(limits.in_vault)), prefix, self.clock)
+        return S3Store(self._bucket(bucket, limit_of(limits.in_vault), self._owners.vault), prefix, self.clock)
 
     def create_root(self) -> None:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            s3_boto.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name)
+            s3_boto.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name, self._owners.vault())
         elif parts.scheme == "file":
             Path(unquote(parts.path)).mkdir(parents=True, exist_ok=True)
 
     @property
     def markers(self) -> Markers:
         """The right to take delete markers out of the vault: nobody but `check --repair` asks for it."""
-        place = _place(self.url)
+        place = place_of(self.url)
         if isinstance(place, Path):
             return DirectoryStore(place, self.clock)
         bucket, prefix = place
-        return S3Markers(self._s3, bucket, prefix, self.store)
+        return S3Markers(self._s3, bucket, prefix, self.store, self._owners.vault())
 
     def files(self, url: str) -> Files:
         """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""
-        place = _place(url)
+        place = place_of(url)
         if isinstance(place, Path):
-            return FolderFiles(place, _limit(limits.in_files))
+            return FolderFiles(place, limit_of(limits.in_files))
         bucket, prefix = place
-        files = S3Store(self._bucket(bucket, _limit(limits.in_files)), prefix, self.clock, versioned=False)
+        in_vault = self.has_vault and urlsplit(self.url)[:2] == ("s3", bucket)
+        owner = partial(self._owners.files, in_vault=in_vault)
+        files = S3Store(self._bucket(bucket, limit_of(limits.in_files), owner), prefix, self.clock, versioned=False)
         return RetryingStore(files, self.clock, budget=self._patience)
 
     def trail(self, url: str) -> tuple[ListedFiles, str]:
@@ -193,16 +196,34 @@ class Config:
 
     def vault(self, table: str) -> TableVault:
         """What the vault holds of a table. NotFound before `init`."""
-        return TableVault.open(self.store, table, self.destination)
+        vault = TableVault.open(self.store, table, self.destination)
+        self._owners.record(vault.catalog.bucket_owner)
+        return vault
 
-    def destination(self, url: str) -> ObjectStore:
-        """The bucket in which the batches land that Lambda gives up. UsageError where it is none, or the vault's own."""
+    @property
+    def bucket_owner(self) -> str | None:
+        """The account of the vault's bucket: as the environment says, or the caller's own; None where nobody tells."""
+        settings = self.bucket_settings()
+        if settings is None or (known := self._owners.vault()) is not None:
+            return None if settings is None else known
+        try:
+            account = str(self.account.identity()["Account"])
+            return account if settings.is_of(account) else None
+        except BackstreamError:
+            return None
+
+    def destination(self, url: str, account: str | None = None) -> ObjectStore:
+        """The bucket in which the batches land that Lambda gives up. UsageError where it is none, or the vault's own.
+
+        `account`: the one that it is expected to be of, the table's; None for any.
+        """
         parts = urlsplit(url)
         if parts.scheme != "s3" or not parts.netloc or parts.path.strip("/") or url.rstrip("/") != f"s3://{parts.netloc}":
             raise UsageError(f"not a bucket: {url!r}", hint="An on-failure destination is a whole bucket: write s3://bucket.")
         if urlsplit(self.url)[:2] == parts[:2]:
             raise UsageError(f"{url} is the vault's own bucket", hint="What Lambda gives up needs a bucket of its own beside it.")
-        store = S3Store(self._bucket(parts.netloc, lambda _: limits.BATCH), "", self.clock, versioned=False)
+        owner = partial(self._owners.failures, account)
+        store = S3Store(self._bucket(parts.netloc, lambda _: limits.BATCH, owner), "", self.clock, versioned=False)
         return RetryingStore(store, self.clock, budget=self._patience)
 
     # --- tables and streams ---
@@ -246,17 +267,17 @@ class Config:
 
     def bucket_settings(self) -> BucketSettings | None:
         """How the vault's bucket is set up; None for a vault in a folder."""
-        place = _place(self.url)
-        return None if isinstance(place, Path) else self.settings_of(place[0])
+        place = place_of(self.url)
+        return None if isinstance(place, Path) else S3Settings(self._s3_hasty, place[0], self._owners.vault())
 
     def settings_of(self, bucket: str) -> BucketSettings:
-        """How any bucket is set up."""
+        """How any other bucket is set up."""
         return S3Settings(self._s3_hasty, bucket)
 
     @property
     def prefix(self) -> str:
         """What comes before the vault's names in its bucket: nothing, or ending in `/`."""
-        place = _place(self.url)
+        place = place_of(self.url)
         return "" if isinstance(place, Path) or not place[1] else f"{place[1]}/"
 
     @property
@@ -286,8 +307,8 @@ class Config:
             return None
         return Lines(self._session, self.clock, answer_within=self._answer_within)
 
-    def _bucket(self, name: str, limit: limits.Limit) -> S3Api:
-        control, lines = BotoApi(self._s3, name, limit), self._lines
+    def _bucket(self, name: str, limit: limits.Limit, owner: Whose) -> S3Api:
+        control, lines = BotoApi(self._s3, name, limit, owner), self._lines
         return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self._s3_in))
 
     def _raw(self, client: BaseClient, target: str) -> RawApi:
@@ -350,7 +371,7 @@ class Config:
 
     def _beside(self, service: str, name: str, variable: str) -> BaseClient:
         client = self._client(service)
-        if _is_aws(client.meta.endpoint_url) and not _is_aws(self._dynamodb.meta.endpoint_url):
+        if is_aws(client.meta.endpoint_url) and not is_aws(self._dynamodb.meta.endpoint_url):
             raise Failed(
                 f"not asked for: DynamoDB's endpoint is not AWS's, and {name}'s is not set",
                 hint=f"Set AWS_ENDPOINT_URL_{variable}.",
@@ -374,29 +395,3 @@ class Config:
             raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
         except (BotoCoreError, ValueError) as error:
             raise Failed(f"the AWS configuration cannot be used: {error}", hint=CHECK) from error
-
-
-def region_of(arn: str) -> str | None:
-    """The region that an ARN names; None where it names none."""
-    return next(iter(arn.split(":")[3:4]), None) or None
-
-
-def _limit(of: Callable[[str, int], int]) -> limits.Limit:
-    """How large objects may be. UsageError where the environment says it wrongly."""
-    most = limits.allowed(os.environ.get(limits.VARIABLE, ""))
-    return lambda key: of(key, most)
-
-
-def _is_aws(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    return host.endswith(AWS_DOMAINS)
-
-
-def _place(url: str) -> Path | tuple[str, str]:
-    """The folder, or the bucket and prefix, that a URL names. UsageError where it is neither."""
-    parts = urlsplit(url)
-    if parts.scheme == "s3" and parts.netloc:
-        return parts.netloc, parts.path.strip("/")
-    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
-        return Path(unquote(parts.path))
-    raise UsageError(f"neither a bucket nor a folder: {url!r}", hint="Write s3://bucket/prefix or file:///absolute/folder.")

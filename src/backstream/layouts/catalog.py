@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -103,6 +104,7 @@ class Catalog(msgspec.Struct, frozen=True):
     that it had before `stream_arn`; `lives`: each time that the table was deleted and created again, the oldest first. `ways`: in
     which changes were ever kept, oldest first, the last is that of this catalog; None where an older version saved it: `ways_of`.
     `actor_attribute`: the path of the attribute in which an item names its last writer; None where there is none.
+    `bucket_owner`: the account that the vault's bucket belongs to, None where nobody knew.
     """
 
     format: int
@@ -128,6 +130,7 @@ class Catalog(msgspec.Struct, frozen=True):
     lives: tuple[Life, ...] = ()
     ways: tuple[Way, ...] | None = None
     actor_attribute: str | None = None
+    bucket_owner: str | None = None
 
     def life_at(self, second: int) -> Life | None:
         """The life of the table at a second; None where it is the first one that the vault knows."""
@@ -156,6 +159,7 @@ def encode(catalog: Catalog) -> bytes:
         ("lives", ()),
         ("ways", None),
         ("actor_attribute", None),
+        ("bucket_owner", None),
     ):
         if fields[name] == usual:
             del fields[name]
@@ -184,6 +188,8 @@ def _is_sound(catalog: Catalog) -> bool:
         if catalog.actor_attribute is not None:
             path_of(catalog.actor_attribute)
     except (ValueError, OverflowError, UsageError):
+        return False
+    if catalog.bucket_owner is not None and not re.fullmatch("[0-9]{12}", catalog.bucket_owner):
         return False
     complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)
     return complete and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)

@@ -23,7 +23,7 @@ from backstream.ports import ListedObject, ObjectStore
 GLANCE = 8192  # bytes that hold all of an invocation record but its payload
 READERS = 8
 
-Destinations = Callable[[str], ObjectStore]  # the bucket of a URL
+Destinations = Callable[[str, str | None], ObjectStore]  # the bucket of a URL, and the account that it has to be of; None: any
 
 
 class Abandoned(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from backstream.layouts.links import Links
 from backstream.layouts.log import ChangeLog, LogListing
 from backstream.model import digests, fold, naming, wire
 from backstream.model.entry import Entry, Place
+from backstream.model.owner import account_of
 from backstream.model.window import Window
 from backstream.ports import ObjectStore, StoredObject, Tag, Wanted
 
@@ -52,6 +53,7 @@ class TableVault:
         self.store = store
         self.catalog = catalog
         self.destinations = destinations
+        self.accept_settings = False  # whether what the catalog names is used whoever it belongs to
         self._key_of = wire.KeyReader(catalog.key_schema)
         self.log = ChangeLog(store, catalog.table, catalog.compress)
         self.gaps = Gaps(store, catalog.table)
@@ -74,10 +76,14 @@ class TableVault:
         return None if self.catalog.failures is None else self.destination_at(self.catalog.failures)
 
     def destination_at(self, url: str) -> Destination | None:
-        """Another bucket, or this one, as the place where what Lambda gives up has landed; None where nobody can reach one."""
+        """Another bucket, or this one, as the place where what Lambda gives up has landed; None where nobody can reach one.
+
+        It has to be of the table's own account, unless `accept_settings`: the catalog's word for it is no order.
+        """
         if self.destinations is None:
             return None
-        return Destination(self.destinations(url), self.store, self.catalog.table, self.catalog.table_arn)
+        account = None if self.accept_settings else account_of(self.catalog.table_arn)
+        return Destination(self.destinations(url, account), self.store, self.catalog.table, self.catalog.table_arn)
 
     # --- images ---
 

@@ -25,3 +25,8 @@ def owner_of(arn: str) -> Owner:
     if len(parts) < 6 or parts[2] != "dynamodb":
         raise MalformedRecord(f"not the ARN of a table: {arn!r:.200}")
     return Owner(parts[4], parts[3], table_name(arn))
+
+
+def account_of(arn: str) -> str | None:
+    """The account in an ARN; None where it names none."""
+    return next(iter(arn.split(":")[4:5]), None) or None

@@ -97,21 +97,22 @@ def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None
         return Turn(vault)
     known = proven_until(vault, now) if proven is None else proven
     gap = gap_of(vault.catalog, facts, now, known)
-    known_already = _is_within_another(gap, vault)
-    if not known_already:
-        vault.gaps.record(gap)
+    recorded = record_turn(vault, gap)
     if save:
         catalog = catalogs.change(vault.store, vault.catalog.table, lambda each: turned(each, facts))
     else:
         catalog = turned(vault.catalog, facts)
-    return Turn(TableVault(vault.store, catalog, vault.destinations), None if known_already else gap, save)
+    return Turn(TableVault(vault.store, catalog, vault.destinations), gap if recorded else None, save)
 
 
-def _is_within_another(gap: Gap, vault: TableVault) -> bool:
-    """Whether a function has recorded it before, which leaves the catalog to others."""
+def record_turn(vault: TableVault, gap: Gap) -> bool:
+    """Record the gap before another table or stream. False where a function has done so, which leaves the catalog to others."""
     before = (each for each in vault.gaps.all() if each.shard is each.sequence is each.key is each.batch is None)
     same = (each for each in before if (each.reason, each.stream) == (gap.reason, gap.stream))
-    return any(each.since <= gap.since and gap.until <= each.until for each in same)
+    if any(each.since <= gap.since and gap.until <= each.until for each in same):
+        return False
+    vault.gaps.record(gap)
+    return True
 
 
 def gap_of(catalog: Catalog, facts: TableFacts, now: float, proven: int, *, was_on: bool = True) -> Gap:

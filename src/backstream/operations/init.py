@@ -18,7 +18,7 @@ from backstream.model.naming import KeyOrder, Naming
 from backstream.model.prices import Cost
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
-from backstream.operations.identity import check_owner, gap_of, has_turned, proven_until, turned
+from backstream.operations.identity import check_owner, gap_of, has_turned, proven_until, record_turn, turned
 from backstream.operations.legacy_contents import Found
 from backstream.operations.sources import check_destination
 from backstream.ports import ObjectStore, Table, TableFacts
@@ -30,7 +30,8 @@ class Words(msgspec.Struct, frozen=True):
     """What `init` was asked for; None means: as it is, or the default for a new table.
 
     `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
-    `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`.
+    `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`;
+    `bucket_owner`: the account that the vault's bucket belongs to.
     """
 
     layout: Layout | None = None
@@ -41,6 +42,7 @@ class Words(msgspec.Struct, frozen=True):
     kinesis: Source | None = None
     key_order: KeyOrder | None = None
     actor_attribute: str | None = None
+    bucket_owner: str | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -111,7 +113,7 @@ def _turned(store: ObjectStore, known: Catalog, facts: TableFacts, table: Table,
         return known, []
     now, vault = table.server_time(), TableVault(store, known)
     gap = gap_of(known, facts, now, proven_until(vault, now), was_on=was_on)
-    vault.gaps.record(gap)
+    record_turn(vault, gap)
     lost = f"changes of {moment.iso(gap.since)} to {moment.iso(gap.until)} may be missing (a gap)"
     return turned(known, facts, was_on=was_on), [f"{gap.reason}: {lost}"]
 
@@ -172,6 +174,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         failures=_failures(words, None),
         key_order=words.key_order or KeyOrder.SCHEMA,
         actor_attribute=actor_attribute(words, None),
+        bucket_owner=words.bucket_owner,
     )
     catalogs.save(store, catalog, None)
     return InitReport(
@@ -196,6 +199,7 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon:
         failures=_failures(words, known.failures),
         key_order=words.key_order or known.key_order,
         actor_attribute=actor_attribute(words, known.actor_attribute),
+        bucket_owner=words.bucket_owner or known.bucket_owner,
     )
     if words.kinesis is not None and words.kinesis != known.kinesis:
         wanted = _from_kinesis(store, table, wanted, words.kinesis)
@@ -270,6 +274,8 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
     if known.actor_attribute != wanted.actor_attribute:
         now, before = wanted.actor_attribute or "none", known.actor_attribute or "none"
         changed.append(f"actor attribute: {now} (was: {before}); history reads it in all changes, earlier ones too")
+    if known.bucket_owner != wanted.bucket_owner:
+        changed.append(f"the bucket has to be of account {wanted.bucket_owner} (was: {known.bucket_owner or 'not recorded'})")
     return changed
 
 

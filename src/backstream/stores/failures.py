@@ -32,7 +32,8 @@ class Kind(msgspec.Struct, frozen=True):
 DENIED = Kind(
     AccessDenied,
     "Check that the credentials are those meant (aws sts get-caller-identity) and that they, the bucket's policy and its KMS key "
-    "allow this{needs}. Without s3:ListBucket, S3 also answers so for objects that do not exist.",
+    "allow this{needs}. Without s3:ListBucket, S3 also answers so for objects that do not exist; and where the bucket belongs to "
+    "another account than is expected (BACKSTREAM_BUCKET_OWNER, or what the catalog says).",
 )
 UNKNOWN = Kind(AccessDenied, "These credentials are wrong or of another account: check AWS_ACCESS_KEY_ID or the profile.")
 EXPIRED = Kind(AccessDenied, "The credentials have expired: renew them (aws sso login) and run it again.")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 
+Whose = Callable[[], str | None]  # the account that a bucket is expected to be of; None where nobody knows
 Row = TypeVar("Row", ListedObject, ObjectVersion)
+
+
+def nobody() -> str | None:
+    """The account of a bucket of which nothing is known."""
+    return None
 
 
 class Page(msgspec.Struct, Generic[Row], frozen=True):
@@ -28,6 +34,9 @@ class S3Api(Protocol):
     @property
     def bucket(self) -> str:
         """Its name."""
+
+    def owner(self) -> str | None:
+        """The account that each request expects the bucket to be of, as `x-amz-expected-bucket-owner`; None: any."""
 
     def limit(self, key: str) -> int:
         """The bytes that an object may have: `get` and `get_range` are Damaged for a larger answer, of which nothing is kept."""

@@ -13,7 +13,7 @@ from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, Sto
 from backstream.stores import listings
 from backstream.stores.failures import BOTO_ERRORS, named, not_a_listing, subject
 from backstream.stores.many import from_threads
-from backstream.stores.s3_api import NULL_VERSION, Page
+from backstream.stores.s3_api import NULL_VERSION, Page, Whose, nobody
 
 if TYPE_CHECKING:  # stubs: not there at run time
     from mypy_boto3_s3 import S3Client
@@ -48,8 +48,9 @@ def client_config(*, connections: int = 32, answer_within: float | None = None) 
 class BotoApi:
     """`s3_api.S3Api`. The client's answers to ListObjectVersions get one more field, which leaves other users of it alone."""
 
-    def __init__(self, client: S3Client, bucket: str, limit: Limit = unlimited) -> None:
+    def __init__(self, client: S3Client, bucket: str, limit: Limit = unlimited, owner: Whose = nobody) -> None:
         self._limit = limit
+        self._owner = owner
         self._client = client
         self._bucket = bucket
         client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_document, unique_id=_DOCUMENT)
@@ -58,23 +59,26 @@ class BotoApi:
     def bucket(self) -> str:
         return self._bucket
 
+    def owner(self) -> str | None:
+        return self._owner()
+
     def limit(self, key: str) -> int:
         return self._limit(key)
 
     def versioning(self) -> str:
         with self._explained("GetBucketVersioning"):
-            return self._client.get_bucket_versioning(Bucket=self._bucket).get("Status", "")
+            return self._client.get_bucket_versioning(**self._of_bucket()).get("Status", "")
 
     def find(self) -> None:
         with self._explained("HeadBucket"):
-            self._client.head_bucket(Bucket=self._bucket)
+            self._client.head_bucket(**self._of_bucket())
 
     def put(
         self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
     ) -> str:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {} if if_match is None else {"IfMatch": if_match}
         with self._explained("PutObject", key):
-            answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata, **condition)
+            answer = self._client.put_object(**self._of_bucket(), Key=key, Body=body, Metadata=metadata, **condition)
         return answer.get("VersionId", NULL_VERSION)
 
     def get(self, key: str, version: str | None) -> StoredObject:
@@ -105,17 +109,17 @@ class BotoApi:
 
     def delete(self, key: str) -> str:
         with self._explained("DeleteObject", key):
-            return self._client.delete_object(Bucket=self._bucket, Key=key).get("VersionId", NULL_VERSION)
+            return self._client.delete_object(**self._of_bucket(), Key=key).get("VersionId", NULL_VERSION)
 
     def list_page(self, prefix: str, place: Mapping[str, str]) -> Page[ListedObject]:
-        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix, **place}
+        parameters: dict[str, Any] = {**self._of_bucket(), "Prefix": prefix, **place}
         with self._explained("ListObjectsV2", prefix):
             page: Mapping[str, Any] = self._client.list_objects_v2(**parameters)
         rows = [ListedObject(row["Key"], row["Size"], row["LastModified"].timestamp()) for row in page.get("Contents", ())]
         return Page(rows, self._following(page, {"ContinuationToken": "NextContinuationToken"}))
 
     def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
-        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix, **place}
+        parameters: dict[str, Any] = {**self._of_bucket(), "Prefix": prefix, **place}
         with self._explained("ListObjectVersions", prefix):
             page: Mapping[str, Any] = self._client.list_object_versions(**parameters)
         names = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
@@ -128,8 +132,12 @@ class BotoApi:
 
     def _object(self, key: str, version: str | None) -> dict[str, Any]:
         """The parameters that say which object, or which version of it."""
-        which = {"Bucket": self._bucket, "Key": key}
+        which = {**self._of_bucket(), "Key": key}
         return which if version is None else {**which, "VersionId": version}
+
+    def _of_bucket(self) -> dict[str, Any]:
+        """The parameters that say which bucket, and whose."""
+        return of_bucket(self._bucket, self._owner())
 
     @contextmanager
     def _explained(self, operation: str, key: str = "", version: str | None = None) -> Iterator[None]:
@@ -156,7 +164,12 @@ def _info(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) ->
     )
 
 
-def create_bucket(client: S3Client, bucket: str, region: str) -> None:
+def of_bucket(bucket: str, owner: str | None) -> dict[str, Any]:
+    """The parameters of botocore that say which bucket, and whose it is expected to be."""
+    return {"Bucket": bucket} if owner is None else {"Bucket": bucket, "ExpectedBucketOwner": owner}
+
+
+def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None = None) -> None:
     """Make the bucket a vault can lie in: closed to the public, keeping versions. One that is ours already is only made so.
 
     `AlreadyExists` if the name is another account's, `AccessDenied` and `Unavailable` as everywhere.
@@ -165,7 +178,7 @@ def create_bucket(client: S3Client, bucket: str, region: str) -> None:
     try:
         with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # by an earlier run, which may have ended before the rest
             client.create_bucket(Bucket=bucket, **place)
-        client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=_CLOSED)
-        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        client.put_public_access_block(**of_bucket(bucket, owner), PublicAccessBlockConfiguration=_CLOSED)
+        client.put_bucket_versioning(**of_bucket(bucket, owner), VersioningConfiguration={"Status": "Enabled"})
     except BOTO_ERRORS as error:
         raise named(error, "CreateBucket", subject(bucket)) from error

@@ -9,6 +9,8 @@ from contextlib import closing
 from typing import Protocol, TypeVar
 from xml.parsers import expat
 
+import msgspec
+
 from backstream.errors import BackstreamError, Damaged, Failed
 from backstream.model import moment
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
@@ -28,6 +30,7 @@ from backstream.stores.s3_api import NULL_VERSION, Page, S3Api
 from backstream.transport.messages import NoAnswer, Reply, Request, object_path, query_of
 
 META = "x-amz-meta-"
+OWNER = "x-amz-expected-bucket-owner"
 _CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
 # S3's names of a listing's parameters on the wire, by those in its API.
 WORDS = {
@@ -62,6 +65,9 @@ class HttpApi:
     @property
     def bucket(self) -> str:
         return self._bucket
+
+    def owner(self) -> str | None:
+        return self._control.owner()
 
     def limit(self, key: str) -> int:
         return self._control.limit(key)
@@ -109,8 +115,15 @@ class HttpApi:
                 return
 
     def _get(self, key: str, version: str | None) -> Request:
-        # The headers are those of every read, and never changed: one for all.
-        return Request("GET", object_path(key), _which(version), _CHECKSUM, most=self.limit(key))
+        return Request("GET", object_path(key), _which(version), self._expecting(_CHECKSUM), most=self.limit(key))
+
+    def _expecting(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Headers, with the account that the bucket is expected to be of. S3 answers 403 where it is another one's.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+        """
+        owner = self.owner()
+        return headers if owner is None else {**headers, OWNER: owner}
 
     def _noted(self, wanted: Iterable[Wanted[Tag]], under_way: dict[int, Wanted[Tag]]) -> Iterator[tuple[int, Request]]:
         for place, each in enumerate(wanted):
@@ -176,6 +189,7 @@ class HttpApi:
         return page
 
     def _ask(self, operation: str, what: str, request: Request) -> Reply:
+        request = msgspec.structs.replace(request, headers=self._expecting(request.headers))
         try:
             reply = self._sender.send(request)
         except NoAnswer as error:

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 from backstream.ports import ObjectStore
 from backstream.stores.failures import BOTO_ERRORS, named, subject
 from backstream.stores.markers import not_a_marker
+from backstream.stores.s3_boto import of_bucket
 
 if TYPE_CHECKING:  # stubs: not there at run time
     from mypy_boto3_s3 import S3Client
 
 
 class S3Markers:
-    """See `ports.Markers`. `store`: the same bucket and prefix, to be asked what a version is."""
+    """See `ports.Markers`. `store`: the same bucket and prefix, to be asked what a version is.
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str, store: ObjectStore) -> None:
+    `owner`: the account that the bucket is expected to be of.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, prefix: str, store: ObjectStore, owner: str | None = None) -> None:
         self._client = client
         self._bucket = bucket
         self._root = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
         self._store = store
+        self._owner = owner
 
     def remove(self, name: str, version: str) -> bool:
         # A version's id is a marker's or a body's for good, so nobody can turn the one into the other after this look.
@@ -30,7 +35,7 @@ class S3Markers:
             raise not_a_marker(f"{self._store.url}/{name}", version)
         key = self._root + name
         try:
-            self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
+            self._client.delete_object(**of_bucket(self._bucket, self._owner), Key=key, VersionId=version)
         except BOTO_ERRORS as error:
             raise named(error, "DeleteObjectVersion", subject(self._bucket, key, version)) from error
         return True

@@ -12,6 +12,7 @@ from backstream.errors import AccessDenied, Damaged, Failed, MissingBucket, Miss
 from backstream.model import moment
 from backstream.ports import Described
 from backstream.stores.failures import BOTO_ERRORS, NO_BUCKET, named, subject
+from backstream.stores.s3_boto import of_bucket
 
 if TYPE_CHECKING:  # stubs: not there at run time
     from mypy_boto3_s3 import S3Client
@@ -27,11 +28,12 @@ _NONE = (
 
 
 class S3Settings:
-    """`ports.BucketSettings`."""
+    """`ports.BucketSettings`. `owner`: the account that the bucket is expected to be of."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, owner: str | None = None) -> None:
         self._client = client
         self._bucket = bucket
+        self._owner = owner
 
     @property
     def bucket(self) -> str:
@@ -54,7 +56,7 @@ class S3Settings:
 
     def server_time(self) -> float:
         try:
-            answer: Mapping[str, Any] = self._client.head_bucket(Bucket=self._bucket)
+            answer: Mapping[str, Any] = self._client.head_bucket(**of_bucket(self._bucket, self._owner))
         except aws.ClientError as refused:
             answer = refused.response  # a refusal has a date too
         except aws.BotoCoreError as error:
@@ -95,7 +97,7 @@ class S3Settings:
     def _ask(self, method: str, operation: str, **more: str) -> Mapping[str, Any]:
         """The answer; nothing where the bucket has no such setting."""
         try:
-            answer: Mapping[str, Any] = getattr(self._client, method)(Bucket=self._bucket, **more)
+            answer: Mapping[str, Any] = getattr(self._client, method)(**{**of_bucket(self._bucket, self._owner), **more})
         except BOTO_ERRORS as error:
             if isinstance(error, aws.ClientError) and error.response["Error"].get("Code") in _NONE:
                 return {}

@@ -15,6 +15,7 @@ from backstream.layouts.catalog import Layout
 from backstream.ports import Delete, Put
 from kit import images, templates
 from kit.aws import Aws
+from kit.deployments import COMBINATIONS
 from kit.recorded import ACCOUNT, REGION, Call, Recorder
 from kit.scene import Scene
 
@@ -58,7 +59,8 @@ def test_what_the_page_names_is_there() -> None:
         template(Choices(tables=["flights"], existing_bucket="x-y", existing_failures_bucket="x-y", expire_days=None))
     )
     full = templates.parse(template(Choices(tables=["flights"], kms_key="arn:aws:kms:us-east-1:111111111111:key/1", expire_days=9)))
-    named = {name for each in (parsed, full, templates.parse(template(Choices()))) for name in each["Parameters"]}
+    signed = templates.parse(template(COMBINATIONS["signed, with keys for all, by an admin"]))
+    named = {name for each in (parsed, full, signed, templates.parse(template(Choices()))) for name in each["Parameters"]}
     table = PAGE[PAGE.index("## Parameters") : PAGE.index("## Many tables")]
     rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
     assert set(re.findall(r"`(\w+)`", rows)) == named

@@ -20,7 +20,7 @@ from backstream.tables.streams import DynamoStream
 from kit import images, templates
 from kit.aws import Aws
 from kit.invocations import Invocation, LambdaStage
-from kit.recorded import Call, Recorder
+from kit.recorded import ACCOUNT, Call, Recorder
 from kit.records import stream_records
 from kit.scene import Scene, next_second
 
@@ -39,7 +39,7 @@ def role(name: str, choices: Choices, known: Mapping[str, str]) -> list[Mapping[
 
 
 def not_allowed(policy: Sequence[Mapping[str, Any]], calls: set[Call]) -> list[Call]:
-    return [call for call in calls if not any(templates.allows(each, call) for each in policy)]
+    return sorted(call for call in calls if not templates.permitted(policy, call))
 
 
 def assert_just_enough(policy: Sequence[Mapping[str, Any]], calls: set[Call], beside: Mapping[str, str]) -> None:
@@ -86,10 +86,14 @@ def captured(aws: Aws, bucket: str, monkeypatch: pytest.MonkeyPatch) -> set[Call
             for name, value in aws.environment.items():
                 patch.setenv(name, value)
             patch.setenv(VAULT_VARIABLE, f"s3://{bucket}/{layout}")
+            patch.setenv("BACKSTREAM_BUCKET_OWNER", ACCOUNT)  # as the template sets it
             stage = LambdaStage(layout=layout)  # `init` is a person's
             patch.setenv("AWS_ENDPOINT_URL_S3", recorder.url)
             live_through(stage)
-            calls |= {Call(each.action, each.resource.replace(f"/{layout}/", "/vault/")) for each in recorder.calls}
+            calls |= {
+                Call(each.action, each.resource.replace(f"{bucket}/{layout}/", f"{bucket}/vault/")) for each in recorder.calls
+            }
+            assert recorder.owners == {ACCOUNT}
     return calls
 
 
@@ -129,7 +133,7 @@ def test_the_capturing_role_may_do_just_what_is_done(captured: set[Call], recogn
     assert not any(templates.allows(each, call) for each in elsewhere for call in captured if "/vault/" in call.resource)
 
     # Would one less, or one more, be seen?
-    for sid in ("KeepVersions", "MarkDeletedRows", "FindVersions"):
+    for sid in ("ReadVault", "AddToLog", "KeepRows", "FindVersions"):
         assert not_allowed([each for each in policy if each["Sid"] != sid], captured)
     more = {"Sid": "More", "Action": ["s3:DeleteObjectVersion"], "Resource": ["*"]}
     with pytest.raises(AssertionError, match="DeleteObjectVersion"):
@@ -194,7 +198,7 @@ def test_the_witness_role_may_do_what_is_done(aws: Aws, bucket: str, table_name:
     (parameter,) = (each for each in templates.parse(template(choices))["Parameters"] if each.endswith("StreamArn"))
     policy = role("WitnessRole", choices, {"VaultBucket": bucket, "VaultPrefix": "backups", parameter: stream})
     assert not_allowed(policy, calls) == []
-    for sid in ("KeepVersions", "FindVersions", "SeeTables", "ReadStream"):
+    for sid in ("ReadVault", "FindVersions", "SeeTables", "ReadStream"):
         assert not_allowed([each for each in policy if each["Sid"] != sid], calls)
 
 
@@ -215,6 +219,126 @@ def test_no_action_is_a_pattern_and_resources_are_named(tables: tuple[str, ...],
     open_ones = [each["Action"] for each in statements if "*" in each["Resource"]]
     assert open_ones == [[f"{source}:ListStreams"]], "AWS knows no resource for it"
     assert all("s3:DeleteObjectVersion" not in each["Action"] for each in statements)
+
+
+# --- what is forbidden ------------------------------------------------------------------------------------------------------------
+
+KNOWN = {"VaultBucket": "bbb", "VaultPrefix": "vault", "Vault": "bbb", "Vault.Arn": "arn:aws:s3:::bbb", "Failures": "gone"}
+KNOWN |= {"FlightsStreamArn": "arn:stream", "VaultBucketOwner": ACCOUNT, "AdminArn": f"arn:aws:iam::{ACCOUNT}:role/admin"}
+OBJECTS = "arn:aws:s3:::bbb/vault/"
+SYSTEM = f"{OBJECTS}_backstream/flights/"
+NOT_ADDED_TO = [
+    f"{SYSTEM}{name}"
+    for name in (
+        "base/complete/x.json",
+        "base/x/part",
+        "compacted/generations/00000001.json",
+        "compacted/sets/x",
+        "drills/x.json",
+        "agreed/00000000001",
+        "redriven/x",
+        "snapshots/x",
+        "heads/x",
+        "log",
+        "gaps",
+        "logs/x",
+        "catalog.json.old",
+    )
+] + [
+    f"{OBJECTS}_backstream/orders/log/x",
+    f"{OBJECTS}_backstream/orders/gaps/x",
+    f"{OBJECTS}orders/x",
+    "arn:aws:s3:::bbb/other/flights/x",
+]
+CATALOGS = [f"{SYSTEM}catalog.json", f"{SYSTEM}catalog.json.if-match"]
+ON_BUCKET = (
+    "PutLifecycleConfiguration",
+    "PutBucketVersioning",
+    "PutBucketPolicy",
+    "DeleteBucketPolicy",
+    "DeleteBucket",
+    "PutBucketAcl",
+)
+ON_OBJECT = ("DeleteObjectVersion", "PutObjectAcl", "PutObjectRetention", "PutObjectLegalHold", "BypassGovernanceRetention")
+ROLES = ["CaptureRole", "WitnessRole", "DrillRole"]
+
+
+@pytest.fixture(scope="module", params=[1, 12], ids=["one table", "twelve tables"])
+def deployed(request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    tables = ["flights", *(f"t-{number}" for number in range(request.param - 1))]
+    return templates.parse(template(Choices(tables=tables)))
+
+
+def of(parsed: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A role's statements, and those of the vault's bucket."""
+    known = {**KNOWN, **{each: "arn:stream" for each in parsed["Parameters"] if each.endswith("StreamArn")}}
+    return [*templates.statements(parsed, name, known), *templates.bucket_policy(parsed, "Vault", known)]
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_roles_add_to_nothing_else(deployed: Mapping[str, Any], name: str) -> None:
+    policy = of(deployed, name)
+    added = {each for each in [*NOT_ADDED_TO, *CATALOGS] if templates.permitted(policy, Call("s3:PutObject", each))}
+    allowed = {"WitnessRole": set(CATALOGS), "DrillRole": {f"{SYSTEM}drills/x.json"}}.get(name, set())
+    several = len(deployed["Parameters"]) > 30
+    any_log = (
+        {f"{OBJECTS}_backstream/orders/log/x", f"{OBJECTS}_backstream/orders/gaps/x"} if several and name != "DrillRole" else set()
+    )
+    assert added == allowed | any_log
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_roles_end_and_hide_nothing_of_the_vault(deployed: Mapping[str, Any], name: str) -> None:
+    policy = of(deployed, name)
+    system = [f"{SYSTEM}log/x", f"{SYSTEM}gaps/x", *NOT_ADDED_TO, *CATALOGS]
+    asked = [Call("s3:DeleteObject", each) for each in system]
+    asked += [Call(f"s3:{action}", each) for action in ON_OBJECT for each in (f"{OBJECTS}flights/x", *system)]
+    asked += [Call(f"s3:{action}", "arn:aws:s3:::bbb") for action in ON_BUCKET]
+    asked += [Call("dynamodb:DeleteTable", "arn:aws:dynamodb:us-east-1:000000000000:table/flights")]
+    assert [call for call in asked if templates.permitted(policy, call)] == []
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_roles_do_nothing_in_a_bucket_of_another_account(deployed: Mapping[str, Any], name: str) -> None:
+    """Somebody may take the name of a bucket that was deleted."""
+    policy = of(deployed, name)
+    calls = {Call("s3:GetObject", f"{SYSTEM}catalog.json"), Call("s3:ListBucket", "arn:aws:s3:::bbb")}
+    if name != "DrillRole":
+        calls |= {Call("s3:PutObject", f"{SYSTEM}log/x"), Call("s3:DeleteObject", f"{OBJECTS}flights/x")}
+    assert not_allowed(policy, calls) == []
+    taken = {each._replace(account="999999999999") for each in calls}
+    assert not_allowed(policy, taken) == sorted(taken)
+    s3 = [each for each in policy if each["Effect"] == "Allow" and any(action.startswith("s3:") for action in each["Action"])]
+    assert all("aws:ResourceAccount" in each["Condition"]["StringEquals"] for each in s3)
+
+
+def test_only_the_admin_ends_versions(deployed: Mapping[str, Any]) -> None:
+    """Whoever is allowed everything by a policy of his own, as an administrator of the account is."""
+    everything = {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}
+    for bucket, known in (("Vault", KNOWN), ("Failures", {**KNOWN, "Failures.Arn": "arn:aws:s3:::gone"})):
+        policy = [everything, *templates.bucket_policy(deployed, bucket, known)]
+        arn = known[f"{bucket}.Arn"]
+        calls = [
+            Call("s3:DeleteObjectVersion", f"{arn}/vault/flights/x"),
+            Call("s3:BypassGovernanceRetention", f"{arn}/vault/flights/x"),
+            Call("s3:PutLifecycleConfiguration", arn),
+            Call("s3:PutBucketVersioning", arn),
+        ]
+        for who, may in (("role/admin", True), ("role/administrator", False), ("user/root", False), ("root", False)):
+            principal = f"arn:aws:iam::{ACCOUNT}:{who}"
+            assert [templates.permitted(policy, call, principal) for call in calls] == [may] * len(calls), who
+        assert templates.permitted(policy, Call("s3:DeleteObject", f"{arn}/vault/flights/x"), f"arn:aws:iam::{ACCOUNT}:role/any")
+
+
+def test_without_a_name_the_admin_is_the_root_user(deployed: Mapping[str, Any]) -> None:
+    default = deployed["Parameters"]["AdminArn"]["Default"]
+    policy = [
+        {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]},
+        *templates.bucket_policy(deployed, "Vault", {**KNOWN, "AdminArn": default}),
+    ]
+    call = Call("s3:DeleteObjectVersion", f"{OBJECTS}flights/x")
+    assert templates.permitted(policy, call, f"arn:aws:iam::{ACCOUNT}:root")
+    assert not templates.permitted(policy, call, f"arn:aws:iam::{ACCOUNT}:role/root")
 
 
 def test_a_role_of_one_table_cannot_touch_anothers() -> None:

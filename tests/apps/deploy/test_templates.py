@@ -79,9 +79,11 @@ def test_every_bucket_is_safe_and_stays(choices: Choices) -> None:
         assert made["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
         (rule,) = made["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == ("aws:kms" if choices.kms_key else "AES256")
-        (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-        assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
-        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": ["false"]}}
+        tls, ending = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert {(each["Effect"], each["Principal"]) for each in (tls, ending)} == {("Deny", "*")}
+        assert tls["Condition"] == {"Bool": {"aws:SecureTransport": ["false"]}}
+        assert ending["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": [{"Ref": "AdminArn"}]}}
+        assert {"s3:DeleteObjectVersion", "s3:PutLifecycleConfiguration", "s3:PutBucketVersioning"} <= set(ending["Action"])
     assert not [name for name, each in parsed["Resources"].items() if "DeletionPolicy" in each and "S3" not in each["Type"]]
 
 

@@ -163,12 +163,25 @@ def schedule(made: Mapping[str, Any]) -> Facts:
     return facts | {snake(word): [lowered(made[word])] for word in blocks}
 
 
+def signing(made: Mapping[str, Any]) -> Facts:
+    return {
+        "allowed_publishers": [lowered(made["AllowedPublishers"])],
+        "policies": [lowered(made["CodeSigningPolicies"])],
+    }
+
+
+def topic(made: Mapping[str, Any]) -> Facts:
+    return lowered(made, TopicName="name")
+
+
 def log_group(made: Mapping[str, Any]) -> Facts:
     return lowered(made, LogGroupName="name")
 
 
 SEVERAL = {"AWS::S3::Bucket": bucket, "AWS::S3::BucketPolicy": bucket_policy, "AWS::IAM::Role": role}
 ONE: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Facts]]] = {
+    "AWS::Lambda::CodeSigningConfig": ("aws_lambda_code_signing_config", signing),
+    "AWS::SNS::Topic": ("aws_sns_topic", topic),
     "AWS::Logs::LogGroup": ("aws_cloudwatch_log_group", log_group),
     "AWS::Lambda::Function": ("aws_lambda_function", function),
     "AWS::Lambda::EventSourceMapping": ("aws_lambda_event_source_mapping", mapping),

@@ -16,8 +16,8 @@ NAMES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "AWS::IAM::Role": ("aws_iam_role", {"Ref": "id", "Arn": "arn"}),
     "AWS::Lambda::Function": ("aws_lambda_function", {"Ref": "function_name", "Arn": "arn"}),
     "AWS::Lambda::EventSourceMapping": ("aws_lambda_event_source_mapping", {"Ref": "uuid"}),
-    "AWS::Lambda::CodeSigningConfig": ("aws_lambda_code_signing_config", {"Ref": "arn"}),
-    "AWS::SNS::Topic": ("aws_sns_topic", {"Ref": "arn"}),
+    "AWS::Lambda::CodeSigningConfig": ("aws_lambda_code_signing_config", {"Ref": "id"}),
+    "AWS::SNS::Topic": ("aws_sns_topic", {"Ref": "id"}),
     "AWS::Logs::LogGroup": ("aws_cloudwatch_log_group", {"Ref": "name"}),
 }
 PLACES = {

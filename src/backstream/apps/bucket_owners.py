@@ -1,0 +1,43 @@
+"""Whose buckets are expected to be: S3 refuses a request to a bucket of another account, also of one that took its name.
+
+The environment says it, or what the vault's catalog has recorded. A bucket of which nobody knows the owner is asked without.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from backstream.errors import UsageError
+
+VAULT, FAILURES, FILES = "BACKSTREAM_BUCKET_OWNER", "BACKSTREAM_FAILURES_OWNER", "BACKSTREAM_FILES_OWNER"
+
+
+class BucketOwners:
+    """The accounts that one process expects buckets to be of. The environment goes before what is recorded."""
+
+    def __init__(self) -> None:
+        self._recorded: str | None = None
+
+    def record(self, account: str | None) -> None:
+        """Note what the catalog says of the vault's bucket."""
+        self._recorded = account or self._recorded
+
+    def vault(self) -> str | None:
+        """The account of the vault's bucket. UsageError where the environment names none."""
+        return _named(VAULT) or self._recorded
+
+    def failures(self, table_account: str | None) -> str | None:
+        """The account of a bucket for failed batches: that of the table, unless the environment names another."""
+        return _named(FAILURES) or table_account or None
+
+    def files(self, *, in_vault: bool) -> str | None:
+        """The account of a bucket of exports and snapshots, which may be the vault's own."""
+        return self.vault() if in_vault else _named(FILES)
+
+
+def _named(variable: str) -> str | None:
+    account = os.environ.get(variable, "")
+    if account and not re.fullmatch("[0-9]{12}", account):
+        raise UsageError(f"{variable} is {account!r}", hint="It is the number of an account: twelve digits.")
+    return account or None

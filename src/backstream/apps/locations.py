@@ -1,0 +1,39 @@
+"""What URLs and ARNs say of where things are, and how large objects may be there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from backstream.errors import UsageError
+from backstream.model import limits
+
+AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+def region_of(arn: str) -> str | None:
+    """The region that an ARN names; None where it names none."""
+    return next(iter(arn.split(":")[3:4]), None) or None
+
+
+def limit_of(of: Callable[[str, int], int]) -> limits.Limit:
+    """How large objects may be. UsageError where the environment says it wrongly."""
+    most = limits.allowed(os.environ.get(limits.VARIABLE, ""))
+    return lambda key: of(key, most)
+
+
+def is_aws(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith(AWS_DOMAINS)
+
+
+def place_of(url: str) -> Path | tuple[str, str]:
+    """The folder, or the bucket and prefix, that a URL names. UsageError where it is neither."""
+    parts = urlsplit(url)
+    if parts.scheme == "s3" and parts.netloc:
+        return parts.netloc, parts.path.strip("/")
+    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
+        return Path(unquote(parts.path))
+    raise UsageError(f"neither a bucket nor a folder: {url!r}", hint="Write s3://bucket/prefix or file:///absolute/folder.")
