@@ -175,16 +175,20 @@ class Capturing:
         source: str | None = None,
         give_up: Iterable[str] = (),
         dry_run: bool = False,
+        accept_settings: bool = False,
         progress: Progress | None = None,
     ) -> Redriven:
         """Bring back the batches that Lambda gave up from its on-failure destination: `source`, or the one that `init` was told.
 
         `give_up`: sequence numbers or objects, as the report's `left` names them, that are declared lost for good: recorded gaps.
+        `accept_settings`: the bucket may be of another account than the table.
         """
         words = RedriveWords(source, frozenset(give_up), dry_run)
         config = self._config
         lookup = Lookup(partial(config.table, self._name), config.stream)
-        return redrive(self._vault(), words, config.clock, writer=config.writer, progress=progress, lookup=lookup)
+        vault = self._vault()
+        vault.accept_settings = accept_settings
+        return redrive(vault, words, config.clock, writer=config.writer, progress=progress, lookup=lookup)
 
     def rebuild(self) -> Rebuilt:
         """Make the change log again from the row objects alone."""

@@ -24,7 +24,7 @@ from backstream.apps.locations import is_aws, limit_of, place_of, region_of
 from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.engines.memory import Memory
-from backstream.errors import Failed, UsageError
+from backstream.errors import BackstreamError, Failed, UsageError
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
 from backstream.model import limits
@@ -176,11 +176,16 @@ class Config:
 
     def trail(self, url: str) -> tuple[ListedFiles, str]:
         """Where CloudTrail's files lie, a bucket or a folder, and the path of that place: `s3://bucket/path` or a folder's own."""
-        place = _place(url) if "://" in url else Path(url).absolute()
+        place = place_of(url) if "://" in url else Path(url).absolute()
         if isinstance(place, Path):
-            return FolderFiles(place, _limit(limits.in_files)), str(place)
+            return FolderFiles(place, limit_of(limits.in_files)), str(place)
         bucket, prefix = place
-        files = S3Store(self._bucket(bucket, _limit(limits.in_files)), prefix, self.clock, versioned=False)
+        files = S3Store(
+            self._bucket(bucket, limit_of(limits.in_files), partial(self._owners.files, in_vault=False)),
+            prefix,
+            self.clock,
+            versioned=False,
+        )
         return RetryingStore(files, self.clock, budget=self._patience), prefix
 
     @property

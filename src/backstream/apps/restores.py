@@ -88,6 +88,7 @@ class Restoring:
         if settings_only and (keys or any(each is not None for each in (tenant, partition, where))):
             raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
         vault = self._config.vault(self._name)
+        vault.accept_settings = accept_settings
         around = self._surroundings(progress, notice)
         request = Request(
             at=second_of(at, around.clock.now(), vault),
@@ -176,6 +177,7 @@ class Restoring:
         into_another: bool = False,
         delete_unknown: bool = False,
         expect_deletes: int | None = None,
+        accept_settings: bool = False,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
@@ -183,6 +185,7 @@ class Restoring:
         in this folder). `force`: also the rows that somebody changed meanwhile; for the other words see `restore`.
         """
         vault = self._config.vault(self._name)
+        vault.accept_settings = accept_settings
         path = Path(left) if Path(left).exists() else restoring.path_for(str(left), resumable_folder())
 
         again = Again(
@@ -193,6 +196,7 @@ class Restoring:
             into_another=into_another,
             delete_unknown=delete_unknown,
             expect_deletes=expect_deletes,
+            accept_settings=accept_settings,
         )
         return restoring.resume(vault, path, self._surroundings(progress, notice), again)
 

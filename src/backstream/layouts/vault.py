@@ -25,6 +25,7 @@ from backstream.layouts.links import Links
 from backstream.layouts.log import ChangeLog, LogListing
 from backstream.model import digests, fold, naming, wire
 from backstream.model.entry import Entry, Place
+from backstream.model.invocation_record import FOLDER
 from backstream.model.owner import account_of
 from backstream.model.window import Window
 from backstream.ports import ObjectStore, StoredObject, Tag, Wanted
@@ -84,6 +85,18 @@ class TableVault:
             return None
         account = None if self.accept_settings else account_of(self.catalog.table_arn)
         return Destination(self.destinations(url, account), self.store, self.catalog.table, self.catalog.table_arn)
+
+    @property
+    def owns_destination(self) -> bool:
+        """Whether the bucket that the catalog names can be listed as one of the table's own account."""
+        if self.catalog.failures is None or self.destinations is None:
+            return False
+        try:
+            store = self.destinations(self.catalog.failures, account_of(self.catalog.table_arn))
+            next(iter(store.list(FOLDER)), None)
+        except BackstreamError:
+            return False
+        return True
 
     # --- images ---
 

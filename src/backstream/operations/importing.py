@@ -17,6 +17,7 @@ from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model.creation import Creation, on_demand
 from backstream.operations.restore import NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.restore.failures import named_destination
 from backstream.operations.restore.setup import TableSetup
 from backstream.operations.snapshot import Snapshot, snapshot
 from backstream.ports import Files, Importer, ImportState
@@ -45,7 +46,7 @@ def restore_by_import(vault: TableVault, request: Request, around: Surroundings,
     if request.dry_run:
         return restore(vault, request, around)
     files = importing.files(f"{vault.store.url}/{catalogs.folder(vault.catalog.table)}{FOLDER}")
-    setup = TableSetup(vault, request, around.table_of, around.clock)
+    setup, named = TableSetup(vault, request, around.table_of, around.clock), named_destination(vault)
     setup.prepare()
     taken = snapshot(vault, request.at, files, around, compress=Codec.GZIP, allow_gap=request.allow_gap)
     if taken.complete:
@@ -65,7 +66,8 @@ def restore_by_import(vault: TableVault, request: Request, around: Surroundings,
         failures=taken.failures,
         warnings=[*taken.warnings, *setup.notes, _what_stays(taken)],
         settings=setup.settings,
-        todo=setup.todo,
+        todo=[*setup.todo, *named.todo],
+        grants=[*setup.grants, *named.grants],
     )
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from backstream.errors import BackstreamError, Damaged, MalformedRecord, MissingObject, Refused, UsageError
+from backstream.errors import AccessDenied, BackstreamError, Damaged, MalformedRecord, MissingObject, Refused, UsageError
 from backstream.layouts.destination import Abandoned, Destination
 from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
@@ -110,7 +110,7 @@ class _Redrive:
         self._records = self._captured = self._redriven = 0
 
     def run(self) -> Redriven:
-        batches = self._destination.waiting()
+        batches = self._waiting()
         self._progress.phase("redriving batches", len(batches))
         try:
             if not self._words.dry_run:
@@ -182,6 +182,14 @@ class _Redrive:
         self._left += left
         if not left:
             self._done(batch)
+
+    def _waiting(self) -> Sequence[Abandoned]:
+        try:
+            return self._destination.waiting()
+        except AccessDenied as error:
+            if not self._vault.accept_settings:
+                error.hint += " A bucket of another account than the table's is read only with --accept-settings."
+            raise
 
     def _ours(self, records: Sequence[Record]) -> Sequence[Record]:
         """Of a Kinesis stream's, which may carry other tables' too, the table's records, and those that may be."""

@@ -31,12 +31,19 @@ def redrive(
         list[str] | None,
         typer.Option("--give-up", metavar="WHAT", help="Declare a left sequence number or object lost for good: a gap."),
     ] = None,
+    accept_settings: Annotated[
+        bool, typer.Option("--accept-settings", help="The bucket may be of another account than the table.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what waits.")] = False,
     json: Json = False,
 ) -> None:
     """Bring back the batches that Lambda gave up; safe at any time, beside a running function and twice."""
     with Bar() as bar:
-        report = library.open(vault).table(table).redrive(source=source, give_up=give_up or (), dry_run=dry_run, progress=bar)
+        report = (
+            library.open(vault)
+            .table(table)
+            .redrive(source=source, give_up=give_up or (), dry_run=dry_run, accept_settings=accept_settings, progress=bar)
+        )
     for left in report.left[:NAMED_FAILURES]:
         notice(f"LEFT: {left.batch}" + (f", record {left.sequence}" if left.sequence else "") + f": {left.why}")
     if report.left[NAMED_FAILURES:]:

@@ -130,6 +130,7 @@ def restore(
                     into_another=into_another,
                     delete_unknown=delete_unknown,
                     expect_deletes=expect_deletes,
+                    accept_settings=accept_settings,
                     progress=bar,
                     notice=tell,
                 )

@@ -59,6 +59,7 @@ class Resumed(msgspec.Struct, frozen=True):
     in_place: bool = False
     before: int | None = None
     into: Identity = Identity("", "")
+    accept_settings: bool = False
 
 
 Target = NewTable | InPlace | ToFile | Into | Resumed

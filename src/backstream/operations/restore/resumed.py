@@ -19,7 +19,8 @@ from backstream.operations.safety import Identity
 class Again(msgspec.Struct, frozen=True):
     """How to go on with a restore; see `Request`. `force`: also with the rows that somebody changed meanwhile.
 
-    `delete_unknown`, `expect_deletes`: also where the restore was begun without; `into_another`: the table may be another by now.
+    `delete_unknown`, `expect_deletes`: also where the restore was begun without; `into_another`: the table may be another by now;
+    `accept_settings`: set also what names another account.
     """
 
     dry_run: bool = False
@@ -29,6 +30,7 @@ class Again(msgspec.Struct, frozen=True):
     into_another: bool = False
     delete_unknown: bool = False
     expect_deletes: int | None = None
+    accept_settings: bool = False
 
 
 def resume(vault: TableVault, path: Path, around: Surroundings, again: Again) -> Restored:
@@ -60,6 +62,7 @@ def _rest(loaded: Loaded, again: Again) -> Request:
             in_place=head.in_place,
             before=None if loaded.ended else head.before,
             into=Identity(head.arn, head.table_id),
+            accept_settings=again.accept_settings,
         ),
         keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
         tenant=head.tenant,

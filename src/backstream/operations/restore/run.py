@@ -19,6 +19,7 @@ from backstream.operations.lost_changes import reported
 from backstream.operations.restore import deletes, leftovers
 from backstream.operations.restore.candidates import Candidate, Tally
 from backstream.operations.restore.evidence import Doubt, Evidence
+from backstream.operations.restore.failures import named_destination
 from backstream.operations.restore.guard import CONFLICT, Guard
 from backstream.operations.restore.kept import Keeper, KeptTable
 from backstream.operations.restore.kept import path_for as undo_path_for
@@ -84,6 +85,7 @@ class Restoration:
         self._left = left
         self._began = around.clock.now()
         self._window = vault.window(self._began)
+        self._named = named_destination(vault)
         self._counts: Counter[Action] = Counter()
         self._spared = 0
         self._sparing: list[Failure] = []
@@ -370,8 +372,8 @@ class Restoration:
             plan=None if self._planning is None else self._planning.planned(),
             undo=self._undo.command if self._undo.kept else None,
             settings=self._setup.settings,
-            todo=self._setup.todo,
-            grants=self._setup.grants,
+            todo=[*self._setup.todo, *self._named.todo],
+            grants=[*self._setup.grants, *self._named.grants],
             spared=self._spared,
             sparing=self._sparing,
             needs_expect_deletes=None if self._tally is None else deletes.needed(self._tally, self._request),

@@ -24,6 +24,10 @@ TTL_CAUTION = "Where time to live is on, DynamoDB deletes rows that have expired
 TTL_REACH = 5 * 365 * 86_400  # seconds: what expired before that, time to live leaves alone
 
 
+def _resumed(target: Resumed) -> NewTable:
+    return NewTable(target.name, accept_settings=target.accept_settings)
+
+
 class TableSetup:
     """One restore's: `prepare`, `create`, fill the sink that `watching` gives, `finish`. Does nothing but for a new table.
 
@@ -54,7 +58,7 @@ class TableSetup:
         target = self._request.target
         if isinstance(target, Resumed) and target.fresh:
             self._kept, _ = self._kept_settings()
-            self._plan = self._planned(NewTable(target.name), self._table_of(target.name).facts().arn)
+            self._plan = self._planned(_resumed(target), self._table_of(target.name).facts().arn)
             return
         if not isinstance(target, NewTable):
             return
