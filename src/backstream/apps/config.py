@@ -19,6 +19,7 @@ import msgspec
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, NoRegionError
 
+from backstream.apps import plain_http
 from backstream.apps.bucket_owners import BucketOwners
 from backstream.apps.locations import is_aws, limit_of, place_of, region_of
 from backstream.clock import SystemClock
@@ -395,8 +396,10 @@ class Config:
             config = raw_boto.recommended_config(CONNECTIONS, attempts)
         try:
             endpoint = self._at.endpoint if service in ("dynamodb", "dynamodbstreams") else None
-            return self._session.create_client(service, region, endpoint_url=endpoint, config=config)
+            client = self._session.create_client(service, region, endpoint_url=endpoint, config=config)
         except NoRegionError as error:
             raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
         except (BotoCoreError, ValueError) as error:
             raise Failed(f"the AWS configuration cannot be used: {error}", hint=CHECK) from error
+        plain_http.report(client.meta.endpoint_url)
+        return client

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from backstream.apps import plain_http
 from backstream.apps.cli.commands import Commands
 from backstream.apps.cli.output import hint, notice
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
@@ -83,6 +84,7 @@ def _stop(_number: int, frame: FrameType | None) -> None:
 def call(words: Sequence[str]) -> int:
     """Do what these words say and return the exit code: the command line without its process."""
     debug = DEBUG in words
+    plain_http.begin()
     try:
         result = app(
             [ALONE.get(word, word) for word in words if word != DEBUG] or ["--help"], prog_name="backstream", standalone_mode=False

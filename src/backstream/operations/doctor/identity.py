@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from backstream.errors import BackstreamError
 from backstream.model.objectives import in_words
+from backstream.model.transport import is_exposed
 from backstream.operations.doctor import expected
 from backstream.operations.doctor.patient import Patient
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
@@ -16,8 +17,18 @@ def identity(patient: Patient) -> list[Check]:
     return [
         *look("credentials", lambda: _who(patient)),
         *look("region", lambda: ok("region", patient.region())),
-        *look("endpoints", lambda: ok("endpoints", ", ".join(f"{name} {url}" for name, url in patient.endpoints().items()))),
+        *look("endpoints", lambda: _endpoints(patient)),
     ]
+
+
+def _endpoints(patient: Patient) -> Check:
+    endpoints = patient.endpoints()
+    found = ", ".join(f"{name} {url}" for name, url in endpoints.items())
+    exposed = [name for name, url in endpoints.items() if is_exposed(url)]
+    if not exposed:
+        return ok("endpoints", found)
+    found = f"{found}: requests to {' and '.join(exposed)} are not encrypted; whoever is between can read and change items"
+    return warning("endpoints", found, "Use https in AWS_ENDPOINT_URL*.")
 
 
 def _who(patient: Patient) -> Check:
