@@ -19,6 +19,7 @@ import msgspec
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, NoRegionError
 
+from backstream import private_files
 from backstream.apps import plain_http
 from backstream.apps.bucket_owners import BucketOwners
 from backstream.apps.locations import is_aws, limit_of, place_of, region_of
@@ -153,7 +154,7 @@ class Config:
         if parts.scheme == "s3":
             s3_boto.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name, self._owners.vault())
         elif parts.scheme == "file":
-            Path(unquote(parts.path)).mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(Path(unquote(parts.path)))
 
     @property
     def markers(self) -> Markers:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from backstream import private_files
 from backstream.errors import Failed, UsageError
 
 SHARED = 0o644  # figures alone: who collects them is another user
@@ -19,9 +19,10 @@ def check_folder(path: Path) -> None:
 
 def publish(path: Path, body: bytes, *, shared: bool = False) -> None:
     """Put a file there, in place of what was there. Failed where that cannot be. `shared`: other users may read it."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial = private_files.draft_of(path)
     try:
-        partial.write_bytes(body)
+        with private_files.create(partial) as file:
+            file.write(body)
         if shared:
             partial.chmod(SHARED)
         partial.replace(path)

@@ -27,6 +27,7 @@ from typing import BinaryIO, Generic, Self, TypeVar
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import Failed
 
 Head = TypeVar("Head")
@@ -104,7 +105,7 @@ class Writer(Generic[Head]):
             for number, (heads, values) in self._waiting.items():
                 encoded = _encode(heads)
                 lengths = _LENGTHS.pack(len(encoded), sum(map(len, values)))
-                with (self._folder / f"{number}.{self._name}").open("ab") as file:
+                with private_files.append(self._folder / f"{number}.{self._name}") as file:
                     file.write(b"".join([lengths, encoded, *values]))
         self._waiting.clear()
         self._held = 0

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import Failed, Refused, UsageError
 from backstream.model import migration, wire
 from backstream.model.decoding import UNDECODABLE, reason
@@ -78,7 +79,7 @@ class Journal(Generic[HeadT]):
     def reopen(cls, path: Path, standing: Standing[HeadT], *, keeps_images: bool = False) -> Journal[HeadT]:
         """One that an earlier process left, to be gone on with. Refused where another process has it."""
         try:
-            file = path.open("r+b")
+            file = private_files.reopen(path)
         except OSError as error:
             raise _not_kept(path, error) from error
         _hold(file, path)
@@ -242,7 +243,7 @@ class Standing(Generic[HeadT]):
 
     def _lines(self) -> Iterator[bytes]:
         try:
-            with self._path.open("rb") as file:
+            with private_files.opened(self._path) as file:
                 whole = 0
                 for line in file:
                     if not line.endswith(b"\n"):
@@ -276,8 +277,7 @@ class Standing(Generic[HeadT]):
 
 def _create(path: Path) -> BinaryIO:
     """A new file, its owner's alone; its name is durable."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.fdopen(os.open(path, flags, 0o600), "r+b")
+    file = private_files.create(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

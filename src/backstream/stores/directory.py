@@ -25,6 +25,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import (
     AccessDenied,
     AlreadyExists,
@@ -107,11 +108,10 @@ class DirectoryStore:
             shutil.rmtree(draft, ignore_errors=True)  # nothing is there after the rename; before it, nobody would miss it
 
     def _write_draft(self, draft: Path, files: Mapping[str, bytes]) -> None:
-        draft.parent.mkdir(exist_ok=True)
-        draft.mkdir()
+        private_files.make_folder(draft)
         received = round(self._clock.now() * 1e6) * 1_000  # nanoseconds; a float holds no more than microseconds
         for name, content in files.items():
-            with (draft / name).open("xb") as file:
+            with private_files.create(draft / name) as file:
                 file.write(content)
                 file.flush()
                 os.utime(file.fileno(), ns=(received, received))
@@ -125,7 +125,7 @@ class DirectoryStore:
         if if_match is not None:
             self._match(name, _numbers(folder), if_match)
         if not numbers:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(folder)
             for above in folder.parents:
                 sync(above)
                 if above == self._root:

@@ -6,12 +6,12 @@ Unlike `DirectoryStore` it keeps no versions and adds no names of its own.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 
+from backstream import private_files
 from backstream.errors import Damaged, MissingBucket, MissingObject
 from backstream.model.limits import Limit, too_large, unlimited
 from backstream.ports import ListedObject, ObjectInfo, StoredObject
@@ -33,11 +33,11 @@ class FolderFiles:
 
     def put(self, name: str, body: bytes) -> str:
         path = self._path(name)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        draft = private_files.draft_of(path)
         with self._explained("write", name):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(path.parent)
             try:
-                with draft.open("xb") as file:
+                with private_files.create(draft) as file:
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())

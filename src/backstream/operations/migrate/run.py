@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import BackstreamError, PartlyDone, ScriptFailed, UsageError
 from backstream.model.migration import Change
 from backstream.model.schema import KeySchema
@@ -53,7 +53,7 @@ def migrate(work: Work, asked: Asked, around: Around, rehearsal: Work | None = N
     nonsense: what had been written by then stays, is counted, and can be gone on with.
     """
     head = Head(
-        migration=uuid.uuid4().hex[:8],
+        migration=private_files.token(),
         table=around.table.name,
         script=str(Path(work.script.path).resolve()),
         digest=work.script.digest,

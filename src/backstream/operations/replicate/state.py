@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import Failed, Refused
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.operations.shards import Reached
@@ -64,9 +65,9 @@ class StateFile:
             # A shard that ended two days ago is not asked for again: the stream keeps one.
             shards = {shard: each for shard, each in self._state.shards.items() if each.seconds >= known - KEPT}
             self._state = msgspec.structs.replace(self._state, shards=shards, known=known)
-            whole = self._path.with_name(f"{self._path.name}.new")
+            whole = private_files.draft_of(self._path)
             try:
-                with whole.open("wb") as file:
+                with private_files.create(whole) as file:
                     file.write(msgspec.json.format(msgspec.json.encode(self._state)) + b"\n")
                     file.flush()
                     os.fsync(file.fileno())
@@ -78,7 +79,7 @@ class StateFile:
 def load(path: Path, head: Head) -> State | None:
     """The state in the file, None where there is no file. Refused where it is of other tables, or no such file."""
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=State)
+        state = msgspec.json.decode(private_files.read(path), type=State)
     except FileNotFoundError:
         return None
     except (OSError, *UNDECODABLE) as error:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import Failed, UsageError
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.operations.restore.request import Failure
@@ -82,8 +83,8 @@ class Leftovers:
         if self._path is None:
             return
         try:
-            whole = self._path.with_name(self._path.name + ".new")  # what an earlier attempt left is there until this is
-            self._file = whole.open("wb")
+            whole = private_files.draft_of(self._path)  # what an earlier attempt left is there until this is
+            self._file = private_files.create(whole)
             self._file.write(msgspec.json.encode(self._head) + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -159,7 +160,7 @@ def path_for(restore: str, folder: Path) -> Path:
 def load(path: Path) -> Loaded:
     """What a file says. UsageError where it is none."""
     try:
-        head, *lines = path.read_bytes().splitlines() or [b""]
+        head, *lines = private_files.read(path).splitlines() or [b""]
         whole = bool(lines) and lines[-1] == _END
         left = [msgspec.json.decode(line, type=_Left) for line in lines[:-1]] if whole else []
         return Loaded(

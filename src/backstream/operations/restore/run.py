@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import BackstreamError, TargetNotEmpty
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
@@ -44,7 +44,7 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     `failures` of the answer, and, where a table was to be written, in the file `left`.
     """
     resumable = request.resumable and not isinstance(request.target, ToFile | Into) and not request.dry_run
-    restore_id = uuid.uuid4().hex[:8]
+    restore_id = private_files.token()
     path = leftovers.path_for(restore_id, around.folder) if resumable else None
     head = Head(
         restore=restore_id,

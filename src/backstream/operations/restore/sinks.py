@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from backstream import private_files
 from backstream.errors import Failed, TargetNotEmpty
 from backstream.layouts.aws_export.lines import item_line
 from backstream.operations.restore.guard import Guard
@@ -94,7 +95,7 @@ class FileSink:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = private_files.draft_of(path)
         self._file: BinaryIO = _create(self._partial)
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - nothing is there
@@ -132,7 +133,7 @@ def check_file(path: Path) -> None:
 
 def _create(path: Path) -> BinaryIO:
     with _explained(path):
-        return path.open("wb")
+        return private_files.create(path)
 
 
 @contextmanager
