@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lambda_zip import archive
 from lambda_zip.build import ROOT, build
+from lambda_zip.cli_lock import renew_cli
 from lambda_zip.measure import RECORDS, UNWANTED, ColdStart, measured
 from lambda_zip.targets import LAMBDA, here
 from lambda_zip.wheels import CannotBuild, renew
@@ -23,11 +24,14 @@ def main() -> int:
     words = argparse.ArgumentParser(prog="python -m lambda_zip", description=__doc__)
     words.add_argument("--here", action="store_true", help="only the zip for this interpreter and machine, not measured")
     words.add_argument("--lock", action="store_true", help="write requirements.txt anew, from this environment's versions")
+    words.add_argument("--lock-cli", action="store_true", help="write requirements/cli.txt anew, from this environment's versions")
     words.add_argument("--out", type=Path, default=ROOT / "dist", help="the folder for the zips")
     chosen = words.parse_args()
     try:
         if chosen.lock:
             renew()
+        elif chosen.lock_cli:
+            renew_cli()
         elif chosen.here:
             _tell(_size(build(here(), chosen.out)))
         else:

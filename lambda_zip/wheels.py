@@ -89,9 +89,9 @@ def _pip(*words: str) -> subprocess.CompletedProcess[str]:
 # --- the lock file ----------------------------------------------------------------------------------------------------------------
 
 
-def renew(lock: Path = LOCK) -> None:
-    """Write the lock file. CannotBuild where a distribution has no wheel for one of Lambda's architectures."""
-    versions = {name: metadata.version(name) for name in _needed(ROOTS)}
+def renew(lock: Path = LOCK, roots: Sequence[str] = ROOTS, head: str = _HEAD) -> None:
+    """Write a lock file of these distributions and what they need. CannotBuild where one has no wheel for one of the targets."""
+    versions = {name: metadata.version(name) for name in needed(roots)}
     requirements = [f"{name}=={version}" for name, version in sorted(versions.items())]
     hashes: dict[str, set[str]] = {requirement: set() for requirement in requirements}
     for python in _PYTHONS:
@@ -99,20 +99,39 @@ def renew(lock: Path = LOCK) -> None:
             for requirement, digest in _resolved(target, requirements).items():
                 hashes[requirement].add(digest)
     lines = [" \\\n".join([each, *(f"    --hash=sha256:{digest}" for digest in sorted(hashes[each]))]) for each in requirements]
-    lock.write_text(_HEAD + "\n".join(lines) + "\n")
+    lock.write_text(head + "\n".join(lines) + "\n")
 
 
-def _needed(names: Sequence[str]) -> set[str]:
-    """These distributions and what they need, as this environment has them."""
+def needed(names: Sequence[str]) -> set[str]:
+    """These distributions and what they need, as this environment has them: what only other systems need is not there."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            needs = [each for each in metadata.requires(name) or () if "extra ==" not in each]
-            waiting.extend(re.split(r"[^\w.-]", each, maxsplit=1)[0].lower() for each in needs)
+        name = canonical(waiting.pop())
+        if name in found or not _is_here(name):
+            continue
+        found.add(name)
+        needs = [each for each in metadata.requires(name) or () if "extra ==" not in each]
+        waiting.extend(map(name_in, needs))
     return found
+
+
+def name_in(requirement: str) -> str:
+    """The distribution that a requirement names: `typer` of `typer>=0.29,<1`."""
+    return canonical(re.split(r"[^\w.-]", requirement, maxsplit=1)[0])
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as indexes write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _is_here(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _resolved(target: Target, requirements: Sequence[str]) -> dict[str, str]:
@@ -124,5 +143,5 @@ def _resolved(target: Target, requirements: Sequence[str]) -> dict[str, str]:
         if done.returncode:
             raise CannotBuild(f"no wheels for Python {target.python} on {target.platforms[0]}:\n{done.stderr}")
         installed = json.loads(report.read_text())["install"]
-    names = [f"{each['metadata']['name'].lower()}=={each['metadata']['version']}" for each in installed]
+    names = [f"{canonical(each['metadata']['name'])}=={each['metadata']['version']}" for each in installed]
     return dict(zip(names, (each["download_info"]["archive_info"]["hashes"]["sha256"] for each in installed), strict=True))

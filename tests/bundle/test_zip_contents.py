@@ -251,7 +251,7 @@ def test_everything_that_the_core_and_fast_need_is_locked_with_hashes() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [Requirement(each) for each in (*project["dependencies"], *project["optional-dependencies"]["fast"])]
     versions = dict(requirement.split("==") for requirement in locked())
-    assert versions.keys() == wheels._needed([each.name for each in wanted])
+    assert versions.keys() == wheels.needed([each.name for each in wanted])
     assert all(each.specifier.contains(versions[each.name]) for each in wanted)
     assert {each.name for each in wanted} == set(wheels.ROOTS)
     assert all(hashes for hashes in locked().values())

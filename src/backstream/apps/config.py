@@ -171,9 +171,9 @@ class Config:
         if isinstance(place, Path):
             return FolderFiles(place, limit_of(limits.in_files))
         bucket, prefix = place
-        in_vault = self.has_vault and urlsplit(self.url)[:2] == ("s3", bucket)
-        owner = partial(self._owners.files, in_vault=in_vault)
-        files = S3Store(self._bucket(bucket, limit_of(limits.in_files), owner), prefix, self.clock, versioned=False)
+        files = S3Store(
+            self._bucket(bucket, limit_of(limits.in_files), self._owner_of(bucket)), prefix, self.clock, versioned=False
+        )
         return RetryingStore(files, self.clock, budget=self._patience)
 
     def trail(self, url: str) -> tuple[ListedFiles, str]:
@@ -189,6 +189,10 @@ class Config:
             versioned=False,
         )
         return RetryingStore(files, self.clock, budget=self._patience), prefix
+
+    def _owner_of(self, bucket: str) -> Whose:
+        in_vault = self.has_vault and urlsplit(self.url)[:2] == ("s3", bucket)
+        return partial(self._owners.files, in_vault=in_vault)
 
     @property
     def memory(self) -> Memory:
