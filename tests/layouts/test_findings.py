@@ -10,7 +10,7 @@ import pytest
 
 from backstream.errors import Damaged
 from backstream.layouts import findings
-from backstream.layouts.findings import Caller, Findings, Kept, better
+from backstream.layouts.findings import Caller, Findings, Found, Kept, better
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
 
@@ -48,7 +48,7 @@ def store() -> MemoryStore:
     return MemoryStore(ManualClock(T))
 
 
-def counts(store: MemoryStore, of: Kept = MATCH) -> Kept | None:
+def counts(store: MemoryStore, of: Kept = MATCH) -> Found | None:
     """What a reader finds of the change."""
     return Findings(store, "flights").of(of.stream, of.sequence, of.micros)
 
@@ -66,7 +66,7 @@ def test_they_lie_under_the_hour_of_their_changes_and_are_written_once(store: Me
     assert store.get(name).info.metadata == {"format": "1"}
     Findings(store, "flights").keep(reversed(kept))  # type: ignore[arg-type]
     assert len(list(store.versions(""))) == 1
-    assert [counts(store, each) for each in kept] == kept
+    assert [counts(store, each) for each in kept] == [each.found for each in kept]
     assert counts(store, msgspec.structs.replace(MATCH, sequence="5")) is None
     assert Findings(store, "other").of(MATCH.stream, MATCH.sequence, MATCH.micros) is None
 
@@ -75,7 +75,7 @@ def test_findings_of_two_hours_are_two_objects(store: MemoryStore) -> None:
     later = msgspec.structs.replace(AMBIGUOUS, micros=AMBIGUOUS.micros + 3_600_000_000)
     Findings(store, "flights").keep([MATCH, later])
     assert len(list(store.list(""))) == 2
-    assert (counts(store), counts(store, later)) == (MATCH, later)
+    assert (counts(store), counts(store, later)) == (MATCH.found, later.found)
 
 
 def test_what_was_found_upon_more_counts_in_whatever_order(store: MemoryStore) -> None:
@@ -83,22 +83,22 @@ def test_what_was_found_upon_more_counts_in_whatever_order(store: MemoryStore) -
     newer = msgspec.structs.replace(OTHER, delivered=T + 9_000)
     for each in (unsettled, MATCH):
         Findings(store, "flights").keep([each])
-    assert counts(store) == MATCH
+    assert counts(store) == MATCH.found
     Findings(store, "flights").keep([newer])
-    assert counts(store) == newer
+    assert counts(store) == newer.found
     for order in itertools.permutations([unsettled, MATCH, newer]):
-        found: Kept | None = None
+        found: Found | None = None
         for each in order:
-            found = better(found, each)
-        assert found == newer
+            found = better(found, each.found)
+        assert found == newer.found
 
 
 def test_two_that_contradict_each_other_name_nobody() -> None:
-    for one, other in itertools.permutations([MATCH, OTHER]):
+    for one, other in itertools.permutations([MATCH.found, OTHER.found]):
         found = better(better(None, one), other)
-        assert (found.actor, found.names, found.call, found.fitting) == (None, (), None, 2)
+        assert (found.actor, found.names, found.event, found.fitting) == (None, (), "", 2)
         assert better(found, one).actor is None
-    assert better(MATCH, msgspec.structs.replace(MATCH)) == MATCH
+    assert better(MATCH.found, MATCH.found) == MATCH.found
 
 
 @pytest.mark.parametrize(

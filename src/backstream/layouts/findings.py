@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -30,7 +31,9 @@ from backstream.ports import ObjectStore
 
 FORMAT = 1
 MOST = 10_000  # findings in an object
-_AT_HAND = 8  # objects whose findings are held in memory
+_AT_HAND = 200_000  # findings that are held in memory: about 60 MB
+_DAY = 86_400
+_Value = TypeVar("_Value")
 _HOUR = 3_600
 _NAME = re.compile(r"dt=\d{4}-\d\d-\d\d/hour=\d\d/(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)_(\d{1,9})_[0-9a-f]{16}\.ndjson\.zst")
 
@@ -76,22 +79,39 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.stream, int(self.sequence)
 
     @property
+    def found(self) -> Found:
+        """What a reader of many findings holds of it."""
+        event = "" if self.call is None else self.call.event_id or self.call.request_id
+        return Found(self.actor, self.names, event, self.fitting, self.settled, self.delivered)
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A finding without its call: as of `Kept`. `event`: the id of the call's event, empty where it is not certain."""
+
+    actor: str | None
+    names: tuple[str, ...]
+    event: str
+    fitting: int
+    settled: bool
+    delivered: int
+
+    @property
     def rank(self) -> tuple[bool, int]:
         """The greater, the more it was based on."""
         return self.settled, self.delivered
 
-    def says(self, other: Kept) -> bool:
+    def says(self, other: Found) -> bool:
         """Whether another one says the same of the change."""
-        return (self.actor, self.names, self.call, self.fitting) == (other.actor, other.names, other.call, other.fitting)
+        return (self.actor, self.names, self.event, self.fitting) == (other.actor, other.names, other.event, other.fitting)
 
 
-def better(one: Kept | None, other: Kept) -> Kept:
+def better(one: Found | None, other: Found) -> Found:
     """Which of two findings on a change counts; one that names nobody where neither is the better one."""
     if one is None or one.rank < other.rank:
         return other
     if one.rank > other.rank or one.says(other):
         return one
-    return msgspec.structs.replace(one, actor=None, names=(), call=None, fitting=max(one.fitting, other.fitting, 2))
+    return msgspec.structs.replace(one, actor=None, names=(), event="", fitting=max(one.fitting, other.fitting, 2))
 
 
 class _Listed(msgspec.Struct, frozen=True):
@@ -108,31 +128,39 @@ class Findings:
     def __init__(self, store: ObjectStore, table: str) -> None:
         self._store = store
         self._prefix = folder(table) + "actors/"
-        self._hours: dict[int, list[_Listed]] | None = None
-        self._at_hand: OrderedDict[str, Mapping[tuple[str, int], Kept]] = OrderedDict()
+        self._is_empty: bool | None = None
+        self._days: dict[int, list[_Listed]] = {}
+        self._at_hand: OrderedDict[str, Mapping[tuple[str, int], Found]] = OrderedDict()
+        self._held = 0
 
     # --- reading ---
 
-    def of(self, stream: str, sequence: str, micros: int) -> Kept | None:
+    def of(self, stream: str, sequence: str, micros: int) -> Found | None:
         """What counts of one change; None where there is no finding. Damaged, naming the object, where one cannot be read.
 
-        Changes that are asked for in the order of their time are answered from memory, as a rule.
+        A LIST for each day that is asked for, a GET for each object, and one LIST where nothing was ever found.
         """
         second = micros // MICROS
-        best: Kept | None = None
-        for each in self._listing().get(second // _HOUR, ()):
+        best: Found | None = None
+        for each in self._of_day(second):
             if each.first <= second <= each.last:
                 found = self._read(each).get((stream, int(sequence)))
                 best = best if found is None else better(best, found)
         return best
 
-    def _listing(self) -> Mapping[int, list[_Listed]]:
-        if self._hours is None:
-            self._hours = {}
-            for found in hidden.newest(self._store, self._prefix):
-                listed = self._parsed(found)
-                self._hours.setdefault(listed.first // _HOUR, []).append(listed)
-        return self._hours
+    def _of_day(self, second: int) -> Sequence[_Listed]:
+        if self._is_empty is None:
+            first = next(hidden.newest(self._store, self._prefix), None)
+            self._is_empty = first is None
+            if first is not None:
+                self._parsed(first)  # what is foreign there stands before or among the days
+        if self._is_empty:
+            return ()
+        day = second // _DAY
+        if day not in self._days:
+            prefix = f"{self._prefix}dt={moment.day_and_hour(second)[0]}/"
+            self._days[day] = [self._parsed(found) for found in hidden.newest(self._store, prefix)]
+        return self._days[day]
 
     def _parsed(self, found: Newest) -> _Listed:
         name = _NAME.fullmatch(found.name.removeprefix(self._prefix))
@@ -145,15 +173,30 @@ class Findings:
             raise foreign from error
         return _Listed(found, first, last)
 
-    def _read(self, listed: _Listed) -> Mapping[tuple[str, int], Kept]:
+    def _read(self, listed: _Listed) -> Mapping[tuple[str, int], Found]:
         name = listed.found.name
         if name not in self._at_hand:
             stored = hidden.read(self._store, listed.found)
-            self._at_hand[name] = {each.change: each for each in decode(stored.body, name, stored.info.metadata.get("format", ""))}
-            while len(self._at_hand) > _AT_HAND:
-                self._at_hand.popitem(last=False)
+            kept = decode(stored.body, name, stored.info.metadata.get("format", ""))
+            self._at_hand[name] = self._slim(kept)
+            self._held += len(self._at_hand[name])
+            while self._held > _AT_HAND and len(self._at_hand) > 1:
+                self._held -= len(self._at_hand.popitem(last=False)[1])
         self._at_hand.move_to_end(name)
         return self._at_hand[name]
+
+    def _slim(self, kept: Sequence[Kept]) -> Mapping[tuple[str, int], Found]:
+        """The findings of an object, in which equal texts are one: there are few actors."""
+        same: dict[object, object] = {}
+
+        def once(value: _Value) -> _Value:
+            return cast("_Value", same.setdefault(value, value))
+
+        found = ((each.change, each.found) for each in kept)
+        return {
+            (once(stream), number): Found(once(one.actor), once(one.names), one.event, one.fitting, one.settled, one.delivered)
+            for (stream, number), one in found
+        }
 
     # --- writing ---
 
@@ -165,7 +208,7 @@ class Findings:
         for together in hours.values():
             for start in range(0, len(together), MOST):
                 self._put(together[start : start + MOST])
-        self._hours = None
+        self._is_empty, self._days = None, {}
 
     def _put(self, findings: Sequence[Kept]) -> None:
         ordered = sorted(findings, key=lambda each: (each.micros, each.change))

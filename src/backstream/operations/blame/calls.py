@@ -81,7 +81,10 @@ class Calls:
     def _of_event(self, event: object, spill: Spill[Fact]) -> None:
         if not isinstance(event, dict):
             raise Damaged("it is no event")
-        if event.get("eventSource") != trails.SOURCE:
+        if not isinstance(event.get("eventSource"), str):
+            raise Damaged("an event without eventSource")
+        if event["eventSource"] != trails.SOURCE:
+            self._owners[Owner.OWN] += event.get("recipientAccountId") == self._target.account
             return
         owner = self._target.owner(event)
         self._owners[owner] += 1

@@ -14,7 +14,7 @@ from backstream.engines.memory import Memory
 from backstream.engines.spill import Spill, partitions_for
 from backstream.errors import NotFound, Refused
 from backstream.layouts.cloudtrail import HOUR, Trail, missing
-from backstream.layouts.findings import MOST, Kept
+from backstream.layouts.findings import MOST, Found, Kept
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, older
 from backstream.model.attribution import Made, Status, Verdict, attribute
@@ -196,13 +196,13 @@ class _Join:
     def _keep(self, waiting: list[Kept]) -> None:
         """Keep what the vault does not know yet."""
         findings = self._vault.findings
-        new = [each for each in waiting if not _is_known(findings.of(each.stream, each.sequence, each.micros), each)]
+        new = [each for each in waiting if not _is_known(findings.of(each.stream, each.sequence, each.micros), each.found)]
         findings.keep(new)
         self._report.annotated += len(new)
         self._report.known += len(waiting) - len(new)
 
 
-def _is_known(before: Kept | None, now: Kept) -> bool:
+def _is_known(before: Found | None, now: Found) -> bool:
     """Whether it is kept already, with as good reasons; or something that was found when more had been delivered."""
     return before is not None and ((before.says(now) and before.settled >= now.settled) or before.rank > now.rank)
 
