@@ -30,7 +30,10 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 
 JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`,
 `settings` and `todo` (an array of `what, why, command, failed`);
-`history` an array, oldest first, of `time, sequence, event, actor, image`; `status` gives `table, layout, window_from, window_to,
+`history` an array, oldest first, of `time, sequence, event, actor, image` and, where somebody is named, `actor_source` and `actors`
+([who.md](who.md)); `blame` gives `table, from, to, changes, matched, ambiguous, none, undelivered, dynamodb, files, events,
+newest_delivery, annotated, known, unreadable, notes, seconds` and `findings`, oldest first, of `time, sequence, event, key,
+status, actor, actor_source, settled, why, calls`; `status` gives `table, layout, window_from, window_to,
 lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs, failures, unseen` and
 sizes (without TABLE: an array of these); `snapshot`
 gives `table, at, id, url, items, files, bytes, failed, complete, seconds` and `failures`, `warnings`; `verify` gives `table, at,

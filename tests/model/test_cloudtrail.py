@@ -72,6 +72,20 @@ def written(one: Event, target: Target = TARGET) -> list[tuple[bytes | None, int
             [(KEY_A, PUT)],
         ),
         (event("BatchWriteItem", 5, ALICE, {"requestItems": {"Music": [{"key": A}]}}, ARN), [(KEY_A, ANY)]),
+        (
+            event("BatchWriteItem", 5, ALICE, {"requestItems": {"Music": [{"deleteRequest": A}, {"putRequest": B}]}}, ARN),
+            [(KEY_A, 4), (KEY_B, PUT)],
+        ),
+        (
+            event(
+                "BatchWriteItem",
+                5,
+                ALICE,
+                {"requestItems": [{"tableName": "Music", "requests": [{"operation": "Put", "key": A}]}]},
+                ARN,
+            ),
+            [(KEY_A, PUT)],
+        ),
         (event("BatchWriteItem", 5, ALICE, {"requestItems": {"Music": {"keys": [A, B]}}}, ARN), [(KEY_A, ANY), (KEY_B, ANY)]),
         (event("BatchWriteItem", 5, ALICE, {"requestItems": {ARN: [{"PutRequest": {"Item": A}}]}}, ARN), [(KEY_A, PUT)]),
         (

@@ -375,3 +375,42 @@ def test_changes_are_selected_by_every_name_of_an_actor(scene: Scene, feed: Feed
     assert changed(DEPLOY_ARN) == changed(DEPLOY_ROLE) == changed("ASIADEPLOY") == [first]
     assert changed(ALICE_ARN) == [("3", ALICE_ARN, "cloudtrail")]
     assert changed("app") == [first, ("2", "app", "attribute")], "each source's word selects; the surest is shown"
+
+
+def test_a_live_table_from_its_writes_to_its_history(scene: Scene, tmp_path: Path) -> None:
+    """A table with a stream, a tail, and the files of its calls: nothing is made up but CloudTrail."""
+    scene.create()
+    scene.init(actor_attribute="meta.by")
+    scene.put(image("z", 1, meta={"M": {"by": {"S": "carol"}}}), row(2))
+    scene.delete(key("z", 2))
+    scene.tail()
+    table = Table(scene.live().facts().arn)
+    account, region = table.arn.split(":")[4], table.arn.split(":")[3]
+    written = {each["number"]["N"]: each for each in (json.loads(entry.keys) for entry in _entries(scene))}
+    assert set(written) == {"1", "2"}
+    second = _entries(scene)[0].seconds
+    events = [
+        table.put(second, session("app", "i-0", account), plain(1)),
+        table.put(second, ALICE, plain(2)),
+        table.delete(second, BOB, plain(2)),
+    ]
+    folder = write(tmp_path / "trail", deliver(events, account=account, region=region))
+    ran = blame(scene, folder, "--annotate", "--json")
+    assert ran.code == 0, ran.err
+    assert [(each["event"], each["actor"]) for each in ran.json()["findings"]] == [
+        ("INSERT", f"arn:aws:sts::{account}:assumed-role/app/i-0"),
+        ("INSERT", ALICE_ARN),
+        ("REMOVE", BOB_ARN),
+    ]
+    (version,) = scene.call("history", scene.table, key("z", 1).decode(), "--json").json()
+    assert [(each["actor"], each["source"]) for each in version["actors"]] == [
+        (f"arn:aws:sts::{account}:assumed-role/app/i-0", "cloudtrail"),
+        ("carol", "attribute"),
+    ]
+    text = scene.call("history", scene.table, key("z", 1).decode()).out
+    assert f"arn:aws:sts::{account}:assumed-role/app/i-0 (cloudtrail, not settled), carol (attribute)" in text
+
+
+def _entries(scene: Scene) -> list[Any]:
+    log = scene.vault().log
+    return [entry for listed in log.listing() if listed.segment and listed.segment.count for entry in log.read(listed)]

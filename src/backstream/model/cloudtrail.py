@@ -240,6 +240,9 @@ def _of_requests(node: object, target: Target, table: str, becomes: int, depth: 
         for place in _places(fields) if target.is_named(table) else ():
             yield key_in(target.schema, *place), becomes
         return
+    if depth and target.is_named(table) and (key := key_in(target.schema, node)) is not None:
+        yield key, becomes
+        return
     for name, value in node.items():
         inner = _OF_WORD.get(str(name).lower().removesuffix("request"), becomes)
         here = str(name) if target.is_named(str(name)) else table
