@@ -13,6 +13,7 @@ from backstream.apps.migrations import Migrating
 from backstream.apps.operator import operator
 from backstream.apps.patients import patient_of
 from backstream.apps.restores import Restoring
+from backstream.apps.reverts import Reverting
 from backstream.apps.words import (
     Duration,
     Key,
@@ -101,7 +102,7 @@ class Vault:
         return TableBackup(self._config, name)
 
 
-class TableBackup(Capturing, Restoring, Migrating, Changing, Blaming):
+class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming):
     """One table and its vault: what can be asked of them."""
 
     def __init__(self, config: Config, name: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from backstream.apps.changes import asked_of, span_of
 from backstream.apps.config import Config
 from backstream.apps.words import (
     Key,
     Moment,
     Via,
-    key_of,
     resumable_folder,
     second_of,
     target_of,
@@ -18,9 +18,12 @@ from backstream.apps.words import (
 )
 from backstream.errors import UsageError
 from backstream.layouts.segments import Codec
+from backstream.layouts.vault import TableVault
 from backstream.model import naming
+from backstream.operations import changes as changing
 from backstream.operations import migrate as migrating
 from backstream.operations import restore as restoring
+from backstream.operations.changes import Changes
 from backstream.operations.from_file import restore_dump
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.progress import Progress, Silent
@@ -43,6 +46,8 @@ class Restoring:
         in_place: bool = False,
         to_file: str | Path | None = None,
         keys: Iterable[Key] = (),
+        keys_file: str | Path | None = None,
+        changed_between: tuple[Moment, Moment] | None = None,
         tenant: str | None = None,
         indexes: bool = True,
         settings_only: bool = False,
@@ -64,6 +69,8 @@ class Restoring:
         """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
 
         A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
+        `keys_file`: also the keys in this file, one a line; `changed_between`: only rows that changed after the first moment, up to
+        the second, deleted ones too.
         A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only` it
         gets no items. What of its settings is not set is in `todo` of the answer; with
         `accept_settings` also what names another account is set. `via`: how a new table is filled; an import is of
@@ -85,7 +92,7 @@ class Restoring:
                 "only a restore in place deletes rows",
                 hint="--into-another, --delete-unknown and --expect-deletes go with --in-place.",
             )
-        if settings_only and (keys or any(each is not None for each in (tenant, partition, where))):
+        if settings_only and (keys or any(each is not None for each in (tenant, partition, where, keys_file, changed_between))):
             raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
         vault = self._config.vault(self._name)
         vault.accept_settings = accept_settings
@@ -93,7 +100,7 @@ class Restoring:
         request = Request(
             at=second_of(at, around.clock.now(), vault),
             target=target,
-            keys=[key_of(vault, key) for key in keys],
+            keys=self._keys(vault, keys, keys_file, changed_between, around, allow_gap=allow_gap),
             tenant=tenant,
             partition=partition,
             where=where,
@@ -109,6 +116,23 @@ class Restoring:
         if way is Via.IMPORT:
             return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
         return restoring.restore(vault, request, around)
+
+    def _keys(
+        self,
+        vault: TableVault,
+        keys: list[Key],
+        keys_file: str | Path | None,
+        changed_between: tuple[Moment, Moment] | None,
+        around: Surroundings,
+        *,
+        allow_gap: bool,
+    ) -> list[bytes]:
+        """The keys of the rows that are asked for; none where all are. NotFound where none of these rows changed."""
+        reading = changing.Around(around.clock, around.memory, around.progress)
+        asked = asked_of(vault, keys=keys, keys_file=keys_file)
+        if changed_between is None:
+            return list(asked.keys)
+        return Changes(vault, span_of(vault, *changed_between, reading), asked, reading, allow_gap=allow_gap).keys()
 
     def restore_dump(
         self,

@@ -39,6 +39,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
     },
     "Restore": {
         "restore": Command("restoring", "Restore rows, a tenant or the whole table to a second."),
+        "revert": Command("revert", "Undo exactly the changes of a window, and keep everything else."),
         "snapshot": Command("snapshotting", "Write the state at a moment in AWS's export format."),
     },
     "Prove": {

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from backstream.apps import library
+from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
 from backstream.apps.cli.progress_bar import Bar
@@ -19,8 +19,9 @@ from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
 from backstream.model import moment
 from backstream.operations.restore import Failure, Planned, Restored
+from backstream.operations.restore.plan import Sampled
 
-SHOWN = 100  # characters of an image in a plan
+SHOWN = 12  # attributes of a row in a plan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,6 +38,14 @@ def restore(
     in_place: Annotated[bool, typer.Option("--in-place", help="Into the table itself: puts and deletes what differs.")] = False,
     to_file: Annotated[Path | None, typer.Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
     key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", metavar="FILE", help="Only the rows that the file names, a key a line.", show_default=False),
+    ] = None,
+    changed_between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="M M", help="Only rows that changed after the first moment, up to the second.", show_default=False),
+    ] = None,
     tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
     no_indexes: Annotated[bool, typer.Option("--no-indexes", help="The new table without its indexes.")] = False,
     accept_settings: Annotated[
@@ -86,7 +95,16 @@ def restore(
     at = "now" if at is None and settings_only else at
     if undo is not None:
         _check_undo_words(
-            at=at, resume=resume, to=to, in_place=in_place, to_file=to_file, key=key, tenant=tenant, from_file=from_file
+            at=at,
+            resume=resume,
+            to=to,
+            in_place=in_place,
+            to_file=to_file,
+            key=key,
+            keys=keys,
+            changed_between=changed_between,
+            tenant=tenant,
+            from_file=from_file,
         )
         with Bar() as bar:
             taken_back = backup.undo_restore(
@@ -104,6 +122,8 @@ def restore(
             resume=resume,
             tenant=tenant,
             key=key,
+            keys=keys,
+            changed_between=changed_between,
             settings_only=settings_only or None,
             into_another=into_another,
             delete_unknown=delete_unknown,
@@ -156,6 +176,8 @@ def restore(
                 in_place=in_place,
                 to_file=to_file,
                 keys=key or (),
+                keys_file=keys,
+                changed_between=changed_between,
                 tenant=tenant,
                 partition=partition,
                 where=where,
@@ -177,7 +199,10 @@ def restore(
 
     if in_place and not dry_run and not yes and via is Via.WRITES:
         when = _in_words(at or "", from_file)
-        _ask(table, when, _selected(key or (), tenant=tenant, partition=partition, where=where), run)
+        between = None if changed_between is None else " to ".join(changed_between)
+        named = None if keys is None else str(keys)
+        selected = _selected(key or (), tenant=tenant, partition=partition, where=where, file=named, changed_between=between)
+        _ask(table, when, selected, run)
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
@@ -187,7 +212,7 @@ def restore(
 
 def _selected(keys: Sequence[str], **filters: str | None) -> str:
     """What is meant, in words before a table's name."""
-    words = [f"{name} {value}" for name, value in filters.items() if value is not None]
+    words = [f"{name.replace('_', ' ')} {value}" for name, value in filters.items() if value is not None]
     if not keys and not words:
         return ""
     rows = "rows" if not keys else "1 row" if len(keys) == 1 else f"{len(keys)} rows"
@@ -303,10 +328,12 @@ def _most(report: Restored) -> list[tuple[str, str]]:
 
 def _planned(plan: Planned) -> list[tuple[str, str]]:
     takes = f"{plan.write_units:,} write units, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
-    rows = [(f"  {each.action}", f"{_short(each.key)}: {_short(each.before)} -> {_short(each.after)}") for each in plan.sample]
+    rows = [line for each in plan.sample for line in _row(each)]
     return [("would take", f"{takes}; indexes take as many again each"), *rows]
 
 
-def _short(image: msgspec.Raw) -> str:
-    text = bytes(image).decode()
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+def _row(each: Sampled) -> list[tuple[str, str]]:
+    """A row of the plan: its key, and only what differs, attribute by attribute."""
+    lines = changed_lines(bytes(each.before), bytes(each.after), cut=True)
+    more = [f"... and {len(lines) - SHOWN} more attributes"] if len(lines) > SHOWN else []
+    return [(f"  {each.action}", bytes(each.key).decode()), *(("", line) for line in [*lines[:SHOWN], *more])]

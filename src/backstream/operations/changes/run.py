@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backstream.engines.memory import Memory
-from backstream.errors import PartlyDone
+from backstream.errors import NotFound, PartlyDone
 from backstream.layouts.vault import TableVault
 from backstream.model import merge, wire
 from backstream.model.change import MICROS
@@ -166,6 +166,19 @@ class Changes:
             key = key_of(entry)
             if is_all or may_be(key):
                 yield Seen(key, entry, entry.old, None if entry.removed else entry.image)
+
+    def keys(self) -> list[bytes]:
+        """The canonical keys of the items that changed; no image is read. NotFound where there are none.
+
+        Only filters on keys are looked at.
+        """
+        found: dict[bytes, None] = {}
+        for piece in self._log().pieces():
+            found.update(dict.fromkeys(key for key in map(self._vault.key, piece.entries) if self.selection.may_be(key)))
+        if not found and self.selection.is_all:
+            raise NotFound(f"nothing of {self.table} changed from {self._span}", hint="Nothing was touched.")
+        self._finish(len(found), [])
+        return list(found)
 
     # --- item by item ---
 

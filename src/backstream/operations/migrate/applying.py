@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,7 +17,7 @@ from backstream.errors import BackstreamError, Failed, ScriptFailed, Unavailable
 from backstream.model import wire
 from backstream.model.migration import Change
 from backstream.model.sizes import write_units
-from backstream.operations.migrate.journal import Journal
+from backstream.operations.journal import Journal
 from backstream.ports import Delete, Put, Table, Write
 
 TRIES = 8  # of an item that somebody changes again and again
@@ -57,11 +58,12 @@ class _Pending:
 class Applying:
     """Stands before a table and makes changes one by one; `writing.Batches` for a `Writer`. Safe to call from many threads.
 
-    `journal`: None where it is not to be noted. `counts`: "changed", "deleted" and "unchanged", those that were decided anew;
+    `journal`: None where it is not to be noted. `counts`: "changed", "created" those of them that did not exist, "deleted", and
+    "unchanged", those that were decided anew;
     `left`: those that are not to be tried again; `stopped`: what ended all of it, the script's own error.
     """
 
-    def __init__(self, table: Table, key_of: Callable[[bytes], bytes], journal: Journal | None) -> None:
+    def __init__(self, table: Table, key_of: Callable[[bytes], bytes], journal: Journal[Any] | None) -> None:
         self._table = table
         self._key_of = key_of
         self._journal = journal
@@ -191,6 +193,7 @@ class Applying:
             self._journal.done(pending.number)
         with self._lock:
             self.counts[what] += 1
+            self.counts["created"] += what == "changed" and pending.change.before is None
             self._pending.pop(pending.change.key, None)
 
     def _leave(self, pending: _Pending, why: str, *, sure: bool = True) -> None:

@@ -150,7 +150,7 @@ class Looking:
             then = known.get(key)
             warnings = safety.check_item(name, key, at, then, self._window, allow_gap=self._request.allow_gap)
             self.warnings.extend(each for each in warnings if each not in self.warnings)
-            if then is None or then.removed:
+            if len(keys) <= FEW_KEYS and (then is None or then.removed):
                 self.warnings.append(f"{key.decode()} did not exist at {moment.iso(at)}")
 
     @property

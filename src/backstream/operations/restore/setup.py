@@ -211,14 +211,9 @@ class _Rows:
 
     def add(self, write: Write, live: bytes | None) -> None:
         """Count it, and hand it on."""
-        if isinstance(write, Put) and self._is_over(write.image):
+        if isinstance(write, Put) and is_over(write.image, self._attribute, self._at, self._clock.now()):
             self.expired += 1
         self._sink.add(write, live)
-
-    def _is_over(self, image: bytes) -> bool:
-        value = (wire.attribute(image, self._attribute) or {}).get("N")
-        now = self._clock.now()
-        return value is not None and max(self._at, now - TTL_REACH) < float(value) < now
 
     def finish(self) -> Sequence[LeftOut]:
         """As the sink does."""
@@ -227,6 +222,12 @@ class _Rows:
     def abandon(self) -> None:
         """As the sink does."""
         self._sink.abandon()
+
+
+def is_over(image: bytes, attribute: str, at: int, now: float) -> bool:
+    """Whether an item's time to live, in this attribute, has ended between second `at` and now."""
+    value = (wire.attribute(image, attribute) or {}).get("N")
+    return value is not None and max(at, now - TTL_REACH) < float(value) < now
 
 
 def exists(table: Table) -> bool:

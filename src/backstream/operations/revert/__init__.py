@@ -1,0 +1,25 @@
+"""`revert`: take back exactly the selected changes of a window, by a three-way merge, and keep everything else."""
+
+from backstream.operations.revert.applying import execute, go_on, path_for
+from backstream.operations.revert.plan_file import Plan, Row
+from backstream.operations.revert.request import Around, OnConflict, Request, Reverted, Writing
+from backstream.operations.revert.run import apply, dry_run, foreseen, plan, revert, undo
+
+__all__ = [
+    "Around",
+    "OnConflict",
+    "Plan",
+    "Request",
+    "Reverted",
+    "Row",
+    "Writing",
+    "apply",
+    "dry_run",
+    "execute",
+    "foreseen",
+    "go_on",
+    "path_for",
+    "plan",
+    "revert",
+    "undo",
+]

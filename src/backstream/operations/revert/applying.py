@@ -1,0 +1,300 @@
+"""Carrying a plan out: each item by a conditional write, on the item as it was merged against, and noted so that it can be undone.
+
+An item that somebody changed meanwhile is merged anew with what it is by then; where a plan is to be executed exactly, it is left.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from backstream.errors import BackstreamError, PartlyDone, Refused, UsageError
+from backstream.model import merge, moment, wire
+from backstream.model.merge import Verdict
+from backstream.model.migration import Change
+from backstream.operations import journal
+from backstream.operations.migrate.applying import Again, Applying, Conflict
+from backstream.operations.restore import Failure
+from backstream.operations.restore.leftovers import MOST_NAMED
+from backstream.operations.revert.plan_file import FAILED, Plan, Row, image_in
+from backstream.operations.revert.request import Around, OnConflict, Reverted, Writing
+from backstream.operations.writing import Writer
+from backstream.ports import Put
+
+_STEM = "backstream-revert-"
+CHANGED = "somebody has changed it since the plan was made"
+POLL_SECONDS = 0.25
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The journal's first line. `restore`: the revert's id, by the name that `restore --undo` knows it by; `began`: the second.
+
+    `plan`, `digest`: the file of the plan, and what it says; `exactly`: nothing is merged anew; `owned`: the plan's file is ours.
+    """
+
+    restore: str
+    table: str
+    began: int
+    arn: str
+    table_id: str
+    plan: str
+    digest: str
+    exactly: bool
+    owned: bool
+
+
+class Standing(journal.Standing[Head]):
+    """What a revert has written, as its journal says."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Head, "revert")
+
+
+def path_for(revert: str, folder: Path) -> Path:
+    """The journal of a revert's id."""
+    return folder / f"{_STEM}{revert}.ndjson"
+
+
+def plan_path_for(revert: str, folder: Path) -> Path:
+    """The plan that a revert makes for itself."""
+    return folder / f"{_STEM}{revert}-plan.ndjson"
+
+
+def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owned: bool) -> Reverted:
+    """Carry a plan out. PartlyDone, before anything is written, where it has conflicts and is to stop at them."""
+    began = around.clock.now()
+    if plan.head.on_conflict is OnConflict.STOP and plan.counts.conflicts:
+        named = ", ".join(bytes(row.key).decode() for row in plan.rows() if row.verdict == Verdict.CONFLICT)
+        raise PartlyDone(
+            f"{plan.counts.conflicts:,} items are in conflict: {named[:1000]}; nothing was written",
+            hint="--on-conflict skip leaves these and writes the others.",
+        )
+    if not plan.counts.written:
+        return Execution(plan, around, writing, None, began, exactly=exactly, owned=owned).run()
+    facts = around.table.facts()
+    path = path_for(plan.head.id, around.folder)
+    if path.exists():
+        raise UsageError(
+            f"this plan has been begun: {path} is there", hint=f"Go on with it: {_command(plan.head.table, 'resume', path)}"
+        )
+    _wait_past(plan, around)
+    head = Head(
+        restore=plan.head.id,
+        table=plan.head.table,
+        began=int(around.table.server_time()),
+        arn=facts.arn,
+        table_id=facts.table_id,
+        plan=str(plan.path.absolute()),
+        digest=plan.digest,
+        exactly=exactly,
+        owned=owned,
+    )
+    held = journal.Journal.begin(path, head, keeps_images=True)
+    around.notice(f"{_command(head.table, 'resume', path)}; or take it back with: {_command(head.table, 'undo', path)}")
+    return Execution(plan, around, writing, held, began, exactly=exactly, owned=owned).run()
+
+
+def go_on(path: Path, around: Around, writing: Writing) -> Reverted:
+    """Go on with a revert that was interrupted, or that left something.
+
+    UsageError where there is none; Refused where its plan is another by now.
+    """
+    standing = Standing(path)
+    head = standing.head
+    if head.table != around.table.name:
+        raise UsageError(f"{path} is a revert of {head.table}, not of {around.table.name}")
+    if standing.taken_back:
+        raise UsageError(f"the revert {head.restore} was taken back", hint="Begin a new one, without --resume.")
+    if standing.ended:
+        raise UsageError(f"the revert {head.restore} has done all that it was to do: nothing is left to go on with")
+    plan = Plan(Path(head.plan))
+    if plan.digest != head.digest:
+        raise Refused(f"{head.plan} is another plan than the one that was begun; nothing was touched")
+    began = around.clock.now()
+    held = journal.Journal.reopen(path, standing, keeps_images=True)
+    return Execution(plan, around, writing, held, began, exactly=head.exactly, owned=head.owned, standing=standing).run()
+
+
+def _command(table: str, what: str, path: Path) -> str:
+    return shlex.join(["backstream", "revert", table, f"--{what}", str(path)])
+
+
+def _wait_past(plan: Plan, around: Around) -> None:
+    """No change of ours is made in the window's last second, or in the one in which the plan was made."""
+    ends = max(plan.head.until, plan.head.made)
+    while moment.iso(around.table.server_time()) <= ends:
+        around.clock.sleep(POLL_SECONDS)
+
+
+class Execution:
+    """One plan on its way into the table. `standing`: what an earlier attempt has done."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        around: Around,
+        writing: Writing,
+        held: journal.Journal[Head] | None,
+        began: float,
+        *,
+        exactly: bool,
+        owned: bool,
+        standing: Standing | None = None,
+    ) -> None:
+        self._plan = plan
+        self._around = around
+        self._journal = held
+        self._began = began
+        self._exactly = exactly
+        self._owned = owned
+        self._standing = standing
+        self._stops = plan.head.on_conflict is OnConflict.STOP
+        self._key_of = wire.KeyReader(around.table.facts().schema)
+        self._applying = Applying(around.table, self._key_of, held)
+        self._writer = Writer(self._applying, around.clock, patience=writing.patience, max_units=writing.max_units)
+        self._lock = threading.Lock()
+        self._conflicts: list[Failure] = []
+        self._failures: list[Failure] = []
+        self._gone: list[bytes] = []
+        self._done: dict[str, int] = {"put": 0, "updated": 0, "deleted": 0, "unchanged": plan.counts.unchanged}
+
+    def run(self) -> Reverted:
+        """Write, and account for every item."""
+        try:
+            for row in self._left():
+                self._take(row)
+            self._writer.finish()
+        except BaseException as error:
+            self._writer.abandon()
+            self._stopped(error)
+            raise
+        self._account()
+        return self._report()
+
+    def _left(self) -> Iterator[Row]:
+        """The rows that no earlier attempt has done."""
+        self._around.progress.phase("writing", self._plan.counts.written)
+        for row in self._plan.rows():
+            if self._standing is not None and self._standing.is_settled(self._key_of(bytes(row.key))):
+                self._done[_COUNTED[row.action]] += 1
+            else:
+                yield row
+
+    def _take(self, row: Row) -> None:
+        key = bytes(row.key)
+        if row.verdict == Verdict.CONFLICT:
+            self._conflicts.append(Failure(key.decode(), row.reason))
+        elif row.verdict == Verdict.GONE:
+            self._gone.append(key)
+        elif row.verdict == FAILED:
+            self._failures.append(Failure(key.decode(), row.reason))
+        elif self._stops and self._applying.left:
+            self._failures.append(Failure(key.decode(), "not written: it was to stop at the first conflict"))
+        elif self._writer.hopeless:
+            self._failures.append(Failure(key.decode(), self._writer.hopeless))
+        else:
+            change = Change(self._key_of(key), image_in(row.live), image_in(row.after))
+            self._writer.add(self._applying.expect(change, self._again(row)))
+            self._around.progress.advance(1)
+
+    def _again(self, row: Row) -> Again:
+        """What becomes of an item that is another by now than when it was merged."""
+        head = self._plan.head
+
+        def again(key: bytes, live: bytes | None) -> Change | None:
+            if wire.same_state(live, image_in(row.after)):
+                return None  # done already
+            if self._exactly:
+                raise Conflict(CHANGED)
+            steps, chosen = row.steps
+            overwrite = head.on_conflict is OnConflict.OVERWRITE
+            merged = merge.undone_steps(steps, chosen, live, head.merge, overwrite=overwrite)
+            if merged.verdict is Verdict.WRITE:
+                return Change(key, live, merged.image)
+            if merged.verdict is Verdict.CONFLICT:
+                raise Conflict(merged.why)
+            if merged.verdict is Verdict.GONE:
+                with self._lock:
+                    self._gone.append(key)
+            return None
+
+        return again
+
+    # --- the account ---
+
+    def _account(self) -> None:
+        counts = self._applying.counts
+        self._done["put"] += counts["created"]
+        self._done["updated"] += counts["changed"] - counts["created"]
+        self._done["deleted"] += counts["deleted"]
+        self._done["unchanged"] += counts["unchanged"] - sum(1 for _ in self._gone_while_writing())
+        self._conflicts += [Failure(each.key.decode(), each.why) for each in self._applying.left]
+        for one in self._writer.left_out:
+            self._applying.give_up(one.write)
+            body = one.write.image if isinstance(one.write, Put) else one.write.keys
+            self._failures.append(Failure(self._key_of(body).decode(), one.reason))
+
+    def _gone_while_writing(self) -> Iterator[bytes]:
+        planned = self._plan.counts.gone
+        return iter(self._gone[planned:])
+
+    def _stopped(self, error: BaseException) -> None:
+        """The journal stays, and says how to go on, unless nothing was written."""
+        if self._journal is None:
+            return
+        if not self._journal.count:
+            self._journal.discard()
+        else:
+            self._journal.close()
+            if isinstance(error, BackstreamError):
+                way = _command(self._plan.head.table, "resume", self._journal.path)
+                error.hint = f"{error.hint} Then go on with: {way}".strip()
+
+    def _report(self) -> Reverted:
+        path = self._close()
+        table, counts, head = self._plan.head.table, self._plan.counts, self._plan.head
+        return Reverted(
+            table=table,
+            since=head.since,
+            until=head.until,
+            put=self._done["put"],
+            updated=self._done["updated"],
+            deleted=self._done["deleted"],
+            unchanged=self._done["unchanged"],
+            conflicts=len(self._conflicts),
+            failed=len(self._failures),
+            dry_run=False,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            conflicting=[msgspec.Raw(each.what.encode()) for each in self._conflicts[:MOST_NAMED]],
+            gone=[msgspec.Raw(key) for key in self._gone[:MOST_NAMED]],
+            failures=[*self._conflicts, *self._failures][:MOST_NAMED],
+            warnings=head.warnings,
+            write_units=counts.write_units,
+            dollars=counts.dollars,
+            estimated_seconds=counts.estimated_seconds,
+            expired=counts.expired,
+            undo=None if path is None else _command(table, "undo", path),
+            resume=_command(table, "resume", path) if path is not None and (self._conflicts or self._failures) else None,
+            file=None if path is None else str(path),
+        )
+
+    def _close(self) -> Path | None:
+        """The journal stays where it says anything: it is what undoes the revert."""
+        if self._owned and not self._conflicts and not self._failures:
+            self._plan.path.unlink(missing_ok=True)
+        if self._journal is None:
+            return None
+        if not self._journal.count:
+            self._journal.discard()
+            return None
+        if not self._conflicts and not self._failures:
+            self._journal.end()
+        self._journal.close()
+        return self._journal.path
+
+
+_COUNTED = {"put": "put", "update": "updated", "delete": "deleted"}

@@ -1,0 +1,42 @@
+"""Whether the live table takes an item as it was: told in the plan, before anything is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backstream.model import fitness, wire
+from backstream.model.fitness import Unfit
+from backstream.ports import TableFacts
+
+
+class Fitting:
+    """Knows the keys of a table's indexes, and the limit of an item's size.
+
+    An index's key has the type of its definition, and is not empty. Source:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html
+    """
+
+    def __init__(self, facts: TableFacts) -> None:
+        description: dict[str, Any] = msgspec.json.decode(facts.description) if facts.description else {}
+        types = {each["AttributeName"]: each["AttributeType"] for each in description.get("AttributeDefinitions", [])}
+        indexes = [*description.get("GlobalSecondaryIndexes", []), *description.get("LocalSecondaryIndexes", [])]
+        self._keys = {
+            part["AttributeName"]: (index["IndexName"], types.get(part["AttributeName"], ""))
+            for index in indexes
+            for part in index["KeySchema"]
+            if part["AttributeName"] not in facts.schema.names
+        }
+
+    def unfit(self, image: bytes) -> str:
+        """Why the table would not take an item, in words; empty where it does."""
+        try:
+            fitness.check_size(image)
+        except Unfit as error:
+            return str(error)
+        for name, (index, kind) in self._keys.items():
+            value = wire.attribute(image, name)
+            if value is not None and (kind not in value or value[kind] == ""):
+                return f"{name} is a key of the index {index}, which takes {kind} alone: {next(iter(value), 'nothing')} was there"
+        return ""

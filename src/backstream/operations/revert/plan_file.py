@@ -1,0 +1,251 @@
+"""The plan of a revert as a file: lines of JSON that can be read, kept, and applied exactly as they are.
+
+The first line says of which table and window it is; then a line for each item that is written or left alone; then the counts; the
+last line is the SHA-256 of all lines before it. The file is its owner's alone: it holds items.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from backstream.errors import Failed, Refused, UsageError
+from backstream.model import wire
+from backstream.model.decoding import UNDECODABLE, reason
+from backstream.model.merge import Merge, Step, Verdict
+from backstream.operations.revert.request import OnConflict
+
+_Kind = TypeVar("_Kind")
+KIND = "backstream-revert"
+FORMAT = 1
+LEAST = 3  # lines: head, counts and digest
+_NULL = msgspec.Raw(b"null")
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """The first line. `since`, `until`: the window, and `made`: when it was planned (ISO 8601, UTC); `selection`: the filters."""
+
+    plan: str = KIND
+    format: int = FORMAT
+    id: str
+    table: str
+    arn: str
+    table_id: str
+    since: str
+    until: str
+    made: str
+    proven_until: str | None
+    merge: Merge
+    on_conflict: OnConflict
+    selection: dict[str, str] = {}
+    warnings: list[str] = []
+
+
+class Undoing(msgspec.Struct, frozen=True):
+    """One change that is taken back, or that stays (`chosen` is false): the item before and after it."""
+
+    before: msgspec.Raw
+    after: msgspec.Raw
+    chosen: bool = True
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One item. `action`: put, update, delete, or leave; `reason`: why, in words.
+
+    `live`: the item as it was when the plan was made, and the precondition of the write; `after`: what it is to become; null
+    where there is no item. `changed`: the attributes in which they differ. `verdict`: what the merge found, "failed" where it
+    could not be made. `undoing`: the changes that are taken back.
+    """
+
+    key: msgspec.Raw
+    action: str
+    verdict: str
+    reason: str = ""
+    changed: list[str] = []
+    live: msgspec.Raw = _NULL
+    after: msgspec.Raw = _NULL
+    undoing: list[Undoing] = []
+
+    @property
+    def steps(self) -> tuple[list[Step], list[bool]]:
+        """The changes as the merge takes them."""
+        steps = [Step(image_in(each.before), image_in(each.after)) for each in self.undoing]
+        return steps, [each.chosen for each in self.undoing]
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the plan writes the item."""
+        return self.action != LEAVE
+
+
+LEAVE = "leave"
+FAILED = "failed"
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """How many items of each kind there are, and what writing them takes. `unchanged` have no line."""
+
+    put: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    conflicts: int = 0
+    gone: int = 0
+    failed: int = 0
+    write_units: int = 0
+    dollars: float = 0.0
+    estimated_seconds: float = 0.0
+    expired: int = 0
+
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        match row.action, row.verdict:
+            case "put", _:
+                self.put += 1
+            case "update", _:
+                self.updated += 1
+            case "delete", _:
+                self.deleted += 1
+            case _, Verdict.CONFLICT:
+                self.conflicts += 1
+            case _, Verdict.GONE:
+                self.gone += 1
+            case _:
+                self.failed += 1
+
+    @property
+    def written(self) -> int:
+        """How many items are to be written."""
+        return self.put + self.updated + self.deleted
+
+
+def raw(image: bytes | None) -> msgspec.Raw:
+    """An image as it stands in a line."""
+    return _NULL if image is None else msgspec.Raw(wire.one_line(image))
+
+
+def image_in(field: msgspec.Raw) -> bytes | None:
+    """The inverse."""
+    return None if bytes(field) == b"null" else bytes(field)
+
+
+class PlanWriter:
+    """Writes a plan, line by line; `seal` makes it whole and durable. Until then it is no plan."""
+
+    def __init__(self, path: Path, head: Head) -> None:
+        """Failed where there is no room. UsageError where something is there already."""
+        self._path = path
+        self._digest = sha256()
+        self._encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+        try:
+            self._file: BinaryIO = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
+        except FileExistsError as error:
+            raise UsageError(f"{path} is there already", hint="Give the plan another name, or move that file away.") from error
+        except OSError as error:
+            raise self._not_written(error) from error
+        self._line(head)
+
+    def add(self, row: Row) -> None:
+        """One more item."""
+        self._line(row)
+
+    def seal(self, counts: Counts) -> None:
+        """All items are there."""
+        self._line(counts)
+        try:
+            self._file.write(self._encode({"sha256": self._digest.hexdigest()}) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            raise self._not_written(error) from error
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _line(self, value: object) -> None:
+        line = self._encode(value) + b"\n"
+        self._digest.update(line)
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise self._not_written(error) from error
+
+    def _not_written(self, error: OSError) -> Failed:
+        return Failed(f"the plan cannot be written to {self._path}: {error.strerror}", hint="Make room, or give another path.")
+
+
+class Plan:
+    """A plan that was made. UsageError where the file is none; Refused where it has been altered since, or cut short."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.digest = self._checked()
+        lines = self._lines()
+        self.head: Head = self._decoded(next(lines), Head)
+        if self.head.plan != KIND or self.head.format > FORMAT:
+            raise UsageError(f"{path} is no plan of a revert that this version knows", hint="Use a newer Backstream.")
+        self.counts: Counts = self._decoded(deque(lines, maxlen=1)[0], Counts)
+
+    def rows(self) -> Iterator[Row]:
+        """Every item that is written or left alone, in the order of the file."""
+        lines = self._lines()
+        next(lines)
+        line = next(lines)
+        for following in lines:
+            yield self._decoded(line, Row)
+            line = following
+
+    def _checked(self) -> str:
+        """The digest of all but the last line, which says the same."""
+        digest, line, count = sha256(), b"", 0
+        for following in self._whole():
+            digest.update(line)
+            line, count = following, count + 1
+        try:
+            said = msgspec.json.decode(line, type=dict[str, str]).get("sha256", "")
+        except UNDECODABLE:
+            said = ""
+        if said == digest.hexdigest() and count >= LEAST:
+            return said
+        self._check_kind()
+        raise Refused(
+            f"the plan {self.path} has been altered, or is not whole: nothing was touched",
+            hint="Make a new one with --plan FILE.",
+        )
+
+    def _check_kind(self) -> None:
+        """UsageError where the first line is none of a plan's."""
+        first = next(self._whole(), b"")
+        self._decoded(first, Head)
+
+    def _lines(self) -> Iterator[bytes]:
+        """All lines but the last."""
+        lines = self._whole()
+        line = next(lines)
+        for following in lines:
+            yield line
+            line = following
+
+    def _whole(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                yield from file
+        except OSError as error:
+            raise UsageError(f"cannot read the plan {self.path}: {error.strerror}") from error
+
+    def _decoded(self, line: bytes, kind: type[_Kind]) -> _Kind:
+        try:
+            return msgspec.json.decode(line, type=kind)
+        except UNDECODABLE as error:
+            raise UsageError(
+                f"{self.path} is not the plan of a revert: {reason(error)}", hint="`--plan FILE` makes one."
+            ) from error

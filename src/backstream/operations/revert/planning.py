@@ -1,0 +1,235 @@
+"""Making the plan of a revert: check the window, read its changes, merge each item with what it is now. Nothing is written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from backstream.engines.ahead import batches
+from backstream.errors import BackstreamError, OutsideWindow, Refused
+from backstream.layouts.vault import TableVault
+from backstream.model import merge, moment, prices
+from backstream.model.merge import Merged, Step, Verdict
+from backstream.model.sizes import write_units
+from backstream.operations import changes as changing
+from backstream.operations import lost_changes, safety
+from backstream.operations.changes import Changes, ItemChanges
+from backstream.operations.restore.plan import units_a_second
+from backstream.operations.restore.setup import is_over
+from backstream.operations.revert.fitting import Fitting
+from backstream.operations.revert.plan_file import FAILED, LEAVE, Counts, Head, Plan, PlanWriter, Row, Undoing, raw
+from backstream.operations.revert.request import Around, OnConflict, Request
+from backstream.operations.safety import Identity
+from backstream.ports import TableFacts
+
+TOGETHER = 100  # items that are looked at in the live table by one request
+FOUND_BY_READING = "a read of the table found it changed: no change of the stream tells by what"
+MISSING = "a change of this item is missing from the vault"
+
+
+def make_plan(
+    vault: TableVault,
+    request: Request,
+    around: Around,
+    path: Path,
+    name: str,
+    *,
+    max_units: float | None,
+    show: Callable[[Row], None],
+) -> Plan:
+    """Write the plan of a revert to a file, and return it. `name`: the revert's id; `show` is told each row as it is made.
+
+    UsageError, OutsideWindow, GapInTheWay and Refused where the window or the table is none to write to; NotFound where nothing is
+    selected.
+    """
+    planning = _Planning(vault, request, around, max_units)
+    rows = planning.rows()
+    first = next(rows, None)  # what is refused is refused before there is a file
+    writer = PlanWriter(path, planning.head(name))
+    try:
+        for row in itertools.chain([] if first is None else [first], rows):
+            planning.count(row)
+            writer.add(row)
+            show(row)
+        writer.seal(planning.counts())
+    except BaseException:
+        writer.discard()
+        raise
+    return Plan(path)
+
+
+class _Planning:
+    def __init__(self, vault: TableVault, request: Request, around: Around, max_units: float | None) -> None:
+        self._vault = vault
+        self._request = request
+        self._around = around
+        self._facts = around.table.facts()
+        _check_table(vault, self._facts, request)
+        reading = changing.Around(around.clock, around.memory, around.progress)
+        self._changes = Changes(vault, request.span, request.asked, reading, allow_gap=request.allow_gap)
+        _check_proven(self._changes, request)
+        _check_life(vault, request)
+        self._fitting = Fitting(self._facts)
+        self._ttl = around.table.settings().time_to_live
+        self._units_a_second = units_a_second(self._facts.description, max_units)
+        self._counts = Counts()
+        self._missing = self._items_that_lack_changes()
+
+    def head(self, name: str) -> Head:
+        """The plan's first line."""
+        span, certainty = self._request.span, self._changes.certainty
+        return Head(
+            id=name,
+            table=self._vault.catalog.table,
+            arn=self._facts.arn,
+            table_id=self._facts.table_id,
+            since=moment.iso(span.since),
+            until=moment.iso(span.until),
+            made=moment.iso(self._around.clock.now()),
+            proven_until=certainty.proven_until,
+            merge=self._request.merge,
+            on_conflict=self._request.on_conflict,
+            selection=self._request.asked.words,
+            warnings=list(certainty.notes),
+        )
+
+    def _items_that_lack_changes(self) -> frozenset[bytes]:
+        """Those of which a recorded gap, in this window, still stands."""
+        span = self._request.span
+        gaps = [gap for gap in self._vault.gaps.of_items() if gap.since <= span.until and gap.until >= span.first]
+        keys = {gap.key.encode() for gap in gaps if gap.key is not None}
+        standing = lost_changes.standing(self._vault, keys, self._around.clock.now())
+        return frozenset(each.key for each in standing if each.since <= span.until and each.until >= span.first)
+
+    # --- rows ---
+
+    def rows(self) -> Iterator[Row]:
+        """The items that are written or left alone."""
+        self._around.progress.phase("items", None)
+        for together in batches(self._changes.items(), TOGETHER):
+            found = self._around.table.fetch([each.key for each in together])
+            live = {self._vault.key_of(image): image for image in found}
+            for each in together:
+                self._around.progress.advance(1)
+                row = self._row(each, live.get(each.key))
+                if row is None:
+                    self._counts.unchanged += 1
+                else:
+                    yield row
+
+    def _row(self, item: ItemChanges, live: bytes | None) -> Row | None:
+        doubt = self._doubt(item)
+        if doubt:
+            return Row(key=msgspec.Raw(item.key), action=LEAVE, verdict=FAILED, reason=doubt, live=raw(live))
+        steps, chosen = steps_of(item)
+        request = self._request
+        try:
+            merged = merge.undone_steps(steps, chosen, live, request.merge, overwrite=request.on_conflict is OnConflict.OVERWRITE)
+        except BackstreamError as error:
+            return Row(key=msgspec.Raw(item.key), action=LEAVE, verdict=FAILED, reason=error.message, live=raw(live))
+        return self._row_of(item.key, merged, live, [_undoing(*each) for each in zip(steps, chosen, strict=True)])
+
+    def _doubt(self, item: ItemChanges) -> str:
+        if item.key in self._missing:
+            return MISSING
+        if any(each.entry.scanned for each in item.changes):
+            return FOUND_BY_READING
+        return item.doubt
+
+    def _row_of(self, key: bytes, merged: Merged, live: bytes | None, undoing: list[Undoing]) -> Row | None:
+        if merged.verdict is Verdict.UNCHANGED:
+            return None
+        if merged.verdict is not Verdict.WRITE:
+            return Row(
+                key=msgspec.Raw(key), action=LEAVE, verdict=merged.verdict, reason=merged.why, live=raw(live), undoing=undoing
+            )
+        after = merged.image
+        unfit = "" if after is None else self._fitting.unfit(after)
+        if unfit:
+            return Row(key=msgspec.Raw(key), action=LEAVE, verdict=FAILED, reason=unfit, live=raw(live), undoing=undoing)
+        return Row(
+            key=msgspec.Raw(key),
+            action="delete" if after is None else "put" if live is None else "update",
+            verdict=merged.verdict,
+            reason=_reason(live, after),
+            changed=merge.changed_names(live, after),
+            live=raw(live),
+            after=raw(after),
+            undoing=undoing,
+        )
+
+    # --- counts ---
+
+    def count(self, row: Row) -> None:
+        """Count one, and what it takes."""
+        self._counts.add(row)
+        if not row.is_written:
+            return
+        images = [bytes(each) for each in (row.live, row.after) if bytes(each) != b"null"]
+        self._counts.write_units += max(map(write_units, images))
+        now, since = self._around.clock.now(), self._request.span.since
+        after = bytes(row.after)
+        if self._ttl is not None and after != b"null" and is_over(after, self._ttl, since, now):
+            self._counts.expired += 1
+
+    def counts(self) -> Counts:
+        """All of them."""
+        counts = self._counts
+        counts.dollars = round(counts.write_units * prices.WRITE_UNIT, 6)
+        counts.estimated_seconds = round(counts.write_units / self._units_a_second, 1)
+        return counts
+
+
+def steps_of(item: ItemChanges) -> tuple[list[Step], list[bool]]:
+    """The changes that are taken back: one, the net of all of them, where all are."""
+    if all(item.chosen):
+        return [Step(item.before, item.after)], [True]
+    return [Step(each.old, each.new) for each in item.changes], list(item.chosen)
+
+
+def _undoing(step: Step, chosen: bool) -> Undoing:  # noqa: FBT001 - a pair of lists in step
+    return Undoing(raw(step.old), raw(step.new), chosen)
+
+
+def _reason(live: bytes | None, after: bytes | None) -> str:
+    if after is None:
+        return "the window created it"
+    return "the window deleted it" if live is None else "the window changed it"
+
+
+def _check_table(vault: TableVault, facts: TableFacts, request: Request) -> None:
+    """Refused where the live table is another than the vault's."""
+    catalog = vault.catalog
+    if not request.into_another:
+        safety.check_same_table(Identity(catalog.table_arn, catalog.table_id), facts, of="the vault's")
+    if facts.schema != catalog.key_schema:
+        raise Refused(f"the table {facts.name} has another key schema than the vault's; nothing was touched")
+
+
+def _check_proven(changes: Changes, request: Request) -> None:
+    """A window that reaches beyond what is proven may hold changes that nobody would see: only one that ends now may."""
+    durable, span = changes.window.durable, request.span
+    if request.allow_gap or (durable is not None and span.until <= durable):
+        return
+    if request.to_now and durable is not None and durable > span.since:
+        return
+    table = changes.table
+    raise OutsideWindow(
+        f"{moment.iso(span.until)} is beyond what is proven: {safety.known_until(changes.window)}; nothing was touched",
+        hint=f"`backstream witness {table}`, or `backstream tail {table} --until-caught-up`, proves it; or choose an earlier --to. "
+        "--allow-gap takes back what has arrived.",
+    )
+
+
+def _check_life(vault: TableVault, request: Request) -> None:
+    """No row of a table that is gone is brought back into the one that has its name now."""
+    created: Sequence[int] = [life.created for life in vault.catalog.lives if life.created > request.span.since]
+    if created:
+        raise OutsideWindow(
+            f"{vault.catalog.table} was deleted and created again at {moment.iso(created[-1])}, after the window began; "
+            "nothing was touched",
+            hint="Choose a window that begins after that.",
+        )

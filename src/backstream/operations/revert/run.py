@@ -1,0 +1,143 @@
+"""`revert`: take back exactly the selected changes of a window, and keep everything else."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from backstream.errors import Refused, UsageError
+from backstream.layouts.vault import TableVault
+from backstream.model.merge import Verdict
+from backstream.operations import migrate, safety
+from backstream.operations.restore import Failure
+from backstream.operations.restore.leftovers import MOST_NAMED
+from backstream.operations.restore_undo import undo_restore
+from backstream.operations.revert.applying import execute, plan_path_for
+from backstream.operations.revert.plan_file import FAILED, Plan, Row
+from backstream.operations.revert.planning import make_plan
+from backstream.operations.revert.request import Around, Request, Reverted, Writing
+from backstream.operations.safety import Identity
+
+Show = Callable[[Row], None]
+
+
+def _quietly(_: Row) -> None:
+    """Show nothing."""
+
+
+def plan(
+    vault: TableVault,
+    request: Request,
+    around: Around,
+    path: Path,
+    *,
+    name: str = "",
+    max_units: float | None = None,
+    show: Show = _quietly,
+) -> Plan:
+    """Write the plan of a revert to a file; nothing else is touched. See `planning.make_plan` for what it raises."""
+    return make_plan(vault, request, around, path, name or uuid.uuid4().hex[:8], max_units=max_units, show=show)
+
+
+def dry_run(vault: TableVault, request: Request, around: Around, writing: Writing, show: Show = _quietly) -> Reverted:
+    """What a revert would do. `show` is told each item."""
+    began = around.clock.now()
+    with tempfile.TemporaryDirectory(prefix="backstream-plan-") as folder:
+        made = plan(vault, request, around, Path(folder) / "plan", max_units=writing.max_units, show=show)
+        return foreseen(made, round(around.clock.now() - began, 3))
+
+
+def revert(vault: TableVault, request: Request, around: Around, writing: Writing, ask: Callable[[Plan], bool]) -> Reverted:
+    """Plan, ask, and carry it out. What is left is named, and can be gone on with.
+
+    Refused, with nothing touched, where `ask` says no.
+    """
+    name = uuid.uuid4().hex[:8]
+    made = plan(vault, request, around, plan_path_for(name, around.folder), name=name, max_units=writing.max_units)
+    agreed = False
+    try:
+        agreed = ask(made)
+    finally:
+        if not agreed:
+            made.path.unlink(missing_ok=True)
+    if not agreed:
+        raise Refused("nothing was touched: you said no")
+    return execute(made, around, writing, exactly=False, owned=True)
+
+
+def apply(path: Path, around: Around, writing: Writing, *, into_another: bool = False) -> Reverted:
+    """Carry out a plan that was saved, exactly as it is: an item that has changed since is left and named.
+
+    UsageError where the file is no plan of this table; Refused where it has been altered, or the live table is another.
+    """
+    saved = Plan(path)
+    head, table = saved.head, around.table
+    if head.table != table.name:
+        raise UsageError(f"{path} is a plan for {head.table}, not for {table.name}")
+    facts = table.facts()
+    if not into_another:
+        safety.check_same_table(Identity(head.arn, head.table_id), facts, of="the one that this plan was made for")
+    return execute(saved, around, writing, exactly=True, owned=False)
+
+
+def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_another: bool = False) -> Reverted:
+    """Take a revert back: each item that it wrote is as it was just before, unless somebody has changed it since.
+
+    No vault is needed: the journal holds the images.
+    """
+    asked = migrate.Asked(live=live, max_units=writing.max_units, patience=writing.patience)
+    place = migrate.Around(around.table, around.clock, around.folder, progress=around.progress, into_another=into_another)
+    undone = undo_restore(path, asked, place)
+    return Reverted(
+        table=undone.table,
+        since=undone.at,
+        until=undone.at,
+        put=undone.put,
+        updated=0,
+        deleted=undone.deleted,
+        unchanged=undone.unchanged,
+        conflicts=undone.conflicts,
+        failed=undone.failed - undone.conflicts,
+        dry_run=not live,
+        seconds=undone.seconds,
+        failures=undone.failures,
+    )
+
+
+def foreseen(made: Plan, seconds: float = 0.0) -> Reverted:
+    """What a plan would do, as a report. `seconds`: how long it took to make it."""
+    conflicts, failures, gone = list[Failure](), list[Failure](), list[msgspec.Raw]()
+    for row in made.rows():
+        failure = Failure(bytes(row.key).decode(), row.reason)
+        if row.verdict == Verdict.CONFLICT:
+            conflicts.append(failure)
+        elif row.verdict == FAILED:
+            failures.append(failure)
+        elif row.verdict == Verdict.GONE:
+            gone.append(row.key)
+    counts, head = made.counts, made.head
+    return Reverted(
+        table=head.table,
+        since=head.since,
+        until=head.until,
+        put=counts.put,
+        updated=counts.updated,
+        deleted=counts.deleted,
+        unchanged=counts.unchanged,
+        conflicts=counts.conflicts,
+        failed=counts.failed,
+        dry_run=True,
+        seconds=seconds,
+        conflicting=[msgspec.Raw(each.what.encode()) for each in conflicts[:MOST_NAMED]],
+        gone=gone[:MOST_NAMED],
+        failures=[*conflicts, *failures][:MOST_NAMED],
+        warnings=head.warnings,
+        write_units=counts.write_units,
+        dollars=counts.dollars,
+        estimated_seconds=counts.estimated_seconds,
+        expired=counts.expired,
+    )
