@@ -15,6 +15,7 @@ from backstream.apps.demo.airport import TABLE, Airport, plain_client
 from backstream.apps.demo.board import Board
 from backstream.apps.demo.deploy import Damage, bad_deploy
 from backstream.apps.demo.narration import Narration
+from backstream.apps.demo.night import CREATED, DELETED, TOUCHED, UPDATED, WHERE, Night
 from backstream.apps.demo.proof import Copy
 from backstream.apps.demo.shell import Job, Shell, environment
 from backstream.apps.embedded import EmbeddedServers
@@ -97,6 +98,8 @@ class _Story:
                 self._restore(at, tail)
             with step("The proof"):
                 self._prove(good, damage, tail)
+            with step("Another night: only the bad writes"):
+                self._undo_only_the_bad_writes(good, tail)
             with step("The end"):
                 self._end(tail)
 
@@ -182,6 +185,25 @@ class _Story:
         self._await(tail, lambda reached: reached.changes >= self._written)
         self._shell.run_tail("history", TABLE, ONE_FLIGHT, "--diff", lines=8)
 
+    def _undo_only_the_bad_writes(self, good: Copy, tail: Job) -> None:
+        say, night = self._narration.say, Night(self._airport, self._events, good)
+        begun = self._quiet_second()
+        night.release()
+        ended = self._quiet_second()
+        night.passengers()
+        say(
+            f"Another release ruins {_night_words()}. Passengers go on booking, also five of the ruined flights. To go back to "
+            "the second before would lose these bookings. What did the release touch?"
+        )
+        self._await(tail, lambda reached: reached.window_to is not None and reached.window_to >= moment.iso(ended))
+        window = ["--from", moment.iso(begun), "--to", moment.iso(ended), "--where", WHERE]
+        self._shell.run("changes", TABLE, *window, "--summary")
+        say(f"Exactly these {TOUCHED} rows are brought back, attribute by attribute. Whatever others wrote since stays.")
+        self._shell.run("revert", TABLE, *window, "--yes")
+        now = proof.scan(self._client, TABLE)
+        proof.prove(night.expected(), now)
+        self._narration.good(f"The {TOUCHED} rows are back, and every booking is still there, byte for byte.")
+
     def _end(self, tail: Job) -> None:
         self._narration.command("kill %1")
         self._narration.output(tail.stop())
@@ -194,6 +216,11 @@ class _Story:
             if self._clock.now() > deadline:
                 raise Failed(f"the tail fell behind: it did not come as far as the demo needs within {PATIENCE:.0f} s")
             self._clock.sleep(POLL)
+
+
+def _night_words() -> str:
+    """What the second release does, in numbers."""
+    return f"{UPDATED} rows, deletes {DELETED} and leaves {CREATED} behind"
 
 
 def _fingerprint(name: str, copy: Copy) -> tuple[str, str]:
