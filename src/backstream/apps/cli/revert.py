@@ -24,7 +24,8 @@ from backstream.apps.cli.changes import (
 )
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import Bar, as_facts, as_failures, as_json, confirmed, err, notice, out
+from backstream.apps.cli.output import as_facts, as_failures, as_json, confirmed, err, notice, out
+from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.library import TableBackup
 from backstream.errors import Refused, UsageError
 from backstream.model.merge import Merge, Verdict
