@@ -63,6 +63,12 @@ def test_keys_from_a_file(scene: Scene, begun: int) -> None:
     assert [each["event"] for each in ran.json()] == ["INSERT"]
 
 
+def test_a_window_in_which_nothing_changed_is_no_error(scene: Scene, begun: int) -> None:
+    ran = scene.call("changes", scene.table, "--from", str(begun), "--to", str(begun + 1), "--json")
+    assert (ran.code, ran.json()) == (0, [])
+    assert "nothing of" in ran.err
+
+
 def test_words_that_make_no_sense(scene: Scene, begun: int) -> None:
     for words, code, said in (
         (["--where", "prise = 0"], 1, "'price'"),

@@ -50,7 +50,8 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def selects(self) -> bool:
         """Whether not all changes are meant."""
-        return self != Asked()
+        given = (self.partition, self.tenant, self.where, self.actor, self.numbers)
+        return bool(self.keys or self.events or self.attributes) or any(each is not None for each in given)
 
     @property
     def words(self) -> dict[str, str]:
