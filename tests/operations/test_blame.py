@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import random
-import tracemalloc
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +16,13 @@ from backstream.engines.memory import Memory
 from backstream.layouts.catalog import Layout
 from backstream.layouts.cloudtrail import Trail
 from backstream.layouts.segments import Kind
+from backstream.model import moment
 from backstream.model.attribution import TOLERANCE
 from backstream.model.entry import of_change
 from backstream.operations.actors import Actors
 from backstream.operations.blame import Around, Asked, Blamed, Finding, Outcome, blame
 from backstream.operations.blame.run import target_of
+from backstream.operations.blame.unkeyed import Unkeyed
 from backstream.operations.changes.window import Span
 from backstream.operations.progress import Silent
 from backstream.stores.memory import MemoryStore
@@ -206,11 +208,40 @@ def test_a_hundred_thousand_changes_and_events() -> None:
         tally[finding.status] += 1
 
     around = Around(ManualClock(T + 86_400), Memory(64 * MB), Silent())
-    tracemalloc.start()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _status("VmRSS")
     report = blame(night.feed.vault, trail, Asked(Span(T - 601, T + HOURS * 3_600), whole=True), around, each)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert report.changes == sum(tally.values()) == 100_000
     assert set(tally) == {Outcome.MATCHED, Outcome.AMBIGUOUS}
     assert tally[Outcome.MATCHED] > 80_000
-    assert peak < 150 * MB
+    assert _status("VmHWM") - before < 150 * MB
+
+
+def _status(name: str) -> int:
+    """Bytes of this process's memory."""
+    return int(Path("/proc/self/status").read_text().partition(f"{name}:")[2].split()[0]) * 1_024
+
+
+def test_calls_without_keys_are_found_by_their_seconds() -> None:
+    unkeyed = Unkeyed()
+    assert not unkeyed.fits(T, 1)
+    unkeyed.note(T, 3)
+    unkeyed.note(T + 7_200, 4)
+    assert [second - T for second in range(T - 5, T + 6) if unkeyed.fits(second, 1)] == [-2, -1, 0, 1, 2]
+    assert not unkeyed.fits(T, 4)
+    assert unkeyed.fits(T + 7_202, 4)
+
+
+def test_a_statement_without_its_key_leaves_nothing_certain_near_it() -> None:
+    night = Night(200, keys=100)
+    _, known = night.blame()
+    chosen = next(each for each in known if each.event == "INSERT" and each.status is Outcome.MATCHED)
+    table, second = night.table, moment.parse(chosen.time, 0)
+    night.events.append(
+        table.statement(second, WRITERS[0], "INSERT INTO flights VALUE {'zone': ***(Redacted), 'number': ***(Redacted)}")
+    )
+    _, found = night.blame()
+    (again,) = [each for each in found if each.sequence == chosen.sequence]
+    assert (again.status, again.actor, again.fitting) == (Outcome.AMBIGUOUS, None, 1)
+    assert "do not tell which items" in again.why
+    assert sum(each.status is Outcome.MATCHED for each in found) > 150

@@ -11,17 +11,17 @@ class Unkeyed:
     """The seconds of such calls, a bit for each: half a kilobyte for an hour, whatever the number of calls."""
 
     def __init__(self) -> None:
-        self._hours: dict[tuple[int, int], int] = {}
+        self._hours: dict[int, dict[int, int]] = {}  # by the hour, by what the calls can have led to: a bit for each second
 
     def note(self, second: int, becomes: int) -> None:
         """A call in that second can have led to these events (bits of `CAN_BECOME`)."""
-        place = (second // _HOUR, becomes)
-        self._hours[place] = self._hours.get(place, 0) | 1 << second % _HOUR
+        kinds = self._hours.setdefault(second // _HOUR, {})
+        kinds[becomes] = kinds.get(becomes, 0) | 1 << second % _HOUR
 
     def fits(self, second: int, bit: int) -> bool:
         """Whether one of them fits a change of that second and event."""
-        return any(self._is_noted(each, bit) for each in range(second - TOLERANCE, second + TOLERANCE + 1))
+        return bool(self._hours) and any(self._is_noted(each, bit) for each in range(second - TOLERANCE, second + TOLERANCE + 1))
 
     def _is_noted(self, second: int, bit: int) -> bool:
-        hour, place = second // _HOUR, 1 << second % _HOUR
-        return any(becomes & bit and self._hours.get((hour, becomes), 0) & place for becomes in range(1, 8))
+        place = 1 << second % _HOUR
+        return any(becomes & bit and seconds & place for becomes, seconds in self._hours.get(second // _HOUR, {}).items())
