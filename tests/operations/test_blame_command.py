@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from backstream.layouts.catalog import Layout
+from backstream.layouts.gaps import Gap
 from backstream.model import moment
 from backstream.tables.memory import TTL_ACTOR
 from kit.cloudtrail import Table, deliver, file_body, file_name, region_folder, service, session, user, where, write
@@ -414,3 +415,31 @@ def test_a_live_table_from_its_writes_to_its_history(scene: Scene, tmp_path: Pat
 def _entries(scene: Scene) -> list[Any]:
     log = scene.vault().log
     return [entry for listed in log.listing() if listed.segment and listed.segment.count for entry in log.read(listed)]
+
+
+def test_a_window_across_a_gap_is_refused_and_all_of_history_is_not(scene: Scene, feed: Feed, table: Table, tmp_path: Path) -> None:
+    feed.put(T, row(1))
+    delivered(feed)
+    feed.vault.gaps.record(Gap(reason="lost by a test", since=T - 20, until=T - 10, stream=feed.label))
+    folder = trail(tmp_path, [table.put(T, ALICE, plain(1))])
+    refused = blame(scene, folder, "--from", str(T - 60), "--to", str(T + 60), "--annotate")
+    assert (refused.code, refused.out) == (4, "")
+    assert "lost by a test" in refused.err
+    assert not list(feed.store.list(f"_backstream/{scene.table}/actors/"))
+    for words in (["--allow-gap", "--from", str(T - 60), "--to", str(T + 60)], ["--from", str(T - 9)], []):
+        ran = blame(scene, folder, *words)
+        assert ran.code == 0, ran.err
+        assert ALICE_ARN in ran.out
+    assert "changes may be missing" in blame(scene, folder).err
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "why"),
+    [("s3://no-such-bucket-here/AWSLogs", 1, "no-such-bucket-here"), ("ftp://x", 2, "neither a bucket nor a folder")],
+)
+def test_places_that_are_none(scene: Scene, feed: Feed, url: str, code: int, why: str) -> None:
+    feed.put(T, row(1))
+    delivered(feed)
+    ran = scene.call("blame", scene.table, "--cloudtrail", url)
+    assert (ran.code, ran.out) == (code, "")
+    assert why in ran.err
