@@ -49,7 +49,9 @@ DAY = 86_400
 NAME = "items"
 SCHEMA = KeySchema(KeyAttribute("id", "S"))
 KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(4)]
-QUICK = Settings(poll=0.0, quiet_reads=1, segment_count=3, topology_every=0.0, children_wait=10.0, writers=1, readers=1)
+QUICK = Settings(
+    poll=0.0, quiet_reads=1, segment_count=3, topology_every=0.0, children_wait=10.0, sibling_wait=10.0, writers=1, readers=1
+)
 SYSTEM = f"_backstream/{NAME}/"
 BATCH = 5
 ASKED = 3  # claimed seconds that one look compares
@@ -137,7 +139,7 @@ class World:
         self.table = MemoryTable(NAME, self.clock, SCHEMA, shards=self.shards, page_items=2)
         self.position: dict[tuple[str, str], str] = {}  # the function's, by stream and shard
         self.closed: dict[str, float] = {}  # when a stream was closed
-        self.late = 0  # how often children are asked for until they are listed
+        self.late = self.apart = 0  # how often children are asked for until they are listed, and a second one after the first
         self.harmed = False  # whether versions are gone, or objects hidden
         self.attacked: set[str] = set()
         self.promised = self.restored = self.deleted = 0
@@ -199,7 +201,7 @@ class World:
         open_shards = [shard.id for shard in self.table.stream.facts().shards if shard.last is None]
         if len(open_shards) < 5:
             self.table.stream.split(open_shards[step.a % len(open_shards)], into=1 + step.b % 2)
-            self.late = [0, 0, 3, 40][step.c % 4]
+            self.late, self.apart = [0, 0, 3, 40][step.c % 4], [0, 20, 60][step.c // 4 % 3]
 
     def stream_replaced(self, step: Step) -> None:
         """The stream is off for a while, with writes, and another one follows. Whoever comes next is the first to notice."""
@@ -297,7 +299,7 @@ class World:
     def _stream(self, arn: str) -> ChangeStream:
         for stream in self.table.streams:
             if stream.arn == arn and self.clock.now() - self.closed.get(arn, self.clock.now()) < DAY:
-                return LateListing(stream, self.late)
+                return LateListing(stream, self.late, self.apart)
         raise NotFound(f"no stream {arn}")
 
     def _following(self) -> Following:

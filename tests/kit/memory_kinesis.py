@@ -11,11 +11,14 @@ from backstream.ports import Clock, Page, Shard, StreamFacts
 
 FIRST = 49_600_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000
 PAGE = 7
+HASHES = 1 << 128
 
 
 @dataclass
 class _Shard:
     parent: str | None
+    low: int
+    high: int
     records: list[tuple[int, float, bytes]] = field(default_factory=list)  # position, arrival, data
     trimmed: int = 0
     closed: bool = False
@@ -28,7 +31,11 @@ class MemoryKinesis:
         self._clock = clock
         self._arn, self._table, self._label = arn, table, label
         self._retention = retention
-        self._shards = {f"shardId-{number:012d}": _Shard(None) for number in range(shards)}
+        self._shards = {
+            f"shardId-{number:012d}": _Shard(None, HASHES * number // shards, HASHES * (number + 1) // shards - 1)
+            for number in range(shards)
+        }
+        self.unlisted: set[str] = set()  # shards that are there, and that the list does not show yet
         self._next = FIRST
 
     def put(self, content: bytes, key: int) -> None:
@@ -40,13 +47,19 @@ class MemoryKinesis:
     def split(self) -> None:
         """Close an open shard: two others follow it."""
         name = min(name for name, shard in self._shards.items() if not shard.closed)
-        self._shards[name].closed = True
-        for number in (len(self._shards), len(self._shards) + 1):
-            self._shards[f"shardId-{number:012d}"] = _Shard(name)
+        parent = self._shards[name]
+        parent.closed = True
+        middle = (parent.low + parent.high) // 2
+        for low, high in ((parent.low, middle), (middle + 1, parent.high)):
+            self._shards[f"shardId-{len(self._shards):012d}"] = _Shard(name, low, high)
 
     def facts(self) -> StreamFacts:
         """As `ports.ChangeStream`."""
-        shards = [Shard(name, each.parent, str(FIRST), "1" if each.closed else None) for name, each in self._shards.items()]
+        shards = [
+            Shard(name, each.parent, str(FIRST), "1" if each.closed else None, hashes=(each.low, each.high))
+            for name, each in self._shards.items()
+            if name not in self.unlisted
+        ]
         return StreamFacts(self._arn, self._label, enabled=True, view=VIEW, shards=shards)
 
     def iterator(self, shard: str, after: str | None) -> str:

@@ -32,7 +32,14 @@ from kit.states import state_at
 
 # Quick enough for tests in real time; by a clock set by hand it is all the same.
 QUICK = Settings(
-    poll=0.02, segment_age=0.1, topology_every=0.1, mark_busy=0.1, mark_idle=0.2, neighbours_every=0.1, children_wait=3.0
+    poll=0.02,
+    segment_age=0.1,
+    topology_every=0.1,
+    mark_busy=0.1,
+    mark_idle=0.2,
+    neighbours_every=0.1,
+    children_wait=3.0,
+    sibling_wait=3.0,
 )
 QUICK_WITNESS = msgspec.structs.replace(QUICK, mark_busy=60.0, mark_idle=60.0)
 PATIENCE = 20.0

@@ -64,17 +64,38 @@ class SmallPages(Wrapped):
 
 
 class LateListing(Wrapped):
-    """Lists no shard that has a parent until it has been asked `looks` times since the parent was closed."""
+    """Lists no shard that has a parent until it has been asked `looks` times since the parent ended, a sibling `apart` later."""
 
-    def __init__(self, inner: ChangeStream, looks: int) -> None:
+    def __init__(self, inner: ChangeStream, looks: int, apart: int = 0) -> None:
         super().__init__(inner)
         self._looks = looks
+        self._apart = apart
         self._asked: Counter[str] = Counter()
 
     def facts(self) -> StreamFacts:
         facts = self.inner.facts()
-        self._asked.update(shard.parent for shard in facts.shards if shard.parent is not None)
-        shards = [shard for shard in facts.shards if shard.parent is None or self._asked[shard.parent] > self._looks]
+        self._asked.update({shard.parent for shard in facts.shards if shard.parent is not None})
+        shards, before = [], Counter[str]()
+        for shard in facts.shards:
+            if shard.parent is None or self._asked[shard.parent] > self._looks + before[shard.parent] * self._apart:
+                shards.append(shard)
+            before.update(shard.parents)
+        return msgspec.structs.replace(facts, shards=shards)
+
+
+class OneByOne(Wrapped):
+    """Lists of each closed shard's children only the first, until `both` says that the other one shows."""
+
+    def __init__(self, inner: ChangeStream, both: Callable[[], bool]) -> None:
+        super().__init__(inner)
+        self._both = both
+
+    def facts(self) -> StreamFacts:
+        facts = self.inner.facts()
+        if self._both():
+            return facts
+        only: dict[str, str] = {}
+        shards = [each for each in facts.shards if each.parent is None or only.setdefault(each.parent, each.id) == each.id]
         return msgspec.structs.replace(facts, shards=shards)
 
 

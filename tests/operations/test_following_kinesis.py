@@ -178,6 +178,36 @@ def test_children_after_their_parent() -> None:
     assert len({each.segment.kinesis_shard for each in stage.vault().log.listing() if each.segment and each.segment.count}) > 2
 
 
+@pytest.mark.parametrize("who", ["tail", "witness"])
+def test_a_child_of_a_kinesis_shard_that_is_not_listed_holds_the_claim_however_long_it_takes(who: str) -> None:
+    """Its range of hash keys is known to be missing: no wait is long enough."""
+    stage = Stage(days=7)
+    for number in range(20):
+        stage.write(number)
+    stage.clock.move(1000)
+    stage.follow()
+    ended = stage.clock.now()
+    stage.stream.split()
+    stage.stream.unlisted = {"shardId-000000000003"}
+    for _ in range(3):
+        for number in range(20):
+            stage.write(number)
+        stage.clock.move(4000)
+        waiting = stage.follow().childless if who == "tail" else stage.witness().waiting_for
+        assert list(waiting) == ["shardId-000000000000"]
+        durable = stage.vault().window(stage.clock.now()).durable
+        assert durable is not None
+        assert durable <= ended
+        assert stage.state(durable) == stage.writes.state(durable)
+    stage.stream.unlisted = set()
+    stage.clock.move(1000)
+    assert stage.follow().caught_up
+    assert stage.state() == stage.writes.state(END_OF_TIME)
+    durable = stage.vault().window(stage.clock.now()).durable
+    assert durable is not None
+    assert durable > ended
+
+
 def test_no_more_is_claimed_than_minutes_ago() -> None:
     stage = Stage()
     stage.write(1)

@@ -25,8 +25,8 @@ from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.faulty_store import FaultyStore
 from kit.function import Function
-from kit.stage import QUICK_WITNESS, Stage
-from kit.streams import Counting, Failing, LateListing, SmallPages, Wrapped
+from kit.stage import QUICK, QUICK_WITNESS, Stage
+from kit.streams import Counting, Failing, LateListing, OneByOne, SmallPages, Wrapped
 
 DAY = 86_400
 MARK = "_mark."
@@ -423,6 +423,63 @@ def test_no_watermark_passes_a_closed_shard_whose_children_are_not_listed(
     assert plain.witness().caught_up
     assert exact(plain, int(clock.now()) - 20)
     every_claim_holds(plain)
+
+
+@pytest.mark.parametrize("who", ["witness", "tail"])
+def test_no_watermark_passes_a_closed_shard_of_which_one_child_of_two_is_listed(plain: Stage, clock: ManualClock, who: str) -> None:
+    """The list names one child, which is read, and the other one a minute later: what that holds may be older."""
+
+    def run() -> None:
+        if who == "witness":
+            plain.witness(settings=msgspec.structs.replace(QUICK_WITNESS, sibling_wait=60.0), budget=20.0)
+        else:
+            plain.follow(settings=msgspec.structs.replace(QUICK, sibling_wait=60.0))
+
+    stream = plain.table.stream
+    plain.put(range(30))
+    clock.move(30)
+    run()
+    first, second = stream.split(stream.facts().shards[0].id)
+    ended = clock.now()
+    plain.put(range(30))
+    held = {shard: len(stream.read(shard, stream.iterator(shard, None)).changes) for shard in (first, second)}
+    assert all(held.values()), "both children hold changes"
+    listing = OneByOne(stream, lambda: clock.now() >= ended + 50)
+    plain.streams = lambda _: listing
+    clock.move(15)
+    if who == "witness":
+        run()
+        assert (until := claimed(plain)) is not None
+        assert until <= ended, "of a roll-over and of the first child of two the list looks the same"
+        every_claim_holds(plain)
+    run()
+    every_claim_holds(plain)
+    clock.move(60)
+    run()
+    assert plain.captured() == plain.expected()
+    assert exact(plain, int(clock.now()) - 20)
+    every_claim_holds(plain)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_shard_that_rolled_over_holds_nobody_back_for_long(plain: Stage, clock: ManualClock, *, busy: bool) -> None:
+    """Of an only child that was there for a minute there is no sibling: a run later it is known at once."""
+    settings = msgspec.structs.replace(QUICK_WITNESS, sibling_wait=60.0)
+    stream = plain.table.stream
+    plain.put(range(30))
+    clock.move(30)
+    stream.split(stream.facts().shards[0].id, into=1)
+    if busy:
+        plain.put(range(30))
+    clock.move(10)
+    began = clock.now()
+    assert plain.witness(settings=settings).caught_up
+    assert 50 <= clock.now() - began <= 90, "it waits until it is sure"
+    clock.move(300)
+    began = clock.now()
+    assert plain.witness(settings=settings).caught_up
+    assert clock.now() - began < 10, "it is known from then on"
+    assert exact(plain, int(clock.now()) - 20)
 
 
 def test_nor_does_a_tails(plain: Stage, clock: ManualClock) -> None:

@@ -58,7 +58,9 @@ from kit.transports import s3_api
 SCHEMA = KeySchema(KeyAttribute("id", "S"))
 KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(4)]
 # Nobody waits for children that are not listed: by this clock nobody could.
-QUICK = Settings(poll=0.0, quiet_reads=1, segment_count=3, topology_every=0.0, children_wait=0.0, writers=4, readers=3)
+QUICK = Settings(
+    poll=0.0, quiet_reads=1, segment_count=3, topology_every=0.0, children_wait=0.0, sibling_wait=0.0, writers=4, readers=3
+)
 
 Happening = tuple[str, bytes, int]
 

@@ -56,6 +56,7 @@ class KinesisFollower:
         self._at_its_end = False
         self._quiet_since: float | None = None
         self._ended = reached is not None and reached.ended
+        self.first: int | None = None  # the second in which the first record came that was read in this run
         self.caught_up = False  # all that had arrived at the look before the last is durable
         self.claim = claim
         self.captured = 0
@@ -106,6 +107,8 @@ class KinesisFollower:
     def _take(self, page: Page) -> None:
         if page.changes and not self._buffer:
             self._waiting_since = self._parts.clock.now()
+        if page.arrivals and self.first is None:
+            self.first = int(page.arrivals[0])
         self._buffer += map(_Read, page.changes, page.positions, page.arrivals)
         self._iterator, self._read_to = page.next, page.reached or self._read_to
         if not self._buffer:

@@ -26,7 +26,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     A segment ends when its oldest change has waited `segment_age`, or at `segment_count` changes or `segment_bytes` of images.
     `quiet_reads`: so many empty answers in a row mean that a shard has been read to its end, since a single one does not.
-    `children_wait`: how long a shard that ended may go without children in the stream's list before it is taken to have none.
+    `children_wait`: how long a shard that ended may go without children in the stream's list before it is taken to have none;
+    `sibling_wait`: how long an only child has to have been there before it is taken to have no sibling.
     """
 
     segment_age: float = 3.0
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True):
     quiet_reads: int = 4
     topology_every: float = 10.0
     children_wait: float = 60.0
+    sibling_wait: float = 60.0
     mark_busy: float = 10.0
     mark_idle: float = 60.0
     neighbours_every: float = 20.0
@@ -147,6 +149,7 @@ class Follower:
         self._quiet = 0
         self._quiet_since = 0.0
         self._asked: float | None = None  # the service's time at the first answer
+        self.first: int | None = None  # the second of the first change that was read in this run
         self._ended = reached is not None and (reached.ended or shard.last == reached.last)
         self.claim = claim
         self.captured = 0
@@ -212,6 +215,7 @@ class Follower:
         if page.changes:
             if not self._buffer:
                 self._waiting_since = self._parts.clock.now()
+            self.first = page.changes[0].seconds if self.first is None else self.first
             self._buffer.extend(page.changes)
             self._bytes += sum(change.image_bytes for change in page.changes)
             self._read_to = page.changes[-1].sequence

@@ -16,8 +16,9 @@ from backstream.errors import Throttled, Unavailable
 from backstream.layouts.gaps import Gap
 from backstream.layouts.positions import Position, Positions
 from backstream.model import moment
+from backstream.operations.children import all_listed
 from backstream.operations.kinesis_shards import KinesisFollower
-from backstream.operations.shards import Follower, Parts, Reached
+from backstream.operations.shards import SETTLING, Follower, Parts, Reached
 from backstream.ports import Shard, StreamFacts
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
@@ -72,7 +73,10 @@ class Tail:
         self._done_at: dict[str, float] = {}
         self._finished: set[str] = set()
         self._past: dict[str, Position] = {}  # finished and let go, as long as they are listed
-        self._told: set[str] = set()  # of whom it was said that no child is listed
+        self._lacking: set[str] = set()  # of `_done`, those of which a child is certainly not listed yet
+        self._unsure: set[str] = set()  # of `_done`, those of which one child is listed, and may have a sibling
+        self._listed_at: dict[str, float] = {}  # when an only child was first seen in the list
+        self._told: set[str] = set()  # of whom it was said that a child is not listed
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._caught: set[str] = set()  # who had caught up when its last turn ended: during a turn there is no telling
@@ -115,7 +119,7 @@ class Tail:
             self._frontier(),
             caught_up or ended,
             ended,
-            sorted(self._done) if self._orphaned() else [],
+            sorted(self._lacking & self._done.keys()) if self._orphaned() else [],
             self._throttled,
         )
 
@@ -139,7 +143,7 @@ class Tail:
     @property
     def _ended(self) -> bool:
         """The stream is closed, and all of it has been read."""
-        return not (self._open or self._followers or self._stale)
+        return not (self._open or self._followers or self._stale or self._unsure)
 
     # --- the tree of shards ---
 
@@ -158,8 +162,10 @@ class Tail:
         self._look_at = now + settings.topology_every
         self._start_followers(facts.shards)
         self._let_go(facts)
-        if self._stale or self._orphaned():
+        if self._stale or (self._open and self._lacking):
             self._look_at = now + settings.poll
+        elif self._unsure:
+            self._look_at = now + min(settings.topology_every, max(settings.poll, settings.sibling_wait / 4))
 
     def _start_followers(self, shards: Sequence[Shard]) -> None:
         listed = {shard.id for shard in shards}
@@ -171,26 +177,58 @@ class Tail:
             self._start_follower(shard)
 
     def _let_go(self, facts: StreamFacts) -> None:
-        """Forget the finished shards whose children are listed: those are followed now, and bound the frontier themselves.
+        """Forget the finished shards whose children are all listed: those are followed now, and bound the frontier themselves.
 
-        The list lags behind the shards. Until a shard's children show, nobody reads what they hold: nothing later may be claimed,
-        however long that takes.
+        The list lags behind the shards. Until all of a shard's children show, nobody reads what they hold: nothing later may be
+        claimed, however long that takes.
         """
         listed = {shard.id for shard in facts.shards}
+        self._lacking.clear()
+        self._unsure.clear()
         for shard in list(self._done):
-            children = [each.id for each in facts.shards if shard in each.parents]
-            if children and all(child in self._followers or child in self._finished for child in children):
+            children = [each for each in facts.shards if shard in each.parents]
+            complete = all_listed(self._done[shard].shard, children)
+            if complete is None:
+                complete = self._has_no_sibling(children[0], self._done[shard]) or None
+            if complete and all(child.id in self._followers or child.id in self._finished for child in children):
                 self._past[shard] = self._done.pop(shard).position
-            elif children or not facts.enabled:
-                continue  # a child of two parents waits for the other one
-            elif shard not in listed and self._is_forgotten(self._done[shard]):
-                self._give_up_children(self._done.pop(shard))
-            elif self._waited_for(shard) and shard not in self._told:
-                self._told.add(shard)
-                claim = self._done[shard].claim
-                until = "nothing" if claim is None else f"nothing later than {moment.iso(claim)}"
-                self._parts.notice(f"{shard} has ended, and no shard that follows it is listed: until one is, {until} is claimed")
+            elif complete is None:
+                self._unsure.add(shard)
+            elif not complete and facts.enabled:  # a child of two parents waits for the other one
+                self._lacks(shard, children, is_listed=shard in listed)
         self._past = {shard: position for shard, position in self._past.items() if shard in listed}
+
+    def _lacks(self, shard: str, children: Sequence[Shard], *, is_listed: bool) -> None:
+        """A finished shard of which not all children are listed: nothing later than its end is claimed until they are."""
+        if not children and not is_listed and self._is_forgotten(self._done[shard]):
+            self._give_up_children(self._done.pop(shard))
+            return
+        self._lacking.add(shard)
+        if self._waited_for(shard) and shard not in self._told:
+            self._told.add(shard)
+            claim, which = self._done[shard].claim, "only a part of what follows it" if children else "no shard that follows it"
+            until = "nothing" if claim is None else f"nothing later than {moment.iso(claim)}"
+            self._parts.notice(f"{shard} has ended, and {which} is listed: until it is, {until} is claimed")
+
+    def _has_no_sibling(self, child: Shard, parent: AnyFollower) -> bool:
+        """Whether an only child has been there for so long that a sibling would be listed too, or an earlier run has seen that."""
+        before = self._reached.get(parent.shard.id)
+        if before is not None and before.ended and before.claim < self._parts.known:
+            return True  # it had ended by then, and a watermark has passed its end
+        now = self._parts.clock.now()
+        return now - self._there_since(child.id, parent.claim, now) >= self._parts.settings.sibling_wait
+
+    def _there_since(self, child: str, ended: int | None, now: float) -> float:
+        """By when at the latest a shard was there: it was listed, it held a change, or it was read after its parent's end."""
+        told = [self._listed_at.setdefault(child, now)]
+        follower, before = self._followers.get(child) or self._done.get(child), self._reached.get(child)
+        if follower is not None and follower.first is not None:
+            told.append(follower.first + SETTLING)
+        if before is not None and before.last:
+            told.append(before.seconds + SETTLING)
+        if before is not None and before.proven is not None and (ended is None or before.proven > ended):
+            told.append(before.proven + before.late + SETTLING)
+        return min(told)
 
     def _waited_for(self, shard: str) -> bool:
         """Whether the children of a finished shard should have been listed by now."""
@@ -210,8 +248,8 @@ class Tail:
         self._parts.notice(f"GAP: changes of {moment.iso(since)} to {moment.iso(until)} are lost: {reason} ({shard})")
 
     def _orphaned(self) -> bool:
-        """Whether children of a finished shard are still to be listed."""
-        return self._open and bool(self._done)
+        """Whether children of a finished shard are still to be listed, or may be."""
+        return (self._open and bool(self._done)) or bool(self._unsure)
 
     def _start_follower(self, shard: Shard) -> None:
         before = self._reached.get(shard.id)
@@ -297,7 +335,8 @@ class Tail:
     def _waits_in_vain(self) -> bool:
         """Whether all has been read but what closed shards' children hold, and those should have been listed by now."""
         read = not self._stale and self._followers.keys() <= self._caught
-        return read and self._orphaned() and all(map(self._waited_for, self._done))
+        lacking = self._open and self._lacking and self._lacking == self._done.keys()
+        return bool(read and lacking) and all(map(self._waited_for, self._lacking))
 
     def _count(self) -> None:
         self._captured += sum(follower.captured for follower in self._followers.values())

@@ -13,7 +13,7 @@ from backstream.model.change import Change
 class Shard(msgspec.Struct, frozen=True):
     """One shard as DescribeStream lists it. `last` is set once the shard is closed: it will get no more records.
 
-    `adjacent`: the other parent of a Kinesis shard that two were merged into.
+    `adjacent`: the other parent of a Kinesis shard that two were merged into; `hashes`: a Kinesis shard's first and last hash key.
     """
 
     id: str
@@ -21,6 +21,7 @@ class Shard(msgspec.Struct, frozen=True):
     first: str | None
     last: str | None
     adjacent: str | None = None
+    hashes: tuple[int, int] | None = None
 
     @property
     def parents(self) -> Sequence[str]:

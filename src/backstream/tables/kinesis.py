@@ -28,9 +28,15 @@ class _Numbers(msgspec.Struct):
     EndingSequenceNumber: str | None = None
 
 
+class _Hashes(msgspec.Struct):
+    StartingHashKey: str
+    EndingHashKey: str
+
+
 class _Shard(msgspec.Struct):
     ShardId: str
     SequenceNumberRange: _Numbers
+    HashKeyRange: _Hashes | None = None
     ParentShardId: str | None = None
     AdjacentParentShardId: str | None = None
 
@@ -149,4 +155,12 @@ def _shard(described: _Shard) -> Shard:
         numbers.StartingSequenceNumber,
         numbers.EndingSequenceNumber,
         described.AdjacentParentShardId,
+        _hashes(described.HashKeyRange),
     )
+
+
+def _hashes(told: _Hashes | None) -> tuple[int, int] | None:
+    """None where they are not told, or are no numbers: then time tells whether all children of a shard are listed."""
+    if told is None or not (told.StartingHashKey.isdecimal() and told.EndingHashKey.isdecimal()):
+        return None
+    return int(told.StartingHashKey), int(told.EndingHashKey)
