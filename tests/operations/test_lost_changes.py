@@ -26,6 +26,7 @@ from backstream.operations.drill import Plan, drill
 from backstream.operations.restore import InPlace, NewTable, Request, Restored, Surroundings, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from kit import images
 from kit.clock import ManualClock
 from kit.losing import lose
 from kit.records import lambda_record
@@ -153,6 +154,15 @@ def test_the_item_is_uncertain_between_and_certain_after(stage: Stage, clock: Ma
         with pytest.raises(GapInTheWay, match=words(between)):
             restore(stage.vault(), Request(at=at, target=InPlace(), keys=[KEY]), around(stage, MemoryTable("restored", clock)))
     assert show(between[1]).warnings == show(between[0] - 1).warnings == []
+
+
+def test_a_history_names_the_change_that_is_missing_in_it(stage: Stage, clock: ManualClock) -> None:
+    """Before anybody has recorded it, and for this item alone."""
+    between = lost(stage, clock)
+    told = history.tell(stage.vault(), KEY, now=clock.now())
+    assert [each for each in told.notes if each.startswith("GAP: ")] == [f"GAP: {KEY.decode()}: {words(between)}"]
+    other = next(each for each in (stage.vault().key_of(images.key("z", number)) for number in range(9)) if each != KEY)
+    assert not [each for each in history.tell(stage.vault(), other, now=clock.now()).notes if each.startswith("GAP: ")]
 
 
 def test_a_change_that_arrives_mends_the_chain(stage: Stage, clock: ManualClock) -> None:

@@ -92,7 +92,7 @@ def test_a_history_that_may_lack_a_change_is_refused_too() -> None:
     assert len(history.history(stage.vault(), key, lost.append)) == 2
     assert len(lost) == 1
     shown = history.show(stage.vault(), key, int(clock.now()), now=clock.now(), allow_gap=True)
-    assert any("missing" in warning for warning in shown.warnings)
+    assert any("missing" in each for each in shown.unread)
 
 
 def test_compaction_does_not_forget_that_one_was_missing(stage: Stage, clock: ManualClock) -> None:

@@ -293,6 +293,11 @@ def test_the_log_made_again_from_the_row_objects_alone(seed: int, words: Mapping
     rebuilt = TableVault(copy, rows.vault.catalog)
     for second in {second for second, _, _ in rows.model}:
         assert same(state(rebuilt, second), rows.expected(second)), f"at {second}"
+    told = {(entry.order, entry.place): entry for listed in rebuilt.log.listing() for entry in rebuilt.log.read(listed)}
+    for listed in rows.vault.log.listing():
+        for entry in rows.vault.log.read(listed):
+            again = next(each for (order, _), each in told.items() if order == entry.order)
+            assert (again.after, again.before) == (entry.after, entry.before if entry.event == "INSERT" else None)
     before = [each.name for each in copy.versions("_backstream/")]
     assert rebuild(copy, "users", writer="r") == report
     assert [each.name for each in copy.versions("_backstream/")] == before, "again: nothing new"

@@ -5,7 +5,7 @@ The rule is `model.item_chain`; this applies it to one partition after another, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -14,8 +14,9 @@ from backstream.layouts.catalog import Catalog
 from backstream.layouts.log import DAY, LATE
 from backstream.model import item_chain, moment
 from backstream.model.entry import Entry
+from backstream.model.fold import BEGINNING
 from backstream.model.item_chain import Break, Evidence, ItemChain, Judge
-from backstream.model.window import Window
+from backstream.model.window import AFTER_ALL, Window
 
 _Read = list[Entry] | ItemChain
 
@@ -41,6 +42,14 @@ def settled(catalog: Catalog, window: Window, now: float) -> int:
     """The second up to which every change has arrived that ever will: proven, or older than what any stream still holds."""
     retention = DAY if catalog.kinesis is None else max(DAY, catalog.kinesis.retention)
     return max(-1 if window.durable is None else window.durable, int(now) - retention - LATE)
+
+
+def of_item(catalog: Catalog, key: bytes, entries: Sequence[Entry], window: Window, now: float) -> list[BrokenChain]:
+    """The changes that are missing among all entries of an item, the earliest first. Of a former life of the table nothing."""
+    begin = catalog.lives[-1].created if catalog.lives else BEGINNING
+    evidence = Evidence(begin, settled=AFTER_ALL, gaps=[(gap.since, gap.until) for gap in window.gaps])
+    proven = settled(catalog, window, now)
+    return [_broken(key, found, proven) for found in item_chain.losses(entries, Judge(evidence))]
 
 
 def broken_in(heads: Iterable[tuple[bytes, Entry, Spot | None]], evidence: Evidence, proven: int) -> Iterator[BrokenChain]:

@@ -19,7 +19,7 @@ from backstream.model import moment
 from backstream.model.change import VIEW, stream_label
 from backstream.model.deliveries import is_kinesis
 from backstream.operations.abandoned import try_to_record
-from backstream.operations.identity import check_owner, has_turned, proven_until, turn
+from backstream.operations.identity import check_owner, has_turned, label_second, proven_until, turn
 from backstream.operations.keeping import VaultKeeper
 from backstream.operations.kinesis_shards import KinesisFollower
 from backstream.operations.settings import SettingsWatch
@@ -102,7 +102,9 @@ def stream_of(facts: TableFacts) -> str:
     return facts.stream_arn
 
 
-def _run(vault: TableVault, following: Following, arn: str, known: int, *, until_caught_up: bool) -> TailReport:
+def _run(
+    vault: TableVault, following: Following, arn: str, known: int, *, until_caught_up: bool, closed: float = float("inf")
+) -> TailReport:
     catalog, clock, settings = vault.catalog, following.clock, following.settings
     label, retention = label_of(catalog, arn), _retention(catalog)
     with ThreadPoolExecutor(settings.writers, thread_name_prefix="writer") as pool:
@@ -117,6 +119,7 @@ def _run(vault: TableVault, following: Following, arn: str, known: int, *, until
             notice=following.notice,
             retention=retention,
             wrote=following.wrote,
+            closed=closed,
         )
         base = None if following.findings is None else _proven(catalog, known)
         if catalog.kinesis is None:
@@ -176,7 +179,7 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
             f"the stream of {facts.name} is {arn}, which is older than the one that the vault follows ({vault.catalog.stream_arn})",
             hint="Check AWS_ENDPOINT_URL_DYNAMODB: is this the table's own server? Nothing was written.",
         )
-    before = _drain_former(vault, following, now)
+    before = _drain_former(vault, following, now, facts)
     vault, done = _after_silence(vault, following, now)
     return vault, msgspec.structs.replace(done, captured=done.captured + before)
 
@@ -193,7 +196,7 @@ def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[T
 def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now: int) -> tuple[TableVault, _Before]:
     """The table, or its stream, is another one now: read what is left of the stream before, which is kept for a day, then turn."""
     known = proven_until(vault, now)
-    drained = None if vault.catalog.kinesis is not None else _drain(vault, following, vault.catalog.stream_arn, known)
+    drained = None if vault.catalog.kinesis is not None else _drain(vault, following, vault.catalog.stream_arn, known, facts)
     if drained is not None and not drained.caught_up:
         return vault, _Before(known, drained.captured, drained.gaps)  # stopped: the next run drains the rest
     before = _Before(known) if drained is None else _Before(max(known, drained.durable or 0), drained.captured, drained.gaps)
@@ -206,16 +209,17 @@ def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now:
     return done.vault, _Before(until, before.captured, gaps)
 
 
-def _drain(vault: TableVault, following: Following, arn: str, known: int) -> TailReport | None:
-    """None where it is gone: a day after it was disabled."""
+def _drain(vault: TableVault, following: Following, arn: str, known: int, facts: TableFacts) -> TailReport | None:
+    """None where it is gone: a day after it was disabled, which was before the table's own was enabled."""
     try:
         following.streams(arn).facts()
     except NotFound:
         return None
-    return _run(vault, following, arn, known, until_caught_up=True)
+    second = None if facts.stream_arn in (None, arn) else label_second(stream_label(facts.stream_arn or ""))
+    return _run(vault, following, arn, known, until_caught_up=True, closed=float("inf") if second is None else second)
 
 
-def _drain_former(vault: TableVault, following: Following, now: int) -> int:
+def _drain_former(vault: TableVault, following: Following, now: int, facts: TableFacts) -> int:
     """Read what is left of streams that another has turned away from (`init`, a function): a day old at most. How many changes."""
     captured = 0
     for former in vault.catalog.former:
@@ -224,7 +228,7 @@ def _drain_former(vault: TableVault, following: Following, now: int) -> int:
         old = msgspec.structs.replace(
             vault.catalog, stream_arn=former.stream_arn, stream=stream_label(former.stream_arn), kinesis=None
         )
-        drained = _drain(TableVault(vault.store, old, vault.destinations), following, former.stream_arn, now - DAY)
+        drained = _drain(TableVault(vault.store, old, vault.destinations), following, former.stream_arn, now - DAY, facts)
         captured += 0 if drained is None else drained.captured
     return captured
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from backstream.engines.broken import of_item
 from backstream.errors import BackstreamError, Damaged, MissingObject, NotFound, PartlyDone
 from backstream.layouts.item_states import newest
 from backstream.layouts.vault import TableVault
@@ -37,11 +38,15 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """An item at a moment. `image`: its bytes; `since`: when it became so; `warnings`: what is uncertain."""
+    """An item at a moment. `image`: its bytes; `since`: when it became so; `warnings`: what is uncertain.
+
+    `unread`: what could not be read, and might tell another state.
+    """
 
     image: bytes
     since: str
     warnings: list[str]
+    unread: list[str] = []
 
 
 def history(
@@ -52,6 +57,13 @@ def history(
     Refused where a part of the backup cannot be read, or, with `unread`, only that is told of it. A version whose image cannot be
     read, since it is gone from the bucket or damaged, is left out: `gone` is told of it; PartlyDone without that.
     """
+    return _versions(vault, key, unread, gone)[0]
+
+
+def _versions(
+    vault: TableVault, key: bytes, unread: Callable[[str], None] | None, gone: Callable[[str], None] | None
+) -> tuple[list[Version], Sequence[Entry]]:
+    """See `history`; and all that the log says of the item."""
     lost: list[str] = []
     entries = vault.history(key, lambda error: lost.append(error.message))
     for each in lost:
@@ -68,13 +80,13 @@ def history(
     actors = Actors.of_vault(vault, lambda error: _told_once(error.message, lost, unread))
     there = [(entry, _version(actors, entry, image)) for entry, image in zip(entries, images, strict=True) if image is not None]
     followed = zip(there, [None, *(version for _, version in there)], strict=False)
-    return [each for (entry, each), before in followed if not (entry.scanned and _tells_nothing_new(each, before))]
+    return [each for (entry, each), before in followed if not (entry.scanned and _tells_nothing_new(each, before))], entries
 
 
 class Told(msgspec.Struct, frozen=True):
     """An item's history with all that there is to say of it.
 
-    `versions`: see `history`; `notes`: how fresh it is, and what may be missing; `unread`: what could not be read, in words.
+    `versions`: see `history`; `notes`: how fresh it is, and what is or may be missing; `unread`: what could not be read, in words.
     """
 
     versions: list[Version]
@@ -86,11 +98,12 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     """The history of an item, and how fresh it is. Refused where a part of the backup cannot be read, unless `allow_gap`."""
     window = vault.window(now)  # before the log is read: what arrives meanwhile is in it all the more
     unread: list[str] = []
-    versions = history(vault, key, unread.append if allow_gap else None, unread.append)
+    versions, entries = _versions(vault, key, unread.append if allow_gap else None, unread.append)
+    missing = [f"GAP: {each}" for each in of_item(vault.catalog, key, entries, window, now)]
     limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
     gaps = [f"changes may be missing: {safety.named([str(gap) for gap in window.gaps])}"] if window.gaps else []
     fresh = [*safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
-    return Told(versions, [*limits, *gaps, *fresh], unread)
+    return Told(versions, [*limits, *missing, *gaps, *fresh], unread)
 
 
 def _tells_nothing_new(version: Version, before: Version | None) -> bool:
@@ -144,12 +157,11 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, allow_gap: bool 
         raise safety.unreadable_backup(lost)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
     warnings += lost_changes.check_items(vault, [key], at, now, allow_gap=allow_gap)
-    warnings += [f"not read: {each}" for each in lost]
     if then is None:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key, lambda _: None), at)}")
     if then.removed:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: it was deleted at {moment.iso_micros(then.micros)}")
-    return Shown(vault.image(then), moment.iso_micros(then.micros), warnings)
+    return Shown(vault.image(then), moment.iso_micros(then.micros), warnings, lost)
 
 
 def _first_seen(known: Sequence[Entry], at: int) -> str:

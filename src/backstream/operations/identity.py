@@ -143,7 +143,7 @@ def turned(catalog: Catalog, facts: TableFacts, *, was_on: bool = True) -> Catal
     if recreated:
         label = stream_label(arn) if replaced else ""
         complete = was_on and _was_streaming_from_the_start(catalog, facts)
-        created = _created(facts, _label_second(label) or 0)
+        created = _created(facts, label_second(label) or 0)
         lives = (*lives, Life(created, facts.table_id, label, complete))
     return msgspec.structs.replace(
         catalog,
@@ -171,7 +171,7 @@ def _complete_from(catalog: Catalog, facts: TableFacts, now: float) -> int:
     """The second up to which changes of the table that there is now may be missing."""
     if catalog.kinesis is not None:
         return int(now)  # nothing tells when its changes began to go to the Kinesis stream
-    second = _label_second(stream_label(facts.stream_arn)) if facts.stream_arn else None
+    second = label_second(stream_label(facts.stream_arn)) if facts.stream_arn else None
     return int(now) if second is None or not _has_newer_stream(catalog, facts) else second
 
 
@@ -179,7 +179,7 @@ def _was_streaming_from_the_start(catalog: Catalog, facts: TableFacts) -> bool:
     """Whether the table was created with the stream that it has: in the same second. Later, it takes longer to become ACTIVE."""
     if not _has_newer_stream(catalog, facts) or not facts.stream_arn:
         return False
-    second = _label_second(stream_label(facts.stream_arn))
+    second = label_second(stream_label(facts.stream_arn))
     return second is not None and second == created_second(facts)
 
 
@@ -194,7 +194,7 @@ def _created(facts: TableFacts, otherwise: int) -> int:
     return otherwise if told is None else told
 
 
-def _label_second(label: str) -> int | None:
+def label_second(label: str) -> int | None:
     """A stream's label is the time at which it was enabled; one of another form says nothing."""
     try:
         return moment.parse_iso_micros(label + "Z") // MICROS
@@ -267,7 +267,7 @@ def _verified(vault: TableVault, arn: str, label: str, lookup: Lookup) -> TableF
 
 def _unnamed_turn(vault: TableVault, label: str, now: float) -> Gap | None:
     """The gap before a stream that is there, of a table that may not be described: whether it is the same one is told later."""
-    until = _label_second(label)
+    until = label_second(label)
     until = int(now) if until is None else until
     if any(gap.stream == label and gap.shard is gap.sequence is gap.key is None for gap in vault.gaps.all()):
         return None

@@ -12,6 +12,7 @@ from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.log import ChangeLog
 from backstream.layouts.row_versions import entry_of, keys_in, parse_metadata
 from backstream.layouts.segments import Kind
+from backstream.model import digests
 from backstream.model.entry import Entry, from_line, to_line
 from backstream.ports import ObjectStore, ObjectVersion
 
@@ -55,9 +56,23 @@ def _read(store: ObjectStore, version: ObjectVersion) -> Entry | BackstreamError
     try:
         stored = store.get(version.name, version.version)
         row = parse_metadata(stored.info)
-        return None if row is None else entry_of(row, keys_in(row, stored.body))
+        return None if row is None else _told_by(entry_of(row, keys_in(row, stored.body)), stored.body)
     except Damaged as error:
         return error
+
+
+def _told_by(entry: Entry, body: bytes) -> Entry:
+    """The entry with the digests that its row object tells: of the state that it left, and that there was none before an INSERT.
+
+    The state before a MODIFY is in another object, and a tombstone need not hold the one before a REMOVE: nothing is said of them.
+    """
+    tells = not (entry.removed or (entry.scanned and entry.event_id))
+    return msgspec.structs.replace(
+        entry,
+        before=digests.ABSENT if entry.event == "INSERT" and not entry.scanned else None,
+        after=digests.of_state_if_sound(body) if tells else None,
+        body=digests.of_body(body),
+    )
 
 
 def write_hours(log: ChangeLog, spill: Pairs, partition: int, kind: Kind, *, writer: str) -> int:

@@ -125,6 +125,7 @@ class Parts(msgspec.Struct, frozen=True):
     known: int  # the second up to which earlier runs had read all of the stream, or recorded what is missing
     notice: Callable[[str], None]
     retention: int = DAY  # for how many seconds the stream keeps records
+    closed: float = float("inf")  # the second by which the stream was disabled, as far as that is known
     wrote: Callable[[Wrote], None] = lambda _: None
 
 

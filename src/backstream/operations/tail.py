@@ -86,6 +86,7 @@ class Tail:
         self._look_at = float("-inf")
         self._stale = True
         self._open = True
+        self._closed = parts.closed
         self._base = base
         self._marked = base
         self._marked_at = float("-inf") if base is None else parts.clock.now()
@@ -159,6 +160,8 @@ class Tail:
             return
         self._failures[SHARDS] = 0
         self._stale, self._open = False, facts.enabled
+        if not facts.enabled:
+            self._closed = min(self._closed, now)
         self._look_at = now + settings.topology_every
         self._start_followers(facts.shards)
         self._let_go(facts)
@@ -348,11 +351,13 @@ class Tail:
         """The second up to which every shard is durable; shards whose parents are still being read are bounded by those.
 
         A stream is closed as a whole: one that has been read to its end holds all changes made before the last one in any shard.
+        Just after that a shard that had split may have children that are not listed yet, and bounds what is claimed.
         """
         claims = [follower.claim for follower in (*self._followers.values(), *self._done.values())]
         known = [claim for claim in claims if claim is not None]
         least = min(known) if known and len(known) == len(claims) else None
-        found = max(known, default=None) if self._ended else least
+        settled = self._parts.clock.now() - self._closed >= self._parts.settings.children_wait
+        found = max(known, default=None) if self._ended and settled else least
         return max((each for each in (found, self._base) if each is not None), default=None)
 
     def _positions(self) -> Positions:

@@ -68,13 +68,16 @@ def _show_history(versions: list[Version], *, diff: bool) -> None:
         before = image
 
 
-def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: AllowGap = False, json: Json = False) -> None:
+def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: AllowGap = False, json: Json = False) -> int:
     """The item as it was at a moment, in DynamoDB JSON."""
     shown = library.open(vault).table(table).show(key, at, allow_gap=allow_gap)
     for warning in shown.warnings:
         notice(f"note: {warning}")
     body = shown.image if json else msgspec.json.format(shown.image, indent=2)
     sys.stdout.buffer.write(visible_json(body) + b"\n")
+    for each in shown.unread:
+        notice(f"NOT READ: {each}")
+    return 1 if shown.unread else 0
 
 
 def status(
