@@ -49,7 +49,7 @@ def plain() -> Work:
 
 
 def _kept_in(layout: Layout) -> Work:
-    vault, batch = TableVault(store(), _catalog(layout)), _batch()
+    vault, batch = TableVault(store(), catalog(layout)), _batch()
 
     def work(count: int) -> None:
         for _ in range(count):
@@ -62,10 +62,10 @@ def _kept_in(layout: Layout) -> Work:
 
 def _batch() -> list[dict[str, Any]]:
     """The same batch again is as much work as another: the stub keeps nothing, and nothing is remembered between batches."""
-    return [_record(number) for number in range(canned.BATCH_RECORDS)]
+    return [record(number) for number in range(canned.BATCH_RECORDS)]
 
 
-def _record(number: int) -> dict[str, Any]:
+def record(number: int) -> dict[str, Any]:
     """A change of an item of its own, as Lambda gives it."""
     item = canned.item(number)
     body = {
@@ -88,7 +88,7 @@ def _record(number: int) -> dict[str, Any]:
     }
 
 
-def _catalog(layout: Layout) -> Catalog:
+def catalog(layout: Layout) -> Catalog:
     return Catalog(
         format=catalogs.FORMAT,
         table=canned.TABLE,

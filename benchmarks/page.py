@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from backstream.model import prices
-from benchmarks.plan import BACKUP, CAPTURE, REQUESTS, RESTORE, Contest
+from benchmarks.plan import BACKUP, CAPTURE, LISTING, REQUESTS, RESTORE, Contest
 from benchmarks.results import Results
 from benchmarks.table import promises, table
 
@@ -41,6 +41,12 @@ Batches of 1,000 records through the function behind the Lambda handler, 16 writ
 vault: the rows layout asks once for each what its object holds. Requests are counted by the stub; dollars are their list price in
 {region} ({as_of}), without storage.
 """
+OF_LISTING = """\
+## Listing changes
+
+`changes --ndjson` over a window in the log layout: every line with both images, in the order of time, and the names of the
+attributes that differ. Against what the engine takes to read the same segments for a restore. Both from memory, so no request is in it.
+"""
 OF_TABLES = """\
 ## Whole tables
 
@@ -57,9 +63,15 @@ def page(results: Results, facts: Mapping[str, str], rounds: int, seconds: float
     parts = [
         [HEAD.format(minutes=max(1, seconds / 60), rounds=rounds)],
         [f"- {name}: {value}" for name, value in facts.items()],
-        ["", "## What is promised", "", *promises([each for each in (*REQUESTS, CAPTURE) if results.tried(each)], results)],
+        [
+            "",
+            "## What is promised",
+            "",
+            *promises([each for each in (*REQUESTS, CAPTURE, LISTING) if results.tried(each)], results),
+        ],
         _section(OF_REQUESTS, REQUESTS, results),
         _section(OF_CAPTURE.format(region=prices.REGION, as_of=prices.AS_OF), [CAPTURE], results),
+        _section(OF_LISTING, [LISTING], results),
         _section(OF_TABLES, [BACKUP, RESTORE], results),
     ]
     return "\n".join(line for part in parts for line in part) + "\n"

@@ -136,6 +136,15 @@ CAPTURE = Contest(
     target=5,
     against=ROWS,
 )
+LISTED = 200_000
+ENGINE = "the engine's reading of the same segments"
+LISTING = Contest(
+    f"Listing {LISTED:,} changes of the log layout",
+    "change",
+    (Side(f"{OURS}, changes --ndjson", "changes.listed", 1, LISTED, warm=0), Side(ENGINE, "changes.engine", 1, LISTED, warm=0)),
+    target=1 / 1.3,  # no more than 1.3 times as much
+    against=ENGINE,
+)
 CAPTURE_REQUESTS_TARGET = 50  # times fewer, log layout against rows
 
 TABLE_ITEMS = 5_000

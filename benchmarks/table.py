@@ -89,6 +89,9 @@ def _promise(contest: Contest, results: Results) -> str:
     first = contest.sides[0].label
     ratio = results.ratio(contest, first)
     what = f"{contest.title}: CPU, {first} against {contest.against}"
+    if ratio is not None and contest.target < 1:
+        kept = "met" if ratio >= contest.target else "**missed**"
+        return f"- {what}: {1 / ratio:.2f}x as much; promised at most {1 / contest.target:.2f}x: {kept}"
     return f"- {what}: not measured" if ratio is None else _kept(what, ratio, contest.target, "less")
 
 

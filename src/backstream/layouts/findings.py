@@ -148,13 +148,18 @@ class Findings:
                 best = best if found is None else better(best, found)
         return best
 
-    def _of_day(self, second: int) -> Sequence[_Listed]:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever found: one LIST. Damaged where something foreign is there."""
         if self._is_empty is None:
             first = next(hidden.newest(self._store, self._prefix), None)
             self._is_empty = first is None
             if first is not None:
                 self._parsed(first)  # what is foreign there stands before or among the days
-        if self._is_empty:
+        return self._is_empty
+
+    def _of_day(self, second: int) -> Sequence[_Listed]:
+        if self.is_empty:
             return ()
         day = second // _DAY
         if day not in self._days:

@@ -175,10 +175,11 @@ def changed_names(old: bytes | None, new: bytes | None) -> list[str]:
 
 def changed_fields(old: _Fields, new: _Fields) -> list[str]:
     """The same, of decoded states."""
-    if old == new:
-        return []
-    names = [name for name, value in new.items() if old.get(name) != value and not same_value(old.get(name), value)]
-    return names + [name for name in old if name not in new]
+    if not old or not new:
+        return [*new, *old]
+    get = old.get
+    names = [name for name, value in new.items() if (was := get(name)) != value and not same_value(was, value)]
+    return names if new.keys() >= old.keys() else names + [name for name in old if name not in new]
 
 
 _PLAIN = re.compile(rb'\{"(?:S":"[^"\\]*"|N":"(?:0|-?[1-9][0-9]*)"|BOOL":(?:true|false))\}').fullmatch  # of one spelling each

@@ -107,6 +107,14 @@ class Actors:
         claim = self.first(change)
         return None if claim is None else claim.actor
 
+    @property
+    def knows_none(self) -> bool:
+        """Whether no source but the stream itself can name anybody."""
+        try:
+            return self._path is None and (self._findings is None or self._findings.is_empty)
+        except Damaged:
+            return False  # who asks for the actor of a change is told
+
     def first(self, change: Attributed) -> Claim | None:
         """The word of the surest source; None where no source names anybody."""
         return next(iter(self.claims(change)), None)

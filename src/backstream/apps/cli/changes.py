@@ -112,7 +112,7 @@ def changes(
         return _end(found)
     records: Iterator[ChangeRecord | NetRecord] = iter(found.net() if net else found)
     listed = itertools.islice(records, limit)
-    count = _as_lines(listed) if ndjson else _as_array(listed) if json else _for_people(listed)
+    count = as_lines(listed) if ndjson else _as_array(listed) if json else _for_people(listed)
     if not count:
         notice(f"nothing of {table} changed between {found.certainty.since} and {found.certainty.until}")
     if limit is not None and count == limit and next(records, None) is not None:
@@ -146,7 +146,8 @@ def _end(found: Selected) -> int:
 # --- lists ------------------------------------------------------------------------------------------------------------------------
 
 
-def _as_lines(records: Iterable[ChangeRecord | NetRecord]) -> int:
+def as_lines(records: Iterable[ChangeRecord | NetRecord]) -> int:
+    """Write a line of JSON for each, as they come; how many there were."""
     return _written(records, lambda lines: b"".join(line + b"\n" for line in lines))
 
 

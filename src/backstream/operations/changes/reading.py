@@ -23,15 +23,21 @@ from backstream.model.entry import Entry, entries
 from backstream.operations.changes.window import Span
 
 READERS = 4  # objects that are read side by side
+OVERHEAD = 700  # bytes that a change takes in memory besides its images
+EXPANDED = 12  # times as large as compressed, about
 BYTES_A_ROW = 500  # compressed; of larger ones fewer fit in a partition
 Unread = Callable[[str], None]  # is told what cannot be read, and raises where that ends it
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Changes that came together. `before`: all changes made before this second have come by then; None: nobody knows yet."""
+    """Changes that came together, and about how many bytes of memory they take.
+
+    `before`: all changes made before this second have come by then; None: nobody knows yet.
+    """
 
     entries: Sequence[Entry]
     before: int | None = None
+    size: int | None = None
 
 
 class WindowLog:
@@ -73,7 +79,8 @@ class WindowLog:
             reading = ahead(pool, self._vault.log.fetch, ordered, self._most, weight=lambda each: each.size)
             for listed, fetched in reading:
                 for entries_ in self._of_segment(listed, fetched):
-                    yield Piece(self._within(entries_), _begin(listed))
+                    within = self._within(entries_)
+                    yield Piece(within, _begin(listed), len(within) * (OVERHEAD + EXPANDED * listed.size // _count(listed)))
         for gone in self._links.missing(found, since=self._span.first, until=self._span.until):
             self._unread(f"{gone.name}: {gone.why}")
 
@@ -118,6 +125,10 @@ class WindowLog:
         if self._keys is None:
             return within
         return [each for each in within if self._vault.key(each) in self._keys]
+
+
+def _count(listed: LogListing) -> int:
+    return 1 if listed.segment is None else max(1, listed.segment.count)
 
 
 def _begin(listed: LogListing) -> int:

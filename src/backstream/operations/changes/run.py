@@ -13,6 +13,7 @@ from backstream.model import merge, wire
 from backstream.model.change import MICROS
 from backstream.operations import safety
 from backstream.operations.actors import Actors, ActorSource
+from backstream.operations.changes import listing
 from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import Item, breaks, by_item, looks_back
 from backstream.operations.changes.reading import WindowLog
@@ -124,8 +125,8 @@ class Changes:
         found = 0
         gone: list[str] = []
         for seen in self._in_time():
-            if seen.entry.scanned and not seen.doubt and not merge.changed_names(seen.old, seen.new):
-                continue  # a read of the table that found nothing new
+            if _tells_nothing(seen):
+                continue
             if self.selection.takes(seen):
                 found += 1
                 self.doubtful += bool(seen.doubt)
@@ -154,7 +155,7 @@ class Changes:
         for piece in self._log().pieces():
             if piece.before is not None:
                 yield from self._inline(sorter.until(piece.before * MICROS))
-            sorter.add((entry, None) for entry in piece.entries)
+            sorter.add([(entry, None) for entry in piece.entries], piece.size)
         yield from self._inline(sorter.until(None))
 
     def _inline(self, pairs: Iterator[Pair]) -> Iterator[Seen]:
@@ -212,9 +213,28 @@ class Changes:
 
     def records(self) -> Iterator[ChangeRecord]:
         """As `each`, as records."""
+        if self.selection.is_all and not looks_back(self._vault) and self.actors.knows_none:
+            yield from self._all_records()
+            return
         times, by = Times(), self.actors.first
         for seen in self.each():
             yield record(seen, by(seen), times)
+
+    def _all_records(self) -> Iterator[ChangeRecord]:
+        """Where nothing has to be looked at but the lines."""
+        times, key_of = Times(), self._vault.key_of
+        with TimeSorter() as sorter:
+            for piece in self._log().pieces():
+                if piece.before is not None:
+                    yield from listing.records(sorter.until(piece.before * MICROS), key_of, times, self._other_records)
+                sorter.add([(entry, None) for entry in piece.entries], piece.size)
+            yield from listing.records(sorter.until(None), key_of, times, self._other_records)
+
+    def _other_records(self, pair: Pair) -> Iterator[ChangeRecord]:
+        for seen in self._inline(iter([pair])):
+            if not _tells_nothing(seen):
+                self.doubtful += bool(seen.doubt)
+                yield record(seen, self.actors.first(seen), Times())
 
     def net(self) -> Iterator[NetRecord]:
         """One record for each item of which a change is selected, in no order."""
@@ -239,6 +259,11 @@ class Changes:
             note=item.doubt,
             actor_source=None if by is None else by.source,
         )
+
+
+def _tells_nothing(seen: Seen) -> bool:
+    """Whether it is a read of the table that found nothing new."""
+    return seen.entry.scanned and not seen.doubt and not merge.changed_names(seen.old, seen.new)
 
 
 def _net_event(before: bytes | None, after: bytes | None, changed: Sequence[str]) -> str:

@@ -16,10 +16,11 @@ import msgspec
 
 from backstream.engines.spill import PREFIX, explained
 from backstream.model.entry import Entry
+from backstream.operations.changes.reading import OVERHEAD
 
 ROOM = 32 << 20  # bytes of changes that wait in memory
 CHUNK = 500  # changes that are read back together
-OVERHEAD = 700  # bytes that a change takes in memory besides its images
+
 _LENGTH = struct.Struct("<Q")
 
 Pair = tuple[Entry, Entry | None]  # a change, and the entry that tells the state before it where that is another one
@@ -46,11 +47,10 @@ class TimeSorter:
         self._runs: list[_Run] = []
         self._last: Rank | None = None
 
-    def add(self, pairs: Iterable[Pair]) -> None:
-        """Take these."""
-        new = [(rank(entry), entry, old) for entry, old in pairs]
-        self._waiting += new
-        self._held += sum(map(_weight, new))
+    def add(self, pairs: Sequence[Pair], size: int | None = None) -> None:
+        """Take these. `size`: the bytes that they take in memory, where that is known."""
+        self._waiting += [((entry.micros, entry.stream, int(entry.sequence), entry.keys), entry, old) for entry, old in pairs]
+        self._held += sum(map(_weight, pairs)) if size is None else size
         if self._held > self._room:
             self._waiting.sort(key=_rank)
             self._runs.append(_Run(self._waiting))
@@ -70,7 +70,7 @@ class TimeSorter:
         self._waiting.sort(key=_rank)
         place = len(self._waiting) if micros is None else bisect_left(self._waiting, (micros, "", 0, b""), key=_rank)
         ready, self._waiting = self._waiting[:place], self._waiting[place:]
-        self._held -= sum(map(_weight, ready))
+        self._held = self._held * len(self._waiting) // max(1, len(ready) + len(self._waiting))
         return ready
 
     def _each_once(self, ranked: Iterable[Ranked]) -> Iterator[Pair]:
@@ -93,8 +93,8 @@ class TimeSorter:
         self.close()
 
 
-def _weight(ranked: Ranked) -> int:
-    _, entry, old = ranked
+def _weight(pair: Pair) -> int:
+    entry, old = pair
     images = len(entry.image or b"") + len(entry.old or b"")
     return OVERHEAD + images + (0 if old is None else len(old.image or b"") + OVERHEAD)
 

@@ -1,0 +1,60 @@
+"""Listing the changes of a window, against the engine's reading of the same segments. Both in memory: no request is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from backstream.apps.cli.changes import as_lines
+from backstream.clock import SystemClock
+from backstream.engines.embedded import State
+from backstream.layouts.catalog import Layout
+from backstream.layouts.vault import TableVault
+from backstream.model.change import from_record
+from backstream.model.entry import of_change
+from backstream.operations.changes import Around, Asked, Changes, Span
+from backstream.stores.memory import MemoryStore
+from benchmarks import canned
+from benchmarks.capture import BEGAN, LABEL, catalog, record
+from benchmarks.ours import Work
+from benchmarks.plan import LISTED
+
+SPAN = Span(BEGAN - 1, BEGAN + LISTED // 100)
+
+
+def listed() -> Work:
+    """`changes --ndjson`, into nothing; `count` is how often."""
+    vault = _vault()
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            found = Changes(vault, SPAN, Asked(), Around(SystemClock()))
+            with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
+                assert as_lines(found.records()) == LISTED
+
+    return work
+
+
+def engine() -> Work:
+    """The engine's reading: every change into partitions on disk."""
+    vault = _vault()
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            with State(vault, SPAN.until) as state:
+                assert not state.unreadable
+
+    return work
+
+
+def _vault() -> TableVault:
+    """A log of so many changes, in runs of 1,000."""
+    vault = TableVault(MemoryStore(SystemClock()), catalog(Layout.LOG))
+    after = "nothing"
+    for first in range(0, LISTED, canned.BATCH_RECORDS):
+        numbers = range(first, first + canned.BATCH_RECORDS)
+        entries = [of_change(from_record(record(number), LABEL), None) for number in numbers]
+        vault.log.write_run(entries, "shard", after=after, writer="bench")
+        after = entries[-1].sequence
+    vault.log.write_mark(LABEL, SPAN.until, writer="bench")
+    return vault
