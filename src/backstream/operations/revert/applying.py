@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError, PartlyDone, Refused, UsageError
 from backstream.model import merge, moment, wire
 from backstream.model.merge import Verdict
@@ -28,6 +29,7 @@ from backstream.ports import Put
 _STEM = "backstream-revert-"
 CHANGED = "somebody has changed it since the plan was made"
 POLL_SECONDS = 0.25
+TOGETHER = 100  # items that are looked at by one request
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +167,7 @@ class Execution:
     def run(self) -> Reverted:
         """Write, and account for every item."""
         try:
-            for row in self._left():
+            for row in self._unchanged() if self._exactly else self._left():
                 self._take(row)
             self._writer.finish()
         except BaseException as error:
@@ -183,6 +185,22 @@ class Execution:
                 self._done[_COUNTED[row.action]] += 1
             else:
                 yield row
+
+    def _unchanged(self) -> Iterator[Row]:
+        """The rows whose items are still as they were when the plan was made: a condition does not see what somebody has added."""
+        for together in batches(self._left(), TOGETHER):
+            found = self._around.table.fetch([bytes(row.key) for row in together if row.is_written])
+            live = {self._key_of(image): image for image in found}
+            yield from (row for row in together if not row.is_written or self._stands(row, live.get(self._key_of(bytes(row.key)))))
+
+    def _stands(self, row: Row, live: bytes | None) -> bool:
+        if wire.same_state(live, image_in(row.live)):
+            return True
+        if wire.same_state(live, image_in(row.after)):
+            self._done["unchanged"] += 1
+        else:
+            self._conflicts.append(Failure(bytes(row.key).decode(), CHANGED))
+        return False
 
     def _take(self, row: Row) -> None:
         key = bytes(row.key)
