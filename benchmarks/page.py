@@ -45,7 +45,8 @@ OF_LISTING = """\
 ## Listing changes
 
 `changes --ndjson` over a window in the log layout: every line with both images, in the order of time, and the names of the
-attributes that differ. Against what the engine takes to read the same segments for a restore. Both from memory, so no request is in it.
+attributes that differ. Against what the engine takes to read the same segments for a restore. Both from memory: no request is in
+it.
 """
 OF_TABLES = """\
 ## Whole tables
