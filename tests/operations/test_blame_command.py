@@ -16,11 +16,12 @@ import pytest
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.model import moment
+from backstream.model.attribution import TOLERANCE
 from backstream.tables.memory import TTL_ACTOR
 from kit.cloudtrail import Table, deliver, file_body, file_name, region_folder, service, session, user, where, write
 from kit.feed import Feed
 from kit.images import image, key
-from kit.scene import Ran, Scene
+from kit.scene import Ran, Scene, next_second
 
 NOW = int(time.time())
 T = NOW - 7_200
@@ -443,3 +444,39 @@ def test_places_that_are_none(scene: Scene, feed: Feed, url: str, code: int, why
     ran = scene.call("blame", scene.table, "--cloudtrail", url)
     assert (ran.code, ran.out) == (code, "")
     assert why in ran.err
+
+
+def test_exactly_the_writes_of_a_role_are_undone(scene: Scene, tmp_path: Path) -> None:
+    """Two writers at once: `revert --actor ROLE` takes back what the role's sessions did, and nothing else."""
+    scene.create()
+    scene.init()
+    scene.put(row(1), row(2))
+    for _ in range(TOLERANCE):  # the first writes, which no event tells of, are too far away for later calls to fit
+        next_second()
+    begun = next_second()
+    next_second()
+    scene.put(row(1, "bad"), row(3, "bad"), row(2, "good"), row(4, "good"))
+    ended = next_second()
+    for _ in range(2):  # what a tail proves ends a second before it began
+        next_second()
+    scene.tail()
+    table = Table(scene.live().facts().arn)
+    account, region = table.arn.split(":")[4], table.arn.split(":")[3]
+    second = max(entry.seconds for entry in _entries(scene))
+    bad, good = session("deploy", "ci-1", account), user("alice", account)
+    events = [
+        table.batch(second, bad, [plain(1), plain(3)]),
+        *(table.put(second, good, plain(number)) for number in (2, 4)),
+    ]
+    before = [table.delete(begun - 30, good, plain(1))]  # of a row that was changed later: it fits nothing
+    folder = write(tmp_path / "trail", deliver([*events, *before], account=account, region=region))
+    window = ["--from", str(begun), "--to", str(ended)]
+    assert blame(scene, folder, *window, "--annotate").code == 0
+
+    role = f"arn:aws:iam::{account}:role/deploy"
+    shown = scene.call("changes", scene.table, *window, "--actor", role, "--json").json()
+    assert sorted(each["key"]["number"]["N"] for each in shown) == ["1", "3"]
+    ran = scene.call("revert", scene.table, *window, "--actor", role, "--yes", "--json")
+    assert ran.code == 0, ran.err
+    left = {json.loads(each)["number"]["N"]: json.loads(each)["v"]["S"] for each in scene.items().values()}
+    assert left == {"1": "v", "2": "good", "4": "good"}
