@@ -188,7 +188,7 @@ def _of_bases(at: int) -> Iterator[Bomb]:
     yield Bomb("base: a line of a gigabyte", part, zstd_of(b"a", GIGABYTE), restore, part, more={done: record}, code=0, spares=True)
     yield Bomb("base: a nested record", done, b'{"x":%s}' % DEEP, restore, "bomb", code=0, spares=True)
     yield Bomb("base: a huge record", done, b" " * _MEGABYTE, restore, "bomb", code=0, spares=True)
-    yield Bomb("base: a nested plan", f"{SYSTEM}base/bomb/plan.json", DEEP, HISTORY, "plan.json")
+    yield Bomb("base: a nested plan", f"{SYSTEM}base/bomb/plan.json", DEEP, ("check", TABLE), "plan.json", code=3)
 
 
 def _of_records(at: int, whole: Mapping[str, bytes]) -> Iterator[Bomb]:

@@ -39,7 +39,13 @@ def every(vault: tuple[Path, int, int]) -> list[Bomb]:
     return list(bombs.bombs(at, {each.name: store.get(each.name).body for each in store.list("")}))
 
 
-SOME = ("segment: a line of a gigabyte", "segment: nested where nobody looks", "gap: many digits", "catalog: nested")
+SOME = (
+    "segment: a line of a gigabyte",
+    "segment: nested where nobody looks",
+    "gap: many digits",
+    "catalog: nested",
+    "base: a nested plan",
+)
 
 
 @pytest.mark.soak  # all bombs are made for it; `tests/layouts/test_limits.py` has each reader's limit in `make test`
