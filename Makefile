@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 5
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak bench fuzz docs lambda lambda-lock clean help
+.PHONY: demo test lint types layers unit soak bench fuzz docs lambda lambda-lock cli-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,9 +37,10 @@ fuzz: $(VENV)/fuzz ## bytes of any kind for every reader of what lies in a bucke
 bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (about 6 minutes)
 	$(BIN)/python -m benchmarks
 
-$(VENV)/local: pyproject.toml
+$(VENV)/local: pyproject.toml requirements/cli.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Backstream needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/cli.txt
 	$(BIN)/python -m pip install --quiet --editable '.[local]'
 	touch $@
 
@@ -63,6 +64,9 @@ lambda: $(VENV)/local ## the zips for AWS Lambda into dist/, their sizes, and wh
 
 lambda-lock: $(VENV)/dev ## pin what the zips hold to the versions in .venv, with hashes (half a minute)
 	$(BIN)/python -m lambda_zip --lock
+
+cli-lock: $(VENV)/dev ## pin what the command line installs to the versions in .venv, with hashes (some minutes)
+	$(BIN)/python -m lambda_zip --lock-cli
 
 docs: $(VENV)/dev ## write docs/cli.md from the command line itself
 	PYTHONPATH=tests $(BIN)/python -m kit.cli_reference > docs/cli.md

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from lambda_zip import archive
-from lambda_zip.build import ROOT, build
+from lambda_zip.build import ROOT, bill_of, build
 from lambda_zip.cli_lock import renew_cli
 from lambda_zip.measure import RECORDS, UNWANTED, ColdStart, measured
 from lambda_zip.targets import LAMBDA, here
@@ -60,7 +60,8 @@ def _size(path: Path) -> str:
     return (
         f"{named}: {_told(size)} ({_judged(size, MOST_ZIP)})\n"
         f"  sha256    {archive.digest(path)}\n"
-        f"  contents  {archive.contents_digest(path)}"
+        f"  contents  {archive.contents_digest(path)}\n"
+        f"  bill      {bill_of(named)}"
     )
 
 

@@ -8,11 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from backstream.clock import SystemClock
 from backstream.engines.crew import Crew
 from backstream.engines.taking import Task
+from backstream.layouts.catalog import Layout
 from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.stores.directory import DirectoryStore
+from kit.feed import Feed
+from kit.images import image
 
-HOSTILE = ("zstandard.py", "msgspec.py", "struct.py", "backstream/__init__.py", "backstream/engines/worker.py", "typer.py")
+AT = 1_763_900_000
+HOSTILE = (
+    "zstandard.py",
+    "msgspec.py",
+    "struct.py",
+    "backstream/__init__.py",
+    "backstream/engines/worker.py",
+    "typer.py",
+    "sitecustomize.py",
+    "usercustomize.py",
+    "botocore/__init__.py",
+    "pycurl.py",
+)
 
 
 @pytest.fixture
@@ -39,4 +56,37 @@ def test_the_command_does_not_either(hostile: Path) -> None:
     command = str(Path(sys.executable).with_name("backstream"))
     done = subprocess.run([command, "--help"], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+    assert not (hostile / "ran").exists()
+
+
+RESTORE = """
+import subprocess, sys
+from backstream.apps.cli.main import call
+from backstream.engines import crew, embedded
+embedded.WORTH_WORKERS = 1  # as of a larger vault
+began, popen = [], subprocess.Popen
+def counted(*words, **more):
+    began.append(words)
+    return popen(*words, **more)
+crew.subprocess.Popen = counted
+code = call(sys.argv[1:])
+sys.stderr.write(f"workers: {len(began)}")
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_a_whole_restore_by_worker_processes_runs_nothing_of_it(hostile: Path, tmp_path: Path, layout: Layout) -> None:
+    """Once each larger restore ran a `zstandard.py` of the working directory."""
+    (tmp_path / "vault").mkdir()
+    feed = Feed(DirectoryStore(tmp_path / "vault", SystemClock()), "flights", began=AT - 600, layout=layout)
+    feed.put(AT - 100, *(image("row", number) for number in range(300)))
+    feed.deliver()
+    words = ["restore", "flights", "--vault", f"file://{tmp_path}/vault", "--at", str(AT), "--allow-gap", "--to-file", "rows.json"]
+    environment = {"PATH": "/usr/bin:/bin", "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "us-east-1", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", RESTORE, *words], cwd=hostile, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr[-10:]) in [(0, f"workers: {number}") for number in range(1, 9)], done.stderr
+    assert len((hostile / "rows.json").read_bytes().splitlines()) == 300
     assert not (hostile / "ran").exists()
