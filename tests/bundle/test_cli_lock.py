@@ -27,11 +27,6 @@ def test_it_covers_what_pyproject_names() -> None:
     assert all(hashes for hashes in locked(CLI_LOCK).values())
 
 
-def test_the_zip_and_the_command_line_hold_the_same_versions() -> None:
-    """What a function writes, a command reads: they are tested together."""
-    assert {each for each in locked() if each in locked(CLI_LOCK)} == set(locked())
-
-
 def test_a_dependency_that_is_not_locked_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_lock, "EXTRAS", ("fast", "cli", "dev"))
     assert "hypothesis" in cli_lock.roots()
