@@ -44,3 +44,10 @@ COMBINATIONS = {
     ),
     "of Kinesis": Choices(tables=["flights", "orders"], source=Source.KINESIS, streams={"flights": KINESIS}, record_age=400_000),
 }
+
+REPLICAS = {
+    "for a replica": Choices(tables=["flights"], replica="flights-eu", replica_region="eu-west-1", replica_deletes="not-ttl"),
+    "for a replica, with keys for all": Choices(
+        replica="copy", kms_key=KEY, logs_key=KEY, environment_key=KEY, topic_key=KEY, signing_profile=PROFILE
+    ),
+}

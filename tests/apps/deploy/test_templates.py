@@ -15,9 +15,10 @@ from backstream.apps.cli.main import call
 from backstream.apps.deploy import Choices, Format, Source, template
 from backstream.errors import UsageError
 from kit import templates
-from kit.deployments import COMBINATIONS, KINESIS, STREAM
+from kit.deployments import COMBINATIONS, KINESIS, REPLICAS, STREAM
 
 REGIONS = ["us-east-1", "eu-central-1"]
+ALL: dict[str, Choices] = {**COMBINATIONS, **REPLICAS}
 each_combination = pytest.mark.parametrize("choices", COMBINATIONS.values(), ids=COMBINATIONS)
 
 
@@ -38,9 +39,7 @@ def properties(parsed: dict[str, Any], name: str) -> Any:
 
 # Each takes seconds of the processor: the fullest one here, the others with the long tests.
 FULL = "by a key, locked, archived, expired"
-LINTED = [
-    pytest.param(choices, id=name, marks=[] if name == FULL else [pytest.mark.soak]) for name, choices in COMBINATIONS.items()
-]
+LINTED = [pytest.param(choices, id=name, marks=[] if name == FULL else [pytest.mark.soak]) for name, choices in ALL.items()]
 
 
 @pytest.mark.parametrize("choices", LINTED)
@@ -49,7 +48,7 @@ def test_cfn_lint_finds_nothing(choices: Choices) -> None:
     assert [f"{each.rule.id}: {each.message}" for each in found] == []
 
 
-@each_combination
+@pytest.mark.parametrize("choices", ALL.values(), ids=ALL)
 def test_yaml_and_json_are_the_same_template(choices: Choices) -> None:
     assert of(choices) == json.loads(template(choices, Format.JSON))
 
@@ -225,6 +224,17 @@ BAD = [
     ("flights", "--rpo", "soon"),
     ("flights", "--drill-schedule", "daily"),
     ("flights", "--drill-within", "169"),
+    ("flights", "--bucket-owner", "222222222222"),
+    ("flights", "--existing-bucket", "ours-1", "--bucket-owner", "2222"),
+    ("flights", "--admin", "role/admin"),
+    ("flights", "--admin", "arn:aws:iam::123456789012:group/admins"),
+    ("flights", "--logs-key", "alias/ours"),
+    ("flights", "--topic-key", "arn:aws:kms:us-east-1:123456789012:key/1", "--no-alarms"),
+    ("flights", "--signing-profile", "ours"),
+    ("flights", "--replica", "flights"),
+    ("flights", "orders", "--replica", "copy"),
+    ("flights", "--replica", "copy", "--existing-bucket", "ours-1"),
+    ("flights", "--replica", "copy", "--replica-region", "Frankfurt"),
     ("flights", "--runtime", "nodejs22.x"),
     ("flights", "--architecture", "mips"),
     ("flights", "--reserved-concurrency", "0"),

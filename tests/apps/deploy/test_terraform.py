@@ -13,7 +13,7 @@ import pytest
 
 from backstream.apps.deploy import Choices, Format, template
 from kit import hcl, templates
-from kit.deployments import COMBINATIONS
+from kit.deployments import COMBINATIONS, REPLICAS
 
 PSEUDO = {
     "AWS::StackName": "stack",
@@ -213,9 +213,10 @@ def held(module: Mapping[str, Any]) -> dict[tuple[str, ...], Facts]:
 
 
 # Each takes a second to parse: those that hold all there is here, the others with the long tests.
-EVERYDAY = ("for one table, named later", "by a key, locked, archived, expired", "of Kinesis")
+EVERYDAY = ("for one table, named later", "by a key, locked, archived, expired", "of Kinesis", "for a replica")
 COMPARED = [
-    pytest.param(choices, id=name, marks=[] if name in EVERYDAY else [pytest.mark.soak]) for name, choices in COMBINATIONS.items()
+    pytest.param(choices, id=name, marks=[] if name in EVERYDAY else [pytest.mark.soak])
+    for name, choices in {**COMBINATIONS, **REPLICAS}.items()
 ]
 
 

@@ -15,6 +15,7 @@ from backstream.apps.deploy import Architecture, Choices, Format, Lock, LockMode
 from backstream.apps.deploy.choices import streams_by_table
 from backstream.errors import UsageError
 from backstream.model import objectives
+from backstream.operations.replicate import Deletes
 
 USUAL = Choices()
 FILES = {Format.YAML: "backstream.yaml", Format.JSON: "backstream.json", Format.HCL: "main.tf"}
@@ -82,6 +83,14 @@ def template(
         str | None,
         typer.Option(metavar="ARN", help="Refuse code that this profile of AWS Signer has not signed.", show_default=False),
     ] = None,
+    replica: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE2", help="No vault: a function that keeps TABLE2 like the table.", show_default=False),
+    ] = None,
+    replica_region: Annotated[
+        str | None, typer.Option(metavar="REGION", help="Where TABLE2 is, if in another region.", show_default=False)
+    ] = None,
+    replica_deletes: Annotated[Deletes, typer.Option(metavar="all|not-ttl|none", help="Which deletes reach TABLE2.")] = Deletes.ALL,
     object_lock: Annotated[
         LockMode | None,
         typer.Option(metavar="governance|compliance", help="Lock each new version, with --lock-days.", show_default=False),
@@ -156,6 +165,9 @@ def template(
         environment_key=environment_key,
         topic_key=topic_key,
         signing_profile=signing_profile,
+        replica=replica,
+        replica_region=replica_region,
+        replica_deletes=replica_deletes.value,
         lock=_lock(object_lock, lock_days),
         archive_days=archive_after,
         expire_days=expire_after,

@@ -5,7 +5,7 @@ Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from backstream.apps import metrics
@@ -27,11 +27,7 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     """What is asked about the alarms."""
     if not choices.alarms:
         return
-    if choices.topic_key:
-        yield Parameter("TopicKeyArn", "The KMS key that encrypts the alarms' topic.", choices.topic_key, pattern=KEY_ARN)
-    else:
-        meaning = "The SNS topic that is told when an alarm rings, and when it ends. Empty: nobody is."
-        yield Parameter("AlarmTopicArn", meaning, choices.alarm_topic or "", pattern="(arn:.+)?")
+    yield from topic_parameters(choices)
     if choices.witness:
         limit = LIMITS["witness_within_minutes"]
         meaning = "An alarm rings where no witness has run for so many minutes. More than what is between two runs."
@@ -43,15 +39,35 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
         yield Parameter("DrillWithinHours", meaning, choices.drill_within_hours, least=limit.least, most=limit.most)
 
 
+def topic_parameters(choices: Choices) -> Iterator[Parameter]:
+    """Whom alarms tell."""
+    if not choices.alarms:
+        return
+    if choices.topic_key:
+        yield Parameter("TopicKeyArn", "The KMS key that encrypts the alarms' topic.", choices.topic_key, pattern=KEY_ARN)
+    else:
+        meaning = "The SNS topic that is told when an alarm rings, and when it ends. Empty: nobody is."
+        yield Parameter("AlarmTopicArn", meaning, choices.alarm_topic or "", pattern="(arn:.+)?")
+
+
 def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
     """The alarms with their topic, and the dashboard."""
-    if choices.alarms and choices.topic_key:
-        yield _topic()
-        yield from (_telling_topic(each) for each in _all_alarms(choices, targets))
-    elif choices.alarms:
-        yield from _all_alarms(choices, targets)
+    if choices.alarms:
+        yield from _told(choices, _all_alarms(choices, targets))
     if choices.dashboard:
         yield _dashboard(choices, targets)
+
+
+def of_replica(choices: Choices, target: Target) -> Iterator[Resource]:
+    """The alarms of a replicator."""
+    yield from _told(choices, [_lag(), *_of_function(), *_given_up(target)])
+
+
+def _told(choices: Choices, alarms: Iterable[Resource]) -> Iterator[Resource]:
+    """The alarms, and the topic that they tell where one is made."""
+    if choices.topic_key:
+        yield _topic()
+    yield from (_telling_topic(each) if choices.topic_key else each for each in alarms)
 
 
 def _all_alarms(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
@@ -108,7 +124,7 @@ def _of_function() -> Iterator[Resource]:
     yield _sum("LostAlarm", "lost", what, LAMBDA, "DestinationDeliveryFailures", of_function)
 
 
-def _of_mapping(target: Target) -> Iterator[Resource]:
+def _given_up(target: Target) -> Iterator[Resource]:
     mapping = ("EventSourceMappingUUID", Of(functions.mapping_id(target), "Ref"))
     named = f"{target.id}-".lstrip("-")
     what = target.named("Lambda gave up on changes of ", ": they lie in the failures' bucket. `backstream redrive` brings them in.")
@@ -116,6 +132,11 @@ def _of_mapping(target: Target) -> Iterator[Resource]:
     yield _sum(f"{target.id}GivenUpAlarm", f"{named}given-up", what, LAMBDA, metric, mapping)
     what = target.named("Lambda dropped changes of ", ", whether or not they reached the failures' bucket.")
     yield _sum(f"{target.id}DroppedAlarm", f"{named}dropped", what, LAMBDA, "DroppedEventCount", mapping)
+
+
+def _of_mapping(target: Target) -> Iterator[Resource]:
+    yield from _given_up(target)
+    named = f"{target.id}-".lstrip("-")
     what = target.named("Changes of ", " cannot be kept, and are tried again and again: the log says which, and why.")
     table = ("Table", target.label)
     yield _sum(f"{target.id}FailuresAlarm", f"{named}failures", what, NAMESPACE, "Failures", table, periods=3)

@@ -21,6 +21,7 @@ TOPIC_ARN = rf"{ARN}:sns:[a-z0-9-]+:[0-9]{{12}}:[a-zA-Z0-9_-]{{1,256}}"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 PREFIX = r"[a-zA-Z0-9_.-]+(/[a-zA-Z0-9_.-]+)*"
 ACCOUNT = r"[0-9]{12}"
+REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]"
 PRINCIPAL_ARN = rf"{ARN}:iam::[0-9]{{12}}:(root|(role|user)/[a-zA-Z0-9_+=,.@/*-]+)"
 PROFILE_ARN = rf"{ARN}:signer:[a-z0-9-]+:[0-9]{{12}}:/signing-profiles/[a-zA-Z0-9_]+/[a-zA-Z0-9]+"
 RATE = r"(rate|cron)\([^()]+\)"
@@ -93,7 +94,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     `bucket` and `failures`: names of buckets to be made, or with `existing_...` of such as are there. Days: None for never.
     `bucket_owner`: the account of an existing vault bucket, None for the deployment's own; `admin`: who may end what buckets keep;
     `..._key`: the ARN of a KMS key for the buckets (`kms_key`), logs, variables, and a topic that is made for alarms;
-    `signing_profile`: the functions take only code that is signed by it.
+    `signing_profile`: the functions take only code that is signed by it. `replica`: no vault, but a function that keeps this other
+    table like the one table.
     """
 
     tables: Sequence[str] = ()
@@ -109,6 +111,9 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     environment_key: str | None = None
     topic_key: str | None = None
     signing_profile: str | None = None
+    replica: str | None = None
+    replica_region: str | None = None
+    replica_deletes: str = "all"
     lock: Lock | None = None
     archive_days: int | None = None
     expire_days: int | None = None
@@ -142,12 +147,25 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             _within(getattr(self, name), self.limit(name))
         self._check_names()
         self._check_vault()
+        if self.replica is not None:
+            self._check_replica(self.replica)
         if self.log_days not in LOG_DAYS:
             raise UsageError(
                 f"CloudWatch knows no retention of {self.log_days} days", hint=f"One of {', '.join(map(str, LOG_DAYS))}."
             )
         if self.reserved_concurrency is not None:
             _within(self.reserved_concurrency, Limit(1, 100_000, "the reserved concurrency"))
+
+    def _check_replica(self, replica: str) -> None:
+        check_table_name(replica)
+        _match(self.replica_region, REGION, "a region")
+        if len(self.tables) > 1 or (replica in self.tables and self.replica_region is None):
+            raise UsageError("a replica is of one table, and another one", hint="Name one table, and --replica ANOTHER.")
+        if self.existing_bucket or self.lock or self.archive_days or self.expire_days or self.source is Source.KINESIS:
+            raise UsageError(
+                "a replica has no vault, and follows the table's own stream",
+                hint="--replica goes without --existing-bucket, --object-lock, --archive-after, --expire-after and Kinesis.",
+            )
 
     def limit(self, name: str) -> Limit:
         """What one of the numbers may be."""

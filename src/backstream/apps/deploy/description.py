@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backstream.apps.deploy import alarms, functions, roles, sizes, storage, tables
+import msgspec
+
+from backstream.apps.deploy import alarms, functions, replica, roles, sizes, storage, tables
 from backstream.apps.deploy.choices import Choices
 from backstream.apps.deploy.expressions import Description, Of, Output, text
 from backstream.apps.deploy.tables import Target
@@ -14,6 +16,8 @@ from backstream.version import __version__
 def describe(choices: Choices) -> Description:
     """All of a deployment. UsageError for choices that cannot be."""
     choices.check()
+    if choices.replica is not None:
+        return replica.describe(msgspec.structs.replace(choices, witness=False, drill=False))
     targets = tables.targets(choices)
     asked = [*tables.parameters(choices), *functions.parameters(choices), *storage.parameters(choices), *alarms.parameters(choices)]
     made = [

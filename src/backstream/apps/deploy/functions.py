@@ -72,20 +72,20 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
 def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
     """The functions with their logs and roles, the mappings and the schedules."""
     if choices.signing_profile:
-        yield _signing()
-    yield _log_group(CAPTURE_LOG, "capture", choices)
-    yield roles.capture_role(choices, targets, _log_name("capture"))
+        yield signing()
+    yield log_group(CAPTURE_LOG, "capture", choices)
+    yield roles.capture_role(choices, targets, log_name("capture"))
     yield _capture(choices)
-    yield from (_mapping(choices, each) for each in targets)
+    yield from (mapping(choices, each) for each in targets)
     if choices.witness:
-        yield _log_group(WITNESS_LOG, "witness", choices)
-        yield roles.witness_role(choices, targets, _log_name("witness"))
+        yield log_group(WITNESS_LOG, "witness", choices)
+        yield roles.witness_role(choices, targets, log_name("witness"))
         yield _witness(choices)
         yield _tried_once(WITNESS, "What a run did not come to, the next one does: it is not tried twice more, as Lambda would.")
         yield from (_witnessing(each) for each in targets)
     if choices.drill:
-        yield _log_group(DRILL_LOG, "drill", choices)
-        yield roles.drill_role(choices, targets, _log_name("drill"))
+        yield log_group(DRILL_LOG, "drill", choices)
+        yield roles.drill_role(choices, targets, log_name("drill"))
         yield _drill(choices)
         yield _tried_once(DRILL, "A drill that failed has found something: it is not tried twice more, as Lambda would.")
         yield from (_schedule(each) for each in targets)
@@ -104,18 +104,18 @@ def _number(name: str, meaning: str, choice: str, choices: Choices) -> Parameter
     return Parameter(name, meaning, getattr(choices, choice), least=limit.least, most=limit.most)
 
 
-def _log_name(word: str) -> Text:
+def log_name(word: str) -> Text:
     return text("/aws/lambda/", Place.STACK, f"-{word}")
 
 
-def _log_group(id_: str, word: str, choices: Choices) -> Resource:
-    properties: dict[str, Value] = {"LogGroupName": _log_name(word), "RetentionInDays": Given("LogRetentionDays")}
+def log_group(id_: str, word: str, choices: Choices) -> Resource:
+    properties: dict[str, Value] = {"LogGroupName": log_name(word), "RetentionInDays": Given("LogRetentionDays")}
     if choices.logs_key:
         properties["KmsKeyId"] = Given("LogsKeyArn")
     return Resource(id_, "AWS::Logs::LogGroup", properties)
 
 
-def _signing() -> Resource:
+def signing() -> Resource:
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html"""
     properties: dict[str, Value] = {
         "AllowedPublishers": {"SigningProfileVersionArns": [Given("SigningProfileVersionArn")]},
@@ -124,7 +124,7 @@ def _signing() -> Resource:
     return Resource(SIGNING, "AWS::Lambda::CodeSigningConfig", properties, "The functions take only code that is signed.")
 
 
-def _function(id_: str, word: str, handler: str, choices: Choices, more: Mapping[str, Value], why: str) -> Resource:
+def function(id_: str, word: str, handler: str, choices: Choices, more: Mapping[str, Value], why: str) -> Resource:
     """A function that finds the vault in its variables, unless `more` has others."""
     properties: dict[str, Value] = {
         "FunctionName": text(Place.STACK, f"-{word}"),
@@ -159,10 +159,10 @@ def _capture(choices: Choices) -> Resource:
     }
     if choices.reserved_concurrency is not None:
         more["ReservedConcurrentExecutions"] = choices.reserved_concurrency
-    return _function(CAPTURE, "capture", expected.HANDLER, choices, more, "Keeps each batch of changes in the vault.")
+    return function(CAPTURE, "capture", expected.HANDLER, choices, more, "Keeps each batch of changes in the vault.")
 
 
-def _mapping(choices: Choices, target: Target) -> Resource:
+def mapping(choices: Choices, target: Target) -> Resource:
     """Why these settings: docs/notes/0012-one-description-two-templates.md."""
     properties: dict[str, Value] = {
         "FunctionName": Of(CAPTURE, "Ref"),
@@ -189,7 +189,7 @@ def _witness(choices: Choices) -> Resource:
         "Timeout": WITNESS_TIMEOUT,
     }
     why = "Checks the streams against the vault, and proves what may be claimed."
-    return _function(WITNESS, "witness", expected.WITNESS_HANDLER, choices, more, why)
+    return function(WITNESS, "witness", expected.WITNESS_HANDLER, choices, more, why)
 
 
 def _witnessing(target: Target) -> Resource:
@@ -210,7 +210,7 @@ def _drill(choices: Choices) -> Resource:
         "Timeout": DRILL_TIMEOUT,
         "EphemeralStorage": {"Size": DRILL_DISK},
     }
-    return _function(DRILL, "drill", DRILL_HANDLER, choices, more, "Tries a restore, and tells how it went.")
+    return function(DRILL, "drill", DRILL_HANDLER, choices, more, "Tries a restore, and tells how it went.")
 
 
 def _tried_once(function: str, why: str) -> Resource:

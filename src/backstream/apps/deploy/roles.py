@@ -26,17 +26,16 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
     statements = [
         *_keeping(choices, tables),
         _see_tables(tables),  # a table that was made again, and a stream that was replaced, are told by it alone
-        _of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*"),
-        _of_failures(choices, "FindFailures", ["s3:ListBucket"]),
-        *_reading(choices, targets),
-        *_keys(choices),
-        _log(log_group),
+        *failing(choices),
+        *reading(choices, targets),
+        *keys(choices),
+        log(log_group),
     ]
     why = (
         "What the capturing function may do. It adds rows, log segments and gaps of its tables. "
         "Lambda itself reads the stream with this role."
     )
-    return _role(CAPTURE_ROLE, "lambda", "capture", statements, why)
+    return role(CAPTURE_ROLE, "lambda", "capture", statements, why)
 
 
 def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
@@ -52,12 +51,12 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         *_keeping(choices, tables),
         _of_vault(choices, "ChangeCatalog", ["s3:PutObject"], catalogs),
         _see_tables(tables, *kinesis),
-        next(iter(_reading(choices, targets))),
-        *_keys(choices),
-        _log(log_group),
+        next(iter(reading(choices, targets))),
+        *keys(choices),
+        log(log_group),
     ]
     why = "What the witness may do: read the streams, write what is missing in the vault, and name a new stream in the catalog."
-    return _role(WITNESS_ROLE, "lambda", "witness", statements, why)
+    return role(WITNESS_ROLE, "lambda", "witness", statements, why)
 
 
 def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
@@ -69,8 +68,8 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
         _read_vault(choices, tables),
         _of_vault(choices, "KeepReport", ["s3:PutObject"], reports),
         _list_vault(choices),
-        _allow("ReadTable", ["dynamodb:DescribeTable", "dynamodb:Scan"], [_table(each) for each in tables]),
-        _allow(
+        allow("ReadTable", ["dynamodb:DescribeTable", "dynamodb:Scan"], [table(each) for each in tables]),
+        allow(
             "ScratchTable",
             [
                 "dynamodb:CreateTable",
@@ -79,25 +78,25 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
                 "dynamodb:Scan",
                 "dynamodb:DeleteTable",
             ],
-            [_table(_scratch(each)) for each in tables],
+            [table(_scratch(each)) for each in tables],
         ),
-        *_keys(choices),
-        _log(log_group),
+        *keys(choices),
+        log(log_group),
     ]
     why = "What the drill may do: read the vault and the tables, and write to scratch tables that it makes and deletes."
-    return _role(DRILL_ROLE, "lambda", "drill", statements, why)
+    return role(DRILL_ROLE, "lambda", "drill", statements, why)
 
 
 def schedule_role(functions: Sequence[str]) -> Resource:
     """Of the schedules that start the witness and drills."""
-    statements = [_allow("StartFunctions", ["lambda:InvokeFunction"], [Of(each) for each in functions])]
-    return _role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "What the schedules may do.")
+    statements = [allow("StartFunctions", ["lambda:InvokeFunction"], [Of(each) for each in functions])]
+    return role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "What the schedules may do.")
 
 
 # --- what they have in common -----------------------------------------------------------------------------------------------------
 
 
-def _role(id_: str, service: str, policy: str, statements: Sequence[Statement], why: str) -> Resource:
+def role(id_: str, service: str, policy: str, statements: Sequence[Statement], why: str) -> Resource:
     trust: dict[str, Value] = {
         "Effect": "Allow",
         "Principal": {"Service": [f"{service}.amazonaws.com"]},
@@ -114,18 +113,24 @@ def _role(id_: str, service: str, policy: str, statements: Sequence[Statement], 
     return Resource(id_, "AWS::IAM::Role", properties, why)
 
 
-def _allow(sid: str, actions: Sequence[str], resources: Sequence[Value], condition: Mapping[str, Value] | None = None) -> Statement:
+def allow(sid: str, actions: Sequence[str], resources: Sequence[Value], condition: Mapping[str, Value] | None = None) -> Statement:
     statement: dict[str, Value] = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
     return statement if condition is None else {**statement, "Condition": condition}
 
 
 def _of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Sequence[Value]) -> Statement:
     """A bucket's ARN does not say whose it is: somebody else may have taken the name of one that was deleted."""
-    return _allow(sid, actions, resources, _owned_by(storage.vault_owner(choices)))
+    return allow(sid, actions, resources, _owned_by(storage.vault_owner(choices)))
 
 
 def _of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str = "") -> Statement:
-    return _allow(sid, actions, [storage.failures_arn(choices, below)], _owned_by(Place.ACCOUNT))
+    return allow(sid, actions, [storage.failures_arn(choices, below)], _owned_by(Place.ACCOUNT))
+
+
+def failing(choices: Choices) -> Iterator[Statement]:
+    """What Lambda does in the role's name with a batch that it gives up."""
+    yield _of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*")
+    yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
 
 
 def _owned_by(account: Part) -> Mapping[str, Value]:
@@ -177,10 +182,10 @@ def _list_vault(choices: Choices) -> Statement:
 
 def _see_tables(tables: Sequence[Part], *more: str) -> Statement:
     named = tables if len(tables) <= NAMED_TABLES else ["*"]
-    return _allow("SeeTables", ["dynamodb:DescribeTable", *more], [_table(each) for each in named])
+    return allow("SeeTables", ["dynamodb:DescribeTable", *more], [table(each) for each in named])
 
 
-def _reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
+def reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
     """What Lambda does in the role's name. ListStreams (of both) knows no resource, so that `*` is the only one it can have.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html and list_amazonkinesis.html
@@ -189,31 +194,31 @@ def _reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]
         service, actions = "dynamodb", ["DescribeStream", "GetRecords", "GetShardIterator"]
     else:
         service, actions = "kinesis", ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
-    yield _allow("ReadStream", [f"{service}:{each}" for each in actions], [each.stream for each in targets])
-    yield _allow("ListStreams", [f"{service}:ListStreams"], ["*"])
+    yield allow("ReadStream", [f"{service}:{each}" for each in actions], [each.stream for each in targets])
+    yield allow("ListStreams", [f"{service}:ListStreams"], ["*"])
 
 
 def _streams(choices: Choices) -> bool:
     return choices.source is Source.DYNAMODB
 
 
-def _keys(choices: Choices) -> Iterator[Statement]:
+def keys(choices: Choices, *, vault: bool = True) -> Iterator[Statement]:
     """The vault's key only by way of S3; the environment's is used by Lambda in the role's name."""
-    if choices.kms_key:
+    if choices.kms_key and vault:
         by_s3 = {"StringLike": {"kms:ViaService": [text("s3.*.", Place.DOMAIN)]}}
-        yield _allow("UseKey", ["kms:Decrypt", "kms:GenerateDataKey"], [Given("KmsKeyArn")], by_s3)
+        yield allow("UseKey", ["kms:Decrypt", "kms:GenerateDataKey"], [Given("KmsKeyArn")], by_s3)
     if choices.environment_key:
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
-        yield _allow("ReadEnvironment", ["kms:Decrypt"], [Given("EnvironmentKeyArn")])
+        yield allow("ReadEnvironment", ["kms:Decrypt"], [Given("EnvironmentKeyArn")])
 
 
-def _log(log_group: Text) -> Statement:
+def log(log_group: Text) -> Statement:
     """Not CreateLogGroup: the group is made here, with its retention, and Lambda is not to make it again without."""
     arn = text("arn:", Place.PARTITION, ":logs:", Place.REGION, ":", Place.ACCOUNT, ":log-group:", log_group, ":*")
-    return _allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [arn])
+    return allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [arn])
 
 
-def _table(name: Part | Text) -> Text:
+def table(name: Part | Text) -> Text:
     return text("arn:", Place.PARTITION, ":dynamodb:", Place.REGION, ":", Place.ACCOUNT, ":table/", name)
 
 

@@ -26,17 +26,22 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     if choices.bucket_owner:
         yield Parameter("VaultBucketOwner", "The account that this bucket belongs to.", choices.bucket_owner, pattern=ACCOUNT)
     yield Parameter("VaultPrefix", "Where in its bucket the vault lies.", choices.prefix, pattern=PREFIX)
+    yield from failures_parameters(choices, several=not choices.existing_bucket)
+    if choices.expire_days is not None:
+        meaning = "Days after which old versions are gone for good. No moment before them can be restored: see docs/deploy.md."
+        yield Parameter("ExpireOldVersionsDays", meaning, choices.expire_days, least=1, most=36_500)
+
+
+def failures_parameters(choices: Choices, *, several: bool = False) -> Iterator[Parameter]:
+    """What is asked about the bucket of failed batches, and about all that are made."""
     if choices.existing_failures_bucket:
         meaning = "The bucket for batches that Lambda gave up on. It is there already."
         yield Parameter("FailuresBucket", meaning, choices.existing_failures_bucket, pattern=BUCKET)
-    if not (choices.existing_bucket and choices.existing_failures_bucket):
+    if several or not choices.existing_failures_bucket:
         meaning = "Who alone may remove versions, and change versioning and lifecycle of the buckets: the ARN of a role or user."
         yield Parameter("AdminArn", meaning, choices.admin or ROOT, pattern=ADMIN)
     if choices.kms_key:
         yield Parameter("KmsKeyArn", "The KMS key that encrypts the buckets.", choices.kms_key, pattern=KEY_ARN)
-    if choices.expire_days is not None:
-        meaning = "Days after which old versions are gone for good. No moment before them can be restored: see docs/deploy.md."
-        yield Parameter("ExpireOldVersionsDays", meaning, choices.expire_days, least=1, most=36_500)
 
 
 def resources(choices: Choices) -> Iterator[Resource]:
@@ -45,6 +50,11 @@ def resources(choices: Choices) -> Iterator[Resource]:
         why = "The vault. It stays when this stack is deleted: whatever happens to the stack, the backup is there."
         yield _bucket(VAULT, "vault", why, choices, _vault_only(choices))
         yield _policy(VAULT)
+    yield from failures_resources(choices)
+
+
+def failures_resources(choices: Choices) -> Iterator[Resource]:
+    """The bucket of failed batches with its policy, if it is to be made."""
     if not choices.existing_failures_bucket:
         why = "Batches that Lambda gave up on, with their records: `backstream redrive` brings them into the vault. It stays, too."
         yield _bucket(FAILURES, "failures", why, choices, {"LifecycleConfiguration": {"Rules": [_no_abandoned_uploads()]}})
