@@ -33,11 +33,11 @@ JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_r
 `history` an array, oldest first, of `time, sequence, event, actor, image` and, where somebody is named, `actor_source` and `actors`
 ([who.md](who.md)); `blame` gives `table, from, to, changes, matched, ambiguous, none, undelivered, dynamodb, files, events,
 newest_delivery, annotated, known, unreadable, notes, seconds` and `findings`, oldest first, of `time, sequence, event, key,
-status, actor, actor_source, settled, why, calls`; `changes` an
-array, or lines, of `time, sequence, event, actor, key, before, after, changed`, with `--net` also `changes` (how many); its `--summary`
-`table, from, to, items, changes, events, tenants, attributes, actors, step_seconds, times, busiest, certainty`; `revert` gives `table,
-from, to, put, updated, deleted, unchanged, conflicts, failed, dry_run, seconds`, `conflicting` and `gone` (keys), `failures`,
-`undo` and `resume` (commands); `status` gives `table, layout, window_from, window_to,
+status, actor, actor_source, settled, why, calls`; `changes` an array, or lines, of `time, sequence, event, actor, key, before,
+after, changed`, with `--net` also `changes` (how many); its `--summary` `table, from, to, items, changes, events, tenants,
+attributes, actors, step_seconds, times, busiest, certainty`; `revert` gives `table, from, to, put, updated, deleted, unchanged,
+conflicts, failed, dry_run, seconds`, `conflicting` and `gone` (keys), `failures`, `undo` and `resume` (commands);
+`status` gives `table, layout, window_from, window_to,
 lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs, failures, unseen` and
 sizes (without TABLE: an array of these); `snapshot`
 gives `table, at, id, url, items, files, bytes, failed, complete, seconds` and `failures`, `warnings`; `verify` gives `table, at,

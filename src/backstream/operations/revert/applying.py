@@ -29,6 +29,7 @@ from backstream.ports import Put
 _STEM = "backstream-revert-"
 CHANGED = "somebody has changed it since the plan was made"
 POLL_SECONDS = 0.25
+LONGEST_WAIT = 10.0  # seconds
 TOGETHER = 100  # items that are looked at by one request
 
 
@@ -126,9 +127,9 @@ def _command(table: str, what: str, path: Path) -> str:
 
 
 def _wait_past(plan: Plan, around: Around) -> None:
-    """No change of ours is made in the window's last second, or in the one in which the plan was made."""
-    ends = max(plan.head.until, plan.head.made)
-    while moment.iso(around.table.server_time()) <= ends:
+    """No change of ours is made in the window's last second, unless clocks are far apart."""
+    latest = around.clock.now() + LONGEST_WAIT
+    while moment.iso(around.table.server_time()) <= plan.head.until and around.clock.now() < latest:
         around.clock.sleep(POLL_SECONDS)
 
 

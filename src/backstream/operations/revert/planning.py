@@ -10,6 +10,7 @@ import msgspec
 
 from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError, OutsideWindow, Refused
+from backstream.layouts import catalog as catalogs
 from backstream.layouts.vault import TableVault
 from backstream.model import merge, moment, prices
 from backstream.model.merge import Merged, Step, Verdict
@@ -73,7 +74,7 @@ class _Planning:
         _check_proven(self._changes, request)
         _check_life(vault, request)
         self._fitting = Fitting(self._facts)
-        self._ttl = around.table.settings().time_to_live
+        self._ttl = _time_to_live(vault, around)
         self._units_a_second = units_a_second(self._facts.description, max_units)
         self._counts = Counts()
         self._missing = self._items_that_lack_changes()
@@ -170,9 +171,8 @@ class _Planning:
             return
         images = [bytes(each) for each in (row.live, row.after) if bytes(each) != b"null"]
         self._counts.write_units += max(map(write_units, images))
-        now, since = self._around.clock.now(), self._request.span.since
         after = bytes(row.after)
-        if self._ttl is not None and after != b"null" and is_over(after, self._ttl, since, now):
+        if self._ttl is not None and after != b"null" and is_over(after, self._ttl, 0, self._around.clock.now()):
             self._counts.expired += 1
 
     def counts(self) -> Counts:
@@ -198,6 +198,12 @@ def _reason(live: bytes | None, after: bytes | None) -> str:
     if after is None:
         return "the window created it"
     return "the window deleted it" if live is None else "the window changed it"
+
+
+def _time_to_live(vault: TableVault, around: Around) -> str | None:
+    """The attribute by which items expire, None where they do not; as the vault knows it where the table does not say."""
+    settings = around.table.settings()
+    return catalogs.settings_of(vault.catalog).time_to_live if "time_to_live" in settings.unknown else settings.time_to_live
 
 
 def _check_table(vault: TableVault, facts: TableFacts, request: Request) -> None:
