@@ -77,7 +77,11 @@ def test_it_deploys_as_it_says_and_the_buckets_outlive_it(aws: Aws, stack: str, 
 def check_function(aws: Aws, stack: str, vault: str) -> None:
     function = aws.client("lambda").get_function_configuration(FunctionName=f"{stack}-capture")
     assert function["Handler"] == "backstream.apps.aws_lambda.handler"
-    variables = {"BACKSTREAM_VAULT": f"s3://{vault}/vault", "BACKSTREAM_PARALLELIZATION": "2"}
+    variables = {
+        "BACKSTREAM_VAULT": f"s3://{vault}/vault",
+        "BACKSTREAM_BUCKET_OWNER": "000000000000",
+        "BACKSTREAM_PARALLELIZATION": "2",
+    }
     assert function["Environment"]["Variables"] == variables
     assert (int(function["Timeout"]), int(function["MemorySize"])) == (120, 512)
     role = function["Role"].rpartition("/")[2]

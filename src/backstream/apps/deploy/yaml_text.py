@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./()=+*-]*( [A-Za-z0-9_./()=+*-]+)*")
 _WORDS = {"yes", "no", "on", "off", "y", "n", "true", "false", "null"}
 _STEP = "  "
+_LINE = 100  # characters
+_INNER = 4  # of indent: within a resource's properties
+_FEW = 3
 FUNCTIONS = {"Ref": "!Ref", "Fn::GetAtt": "!GetAtt", "Fn::Sub": "!Sub", "Fn::If": "!If", "Fn::Not": "!Not", "Fn::Equals": "!Equals"}
 
 
@@ -39,7 +42,7 @@ def comment(text: str, indent: str, width: int = 110) -> Iterator[str]:
 
 
 def _entry(head: str, value: object, indent: str) -> Iterator[str]:
-    if _is_short(value):
+    if _is_short(value) or (len(indent) >= _INNER and _fits(value)):
         yield f"{head} {_flow(value, indent)}"
     else:
         yield head
@@ -47,12 +50,20 @@ def _entry(head: str, value: object, indent: str) -> Iterator[str]:
 
 
 def _item(value: object, indent: str) -> Iterator[str]:
-    if _is_short(value):
+    if _is_short(value) or (len(indent) >= _INNER and _fits(value)):
         yield f"{indent}- {_flow(value, indent)}"
         return
     first, *rest = lines(value, indent + _STEP)
     yield f"{indent}- {first.removeprefix(indent + _STEP)}"
     yield from rest
+
+
+def _fits(value: object) -> bool:
+    """Whether a small list or mapping goes on one line: CloudFormation takes 51,200 bytes in a call."""
+    if not isinstance(value, Mapping | list) or len(value) > _FEW:
+        return False
+    flow = _flow(value)
+    return len(flow) <= _LINE and "\n" not in flow
 
 
 def _is_short(value: object) -> bool:
@@ -76,12 +87,17 @@ def _flow(value: object, indent: str = "") -> str:
             argument = ".".join(argument)
         return f"{name} {_flow(argument, indent)}"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{_scalar(key)}: {_within(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(_within, value)) + "]"
     if isinstance(value, str) and "\n" in value:
         return "|-\n" + "\n".join(f"{indent}{_STEP}{line}" for line in value.split("\n"))
     return _scalar(value)
+
+
+def _within(value: object) -> str:
+    """A value within brackets, where a colon in a plain word may be misread."""
+    return re.sub(r"(?<!\S)(AWS::\w+)", r'"\1"', _flow(value))
 
 
 def _scalar(value: object) -> str:
