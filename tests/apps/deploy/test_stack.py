@@ -90,6 +90,7 @@ def check_function(aws: Aws, stack: str, vault: str) -> None:
     document: Any = iam.get_role_policy(RoleName=role, PolicyName="capture")["PolicyDocument"]
     granted = {each["Sid"]: each for each in document["Statement"]}
     assert granted["FindVersions"]["Resource"] == [f"arn:aws:s3:::{vault}"]
+    assert granted["FindVersions"]["Condition"] == {"StringEquals": {"aws:ResourceAccount": ["000000000000"]}}
     drill = aws.client("lambda").get_function_configuration(FunctionName=f"{stack}-drill")
     assert (drill["Handler"], int(drill["Timeout"])) == ("backstream.apps.aws_drill.handler", 900)
     witness = aws.client("lambda").get_function_configuration(FunctionName=f"{stack}-witness")
@@ -121,7 +122,8 @@ def check_buckets(aws: Aws, *buckets: str) -> None:
     for bucket in buckets:
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
         assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
-        (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        statement, ending = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        assert ending["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": ["arn:*:iam::*:root"]}}
         assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": ["false"]}})
 
 
