@@ -65,4 +65,4 @@ def test_a_lost_version(lived: Scene) -> None:
     assert said.code == 3
     assert f"MISSING: {first.place.name} (version {first.place.version}) of " in said.err
     assert '"row"' in said.err
-    assert "1 findings in the vault of" in said.err
+    assert "1 finding in the vault of" in said.err

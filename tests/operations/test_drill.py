@@ -161,7 +161,7 @@ def test_the_vault_is_checked_for_the_moment_that_is_restored() -> None:
     range_.feed.store.delete(name)
     report = range_.drill(Plan(at=PROVEN))
     assert (report.passed, report.matched, [each.object for each in report.findings]) == (False, 10, [name])
-    assert f"the vault does not hold what it claims of this moment: 1 findings: {name}" in report.reasons[0]
+    assert f"the vault does not hold what it claims of this moment: 1 finding: {name}" in report.reasons[0]
 
 
 @pytest.mark.parametrize("ranges", [[(10, 10)], [(10, 12), (20, 20)], [(0, 1), (5, 5), (90_000_000, 90_000_002)]])

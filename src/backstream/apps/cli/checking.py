@@ -12,6 +12,7 @@ from backstream.apps.cli.options import Json, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import Bar
 from backstream.errors import BackstreamError, DifferencesFound
+from backstream.model.counts import counted
 from backstream.operations.check import Checked, Finding
 
 NAMED = 20
@@ -51,6 +52,8 @@ def check(
         if not json:
             _show(each)
         _name(each)
+        if each.unrecorded:
+            notice(f"note: {each.unrecorded}")
     if not found and not broken:
         notice(f"the vault {held.url} holds no table: there is nothing to check")
     _judge(found, broken)
@@ -78,13 +81,8 @@ def _name(each: Checked) -> None:
 
 def _line(finding: Finding) -> str:
     """One finding for people."""
-    key = bytes(finding.key).decode()
-    whose = "" if key == "null" else f" of {key}"
-    version = "" if finding.version is None else f" (version {finding.version})"
-    when = "" if finding.since is None else f"; it affects {finding.since} to {finding.until or 'now'}"
-    rows = "" if finding.rows is None or key != "null" else f", {finding.rows:,} changes"
-    word = "REPAIRED" if finding.repaired else finding.kind.upper()
-    return f"{word}: {finding.object}{version}{whose}: {finding.why}{when}{rows}"
+    rows = "" if finding.rows is None or bytes(finding.key) != b"null" else f", {counted(finding.rows, 'change')}"
+    return f"{'REPAIRED' if finding.repaired else finding.kind.upper()}: {finding}{rows}"
 
 
 def _judge(found: list[Checked], broken: list[BackstreamError]) -> None:
@@ -97,7 +95,7 @@ def _judge(found: list[Checked], broken: list[BackstreamError]) -> None:
 
 def _sum(each: Checked) -> str:
     repaired = "" if not each.repaired else ", all of them repaired" if not each.left else f", {each.repaired:,} of them repaired"
-    return f"{each.found:,} findings in the vault of {each.table}{repaired}"
+    return f"{counted(each.found, 'finding')} in the vault of {each.table}{repaired}"
 
 
 def _next(wrong: list[Checked]) -> str:

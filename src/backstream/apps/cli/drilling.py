@@ -17,6 +17,7 @@ from backstream.apps.library import TableBackup
 from backstream.apps.pages import drill as pages
 from backstream.errors import DifferencesFound, Failed, UsageError
 from backstream.layouts.drills import Held
+from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
 
@@ -144,7 +145,7 @@ def _live(found: Drill) -> str:
 def _vault(found: Drill) -> str:
     if not found.checked:
         return "not checked"
-    return f"checked: {found.found:,} findings affect this moment"
+    return f"checked: {counted(found.found, 'finding')} affect{'s' if found.found == 1 else ''} this moment"
 
 
 def _figure(seconds: float | None, objective: int | None) -> str:
@@ -169,5 +170,5 @@ def _judge(found: Drill) -> None:
     if found.error is not None:
         raise Failed(f"the drill of {found.table} was stopped: {found.error}", hint=found.hint)
     if not found.passed:
-        others = f" (and {len(found.reasons) - 1} more reasons)" if found.reasons[1:] else ""
+        others = f" (and {counted(len(found.reasons) - 1, 'more reason')})" if found.reasons[1:] else ""
         raise DifferencesFound(f"the drill of {found.table} failed: {found.reasons[0]}{others}")

@@ -23,14 +23,16 @@ from backstream.operations.check.report import Finding, Found, Kind
 WHY = "a change of this item is missing: the next one was made upon another state than the last one left"
 
 
-def lost_changes(vault: TableVault, lines: Spill[Entry], unsound: Collection[str], window: Window, now: float) -> Iterator[Found]:
-    """One finding for each. `unsound`: names of objects that could not be read; what may still arrive is no finding."""
+def lost_changes(
+    vault: TableVault, lines: Spill[Entry], unsound: Collection[str], window: Window, now: float
+) -> Iterator[BrokenChain]:
+    """Each of them. `unsound`: names of objects that could not be read; what may still arrive is none."""
     evidence = _evidence(vault, _whole(vault, unsound), window)
     proven = settled(vault.catalog, window, now)
     for number in range(lines.partitions):
         for broken in broken_in(lines.heads(number), evidence, proven):
             if not broken.pending:
-                yield Found(_finding(vault, broken))
+                yield broken
 
 
 def _whole(vault: TableVault, unsound: Collection[str]) -> Sequence[Base]:
@@ -59,7 +61,8 @@ def _evidence(vault: TableVault, whole: Sequence[Base], window: Window) -> Evide
     )
 
 
-def _finding(vault: TableVault, broken: BrokenChain) -> Finding:
+def found_of(vault: TableVault, broken: BrokenChain) -> Found:
+    """The finding that says so."""
     name = f"{folder(vault.catalog.table)}log/"
     since, until = moment.iso(broken.since), moment.iso(broken.until)
-    return Finding(Kind.LOST, name, WHY, key=msgspec.Raw(broken.key), since=since, until=until, rows=1)
+    return Found(Finding(Kind.LOST, name, WHY, key=msgspec.Raw(broken.key), since=since, until=until, rows=1))

@@ -46,6 +46,13 @@ class Finding(msgspec.Struct, frozen=True):
     rows: int | None = None
     repaired: bool = False
 
+    def __str__(self) -> str:
+        key = bytes(self.key).decode()
+        whose = "" if key == "null" else f" of {key}"
+        version = "" if self.version is None else f" (version {self.version})"
+        when = "" if self.since is None else f"; it affects {self.since} to {self.until or 'now'}"
+        return f"{self.object}{version}{whose}: {self.why}{when}"
+
     def affects(self, at: str) -> bool:
         """Whether it affects the state at a moment (ISO 8601, as the finding's own)."""
         return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
@@ -85,7 +92,8 @@ class Checked(msgspec.Struct, frozen=True):
 
     `objects`, `versions`: how many were compared with the vault's claims; `changes`: how many lines of the log and of base backups
     were read; `bodies`: how many rows were read (`--read-data`); `findings`: at most ten thousand; `found`: how many there are;
-    `repaired`: of how many `--repair` removed the markers; `checked`, `unchecked`: what was looked at, and what was not.
+    `repaired`: of how many `--repair` removed the markers; `unrecorded`: why lost changes are no gaps of their items yet;
+    `checked`, `unchecked`: what was looked at, and what was not.
     """
 
     table: str
@@ -97,6 +105,7 @@ class Checked(msgspec.Struct, frozen=True):
     changes: int = 0
     bodies: int = 0
     seconds: float = 0.0
+    unrecorded: str = ""
     checked: Sequence[str] = ()
     unchecked: Sequence[str] = ()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from backstream.engines.broken import BrokenChain
 from backstream.engines.memory import Memory
 from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts import catalog as catalogs
@@ -17,9 +18,10 @@ from backstream.operations.check import records
 from backstream.operations.check.concealed_log import concealed_log
 from backstream.operations.check.items import Items
 from backstream.operations.check.lines import Lines
-from backstream.operations.check.lost import lost_changes
+from backstream.operations.check.lost import found_of, lost_changes
 from backstream.operations.check.report import NAMED, Checked, Finding, Found, Kind, wrong
 from backstream.operations.check.rows import Rows
+from backstream.operations.lost_changes import MOST_RECORDED, record
 from backstream.operations.progress import Progress, Silent
 from backstream.ports import Clock, Markers, ObjectStore
 
@@ -36,7 +38,9 @@ class Around(msgspec.Struct, frozen=True):
 
 
 def check(vault: TableVault, around: Around, *, percent: float = 0.0) -> Checked:
-    """Compare all that a table's vault claims with all that is there. Nothing is written, but for `around.markers`.
+    """Compare all that a table's vault claims with all that is there.
+
+    Nothing is written but the gaps of items of which a change is lost, where that is allowed; `around.markers` removes markers.
 
     `percent`: of the row versions that the log names so many are read and verified, the others by a listing alone. Raises what the
     store raises: what could not be looked at is no finding.
@@ -75,6 +79,7 @@ class _Check:
         self._repaired = 0
         self._lines = Lines(vault, around.memory, around.progress)
         self._without_window = ""
+        self._unrecorded = ""
 
     def run(self) -> Checked:
         progress = self._around.progress
@@ -102,7 +107,17 @@ class _Check:
         except (Damaged, MissingObject) as error:
             self._without_window = error.message
             return
-        self._note(lost_changes(self._vault, self._lines.entries, self._lines.unsound, window, now))
+        lost = lost_changes(self._vault, self._lines.entries, self._lines.unsound, window, now)
+        self._note(found_of(self._vault, each) for each in self._recording(lost))
+
+    def _recording(self, lost: Iterator[BrokenChain]) -> Iterator[BrokenChain]:
+        """The same; then they are gaps of their items, so that a restore of a moment before they show is warned."""
+        first: list[BrokenChain] = []
+        for each in lost:
+            if len(first) < MOST_RECORDED:
+                first.append(each)
+            yield each
+        self._unrecorded = record(self._vault, first)
 
     def _everything(self, segments: list[LogListing]) -> Inventory:
         """What is to be read; of hidden segments those too that a listing of late hours did not come to."""
@@ -139,6 +154,7 @@ class _Check:
             changes=self._lines.read,
             bodies=items.bodies,
             seconds=round(self._around.clock.now() - self._began, 3),
+            unrecorded=self._unrecorded,
             checked=self._checked(rows, items),
             unchecked=self._unchecked(),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+from backstream.model.counts import counted
 from backstream.model.objectives import Objectives, in_words
 from backstream.operations.check import Finding
 from backstream.operations.drill.account import Account
@@ -73,9 +74,9 @@ def of_check(findings: Sequence[Finding], named: Collection[str]) -> list[str]:
     news = [each for each in findings if each.object not in named]
     if not news:
         return []
-    shown = "; ".join(f"{each.object}: {each.why}" for each in news[:NAMED])
+    shown = "; ".join(map(str, news[:NAMED]))
     more = "; ..." if news[NAMED:] else ""
-    return [f"the vault does not hold what it claims of this moment: {len(news):,} findings: {shown}{more}"]
+    return [f"the vault does not hold what it claims of this moment: {counted(len(news), 'finding')}: {shown}{more}"]
 
 
 def never_checked(account: Account) -> list[str]:

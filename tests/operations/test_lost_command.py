@@ -1,0 +1,143 @@
+"""A change that was lost in the middle of a vault: `check`, `drill` and a whole restore name its item and the seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from backstream.layouts.catalog import Layout
+from backstream.layouts.segments import pack
+from backstream.model import moment
+from backstream.model.change import Change
+from backstream.operations.keeping import VaultKeeper
+from backstream.operations.shards import OLDEST
+from kit.clock import ManualClock
+from kit.feed import Feed
+from kit.images import SCHEMA, image
+from kit.losing import lose
+from kit.scene import Ran, Scene
+
+HOUR = 3_600
+ITEMS = range(6)
+SHARDS = {0: "shardId-a", 1: "shardId-b"}
+
+
+def began() -> int:
+    """The beginning of an hour, some hours ago."""
+    return (int(time.time()) // HOUR - 5) * HOUR
+
+
+def changes_of(feed: Feed, hour: int) -> list[Change]:
+    """Each item changes once in that hour, a second after the one before."""
+    for number in ITEMS:
+        feed.put(began() + hour * HOUR + 60 + number, image("z", number, v={"N": str(hour)}))
+    return feed.take()
+
+
+def by_a_tail(feed: Feed, hours: Sequence[list[Change]]) -> None:
+    """Two shards, a segment of each in every hour."""
+    with ThreadPoolExecutor(4) as pool:
+        keeper = VaultKeeper(feed.vault, feed.label, pool, ManualClock(time.time()), writer="tail", notice=print)
+        after = dict.fromkeys(SHARDS.values(), OLDEST)
+        for changes in hours:
+            for place, shard in SHARDS.items():
+                mine = changes[place::2]
+                assert keeper.keep(mine, shard, after=after[shard]).count == len(mine)
+                after[shard] = mine[-1].sequence
+
+
+def lose_line(feed: Feed, scene: Scene, hours: Sequence[list[Change]]) -> list[Change]:
+    """One line of a segment in the middle, whose name is made to fit: nothing but the chain tells."""
+    by_a_tail(feed, hours)
+    log, gone = feed.vault.log, hours[1][2]
+    (listed,) = [
+        each
+        for each in log.listing()
+        if each.segment is not None and each.segment.count and any(entry.sequence == gone.sequence for entry in log.read(each))
+    ]
+    assert listed.segment is not None
+    left = [entry for entry in log.read(listed) if entry.sequence != gone.sequence]
+    name = listed.name.replace(f"_{listed.segment.count}_", f"_{len(left)}_")
+    feed.store.put(name, pack(left, listed.segment.codec), dict(log.metadata(listed)))
+    lose(feed.store, listed.name, aws=scene.aws)
+    return [gone]
+
+
+def lose_batch(feed: Feed, scene: Scene, hours: Sequence[list[Change]]) -> list[Change]:
+    """A function's batch that never came: nobody knows that it was ever to come."""
+    del scene
+    feed.deliver(hours[0])
+    feed.deliver(hours[1][:2] + hours[1][4:])
+    feed.deliver(hours[2])
+    return hours[1][2:4]
+
+
+def lose_shards_hour(feed: Feed, scene: Scene, hours: Sequence[list[Change]]) -> list[Change]:
+    """All segments of one shard in one hour."""
+    by_a_tail(feed, hours)
+    since = began() + HOUR
+    for listed in list(feed.vault.log.listing(since=since, until=since + HOUR - 1)):
+        if listed.segment is not None and listed.segment.shard == SHARDS[1]:
+            lose(feed.store, listed.name, aws=scene.aws)
+    return hours[1][1::2]
+
+
+LOSSES: dict[str, Callable[[Feed, Scene, Sequence[list[Change]]], list[Change]]] = {
+    "one line of a segment": lose_line,
+    "one batch of a function": lose_batch,
+    "one hour of a shard": lose_shards_hour,
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("layout", list(Layout))
+def test_check_drill_and_a_whole_restore_name_it(scene: Scene, layout: Layout, loss: str) -> None:
+    """A restore of a moment after the item's next change sees it as it reads; one before that, once `check` has recorded it."""
+    feed = Feed(scene.store(), scene.table, began=began(), schema=SCHEMA, layout=layout)
+    gone = LOSSES[loss](feed, scene, [changes_of(feed, hour) for hour in range(3)])
+    feed.reached(int(time.time()) - 120)
+    before, after = began() + HOUR + 30 * 60, began() + 2 * HOUR + 30 * 60
+
+    def restore(at: int, path: str, *words: str) -> Ran:
+        return scene.call("restore", scene.table, "--at", str(at), "--to-file", path, *words)
+
+    first = restore(after, "after.ndjson")
+    checked = scene.call("check", scene.table)
+    second = restore(before, "before.ndjson")
+    drilled = scene.call("drill", scene.table, "--at", str(before), "--patience", "0.5")
+    assert (first.code, checked.code, second.code, drilled.code) == (4, 3, 4, 3)
+    for change in gone:
+        key = change.keys.decode()
+        since, until = moment.iso(change.seconds - HOUR), moment.iso(change.seconds + HOUR)  # of the changes around it
+        for ran in (first, second):
+            assert f"{key}: a change made between {since} and {until} is missing" in ran.err
+        assert f" of {key}: a change of this item is missing: " in checked.err
+        assert f"it affects {since} to {until}" in checked.err
+        assert f"{key} between {since} and {until}" in drilled.err
+    assert not (scene.folder / "after.ndjson").exists()
+    assert not (scene.folder / "before.ndjson").exists()
+    known = restore(after, "known.ndjson", "--allow-gap")
+    assert known.code == (1 if loss == "one hour of a shard" else 0), "a segment that is known to be missing is left out, and named"
+
+
+def test_history_and_show_tell_of_it(scene: Scene) -> None:
+    feed = Feed(scene.store(), scene.table, began=began(), schema=SCHEMA)
+    gone, *_ = lose_batch(feed, scene, [changes_of(feed, hour) for hour in range(3)])
+    feed.reached(int(time.time()) - 120)
+    key = gone.keys.decode()
+    since, until = moment.iso(gone.seconds - HOUR), moment.iso(gone.seconds + HOUR)
+    told = scene.call("history", scene.table, key)
+    assert (told.code, f"note: GAP: {key}: a change made between {since} and {until} is missing" in told.err) == (0, True), told.err
+    other = scene.call("history", scene.table, image("z", 0).decode())
+    assert "GAP: " not in other.err
+    assert scene.call("check", scene.table).code == 3
+    words = ["--at", moment.iso(gone.seconds + 60)]
+    for ran in (
+        scene.call("show", scene.table, key, *words),
+        scene.call("restore", scene.table, *words, "--key", key, "--to-file", "x"),
+    ):
+        assert (ran.code, f"a change made between {since} and {until} is missing" in ran.err) == (4, True), ran.err
+    assert scene.call("show", scene.table, key, *words, "--allow-gap").code == 0
