@@ -101,6 +101,15 @@ def test_the_folder_may_begin_anywhere(tmp_path: Path, below: str, path: str) ->
     assert found(FolderFiles(tmp_path / below), path) == ["here"]
 
 
+def test_files_that_lie_in_no_days_folder_are_read(tmp_path: Path) -> None:
+    region = region_folder()
+    name = file_name(T, "copied").rpartition("/")[2]
+    files = Counting(
+        files_in(tmp_path, region + name, f"{region}events_mine.json", f"{region}2025/01/01/x_far.json.gz", f"{region}4_four.json")
+    )
+    assert sorted(found(files)) == ["copied", "four", "mine"]
+
+
 def test_an_organizations_trail(tmp_path: Path) -> None:
     own, other = (region_folder(account, organization="o-exampleorg1") for account in (ACCOUNT, "999999999999"))
     files_in(tmp_path, own + file_name(T, "own"), other + file_name(T, "other", account="999999999999"))

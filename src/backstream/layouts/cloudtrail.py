@@ -36,6 +36,7 @@ _ORGANIZATION = re.compile(r"o-[a-z0-9]{4,32}")
 _IN_PATH = re.compile(r"(?:^|/)(\d{12})/CloudTrail(?:/([a-z0-9-]+)(?:/((?:\d+/){0,2}\d+))?)?/?$")
 _FOLDERS = re.compile(r"(?:^|/)(\d{12})/CloudTrail/([a-z0-9-]+)/")
 _FILE = re.compile(r"(?:^|/)(\d{12})_CloudTrail_([a-z0-9-]+)_(\d{8}T\d{4})Z_[^/]*$")
+_YEAR = re.compile(r"(\d{4})/")
 _NO_EVENTS = re.compile(r"(?:^|/)CloudTrail-[A-Za-z]+/|_CloudTrail-[A-Za-z]+_")  # digests and insights
 
 
@@ -72,6 +73,7 @@ class Trail:
         else:
             days = sorted({day for hour in hours for day in _days(hour)})
             listed = [each for region in regions for day in days for each in region.of_day(day)]
+            listed += [each for region in regions for each in region.loose()]
         return [each for each in listed if _may_hold(each, hours)]
 
     # --- where they are ---
@@ -169,6 +171,19 @@ class _Region(msgspec.Struct, frozen=True):
         """The files of a day (`2026/11/29/`)."""
         if day.startswith(self.date):
             for each in self.files.list(f"{self.prefix}{day.removeprefix(self.date)}"):
+                if not each.name.endswith("/"):
+                    yield _listed(each.name, each.size)
+
+    def loose(self) -> Iterator[TrailFile]:
+        """The files right below the region's folder, in no day's: somebody copied them. A request for each year."""
+        after: str | None = None if self.date else ""
+        while after is not None:
+            listing, after = self.files.list(self.prefix, after=after), None
+            for each in listing:
+                year = _YEAR.match(each.name.removeprefix(self.prefix))
+                if year is not None:
+                    after = f"{self.prefix}{year[1]}0"  # "0" follows "/"
+                    break
                 if not each.name.endswith("/"):
                     yield _listed(each.name, each.size)
 
