@@ -13,7 +13,7 @@ from lambda_zip.targets import Target
 from lambda_zip.wheels import wheels
 
 # Those that apps/config.py makes clients of, those that a handler may tell or ask, and those that botocore's credentials come from.
-OURS = ("application-autoscaling", "cloudwatch", "dynamodb", "dynamodbstreams", "kinesis", "lambda", "s3")
+OURS = ("application-autoscaling", "cloudwatch", "dynamodb", "dynamodbstreams", "kinesis", "kms", "lambda", "s3")
 SERVICES = frozenset((*OURS, "signin", "sso", "sso-oidc", "sts"))
 _DATA = re.compile(r"botocore/data/(?P<service>[^/]+)/(?P<version>\d{4}-\d\d-\d\d)/")
 # Types, programs, lists of what pip installed; zstandard's second way to the same library; time zones, which botocore never names.

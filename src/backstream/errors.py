@@ -130,6 +130,17 @@ class Damaged(Failed):
         return Damaged(f"{name}: {self.message}", hint=self.hint)
 
 
+class NotSigned(Damaged):
+    """It is not signed with the key that the reader trusts: nobody vouches for it, so it is not believed."""
+
+    exit_code = 4
+
+    def of(self, name: str) -> NotSigned:
+        """The same: it names its object already."""
+        del name
+        return self
+
+
 class MalformedRecord(Failed):
     """A stream record or image lacks what every one of its kind has. `sequence`: its sequence number, or empty."""
 

@@ -8,15 +8,15 @@ from backstream.ports import ObjectStore, StoredObject
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.file_names import to_path
 from backstream.stores.memory import MemoryStore
-from backstream.stores.retrying import RetryingStore
 from kit.aws import Aws
+from kit.spoil import innermost
 
 
 def lose(store: ObjectStore, name: str, version: str | None = None, *, aws: Aws | None = None) -> None:
     """Remove a version of an object, or all of them."""
     gone = [each.version for each in store.versions_of(name) if version in (None, each.version)]
     assert gone, (name, version)
-    inner = store._store if isinstance(store, RetryingStore) else store
+    inner = innermost(store)
     if isinstance(inner, MemoryStore):
         there = inner._versions[name]
         there[:] = [each for each in there if (each.info if isinstance(each, StoredObject) else each).version not in gone]

@@ -203,3 +203,32 @@ def test_what_a_set_stands_for_is_not_missing(log: ChangeLog) -> None:
     assert read(log, found).missing(inventory(found, compacted), since=None, until=HOUR * 2) == []
     (gone,) = read(log, found).missing(inventory(found), since=None, until=HOUR * 2)
     assert gone.lost == (0, HOUR + 3 * 3600 + 1), "nobody knows since when"
+
+
+def _linked(first: int, last: int, after: str, *, head: str, previous: str, writer: str = "one") -> Run:
+    return Run("s", "shard", str(first), str(last), after, 0, 0, head, previous, writer)
+
+
+def test_a_segment_that_was_replaced_does_not_fit_the_next_one() -> None:
+    one, two = _linked(1, 5, "oldest", head="a", previous="none"), _linked(6, 9, "5", head="b", previous="a")
+    assert chains.replaced([one, two]) == chains.replaced([*joined([one]), two]) == []
+    other = _linked(1, 5, "oldest", head="x", previous="none")
+    assert chains.replaced([other, two]) == chains.replaced([*joined([other]), two]) == [other]
+
+
+def test_what_another_writer_or_an_older_version_wrote_is_not_compared() -> None:
+    two = _linked(6, 9, "5", head="b", previous="a")
+    for before in (
+        _linked(1, 5, "oldest", head="x", previous="none", writer="another"),
+        _linked(1, 5, "oldest", head="", previous=""),
+    ):
+        assert chains.replaced([before, two]) == []
+    assert (
+        chains.replaced([_linked(1, 5, "oldest", head="x", previous="none"), _linked(6, 9, "5", head="b", previous="none")]) == []
+    )
+
+
+def test_a_shard_that_was_read_again_has_two_segments_that_end_alike() -> None:
+    one, again = _linked(3, 5, "2", head="a", previous="none"), _linked(1, 5, "oldest", head="x", previous="z")
+    two = _linked(6, 9, "5", head="b", previous="a")
+    assert chains.replaced([one, again, two]) == chains.replaced([*joined([one, again]), two]) == []

@@ -19,6 +19,7 @@ from backstream.model.entry import Entry, to_line
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
+from kit.spoil import spoil
 from kit.watched import WatchedStore
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
@@ -78,6 +79,11 @@ def lines_around(compacted: Compacted, one: Set, item: int) -> list[Entry]:
 # --- generations ----------------------------------------------------------------------------------------------------------------
 
 
+def made(number: int, digest: str = "a" * 12) -> Generation:
+    """One with a new set of its own, which holds nothing."""
+    return Generation(number=number, sets=[Set(f"{number:08d}-{digest}", 1, 0, 0, 0, 0)])
+
+
 def test_where_nothing_was_ever_compacted_nothing_is_in_force(compacted: Compacted) -> None:
     assert compacted.current() == Generation()
     assert compacted.replaced(Generation()) == frozenset()
@@ -85,40 +91,40 @@ def test_where_nothing_was_ever_compacted_nothing_is_in_force(compacted: Compact
 
 def test_the_greatest_number_is_in_force(compacted: Compacted) -> None:
     for number in (9, 10, 11):
-        compacted.commit(Generation(number=number, kept=[f"of {number}"]))
-    assert compacted.current() == Generation(number=11, kept=["of 11"])
+        compacted.commit(made(number))
+    assert compacted.current() == made(11)
 
 
 def test_of_two_of_one_number_the_second_fails_and_changes_nothing(compacted: Compacted) -> None:
-    compacted.commit(Generation(number=1, kept=["first"]))
+    compacted.commit(made(1))
     with pytest.raises(Failed, match="another compaction"):
-        compacted.commit(Generation(number=1, kept=["second"]))
-    assert compacted.current().kept == ["first"]
+        compacted.commit(made(1, "b" * 12))
+    assert compacted.current() == made(1)
 
 
 def test_a_generation_that_was_hidden_is_still_read_by_who_listed_it(store: ObjectStore, compacted: Compacted) -> None:
     """As where a whole compaction goes through between the list and the read."""
-    compacted.commit(Generation(number=1, kept=["first"]))
+    compacted.commit(made(1))
 
     def hide(_: str) -> None:
         for name in names(store):
             store.delete(name)
 
     racing = WatchedStore(store, after_list=hide)
-    assert Compacted(racing, "flights").current().kept == ["first"]
+    assert Compacted(racing, "flights").current() == made(1)
     assert names(store) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"format":1,"number":"one"}', b'{"sets":[{}]}', b'{"number":3}'])
 def test_a_damaged_record_is_named_and_what_to_do(store: ObjectStore, compacted: Compacted, body: bytes) -> None:
-    store.put(f"{FOLDER}generations/00000002.json", body)
+    spoil(store, f"{FOLDER}generations/00000002.json", body)
     with pytest.raises(Damaged, match=r"generations/00000002\.json") as raised:
         compacted.current()
     assert "versions" in raised.value.hint
 
 
 def test_a_newer_format_is_refused(store: ObjectStore, compacted: Compacted) -> None:
-    store.put(f"{FOLDER}generations/00000002.json", b'{"format":2,"number":2}')
+    spoil(store, f"{FOLDER}generations/00000002.json", b'{"format":2,"number":2}')
     with pytest.raises(Damaged, match="format 2") as raised:
         compacted.current()
     assert "newer" in raised.value.hint
@@ -126,9 +132,9 @@ def test_a_newer_format_is_refused(store: ObjectStore, compacted: Compacted) -> 
 
 @pytest.mark.parametrize("name", ["", "readme.txt", "zzz", "00000009.json.bak", "1.json"])
 def test_a_foreign_object_is_no_generation(store: ObjectStore, compacted: Compacted, name: str) -> None:
-    compacted.commit(Generation(number=1, kept=["first"]))
+    compacted.commit(made(1))
     store.put(f"{FOLDER}generations/{name}", b"")
-    assert compacted.current().kept == ["first"]
+    assert compacted.current() == made(1)
 
 
 def test_a_folder_is_no_generation_either(store: ObjectStore, compacted: Compacted) -> None:
@@ -161,7 +167,7 @@ def test_sources_that_cannot_be_read_are_named(store: ObjectStore, compacted: Co
     write(compacted, "00000001-aaaaaaaaaaaa", [entry(1, 1)], sources=[source("a")])
     name = f"{FOLDER}00000001-aaaaaaaaaaaa/sources.ndjson.zst"
     for body in (b"", b"no", store.get(name).body[:-1]):
-        store.put(name, body)
+        spoil(store, name, body)
         with pytest.raises(Damaged, match="sources"):
             compacted.replaced(Generation(unsettled=["00000001-aaaaaaaaaaaa"]))
 
@@ -253,7 +259,7 @@ def test_parts_that_were_hidden_are_read_by_who_knows_of_them(store: ObjectStore
 def test_a_damaged_part_is_named(store: ObjectStore, compacted: Compacted) -> None:
     one = write(compacted, "00000001-aaaaaaaaaaaa", ENTRIES, partitions=1)
     name = compacted.part_name(one.id, 0, 1)
-    store.put(name, store.get(name).body[:-1])
+    spoil(store, name, store.get(name).body[:-1])
     for asked in (lambda: compacted.claim_and_body(name), lambda: compacted.around(one, key(1))):
         with pytest.raises(Damaged, match="00000-of-00001"):
             asked()

@@ -20,6 +20,7 @@ from kit import images
 from kit.clock import ManualClock
 from kit.lived import LOG, key, lived, names, told
 from kit.losing import lose
+from kit.spoil import spoil
 from kit.stage import Stage
 
 SYSTEM = "_backstream/flights/"
@@ -259,7 +260,7 @@ def test_a_row_that_was_altered_shows_when_it_is_read(rows: Stage, run: Run, tmp
 def test_a_segment_that_is_gone_or_damaged(stage: Stage, run: Run) -> None:
     listed = [each for each in stage.vault().log.listing() if each.segment is not None and each.segment.count]
     body = stage.store.get(listed[1].name).body
-    stage.store.put(listed[1].name, body[:-3])
+    spoil(stage.store, listed[1].name, body[:-3])
     said = run("check", "flights", "--json")
     (found,) = [each for each in said.findings if each["object"] == listed[1].name]
     assert (said.code, found["kind"]) == (3, "damaged")

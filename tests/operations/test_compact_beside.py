@@ -26,6 +26,7 @@ from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
 from kit.lived import LOG, SMALL, all_changes, changes, deliver, hidden, key, live, lived, state
 from kit.losing import lose
+from kit.spoil import spoil
 from kit.stage import Stage, wait_for
 from kit.watched import WatchedStore
 
@@ -223,7 +224,7 @@ def test_a_segment_missing_after_a_compaction_is_found() -> None:
     assert [lost in name for name in unreadable(stage)] == [True]
     run(stage)
     assert [lost in name for name in unreadable(stage)] == [True], "nor is it forgotten once all is compacted"
-    stage.store.put(victim.name, kept.body, {"after": after})
+    spoil(stage.store, victim.name, kept.body, {"after": after})
     run(stage)
     assert unreadable(stage) == []
 

@@ -21,6 +21,7 @@ from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.lived import LOG, SMALL, changes, hidden, histories, key, live, lived, names, state, told
 from kit.losing import lose
+from kit.spoil import spoil
 from kit.stage import Stage
 from kit.watched import WatchedStore
 
@@ -92,7 +93,7 @@ def test_a_history_does_not_read_the_parts_any_more(stage: Stage) -> None:
     run(stage)
     for base in stage.vault().bases.complete():
         for part in stage.vault().bases.parts(base.id):
-            stage.store.put(part.name, b"damaged since")
+            spoil(stage.store, part.name, b"damaged since")
     assert histories(stage.vault()) == before
     with State(stage.vault(), moments(stage)[-1], memory=SMALL) as found:
         assert found.passed_over, "but a restore does"
@@ -141,7 +142,7 @@ def test_a_damaged_part_leaves_its_base_backup_out(stage: Stage, broken: int) ->
     bases = stage.vault().bases
     complete = bases.complete()
     part = next(each for each in bases.parts(complete[broken].id) if each.count)
-    stage.store.put(part.name, stage.store.get(part.name).body[:-5])
+    spoil(stage.store, part.name, stage.store.get(part.name).body[:-5])
     before = {at: state_with_damage(stage, at) for at in moments(stage)}
     report = run(stage)
     (left,) = report.left
@@ -166,7 +167,7 @@ def test_a_missing_part_leaves_its_base_backup_out_until_it_is_brought_back(stag
     (left,) = run(stage).left
     assert base.id in left.name
     assert base.id not in of_bases(stage)
-    stage.store.put(part.name, body)
+    spoil(stage.store, part.name, body)
     assert list(run(stage).left) == []
     assert base.id in of_bases(stage)
     assert told(stage, moments(stage)) == whole
@@ -176,7 +177,7 @@ def test_where_every_base_backup_is_damaged_none_is_taken(stage: Stage) -> None:
     bases = stage.vault().bases
     for each in bases.complete():
         part = next(part for part in bases.parts(each.id) if part.count)
-        stage.store.put(part.name, b"")
+        spoil(stage.store, part.name, b"")
     report = run(stage)
     assert (report.parts, report.lines, of_bases(stage)) == (0, len(stage.model), [])
     assert len(report.left) == 2
@@ -285,8 +286,8 @@ def damaged(stage: Stage) -> list[str]:
     """A cut segment, one of other lines than its name says, and two foreign objects in the log; their names."""
     segments = [each for each in stage.vault().log.listing() if each.segment is not None and each.segment.count]
     cut, other, whole = segments[0].name, segments[2].name, segments[3].name
-    stage.store.put(cut, stage.store.get(cut).body[:-3])
-    stage.store.put(other, stage.store.get(whole).body)
+    spoil(stage.store, cut, stage.store.get(cut).body[:-3])
+    spoil(stage.store, other, stage.store.get(whole).body)
     foreign = [f"{LOG}readme.txt", f"{LOG}dt=2023-11-14/hour=22/backup.tar"]
     for name in foreign:
         stage.store.put(name, b"of a person")
@@ -316,9 +317,9 @@ def test_what_is_mended_later_is_taken_then() -> None:
     whole = told(stage, seconds)
     segment = next(each for each in stage.vault().log.listing() if each.segment is not None and each.segment.count)
     good = stage.store.get(segment.name)
-    stage.store.put(segment.name, b"", good.info.metadata)
+    spoil(stage.store, segment.name, b"", good.info.metadata)
     assert [each.name for each in run(stage).left] == [segment.name]
-    stage.store.put(segment.name, good.body, good.info.metadata)
+    spoil(stage.store, segment.name, good.body, good.info.metadata)
     assert list(run(stage).left) == []
     assert told(stage, seconds) == whole
 
@@ -330,13 +331,13 @@ def test_a_damaged_set_stops_the_compaction_that_would_merge_it() -> None:
     name = next(each for each in names(stage.store, "_backstream/flights/compacted/") if each.endswith("-of-00001.ndjson.zst"))
     body = stage.store.get(name).body
     for damage in (body[:-1], body[:20] + bytes([body[20] ^ 1]) + body[21:], b""):
-        stage.store.put(name, damage)
+        spoil(stage.store, name, damage)
         live(stage, 1)
         with pytest.raises(Damaged, match="00000-of-00001"):
             run(stage)
         with State(stage.vault(), int(stage.clock.now()), memory=SMALL) as found:
             assert [each.name for each in found.unreadable] == [name]
-    stage.store.put(name, body)
+    spoil(stage.store, name, body)
     run(stage)
     assert changes(stage.vault()) == len(stage.model)
     assert state(stage.vault(), int(stage.clock.now())) == stage.expected()

@@ -26,6 +26,7 @@ from kit import big_vault
 from kit.children import COMMAND
 from kit.clock import ManualClock
 from kit.lived import LOG, changes, hidden, lived, names, told
+from kit.spoil import spoil
 from kit.stage import Stage
 from kit.watched import WatchedStore
 
@@ -82,7 +83,7 @@ def test_with_until_what_is_newer_is_left(stage: Stage, capsys: pytest.CaptureFi
 
 def test_what_cannot_be_read_is_named_and_ends_with_1(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     segment = next(each for each in stage.vault().log.listing() if each.segment is not None and each.segment.count)
-    stage.store.put(segment.name, b"damaged")
+    spoil(stage.store, segment.name, b"damaged")
     stage.store.put(f"{LOG}readme.txt", b"of a person")
     code, out, err = said(capsys, stage, "--json")
     report = json.loads(out)

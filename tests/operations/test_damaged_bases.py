@@ -15,6 +15,7 @@ from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
 from kit.losing import lose
+from kit.spoil import spoil
 from kit.stage import Stage
 
 
@@ -57,7 +58,7 @@ def damage(stage: Stage, base: int, *, remove: bool) -> str:
     if remove:
         lose(stage.store, part.name)
     else:
-        stage.store.put(part.name, stage.store.get(part.name).body[:-5], {})
+        spoil(stage.store, part.name, stage.store.get(part.name).body[:-5], {})
     return part.name
 
 

@@ -20,6 +20,7 @@ from kit.feed import Feed
 from kit.images import image
 from kit.proxy import FaultProxy, answer, delay, first, lose_answer
 from kit.scene import Scene, next_second
+from kit.spoil import spoil
 
 FIELDS = {"table", "at", "rows", "matched", "differences", "rpo_seconds", "rto_seconds", "passed"}
 ROWS = 30
@@ -159,7 +160,7 @@ def test_a_wrong_image_in_the_log_is_exit_3_and_named(scene: Scene) -> None:
     for listed in (each for each in vault.log.listing() if each.segment is not None and each.segment.count):
         found = vault.store.get(listed.name)
         body = ZstdDecompressor().decompressobj().decompress(found.body).replace(b"right", b"wrong")
-        vault.store.put(listed.name, vault.catalog.compress.compress(body), found.info.metadata)
+        spoil(vault.store, listed.name, vault.catalog.compress.compress(body), found.info.metadata)
     code, said = drill(scene)
     assert code == 3, said
     assert 'different   live      {"zone":{"S":"row"},"number":{"N":"1"}}' in said

@@ -18,6 +18,7 @@ from kit.feed import Feed
 from kit.images import SCHEMA, image, key
 from kit.proxy import FaultProxy, Request, Response, answer, cut, every, first, pass_on, respond, rewrite, sometimes
 from kit.scene import Ran, Scene, file_items, same
+from kit.spoil import spoil
 
 NOW = int(time.time())
 T = NOW - 3_600
@@ -294,7 +295,7 @@ def test_in_place_with_a_damaged_segment_is_refused_or_deletes_nothing_that_it_d
     feed.put(T + 10, image("row", 4, v={"S": "reborn"}), image("only there", 1))
     feed.deliver()
     (damaged,) = {each.name for each in feed.vault.log.listing()} - segments
-    feed.store.put(damaged, b"")
+    spoil(feed.store, damaged, b"")
     at = T + 20
     scene.create()
     live = [image("row", 4, v={"S": "reborn"}), image("only there", 1), image("row", 5, v={"S": "ruined"})]

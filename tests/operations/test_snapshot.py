@@ -25,6 +25,7 @@ from kit.faulty_store import FaultyStore
 from kit.feed import Feed
 from kit.images import SCHEMA, hard_images, image, key
 from kit.scene import Ran, Scene, same
+from kit.spoil import spoil
 
 NOW = int(time.time())
 T = NOW - 3_600
@@ -261,7 +262,7 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_there_without_man
 
 def test_a_damaged_segment_is_named_and_there_are_no_manifests(scene: Scene, feed: Feed) -> None:
     segment = next(each.name for each in feed.vault.log.listing())
-    feed.store.put(segment, b"")
+    spoil(feed.store, segment, b"")
     refused = snapshot(scene, f"file://{scene.folder}/out")
     assert (refused.code, segment in refused.err, (scene.folder / "out").exists()) == (4, True, False)
     ran = snapshot(scene, f"file://{scene.folder}/out", "--allow-gap")

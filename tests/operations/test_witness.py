@@ -25,6 +25,7 @@ from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.faulty_store import FaultyStore
 from kit.function import Function
+from kit.spoil import spoil
 from kit.stage import QUICK, QUICK_WITNESS, Stage
 from kit.streams import Counting, Failing, LateListing, OneByOne, SmallPages, Wrapped
 
@@ -591,7 +592,7 @@ def test_positions_that_cannot_be_read_are_read_again(plain: Stage, clock: Manua
     clock.move(60)
     plain.witness()
     (mark,) = [each.name for each in plain.store.list("_backstream/flights/log/") if MARK in each.name]
-    plain.store.put(mark, body)
+    spoil(plain.store, mark, body)
     assert plain.witness().checked == 5
     assert [notice for notice in plain.notices if "positions of a watermark" in notice and "is read again" in notice]
 
@@ -601,7 +602,7 @@ def test_a_segment_that_cannot_be_read_holds_nothing(plain: Stage, clock: Manual
     clock.move(60)
     Function(plain).run()
     for each in list(plain.store.list("_backstream/flights/log/")):
-        plain.store.put(each.name, b"cut")
+        spoil(plain.store, each.name, b"cut")
     report = plain.witness()
     assert report.missing == report.checked == 5
 

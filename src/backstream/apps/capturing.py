@@ -61,13 +61,14 @@ class Capturing:
         kinesis: str | None = None,
         adopt: Adopting | None = None,
         actor_attribute: str | None = None,
+        sign: str | None = None,
     ) -> InitReport:
         """Make the vault ready for the table; again with other words: change how it is kept from now on.
 
         `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
         `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there; `adopt`: take in what an
         older tool has written there before; `actor_attribute`: the path of the attribute in which items name their last writer, or
-        `none`.
+        `none`; `sign`: sign the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`.
         """
         config = self._config
         if failures not in (None, NOWHERE):
@@ -75,7 +76,8 @@ class Capturing:
             failures = failures.rstrip("/")
         source = None if kinesis is None else config.kinesis(kinesis).source()
         owner = config.bucket_owner
-        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner)
+        signing = None if sign is None else config.keys.sign_with(sign, config.clock.now())
+        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner, signing)
         if adopt is None:
             return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
         return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)
@@ -165,7 +167,7 @@ class Capturing:
 
         Safe beside a running tail, Lambda function or restore. `until`: leave what is newer.
         """
-        vault, clock = self._vault(), self._config.clock
+        vault, clock = self._config.verified(self._name), self._config.clock
         second = None if until is None else second_of(until, clock.now(), vault)
         return compact(vault, clock, until=second, memory=self._config.memory, progress=progress)
 

@@ -23,6 +23,7 @@ from backstream import private_files
 from backstream.apps import plain_http
 from backstream.apps.bucket_owners import BucketOwners
 from backstream.apps.locations import is_aws, limit_of, place_of, region_of
+from backstream.apps.signing import Keys
 from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.engines.memory import Memory
@@ -84,6 +85,7 @@ class Config:
 
     `patience`: how long a store's passing faults are waited out. `deadline`: the epoch second after which they are not at all, and
     `answer_within` the seconds in which S3 has to answer: for a process that has little time, such as a Lambda function.
+    `verify_key`: nothing of the vault is believed that is not signed with it, `kms:ARN` or a file; `min_head`: see `signatures`.
     """
 
     def __init__(
@@ -95,8 +97,12 @@ class Config:
         deadline: float | None = None,
         answer_within: float | None = None,
         place: Place | None = None,
+        verify_key: str | None = None,
+        min_head: int | None = None,
     ) -> None:
         self._vault = vault
+        self._verify_key = verify_key
+        self.min_head = min_head
         self._at = place or Place()
         self._patience = patience
         self.deadline = deadline
@@ -134,6 +140,21 @@ class Config:
     @cached_property
     def store(self) -> ObjectStore:
         """The vault's store: S3 or a local directory, with passing faults waited out. UsageError for a URL of neither."""
+        return self.keys.verifying(self.keys.signing(self._patient_store))
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Which key signs, and which verifies."""
+        return Keys(lambda arn: self._client("kms", region_of(arn)), self._verify_key)
+
+    def verified(self, table: str) -> TableVault:
+        """The vault of a table to whoever signs what he makes of it: where it is signed, nothing else is believed."""
+        vault = self.vault(table)
+        signer = self.keys.signer_of(table, vault.catalog.signing)
+        return vault if signer is None else TableVault.open(self.keys.verified_by(signer, self.store), table, self.destination)
+
+    @property
+    def _patient_store(self) -> ObjectStore:
         return RetryingStore(self._plain_store(), self.clock, budget=self._patience, deadline=self._latest)
 
     def _latest(self) -> float:

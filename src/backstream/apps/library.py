@@ -50,12 +50,15 @@ def percent_of(text: str) -> float:
         raise UsageError(f"not a percentage: {text!r}", hint="Give a number from 0 to 100.") from error
 
 
-def open(url: str | None = None, *, patience: float = STORE_PATIENCE) -> Vault:  # noqa: A001 - the promised name
+def open(  # noqa: A001 - the promised name
+    url: str | None = None, *, patience: float = STORE_PATIENCE, verify_key: str | None = None, min_head: int | None = None
+) -> Vault:
     """The vault at `s3://bucket/prefix` or `file:///folder`; None: that of the environment's `BACKSTREAM_VAULT`.
 
-    `patience`: for how many seconds a store that does not answer is asked again.
+    `patience`: for how many seconds a store that does not answer is asked again; `verify_key`: believe nothing that is not signed
+    with it, `kms:ARN` or a file; `min_head`: refuse a vault whose head, which a drill has told before, is less.
     """
-    return Vault(Config(url, patience=patience))
+    return Vault(Config(url, patience=patience, verify_key=verify_key, min_head=min_head))
 
 
 class Vault:
@@ -167,8 +170,10 @@ class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming)
         objectives = objectives_of(rpo, rto)
         vault = self._vault()
         around = self._surroundings(progress)
+        second = None if at is None else second_of(at, around.clock.now(), vault)
         plan = Plan(
-            at=None if at is None else second_of(at, around.clock.now(), vault),
+            at=second,
+            covered=self._covered(vault, second),
             pick=pick,
             scratch=scratch,
             keep=keep,
@@ -190,6 +195,8 @@ class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming)
         if not 0 <= read_data <= WHOLE:
             raise UsageError(f"not a percentage: {read_data:g}", hint="Give a number from 0 to 100.")
         config = self._config
+        if config.min_head is not None or config.keys.verifies:
+            self._covered(self._vault(), None)
         markers = config.markers if repair else None
         around = Around(config.clock, config.memory, progress or Silent(), markers)
         return check_table(self._vault, config.store, self._name, around, percent=read_data)

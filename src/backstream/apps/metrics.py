@@ -21,6 +21,12 @@ DRILL_DIFFERENCES = Metric("backstream_drill_differences", "DrillDifferences", "
 DRILL_FAILED = Metric(
     "backstream_drill_unreadable_objects", "DrillUnreadableObjects", "Count", "Objects of the vault that could not be read."
 )
+HEAD = Metric(
+    "backstream_vault_head",
+    "VaultHead",
+    "Count",
+    "The counter of the newest watermark: less is an older vault.",
+)
 DRILL_TIME = Metric("backstream_drill_timestamp_seconds", "", "Seconds", "When the drill began, in seconds since 1970.")
 
 WITNESS_LAG = Metric("backstream_witness_lag_seconds", "WitnessLag", "Seconds", "Age of the last second that is proven.")
@@ -51,6 +57,7 @@ def of_drill(drill: Drill) -> Measured:
             (DRILL_DIFFERENCES, drill.differences),
             (DRILL_FAILED, drill.failed),
             (DRILL_TIME, at),
+            (HEAD, drill.covered.head),
         ],
     )
 

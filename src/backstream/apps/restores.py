@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
 from backstream.apps.changes import asked_of, span_of
 from backstream.apps.config import Config
 from backstream.apps.words import (
@@ -23,12 +25,14 @@ from backstream.model import naming
 from backstream.operations import changes as changing
 from backstream.operations import migrate as migrating
 from backstream.operations import restore as restoring
+from backstream.operations import signatures
 from backstream.operations.changes import Changes
 from backstream.operations.from_file import restore_dump
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
 from backstream.operations.restore_undo import undo_restore
+from backstream.operations.signatures import Covered
 from backstream.operations.snapshot import Snapshot, snapshot
 
 
@@ -113,9 +117,12 @@ class Restoring:
             delete_unknown=delete_unknown,
             expect_deletes=expect_deletes,
         )
+        covered = self._covered(vault, request.at)
         if way is Via.IMPORT:
-            return restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
-        return restoring.restore(vault, request, around)
+            done = restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
+        else:
+            done = restoring.restore(vault, request, around)
+        return _vouched(done, covered)
 
     def _keys(
         self,
@@ -222,7 +229,8 @@ class Restoring:
             expect_deletes=expect_deletes,
             accept_settings=accept_settings,
         )
-        return restoring.resume(vault, path, self._surroundings(progress, notice), again)
+        covered = self._covered(vault, None)
+        return _vouched(restoring.resume(vault, path, self._surroundings(progress, notice), again), covered)
 
     def undo_restore(
         self,
@@ -248,6 +256,16 @@ class Restoring:
         path = Path(done) if Path(done).exists() else restoring.undo_path_for(str(done), resumable_folder())
         return undo_restore(path, asked, around)
 
+    def _covered(self, vault: TableVault, at: int | None) -> Covered:
+        """What vouches for the vault. Refused where signatures do not cover the moment, or an older state was put back."""
+        return signatures.check(vault, self._config.clock.now(), at, min_head=self._config.min_head)
+
     def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> Surroundings:
         config = self._config
         return Surroundings(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice)
+
+
+def _vouched(done: Restored, covered: Covered) -> Restored:
+    """A report that says what vouches for what was restored."""
+    words = signatures.in_words(covered)
+    return msgspec.structs.replace(done, covered=covered, warnings=[*done.warnings, *([words] if words else [])])

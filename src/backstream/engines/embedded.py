@@ -164,10 +164,12 @@ class State:
         if base is None:
             return []
         try:
-            return self._vault.bases.whole(base)
+            parts = self._vault.bases.whole(base)
         except Damaged as error:
             self.unreadable.append(Unreadable(f"base backup {base.id}", error.message, (base.begin, base.end)))
-            return self._vault.bases.parts(base.id)
+            parts = self._vault.bases.parts(base.id)
+        self._name_planted(self._vault.bases.planted(parts))
+        return parts
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._close()
@@ -247,14 +249,22 @@ class State:
 
         if self._keys is not None and len(self._keys) <= FEW_KEYS:
             for key in self._keys:
+                self._name_planted(compacted.planted_around(one, key))
                 yield _Object(compacted.name_of(one, key), segments.FRAME_BYTES, (one.since, one.until), around(key))
             return
         try:
             for part in compacted.parts(one):
+                self._name_planted(compacted.planted(part))
                 read = partial(compacted.claim_and_body, part.name)
                 yield _Object(part.name, part.size, (one.since, one.until), lambda read=read: source(*read()))  # type: ignore[misc]
         except Damaged as error:
             self.unreadable.append(Unreadable(f"compacted set {one.id}", error.message, (one.since, one.until)))
+
+    def _name_planted(self, planted: Sequence[Damaged]) -> None:
+        """A later version of what is written once is not read, and named."""
+        for each in planted:
+            name, _, why = each.message.rpartition(": ")
+            self.unreadable.append(Unreadable(name, why, None))
 
     def _part(self, part: Part) -> _Object:
         def read() -> Source:

@@ -18,6 +18,7 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged
 from backstream.layouts import hidden, segments
 from backstream.layouts.catalog import folder
+from backstream.layouts.hidden import First
 from backstream.layouts.segments import Claim, Codec
 from backstream.model import moment
 from backstream.model.decoding import UNDECODABLE, reason
@@ -75,7 +76,7 @@ class Part(msgspec.Struct, frozen=True):
     """One object of a base backup, by its name.
 
     `seconds`: from when its first read began to when its last one ended; `last`: the segment ends with it; `modified`: when the
-    store received it.
+    store received it; `found`: its version that counts, the first; None where a listing did not tell.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Part(msgspec.Struct, frozen=True):
     codec: Codec
     modified: float
     size: int
+    found: First | None = None
 
 
 _PART = re.compile(
@@ -108,8 +110,15 @@ class Bases:
 
     def complete(self) -> list[Base]:
         """Those that count, the oldest first."""
-        records = hidden.newest(self._store, self._prefix + COMPLETE)
-        return [base for each in records if (base := self._named(each)) is not None]
+        records = hidden.firsts(self._store, self._prefix + COMPLETE)
+        return [base for each in records if (base := self._believed(each)) is not None]
+
+    def _believed(self, record: First) -> Base | None:
+        """The same as by its name. NotSigned where the reader wants signatures, and the record has none."""
+        base = self._named(record)
+        if base is not None:
+            hidden.vouch(self._store, record.name, record.version)
+        return base
 
     def lost(self) -> Iterator[tuple[str, Base]]:
         """The records of complete ones of which nothing but a delete marker is left, and what their names say."""
@@ -148,17 +157,17 @@ class Bases:
     def plan(self, base: str) -> Plan | None:
         """What one is to be; None where that was never said. Damaged where it cannot be read."""
         name = f"{self._prefix}{base}/{PLAN}"
-        found = next(hidden.newest(self._store, name), None)
+        found = next(hidden.firsts(self._store, name), None)
         if found is None:
             return None
         try:
-            return msgspec.json.decode(hidden.read(self._store, found).body, type=Plan)
+            return msgspec.json.decode(hidden.pinned(self._store, found).body, type=Plan)
         except UNDECODABLE as error:
             raise Damaged(f"the plan of a base backup cannot be read: {name}: {reason(error)}") from error
 
     def parts(self, base: str) -> list[Part]:
         """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""
-        listing = hidden.newest(self._store, f"{self._prefix}{base}/")
+        listing = hidden.firsts(self._store, f"{self._prefix}{base}/")
         return [part for each in listing if (part := _parse(each)) is not None]
 
     def whole(self, base: Base) -> list[Part]:
@@ -178,7 +187,7 @@ class Bases:
         """The record of a complete one. Damaged where it cannot be read."""
         name = self.name_of(base)
         try:
-            return msgspec.json.decode(hidden.get(self._store, name).body, type=Account)
+            return msgspec.json.decode(hidden.pinned(self._store, hidden.first(self._store, name)).body, type=Account)
         except UNDECODABLE as error:
             raise Damaged(f"the record of a base backup cannot be read: {name}: {reason(error)}") from error
 
@@ -192,7 +201,12 @@ class Bases:
 
     def claim_and_body(self, part: Part) -> tuple[Claim, bytes]:
         """What a part's name says, and its bytes."""
-        return Claim(part.codec, part.count), hidden.get(self._store, part.name).body
+        claim = Claim(part.codec, part.count)
+        return claim, (hidden.get(self._store, part.name) if part.found is None else hidden.pinned(self._store, part.found)).body
+
+    def planted(self, parts: Sequence[Part]) -> list[Damaged]:
+        """Later versions of these objects that say something else: not read, but to be named."""
+        return [each for part in parts if part.found is not None for each in hidden.damage_of(self._store, part.found)]
 
     # --- writing ---
 
@@ -212,7 +226,7 @@ class Bases:
 
     def parts_of(self, base: str, segment: int) -> list[Part]:
         """The parts of one segment, in order."""
-        listing = hidden.newest(self._store, f"{self._prefix}{base}/{segment:05d}-")
+        listing = hidden.firsts(self._store, f"{self._prefix}{base}/{segment:05d}-")
         return [part for each in listing if (part := _parse(each)) is not None]
 
     def finish(self, base: Base, account: Account) -> None:
@@ -232,7 +246,7 @@ class Bases:
         return True
 
 
-def _parse(listed: ListedObject) -> Part | None:
+def _parse(listed: First) -> Part | None:
     match = _PART.fullmatch(listed.name.rpartition("/")[2])
     times = None if match is None else _times(match)
     if match is None or times is None:
@@ -247,6 +261,7 @@ def _parse(listed: ListedObject) -> Part | None:
         codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
         modified=listed.modified,
         size=listed.size,
+        found=listed,
     )
 
 

@@ -18,6 +18,7 @@ from backstream.model.condition import path_of
 from backstream.model.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
 from backstream.model.schema import KEY_TYPES, KeySchema
+from backstream.model.sealing import Signing
 from backstream.model.settings import TableSettings, from_description
 from backstream.ports import ObjectStore, StoredObject
 
@@ -105,6 +106,7 @@ class Catalog(msgspec.Struct, frozen=True):
     which changes were ever kept, oldest first, the last is that of this catalog; None where an older version saved it: `ways_of`.
     `actor_attribute`: the path of the attribute in which an item names its last writer; None where there is none.
     `bucket_owner`: the account that the vault's bucket belongs to, None where nobody knew.
+    `signing`: with which key the vault's own objects are signed, None where they are not.
     """
 
     format: int
@@ -131,6 +133,7 @@ class Catalog(msgspec.Struct, frozen=True):
     ways: tuple[Way, ...] | None = None
     actor_attribute: str | None = None
     bucket_owner: str | None = None
+    signing: Signing | None = None
 
     def life_at(self, second: int) -> Life | None:
         """The life of the table at a second; None where it is the first one that the vault knows."""
@@ -160,6 +163,7 @@ def encode(catalog: Catalog) -> bytes:
         ("ways", None),
         ("actor_attribute", None),
         ("bucket_owner", None),
+        ("signing", None),
     ):
         if fields[name] == usual:
             del fields[name]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 import msgspec
 
 from backstream.layouts.segments import Kind, Segment
+from backstream.model.sealing import NONE
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """All changes of a shard from `first` to `last` (sequence numbers), and none between `after` and `first`.
 
     `after`: what its writer had made durable before: a sequence number, or a word where there was none (the stream's oldest
-    record, a gap). `since`, `until`: the seconds of its first and its last change.
+    record, a gap). `since`, `until`: the seconds of its first and its last change. `head`: see `heads`, of its last segment;
+    `previous`: the head that its writer had before its first one; empty where an older version wrote it, or it was not read.
     """
 
     stream: str
@@ -23,6 +27,9 @@ class Run(msgspec.Struct, frozen=True):
     after: str
     since: int
     until: int
+    head: str = ""
+    previous: str = ""
+    writer: str = ""
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -62,13 +69,47 @@ def _joined(runs: list[Run]) -> Iterator[Run]:
     for run in sorted(runs, key=lambda each: each.bounds):
         if whole is not None and (whole.holds(run.first) or (run.after.isdecimal() and whole.holds(run.after))):
             last = max(whole.last, run.last, key=int)
-            whole = msgspec.structs.replace(whole, last=last, until=max(whole.until, run.until))
+            whole = _longer(whole, run, last)
             continue
         if whole is not None:
             yield whole
         whole = run
     if whole is not None:
         yield whole
+
+
+def _longer(whole: Run, run: Run, last: str) -> Run:
+    """Both in one. Where both end with the same change, as where a tail has read a shard again, nobody knows which head counts."""
+    end = run if last == run.last else whole
+    head = "" if whole.last == run.last and whole.head != run.head else end.head
+    return msgspec.structs.replace(whole, last=last, until=max(whole.until, run.until), head=head, writer=end.writer)
+
+
+def replaced(runs: Iterable[Run]) -> list[Run]:
+    """Those that are not what the one after them, by the same writer, was written upon."""
+    return [found for of_shard in _by_shard(runs).values() for found in _replaced(of_shard)]
+
+
+def _replaced(runs: Sequence[Run]) -> Iterator[Run]:
+    in_order = sorted(runs, key=lambda each: each.bounds)
+    firsts = [each.bounds[0] for each in in_order]
+    reach = list(accumulate((each.bounds[1] for each in in_order), max))
+    ending: dict[str, list[Run]] = {}
+    for run in in_order:
+        ending.setdefault(run.last, []).append(run)
+    for run in in_order:
+        before = ending.get(run.after, [])
+        if run.previous in ("", NONE) or not before:
+            continue
+        # A run that goes on after that change may hold the segment in question, and does not tell its head.
+        goes_on = reach[bisect_right(firsts, int(run.after)) - 1] > int(run.after)
+        if not goes_on and not any(_may_precede(each, run) for each in before):
+            yield before[0]
+
+
+def _may_precede(before: Run, run: Run) -> bool:
+    """Whether it may be the one that the next one's writer had in mind: another writer has heads of his own."""
+    return not before.head or before.writer != run.writer or before.head == run.previous
 
 
 class Missing(msgspec.Struct, frozen=True):

@@ -18,77 +18,37 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import groupby, takewhile
+from itertools import groupby
 
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged, MissingObject, Overtaken
 from backstream.layouts import frames, hidden, sources
 from backstream.layouts.catalog import folder
-from backstream.layouts.chains import Run
 from backstream.layouts.frames import INDEX_GUESS, Index, Span
-from backstream.layouts.hidden import Newest
+from backstream.layouts.generation import FORMAT, SET_ID, Generation, Set, is_made_from, is_sound, last_ones, stands_alone
+from backstream.layouts.hidden import First, Newest
 from backstream.layouts.segments import Claim, Codec
 from backstream.layouts.sources import Sources
-from backstream.model import moment
-from backstream.model.change import is_sequence
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore, ObjectVersion
 
-FORMAT = 1
+__all__ = ["Compacted", "Generation", "Set", "partition_of", "set_id"]
+
 _GENERATIONS = "generations/"
 _SOURCES = "sources.ndjson.zst"
-_MOST_SETS, _MOST_PARTITIONS = 64, 16_384  # a generation has six, as a rule
 _BRING_BACK = "Bring back its version before this one, from the bucket's versions."
 _FROM_A_REPLICA = "Bring it back from a replica of the bucket: without it nobody knows which compacted objects count."
-_OWNER = re.compile(r"(?:generations/(?P<generation>\d{8,})\.json$|(?P<set>\d{8,}-[0-9a-f]{12})/)")
+_OWNER = re.compile(rf"(?:generations/(?P<generation>\d{{8,}})\.json$|(?P<set>{SET_ID})/)")
 
 
-class Set(msgspec.Struct, frozen=True):
-    """Lines that were compacted together. `lines`, `size`: how many, and the bytes of their objects; `since`, `until`: the seconds
-    of the first and the last change. `bases`: the base backups whose lines they are; none where they are the log's.
-    """
+class InForce(msgspec.Struct, frozen=True):
+    """The generation in force; its record, None where there was never one; `planted`: records that no compaction made."""
 
-    id: str
-    partitions: int
-    lines: int
-    size: int
-    since: int
-    until: int
-    bases: list[str] = []
-
-
-class Generation(msgspec.Struct, frozen=True):
-    """What counts, all of it.
-
-    `kept`: segments that a set stands for and that stay all the same, as signs of where their writers are; `unsettled`: sets whose
-    sources may not all be hidden yet; `runs`: those that a later segment may follow, and those whose own predecessor is missing;
-    `held`: stream and sequence number of changes that were once recorded as missing, and are in a set.
-    """
-
-    format: int = FORMAT
-    number: int = 0
-    sets: list[Set] = []
-    kept: list[str] = []
-    unsettled: list[str] = []
-    runs: list[Run] = []
-    held: list[tuple[str, str]] = []
-
-    @property
-    def changes(self) -> list[Set]:
-        """The sets of the log."""
-        return [each for each in self.sets if not each.bases]
-
-    @property
-    def compacted_until(self) -> int:
-        """The second of the last change in a set; 0 where there is none."""
-        return max((each.until for each in self.changes), default=0)
-
-    @property
-    def bases(self) -> list[Set]:
-        """The sets of base backups."""
-        return [each for each in self.sets if each.bases]
+    generation: Generation
+    record: First | None
+    planted: Sequence[ObjectVersion]
 
 
 class Compacted:
@@ -98,24 +58,60 @@ class Compacted:
         self._store = store
         self._folder = folder(table)
         self._prefix = self._folder + "compacted/"
+        self._firsts: dict[str, First] = {}
+        self._made_from: dict[tuple[str, str], bool] = {}  # by the name and version of a generation's record
+        self._read: dict[tuple[str, str], Generation] = {}
 
     # --- reading ---
 
     def current(self) -> Generation:
-        """The generation in force, even if somebody has hidden it; an empty one of number 0 where there was never one."""
-        return self.in_force()[0]
+        """The generation in force, hidden or not; an empty one of number 0 where there was never one."""
+        return self.in_force().generation
 
-    def in_force(self) -> tuple[Generation, bool]:
-        """As `current`; and whether somebody has hidden its record, which this tool never does."""
-        listed = self.generations()
-        if not listed:
-            return Generation(), False
-        record = listed[max(listed)]
-        return self.generation(record), bool(record.markers)
+    def in_force(self) -> InForce:
+        """The generation in force, its record, and what somebody has put beside it or above it.
+
+        A compaction hides all generations but its own last one. So of those that are not hidden, and the one before them, each must
+        have been made from the one before; one that was not hides nothing, and is named.
+        """
+        records = self.generations()
+        found, record, planted = Generation(), None, list[ObjectVersion]()
+        for there in map(records.__getitem__, last_ones(records)):
+            made = self.generation(there)
+            begins = record is None and not planted and made.number > 1
+            if self._begins(made, there) if begins else self._is_made_from(found, made, there):
+                found, record = made, there
+            else:
+                planted.append(_row_of(there))
+        if record is not None and record.over:  # over a marker, a compaction that was overtaken may have written one
+            planted += hidden.planted(self._store, msgspec.structs.replace(record, later=record.over))
+        return InForce(found, record, planted)
+
+    def _begins(self, made: Generation, record: First) -> bool:
+        """Whether the first one that is looked at counts: one that is over, or one of which the one before has expired."""
+        return bool(record.markers) or stands_alone(made, self._sources_if_any)
+
+    def _is_made_from(self, before: Generation, made: Generation, record: First) -> bool:
+        """Asked once of each record: it stays as it is, and so do those before it."""
+        which = record.name, record.version
+        if which not in self._made_from:
+            self._made_from[which] = is_made_from(before, made, self._sources_if_any)
+        return self._made_from[which]
+
+    def check_sound(self) -> None:
+        """Damaged where somebody has put a record beside or above the one in force: numbers are used once, so it is in the way."""
+        planted = self.in_force().planted
+        if planted:
+            raise Damaged(
+                f"{hidden.later_version(planted[0])}: {hidden.PLANTED}",
+                hint="Find out who wrote it, and have the bucket's admin delete that version. It is not read.",
+            )
 
     def generation(self, record: Newest) -> Generation:
         """A generation by its record. Damaged where it cannot be read."""
         name = record.name
+        if (name, record.version) in self._read:
+            return self._read[name, record.version]
         if not record.version:
             raise Damaged(
                 f"the record of what is compacted is gone: {name} has a delete marker, and nothing below it", hint=_FROM_A_REPLICA
@@ -128,24 +124,25 @@ class Compacted:
             raise Damaged(f"{name} is of format {found.format}", hint="Use a newer Backstream.")
         if name != self._generation_name(found.number):
             raise Damaged(f"{name} says that it is number {found.number}", hint=_BRING_BACK)
-        if not _is_sound(found):
+        if not is_sound(found):
             raise Damaged(f"{name} says what no compaction does", hint=_BRING_BACK)
+        self._read[name, record.version] = found
         return found
 
     def number(self) -> int:
         """The greatest number that a generation ever had: a LIST."""
         return max(self.generations(), default=0)
 
-    def generations(self) -> dict[int, Newest]:
+    def generations(self) -> dict[int, First]:
         """The records of all that there ever were, hidden ones too, by their numbers: of each the version that was written first.
 
         One of which nothing is left but delete markers has no version. A console's "folder" is none.
         """
-        found = dict[int, Newest]()
+        found = dict[int, First]()
         for name, rows in groupby(self._store.versions(self._prefix + _GENERATIONS), key=lambda each: each.name):
             match = _OWNER.fullmatch(name, len(self._prefix))
             if match is not None and match["generation"] is not None:
-                found[int(match["generation"])] = _first_of(name, list(rows))
+                found[int(match["generation"])] = hidden.first_of(list(rows))
         return found
 
     def replaced(self, generation: Generation) -> frozenset[str]:
@@ -188,9 +185,9 @@ class Compacted:
     def sources(self, set_id: str) -> Sources:
         """All objects that a set stands for. Damaged where that cannot be read."""
         name = self.sources_name(set_id)
-        return sources.decode(name, hidden.get(self._store, name).body, self._folder)
+        return sources.decode(name, hidden.pinned(self._store, hidden.first(self._store, name)).body, self._folder)
 
-    def parts(self, one: Set) -> list[Newest]:
+    def parts(self, one: Set) -> list[First]:
         """The objects of a set, in order. Damaged, naming the first that is missing, where not all are there."""
         names = self.part_names(one)
         there = {each.name: each for each in self.written(one.id)}
@@ -206,9 +203,29 @@ class Compacted:
         """The names of a set's objects, in order."""
         return [self.part_name(one.id, number, one.partitions) for number in range(one.partitions)]
 
-    def written(self, set_id: str) -> list[Newest]:
+    def written(self, set_id: str) -> list[First]:
         """What there is of a set's objects, whether it counts or not, and though a newer compaction may have hidden it since."""
-        return list(hidden.newest(self._store, f"{self._prefix}{set_id}/"))
+        found = list(hidden.firsts(self._store, f"{self._prefix}{set_id}/"))
+        self._firsts |= {each.name: each for each in found}
+        return found
+
+    def planted(self, part: First) -> list[Damaged]:
+        """Later versions of an object of a set that say something else: not read, but to be named."""
+        return hidden.damage_of(self._store, part)
+
+    def seen(self) -> list[First]:
+        """The objects of sets that have been listed so far."""
+        return list(self._firsts.values())
+
+    def planted_around(self, one: Set, key: bytes) -> list[Damaged]:
+        """The same, of the object that a key's lines are in."""
+        return self.planted(self._first(self.name_of(one, key)))
+
+    def _first(self, name: str) -> First:
+        """The version of a set's object that counts. It stays the first one, so it is asked for once."""
+        if name not in self._firsts:
+            self._firsts[name] = hidden.first(self._store, name)
+        return self._firsts[name]
 
     def indexes(self) -> Iterator[Index]:
         """What all sets' current objects say of themselves, whether the sets count or not. Damaged where one says nothing."""
@@ -219,7 +236,7 @@ class Compacted:
 
     def claim_and_body(self, name: str) -> tuple[Claim, bytes]:
         """What an object of a set says of itself, and its bytes. Damaged where it says nothing."""
-        body = hidden.get(self._store, name).body
+        body = hidden.pinned(self._store, self._first(name)).body
         try:
             index = frames.read_index(body)
         except Damaged as error:
@@ -243,17 +260,24 @@ class Compacted:
 
     def _index(self, name: str) -> tuple[Index, bytes]:
         """An object's index, and its last bytes: these tell mostly all."""
-        end = hidden.get_range(self._store, name, -INDEX_GUESS, INDEX_GUESS)
+        end = self._some_of(name, -INDEX_GUESS, INDEX_GUESS)
         size = frames.index_size(end)
         if size > len(end):
-            end = hidden.get_range(self._store, name, -size, size)
+            end = self._some_of(name, -size, size)
         return frames.read_index(end), end
 
     def _span(self, name: str, index: Index, span: Span, end: bytes) -> bytes:
         left_out = sum(each.size for each in index.frames) + frames.whole_index_size(end) - len(end)
         if span.start >= left_out:
             return end[span.start - left_out :][: span.size]
-        return hidden.get_range(self._store, name, span.start, span.size)
+        return self._some_of(name, span.start, span.size)
+
+    def _some_of(self, name: str, start: int, length: int) -> bytes:
+        """Some bytes of the version that counts. A range is of the current version, so where that is another all is read."""
+        found = self._first(name)
+        if not found.later and not found.markers:
+            return hidden.get_range(self._store, name, start, length)
+        return hidden.some_of(hidden.pinned(self._store, found).body, start, length)
 
     # --- writing ---
 
@@ -328,29 +352,8 @@ class Compacted:
         return found
 
 
-def _is_sound(generation: Generation) -> bool:
-    """Whether its figures are such as a compaction writes: a name is made of them, and memory taken by them."""
-    numbers = [number for run in generation.runs for number in (run.first, run.last)] + [number for _, number in generation.held]
-    return (
-        len(generation.sets) <= _MOST_SETS
-        and all(map(_is_sound_set, generation.sets))
-        and all(map(is_sequence, numbers))
-        and all(is_sequence(run.after) or not run.after.isdecimal() for run in generation.runs)
-        and all(moment.is_known(run.since) and moment.is_known(run.until) for run in generation.runs)
-    )
-
-
-def _is_sound_set(one: Set) -> bool:
-    parted = 0 < one.partitions <= _MOST_PARTITIONS and not one.partitions & (one.partitions - 1)
-    named = _OWNER.fullmatch(f"{one.id}/") is not None
-    return parted and named and one.lines >= 0 and one.size >= 0 and moment.is_known(one.since) and moment.is_known(one.until)
-
-
-def _first_of(name: str, rows: Sequence[ObjectVersion]) -> Newest:
-    """The version of a name that was written first, and the markers on top of all; `rows`: newest first."""
-    first = next((each for each in reversed(rows) if not each.marker), rows[-1])
-    markers = tuple(takewhile(lambda each: each.marker, rows))
-    return Newest(name, first.size, first.modified, "" if first.marker else first.version, markers)
+def _row_of(record: First) -> ObjectVersion:
+    return ObjectVersion(record.name, record.version, record.size, record.modified, latest=True, marker=False)
 
 
 def _overtaken() -> Overtaken:

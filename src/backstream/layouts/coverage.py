@@ -165,7 +165,9 @@ class Coverage:
         for piece in self._log.newest_first_days(now, self._catalog.complete_from or 0):
             marks = [each for each in piece if each.segment is not None and each.segment.kind is Kind.MARK]
             if marks:
-                return max(marks, key=_reach)
+                found = max(marks, key=_reach)
+                self._log.vouch(found)
+                return found
         return None
 
     def durable(self, now: float) -> int | None:

@@ -13,7 +13,7 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.layouts import hidden
 from backstream.layouts.catalog import folder
-from backstream.layouts.hidden import Newest
+from backstream.layouts.hidden import First
 from backstream.model import moment
 from backstream.model.change import is_sequence
 from backstream.model.decoding import UNDECODABLE, reason
@@ -119,16 +119,16 @@ class Gaps:
                 longest[gap.id] = gap
         return iter(longest.values())
 
-    def records(self) -> Iterator[Newest]:
+    def records(self) -> Iterator[First]:
         """The objects in which they are kept, hidden ones and those of which a marker is left too: none is ever taken back."""
-        listing = hidden.every(self._store, self._prefix)
+        listing = hidden.every_first(self._store, self._prefix)
         return (each for each in listing if not each.markers or each.name.endswith(".json"))
 
-    def read(self, record: Newest) -> Gap:
+    def read(self, record: First) -> Gap:
         """A gap by its record. Damaged where it cannot be read."""
         if not record.version:
             raise Damaged(f"the record of a gap is gone: {record.name} has a delete marker, and nothing below it", hint=_NO_RECORD)
-        return _decoded(record.name, hidden.read(self._store, record).body)
+        return _decoded(record.name, hidden.pinned(self._store, record).body)
 
 
 def _decoded(name: str, body: bytes) -> Gap:

@@ -2,15 +2,18 @@
 
 Compaction hides what it has taken over, and never waits for readers; a reader goes on with what it has listed. And whoever may
 delete objects can hide all of a vault, Object Lock or not: a marker removes nothing, so it must not pass for an absence.
+
+Most of a vault's own objects are written once (create-only). Of such a name the version that was written first counts. A later one
+with other contents was put there by somebody else: it is damage, and named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise, takewhile
 
-from backstream.errors import MissingObject
-from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject
+from backstream.errors import Damaged, MissingObject
+from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Vouching
 
 
 class Newest(ListedObject, frozen=True):
@@ -18,6 +21,87 @@ class Newest(ListedObject, frozen=True):
 
     version: str
     markers: tuple[ObjectVersion, ...] = ()
+
+
+class First(Newest, frozen=True):
+    """The first version of a name that is written once. `later`: its other versions that have a body, newest first.
+
+    `over`: those of them that no create-only write makes, since there was no delete marker to write over.
+    """
+
+    later: tuple[ObjectVersion, ...] = ()
+    over: tuple[ObjectVersion, ...] = ()
+
+
+def firsts(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[First]:
+    """As `newest`, of names that are written once: of each the version that was written first."""
+    return (each for each in every_first(store, prefix, after=after) if each.version)
+
+
+def every_first(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[First]:
+    """The same, and the names of which nothing but delete markers is left: these have no `version`."""
+    for _, rows in groupby(store.versions(prefix, after=after), key=lambda each: each.name):
+        yield first_of(list(rows))
+
+
+def first_of(rows: Sequence[ObjectVersion]) -> First:
+    """The first version of one name, by its rows, newest first; without a `version` where all of them are markers."""
+    bodies = [row for row in rows if not row.marker]
+    if not bodies:
+        return First(rows[0].name, 0, rows[0].modified, "", tuple(rows))
+    markers = tuple(takewhile(lambda row: row.marker, rows))
+    first = bodies[-1]
+    over = tuple(row for row, below in pairwise(rows) if not row.marker and not below.marker)
+    return First(first.name, first.size, first.modified, first.version, markers, tuple(bodies[:-1]), over)
+
+
+def first(store: ObjectStore, name: str) -> First:
+    """The first version of a name that is written once. MissingObject where there is none."""
+    rows = list(store.versions_of(name))
+    if not rows or not first_of(rows).version:
+        raise MissingObject(f"{store.url}/{name} is missing.", marker=bool(rows))
+    return first_of(rows)
+
+
+def pinned(store: ObjectStore, found: Newest) -> StoredObject:
+    """The very version that was listed, whatever has come on top of it since."""
+    if found.markers or (isinstance(found, First) and found.later):
+        return store.get(found.name, found.version)
+    try:
+        current = store.get(found.name)
+    except MissingObject:
+        return store.get(found.name, found.version)
+    return current if current.info.version == found.version else store.get(found.name, found.version)
+
+
+def planted(store: ObjectStore, found: First) -> list[ObjectVersion]:
+    """Its later versions whose bytes are not those of the first. Writing the same twice is harmless."""
+    same_size = any(each.size == found.size for each in found.later)
+    body = store.get(found.name, found.version).body if same_size else b""
+    return [each for each in found.later if each.size != found.size or store.get(each.name, each.version).body != body]
+
+
+def vouch(store: ObjectStore, name: str, version: str | None = None) -> None:
+    """Return where an object may be believed by its name: NotSigned where the reader wants signatures, and it has none."""
+    if isinstance(store, Vouching):
+        store.vouch(name, version)
+
+
+def later_version(each: ObjectVersion) -> str:
+    """What a later version of such a name is called where it is named as damage."""
+    return f"{each.name} (version {each.version})"
+
+
+def damage_of(store: ObjectStore, found: Newest) -> list[Damaged]:
+    """Its later versions that say something else: not read, but to be named."""
+    later = planted(store, found) if isinstance(found, First) and found.later else []
+    return [Damaged(f"{later_version(each)}: {LATER}") for each in later]
+
+
+LATER = "damage, a second version of what is written only once; the first version counts, and this one is not read"
+
+
+PLANTED = "damage, a record of what is compacted that no compaction made; it is not read"
 
 
 def newest(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[Newest]:
@@ -72,9 +156,13 @@ def get_range(store: ObjectStore, name: str, start: int, length: int) -> bytes:
     try:
         return store.get_range(name, start, length)
     except MissingObject:
-        body = get(store, name).body
-        first = max(0, len(body) + start) if start < 0 else start
-        return body[first : first + length]
+        return some_of(get(store, name).body, start, length)
+
+
+def some_of(body: bytes, start: int, length: int) -> bytes:
+    """The bytes that `ObjectStore.get_range` gives of a body."""
+    begin = max(0, len(body) + start) if start < 0 else start
+    return body[begin : begin + length]
 
 
 def _below(store: ObjectStore, name: str, missing: MissingObject) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from backstream.layouts import hidden
 from backstream.layouts.bases import Bases, Part
 from backstream.layouts.compacted import Compacted, Generation, Set
 from backstream.layouts.log import DAY, ChangeLog, LogListing
+from backstream.ports import ObjectVersion
 
 LATEST = DAY  # seconds by which what comes into the log may be older than what has been compacted: a stream keeps one day
 
@@ -42,7 +44,13 @@ def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, un
         if each.lines and (until is None or each.since <= until) and (since is None or each.until >= since)
     ]
     concealed = [each for each in listed if each.markers]
-    return Inventory([each for each in listed if each.name not in replaced], sets, listed, generation, concealed)
+    alive = log.with_versions([each for each in listed if each.name not in replaced])
+    return Inventory([*alive, *map(_planted, compacted.in_force().planted)], sets, listed, generation, concealed)
+
+
+def _planted(each: ObjectVersion) -> LogListing:
+    """A record of what is compacted that does not count: named as what lies in the log and is not of it."""
+    return LogListing(hidden.later_version(each), each.size, each.modified, None, version=each.version, damage=hidden.PLANTED)
 
 
 def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: int | None) -> tuple[list[LogListing], Generation]:
@@ -56,8 +64,9 @@ def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: in
     """
     suspicious = False
     while True:
-        before, record_hidden = compacted.in_force()
-        hidden_since = 0 if suspicious or record_hidden else before.compacted_until - LATEST
+        in_force = compacted.in_force()
+        before, record_hidden = in_force.generation, in_force.record is not None and in_force.record.markers
+        hidden_since = 0 if suspicious or record_hidden or in_force.planted else before.compacted_until - LATEST
         listed = list(log.listing(since=since, until=until, hidden_since=max(0, hidden_since)))
         generation = compacted.current()
         if generation.number != before.number:

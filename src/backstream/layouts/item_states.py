@@ -107,15 +107,18 @@ class _Lookup:
 
     def _read_sets(self, sets: Sequence[Set]) -> None:
         """The frames of the items' lines: of the log's sets, and of those of base backups."""
-        reads = [partial(self._vault.of_set, each, key) for each in sets for key in self._known if each.until >= self._told(key)]
-        self._take(reads, of_log=not (sets and sets[0].bases))
+        asked = [(each, key) for each in sets for key in self._known if each.until >= self._told(key)]
+        self._take([partial(self._vault.of_set, *each) for each in asked], of_log=not (sets and sets[0].bases))
+        for each in asked:
+            for planted in self._vault.compacted.planted_around(*each):
+                self._damaged(planted)
 
     def _read_segments(self, found: Inventory) -> None:
         """Backwards, until nothing older can tell another state of any of the items."""
         left = sorted((each for each in found.segments if self._concerns(each)), key=_end)
         for each in found.segments:
             if each.segment is None:
-                self._damaged(Damaged(f"{each.name}: a foreign object in the change log"))
+                self._damaged(Damaged(f"{each.name}: {each.strange}"))
         for since in self._pieces():
             piece = list(_cut(left, since))
             self._take([partial(self._vault.of_segment, each, self._links, self._is_asked_for) for each in piece])
@@ -141,6 +144,8 @@ class _Lookup:
             self._damaged(error)
             return
         self._take([partial(self._vault.bases.read, each, self._is_asked_for) for each in parts], of_log=False)
+        for planted in self._vault.bases.planted(parts):
+            self._damaged(planted)
 
     def _parts(self, found: Inventory) -> list[Part]:
         base = self._basis.base

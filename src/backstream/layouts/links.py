@@ -46,7 +46,8 @@ class Links:
             gone = chains.missing(known)
             if not gone:
                 break
-        return [_gone(each, since) for each in gone if until is None or each.run.since <= until]
+        altered = [_replaced(run) for run in chains.replaced([*self._read, *found.generation.runs])]
+        return [*altered, *(_gone(each, since) for each in gone if until is None or each.run.since <= until)]
 
     def _before(self, since: int | None) -> Iterator[list[Run]]:
         """The runs of each of the hours before, the nearest first, and then of all that is older; by their names."""
@@ -59,6 +60,14 @@ class Links:
     def _named(self, since: int | None, until: int) -> list[Run]:
         listing = self._log.listing(since=since, until=until)
         return [run for each in listing if each.segment is not None and (run := chains.run_of(each.segment)) is not None]
+
+
+def _replaced(run: Run) -> Gone:
+    return Gone(
+        name=f"the segment of {run.stream} {run.shard} that ends with {run.last}",
+        why="another one was there when the next one was written: it has been replaced",
+        lost=(run.since, run.until),
+    )
 
 
 def _gone(missing: chains.Missing, since: int | None) -> Gone:

@@ -11,23 +11,27 @@ from backstream.errors import AlreadyExists, Damaged
 from backstream.layouts import chains, hidden, segments, taken_names
 from backstream.layouts.catalog import folder
 from backstream.layouts.chains import Run
-from backstream.layouts.hidden import Newest
+from backstream.layouts.heads import head_of, heads_of
+from backstream.layouts.hidden import First, Newest
 from backstream.layouts.positions import Positions, decode, encode
 from backstream.layouts.segments import Claim, Codec, Kind, Segment
 from backstream.model import moment
 from backstream.model.entry import Entry
-from backstream.ports import ListedObject, ObjectStore, ObjectVersion
+from backstream.ports import ListedObject, ObjectStore, ObjectVersion, StoredObject
 
 HOUR = 3_600
 DAY = 86_400
 LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS names no bound
+MOST_DIGITS = 20  # of a counter
+COMPARED = 20  # later versions of one segment that are read, to see whether they say the same
 CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in the last two
 
 
 class LogListing(msgspec.Struct, frozen=True):
     """One object of a log's listing. `segment` is None for a foreign object. `modified`: when the store received it.
 
-    `markers`: delete markers on top of it, `version`: the one below them; see `hidden.Newest`. Empty where it was not looked for.
+    `markers`: delete markers on top of it, `version`: the one below them; see `hidden.Newest`. `first`: the version that counts.
+    Both are empty where they were not looked for. `damage`: why it does not count, where it is a later version of a segment.
     """
 
     name: str
@@ -36,6 +40,13 @@ class LogListing(msgspec.Struct, frozen=True):
     segment: Segment | None
     markers: tuple[ObjectVersion, ...] = ()
     version: str = ""
+    first: str = ""
+    damage: str = ""
+
+    @property
+    def strange(self) -> str:
+        """Why it is not read, though it lies in the log; empty for a segment."""
+        return self.damage or ("a foreign object in the change log" if self.segment is None else "")
 
     @property
     def seconds(self) -> tuple[int, int] | None:
@@ -59,6 +70,7 @@ class ChangeLog:
         self._store = store
         self._prefix = folder(table) + "log/"
         self._codec = codec
+        self._heads = heads_of(store, table)
 
     # --- writing ---
 
@@ -70,7 +82,7 @@ class ChangeLog:
         written = []
         for part in segments.by_hour(entries):
             segment = segments.of_run(part, shard, self._codec)
-            self._put(segment, part, {"after": after, "writer": writer})
+            self._put(segment, part, {"after": after, "writer": writer}, chain=f"{segment.stream} {shard}")
             written.append(segment)
             after = part[-1].sequence
         return written
@@ -99,26 +111,40 @@ class ChangeLog:
             written.append(segment)
         return written
 
-    def write_mark(self, stream: str, seconds: int, *, writer: str, closing: bool = False) -> None:
+    def write_mark(self, stream: str, seconds: int, *, writer: str, now: float = 0.0, closing: bool = False) -> None:
         """Say that every shard of the stream has been read up to this second. `closing`: the writer stops after this."""
         ending = {"closing": "yes"} if closing else {}
-        self._put(segments.mark(stream, seconds, writer if closing else ""), [], {"writer": writer, **ending})
+        self._put(
+            segments.mark(stream, seconds, writer if closing else ""), [], self._said_of_heads(writer, max(now, seconds)) | ending
+        )
 
-    def write_watermark(self, stream: str, seconds: int, positions: Positions, *, writer: str) -> None:
+    def write_watermark(self, stream: str, seconds: int, positions: Positions, *, writer: str, now: float = 0.0) -> None:
         """Say the same as the witness, and where it stood in each shard: there its next run goes on."""
         body = encode(positions)
-        self._put_body(segments.witnessed(stream, seconds, body), body, {"writer": writer, "closing": "yes"})
+        self._put_body(
+            segments.witnessed(stream, seconds, body), body, self._said_of_heads(writer, max(now, seconds)) | {"closing": "yes"}
+        )
 
-    def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str]) -> None:
-        self._put_body(segment, segments.pack(entries, segment.codec), metadata)
+    def _said_of_heads(self, writer: str, now: float) -> dict[str, str]:
+        """What a watermark says besides its second: how far this process's chains have come."""
+        heads = self._heads.named()
+        return {"writer": writer, "counter": str(self._heads.count(now)), **({"heads": heads} if heads else {})}
 
-    def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str]) -> None:
+    def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str], *, chain: str = "") -> None:
+        chain = chain or (f"writer {metadata['writer']}" if entries else "")
+        self._put_body(segment, segments.pack(entries, segment.codec), metadata, chain=chain)
+
+    def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "") -> None:
         name = self._prefix + segment.path
+        said = {"format": segments.FORMAT, **metadata, **({"previous": self._heads.before(chain)} if chain else {})}
         try:
-            self._store.put(name, body, {"format": segments.FORMAT, **metadata}, if_absent=True)
+            self._store.put(name, body, said, if_absent=True)
         except AlreadyExists:
             # Another tail, or this one before a crash, may have been here first with the same changes.
             taken_names.check(self._store, name, segment, body)
+            said = dict(hidden.head(self._store, name).metadata) if chain else said
+        if chain:
+            self._heads.note(chain, head_of(name, body, said))
 
     # --- reading ---
 
@@ -133,17 +159,44 @@ class ChangeLog:
             segment = segments.parse_path(listed.name.removeprefix(self._prefix))
             if end is not None and segment is not None and listed.name >= end:
                 return
-            markers, version = (listed.markers, listed.version) if isinstance(listed, Newest) else ((), "")
-            if segment is None and markers:
-                continue  # a foreign object that somebody has taken away
-            yield LogListing(listed.name, listed.size, listed.modified, segment, markers, version)
+            if isinstance(listed, First):
+                yield from self._versions(listed, segment)
+            else:
+                yield LogListing(listed.name, listed.size, listed.modified, segment)
 
     def _listed(self, after: str, seen_through: str) -> Iterator[ListedObject]:
         """The objects that come after a name; of names after `seen_through` hidden ones too."""
         if after < seen_through and seen_through > self._prefix + _hour(0):
             yield from takewhile(lambda each: each.name <= seen_through, self._store.list(self._prefix, after=after))
             after = seen_through
-        yield from hidden.newest(self._store, self._prefix, after=after)
+        yield from hidden.firsts(self._store, self._prefix, after=after)
+
+    def _versions(self, found: First, segment: Segment | None) -> Iterator[LogListing]:
+        """The version that counts, and those later ones of a segment that say something else."""
+        if segment is None and found.markers:
+            return  # a foreign object that somebody has taken away
+        newest = found.later[0].version if found.later else found.version
+        yield LogListing(found.name, found.size, found.modified, segment, found.markers, newest, found.version)
+        for each in self._planted(found, segment) if segment is not None and found.later else ():
+            yield LogListing(hidden.later_version(each), each.size, each.modified, None, version=each.version, damage=hidden.LATER)
+
+    def _planted(self, found: First, segment: Segment) -> Sequence[ObjectVersion]:
+        """The later versions that do not say the same changes. A second tail may have written them too, with rows of its own."""
+        later = found.later[:COMPARED]
+        others = [each for each in later if not self._says_the_same(found, each, segment)]
+        return [*others, *found.later[COMPARED:]]
+
+    def _says_the_same(self, found: First, other: ObjectVersion, segment: Segment) -> bool:
+        one, two = (self._store.get(found.name, each.version).body for each in (found, other))
+        return taken_names.says_the_same(self._store, segment, one, two)
+
+    def with_versions(self, listed: Sequence[LogListing]) -> list[LogListing]:
+        """The same segments; of those whose version the listing did not tell all that there is: a request each."""
+        found = list[LogListing]()
+        for each in listed:
+            rows = [] if each.first or each.segment is None else list(self._store.versions_of(each.name))
+            found += self._versions(hidden.first_of(rows), each.segment) if rows else [each]
+        return found
 
     def current_names(self) -> Iterator[str]:
         """The names of all that is not hidden."""
@@ -170,13 +223,12 @@ class ChangeLog:
     def fetch(self, listed: LogListing) -> Fetched:
         """A segment's bytes, not yet looked at. Damaged (naming the object) where it is a foreign object."""
         if listed.segment is None:
-            raise Damaged(f"{listed.name}: a foreign object in the change log")
-        stored = hidden.get(self._store, listed.name)
-        claim, version = segments.claim_of(listed.segment), stored.info.version
+            raise Damaged(f"{listed.name}: {listed.strange}")
+        stored = self._pinned(listed)
+        claim, version = segments.claim_of(listed.segment), listed.version or stored.info.version
         if listed.segment.witnessed:
             return Fetched(claim, segments.pack([], listed.segment.codec), None, version)
-        after = stored.info.metadata.get("after", chains.UNKNOWN)
-        return Fetched(claim, stored.body, chains.run_of(listed.segment, after), version)
+        return Fetched(claim, stored.body, _run(listed.segment, stored), version)
 
     def version(self, name: str) -> str:
         """The version of an object of the log that is current, or hidden. MissingObject where there is none."""
@@ -184,7 +236,25 @@ class ChangeLog:
 
     def metadata(self, listed: LogListing) -> Mapping[str, str]:
         """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""
-        return hidden.head(self._store, listed.name).metadata
+        info = hidden.head(self._store, listed.name)
+        if listed.first and info.version != listed.first:
+            info = self._store.head(listed.name, listed.first)
+        return info.metadata
+
+    def _pinned(self, listed: LogListing) -> StoredObject:
+        """The version that counts."""
+        if not listed.first:
+            return hidden.get(self._store, listed.name)
+        return hidden.pinned(self._store, Newest(listed.name, listed.size, listed.modified, listed.first, listed.markers))
+
+    def counter(self, listed: LogListing) -> int | None:
+        """The counter of a watermark; None where an older version wrote it."""
+        said = self.metadata(listed).get("counter", "")
+        return int(said) if said.isdecimal() and len(said) <= MOST_DIGITS else None
+
+    def vouch(self, listed: LogListing) -> None:
+        """Return where a segment may be believed by its name alone. NotSigned where it has no signature that is asked for."""
+        hidden.vouch(self._store, listed.name, listed.first or None)
 
     def positions(self, stream: str, now: float, retention: int) -> Positions:
         """Where the last witness of this stream stood. Empty where none has run for as long as the stream keeps records.
@@ -196,7 +266,7 @@ class ChangeLog:
             if found:
                 newest = max(found, key=_reach)
                 try:
-                    return decode(hidden.get(self._store, newest.name).body)
+                    return decode(self._pinned(newest).body)
                 except Damaged as error:
                     raise error.of(newest.name) from error
         return {}
@@ -220,6 +290,16 @@ class ChangeLog:
             if since <= oldest:
                 return
             end, days = since - since % 3600, days * 8
+
+
+def _run(segment: Segment, stored: StoredObject) -> Run | None:
+    """The run that a segment is, with what its metadata says of the one before."""
+    said = stored.info.metadata
+    run = chains.run_of(segment, said.get("after", chains.UNKNOWN))
+    if run is None or "previous" not in said:
+        return run
+    head = head_of(stored.info.name, stored.body, said)
+    return msgspec.structs.replace(run, head=head, previous=said["previous"], writer=said.get("writer", ""))
 
 
 def _is_witnessed(listed: LogListing, stream: str) -> bool:

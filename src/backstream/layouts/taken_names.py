@@ -24,16 +24,20 @@ def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> None:
 
     The first version is the one that counts. Row versions may differ where their bytes are the same.
     """
-    there = _first(store, name)
-    if there == body or (segment.witnessed and _same_positions(there, body)):
-        return
-    if not segment.witnessed and _same_changes(store, segment, there, body):
+    if says_the_same(store, segment, _first(store, name), body):
         return
     raise NameTaken(
         f"{store.url}/{name} is there already, and it holds something else: somebody else has written it",
         hint="These changes are not in the log, and are not acknowledged. Find out who may write to the vault, and run "
         "`backstream check`. Whoever may remove versions can remove that one; the changes then get their place.",
     )
+
+
+def says_the_same(store: ObjectStore, segment: Segment, one: bytes, other: bytes) -> bool:
+    """Whether two bodies of a segment say the same changes, or the same positions."""
+    if one == other:
+        return True
+    return _same_positions(one, other) if segment.witnessed else _same_changes(store, segment, one, other)
 
 
 def _first(store: ObjectStore, name: str) -> bytes:

@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
-from backstream.errors import BackstreamError, Damaged, MissingObject
+from backstream.errors import BackstreamError, Damaged, MissingObject, NotSigned
 from backstream.layouts import catalog as catalogs
 from backstream.layouts import inventory, older, segments
 from backstream.layouts.bases import Bases
@@ -28,7 +28,7 @@ from backstream.model.entry import Entry, Place
 from backstream.model.invocation_record import FOLDER
 from backstream.model.owner import account_of
 from backstream.model.window import Window
-from backstream.ports import ObjectStore, StoredObject, Tag, Wanted
+from backstream.ports import ObjectStore, StoredObject, Tag, Vouching, Wanted
 
 _Words = ParamSpec("_Words")
 _Waiting = TypeVar("_Waiting")
@@ -158,6 +158,8 @@ class TableVault:
             raise Damaged(f"{_where(place)}: {error.message}") from error
         if key != self.key(entry):
             raise Damaged(f"{_where(place)}: the image of another item")
+        if entry.body is None and isinstance(self.store, Vouching) and self.store.is_covered(found.info.modified):
+            raise NotSigned(f"{_where(place)}: nobody vouches for it: the log does not name the SHA-256 of its bytes")
         if entry.body is not None and digests.of_body(found.body) != entry.body:
             raise Damaged(f"{_where(place)}: its bytes are not those that the log names (another SHA-256)")
         return found.body
@@ -197,6 +199,9 @@ class TableVault:
                     yield from reading.result()
                 except Damaged as error:
                     damaged(error)
+        for each in found.generation.sets:
+            for planted in self.compacted.planted_around(each, key):
+                damaged(planted)
         for gone in links.missing(found, since=None):
             damaged(Damaged(f"{gone.name}: {gone.why}"))
 

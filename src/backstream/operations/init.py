@@ -16,6 +16,7 @@ from backstream.model.condition import path_of
 from backstream.model.kinesis import Source
 from backstream.model.naming import KeyOrder, Naming
 from backstream.model.prices import Cost
+from backstream.model.sealing import Signing
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
 from backstream.operations.identity import check_owner, gap_of, has_turned, proven_until, record_turn, turned
@@ -32,6 +33,7 @@ class Words(msgspec.Struct, frozen=True):
     `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
     `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`;
     `bucket_owner`: the account that the vault's bucket belongs to.
+    `signing`: sign with this key.
     """
 
     layout: Layout | None = None
@@ -43,6 +45,7 @@ class Words(msgspec.Struct, frozen=True):
     key_order: KeyOrder | None = None
     actor_attribute: str | None = None
     bucket_owner: str | None = None
+    signing: Signing | None = None
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -175,6 +178,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) ->
         key_order=words.key_order or KeyOrder.SCHEMA,
         actor_attribute=actor_attribute(words, None),
         bucket_owner=words.bucket_owner,
+        signing=words.signing,
     )
     catalogs.save(store, catalog, None)
     return InitReport(
@@ -200,6 +204,7 @@ def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon:
         key_order=words.key_order or known.key_order,
         actor_attribute=actor_attribute(words, known.actor_attribute),
         bucket_owner=words.bucket_owner or known.bucket_owner,
+        signing=_signing(words, known),
     )
     if words.kinesis is not None and words.kinesis != known.kinesis:
         wanted = _from_kinesis(store, table, wanted, words.kinesis)
@@ -269,6 +274,11 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
     changed = source + [
         f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new
     ]
+    if known.signing != wanted.signing and wanted.signing is not None:
+        changed.append(
+            f"the vault's own objects are signed with {wanted.signing.key} (restart every tail and function; what is there is not "
+            "covered: `backstream backfill` begins anew)"
+        )
     if known.failures != wanted.failures:
         changed.append(f"what Lambda gives up: {wanted.failures or 'looked for nowhere'} (was: {known.failures or 'nowhere'})")
     if known.actor_attribute != wanted.actor_attribute:
@@ -288,6 +298,12 @@ def check_actor_attribute(words: Words) -> None:
 def actor_attribute(words: Words, known: str | None) -> str | None:
     """The actor attribute from now on."""
     return known if words.actor_attribute is None else (None if words.actor_attribute == NOWHERE else words.actor_attribute)
+
+
+def _signing(words: Words, known: Catalog) -> Signing | None:
+    """The key that was signed with so far, if it is the same: it covers what it covered."""
+    before, asked = known.signing, words.signing
+    return before if asked is None or (before is not None and before.key == asked.key) else asked
 
 
 def _failures(words: Words, known: str | None) -> str | None:

@@ -88,7 +88,7 @@ class VaultKeeper:
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the segments tell how far each is
         """A mark in the log."""
         self._before_mark()
-        self._log.write_mark(self._label, seconds, writer=self._writer, closing=closing)
+        self._log.write_mark(self._label, seconds, writer=self._writer, now=self._clock.now(), closing=closing)
 
     def miss(self, gap: Gap) -> None:
         """A gap in the vault's records."""

@@ -33,8 +33,9 @@ class Status(msgspec.Struct, frozen=True):
     `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
     log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at;
     `adopted`: what an older tool had kept before, which is no part of the window; `hidden`: the vault's own objects that somebody
-    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back. `watermark`: the last proof
-    that everything up to a second is in the vault; `unproven`: why there is no such proof of what a function has captured since.
+    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back; `damaged`: second versions of
+    what is written once, which are not read. `watermark`: the last proof that everything up to a second is in the vault;
+    `unproven`: why there is no such proof of what a function has captured since.
     """
 
     table: str
@@ -63,6 +64,7 @@ class Status(msgspec.Struct, frozen=True):
     unseen: list[str] = []
     adopted: OlderShown | None = None
     hidden: list[Finding] = []
+    damaged: list[Finding] = []
     watermark: WatermarkShown | None = None
     unproven: list[str] = []
 
@@ -148,7 +150,7 @@ def status(vault: TableVault, *, now: float, objectives: Objectives = Objectives
         segments=len(small),
         compacted_changes=compacted,
         compacted_objects=sum(each.partitions for each in log.sets),
-        foreign=sum(1 for each in log.listed if each.segment is None),
+        foreign=sum(1 for each in log.listed if each.segment is None and not each.damage),
         log_bytes=sum(each.size for each in log.segments if each.segment is not None) + sum(each.size for each in log.sets),
         newest_change=None if newest is None else moment.iso(newest),
         captured_by=sorted(_WRITERS[kind] for kind in writers if kind in _WRITERS),
@@ -159,6 +161,7 @@ def status(vault: TableVault, *, now: float, objectives: Objectives = Objectives
         unseen=safety.not_seen(window),
         adopted=_older(vault, window),
         hidden=[each.finding for each in records.concealed(vault, log.hidden)],
+        damaged=[each.finding for each in records.planted(vault, log)],
         watermark=_watermark(vault, now),
         unproven=_unproven(catalog, log.listed, window.durable, now),
     )

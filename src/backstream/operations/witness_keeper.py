@@ -128,7 +128,7 @@ class WitnessKeeper(VaultKeeper):
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - each may be the last
         """A watermark in the log. Its body says where the next run goes on."""
         self._before_mark()
-        self._log.write_watermark(self._label, seconds, positions, writer=self._writer)
+        self._log.write_watermark(self._label, seconds, positions, writer=self._writer, now=self._clock.now())
         self._findings.watermark = seconds
 
     def look_around(self) -> None:

@@ -19,6 +19,7 @@ from backstream.ports.objects import (
     Tag,
     Wanted,
 )
+from backstream.ports.signing import Signer, Verifier, Vouching
 from backstream.ports.stream import ChangeStream, Page, Shard, StreamFacts
 from backstream.ports.table import Delete, Importer, ImportState, Put, ScanPage, Table, TableFacts, Write
 
@@ -45,11 +46,14 @@ __all__ = [
     "ScanPage",
     "ScannedImages",
     "Shard",
+    "Signer",
     "StoredObject",
     "StreamFacts",
     "Table",
     "TableFacts",
     "Tag",
+    "Verifier",
+    "Vouching",
     "Wanted",
     "Write",
 ]

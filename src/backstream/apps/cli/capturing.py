@@ -80,6 +80,10 @@ def init(
     key_schema: Annotated[
         str | None, typer.Option(metavar="id:S[,n:N]", help="To adopt what is left of a table that is gone.", show_default=False)
     ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option(metavar="kms:ARN|ed25519:FILE", help="Sign what the vault says of itself.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a vault ready for a table: check table, stream and bucket, write the catalog."""
@@ -101,6 +105,7 @@ def init(
         kinesis=kinesis,
         adopt=adopting,
         actor_attribute=actor_attribute,
+        sign=sign,
     )
     if report.adopted is not None:
         notice(f"note: {LIMITS}")

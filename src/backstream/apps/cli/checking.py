@@ -8,7 +8,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.each import of_each, raise_worst
-from backstream.apps.cli.options import Json, Vault
+from backstream.apps.cli.options import Json, MinHead, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import Bar
 from backstream.errors import BackstreamError, DifferencesFound
@@ -30,6 +30,8 @@ def check(
     ] = None,
     *,
     vault: Vault = None,
+    verify_key: VerifyKey = None,
+    min_head: MinHead = None,
     read_data: Annotated[
         str | None,
         typer.Option("--read-data", metavar="PERCENT", help="Read and verify this share of the rows too; --read-data alone: all."),
@@ -38,7 +40,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Check the whole vault against its own claims: versions, checksums, chains, delete markers."""
-    held = library.open(vault)
+    held = library.open(vault, verify_key=verify_key, min_head=min_head)
     percent = 0.0 if read_data is None else library.percent_of(read_data)
     with Bar() as bar:
         found, broken = of_each(

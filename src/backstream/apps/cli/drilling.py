@@ -10,7 +10,7 @@ import typer
 
 from backstream.apps import library, metrics, publishing
 from backstream.apps.cli.figures import write_metrics
-from backstream.apps.cli.options import AllowGap, Emf, Json, Metrics, Rpo, Rto, TableName, Vault
+from backstream.apps.cli.options import AllowGap, Emf, Json, Metrics, MinHead, Rpo, Rto, TableName, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice, out
 from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.library import TableBackup
@@ -20,6 +20,7 @@ from backstream.layouts.drills import Held
 from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
+from backstream.operations.signatures import in_words as in_words_of
 
 LISTED = 20
 CHARTED = 30
@@ -35,6 +36,8 @@ def drill(
     table: TableName,
     *,
     vault: Vault = None,
+    verify_key: VerifyKey = None,
+    min_head: MinHead = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="MOMENT", help="Which second to restore; without: the newest there is.", show_default=False),
@@ -71,7 +74,7 @@ def drill(
     for path in (*_report_paths(report, table), metrics_file, emf):
         if path is not None:
             publishing.check_folder(path)
-    backup = library.open(vault).table(table)
+    backup = library.open(vault, verify_key=verify_key, min_head=min_head).table(table)
     try:
         with Bar() as bar:
             found = backup.drill(
@@ -122,6 +125,8 @@ def _show(found: Drill, *, json: bool) -> None:
             ("live table", _live(found)),
             ("sample", f"{found.sampled:,} histories, byte for byte"),
             ("vault", _vault(found)),
+            *(("signatures", words) for words in [in_words_of(found.covered)] if words),
+            *(("head", str(found.covered.head)) for _ in range(found.covered.head is not None)),
             ("RPO", _figure(found.rpo_seconds, found.objectives.rpo_seconds)),
             ("RTO", _figure(found.rto_seconds, found.objectives.rto_seconds)),
             ("scratch table", f"{found.scratch}, {'kept' if found.kept else 'deleted'}"),

@@ -119,6 +119,15 @@ def _judge(found: list[Status], broken: list[BackstreamError]) -> None:
     for each in found:
         if each.hidden:
             notice(_hidden(each))
+        if each.damaged:
+            notice(_damaged(each))
+    damaged = [each.table for each in found if each.damaged]
+    if damaged:
+        raise DifferencesFound(
+            f"objects that are written once have a second version, which is not read: of {', '.join(damaged)}",
+            hint="Somebody else has written into the vault. Find out who may, and see all of it: "
+            + "; ".join(f"backstream check {each}" for each in damaged),
+        )
     hidden = [each.table for each in found if each.hidden]
     if hidden:
         raise DifferencesFound(
@@ -135,6 +144,11 @@ def _judge(found: list[Status], broken: list[BackstreamError]) -> None:
 def _hidden(each: Status) -> str:
     more = f", and {len(each.hidden) - NAMED:,} more" if each.hidden[NAMED:] else ""
     return f"HIDDEN: {each.table}: {', '.join(one.object for one in each.hidden[:NAMED])}{more}"
+
+
+def _damaged(each: Status) -> str:
+    more = f", and {len(each.damaged) - NAMED:,} more" if each.damaged[NAMED:] else ""
+    return f"DAMAGED: {each.table}: {', '.join(one.object for one in each.damaged[:NAMED])}{more}"
 
 
 NEWEST_BASES = 3
@@ -160,6 +174,7 @@ def _show_status(each: Status) -> None:
             *(("FOREIGN", f"{each.foreign:,} objects in the log that are not of it") for _ in range(bool(each.foreign))),
             ("newest change", each.newest_change or "-"),
             *(("HIDDEN", f"{len(each.hidden):,} objects of the vault, by delete markers") for _ in range(bool(each.hidden))),
+            *(("DAMAGED", f"{len(each.damaged):,} second versions, not read") for _ in range(bool(each.damaged))),
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
             *of_costs(each.costs),

@@ -21,6 +21,19 @@ Key = Annotated[
     str,
     typer.Argument(metavar="KEY", help='{"id":{"S":"a"}} or, by the table\'s key schema, {"id":"a"}.', show_default=False),
 ]
+VerifyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--verify-key",
+        metavar="FILE|kms:ARN",
+        help="Believe nothing that is not signed with it [env: BACKSTREAM_VERIFY_KEY].",
+        show_default=False,
+    ),
+]
+MinHead = Annotated[
+    int | None,
+    typer.Option("--min-head", metavar="N", min=0, help="Refuse a vault whose head is less.", show_default=False),
+]
 AllowGap = Annotated[bool, typer.Option("--allow-gap", help="Go on where something is uncertain; it is named.")]
 Rpo = Annotated[
     str | None,

@@ -11,7 +11,7 @@ import typer
 
 from backstream.apps import library
 from backstream.apps.cli.differences import changed_lines
-from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
+from backstream.apps.cli.options import AllowGap, Json, MinHead, TableName, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
 from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.words import Via
@@ -33,6 +33,8 @@ def restore(
     table: TableName,
     *,
     vault: Vault = None,
+    verify_key: VerifyKey = None,
+    min_head: MinHead = None,
     at: Annotated[str | None, typer.Option(metavar="MOMENT", help="The second to go back to.", show_default=False)] = None,
     to: Annotated[str | None, typer.Option(metavar="NEW", help="Into a new table.", show_default=False)] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="Into the table itself: puts and deletes what differs.")] = False,
@@ -91,7 +93,9 @@ def restore(
     json: Json = False,
 ) -> int:
     """Bring rows, a tenant or the whole table back to a second."""
-    backup = library.open(vault, patience=patience).table(table)  # nothing is opened yet: a dump needs no vault
+    backup = library.open(vault, patience=patience, verify_key=verify_key, min_head=min_head).table(
+        table
+    )  # nothing is opened yet: a dump needs no vault
     at = "now" if at is None and settings_only else at
     if undo is not None:
         _check_undo_words(

@@ -13,7 +13,7 @@ from backstream.engines.ahead import ahead
 from backstream.engines.memory import Memory
 from backstream.engines.spill import Spill, partitions_for
 from backstream.errors import Damaged, MissingObject
-from backstream.layouts import segments
+from backstream.layouts import hidden, segments
 from backstream.layouts.compacted import Set
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
@@ -21,7 +21,7 @@ from backstream.layouts.log import LogListing
 from backstream.layouts.segments import Claim, Tally
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Entry, states
-from backstream.operations.check.report import Found, Kind, wrong
+from backstream.operations.check.report import Found, Kind, planted, second_version, wrong
 from backstream.operations.progress import Progress
 
 READERS = 4
@@ -35,6 +35,12 @@ class _Object(msgspec.Struct, frozen=True):
     seconds: tuple[int, int | None] | None
     count: int | None
     read: Callable[[], tuple[Claim, bytes]]
+
+
+def _named(one: _Object, why: str) -> Found:
+    if one.seconds is None and why in (hidden.LATER, hidden.PLANTED):
+        return second_version(one.name, why)
+    return wrong(Kind.FOREIGN if one.seconds is None else Kind.DAMAGED, one.name, why, one.seconds, one.count)
 
 
 class Lines:
@@ -70,6 +76,7 @@ class Lines:
         yield from self._take([self._segment(each, links) for each in small])
         for one in found.generation.sets:
             yield from self._set(one)
+        yield from map(planted, self._vault.bases.planted(parts))
         yield from self._take(
             _Object(part.name, part.size, (part.seconds[1], None), part.count, partial(self._vault.bases.claim_and_body, part))
             for part in parts
@@ -95,6 +102,8 @@ class Lines:
             yield wrong(Kind.MISSING, f"compacted set {one.id}", error.message, seconds, one.lines)
             there = {each.name: each for each in compacted.written(one.id)}
             parts = [there[name] for name in compacted.part_names(one) if name in there]
+        for part in parts:
+            yield from map(planted, compacted.planted(part))
         damaged = 0
         for found in self._take(
             _Object(part.name, part.size, seconds, None, partial(compacted.claim_and_body, part.name)) for part in parts
@@ -130,8 +139,7 @@ class Lines:
                     yield wrong(Kind.MISSING, one.name, error.message, one.seconds, one.count)
                 except Damaged as error:
                     self.unsound.add(one.name)
-                    kind = Kind.FOREIGN if one.seconds is None else Kind.DAMAGED
-                    yield wrong(kind, one.name, error.message.removeprefix(f"{one.name}: "), one.seconds, one.count)
+                    yield _named(one, error.message.removeprefix(f"{one.name}: "))
 
     def _keep(self, claim: Claim, body: bytes) -> None:
         """Its lines, all of them or none. Damaged where it is not what its name says."""

@@ -10,11 +10,13 @@ from backstream.layouts import catalog as catalogs
 from backstream.layouts import hidden as below
 from backstream.layouts.bases import Base
 from backstream.layouts.compacted import Set
+from backstream.layouts.inventory import Inventory
 from backstream.layouts.log import LogListing
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import MICROS
-from backstream.operations.check.report import Found, Kind, hidden, wrong
+from backstream.operations.check.report import Found, Kind, hidden, second_version, wrong
+from backstream.operations.check.report import planted as of_damage
 
 OWN = (
     ("the catalog", "catalog.json"),
@@ -60,19 +62,27 @@ def _of_sets(vault: TableVault) -> Iterator[Found]:
     """The generation in force, and the objects of its sets; looked at again where another came into force meanwhile."""
     compacted = vault.compacted
     while True:
-        records = compacted.generations()
-        if not records:
+        in_force = compacted.in_force()
+        record, generation = in_force.record, in_force.generation
+        if record is None:
             return
-        record = records[max(records)]
-        generation = compacted.generation(record)
         seconds = _seconds(generation.sets)
         found = [hidden(record.name, record.markers, "the record of what is compacted", seconds)] if record.markers else []
         for one in generation.sets:
             concealed = [each for each in compacted.written(one.id) if each.markers]
             found += [hidden(each.name, each.markers, "a compacted object", (one.since, one.until)) for each in concealed]
-        if compacted.number() == generation.number:
+        if compacted.current().number == generation.number:
             yield from found
             return
+
+
+def planted(vault: TableVault, found: Inventory) -> Iterator[Found]:
+    """Later versions of what is written once, as far as its objects have been listed. To be asked after `concealed`."""
+    for each in found.segments:
+        if each.damage:
+            yield second_version(each.name, each.strange)
+    for part in vault.compacted.seen():
+        yield from map(of_damage, vault.compacted.planted(part))
 
 
 def _seconds(sets: Sequence[Set]) -> tuple[int, int] | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sequence
 
 import msgspec
 
+from backstream.errors import Damaged
 from backstream.model import moment
 from backstream.ports import ObjectVersion
 
 NULL = msgspec.Raw(b"null")
+_VERSIONED = re.compile(r"(?P<name>.+) \(version (?P<version>[^()]+)\)", re.DOTALL)
 NAMED = 10_000  # findings that a report names; of more it gives the number
 
 
@@ -77,6 +80,20 @@ def wrong(kind: Kind, name: str, why: str, seconds: tuple[int, int | None] | Non
     """Something that no removal of a marker mends."""
     since, until = moments(seconds)
     return Found(Finding(kind, name, why, since=since, until=until, rows=rows))
+
+
+def planted(error: Damaged) -> Found:
+    """A later version of what is written once, as the readers name it."""
+    name, _, why = error.message.partition(": ")
+    return second_version(name, why)
+
+
+def second_version(name: str, why: str) -> Found:
+    """An object that does not count, by the name that `layouts.hidden.later_version` gives it."""
+    found = _VERSIONED.fullmatch(name)
+    if found is None:
+        return wrong(Kind.DAMAGED, name, why)
+    return Found(Finding(Kind.DAMAGED, found["name"], why, version=found["version"]))
 
 
 def moments(seconds: tuple[int, int | None] | None) -> tuple[str | None, str | None]:

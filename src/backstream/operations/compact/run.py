@@ -124,6 +124,7 @@ class _Compaction:
         self._watch = Watch(vault, self._began)
 
     def run(self) -> Compaction:
+        self._vault.compacted.check_sound()
         self._settle(self._vault.compacted.current(), again=True)
         found = self._vault.inventory()
         before = found.generation
@@ -151,7 +152,7 @@ class _Compaction:
 
     def _is_due(self, listed: LogListing) -> bool:
         if listed.segment is None:
-            self._left.append(Unread(listed.name, "a foreign object in the change log"))
+            self._left.append(Unread(listed.name, listed.strange))
             return False
         return self._until is None or listed.segment.max_time <= self._until
 

@@ -11,6 +11,7 @@ from backstream.model.objectives import Objectives
 from backstream.operations.check import Finding
 from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore import Failure
+from backstream.operations.signatures import Covered
 
 NULL = msgspec.Raw(b"null")
 SAMPLE = 20  # rows whose history is read one by one
@@ -29,7 +30,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     `at`: the second to restore, None to `pick` one; `scratch`: the name of a table that does not exist, None for one of its own;
     `keep`: leave the scratch table there; `sample`: of how many rows the history is read; `patience`: for how many seconds a
-    difference to the live table must stand still to be one; `operator`: who runs it, for the report.
+    difference to the live table must stand still to be one; `operator`: who runs it, for the report;
+    `covered`: what vouches for the vault.
     """
 
     at: int | None = None
@@ -42,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     allow_gap: bool = False
     max_units: float | None = None
     operator: str = ""
+    covered: Covered = Covered()
 
 
 class Side(enum.StrEnum):
@@ -101,7 +104,8 @@ class Drill(msgspec.Struct, frozen=True):
     `findings`: what `check` found that affects the moment, at most ten thousand; `found`: how many; `checked`, `unchecked`: what of
     the vault and of the table was looked at, and what was not. `account`, `region`, `table_arn`: of the table that the vault
     has followed; `vault`: its URL; `operator`: who ran the drill, as AWS's token service says, or else the user and the machine.
-    `missing`: items of which the vault lacks a change.
+    `missing`: items of which the vault lacks a change. `covered`: what signatures cover, and the vault's head:
+    keep that elsewhere.
     """
 
     table: str
@@ -137,3 +141,4 @@ class Drill(msgspec.Struct, frozen=True):
     vault: str = ""
     operator: str = ""
     missing: Sequence[MissingChange] = ()
+    covered: Covered = Covered()

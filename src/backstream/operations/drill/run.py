@@ -219,6 +219,7 @@ class _Drill:
             vault=self._vault.store.url,
             operator=plan.operator,
             missing=self._missing,
+            covered=plan.covered,
         )
 
     def _kept(self, report: Drill) -> Drill:

@@ -13,6 +13,7 @@ from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.sinks import Sink
 from backstream.operations.safety import Identity
+from backstream.operations.signatures import Covered
 
 
 class NewTable(msgspec.Struct, frozen=True):
@@ -124,6 +125,7 @@ class Restored(msgspec.Struct, frozen=True):
     In place: `spared`: how many live rows were left alone because the vault does not prove what they were; `sparing` names the
     first ten thousand. Those that should have been written are part of `failed`, those in a gap that was allowed of `unchanged`.
     `needs_expect_deletes`: the number without which (`--expect-deletes`) so many deletes are refused; None where none is needed.
+    `covered`: what signatures cover, and the vault's head.
     `expired`: how many of `put` are rows whose time to live has passed since the moment.
     """
 
@@ -150,3 +152,4 @@ class Restored(msgspec.Struct, frozen=True):
     needs_expect_deletes: int | None = None
     expired: int = 0
     missing: Sequence[MissingChange] = ()
+    covered: Covered = Covered()

@@ -1,0 +1,69 @@
+"""Heads: how the segments of a run, or of a writer, hang together, beside the sequence numbers that a run has anyway.
+
+Each segment's metadata has `previous`: the head that its writer had before, in the same run or, of a function, whatever it had
+written last. A head is a digest of all that there is of a segment but its signature. So a segment that is replaced does not fit
+the one that follows it, and a watermark that names heads vouches for all before them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+from backstream.model.sealing import NONE, statement
+from backstream.ports import ObjectStore
+
+DIGITS = 32
+NAMED = 20  # heads in a watermark's metadata, which may have 2 KB in all
+REMEMBERED = 10_000
+
+
+def head_of(name: str, body: bytes, metadata: Mapping[str, str]) -> str:
+    """The head that a segment is."""
+    return hashlib.sha256(statement(name, body, metadata)).hexdigest()[:DIGITS]
+
+
+class Heads:
+    """The heads of what one process writes. Safe from many threads."""
+
+    def __init__(self) -> None:
+        self._heads: OrderedDict[str, str] = OrderedDict()
+        self._counter = 0
+        self._lock = threading.Lock()
+
+    def before(self, chain: str) -> str:
+        """The head of a chain so far; `none` where this process has written nothing of it yet."""
+        return self._heads.get(chain, NONE)
+
+    def note(self, chain: str, head: str) -> None:
+        """It goes on from this one."""
+        with self._lock:
+            self._heads[chain] = head
+            self._heads.move_to_end(chain)
+            while len(self._heads) > REMEMBERED:
+                self._heads.popitem(last=False)
+
+    def named(self) -> str:
+        """The heads of the chains that were last written, as `CHAIN:HEAD`, with commas between."""
+        with self._lock:
+            newest = list(self._heads.items())[-NAMED:]
+        return ",".join(f"{hashlib.sha256(chain.encode()).hexdigest()[:8]}:{head}" for chain, head in newest)
+
+    def count(self, now: float) -> int:
+        """A number that rises from watermark to watermark, whoever writes them: milliseconds, and never the same twice."""
+        with self._lock:
+            self._counter = max(self._counter + 1, int(now * 1_000))
+            return self._counter
+
+
+_lock = threading.Lock()
+_of_stores: WeakKeyDictionary[ObjectStore, dict[str, Heads]] = WeakKeyDictionary()
+
+
+def heads_of(store: ObjectStore, table: str) -> Heads:
+    """Those of a table's log in a store: one for a process, however often a function opens the vault."""
+    with _lock:
+        return _of_stores.setdefault(store, {}).setdefault(table, Heads())

@@ -1,0 +1,62 @@
+"""Signatures by AWS KMS: the private key never leaves it.
+
+Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html (a digest of 32 bytes, MessageType DIGEST)
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from botocore.client import BaseClient
+
+from backstream.errors import UsageError
+from backstream.stores.failures import BOTO_ERRORS, named
+
+ALGORITHMS = ("ECDSA_SHA_256", "RSASSA_PKCS1_V1_5_SHA_256")
+
+
+class KmsKey:
+    """An asymmetric key of KMS: `ECC_NIST_P256`, or one of RSA, made to sign and verify."""
+
+    def __init__(self, client: BaseClient, arn: str, algorithm: str = "") -> None:
+        self._client: Any = client
+        self._arn = arn
+        self._algorithm = algorithm
+
+    @property
+    def arn(self) -> str:
+        """Which key."""
+        return self._arn
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm that it signs with. UsageError where it is no key to sign with a digest of SHA-256."""
+        if not self._algorithm:
+            found = self._asked("GetPublicKey", "get_public_key").get("SigningAlgorithms", [])
+            self._algorithm = next((each for each in ALGORITHMS if each in found), "")
+        if not self._algorithm:
+            raise UsageError(
+                f"{self._arn} does not sign with any of {', '.join(ALGORITHMS)}",
+                hint="Make one: aws kms create-key --key-usage SIGN_VERIFY --key-spec ECC_NIST_P256",
+            )
+        return self._algorithm
+
+    def sign(self, statement: bytes) -> str:
+        """The signature of these bytes, base64."""
+        digest = hashlib.sha256(statement).digest()
+        answer = self._asked("Sign", "sign", Message=digest, MessageType="DIGEST", SigningAlgorithm=self.algorithm)
+        return base64.b64encode(answer["Signature"]).decode()
+
+    def public(self) -> bytes:
+        """Its public key, DER."""
+        found: bytes = self._asked("GetPublicKey", "get_public_key")["PublicKey"]
+        return found
+
+    def _asked(self, operation: str, method: str, **words: object) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self._client, method)(KeyId=self._arn, **words)
+        except BOTO_ERRORS as error:
+            raise named(error, operation, f"the KMS key {self._arn}") from error
+        return answer

@@ -1,0 +1,217 @@
+"""Stores that sign what a vault writes of its own, and stores that give out nothing but what is signed. See `model.sealing`.
+
+Both stand between a vault and its store, so no part of the vault knows of signatures, but those that believe a name alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+
+from backstream.errors import MissingObject, NotSigned
+from backstream.model.sealing import NONE, PREVIOUS, SIGNATURE, Signing, is_catalog, signing_of, statement, table_of
+from backstream.ports import (
+    Found,
+    ListedObject,
+    ObjectInfo,
+    ObjectStore,
+    ObjectVersion,
+    Signer,
+    StoredObject,
+    Tag,
+    Verifier,
+    Wanted,
+)
+
+SignerOf = Callable[[str, Signing | None], Signer | None]
+
+
+class _Passing:
+    """Hands everything on."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @property
+    def url(self) -> str:
+        return self._store.url
+
+    def check(self) -> None:
+        self._store.check()
+
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
+        return self._store.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
+
+    def get(self, name: str, version: str | None = None) -> StoredObject:
+        return self._store.get(name, version)
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        return self._store.get_each(wanted)
+
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        return self._store.get_range(name, start, length)
+
+    def head(self, name: str, version: str | None = None) -> ObjectInfo:
+        return self._store.head(name, version)
+
+    def delete(self, name: str) -> str:
+        return self._store.delete(name)
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        return self._store.list(prefix, after=after)
+
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        return self._store.versions(prefix, after=after)
+
+    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
+        return self._store.versions_of(name)
+
+
+class SigningStore(_Passing):
+    """Signs what is written of a table's own objects, where there is a key for it.
+
+    `signer_of` is asked once for each table, with what its catalog says of signatures. What cannot be signed is not written.
+    """
+
+    def __init__(self, store: ObjectStore, signer_of: SignerOf) -> None:
+        super().__init__(store)
+        self._signer_of = signer_of
+        self._signers: dict[str, Signer | None] = {}
+
+    def get(self, name: str, version: str | None = None) -> StoredObject:
+        found = self._store.get(name, version)
+        if version is None and is_catalog(name):
+            self._note(name, found.body)
+        return found
+
+    def put(
+        self,
+        name: str,
+        body: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str:
+        signer = self._signer(name, body)
+        if signer is not None:
+            said = dict(metadata or {})
+            if is_catalog(name):
+                said[PREVIOUS] = self._previous(name)
+            metadata = {**said, SIGNATURE: signer.sign(statement(name, body, said))}
+        return self._store.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
+
+    def _previous(self, name: str) -> str:
+        """The version upon which a catalog is made. Where another comes between, the condition of its write says so."""
+        return next((row.version for row in self._store.versions_of(name) if not row.marker), NONE)
+
+    def _signer(self, name: str, body: bytes) -> Signer | None:
+        table = table_of(name)
+        if table is None:
+            return None
+        if is_catalog(name):
+            self._note(name, body)
+        elif table not in self._signers:
+            self._read_catalog(table)
+        return self._signers[table]
+
+    def _note(self, name: str, catalog: bytes) -> None:
+        table = table_of(name)
+        if table is not None:
+            self._signers[table] = self._signer_of(table, signing_of(catalog))
+
+    def _read_catalog(self, table: str) -> None:
+        """Who writes has read the catalog first, as a rule."""
+        name = f"_backstream/{table}/catalog.json"
+        try:
+            self._note(name, self._store.get(name).body)
+        except MissingObject:
+            self._note(name, b"{}")
+
+
+class VerifyingStore(_Passing):
+    """Gives out what is signed with one key, and row objects, for which the log vouches. NotSigned, naming it, for anything else.
+
+    What the store received before the vault was signed at all is given out: nobody claims to know it, see `is_covered`.
+    """
+
+    def __init__(self, store: ObjectStore, verifier: Verifier) -> None:
+        super().__init__(store)
+        self._verifier = verifier
+        self._since: float | None = None
+
+    def is_covered(self, modified: float) -> bool:
+        """See `ports.Vouching`."""
+        return self._since is None or modified >= self._since
+
+    def vouch(self, name: str, version: str | None) -> None:
+        """See `ports.Vouching`."""
+        self.get(name, version)
+
+    def get(self, name: str, version: str | None = None) -> StoredObject:
+        found = self._store.get(name, version)
+        if version is None and is_catalog(name):
+            self._check_catalog(found)
+        else:
+            self._check(found)
+        return found
+
+    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        for tag, found in self._store.get_each(wanted):
+            if isinstance(found, StoredObject):
+                try:
+                    self._check(found)
+                except NotSigned as error:
+                    yield tag, error
+                    continue
+            yield tag, found
+
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        if table_of(name) is None:
+            return self._store.get_range(name, start, length)
+        body = self.get(name).body  # a signature is of all of it
+        begin = max(0, len(body) + start) if start < 0 else start
+        return body[begin : begin + length]
+
+    def head(self, name: str, version: str | None = None) -> ObjectInfo:
+        return self._store.head(name, version) if table_of(name) is None else self.get(name, version).info
+
+    def _check(self, found: StoredObject) -> None:
+        if table_of(found.info.name) is not None and self.is_covered(found.info.modified):
+            self._check_signature(found)
+
+    def _check_signature(self, found: StoredObject) -> None:
+        info = found.info
+        signature = info.metadata.get(SIGNATURE)
+        if signature is None:
+            raise _not_signed(info, f"it is not signed (the key is {self._verifier.key})")
+        if not self._verifier.verifies(statement(info.name, found.body, info.metadata), signature):
+            raise _not_signed(info, f"its signature was not made with {self._verifier.key}, or not of these bytes and this name")
+
+    def _check_catalog(self, found: StoredObject) -> None:
+        """It is signed, and lies upon the version upon which it was made: an older one that was put on top again does not."""
+        self._check_signature(found)
+        info = found.info
+        rows = [row.version for row in self._store.versions_of(info.name) if not row.marker]
+        below = next(islice(rows, rows.index(info.version) + 1, None), None) if info.version in rows else None
+        if below is not None and info.metadata.get(PREVIOUS) != below:
+            raise _not_signed(info, "an older catalog was put on top of the newest one again")
+        signing = signing_of(found.body)
+        if signing is None:
+            raise _not_signed(info, "it says that nothing is signed")
+        self._since = signing.since
+
+
+def _not_signed(info: ObjectInfo, why: str) -> NotSigned:
+    return NotSigned(
+        f"{info.name} (version {info.version}): nobody vouches for it: {why}",
+        hint="Find out who wrote it. Restore from a copy of the vault that is signed, or without --verify-key what is unproven.",
+    )

@@ -1,0 +1,247 @@
+"""Somebody who may put objects into a vault, and delete markers: what he tries, at random. He never has the key that signs."""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from backstream.layouts import catalog as catalogs
+from backstream.layouts import frames
+from backstream.layouts.bases import Account, Base, Bases, Kind, Plan
+from backstream.layouts.catalog import Catalog
+from backstream.layouts.frames import Line
+from backstream.layouts.generation import Generation, Set
+from backstream.layouts.log import ChangeLog, LogListing
+from backstream.layouts.segments import Codec, of_batch, pack
+from backstream.layouts.segments import Kind as SegmentKind
+from backstream.model import digests, wire
+from backstream.model.entry import Entry, to_line
+from backstream.ports import ObjectVersion, StoredObject
+from backstream.stores.memory import MemoryStore
+from kit import images
+
+TABLE = "flights"
+SYSTEM = f"_backstream/{TABLE}/"
+LOG = f"{SYSTEM}log/"
+GENERATIONS = f"{SYSTEM}compacted/generations/"
+
+
+class Attack(enum.StrEnum):
+    """What was tried. The words are those of docs/security.md, where it lists what remains possible without signatures."""
+
+    OVER_SEGMENT = "a version over a segment"
+    OVER_ANY = "a version over an object that is written once"
+    OVER_ROW = "a version of a row"
+    HIDDEN = "a delete marker"
+    GENERATION = "a record of a compaction"
+    GAP = "a record of a gap"
+    SWAPPED = "an object under another's name"
+    NEW_SEGMENT = "a new segment"
+    SET = "a compacted set with its record"
+    WATERMARK = "a watermark"
+    BASE = "a base backup"
+    CATALOG = "a catalog"
+    OLD_CATALOG = "an older catalog"
+    ROLLBACK = "an older state of the whole vault"
+
+
+REMAIN = frozenset(
+    (Attack.NEW_SEGMENT, Attack.SET, Attack.WATERMARK, Attack.BASE, Attack.CATALOG, Attack.OLD_CATALOG, Attack.ROLLBACK)
+)  # without signatures
+
+
+class Attacker:
+    """Works on a store in memory, from a seed. `done`: what he has tried."""
+
+    def __init__(self, store: MemoryStore, seed: int) -> None:
+        self._store = store
+        self._random = random.Random(seed)
+        self.done: list[Attack] = []
+        self._ways: Mapping[Attack, Callable[[], object]] = {
+            Attack.OVER_SEGMENT: self._over_segment,
+            Attack.OVER_ANY: self._over_any,
+            Attack.OVER_ROW: self._over_row,
+            Attack.HIDDEN: self._hide,
+            Attack.GENERATION: self._generation,
+            Attack.GAP: self._gap,
+            Attack.SWAPPED: self._swap,
+            Attack.NEW_SEGMENT: self._new_segment,
+            Attack.SET: self._set,
+            Attack.WATERMARK: self._watermark,
+            Attack.BASE: self._base,
+            Attack.CATALOG: self._catalog,
+            Attack.OLD_CATALOG: self._old_catalog,
+            Attack.ROLLBACK: self._roll_back,
+        }
+
+    def attack(self, allowed: frozenset[Attack] = frozenset(Attack)) -> None:
+        """One to three attacks of these."""
+        for _ in range(self._random.randint(1, 3)):
+            which = self._random.choice(sorted(allowed))
+            self.done.append(which)
+            self._ways[which]()
+
+    # --- what is there ---
+
+    def _names(self, prefix: str) -> list[str]:
+        return sorted({each.name for each in self._store.versions(prefix) if not each.marker})
+
+    def _segments(self) -> list[LogListing]:
+        listing = ChangeLog(self._store, TABLE).listing()
+        return [each for each in listing if each.segment is not None and each.segment.count]
+
+    def _entries(self) -> list[Entry]:
+        """The lines of some segment, which he can read."""
+        found = self._segments()
+        return ChangeLog(self._store, TABLE).read(self._random.choice(found)) if found else []
+
+    def _put(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        self._store.put(name, body, metadata)
+
+    def _metadata(self, name: str) -> dict[str, str]:
+        """As the newest version has it: with its signature, if it is signed."""
+        version = next(each.version for each in self._store.versions_of(name) if not each.marker)
+        return dict(self._store.get(name, version).info.metadata)
+
+    def _made_up(self, entry: Entry) -> Entry:
+        """A line like it of another image, with digests that fit."""
+        if entry.place is None:
+            image = None if entry.image is None else entry.image.replace(b'"N":"', b'"N":"9', 1)
+            return msgspec.structs.replace(entry, image=image, after=None, before=None)
+        body = self._body(entry)
+        version = self._store.put(entry.place.name, body, self._metadata(entry.place.name))
+        place = msgspec.structs.replace(entry.place, version=version)
+        return msgspec.structs.replace(entry, place=place, body=digests.of_body(body), after=None, before=None)
+
+    def _body(self, entry: Entry) -> bytes:
+        assert entry.place is not None
+        return self._store.get(entry.place.name, entry.place.version).body.replace(b'"v":{"N":"', b'"v":{"N":"9', 1)
+
+    # --- what he does ---
+
+    def _over_segment(self) -> None:
+        found = self._segments()
+        if not found:
+            return
+        listed = self._random.choice(found)
+        made = [self._made_up(each) for each in ChangeLog(self._store, TABLE).read(listed)]
+        body = self._random.choice([b"", b"what is this", pack(made, Codec.ZSTD)])
+        self._put(listed.name, body, self._metadata(listed.name))
+
+    def _over_any(self) -> None:
+        name = self._random.choice([each for each in self._names(SYSTEM) if not each.endswith("catalog.json")])
+        body = self._store.get(name, next(each.version for each in self._store.versions_of(name) if not each.marker)).body
+        self._put(name, self._random.choice([b"", body[:-3], body + b"x", b"{}"]), self._metadata(name))
+
+    def _over_row(self) -> None:
+        names = self._names(f"{TABLE}/")
+        if names:
+            name = self._random.choice(names)
+            body = self._store.get(name, next(e.version for e in self._store.versions_of(name) if not e.marker)).body
+            later = {"sequence": "9" * 30, "event": "MODIFY"}
+            self._put(name, body.replace(b'"v":{"N":"', b'"v":{"N":"9', 1), self._metadata(name) | later)
+
+    def _hide(self) -> None:
+        self._store.delete(self._random.choice(self._names("")))
+
+    def _generation(self) -> None:
+        numbers = [int(each.rpartition("/")[2].partition(".")[0]) for each in self._names(GENERATIONS)]
+        number = max(numbers, default=0) + self._random.choice([0, 1, 1, 1, 2, 90_000_000])
+        kept = [each.name for each in self._segments()]
+        made = Generation(number=max(1, number), kept=self._random.sample(kept, self._random.randint(0, len(kept))))
+        self._put(f"{GENERATIONS}{made.number:08d}.json", msgspec.json.encode(made))
+
+    def _gap(self) -> None:
+        self._put(f"{SYSTEM}gaps/{self._random.randbytes(8).hex()}.json", self._random.choice([b"{", b"", b"[]"]))
+        self._put(f"{SYSTEM}redriven/{self._random.randbytes(16).hex()}", b"x")
+
+    def _swap(self) -> None:
+        """True bytes, with their true signature, where others belong."""
+        one, two = (self._random.choice(self._names(SYSTEM)) for _ in range(2))
+        if one != two and not two.endswith("catalog.json"):
+            found = self._store.get(one, next(each.version for each in self._store.versions_of(one) if not each.marker))
+            self._put(two, found.body, found.info.metadata)
+
+    def _new_segment(self) -> None:
+        entries = self._entries()
+        if entries:
+            made = self._made_up(self._random.choice(entries))
+            later = msgspec.structs.replace(made, sequence=str(int(made.sequence) + 1))
+            segment = of_batch([later], SegmentKind.LAMBDA, Codec.ZSTD)
+            self._put(LOG + segment.path, pack([later], Codec.ZSTD), {"format": "2", "writer": "fn"})
+
+    def _set(self) -> None:
+        """A set of one line, which stands for a segment, and the record that puts it in force."""
+        listed = self._segments()
+        numbers = [int(each.rpartition("/")[2].partition(".")[0]) for each in self._names(GENERATIONS)]
+        if not listed or numbers:
+            return
+        victim = self._random.choice(listed)
+        assert victim.segment is not None
+        made = [self._made_up(each) for each in ChangeLog(self._store, TABLE).read(victim)]
+        lines = sorted((Line(wire.key_of(images.SCHEMA, each.keys), each.seconds, to_line(each)) for each in made), key=_of_line)
+        body, _ = frames.pack(lines)
+        one = Set("00000001-aaaaaaaaaaaa", 1, len(made), len(body), victim.segment.min_time, victim.segment.max_time)
+        self._put(f"{SYSTEM}compacted/{one.id}/00000-of-00001.ndjson.zst", body)
+        self._put(f"{SYSTEM}compacted/{one.id}/sources.ndjson.zst", Codec.ZSTD.compress(msgspec.json.encode(victim.name) + b"\n"))
+        record = Generation(number=1, sets=[one], unsettled=[one.id])
+        self._put(f"{GENERATIONS}00000001.json", msgspec.json.encode(record))
+
+    def _watermark(self) -> None:
+        log = ChangeLog(self._store, TABLE)
+        catalog = self._current()
+        marks = [each.segment for each in log.listing() if each.segment is not None and not each.segment.count]
+        log.write_mark(catalog.stream, max(each.max_time for each in marks) + 7_200, writer="witness")
+
+    def _base(self) -> None:
+        """One that read nothing."""
+        found = max(each.segment.max_time for each in self._segments() if each.segment is not None)
+        began = found - self._random.randint(0, 3_600)
+        bases = Bases(self._store, TABLE)
+        bases.begin(Plan(1, "20261123T000000Z-abcdef", Kind.SCAN, "x", 1, began))
+        bases.finish(Base(Kind.SCAN, "20261123T000000Z-abcdef", began, began + 1), Account(1, "x", 0, 0))
+
+    def _current(self) -> Catalog:
+        return catalogs.current(self._store, TABLE).catalog
+
+    def _catalog(self) -> None:
+        catalog, second = self._current(), int(self._segments()[-1].modified) if self._segments() else 0
+        life = catalogs.Life(second, "other", "", complete=True)
+        made = self._random.choice(
+            [
+                msgspec.structs.replace(catalog, complete_from=second),
+                msgspec.structs.replace(catalog, lives=(life,)),
+                msgspec.structs.replace(catalog, signing=None),
+                msgspec.structs.replace(catalog, complete_from=None),
+            ]
+        )
+        self._put(catalogs.name_of(TABLE), catalogs.encode(made), self._metadata(catalogs.name_of(TABLE)))
+
+    def _old_catalog(self) -> None:
+        name = catalogs.name_of(TABLE)
+        versions = [each.version for each in self._store.versions_of(name) if not each.marker]
+        found = self._store.get(name, self._random.choice(versions[1:] or versions))
+        for _ in range(self._random.randint(1, 2)):
+            self._put(name, found.body, found.info.metadata)
+
+    def _roll_back(self) -> None:
+        """A copy of the whole vault from some time ago."""
+        times = sorted({each.modified for each in self._store.versions("")})
+        until = self._random.choice(times[len(times) // 2 :])
+        for name, versions in list(self._store._versions.items()):
+            kept = [each for each in versions if _received(each) <= until]
+            if kept:
+                self._store._versions[name] = kept
+            else:
+                del self._store._versions[name]
+
+
+def _of_line(line: Line) -> bytes:
+    return line.key
+
+
+def _received(version: StoredObject | ObjectVersion) -> float:
+    return version.info.modified if isinstance(version, StoredObject) else version.modified

@@ -1,0 +1,181 @@
+"""A vault is attacked at random, and restored. With signatures each restore is the truth, or refuses and names why.
+
+Without them an attacker succeeds only in what docs/security.md lists, and each success is held against that list.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backstream.errors import BackstreamError
+from backstream.layouts.catalog import Layout
+from backstream.layouts.vault import TableVault
+from backstream.model import wire
+from backstream.operations import signatures
+from backstream.operations.compact import compact
+from backstream.operations.init import Words, init
+from backstream.operations.restore import Request, Surroundings, ToFile, restore
+from backstream.ports import ObjectStore, ObjectVersion, StoredObject
+from backstream.stores.memory import MemoryStore
+from kit import images
+from kit.attacks import REMAIN, TABLE, Attack, Attacker
+from kit.clock import ManualClock
+from kit.lived import live
+from kit.signing import signed, signing, verified
+from kit.stage import Stage
+
+SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
+NOT_YET = "is included only if it has arrived"
+FEW, MANY = range(100), range(100, 2_100)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A vault to be attacked: its objects, the moments with the truth of each, and the head that was seen."""
+
+    objects: Mapping[str, list[StoredObject | ObjectVersion]]
+    truth: Mapping[int, Mapping[bytes, bytes]]
+    head: int | None
+    now: float
+
+
+@functools.cache
+def target(layout: Layout, *, compacted: bool, with_signatures: bool) -> Target:
+    """Some hours of a table's life, the last change of which nobody has captured yet."""
+    clock = ManualClock()
+    plain = MemoryStore(clock)
+    store: ObjectStore = signed(plain) if with_signatures else plain
+    stage = Stage(clock, layout=layout, store=store)
+    if with_signatures:
+        init(store, stage.table, Words(signing=signing(clock.now())))
+    seconds = live(stage, 2)
+    if compacted:
+        compact(TableVault.open(verified(store) if with_signatures else store, TABLE), clock)
+    seconds += live(stage, 1, first=2)
+    stage.follow()
+    vault = stage.vault()
+    head = signatures.covered(vault, clock.now()).head
+    clock.sleep(600)
+    stage.put([1])
+    clock.sleep(600)
+    moments = [*seconds, int(clock.now())]
+    objects = {name: list(versions) for name, versions in plain._versions.items()}
+    return Target(objects, {at: dict(stage.expected(at)) for at in moments}, head, clock.now())
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a schedule. `why`: what was named, empty where nothing was."""
+
+    attacks: Sequence[Attack]
+    true: bool
+    why: str
+
+    @property
+    def harmless(self) -> bool:
+        return self.true or bool(self.why)
+
+
+def outcome(seed: int, *, with_signatures: bool, allowed: frozenset[Attack] = frozenset(Attack)) -> Outcome:
+    """A vault, attacked, and restored to one of its moments."""
+    layout = list(Layout)[seed % 2]
+    found = target(layout, compacted=seed % 4 < 2, with_signatures=with_signatures)
+    clock = ManualClock(found.now)
+    store = MemoryStore(clock)
+    store._versions = {name: list(versions) for name, versions in found.objects.items()}
+    for _ in range(100_000):
+        next(store._numbers)  # versions of an attacker have ids of their own
+    attacker = Attacker(store, seed)
+    attacker.attack(allowed)
+    clock.sleep(10)
+    at = list(found.truth)[seed % len(found.truth)]
+    rows, why = restored(store, at, clock, found.head, with_signatures=with_signatures)
+    return Outcome(attacker.done, rows == found.truth[at], why)
+
+
+def restored(
+    store: MemoryStore, at: int, clock: ManualClock, head: int | None, *, with_signatures: bool
+) -> tuple[Mapping[bytes, bytes] | None, str]:
+    """The rows that come back, and what was named."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "items"
+        try:
+            vault = TableVault.open(verified(store) if with_signatures else store, TABLE)
+            signatures.check(vault, clock.now(), at, min_head=head if with_signatures else None)
+            around = Surroundings(lambda _: pytest.fail("no table is needed"), clock, Path(folder))
+            report = restore(vault, Request(at=at, target=ToFile(path)), around)
+        except BackstreamError as error:
+            return None, error.message
+        lines = [msgspec.json.decode(line, type=dict[str, msgspec.Raw])["Item"] for line in path.read_bytes().splitlines()]
+        rows = {wire.key_of(images.SCHEMA, bytes(each)): bytes(each) for each in lines}
+        named = [f"{each.what}: {each.why}" for each in report.failures]
+        return rows, "; ".join([*named, *(each for each in report.warnings if NOT_YET in each)])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_nobody_attacks(seed: int) -> None:
+    """The generator's vaults are sound, and a restore of each moment is the truth."""
+    for with_signatures in (False, True):
+        found = target(list(Layout)[seed % 2], compacted=seed < 2, with_signatures=with_signatures)
+        store = MemoryStore(ManualClock(found.now))
+        store._versions = {name: list(versions) for name, versions in found.objects.items()}
+        for at, truth in list(found.truth.items())[:-1]:
+            rows, why = restored(store, at, ManualClock(found.now), found.head, with_signatures=with_signatures)
+            assert (rows, why) == (truth, "")
+
+
+def _with_signatures(seeds: range) -> None:
+    wrong = [(seed, found) for seed in seeds if not (found := outcome(seed, with_signatures=True)).harmless]
+    assert wrong == []
+
+
+def _without(seeds: range) -> None:
+    """Each success is one that the documentation names."""
+    every = [(seed, outcome(seed, with_signatures=False)) for seed in seeds]
+    successes = [(seed, found) for seed, found in every if not found.harmless]
+    assert [each for each in successes if not REMAIN.intersection(each[1].attacks)] == []
+
+
+def _without_those_that_remain(seeds: range) -> None:
+    allowed = frozenset(Attack) - REMAIN
+    every = [(seed, outcome(seed, with_signatures=False, allowed=allowed)) for seed in seeds]
+    assert [each for each in every if not each[1].harmless] == []
+
+
+def test_with_signatures_each_restore_is_the_truth_or_refuses() -> None:
+    _with_signatures(FEW)
+
+
+def test_without_signatures_only_what_is_documented_succeeds() -> None:
+    _without(FEW)
+
+
+def test_without_signatures_what_is_not_documented_never_succeeds() -> None:
+    _without_those_that_remain(FEW)
+
+
+@pytest.mark.soak
+def test_many_with_signatures() -> None:
+    _with_signatures(MANY)
+
+
+@pytest.mark.soak
+def test_many_without_signatures() -> None:
+    _without(MANY)
+    _without_those_that_remain(MANY)
+
+
+@pytest.mark.parametrize("attack", sorted(REMAIN))
+def test_what_remains_possible_is_documented(attack: Attack) -> None:
+    listed = SECURITY.read_text().partition("## What remains possible without signatures")[2].partition("\n## ")[0]
+    assert f"**{attack[0].upper()}{attack[1:]}**" in listed
+
+
+@pytest.mark.parametrize("attack", [Attack.NEW_SEGMENT, Attack.SET, Attack.WATERMARK, Attack.CATALOG])
+def test_what_is_documented_does_succeed(attack: Attack) -> None:
+    """The generator has teeth: these bring back what was never so, and nothing names it."""
+    assert any(not outcome(seed, with_signatures=False, allowed=frozenset((attack,))).harmless for seed in range(60))
