@@ -187,6 +187,24 @@ def test_redrive_of_a_stream_of_the_year_2099_is_left_where_it_is(followed: Scen
     assert client.list_objects_v2(Bucket=failed)["KeyCount"] == 1
 
 
+def test_until_the_catalog_knows_the_new_table_no_row_of_the_old_one_passes_for_its_own(followed: Scene) -> None:
+    """The function's role may not write the catalog: between its gap and the next witness a restore is refused, gap or no gap."""
+    before = next_second()
+    recreate(followed)
+    next_second()
+    followed.put(image("z", 7))
+    next_second()
+    assert deliver(followed, records(followed)) == []
+    words = ["restore", followed.table, "--to-file", "rows.json", "--allow-gap", "--at"]
+    refused = followed.call(*words, "now")
+    assert refused.code == 4
+    assert "the catalog does not know the new table yet" in refused.err.replace("vault's ", "")
+    assert f"backstream witness {followed.table}" in refused.err
+    assert restored(followed, before - 1, "--allow-gap") == keys(0, 1, 2, 3, 4), "moments before are as they were"
+    assert followed.call("witness", followed.table).code == 0
+    assert restored(followed, int(time.time()) - 1) == keys(7)
+
+
 def test_a_backfill_sees_it_too(followed: Scene) -> None:
     recreate(followed)
     followed.put(image("z", 7))

@@ -6,7 +6,7 @@ refused. The same name with another table id, or another stream, is a turn: the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Never
 
 import msgspec
@@ -20,6 +20,7 @@ from backstream.model import moment
 from backstream.model.change import MICROS, stream_label
 from backstream.model.deliveries import is_kinesis
 from backstream.model.owner import owner_of
+from backstream.model.window import KnownGap
 from backstream.operations.sources import label_of
 from backstream.ports import ChangeStream, Table, TableFacts
 
@@ -113,6 +114,20 @@ def record_turn(vault: TableVault, gap: Gap) -> bool:
         return False
     vault.gaps.record(gap)
     return True
+
+
+def check_lives(catalog: Catalog, gaps: Iterable[KnownGap], at: int) -> None:
+    """Refused where a function has seen that the table was made again, and the catalog does not know the new table yet.
+
+    Rows of the old table would be given back as the new one's, gap or no gap.
+    """
+    for gap in gaps:
+        known = any(gap.since <= life.created <= gap.until + 1 for life in catalog.lives)
+        if gap.reason == RECREATED and gap.until < at and not known:
+            raise Refused(
+                f"{RECREATED} by {moment.iso(gap.until)}, and the vault's catalog does not know the new table yet",
+                hint=f"Run `backstream witness {catalog.table}` first, as a deployed witness does, or give an earlier --at.",
+            )
 
 
 def gap_of(catalog: Catalog, facts: TableFacts, now: float, proven: int, *, was_on: bool = True) -> Gap:

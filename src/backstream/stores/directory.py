@@ -108,7 +108,8 @@ class DirectoryStore:
             shutil.rmtree(draft, ignore_errors=True)  # nothing is there after the rename; before it, nobody would miss it
 
     def _write_draft(self, draft: Path, files: Mapping[str, bytes]) -> None:
-        private_files.make_folder(draft)
+        draft.parent.mkdir(private_files.FOLDER, exist_ok=True)  # not the root: a vault that is not there is not made by a write
+        draft.mkdir(private_files.FOLDER)
         received = round(self._clock.now() * 1e6) * 1_000  # nanoseconds; a float holds no more than microseconds
         for name, content in files.items():
             with private_files.create(draft / name) as file:

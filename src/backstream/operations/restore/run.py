@@ -15,6 +15,7 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.plan import Action, decide
 from backstream.operations import safety
+from backstream.operations.identity import check_lives
 from backstream.operations.lost_changes import reported
 from backstream.operations.restore import deletes, leftovers
 from backstream.operations.restore.candidates import Candidate, Tally
@@ -103,6 +104,7 @@ class Restoration:
     def run(self) -> Restored:
         """Check, decide, write, and report. See `restore` for what it raises."""
         safety.check_past(self._request.at, self._began, self._window)
+        check_lives(self._vault.catalog, self._window.gaps, self._request.at)
         self._check_target()
         self._setup.prepare()
         with ExitStack() as stack:
