@@ -27,6 +27,17 @@ SEEDS = [
         b'"SequenceNumber":"111","StreamViewType":"NEW_AND_OLD_IMAGES"}}'
     ),
     b'{"reason":"x","since":1,"until":1,"stream":"x"}',
+    (
+        b'{"Records":[{"eventSource":"dynamodb.amazonaws.com","eventName":"PutItem","eventTime":"2026-11-29T00:00:00Z","eventID":"e",'
+        b'"requestParameters":{"tableName":"flights","key":{"id":"a","n":1.5}},"userIdentity":{"arn":"a","sessionContext":{}},'
+        b'"resources":[{"ARN":"arn:aws:dynamodb:us-east-1:123456789012:table/flights"}]}]}'
+    ),
+    (
+        b'{"Records":[{"eventSource":"dynamodb.amazonaws.com","eventName":"ExecuteStatement","eventTime":"2026-11-29T00:00:00Z",'
+        b'"requestParameters":{"statement":"DELETE FROM flights WHERE id = \'a\' AND n = ?","parameters":[1]},'
+        b'"resources":[{"ARN":"arn:aws:dynamodb:us-east-1:123456789012:table/flights"}]}]}'
+    ),
+    b'{"stream":"2026","sequence":"7","micros":1,"actor":"a","names":["a"],"call":{"event_time":"x","event_name":"PutItem"}}',
     b'{"format":1,"number":1,"sets":[{"id":"00000001-abcdefabcdef","partitions":1,"lines":1,"size":1,"since":1,"until":2}]}',
 ]
 
