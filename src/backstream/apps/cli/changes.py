@@ -209,7 +209,7 @@ def _show_summary(found: Summary, *, json: bool) -> None:
             *([] if found.tenants is None else [("by tenant", _counts(found.tenants))]),
             ("by attribute", _counts(found.attributes)),
             ("by actor", _counts(found.actors)),
-            *(("busiest key", f"{bytes(each.key).decode()}: {each.changes:,}") for each in found.busiest),
+            *(("busiest key", f"{bytes(each.key).decode()}: {each.changes:,}") for each in found.busiest if each.changes > 1),
         ]
     )
     for text in chart(found):

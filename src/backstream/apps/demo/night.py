@@ -48,6 +48,11 @@ class Night:
         for number in range(1_000, 1_000 + OTHERS):
             self._book(number)
 
+    @property
+    def writes(self) -> int:
+        """How many changes the night brings, with those that undo the release."""
+        return 2 * TOUCHED + len(self._written) + BOOKED
+
     def expected(self) -> Copy:
         """The table without the release, and with everything else."""
         rows: dict[str, Mapping[str, object]] = {key: msgspec.json.decode(row) for key, row in self._good.rows.items()}

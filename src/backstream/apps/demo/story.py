@@ -203,6 +203,8 @@ class _Story:
         now = proof.scan(self._client, TABLE)
         proof.prove(night.expected(), now)
         self._narration.good(f"The {TOUCHED} rows are back, and every booking is still there, byte for byte.")
+        self._written += night.writes
+        self._await(tail, lambda reached: reached.changes >= self._written)
 
     def _end(self, tail: Job) -> None:
         self._narration.command("kill %1")
