@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 
+import msgspec
+
 from backstream.apps.blaming import Blaming
 from backstream.apps.capturing import Capturing
 from backstream.apps.changes import Changing
@@ -27,7 +29,7 @@ from backstream.layouts import catalog as catalogs
 from backstream.layouts.drills import Held
 from backstream.model import naming
 from backstream.operations import history as histories
-from backstream.operations import safety
+from backstream.operations import safety, signatures
 from backstream.operations.check import Around, Checked, check_table
 from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
@@ -194,12 +196,12 @@ class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming)
         """
         if not 0 <= read_data <= WHOLE:
             raise UsageError(f"not a percentage: {read_data:g}", hint="Give a number from 0 to 100.")
-        config = self._config
-        if config.min_head is not None or config.keys.verifies:
-            self._covered(self._vault(), None)
+        config, asked = self._config, self._config.min_head is not None or self._config.keys.verifies
+        words = signatures.in_words(self._covered(self._vault(), None)) if asked else ""
         markers = config.markers if repair else None
         around = Around(config.clock, config.memory, progress or Silent(), markers)
-        return check_table(self._vault, config.store, self._name, around, percent=read_data)
+        found = check_table(self._vault, config.store, self._name, around, percent=read_data)
+        return msgspec.structs.replace(found, checked=[*found.checked, words]) if words else found
 
     def drills(self, most: int = 30) -> list[Held]:
         """The last drills, oldest first."""
