@@ -85,7 +85,7 @@ def test_every_row_comes_back_and_nothing_stays_behind(place: Place) -> None:
     assert "put back   15\nupdated    107\ndeleted    3\nunchanged  0\nconflicts  0\nfailed     0\n" in demo.stdout
     assert "The 125 rows are back, and every booking is still there, byte for byte." in demo.stdout
     # 930 announced, 1,507 events, 738 ruined and 738 repaired; 125 ruined and undone, and 36 of passengers
-    assert "4199 changes captured" in demo.stdout
+    assert "4,199 changes captured" in demo.stdout
     assert not place.processes()
     assert not place.files()
 

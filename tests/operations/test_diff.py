@@ -469,6 +469,14 @@ def records(scene: Scene, table: str) -> list[bytes]:
     return sorted(found)
 
 
+def test_a_key_that_neither_table_has_is_an_error(scene: Scene, twin: str) -> None:
+    nobody = key("nobody", 1).decode()
+    ran = scene.call("diff", scene.table, twin, "--patience", "0", "--key", nobody)
+    assert (ran.code, f"neither {scene.table} nor {twin} has any of the items" in ran.err) == (1, True), ran.err
+    both = scene.call("diff", scene.table, twin, "--patience", "0", "--key", nobody, "--key", key("row", 1).decode())
+    assert (both.code, "1 of the keys" in both.err) == (0, True), both.err
+
+
 def test_three_damaged_rows_are_named_and_mended_and_nothing_else_is_touched(scene: Scene, twin: str, dynamodb: FaultProxy) -> None:
     clean = scene.run("diff", scene.table, twin, "--json")
     assert clean.code == 0, clean.err
@@ -521,7 +529,7 @@ def test_keys_words_and_tables_that_are_not_there(scene: Scene, twin: str) -> No
     one = scene.call(
         "diff", scene.table, twin, "--key", '{"zone":"row","number":1}', "--key", '{"zone":"row","number":3}', "--patience", "0"
     )
-    assert (one.code, "1 rows" in one.err) == (3, True), one.err
+    assert (one.code, "1 row of" in one.err) == (3, True), one.err
     assert scene.call("diff", scene.table, twin, "--key", '{"zone":"row","number":3}').code == 0
     assert scene.call("diff", scene.table, twin, "--key", '{"zone":"row"}').code == 2
     assert scene.call("diff", scene.table, twin, "--segments", "0").code == 2

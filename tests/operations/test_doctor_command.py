@@ -381,7 +381,7 @@ def test_a_witness_alone_is_no_function(scene: Scene) -> None:
     scene.put(image("row", 1))
     assert scene.backup().witness(settings=QUICK).missing == 1
     checks = {check["name"]: check for check in scene.call("doctor", scene.table, "--json").json()["checks"]}
-    assert checks["capture"]["found"].startswith("by witness; 1 changes")
+    assert checks["capture"]["found"].startswith("by witness; 1 change,")
     assert checks.get("mappings", {"verdict": "ok"})["verdict"] == "ok", "no function has ever captured here"
 
 

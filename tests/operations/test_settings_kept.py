@@ -211,7 +211,7 @@ def test_a_tail_goes_on_where_the_settings_cannot_be_read(furnished: Scene) -> N
         tailed = furnished.call("tail", furnished.table, "--until-caught-up", environment={"AWS_ENDPOINT_URL_DYNAMODB": proxy.url})
     assert tailed.code == 0, tailed.err
     assert tailed.err.count("cannot be looked at") == 1
-    assert "1 changes captured" in tailed.err
+    assert "1 change captured" in tailed.err
     assert len(versions(furnished)) == 1
 
 

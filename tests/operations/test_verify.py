@@ -384,7 +384,7 @@ def test_what_cannot_be_read_is_exit_1_even_where_rows_differ_too(scene: Scene) 
     assert (ran.json()["same"], ran.json()["missing"], ran.json()["failed"]) == (1, 1, 1)
     assert ran.json()["failures"][0]["what"] == json.dumps({"zone": {"S": "row"}, "number": {"N": "1"}}, separators=(",", ":"))
     assert "NOT READ" in ran.err
-    assert "1 rows of" in ran.err
+    assert "1 row of" in ran.err
 
 
 def test_words_that_are_wrong_and_tables_that_are_not_there(scene: Scene) -> None:

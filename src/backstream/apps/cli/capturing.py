@@ -18,6 +18,7 @@ from backstream.errors import UsageError
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.model import moment
+from backstream.model.counts import counted
 from backstream.model.naming import KeyOrder, Naming
 from backstream.operations.adopt import Adopting
 from backstream.operations.init import InitReport
@@ -193,7 +194,7 @@ def tail(
     if json:
         as_json(report)
     else:
-        notice(f"{report.captured} changes captured; the vault holds everything up to {durable}")
+        notice(f"{counted(report.captured, 'change')} captured; the vault holds everything up to {durable}")
     if report.childless and until_caught_up:
         shards = ", ".join(report.childless)
         notice(f"not caught up: no shard is listed yet that follows {shards}; nothing later is claimed until one is")

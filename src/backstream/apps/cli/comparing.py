@@ -12,7 +12,8 @@ from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import Bar
 from backstream.apps.words import SEGMENTS
-from backstream.errors import DifferencesFound, PartlyDone
+from backstream.errors import DifferencesFound, NotFound, PartlyDone
+from backstream.model.counts import counted
 from backstream.operations.diff import Diffed
 from backstream.operations.suspects import PATIENCE
 
@@ -65,6 +66,11 @@ def diff(
         as_json(report)
     else:
         as_compared(report, f"{report.table} and {report.table2} at {report.at}")
+    if key and not (report.same or report.wrong or report.in_flight):
+        raise NotFound(
+            f"neither {report.table} nor {report.table2} has any of the items that were asked for",
+            hint='Write the whole key, as {"id":"a","n":5}; types matter: 5 is a number, "5" a string.',
+        )
     _judge(report)
 
 
@@ -73,18 +79,18 @@ def _judge(report: Diffed) -> None:
     both = f"{report.table} and {report.table2}"
     if report.mended:
         raise DifferencesFound(
-            f"{report.repaired:,} rows of {both} differed; {report.table2} has them as {report.table} does now",
+            f"{counted(report.repaired, 'row')} of {both} differed; {report.table2} has them as {report.table} does now",
             hint="Run `diff` again to see that nothing differs any more, and look into why it did.",
         )
     if report.failed:
-        more = f"; {report.differences:,} rows of {both} differ" if report.differences else ""
+        more = f"; {counted(report.differences, 'row')} of {both} differ" if report.differences else ""
         mended = f", {report.repaired:,} of them mended" if report.repaired else ""
         raise PartlyDone(
-            f"{report.failed:,} rows could not be compared, or not be mended{more}{mended}",
+            f"{counted(report.failed, 'row')} could not be compared, or not be mended{more}{mended}",
             hint="Each is named above. The same command tries again.",
         )
     if report.differences:
         raise DifferencesFound(
-            f"{report.differences:,} rows of {both} differ",
+            f"{counted(report.differences, 'row')} of {both} differ",
             hint=f"--repair makes {report.table2} like {report.table} where they do.",
         )

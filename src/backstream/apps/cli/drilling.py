@@ -121,7 +121,7 @@ def _show(found: Drill, *, json: bool) -> None:
             ("table", f"{found.table} at {found.at}"),
             ("rows", f"{found.rows:,}, of which {found.matched:,} came back as they were"),
             ("differences", f"{found.differences:,}"),
-            ("unreadable", f"{found.failed:,} objects"),
+            ("unreadable", f"{counted(found.failed, 'object')}"),
             ("live table", _live(found)),
             ("sample", f"{found.sampled:,} histories, byte for byte"),
             ("vault", _vault(found)),

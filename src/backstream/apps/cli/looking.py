@@ -17,6 +17,7 @@ from backstream.apps.cli.options import AllowGap, At, Emf, Json, Key, Metrics, R
 from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, DifferencesFound, UsageError
+from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.model.visible import visible_json
 from backstream.operations.history import Version
@@ -169,12 +170,12 @@ def _show_status(each: Status) -> None:
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
             *(("failed batches", f"land in {each.failures}") for _ in range(bool(each.failures))),
-            ("change log", f"{each.changes:,} changes in {each.segments:,} segments, {each.log_bytes:,} bytes"),
+            ("change log", f"{counted(each.changes, 'change')} in {counted(each.segments, 'segment')}, {each.log_bytes:,} bytes"),
             ("compacted", f"{each.compacted_changes:,} of them, in {each.compacted_objects:,} objects"),
-            *(("FOREIGN", f"{each.foreign:,} objects in the log that are not of it") for _ in range(bool(each.foreign))),
+            *(("FOREIGN", f"{counted(each.foreign, 'object')} in the log that are not of it") for _ in range(bool(each.foreign))),
             ("newest change", each.newest_change or "-"),
-            *(("HIDDEN", f"{len(each.hidden):,} objects of the vault, by delete markers") for _ in range(bool(each.hidden))),
-            *(("DAMAGED", f"{len(each.damaged):,} second versions, not read") for _ in range(bool(each.damaged))),
+            *((("HIDDEN", f"{counted(len(each.hidden), 'object')} of the vault, by delete markers"),) if each.hidden else ()),
+            *(("DAMAGED", f"{counted(len(each.damaged), 'second version')}, not read") for _ in range(bool(each.damaged))),
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
             *of_costs(each.costs),
@@ -202,7 +203,7 @@ def _last_drill(each: Status) -> str:
         return "never"
     rpo, rto = ("unknown" if figure is None else in_words(figure) for figure in (last.rpo_seconds, last.rto_seconds))
     verdict = "passed" if last.passed else "FAILED"
-    return f"{last.began}: {verdict}, RPO {rpo}, RTO {rto}, {last.rows:,} rows, {last.differences:,} differences"
+    return f"{last.began}: {verdict}, RPO {rpo}, RTO {rto}, {counted(last.rows, 'row')}, {counted(last.differences, 'difference')}"
 
 
 def _exact(each: Status) -> list[str]:

@@ -11,6 +11,7 @@ from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import NAMED_FAILURES, as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import Bar
 from backstream.errors import PartlyDone
+from backstream.model.counts import counted
 from backstream.operations.redrive import Redriven
 
 
@@ -62,12 +63,16 @@ def redrive(
 
 
 def _show(report: Redriven) -> None:
-    done = "nothing: a dry run" if report.dry_run else f"{report.redriven:,} batches, {report.captured:,} changes in the vault"
+    done = (
+        "nothing: a dry run"
+        if report.dry_run
+        else f"{counted(report.redriven, 'batch', 'batches')}, {counted(report.captured, 'change')} in the vault"
+    )
     as_facts(
         [
             ("table", report.table),
             ("from", report.source),
-            ("found", f"{report.batches:,} batches, {report.records:,} records"),
+            ("found", f"{counted(report.batches, 'batch', 'batches')}, {counted(report.records, 'record')}"),
             ("redriven", done),
             *(("given up", each) for each in report.given_up),
             ("left", f"{len(report.left):,}"),

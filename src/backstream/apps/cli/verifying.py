@@ -11,6 +11,7 @@ from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import Bar
 from backstream.errors import DifferencesFound, PartlyDone
+from backstream.model.counts import counted
 from backstream.operations.suspects import PATIENCE
 from backstream.operations.verify import Verified
 
@@ -46,10 +47,10 @@ def verify(
 
 def _judge(report: Verified) -> None:
     """What could not be read goes before what differs: the comparison did not come to its end."""
-    differences = f"{report.differences:,} rows of {report.table} differ between the vault and the table"
+    differences = f"{counted(report.differences, 'row')} of {report.table} differ between the vault and the table"
     if report.repaired and report.repaired == report.wrong:
         raise DifferencesFound(
-            f"{report.wrong:,} rows of {report.table} differed, or were unreadable; the vault holds the table's truth of them now",
+            f"{counted(report.wrong, 'row')} of {report.table} differed, or were unreadable; the vault holds the table's truth now",
             hint="A sound capture leaves nothing to repair: look into why. What they were in between stays unknown.",
         )
     if report.failed:

@@ -11,6 +11,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.model.counts import counted
 from backstream.operations.witness import Witnessed
 
 STOPPED = 130  # by the user, cleanly
@@ -50,7 +51,7 @@ def _facts(report: Witnessed) -> list[tuple[str, str]]:
     return [
         ("table", report.table),
         ("proven to", report.proven_to or "-"),
-        ("checked", f"{report.checked:,} records of the stream"),
+        ("checked", f"{counted(report.checked, 'record')} of the stream"),
         ("missing in the log", missing),
         ("gaps recorded", f"{report.gaps:,}"),
         ("caught up", "yes" if report.caught_up else "no"),

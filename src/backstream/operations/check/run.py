@@ -14,6 +14,7 @@ from backstream.layouts import inventory
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.log import LogListing
 from backstream.layouts.vault import TableVault
+from backstream.model.counts import counted
 from backstream.operations.check import records
 from backstream.operations.check.concealed_log import concealed_log
 from backstream.operations.check.items import Items
@@ -175,8 +176,8 @@ class _Check:
     def _checked(self, rows: Rows, items: Items) -> list[str]:
         read = [f"{items.bodies:,} row versions, read and verified"] if items.bodies else []
         return [
-            f"{self._lines.read:,} lines of the change log and of base backups, read",
-            f"{rows.versions:,} row versions of {rows.objects:,} objects, by a listing",
+            f"{counted(self._lines.read, 'line')} of the change log and of base backups, read",
+            f"{counted(rows.versions, 'row version')} of {counted(rows.objects, 'object')}, by a listing",
             *read,
             *([] if self._without_window else [CHAINS]),
             "catalog, base backups, compacted sets and gaps",

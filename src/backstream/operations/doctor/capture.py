@@ -11,6 +11,7 @@ from backstream.layouts.segments import Kind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import MICROS
+from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.operations.doctor import expected, lifecycle
 from backstream.operations.doctor.patient import Patient
@@ -61,7 +62,7 @@ def _captured(vault: TableVault, now: float, found: list[_Seen]) -> Check:
         follow = f"backstream tail {known.table}"
         return wrong("capture", "nothing has been captured yet", f"{follow}  # or deploy a function: backstream template --help")
     by = ", ".join(known.captured_by) or "tail"
-    return ok("capture", f"by {by}; {known.changes:,} changes, the newest of {known.newest_change or 'none'}")
+    return ok("capture", f"by {by}; {counted(known.changes, 'change')}, the newest of {known.newest_change or 'none'}")
 
 
 def captured_by_function(vault: TableVault, now: float) -> bool:

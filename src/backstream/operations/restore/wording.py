@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backstream.errors import NotFound
 from backstream.model import moment
+from backstream.model.counts import counted
 from backstream.operations.restore.request import Request
 
 NEVER_SEEN = "neither the vault nor the live table has ever held a row of this key"
@@ -19,7 +20,7 @@ def nothing_matches(table: str, request: Request, nearest: str) -> NotFound:
         return NotFound(f"no row of {table} matches {named}{more}: {NEVER_SEEN}", hint="Nothing was touched. Check the key.")
     asked = {"tenant": request.tenant, "partition": request.partition, "where": request.where}
     words = [f"--{name} {value!r}" for name, value in asked.items() if value is not None]
-    words += [f"{len(request.keys)} keys"] if request.keys else []
+    words += [f"{counted(len(request.keys), 'key')}"] if request.keys else []
     return NotFound(f"no row of {table} at {at} matches {' and '.join(words)}", hint=f"Nothing was touched. {nearest}".strip())
 
 
