@@ -83,7 +83,11 @@ def _judge(report: Diffed) -> None:
             hint="Run `diff` again to see that nothing differs any more, and look into why it did.",
         )
     if report.failed:
-        more = f"; {counted(report.differences, 'row')} of {both} differ" if report.differences else ""
+        more = (
+            f"; {counted(report.differences, 'row')} of {both} differ{'s' * (report.differences == 1)}"
+            if report.differences
+            else ""
+        )
         mended = f", {report.repaired:,} of them mended" if report.repaired else ""
         raise PartlyDone(
             f"{counted(report.failed, 'row')} could not be compared, or not be mended{more}{mended}",
@@ -91,6 +95,6 @@ def _judge(report: Diffed) -> None:
         )
     if report.differences:
         raise DifferencesFound(
-            f"{counted(report.differences, 'row')} of {both} differ",
+            f"{counted(report.differences, 'row')} of {both} differ{'s' * (report.differences == 1)}",
             hint=f"--repair makes {report.table2} like {report.table} where they do.",
         )
