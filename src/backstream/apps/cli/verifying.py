@@ -47,7 +47,8 @@ def verify(
 
 def _judge(report: Verified) -> None:
     """What could not be read goes before what differs: the comparison did not come to its end."""
-    differences = f"{counted(report.differences, 'row')} of {report.table} differ{'s' * (report.differences == 1)} between the vault and the table"
+    differ = "differs" if report.differences == 1 else "differ"
+    differences = f"{counted(report.differences, 'row')} of {report.table} {differ} between the vault and the table"
     if report.repaired and report.repaired == report.wrong:
         raise DifferencesFound(
             f"{counted(report.wrong, 'row')} of {report.table} differed, or were unreadable; the vault holds the table's truth now",
