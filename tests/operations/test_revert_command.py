@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,25 @@ def test_a_restore_of_what_changed_in_a_window_or_of_the_keys_in_a_file(scene: S
     assert (none.code, "nothing of" in none.err) == (1, True), none.err
     bad = scene.call(*words, "--keys", "nowhere")
     assert (bad.code, "cannot read" in bad.err) == (2, True)
+
+
+@pytest.mark.soak
+def test_after_kill_9_it_goes_on_and_nothing_is_written_twice(scene: Scene, night: Night) -> None:
+    second = next_second()
+    slow = scene.start("revert", scene.table, *night.window, *BAD, "--yes", "--max-write-units", "10")
+    deadline = time.monotonic() + 60
+    while same(scene.items(), night.after):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    slow.kill()
+    slow.communicate(timeout=30)
+    assert not same(scene.items(), night.expected())
+    journal = next(each for each in Path(scene.folder).glob("backstream-revert-*.ndjson") if "plan" not in each.name)
+    ran = scene.call("revert", scene.table, "--resume", str(journal), "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json()
+    assert report["put"] + report["updated"] + report["deleted"] + report["unchanged"] == 125
+    assert same(scene.items(), night.expected())
+    assert len(writes_on_stream(scene, second)) == 125
+    lines = scene.call("changes", scene.table, "--from", str(second), "--ndjson").out.splitlines()
+    assert len(lines) == 125
