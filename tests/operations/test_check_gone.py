@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from backstream.apps.cli.main import call
-from backstream.apps.config import Config
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
@@ -98,10 +97,7 @@ def test_the_generation_in_force(stage: Stage, *, damaged: bool) -> None:
         assert "Bring" in error.hint
 
 
-def test_the_commands_name_it_and_other_tables_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(Config, "lanes", lambda *_: 3)
+def test_the_commands_name_it_and_other_tables_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stage = lived(store=DirectoryStore(tmp_path, ManualClock()))[0]
     other = "_backstream/trains/catalog.json"
     stage.store.put(other, stage.store.get(f"{SYSTEM}catalog.json").body.replace(b'"flights"', b'"trains"'))
