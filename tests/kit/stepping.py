@@ -90,7 +90,7 @@ class SteppedStore:
         return self._step("delete", name, lambda: self._inner.delete(name), lambda _: name)
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
-        return self._step("get", name, lambda: self._inner.get(name, version), lambda found: found.body)
+        return self._step(_of("get", version), name, lambda: self._inner.get(name, version), lambda found: found.body)
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
         return one_by_one(self.get, wanted)
@@ -99,7 +99,7 @@ class SteppedStore:
         return self._step("get_range", name, lambda: self._inner.get_range(name, start, length), lambda found: found)
 
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
-        return self._step("head", name, lambda: self._inner.head(name, version), lambda found: found.size)
+        return self._step(_of("head", version), name, lambda: self._inner.head(name, version), lambda found: found.size)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         yield from self._step(
@@ -111,6 +111,11 @@ class SteppedStore:
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         yield from self._step("versions_of", name, lambda: [*self._inner.versions_of(name)], _rows)
+
+
+def _of(what: str, version: str | None) -> str:
+    """A version never changes, so it is all the same when it is asked for."""
+    return what if version is None else f"{what} version"
 
 
 def _rows(rows: Iterable[ObjectVersion]) -> list[tuple[str, bool, int]]:

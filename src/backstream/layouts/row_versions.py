@@ -39,6 +39,10 @@ class Top(msgspec.Struct, frozen=True):
             return cls(row.entry.order, row.entry.seconds)
         return None if row.upon is None else cls(row.upon.order, row.upon.latest, row.entry.since)
 
+    def is_of(self, row: RowVersion) -> bool:
+        """Whether a version is the newest change, or the scan, that this is known by."""
+        return row.entry.since == self.began if row.entry.scanned else row.entry.order == self.order
+
     def precedes(self, change: Change) -> bool:
         """Whether a change is newer."""
         newer = self.order is None or change.order > self.order

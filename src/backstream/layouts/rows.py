@@ -2,7 +2,8 @@
 
 Each version's metadata says which change it is, so the log can be rebuilt from the objects alone. A delete is a tombstone version
 (body: the old image) and then S3's delete marker: the marker keeps plain S3 tools right, the tombstone keeps time, order and actor.
-An interruption between leaves a version that no segment names, which does no harm: the change is delivered again.
+An interruption between leaves a version that no segment names, which does no harm: the change is delivered again. Of several
+writers at once the one that is behind puts back on top what is newer: see `row_tops`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.layouts.catalog import Catalog
+from backstream.layouts.row_tops import LATE_VERSIONS, Until, is_at, same_state, settle
 from backstream.layouts.row_versions import (
     RowVersion,
     Top,
@@ -33,8 +36,6 @@ from backstream.model.schema import canonical_key
 from backstream.ports import ObjectStore
 
 REMEMBERED_NAMES = 100_000
-# How far back a repeated change is looked for in its object; one that lies deeper is kept a second time, which does no harm.
-LATE_VERSIONS = 1_000
 LATE_NAMES = 200
 
 
@@ -49,7 +50,7 @@ class Rows:
         self._store = store
         self._catalog = catalog
         self._tops: OrderedDict[str, Top] = OrderedDict()
-        self._late: OrderedDict[str, list[RowVersion]] = OrderedDict()
+        self._late: OrderedDict[str, Sequence[RowVersion]] = OrderedDict()
         self._remember = remember
         self._lock = threading.Lock()
 
@@ -58,9 +59,7 @@ class Rows:
         name = self._name(change.keys, change.old if change.event == "REMOVE" else change.new)
         top, body = self._top(name), None
         if top.precedes(change):
-            place = self._add(name, change)
-            self._note(name, top.with_change(change))
-            self._forget_late(name)
+            place = self._add(name, change, top, behind=self._forget_late(name))
         else:
             place, body = self._keep_late(name, change)
         self._leave_old_tenant(change, name)
@@ -74,11 +73,23 @@ class Rows:
             tenant = naming.tenant_folder(wire.attribute(image or keys, catalog.tenant_attribute))
         return naming.object_name(catalog.table, catalog.naming, key, tenant, catalog.key_order)
 
-    def _add(self, name: str, change: Change) -> Place:
-        row = self._put(name, change)
+    def _add(self, name: str, change: Change, top: Top, *, behind: bool) -> Place:
+        """On top, as far as is known. A look tells whether it hides, or brings back, what another writer has changed meanwhile.
+
+        It costs a LIST, so it is for deletes, for what is put upon a delete, and for who has just been `behind` in this object.
+        """
+        row, known = self._put(name, change), top.with_change(change)
         if change.event == "REMOVE":
             self._store.delete(name)
+        if behind or change.event == "REMOVE" or (change.event == "INSERT" and top.order is not None):
+            seen = self._settle(name, [row], until=top.is_of)
+            if seen and not same_state(newest_row(seen), row):
+                known = Top.of(known_of(seen))
+        self._note(name, known)
         return row.place
+
+    def _settle(self, name: str, known: Sequence[RowVersion], **how: Any) -> Sequence[RowVersion]:
+        return settle(self._store, name, known, shared=self._catalog.tenant_attribute is not None, **how)
 
     def _put(self, name: str, change: Change) -> RowVersion:
         return self._put_entry(name, bare_change(change), _body_of(change))
@@ -90,9 +101,10 @@ class Rows:
         bare = msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place, before=None, after=None, body=None)
         return RowVersion(bare, key_names, upon)
 
-    def _forget_late(self, name: str) -> None:
+    def _forget_late(self, name: str) -> bool:
+        """Whether there was something late."""
         with self._lock:
-            self._late.pop(name, None)
+            return self._late.pop(name, None) is not None
 
     # --- scanned images ---
 
@@ -129,15 +141,8 @@ class Rows:
         """A version of it on top, and then again on top of that whatever is newer: what was there, or has come meanwhile."""
         upon = Top() if empty else None if top is None else Top.of_row(top)  # below a foreign object anything may lie
         row = self._put_entry(name, bare_scan(scanned), kept, upon, if_absent=empty)
-        newest = row
-        if not empty:
-            since = None if top is None else top.place
-            above = itertools.takewhile(lambda each: each.place != since, row_versions(self._store, name))
-            newest = newest_row([row, *([] if top is None else [top]), *itertools.islice(above, LATE_VERSIONS)])
-            if newest.place != row.place:
-                self._put_again(newest)
-        if newest.entry.removed:
-            self._ensure_marker(name)
+        if not empty or row.entry.removed:
+            self._settle(name, [row, *([] if top is None else [top])], until=is_at(None if top is None else top.place))
         return row.place
 
     # --- late and repeated changes ---
@@ -181,16 +186,13 @@ class Rows:
         """
         known = self._known_versions(name)
         kept, body = self._kept_before(known, change)
-        top = known[0] if known else None
         if kept is None:
-            kept = top = self._put(name, change)
-            known.insert(0, kept)
-        newest = newest_row(known)
+            kept = self._put(name, change)
+            known = [kept, *known]
+        known = self._settle(name, known)
         self._note(name, Top.of(known_of(known)))
-        if top is not None and not _same_state(top, newest):
-            known.insert(0, self._put_again(newest))
-        if newest.entry.removed:
-            self._ensure_marker(name)
+        with self._lock:
+            self._late[name] = known
         return kept.place, body
 
     def _kept_before(self, known: Sequence[RowVersion], change: Change) -> tuple[RowVersion | None, bytes | None]:
@@ -202,7 +204,7 @@ class Rows:
                     return row, body
         return None, None
 
-    def _known_versions(self, name: str) -> list[RowVersion]:
+    def _known_versions(self, name: str) -> Sequence[RowVersion]:
         """The newest versions of an object that once had something late; remembered, since late changes come in batches."""
         with self._lock:
             if name in self._late:
@@ -215,17 +217,13 @@ class Rows:
                 self._late.popitem(last=False)
         return known
 
-    def _put_again(self, row: RowVersion) -> RowVersion:
-        stored = self._store.get(row.place.name, row.place.version)
-        version = self._store.put(row.place.name, stored.body, stored.info.metadata)
-        return msgspec.structs.replace(row, entry=msgspec.structs.replace(row.entry, place=Place(row.place.name, version)))
-
-    def _ensure_marker(self, name: str) -> None:
+    def _hide(self, name: str, left: Until) -> None:
+        """Have a marker on top of an object that its item has left; unless it has come back meanwhile."""
         try:
             self._store.head(name)
         except MissingObject:
             return
-        self._store.delete(name)
+        self._settle(name, [], left=left, mine=[self._store.delete(name)])
 
     def _leave_old_tenant(self, change: Change, name: str) -> None:
         """An item that moved to another tenant is no longer current under its old one; its versions there stay."""
@@ -233,7 +231,7 @@ class Rows:
             return
         old_name = self._name(change.keys, change.old)
         if old_name != name and self._top(old_name).precedes(change):
-            self._ensure_marker(old_name)
+            self._hide(old_name, lambda newest: Top.of(known_of([newest])).precedes(change))
 
     def _leave_scanned_tenant(self, scanned: Scanned, name: str) -> None:
         """The same, of an item that was found under another tenant than that of what the vault held."""
@@ -244,17 +242,12 @@ class Rows:
             return
         top, _ = self._current(old_name)
         if top is not None and top.entry.since < scanned.began:
-            self._ensure_marker(old_name)
+            self._hide(old_name, lambda newest: newest.entry.since < scanned.began)
 
 
 def _body_of(change: Change) -> bytes:
     """What a row object holds of a change: of a delete the item as it was."""
     return (change.old if change.event == "REMOVE" else change.new) or b""
-
-
-def _same_state(one: RowVersion, other: RowVersion) -> bool:
-    """Whether two versions are of one change, or of one scan."""
-    return msgspec.structs.replace(one.entry, place=None) == msgspec.structs.replace(other.entry, place=None)
 
 
 def _tells(top: RowVersion, body: bytes | None, scanned: Scanned) -> bool:
