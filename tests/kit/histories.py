@@ -8,66 +8,42 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
-import msgspec
-
 from backstream.errors import BackstreamError, NotFound, RecordsTrimmed
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Kind
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
 from backstream.model.change import Change
 from backstream.model.creation import on_demand
-from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.operations.backfill import Parts, backfill, scan_of
 from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.identity import Lookup, recognise
 from backstream.operations.init import Words, init
-from backstream.operations.restore import InPlace, NewTable, Request, Surroundings, restore
 from backstream.operations.shards import Settings
 from backstream.operations.verify import verify
 from backstream.operations.witness import witness
 from backstream.ports import ChangeStream, Delete, ObjectStore, Put, Table
-from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from backstream.tables.memory_stream import MemoryStream
-from kit.clock import ManualClock
+from kit.claims import KEYS, NAME, SCHEMA, Claims
 from kit.crashing import CrashingStore
-from kit.dictmodel import DictModel
 from kit.records import lambda_record
+from kit.schedules import Step
 from kit.stepping import Inline
 from kit.streams import LateListing
 from kit.watched import WatchedStore
 
 DAY = 86_400
-NAME = "items"
-SCHEMA = KeySchema(KeyAttribute("id", "S"))
-KEYS = [f'{{"id":{{"S":"item-{number}"}}}}'.encode() for number in range(4)]
 QUICK = Settings(
     poll=0.1, quiet_reads=1, segment_count=3, topology_every=0.0, children_wait=10.0, sibling_wait=1.0, writers=1, readers=1
 )
 SYSTEM = f"_backstream/{NAME}/"
 BATCH = 5
-ASKED = 3  # claimed seconds that one look compares
-MOST = 65_536
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One step: the name of a method of `World`, and three numbers below `MOST` that it may read as it likes."""
-
-    name: str
-    a: int
-    b: int
-    c: int
-
-    def __str__(self) -> str:
-        return f"{self.name}({self.a}, {self.b}, {self.c})"
 
 
 # How often each is drawn.
@@ -96,53 +72,19 @@ STEPS: Mapping[str, int] = {
 }
 
 
-def drawn(seed: int, steps: int) -> list[Step]:
-    """The steps of a history: the same seed, the same steps."""
-    source = random.Random(seed)
-    names = source.choices(list(STEPS), list(STEPS.values()), k=steps)
-    return [Step(name, *(source.randrange(MOST) for _ in range(3))) for name in names]
-
-
-def shortest(seed: int, steps: Sequence[Step], folder: Path) -> list[Step]:
-    """As few of the steps of a history that fails as fail too, left out one at a time."""
-    kept, at = list(steps), 0
-    while at < len(kept):
-        fewer = kept[:at] + kept[at + 1 :]
-        if failure(seed, fewer, folder) is not None:
-            kept = fewer
-        else:
-            at += 1
-    return kept
-
-
-def failure(seed: int, steps: Sequence[Step], folder: Path) -> AssertionError | None:
-    """What is wrong in a history; None where nothing is."""
-    try:
-        World(seed, folder).play(steps)
-    except AssertionError as error:
-        return error
-    return None
-
-
-class World:
+class World(Claims):
     """A table, its streams, whoever follows them, and the vault. `promised`: how many claimed seconds have been compared so far."""
 
     def __init__(self, seed: int, folder: Path) -> None:
         """`folder`: where restores keep what they need to go on, and to be undone."""
-        self.folder = folder
         source = random.Random(f"world {seed}")
-        self.clock = ManualClock()
-        self.store = MemoryStore(self.clock)
-        self.model = DictModel()
         self.shards, self.layout = source.choice([1, 2, 3]), source.choice(list(Layout))
+        super().__init__(self.shards, folder)
         self.kind = source.choice([Kind.LAMBDA, Kind.PARALLEL])
-        self.table = MemoryTable(NAME, self.clock, SCHEMA, shards=self.shards, page_items=2)
         self.position: dict[tuple[str, str], str] = {}  # the function's, by stream and shard
         self.closed: dict[str, float] = {}  # when a stream was closed
         self.late = self.apart = 0  # how often children are asked for until they are listed, and a second one after the first
-        self.harmed = False  # whether versions are gone, or objects hidden
         self.attacked: set[str] = set()
-        self.promised = self.restored = self.deleted = 0
         for key in KEYS[: source.choice([0, 0, 3])]:
             self._put(key, 5)
         self.clock.move(3)
@@ -193,7 +135,7 @@ class World:
             return
         for stream in self.table.streams:
             for shard in stream.facts().shards:
-                young = [each for each in _changes(stream, shard.id, None) if each.seconds > self.clock.now() - DAY]
+                young = [each for each in changes_of(stream, shard.id, None) if each.seconds > self.clock.now() - DAY]
                 stream.trim(shard.id, keep=len(young))
 
     def split(self, step: Step) -> None:
@@ -256,9 +198,9 @@ class World:
         store = CrashingStore(self.store, 1 + step.b % 4, after=bool(step.c % 2)) if how == 2 else self.store
         for shard in shards:
             try:
-                changes = [] if shard.id == stuck else _changes(stream, shard.id, self.position.get((stream.arn, shard.id)))
+                changes = [] if shard.id == stuck else changes_of(stream, shard.id, self.position.get((stream.arn, shard.id)))
             except RecordsTrimmed:
-                changes = _changes(stream, shard.id, None)
+                changes = changes_of(stream, shard.id, None)
             for start in range(0, len(changes), BATCH):
                 batch = changes[start : start + BATCH]
                 kept = [change for change in batch if how != 3 or (int(change.sequence) + step.c) % 3]
@@ -275,7 +217,7 @@ class World:
         other.enable_stream()
         other.write([Put(KEYS[step.b % 4][:-1] + b',"value":{"N":"-1"}}')])
         shard = other.stream.facts().shards[0].id
-        assert not self._deliver(self.store, _changes(other.stream, shard, None), other.stream.arn)
+        assert not self._deliver(self.store, changes_of(other.stream, shard, None), other.stream.arn)
 
     def _deliver(self, store: ObjectStore, batch: Sequence[Change], arn: str = "") -> bool:
         """One invocation. False where it failed as a whole, or died."""
@@ -387,91 +329,8 @@ class World:
             self.attacked.add(name)
             self.harmed = True
 
-    # --- the oracle -------------------------------------------------------------------------------------------------------------
 
-    def look(self, step: Step) -> None:
-        """Some of the seconds that `status` claims: their restore equals the model, or says what is wrong with it."""
-        try:
-            ranges = self.vault().window(self.clock.now()).ranges
-        except BackstreamError:
-            assert self.harmed, "nothing has happened to the vault, and it cannot say what it holds"
-            return
-        now = int(self.clock.now())
-        assert all(each.until < now for each in ranges), f"{ranges} claims the future (now: {now})"
-        for at in self._some_of(ranges, step):
-            state = self._state_at(at)
-            assert state is None or state == self.model.at(at), (
-                f"second {at - self.began} is in {[(each.since - self.began, each.until - self.began) for each in ranges]}: "
-                f"restored {_short(state)}, it was {_short(self.model.at(at))}"
-            )
-            self.promised += 1
-
-    def _some_of(self, ranges: Sequence[object], step: Step) -> Iterator[int]:
-        spans = [(each.since, each.until) for each in ranges]  # type: ignore[attr-defined]
-        if not spans:
-            return
-        yield spans[-1][1]
-        for number in (step.a, step.b, step.c)[: ASKED - 1]:
-            since, until = spans[number % len(spans)]
-            # Near one of its ends, where claims go wrong, or anywhere.
-            yield [since, until, since + (until - since) * number // MOST][number % 3]
-
-    def _state_at(self, at: int) -> Mapping[bytes, bytes] | None:
-        """The table restored to that second; None where the restore says that it is not whole, which only a harmed vault's may."""
-        self.restored += 1
-        target = MemoryTable(f"restored-{self.restored}", self.clock)
-        try:
-            report = restore(self.vault(), Request(at=at, target=NewTable(target.name)), self._around(target))
-        except BackstreamError as error:
-            self._may_fail(at, f"{error.message} {error.hint}")
-            return None
-        if report.failed:
-            self._may_fail(at, str(report.failures))
-            return None
-        return {wire.key_of(SCHEMA, image): image for page in target.scan() for image in page}
-
-    def _may_fail(self, at: int, why: str) -> None:
-        assert self.harmed, f"second {at - self.began} is claimed, and its restore is not whole: {why}"
-
-    def in_place(self, step: Step) -> None:
-        """To any second since the beginning, claimed or not: no row that existed then is deleted."""
-        now = int(self.clock.now())
-        at = self.began + (now - 1 - self.began) * step.a // MOST
-        before, then = self._live(), self.model.at(at)
-        claimed = self._is_claimed(at)
-        request = Request(at=at, target=InPlace(), expect_deletes=len(KEYS), delete_unknown=False)
-        try:
-            report = restore(self.vault(), request, self._around(self.table))
-        except BackstreamError:
-            report = None  # refused, or broken off: what it did by then is looked at all the same
-        after = self._live()
-        for key in before.keys() - after.keys():
-            self.deleted += 1
-            assert key not in then, f"{key.decode()} was deleted in place, though it existed at second {at - self.began}"
-        if report is not None and not report.failed and claimed and not self.harmed:
-            assert after == then, f"second {at - self.began} is claimed: {_short(after)}, not {_short(then)}"
-        for key in before.keys() | after.keys():
-            if before.get(key) != after.get(key):
-                self.model.set(int(self.clock.now()), key, after.get(key))
-
-    def _is_claimed(self, at: int) -> bool:
-        try:
-            return any(each.since <= at <= each.until for each in self.vault().window(self.clock.now()).ranges)
-        except BackstreamError:
-            return False
-
-    def _live(self) -> dict[bytes, bytes]:
-        return {wire.key_of(SCHEMA, image): image for page in self.table.scan() for image in page}
-
-    def _around(self, table: Table) -> Surroundings:
-        return Surroundings(lambda _name: table, self.clock, self.folder)
-
-    def vault(self, store: ObjectStore | None = None) -> TableVault:
-        """The table's vault as it is now."""
-        return TableVault.open(store or self.store, NAME)
-
-
-def _changes(stream: MemoryStream, shard: str, after: str | None) -> list[Change]:
+def changes_of(stream: MemoryStream, shard: str, after: str | None) -> list[Change]:
     """What a shard holds after a record, or all of it."""
     found: list[Change] = []
     iterator: str | None = stream.iterator(shard, after)
@@ -484,7 +343,3 @@ def _changes(stream: MemoryStream, shard: str, after: str | None) -> list[Change
 
 def _version(stored: object) -> str:
     return str(getattr(getattr(stored, "info", stored), "version"))  # noqa: B009 - of a body or of a marker
-
-
-def _short(state: Mapping[bytes, bytes]) -> list[str]:
-    return sorted(image.decode() for image in state.values())

@@ -64,7 +64,7 @@ class SmallPages(Wrapped):
 
 
 class LateListing(Wrapped):
-    """Lists no shard that has a parent until it has been asked `looks` times since the parent ended, a sibling `apart` later."""
+    """Lists no shard whose parent is listed until it has been asked `looks` times since that ended, a sibling `apart` later."""
 
     def __init__(self, inner: ChangeStream, looks: int, apart: int = 0) -> None:
         super().__init__(inner)
@@ -75,9 +75,9 @@ class LateListing(Wrapped):
     def facts(self) -> StreamFacts:
         facts = self.inner.facts()
         self._asked.update({shard.parent for shard in facts.shards if shard.parent is not None})
-        shards, before = [], Counter[str]()
+        shards, before, there = [], Counter[str](), {shard.id for shard in facts.shards}
         for shard in facts.shards:
-            if shard.parent is None or self._asked[shard.parent] > self._looks + before[shard.parent] * self._apart:
+            if shard.parent not in there or self._asked[shard.parent] > self._looks + before[shard.parent] * self._apart:
                 shards.append(shard)
             before.update(shard.parents)
         return msgspec.structs.replace(facts, shards=shards)

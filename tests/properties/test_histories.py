@@ -1,15 +1,17 @@
 """Whatever happens to a table, its followers and its vault: what is claimed is exact, and nothing that existed is deleted in place.
 
-See `kit.histories`. A failure prints the seed and the shortest list of steps that fails.
+See `kit.histories` and `kit.more_histories`. A failure prints the seed and the shortest list of steps that fails.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from kit.histories import World, drawn, failure, shortest
+from kit.more_histories import MORE_STEPS, MoreWorld
+from kit.schedules import Step, drawn, shortest
 
 STEPS = 30
 BLOCK = 25  # histories in one test, so that workers share them
@@ -19,15 +21,28 @@ def claims_hold(first: int, count: int, steps: int, folder: Path) -> None:
     """Play so many histories; the first that fails is told in as few steps as fail."""
     promised = deleted = 0
     for seed in range(first, first + count):
-        world, history = World(seed, folder), drawn(seed, steps)
+        world, history = MoreWorld(seed, folder), drawn(seed, steps, MORE_STEPS)
         try:
             world.play(history)
         except AssertionError:
-            short = shortest(seed, history, folder)
-            raise AssertionError(f"seed {seed}: {failure(seed, short, folder)}\n" + "\n".join(map(str, short))) from None
+            raise AssertionError(told(seed, history, folder)) from None
         promised, deleted = promised + world.promised, deleted + world.deleted
     assert promised > count, "hardly anything was claimed: nothing was tested"
     assert deleted > 0, "no row was ever deleted in place"
+
+
+def told(seed: int, history: Sequence[Step], folder: Path) -> str:
+    """The seed, what is wrong, and the steps that it takes."""
+
+    def fails(steps: Sequence[Step]) -> AssertionError | None:
+        try:
+            MoreWorld(seed, folder).play(steps)
+        except AssertionError as error:
+            return error
+        return None
+
+    short = shortest(history, fails)
+    return f"seed {seed}: {fails(short)}\n" + "\n".join(map(str, short))
 
 
 @pytest.mark.parametrize("block", range(12))

@@ -135,7 +135,7 @@ class MemoryStream:
     def facts(self) -> StreamFacts:
         """The stream with all its shards."""
         with self._lock:
-            shards = [shard.facts() for shard in self._shards.values() if not shard.is_forgotten()]
+            shards = [shard.facts() for shard in self._shards.values() if not self._is_forgotten(shard)]
             return StreamFacts(self.arn, self._label, self.enabled, VIEW, shards)
 
     def iterator(self, shard: str, after: str | None) -> str:
@@ -170,9 +170,16 @@ class MemoryStream:
         if shard.last is None:
             shard.last = shard.base + self._made
 
+    def _is_forgotten(self, shard: _Shard) -> bool:
+        """Whether it is listed no more: a shard never goes before its parent."""
+        if not shard.is_forgotten():
+            return False
+        parent = None if shard.parent is None else self._shards.get(shard.parent)
+        return parent is None or self._is_forgotten(parent)
+
     def _known(self, shard: str) -> _Shard:
         found = self._shards.get(shard)
-        if found is None or found.is_forgotten():
+        if found is None or self._is_forgotten(found):
             raise NotFound(f"no shard {shard} in stream {self.arn}")
         return found
 
