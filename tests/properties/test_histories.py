@@ -5,6 +5,7 @@ See `kit.histories` and `kit.more_histories`. A failure prints the seed and the 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from kit.more_histories import MORE_STEPS, MoreWorld
 from kit.schedules import Step, drawn, shortest
 
 STEPS = 30
+
+
+@pytest.fixture(autouse=True)
+def folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For temporary files: each that is made looks for what others have left beside it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 BLOCK = 25  # histories in one test, so that workers share them
 
 

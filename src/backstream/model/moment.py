@@ -14,6 +14,7 @@ from backstream.errors import UsageError
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])\s+ago", re.IGNORECASE)
 _END_OF_YEARS = 253_402_300_800
+_COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _HTTP = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
@@ -111,7 +112,10 @@ def compact(seconds: int) -> str:
 
 def parse_compact(text: str) -> int:
     """The inverse of `compact`. ValueError where it is none."""
-    return _micros(datetime.datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)) // 1_000_000
+    found = _COMPACT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a time in a name: {text!r}")
+    return int(datetime.datetime(*map(int, found.groups()), tzinfo=datetime.UTC).timestamp())  # type: ignore[arg-type, misc]
 
 
 def day_and_hour(seconds: int) -> tuple[str, str]:
