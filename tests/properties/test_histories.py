@@ -60,6 +60,7 @@ def test_what_is_claimed_is_exact(block: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("block", range(100))
 def test_what_is_claimed_is_exact_in_ten_thousand_histories(block: int, tmp_path: Path) -> None:
     claims_hold(1_000_000 + block * 100, 100, STEPS + block % 20, tmp_path)
