@@ -197,3 +197,10 @@ def test_lost_for_good_nothing_is_left_to_promise() -> None:
     assert (found.ranges, found.since, found.until) == ([], None, None)
     assert str(found) == "recovery window: none, since changes are missing: 1970-01-01T00:00:12Z to 1970-01-01T00:00:13Z: lost"
     assert found.open_gaps == list(found.gaps)
+
+
+@pytest.mark.parametrize(("gap", "known"), [((3, 4), False), ((1, 2), False), ((2, 7), False), ((0, 1), True), ((9, 9), True)])
+def test_a_moment_builds_on_no_base_backup_that_began_before_a_gap_ended(gap: tuple[int, int], known: bool) -> None:  # noqa: FBT001
+    """It began in second 2, and had ended with second 5: what it read before the gap's end may lack what the gap lacks."""
+    window = Window(starts=[Start(2, 5, "base")], durable=20, gaps=[KnownGap(*gap, "lost")])
+    assert (window.path(8) is not None) == known
