@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import backstream
-from backstream.apps import config
+from backstream.apps import clients, config
 from backstream.apps.config import VAULT_VARIABLE
 from kit.aws import Aws
 from kit.deployable import run_in
@@ -39,16 +40,17 @@ CALL_ALL = """
 import json
 from functools import cached_property
 from botocore.client import BaseClient
-from backstream.apps.config import BESIDE, Config
+from backstream.apps.clients import BESIDE, Clients
+from backstream.apps.config import Config
 class Sent(Exception):
     pass
 def stop(request, **_):
     raise Sent(request.url, str(request.headers.get("Authorization", "")))
 made = Config("s3://any")
-clients = [value for name, each in sorted(vars(Config).items()) if isinstance(each, cached_property)
-    if isinstance(value := getattr(made, name), BaseClient)]
-clients.append(made._s3_in("eu-west-1"))
-clients += [made._client(service) for service in ("kinesis", *BESIDE)]
+clients = [value for name, each in sorted(vars(Clients).items()) if isinstance(each, cached_property)
+    if isinstance(value := getattr(made._clients, name), BaseClient)]
+clients.append(made._clients.s3_in("eu-west-1"))
+clients += [made._clients.of(service) for service in ("kinesis", "kms", *BESIDE)]
 made_by_config = [client.meta.service_model.service_name for client in clients]
 CALLS = {
     "s3": ("list_buckets", {}),
@@ -63,7 +65,7 @@ CALLS = {
     "sso-oidc": ("register_client", {"clientName": "a", "clientType": "public"}),
     "signin": ("create_o_auth2_token", {"tokenInput": {"clientId": "a", "grantType": "refresh_token"}}),
 }
-clients += [made._session.create_client(service) for service in CALLS]
+clients += [made._clients.session.create_client(service) for service in CALLS]
 sent = {}
 for client in clients:
     service = client.meta.service_model.service_name
@@ -95,7 +97,7 @@ def endpoints(services, regions):
 ASSUMED = """
 import json
 from backstream.apps.config import Config
-found = Config("s3://any")._session.get_credentials()
+found = Config("s3://any")._clients.session.get_credentials()
 print(json.dumps([found.method, found.get_frozen_credentials().token is not None]))
 """
 
@@ -129,7 +131,8 @@ def test_every_module_of_ours_can_be_imported(folder: Path) -> None:
 def test_every_client_that_the_configuration_makes_can_be_used(folder: Path) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c", "AWS_REGION": "us-west-2"}
     told = run_in(folder, CALL_ALL, keys)
-    named = set(re.findall(r'_client\("([a-z0-9-]+)"', Path(config.__file__).read_text())) | {*config.BESIDE}
+    sources = [inspect.getsource(each) for each in (clients, config)]
+    named = set(re.findall(r'\.of\("([a-z0-9-]+)"', "".join(sources))) | {*clients.BESIDE}
     assert {"s3", "dynamodb"} < named <= SERVICES
     assert set(told["made_by_config"]) == named
     assert told["sent"].keys() == SERVICES

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstream.layouts import catalog as catalogs
+from backstream.layouts import vault_tables
 from backstream.layouts.catalog import Layout
 from backstream.layouts.row_versions import row_versions
 from backstream.layouts.segments import Kind
@@ -196,7 +196,7 @@ def test_tables_whose_names_begin_alike() -> None:
     for rows in (users, archive):
         assert same(state(rows.vault, 10**11), rows.expected(10**11))
         assert rebuild(rows.store, rows.table.name, writer="r").changes == 3
-    assert sorted(catalogs.tables(users.store)) == ["users", "users-archive"]
+    assert sorted(vault_tables.tables(users.store)) == ["users", "users-archive"]
 
 
 # --- any order, any number of times -----------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ import msgspec
 
 from backstream.apps import invocation, older_words
 from backstream.apps.batch_log import NAMED, lag_of, put
-from backstream.apps.config import Config, Place
+from backstream.apps.clients import Place
+from backstream.apps.config import Config
 from backstream.apps.emf import Measured, Metric, emf_fields
 from backstream.apps.failed_records import identifiers
 from backstream.apps.invocation import Context

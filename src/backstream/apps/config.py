@@ -11,23 +11,20 @@ import socket
 import uuid
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import botocore.session
-import msgspec
 from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, NoRegionError
 
 from backstream import private_files
-from backstream.apps import plain_http
 from backstream.apps.bucket_owners import BucketOwners
-from backstream.apps.locations import is_aws, limit_of, place_of, region_of
+from backstream.apps.clients import Clients, Place
+from backstream.apps.locations import limit_of, place_of, region_of
 from backstream.apps.signing import Keys
 from backstream.clock import SystemClock
 from backstream.engines import memory as memories
 from backstream.engines.memory import Memory
-from backstream.errors import BackstreamError, Failed, UsageError
+from backstream.errors import BackstreamError, UsageError
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.vault import TableVault
 from backstream.model import limits
@@ -43,7 +40,7 @@ from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
 from backstream.stores.s3_markers import S3Markers
 from backstream.stores.s3_settings import S3Settings
-from backstream.tables import raw_boto, raw_http
+from backstream.tables import raw_http
 from backstream.tables.account import AwsAccount
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.imports import DynamoImporter
@@ -51,33 +48,15 @@ from backstream.tables.kinesis import KinesisStream
 from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw
 from backstream.tables.raw_http import HttpRaw
-from backstream.tables.settings import autoscaling_config
 from backstream.tables.streams import DynamoStream
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from backstream.transport.lines import Lines
 
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
 TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
 MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
-CONNECTIONS = 64
 STORE_PATIENCE = 20.0
-CHECK = "Check AWS_PROFILE and AWS_ENDPOINT_URL*."
-HASTE = 5.0  # seconds
-BESIDE = ("application-autoscaling", "sts", "lambda", "cloudwatch")  # asked now and then, beside tables and buckets
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where tables live. `profile`: of botocore's configuration; `endpoint`: DynamoDB's URL. None: as the environment says.
-
-    A profile that is named goes before the environment's credentials, and its region before the environment's.
-    """
-
-    profile: str | None = None
-    region: str | None = None
-    endpoint: str | None = None
 
 
 class Config:
@@ -109,6 +88,7 @@ class Config:
         self._answer_within = answer_within
         self.clock = clock or SystemClock()
         self._owners = BucketOwners()
+        self._clients = Clients(self._at, answer_within)
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
     def elsewhere(self, place: Place) -> Config:
@@ -145,7 +125,7 @@ class Config:
     @cached_property
     def keys(self) -> Keys:
         """Which key signs, and which verifies."""
-        return Keys(lambda arn: self._client("kms", region_of(arn)), self._verify_key)
+        return Keys(lambda arn: self._clients.of("kms", region_of(arn)), self._verify_key)
 
     def verified(self, table: str) -> TableVault:
         """The vault of a table to whoever signs what he makes of it: where it is signed, nothing else is believed."""
@@ -173,7 +153,7 @@ class Config:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            s3_boto.create_bucket(self._s3, parts.netloc, self._s3.meta.region_name, self._owners.vault())
+            s3_boto.create_bucket(self._clients.s3, parts.netloc, self._clients.s3.meta.region_name, self._owners.vault())
         elif parts.scheme == "file":
             private_files.make_folder(Path(unquote(parts.path)))
 
@@ -184,7 +164,7 @@ class Config:
         if isinstance(place, Path):
             return DirectoryStore(place, self.clock)
         bucket, prefix = place
-        return S3Markers(self._s3, bucket, prefix, self.store, self._owners.vault())
+        return S3Markers(self._clients.s3, bucket, prefix, self.store, self._owners.vault())
 
     def files(self, url: str) -> Files:
         """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""
@@ -262,17 +242,17 @@ class Config:
 
     def table(self, name: str) -> Table:
         """A live table."""
-        api = self._raw(self._dynamodb, raw_http.DYNAMODB)
-        return DynamoTable(api, name, self.clock, lambda: self._autoscaling, writing=self._writing)
+        api = self._raw(self._clients.dynamodb, raw_http.DYNAMODB)
+        return DynamoTable(api, name, self.clock, lambda: self._clients.autoscaling, writing=self._writing)
 
     @property
     def importer(self) -> Importer:
         """DynamoDB's own import."""
-        return DynamoImporter(self._raw(self._dynamodb, raw_http.DYNAMODB))
+        return DynamoImporter(self._raw(self._clients.dynamodb, raw_http.DYNAMODB))
 
     def stream(self, arn: str) -> ChangeStream:
         """A stream by its ARN."""
-        return DynamoStream(self._raw(self._streams, raw_http.STREAMS), arn)
+        return DynamoStream(self._raw(self._clients.streams, raw_http.STREAMS), arn)
 
     def source(self, catalog: Catalog, arn: str) -> ChangeStream:
         """A stream by its ARN, or the table's changes in a Kinesis stream."""
@@ -281,7 +261,7 @@ class Config:
     def kinesis(self, arn: str, catalog: Catalog | None = None) -> KinesisStream:
         """A Kinesis stream by its ARN, to be read for one table. UsageError where it is none's."""
         words = ("", "") if catalog is None else (catalog.table, catalog.stream)
-        return KinesisStream(self._raw(self._client("kinesis", region_of(arn)), raw_http.KINESIS), arn, *words)
+        return KinesisStream(self._raw(self._clients.of("kinesis", region_of(arn)), raw_http.KINESIS), arn, *words)
 
     # --- the account ---
 
@@ -292,7 +272,7 @@ class Config:
 
         def client(service: str) -> BaseClient:
             if service not in clients:
-                clients[service] = self._beside(service, service, service.upper())
+                clients[service] = self._clients.beside(service, service, service.upper())
             return clients[service]
 
         return AwsAccount(client)
@@ -300,11 +280,11 @@ class Config:
     def bucket_settings(self) -> BucketSettings | None:
         """How the vault's bucket is set up; None for a vault in a folder."""
         place = place_of(self.url)
-        return None if isinstance(place, Path) else S3Settings(self._s3_hasty, place[0], self._owners.vault())
+        return None if isinstance(place, Path) else S3Settings(self._clients.s3_hasty, place[0], self._owners.vault())
 
     def settings_of(self, bucket: str) -> BucketSettings:
         """How any other bucket is set up."""
-        return S3Settings(self._s3_hasty, bucket)
+        return S3Settings(self._clients.s3_hasty, bucket)
 
     @property
     def prefix(self) -> str:
@@ -315,11 +295,11 @@ class Config:
     @property
     def region(self) -> str:
         """The region of tables and, as far as is known here, of the vault. Failed where none is set."""
-        return self._dynamodb.meta.region_name
+        return self._clients.dynamodb.meta.region_name
 
     def endpoints(self) -> dict[str, str]:
         """Where requests go, by service."""
-        return {"S3": self._s3.meta.endpoint_url, "DynamoDB": self._dynamodb.meta.endpoint_url}
+        return {"S3": self._clients.s3.meta.endpoint_url, "DynamoDB": self._clients.dynamodb.meta.endpoint_url}
 
     # --- requests: over libcurl where it is, by botocore where that is wanted, or what a bucket takes ---
 
@@ -337,11 +317,11 @@ class Config:
             if wanted:
                 raise UsageError(f"pycurl cannot be used: {error}", hint="Install it: pip install 'backstream[fast]'.") from error
             return None
-        return Lines(self._session, self.clock, answer_within=self._answer_within)
+        return Lines(self._clients.session, self.clock, answer_within=self._answer_within)
 
     def _bucket(self, name: str, limit: limits.Limit, owner: Whose) -> S3Api:
-        control, lines = BotoApi(self._s3, name, limit, owner), self._lines
-        return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self._s3_in))
+        control, lines = BotoApi(self._clients.s3, name, limit, owner), self._lines
+        return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self._clients.s3_in))
 
     def _raw(self, client: BaseClient, target: str) -> RawApi:
         return BotoRaw(client) if self._lines is None else HttpRaw(self._lines.to_service(client), target)
@@ -350,82 +330,5 @@ class Config:
     def _writing(self) -> RawApi:
         """DynamoDB, asked once: what writes much tries again itself, slower if the table throttles."""
         if self._lines is None:
-            return BotoRaw(self._dynamodb_once)
-        return HttpRaw(self._lines.to_service(self._dynamodb, once=True), raw_http.DYNAMODB)
-
-    # --- clients ---
-
-    @cached_property
-    def _session(self) -> botocore.session.Session:
-        session = botocore.session.Session(profile=self._at.profile)
-        if region := self._at.region or self._region_of(session) or os.environ.get("AWS_REGION"):
-            # Lambda and every other SDK know this variable; botocore only AWS_DEFAULT_REGION.
-            session.set_config_variable("region", region)
-        return session
-
-    def _region_of(self, session: botocore.session.Session) -> str | None:
-        """Of the profile that was named."""
-        if self._at.profile is None:
-            return None
-        try:
-            return cast("str | None", session.get_scoped_config().get("region"))
-        except BotoCoreError as error:
-            raise Failed(f"the AWS profile {self._at.profile} cannot be used: {error}", hint=CHECK) from error
-
-    @cached_property
-    def _s3(self) -> S3Client:
-        return cast("S3Client", self._client("s3"))
-
-    @cached_property
-    def _s3_hasty(self) -> S3Client:
-        """For many questions that nothing hangs on: one that is not answered is not asked again and again."""
-        return cast("S3Client", self._client("s3", quick=True))
-
-    def _s3_in(self, region: str | None) -> S3Client:
-        return self._s3 if region is None else cast("S3Client", self._client("s3", region))
-
-    @cached_property
-    def _dynamodb(self) -> BaseClient:
-        return self._client("dynamodb")
-
-    @cached_property
-    def _dynamodb_once(self) -> BaseClient:
-        return self._client("dynamodb", attempts=1)
-
-    @cached_property
-    def _streams(self) -> BaseClient:
-        return self._client("dynamodbstreams")
-
-    @cached_property
-    def _autoscaling(self) -> BaseClient:
-        """Failed where DynamoDB is a server of one's own: its keys and table names are not for AWS's Auto Scaling."""
-        return self._beside("application-autoscaling", "Application Auto Scaling", "APPLICATION_AUTO_SCALING")
-
-    def _beside(self, service: str, name: str, variable: str) -> BaseClient:
-        client = self._client(service)
-        if is_aws(client.meta.endpoint_url) and not is_aws(self._dynamodb.meta.endpoint_url):
-            raise Failed(
-                f"not asked for: DynamoDB's endpoint is not AWS's, and {name}'s is not set",
-                hint=f"Set AWS_ENDPOINT_URL_{variable}.",
-            )
-        return client
-
-    def _client(
-        self, service: str, region: str | None = None, *, attempts: int = raw_boto.ATTEMPTS, quick: bool = False
-    ) -> BaseClient:
-        if service == "s3":
-            within = HASTE if quick else self._answer_within
-            config = s3_boto.client_config(connections=CONNECTIONS, answer_within=within)
-        elif service in BESIDE:
-            config = autoscaling_config()
-        else:
-            config = raw_boto.recommended_config(CONNECTIONS, attempts)
-        try:
-            endpoint = self._at.endpoint if service in ("dynamodb", "dynamodbstreams") else None
-            client = self._session.create_client(service, region, endpoint_url=endpoint, config=config)
-        except NoRegionError as error:
-            raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
-        except (BotoCoreError, ValueError) as error:
-            raise Failed(f"the AWS configuration cannot be used: {error}", hint=CHECK) from error
-        plain_http.report(client.meta.endpoint_url)
-        return client
+            return BotoRaw(self._clients.dynamodb_once)
+        return HttpRaw(self._lines.to_service(self._clients.dynamodb, once=True), raw_http.DYNAMODB)

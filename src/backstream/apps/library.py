@@ -25,7 +25,7 @@ from backstream.apps.words import (
     second_of,
 )
 from backstream.errors import UsageError
-from backstream.layouts import catalog as catalogs
+from backstream.layouts import vault_tables
 from backstream.layouts.drills import Held
 from backstream.model import naming
 from backstream.operations import history as histories
@@ -80,11 +80,11 @@ class Vault:
 
     def tables(self) -> list[str]:
         """The tables that this vault knows."""
-        return catalogs.tables(self._config.store)
+        return vault_tables.tables(self._config.store)
 
     def names(self) -> list[str]:
         """As `tables`, with those whose catalog is lost: other objects of theirs are there."""
-        return catalogs.folders(self._config.store)
+        return vault_tables.folders(self._config.store)
 
     def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> list[Checked]:
         """`TableBackup.check` of every table. The first that cannot be looked at ends it: ask table by table to go on."""

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from backstream.apps.config import Config, Place
+from backstream.apps.clients import Place
+from backstream.apps.config import Config
 from backstream.apps.words import SEGMENTS, Key, resumable_folder
 from backstream.errors import UsageError
 from backstream.layouts.dumps import Compression

@@ -16,7 +16,7 @@ from backstream.model import kinesis, moment
 from backstream.model.change import MICROS
 from backstream.model.condition import path_of
 from backstream.model.decoding import MISSHAPEN, UNDECODABLE, reason
-from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming, is_table_name
+from backstream.model.naming import SYSTEM_FOLDER, KeyOrder, Naming
 from backstream.model.schema import KEY_TYPES, KeySchema
 from backstream.model.sealing import Signing
 from backstream.model.settings import TableSettings, from_description
@@ -399,25 +399,3 @@ def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:
         return load(store, table), float(at)
     chosen = next((each for each in versions if each.modified < at + 1), versions[-1])
     return decode(store.get(name, chosen.version).body, name), chosen.modified
-
-
-def tables(store: ObjectStore) -> list[str]:
-    """The names of all tables that the vault has a catalog of, hidden ones too."""
-    return [table for table in folders(store) if any(True for _ in versions(store, table))]
-
-
-def folders(store: ObjectStore) -> list[str]:
-    """The names of all tables of which the vault has anything, with a catalog or without. One LIST for each."""
-    found, after = [], ""
-    while (entry := next(store.versions(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
-        table = entry.name.split("/")[1]
-        # Another folder is none's, as that in which `doctor` tries to write.
-        if is_table_name(table) and (not entry.marker or _holds_anything(store, table)):
-            found.append(table)
-        after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
-    return found
-
-
-def _holds_anything(store: ObjectStore, table: str) -> bool:
-    """Whether there is more than delete markers."""
-    return any(not each.marker for each in store.versions(folder(table)))

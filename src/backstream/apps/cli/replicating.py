@@ -13,7 +13,7 @@ from backstream.apps import tables
 from backstream.apps.cli.elsewhere import ToEndpoint, ToProfile, ToRegion
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_facts, as_json, notice
-from backstream.apps.config import Place
+from backstream.apps.clients import Place
 from backstream.operations.replicate import Deletes, Replicated
 
 

@@ -10,7 +10,7 @@ from backstream.engines.broken import BrokenChain
 from backstream.engines.memory import Memory
 from backstream.errors import Damaged, MissingObject, NotFound
 from backstream.layouts import catalog as catalogs
-from backstream.layouts import inventory
+from backstream.layouts import inventory, vault_tables
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.log import LogListing
 from backstream.layouts.vault import TableVault
@@ -58,7 +58,7 @@ def check_table(
     except Damaged as error:
         return _without_catalog(table, wrong(Kind.DAMAGED, catalogs.name_of(table), error.message).finding)
     except NotFound:
-        if table not in catalogs.folders(store):
+        if table not in vault_tables.folders(store):
             raise
         why = "the catalog is lost, and without it nothing else can be read"
         return _without_catalog(table, wrong(Kind.MISSING, catalogs.name_of(table), why).finding)

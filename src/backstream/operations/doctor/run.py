@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backstream.errors import BackstreamError
-from backstream.layouts import catalog as catalogs
+from backstream.layouts import vault_tables
 from backstream.operations.doctor import bucket, capture, deployment, identity
 from backstream.operations.doctor import table as tables
 from backstream.operations.doctor.patient import Patient
@@ -31,7 +31,7 @@ def _known(patient: Patient) -> list[str]:
     if patient.place is None:
         return []
     try:
-        return catalogs.tables(patient.place.store)
+        return vault_tables.tables(patient.place.store)
     except BackstreamError:
         return []  # the checks of the vault say what stands in the way
 

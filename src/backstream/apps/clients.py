@@ -1,0 +1,119 @@
+"""botocore's clients of one process, by its own chain of credentials, regions and endpoints."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import botocore.session
+import msgspec
+from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, NoRegionError
+
+from backstream.apps import plain_http
+from backstream.apps.locations import is_aws
+from backstream.errors import Failed
+from backstream.stores import s3_boto
+from backstream.tables import raw_boto
+from backstream.tables.settings import autoscaling_config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECTIONS = 64
+CHECK = "Check AWS_PROFILE and AWS_ENDPOINT_URL*."
+HASTE = 5.0  # seconds
+BESIDE = ("application-autoscaling", "sts", "lambda", "cloudwatch")  # asked now and then, beside tables and buckets
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where tables live. `profile`: of botocore's configuration; `endpoint`: DynamoDB's URL. None: as the environment says.
+
+    A profile that is named goes before the environment's credentials, and its region before the environment's.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+
+
+class Clients:
+    """Clients, each made when first asked for. `answer_within`: the seconds in which S3 has to answer, None for botocore's own."""
+
+    def __init__(self, place: Place, answer_within: float | None) -> None:
+        self._place = place
+        self._answer_within = answer_within
+
+    @cached_property
+    def session(self) -> botocore.session.Session:
+        session = botocore.session.Session(profile=self._place.profile)
+        if region := self._place.region or self._region_of(session) or os.environ.get("AWS_REGION"):
+            # Lambda and every other SDK know this variable; botocore only AWS_DEFAULT_REGION.
+            session.set_config_variable("region", region)
+        return session
+
+    def _region_of(self, session: botocore.session.Session) -> str | None:
+        """Of the profile that was named."""
+        if self._place.profile is None:
+            return None
+        try:
+            return cast("str | None", session.get_scoped_config().get("region"))
+        except BotoCoreError as error:
+            raise Failed(f"the AWS profile {self._place.profile} cannot be used: {error}", hint=CHECK) from error
+
+    @cached_property
+    def s3(self) -> S3Client:
+        return cast("S3Client", self.of("s3"))
+
+    @cached_property
+    def s3_hasty(self) -> S3Client:
+        """For many questions that nothing hangs on: one that is not answered is not asked again and again."""
+        return cast("S3Client", self.of("s3", quick=True))
+
+    def s3_in(self, region: str | None) -> S3Client:
+        return self.s3 if region is None else cast("S3Client", self.of("s3", region))
+
+    @cached_property
+    def dynamodb(self) -> BaseClient:
+        return self.of("dynamodb")
+
+    @cached_property
+    def dynamodb_once(self) -> BaseClient:
+        return self.of("dynamodb", attempts=1)
+
+    @cached_property
+    def streams(self) -> BaseClient:
+        return self.of("dynamodbstreams")
+
+    @cached_property
+    def autoscaling(self) -> BaseClient:
+        """Failed where DynamoDB is a server of one's own: its keys and table names are not for AWS's Auto Scaling."""
+        return self.beside("application-autoscaling", "Application Auto Scaling", "APPLICATION_AUTO_SCALING")
+
+    def beside(self, service: str, name: str, variable: str) -> BaseClient:
+        client = self.of(service)
+        if is_aws(client.meta.endpoint_url) and not is_aws(self.dynamodb.meta.endpoint_url):
+            raise Failed(
+                f"not asked for: DynamoDB's endpoint is not AWS's, and {name}'s is not set",
+                hint=f"Set AWS_ENDPOINT_URL_{variable}.",
+            )
+        return client
+
+    def of(self, service: str, region: str | None = None, *, attempts: int = raw_boto.ATTEMPTS, quick: bool = False) -> BaseClient:
+        if service == "s3":
+            within = HASTE if quick else self._answer_within
+            config = s3_boto.client_config(connections=CONNECTIONS, answer_within=within)
+        elif service in BESIDE:
+            config = autoscaling_config()
+        else:
+            config = raw_boto.recommended_config(CONNECTIONS, attempts)
+        try:
+            endpoint = self._place.endpoint if service in ("dynamodb", "dynamodbstreams") else None
+            client = self.session.create_client(service, region, endpoint_url=endpoint, config=config)
+        except NoRegionError as error:
+            raise Failed("no AWS region is set", hint="Set AWS_REGION, or choose a profile with one (AWS_PROFILE).") from error
+        except (BotoCoreError, ValueError) as error:
+            raise Failed(f"the AWS configuration cannot be used: {error}", hint=CHECK) from error
+        plain_http.report(client.meta.endpoint_url)
+        return client
