@@ -53,6 +53,7 @@ clients.append(made._clients.s3_in("eu-west-1"))
 clients += [made._clients.of(service) for service in ("kinesis", "kms", *BESIDE)]
 made_by_config = [client.meta.service_model.service_name for client in clients]
 CALLS = {
+    "kms": ("get_public_key", {"KeyId": "a"}),
     "s3": ("list_buckets", {}),
     "dynamodb": ("list_tables", {}),
     "dynamodbstreams": ("list_streams", {}),
