@@ -37,7 +37,7 @@ def claims_hold(first: int, count: int, steps: int, folder: Path) -> None:
             raise AssertionError(told(seed, history, folder)) from None
         promised, deleted = promised + world.promised, deleted + world.deleted
     assert promised > count, "hardly anything was claimed: nothing was tested"
-    assert deleted > 0, "no row was ever deleted in place"
+    assert deleted > 0 or count < 100, "no row was ever deleted in place"
 
 
 def told(seed: int, history: Sequence[Step], folder: Path) -> str:
