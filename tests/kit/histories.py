@@ -83,6 +83,7 @@ class World(Claims):
         self.kind = source.choice([Kind.LAMBDA, Kind.PARALLEL])
         self.position: dict[tuple[str, str], str] = {}  # the function's, by stream and shard
         self.closed: dict[str, float] = {}  # when a stream was closed
+        self.split_at = 0.0
         self.late = self.apart = 0  # how often children are asked for until they are listed, and a second one after the first
         self.attacked: set[str] = set()
         for key in KEYS[: source.choice([0, 0, 3])]:
@@ -144,6 +145,7 @@ class World(Claims):
         if len(open_shards) < 5:
             self.table.stream.split(open_shards[step.a % len(open_shards)], into=1 + step.b % 2)
             self.late, self.apart = [0, 0, 3, 40][step.c % 4], [0, 3, 8][step.c // 4 % 3]
+            self.split_at = self.clock.now()
 
     def stream_replaced(self, step: Step) -> None:
         """The stream is off for a while, with writes, and another one follows. Whoever comes next is the first to notice."""
@@ -243,7 +245,9 @@ class World(Claims):
             if stream.arn == arn and self.clock.now() - self.closed.get(arn, self.clock.now()) < DAY:
                 # Of a stream that is closed nothing but time tells that all of its shards are listed.
                 late = self.clock.now() - self.closed.get(arn, self.clock.now()) < QUICK.children_wait
-                return LateListing(stream, self.late, self.apart) if late or stream.enabled else stream
+                # Of an only child's sibling, too: it is listed within the wait (docs/notes/0025).
+                apart = self.apart if self.clock.now() - self.split_at < QUICK.sibling_wait else 0
+                return LateListing(stream, self.late, apart) if late or stream.enabled else stream
         raise NotFound(f"no stream {arn}")
 
     def _following(self) -> Following:
