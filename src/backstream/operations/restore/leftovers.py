@@ -76,7 +76,7 @@ class Leftovers:
         self._left = 0
 
     def begin(self, before: int | None, undo: str | None, into: Identity) -> None:
-        """Before the first write: from now on the restore can be resumed. `into`: the table that is written to. See `Head`."""
+        """Before the first write: from now on the restore can be resumed. `into`: the table that is written to."""
         self._head = msgspec.structs.replace(self._head, arn=into.arn, table_id=into.table_id, undo=undo or self._head.undo)
         if before is not None:
             self._head = msgspec.structs.replace(self._head, before=before)
