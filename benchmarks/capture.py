@@ -12,7 +12,7 @@ import msgspec
 from backstream.clock import SystemClock
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog, Layout
-from backstream.layouts.segments import Codec, Kind
+from backstream.layouts.segments import Codec, SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import VIEW
 from backstream.model.naming import Naming
@@ -54,7 +54,7 @@ def _kept_in(layout: Layout) -> Work:
     def work(count: int) -> None:
         for _ in range(count):
             with ThreadPoolExecutor(THREADS) as pool:
-                kept = keep_batch(vault, batch, LABEL, pool, writer="bench", kind=Kind.LAMBDA, now=SystemClock().now)
+                kept = keep_batch(vault, batch, LABEL, pool, writer="bench", kind=SegmentKind.LAMBDA, now=SystemClock().now)
             assert kept.captured == canned.BATCH_RECORDS, kept.failures
 
     return work

@@ -12,14 +12,14 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model.change import from_record
 from backstream.model.entry import of_change
-from backstream.operations.changes import Around, Asked, Changes, Span
+from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow
 from backstream.stores.memory import MemoryStore
 from benchmarks import canned
 from benchmarks.capture import BEGAN, LABEL, catalog, record
 from benchmarks.ours import Work
 from benchmarks.plan import LISTED
 
-SPAN = Span(BEGAN - 1, BEGAN + LISTED // 100)
+SPAN = ChangeWindow(BEGAN - 1, BEGAN + LISTED // 100)
 
 
 def listed() -> Work:
@@ -28,7 +28,7 @@ def listed() -> Work:
 
     def work(count: int) -> None:
         for _ in range(count):
-            found = Changes(vault, SPAN, Asked(), Around(SystemClock()))
+            found = Changes(vault, SPAN, ChangeCriteria(), ChangesContext(SystemClock()))
             with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
                 assert as_lines(found.records()) == LISTED
 

@@ -13,9 +13,9 @@ import msgspec
 from backstream.apps.config import Config
 from backstream.ports import ObjectStore, Put, StoredObject, Table
 from backstream.tables.raw_http import DYNAMODB
-from backstream.transport.lines import Lines
-from backstream.transport.messages import NoAnswer, Request, object_path
-from backstream.transport.retrying import Patient
+from backstream.transport.lines import Connections
+from backstream.transport.messages import HttpRequest, NoAnswer, object_path
+from backstream.transport.retrying import RetryingSender
 from benchmarks import canned
 
 if TYPE_CHECKING:  # stubs
@@ -113,13 +113,13 @@ def scan() -> Work:
 def exchange_puts() -> Work:
     """The same PUTs."""
     body, bucket = canned.body(), _to_bucket()
-    return lambda count: _exchange(bucket, (Request("PUT", _path(number), "", {}, body) for number in range(count)))
+    return lambda count: _exchange(bucket, (HttpRequest("PUT", _path(number), "", {}, body) for number in range(count)))
 
 
 def exchange_gets() -> Work:
     """The same GETs."""
     bucket = _to_bucket()
-    return lambda count: _exchange(bucket, (Request("GET", _path(number)) for number in range(count)))
+    return lambda count: _exchange(bucket, (HttpRequest("GET", _path(number)) for number in range(count)))
 
 
 def exchange_writes() -> Work:
@@ -128,10 +128,10 @@ def exchange_writes() -> Work:
     body = msgspec.json.encode({"RequestItems": {canned.TABLE: items}})
     headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{DYNAMODB}.BatchWriteItem"}
     dynamodb = _to_dynamodb()
-    return lambda count: _exchange(dynamodb, (Request("POST", "/", "", headers, body) for _ in range(count)))
+    return lambda count: _exchange(dynamodb, (HttpRequest("POST", "/", "", headers, body) for _ in range(count)))
 
 
-def _exchange(sender: Patient, requests: Iterable[Request]) -> None:
+def _exchange(sender: RetryingSender, requests: Iterable[HttpRequest]) -> None:
     for _, outcome in sender.exchange(enumerate(requests)):
         assert not isinstance(outcome, NoAnswer)
         assert outcome.fine
@@ -145,16 +145,16 @@ def _session() -> botocore.session.Session:
     return botocore.session.Session()
 
 
-def _to_bucket() -> Patient:
+def _to_bucket() -> RetryingSender:
     session = _session()
-    sender = Lines(session, Config().clock).to_bucket(canned.BUCKET, lambda _: cast("S3Client", session.create_client("s3")))
+    sender = Connections(session, Config().clock).to_bucket(canned.BUCKET, lambda _: cast("S3Client", session.create_client("s3")))
     assert sender is not None
     return sender
 
 
-def _to_dynamodb() -> Patient:
+def _to_dynamodb() -> RetryingSender:
     session = _session()
-    return Lines(session, Config().clock).to_service(session.create_client("dynamodb"))
+    return Connections(session, Config().clock).to_service(session.create_client("dynamodb"))
 
 
 def side_by_side(work: Work) -> Work:

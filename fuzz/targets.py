@@ -20,7 +20,7 @@ from backstream.layouts.drills import Drills
 from backstream.layouts.dump_pages import Pages, description_of
 from backstream.layouts.dumps import Dump
 from backstream.layouts.gaps import Gaps
-from backstream.layouts.segments import Claim, Codec
+from backstream.layouts.segments import Codec, SegmentHeader
 from backstream.model import change, entry, invocation_record, naming, wire
 from backstream.model import cloudtrail as trails
 from backstream.model.schema import KeyAttribute, KeySchema
@@ -61,7 +61,7 @@ def _index(data: bytes) -> object:
 
 def _trail(data: bytes) -> object:
     """A file of CloudTrail's, with all that its calls wrote."""
-    target = trails.Target.of("arn:aws:dynamodb:us-east-1:123456789012:table/flights", SCHEMA)
+    target = trails.CallTarget.of("arn:aws:dynamodb:us-east-1:123456789012:table/flights", SCHEMA)
     found = [each for each in cloudtrail.events(data) if isinstance(each, dict)]
     return [list(trails.writes(each, target)) for each in found if trails.is_write(each) and target.owner(each)]
 
@@ -73,9 +73,9 @@ def _event(data: bytes) -> object:
 
 
 TARGETS: Mapping[str, Target] = {
-    "segment": lambda data: segments.read(Claim(Codec.ZSTD, 2), data),
-    "segment-gzip": lambda data: segments.read(Claim(Codec.GZIP, 2), data),
-    "lines": lambda data: segments.read(Claim(Codec.ZSTD, 2), zstandard.compress(data)),
+    "segment": lambda data: segments.read(SegmentHeader(Codec.ZSTD, 2), data),
+    "segment-gzip": lambda data: segments.read(SegmentHeader(Codec.GZIP, 2), data),
+    "lines": lambda data: segments.read(SegmentHeader(Codec.ZSTD, 2), zstandard.compress(data)),
     "states": entry.states,
     "line": entry.from_line,
     "compacted": _index,
@@ -109,7 +109,7 @@ TARGETS: Mapping[str, Target] = {
     "file-name": _as_text(name_bytes),
     "records": lambda data: change.from_page(data, "2026"),
     "event": _event,
-    "gunzipped": lambda data: segments.read(Claim(Codec.GZIP, 2), gzip.compress(data)),
+    "gunzipped": lambda data: segments.read(SegmentHeader(Codec.GZIP, 2), gzip.compress(data)),
 }
 
 

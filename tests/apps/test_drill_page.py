@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from backstream.apps.pages.chart import Bar, chart
+from backstream.apps.pages.chart import ChartBar, chart
 from backstream.apps.pages.drill import page
 from backstream.layouts.drills import Held
 from backstream.model import moment
-from backstream.operations.drill import Difference, Drill, Kind, Side
+from backstream.operations.drill import Difference, Drill, DrillDifference, Side
 from kit.drills import FAILED, NASTY, PASSED
 from kit.images import hard_images, image, key
 
@@ -104,7 +104,7 @@ def test_nothing_is_loaded_from_elsewhere_and_data_is_never_markup(drill: Drill)
 
 def test_every_image_there_is_can_be_shown() -> None:
     differing = [
-        Difference(msgspec.Raw(key("a", 1)), Kind.DIFFERENT, Side.HISTORY, msgspec.Raw(each), msgspec.Raw(each))
+        Difference(msgspec.Raw(key("a", 1)), DrillDifference.DIFFERENT, Side.HISTORY, msgspec.Raw(each), msgspec.Raw(each))
         for name, each in hard_images().items()
         if name != "emoji"
     ]
@@ -113,7 +113,7 @@ def test_every_image_there_is_can_be_shown() -> None:
 
 
 def test_the_chart_has_a_bar_for_each_drill_and_the_objective() -> None:
-    bars = [Bar(moment.iso(BEGAN + 86_400 * n), None if n == 3 else 60.0 + n, passed=n % 2 == 0) for n in range(30)]
+    bars = [ChartBar(moment.iso(BEGAN + 86_400 * n), None if n == 3 else 60.0 + n, passed=n % 2 == 0) for n in range(30)]
     read = Reading(chart("RTO", bars, 120).encode())
     assert sorted(read.classes("rect")) == sorted(["passed"] * 15 + ["failed"] * 14)
     assert "\N{MULTIPLICATION SIGN}" in read.of("text"), "one could not be measured"
@@ -126,11 +126,11 @@ def test_the_chart_has_a_bar_for_each_drill_and_the_objective() -> None:
 
 
 def test_an_objective_far_above_does_not_press_the_bars_flat() -> None:
-    read = Reading(chart("RTO", [Bar(moment.iso(BEGAN), 2.0, passed=True)], 7_200).encode())
+    read = Reading(chart("RTO", [ChartBar(moment.iso(BEGAN), 2.0, passed=True)], 7_200).encode())
     assert "aim" not in read.classes("line")
     assert "↑ objective 2 h" in read.of("text")
 
 
-@pytest.mark.parametrize("bars", [[], [Bar("", None, passed=False)]])
-def test_a_chart_of_nothing(bars: list[Bar]) -> None:
+@pytest.mark.parametrize("bars", [[], [ChartBar("", None, passed=False)]])
+def test_a_chart_of_nothing(bars: list[ChartBar]) -> None:
     assert Reading(chart("RTO", bars, None).encode()).classes("rect") == []

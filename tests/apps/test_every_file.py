@@ -12,7 +12,7 @@ import pytest
 
 from backstream import private_files
 from backstream.errors import UsageError
-from backstream.operations.replicate.state import Head, StateFile
+from backstream.operations.replicate.state import ReplicaHead, StateFile
 from backstream.operations.restore.leftovers import load
 from kit.aws import Aws
 from kit.images import image
@@ -124,7 +124,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 def test_a_state_file_replaces_a_link_and_what_it_points_to_stays(tmp_path: Path) -> None:
     path, secret = tmp_path / "state.json", tmp_path / "secret"
-    file = StateFile(path, Head("a", "b", "stream"))
+    file = StateFile(path, ReplicaHead("a", "b", "stream"))
     secret.write_text("theirs")
     path.symlink_to(secret)
     file.write(5)

@@ -16,7 +16,7 @@ from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE
 from backstream.errors import NotFound, UsageError, WrongStreamView
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model import wire
 from backstream.model.change import VIEW
 from backstream.operations.history import history
@@ -63,7 +63,7 @@ def test_a_batch_is_kept(stage: LambdaStage) -> None:
     stage.delete(range(5))
     assert stage.deliver(stage.records()) == []
     assert stage.captured() == stage.expected()
-    (segment,) = stage.segments(Kind.LAMBDA)
+    (segment,) = stage.segments(SegmentKind.LAMBDA)
     assert segment.count == 25
     assert stage.vault().window(time.time()).until is None, "a function alone proves nothing"
     assert stage.window_until() == stage.changes()[-1].seconds - 1
@@ -105,7 +105,7 @@ def test_invocations_side_by_side_are_told_apart(stage: LambdaStage, monkeypatch
     monkeypatch.setenv("BACKSTREAM_PARALLELIZATION", "4")
     stage.put(range(5))
     assert stage.deliver(stage.records()) == []
-    assert len(stage.segments(Kind.PARALLEL)) == 1
+    assert len(stage.segments(SegmentKind.PARALLEL)) == 1
     assert stage.vault().window(time.time()).until is None, "a function alone proves nothing"
     assert stage.captured() == stage.expected()
 

@@ -13,7 +13,7 @@ import backstream
 from backstream.apps.config import Config
 from backstream.apps.library import TableBackup
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.operations.doctor import expected
 from kit.aws import Aws
 from kit.kinesis import active_stream
@@ -126,7 +126,7 @@ def test_what_is_written_arrives_and_comes_back(
 
     log = Config(f"s3://{bucket}/vault").vault(table_name).log
     segments = [each for each in log.listing() if each.segment is not None]
-    assert {each.segment.kind for each in segments if each.segment is not None} == {Kind.LAMBDA}
+    assert {each.segment.kind for each in segments if each.segment is not None} == {SegmentKind.LAMBDA}
     assert {log.metadata(each)["writer"] for each in segments} == {f"keep-{table_name}"}, "it ran there, and not here"
 
     assert (status.window_to, len(status.unproven)) == (None, 1), "the function alone proves nothing"

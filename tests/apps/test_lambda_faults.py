@@ -16,7 +16,7 @@ from backstream.apps.config import VAULT_VARIABLE
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model.change import Change, stream_label
 from backstream.operations.batch import keep_batch
 from kit.aws import Aws
@@ -138,7 +138,7 @@ def test_a_gap_that_cannot_be_recorded_holds_back_what_is_behind_it(stage: Lambd
     proxy.on(UNWELL, method="PUT", path=object_of(3))
     proxy.on(UNWELL, method="PUT", path="/gaps/")
     assert stage.deliver(records, seconds=8) == [numbers(records)[3]]
-    (segment,) = stage.segments(Kind.LAMBDA)
+    (segment,) = stage.segments(SegmentKind.LAMBDA)
     assert segment.last == numbers(records)[2]
     proxy.clear()
     assert stage.redeliver(records, [numbers(records)[3]]) == []
@@ -171,7 +171,7 @@ def test_the_window_never_reaches_beyond_what_failed(seed: int, batch: int, faul
                 if record["dynamodb"]["SequenceNumber"] in poison:
                     record["dynamodb"]["Keys"] = {}
             report = keep_batch(
-                stage.vault(store), records, stream_label(stream.arn), pool, writer="f", kind=Kind.LAMBDA, now=clock.now
+                stage.vault(store), records, stream_label(stream.arn), pool, writer="f", kind=SegmentKind.LAMBDA, now=clock.now
             )
             done = min(report.failures, default=len(here))
             at, tries = (at + done, 0) if done else (at, tries + 1)

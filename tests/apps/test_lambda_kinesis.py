@@ -15,11 +15,11 @@ from backstream.apps.config import VAULT_VARIABLE, Config
 from backstream.clock import SystemClock
 from backstream.errors import MalformedRecord, NotFound, Refused, UsageError
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
-from backstream.model.kinesis import Source
-from backstream.model.setup import Step
-from backstream.operations.init import Words, init
+from backstream.model.kinesis import KinesisSource
+from backstream.model.setup import SetupStep
+from backstream.operations.init import InitOptions, init
 from backstream.ports import ObjectStore
 from backstream.tables.memory import MemoryTable
 from kit import images
@@ -37,8 +37,8 @@ SECRET = "4111-1111-1111-1111"  # noqa: S105 - not one
 def prepared(store: ObjectStore, name: str, layout: Layout, at: int, hours: int = 24) -> MemoryTable:
     """A table whose changes go to the Kinesis stream, and a vault that was made ready for it then."""
     table = MemoryTable(name, ManualClock(at), images.SCHEMA)
-    table.apply(Step("Kinesis", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": name, "StreamArn": ARN}))
-    init(store, table, Words(layout=layout, kinesis=Source(ARN, hours * HOUR)))
+    table.apply(SetupStep("Kinesis", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": name, "StreamArn": ARN}))
+    init(store, table, InitOptions(layout=layout, kinesis=KinesisSource(ARN, hours * HOUR)))
     return table
 
 
@@ -255,7 +255,7 @@ def test_the_function_alone_claims_nothing(feed: Feed) -> None:
     feed.writes.put(2, feed.micros(4000))
     assert deliver(feed.writes.records()) == []
     (segment, *_) = [each.segment for each in feed.vault().log.listing() if each.segment]
-    assert segment.kind is Kind.LAMBDA
+    assert segment.kind is SegmentKind.LAMBDA
     assert feed.vault().window(time.time()).durable is None
     feed.vault().log.write_mark(feed.vault().catalog.stream, feed.start + 3_000, writer="witness")
     assert feed.vault().window(time.time()).durable == feed.start + 3_000

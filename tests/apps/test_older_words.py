@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from backstream.apps.config import VAULT_VARIABLE, Config
-from backstream.apps.older_words import Backup, Replica, Role, Turnover, of_backup, of_replica
+from backstream.apps.older_words import Backup, ReplicaPlace, Role, Turnover, of_backup, of_replica
 from backstream.clock import SystemClock
 from backstream.errors import UsageError
 from backstream.model.naming import KeyOrder, Naming
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from kit.aws import Aws
 from kit.invocations import LambdaStage
 from kit.older_tools import Fork, stringify
@@ -63,9 +63,9 @@ def test_what_contradicts_is_an_error(environment: dict[str, str], words: str) -
 
 def test_what_a_replicator_function_was_told() -> None:
     assert of_replica({}) is None
-    assert of_replica({"ReplicaTable": "copy"}) == Replica("copy")
+    assert of_replica({"ReplicaTable": "copy"}) == ReplicaPlace("copy")
     told = {"ReplicaTable": "copy", "ReplicaRegion": "eu-west-1", "ReplicaEndpoint": "http://x", "TurnoverRole": "BEFORE"}
-    assert of_replica({**told, "TurnoverAt": "5"}) == Replica("copy", "eu-west-1", "http://x", Turnover(Role.BEFORE, 5))
+    assert of_replica({**told, "TurnoverAt": "5"}) == ReplicaPlace("copy", "eu-west-1", "http://x", Turnover(Role.BEFORE, 5))
     with pytest.raises(UsageError, match="no ReplicaTable"):
         of_replica({"ReplicaRegion": "eu-west-1"})
     with pytest.raises(UsageError, match="not taken"):
@@ -98,7 +98,7 @@ def function(aws: Aws, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Function
     monkeypatch.setenv(VAULT_VARIABLE, f"s3://{bucket}/forms")
     stage = LambdaStage()
     store = Config(clock=SystemClock()).store
-    init(store, stage.table, Words(naming=Naming.PLAIN, tenant_attribute="zone", key_order=KeyOrder.SORTED))
+    init(store, stage.table, InitOptions(naming=Naming.PLAIN, tenant_attribute="zone", key_order=KeyOrder.SORTED))
     monkeypatch.delenv(VAULT_VARIABLE)
     monkeypatch.setenv("BackupBucket", bucket)
     monkeypatch.setenv("BackupPrefix", "forms")

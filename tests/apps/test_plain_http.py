@@ -6,7 +6,7 @@ import pytest
 
 from backstream.model.transport import is_exposed
 from backstream.operations.doctor.identity import identity
-from backstream.operations.doctor.report import Verdict
+from backstream.operations.doctor.report import CheckVerdict
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
 from kit.deployed import Deployed, patient
@@ -67,7 +67,7 @@ def test_doctor_warns() -> None:
     clock = ManualClock()
     found = identity(patient(Deployed(), clock, MemoryStore(clock), endpoints=lambda: {"S3": "http://minio.example"}))
     (endpoints,) = [each for each in found if each.name == "endpoints"]
-    assert endpoints.verdict is Verdict.WARNING
+    assert endpoints.verdict is CheckVerdict.WARNING
     assert "requests to S3 are not encrypted" in endpoints.found
     fine = identity(patient(Deployed(), clock, MemoryStore(clock)))
-    assert [each.verdict for each in fine if each.name == "endpoints"] == [Verdict.OK]
+    assert [each.verdict for each in fine if each.name == "endpoints"] == [CheckVerdict.OK]

@@ -17,7 +17,7 @@ from backstream.model.creation import on_demand
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.model.settings import PARTS
 from backstream.model.settings_changes import differences
-from backstream.model.setup import DYNAMODB, Names, Step, plan
+from backstream.model.setup import DYNAMODB, SetupStep, TableNames, plan
 from backstream.ports import Delete, Put, ScanPage, Table, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import MemoryTable
@@ -54,10 +54,10 @@ def content(table: Table) -> dict[bytes, bytes]:
     return by_key(image for page in table.scan() for image in page)
 
 
-def protection(table: Table) -> Step:
+def protection(table: Table) -> SetupStep:
     """A step for any table."""
     request = {"TableName": table.name, "DeletionProtectionEnabled": True}
-    return Step("deletion protection", DYNAMODB, "UpdateTable", request)
+    return SetupStep("deletion protection", DYNAMODB, "UpdateTable", request)
 
 
 def fill(table: Table, items: Iterable[bytes]) -> None:
@@ -355,7 +355,7 @@ def test_settings_are_the_same_until_one_is_changed(table: Table) -> None:
 
 
 def test_a_table_is_created_with_its_settings(absent: Table) -> None:
-    names = Names(furnished.ARN, furnished.ARN)
+    names = TableNames(furnished.ARN, furnished.ARN)
     described = {name: value for name, value in furnished.table().items() if name not in ("SSEDescription", "TableClassSummary")}
     wanted = furnished.settings(table=described)
     absent.create(plan(wanted, furnished.SCHEMA, names).creation)
@@ -374,7 +374,7 @@ def _known(line: Mapping[str, Any], members: Iterable[str]) -> dict[str, Any]:
 
 def test_steps_set_what_they_say(table: Table) -> None:
     arn = table.facts().arn
-    names = Names(arn, arn)
+    names = TableNames(arn, arn)
     described = {"DeletionProtectionEnabled": True}
     wanted = furnished.settings(table=described, resource_policy=furnished.policy(arn))
     found = plan(wanted, images.SCHEMA, names)
@@ -391,7 +391,7 @@ def test_steps_set_what_they_say(table: Table) -> None:
 
 def test_a_step_that_is_no_operation(table: Table) -> None:
     with pytest.raises(Failed):
-        table.apply(Step("nonsense", DYNAMODB, "MakeTea", {"TableName": table.name}))
+        table.apply(SetupStep("nonsense", DYNAMODB, "MakeTea", {"TableName": table.name}))
 
 
 def test_enabling_the_stream(table: Table) -> None:

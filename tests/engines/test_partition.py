@@ -15,7 +15,7 @@ from backstream.layouts import segments
 from backstream.model.change import MICROS
 from backstream.model.entry import Entry
 from backstream.model.fold import BEGINNING, known_at
-from backstream.operations.restore import Request, Surroundings, ToFile, restore
+from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import big_vault
@@ -77,9 +77,9 @@ def test_a_segment_of_other_changes_than_its_name_says_is_told_and_nothing_is_re
     assert len(entries) == 15
     metadata = dict(vault.store.get(listed.name).info.metadata)
     vault.store.put(listed.name, segments.pack([entries[number] for number in kept], segments.Codec.ZSTD), metadata)
-    request = Request(at=big_vault.last_second(300), target=ToFile(tmp_path / "rows.json"), allow_gap=False)
+    request = RestoreRequest(at=big_vault.last_second(300), target=ToFile(tmp_path / "rows.json"), allow_gap=False)
     table = MemoryTable(big_vault.TABLE, clock)
     with pytest.raises(Refused, match="cannot be read") as refused:
-        restore(vault, request, Surroundings(lambda _: table, clock, tmp_path))
+        restore(vault, request, RestoreContext(lambda _: table, clock, tmp_path))
     assert listed.name in refused.value.message
     assert list(tmp_path.iterdir()) == []

@@ -10,13 +10,13 @@ import msgspec
 
 from backstream.layouts import catalog as catalogs
 from backstream.layouts import frames
-from backstream.layouts.bases import Account, Base, Bases, Kind, Plan
+from backstream.layouts.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord
 from backstream.layouts.catalog import Catalog
-from backstream.layouts.frames import Line
+from backstream.layouts.frames import FrameLine
 from backstream.layouts.generation import Generation, Set
 from backstream.layouts.log import ChangeLog, LogListing
 from backstream.layouts.segments import Codec, of_batch, pack
-from backstream.layouts.segments import Kind as SegmentKind
+from backstream.layouts.segments import SegmentKind as SegmentKind
 from backstream.model import digests, wire
 from backstream.model.entry import Entry, to_line
 from backstream.ports import ObjectVersion, StoredObject
@@ -182,7 +182,9 @@ class Attacker:
         victim = self._random.choice(listed)
         assert victim.segment is not None
         made = [self._made_up(each) for each in ChangeLog(self._store, TABLE).read(victim)]
-        lines = sorted((Line(wire.key_of(images.SCHEMA, each.keys), each.seconds, to_line(each)) for each in made), key=_of_line)
+        lines = sorted(
+            (FrameLine(wire.key_of(images.SCHEMA, each.keys), each.seconds, to_line(each)) for each in made), key=_of_line
+        )
         body, _ = frames.pack(lines)
         one = Set("00000001-aaaaaaaaaaaa", 1, len(made), len(body), victim.segment.min_time, victim.segment.max_time)
         self._put(f"{SYSTEM}compacted/{one.id}/00000-of-00001.ndjson.zst", body)
@@ -201,8 +203,8 @@ class Attacker:
         found = max(each.segment.max_time for each in self._segments() if each.segment is not None)
         began = found - self._random.randint(0, 3_600)
         bases = Bases(self._store, TABLE)
-        bases.begin(Plan(1, "20261123T000000Z-abcdef", Kind.SCAN, "x", 1, began))
-        bases.finish(Base(Kind.SCAN, "20261123T000000Z-abcdef", began, began + 1), Account(1, "x", 0, 0))
+        bases.begin(BasePlan(1, "20261123T000000Z-abcdef", BaseKind.SCAN, "x", 1, began))
+        bases.finish(Base(BaseKind.SCAN, "20261123T000000Z-abcdef", began, began + 1), CompletionRecord(1, "x", 0, 0))
 
     def _current(self) -> Catalog:
         return catalogs.current(self._store, TABLE).catalog
@@ -239,7 +241,7 @@ class Attacker:
                 del self._store._versions[name]
 
 
-def _of_line(line: Line) -> bytes:
+def _of_line(line: FrameLine) -> bytes:
     return line.key
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from backstream.clock import SystemClock
 from backstream.layouts.vault import TableVault
-from backstream.model.entry import Place
-from backstream.operations.restore import Request, Surroundings, ToFile, restore
+from backstream.model.entry import ImagePlace
+from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.many import one_by_one
@@ -26,9 +26,9 @@ from kit.big_vault import BEGAN, TABLE, image_of
 ROWS = f"{TABLE}/"
 
 
-def place(item: int, version: int) -> Place:
+def place(item: int, version: int) -> ImagePlace:
     """Where an image lies."""
-    return Place(f"{ROWS}{item:08d}", str(version))
+    return ImagePlace(f"{ROWS}{item:08d}", str(version))
 
 
 class WithRows:
@@ -90,9 +90,9 @@ class WithRows:
 def main(folder: Path, at: int, path: Path, items: int) -> None:
     """Restore it all and say so."""
     clock = SystemClock()
-    around = Surroundings(lambda name: MemoryTable(name, clock), clock, path.parent)
+    around = RestoreContext(lambda name: MemoryTable(name, clock), clock, path.parent)
     vault = TableVault.open(WithRows(DirectoryStore(folder, clock), items), TABLE)
-    report = restore(vault, Request(at, ToFile(path)), around)
+    report = restore(vault, RestoreRequest(at, ToFile(path)), around)
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from backstream.engines.ahead import batches
 from backstream.layouts import bases
-from backstream.layouts.bases import Account, Base, Plan
+from backstream.layouts.bases import Base, BasePlan, CompletionRecord
 from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model.change import MICROS, Change
-from backstream.model.entry import Entry, Place, Scanned, of_change, of_scanned
+from backstream.model.entry import Entry, ImagePlace, Scanned, of_change, of_scanned
 from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.ports import ObjectStore
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -46,7 +46,7 @@ def vault_in(store: ObjectStore) -> TableVault:
     """A new vault, of the log layout, for a table of its own."""
     table = MemoryTable(TABLE, ManualClock(BEGAN - 60), KeySchema(KeyAttribute("id", "S")))
     table.enable_stream()
-    init(store, table, Words(layout=Layout.LOG))
+    init(store, table, InitOptions(layout=Layout.LOG))
     return TableVault.open(store, TABLE)
 
 
@@ -75,7 +75,7 @@ def image_of(item: int, version: int) -> bytes:
     )
 
 
-Placing = Callable[[int, int], Place | None]  # where the image of an item's version lies; None: in the line itself
+Placing = Callable[[int, int], ImagePlace | None]  # where the image of an item's version lies; None: in the line itself
 
 
 def inline(_item: int, _version: int) -> None:
@@ -121,7 +121,7 @@ def last_second(changes: int) -> int:
 
 
 def _scan(vault: TableVault, items: int, place: Placing) -> None:
-    vault.bases.begin(Plan(format=bases.FORMAT, id="big", kind=bases.Kind.SCAN, source="big", segments=1, began=BEGAN))
+    vault.bases.begin(BasePlan(format=bases.FORMAT, id="big", kind=bases.BaseKind.SCAN, source="big", segments=1, began=BEGAN))
     parts = range(0, items, PART)
     for number, first in enumerate(parts):
         rows = [
@@ -129,8 +129,8 @@ def _scan(vault: TableVault, items: int, place: Placing) -> None:
             for item in range(first, min(first + PART, items))
         ]
         vault.bases.write_part("big", 0, number, rows, last=number == len(parts) - 1)
-    base = Base(bases.Kind.SCAN, "big", BEGAN, BEGAN + 60)
-    vault.bases.finish(base, Account(format=bases.FORMAT, source="big", rows=items, parts=len(parts)))
+    base = Base(bases.BaseKind.SCAN, "big", BEGAN, BEGAN + 60)
+    vault.bases.finish(base, CompletionRecord(format=bases.FORMAT, source="big", rows=items, parts=len(parts)))
 
 
 def _changes(newest: array[int], first: int, last: int, place: Placing) -> Iterator[Entry]:

@@ -20,7 +20,7 @@ import zstandard
 
 from backstream.apps.cli.main import call
 from backstream.clock import SystemClock
-from backstream.layouts.segments import Codec, Kind, Segment
+from backstream.layouts.segments import Codec, Segment, SegmentKind
 from backstream.model import moment
 from backstream.stores.directory import DirectoryStore
 
@@ -104,7 +104,7 @@ def line(*, sequence: bytes = b"7", image: bytes = b'{"id":{"S":"a"}}', micros: 
 
 def segment(at: int, codec: Codec = Codec.ZSTD, count: int = 5) -> str:
     """The name of a function's segment."""
-    found = Segment("2026-11-01T00:00:00.000", f"{Kind.LAMBDA}.0123456789ab", "7", "7", count, at, at, codec)
+    found = Segment("2026-11-01T00:00:00.000", f"{SegmentKind.LAMBDA}.0123456789ab", "7", "7", count, at, at, codec)
     return f"{SYSTEM}log/{found.path}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.operations.shards import OLDEST
 
@@ -14,7 +14,7 @@ def broken_links(vault: TableVault) -> list[str]:
     """
     wrong: list[str] = []
     ends: dict[tuple[str, str], set[str]] = {}
-    runs = [each for each in vault.log.listing() if each.segment is not None and each.segment.kind is Kind.TAIL]
+    runs = [each for each in vault.log.listing() if each.segment is not None and each.segment.kind is SegmentKind.TAIL]
     for each in runs:
         assert each.segment is not None
         ends.setdefault((each.segment.stream, each.segment.shard), set()).add(each.segment.last)

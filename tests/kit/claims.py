@@ -9,7 +9,7 @@ from backstream.errors import BackstreamError
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.restore import InPlace, NewTable, Request, Surroundings, restore
+from backstream.operations.restore import InPlace, NewTable, RestoreContext, RestoreRequest, restore
 from backstream.ports import ObjectStore, Table
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -71,7 +71,7 @@ class Claims:
         self.restored += 1
         target = MemoryTable(f"restored-{self.restored}", self.clock)
         try:
-            report = restore(self.vault(), Request(at=at, target=NewTable(target.name)), self._around(target))
+            report = restore(self.vault(), RestoreRequest(at=at, target=NewTable(target.name)), self._around(target))
         except BackstreamError as error:
             self._may_fail(at, f"{error.message} {error.hint}")
             return None
@@ -89,7 +89,7 @@ class Claims:
         at = self.began + (now - 1 - self.began) * step.a // MOST
         before, then = self._live(), self.model.at(at)
         claimed = self._is_claimed(at)
-        request = Request(at=at, target=InPlace(), expect_deletes=len(KEYS), delete_unknown=False)
+        request = RestoreRequest(at=at, target=InPlace(), expect_deletes=len(KEYS), delete_unknown=False)
         try:
             report = restore(self.vault(), request, self._around(self.table))
         except BackstreamError:
@@ -113,8 +113,8 @@ class Claims:
     def _live(self) -> dict[bytes, bytes]:
         return {wire.key_of(SCHEMA, image): image for page in self.table.scan() for image in page}
 
-    def _around(self, table: Table) -> Surroundings:
-        return Surroundings(lambda _name: table, self.clock, self.folder)
+    def _around(self, table: Table) -> RestoreContext:
+        return RestoreContext(lambda _name: table, self.clock, self.folder)
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         """The table's vault as it is now."""

@@ -18,14 +18,14 @@ from backstream.errors import Failed, MissingObject
 from backstream.layouts import catalog as catalogs
 from backstream.layouts import segments
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Codec, Kind
+from backstream.layouts.segments import Codec, SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import MICROS
-from backstream.model.entry import Entry, Place
+from backstream.model.entry import Entry, ImagePlace
 from backstream.model.naming import Naming
 from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.init import Words, init
-from backstream.operations.restore import Request, Surroundings, ToFile, restore
+from backstream.operations.init import InitOptions, init
+from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.many import one_by_one
 from backstream.stores.memory import MemoryStore
@@ -61,7 +61,7 @@ def entry(number: int, *, inline: bool) -> Entry:
         actor=None,
         keys=row_key(number),
         image=row_image(number) if inline else None,
-        place=None if inline else Place(f"{TABLE}/row-{number:08d}", "1"),
+        place=None if inline else ImagePlace(f"{TABLE}/row-{number:08d}", "1"),
     )
 
 
@@ -70,7 +70,7 @@ def init_table(store: ObjectStore, layout: Layout) -> TableVault:
     clock = ManualClock(BEGAN)
     table = MemoryTable(TABLE, clock, SCHEMA)
     table.enable_stream()
-    return TableVault(store, init(store, table, Words(layout=layout, naming=Naming.PLAIN)).catalog)
+    return TableVault(store, init(store, table, InitOptions(layout=layout, naming=Naming.PLAIN)).catalog)
 
 
 class ComputedStore:
@@ -83,7 +83,7 @@ class ComputedStore:
         self._log = catalogs.folder(TABLE) + "log/"
         # A segment's name depends on its entries: worked out once, its body each time it is asked for.
         starts = range(0, count, SEGMENT)
-        self._segments = dict(sorted((self._log + segments.of_batch(self._run(n), Kind.LAMBDA).path, n) for n in starts))
+        self._segments = dict(sorted((self._log + segments.of_batch(self._run(n), SegmentKind.LAMBDA).path, n) for n in starts))
 
     def _run(self, start: int) -> list[Entry]:
         return [entry(number, inline=False) for number in range(start, min(start + SEGMENT, self._count))]
@@ -148,8 +148,8 @@ def _stored(name: str, body: bytes) -> StoredObject:
 def main(count: int, path: Path) -> None:
     """Restore it all and say so."""
     store, clock = ComputedStore(count), SystemClock()
-    around = Surroundings(lambda name: MemoryTable(name, clock), clock, path.parent)
-    report = restore(TableVault.open(store, TABLE), Request(AT, ToFile(path)), around)
+    around = RestoreContext(lambda name: MemoryTable(name, clock), clock, path.parent)
+    report = restore(TableVault.open(store, TABLE), RestoreRequest(AT, ToFile(path)), around)
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from backstream.errors import MissingBucket, NotFound
-from backstream.operations.doctor import Patient
-from backstream.operations.doctor.patient import Place
+from backstream.operations.doctor import DoctorContext
+from backstream.operations.doctor.patient import VaultPlace
 from backstream.ports import Clock, Described, ObjectStore
 
 VAULT = "s3://backups/prod"
@@ -138,14 +138,14 @@ class Bucket:
         return self.rules
 
 
-def patient(account: Deployed, clock: Clock, store: ObjectStore, bucket: Bucket | None = None, **more: Any) -> Patient:
+def patient(account: Deployed, clock: Clock, store: ObjectStore, bucket: Bucket | None = None, **more: Any) -> DoctorContext:
     """Whom these are handed to; what else it asks for is not there."""
 
     def missing(name: str) -> Any:
         raise NotFound(f"no {name}")
 
     parts: dict[str, Any] = {
-        "place": Place(VAULT, store, bucket or Bucket(), "prod/"),
+        "place": VaultPlace(VAULT, store, bucket or Bucket(), "prod/"),
         "account": account,
         "clock": clock,
         "region": lambda: "us-east-1",
@@ -156,4 +156,4 @@ def patient(account: Deployed, clock: Clock, store: ObjectStore, bucket: Bucket 
         "bucket_of": Bucket,
         **more,
     }
-    return Patient(**parts)
+    return DoctorContext(**parts)

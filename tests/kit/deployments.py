@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backstream.apps.deploy import Architecture, Choices, Lock, LockMode, Source
+from backstream.apps.deploy import Architecture, ChangeSource, Choices, Lock, LockMode
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
@@ -42,7 +42,9 @@ COMBINATIONS = {
         topic_key=KEY,
         signing_profile=PROFILE,
     ),
-    "of Kinesis": Choices(tables=["flights", "orders"], source=Source.KINESIS, streams={"flights": KINESIS}, record_age=400_000),
+    "of Kinesis": Choices(
+        tables=["flights", "orders"], source=ChangeSource.KINESIS, streams={"flights": KINESIS}, record_age=400_000
+    ),
 }
 
 REPLICAS = {

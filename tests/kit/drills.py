@@ -8,7 +8,7 @@ from backstream.model import moment
 from backstream.model.objectives import Objectives
 from backstream.operations import check
 from backstream.operations.check import Finding
-from backstream.operations.drill import Difference, Drill, Kind, Live, Side
+from backstream.operations.drill import Difference, Drill, DrillDifference, Live, Side
 from backstream.operations.restore import Failure
 from kit.images import image, key
 
@@ -50,10 +50,12 @@ FAILED = msgspec.structs.replace(
     rto_seconds=None,
     reasons=[f"not in the restored table: {NASTY}"],
     differing=[
-        Difference(msgspec.Raw(key(NASTY, 1)), Kind.MISSING, Side.SCRATCH, expected=msgspec.Raw(image(NASTY, 1)), why="lost"),
+        Difference(
+            msgspec.Raw(key(NASTY, 1)), DrillDifference.MISSING, Side.SCRATCH, expected=msgspec.Raw(image(NASTY, 1)), why="lost"
+        ),
         Difference(
             msgspec.Raw(key("row", 2)),
-            Kind.DIFFERENT,
+            DrillDifference.DIFFERENT,
             Side.LIVE,
             msgspec.Raw(image("row", 2)),
             msgspec.Raw(image("row", 2, v={"S": "x"})),
@@ -62,7 +64,9 @@ FAILED = msgspec.structs.replace(
     failures=[Failure(f"flights/{NASTY}", "a foreign object")],
     warnings=["a note"],
     hint="what to do",
-    findings=[Finding(check.Kind.MISSING, f"flights/{NASTY}/2", "it is missing", since="2023-11-14T22:10:00Z", version="v1")],
+    findings=[
+        Finding(check.FindingKind.MISSING, f"flights/{NASTY}/2", "it is missing", since="2023-11-14T22:10:00Z", version="v1")
+    ],
     found=1,
     operator="",
 )

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from backstream.layouts.catalog import Catalog, Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.model.change import MICROS, Change
 from backstream.model.naming import Naming
 from backstream.model.schema import KeySchema
 from backstream.operations.batch import keep_batch
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.ports import ObjectStore, Put
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -55,11 +55,11 @@ class Feed:
         self._table.enable_stream()
         if not empty:
             self._table.write([Put(_any_item(schema))])
-        self.catalog = self._init(Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute))
+        self.catalog = self._init(InitOptions(layout=layout, naming=naming, tenant_attribute=tenant_attribute))
         self.arn = self.catalog.stream_arn
         self.label = self.catalog.stream
 
-    def _init(self, words: Words) -> Catalog:
+    def _init(self, words: InitOptions) -> Catalog:
         return init(self.store, self._table, words).catalog
 
     @property
@@ -76,7 +76,7 @@ class Feed:
         actor_attribute: str | None = None,
     ) -> None:
         """From now on changes are kept in another way, as `init` with other words says."""
-        words = Words(layout=layout, naming=naming, tenant_attribute=tenant_attribute, actor_attribute=actor_attribute)
+        words = InitOptions(layout=layout, naming=naming, tenant_attribute=tenant_attribute, actor_attribute=actor_attribute)
         self.catalog = self._init(words)
 
     def put(self, second: int, *images: bytes) -> None:
@@ -121,7 +121,7 @@ class Feed:
             for start in range(0, len(wanted), BATCH):
                 records = [lambda_record(change, self.arn) for change in wanted[start : start + BATCH]]
                 report = keep_batch(
-                    self.vault, records, self.label, pool, writer="test", kind=Kind.LAMBDA, now=lambda: now or time.time()
+                    self.vault, records, self.label, pool, writer="test", kind=SegmentKind.LAMBDA, now=lambda: now or time.time()
                 )
                 assert not report.failures
 

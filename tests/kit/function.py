@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model.change import Change
 from backstream.operations.batch import keep_batch
 from kit.records import lambda_record
@@ -17,7 +17,7 @@ BATCH = 10
 class Function:
     """`position`: the last record of each shard that the mapping is done with."""
 
-    def __init__(self, stage: Stage, kind: Kind = Kind.LAMBDA) -> None:
+    def __init__(self, stage: Stage, kind: SegmentKind = SegmentKind.LAMBDA) -> None:
         self.stage = stage
         self.kind = kind
         self.position: dict[str, str] = {}

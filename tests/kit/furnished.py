@@ -7,7 +7,7 @@ from typing import Any
 
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.model.settings import AutoScaling, ContributorInsights, KinesisDestination, PointInTimeRecovery, TableSettings
-from backstream.model.setup import Names
+from backstream.model.setup import TableNames
 
 ACCOUNT = "arn:aws:dynamodb:eu-central-1:111122223333:table"
 ARN = f"{ACCOUNT}/flights"
@@ -15,8 +15,8 @@ STREAM = f"{ARN}/stream/2026-11-23T04:15:33.123"
 KINESIS = "arn:aws:kinesis:eu-central-1:111122223333:stream/changes"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/0000"
 SCHEMA = KeySchema(KeyAttribute("zone", "S"), KeyAttribute("number", "N"))
-SAME = Names(ARN, ARN, STREAM)
-OTHER = Names(ARN, f"{ACCOUNT}/flights-then", STREAM)
+SAME = TableNames(ARN, ARN, STREAM)
+OTHER = TableNames(ARN, f"{ACCOUNT}/flights-then", STREAM)
 
 CAPACITY = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
 READS = "dynamodb:table:ReadCapacityUnits"

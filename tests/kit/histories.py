@@ -15,15 +15,15 @@ from typing import cast
 
 from backstream.errors import BackstreamError, NotFound, RecordsTrimmed
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model.change import Change
 from backstream.model.creation import on_demand
-from backstream.operations.backfill import Parts, backfill, scan_of
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.identity import Lookup, recognise
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.shards import Settings
 from backstream.operations.verify import verify
 from backstream.operations.witness import witness
@@ -80,7 +80,7 @@ class World(Claims):
         source = random.Random(f"world {seed}")
         self.shards, self.layout = source.choice([1, 2, 3]), source.choice(list(Layout))
         super().__init__(self.shards, folder)
-        self.kind = source.choice([Kind.LAMBDA, Kind.PARALLEL])
+        self.kind = source.choice([SegmentKind.LAMBDA, SegmentKind.PARALLEL])
         self.position: dict[tuple[str, str], str] = {}  # the function's, by stream and shard
         self.closed: dict[str, float] = {}  # when a stream was closed
         self.split_at = 0.0
@@ -90,7 +90,7 @@ class World(Claims):
             self._put(key, 5)
         self.clock.move(3)
         self.table.enable_stream()
-        init(self.store, self.table, Words(layout=self.layout))
+        init(self.store, self.table, InitOptions(layout=self.layout))
         self.began = int(self.clock.now())
         if source.random() < 0.7:  # a good beginning, most of the time
             self.base_backup(Step("base_backup", 0, 0, 1))
@@ -154,7 +154,7 @@ class World(Claims):
         self.clock.move([1, 30, 3_600][step.a % 3])
         self.table.enable_stream()
         if step.a % 2:
-            init(self.store, self.table, Words(layout=self.layout))
+            init(self.store, self.table, InitOptions(layout=self.layout))
 
     def table_recreated(self, step: Step) -> None:
         """The table is deleted and created again, with its stream or before it."""
@@ -280,7 +280,7 @@ class World(Claims):
         def work() -> None:
             vault = self.vault(store)
             source = scan_of(vault, self.table, self.clock, segments=1 + step.b % 2, max_units=None)
-            backfill(vault, source, Parts(self.clock))
+            backfill(vault, source, BackfillContext(self.clock))
 
         self._tolerating(work)
 

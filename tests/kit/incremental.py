@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from backstream.layouts.aws_export import manifests
-from backstream.layouts.aws_export.manifests import DataFile, Names, Summary
+from backstream.layouts.aws_export.manifests import DataFile, ExportNames, ManifestSummary
 from backstream.layouts.catalog import Catalog
 from backstream.model import moment
 from backstream.model.change import MICROS
@@ -54,7 +54,7 @@ def write_incremental(
     store: Files, export_id: str, catalog: Catalog, since: float, until: float, changes: Sequence[Net], *, files: int = 2
 ) -> str:
     """Write the export; its id. Its data files lie in the folder that all incremental exports share."""
-    names = Names(export_id)
+    names = ExportNames(export_id)
     rows = []
     for number in range(files):
         part = changes[number::files]
@@ -64,7 +64,7 @@ def write_incremental(
         rows.append(
             DataFile(item_count=len(part), md5_checksum=manifests.checksum(body), etag=manifests.etag(body), data_file_s3_key=name)
         )
-    summary = Summary(
+    summary = ManifestSummary(
         version="2023-08-01",
         export_arn=f"{catalog.table_arn}/export/{export_id}",
         start_time=moment.iso_millis(until + 60),

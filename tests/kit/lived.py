@@ -10,7 +10,7 @@ import msgspec
 from backstream.engines.embedded import State
 from backstream.engines.memory import Memory
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.model.change import Change, stream_label
@@ -104,7 +104,7 @@ def names(store: ObjectStore, prefix: str) -> list[str]:
     return [each.name for each in store.list(prefix)]
 
 
-def deliver(stage: Stage, found: list[Change], kind: Kind = Kind.PARALLEL) -> None:
+def deliver(stage: Stage, found: list[Change], kind: SegmentKind = SegmentKind.PARALLEL) -> None:
     """One batch, as to a function."""
     stream = stage.table.stream
     with ThreadPoolExecutor(2) as pool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backstream.errors import NotFound, RecordsTrimmed
 from backstream.model.change import VIEW
 from backstream.model.kinesis import from_data, table_of
-from backstream.ports import Clock, Page, Shard, StreamFacts
+from backstream.ports import Clock, RecordsPage, Shard, StreamFacts
 
 FIRST = 49_600_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000
 PAGE = 7
@@ -69,14 +69,14 @@ class MemoryKinesis:
             raise RecordsTrimmed("older than the oldest record")
         return after or "0"
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         """As `ports.ChangeStream`."""
         held = self._held(shard)
         left = [each for each in held.records if each[0] > int(iterator)]
         page = left[:PAGE]
         ours = [each for each in page if table_of(each[2]) == self._table]
         after = str(page[-1][0]) if page else iterator
-        return Page(
+        return RecordsPage(
             changes=[from_data(content, self._label, str(position)) for position, _, content in ours],
             next=None if held.closed and len(left) <= PAGE else after,
             server_time=float(int(self._clock.now())),

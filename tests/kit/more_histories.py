@@ -15,11 +15,11 @@ from backstream.operations import check as checks
 from backstream.operations.compact import compact
 from backstream.operations.follow import follow
 from backstream.operations.identity import Lookup
-from backstream.operations.init import Words, init
-from backstream.operations.migrate.request import Around, Asked
-from backstream.operations.redrive import Words as RedriveWords
+from backstream.operations.init import InitOptions, init
+from backstream.operations.migrate.request import MigrationContext, MigrationRequest
+from backstream.operations.redrive import RedriveOptions as RedriveWords
 from backstream.operations.redrive import redrive
-from backstream.operations.restore import InPlace, NewTable, Request, restore
+from backstream.operations.restore import InPlace, NewTable, RestoreRequest, restore
 from backstream.operations.restore_undo import undo_restore
 from backstream.operations.witness import witness
 from backstream.ports import ObjectStore
@@ -56,7 +56,7 @@ class MoreWorld(World):
         self.destination = MemoryStore(self.clock, versioned=False)
         self.gone = False  # whether versions are gone for good
         self.undone = self.repairs = self.clean = self.rows = 0
-        init(self.store, self.table, Words(layout=self.layout, failures=FAILED))
+        init(self.store, self.table, InitOptions(layout=self.layout, failures=FAILED))
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         """With the way to the destination."""
@@ -150,7 +150,7 @@ class MoreWorld(World):
         at = self.began + (now - 1 - self.began) * step.a // MOST
         before = self._live()
         flags = step.b % 4
-        request = Request(
+        request = RestoreRequest(
             at=at,
             target=InPlace(),
             expect_deletes=len(KEYS),
@@ -163,7 +163,9 @@ class MoreWorld(World):
         after = self._live()
         if found and found[0]:
             path = Path(shlex.split(found[0])[-1])
-            self._tolerating(lambda: undo_restore(path, Asked(live=True), Around(self.table, self.clock, self.folder)))
+            self._tolerating(
+                lambda: undo_restore(path, MigrationRequest(live=True), MigrationContext(self.table, self.clock, self.folder))
+            )
             assert self._live() == before, f"undone, it is {short(self._live())}, and it was {short(before)} (then {short(after)})"
             self.undone += 1
         for key in before.keys() | after.keys():
@@ -175,9 +177,9 @@ class MoreWorld(World):
     def checked(self, _: Step) -> None:
         """`check` of a vault that nobody has harmed finds nothing."""
         if self.harmed:
-            self._tolerating(lambda: checks.check(self.vault(), checks.Around(self.clock), percent=100.0))
+            self._tolerating(lambda: checks.check(self.vault(), checks.CheckContext(self.clock), percent=100.0))
             return
-        report = checks.check(self.vault(), checks.Around(self.clock), percent=100.0)
+        report = checks.check(self.vault(), checks.CheckContext(self.clock), percent=100.0)
         assert not report.found, f"nobody has harmed the vault: {report.findings[:3]}"
         self.clean += 1
 
@@ -185,8 +187,8 @@ class MoreWorld(World):
         """`check --repair` mends all that delete markers hid, and nothing else."""
         if self.gone:
             return
-        checks.check(self.vault(), checks.Around(self.clock, markers=self.store))
-        again = checks.check(self.vault(), checks.Around(self.clock), percent=100.0)
+        checks.check(self.vault(), checks.CheckContext(self.clock, markers=self.store))
+        again = checks.check(self.vault(), checks.CheckContext(self.clock), percent=100.0)
         assert not again.found, f"repaired, and still: {again.findings[:3]}"
         self.repairs += 1
         self.harmed = False
@@ -216,7 +218,7 @@ class MoreWorld(World):
             self.restored += 1
             target = MemoryTable(f"row-{self.restored}", self.clock)
             try:
-                report = restore(vault, Request(at=at, target=NewTable(target.name), keys=[key]), self._around(target))
+                report = restore(vault, RestoreRequest(at=at, target=NewTable(target.name), keys=[key]), self._around(target))
             except BackstreamError as error:
                 if not (key not in self.model.at(at) and error.message.startswith("no row of")):
                     self._may_fail(at, f"{error.message} {error.hint}")

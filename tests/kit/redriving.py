@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change, stream_label
 from backstream.model.window import Window
 from backstream.operations.batch import BatchReport, keep_batch
-from backstream.operations.init import Words as InitWords
+from backstream.operations.init import InitOptions as InitWords
 from backstream.operations.init import init
-from backstream.operations.redrive import Redriven, Words, redrive
+from backstream.operations.redrive import Redriven, RedriveOptions, redrive
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
@@ -70,7 +70,7 @@ class FailingStage(Stage):
         label = stream_label(self.table.stream.arn)
         with ThreadPoolExecutor(2) as pool:
             return keep_batch(
-                self.vault(store), self.records(changes), label, pool, writer="f", kind=Kind.LAMBDA, now=self.clock.now
+                self.vault(store), self.records(changes), label, pool, writer="f", kind=SegmentKind.LAMBDA, now=self.clock.now
             )
 
     def give_up(
@@ -91,7 +91,7 @@ class FailingStage(Stage):
         dry_run: bool = False,
     ) -> Redriven:
         """One run."""
-        words = Words(give_up=give_up, dry_run=dry_run)
+        words = RedriveOptions(give_up=give_up, dry_run=dry_run)
         return redrive(self.vault(store, destination), words, self.clock, writer="redrive")
 
     def waiting(self) -> list[str]:

@@ -16,11 +16,11 @@ import msgspec
 
 from backstream.errors import NotFound
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind, Segment
+from backstream.layouts.segments import Segment, SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.operations.follow import Following, Streams, follow
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.shards import Settings
 from backstream.operations.tail import TailReport
 from backstream.operations.witness import BUDGET, Witnessed, witness
@@ -58,7 +58,7 @@ class Stage:
         self.model: list[tuple[int, bytes, bytes | None]] = []
         self.notices: list[str] = []
         self._versions = 0
-        init(self.store, self.table, Words(layout=layout))
+        init(self.store, self.table, InitOptions(layout=layout))
 
     def stream(self, arn: str) -> ChangeStream:
         """One of the table's streams."""
@@ -182,7 +182,7 @@ class Stage:
         listed = sorted(current, key=lambda each: written[each.name])
         return [each.segment for each in listed if each.segment is not None]
 
-    def segments(self, kind: Kind = Kind.TAIL) -> list[Segment]:
+    def segments(self, kind: SegmentKind = SegmentKind.TAIL) -> list[Segment]:
         """Those of one kind."""
         return [segment for segment in self.log() if segment.kind is kind]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from backstream.ports import ChangeStream, Page, StreamFacts
+from backstream.ports import ChangeStream, RecordsPage, StreamFacts
 
 
 class Wrapped:
@@ -25,7 +25,7 @@ class Wrapped:
         """Where to read on."""
         return self.inner.iterator(shard, after)
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         """The next records."""
         return self.inner.read(shard, iterator)
 
@@ -38,7 +38,7 @@ class Counting(Wrapped):
         self.delivered: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         page = self.inner.read(shard, iterator)
         with self._lock:
             self.delivered.update(change.sequence for change in page.changes)
@@ -53,11 +53,11 @@ class SmallPages(Wrapped):
         self._records = records
         self._between = between
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         page = self.inner.read(shard, iterator)
         if len(page.changes) > self._records:
             changes = page.changes[: self._records]
-            page = Page(changes, self.inner.iterator(shard, changes[-1].sequence), page.server_time)
+            page = RecordsPage(changes, self.inner.iterator(shard, changes[-1].sequence), page.server_time)
         if page.changes:
             self._between()
         return page
@@ -114,6 +114,6 @@ class Failing(Wrapped):
         self._trouble("iterator")
         return self.inner.iterator(shard, after)
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         self._trouble("read")
         return self.inner.read(shard, iterator)

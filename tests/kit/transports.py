@@ -17,7 +17,7 @@ from backstream.tables import raw_http
 from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.raw_http import HttpRaw
-from backstream.transport.lines import Lines
+from backstream.transport.lines import Connections
 from kit.aws import Aws
 
 TRANSPORTS = ("boto3", "curl")
@@ -30,14 +30,14 @@ def once(within: float) -> Config:
     return Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=1, read_timeout=within)
 
 
-def lines_of(aws: Aws, *, within: float | None = None, clock: Clock = CLOCK) -> Lines:
+def lines_of(aws: Aws, *, within: float | None = None, clock: Clock = CLOCK) -> Connections:
     """Lines with these servers' credentials."""
     session = botocore.session.Session()
     environment = aws.environment
     if "AWS_ACCESS_KEY_ID" in environment:
         key, secret = environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
         session.set_credentials(key, secret, environment.get("AWS_SESSION_TOKEN"))
-    return Lines(session, clock, answer_within=within)
+    return Connections(session, clock, answer_within=within)
 
 
 def s3_api(

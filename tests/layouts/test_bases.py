@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from backstream.clock import SystemClock
 from backstream.errors import AlreadyExists, BackstreamError, Damaged, MissingObject
 from backstream.layouts import segments
-from backstream.layouts.bases import Account, Base, Bases, Kind, Part, Plan
+from backstream.layouts.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord, Part
 from backstream.layouts.segments import Codec
 from backstream.model.change import MICROS
-from backstream.model.entry import SCANNED, Entry, Place, Scanned, of_scanned
+from backstream.model.entry import SCANNED, Entry, ImagePlace, Scanned, of_scanned
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
@@ -47,8 +47,8 @@ def bases(store: ObjectStore) -> Bases:
     return Bases(store, "flights")
 
 
-def plan(name: str = ID, *, parts: int = 2) -> Plan:
-    return Plan(1, name, Kind.SCAN, "table-id", parts, HOUR)
+def plan(name: str = ID, *, parts: int = 2) -> BasePlan:
+    return BasePlan(1, name, BaseKind.SCAN, "table-id", parts, HOUR)
 
 
 def entry(number: int, began: int = HOUR, until: int = HOUR + 4) -> Entry:
@@ -66,8 +66,8 @@ def complete_one(bases: Bases) -> Base:
     assert bases.write_part(ID, 0, 0, [entry(1), entry(2)], last=False)
     assert bases.write_part(ID, 0, 1, [entry(3)], last=True)
     assert bases.write_part(ID, 1, 0, [], last=True)
-    base = Base(Kind.SCAN, ID, HOUR, HOUR + 9)
-    bases.finish(base, Account(1, "table-id", 3, 3))
+    base = Base(BaseKind.SCAN, ID, HOUR, HOUR + 9)
+    bases.finish(base, CompletionRecord(1, "table-id", 3, 3))
     return base
 
 
@@ -133,10 +133,13 @@ def test_a_complete_one_is_read_back(bases: Bases) -> None:
 
 
 def test_complete_ones_are_the_oldest_first_and_of_their_own_table(bases: Bases, store: ObjectStore) -> None:
-    made = [Base(kind, f"{kind}-{begin}", HOUR + begin, HOUR + begin + 60) for begin, kind in ((20, Kind.EXPORT), (5, Kind.SCAN))]
-    made.append(Base(Kind.INCREMENTAL, "incremental-7", HOUR + 7, HOUR + 8))
+    made = [
+        Base(kind, f"{kind}-{begin}", HOUR + begin, HOUR + begin + 60)
+        for begin, kind in ((20, BaseKind.EXPORT), (5, BaseKind.SCAN))
+    ]
+    made.append(Base(BaseKind.INCREMENTAL, "incremental-7", HOUR + 7, HOUR + 8))
     for base in made:
-        bases.finish(base, Account(1, "source", 0, 0))
+        bases.finish(base, CompletionRecord(1, "source", 0, 0))
     assert bases.complete() == sorted(made, key=lambda base: base.begin)
     assert Bases(store, "flight").complete() == Bases(store, "flights2").complete() == []
 
@@ -146,7 +149,7 @@ def test_plans_of_all_that_were_begun(bases: Bases) -> None:
     for each in begun:
         bases.begin(each)
         bases.write_part(each.id, 0, 0, [entry(1)], last=True)
-    bases.finish(Base(Kind.SCAN, begun[1].id, HOUR, HOUR + 1), Account(1, "table-id", 1, 1))
+    bases.finish(Base(BaseKind.SCAN, begun[1].id, HOUR, HOUR + 1), CompletionRecord(1, "table-id", 1, 1))
     bases.write_part("20261123T050000Z-bbbbbb", 0, 0, [entry(1)], last=True)  # whose plan has gone
     assert bases.plans() == begun
 
@@ -155,7 +158,7 @@ def test_the_same_plan_and_the_same_end_again_change_nothing(bases: Bases, store
     base = complete_one(bases)
     before = list(store.versions(""))
     bases.begin(plan())
-    bases.finish(base, Account(1, "table-id", 3, 3))
+    bases.finish(base, CompletionRecord(1, "table-id", 3, 3))
     assert list(store.versions("")) == before
 
 
@@ -313,7 +316,7 @@ def test_only_what_is_there_already_is_no_error() -> None:
 
 # --- golden: what version 1 of the format wrote must be read for ever -------------------------------------------------------------
 
-PLACE = Place("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "version-1")
+PLACE = ImagePlace("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "version-1")
 STATES = [
     of_scanned(Scanned(b'{"id":{"S":"a"}}', IMAGE, HOUR, (HOUR + 4) * MICROS), None),
     of_scanned(Scanned(b'{"id":{"S":"a"}}', IMAGE, HOUR, (HOUR + 4) * MICROS), PLACE, IMAGE),
@@ -361,10 +364,10 @@ def test_golden_plan(store: ObjectStore) -> None:
 
 
 def test_golden_record_of_completion(store: ObjectStore) -> None:
-    base = Base(Kind.SCAN, ID, HOUR, HOUR + 9)
+    base = Base(BaseKind.SCAN, ID, HOUR, HOUR + 9)
     name = f"{FOLDER}complete/20261123T040000Z-20261123T040009Z_scan_{ID}.json"
     bases = Bases(store, "flights")
-    bases.finish(base, Account(1, "table-id", 4, 1))
+    bases.finish(base, CompletionRecord(1, "table-id", 4, 1))
     assert store.get(name).body == (GOLDEN / "base-complete.json").read_bytes().rstrip(b"\n")
     store.put(name, (GOLDEN / "base-complete.json").read_bytes())
     bases.write_part(ID, 0, 0, STATES, last=True)

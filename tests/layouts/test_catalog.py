@@ -11,7 +11,7 @@ import pytest
 from backstream.errors import Damaged, NotFound
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Catalog
-from backstream.model.kinesis import Source
+from backstream.model.kinesis import KinesisSource
 from backstream.model.settings import PARTS, TableSettings
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
@@ -117,7 +117,7 @@ def test_settings_that_are_none_are_damage_only_for_who_reads_them(broken: str) 
 
 
 def test_a_kinesis_source_is_kept() -> None:
-    source = Source("arn:aws:kinesis:us-east-1:000000000000:stream/changes", 7 * 86_400)
+    source = KinesisSource("arn:aws:kinesis:us-east-1:000000000000:stream/changes", 7 * 86_400)
     catalog = msgspec.structs.replace(golden("catalog.json"), kinesis=source)
     assert catalogs.decode(catalogs.encode(catalog), "") == catalog
     assert golden("catalog.json").kinesis is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from backstream.errors import Damaged, Refused
 from backstream.layouts import cloudtrail
 from backstream.layouts.cloudtrail import Trail
-from backstream.model.cloudtrail import Target
+from backstream.model.cloudtrail import CallTarget
 from backstream.ports import ListedFiles, ListedObject, StoredObject
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
@@ -26,7 +26,7 @@ from kit.images import SCHEMA
 T = 1_795_407_333  # 2026-11-23T04:15:33Z
 HOUR = T // 3_600
 ARN = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/flights"
-TARGET = Target.of(ARN, SCHEMA)
+TARGET = CallTarget.of(ARN, SCHEMA)
 
 
 class Counting:

@@ -13,7 +13,7 @@ from backstream.layouts import compacted as sets
 from backstream.layouts import frames, segments
 from backstream.layouts.chains import Run
 from backstream.layouts.compacted import Compacted, Generation, Set, partition_of, set_id
-from backstream.layouts.frames import INDEX_GUESS, Line
+from backstream.layouts.frames import INDEX_GUESS, FrameLine
 from backstream.layouts.sources import is_of
 from backstream.model.entry import Entry, to_line
 from backstream.ports import ObjectStore
@@ -60,7 +60,7 @@ def write(compacted: Compacted, name: str, entries: Sequence[Entry], partitions:
     size = 0
     for number in range(partitions):
         mine = sorted((each for each in entries if partition_of(each.keys, partitions) == number), key=lambda each: each.keys)
-        body, _ = frames.pack(Line(each.keys, each.seconds, to_line(each)) for each in mine)
+        body, _ = frames.pack(FrameLine(each.keys, each.seconds, to_line(each)) for each in mine)
         compacted.write_part(name, number, partitions, body)
         size += len(body)
     seconds = [each.seconds for each in entries]
@@ -328,7 +328,7 @@ def test_golden_generation(store: ObjectStore, compacted: Compacted) -> None:
 
 def sources_of(body: bytes) -> bytes:
     """The lines of such an object, uncompressed."""
-    (block,) = segments.blocks(segments.Claim(segments.Codec.ZSTD, 2), body)
+    (block,) = segments.blocks(segments.SegmentHeader(segments.Codec.ZSTD, 2), body)
     return block
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from backstream.errors import Damaged
 from backstream.layouts import findings
-from backstream.layouts.findings import Caller, Findings, Found, Kept, better
+from backstream.layouts.findings import AttributionStore, Caller, Found, KeptFinding, better
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
 
@@ -28,7 +28,7 @@ CALL = Caller(
     request_id="REQUEST1",
     event_id="00000000-0000-4000-8000-000000000001",
 )
-MATCH = Kept(
+MATCH = KeptFinding(
     "2026-11-23T00:00:00.000",
     "1000000000000000000000001",
     T * 1_000_000,
@@ -38,8 +38,8 @@ MATCH = Kept(
     settled=True,
     delivered=T + 1_200,
 )
-AMBIGUOUS = Kept(MATCH.stream, "1000000000000000000000002", MATCH.micros, None, fitting=2, delivered=T + 300)
-ONE_PRINCIPAL = Kept(MATCH.stream, "1000000000000000000000003", MATCH.micros + 7_000_000, "arn:a", ("arn:a",), fitting=3)
+AMBIGUOUS = KeptFinding(MATCH.stream, "1000000000000000000000002", MATCH.micros, None, fitting=2, delivered=T + 300)
+ONE_PRINCIPAL = KeptFinding(MATCH.stream, "1000000000000000000000003", MATCH.micros + 7_000_000, "arn:a", ("arn:a",), fitting=3)
 OTHER = msgspec.structs.replace(MATCH, actor="arn:other", names=("arn:other",))
 
 
@@ -48,9 +48,9 @@ def store() -> MemoryStore:
     return MemoryStore(ManualClock(T))
 
 
-def counts(store: MemoryStore, of: Kept = MATCH) -> Found | None:
+def counts(store: MemoryStore, of: KeptFinding = MATCH) -> Found | None:
     """What a reader finds of the change."""
-    return Findings(store, "flights").of(of.stream, of.sequence, of.micros)
+    return AttributionStore(store, "flights").of(of.stream, of.sequence, of.micros)
 
 
 def test_golden_findings_of_format_1() -> None:
@@ -59,21 +59,21 @@ def test_golden_findings_of_format_1() -> None:
 
 def test_they_lie_under_the_hour_of_their_changes_and_are_written_once(store: MemoryStore) -> None:
     kept = [MATCH, AMBIGUOUS, ONE_PRINCIPAL]
-    Findings(store, "flights").keep(kept)
+    AttributionStore(store, "flights").keep(kept)
     (name,) = [each.name for each in store.list("")]
     assert name == f"_backstream/flights/actors/dt=2026-11-23/hour=04/{GOLDEN.name}"
     assert findings.decode(store.get(name).body, name, "1") == kept
     assert store.get(name).info.metadata == {"format": "1"}
-    Findings(store, "flights").keep(reversed(kept))  # type: ignore[arg-type]
+    AttributionStore(store, "flights").keep(reversed(kept))  # type: ignore[arg-type]
     assert len(list(store.versions(""))) == 1
     assert [counts(store, each) for each in kept] == [each.found for each in kept]
     assert counts(store, msgspec.structs.replace(MATCH, sequence="5")) is None
-    assert Findings(store, "other").of(MATCH.stream, MATCH.sequence, MATCH.micros) is None
+    assert AttributionStore(store, "other").of(MATCH.stream, MATCH.sequence, MATCH.micros) is None
 
 
 def test_findings_of_two_hours_are_two_objects(store: MemoryStore) -> None:
     later = msgspec.structs.replace(AMBIGUOUS, micros=AMBIGUOUS.micros + 3_600_000_000)
-    Findings(store, "flights").keep([MATCH, later])
+    AttributionStore(store, "flights").keep([MATCH, later])
     assert len(list(store.list(""))) == 2
     assert (counts(store), counts(store, later)) == (MATCH.found, later.found)
 
@@ -82,9 +82,9 @@ def test_what_was_found_upon_more_counts_in_whatever_order(store: MemoryStore) -
     unsettled = msgspec.structs.replace(OTHER, settled=False, delivered=T + 5_000)
     newer = msgspec.structs.replace(OTHER, delivered=T + 9_000)
     for each in (unsettled, MATCH):
-        Findings(store, "flights").keep([each])
+        AttributionStore(store, "flights").keep([each])
     assert counts(store) == MATCH.found
-    Findings(store, "flights").keep([newer])
+    AttributionStore(store, "flights").keep([newer])
     assert counts(store) == newer.found
     for order in itertools.permutations([unsettled, MATCH, newer]):
         found: Found | None = None

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from backstream.errors import Damaged
 from backstream.layouts import frames, segments
-from backstream.layouts.frames import Index, Line, Span
+from backstream.layouts.frames import FrameLine, FrameSpan, Index
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
 HEAD = 8  # bytes of the skippable frame around the index
@@ -34,22 +34,22 @@ def key_of(name: str) -> bytes:
     return json.dumps({"id": {"S": name}}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def lines_of(holding: dict[str, int]) -> list[Line]:
+def lines_of(holding: dict[str, int]) -> list[FrameLine]:
     """So many lines of each of these keys, in their order."""
     every = sorted((key_of(name), number) for name, count in holding.items() for number in range(count))
-    return [Line(key, 1_000 + number, b"%s %d" % (key, number)) for key, number in every]
+    return [FrameLine(key, 1_000 + number, b"%s %d" % (key, number)) for key, number in every]
 
 
 contents = st.dictionaries(names, counts, max_size=30).map(lines_of)
 sizes = st.integers(1, 400)  # of a frame
 
 
-def pack(lines: Sequence[Line], frame_bytes: int) -> tuple[bytes, Index]:
+def pack(lines: Sequence[FrameLine], frame_bytes: int) -> tuple[bytes, Index]:
     with patch.object(frames, "FRAME_BYTES", frame_bytes):
         return frames.pack(lines)
 
 
-def text_of(lines: Sequence[Line]) -> bytes:
+def text_of(lines: Sequence[FrameLine]) -> bytes:
     return b"".join(line.text + b"\n" for line in lines)
 
 
@@ -59,7 +59,7 @@ def blocks(body: bytes) -> list[bytes]:
     return [block + b"\n" for block in segments.blocks(claim, body)]
 
 
-def of_span(body: bytes, span: Span) -> list[list[bytes]]:
+def of_span(body: bytes, span: FrameSpan) -> list[list[bytes]]:
     """The lines of each of a span's frames, by what is in the object from its start on alone."""
     piece = body[span.start : span.start + span.size]
     return [zstandard.ZstdDecompressor().decompress(frame).splitlines() for frame in split(piece)]
@@ -78,7 +78,7 @@ def split(piece: bytes) -> Iterator[bytes]:
 
 
 @given(lines=contents, frame_bytes=sizes)
-def test_all_lines_come_back_in_their_order(lines: list[Line], frame_bytes: int) -> None:
+def test_all_lines_come_back_in_their_order(lines: list[FrameLine], frame_bytes: int) -> None:
     body, index = pack(lines, frame_bytes)
     assert frames.read_index(body) == index
     assert b"".join(blocks(body)) == text_of(lines)
@@ -89,7 +89,7 @@ def test_all_lines_come_back_in_their_order(lines: list[Line], frame_bytes: int)
 
 
 @given(lines=contents, frame_bytes=sizes)
-def test_frames_end_where_they_are_full(lines: list[Line], frame_bytes: int) -> None:
+def test_frames_end_where_they_are_full(lines: list[FrameLine], frame_bytes: int) -> None:
     """The last line may reach beyond, so without it a frame is not full; and all but the last one are."""
     found = blocks(pack(lines, frame_bytes)[0])
     for block in found:
@@ -98,7 +98,7 @@ def test_frames_end_where_they_are_full(lines: list[Line], frame_bytes: int) -> 
 
 
 @given(lines=contents, frame_bytes=sizes)
-def test_a_key_s_span_holds_its_lines_and_few_others(lines: list[Line], frame_bytes: int) -> None:
+def test_a_key_s_span_holds_its_lines_and_few_others(lines: list[FrameLine], frame_bytes: int) -> None:
     body, index = pack(lines, frame_bytes)
     for key in {line.key for line in lines}:
         mine = [line.text for line in lines if line.key == key]
@@ -112,7 +112,7 @@ def test_a_key_s_span_holds_its_lines_and_few_others(lines: list[Line], frame_by
 
 
 @given(lines=contents, frame_bytes=sizes, name=names)
-def test_of_a_key_that_is_not_there_others_are_read_at_most(lines: list[Line], frame_bytes: int, name: str) -> None:
+def test_of_a_key_that_is_not_there_others_are_read_at_most(lines: list[FrameLine], frame_bytes: int, name: str) -> None:
     key = key_of(name)
     body, index = pack([line for line in lines if line.key != key], frame_bytes)
     span = index.of_key(key)
@@ -150,7 +150,7 @@ def test_boundaries_rise_as_utf_8_does() -> None:
 
 
 @given(lines=contents, frame_bytes=sizes)
-def test_the_same_lines_make_the_same_object(lines: list[Line], frame_bytes: int) -> None:
+def test_the_same_lines_make_the_same_object(lines: list[FrameLine], frame_bytes: int) -> None:
     assert pack(lines, frame_bytes) == pack(list(lines), frame_bytes)
 
 
@@ -165,7 +165,7 @@ def test_nothing_is_an_object_too() -> None:
 
 
 @given(lines=contents, frame_bytes=sizes)
-def test_a_stream_reader_passes_over_the_index(lines: list[Line], frame_bytes: int) -> None:
+def test_a_stream_reader_passes_over_the_index(lines: list[FrameLine], frame_bytes: int) -> None:
     body, _ = pack(lines, frame_bytes)
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body), read_across_frames=True) as reader:
         assert reader.read() == text_of(lines)

@@ -17,7 +17,7 @@ from backstream.layouts.aws_export.manifests import checksum, decode_files, deco
 from backstream.layouts.bases import Bases
 from backstream.layouts.dump_pages import Pages, description_of
 from backstream.layouts.dumps import Dump
-from backstream.layouts.segments import Claim, Codec
+from backstream.layouts.segments import Codec, SegmentHeader
 from backstream.model import invocation_record, limits, wire
 from backstream.model.entry import from_line, states
 from backstream.stores import dumps
@@ -96,7 +96,7 @@ def test_the_largest_item_that_there_can_be_is_read() -> None:
     image = b'{"id":{"S":"a"},"l":{"L":[%s]}}' % b",".join([b'{"S":""}'] * (400 << 10))
     text = line(image=image).rstrip(b"\n")[:-1] + b',"OldImage":%s}\n' % image
     assert len(image) < limits.ITEM
-    (entry,) = segments.read(Claim(Codec.ZSTD, 1), Codec.ZSTD.compress(text))
+    (entry,) = segments.read(SegmentHeader(Codec.ZSTD, 1), Codec.ZSTD.compress(text))
     assert entry.image == image
 
 
@@ -107,7 +107,7 @@ def test_a_long_line_takes_the_time_of_its_length() -> None:
         frame = Codec.ZSTD.compress(b"a" * 200)
         sizes.append(len(frame))
         body += frame
-    assert [len(each) for each in segments.blocks(Claim(Codec.ZSTD, 1, frames=tuple(sizes)), body)] == [8_000_000]
+    assert [len(each) for each in segments.blocks(SegmentHeader(Codec.ZSTD, 1, frames=tuple(sizes)), body)] == [8_000_000]
 
 
 def test_a_zip_of_a_month_that_there_is_not(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_zip_of_a_month_that_there_is_not(tmp_path: Path) -> None:
             info.date_time = (1980, 0, 0, 0, 0, 0)
             archive.writestr(info, b"{}")
     with pytest.raises(Damaged, match=r"a\.zip"):
-        list(dumps.Dump(tmp_path / "a.zip", "flights").pages())
+        list(dumps.DynamodumpDump(tmp_path / "a.zip", "flights").pages())
 
 
 def test_a_zip_that_is_large_inside(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_zip_that_is_large_inside(tmp_path: Path) -> None:
         archive.writestr("flights/schema.json", b"{}")
         archive.writestr("flights/data/0001.json", io.BytesIO(b" " * (limits.PAGE + 1)).getvalue())
     with pytest.raises(Damaged, match=r"data/0001\.json"):
-        list(dumps.Dump(tmp_path / "a.zip", "flights").pages())
+        list(dumps.DynamodumpDump(tmp_path / "a.zip", "flights").pages())
 
 
 def test_a_manifest_does_not_lead_out_of_its_folder(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import pytest
 from backstream.errors import Damaged
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
-from backstream.layouts.row_versions import Top, parse_metadata
-from backstream.layouts.rows import Rows
+from backstream.layouts.row_versions import NewestVersion, parse_metadata
+from backstream.layouts.rows import RowStore
 from backstream.model import wire
 from backstream.model.change import MICROS, Change, Order
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.ports import ObjectInfo, ObjectVersion
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -54,13 +54,13 @@ def store() -> Listed:
     store = Listed(clock)
     table = MemoryTable("items", clock, KeySchema(KeyAttribute("id", "S")))
     table.enable_stream()
-    init(store, table, Words(layout=Layout.ROWS))
+    init(store, table, InitOptions(layout=Layout.ROWS))
     return store
 
 
-def writer(store: Listed) -> Rows:
+def writer(store: Listed) -> RowStore:
     """One that remembers nothing."""
-    return Rows(store, catalogs.load(store, "items"))
+    return RowStore(store, catalogs.load(store, "items"))
 
 
 def on_top(store: Listed) -> bytes:
@@ -89,7 +89,7 @@ def test_what_it_was_put_upon_is_handed_on_from_scan_to_scan(store: Listed) -> N
     (listed,) = store.list("items/")
     row = parse_metadata(store.head(listed.name))
     assert row is not None
-    assert row.upon == Top(Order(STREAM, 5), 90)
+    assert row.upon == NewestVersion(Order(STREAM, 5), 90)
 
 
 def test_a_scanned_image_of_before_says_nothing_and_is_looked_below(store: Listed) -> None:

@@ -15,8 +15,8 @@ from backstream.errors import Damaged
 from backstream.layouts.log import ChangeLog
 from backstream.layouts.segments import (
     Codec,
-    Kind,
     Segment,
+    SegmentKind,
     by_hour,
     claim_of,
     mark,
@@ -28,7 +28,7 @@ from backstream.layouts.segments import (
     read,
 )
 from backstream.model.change import Change
-from backstream.model.entry import Entry, Place, of_change, states
+from backstream.model.entry import Entry, ImagePlace, of_change, states
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
 
@@ -48,7 +48,7 @@ def entry(sequence: int, seconds: int = HOUR, event: str = "MODIFY") -> Entry:
         event_id=f"{sequence:032x}",
         actor="dynamodb.amazonaws.com" if event == "REMOVE" else None,
         keys=b'{"id":{"S":"a"}}',
-        place=Place("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", f"version-{sequence}"),
+        place=ImagePlace("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", f"version-{sequence}"),
     )
 
 
@@ -58,7 +58,7 @@ def test_the_name_says_what_the_segment_holds() -> None:
         "dt=2026-11-23/hour=04/20261123T041533.123_shardId-00000001763871333000-0a1b2c3d_"
         "100000000000000000001-100000000000000000002_2_20261123T040000Z-20261123T040005Z.ndjson.zst"
     )
-    assert segment.kind is Kind.TAIL
+    assert segment.kind is SegmentKind.TAIL
     assert parse_path(segment.path) == segment
 
 
@@ -67,22 +67,25 @@ def test_a_mark_says_up_to_when_and_who_ends_with_it() -> None:
         "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.zst"
     )
     assert mark(STREAM, HOUR, "host-1").path != mark(STREAM, HOUR, "host-2").path
-    assert mark(STREAM, HOUR, "host-1").kind is Kind.MARK
+    assert mark(STREAM, HOUR, "host-1").kind is SegmentKind.MARK
 
 
 def test_a_batch_is_nobodys_checkpoint_and_its_name_tells_its_set() -> None:
-    one, other = of_batch([entry(1), entry(2), entry(4)], Kind.LAMBDA), of_batch([entry(1), entry(3), entry(4)], Kind.LAMBDA)
-    assert one.kind is other.kind is Kind.LAMBDA
+    one, other = (
+        of_batch([entry(1), entry(2), entry(4)], SegmentKind.LAMBDA),
+        of_batch([entry(1), entry(3), entry(4)], SegmentKind.LAMBDA),
+    )
+    assert one.kind is other.kind is SegmentKind.LAMBDA
     assert one.path != other.path
-    assert of_batch([entry(4), entry(2), entry(1)], Kind.LAMBDA).path == one.path
+    assert of_batch([entry(4), entry(2), entry(1)], SegmentKind.LAMBDA).path == one.path
 
 
 def test_two_exports_that_say_the_same_get_two_names() -> None:
     """Each counts by itself, in its own window; a scanned image keeps the name that it always had."""
     exports = [scanned("REMOVE", f"{number:014d}-aaaaaaaa") for number in (1, 2)]
-    assert len({of_batch([each], Kind.EXPORT).path for each in exports}) == len(exports)
-    assert of_batch([scanned("BACKFILL")], Kind.REPAIR).shard == "repair.cbd67829114a"
-    assert of_batch([scanned("REMOVE")], Kind.REPAIR) != of_batch([scanned("BACKFILL")], Kind.REPAIR)
+    assert len({of_batch([each], SegmentKind.EXPORT).path for each in exports}) == len(exports)
+    assert of_batch([scanned("BACKFILL")], SegmentKind.REPAIR).shard == "repair.cbd67829114a"
+    assert of_batch([scanned("REMOVE")], SegmentKind.REPAIR) != of_batch([scanned("BACKFILL")], SegmentKind.REPAIR)
 
 
 def scanned(event: str, source: str = "") -> Entry:
@@ -93,7 +96,7 @@ def test_what_came_from_kinesis_says_up_to_where_all_is_there() -> None:
     entries = [entry(3), entry(1), entry(2)]
     place = "49600000000000000000000000000000000000000000000000000007"
     segment = of_arrivals(entries, "shardId-000000000001", place)
-    assert (segment.kind, segment.kinesis_shard, segment.position) == (Kind.KINESIS, "shardId-000000000001", place)
+    assert (segment.kind, segment.kinesis_shard, segment.position) == (SegmentKind.KINESIS, "shardId-000000000001", place)
     assert (segment.first, segment.last, segment.count) == (entries[1].sequence, entries[0].sequence, 3), "by order, not by arrival"
     assert parse_path(segment.path) == segment
     assert read(claim_of(segment), pack(entries, Codec.ZSTD)) == entries
@@ -216,7 +219,7 @@ CHANGES = [
 @pytest.mark.parametrize("layout", ["rows", "inline"])
 def test_golden_segment_of_format_2(layout: str) -> None:
     lines = (GOLDEN_2 / f"{layout}.ndjson").read_bytes()
-    place = Place("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "version-1")
+    place = ImagePlace("flights/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "version-1")
     entries = [of_change(each, place if layout == "rows" else None) for each in CHANGES]
     assert zstandard.ZstdDecompressor().decompress(pack(entries, Codec.ZSTD)) == lines
     assert read(claim_of(of_run(entries, SHARD, Codec.GZIP)), gzip.compress(lines)) == entries
@@ -234,5 +237,5 @@ def test_a_line_says_what_was_before_and_what_is_after() -> None:
 
 def test_a_segment_of_lines_with_digests_says_so() -> None:
     store = MemoryStore(ManualClock())
-    (segment,) = ChangeLog(store, "flights").write_batch([of_change(CHANGES[0], None)], Kind.LAMBDA, writer="fn")
+    (segment,) = ChangeLog(store, "flights").write_batch([of_change(CHANGES[0], None)], SegmentKind.LAMBDA, writer="fn")
     assert store.head(f"_backstream/flights/log/{segment.path}").metadata["format"] == "2"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
-from backstream.model.entry import Entry, Place
+from backstream.model.entry import Entry, ImagePlace
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
 from kit.computed_vault import TABLE, entry, init_table, row_image
@@ -31,7 +31,7 @@ def vault() -> TableVault:
 def row(vault: TableVault, number: int, lies_at: int | None = None) -> Entry:
     """A row's entry, with the version that is there; `lies_at`: the row whose object it points to."""
     name = f"{TABLE}/row-{number if lies_at is None else lies_at:08d}"
-    return msgspec.structs.replace(entry(number, inline=False), place=Place(name, vault.store.head(name).version))
+    return msgspec.structs.replace(entry(number, inline=False), place=ImagePlace(name, vault.store.head(name).version))
 
 
 @given(st.lists(st.sampled_from(["inline", "row", "none"]), max_size=400))
@@ -47,10 +47,10 @@ def test_each_comes_once_with_its_tag(vault: TableVault, kinds: list[str]) -> No
 
 def test_what_image_raises_comes_as_a_value_and_the_others_go_on(vault: TableVault) -> None:
     of_another = row(vault, 1, lies_at=2)
-    missing = msgspec.structs.replace(row(vault, 1), place=Place(f"{TABLE}/row-00000001", "no version"))
+    missing = msgspec.structs.replace(row(vault, 1), place=ImagePlace(f"{TABLE}/row-00000001", "no version"))
     of_nowhere = msgspec.structs.replace(entry(1, inline=True), image=None)
     vault.store.put("junk", b"no image")
-    junk = msgspec.structs.replace(row(vault, 1), place=Place("junk", vault.store.head("junk").version))
+    junk = msgspec.structs.replace(row(vault, 1), place=ImagePlace("junk", vault.store.head("junk").version))
     wrong = {"another's": of_another, "missing": missing, "nowhere": of_nowhere, "junk": junk}
     found = dict(vault.images([*wrong.items(), *((number, row(vault, number)) for number in range(10))]))
     errors = {tag: one for tag, one in found.items() if isinstance(one, BackstreamError)}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.model.attribution import TOLERANCE, Made, Status, attribute
-from backstream.model.cloudtrail import CAN_BECOME, Call, Identity
+from backstream.model.attribution import TOLERANCE, AttributionStatus, Made, attribute
+from backstream.model.cloudtrail import CAN_BECOME, Call, CallerIdentity
 
 T = 1_700_000_000
 PUT, DELETE = 3, 4
@@ -24,7 +24,7 @@ def made(*seconds: int, event: str = "MODIFY") -> list[Made]:
 def calls(*seconds: int, becomes: int = PUT, who: str = "") -> list[Call]:
     """Calls in these seconds, by a principal each."""
     return [
-        Call(T + each, becomes, f"{number}{becomes}{who}", "", "PutItem", Identity(arn=who or f"p{number}"), "", "")
+        Call(T + each, becomes, f"{number}{becomes}{who}", "", "PutItem", CallerIdentity(arn=who or f"p{number}"), "", "")
         for number, each in enumerate(seconds)
     ]
 
@@ -32,7 +32,7 @@ def calls(*seconds: int, becomes: int = PUT, who: str = "") -> list[Call]:
 def found(changes: Sequence[Made], every: Sequence[Call], *, unkeyed: bool = False) -> list[str]:
     """The principal of each change, `?` where several may be, `-` where none is."""
     verdicts = attribute(changes, every, lambda _second, _bit: unkeyed)
-    signs = {Status.AMBIGUOUS: "?", Status.NONE: "-"}
+    signs = {AttributionStatus.AMBIGUOUS: "?", AttributionStatus.NONE: "-"}
     return [signs.get(each.status) or each.calls[0].identity.arn for each in verdicts]
 
 
@@ -106,17 +106,17 @@ def possible(changes: Sequence[Made], every: Sequence[Call]) -> list[tuple[int, 
 def test_what_is_certain_is_so_in_every_way_that_is_possible(changes: list[tuple[int, str]], every: list[tuple[int, int]]) -> None:
     """Of the changes that have a call at all: one without any says only that data events are not complete."""
     some = [Made("s", str(number), (T + second) * 1_000_000, event) for number, (second, event) in enumerate(changes)]
-    calls_ = [Call(T + second, bits, str(number), "", "x", Identity(), "", "") for number, (second, bits) in enumerate(every)]
+    calls_ = [Call(T + second, bits, str(number), "", "x", CallerIdentity(), "", "") for number, (second, bits) in enumerate(every)]
     verdicts = attribute(some, calls_, lambda _second, _bit: False)
-    known = [number for number, each in enumerate(verdicts) if each.status is not Status.NONE]
+    known = [number for number, each in enumerate(verdicts) if each.status is not AttributionStatus.NONE]
     ways = possible([some[number] for number in known], calls_)
     for place, number in enumerate(known):
-        if verdicts[number].status is Status.MATCHED and ways:
+        if verdicts[number].status is AttributionStatus.MATCHED and ways:
             assert {way[place] for way in ways} == {int(verdicts[number].calls[0].event_id)}
     for number, each in enumerate(verdicts):
         fitting = [call for call in calls_ if possible([some[number]], [call])]
-        assert (each.status is Status.NONE) == (not fitting)
-        assert each.status is Status.MATCHED or len(each.calls) == len(fitting)
+        assert (each.status is AttributionStatus.NONE) == (not fitting)
+        assert each.status is AttributionStatus.MATCHED or len(each.calls) == len(fitting)
 
 
 @given(st.data())
@@ -126,9 +126,9 @@ def test_random_writers_are_named_rightly_or_not_at_all(data: st.DataObject) -> 
     truth, every = [], []
     for number, second in enumerate(seconds):
         apart = data.draw(st.integers(-TOLERANCE, TOLERANCE))
-        every.append(Call(T + second + apart, PUT, f"c{number}", "", "x", Identity(arn=f"p{number}"), "", ""))
+        every.append(Call(T + second + apart, PUT, f"c{number}", "", "x", CallerIdentity(arn=f"p{number}"), "", ""))
         truth.append(f"p{number}")
     for number, second in enumerate(data.draw(st.lists(st.integers(0, 40), max_size=5))):
-        every.append(Call(T + second, PUT, f"n{number}", "", "x", Identity(arn=f"none{number}"), "", ""))
+        every.append(Call(T + second, PUT, f"n{number}", "", "x", CallerIdentity(arn=f"none{number}"), "", ""))
     names = found(made(*seconds), data.draw(st.permutations(every)))
     assert all(name in ("?", right) for name, right in zip(names, truth, strict=True))

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model.cloudtrail import CAN_BECOME, Identity, Owner, Target, is_write, writes
+from backstream.model.cloudtrail import CAN_BECOME, CallerIdentity, CallTarget, TrailOwner, is_write, writes
 from backstream.model.key_words import NumberText
 from backstream.model.schema import KeyAttribute, KeySchema
 from kit.cloudtrail import Event, Table, event, service, session, user, where
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/Music"
 SCHEMA = KeySchema(KeyAttribute("Artist", "S"), KeyAttribute("Song", "N"))
-TARGET = Target.of(ARN, SCHEMA)
+TARGET = CallTarget.of(ARN, SCHEMA)
 TABLE = Table(ARN)
 ALICE = user("alice")
 A, B = {"Artist": "A", "Song": 1}, {"Artist": "B", "Song": 2.5}
@@ -32,7 +32,7 @@ def read(one: Event) -> Event:
     return found
 
 
-def written(one: Event, target: Target = TARGET) -> list[tuple[bytes | None, int]]:
+def written(one: Event, target: CallTarget = TARGET) -> list[tuple[bytes | None, int]]:
     """The keys, and what they can have become."""
     return [(key, call.becomes) for key, call in writes(read(one), target)]
 
@@ -143,13 +143,13 @@ def test_a_statement_that_failed_within_its_batch_wrote_nothing() -> None:
 @pytest.mark.parametrize(
     ("arn", "own"),
     [
-        (ARN, Owner.OWN),
-        (ARN.replace("123456789012", "999999999999"), Owner.OTHER),
-        (ARN.replace("us-east-1", "eu-west-1"), Owner.OTHER),
-        (ARN.replace("Music", "Other"), Owner.OWN),
+        (ARN, TrailOwner.OWN),
+        (ARN.replace("123456789012", "999999999999"), TrailOwner.OTHER),
+        (ARN.replace("us-east-1", "eu-west-1"), TrailOwner.OTHER),
+        (ARN.replace("Music", "Other"), TrailOwner.OWN),
     ],
 )
-def test_a_table_of_the_same_name_elsewhere_is_another(arn: str, own: Owner) -> None:
+def test_a_table_of_the_same_name_elsewhere_is_another(arn: str, own: TrailOwner) -> None:
     one = Table(arn).put(5, ALICE, A)
     assert TARGET.owner(one) is own
     assert bool(written({**one, "requestParameters": {"tableName": "Music", "key": A}})) is (arn == ARN)
@@ -157,10 +157,10 @@ def test_a_table_of_the_same_name_elsewhere_is_another(arn: str, own: Owner) -> 
 
 def test_an_event_without_arns_goes_by_account_and_region() -> None:
     bare = {name: value for name, value in TABLE.put(5, ALICE, A).items() if name != "resources"}
-    assert TARGET.owner(bare) is Owner.OWN
-    assert TARGET.owner({**bare, "recipientAccountId": "999999999999"}) is Owner.OTHER
-    assert TARGET.owner({**bare, "awsRegion": "eu-west-1"}) is Owner.OTHER
-    assert TARGET.owner({name: value for name, value in bare.items() if name != "awsRegion"}) is Owner.UNKNOWN
+    assert TARGET.owner(bare) is TrailOwner.OWN
+    assert TARGET.owner({**bare, "recipientAccountId": "999999999999"}) is TrailOwner.OTHER
+    assert TARGET.owner({**bare, "awsRegion": "eu-west-1"}) is TrailOwner.OTHER
+    assert TARGET.owner({name: value for name, value in bare.items() if name != "awsRegion"}) is TrailOwner.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_event_without_arns_goes_by_account_and_region() -> None:
     ],
 )
 def test_keys_match_by_value(kind: str, plain: Any, typed: str | None) -> None:
-    target = Target.of(ARN, KeySchema(KeyAttribute("id", kind)))
+    target = CallTarget.of(ARN, KeySchema(KeyAttribute("id", kind)))
     ((key, _),) = written(event("DeleteItem", 5, ALICE, {"tableName": "Music", "key": {"id": plain}}, ARN), target)
     assert key == (None if typed is None else json.dumps({"id": {kind: typed}}, separators=(",", ":")).encode())
 
@@ -189,10 +189,10 @@ def test_keys_match_by_value(kind: str, plain: Any, typed: str | None) -> None:
 @pytest.mark.parametrize(
     ("who", "identity", "actor"),
     [
-        (ALICE, Identity("IAMUser", ALICE["arn"], "", "", "AKIAALICE", "AIDAALICE"), "arn:aws:iam::123456789012:user/alice"),
+        (ALICE, CallerIdentity("IAMUser", ALICE["arn"], "", "", "AKIAALICE", "AIDAALICE"), "arn:aws:iam::123456789012:user/alice"),
         (
             session("deploy", "ci-42"),
-            Identity(
+            CallerIdentity(
                 "AssumedRole",
                 "arn:aws:sts::123456789012:assumed-role/deploy/ci-42",
                 "arn:aws:iam::123456789012:role/deploy",
@@ -204,15 +204,19 @@ def test_keys_match_by_value(kind: str, plain: Any, typed: str | None) -> None:
         ),
         (
             service("replication.dynamodb.amazonaws.com"),
-            Identity("AWSService", invoked_by="replication.dynamodb.amazonaws.com"),
+            CallerIdentity("AWSService", invoked_by="replication.dynamodb.amazonaws.com"),
             "replication.dynamodb.amazonaws.com",
         ),
-        ({"type": "AWSAccount", "accountId": "999999999999"}, Identity("AWSAccount", principal_id="999999999999"), "999999999999"),
-        ({}, Identity(), ""),
-        (None, Identity(), ""),
+        (
+            {"type": "AWSAccount", "accountId": "999999999999"},
+            CallerIdentity("AWSAccount", principal_id="999999999999"),
+            "999999999999",
+        ),
+        ({}, CallerIdentity(), ""),
+        (None, CallerIdentity(), ""),
     ],
 )
-def test_who_made_the_call(who: Any, identity: Identity, actor: str) -> None:
+def test_who_made_the_call(who: Any, identity: CallerIdentity, actor: str) -> None:
     ((_, call),) = writes(read({**TABLE.put(5, {}, A), "userIdentity": who}), TARGET)
     assert call.identity == identity
     assert call.identity.actor == actor

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backstream.model.change import MICROS
 from backstream.model.entry import NO_SEQUENCE, SCANNED, Entry
-from backstream.model.fold import BEGINNING, Known, in_order, known_at, newest
+from backstream.model.fold import BEGINNING, FoldState, in_order, known_at, newest
 
 KEYS = b'{"id":{"S":"a"}}'
 END = 10**9
@@ -52,8 +52,8 @@ def _each_once(entries: list[Entry]) -> list[Entry]:
 ENTRIES = st.lists(CHANGES | SCANS, max_size=9).map(_each_once)
 
 
-def fold(entries: list[Entry]) -> Known:
-    return functools.reduce(Known.with_entry, entries, Known())
+def fold(entries: list[Entry]) -> FoldState:
+    return functools.reduce(FoldState.with_entry, entries, FoldState())
 
 
 # --- order, repetition, grouping --------------------------------------------------------------------------------------------------
@@ -68,8 +68,8 @@ def test_any_order_any_number_of_times_any_grouping(entries: list[Entry], data: 
     assert fold(data.draw(st.permutations(repeated))) == known
     cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=3)))
     pieces = [fold(shuffled[since:until]) for since, until in itertools.pairwise([0, *cuts, len(shuffled)])]
-    assert functools.reduce(Known.with_known, pieces, Known()) == known
-    assert functools.reduce(lambda later, earlier: earlier.with_known(later), reversed(pieces), Known()) == known
+    assert functools.reduce(FoldState.with_known, pieces, FoldState()) == known
+    assert functools.reduce(lambda later, earlier: earlier.with_known(later), reversed(pieces), FoldState()) == known
     assert known.with_known(known) == known
 
 

@@ -9,11 +9,11 @@ import pytest
 from backstream.model.grants import Grant, grants, guarded, is_foreign
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.model.settings import KinesisDestination, TableSettings
-from backstream.model.setup import Names, Setup, plan
+from backstream.model.setup import Setup, TableNames, plan
 
 OWN, OTHER = "111111111111", "999999999999"
 ARN = f"arn:aws:dynamodb:us-east-1:{OWN}:table/flights"
-NAMES = Names(ARN, ARN)
+NAMES = TableNames(ARN, ARN)
 SCHEMA = KeySchema(KeyAttribute("id", "S"))
 KINESIS = "arn:aws:kinesis:us-east-1:{}:stream/s"
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.model import wire
-from backstream.model.merge import GONE, Merge, Merged, Step, Verdict, changed_names, undone, undone_steps
+from backstream.model.merge import GONE, Merge, Merged, MergeStep, MergeVerdict, changed_names, undone, undone_steps
 
 Item = Mapping[str, int] | None
 
@@ -65,22 +65,22 @@ def test_it_is_what_a_model_on_dicts_says(before: Item, bad: Item, live: Item, b
     if isinstance(expected, str):
         assert found.verdict == expected
     else:
-        assert found.verdict in (Verdict.WRITE, Verdict.UNCHANGED)
-        assert (plain(found.image) if found.verdict is Verdict.WRITE else live) == expected
+        assert found.verdict in (MergeVerdict.WRITE, MergeVerdict.UNCHANGED)
+        assert (plain(found.image) if found.verdict is MergeVerdict.WRITE else live) == expected
 
 
 @given(states, states, states, st.sampled_from(Merge))
 def test_a_second_time_there_is_nothing_to_do(before: Item, bad: Item, live: Item, by: Merge) -> None:
     once = merged(before, bad, live, by)
-    if once.verdict is Verdict.WRITE:
-        assert undone(item(before), item(bad), once.image, by).verdict is Verdict.UNCHANGED
+    if once.verdict is MergeVerdict.WRITE:
+        assert undone(item(before), item(bad), once.image, by).verdict is MergeVerdict.UNCHANGED
 
 
 @given(states, states, states, st.sampled_from(Merge))
 def test_overwriting_leaves_no_conflict_and_no_attribute_of_others(before: Item, bad: Item, live: Item, by: Merge) -> None:
     found = merged(before, bad, live, by, overwrite=True)
-    assert found.verdict is not Verdict.CONFLICT
-    if by is Merge.ATTRIBUTES and None not in (before, bad, live) and found.verdict is Verdict.WRITE:
+    assert found.verdict is not MergeVerdict.CONFLICT
+    if by is Merge.ATTRIBUTES and None not in (before, bad, live) and found.verdict is MergeVerdict.WRITE:
         assert before is not None
         assert bad is not None
         assert live is not None
@@ -94,7 +94,7 @@ histories = st.lists(states, min_size=2, max_size=6)
 
 @given(histories, st.data())
 def test_single_changes_are_taken_back_one_by_one_and_the_others_stay(history: list[Item], data: st.DataObject) -> None:
-    steps = [Step(item(old), item(new)) for old, new in itertools.pairwise(history)]
+    steps = [MergeStep(item(old), item(new)) for old, new in itertools.pairwise(history)]
     chosen = [data.draw(st.booleans()) for _ in steps]
     live = data.draw(states)
     state: Item | str = live
@@ -104,16 +104,16 @@ def test_single_changes_are_taken_back_one_by_one_and_the_others_stay(history: l
     if isinstance(state, str) or all(chosen):
         return  # all: the net of the window counts; a conflict: see the next test
     found = undone_steps(steps, chosen, item(live))
-    assert (plain(found.image) if found.verdict is Verdict.WRITE else live) == state
+    assert (plain(found.image) if found.verdict is MergeVerdict.WRITE else live) == state
 
 
 @given(histories, st.data())
 def test_single_changes_taken_back_twice_are_taken_back_once(history: list[Item], data: st.DataObject) -> None:
-    steps = [Step(item(old), item(new)) for old, new in itertools.pairwise(history)]
+    steps = [MergeStep(item(old), item(new)) for old, new in itertools.pairwise(history)]
     chosen = [data.draw(st.booleans()) for _ in steps]
     once = undone_steps(steps, chosen, steps[-1].new)
-    if once.verdict is Verdict.WRITE:
-        assert undone_steps(steps, chosen, once.image).verdict is Verdict.UNCHANGED
+    if once.verdict is MergeVerdict.WRITE:
+        assert undone_steps(steps, chosen, once.image).verdict is MergeVerdict.UNCHANGED
 
 
 def test_what_others_changed_since_stays() -> None:
@@ -123,24 +123,24 @@ def test_what_others_changed_since_stays() -> None:
 
 def test_a_conflict_names_the_attribute_and_leaves_the_item() -> None:
     found = merged({"price": 5}, {"price": 0}, {"price": 6})
-    assert (found.verdict, found.attributes) == (Verdict.CONFLICT, ("price",))
+    assert (found.verdict, found.attributes) == (MergeVerdict.CONFLICT, ("price",))
     assert "price" in found.why
 
 
 @pytest.mark.parametrize(
     ("before", "bad", "live", "verdict"),
     [
-        ({"a": 1}, None, None, Verdict.WRITE),
-        ({"a": 1}, None, {"a": 1}, Verdict.UNCHANGED),
-        ({"a": 1}, None, {"a": 2}, Verdict.CONFLICT),
-        (None, {"a": 1}, {"a": 1}, Verdict.WRITE),
-        (None, {"a": 1}, {"a": 2}, Verdict.CONFLICT),
-        (None, {"a": 1}, None, Verdict.UNCHANGED),
-        ({"a": 1}, {"a": 2}, None, Verdict.GONE),
-        ({"a": 1}, {"a": 1}, {"a": 3}, Verdict.UNCHANGED),
+        ({"a": 1}, None, None, MergeVerdict.WRITE),
+        ({"a": 1}, None, {"a": 1}, MergeVerdict.UNCHANGED),
+        ({"a": 1}, None, {"a": 2}, MergeVerdict.CONFLICT),
+        (None, {"a": 1}, {"a": 1}, MergeVerdict.WRITE),
+        (None, {"a": 1}, {"a": 2}, MergeVerdict.CONFLICT),
+        (None, {"a": 1}, None, MergeVerdict.UNCHANGED),
+        ({"a": 1}, {"a": 2}, None, MergeVerdict.GONE),
+        ({"a": 1}, {"a": 1}, {"a": 3}, MergeVerdict.UNCHANGED),
     ],
 )
-def test_items_that_came_or_went(before: Item, bad: Item, live: Item, verdict: Verdict) -> None:
+def test_items_that_came_or_went(before: Item, bad: Item, live: Item, verdict: MergeVerdict) -> None:
     assert merged(before, bad, live).verdict is verdict
 
 
@@ -149,9 +149,9 @@ def test_an_item_that_somebody_deleted_since_is_not_brought_back_by_overwriting(
 
 
 def test_by_the_item_every_later_change_is_a_conflict() -> None:
-    assert merged({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 2, "b": 5}, Merge.ITEM).verdict is Verdict.CONFLICT
-    assert merged({"a": 1}, {"a": 2}, {"a": 2}, Merge.ITEM).verdict is Verdict.WRITE
-    assert merged({"a": 1}, {"a": 2}, None, Merge.ITEM).verdict is Verdict.CONFLICT
+    assert merged({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 2, "b": 5}, Merge.ITEM).verdict is MergeVerdict.CONFLICT
+    assert merged({"a": 1}, {"a": 2}, {"a": 2}, Merge.ITEM).verdict is MergeVerdict.WRITE
+    assert merged({"a": 1}, {"a": 2}, None, Merge.ITEM).verdict is MergeVerdict.CONFLICT
 
 
 def test_values_compare_as_dynamodb_compares_them() -> None:
@@ -165,4 +165,4 @@ def test_values_compare_as_dynamodb_compares_them() -> None:
 
 
 def test_a_window_that_changes_nothing_in_the_end_has_nothing_to_take_back() -> None:
-    assert merged({"a": 1}, {"a": 1}, {"a": 9}).verdict is Verdict.UNCHANGED
+    assert merged({"a": 1}, {"a": 1}, {"a": 9}).verdict is MergeVerdict.UNCHANGED

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from backstream.errors import Damaged
 from backstream.model import migration, plain, sizes, wire
-from backstream.model.fitness import Unfit
+from backstream.model.fitness import InvalidItem
 from backstream.model.migration import DELETE, becomes, digest, spliced
 from kit.images import hard_images, image
 from kit.strategies import ITEMS, Item
@@ -85,7 +85,7 @@ def test_plain_types() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_what_dynamodb_would_not_take(value: object, why: str) -> None:
-    with pytest.raises(Unfit, match=why):
+    with pytest.raises(InvalidItem, match=why):
         becomes({**plain.to_plain(IMAGE), "x": value}, None, IMAGE, native=False)
 
 
@@ -106,7 +106,7 @@ def test_what_dynamodb_would_not_take(value: object, why: str) -> None:
     ],
 )
 def test_what_is_no_dynamodb_json(value: object) -> None:
-    with pytest.raises(Unfit, match="x"):
+    with pytest.raises(InvalidItem, match="x"):
         becomes({**wire.decode(IMAGE), "x": value}, None, IMAGE, native=True)
 
 
@@ -124,7 +124,7 @@ def test_32_levels_are_kept_and_33_are_not(into: str) -> None:
     assert after is not None
     assert plain.to_plain(after)["x"] == nested(32, into)
     for levels in (33, 40):
-        with pytest.raises(Unfit, match=r"^x.* is nested deeper than 32 levels$"):
+        with pytest.raises(InvalidItem, match=r"^x.* is nested deeper than 32 levels$"):
             becomes({**plain.to_plain(IMAGE), "x": nested(levels, into)}, None, IMAGE, native=False)
 
 
@@ -138,20 +138,20 @@ def test_400_kb_are_kept_and_a_byte_more_is_not(letter: str) -> None:
     assert after is not None
     assert sizes.item_bytes(after) == 400 * 1024
     for more in ("b", "b" * 1024):
-        with pytest.raises(Unfit, match="400 KB"):
+        with pytest.raises(InvalidItem, match="400 KB"):
             becomes({**plain.to_plain(IMAGE), "x": text + more}, None, IMAGE, native=False)
 
 
 @pytest.mark.parametrize("result", ["x", [1], True, 0, (), DELETE.__class__, 10**5000], ids=lambda value: type(value).__name__)
 def test_nonsense(result: object) -> None:
-    with pytest.raises(Unfit, match="DELETE"):
+    with pytest.raises(InvalidItem, match="DELETE"):
         becomes(result, plain.to_plain(IMAGE), IMAGE, native=False)
 
 
 def test_a_change_without_a_return_is_seen() -> None:
     passed = plain.to_plain(IMAGE)
     passed["s"].add("c")
-    with pytest.raises(Unfit, match="return item"):
+    with pytest.raises(InvalidItem, match="return item"):
         becomes(None, passed, IMAGE, native=False)
     assert becomes(DELETE, passed, IMAGE, native=False) is None
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.model import partiql
-from backstream.model.partiql import Statement, Verb
+from backstream.model.partiql import PartiqlVerb, Statement
 
 HIDDEN = "***(Redacted)"
 
@@ -21,27 +21,27 @@ HIDDEN = "***(Redacted)"
         (
             f"UPDATE Music SET Album = {HIDDEN} WHERE Artist = 'No One You Know' AND SongTitle = 'Call Me Today'",
             [],
-            Statement(Verb.UPDATE, "Music", {"Artist": "No One You Know", "SongTitle": "Call Me Today"}),
+            Statement(PartiqlVerb.UPDATE, "Music", {"Artist": "No One You Know", "SongTitle": "Call Me Today"}),
         ),
         (
             f"update \"my-table\" set a = a + 1, b = {HIDDEN} where \"pk\"='it''s' and sk = -1.50 and c = {HIDDEN} returning old",
             [],
-            Statement(Verb.UPDATE, "my-table", {"pk": "it's", "sk": "-1.50"}),
+            Statement(PartiqlVerb.UPDATE, "my-table", {"pk": "it's", "sk": "-1.50"}),
         ),
-        ('DELETE FROM "T" WHERE pk = ? AND sk = ?', ["a", 5], Statement(Verb.DELETE, "T", {"pk": "a", "sk": 5})),
-        ("UPDATE T SET a = ? WHERE pk = ?", [HIDDEN, "a"], Statement(Verb.UPDATE, "T", {"pk": "a"})),
-        ("UPDATE T SET a = ? WHERE pk = ?", [], Statement(Verb.UPDATE, "T", {})),
-        ("UPDATE T SET a = ? WHERE pk = ?", [HIDDEN, HIDDEN], Statement(Verb.UPDATE, "T", {})),
+        ('DELETE FROM "T" WHERE pk = ? AND sk = ?', ["a", 5], Statement(PartiqlVerb.DELETE, "T", {"pk": "a", "sk": 5})),
+        ("UPDATE T SET a = ? WHERE pk = ?", [HIDDEN, "a"], Statement(PartiqlVerb.UPDATE, "T", {"pk": "a"})),
+        ("UPDATE T SET a = ? WHERE pk = ?", [], Statement(PartiqlVerb.UPDATE, "T", {})),
+        ("UPDATE T SET a = ? WHERE pk = ?", [HIDDEN, HIDDEN], Statement(PartiqlVerb.UPDATE, "T", {})),
         (
             "INSERT INTO \"T\" VALUE {'pk': 'a', 'm': {'pk': 'inner', 'l': [1, {'pk': 2}]}, \"sk\": 1E3, 's': <<'x', 'y'>>}",
             [],
-            Statement(Verb.INSERT, "T", {"pk": "a", "sk": "1E3"}),
+            Statement(PartiqlVerb.INSERT, "T", {"pk": "a", "sk": "1E3"}),
         ),
-        (f"INSERT INTO T VALUE {{'pk': {HIDDEN}, 'sk': {HIDDEN}}}", [], Statement(Verb.INSERT, "T", {})),
-        ("INSERT INTO T VALUE {'a': [?, ?], 'pk': ?}", [1, 2, "k"], Statement(Verb.INSERT, "T", {"pk": "k"})),
-        ("DELETE FROM T WHERE pk = 'a' OR pk = 'b'", [], Statement(Verb.DELETE, "T", {})),
-        ("DELETE FROM T WHERE m.pk = 'a'", [], Statement(Verb.DELETE, "T", {})),
-        ("DELETE FROM T WHERE pk IN ['a']", [], Statement(Verb.DELETE, "T", {})),
+        (f"INSERT INTO T VALUE {{'pk': {HIDDEN}, 'sk': {HIDDEN}}}", [], Statement(PartiqlVerb.INSERT, "T", {})),
+        ("INSERT INTO T VALUE {'a': [?, ?], 'pk': ?}", [1, 2, "k"], Statement(PartiqlVerb.INSERT, "T", {"pk": "k"})),
+        ("DELETE FROM T WHERE pk = 'a' OR pk = 'b'", [], Statement(PartiqlVerb.DELETE, "T", {})),
+        ("DELETE FROM T WHERE m.pk = 'a'", [], Statement(PartiqlVerb.DELETE, "T", {})),
+        ("DELETE FROM T WHERE pk IN ['a']", [], Statement(PartiqlVerb.DELETE, "T", {})),
         ("SELECT * FROM T WHERE pk = 'a'", [], None),
         ("EXISTS(SELECT * FROM T WHERE pk = 'a')", [], None),
     ],

@@ -15,7 +15,7 @@ from botocore.validate import ParamValidator
 from backstream.clock import SystemClock
 from backstream.model.creation import creation_of, on_demand
 from backstream.model.settings import PARTS, AutoScaling, PointInTimeRecovery, TableSettings, from_description, table_of
-from backstream.model.setup import Setup, Step, Todo, plan, policy_for
+from backstream.model.setup import Setup, SetupStep, Todo, plan, policy_for
 from backstream.tables.memory import MemoryTable
 from kit.furnished import ACCOUNT, ARN, CAPACITY, KEY, OTHER, SAME, SCHEMA, STREAM, index, policy, settings, table
 
@@ -32,11 +32,11 @@ def check(service: str, operation: str, request: Mapping[str, Any]) -> None:
     assert not found.has_errors(), f"{operation}: {found.generate_report()}"
 
 
-def whats(lines: Sequence[Step] | Sequence[Todo]) -> list[str]:
+def whats(lines: Sequence[SetupStep] | Sequence[Todo]) -> list[str]:
     return [each.what for each in lines]
 
 
-def every_step(found: Setup) -> list[Step]:
+def every_step(found: Setup) -> list[SetupStep]:
     return [*([] if found.time_to_live is None else [found.time_to_live]), *found.steps]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backstream.model.window import AFTER_ALL, Bridge, KnownGap, Range, Start, Void, Window
+from backstream.model.window import AFTER_ALL, IncrementalExport, KnownGap, Range, Start, Void, Window
 
 END = 14  # the time line: 0 to END
 SECONDS = st.integers(0, END)
@@ -23,7 +23,7 @@ def windows(draw: st.DrawFn, *, most_bridges: int = 4) -> Window:
         empty = draw(SECONDS)
         starts.append(Start(empty, empty))
     gaps = [KnownGap(since, until, "lost") for since, until in sorted(draw(st.lists(SPANS, max_size=3)))]
-    bridges = [Bridge(since, until) for since, until in draw(st.lists(SPANS, max_size=most_bridges)) if since < until]
+    bridges = [IncrementalExport(since, until) for since, until in draw(st.lists(SPANS, max_size=most_bridges)) if since < until]
     return Window(starts=starts, durable=draw(st.none() | SECONDS), gaps=gaps, bridges=bridges)
 
 
@@ -88,7 +88,7 @@ def test_the_gaps_before_a_moment_are_those_of_which_something_is_missing(window
 
 
 @given(windows())
-@example(Window([Start(0, 0)], None, [KnownGap(1, 1, "lost")], [Bridge(1, 2), Bridge(2, 3)]))
+@example(Window([Start(0, 0)], None, [KnownGap(1, 1, "lost")], [IncrementalExport(1, 2), IncrementalExport(2, 3)]))
 def test_only_what_an_export_tells_is_void(window: Window) -> None:
     for at in range(END + 2):
         for void in window.voids(at):
@@ -100,7 +100,7 @@ def test_only_what_an_export_tells_is_void(window: Window) -> None:
 @given(windows(), SECONDS)
 def test_more_knowledge_never_takes_a_promise_away(window: Window, at: int) -> None:
     """An export that is taken in, or a base backup that was made where nothing was known."""
-    bridged = Window(window.starts, window.durable, window.gaps, [*window.bridges, Bridge(at, at + 3)])
+    bridged = Window(window.starts, window.durable, window.gaps, [*window.bridges, IncrementalExport(at, at + 3)])
     assert promised(window) <= promised(bridged)
     based = Window([*window.starts, Start(at, at, "another")], window.durable, window.gaps, window.bridges)
     assert promised(window) <= promised(based)
@@ -112,7 +112,7 @@ BASE = Start(10, 15, "base")
 EMPTY = Start(0, 0)
 
 
-def window(*starts: Start, gap: tuple[int, int] | None = None, bridges: list[Bridge] | None = None) -> Window:
+def window(*starts: Start, gap: tuple[int, int] | None = None, bridges: list[IncrementalExport] | None = None) -> Window:
     gaps = [] if gap is None else [KnownGap(*gap, "lost")]
     return Window(starts=starts, durable=30, gaps=gaps, bridges=bridges or [])
 
@@ -156,7 +156,7 @@ def test_base_backups_and_gaps(given: Window, ranges: list[tuple[int, int]]) -> 
     ],
 )
 def test_exports_over_a_gap(bridges: list[tuple[int, int]], ranges: list[tuple[int, int]]) -> None:
-    found = window(EMPTY, gap=(5, 7), bridges=[Bridge(*each) for each in bridges])
+    found = window(EMPTY, gap=(5, 7), bridges=[IncrementalExport(*each) for each in bridges])
     assert _joined(found.ranges) == _joined([Range(*each) for each in ranges])
 
 
@@ -165,7 +165,7 @@ def _joined(ranges: list[Range]) -> set[int]:
 
 
 def test_a_void_reaches_from_where_the_export_begins_to_the_end_of_the_gap() -> None:
-    found = window(EMPTY, gap=(5, 7), bridges=[Bridge(3, 6, "one"), Bridge(6, 12, "two")])
+    found = window(EMPTY, gap=(5, 7), bridges=[IncrementalExport(3, 6, "one"), IncrementalExport(6, 12, "two")])
     assert found.voids(4) == []
     assert found.voids(11) == [], "the second has not ended"
     assert found.voids(12) == [Void(3, 5, "one"), Void(6, 7, "two")]
@@ -173,11 +173,11 @@ def test_a_void_reaches_from_where_the_export_begins_to_the_end_of_the_gap() -> 
 
 def test_an_export_is_built_on_a_base_backup_of_its_beginning_and_of_no_later_moment() -> None:
     full = Start(3, 7, "full", exact=5)
-    assert Window([full], 30, [KnownGap(5, 20, "lost")], [Bridge(5, 25)]).ranges == [Range(25, 30)]
-    assert Window([full], 30, [KnownGap(5, 20, "lost")], [Bridge(4, 25)]).ranges == []
+    assert Window([full], 30, [KnownGap(5, 20, "lost")], [IncrementalExport(5, 25)]).ranges == [Range(25, 30)]
+    assert Window([full], 30, [KnownGap(5, 20, "lost")], [IncrementalExport(4, 25)]).ranges == []
     scanned = Start(3, 7, "scan")
-    assert Window([scanned], 30, [KnownGap(9, 20, "lost")], [Bridge(7, 25)]).ranges == [Range(7, 8)]
-    assert Window([scanned], 30, [KnownGap(9, 20, "lost")], [Bridge(8, 25)]).ranges == [Range(7, 8), Range(25, 30)]
+    assert Window([scanned], 30, [KnownGap(9, 20, "lost")], [IncrementalExport(7, 25)]).ranges == [Range(7, 8)]
+    assert Window([scanned], 30, [KnownGap(9, 20, "lost")], [IncrementalExport(8, 25)]).ranges == [Range(7, 8), Range(25, 30)]
 
 
 def test_what_is_said_of_it() -> None:

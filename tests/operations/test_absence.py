@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model.change import stream_label
 from backstream.operations.absence import record_absence
 from backstream.operations.batch import keep_batch
@@ -37,7 +37,7 @@ def deliver(stage: Stage) -> None:
     changes = stream.read(stream.facts().shards[0].id, iterator).changes
     with ThreadPoolExecutor(2) as pool:
         records = [lambda_record(change, stream.arn) for change in changes]
-        keep_batch(vault, records, label, pool, writer="fn", kind=Kind.LAMBDA, now=stage.clock.now)
+        keep_batch(vault, records, label, pool, writer="fn", kind=SegmentKind.LAMBDA, now=stage.clock.now)
 
 
 def lose(stage: Stage) -> None:

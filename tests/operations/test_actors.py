@@ -12,8 +12,8 @@ import pytest
 
 from backstream.errors import Damaged, UsageError
 from backstream.layouts import catalog as catalogs
-from backstream.operations.actors import Actors, ActorSource, Claim, Told
-from backstream.operations.init import NOWHERE, Words, init
+from backstream.operations.actors import ActorClaim, Actors, ActorSource, AttributedEntry
+from backstream.operations.init import NOWHERE, InitOptions, init
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import TTL_ACTOR, MemoryTable
 from kit.clock import ManualClock
@@ -25,9 +25,9 @@ T = int(time.time()) - 3_600
 ROW = key("row", 1).decode()
 
 
-def change(new: Mapping[str, Any] | None, actor: str | None = None) -> Told:
+def change(new: Mapping[str, Any] | None, actor: str | None = None) -> AttributedEntry:
     """A change that leaves this item."""
-    return Told("s", "1", T * 1_000_000, actor, None if new is None else msgspec.json.encode(new))
+    return AttributedEntry("s", "1", T * 1_000_000, actor, None if new is None else msgspec.json.encode(new))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,10 @@ def test_a_delete_is_never_said_to_be_the_former_writers() -> None:
 def test_the_stream_goes_before_the_attribute_and_both_select() -> None:
     both = change({"by": {"S": "alice"}}, "dynamodb.amazonaws.com")
     actors = Actors("by")
-    assert actors.claims(both) == [Claim("dynamodb.amazonaws.com", ActorSource.STREAM), Claim("alice", ActorSource.ATTRIBUTE)]
+    assert actors.claims(both) == [
+        ActorClaim("dynamodb.amazonaws.com", ActorSource.STREAM),
+        ActorClaim("alice", ActorSource.ATTRIBUTE),
+    ]
     assert actors.is_by(both, {"alice"})
     assert actors.is_by(both, {"dynamodb.amazonaws.com"})
     assert not actors.is_by(both, {"bob"})
@@ -75,13 +78,13 @@ def table() -> MemoryTable:
 
 def test_the_attribute_is_kept_in_the_catalog_until_it_is_changed(table: MemoryTable) -> None:
     store = MemoryStore(ManualClock(T))
-    assert init(store, table, Words(actor_attribute="updatedBy")).catalog.actor_attribute == "updatedBy"
-    assert init(store, table, Words()).changes == [], "nobody asked for another one"
-    assert init(store, table, Words(actor_attribute="updatedBy")).changes == []
-    again = init(store, table, Words(actor_attribute="meta.by"))
+    assert init(store, table, InitOptions(actor_attribute="updatedBy")).catalog.actor_attribute == "updatedBy"
+    assert init(store, table, InitOptions()).changes == [], "nobody asked for another one"
+    assert init(store, table, InitOptions(actor_attribute="updatedBy")).changes == []
+    again = init(store, table, InitOptions(actor_attribute="meta.by"))
     assert again.changes == ["actor attribute: meta.by (was: updatedBy); history reads it in all changes, earlier ones too"]
     assert catalogs.load(store, "flights").actor_attribute == "meta.by"
-    assert init(store, table, Words(actor_attribute=NOWHERE)).catalog.actor_attribute is None
+    assert init(store, table, InitOptions(actor_attribute=NOWHERE)).catalog.actor_attribute is None
     assert b"actor_attribute" not in store.get("_backstream/flights/catalog.json").body
 
 
@@ -89,14 +92,14 @@ def test_the_attribute_is_kept_in_the_catalog_until_it_is_changed(table: MemoryT
 def test_no_path_is_refused_and_nothing_is_written(table: MemoryTable, path: str) -> None:
     store = MemoryStore(ManualClock(T))
     with pytest.raises(UsageError, match="not a path to an attribute") as refused:
-        init(store, table, Words(actor_attribute=path))
+        init(store, table, InitOptions(actor_attribute=path))
     assert "meta.by" in refused.value.hint
     assert list(store.list("")) == []
 
 
 def test_a_catalog_whose_path_is_none_is_damaged(table: MemoryTable) -> None:
     store = MemoryStore(ManualClock(T))
-    init(store, table, Words(actor_attribute="updatedBy"))
+    init(store, table, InitOptions(actor_attribute="updatedBy"))
     body = store.get("_backstream/flights/catalog.json").body
     with pytest.raises(Damaged, match="says what none does"):
         catalogs.decode(body.replace(b'"updatedBy"', b'"up dated"'), "catalog")

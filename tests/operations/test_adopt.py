@@ -24,12 +24,12 @@ from backstream.model.naming import KeyOrder, Naming
 from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
 from backstream.operations import history as histories
 from backstream.operations.adopt import Adopting, adopt
-from backstream.operations.backfill import Parts, backfill, scan_of
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
-from backstream.operations.init import InitReport, Words, init
+from backstream.operations.init import InitOptions, InitReport, init
 from backstream.operations.progress import Silent
-from backstream.operations.restore import InPlace, NewTable, Request, Restored, Surroundings, ToFile, restore
+from backstream.operations.restore import InPlace, NewTable, RestoreContext, Restored, RestoreRequest, ToFile, restore
 from backstream.operations.safety import LIMITS
 from backstream.operations.snapshot import snapshot
 from backstream.operations.status import status
@@ -88,7 +88,7 @@ class Life:
         self.clock.move(seconds)
         return second
 
-    def adopt(self, words: Words = Words(), **asked: Any) -> InitReport:  # noqa: B008 - frozen
+    def adopt(self, words: InitOptions = InitOptions(), **asked: Any) -> InitReport:  # noqa: B008 - frozen
         """`init --adopt`."""
         return adopt(self.store, self.table, words, Adopting(**asked), self.clock, writer="test")
 
@@ -109,14 +109,14 @@ class Life:
         """As it is now."""
         return TableVault.open(self.store, "flights")
 
-    def around(self, **tables: MemoryTable) -> Surroundings:
+    def around(self, **tables: MemoryTable) -> RestoreContext:
         """What a restore needs."""
-        return Surroundings(lambda name: tables.get(name, self.table), self.clock, self.folder)
+        return RestoreContext(lambda name: tables.get(name, self.table), self.clock, self.folder)
 
     def restored(self, at: int, path: Path, **words: Any) -> Mapping[bytes, bytes]:
         """The state at a second, restored to a file."""
         path.unlink(missing_ok=True)
-        report = restore(self.vault(), Request(at=at, target=ToFile(path), **words), self.around())
+        report = restore(self.vault(), RestoreRequest(at=at, target=ToFile(path), **words), self.around())
         assert report.failed == 0
         assert LIMITS in report.warnings
         return file_items(path, self.schema)
@@ -254,13 +254,13 @@ def test_into_tables(tool: Tool) -> None:
     life.adopt()
     second, expected = life.past[1]
     new = MemoryTable("new", life.clock)
-    assert restore(life.vault(), Request(at=second, target=NewTable("new")), life.around(new=new)).failed == 0
+    assert restore(life.vault(), RestoreRequest(at=second, target=NewTable("new")), life.around(new=new)).failed == 0
     assert_same(contents(new), expected)
 
     stranger = item("never kept", 1)
     late = item("eu", 2, v={"N": "9"})
     life.table.write([Put(msgspec.json.encode(each)) for each in (stranger, late)])
-    report: Restored = restore(life.vault(), Request(at=second, target=InPlace()), life.around())
+    report: Restored = restore(life.vault(), RestoreRequest(at=second, target=InPlace()), life.around())
     assert (report.failed, report.spared, report.deleted) == (1, 1, 1)  # deleted: the one of which a delete is known
     assert [each.what.encode() for each in report.failures] == [canonical_key(SCHEMA, stranger)]
     assert_same(contents(life.table), expected | {canonical_key(SCHEMA, stranger): stranger})
@@ -286,13 +286,18 @@ def test_capture_goes_on_from_there(tool: Tool, tmp_path: Path) -> None:
     assert vault.catalog.adopted == adopted.catalog.adopted
     life.check_all(tmp_path / "items")  # without a base backup: still by the older tool's
 
-    backfill(vault, scan_of(vault, life.table, life.clock, segments=1, max_units=None), Parts(life.clock, Silent()), fresh=False)
+    backfill(
+        vault,
+        scan_of(vault, life.table, life.clock, segments=1, max_units=None),
+        BackfillContext(life.clock, Silent()),
+        fresh=False,
+    )
     life.clock.move(120)
     life.follow()
     window = vault.window(life.clock.now())
     assert window.since is not None
     path = tmp_path / "exact"
-    report = restore(life.vault(), Request(at=window.since, target=ToFile(path)), life.around())
+    report = restore(life.vault(), RestoreRequest(at=window.since, target=ToFile(path)), life.around())
     assert LIMITS not in report.warnings
     assert_same(file_items(path, SCHEMA), life.now)
     life.past = life.past[:4]
@@ -419,7 +424,7 @@ def test_two_attributes_may_have_made_the_folders() -> None:
     with pytest.raises(UsageError, match="who, owner"):
         life.adopt()
     assert list(life.store.versions("_backstream/")) == []
-    assert life.adopt(Words(tenant_attribute="owner")).catalog.tenant_attribute == "owner"
+    assert life.adopt(InitOptions(tenant_attribute="owner")).catalog.tenant_attribute == "owner"
 
 
 # --- what these tools do to values ----------------------------------------------------------------------------------------------
@@ -458,7 +463,7 @@ def test_what_is_no_item_stands_for_nothing_older(tmp_path: Path) -> None:
     assert report.adopted.unreadable == 1
     assert tool.name(item("eu", 1)) in report.adopted.named[0]
     assert len(life.restored(first, tmp_path / "items")) == 2
-    request = Request(at=second, target=ToFile(tmp_path / "other"))
+    request = RestoreRequest(at=second, target=ToFile(tmp_path / "other"))
     broken = restore(life.vault(), request, life.around())
     assert (broken.failed, broken.put) == (1, 1)
     assert tool.name(item("eu", 1)) in broken.failures[0].why
@@ -517,7 +522,7 @@ def test_before_the_first_object_and_in_the_future(tmp_path: Path) -> None:
     life.adopt()
     for at in (life.past[0][0] - 1, int(life.clock.now()) + 5):
         with pytest.raises(OutsideWindow):
-            restore(life.vault(), Request(at=at, target=ToFile(tmp_path / "items")), life.around())
+            restore(life.vault(), RestoreRequest(at=at, target=ToFile(tmp_path / "items")), life.around())
 
 
 # --- the tool goes on writing ---------------------------------------------------------------------------------------------------
@@ -586,7 +591,7 @@ def test_of_a_table_that_is_gone(tmp_path: Path) -> None:
     life.check_all(tmp_path / "items")
     new = MemoryTable("new", life.clock)
     second, expected = life.past[-1]
-    assert restore(life.vault(), Request(at=second, target=NewTable("new")), life.around(new=new)).failed == 0
+    assert restore(life.vault(), RestoreRequest(at=second, target=NewTable("new")), life.around(new=new)).failed == 0
     assert_same(contents(new), expected)
 
 
@@ -598,7 +603,7 @@ def test_of_a_table_without_a_stream_that_gets_one(tmp_path: Path) -> None:
     assert report.catalog.stream_arn == ""
     life.check_all(tmp_path / "items")
     life.clock.move(600)
-    followed = init(life.store, life.table, Words(), enable_stream=True)
+    followed = init(life.store, life.table, InitOptions(), enable_stream=True)
     assert "the stream is followed" in followed.changes
     assert followed.catalog.adopted == report.catalog.adopted
     life.table.write([Put(msgspec.json.encode(item("eu", 3, v={"N": "3"})))])
@@ -624,7 +629,7 @@ def test_other_folders(tmp_path: Path) -> None:
 
 def test_the_log_layout_from_there_on() -> None:
     life, _ = lived(TOOLS["PageUp"])
-    assert life.adopt(Words(layout=Layout.LOG)).catalog.layout is Layout.LOG
+    assert life.adopt(InitOptions(layout=Layout.LOG)).catalog.layout is Layout.LOG
 
 
 def test_images_are_kept_apart() -> None:

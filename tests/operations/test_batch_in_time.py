@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change, stream_label
 from backstream.operations.batch import BatchReport, keep_batch
@@ -50,7 +50,9 @@ def deliver(stage: Stage, changes: Sequence[Change], *, lost: Sequence[Change] =
             record["dynamodb"]["Keys"] = {}
     label = stream_label(stream.arn)
     with ThreadPoolExecutor(2) as pool:
-        return keep_batch(stage.vault(), records, label, pool, writer="f", kind=Kind.LAMBDA, now=stage.clock.now, deadline=deadline)
+        return keep_batch(
+            stage.vault(), records, label, pool, writer="f", kind=SegmentKind.LAMBDA, now=stage.clock.now, deadline=deadline
+        )
 
 
 def recorded(stage: Stage) -> Mapping[str | None, tuple[int, int]]:

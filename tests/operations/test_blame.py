@@ -15,15 +15,15 @@ from backstream.engines.ahead import batches
 from backstream.engines.memory import Memory
 from backstream.layouts.catalog import Layout
 from backstream.layouts.cloudtrail import Trail
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model import moment
 from backstream.model.attribution import TOLERANCE
 from backstream.model.entry import of_change
 from backstream.operations.actors import Actors
-from backstream.operations.blame import Around, Asked, Blamed, Finding, Outcome, blame
+from backstream.operations.blame import BlameContext, Blamed, BlameFinding, BlameRequest, Outcome, blame
 from backstream.operations.blame.run import target_of
 from backstream.operations.blame.unkeyed import Unkeyed
-from backstream.operations.changes.window import Span
+from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.progress import Silent
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
@@ -68,7 +68,7 @@ class Night:
         self._write(changes, keys)
         entries = [of_change(change, None) for change in self.feed.take()]
         for batch in batches(entries, 5_000):
-            self.feed.vault.log.write_batch(batch, Kind.LAMBDA, writer="test")
+            self.feed.vault.log.write_batch(batch, SegmentKind.LAMBDA, writer="test")
         self.feed.reached(T + HOURS * 3_600)
 
     def _write(self, changes: int, keys: int) -> None:
@@ -131,10 +131,10 @@ class Night:
         store.put(region_folder() + file_name(T + (HOURS + 2) * 3_600), file_body([]))
         return Trail(store, "", target_of(self.feed.vault))
 
-    def blame(self, *, annotate: bool = False, memory: Memory | None = None) -> tuple[Blamed, list[Finding]]:
-        found: list[Finding] = []
-        around = Around(ManualClock(T + 86_400), memory or Memory(), Silent())
-        asked = Asked(Span(T - 601, T + HOURS * 3_600), annotate=annotate, whole=True)
+    def blame(self, *, annotate: bool = False, memory: Memory | None = None) -> tuple[Blamed, list[BlameFinding]]:
+        found: list[BlameFinding] = []
+        around = BlameContext(ManualClock(T + 86_400), memory or Memory(), Silent())
+        asked = BlameRequest(ChangeWindow(T - 601, T + HOURS * 3_600), annotate=annotate, whole=True)
         return blame(self.feed.vault, self.trail(), asked, around, found.append), found
 
 
@@ -142,7 +142,7 @@ def name_of(who: Any) -> str:
     return str(who.get("arn") or who["invokedBy"])
 
 
-def judge(night: Night, report: Blamed, found: list[Finding]) -> Counter[Outcome]:
+def judge(night: Night, report: Blamed, found: list[BlameFinding]) -> Counter[Outcome]:
     """Whatever is said is true; and what one call alone can have made is said."""
     assert [each.sequence for each in found] == sorted(night.truth, key=int), "each change once, the oldest first"
     for each in found:
@@ -201,16 +201,16 @@ def test_a_hundred_thousand_changes_and_events() -> None:
     night.events.clear()
     tally: Counter[Outcome] = Counter()
 
-    def each(finding: Finding) -> None:
+    def each(finding: BlameFinding) -> None:
         right = name_of(night.truth[finding.sequence])
         assert finding.actor in (None, right)
         assert any((call.arn or call.invoked_by) == right for call in finding.calls)
         tally[finding.status] += 1
 
-    around = Around(ManualClock(T + 86_400), Memory(64 * MB), Silent())
+    around = BlameContext(ManualClock(T + 86_400), Memory(64 * MB), Silent())
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = _status("VmRSS")
-    report = blame(night.feed.vault, trail, Asked(Span(T - 601, T + HOURS * 3_600), whole=True), around, each)
+    report = blame(night.feed.vault, trail, BlameRequest(ChangeWindow(T - 601, T + HOURS * 3_600), whole=True), around, each)
     assert report.changes == sum(tally.values()) == 100_000
     assert set(tally) == {Outcome.MATCHED, Outcome.AMBIGUOUS}
     assert tally[Outcome.MATCHED] > 80_000

@@ -13,7 +13,7 @@ from backstream.errors import ConditionNotMet, Failed, Unavailable
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.segments import Codec
 from backstream.model.naming import Naming
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.settings import refresh
 from backstream.ports import ObjectStore
 from kit.clock import ManualClock
@@ -70,8 +70,8 @@ class Stepped:
 
 
 JOBS: dict[str, Callable[[Stage], Step]] = {
-    "naming": lambda stage: lambda store: init(store, stage.table, Words(naming=Naming.PLAIN)),
-    "compression": lambda stage: lambda store: init(store, stage.table, Words(compress=Codec.GZIP)),
+    "naming": lambda stage: lambda store: init(store, stage.table, InitOptions(naming=Naming.PLAIN)),
+    "compression": lambda stage: lambda store: init(store, stage.table, InitOptions(compress=Codec.GZIP)),
     "tags": lambda stage: lambda store: refresh(store, stage.table),
 }
 
@@ -94,8 +94,8 @@ def test_two_first_inits_of_a_table_become_one_after_the_other(order: Sequence[i
     reports = []
     Stepped(store, order).run(
         [
-            lambda store: reports.append(init(store, from_memory, Words(naming=Naming.PLAIN))),
-            lambda store: reports.append(init(store, from_memory, Words(compress=Codec.GZIP))),
+            lambda store: reports.append(init(store, from_memory, InitOptions(naming=Naming.PLAIN))),
+            lambda store: reports.append(init(store, from_memory, InitOptions(compress=Codec.GZIP))),
         ]
     )
     found = catalogs.load(store, "flights")
@@ -120,7 +120,7 @@ class Restless(WatchedStore):
 def test_a_catalog_that_is_changed_all_the_time_is_told() -> None:
     stage = Stage(ManualClock(1_795_406_400.0))
     for change in (
-        lambda: init(Restless(stage.store), stage.table, Words(naming=Naming.PLAIN)),
+        lambda: init(Restless(stage.store), stage.table, InitOptions(naming=Naming.PLAIN)),
         lambda: catalogs.change(Restless(stage.store), "flights", lambda each: msgspec.structs.replace(each, tenant_attribute="t")),
     ):
         with pytest.raises(Unavailable, match="changed by others all the time"):
@@ -136,4 +136,4 @@ def test_what_the_server_cannot_promise_is_told(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(stage.store, "put", put)
     with pytest.raises(Failed, match="ignores If-Match"):
-        init(stage.store, stage.table, Words(naming=Naming.PLAIN))
+        init(stage.store, stage.table, InitOptions(naming=Naming.PLAIN))

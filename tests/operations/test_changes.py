@@ -14,7 +14,17 @@ from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, 
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.model import wire
-from backstream.operations.changes import Around, Asked, Changes, Number, Seen, Span, keys_in, numbers_in, summary
+from backstream.operations.changes import (
+    ChangeCriteria,
+    Changes,
+    ChangesContext,
+    ChangeWindow,
+    Number,
+    SeenChange,
+    keys_in,
+    numbers_in,
+    summary,
+)
 from backstream.operations.changes.sorting import TimeSorter
 from backstream.operations.compact import compact
 from backstream.ports import Put
@@ -75,12 +85,14 @@ def model(stage: Stage, since: int, until: int) -> list[Told]:
     return told
 
 
-def look(stage: Stage, since: int, until: int | None = None, asked: Asked | None = None, *, allow_gap: bool = False) -> Changes:
-    span = Span(since, int(stage.clock.now()) if until is None else until)
-    return Changes(stage.vault(), span, asked or Asked(), Around(stage.clock), allow_gap=allow_gap)
+def look(
+    stage: Stage, since: int, until: int | None = None, asked: ChangeCriteria | None = None, *, allow_gap: bool = False
+) -> Changes:
+    span = ChangeWindow(since, int(stage.clock.now()) if until is None else until)
+    return Changes(stage.vault(), span, asked or ChangeCriteria(), ChangesContext(stage.clock), allow_gap=allow_gap)
 
 
-def told(found: Sequence[Seen]) -> list[Told]:
+def told(found: Sequence[SeenChange]) -> list[Told]:
     assert not any(each.doubt for each in found)
     return [(each.entry.seconds, each.key, each.old, each.new) for each in found]
 
@@ -120,8 +132,8 @@ def test_of_a_later_window_the_state_before_comes_from_before_it(stage: Stage) -
 def test_little_memory_gives_the_same(stage: Stage) -> None:
     begun = int(stage.clock.now())
     live(stage, compacted=2)
-    span = Span(begun, int(stage.clock.now()))
-    small = Changes(stage.vault(), span, Asked(), Around(stage.clock, memory=Memory(1 << 20)))
+    span = ChangeWindow(begun, int(stage.clock.now()))
+    small = Changes(stage.vault(), span, ChangeCriteria(), ChangesContext(stage.clock, memory=Memory(1 << 20)))
     assert told(list(small.each())) == told(list(look(stage, begun).each()))
 
 
@@ -174,42 +186,44 @@ def item(number: int) -> bytes:
 @pytest.mark.parametrize(
     ("asked", "numbers"),
     [
-        (Asked(where='by = "deploy"'), [1, 1, 9]),
-        (Asked(where="price = 6"), [2]),
-        (Asked(events=["REMOVE"]), [2]),
-        (Asked(events=["INSERT", "REMOVE"]), [2, 9]),
-        (Asked(attributes=["buyer"]), [1]),
-        (Asked(attributes=["price"]), [1, 2, 9, 3]),
-        (Asked(keys=[item(1), item(3)]), [1, 1, 3]),
-        (Asked(partition="z", where="buyer exists"), [1]),
-        (Asked(keys=[item(1)], events=["MODIFY"], where="buyer missing"), [1, 1]),
+        (ChangeCriteria(where='by = "deploy"'), [1, 1, 9]),
+        (ChangeCriteria(where="price = 6"), [2]),
+        (ChangeCriteria(events=["REMOVE"]), [2]),
+        (ChangeCriteria(events=["INSERT", "REMOVE"]), [2, 9]),
+        (ChangeCriteria(attributes=["buyer"]), [1]),
+        (ChangeCriteria(attributes=["price"]), [1, 2, 9, 3]),
+        (ChangeCriteria(keys=[item(1), item(3)]), [1, 1, 3]),
+        (ChangeCriteria(partition="z", where="buyer exists"), [1]),
+        (ChangeCriteria(keys=[item(1)], events=["MODIFY"], where="buyer missing"), [1, 1]),
     ],
 )
-def test_a_selection_takes_the_changes_that_pass_all_of_it(stage: Stage, deploy: int, asked: Asked, numbers: list[int]) -> None:
+def test_a_selection_takes_the_changes_that_pass_all_of_it(
+    stage: Stage, deploy: int, asked: ChangeCriteria, numbers: list[int]
+) -> None:
     found = [each.key for each in look(stage, deploy, asked=asked).each()]
     assert sorted(found) == sorted(map(item, numbers))
 
 
 def test_a_change_is_selected_by_its_number(stage: Stage, deploy: int) -> None:
     records = [each for each in look(stage, deploy).records() if bytes(each.key) == item(1)]
-    asked = Asked(numbers=[Number(records[1].sequence or "", item(1))])
+    asked = ChangeCriteria(numbers=[Number(records[1].sequence or "", item(1))])
     assert list(look(stage, deploy, asked=asked).records()) == [records[1]]
     assert records[1].changed == ["buyer"]
     with pytest.raises(NotFound):
-        list(look(stage, deploy, asked=Asked(numbers=[Number(records[1].sequence or "", item(2))])).records())
+        list(look(stage, deploy, asked=ChangeCriteria(numbers=[Number(records[1].sequence or "", item(2))])).records())
 
 
 @pytest.mark.parametrize(
     ("asked", "nearest"),
     [
-        (Asked(where='bye = "deploy"'), "'by'"),
-        (Asked(attributes=["pric"]), "'price'"),
-        (Asked(partition="y"), "'z'"),
-        (Asked(actor="somebody"), ""),
-        (Asked(keys=[item(77)]), ""),
+        (ChangeCriteria(where='bye = "deploy"'), "'by'"),
+        (ChangeCriteria(attributes=["pric"]), "'price'"),
+        (ChangeCriteria(partition="y"), "'z'"),
+        (ChangeCriteria(actor="somebody"), ""),
+        (ChangeCriteria(keys=[item(77)]), ""),
     ],
 )
-def test_a_selection_that_matches_nothing_says_so(stage: Stage, deploy: int, asked: Asked, nearest: str) -> None:
+def test_a_selection_that_matches_nothing_says_so(stage: Stage, deploy: int, asked: ChangeCriteria, nearest: str) -> None:
     for take in (lambda: list(look(stage, deploy, asked=asked).each()), lambda: list(look(stage, deploy, asked=asked).net())):
         with pytest.raises(NotFound, match="no change of flights") as error:
             take()
@@ -217,7 +231,7 @@ def test_a_selection_that_matches_nothing_says_so(stage: Stage, deploy: int, ask
 
 
 def test_filters_that_are_none_are_refused(stage: Stage, deploy: int) -> None:
-    for asked in (Asked(events=["DROP"]), Asked(where="price ="), Asked(tenant="a")):
+    for asked in (ChangeCriteria(events=["DROP"]), ChangeCriteria(where="price ="), ChangeCriteria(tenant="a")):
         with pytest.raises(UsageError):
             look(stage, deploy, asked=asked)
 

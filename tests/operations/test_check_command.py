@@ -13,7 +13,7 @@ from backstream.apps.cli.main import call
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.model import moment
-from backstream.operations.backfill import Parts, backfill, scan_of
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.compact import compact
 from backstream.stores.directory import DirectoryStore
 from kit import images
@@ -275,7 +275,7 @@ def test_a_segment_that_is_gone_or_damaged(stage: Stage, run: Run) -> None:
 
 def test_a_part_of_a_base_backup_that_is_hidden_or_gone(stage: Stage, run: Run) -> None:
     vault = stage.vault()
-    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
+    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), BackfillContext(stage.clock))
     assert run("check", "flights", "--read-data").code == 0
     (base,) = stage.vault().bases.complete()
     part = next(each for each in stage.vault().bases.parts(base.id) if each.count)

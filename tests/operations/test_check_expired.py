@@ -27,6 +27,6 @@ def test_what_compaction_hid_may_expire(layout: Layout) -> None:
     assert any("/generations/" in each.name for each in hidden)
     for each in hidden:
         lose(stage.store, each.name, each.version)
-    report = checks.check(TableVault.open(stage.store, stage.table.name), checks.Around(clock), percent=100)
+    report = checks.check(TableVault.open(stage.store, stage.table.name), checks.CheckContext(clock), percent=100)
     assert not report.findings
     assert report.changes == 9

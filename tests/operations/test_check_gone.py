@@ -14,10 +14,10 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.model import moment
 from backstream.operations import check as checks
-from backstream.operations.backfill import Parts, backfill, scan_of
-from backstream.operations.check import Finding, Kind
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.check import Finding, FindingKind
 from backstream.operations.compact import compact
-from backstream.operations.restore import NewTable, Request, Surroundings, restore
+from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -43,14 +43,14 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 
 def found(stage: Stage) -> list[Finding]:
-    return list(checks.check(stage.vault(), checks.Around(stage.clock)).findings)
+    return list(checks.check(stage.vault(), checks.CheckContext(stage.clock)).findings)
 
 
 def restored(stage: Stage) -> None:
-    around = Surroundings(lambda _: MemoryTable("restored", stage.clock), stage.clock, Path())
+    around = RestoreContext(lambda _: MemoryTable("restored", stage.clock), stage.clock, Path())
     window = stage.vault().window(stage.clock.now())
     assert window.until is not None
-    restore(stage.vault(), Request(at=window.until, target=NewTable("restored")), around)
+    restore(stage.vault(), RestoreRequest(at=window.until, target=NewTable("restored")), around)
 
 
 def refused(stage: Stage, ask: Callable[[Stage], object]) -> BackstreamError:
@@ -83,7 +83,7 @@ def test_the_generation_in_force(stage: Stage, *, damaged: bool) -> None:
     else:
         expire(stage, record)
     (finding,) = found(stage)
-    assert (finding.kind, finding.object) == (Kind.DAMAGED if damaged else Kind.MISSING, record)
+    assert (finding.kind, finding.object) == (FindingKind.DAMAGED if damaged else FindingKind.MISSING, record)
     assert (finding.since, finding.until) == (moment.iso(min(each.since for each in sets)), None)
     assert finding.rows == sum(each.lines for each in sets)
     for ask in (
@@ -129,7 +129,9 @@ def test_the_commands_name_it_and_other_tables_go_on(tmp_path: Path, capsys: pyt
 
 def test_one_of_the_sets_of_a_generation(stage: Stage) -> None:
     compacted(stage)
-    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
+    backfill(
+        stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), BackfillContext(stage.clock)
+    )
     compact(stage.vault(), stage.clock)
     sets = stage.vault().compacted.current().sets
     assert len(sets) > 1
@@ -137,7 +139,7 @@ def test_one_of_the_sets_of_a_generation(stage: Stage) -> None:
     for part in stage.vault().compacted.written(one.id):
         expire(stage, part.name)
     missing = [each for each in found(stage) if each.object == f"compacted set {one.id}"]
-    assert [(each.kind, each.rows, each.since) for each in missing] == [(Kind.MISSING, one.lines, moment.iso(one.since))]
+    assert [(each.kind, each.rows, each.since) for each in missing] == [(FindingKind.MISSING, one.lines, moment.iso(one.since))]
     assert one.id in refused(stage, restored).message
 
 
@@ -146,7 +148,7 @@ def test_the_record_of_a_gap(stage: Stage) -> None:
     stage.vault().gaps.record(Gap("lost", second, second + 5, "s"))
     (record,) = names(stage.store, f"{SYSTEM}gaps/")
     expire(stage, record)
-    missing = [each for each in found(stage) if each.kind is Kind.MISSING]
+    missing = [each for each in found(stage) if each.kind is FindingKind.MISSING]
     assert [each.object for each in missing] == [record]
     error = refused(stage, restored)
     assert isinstance(error, Damaged)
@@ -154,20 +156,24 @@ def test_the_record_of_a_gap(stage: Stage) -> None:
 
 
 def test_the_record_of_a_base_backup(stage: Stage) -> None:
-    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
+    backfill(
+        stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), BackfillContext(stage.clock)
+    )
     (base,) = stage.vault().bases.complete()
     record = stage.vault().bases.name_of(base)
     expire(stage, record)
     (finding,) = found(stage)
-    assert (finding.kind, finding.object, finding.since) == (Kind.MISSING, record, moment.iso(base.end))
+    assert (finding.kind, finding.object, finding.since) == (FindingKind.MISSING, record, moment.iso(base.end))
     lose(stage.store, record)
     (finding,) = found(stage)
-    assert (finding.kind, finding.object, finding.since) == (Kind.MISSING, f"base backup {base.id}", moment.iso(base.end))
+    assert (finding.kind, finding.object, finding.since) == (FindingKind.MISSING, f"base backup {base.id}", moment.iso(base.end))
 
 
 def test_a_base_backup_is_read_without_its_plan(stage: Stage) -> None:
     stage.put([77])
-    backfill(stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
+    backfill(
+        stage.vault(), scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None), BackfillContext(stage.clock)
+    )
     (base,) = stage.vault().bases.complete()
     before = stage.vault().history(next(key for _, key, _ in stage.model[-1:]))
     assert [entry.scanned for entry in before] == [True]
@@ -185,7 +191,7 @@ def test_a_note_that_is_hidden_is_read_and_found(stage: Stage, note: str) -> Non
     stage.store.delete(name)
     assert gaps.last_agreed() == 1_700_000_000
     assert gaps.has_arrived("batch-1")
-    assert [(each.kind, each.object) for each in found(stage)] == [(Kind.HIDDEN, name)]
+    assert [(each.kind, each.object) for each in found(stage)] == [(FindingKind.HIDDEN, name)]
 
 
 def test_a_lost_catalog_is_not_an_unknown_table(stage: Stage) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from backstream.engines.memory import Memory
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind as SegmentKind
+from backstream.layouts.segments import SegmentKind as SegmentKind
 from backstream.layouts.segments import pack
 from backstream.model import moment
-from backstream.operations.check import Around, Finding, Kind, check
+from backstream.operations.check import CheckContext, Finding, FindingKind, check
 from backstream.operations.compact import compact
 from backstream.stores.directory import DirectoryStore
 from kit.clock import ManualClock
@@ -31,7 +31,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
 
 
 def lost(stage: Stage) -> list[Finding]:
-    return [each for each in check(stage.vault(), Around(stage.clock, SMALL)).findings if each.kind is Kind.LOST]
+    return [each for each in check(stage.vault(), CheckContext(stage.clock, SMALL)).findings if each.kind is FindingKind.LOST]
 
 
 def test_nothing_is_lost_of_a_whole_log(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from backstream.errors import Failed
 from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import parse_path
 from backstream.operations.compact import Compaction, compact, plan
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
@@ -200,10 +200,10 @@ def test_with_little_memory_the_same_objects_come_out(monkeypatch: pytest.Monkey
 
 def test_a_vault_of_both_layouts() -> None:
     stage, seconds = lived(layout=Layout.ROWS)
-    init(stage.store, stage.table, Words(layout=Layout.LOG))
+    init(stage.store, stage.table, InitOptions(layout=Layout.LOG))
     seconds += live(stage)
     run(stage, until=seconds[2])
-    init(stage.store, stage.table, Words(layout=Layout.ROWS))
+    init(stage.store, stage.table, InitOptions(layout=Layout.ROWS))
     seconds += live(stage)
     before = told(stage, seconds)
     run(stage)

@@ -13,13 +13,13 @@ from backstream.engines.embedded import State
 from backstream.errors import Failed
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model.change import stream_label
 from backstream.model.window import Window
 from backstream.operations import history
 from backstream.operations.absence import record_absence
 from backstream.operations.compact import compact, plan
-from backstream.operations.restore import NewTable, Request, Surroundings, restore
+from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.tables.memory import MemoryTable
@@ -157,8 +157,8 @@ def test_a_restore_is_right_wherever_compactions_come_between(layout: Layout) ->
         stage, seconds = lived(layout=layout)
         interrupted = Interrupted(stage.store, number, twice_compacted(stage))
         target = MemoryTable("restored", stage.clock)
-        around = Surroundings(lambda _, target=target: target, stage.clock, Path(), memory=SMALL)  # type: ignore[misc]
-        report = restore(stage.vault(interrupted.store), Request(seconds[-2], NewTable(target.name)), around)
+        around = RestoreContext(lambda _, target=target: target, stage.clock, Path(), memory=SMALL)  # type: ignore[misc]
+        report = restore(stage.vault(interrupted.store), RestoreRequest(seconds[-2], NewTable(target.name)), around)
         assert (report.failed, report.failures, report.warnings) == (0, [], []), f"listing {number}"
         assert images_of(target) == sorted(stage.expected(seconds[-2]).values())
         if not interrupted.happened:
@@ -192,7 +192,9 @@ def test_a_tail_goes_on_from_its_checkpoint_and_names_its_predecessor() -> None:
     made = len(stage.model)
     live(stage, 1)
     assert stage.follow().captured == 0
-    new = [each for each in stage.vault().inventory().segments if each.segment is not None and each.segment.kind is Kind.TAIL]
+    new = [
+        each for each in stage.vault().inventory().segments if each.segment is not None and each.segment.kind is SegmentKind.TAIL
+    ]
     assert sum(each.segment.count for each in new if each.segment is not None) == len(stage.model) - made, "nothing is read twice"
     firsts = {each.segment.shard: stage.vault().log.metadata(each)["after"] for each in reversed(new) if each.segment is not None}
     assert firsts == {shard: reached[shard] for shard in firsts}
@@ -294,8 +296,8 @@ def test_deliveries_that_go_on_through_many_compactions() -> None:
 # --- what may be claimed ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [None, Kind.LAMBDA, Kind.PARALLEL])
-def test_the_window_is_the_same(kind: Kind | None) -> None:
+@pytest.mark.parametrize("kind", [None, SegmentKind.LAMBDA, SegmentKind.PARALLEL])
+def test_the_window_is_the_same(kind: SegmentKind | None) -> None:
     """Of a tail's vault, and of a function's beside the witness."""
     stage = Stage(ManualClock(), shards=1)
     for number in range(4):
@@ -345,10 +347,10 @@ def test_who_wrote_last_is_still_known(last: str) -> None:
     """A function that comes back after days of nothing to do is told from one that takes over from a tail."""
     stage = Stage(ManualClock(), shards=1)
     stage.put([1])
-    deliver(stage, all_changes(stage), Kind.LAMBDA) if last == "tail" else stage.follow()
+    deliver(stage, all_changes(stage), SegmentKind.LAMBDA) if last == "tail" else stage.follow()
     stage.clock.sleep(600)
     stage.put([2])
-    stage.follow() if last == "tail" else deliver(stage, all_changes(stage)[-1:], Kind.LAMBDA)
+    stage.follow() if last == "tail" else deliver(stage, all_changes(stage)[-1:], SegmentKind.LAMBDA)
     stage.clock.sleep(600)
     run(stage)
     stage.clock.sleep(5 * DAY)

@@ -9,11 +9,11 @@ import pytest
 from backstream.engines.embedded import State
 from backstream.errors import Damaged, Failed
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind, mark
-from backstream.operations.backfill import Parts, backfill, scan_of
+from backstream.layouts.segments import SegmentKind, mark
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.compact import Compaction, compact, plan
-from backstream.operations.init import Words, init
-from backstream.operations.restore import NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.init import InitOptions, init
+from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.ports import ObjectInfo, ObjectStore, Put
 from backstream.tables.memory import MemoryTable
 from kit import images
@@ -34,8 +34,8 @@ def run(stage: Stage, store: ObjectStore | None = None) -> Compaction:
 
 def restored(stage: Stage, at: int, **more: object) -> tuple[Restored, dict[bytes, bytes]]:
     target = MemoryTable("restored", stage.clock)
-    around = Surroundings(lambda _: target, stage.clock, Path(), memory=SMALL)
-    report = restore(stage.vault(), Request(at=at, target=NewTable(target.name), **more), around)  # type: ignore[arg-type] # of Request
+    around = RestoreContext(lambda _: target, stage.clock, Path(), memory=SMALL)
+    report = restore(stage.vault(), RestoreRequest(at=at, target=NewTable(target.name), **more), around)  # type: ignore[arg-type] # of Request
     return report, {stage.vault().key_of(image): image for page in target.scan() for image in page}
 
 
@@ -44,7 +44,7 @@ def restored(stage: Stage, at: int, **more: object) -> tuple[Restored, dict[byte
 
 def back_up(stage: Stage, store: ObjectStore | None = None, *, fresh: bool = False) -> None:
     vault = stage.vault(store)
-    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=2, max_units=None), Parts(stage.clock), fresh=fresh)
+    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=2, max_units=None), BackfillContext(stage.clock), fresh=fresh)
 
 
 @pytest.fixture(autouse=True)
@@ -247,7 +247,7 @@ def test_where_there_are_no_strangers_none_is_looked_at() -> None:
 def test_tenants_come_back_alone() -> None:
     clock = ManualClock()
     stage = Stage(clock, layout=Layout.ROWS)
-    init(stage.store, stage.table, Words(tenant_attribute="tenant"))
+    init(stage.store, stage.table, InitOptions(tenant_attribute="tenant"))
     for number in range(9):
         image = images.image("z", number, tenant={"S": "acme" if number % 3 else "globex"})
         stage.table.write([Put(image)])
@@ -368,4 +368,4 @@ def test_signs_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     stage, _ = lived(10)
     run(stage)
     assert len(stage.log()) <= 2 * 3, "the one that reaches farthest and the last one, of each kind"
-    assert {each.kind for each in stage.log()} == {Kind.TAIL, Kind.MARK}
+    assert {each.kind for each in stage.log()} == {SegmentKind.TAIL, SegmentKind.MARK}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from backstream.layouts.compacted import Set
 from backstream.layouts.log import DAY, LogListing
-from backstream.layouts.segments import Kind, Segment, mark
+from backstream.layouts.segments import Segment, SegmentKind, mark
 from backstream.operations.compact import plan
 
 STREAM = "2026-11-23T04:15:33.123"
@@ -104,7 +104,7 @@ def test_a_lonely_old_checkpoint_stays_for_what_it_says_of_its_kind() -> None:
 
 
 def test_of_each_kind_what_reaches_farthest_and_what_came_last() -> None:
-    for kind in (Kind.LAMBDA, Kind.PARALLEL, Kind.REPAIR, Kind.REBUILT, Kind.EXPORT):
+    for kind in (SegmentKind.LAMBDA, SegmentKind.PARALLEL, SegmentKind.REPAIR, SegmentKind.REBUILT, SegmentKind.EXPORT):
         far = listed(run_of(f"{kind}.aaaaaaaaaaaa", 5, NOW - 10), modified=NOW - 9)
         late = listed(run_of(f"{kind}.bbbbbbbbbbbb", 3, NOW - 900), modified=NOW)
         neither = listed(run_of(f"{kind}.cccccccccccc", 4, NOW - 500), modified=NOW - 400)

@@ -19,14 +19,14 @@ from backstream.layouts import chains, segments
 from backstream.layouts.catalog import Layout
 from backstream.layouts.compacted import Compacted, Generation
 from backstream.layouts.images import images_for
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change, stream_label
 from backstream.model.entry import of_change
 from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
-from backstream.operations.redrive import Words, redrive
-from backstream.operations.restore import NewTable, Request, Surroundings, restore
+from backstream.operations.redrive import RedriveOptions, redrive
+from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -135,7 +135,7 @@ class Two:
 
     def _deliver(self, store: ObjectStore) -> None:
         log = self._stage.vault(store).log
-        log.write_batch([of_change(each, None) for each in self._late], Kind.LAMBDA, writer="fn")
+        log.write_batch([of_change(each, None) for each in self._late], SegmentKind.LAMBDA, writer="fn")
 
     def check(self, play: Play) -> None:
         """What must hold in every situation."""
@@ -286,7 +286,7 @@ class Together:
             "compaction": lambda store: compact(stage.vault(store), stage.clock, memory=SMALL),
             "another": lambda store: compact(stage.vault(store), stage.clock, until=by_function[0].seconds, memory=SMALL),
             "function": lambda store: self._function(by_function, store),
-            "redrive": lambda store: redrive(stage.vault(store), Words(), stage.clock, writer="redrive"),
+            "redrive": lambda store: redrive(stage.vault(store), RedriveOptions(), stage.clock, writer="redrive"),
             "tail": lambda store: self._tail(by_tail, store),
             "restore": lambda store: self._restore(before, store),
         }
@@ -310,7 +310,7 @@ class Together:
             stream_label(stage.table.stream.arn),
             Inline(),  # type: ignore[arg-type] # a pool, but for its threads
             writer="fn",
-            kind=Kind.PARALLEL,
+            kind=SegmentKind.PARALLEL,
             now=stage.clock.now,
         )
         assert report.captured == len(changes)
@@ -320,8 +320,8 @@ class Together:
             return
         self._restored += 1
         target = MemoryTable(f"restored-{self._restored}", self.stage.clock)
-        around = Surroundings(lambda _: target, self.stage.clock, Path(), memory=SMALL)
-        report = restore(self.stage.vault(store), Request(at, NewTable(target.name), allow_gap=True), around)
+        around = RestoreContext(lambda _: target, self.stage.clock, Path(), memory=SMALL)
+        report = restore(self.stage.vault(store), RestoreRequest(at, NewTable(target.name), allow_gap=True), around)
         assert (report.failed, report.failures) == (0, []), report
         found = sorted(image for page in target.scan() for image in page)
         assert found == sorted(self.stage.expected(at).values()), at

@@ -9,8 +9,8 @@ import pytest
 
 from backstream.errors import Refused
 from backstream.layouts.catalog import Layout
-from backstream.operations.backfill import Parts, backfill, scan_of
-from backstream.operations.restore import NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -22,13 +22,13 @@ from kit.stage import Stage
 def back_up(stage: Stage) -> None:
     vault = stage.vault()
     source = scan_of(vault, stage.table, stage.clock, segments=2, max_units=None)
-    backfill(vault, source, Parts(stage.clock))
+    backfill(vault, source, BackfillContext(stage.clock))
 
 
 def restored(stage: Stage, at: int, *, allow_gap: bool = False) -> tuple[Restored, Mapping[bytes, bytes]]:
     target = MemoryTable("restored", stage.clock)
-    around = Surroundings(lambda _: target, stage.clock, Path())
-    report = restore(stage.vault(), Request(at=at, target=NewTable(target.name), allow_gap=allow_gap), around)
+    around = RestoreContext(lambda _: target, stage.clock, Path())
+    report = restore(stage.vault(), RestoreRequest(at=at, target=NewTable(target.name), allow_gap=allow_gap), around)
     return report, {stage.vault().key_of(image): image for page in target.scan() for image in page}
 
 

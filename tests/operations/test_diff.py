@@ -24,7 +24,7 @@ from backstream.errors import MissingTable, Refused
 from backstream.model import wire
 from backstream.model.creation import on_demand
 from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.diff import CHANGED, Around, Diffed, How, diff
+from backstream.operations.diff import CHANGED, DiffContext, Diffed, How, diff
 from backstream.ports import Delete, Put, Table, TableFacts, Write
 from backstream.tables.memory import MemoryTable
 from kit.aws import Aws
@@ -52,7 +52,7 @@ class Two:
         fill(self.two, *images)
 
     def diff(self, one: Table | None = None, two: Table | None = None, **words: Any) -> Diffed:
-        around = Around(self.clock, memory=Memory(64 << 20))
+        around = DiffContext(self.clock, memory=Memory(64 << 20))
         return diff(one or self.one, two or self.two, How(**words), around)
 
 

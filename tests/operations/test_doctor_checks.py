@@ -11,10 +11,10 @@ import pytest
 from backstream.errors import AccessDenied, Failed
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model import moment
-from backstream.operations.doctor import Check, Patient, Verdict, bucket, capture, deployment, identity, lifecycle
-from backstream.operations.doctor.patient import Place
+from backstream.operations.doctor import Check, CheckVerdict, DoctorContext, bucket, capture, deployment, identity, lifecycle
+from backstream.operations.doctor.patient import VaultPlace
 from backstream.ports import Account, Described, TableFacts
 from backstream.stores.memory import MemoryStore
 from kit import deployed, drills, images
@@ -37,11 +37,11 @@ FACTS = TableFacts(
 
 
 def not_ok(checks: Sequence[Check]) -> list[tuple[str, str]]:
-    return [(check.name, str(check.verdict)) for check in checks if check.verdict is not Verdict.OK]
+    return [(check.name, str(check.verdict)) for check in checks if check.verdict is not CheckVerdict.OK]
 
 
 def one(checks: Sequence[Check], name: str) -> Check:
-    (found,) = (check for check in checks if check.name == name and check.verdict is not Verdict.OK)
+    (found,) = (check for check in checks if check.name == name and check.verdict is not CheckVerdict.OK)
     return found
 
 
@@ -190,7 +190,7 @@ def test_a_named_function_that_nothing_feeds() -> None:
     account = Deployed()
     account.mapped.clear()
     check = one(deployment_of(account, function=FUNCTION), "mappings")
-    assert check.verdict is Verdict.WRONG
+    assert check.verdict is CheckVerdict.WRONG
     assert f"--function-name {FUNCTION} --event-source-arn {STREAM} --starting-position TRIM_HORIZON" in check.mend
     assert not_ok(deployment_of(account)) == [], "without its name nobody says that there is to be one"
 
@@ -205,7 +205,7 @@ def test_a_named_function_that_is_not_there() -> None:
 def test_a_mapping_of_the_stream_before_feeds_nothing() -> None:
     account = Deployed()
     account.mapped[0]["EventSourceArn"] = STREAM.replace("22:13", "21:00")
-    assert one(deployment_of(account, function=FUNCTION), "mappings").verdict is Verdict.WRONG
+    assert one(deployment_of(account, function=FUNCTION), "mappings").verdict is CheckVerdict.WRONG
 
 
 def test_a_mapping_of_kinesis_counts() -> None:
@@ -289,7 +289,7 @@ def test_lifecycle(rules: list[Described], verdicts: list[str], word: str) -> No
     checks = lifecycle.judged("backups", "prod/", rules)
     assert [str(check.verdict) for check in checks] == verdicts
     assert word in checks[0].found
-    assert all(bool(check.mend) != (check.verdict is Verdict.OK) for check in checks)
+    assert all(bool(check.mend) != (check.verdict is CheckVerdict.OK) for check in checks)
 
 
 def test_for_how_long_old_versions_stay() -> None:
@@ -410,7 +410,7 @@ def test_a_vault_that_is_followed_and_tried_is_ok(stage: Stage) -> None:
 def test_a_vault_that_has_captured_nothing() -> None:
     stage = Stage(ManualClock(), layout=Layout.LOG)
     check = one(captured(stage), "capture")
-    assert (check.verdict, "backstream tail flights" in check.mend) == (Verdict.WRONG, True)
+    assert (check.verdict, "backstream tail flights" in check.mend) == (CheckVerdict.WRONG, True)
 
 
 @pytest.mark.parametrize(("hours", "verdict"), [(1, "warning"), (13, "wrong"), (25, "wrong")])
@@ -424,24 +424,24 @@ def test_a_tail_that_has_stopped(stage: Stage, hours: int, verdict: str) -> None
 
 
 def test_a_drill_that_is_missing_failed_or_old(stage: Stage) -> None:
-    assert one(captured(stage), "last drill").verdict is Verdict.WARNING
+    assert one(captured(stage), "last drill").verdict is CheckVerdict.WARNING
     drilled(stage, ago=9 * DAY)
     assert "9 d" in one(captured(stage), "last drill").found
     drilled(stage, passed=False)
-    assert one(captured(stage), "last drill").verdict is Verdict.WRONG
+    assert one(captured(stage), "last drill").verdict is CheckVerdict.WRONG
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_gaps(stage: Stage, count: int) -> None:
     """However many there are: the first is shown, and how many more."""
-    assert [each.verdict for each in captured(stage) if each.name == "gaps"] == [Verdict.OK]
+    assert [each.verdict for each in captured(stage) if each.name == "gaps"] == [CheckVerdict.OK]
     stage.clock.sleep(200)
     now = int(stage.clock.now())
     for number in range(count):
         since = now - 100 + 10 * number
         stage.vault().gaps.record(Gap(reason=f"a test's {number}", since=since, until=since + 2, stream="s"))
     (check,) = (each for each in captured(stage) if each.name == "gaps")
-    assert check.verdict is Verdict.WRONG
+    assert check.verdict is CheckVerdict.WRONG
     assert check.found.startswith(f"changes are missing, {moment.iso(now - 100)} to {moment.iso(now - 98)}: a test's 0")
     assert check.found.endswith("a test's 0" if count == 1 else f", and {count - 1} more")
     assert check.mend.startswith("backstream backfill flights")
@@ -453,7 +453,7 @@ def test_two_at_work_at_once(stage: Stage) -> None:
         stage.clock.sleep(1)
         vault.log.write_mark(vault.catalog.stream, int(stage.clock.now()), writer=writer)
     check = one(captured(stage), "writers")
-    assert (check.verdict, "a-tail, another-tail" in check.found) == (Verdict.WARNING, True)
+    assert (check.verdict, "a-tail, another-tail" in check.found) == (CheckVerdict.WARNING, True)
 
 
 def test_many_small_objects(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,7 +466,7 @@ def test_a_base_backup_that_is_missing(stage: Stage) -> None:
     vault.catalog = msgspec.structs.replace(vault.catalog, complete_from=None)
     vault.coverage._catalog = vault.catalog
     check = one(capture.of(deployed.patient(Deployed(), stage.clock, stage.store), vault), "base backup")
-    assert (check.verdict, check.mend) == (Verdict.WRONG, "backstream backfill flights")
+    assert (check.verdict, check.mend) == (CheckVerdict.WRONG, "backstream backfill flights")
 
 
 def test_a_function_whose_witness_has_not_run(stage: Stage) -> None:
@@ -474,19 +474,19 @@ def test_a_function_whose_witness_has_not_run(stage: Stage) -> None:
     vault = stage.vault()
     listed = [entry for each in vault.log.listing() for entry in vault.log.read(each)]
     stage.clock.sleep(1)
-    vault.log.write_batch(listed[:1], Kind.LAMBDA, writer="keep-flights")
-    assert not [check for check in captured(stage) if check.name == "lag" and check.verdict is not Verdict.OK]
-    assert [check.verdict for check in captured(stage) if check.name == "witness"] == [Verdict.OK]
+    vault.log.write_batch(listed[:1], SegmentKind.LAMBDA, writer="keep-flights")
+    assert not [check for check in captured(stage) if check.name == "lag" and check.verdict is not CheckVerdict.OK]
+    assert [check.verdict for check in captured(stage) if check.name == "witness"] == [CheckVerdict.OK]
     stage.clock.sleep(3 * 3_600)
-    assert one(captured(stage), "lag").verdict is Verdict.WARNING
+    assert one(captured(stage), "lag").verdict is CheckVerdict.WARNING
     check = one(captured(stage), "witness")
-    assert (check.verdict, check.mend) == (Verdict.WRONG, "backstream witness flights")
+    assert (check.verdict, check.mend) == (CheckVerdict.WRONG, "backstream witness flights")
     assert "the witness has not run for 3 h" in check.found
     account = Deployed()
     account.mapped.clear()
     patient = deployed.patient(account, stage.clock, stage.store)
     check = one(deployment.of(patient, "flights", FACTS, vault), "mappings")
-    assert (check.verdict, "a function has captured so far" in check.found) == (Verdict.WRONG, True)
+    assert (check.verdict, "a function has captured so far" in check.found) == (CheckVerdict.WRONG, True)
 
 
 def test_how_far_back_it_reaches(stage: Stage) -> None:
@@ -499,13 +499,13 @@ def test_how_far_back_it_reaches(stage: Stage) -> None:
 def test_damage_is_wrong_and_stops_nothing(stage: Stage) -> None:
     stage.store.put("_backstream/flights/gaps/damaged.json", b"{")
     checks = captured(stage)
-    assert one(checks, "capture").verdict is Verdict.WRONG
+    assert one(checks, "capture").verdict is CheckVerdict.WRONG
     assert "damaged.json" in one(checks, "capture").found
 
 
 def test_a_patient_without_a_vault_has_no_word_for_it() -> None:
     clock = ManualClock()
-    made: Patient = deployed.patient(Deployed(), clock, MemoryStore(clock), place=None)
+    made: DoctorContext = deployed.patient(Deployed(), clock, MemoryStore(clock), place=None)
     assert made.vault_option == ""
-    folder = msgspec.structs.replace(made, place=Place("file:///x", MemoryStore(clock), None))
+    folder = msgspec.structs.replace(made, place=VaultPlace("file:///x", MemoryStore(clock), None))
     assert folder.vault_option == " --vault file:///x"

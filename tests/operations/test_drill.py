@@ -21,8 +21,8 @@ from backstream.model import window
 from backstream.model.creation import Creation
 from backstream.model.entry import Entry
 from backstream.model.objectives import Objectives
-from backstream.operations.drill import Drill, Kind, Live, Pick, Plan, Side, drill, moments
-from backstream.operations.restore import Surroundings
+from backstream.operations.drill import Drill, DrillDifference, DrillPlan, Live, Pick, Side, drill, moments
+from backstream.operations.restore import RestoreContext
 from backstream.ports import ObjectStore, Put, Table, Write
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
@@ -69,10 +69,10 @@ class Range:
         for each in images:
             self.tables["flights"].write([Put(each)])
 
-    def drill(self, plan: Plan | None = None, store: ObjectStore | None = None) -> Drill:
+    def drill(self, plan: DrillPlan | None = None, store: ObjectStore | None = None) -> Drill:
         vault = self.feed.vault if store is None else type(self.feed.vault)(store, self.feed.catalog)
-        around = Surroundings(self.table, self.clock, Path("/nowhere"), memory=Memory(64 << 20))
-        return drill(vault, plan or Plan(), around)
+        around = RestoreContext(self.table, self.clock, Path("/nowhere"), memory=Memory(64 << 20))
+        return drill(vault, plan or DrillPlan(), around)
 
     def left_behind(self) -> list[str]:
         """Tables that are there and should not be."""
@@ -87,7 +87,7 @@ def proven(layout: Layout = Layout.ROWS, **words: Any) -> Range:
     return range_
 
 
-def found(report: Drill) -> list[tuple[Kind, Side, bytes]]:
+def found(report: Drill) -> list[tuple[DrillDifference, Side, bytes]]:
     return [(each.kind, each.side, bytes(each.key)) for each in report.differing]
 
 
@@ -105,7 +105,7 @@ def test_a_sound_vault_passes(layout: Layout) -> None:
     range_.feed.deliver()
     range_.tables["flights"].expire([key("deleted", 1)])
     range_.feed.reached(PROVEN)
-    report = range_.drill(Plan(objectives=Objectives(10, 10)))
+    report = range_.drill(DrillPlan(objectives=Objectives(10, 10)))
     rows = len(hard_images())
     assert (report.passed, report.reasons, report.warnings) == (True, [], [])
     assert (report.rows, report.matched, report.differences, report.failed) == (rows, rows, 0, 0)
@@ -122,7 +122,7 @@ def test_an_older_moment_is_not_compared_with_the_live_table() -> None:
     range_.kept(image("row", 1))
     range_.clock.move(3_600)
     range_.feed.reached(int(range_.clock.now()) - 5)
-    report = range_.drill(Plan(at=BEGAN + 60))
+    report = range_.drill(DrillPlan(at=BEGAN + 60))
     assert (report.passed, report.rows, report.live) == (True, 1, None)
     assert any("not compared with the live table: the moment is 1 h 09 min old" in each for each in report.warnings)
 
@@ -140,7 +140,7 @@ def test_what_has_just_been_captured_is_tried_though_it_is_not_proven_yet(layout
 
 def test_a_random_moment_is_one_of_all_that_are_proven() -> None:
     range_ = proven()
-    picked = {range_.drill(Plan(pick=Pick.RANDOM)).at for _ in range(4)}
+    picked = {range_.drill(DrillPlan(pick=Pick.RANDOM)).at for _ in range(4)}
     assert len(picked) > 1
     assert all("2023-11-14T22:13:20Z" <= each <= "2023-11-14T22:23:10Z" for each in picked)
 
@@ -151,7 +151,7 @@ def test_the_vault_is_checked_for_the_moment_that_is_restored() -> None:
     first, *_ = range_.feed.vault.history(range_.feed.vault.key_of(image("row", 1)))
     assert first.place is not None
     lose(range_.feed.store, first.place.name, first.place.version)
-    report = range_.drill(Plan(at=PROVEN))
+    report = range_.drill(DrillPlan(at=PROVEN))
     assert (report.passed, report.found) == (True, 0), "a version that the moment does not need"
     assert any("row versions of" in each for each in report.checked)
     assert any("--read-data" in each for each in report.unchecked)
@@ -159,7 +159,7 @@ def test_the_vault_is_checked_for_the_moment_that_is_restored() -> None:
     assert (report.region, report.account) == ("us-east-1", "000000000000")
     name = "_backstream/flights/catalog.json"
     range_.feed.store.delete(name)
-    report = range_.drill(Plan(at=PROVEN))
+    report = range_.drill(DrillPlan(at=PROVEN))
     assert (report.passed, report.matched, [each.object for each in report.findings]) == (False, 10, [name])
     assert f"the vault does not hold what it claims of this moment: 1 finding: {name}" in report.reasons[0]
 
@@ -191,7 +191,7 @@ def test_changes_since_the_moment_are_no_differences(layout: Layout) -> None:
     range_.feed.delete(PROVEN + 6, key("row", 2))
     range_.feed.deliver(now=NOW)
     range_.tables["flights"].expire([key("row", 2)])
-    report = range_.drill(Plan(at=PROVEN))
+    report = range_.drill(DrillPlan(at=PROVEN))
     assert (report.passed, report.rows, report.matched) == (True, 10, 10)
     assert report.live == Live(rows=10, same=8, changed=3, different=0)
     assert range_.clock.slept == [], "the vault tells at the first look"
@@ -222,7 +222,7 @@ def test_a_moment_that_is_not_proven_yet_is_waited_for() -> None:
             range_.feed.reached(NOW)
 
     range_.clock.sleep = arrive  # type: ignore[method-assign] # what happens while somebody waits
-    report = range_.drill(Plan(at=NOW - 1))
+    report = range_.drill(DrillPlan(at=NOW - 1))
     assert (report.passed, report.rows, report.warnings) == (True, 11, [])
     assert (report.rpo_seconds, report.rto_seconds) == (10.0, 0.0), "waiting is not restoring"
     assert len(range_.clock.slept) == 2
@@ -233,7 +233,7 @@ def test_a_drill_beside_a_running_tail_and_a_busy_writer_passes(layout: Layout, 
     stage = Stage(SystemClock(), layout=layout)
     stage.put(range(200))
     tables = {"flights": stage.table}
-    around = Surroundings(
+    around = RestoreContext(
         lambda name: tables.setdefault(name, MemoryTable(name, stage.clock)),
         stage.clock,
         Path("/nowhere"),
@@ -245,7 +245,7 @@ def test_a_drill_beside_a_running_tail_and_a_busy_writer_passes(layout: Layout, 
             for _ in range(2):
                 time.sleep(1.5)
                 second = None if at is None else int(time.time())
-                report = drill(stage.vault(), Plan(at=second, patience=6.0), around)
+                report = drill(stage.vault(), DrillPlan(at=second, patience=6.0), around)
                 assert report.passed, report
                 assert report.live is not None
                 assert report.live.changed > 0, "somebody has written all the while"
@@ -282,9 +282,9 @@ def test_a_damaged_version_is_caught_and_named(tmp_path: Path, body: bytes) -> N
     range_ = proven(store=DirectoryStore(tmp_path, ManualClock(NOW)))
     path = _body_of(tmp_path, range_.feed, 3)
     path.write_bytes(body)
-    report = range_.drill(Plan(sample=0))
+    report = range_.drill(DrillPlan(sample=0))
     assert not report.passed
-    assert found(report) == [(Kind.UNREADABLE, Side.SCRATCH, canonical("row", 3))]
+    assert found(report) == [(DrillDifference.UNREADABLE, Side.SCRATCH, canonical("row", 3))]
     assert (report.rows, report.matched, report.differences) == (10, 9, 1)
     assert canonical("row", 3).decode() in report.reasons[0]
     assert range_.left_behind() == []
@@ -299,7 +299,7 @@ def test_a_removed_version_is_caught_and_named(tmp_path: Path) -> None:
     path.parent.rmdir()
     report = range_.drill()
     assert not report.passed
-    assert (Kind.UNREADABLE, Side.SCRATCH, canonical("row", 3)) in found(report)
+    assert (DrillDifference.UNREADABLE, Side.SCRATCH, canonical("row", 3)) in found(report)
     assert report.differences == 1
 
 
@@ -310,7 +310,7 @@ def test_a_removed_segment_is_caught_by_what_it_held(tmp_path: Path, layout: Lay
     lose(range_.feed.store, segment.name)
     report = range_.drill()
     assert not report.passed
-    assert (Kind.EXTRA, Side.LIVE, canonical("lost", 1)) in found(report)
+    assert (DrillDifference.EXTRA, Side.LIVE, canonical("lost", 1)) in found(report)
     assert report.live is not None
     assert report.live.different == 1
 
@@ -321,7 +321,7 @@ def test_a_wrong_image_is_not_the_one_that_the_log_names(tmp_path: Path) -> None
     report = range_.drill()
     assert not report.passed
     (difference,) = report.differing
-    assert (difference.kind, bytes(difference.key)) == (Kind.UNREADABLE, canonical("row", 3))
+    assert (difference.kind, bytes(difference.key)) == (DrillDifference.UNREADABLE, canonical("row", 3))
     assert "SHA-256" in difference.why
 
 
@@ -333,7 +333,7 @@ def test_a_wrong_image_is_caught_by_the_live_table(tmp_path: Path, monkeypatch: 
     report = range_.drill()
     assert not report.passed
     (difference,) = report.differing
-    assert (difference.kind, difference.side, bytes(difference.key)) == (Kind.DIFFERENT, Side.LIVE, canonical("row", 3))
+    assert (difference.kind, difference.side, bytes(difference.key)) == (DrillDifference.DIFFERENT, Side.LIVE, canonical("row", 3))
     assert b"wrong" in bytes(difference.expected)
     assert b"wrong" not in bytes(difference.found)
     assert report.reasons[0].startswith("not in the live table as they were restored")
@@ -365,8 +365,8 @@ def test_a_removed_segment_of_a_tail_is_named_by_its_chain(layout: Layout, lost:
     written = [(each.segment.min_time, each.name) for each in stage.vault().log.listing() if each.segment and each.segment.count]
     lose(stage.store, sorted(written)[lost][1])
     tables = {"flights": stage.table}
-    around = Surroundings(lambda each: tables.setdefault(each, MemoryTable(each, clock)), clock, Path("/nowhere"))
-    report = drill(stage.vault(), Plan(), around)
+    around = RestoreContext(lambda each: tables.setdefault(each, MemoryTable(each, clock)), clock, Path("/nowhere"))
+    report = drill(stage.vault(), DrillPlan(), around)
     assert not report.passed
     assert [each.what for each in report.failures if each.what.startswith("the segment of")], report.failures
     assert report.live is not None
@@ -390,9 +390,9 @@ def test_a_restore_that_writes_something_else_is_caught(layout: Layout) -> None:
     assert not report.passed
     assert sorted(found(report)) == sorted(
         [
-            (Kind.MISSING, Side.SCRATCH, canonical("row", 1)),
-            (Kind.DIFFERENT, Side.SCRATCH, canonical("row", 2)),
-            (Kind.EXTRA, Side.SCRATCH, canonical("made up", 1)),
+            (DrillDifference.MISSING, Side.SCRATCH, canonical("row", 1)),
+            (DrillDifference.DIFFERENT, Side.SCRATCH, canonical("row", 2)),
+            (DrillDifference.EXTRA, Side.SCRATCH, canonical("made up", 1)),
         ]
     )
     assert (report.rows, report.matched, report.differences) == (10, 8, 3)
@@ -418,7 +418,7 @@ def test_an_item_whose_history_tells_another_image_is_caught(monkeypatch: pytest
     range_ = proven()
     monkeypatch.setattr("backstream.operations.drill.comparing.newest_each", of_another)
     report = range_.drill()
-    assert found(report) == [(Kind.DIFFERENT, Side.HISTORY, canonical("row", 3))]
+    assert found(report) == [(DrillDifference.DIFFERENT, Side.HISTORY, canonical("row", 3))]
     assert not report.passed
 
 
@@ -426,7 +426,7 @@ def test_an_item_whose_history_tells_another_image_is_caught(monkeypatch: pytest
 def test_a_tail_that_is_an_hour_late_is_caught(objective: int | None, *, passed: bool) -> None:
     range_ = proven()
     range_.clock.move(3_600)
-    report = range_.drill(Plan(objectives=Objectives(rpo_seconds=objective)))
+    report = range_.drill(DrillPlan(objectives=Objectives(rpo_seconds=objective)))
     assert (report.passed, report.rpo_seconds, report.rows) == (passed, 3_610.0, 10)
     if not passed:
         assert report.reasons == ["RPO is 1 h, and the objective is 30 min"]
@@ -443,20 +443,20 @@ class Slow(MemoryTable):
 
 
 def test_a_restore_that_takes_too_long_is_caught() -> None:
-    report = proven(make=Slow).drill(Plan(objectives=Objectives(rto_seconds=59)))
+    report = proven(make=Slow).drill(DrillPlan(objectives=Objectives(rto_seconds=59)))
     assert (report.passed, report.rto_seconds) == (False, 60.0)
     assert report.reasons == ["RTO is 1 min, and the objective is 59 s"]
-    assert proven(make=Slow).drill(Plan(objectives=Objectives(rto_seconds=60))).passed
+    assert proven(make=Slow).drill(DrillPlan(objectives=Objectives(rto_seconds=60))).passed
 
 
 def test_a_vault_that_proves_nothing_misses_the_objective() -> None:
     range_ = Range()
     with pytest.raises(OutsideWindow, match="no second of flights can be restored exactly yet"):
         range_.drill()
-    report = range_.drill(Plan(at=BEGAN + 60, objectives=Objectives(rpo_seconds=86_400)))
+    report = range_.drill(DrillPlan(at=BEGAN + 60, objectives=Objectives(rpo_seconds=86_400)))
     assert (report.rpo_seconds, report.rows, report.passed) == (None, 0, False)
     assert "RPO is unknown" in report.reasons[0]
-    assert range_.drill(Plan(at=BEGAN + 60)).passed
+    assert range_.drill(DrillPlan(at=BEGAN + 60)).passed
 
 
 # --- bad input, and what stops a drill --------------------------------------------------------------------------------------------
@@ -466,10 +466,10 @@ def test_a_scratch_name_that_is_taken_is_never_touched() -> None:
     range_ = proven()
     range_.tables["mine"] = MemoryTable("mine", range_.clock, SCHEMA)
     with pytest.raises(TargetNotEmpty, match="there is a table mine already"):
-        range_.drill(Plan(scratch="mine"))
+        range_.drill(DrillPlan(scratch="mine"))
     assert range_.tables["mine"].is_empty()[0], "and it is still there"
     with pytest.raises(TargetNotEmpty):
-        range_.drill(Plan(scratch="flights"))
+        range_.drill(DrillPlan(scratch="flights"))
     assert range_.feed.vault.drills.newest(5) == []
 
 
@@ -477,13 +477,13 @@ def test_a_moment_in_a_gap_is_refused_before_anything_is_made() -> None:
     range_ = proven()
     range_.feed.vault.gaps.record(Gap("trimmed", BEGAN + 100, BEGAN + 200, range_.feed.label))
     with pytest.raises(GapInTheWay, match="trimmed"):
-        range_.drill(Plan(at=BEGAN + 150))
+        range_.drill(DrillPlan(at=BEGAN + 150))
     with pytest.raises(OutsideWindow, match="in the future"):
-        range_.drill(Plan(at=NOW + 100))
+        range_.drill(DrillPlan(at=NOW + 100))
     with pytest.raises(OutsideWindow, match="before the first backup"):
-        range_.drill(Plan(at=BEGAN - 100))
+        range_.drill(DrillPlan(at=BEGAN - 100))
     assert list(range_.tables) == ["flights"] or range_.left_behind() == []
-    report = range_.drill(Plan(at=BEGAN + 150, allow_gap=True))
+    report = range_.drill(DrillPlan(at=BEGAN + 150, allow_gap=True))
     assert report.rows == 10
     assert any("trimmed" in each for each in report.warnings)
 
@@ -527,7 +527,7 @@ class Broken(MemoryTable):
 @pytest.mark.parametrize("make", [Forbidden, TooMany, Broken])
 def test_what_stops_a_drill_is_a_drill_that_failed_and_is_in_the_history(make: MakeTable) -> None:
     range_ = proven(make=make)
-    report = range_.drill(Plan(objectives=Objectives(rto_seconds=60), keep=True))
+    report = range_.drill(DrillPlan(objectives=Objectives(rto_seconds=60), keep=True))
     assert (report.passed, report.kept) == (False, False)
     assert report.error is not None
     assert report.reasons[0] == f"it was stopped: {report.error}"
@@ -568,7 +568,7 @@ def test_a_scratch_table_that_cannot_be_deleted_is_told_loudly() -> None:
 
 def test_a_scratch_table_is_kept_where_that_is_asked_for() -> None:
     range_ = proven()
-    report = range_.drill(Plan(scratch="to-look-at", keep=True))
+    report = range_.drill(DrillPlan(scratch="to-look-at", keep=True))
     assert (report.passed, report.kept, report.scratch) == (True, True, "to-look-at")
     assert range_.left_behind() == ["to-look-at"]
     assert {bytes(each) for page in range_.table("to-look-at").scan() for each in page} == {image("row", n) for n in range(10)}
@@ -579,8 +579,8 @@ def test_a_long_table_name_leaves_room_for_the_scratch_tables() -> None:
     feed = Feed(MemoryStore(clock), "t" * 255, began=BEGAN)
     feed.reached(PROVEN)
     tables: dict[str, MemoryTable] = {}
-    around = Surroundings(lambda name: tables.setdefault(name, MemoryTable(name, clock)), clock, Path("/nowhere"))
-    report = drill(feed.vault, Plan(), around)
+    around = RestoreContext(lambda name: tables.setdefault(name, MemoryTable(name, clock)), clock, Path("/nowhere"))
+    report = drill(feed.vault, DrillPlan(), around)
     assert len(report.scratch) == 255
     assert report.passed
 

@@ -18,7 +18,7 @@ from backstream.clock import SystemClock
 from backstream.errors import Damaged, Failed, NotFound, Refused, TargetNotEmpty, Unavailable
 from backstream.layouts.dumps import Compression, Dump, DumpWriter
 from backstream.model import wire
-from backstream.operations.dump import Dumped, Reading, dump
+from backstream.operations.dump import Dumped, ScanOptions, dump
 from backstream.ports import Delete, Files, Put, ScanPage, TableFacts
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
@@ -47,7 +47,7 @@ def filled(*images: bytes, **words: Any) -> MemoryTable:
 
 
 def dumped(table: Any, to: Files, clock: Any = None, *, compress: Compression = Compression.GZIP, **reading: Any) -> Dumped:
-    return dump(table, to, Reading(**reading), clock or ManualClock(BEGAN), compress=compress)
+    return dump(table, to, ScanOptions(**reading), clock or ManualClock(BEGAN), compress=compress)
 
 
 def read_back(store: Files) -> dict[bytes, bytes]:
@@ -304,6 +304,6 @@ def test_a_writer_beside_it_loses_no_item_that_stands_still(tmp_path: Path) -> N
             table.write([Put(image("new", number))])
         table.write([Delete(key("still", 0))])
 
-    dump(Meanwhile(table, write), FolderFiles(tmp_path), Reading(segments=2), SystemClock())
+    dump(Meanwhile(table, write), FolderFiles(tmp_path), ScanOptions(segments=2), SystemClock())
     found = read_back(FolderFiles(tmp_path))
     assert by_key([image("still", number) for number in range(1, 300)]).items() <= found.items()

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from backstream.errors import BackstreamError
 from backstream.layouts.catalog import Layout
 from backstream.layouts.log import LATE
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.model.creation import on_demand
-from backstream.model.kinesis import Source
-from backstream.model.setup import Step
-from backstream.operations.backfill.report import Parts
+from backstream.model.kinesis import KinesisSource
+from backstream.model.setup import SetupStep
+from backstream.operations.backfill.report import BackfillContext
 from backstream.operations.backfill.run import backfill
 from backstream.operations.backfill.scan import scan_of
 from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.identity import RECREATED, Lookup, recognise
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.tail import TailReport
 from backstream.operations.witness import Witnessed, witness
 from backstream.ports import ObjectStore, Put
@@ -45,7 +45,7 @@ from kit.states import state_at
 BEGAN = 1_700_000_000
 DAY = 86_400
 END_OF_TIME = 10**11
-SENT = Step("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN})
+SENT = SetupStep("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN})
 
 
 class Stage:
@@ -56,7 +56,7 @@ class Stage:
         self.table = MemoryTable("flights", self.clock, images.SCHEMA)
         self.table.apply(SENT)
         self.store = MemoryStore(self.clock)
-        init(self.store, self.table, Words(layout=layout, kinesis=Source(ARN, days * DAY)))
+        init(self.store, self.table, InitOptions(layout=layout, kinesis=KinesisSource(ARN, days * DAY)))
         label = self.vault().catalog.stream
         self.stream = MemoryKinesis(self.clock, ARN, "flights", label, shards=shards, retention=days * DAY)
         self.writes = Writes()
@@ -108,7 +108,7 @@ class Stage:
         """One batch, as the handler keeps it."""
         done, label = recognise(self.vault(), ARN, Lookup(lambda: self.table, lambda _: self.stream), self.clock.now())
         with ThreadPoolExecutor(2) as pool:
-            report = keep_batch(done.vault, found, label, pool, writer="fn", kind=Kind.LAMBDA, now=self.clock.now)
+            report = keep_batch(done.vault, found, label, pool, writer="fn", kind=SegmentKind.LAMBDA, now=self.clock.now)
         assert not report.failures
 
     def state(self, at: int = END_OF_TIME) -> dict[bytes, bytes]:
@@ -252,7 +252,7 @@ def test_a_tail_goes_on_after_compaction() -> None:
     compact(stage.vault(), stage.clock)
     stage.write(3)
     assert stage.follow().captured == 1
-    names = [each.segment for each in stage.vault().log.listing() if each.segment and each.segment.kind is Kind.KINESIS]
+    names = [each.segment for each in stage.vault().log.listing() if each.segment and each.segment.kind is SegmentKind.KINESIS]
     assert names
     history = stage.vault().history(wire.key_of(images.SCHEMA, images.key("z", 3)))
     assert len(history) == 2
@@ -299,7 +299,7 @@ def test_a_table_that_was_made_again_behind_the_stream_has_its_own_rows_alone(wh
     backfill(
         stage.vault(),
         scan_of(stage.vault(), table_of(stage), stage.clock, segments=1, max_units=None),
-        Parts(stage.clock),
+        BackfillContext(stage.clock),
     )
     stage.clock.move(1000)
     stage.follow()

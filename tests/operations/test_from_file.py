@@ -17,7 +17,7 @@ import pytest
 from backstream.errors import BackstreamError, Damaged, NotFound, Refused, TargetNotEmpty
 from backstream.model import moment, wire
 from backstream.operations.from_file import LIMITS, restore_dump
-from backstream.operations.restore import InPlace, NewTable, Request, Restored, Surroundings, ToFile
+from backstream.operations.restore import InPlace, NewTable, RestoreContext, Restored, RestoreRequest, ToFile
 from backstream.ports import Put, Write
 from backstream.tables.memory import MemoryTable
 from kit import images
@@ -89,8 +89,8 @@ class Place:
     def restore(self, path: Path, target: Any, **words: Any) -> Restored:
         """`restore flights --from-file`."""
         tables = {TABLE: self.table, "new": self.new}
-        around = Surroundings(lambda name: tables[name], self.clock, self.folder)
-        return restore_dump(path, TABLE, Request(at=0, target=target, **words), around)
+        around = RestoreContext(lambda name: tables[name], self.clock, self.folder)
+        return restore_dump(path, TABLE, RestoreRequest(at=0, target=target, **words), around)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from backstream.layouts.vault import TableVault
 from backstream.operations.abandoned import record_waiting
 from backstream.operations.absence import record_absence
 from backstream.operations.compact import compact
-from backstream.operations.restore import Surroundings
+from backstream.operations.restore import RestoreContext
 from backstream.operations.verify import MISSED, verify
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
@@ -125,8 +125,8 @@ def test_a_tail_records_what_it_sees(stage: FailingStage) -> None:
 # --- what verify finds ---
 
 
-def around(stage: Stage) -> Surroundings:
-    return Surroundings(lambda _: stage.table, stage.clock, Path())
+def around(stage: Stage) -> RestoreContext:
+    return RestoreContext(lambda _: stage.table, stage.clock, Path())
 
 
 @pytest.mark.parametrize("repair_as", [None, "somebody"])

@@ -14,7 +14,7 @@ from backstream.layouts.item_states import newest_each
 from backstream.layouts.row_versions import metadata_of
 from backstream.operations import history as histories
 from backstream.operations.compact import compact
-from backstream.operations.restore import InPlace, Request, Restored, Surroundings, restore
+from backstream.operations.restore import InPlace, RestoreContext, Restored, RestoreRequest, restore
 from backstream.ports import ObjectVersion
 from backstream.stores.memory import MemoryStore
 from kit import images
@@ -132,8 +132,8 @@ def test_in_place_a_row_is_left_alone_where_its_version_is_gone(tmp_path: Path, 
 
 
 def bring_back(stage: Stage, at: int, folder: Path) -> Restored:
-    around = Surroundings(lambda _: stage.table, stage.clock, folder, memory=SMALL)
-    return restore(stage.vault(), Request(at, InPlace(), keys=[KEYS[0]]), around)
+    around = RestoreContext(lambda _: stage.table, stage.clock, folder, memory=SMALL)
+    return restore(stage.vault(), RestoreRequest(at, InPlace(), keys=[KEYS[0]]), around)
 
 
 def rows(stage: Stage) -> list[bytes | None]:

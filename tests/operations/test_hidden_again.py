@@ -47,7 +47,7 @@ class Lived:
         return [each.name for each in self.store.list("_backstream/flights/log/")]
 
     def found(self, *, repair: bool = False) -> checks.Checked:
-        around = checks.Around(self.clock, markers=self.store if repair else None)
+        around = checks.CheckContext(self.clock, markers=self.store if repair else None)
         return checks.check(self.stage.vault(), around)
 
     def compact(self, store: ObjectStore | None = None) -> None:
@@ -93,7 +93,7 @@ def test_what_was_written_anew_and_hidden_is_found_and_repaired(lived: Lived, wh
     assert lived.found().findings == []
     lived.store.delete(name)
     found = lived.found(repair=True)
-    assert [(each.kind, each.object) for each in found.findings] == [(checks.Kind.HIDDEN, name)]
+    assert [(each.kind, each.object) for each in found.findings] == [(checks.FindingKind.HIDDEN, name)]
     assert found.repaired == 1
     assert name in lived.log()
     assert lived.found().findings == []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backstream.layouts.vault import TableVault
-from backstream.operations.restore import Request, Surroundings, restore
+from backstream.operations.restore import RestoreContext, RestoreRequest, restore
 from backstream.operations.restore.request import Into
 from backstream.operations.writing import LeftOut
 from backstream.ports import StoredObject, Write
@@ -52,8 +52,8 @@ class Counting(ComputedStore):
 
 def test_nothing_more_is_read_and_all_that_is_left_is_named(tmp_path: Path) -> None:
     store, sink, clock = Counting(ROWS), Full(), ManualClock(BEGAN + 7_200)
-    around = Surroundings(lambda name: MemoryTable(name, clock), clock, tmp_path)
-    report = restore(TableVault.open(store, TABLE), Request(AT, Into("elsewhere", lambda: sink)), around)
+    around = RestoreContext(lambda name: MemoryTable(name, clock), clock, tmp_path)
+    report = restore(TableVault.open(store, TABLE), RestoreRequest(AT, Into("elsewhere", lambda: sink)), around)
     assert report.put == sink.count
     assert TAKEN <= sink.count <= TAKEN + 64
     assert report.put + report.failed == ROWS

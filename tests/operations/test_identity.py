@@ -13,14 +13,14 @@ from backstream.errors import AccessDenied, Refused
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Layout
 from backstream.layouts.item_states import newest_each
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.model.change import Change, stream_label
 from backstream.model.creation import on_demand
 from backstream.operations.batch import keep_batch
 from backstream.operations.identity import RECREATED, REPLACED, Lookup, recognise, turn
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.ports import ObjectStore, Table, TableFacts
 from backstream.tables.memory_stream import MemoryStream
 from kit import images
@@ -71,7 +71,7 @@ def deliver(stage: Stage, stream: MemoryStream, found: Sequence[Mapping[str, obj
     done, label = recognise(stage.vault(), stream.arn, lookup(stage), stage.clock.now(), save=False)
     with ThreadPoolExecutor(2) as pool:
         batch = records(stream) if found is None else found
-        report = keep_batch(done.vault, batch, label, pool, writer="fn", kind=Kind.LAMBDA, now=stage.clock.now)
+        report = keep_batch(done.vault, batch, label, pool, writer="fn", kind=SegmentKind.LAMBDA, now=stage.clock.now)
     assert not report.failures
     return label
 
@@ -116,7 +116,7 @@ def test_another_accounts_or_regions_table_is_refused_and_nothing_is_written(sta
     with pytest.raises(Refused, match="not the table flights of account"):
         stage.follow(table=other)
     with pytest.raises(Refused, match="nothing of this was written"):
-        init(stage.store, other, Words())
+        init(stage.store, other, InitOptions())
     with pytest.raises(Refused, match=region):
         recognise(stage.vault(), arn, lookup(stage), stage.clock.now())
     with pytest.raises(Refused, match=account):
@@ -140,12 +140,12 @@ def off_for_an_hour(stage: Stage) -> tuple[int, int]:
 
 def test_init_records_the_hour_in_which_the_stream_was_off(stage: Stage) -> None:
     proven, on_again = off_for_an_hour(stage)
-    report = init(stage.store, stage.table, Words(), enable_stream=True)
+    report = init(stage.store, stage.table, InitOptions(), enable_stream=True)
     assert any(REPLACED in change for change in report.changes)
     (gap,) = stage.vault().gaps.all()
     assert (gap.reason, gap.since, gap.until) == (REPLACED, proven, on_again)
     assert stage.vault().catalog.stream_arn == stage.table.stream.arn
-    assert init(stage.store, stage.table, Words()).changes == []
+    assert init(stage.store, stage.table, InitOptions()).changes == []
 
 
 def test_the_function_records_it_before_it_logs_anything(stage: Stage) -> None:
@@ -181,7 +181,7 @@ def test_the_function_adds_to_log_and_gaps_alone_and_the_next_reader_changes_the
         deliver(stage, stage.table.stream)
     old = stage.vault().catalog.stream
     assert old != stream_label(stage.table.stream.arn)
-    assert any(each.stream == stream_label(stage.table.stream.arn) for each in stage.segments(Kind.LAMBDA))
+    assert any(each.stream == stream_label(stage.table.stream.arn) for each in stage.segments(SegmentKind.LAMBDA))
     (gap,) = stage.vault().gaps.all()
     assert gap.reason == REPLACED
     stage.follow()
@@ -233,7 +233,7 @@ def test_rows_of_the_old_table_are_no_rows_of_the_new_one(stage: Stage, who: str
     elif who == "function":
         deliver(stage, stage.table.stream)
     else:
-        init(stage.store, stage.table, Words())
+        init(stage.store, stage.table, InitOptions())
     gaps = list(stage.vault().gaps.all())
     assert [(gap.reason, gap.since, gap.until) for gap in gaps] == [(RECREATED, proven, created - 1)]
     stage.follow()
@@ -292,7 +292,7 @@ def test_a_stream_that_init_enables_itself_was_not_on_from_the_start(stage: Stag
     stage.clock.sleep(600)
     stage.table.create(on_demand(images.SCHEMA))
     stage.put([9])
-    init(stage.store, stage.table, Words(), enable_stream=True)
+    init(stage.store, stage.table, InitOptions(), enable_stream=True)
     assert [life.complete for life in stage.vault().catalog.lives] == [False]
 
 
@@ -301,7 +301,7 @@ def test_what_init_turned_away_from_is_still_read_by_the_next_tail(stage: Stage)
     stage.table.disable_stream()
     stage.clock.sleep(60)
     stage.table.enable_stream()
-    init(stage.store, stage.table, Words())
+    init(stage.store, stage.table, InitOptions())
     stage.clock.sleep(1)
     stage.put([5])
     stage.follow()

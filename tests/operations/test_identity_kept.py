@@ -15,10 +15,10 @@ from backstream.model.change import stream_label
 from backstream.model.creation import on_demand
 from backstream.model.naming import Naming
 from backstream.operations.identity import RECREATED, Lookup, recognise
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.restore import restore
-from backstream.operations.restore.looking import Surroundings
-from backstream.operations.restore.request import NewTable, Request
+from backstream.operations.restore.looking import RestoreContext
+from backstream.operations.restore.request import NewTable, RestoreRequest
 from backstream.ports import ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -119,10 +119,10 @@ def test_what_was_kept_in_other_ways_is_found_after_the_old_catalogs_are_gone(tm
     """Past namings, layouts and tenants: a whole table, histories, and a tenant whose rows were kept under another attribute."""
     stage = Stage(ManualClock(NOON), shards=1, layout=Layout.ROWS)
     ways = [
-        Words(naming=Naming.PLAIN),
-        Words(naming=Naming.MD5, tenant_attribute="team"),
-        Words(layout=Layout.LOG),
-        Words(layout=Layout.ROWS, naming=Naming.SHA256, tenant_attribute="zone"),
+        InitOptions(naming=Naming.PLAIN),
+        InitOptions(naming=Naming.MD5, tenant_attribute="team"),
+        InitOptions(layout=Layout.LOG),
+        InitOptions(layout=Layout.ROWS, naming=Naming.SHA256, tenant_attribute="zone"),
     ]
     seconds = []
     for step, words in enumerate(ways):
@@ -140,8 +140,8 @@ def test_what_was_kept_in_other_ways_is_found_after_the_old_catalogs_are_gone(tm
     assert all(found for found in before[0])
     for at, found in zip(seconds, before[0], strict=True):
         target = MemoryTable(f"there-{at}", stage.clock)
-        request = Request(at=at, target=NewTable(target.name), tenant="z")
-        done = restore(stage.vault(), request, Surroundings(lambda _, target=target: target, stage.clock, tmp_path))  # type: ignore[misc]
+        request = RestoreRequest(at=at, target=NewTable(target.name), tenant="z")
+        done = restore(stage.vault(), request, RestoreContext(lambda _, target=target: target, stage.clock, tmp_path))  # type: ignore[misc]
         assert (done.failed, done.put) == (0, len(found)), "every row is the tenant's"
 
 
@@ -172,13 +172,13 @@ def test_init_after_a_table_was_made_again_says_whether_a_base_backup_is_needed(
     stage.put([1])
     stage.clock.sleep(10)
     stage.follow()
-    assert not init(stage.store, stage.table, Words()).needs_backfill
+    assert not init(stage.store, stage.table, InitOptions()).needs_backfill
     stage.table.delete()
     stage.clock.sleep(60)
     stage.table.create(on_demand(images.SCHEMA))
     stage.clock.sleep(60)
     stage.table.enable_stream()
-    report = init(stage.store, stage.table, Words())
+    report = init(stage.store, stage.table, InitOptions())
     assert any(RECREATED in each for each in report.changes)
     assert report.needs_backfill
-    assert init(stage.store, stage.table, Words()).needs_backfill, "as long as nobody has made one"
+    assert init(stage.store, stage.table, InitOptions()).needs_backfill, "as long as nobody has made one"

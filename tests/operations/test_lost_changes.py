@@ -16,14 +16,14 @@ from backstream.engines.whole_log import broken_chains
 from backstream.errors import AccessDenied, Damaged, GapInTheWay, Refused
 from backstream.layouts.catalog import Layout
 from backstream.layouts.log import LogListing
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model import moment
 from backstream.model.change import stream_label
 from backstream.operations import history
 from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
-from backstream.operations.drill import Plan, drill
-from backstream.operations.restore import InPlace, NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.drill import DrillPlan, drill
+from backstream.operations.restore import InPlace, NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
@@ -75,13 +75,13 @@ def lose_line(stage: Stage, turn: int) -> None:
     assert (written.last, written.count) == (listed.segment.last, listed.segment.count - 1)
 
 
-def around(stage: Stage, target: MemoryTable) -> Surroundings:
-    return Surroundings(lambda name: target if name == target.name else stage.table, stage.clock, Path())
+def around(stage: Stage, target: MemoryTable) -> RestoreContext:
+    return RestoreContext(lambda name: target if name == target.name else stage.table, stage.clock, Path())
 
 
 def restored(stage: Stage, at: int | None = None, *, allow_gap: bool = False) -> Restored:
     target = MemoryTable("restored", stage.clock)
-    request = Request(at=int(stage.clock.now()) if at is None else at, target=NewTable(target.name), allow_gap=allow_gap)
+    request = RestoreRequest(at=int(stage.clock.now()) if at is None else at, target=NewTable(target.name), allow_gap=allow_gap)
     return restore(stage.vault(), request, around(stage, target))
 
 
@@ -126,7 +126,7 @@ def test_a_whole_restore_names_the_item_and_the_seconds(stage: Stage, clock: Man
 def test_a_drill_fails_and_names_it(stage: Stage, clock: ManualClock) -> None:
     between = lost(stage, clock)
     scratch = MemoryTable("scratch", clock)
-    report = drill(stage.vault(), Plan(patience=0.0, scratch=scratch.name), around(stage, scratch))
+    report = drill(stage.vault(), DrillPlan(patience=0.0, scratch=scratch.name), around(stage, scratch))
     assert not report.passed
     assert any(KEY.decode() in each and moment.iso(between[0]) in each for each in report.reasons), report.reasons
 
@@ -152,7 +152,9 @@ def test_the_item_is_uncertain_between_and_certain_after(stage: Stage, clock: Ma
             show(at)
         assert any(words(between) in each for each in show(at, allow_gap=True).warnings)
         with pytest.raises(GapInTheWay, match=words(between)):
-            restore(stage.vault(), Request(at=at, target=InPlace(), keys=[KEY]), around(stage, MemoryTable("restored", clock)))
+            restore(
+                stage.vault(), RestoreRequest(at=at, target=InPlace(), keys=[KEY]), around(stage, MemoryTable("restored", clock))
+            )
     assert show(between[1]).warnings == show(between[0] - 1).warnings == []
 
 
@@ -172,7 +174,7 @@ def test_a_change_that_arrives_mends_the_chain(stage: Stage, clock: ManualClock)
     every = [change for shard in stream.facts().shards for change in stream.read(shard.id, stream.iterator(shard.id, None)).changes]
     with ThreadPoolExecutor(1) as pool:
         records = [lambda_record(change, arn) for change in every]
-        keep_batch(stage.vault(), records, stream_label(arn), pool, writer="fn", kind=Kind.PARALLEL, now=clock.now)
+        keep_batch(stage.vault(), records, stream_label(arn), pool, writer="fn", kind=SegmentKind.PARALLEL, now=clock.now)
     assert found(stage) == []
     assert history.show(stage.vault(), KEY, between[0], now=clock.now()).warnings == []
     assert restored(stage, at=between[0]).missing == []
@@ -203,7 +205,7 @@ def test_what_may_still_arrive_is_no_loss(stage: Stage, clock: ManualClock) -> N
     last = stream.read(shard.id, stream.iterator(shard.id, None)).changes[-1]
     with ThreadPoolExecutor(1) as pool:
         keep_batch(
-            stage.vault(), [lambda_record(last, arn)], stream_label(arn), pool, writer="f", kind=Kind.PARALLEL, now=clock.now
+            stage.vault(), [lambda_record(last, arn)], stream_label(arn), pool, writer="f", kind=SegmentKind.PARALLEL, now=clock.now
         )
     assert [each.pending for each in found(stage)] == [True]
     clock.move(5)

@@ -15,7 +15,7 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.operations.restore import Restored
 from backstream.stores.directory import DirectoryStore
 from kit import computed_vault as computed
@@ -76,7 +76,7 @@ def restore_log(count: int, folder: Path) -> Measured:
     log = computed.init_table(DirectoryStore(vault, SystemClock()), Layout.LOG).log
     for start in range(0, count, computed.SEGMENT):
         run = [computed.entry(number, inline=True) for number in range(start, min(start + computed.SEGMENT, count))]
-        log.write_batch(run, Kind.LAMBDA, writer="test")
+        log.write_batch(run, SegmentKind.LAMBDA, writer="test")
     words = ["restore", computed.TABLE, "--vault", f"file://{vault}", "--at", str(computed.AT), "--to-file", str(path), "--json"]
     return measured(count, [COMMAND, *words], path)
 

@@ -22,23 +22,23 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.segments import Codec
 from backstream.model import wire
 from backstream.operations.backfill.scan import TableScan
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.migrate import (
-    Around,
-    Asked,
+    ItemSource,
     LiveTable,
     Migrated,
-    Source,
-    Standing,
+    MigrationContext,
+    MigrationJournal,
+    MigrationRequest,
+    MigrationRun,
     Undone,
-    Work,
     migrate,
     of_export,
     of_moment,
     resume,
     undo,
 )
-from backstream.operations.restore import Surroundings
+from backstream.operations.restore import RestoreContext
 from backstream.operations.snapshot import snapshot
 from backstream.ports import Delete, Put, Write
 from backstream.stores.folder import FolderFiles
@@ -104,15 +104,17 @@ class Bench:
         self.table: Any = stage.table
         self.said: list[str] = []
 
-    def run(self, text: str = COUNTER, source: Callable[[], Source] | None = None, **words: Any) -> Migrated:
-        work = Work(self.script(text), (source or self.live)(), SCHEMA)
-        return migrate(work, Asked(**{"live": True, "concurrency": 1, **words}), self.around())
+    def run(self, text: str = COUNTER, source: Callable[[], ItemSource] | None = None, **words: Any) -> Migrated:
+        work = MigrationRun(self.script(text), (source or self.live)(), SCHEMA)
+        return migrate(work, MigrationRequest(**{"live": True, "concurrency": 1, **words}), self.around())
 
-    def go_on(self, text: str = COUNTER, source: Callable[[], Source] | None = None) -> Migrated:
-        return resume(self.file, Work(self.script(text), (source or self.live)(), SCHEMA), Asked(live=True), self.around())
+    def go_on(self, text: str = COUNTER, source: Callable[[], ItemSource] | None = None) -> Migrated:
+        return resume(
+            self.file, MigrationRun(self.script(text), (source or self.live)(), SCHEMA), MigrationRequest(live=True), self.around()
+        )
 
     def undo(self, *, live: bool = True) -> Undone:
-        return undo(self.file, Asked(live=live, concurrency=1), self.around())
+        return undo(self.file, MigrationRequest(live=live, concurrency=1), self.around())
 
     @property
     def file(self) -> Path:
@@ -124,15 +126,15 @@ class Bench:
         path.write_text(text)
         return scripts.load(path)
 
-    def live(self) -> Source:
+    def live(self) -> ItemSource:
         return LiveTable(TableScan(self.table, SCHEMA, self.stage.clock, segments=2), self.table)
 
-    def at(self, second: int) -> Source:
-        around = Surroundings(lambda _: self.table, self.stage.clock, self.folder)
+    def at(self, second: int) -> ItemSource:
+        around = RestoreContext(lambda _: self.table, self.stage.clock, self.folder)
         return of_moment(self.stage.vault(), second, self.table, around, allow_gap=False)
 
-    def around(self) -> Around:
-        return Around(self.table, self.stage.clock, self.folder, self.stage.vault(), notice=self.said.append)
+    def around(self) -> MigrationContext:
+        return MigrationContext(self.table, self.stage.clock, self.folder, self.stage.vault(), notice=self.said.append)
 
     def items(self) -> Mapping[bytes, bytes]:
         return {wire.key_of(SCHEMA, found): found for page in self.stage.table.scan() for found in page}
@@ -266,9 +268,9 @@ def test_an_error_stops_it_with_the_item_named(bench: Bench, line: str, why: str
 def test_a_rehearsal_finds_the_error_before_anything_is_written(bench: Bench) -> None:
     before = bench.items()
     text = "def migrate(item):\n    item['n'] += 1 // (17 - item['number']) + 1\n    return item\n"
-    work, again = (Work(bench.script(text), bench.live(), SCHEMA) for _ in range(2))
+    work, again = (MigrationRun(bench.script(text), bench.live(), SCHEMA) for _ in range(2))
     with pytest.raises(ScriptFailed, match="DivisionByZero") as stopped:
-        migrate(work, Asked(live=True), bench.around(), again)
+        migrate(work, MigrationRequest(live=True), bench.around(), again)
     assert "Nothing was written" in stopped.value.hint
     assert bench.items() == before
     assert list(bench.folder.glob("backstream-*")) == []
@@ -276,12 +278,12 @@ def test_a_rehearsal_finds_the_error_before_anything_is_written(bench: Bench) ->
 
 def test_without_a_way_back_it_is_refused(bench: Bench, clock: ManualClock) -> None:
     before = bench.items()
-    around = Around(bench.table, clock, bench.folder)
-    work = Work(bench.script(COUNTER), bench.live(), SCHEMA)
+    around = MigrationContext(bench.table, clock, bench.folder)
+    work = MigrationRun(bench.script(COUNTER), bench.live(), SCHEMA)
     with pytest.raises(Refused, match="no vault"):
-        migrate(work, Asked(live=True), around)
+        migrate(work, MigrationRequest(live=True), around)
     assert bench.items() == before
-    assert migrate(work, Asked(live=True, undoable=False), around).undo is None
+    assert migrate(work, MigrationRequest(live=True, undoable=False), around).undo is None
     assert set(bench.numbers().values()) == {1}
 
 
@@ -289,7 +291,7 @@ def test_outside_the_window_it_is_refused(clock: ManualClock, tmp_path: Path) ->
     stage = Stage(clock, shards=1)
     stage.table.write([Put(image("z", 1))])
     stage.store = MemoryStore(clock)
-    init(stage.store, stage.table, Words(layout=Layout.LOG))
+    init(stage.store, stage.table, InitOptions(layout=Layout.LOG))
     with pytest.raises(OutsideWindow, match="could not be taken back"):
         Bench(stage, tmp_path).run()
 
@@ -489,7 +491,7 @@ def test_a_line_cut_short_is_no_line(bench: Bench) -> None:
     bench.run(limit=5)
     whole = bench.file.read_bytes()
     bench.file.write_bytes(whole + b'["i",99,{"zo')
-    assert Standing(bench.file).done == 5
+    assert MigrationJournal(bench.file).done == 5
     assert bench.go_on().already == 5
     assert set(bench.numbers().values()) == {1}
 
@@ -567,9 +569,9 @@ def changed(bench: Bench, clock: ManualClock) -> int:
     return then
 
 
-def sources(bench: Bench, at: int) -> list[Callable[[], Source]]:
+def sources(bench: Bench, at: int) -> list[Callable[[], ItemSource]]:
     files = FolderFiles(bench.folder)
-    around = Surroundings(lambda _: bench.stage.table, bench.stage.clock, bench.folder)
+    around = RestoreContext(lambda _: bench.stage.table, bench.stage.clock, bench.folder)
     made = snapshot(bench.stage.vault(), at, files, around, compress=Codec.GZIP)
     export = Export.open(files, made.id)
     return [lambda: bench.at(at), lambda: of_export(export, made.url, bench.table, SCHEMA)]

@@ -12,7 +12,7 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.log import LogListing
 from backstream.operations import history
 from backstream.operations.compact import compact
-from backstream.operations.restore import NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
@@ -45,8 +45,8 @@ def runs(stage: Stage) -> list[LogListing]:
 
 def restored(stage: Stage, *, allow_gap: bool = False) -> tuple[Restored, Mapping[bytes, bytes]]:
     target = MemoryTable("restored", stage.clock)
-    around = Surroundings(lambda _: target, stage.clock, Path())
-    request = Request(at=int(stage.clock.now()), target=NewTable(target.name), allow_gap=allow_gap)
+    around = RestoreContext(lambda _: target, stage.clock, Path())
+    request = RestoreRequest(at=int(stage.clock.now()), target=NewTable(target.name), allow_gap=allow_gap)
     report = restore(stage.vault(), request, around)
     return report, {stage.vault().key_of(image): image for page in target.scan() for image in page}
 

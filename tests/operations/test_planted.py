@@ -16,7 +16,7 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.generation import Generation, Set
 from backstream.layouts.segments import pack
 from backstream.model import moment
-from backstream.operations.backfill import Parts, backfill, scan_of
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.compact import compact
 from backstream.stores.directory import DirectoryStore
 from kit.clock import ManualClock
@@ -163,7 +163,7 @@ def test_a_put_over_a_part_of_a_set(stage: Stage, run: Run, tmp_path: Path) -> N
 
 def test_a_put_over_a_part_of_a_base_backup(stage: Stage) -> None:
     vault = stage.vault()
-    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), Parts(stage.clock))
+    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), BackfillContext(stage.clock))
     stage.put([1])
     stage.follow()
     name = next(each for each in names(stage.store, "_backstream/flights/base/") if each.endswith(".last.ndjson.zst"))

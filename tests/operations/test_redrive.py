@@ -16,8 +16,8 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.vault import TableVault
 from backstream.model import naming, wire
 from backstream.operations import safety
-from backstream.operations.init import NOWHERE, Words, init
-from backstream.operations.redrive import Words as RedriveWords
+from backstream.operations.init import NOWHERE, InitOptions, init
+from backstream.operations.redrive import RedriveOptions as RedriveWords
 from backstream.operations.redrive import redrive
 from backstream.operations.status import status
 from backstream.stores.memory import MemoryStore
@@ -364,9 +364,9 @@ def test_an_object_that_may_not_be_read_is_a_gap(stage: FailingStage) -> None:
 
 def test_the_catalog_learns_and_forgets_where(stage: FailingStage) -> None:
     versions = len(catalogs.every_version(stage.store, "flights"))
-    again = init(stage.store, stage.table, Words(failures=FAILED))
+    again = init(stage.store, stage.table, InitOptions(failures=FAILED))
     assert again.changes == []
-    forgot = init(stage.store, stage.table, Words(failures=NOWHERE))
+    forgot = init(stage.store, stage.table, InitOptions(failures=NOWHERE))
     assert forgot.catalog.failures is None
     assert len(forgot.changes) == 1
     assert len(catalogs.every_version(stage.store, "flights")) == versions + 1

@@ -9,11 +9,11 @@ import pytest
 
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.kinesis import Source
-from backstream.model.setup import Step
-from backstream.operations.init import Words as InitWords
+from backstream.model.kinesis import KinesisSource
+from backstream.model.setup import SetupStep
+from backstream.operations.init import InitOptions as InitWords
 from backstream.operations.init import init
-from backstream.operations.redrive import Redriven, Words, redrive
+from backstream.operations.redrive import Redriven, RedriveOptions, redrive
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
@@ -55,8 +55,8 @@ class Shared:
         self.writes = {name: Writes(name) for name in TABLES}
         for name in TABLES:
             table = MemoryTable(name, self.clock, images.SCHEMA)
-            table.apply(Step("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": name, "StreamArn": ARN}))
-            init(self.store, table, InitWords(failures="s3://failed", kinesis=Source(ARN, 86_400)))
+            table.apply(SetupStep("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": name, "StreamArn": ARN}))
+            init(self.store, table, InitWords(failures="s3://failed", kinesis=KinesisSource(ARN, 86_400)))
         self.clock.move(100)
 
     def vault(self, name: str) -> TableVault:
@@ -76,7 +76,7 @@ class Shared:
         self.destination.put(FOLDER + name, abandoned(records))
 
     def redrive(self, name: str, *, dry_run: bool = False, give_up: Sequence[str] = ()) -> Redriven:
-        return redrive(self.vault(name), Words(dry_run=dry_run, give_up=give_up), self.clock, writer="redrive")
+        return redrive(self.vault(name), RedriveOptions(dry_run=dry_run, give_up=give_up), self.clock, writer="redrive")
 
     def gaps(self, name: str) -> int:
         return len(self.vault(name).window(self.clock.now()).open_gaps)

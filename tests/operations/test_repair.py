@@ -14,10 +14,10 @@ import pytest
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model import wire
 from backstream.model.naming import Naming
-from backstream.operations.restore import Surroundings
+from backstream.operations.restore import RestoreContext
 from backstream.operations.verify import Verified, verify
 from backstream.ports import Delete, ObjectStore, Put, Table
 from backstream.stores.directory import DirectoryStore
@@ -284,11 +284,11 @@ class Sides:
             self.table.write([Put(each)])
 
     def repair(self, table: Table | None = None, **words: float) -> Verified:
-        around = Surroundings(table_of=lambda _: table or self.table, clock=self.clock, folder=Path("/nowhere"))
+        around = RestoreContext(table_of=lambda _: table or self.table, clock=self.clock, folder=Path("/nowhere"))
         return verify(self.feed.vault, around, repair_as="test", **words)
 
     def wrong(self) -> int:
-        around = Surroundings(table_of=lambda _: self.table, clock=self.clock, folder=Path("/nowhere"))
+        around = RestoreContext(table_of=lambda _: self.table, clock=self.clock, folder=Path("/nowhere"))
         return verify(self.feed.vault, around).wrong
 
 
@@ -322,7 +322,7 @@ def test_many_rows_are_repaired_in_batches(layout: Layout) -> None:
     report = sides.repair()
     assert (report.missing, report.extra, report.repaired) == (250, 120, 370)
     assert sides.wrong() == 0
-    repaired = [each.segment for each in sides.feed.vault.log.listing() if each.segment and each.segment.kind is Kind.REPAIR]
+    repaired = [each.segment for each in sides.feed.vault.log.listing() if each.segment and each.segment.kind is SegmentKind.REPAIR]
     assert sum(segment.count for segment in repaired) == 370
     assert len(repaired) == 4
     if layout is Layout.ROWS:
@@ -446,7 +446,7 @@ def test_beside_a_running_tail_nothing_that_moves_is_repaired(layout: Layout) ->
     lost = image("z", 1_000, v={"N": "1"})
     stage.table.write([Put(lost)])  # no stream tells of this one
     stage.table.enable_stream()
-    around = Surroundings(table_of=lambda _: stage.table, clock=stage.clock, folder=Path("/nowhere"))
+    around = RestoreContext(table_of=lambda _: stage.table, clock=stage.clock, folder=Path("/nowhere"))
     with stage.running():
         wait_for(lambda: stage.captured() == stage.expected())
         stop = threading.Event()
@@ -463,7 +463,7 @@ def test_beside_a_running_tail_nothing_that_moves_is_repaired(layout: Layout) ->
     assert (after.same, after.wrong, after.in_flight) == (len(expected), 0, 0)
     if layout is Layout.ROWS:
         assert on_top(stage.store, "flights") == expected
-    assert [segment.count for segment in stage.segments(Kind.REPAIR)] == [1]
+    assert [segment.count for segment in stage.segments(SegmentKind.REPAIR)] == [1]
 
 
 def write_on(stage: Stage, stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from backstream.errors import MissingTable, Refused, Unavailable
 from backstream.model import wire
 from backstream.model.change import Change
-from backstream.operations.replicate import Deletes, Replica, Replicated, Replicating, Words, bring, replicate
+from backstream.operations.replicate import Deletes, Reconciler, Replicated, ReplicateOptions, Replicating, bring, replicate
 from backstream.ports import Clock, Delete, Put, Table, Write
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -56,8 +56,8 @@ class Pair:
         for number in numbers:
             self.source.write([Delete(key("z", number))])
 
-    def replica(self, deletes: Deletes = Deletes.ALL, target: Table | None = None) -> Replica:
-        return Replica(self.source, target or self.target, SCHEMA, self.pool, deletes)
+    def replica(self, deletes: Deletes = Deletes.ALL, target: Table | None = None) -> Reconciler:
+        return Reconciler(self.source, target or self.target, SCHEMA, self.pool, deletes)
 
     def run(self, state: Path, stop: threading.Event | None = None, **words: Any) -> Replicated:
         around = Replicating(
@@ -70,7 +70,7 @@ class Pair:
             say=lambda _: None,
             settings=QUICK,
         )
-        return replicate(around, Words(state, until_caught_up=stop is None, **words))
+        return replicate(around, ReplicateOptions(state, until_caught_up=stop is None, **words))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from backstream.model.change import Change
 from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.replicate import Deletes, Replica, bring
+from backstream.operations.replicate import Deletes, Reconciler, bring
 from backstream.ports import Put
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
@@ -53,7 +53,7 @@ class Redelivery(threading.Thread):
     def run(self) -> None:
         chance = random.Random(7)
         with ThreadPoolExecutor(4) as pool:
-            replica = Replica(self._source, self._target, ID, pool, Deletes.ALL)
+            replica = Reconciler(self._source, self._target, ID, pool, Deletes.ALL)
             while not self._over.wait(0.1):
                 changes = chance.sample(known := self._changes(), min(len(known), 40))
                 self.failures.update(bring(changes, replica, ID))

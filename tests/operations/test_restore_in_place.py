@@ -18,9 +18,9 @@ from backstream.errors import AccessDenied, Refused, UsageError
 from backstream.layouts.catalog import Layout
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations import restore as restoring
-from backstream.operations.migrate import Around, Asked
-from backstream.operations.restore import Again, InPlace, NewTable, Request, Restored, Surroundings, restore
-from backstream.operations.restore.kept import Standing
+from backstream.operations.migrate import MigrationContext, MigrationRequest
+from backstream.operations.restore import Again, InPlace, NewTable, RestoreContext, Restored, RestoreRequest, restore
+from backstream.operations.restore.kept import UndoJournal
 from backstream.operations.restore_undo import undo_restore
 from backstream.ports import Delete, Put, Write
 from backstream.stores.memory import MemoryStore
@@ -86,13 +86,13 @@ def then(stage: Stage) -> int:
 
 
 def run(stage: Stage, folder: Path, table: object = None, **words: Any) -> Restored:
-    request = Request(at=then(stage), target=InPlace(), **words)
+    request = RestoreRequest(at=then(stage), target=InPlace(), **words)
     return restore(stage.vault(), request, around(stage, folder, table))
 
 
-def around(stage: Stage, folder: Path, table: object = None) -> Surroundings:
+def around(stage: Stage, folder: Path, table: object = None) -> RestoreContext:
     chosen: Any = table or stage.table
-    return Surroundings(lambda _: chosen, stage.clock, folder)
+    return RestoreContext(lambda _: chosen, stage.clock, folder)
 
 
 def live(stage: Stage) -> Mapping[bytes, bytes]:
@@ -140,7 +140,7 @@ def test_the_way_back_goes_back(stage: Stage, tmp_path: Path) -> None:
     theirs = image("theirs", 1)
     stage.table.write([Put(theirs)])
     for _ in range(2):
-        undo_restore(Path(words[-1]), Asked(live=True), Around(stage.table, stage.clock, tmp_path))
+        undo_restore(Path(words[-1]), MigrationRequest(live=True), MigrationContext(stage.table, stage.clock, tmp_path))
         assert live(stage) == {**ruined, stage.vault().key_of(theirs): theirs}
 
 
@@ -229,7 +229,7 @@ def test_what_somebody_changed_between_is_a_conflict(stage: Stage, clock: Manual
 
 def test_a_new_table_is_filled_on(stage: Stage, tmp_path: Path) -> None:
     target = MemoryTable("new", stage.clock)
-    request = Request(at=then(stage), target=NewTable("new"))
+    request = RestoreRequest(at=then(stage), target=NewTable("new"))
     with pytest.raises(KeyboardInterrupt):
         restore(stage.vault(), request, around(stage, tmp_path, Meddling(target, 1, dies=True)))
     report = go_on(stage, tmp_path, table=target)
@@ -275,7 +275,7 @@ class Watched(Denied):
 def test_nothing_stays_behind_of_one_that_touched_nothing(stage: Stage, clock: ManualClock, tmp_path: Path) -> None:
     target = Watched(tmp_path, clock)
     with pytest.raises(AccessDenied):
-        restore(stage.vault(), Request(at=then(stage), target=NewTable("x")), around(stage, tmp_path, target))
+        restore(stage.vault(), RestoreRequest(at=then(stage), target=NewTable("x")), around(stage, tmp_path, target))
     (there,) = target.there
     assert there.startswith("backstream-restore-"), "before the first write it could have been gone on with"
     assert list(tmp_path.iterdir()) == []
@@ -324,7 +324,7 @@ def test_the_first_write_waits_until_the_moment_of_the_undo_is_over(
     dated = Dated(stage.table)
     report = run(stage, tmp_path, dated)
     assert report.undo is not None
-    before = Standing(Path(shlex.split(report.undo)[-1])).head.began
+    before = UndoJournal(Path(shlex.split(report.undo)[-1])).head.began
     assert len(dated.seconds) == 3
     assert min(dated.seconds) == before + CLOCKS_APART + 1, "and no longer than that"
 

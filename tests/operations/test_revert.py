@@ -14,8 +14,8 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.model import wire
 from backstream.operations import revert as reverting
-from backstream.operations.changes import Asked, Span
-from backstream.operations.revert import Around, OnConflict, Plan, Request, Reverted, Row, Writing
+from backstream.operations.changes import ChangeCriteria, ChangeWindow
+from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Request, Reverted, Writing
 from backstream.operations.revert.fitting import Fitting
 from backstream.operations.revert.planning import make_plan
 from backstream.ports import Delete, Put, TableFacts, Write
@@ -58,7 +58,7 @@ class Shop:
         return Around(table or self.stage.table, self.clock, self.folder)
 
     def request(self, **words: Any) -> Request:
-        return Request(Span(self.begun, words.pop("until", self.ended)), **words)
+        return Request(ChangeWindow(self.begun, words.pop("until", self.ended)), **words)
 
     def revert(self, table: Any = None, **words: Any) -> Reverted:
         return reverting.revert(self.stage.vault(), self.request(**words), self.around(table), Writing(), lambda _: True)
@@ -98,7 +98,7 @@ def test_a_second_time_finds_nothing_to_do_and_leaves_no_file(shop: Shop) -> Non
 
 
 def test_a_dry_run_shows_every_row_and_writes_nothing(shop: Shop) -> None:
-    rows: list[Row] = []
+    rows: list[PlanRow] = []
     report = reverting.dry_run(shop.stage.vault(), shop.request(), shop.around(), Writing(), rows.append)
     assert sorted(row.action for row in rows) == ["delete", "put", "update", "update"]
     assert report.dry_run
@@ -175,7 +175,7 @@ def test_nothing_that_is_proven_is_no_window_even_if_it_ends_now(tmp_path: Path)
 
 
 def test_a_selection_that_matches_nothing_is_said(shop: Shop) -> None:
-    untouched(shop, {"asked": Asked(where="prise = 0")}, NotFound, "no change of flights")
+    untouched(shop, {"asked": ChangeCriteria(where="prise = 0")}, NotFound, "no change of flights")
 
 
 def test_another_live_table_is_refused(shop: Shop) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from backstream.layouts import vault_tables
 from backstream.layouts.catalog import Layout
 from backstream.layouts.row_versions import row_versions
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.change import Change, stream_label
@@ -24,7 +24,7 @@ from backstream.model.naming import Naming
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.operations.batch import keep_batch
 from backstream.operations.history import history
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.rebuild import rebuild
 from backstream.ports import Delete, ObjectStore, Put
 from backstream.stores.memory import MemoryStore
@@ -52,7 +52,7 @@ class Rows:
         self.store = store or MemoryStore(self.clock)
         self.table = MemoryTable(name, self.clock, SCHEMA, shards=1)
         self.table.enable_stream()
-        init(self.store, self.table, Words(layout=Layout.ROWS, **words))
+        init(self.store, self.table, InitOptions(layout=Layout.ROWS, **words))
         self.model: list[tuple[int, bytes, bytes | None]] = []
 
     @property
@@ -81,7 +81,7 @@ class Rows:
                 stream_label(self.table.stream.arn),
                 pool,
                 writer="f",
-                kind=Kind.PARALLEL,
+                kind=SegmentKind.PARALLEL,
                 now=self.clock.now,
             )
         assert report.failures == {}

@@ -12,7 +12,7 @@ import pytest
 from backstream.layouts import catalog as catalogs
 from backstream.layouts import rows
 from backstream.layouts.catalog import Catalog, Layout
-from backstream.layouts.rows import Rows
+from backstream.layouts.rows import RowStore
 from backstream.model.change import Change
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
@@ -50,7 +50,7 @@ class Item:
         """What a writer does: one process, so it remembers what it has put."""
 
         def keep(store: ObjectStore) -> None:
-            writer = Rows(store, self.catalog)
+            writer = RowStore(store, self.catalog)
             for each in changes:
                 writer.keep(each)
 

@@ -13,7 +13,7 @@ from backstream.clock import SystemClock
 from backstream.errors import Unavailable
 from backstream.layouts import catalog as catalogs
 from backstream.model.settings import TableSettings
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.settings import SettingsWatch, refresh
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -253,7 +253,7 @@ def test_trouble_is_told_once_and_again_only_after_it_had_gone() -> None:
     clock = SystemClock()
     store, table = MemoryStore(clock), Troubled("flights", clock, images.SCHEMA)
     table.enable_stream()
-    init(store, table, Words())
+    init(store, table, InitOptions())
     told: list[str] = []
     table.trouble = "busy"
     with SettingsWatch(store, table, 0.01, told.append):
@@ -319,5 +319,5 @@ def test_init_takes_the_servers_time() -> None:
     clock = SystemClock()
     table = Ahead("flights", clock, images.SCHEMA)
     table.enable_stream()
-    catalog = init(MemoryStore(clock), table, Words()).catalog
+    catalog = init(MemoryStore(clock), table, InitOptions()).catalog
     assert (catalog.initialised, catalog.complete_from) == ("2026-11-23T04:00:00Z", 1_795_406_400)

@@ -15,7 +15,7 @@ from backstream.model import wire
 from backstream.model.creation import on_demand
 from backstream.operations import writing
 from backstream.operations.speed import FIRST, LEAST, MOST, SETTLING, Congestion, Pace
-from backstream.operations.writing import Writer
+from backstream.operations.writing import BulkWriter
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
 from kit.aws import Aws
@@ -167,7 +167,7 @@ def test_a_throttling_server_is_survived_with_nothing_lost_and_the_rate_recoveri
     throttle = Throttle()
     proxy.on(throttle, operation="BatchWriteItem")
     rows = {wire.key_of(SCHEMA, each): each for each in (image("row", number) for number in range(3 * 2 * PHASE + 300))}
-    writer = Writer(table, clock)
+    writer = BulkWriter(table, clock)
     for each in rows.values():
         writer.add(Put(each))
     writer.finish()

@@ -14,10 +14,10 @@ from backstream.clock import SystemClock
 from backstream.errors import Unavailable
 from backstream.layouts.catalog import Layout
 from backstream.layouts.row_versions import row_versions
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.operations.shards import OLDEST
 from backstream.operations.tail import PATIENCE
-from backstream.ports import ChangeStream, Page
+from backstream.ports import ChangeStream, RecordsPage
 from backstream.tables.memory_stream import MemoryStream
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
@@ -114,7 +114,7 @@ def test_several_shards_at_once(still: Stage) -> None:
         meeting = threading.Barrier(3, timeout=10)
         met: set[str] = set()  # noqa: RUF012 - one meeting for all
 
-        def read(self, shard: str, iterator: str) -> Page:
+        def read(self, shard: str, iterator: str) -> RecordsPage:
             if shard not in self.met:
                 self.meeting.wait()
                 self.met.add(shard)
@@ -141,9 +141,11 @@ def test_children_that_are_listed_late(still: Stage) -> None:
     report = still.follow()
     assert report.captured == 90, "it had caught up only when the children were found and read"
     roots = {shard.id for shard in still.table.stream.facts().shards if shard.parent is None}
-    until_then = list(itertools.takewhile(lambda each: each.kind is Kind.MARK or each.shard in roots, still.log()))
+    until_then = list(itertools.takewhile(lambda each: each.kind is SegmentKind.MARK or each.shard in roots, still.log()))
     assert len(until_then) < len(still.log())
-    assert all(mark.max_time < before for mark in until_then if mark.kind is Kind.MARK), "nothing later was claimed until then"
+    assert all(mark.max_time < before for mark in until_then if mark.kind is SegmentKind.MARK), (
+        "nothing later was claimed until then"
+    )
     assert still.captured() == still.expected()
 
 
@@ -163,7 +165,7 @@ def test_nothing_is_claimed_beyond_a_closed_shard_while_its_children_are_unread(
     children = {shard.id for shard in stream.facts().shards if shard.parent == closed}
     until_then = list(itertools.takewhile(lambda each: each.shard not in children, stage.log()))
     assert len(until_then) < len(stage.log())
-    marks = [mark.max_time for mark in until_then if mark.kind is Kind.MARK]
+    marks = [mark.max_time for mark in until_then if mark.kind is SegmentKind.MARK]
     assert marks
     assert max(marks) < before
     assert stage.captured() == stage.expected()

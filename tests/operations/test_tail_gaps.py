@@ -14,7 +14,7 @@ from backstream.errors import Failed, NotFound, Refused, WrongStreamView
 from backstream.layouts.log import DAY
 from backstream.model import wire
 from backstream.operations.status import status
-from backstream.ports import Page, TableFacts
+from backstream.ports import RecordsPage, TableFacts
 from backstream.stores.directory import DirectoryStore
 from backstream.tables.memory import MemoryTable
 from kit import images
@@ -361,7 +361,7 @@ def test_a_stream_without_whole_items_is_refused(stage: Stage) -> None:
 
 def test_records_without_whole_items_are_refused(stage: Stage) -> None:
     class Keys(Wrapped):
-        def read(self, shard: str, iterator: str) -> Page:  # noqa: ARG002 - the port's
+        def read(self, shard: str, iterator: str) -> RecordsPage:  # noqa: ARG002 - the port's
             raise WrongStreamView("the stream carries KEYS_ONLY records")
 
     stage.streams = lambda _: Keys(stage.table.stream)

@@ -14,7 +14,7 @@ import pytest
 
 from backstream.apps import library
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind, Segment
+from backstream.layouts.segments import Segment, SegmentKind
 from kit import images
 from kit.kinesis import Writes, active_stream
 from kit.proxy import FaultProxy, answer, first
@@ -58,7 +58,7 @@ class Told:
         with patch.dict(os.environ, {**self.scene.environment, "BACKSTREAM_VAULT": self.scene.url}):
             return library.open().table(self.scene.table).tail(until_caught_up=True, settings=QUICK).captured
 
-    def segments(self, kind: Kind = Kind.KINESIS) -> list[Segment]:
+    def segments(self, kind: SegmentKind = SegmentKind.KINESIS) -> list[Segment]:
         return [each.segment for each in self.scene.vault().log.listing() if each.segment and each.segment.kind is kind]
 
 
@@ -94,7 +94,7 @@ def test_changes_in_disorder_and_again(told: Told, layout: Layout) -> None:
         assert state_at(vault, at) == writes.state(at)
     shards = {segment.kinesis_shard for segment in told.segments()}
     assert len(shards) == 2
-    marks = told.segments(Kind.MARK)
+    marks = told.segments(SegmentKind.MARK)
     assert time.time() - LATE - 60 < max(mark.max_time for mark in marks) <= time.time() - LATE, "no more than that is claimed"
 
 

@@ -12,7 +12,7 @@ import pytest
 from backstream.layouts.vault import TableVault
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.operations.follow import Following, follow
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.shards import Settings
 from backstream.ports import ListedObject, Put
 from backstream.stores.memory import MemoryStore
@@ -47,7 +47,7 @@ def test_children_of_a_shard_that_just_ended_are_read(turn: int) -> None:
     clock = ManualClock()
     store, table = SlowStore(clock), MemoryTable("items", clock, KeySchema(KeyAttribute("id", "S")), shards=2)
     table.enable_stream()
-    init(store, table, Words())
+    init(store, table, InitOptions())
     for shard in table.stream.facts().shards:
         table.stream.split(shard.id)
     table.write([Put(f'{{"id":{{"S":"{turn}-{number}"}}}}'.encode()) for number in range(8)])

@@ -12,11 +12,11 @@ import pytest
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import stream_label
 from backstream.operations.keeping import VaultKeeper
-from backstream.operations.shards import Follower, Parts, Settings
+from backstream.operations.shards import Follower, FollowerContext, Settings
 from backstream.ports import ChangeStream
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
@@ -46,7 +46,7 @@ class OneShard(msgspec.Struct, frozen=True):
         label = stream_label(self.stage.table.stream.arn)
         notice = self.stage.notices.append
         keeper = VaultKeeper(vault, label, self.pool, self.clock, writer="one", notice=notice)
-        parts = Parts(
+        parts = FollowerContext(
             stream=stream or self.stage.table.stream,
             label=label,
             keeper=keeper,
@@ -227,7 +227,7 @@ def test_a_mark_that_cannot_be_written_costs_nothing_but_the_mark(one: OneShard)
     report = one.stage.follow(store=store)
     assert (report.captured, report.caught_up) == (10, True)
     assert any("was not written" in notice for notice in one.stage.notices)
-    assert one.stage.segments(Kind.MARK) == []
+    assert one.stage.segments(SegmentKind.MARK) == []
 
 
 # --- a stream that fails ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import zstandard
 
 from backstream.errors import NameTaken
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.operations.batch import BatchReport, keep_batch
 from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
@@ -105,7 +105,7 @@ def deliver(stage: Stage) -> BatchReport:
     records = [lambda_record(each, stream.arn) for each in stream.read(shard.id, stream.iterator(shard.id, None)).changes]
     with ThreadPoolExecutor(2) as pool:
         return keep_batch(
-            stage.vault(), records, stage.vault().catalog.stream, pool, writer="fn", kind=Kind.LAMBDA, now=stage.clock.now
+            stage.vault(), records, stage.vault().catalog.stream, pool, writer="fn", kind=SegmentKind.LAMBDA, now=stage.clock.now
         )
 
 
@@ -145,6 +145,6 @@ def test_the_same_changes_are_no_theft(stage: Stage, same: Forged) -> None:
 def test_a_version_that_somebody_puts_on_top_changes_nothing(stage: Stage) -> None:
     """The first version counts: who comes later cannot make a batch fail that is in the log."""
     assert not deliver(stage).failures
-    (segment,) = stage.segments(Kind.LAMBDA)
+    (segment,) = stage.segments(SegmentKind.LAMBDA)
     stage.store.put(LOG + segment.path, b"on top")
     assert not deliver(stage).failures

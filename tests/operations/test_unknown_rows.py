@@ -19,8 +19,8 @@ from backstream.model import wire
 from backstream.model.settings import TableSettings
 from backstream.operations import restore as restoring
 from backstream.operations.journal import Journal
-from backstream.operations.migrate import Around, Asked
-from backstream.operations.restore import Again, InPlace, NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.migrate import MigrationContext, MigrationRequest
+from backstream.operations.restore import Again, InPlace, NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.restore_undo import undo_restore
 from backstream.ports import Delete, Put, TableFacts, Write
 from backstream.stores.memory import MemoryStore
@@ -47,13 +47,13 @@ def stage(request: pytest.FixtureRequest, clock: ManualClock) -> Stage:
     return stage
 
 
-def around(stage: Stage, folder: Path, table: object = None) -> Surroundings:
+def around(stage: Stage, folder: Path, table: object = None) -> RestoreContext:
     chosen: Any = table or stage.table
-    return Surroundings(lambda _: chosen, stage.clock, folder)
+    return RestoreContext(lambda _: chosen, stage.clock, folder)
 
 
 def run(stage: Stage, folder: Path, at: float, table: object = None, **words: Any) -> Restored:
-    return restore(stage.vault(), Request(at=int(at), target=InPlace(), **words), around(stage, folder, table))
+    return restore(stage.vault(), RestoreRequest(at=int(at), target=InPlace(), **words), around(stage, folder, table))
 
 
 def live(table: MemoryTable) -> dict[bytes, bytes]:
@@ -238,7 +238,9 @@ def half_full(stage: Stage, folder: Path) -> MemoryTable:
     target = MemoryTable("new", stage.clock)
     with pytest.raises(KeyboardInterrupt):
         restore(
-            stage.vault(), Request(at=int(stage.clock.now()) - 50, target=NewTable("new")), around(stage, folder, Dying(target))
+            stage.vault(),
+            RestoreRequest(at=int(stage.clock.now()) - 50, target=NewTable("new")),
+            around(stage, folder, Dying(target)),
         )
     target.write([Put(image("z", 1, theirs={"S": "changed"})), Put(image("theirs", 1))])
     return target
@@ -330,9 +332,9 @@ def test_a_selection_that_matches_nothing_is_an_error(
     keys = [wire.key_of(images.SCHEMA, each) for each in words.pop("keys", [])]
     at = clock.now() - 1
     for target in (InPlace(), NewTable("new")):
-        request = Request(at=int(at), target=target, keys=keys, dry_run=dry_run, **words)
+        request = RestoreRequest(at=int(at), target=target, keys=keys, dry_run=dry_run, **words)
         with pytest.raises(NotFound) as error:
-            restore(stage.vault(), request, Surroundings(table_of(stage), clock, tmp_path))
+            restore(stage.vault(), request, RestoreContext(table_of(stage), clock, tmp_path))
         assert said in str(error.value)
         assert (error.value.exit_code, list(tmp_path.iterdir())) == (1, [])
 
@@ -390,7 +392,7 @@ def undo(stage: Stage, folder: Path, report: Restored, table: object = None, *, 
     assert report.undo is not None
     path = Path(report.undo.split()[-1])
     chosen: Any = table or stage.table
-    return undo_restore(path, Asked(live=live), Around(chosen, stage.clock, folder, **words))
+    return undo_restore(path, MigrationRequest(live=live), MigrationContext(chosen, stage.clock, folder, **words))
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -458,7 +460,7 @@ def test_the_undo_of_an_interrupted_and_resumed_restore_takes_all_of_it_back(
     report = resume(stage, tmp_path, stage.table)
     assert report.failed == 0
     assert live(stage.table) == stage.expected(int(at))
-    undone = undo_restore(path, Asked(live=True), Around(stage.table, clock, tmp_path))
+    undone = undo_restore(path, MigrationRequest(live=True), MigrationContext(stage.table, clock, tmp_path))
     assert (undone.failed, live(stage.table)) == (0, before)
 
 

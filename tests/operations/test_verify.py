@@ -22,7 +22,7 @@ from backstream.errors import Refused, UsageError
 from backstream.layouts.catalog import Layout
 from backstream.model.naming import Naming
 from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.restore import Surroundings
+from backstream.operations.restore import RestoreContext
 from backstream.operations.verify import Verified, verify
 from backstream.ports import ObjectStore, Put, StoredObject, Table
 from backstream.stores.directory import DirectoryStore
@@ -44,8 +44,8 @@ def layout(request: pytest.FixtureRequest) -> Layout:
     return Layout(request.param)
 
 
-def surroundings(table: Table, clock: Any) -> Surroundings:
-    return Surroundings(table_of=lambda _: table, clock=clock, folder=Path("/nowhere"), memory=Memory(64 << 20))
+def surroundings(table: Table, clock: Any) -> RestoreContext:
+    return RestoreContext(table_of=lambda _: table, clock=clock, folder=Path("/nowhere"), memory=Memory(64 << 20))
 
 
 class Sides:

@@ -12,14 +12,14 @@ from backstream.errors import BackstreamError, Failed, Throttled, Unavailable
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import ChangeLog
-from backstream.layouts.segments import Codec, Kind
+from backstream.layouts.segments import Codec, SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import Change
 from backstream.operations.compact import compact
 from backstream.operations.history import show
 from backstream.operations.status import Status, status
-from backstream.ports import ListedObject, ObjectVersion, Page
+from backstream.ports import ListedObject, ObjectVersion, RecordsPage
 from kit import images
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
@@ -73,8 +73,10 @@ def every_claim_holds(stage: Stage) -> None:
 # --- what it proves ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Kind.LAMBDA, Kind.PARALLEL])
-def test_a_function_proves_nothing_and_the_witness_all_that_it_has_brought(stage: Stage, clock: ManualClock, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [SegmentKind.LAMBDA, SegmentKind.PARALLEL])
+def test_a_function_proves_nothing_and_the_witness_all_that_it_has_brought(
+    stage: Stage, clock: ManualClock, kind: SegmentKind
+) -> None:
     function = Function(stage, kind)
     for _ in range(3):
         stage.put(range(30))
@@ -119,7 +121,7 @@ def test_what_is_missing_is_written_and_then_proven(stage: Stage, clock: ManualC
     assert {
         entry.sequence
         for each in stage.vault().log.listing()
-        if each.segment and each.segment.kind is Kind.WITNESS
+        if each.segment and each.segment.kind is SegmentKind.WITNESS
         for entry in stage.vault().log.read(each)
     } == {change.sequence for change in lost}
     assert stage.captured() == stage.expected()
@@ -371,7 +373,7 @@ def test_no_watermark_passes_a_record_that_could_not_be_written(stage: Stage, cl
 
 def test_a_record_that_cannot_be_kept_is_a_gap_and_stops_nothing(plain: Stage, clock: ManualClock) -> None:
     class Poisoned(Wrapped):
-        def read(self, shard: str, iterator: str) -> Page:
+        def read(self, shard: str, iterator: str) -> RecordsPage:
             page = super().read(shard, iterator)
             changes = [
                 msgspec.structs.replace(each, keys=b'{"other":{"S":"x"}}') if number == 3 else each
@@ -629,7 +631,7 @@ def test_what_was_read_before_the_stream_failed_is_not_read_again(plain: Stage, 
     inner, sick = plain.table.stream, plain.table.stream.facts().shards[2].id
 
     class Sick(Wrapped):
-        def read(self, shard: str, iterator: str) -> Page:
+        def read(self, shard: str, iterator: str) -> RecordsPage:
             if shard == sick:
                 raise Unavailable("no answer")
             return super().read(shard, iterator)

@@ -12,7 +12,7 @@ from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, Unavailable
 from backstream.model import wire
 from backstream.operations import writing
-from backstream.operations.writing import Budget, Writer
+from backstream.operations.writing import Budget, BulkWriter
 from backstream.ports import Delete, Put, Write
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -48,16 +48,16 @@ class Unruly(MemoryTable):
 ROWS = {wire.key_of(SCHEMA, each): each for each in (image("row", number, v={"S": "x" * number}) for number in range(333))}
 
 
-def fill(table: Unruly, **words: float) -> Writer:
+def fill(table: Unruly, **words: float) -> BulkWriter:
     """Write all rows."""
-    writer = Writer(table, words.pop("clock", ManualClock()), **words)  # type: ignore[arg-type]
+    writer = BulkWriter(table, words.pop("clock", ManualClock()), **words)  # type: ignore[arg-type]
     for each in ROWS.values():
         writer.add(Put(each))
     writer.finish()
     return writer
 
 
-def accounted(table: Unruly, writer: Writer) -> None:
+def accounted(table: Unruly, writer: BulkWriter) -> None:
     """Each row is in the table or named, and none is both."""
     named = {wire.key_of(SCHEMA, each.write.image) for each in writer.left_out if isinstance(each.write, Put)}
     assert len(named) == len(writer.left_out)
@@ -97,7 +97,7 @@ def test_batches_keep_to_the_limits_of_batch_write_item(monkeypatch: pytest.Monk
 def test_what_is_never_accepted_is_named_once_patience_ends() -> None:
     clock = ManualClock()
     table = Unruly(lambda _, writes: writes)
-    writer = Writer(table, clock, patience=5)
+    writer = BulkWriter(table, clock, patience=5)
     for each in ROWS.values():
         writer.add(Put(each))
     writer.add(Delete(key("gone", 1)))
@@ -114,7 +114,7 @@ def test_patience_is_counted_from_when_there_is_something_to_write() -> None:
     """Reading what is to be written may take longer than the writer's patience: that is not the table's fault."""
     clock = ManualClock()
     table = Unruly(lambda turn, writes: writes if turn == 1 else [])
-    writer = Writer(table, clock, patience=5)
+    writer = BulkWriter(table, clock, patience=5)
     clock.move(3_600)
     writer.add(Put(image("row", 1)))
     writer.finish()
@@ -178,7 +178,7 @@ def test_access_that_ends_in_the_middle_loses_nothing() -> None:
 
 def test_abandoned_it_sends_nothing_more() -> None:
     table = Unruly(lambda _, __: [])
-    writer = Writer(table, ManualClock())
+    writer = BulkWriter(table, ManualClock())
     for each in list(ROWS.values())[:24]:
         writer.add(Put(each))
     writer.abandon()
@@ -187,7 +187,7 @@ def test_abandoned_it_sends_nothing_more() -> None:
 
 def test_units_count_each_kilobyte_that_is_begun() -> None:
     clock = ManualClock()
-    writer = Writer(Unruly(lambda _, __: []), clock, max_units=9)
+    writer = BulkWriter(Unruly(lambda _, __: []), clock, max_units=9)
     for number in range(7):  # one after another: each waits for what the last one took
         writer.add(Put(image("big", number, v={"S": "x" * 2_500})))  # 3 units each, 9 a batch
         if number == 0:
@@ -229,7 +229,7 @@ def test_in_real_time_the_writer_takes_no_more_than_it_may(*, large: bool, count
         for number in range(0, count, 25):
             MemoryTable.write(table, [Put(image("row", each, v={"S": "x" * 2_500})) for each in range(number, number + 25)])
     clock = SystemClock()
-    writer = Writer(table, clock, max_units=units)
+    writer = BulkWriter(table, clock, max_units=units)
     began = clock.now()
     for each in small:
         writer.add(Put(each))
@@ -249,7 +249,7 @@ def test_waiting_for_its_turn_is_not_taken_for_a_table_that_does_not_answer() ->
         return []
 
     clock = ManualClock()
-    writer = Writer(Unruly(script), clock, patience=5, max_units=10)
+    writer = BulkWriter(Unruly(script), clock, patience=5, max_units=10)
     for number in range(2):
         writer.add(Put(image("big", number, v={"S": "x" * 400_000})))
     writer.finish()

@@ -19,8 +19,8 @@ from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.operations import signatures
 from backstream.operations.compact import compact
-from backstream.operations.init import Words, init
-from backstream.operations.restore import Request, Surroundings, ToFile, restore
+from backstream.operations.init import InitOptions, init
+from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.ports import ObjectStore, ObjectVersion, StoredObject
 from backstream.stores.memory import MemoryStore
 from kit import images
@@ -52,7 +52,7 @@ def target(layout: Layout, *, compacted: bool, with_signatures: bool) -> Target:
     store: ObjectStore = signed(plain) if with_signatures else plain
     stage = Stage(clock, layout=layout, store=store)
     if with_signatures:
-        init(store, stage.table, Words(signing=signing(clock.now())))
+        init(store, stage.table, InitOptions(signing=signing(clock.now())))
     seconds = live(stage, 2)
     if compacted:
         compact(TableVault.open(verified(store) if with_signatures else store, TABLE), clock)
@@ -106,8 +106,8 @@ def restored(
         try:
             vault = TableVault.open(verified(store) if with_signatures else store, TABLE)
             signatures.check(vault, clock.now(), at, min_head=head if with_signatures else None)
-            around = Surroundings(lambda _: pytest.fail("no table is needed"), clock, Path(folder))
-            report = restore(vault, Request(at=at, target=ToFile(path)), around)
+            around = RestoreContext(lambda _: pytest.fail("no table is needed"), clock, Path(folder))
+            report = restore(vault, RestoreRequest(at=at, target=ToFile(path)), around)
         except BackstreamError as error:
             return None, error.message
         lines = [msgspec.json.decode(line, type=dict[str, msgspec.Raw])["Item"] for line in path.read_bytes().splitlines()]

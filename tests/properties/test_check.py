@@ -16,7 +16,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from backstream.engines.memory import Memory
 from backstream.layouts.catalog import Layout
-from backstream.operations.check import Around, Checked, Kind, check
+from backstream.operations.check import CheckContext, Checked, FindingKind, check
 from backstream.ports import Markers, StoredObject
 from backstream.stores.memory import MemoryStore
 from properties.test_time_machine import KEYS, TimeMachine
@@ -41,7 +41,7 @@ class CheckedMachine(TimeMachine):
     make_store = MemoryStore
 
     def checked(self, *, markers: Markers | None = None, percent: float = 100.0) -> Checked:
-        return check(self.vault(), Around(self.clock, SMALL, markers=markers), percent=percent)
+        return check(self.vault(), CheckContext(self.clock, SMALL, markers=markers), percent=percent)
 
     @property
     def memory(self) -> MemoryStore:
@@ -77,7 +77,7 @@ class CheckedMachine(TimeMachine):
             self.store.delete(name)
         assert {key: self.known(key) for key in KEYS} == before, "whoever reads sees through it"
         found = self.checked()
-        assert {each.kind for each in found.findings} <= {Kind.HIDDEN}
+        assert {each.kind for each in found.findings} <= {FindingKind.HIDDEN}
         assert needed <= {each.object for each in found.findings} <= hidden
         repaired = self.checked(markers=self.memory)
         assert repaired.repaired == repaired.found == found.found
@@ -107,7 +107,11 @@ class CheckedMachine(TimeMachine):
     def lose_and_find(self, name: str, version: str) -> None:
         with self.without(name, version):
             found = self.checked().findings
-            assert any(_names(each.object, each.why, name) and each.kind is Kind.MISSING for each in found), (name, version, found)
+            assert any(_names(each.object, each.why, name) and each.kind is FindingKind.MISSING for each in found), (
+                name,
+                version,
+                found,
+            )
         assert self.checked().findings == []
 
     def rows_in_the_log(self) -> Iterator[tuple[str, str]]:

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from backstream.errors import GapInTheWay, OutsideWindow
 from backstream.layouts.aws_export import Export, ExportWriter
 from backstream.layouts.catalog import Layout
-from backstream.layouts.coverage import Basis
+from backstream.layouts.coverage import RestoreBase
 from backstream.layouts.gaps import Gap
 from backstream.layouts.item_states import newest_each
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.model.window import Start
-from backstream.operations.backfill import FullExport, Parts, backfill, check_export, take_in
-from backstream.operations.restore import NewTable, Request, Surroundings, restore
+from backstream.operations.backfill import BackfillContext, FullExport, backfill, check_export, take_in
+from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
@@ -174,7 +174,7 @@ class World:
     def _take(self, name: str) -> None:
         export = Export.open(self.folder, name)
         check_export(self.vault, export)
-        parts = Parts(self.clock)
+        parts = BackfillContext(self.clock)
         if export.summary.incremental:
             take_in(self.vault, export, parts, writer="test")
         else:
@@ -186,8 +186,8 @@ class World:
 
     def restored(self, at: int) -> dict[bytes, bytes]:
         target = MemoryTable(f"restored-{next(self._restored)}", self.clock)
-        around = Surroundings(lambda _name: target, self.clock, Path())
-        assert restore(self.vault, Request(at=at, target=NewTable(target.name)), around).failed == 0
+        around = RestoreContext(lambda _name: target, self.clock, Path())
+        assert restore(self.vault, RestoreRequest(at=at, target=NewTable(target.name)), around).failed == 0
         return {self.vault.key_of(found): found for page in target.scan() for found in page}
 
     def shown(self, at: int) -> dict[bytes, bytes]:
@@ -293,7 +293,7 @@ def test_any_tangle_comes_back(layout: Layout, part: int) -> None:  # noqa: ARG0
 
 
 def what_an_export_made_up_for_still_counts(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Basis, "counts", lambda _self, _entry: True)
+    patch.setattr(RestoreBase, "counts", lambda _self, _entry: True)
 
 
 def a_window_builds_on_whatever_there_is(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from backstream.errors import NotFound, Refused
 from backstream.layouts.catalog import Layout
 from backstream.layouts.gaps import Gap
-from backstream.operations.restore import InPlace, Request, Restored, Surroundings, restore
+from backstream.operations.restore import InPlace, RestoreContext, Restored, RestoreRequest, restore
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -93,7 +93,7 @@ def test_no_row_that_existed_is_deleted(
     history = History(layout, told, gaps=gaps, empty=empty)
     table, second = history.live(), BEGAN + at
     before, then = contents(history, table), history.feed.model.at(second)
-    request = Request(
+    request = RestoreRequest(
         at=second,
         target=InPlace(),
         keys=[history.feed.vault.key_of(key("row", number)) for number in range(ROWS)] if by_key else (),
@@ -119,10 +119,10 @@ def test_no_row_that_existed_is_deleted(
         assert written <= history.heard_after(second), "nor is anything reverted that the vault has merely not heard of"
 
 
-def restored(history: History, table: MemoryTable, request: Request) -> Restored | None:
+def restored(history: History, table: MemoryTable, request: RestoreRequest) -> Restored | None:
     """What it did; None where it was refused."""
     with tempfile.TemporaryDirectory() as folder:
-        around = Surroundings(lambda _: table, history.clock, Path(folder))
+        around = RestoreContext(lambda _: table, history.clock, Path(folder))
         try:
             dry = restore(history.feed.vault, msgspec.structs.replace(request, dry_run=True), around)
             done = restore(history.feed.vault, request, around)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
-from backstream.model.kinesis import Source
-from backstream.model.setup import Step
+from backstream.model.kinesis import KinesisSource
+from backstream.model.setup import SetupStep
 from backstream.operations.batch import keep_batch
-from backstream.operations.init import Words, init
+from backstream.operations.init import InitOptions, init
 from backstream.operations.sources import label_of
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -58,8 +58,8 @@ def written(writes: Sequence[Write]) -> Writes:
 def prepared(layout: Layout) -> tuple[TableVault, ManualClock]:
     clock = ManualClock(BEGAN)
     table, store = MemoryTable("flights", clock, images.SCHEMA), MemoryStore(clock)
-    table.apply(Step("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN}))
-    init(store, table, Words(layout=layout, kinesis=Source(ARN, 86_400)))
+    table.apply(SetupStep("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN}))
+    init(store, table, InitOptions(layout=layout, kinesis=KinesisSource(ARN, 86_400)))
     clock.move(100_000)
     return TableVault.open(store, "flights"), clock
 
@@ -76,7 +76,9 @@ def test_any_delivery_gives_the_state_of_every_second(writes: Sequence[Write], l
         while records:
             size = data.draw(st.integers(1, 5))
             batch, records = records[:size], records[size:]
-            report = keep_batch(vault, batch, label_of(vault.catalog, ARN), pool, writer="f", kind=Kind.LAMBDA, now=clock.now)
+            report = keep_batch(
+                vault, batch, label_of(vault.catalog, ARN), pool, writer="f", kind=SegmentKind.LAMBDA, now=clock.now
+            )
             assert not report.failures
     seconds = {BEGAN - 1, *(second + more for second, _, _ in made.history for more in (-1, 0, 1))}
     assert {at: state_at(vault, at) for at in seconds} == {at: made.state(at) for at in seconds}

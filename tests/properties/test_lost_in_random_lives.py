@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from backstream.model import item_chain
 from backstream.model.change import MICROS, Change
 from backstream.model.entry import Entry, Scanned, of_change, of_scanned
-from backstream.model.item_chain import Break, Evidence, ItemChain, Judge, Reading, losses
+from backstream.model.item_chain import Break, ChainEvidence, ItemChain, Judge, WholeTableRead, losses
 
 KEYS = b'{"id":{"S":"a"}}'
 STREAMS = ("2026-01-01T00:00:00.000", "2026-02-01T00:00:00.000")
@@ -34,7 +34,7 @@ class Life(msgspec.Struct):
     changes: list[Change]
     lost: list[Change]
     scans: list[Entry]
-    readings: list[Reading]
+    readings: list[WholeTableRead]
 
 
 steps = st.one_of(
@@ -50,14 +50,14 @@ steps = st.one_of(
 def lived(script: Sequence[tuple[str, Any]], *, empty: bool) -> Life:
     """The changes and the scans of a script. An idempotent put makes no record, as in DynamoDB."""
     now, state, stream, number = 10, None if empty else 9, 0, 0
-    life = Life([], [], [], [Reading(8, 10)] if empty else [])
+    life = Life([], [], [], [WholeTableRead(8, 10)] if empty else [])
     for what, value in script:
         if what == "time":
             now += value
         elif what == "stream":
             now, stream = now + 1, 1
         elif what == "base":
-            life.readings.append(Reading(now - 2, now + 2 + value))
+            life.readings.append(WholeTableRead(now - 2, now + 2 + value))
             if state is not None:
                 scanned = Scanned(KEYS, image(state), now - 2, (now + 2) * MICROS)
                 life.scans.append(of_scanned(scanned, None))
@@ -79,7 +79,7 @@ def entries_of(life: Life, kept: Sequence[Change]) -> list[Entry]:
 
 
 def judge_of(life: Life, gaps: Sequence[tuple[int, int]] = ()) -> Judge:
-    return Judge(Evidence(readings=life.readings, settled=LATER, gaps=gaps))
+    return Judge(ChainEvidence(readings=life.readings, settled=LATER, gaps=gaps))
 
 
 scripts = st.lists(steps, max_size=14)
@@ -153,7 +153,7 @@ def test_what_may_still_arrive_is_no_loss(script: list[tuple[str, Any]], empty: 
     settled = data.draw(st.integers(0, 60))
     late = data.draw(st.sets(st.integers(0, 14)))
     there = [each for place, each in enumerate(life.changes) if place not in late or each.seconds <= settled]
-    judge = Judge(Evidence(readings=life.readings, settled=settled))
+    judge = Judge(ChainEvidence(readings=life.readings, settled=settled))
     assert losses(entries_of(life, there), judge) == []
 
 

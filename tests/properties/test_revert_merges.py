@@ -22,7 +22,7 @@ from backstream.layouts.catalog import Layout
 from backstream.model import wire
 from backstream.model.merge import Merge
 from backstream.operations import revert as reverting
-from backstream.operations.changes import Asked, Span
+from backstream.operations.changes import ChangeCriteria, ChangeWindow
 from backstream.operations.revert import Around, OnConflict, Request, Reverted, Writing
 from backstream.operations.revert.applying import path_for
 from backstream.ports import Delete, Put, Write
@@ -242,8 +242,8 @@ def test_a_revert_leaves_what_the_model_leaves(
     history = History(before, window, where)
     now = {number: live(stage.table, number) for number in ITEMS}
     rough = Rough(stage.table, turns, meddling)
-    asked = Asked(where=None if where is None else f'by = "{where}"')
-    request = Request(Span(begun, ended), asked, by, on_conflict)
+    asked = ChangeCriteria(where=None if where is None else f'by = "{where}"')
+    request = Request(ChangeWindow(begun, ended), asked, by, on_conflict)
     with tempfile.TemporaryDirectory() as folder:
         try:
             report = run(stage, request, Path(folder), rough)
@@ -326,12 +326,12 @@ def test_a_revert_of_a_revert_gives_the_state_before_it(
     clock.move(5)
     with tempfile.TemporaryDirectory() as folder:
         around = Around(stage.table, clock, Path(folder))
-        report = reverting.revert(stage.vault(), Request(Span(begun, ended)), around, Writing(), lambda _: True)
+        report = reverting.revert(stage.vault(), Request(ChangeWindow(begun, ended)), around, Writing(), lambda _: True)
         assert (report.file is None) == (report.put + report.updated + report.deleted == 0)
         if again and report.file is not None:
             clock.move(30)
             stage.follow()
-            request = Request(Span(reverted, int(clock.now())), to_now=True)
+            request = Request(ChangeWindow(reverted, int(clock.now())), to_now=True)
             reverting.revert(stage.vault(), request, around, Writing(), lambda _: True)
         elif report.file is not None:
             reverting.undo(Path(report.file), around, Writing(), live=True)

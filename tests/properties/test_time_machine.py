@@ -20,26 +20,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from backstream.engines.whole_log import broken_chains
 from backstream.errors import Failed, GapInTheWay, NotFound, OutsideWindow
 from backstream.layouts.catalog import Layout
-from backstream.layouts.coverage import Basis
+from backstream.layouts.coverage import RestoreBase
 from backstream.layouts.images import images_for
-from backstream.layouts.row_versions import Top
-from backstream.layouts.rows import Rows
-from backstream.layouts.segments import Kind
+from backstream.layouts.row_versions import NewestVersion
+from backstream.layouts.rows import RowStore
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import fold, moment
 from backstream.model.change import Change, stream_label
 from backstream.model.entry import Entry
-from backstream.model.fold import Known
+from backstream.model.fold import FoldState
 from backstream.model.schema import KeyAttribute, KeySchema
 from backstream.model.window import Window
 from backstream.operations import history
 from backstream.operations.absence import record_absence
-from backstream.operations.backfill import Parts, backfill, scan_of
+from backstream.operations.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.batch import keep_batch
 from backstream.operations.compact import compact
 from backstream.operations.follow import Following, follow
-from backstream.operations.init import Words, init
-from backstream.operations.restore import InPlace, NewTable, Request, Surroundings, restore
+from backstream.operations.init import InitOptions, init
+from backstream.operations.restore import InPlace, NewTable, RestoreContext, RestoreRequest, restore
 from backstream.operations.shards import Settings
 from backstream.operations.witness import witness
 from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, ScanPage, Table
@@ -124,7 +124,7 @@ class TimeMachine(RuleBasedStateMachine):
             self.put(key, 5)
         self.clock.move(3)
         self.table.enable_stream()
-        init(self.store, self.table, Words(layout=self.layout))
+        init(self.store, self.table, InitOptions(layout=self.layout))
         self.began = int(self.clock.now())
 
     # --- the table lives ---
@@ -219,7 +219,7 @@ class TimeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.moving)
     @rule(layout=st.sampled_from(Layout))
     def the_layout_changes(self, layout: Layout) -> None:
-        init(self.store, self.table, Words(layout=layout))
+        init(self.store, self.table, InitOptions(layout=layout))
 
     @precondition(lambda self: self.compacting)
     @rule(until=st.none() | st.integers(0, 1000))
@@ -267,7 +267,7 @@ class TimeMachine(RuleBasedStateMachine):
         vault = self.vault(store)
         try:
             source = scan_of(vault, cast("Table", table), self.clock, segments=segments, max_units=None)
-            backfill(vault, source, Parts(self.clock), fresh=fresh)
+            backfill(vault, source, BackfillContext(self.clock), fresh=fresh)
         except Failed:
             if crash is None:
                 raise
@@ -335,7 +335,7 @@ class TimeMachine(RuleBasedStateMachine):
             return
         before = self.live()
         try:
-            request = Request(at=at, target=InPlace(), expect_deletes=len(KEYS))
+            request = RestoreRequest(at=at, target=InPlace(), expect_deletes=len(KEYS))
             report = restore(self.vault(), request, self.surroundings(self.table))
         except (OutsideWindow, GapInTheWay):
             self.was_not_promised(at)
@@ -396,7 +396,7 @@ class TimeMachine(RuleBasedStateMachine):
             try:
                 vault = self.vault(store)
                 record_absence(vault, stream_label(arn), self.clock.now())
-                keep_batch(vault, records, stream_label(arn), pool, writer="fn", kind=Kind.PARALLEL, now=self.clock.now)
+                keep_batch(vault, records, stream_label(arn), pool, writer="fn", kind=SegmentKind.PARALLEL, now=self.clock.now)
             except Failed:
                 return
 
@@ -414,12 +414,12 @@ class TimeMachine(RuleBasedStateMachine):
     def state_at(self, at: int) -> dict[bytes, bytes]:
         self.restored += 1
         target = MemoryTable(f"restored-{self.restored}", self.clock)
-        report = restore(self.vault(), Request(at=at, target=NewTable(target.name)), self.surroundings(target))
+        report = restore(self.vault(), RestoreRequest(at=at, target=NewTable(target.name)), self.surroundings(target))
         assert report.failed == 0
         return {self.vault().key_of(found): found for page in target.scan() for found in page}
 
-    def surroundings(self, table: Table) -> Surroundings:
-        return Surroundings(lambda _name: table, self.clock, Path(tempfile.gettempdir()))
+    def surroundings(self, table: Table) -> RestoreContext:
+        return RestoreContext(lambda _name: table, self.clock, Path(tempfile.gettempdir()))
 
     def live(self) -> dict[bytes, bytes]:
         return {self.vault().key_of(found): found for page in self.table.scan() for found in page}
@@ -547,7 +547,7 @@ def marks_run_ahead(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_changes_stay_on_top(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Rows, "_top", lambda _self, _name: Top())
+    patch.setattr(RowStore, "_top", lambda _self, _name: NewestVersion())
 
 
 @pytest.mark.parametrize(
@@ -563,13 +563,13 @@ def test_planted_bugs_are_found(
 
 
 def scans_win(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Known, "newest", lambda self, _floor=0: self.scan or self.change)
+    patch.setattr(FoldState, "newest", lambda self, _floor=0: self.scan or self.change)
 
 
 def scans_lose(patch: pytest.MonkeyPatch) -> None:
     """Against changes from before the base backup, which a state does not even read."""
     patch.setattr("backstream.engines.embedded.FAR_APART", 10**10)
-    patch.setattr(Known, "newest", lambda self, _floor=0: self.change or self.scan)
+    patch.setattr(FoldState, "newest", lambda self, _floor=0: self.change or self.scan)
 
 
 def a_base_backup_counts_before_it_has_ended(patch: pytest.MonkeyPatch) -> None:
@@ -577,7 +577,7 @@ def a_base_backup_counts_before_it_has_ended(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_a_base_backup_did_not_find_lives_on(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Basis, "floor", -1)
+    patch.setattr(RestoreBase, "floor", -1)
 
 
 def a_scan_begins_when_it_is_kept(patch: pytest.MonkeyPatch) -> None:
@@ -609,7 +609,7 @@ def test_images_go_where_the_catalog_says(new_memory: Callable[[Clock], ObjectSt
     store = new_memory(clock)
     table = MemoryTable("items", clock, SCHEMA)
     table.enable_stream()
-    catalog = init(store, table, Words(layout=Layout.LOG)).catalog
+    catalog = init(store, table, InitOptions(layout=Layout.LOG)).catalog
     table.write([Put(image(KEYS[0], 1))])
     stream = table.stream
     changes = [c for s in stream.facts().shards for c in stream.read(s.id, stream.iterator(s.id, None)).changes]

@@ -32,7 +32,7 @@ from backstream.stores.s3 import S3Store
 from backstream.stores.s3_api import S3Api
 from backstream.stores.s3_boto import create_bucket
 from backstream.stores.s3_http import HttpApi
-from backstream.transport.messages import NoAnswer, Reply, Request
+from backstream.transport.messages import HttpRequest, NoAnswer, Reply
 from kit.aws import Aws
 from kit.each import get_one
 from kit.proxy import Action, FaultProxy, answer, cut, delay, drop, every, first, lose_answer, nth, pass_on
@@ -205,10 +205,10 @@ class Forgetful:
     def __init__(self) -> None:
         self._asked = 0
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         return Reply(200, {"last-modified": "Wed, 25 Nov 2026 04:12:40 GMT"}, request.path.encode())
 
-    def exchange(self, requests: Iterable[tuple[Tag, Request]]) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
+    def exchange(self, requests: Iterable[tuple[Tag, HttpRequest]]) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         under_way: list[tuple[Tag, Reply | NoAnswer]] = []
         for tag, request in requests:
             self._asked += 1

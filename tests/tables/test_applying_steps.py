@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 
 from backstream.errors import Failed, StillChanging, Unavailable
-from backstream.model.setup import DYNAMODB, SCALING, Step
+from backstream.model.setup import DYNAMODB, SCALING, SetupStep
 from backstream.tables.dynamodb import STEP_SECONDS, DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from kit.aws import Aws
@@ -18,8 +18,8 @@ from kit.proxy import FaultProxy, answer
 
 QUICK = recommended_config().merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 CALLER = Aws({"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
-PROTECTION = Step("deletion protection", DYNAMODB, "UpdateTable", {"TableName": "orders", "DeletionProtectionEnabled": True})
-TARGET = Step("auto scaling", SCALING, "RegisterScalableTarget", {"ResourceId": "table/orders"})
+PROTECTION = SetupStep("deletion protection", DYNAMODB, "UpdateTable", {"TableName": "orders", "DeletionProtectionEnabled": True})
+TARGET = SetupStep("auto scaling", SCALING, "RegisterScalableTarget", {"ResourceId": "table/orders"})
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def table(proxy: FaultProxy, clock: ManualClock, *, scaling: bool = True) -> Dyn
 @pytest.mark.parametrize(
     ("step", "code"), [(PROTECTION, "ResourceInUseException"), (TARGET, "ConcurrentUpdateException")], ids=["table", "scaling"]
 )
-def test_what_never_ends_to_change_is_given_up(proxy: FaultProxy, step: Step, code: str) -> None:
+def test_what_never_ends_to_change_is_given_up(proxy: FaultProxy, step: SetupStep, code: str) -> None:
     clock = ManualClock()
     proxy.on(answer(400, refused(code)), operation=step.operation)
     with pytest.raises(StillChanging, match=step.operation):
@@ -67,4 +67,4 @@ def test_without_a_client_of_auto_scaling(proxy: FaultProxy) -> None:
 
 def test_an_operation_that_botocore_does_not_know(proxy: FaultProxy) -> None:
     with pytest.raises(Failed, match="MakeTea"):
-        table(proxy, ManualClock()).apply(Step("tea", DYNAMODB, "MakeTea", {}))
+        table(proxy, ManualClock()).apply(SetupStep("tea", DYNAMODB, "MakeTea", {}))

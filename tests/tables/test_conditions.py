@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from backstream.tables.conditions import MOST_COMPARED, Condition, unchanged
+from backstream.tables.conditions import MOST_COMPARED, RequestCondition, unchanged
 
 BEFORE = b'{"id":{"S":"a"},"n":{"N":"1.50"}}'
 
 
 def test_that_there_is_none() -> None:
-    assert unchanged(None, "id", BEFORE) == Condition("attribute_not_exists(#k)", {"#k": "id"})
+    assert unchanged(None, "id", BEFORE) == RequestCondition("attribute_not_exists(#k)", {"#k": "id"})
 
 
 def test_every_attribute_as_it_was_and_none_that_is_to_come() -> None:

@@ -11,7 +11,7 @@ import pytest
 from backstream.errors import Failed, MalformedRecord, NotFound, RecordsTrimmed, UsageError
 from backstream.model import wire
 from backstream.model.change import VIEW, Change
-from backstream.ports import ChangeStream, Page
+from backstream.ports import ChangeStream, RecordsPage
 from backstream.tables.kinesis import KinesisStream
 from kit import images
 from kit.aws import Aws
@@ -46,9 +46,9 @@ def held(request: pytest.FixtureRequest, aws: Aws) -> Stream:
     return Stream(aws, name, arn, KinesisStream(kinesis(aws, request.param), arn, "flights", LABEL))
 
 
-def drain(stream: ChangeStream, shard: str, after: str | None = None) -> list[Page]:
+def drain(stream: ChangeStream, shard: str, after: str | None = None) -> list[RecordsPage]:
     """A shard's pages that have records, to its end for now."""
-    found: list[Page] = []
+    found: list[RecordsPage] = []
     iterator: str | None = stream.iterator(shard, after)
     while iterator is not None:
         page = stream.read(shard, iterator)
@@ -60,7 +60,7 @@ def drain(stream: ChangeStream, shard: str, after: str | None = None) -> list[Pa
     return found
 
 
-def changes_of(pages: list[Page]) -> list[Change]:
+def changes_of(pages: list[RecordsPage]) -> list[Change]:
     return [change for page in pages for change in page.changes]
 
 

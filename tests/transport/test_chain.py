@@ -19,9 +19,9 @@ from backstream.errors import UsageError
 from backstream.stores.s3_boto import client_config
 from backstream.transport.chain import SessionCredentials, bucket_endpoint, wire
 from backstream.transport.curl import Curl
-from backstream.transport.lines import Lines
-from backstream.transport.messages import Credentials, Endpoint, NoAnswer, Request
-from backstream.transport.retrying import Patient
+from backstream.transport.lines import Connections
+from backstream.transport.messages import Credentials, Endpoint, HttpRequest, NoAnswer
+from backstream.transport.retrying import RetryingSender
 from kit.clock import ManualClock
 from kit.http_server import Says, Server
 
@@ -99,11 +99,11 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- certificates and proxies ----------------------------------------------------------------------------------------------------
 
 
-def reach(url: str) -> Patient:
+def reach(url: str) -> RetryingSender:
     """What the chain makes of an endpoint, with patience."""
     endpoint = Endpoint(url, "us-east-1", "s3")
     clock = SystemClock()
-    return Patient(Curl(endpoint, wire(session(), endpoint), SessionCredentials(session(), clock), clock), clock)
+    return RetryingSender(Curl(endpoint, wire(session(), endpoint), SessionCredentials(session(), clock), clock), clock)
 
 
 def served_by(authority: trustme.CA, *names: str) -> ssl.SSLContext:
@@ -118,13 +118,13 @@ def test_https_with_a_local_authority(tmp_path: Path, monkeypatch: pytest.Monkey
     with Server(lambda _: Says(200, b"fine"), served_by(authority, "127.0.0.1")) as server:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
         still = reach(server.url)
-        assert [still.send(Request("GET", "/k")).body for _ in range(2)] == [b"fine", b"fine"]
+        assert [still.send(HttpRequest("GET", "/k")).body for _ in range(2)] == [b"fine", b"fine"]
         stranger.cert_pem.write_to_path(tmp_path / "ca.pem")
         with pytest.raises(NoAnswer, match="certificate") as raised:
-            reach(server.url).send(Request("GET", "/k"))
+            reach(server.url).send(HttpRequest("GET", "/k"))
         monkeypatch.delenv("AWS_CA_BUNDLE")
         with pytest.raises(NoAnswer, match="certificate"):  # nor does the world trust it
-            reach(server.url).send(Request("GET", "/k"))
+            reach(server.url).send(HttpRequest("GET", "/k"))
         assert raised.value.hopeless
         assert len(server.seen) == 2
 
@@ -134,7 +134,7 @@ def test_a_certificate_of_another_host(tmp_path: Path, monkeypatch: pytest.Monke
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     with Server(tls=served_by(authority, "vault.example")) as server, pytest.raises(NoAnswer) as raised:
-        reach(server.url).send(Request("GET", "/k"))
+        reach(server.url).send(HttpRequest("GET", "/k"))
     assert raised.value.hopeless
 
 
@@ -142,17 +142,17 @@ def test_a_proxy_of_the_environment_and_hosts_that_go_without(monkeypatch: pytes
     with Server(lambda _: Says(200, b"by proxy")) as proxy, Server(lambda _: Says(200, b"direct")) as server:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "")
-        assert reach(server.url).send(Request("GET", "/k")).body == b"by proxy"
+        assert reach(server.url).send(HttpRequest("GET", "/k")).body == b"by proxy"
         assert proxy.seen[0].path == server.url + "/k"
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert reach(server.url).send(Request("GET", "/k")).body == b"direct"
+        assert reach(server.url).send(HttpRequest("GET", "/k")).body == b"direct"
 
 
 # --- wiring ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_one_sender_for_each_endpoint() -> None:
-    lines, here = Lines(session(), SystemClock()), client("eu-west-1")
+    lines, here = Connections(session(), SystemClock()), client("eu-west-1")
     vault = lines.to_bucket("vault", lambda _: here)
     assert vault is not None
     assert lines.to_bucket("vault", lambda _: here) is vault

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from backstream.retries import TOGETHER
 from backstream.transport.curl import Curl, Wire
-from backstream.transport.messages import Credentials, Endpoint, NoAnswer, Reply, Request
-from backstream.transport.retrying import Patient, Policy, Tag
+from backstream.transport.messages import Credentials, Endpoint, HttpRequest, NoAnswer, Reply
+from backstream.transport.retrying import Policy, RetryingSender, Tag
 from kit.clock import ManualClock
 from kit.http_server import Says, Seen, Server
 
 HERE, THERE = Endpoint("http://here", "us-east-1", "s3"), Endpoint("http://there", "eu-west-1", "s3")
-GET = Request("GET", "/k")
+GET = HttpRequest("GET", "/k")
 FINE = Reply(200, {}, b"fine")
 
 
@@ -28,7 +28,7 @@ class Scripted:
 
     def __init__(self, *outcomes: Reply | NoAnswer) -> None:
         self.endpoint = HERE
-        self.asked: list[tuple[Request, str]] = []
+        self.asked: list[tuple[HttpRequest, str]] = []
         self.set_to: list[float] = []
         self._outcomes = iter(outcomes)
 
@@ -38,7 +38,7 @@ class Scripted:
     def set_right(self, server_time: float) -> None:
         self.set_to.append(server_time)
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         self.asked.append((request, self.endpoint.region))
         outcome = next(self._outcomes)
         if isinstance(outcome, NoAnswer):
@@ -46,7 +46,7 @@ class Scripted:
         return outcome
 
     def exchange(
-        self, requests: Iterable[tuple[Tag, Request]], in_flight: int
+        self, requests: Iterable[tuple[Tag, HttpRequest]], in_flight: int
     ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         del in_flight
         for tag, request in requests:
@@ -56,8 +56,8 @@ class Scripted:
                 yield tag, error
 
 
-def patient(sender: Scripted, clock: ManualClock | None = None, policy: Policy | None = None) -> Patient:
-    return Patient(sender, clock or ManualClock(), policy, elsewhere=lambda _: THERE, jitter=lambda: 1.0)
+def patient(sender: Scripted, clock: ManualClock | None = None, policy: Policy | None = None) -> RetryingSender:
+    return RetryingSender(sender, clock or ManualClock(), policy, elsewhere=lambda _: THERE, jitter=lambda: 1.0)
 
 
 def json(code: str) -> bytes:
@@ -180,7 +180,7 @@ def test_after_a_wrong_clock_requests_are_signed_by_the_servers_time() -> None:
 
     with Server(check) as server:
         curl = Curl(Endpoint(server.url, "r", "s3"), Wire(trusted=None), lambda: Credentials("a", "b"), clock)
-        still = Patient(curl, clock, jitter=lambda: 0.0)
+        still = RetryingSender(curl, clock, jitter=lambda: 0.0)
         assert [still.send(GET).status, still.send(GET).status] == [200, 200]
         assert len(server.seen) == 3  # learned once
 
@@ -197,7 +197,7 @@ def test_a_refusal_in_the_right_region_stands() -> None:
     denied = Reply(403, {"x-amz-bucket-region": "us-east-1"}, xml("AccessDenied"))
     assert patient(Scripted(denied)).send(GET) == denied
     moved = Reply(301, {"x-amz-bucket-region": "mars-1"}, b"")
-    assert Patient(Scripted(moved), ManualClock()).send(GET) == moved  # there is no endpoint for it
+    assert RetryingSender(Scripted(moved), ManualClock()).send(GET) == moved  # there is no endpoint for it
 
 
 # --- many in flight --------------------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Random(Scripted):
         self._left = dict(enumerate(failures))
         self._failure = failure
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         self.asked.append((request, ""))
         number = int(request.path[1:])
         self._left[number] -= 1
@@ -229,7 +229,7 @@ class Random(Scripted):
 )
 def test_an_exchange_gives_each_request_one_outcome(failures: list[int], failure: Callable[[], Reply | NoAnswer]) -> None:
     sender = Random(failures, failure)
-    requests = ((number, Request("GET", f"/{number}")) for number in range(len(failures)))
+    requests = ((number, HttpRequest("GET", f"/{number}")) for number in range(len(failures)))
     came = list(patient(sender, policy=Policy(attempts=5)).exchange(requests))
     assert sorted(tag for tag, _ in came) == list(range(len(failures)))
     for tag, outcome in came:
@@ -242,5 +242,5 @@ def test_an_exchange_gives_each_request_one_outcome(failures: list[int], failure
 
 def test_an_endless_exchange_tries_again_before_its_end() -> None:
     sender = Random(list(chain([1], repeat(0, 10 * TOGETHER))), lambda: NoAnswer("reset"))
-    came = patient(sender).exchange((number, Request("GET", f"/{number}")) for number in range(10 * TOGETHER))
+    came = patient(sender).exchange((number, HttpRequest("GET", f"/{number}")) for number in range(10 * TOGETHER))
     assert next(tag for tag, _ in zip((tag for tag, _ in came), range(TOGETHER), strict=False) if tag == 0) == 0

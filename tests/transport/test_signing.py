@@ -11,7 +11,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backstream.transport.messages import Credentials, Endpoint, Request, object_path, query_of
+from backstream.transport.messages import Credentials, Endpoint, HttpRequest, object_path, query_of
 from backstream.transport.signing import Signer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -39,7 +39,7 @@ CREDENTIALS = st.builds(Credentials, access_key=st.just("AKIDEXAMPLE"), secret_k
 TIMES = st.integers(0, 4_102_444_800).map(float)
 
 
-def by_botocore(request: Request, endpoint: Endpoint, credentials: Credentials, now: float) -> str:
+def by_botocore(request: HttpRequest, endpoint: Endpoint, credentials: Credentials, now: float) -> str:
     """The Authorization header that botocore makes."""
     signer = botocore.auth.S3SigV4Auth if endpoint.service == "s3" else botocore.auth.SigV4Auth
     query = f"?{request.query}" if request.query else ""
@@ -76,14 +76,14 @@ def test_the_signature_is_botocores(
 ) -> None:
     # Only S3 signs a path as it is; the JSON services are asked at one path.
     path = object_path(name) if endpoint.service == "s3" else "/"
-    request = Request(method, path, query_of(parameters), headers, body)
+    request = HttpRequest(method, path, query_of(parameters), headers, body)
     signed = Signer(endpoint).headers(request, credentials, now)
     assert signed["authorization"] == by_botocore(request, endpoint, credentials, now)
 
 
 def test_the_key_is_of_its_day_and_its_secret() -> None:
     """One signer for a long time: through midnight, and through new credentials."""
-    endpoint, request = Endpoint("http://h", "eu-west-1", "s3"), Request("GET", "/k")
+    endpoint, request = Endpoint("http://h", "eu-west-1", "s3"), HttpRequest("GET", "/k")
     signer, midnight = Signer(endpoint), 1_795_478_400.0
     for secret in ("one", "two"):
         for now in (midnight - 1, midnight, midnight - 1):

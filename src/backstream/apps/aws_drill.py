@@ -34,7 +34,7 @@ SHARE = 0.6  # of the function's memory for the engine: the rest is Python, boto
 FOLDER = "/tmp"  # noqa: S108 - the only place where a function may write, and its own
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an event may say: words of `backstream drill`, with their meaning there. Durations are seconds or `30m`."""
 
     table: str
@@ -72,11 +72,11 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
 
 
-def _wanted(event: object) -> Wanted:
+def _wanted(event: object) -> DrillEvent:
     try:
-        return msgspec.convert(event, Wanted)
+        return msgspec.convert(event, DrillEvent)
     except msgspec.ValidationError as error:
-        known = ", ".join(Wanted.__struct_fields__)
+        known = ", ".join(DrillEvent.__struct_fields__)
         hint = f'Send {{"table": "NAME"}}, and what else you want of: {known}.'
         raise UsageError(f"not the event of a drill: {error}", hint=hint) from error
 
@@ -96,7 +96,7 @@ def _until(stop: float, clock: SystemClock) -> Limit:
     return limit
 
 
-def _drill(vault: Vault, wanted: Wanted, limit: Limit) -> Drill:
+def _drill(vault: Vault, wanted: DrillEvent, limit: Limit) -> Drill:
     return vault.table(wanted.table).drill(
         at=wanted.at,
         pick=wanted.pick,

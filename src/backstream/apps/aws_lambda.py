@@ -19,14 +19,14 @@ from typing import Any
 import msgspec
 
 from backstream.apps import invocation, older_words
-from backstream.apps.batch_log import Line, words
+from backstream.apps.batch_log import BatchLine, words
 from backstream.apps.config import Config
 from backstream.apps.failed_records import identifiers
 from backstream.apps.invocation import Context
 from backstream.apps.older_words import Backup
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.deliveries import Delivery, Record, deliveries, is_kinesis
 from backstream.operations.absence import record_absence
@@ -100,7 +100,7 @@ class _Work:
         self._older = Backup()
         self._words: frozenset[str] = frozenset()
         self._tables: frozenset[str] = frozenset()
-        self._kind = Kind.LAMBDA
+        self._kind = SegmentKind.LAMBDA
 
     def read_environment(self) -> None:
         """UsageError where it says nothing that can be understood."""
@@ -110,11 +110,11 @@ class _Work:
         factor = os.environ.get(PARALLEL_VARIABLE, "1")
         if not factor.isdecimal():
             raise UsageError(f"{PARALLEL_VARIABLE} is {factor!r}", hint="It is the mapping's ParallelizationFactor, 1 to 10.")
-        self._kind = Kind.PARALLEL if int(factor) > 1 else Kind.LAMBDA
+        self._kind = SegmentKind.PARALLEL if int(factor) > 1 else SegmentKind.LAMBDA
 
-    def line(self) -> Line:
+    def line(self) -> BatchLine:
         """To say something as of now."""
-        return Line(self._began, self._clock.now(), self._words)
+        return BatchLine(self._began, self._clock.now(), self._words)
 
     def wants(self, delivery: Delivery) -> bool:
         """Whether the table is to be kept: of a stream of its own always."""

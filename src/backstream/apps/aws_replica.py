@@ -17,7 +17,7 @@ import msgspec
 
 from backstream.apps import invocation, older_words
 from backstream.apps.batch_log import NAMED, lag_of, put
-from backstream.apps.clients import Place
+from backstream.apps.clients import TablePlace
 from backstream.apps.config import Config
 from backstream.apps.emf import Measured, Metric, emf_fields
 from backstream.apps.failed_records import identifiers
@@ -30,7 +30,7 @@ from backstream.model.deliveries import Delivery, change_of, deliveries
 from backstream.model.schema import KeySchema
 from backstream.operations.batch import why
 from backstream.operations.pair import pair_of
-from backstream.operations.replicate import Deletes, Replica, bring
+from backstream.operations.replicate import Deletes, Reconciler, bring
 from backstream.operations.replicate.source import SourceTable
 from backstream.ports import Table
 
@@ -44,11 +44,11 @@ FAILURES = Metric("", "ReplicaFailures", "Count", "Records whose items are not, 
 LAG = Metric("", "ReplicaLag", "Seconds", "Age of the batch's newest change.")
 
 
-class Words(msgspec.Struct, frozen=True):
+class ReplicaEnvironment(msgspec.Struct, frozen=True):
     """What the environment asks for."""
 
     table: str
-    place: Place
+    place: TablePlace
     deletes: Deletes
     turnover: Turnover | None
 
@@ -83,7 +83,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
         failures |= known.source.of_before(changes)
         changes = {position: change for position, change in changes.items() if position not in failures}
         with ThreadPoolExecutor(WRITERS) as pool:
-            replica = Replica(known.source.table, known.target, known.schema, pool, words.deletes, source_id=known.source.id)
+            replica = Reconciler(known.source.table, known.target, known.schema, pool, words.deletes, source_id=known.source.id)
             for part in _parts(changes):
                 failures |= _bring(part, replica, known.schema, in_time=clock.now() < stop)
         _tell(delivery, words, changes, failures, replica, began, clock.now())
@@ -91,7 +91,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
     return {"batchItemFailures": identifiers(event["Records"], failed)}
 
 
-def words_of(environment: Mapping[str, str]) -> Words:
+def words_of(environment: Mapping[str, str]) -> ReplicaEnvironment:
     """UsageError where no replica is named, or the variables contradict one another."""
     older, named = older_words.of_replica(environment), environment.get(TABLE)
     if older is None and not named:
@@ -104,10 +104,10 @@ def words_of(environment: Mapping[str, str]) -> Words:
     region = environment.get(REGION) or (older.region if older else None)
     endpoint = environment.get(ENDPOINT) or (older.endpoint if older else None)
     table = named or (older.table if older else "")
-    return Words(table, Place(None, region, endpoint), Deletes(deletes), older.turnover if older else None)
+    return ReplicaEnvironment(table, TablePlace(None, region, endpoint), Deletes(deletes), older.turnover if older else None)
 
 
-def _tables(delivery: Delivery, words: Words) -> _Known:
+def _tables(delivery: Delivery, words: ReplicaEnvironment) -> _Known:
     asked = (delivery.table, words.table, words.place, *invocation.settings("AWS_", "BACKSTREAM_"))
     if asked in _known and not _known[asked].source.delivers(delivery.source):
         del _known[asked]  # another stream: the table is looked at again
@@ -142,7 +142,7 @@ def _parts(changes: Mapping[int, Change]) -> Iterator[dict[int, Change]]:
         yield {each: changes[each] for each in positions[start : start + TOGETHER]}
 
 
-def _bring(part: Mapping[int, Change], replica: Replica, schema: KeySchema, *, in_time: bool) -> dict[int, BackstreamError]:
+def _bring(part: Mapping[int, Change], replica: Reconciler, schema: KeySchema, *, in_time: bool) -> dict[int, BackstreamError]:
     if not in_time:
         late = Unavailable("no time left", hint="Give the function more time or memory, or the mapping smaller batches.")
         return dict.fromkeys(part, late)
@@ -152,10 +152,10 @@ def _bring(part: Mapping[int, Change], replica: Replica, schema: KeySchema, *, i
 
 def _tell(
     delivery: Delivery,
-    words: Words,
+    words: ReplicaEnvironment,
     changes: Mapping[int, Change],
     failures: Mapping[int, BackstreamError],
-    replica: Replica,
+    replica: Reconciler,
     began: float,
     ended: float,
 ) -> None:

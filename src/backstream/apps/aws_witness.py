@@ -28,7 +28,7 @@ RESERVE = 30.0  # seconds kept back to write what was read, and the watermark; a
 FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WitnessEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an event may say. `budget`: seconds or `4m` after which it stops reading, if the function has as much."""
 
     table: str
@@ -55,9 +55,9 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
 
 
-def _wanted(event: object) -> Wanted:
+def _wanted(event: object) -> WitnessEvent:
     try:
-        return msgspec.convert(event, Wanted)
+        return msgspec.convert(event, WitnessEvent)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"not the event of a witness: {error}", hint='Send {"table": "NAME"}, and a budget if you like.'

@@ -54,7 +54,7 @@ class _Figures(msgspec.Struct, frozen=True):
     took: int
 
 
-class Line(msgspec.Struct, frozen=True):
+class BatchLine(msgspec.Struct, frozen=True):
     """When a batch's work began and ended (epoch seconds), and what is to be said of it."""
 
     began: float

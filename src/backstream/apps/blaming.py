@@ -9,9 +9,9 @@ from backstream.apps.config import Config
 from backstream.apps.words import Key, Moment, key_of, second_of
 from backstream.layouts.cloudtrail import Trail
 from backstream.operations import blame as blaming
-from backstream.operations.blame import Asked, Blamed, Finding
+from backstream.operations.blame import Blamed, BlameFinding, BlameRequest
 from backstream.operations.blame.run import target_of
-from backstream.operations.changes.window import Span
+from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.progress import Progress, Silent
 
 
@@ -30,7 +30,7 @@ class Blaming:
         to: Moment = "now",
         annotate: bool = False,
         allow_gap: bool = False,
-        each: Callable[[Finding], None] = lambda _: None,
+        each: Callable[[BlameFinding], None] = lambda _: None,
         progress: Progress | None = None,
     ) -> Blamed:
         """Find the principal that made each change after `from_`, up to and including `to`, in CloudTrail's data events.
@@ -44,13 +44,13 @@ class Blaming:
         vault, now = self._config.vault(self._name), self._config.clock.now()
         target = target_of(vault)
         start = vault.coverage.followed_from - 1 if from_ is None else second_of(from_, now, vault)
-        asked = Asked(
-            span=Span(start, second_of(to, now, vault)),
+        asked = BlameRequest(
+            span=ChangeWindow(start, second_of(to, now, vault)),
             key=None if key is None else key_of(vault, key),
             annotate=annotate,
             allow_gap=allow_gap,
             whole=from_ is None,
         )
         files, path = self._config.trail(str(cloudtrail))
-        around = blaming.Around(self._config.clock, self._config.memory, progress or Silent())
+        around = blaming.BlameContext(self._config.clock, self._config.memory, progress or Silent())
         return blaming.blame(vault, Trail(files, path, target), asked, around, each)

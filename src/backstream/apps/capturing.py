@@ -19,9 +19,9 @@ from backstream.model.naming import KeyOrder, Naming
 from backstream.operations.adopt import Adopting
 from backstream.operations.adopt import adopt as adopt_bucket
 from backstream.operations.backfill import (
+    BackfillContext,
     Backfilled,
     FullExport,
-    Parts,
     backfill,
     check_export,
     scan_of,
@@ -30,12 +30,12 @@ from backstream.operations.backfill import (
 from backstream.operations.compact import Compaction, compact
 from backstream.operations.follow import Following, follow
 from backstream.operations.identity import Lookup, turn
-from backstream.operations.init import NOWHERE, InitReport, Words, init
+from backstream.operations.init import NOWHERE, InitOptions, InitReport, init
 from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.rebuild import Rebuilt, rebuild
 from backstream.operations.redrive import Redriven, redrive
-from backstream.operations.redrive import Words as RedriveWords
+from backstream.operations.redrive import RedriveOptions as RedriveWords
 from backstream.operations.settings import refresh
 from backstream.operations.shards import Settings, Wrote
 from backstream.operations.tail import TailReport
@@ -77,7 +77,9 @@ class Capturing:
         source = None if kinesis is None else config.kinesis(kinesis).source()
         owner = config.bucket_owner
         signing = None if sign is None else config.keys.sign_with(sign, config.clock.now())
-        words = Words(layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner, signing)
+        words = InitOptions(
+            layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner, signing
+        )
         if adopt is None:
             return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
         return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)
@@ -148,7 +150,7 @@ class Capturing:
         vault = self._vault()
         vault = turn(vault, table.facts(), clock.now()).vault
         source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)
-        report = backfill(vault, source, Parts(clock, progress or Silent()), fresh=fresh)
+        report = backfill(vault, source, BackfillContext(clock, progress or Silent()), fresh=fresh)
         refresh(vault.store, table)
         return report
 
@@ -157,7 +159,7 @@ class Capturing:
         vault = self._vault()
         export = export_of(self._config, url)
         check_export(vault, export)
-        parts = Parts(self._config.clock, progress or Silent())
+        parts = BackfillContext(self._config.clock, progress or Silent())
         if export.summary.incremental:
             return take_in(vault, export, parts, writer=self._config.writer)
         return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)

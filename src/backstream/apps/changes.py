@@ -10,7 +10,7 @@ from backstream.apps.words import Key, Moment, key_of, second_of
 from backstream.errors import UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations import changes as changing
-from backstream.operations.changes import Asked, ChangeRecord, Changes, NetRecord, Span, Summary
+from backstream.operations.changes import ChangeCriteria, ChangeRecord, Changes, ChangeSummary, ChangeWindow, NetRecord
 from backstream.operations.progress import Progress, Silent
 
 
@@ -33,7 +33,7 @@ class Selected:
         """One record for each item: its state before the window against the state after it."""
         return self._changes.net()
 
-    def summary(self) -> Summary:
+    def summary(self) -> ChangeSummary:
         """How many items and changes there are: by event, tenant, attribute, actor and minute, and the busiest keys."""
         return changing.summary(self._changes, self._tenant_attribute)
 
@@ -89,15 +89,15 @@ class Changing:
             actor=actor,
             attributes=attributes,
         )
-        around = changing.Around(self._config.clock, self._config.memory, progress or Silent())
+        around = changing.ChangesContext(self._config.clock, self._config.memory, progress or Silent())
         span = span_of(vault, from_, to, around)
         return Selected(Changes(vault, span, asked, around, allow_gap=allow_gap), vault.catalog.tenant_attribute)
 
 
-def span_of(vault: TableVault, from_: Moment, to: Moment, around: changing.Around) -> Span:
+def span_of(vault: TableVault, from_: Moment, to: Moment, around: changing.ChangesContext) -> ChangeWindow:
     """UsageError where one of them is no moment."""
     now = around.clock.now()
-    return Span(*(second_of(each, now, vault) for each in (from_, to)))
+    return ChangeWindow(*(second_of(each, now, vault) for each in (from_, to)))
 
 
 def asked_of(
@@ -112,14 +112,14 @@ def asked_of(
     events: Iterable[str] = (),
     actor: str | None = None,
     attributes: Iterable[str] = (),
-) -> Asked:
+) -> ChangeCriteria:
     """The filters. UsageError where a key or a file is none."""
     schema = vault.catalog.key_schema
     every = [key_of(vault, key) for key in keys]
     every += [] if keys_file is None else changing.keys_in(Path(keys_file), schema)
     if isinstance(events, str):
         raise UsageError("events are a list", hint='events=["INSERT", "REMOVE"]')
-    return Asked(
+    return ChangeCriteria(
         keys=list(dict.fromkeys(every)),
         partition=partition,
         tenant=tenant,

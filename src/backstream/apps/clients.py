@@ -27,7 +27,7 @@ HASTE = 5.0  # seconds
 BESIDE = ("application-autoscaling", "sts", "lambda", "cloudwatch")  # asked now and then, beside tables and buckets
 
 
-class Place(msgspec.Struct, frozen=True):
+class TablePlace(msgspec.Struct, frozen=True):
     """Where tables live. `profile`: of botocore's configuration; `endpoint`: DynamoDB's URL. None: as the environment says.
 
     A profile that is named goes before the environment's credentials, and its region before the environment's.
@@ -41,7 +41,7 @@ class Place(msgspec.Struct, frozen=True):
 class Clients:
     """Clients, each made when first asked for. `answer_within`: the seconds in which S3 has to answer, None for botocore's own."""
 
-    def __init__(self, place: Place, answer_within: float | None) -> None:
+    def __init__(self, place: TablePlace, answer_within: float | None) -> None:
         self._place = place
         self._answer_within = answer_within
 

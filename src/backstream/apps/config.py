@@ -18,7 +18,7 @@ from botocore.client import BaseClient
 
 from backstream import private_files
 from backstream.apps.bucket_owners import BucketOwners
-from backstream.apps.clients import Clients, Place
+from backstream.apps.clients import Clients, TablePlace
 from backstream.apps.locations import limit_of, place_of, region_of
 from backstream.apps.signing import Keys
 from backstream.clock import SystemClock
@@ -51,7 +51,7 @@ from backstream.tables.raw_http import HttpRaw
 from backstream.tables.streams import DynamoStream
 
 if TYPE_CHECKING:
-    from backstream.transport.lines import Lines
+    from backstream.transport.lines import Connections
 
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
 TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
@@ -75,14 +75,14 @@ class Config:
         patience: float = STORE_PATIENCE,
         deadline: float | None = None,
         answer_within: float | None = None,
-        place: Place | None = None,
+        place: TablePlace | None = None,
         verify_key: str | None = None,
         min_head: int | None = None,
     ) -> None:
         self._vault = vault
         self._verify_key = verify_key
         self.min_head = min_head
-        self._at = place or Place()
+        self._at = place or TablePlace()
         self._patience = patience
         self.deadline = deadline
         self._answer_within = answer_within
@@ -91,7 +91,7 @@ class Config:
         self._clients = Clients(self._at, answer_within)
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
-    def elsewhere(self, place: Place) -> Config:
+    def elsewhere(self, place: TablePlace) -> Config:
         """The parts of tables in another account or region, or on another server, by this process's clock and patience."""
         return Config(
             self._vault,
@@ -304,7 +304,7 @@ class Config:
     # --- requests: over libcurl where it is, by botocore where that is wanted, or what a bucket takes ---
 
     @cached_property
-    def _lines(self) -> Lines | None:
+    def _lines(self) -> Connections | None:
         """None for botocore's own way. UsageError where libcurl is asked for and is not there."""
         wanted = os.environ.get(TRANSPORT_VARIABLE, "")
         if wanted not in ("", "curl", "boto3"):
@@ -312,12 +312,12 @@ class Config:
         if wanted == "boto3":
             return None
         try:
-            from backstream.transport.lines import Lines  # noqa: PLC0415 - an extra: a small installation is without it
+            from backstream.transport.lines import Connections  # noqa: PLC0415 - an extra: a small installation is without it
         except ImportError as error:
             if wanted:
                 raise UsageError(f"pycurl cannot be used: {error}", hint="Install it: pip install 'backstream[fast]'.") from error
             return None
-        return Lines(self._clients.session, self.clock, answer_within=self._answer_within)
+        return Connections(self._clients.session, self.clock, answer_within=self._answer_within)
 
     def _bucket(self, name: str, limit: limits.Limit, owner: Whose) -> S3Api:
         control, lines = BotoApi(self._clients.s3, name, limit, owner), self._lines

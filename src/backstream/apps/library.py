@@ -30,12 +30,12 @@ from backstream.layouts.drills import Held
 from backstream.model import naming
 from backstream.operations import history as histories
 from backstream.operations import safety, signatures
-from backstream.operations.check import Around, Checked, check_table
+from backstream.operations.check import CheckContext, Checked, check_table
 from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
-from backstream.operations.drill import SAMPLE, Drill, Pick, Plan, drill
+from backstream.operations.drill import SAMPLE, Drill, DrillPlan, Pick, drill
 from backstream.operations.drill.limits import Limit
-from backstream.operations.history import Shown, Told, Version
+from backstream.operations.history import ItemHistory, ItemVersion, Shown
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.status import Status, status
 from backstream.operations.suspects import PATIENCE
@@ -114,7 +114,7 @@ class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming)
         self._config = config
         self._name = name
 
-    def history(self, key: Key, *, unread: Callable[[str], None] | None = None) -> list[Version]:
+    def history(self, key: Key, *, unread: Callable[[str], None] | None = None) -> list[ItemVersion]:
         """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused.
 
         PartlyDone where the image of a version is gone from the bucket, without `unread`.
@@ -122,7 +122,7 @@ class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming)
         vault = self._vault()
         return histories.history(vault, key_of(vault, key), unread, unread)
 
-    def tell(self, key: Key, *, allow_gap: bool = False) -> Told:
+    def tell(self, key: Key, *, allow_gap: bool = False) -> ItemHistory:
         """Every version of an item, how fresh that is, and what could not be read. Refused as `history`, unless `allow_gap`."""
         vault = self._vault()
         return histories.tell(vault, key_of(vault, key), now=self._config.clock.now(), allow_gap=allow_gap)
@@ -173,7 +173,7 @@ class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming)
         vault = self._vault()
         around = self._surroundings(progress)
         second = None if at is None else second_of(at, around.clock.now(), vault)
-        plan = Plan(
+        plan = DrillPlan(
             at=second,
             covered=self._covered(vault, second),
             pick=pick,
@@ -199,7 +199,7 @@ class TableBackup(Capturing, Restoring, Migrating, Changing, Reverting, Blaming)
         config, asked = self._config, self._config.min_head is not None or self._config.keys.verifies
         words = signatures.in_words(self._covered(self._vault(), None)) if asked else ""
         markers = config.markers if repair else None
-        around = Around(config.clock, config.memory, progress or Silent(), markers)
+        around = CheckContext(config.clock, config.memory, progress or Silent(), markers)
         found = check_table(self._vault, config.store, self._name, around, percent=read_data)
         return msgspec.structs.replace(found, checked=[*found.checked, words]) if words else found
 

@@ -16,10 +16,21 @@ from backstream.model import naming
 from backstream.model.schema import KeySchema
 from backstream.operations import migrate as migrations
 from backstream.operations.backfill.scan import TableScan
-from backstream.operations.migrate import SHOWN, Around, Asked, LiveTable, Migrated, Script, Source, Standing, Undone, Work
+from backstream.operations.migrate import (
+    SHOWN,
+    ItemSource,
+    LiveTable,
+    Migrated,
+    MigrationContext,
+    MigrationJournal,
+    MigrationRequest,
+    MigrationRun,
+    Script,
+    Undone,
+)
 from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
-from backstream.operations.restore import Surroundings
+from backstream.operations.restore import RestoreContext
 from backstream.operations.speed import MOST
 from backstream.ports import Table
 
@@ -59,7 +70,7 @@ class Migrating:
         `rehearse`: before anything is written, run it over all items once.
         """
         reading = _Reading(at, from_snapshot, segments, max_read_units, allow_gap=allow_gap)
-        asked = Asked(
+        asked = MigrationRequest(
             live=live,
             limit=limit,
             shown=shown,
@@ -91,10 +102,10 @@ class Migrating:
         notice: Callable[[str], None] = lambda _: None,
     ) -> Migrated:
         """Go on with a live migration, whatever ended it. `left`: its file's path, or its id; `script`: its own."""
-        asked = Asked(live=True, shown=shown, concurrency=concurrency, max_units=max_write_units, patience=patience)
+        asked = MigrationRequest(live=True, shown=shown, concurrency=concurrency, max_units=max_write_units, patience=patience)
         _check_numbers(asked)
         path = _file(left)
-        head = Standing(path).head
+        head = MigrationJournal(path).head
         loaded = scripts.load(head.script, digest=head.digest) if script is None else scripts.load(script)
         around = self._around(progress, notice)
         reading = _Reading(head.at, head.snapshot, segments, max_read_units, allow_gap=True)
@@ -111,15 +122,15 @@ class Migrating:
         progress: Progress | None = None,
     ) -> Undone:
         """Take back what a migration has changed, where nobody has changed it since; written only if `live`. `done`: as `left`."""
-        asked = Asked(live=live, concurrency=concurrency, max_units=max_write_units, patience=patience)
+        asked = MigrationRequest(live=live, concurrency=concurrency, max_units=max_write_units, patience=patience)
         _check_numbers(asked)
         return migrations.undo(_file(done), asked, self._around(progress, lambda _: None))
 
-    def _around(self, progress: Progress | None, notice: Callable[[str], None]) -> Around:
+    def _around(self, progress: Progress | None, notice: Callable[[str], None]) -> MigrationContext:
         config = self._config
         naming.check_table_name(self._name)
         vault = _vault_or_none(config, self._name)
-        return Around(
+        return MigrationContext(
             table=config.table(self._name),
             clock=config.clock,
             folder=resumable_folder(),
@@ -128,20 +139,20 @@ class Migrating:
             notice=notice,
         )
 
-    def _work(self, script: Script, reading: _Reading, around: Around) -> Work:
+    def _work(self, script: Script, reading: _Reading, around: MigrationContext) -> MigrationRun:
         schema = around.table.facts().schema
         if reading.at is None and reading.snapshot is None:
-            source: Source = LiveTable(reading.scan(around, schema), around.table)
-            return Work(script, source, schema)
+            source: ItemSource = LiveTable(reading.scan(around, schema), around.table)
+            return MigrationRun(script, source, schema)
         if reading.snapshot is not None:
             export, url = export_of(self._config, reading.snapshot), reading.snapshot.rstrip("/")
-            return Work(script, migrations.of_export(export, url, around.table, schema), schema, snapshot=url)
+            return MigrationRun(script, migrations.of_export(export, url, around.table, schema), schema, snapshot=url)
         if around.vault is None:
             raise Refused(f"there is no vault of {self._name}: what it was at a moment is not known", hint="Give --vault URL.")
         second = second_of(reading.at or "", around.clock.now(), around.vault)
-        surroundings = Surroundings(self._table, around.clock, around.folder, memory=self._config.memory)
+        surroundings = RestoreContext(self._table, around.clock, around.folder, memory=self._config.memory)
         source = migrations.of_moment(around.vault, second, around.table, surroundings, allow_gap=reading.allow_gap)
-        return Work(script, source, schema, at=second)
+        return MigrationRun(script, source, schema, at=second)
 
     def _table(self, name: str) -> Table:
         return self._config.table(name)
@@ -162,7 +173,7 @@ class _Reading:
         self._segments = segments
         self._max_units = max_read_units
 
-    def scan(self, around: Around, schema: KeySchema) -> TableScan:
+    def scan(self, around: MigrationContext, schema: KeySchema) -> TableScan:
         """The live table's."""
         rows = around.table.facts().items
         return TableScan(around.table, schema, around.clock, segments=self._segments, rows=rows, max_units=self._max_units)
@@ -173,7 +184,7 @@ def filtered(lines: Iterable[bytes], script: str | Path) -> Iterator[bytes]:
     return migrations.filtered(lines, scripts.load(script, for_filter=True))
 
 
-def _check_numbers(asked: Asked) -> None:
+def _check_numbers(asked: MigrationRequest) -> None:
     """UsageError where one is out of bounds."""
     if not 1 <= asked.concurrency <= MOST:
         raise UsageError(f"not a number of writes under way: {asked.concurrency}", hint=f"From 1 to {MOST}.")

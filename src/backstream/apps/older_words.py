@@ -87,7 +87,7 @@ class Backup(msgspec.Struct, frozen=True):
             vault.gaps.record(Gap(reason=reason, since=min(times), until=max(times), stream=stream))
 
 
-class Replica(msgspec.Struct, frozen=True):
+class ReplicaPlace(msgspec.Struct, frozen=True):
     """Where a replica is. `region`, `endpoint`: None for the function's own."""
 
     table: str
@@ -116,7 +116,7 @@ def of_backup(environment: Mapping[str, str]) -> Backup:
     )
 
 
-def of_replica(environment: Mapping[str, str]) -> Replica | None:
+def of_replica(environment: Mapping[str, str]) -> ReplicaPlace | None:
     """What the variables of a replicator function say; None where there are none. UsageError where they are incomplete."""
     table = _text(environment, "ReplicaTable")
     named = [name for name in _REPLICA if _text(environment, name)]
@@ -129,7 +129,7 @@ def of_replica(environment: Mapping[str, str]) -> Replica | None:
             "ReplicaAccessKeyId and ReplicaSecretAccessKey are not taken: a key in a function's settings is easily read",
             hint="Give the function's role leave to write the replica; in another account, by a resource policy of that table.",
         )
-    return Replica(table, _text(environment, "ReplicaRegion"), _text(environment, "ReplicaEndpoint"), turnover_of(environment))
+    return ReplicaPlace(table, _text(environment, "ReplicaRegion"), _text(environment, "ReplicaEndpoint"), turnover_of(environment))
 
 
 def turnover_of(environment: Mapping[str, str]) -> Turnover | None:

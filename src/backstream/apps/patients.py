@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from backstream.apps.config import Config
-from backstream.operations.doctor import Patient
-from backstream.operations.doctor.patient import Place
+from backstream.operations.doctor import DoctorContext
+from backstream.operations.doctor.patient import VaultPlace
 
 
-def patient_of(config: Config, *, function: str | None, write: bool) -> Patient:
+def patient_of(config: Config, *, function: str | None, write: bool) -> DoctorContext:
     """UsageError for a vault's URL that is none; that no vault is named is for `doctor` to find."""
-    return Patient(
-        place=Place(config.url, config.store, config.bucket_settings(), config.prefix) if config.has_vault else None,
+    return DoctorContext(
+        place=VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix) if config.has_vault else None,
         account=config.account,
         clock=config.clock,
         region=lambda: config.region,

@@ -30,9 +30,9 @@ from backstream.operations.changes import Changes
 from backstream.operations.from_file import restore_dump
 from backstream.operations.importing import Importing, restore_by_import
 from backstream.operations.progress import Progress, Silent
-from backstream.operations.restore import Again, NewTable, Request, Restored, Surroundings
+from backstream.operations.restore import Again, NewTable, RestoreContext, Restored, RestoreRequest
 from backstream.operations.restore_undo import undo_restore
-from backstream.operations.signatures import Covered
+from backstream.operations.signatures import SignedCover
 from backstream.operations.snapshot import Snapshot, snapshot
 
 
@@ -101,7 +101,7 @@ class Restoring:
         vault = self._config.vault(self._name)
         vault.accept_settings = accept_settings
         around = self._surroundings(progress, notice)
-        request = Request(
+        request = RestoreRequest(
             at=second_of(at, around.clock.now(), vault),
             target=target,
             keys=self._keys(vault, keys, keys_file, changed_between, around, allow_gap=allow_gap),
@@ -130,12 +130,12 @@ class Restoring:
         keys: list[Key],
         keys_file: str | Path | None,
         changed_between: tuple[Moment, Moment] | None,
-        around: Surroundings,
+        around: RestoreContext,
         *,
         allow_gap: bool,
     ) -> list[bytes]:
         """The keys of the rows that are asked for; none where all are. NotFound where none of these rows changed."""
-        reading = changing.Around(around.clock, around.memory, around.progress)
+        reading = changing.ChangesContext(around.clock, around.memory, around.progress)
         asked = asked_of(vault, keys=keys, keys_file=keys_file)
         if changed_between is None:
             return list(asked.keys)
@@ -168,8 +168,8 @@ class Restoring:
         if isinstance(target, NewTable):
             target = NewTable(target.name, indexes)
         config = self._config
-        around = Surroundings(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory)
-        request = Request(
+        around = RestoreContext(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory)
+        request = RestoreRequest(
             at=0,
             target=target,
             partition=partition,
@@ -249,23 +249,23 @@ class Restoring:
         """
         naming.check_table_name(self._name)
         config = self._config
-        around = migrating.Around(
+        around = migrating.MigrationContext(
             config.table(self._name), config.clock, resumable_folder(), progress=progress or Silent(), into_another=into_another
         )
-        asked = migrating.Asked(live=not dry_run, max_units=max_write_units, patience=patience)
+        asked = migrating.MigrationRequest(live=not dry_run, max_units=max_write_units, patience=patience)
         path = Path(done) if Path(done).exists() else restoring.undo_path_for(str(done), resumable_folder())
         return undo_restore(path, asked, around)
 
-    def _covered(self, vault: TableVault, at: int | None) -> Covered:
+    def _covered(self, vault: TableVault, at: int | None) -> SignedCover:
         """What vouches for the vault. Refused where signatures do not cover the moment, or an older state was put back."""
         return signatures.check(vault, self._config.clock.now(), at, min_head=self._config.min_head)
 
-    def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> Surroundings:
+    def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> RestoreContext:
         config = self._config
-        return Surroundings(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice)
+        return RestoreContext(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice)
 
 
-def _vouched(done: Restored, covered: Covered) -> Restored:
+def _vouched(done: Restored, covered: SignedCover) -> Restored:
     """A report that says what vouches for what was restored."""
     words = signatures.in_words(covered)
     return msgspec.structs.replace(done, covered=covered, warnings=[*done.warnings, *([words] if words else [])])

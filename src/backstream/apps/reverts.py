@@ -16,7 +16,7 @@ from backstream.model.merge import Merge
 from backstream.operations import changes as changing
 from backstream.operations import revert as reverting
 from backstream.operations.progress import Progress, Silent
-from backstream.operations.revert import Around, OnConflict, Plan, Request, Reverted, Row, Writing
+from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Request, Reverted, Writing
 
 _Word = TypeVar("_Word", Merge, OnConflict)
 
@@ -33,7 +33,7 @@ class RevertPlan:
         """Its file."""
         return self._made.path
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[PlanRow]:
         return self._made.rows()
 
     @property
@@ -73,7 +73,7 @@ class Reverting:
         into_another: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
-        show: Callable[[Row], None] = lambda _: None,
+        show: Callable[[PlanRow], None] = lambda _: None,
         ask: Callable[[Plan], bool] = lambda _: True,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
@@ -131,7 +131,7 @@ class Reverting:
         allow_gap: bool = False,
         into_another: bool = False,
         max_write_units: float | None = None,
-        show: Callable[[Row], None] = lambda _: None,
+        show: Callable[[PlanRow], None] = lambda _: None,
         progress: Progress | None = None,
     ) -> RevertPlan:
         """Write the plan of a revert to a file, which must not be there yet, and change nothing. For the words see `revert`."""
@@ -244,7 +244,7 @@ class Reverting:
             attributes=attributes,
         )
         return Request(
-            span=span_of(vault, from_, to, changing.Around(self._config.clock)),
+            span=span_of(vault, from_, to, changing.ChangesContext(self._config.clock)),
             asked=asked,
             merge=_word(Merge, merge),
             on_conflict=_word(OnConflict, on_conflict),

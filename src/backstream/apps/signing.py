@@ -13,7 +13,7 @@ from botocore.client import BaseClient
 
 from backstream.errors import Refused, UsageError
 from backstream.model.sealing import Signing
-from backstream.ports import ObjectStore, Signer, Verifier
+from backstream.ports import HeadSigner, ObjectStore, Verifier
 from backstream.stores.kms import KmsKey
 from backstream.stores.signed import SigningStore, VerifyingStore
 
@@ -37,7 +37,7 @@ class Keys:
         return bool(self._verify_key or os.environ.get(VERIFY_VARIABLE, ""))
 
     @cached_property
-    def signer(self) -> Signer | None:
+    def signer(self) -> HeadSigner | None:
         """The key of the environment; None where it names none."""
         text = os.environ.get(SIGN_VARIABLE, "")
         return signer_of(text, self._client_of) if text else None
@@ -47,7 +47,7 @@ class Keys:
         self.signer = signer = signer_of(text, self._client_of)
         return Signing(signer.key, signer.algorithm, int(now) + 1)
 
-    def signer_of(self, table: str, signing: Signing | None) -> Signer | None:
+    def signer_of(self, table: str, signing: Signing | None) -> HeadSigner | None:
         """Who signs a table's objects. Refused where its vault is signed with a key that this process does not have."""
         if self.signer is not None:
             return self.signer
@@ -70,7 +70,7 @@ class Keys:
         return VerifyingStore(store, verifier_of(text, self._client_of)) if text else store
 
     @staticmethod
-    def verified_by(signer: Signer, store: ObjectStore) -> ObjectStore:
+    def verified_by(signer: HeadSigner, store: ObjectStore) -> ObjectStore:
         """The same for whoever signs: his own key is the one to trust."""
         return store if isinstance(store, VerifyingStore) else VerifyingStore(store, signer.verifier())
 
@@ -96,13 +96,13 @@ class KmsSigner:
         return _kms_verifier(self._kms)
 
 
-def signer_of(text: str, client_of: ClientOf, algorithm: str = "") -> Signer:
+def signer_of(text: str, client_of: ClientOf, algorithm: str = "") -> HeadSigner:
     """The key of `kms:ARN` or `ed25519:FILE`. UsageError where it is neither."""
     if text.startswith(KMS):
         arn = text.removeprefix(KMS)
         return KmsSigner(KmsKey(client_of(arn), arn, algorithm))
     if text.startswith(ED25519):
-        ed25519: Signer = _keys().ed25519_of(Path(text.removeprefix(ED25519)))
+        ed25519: HeadSigner = _keys().ed25519_of(Path(text.removeprefix(ED25519)))
         return ed25519
     raise UsageError(f"no key to sign with: {text!r}", hint="Write kms:ARN or ed25519:FILE.")
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from backstream.apps.clients import Place
+from backstream.apps.clients import TablePlace
 from backstream.apps.config import Config
 from backstream.apps.words import SEGMENTS, Key, resumable_folder
 from backstream.errors import UsageError
@@ -17,21 +17,21 @@ from backstream.model.schema import KeySchema
 from backstream.operations import diff as differing
 from backstream.operations import dump as dumping
 from backstream.operations import replicate as replicating
-from backstream.operations.diff import Around, Diffed, How
-from backstream.operations.dump import Dumped, Reading
+from backstream.operations.diff import DiffContext, Diffed, How
+from backstream.operations.dump import Dumped, ScanOptions
 from backstream.operations.paced import check_reading
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.replicate import Deletes, Replicated, Replicating
 from backstream.operations.suspects import PATIENCE
 
-__all__ = ["Place", "diff", "dump", "replicate"]
+__all__ = ["TablePlace", "diff", "dump", "replicate"]
 
 
 def diff(
     table: str,
     table2: str,
     *,
-    place: Place | None = None,
+    place: TablePlace | None = None,
     repair: bool = False,
     keys: Iterable[Key] | None = None,
     segments: int = SEGMENTS,
@@ -52,7 +52,7 @@ def diff(
     one, two = here.table(table), there.table(table2)
     wanted = None if keys is None else _keys(one.facts().schema, keys)
     how = How(keys=wanted, segments=segments, max_units=max_read_units, patience=patience, repair=repair)
-    return differing.diff(one, two, how, Around(here.clock, progress or Silent(), here.memory))
+    return differing.diff(one, two, how, DiffContext(here.clock, progress or Silent(), here.memory))
 
 
 def _keys(schema: KeySchema, keys: Iterable[Key]) -> list[bytes]:
@@ -76,7 +76,7 @@ def dump(
     check_reading(segments, max_read_units)
     config = Config()
     url = str(to) if "://" in str(to) else Path(to).absolute().as_uri()
-    reading = Reading(segments=segments, max_units=max_read_units, consistent=consistent)
+    reading = ScanOptions(segments=segments, max_units=max_read_units, consistent=consistent)
     return dumping.dump(
         config.table(table), config.files(url), reading, config.clock, compress=Compression(compress), progress=progress
     )
@@ -86,7 +86,7 @@ def replicate(
     table: str,
     to: str,
     *,
-    place: Place | None = None,
+    place: TablePlace | None = None,
     deletes: Deletes | str = Deletes.ALL,
     copy: bool = False,
     state: str | Path | None = None,
@@ -111,4 +111,6 @@ def replicate(
         say=notice,
     )
     path = Path(state) if state is not None else resumable_folder() / f"replicate-{table}-to-{to}.json"
-    return replicating.replicate(around, replicating.Words(path, Deletes(deletes), copy=copy, until_caught_up=until_caught_up))
+    return replicating.replicate(
+        around, replicating.ReplicateOptions(path, Deletes(deletes), copy=copy, until_caught_up=until_caught_up)
+    )

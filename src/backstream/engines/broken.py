@@ -15,7 +15,7 @@ from backstream.layouts.log import DAY, LATE
 from backstream.model import item_chain, moment
 from backstream.model.entry import Entry
 from backstream.model.fold import BEGINNING
-from backstream.model.item_chain import Break, Evidence, ItemChain, Judge
+from backstream.model.item_chain import Break, ChainEvidence, ItemChain, Judge
 from backstream.model.window import AFTER_ALL, Window
 
 _Read = list[Entry] | ItemChain
@@ -47,12 +47,12 @@ def settled(catalog: Catalog, window: Window, now: float) -> int:
 def of_item(catalog: Catalog, key: bytes, entries: Sequence[Entry], window: Window, now: float) -> list[BrokenChain]:
     """The changes that are missing among all entries of an item, the earliest first. Of a former life of the table nothing."""
     begin = catalog.lives[-1].created if catalog.lives else BEGINNING
-    evidence = Evidence(begin, settled=AFTER_ALL, gaps=[(gap.since, gap.until) for gap in window.gaps])
+    evidence = ChainEvidence(begin, settled=AFTER_ALL, gaps=[(gap.since, gap.until) for gap in window.gaps])
     proven = settled(catalog, window, now)
     return [_broken(key, found, proven) for found in item_chain.losses(entries, Judge(evidence))]
 
 
-def broken_in(heads: Iterable[tuple[bytes, Entry, Spot | None]], evidence: Evidence, proven: int) -> Iterator[BrokenChain]:
+def broken_in(heads: Iterable[tuple[bytes, Entry, Spot | None]], evidence: ChainEvidence, proven: int) -> Iterator[BrokenChain]:
     """The broken chains of one partition. `evidence.settled`: the last second that is looked at; `proven`: see `settled`."""
     judge = Judge(evidence)
     for key, read in _by_key(heads).items():

@@ -16,8 +16,8 @@ import msgspec
 
 from backstream.engines import worker
 from backstream.engines.memory import VARIABLE
-from backstream.engines.taking import Source, Taken, Taker, Task
-from backstream.engines.worker import Done, Order
+from backstream.engines.taking import DecodedSource, LineSource, Taker, Task
+from backstream.engines.worker import Done, WorkerRequest
 from backstream.errors import Failed
 
 PATIENCE = 10.0  # seconds that a worker has to end when its pipe is closed
@@ -46,18 +46,18 @@ class Crew:
         self._threads = ThreadPoolExecutor(max(1, len(self._every)), thread_name_prefix="crew")
         return self
 
-    def take(self, sources: Sequence[Source]) -> Future[list[Taken]]:
+    def take(self, sources: Sequence[LineSource]) -> Future[list[DecodedSource]]:
         """Begin to take these; what became of each of them."""
         if self._threads is None:
             raise RuntimeError("not entered")
         return self._threads.submit(self._take, sources)
 
-    def _take(self, sources: Sequence[Source]) -> list[Taken]:
+    def _take(self, sources: Sequence[LineSource]) -> list[DecodedSource]:
         if self._own is not None:
             return [self._own.take(source) for source in sources]
         free = self._free.get()
         try:
-            return free.ask(Order(list(sources)))
+            return free.ask(WorkerRequest(list(sources)))
         finally:
             self._free.put(free)  # dead or not: who waits for one must not wait for ever, but be told the same
 
@@ -74,7 +74,7 @@ class Crew:
         if self._own is not None:
             self._own.flush()
         for each in self._every:
-            each.ask(Order([]))
+            each.ask(WorkerRequest([]))
 
     def _end(self, *, kill: bool) -> None:
         """No worker is left behind. Those in the middle of something are killed first, so that no thread waits for them."""
@@ -109,7 +109,7 @@ class _Worker:
         self._answers = cast("BinaryIO", self._process.stdout)
         self._send(task)
 
-    def ask(self, order: Order) -> list[Taken]:
+    def ask(self, order: WorkerRequest) -> list[DecodedSource]:
         """Send an order and wait for its answer."""
         self._send(order)
         body = worker.receive(self._answers)

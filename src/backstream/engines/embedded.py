@@ -17,21 +17,21 @@ from backstream.engines.crew import Crew
 from backstream.engines.memory import Memory
 from backstream.engines.partition import Folded, Partition
 from backstream.engines.spill import Pairs, Spill, partitions_for
-from backstream.engines.taking import Source, Taken, Task
+from backstream.engines.taking import DecodedSource, LineSource, Task
 from backstream.errors import Damaged
 from backstream.layouts import segments
 from backstream.layouts.bases import Part
 from backstream.layouts.compacted import Set
-from backstream.layouts.coverage import Basis
+from backstream.layouts.coverage import RestoreBase
 from backstream.layouts.links import Links
 from backstream.layouts.log import LogListing
-from backstream.layouts.segments import Claim
+from backstream.layouts.segments import SegmentHeader
 from backstream.layouts.vault import TableVault
 from backstream.model import limits
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
 from backstream.model.fold import BEGINNING
-from backstream.model.item_chain import Evidence, Reading
+from backstream.model.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.window import Window
 
 Progress = Callable[[int], None]
@@ -44,7 +44,7 @@ HOUR = 3600
 FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadableSource(msgspec.Struct, frozen=True):
     """An object in the log or of a base backup that cannot be read, and why.
 
     `lost`: the seconds, both included, whose changes or images it holds, as its name says; None where it is no such name.
@@ -89,10 +89,10 @@ class State:
         self._keys = None if keys is None else frozenset(keys)
         self._rows = rows
         self._since = since
-        self._bases = [Basis(None)] if since is not None else vault.coverage.bases_for(at)
+        self._bases = [RestoreBase(None)] if since is not None else vault.coverage.bases_for(at)
         self._basis = self._bases[0]
-        self.unreadable: list[Unreadable] = []
-        self.passed_over: list[Unreadable] = []
+        self.unreadable: list[UnreadableSource] = []
+        self.passed_over: list[UnreadableSource] = []
         self._base_is_whole = True
 
     def __enter__(self) -> Self:
@@ -124,7 +124,7 @@ class State:
                 self._read(crew, (self._segment(listed, links) for listed in listing))
                 self._read(crew, (each for one in found.sets for each in self._set(one)))
             self.unreadable += [
-                Unreadable(each.name, each.why, each.lost) for each in links.missing(found, since=self._begin, until=self._at)
+                UnreadableSource(each.name, each.why, each.lost) for each in links.missing(found, since=self._begin, until=self._at)
             ]
         except BaseException:
             self._close()
@@ -166,7 +166,7 @@ class State:
         try:
             parts = self._vault.bases.whole(base)
         except Damaged as error:
-            self.unreadable.append(Unreadable(f"base backup {base.id}", error.message, (base.begin, base.end)))
+            self.unreadable.append(UnreadableSource(f"base backup {base.id}", error.message, (base.begin, base.end)))
             parts = self._vault.bases.parts(base.id)
         self._name_planted(self._vault.bases.planted(parts))
         return parts
@@ -202,16 +202,16 @@ class State:
         for number in range(self.partitions):
             yield from broken_in(self._spill.heads(number), evidence, settled(self._vault.catalog, window, now))
 
-    def _evidence(self, window: Window) -> Evidence:
+    def _evidence(self, window: Window) -> ChainEvidence:
         base, gaps = self._basis.base, [(gap.since, gap.until) for gap in window.gaps]
         if base is not None:
             # One of which a part cannot be read does not tell which items there were not.
-            readings = [Reading(base.begin, base.end)] if self._base_is_whole else []
-            return Evidence(readings=readings, settled=self._at, gaps=gaps)
+            readings = [WholeTableRead(base.begin, base.end)] if self._base_is_whole else []
+            return ChainEvidence(readings=readings, settled=self._at, gaps=gaps)
         begun = self._vault.catalog.complete_from
         if begun is None or self.floor == BEGINNING:
-            return Evidence(settled=self._at, gaps=gaps)
-        return Evidence(begin=self.floor, readings=[Reading(self.floor, begun)], settled=self._at, gaps=gaps)
+            return ChainEvidence(settled=self._at, gaps=gaps)
+        return ChainEvidence(begin=self.floor, readings=[WholeTableRead(self.floor, begun)], settled=self._at, gaps=gaps)
 
     def read_on(self) -> None:
         """Note in `names` what came after the moment, too."""
@@ -228,54 +228,54 @@ class State:
 
     # --- reading ---
 
-    def _segment(self, listed: LogListing, links: Links | None = None, *, only_names: bool = False) -> _Object:
-        def read() -> Source:
+    def _segment(self, listed: LogListing, links: Links | None = None, *, only_names: bool = False) -> _SourceObject:
+        def read() -> LineSource:
             found = self._vault.log.fetch(listed)
             if links is not None and found.run is not None:
                 links.note(found.run)
-            return Source(found.claim, listed.modified, change_log=True, only_names=only_names, body=found.body)
+            return LineSource(found.claim, listed.modified, change_log=True, only_names=only_names, body=found.body)
 
-        return _Object(listed.name, listed.size, listed.seconds, read)
+        return _SourceObject(listed.name, listed.size, listed.seconds, read)
 
-    def _set(self, one: Set, *, only_names: bool = False) -> Iterator[_Object]:
+    def _set(self, one: Set, *, only_names: bool = False) -> Iterator[_SourceObject]:
         """A set's objects; where only a few items are asked for, what of them may hold their lines."""
         compacted = self._vault.compacted
 
-        def source(claim: Claim, body: bytes) -> Source:
-            return Source(claim, 0.0, change_log=True, only_names=only_names, body=body)
+        def source(claim: SegmentHeader, body: bytes) -> LineSource:
+            return LineSource(claim, 0.0, change_log=True, only_names=only_names, body=body)
 
-        def around(key: bytes) -> Callable[[], Source]:
+        def around(key: bytes) -> Callable[[], LineSource]:
             return lambda: source(*compacted.around(one, key)[1:])
 
         if self._keys is not None and len(self._keys) <= FEW_KEYS:
             for key in self._keys:
                 self._name_planted(compacted.planted_around(one, key))
-                yield _Object(compacted.name_of(one, key), segments.FRAME_BYTES, (one.since, one.until), around(key))
+                yield _SourceObject(compacted.name_of(one, key), segments.FRAME_BYTES, (one.since, one.until), around(key))
             return
         try:
             for part in compacted.parts(one):
                 self._name_planted(compacted.planted(part))
                 read = partial(compacted.claim_and_body, part.name)
-                yield _Object(part.name, part.size, (one.since, one.until), lambda read=read: source(*read()))  # type: ignore[misc]
+                yield _SourceObject(part.name, part.size, (one.since, one.until), lambda read=read: source(*read()))  # type: ignore[misc]
         except Damaged as error:
-            self.unreadable.append(Unreadable(f"compacted set {one.id}", error.message, (one.since, one.until)))
+            self.unreadable.append(UnreadableSource(f"compacted set {one.id}", error.message, (one.since, one.until)))
 
     def _name_planted(self, planted: Sequence[Damaged]) -> None:
         """A later version of what is written once is not read, and named."""
         for each in planted:
             name, _, why = each.message.rpartition(": ")
-            self.unreadable.append(Unreadable(name, why, None))
+            self.unreadable.append(UnreadableSource(name, why, None))
 
-    def _part(self, part: Part) -> _Object:
-        def read() -> Source:
+    def _part(self, part: Part) -> _SourceObject:
+        def read() -> LineSource:
             claim, body = self._vault.bases.claim_and_body(part)
-            return Source(claim, part.modified, change_log=False, only_names=False, body=body)
+            return LineSource(claim, part.modified, change_log=False, only_names=False, body=body)
 
-        return _Object(part.name, part.size, part.seconds, read)
+        return _SourceObject(part.name, part.size, part.seconds, read)
 
-    def _read(self, crew: Crew, objects: Iterable[_Object]) -> None:
+    def _read(self, crew: Crew, objects: Iterable[_SourceObject]) -> None:
         """Have them taken, in as few orders as can be; what cannot be read is named."""
-        in_flight = deque[tuple[list[_Object], Future[list[Taken]]]]()
+        in_flight = deque[tuple[list[_SourceObject], Future[list[DecodedSource]]]]()
         for each in self._orders(objects):
             in_flight.append((each[0], crew.take(each[1])))
             if len(in_flight) > len(crew.names):
@@ -283,9 +283,9 @@ class State:
         while in_flight:
             self._note(*in_flight.popleft())
 
-    def _orders(self, objects: Iterable[_Object]) -> Iterator[tuple[list[_Object], list[Source]]]:
+    def _orders(self, objects: Iterable[_SourceObject]) -> Iterator[tuple[list[_SourceObject], list[LineSource]]]:
         """Sources together with the objects that they are, some MB at a time; they are read ahead of whoever takes them."""
-        together, sources, size = list[_Object](), list[Source](), 0
+        together, sources, size = list[_SourceObject](), list[LineSource](), 0
         most = self._memory.bodies // 8
         with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
             for one, reading in ahead(pool, lambda each: each.read(), objects, most * 2, weight=lambda each: each.size):
@@ -302,22 +302,22 @@ class State:
         if together:
             yield together, sources
 
-    def _note(self, objects: Sequence[_Object], taking: Future[list[Taken]]) -> None:
+    def _note(self, objects: Sequence[_SourceObject], taking: Future[list[DecodedSource]]) -> None:
         for one, taken in zip(objects, taking.result(), strict=True):
             if taken.damaged is not None:
                 self._cannot_read(one, taken.damaged)
             self._progress(taken.entries)
 
-    def _cannot_read(self, one: _Object, why: str) -> None:
+    def _cannot_read(self, one: _SourceObject, why: str) -> None:
         if one.seconds is not None and one.seconds[0] > self._at:
             return  # nothing of it counts at the moment
-        self.unreadable.append(Unreadable(one.name, why.removeprefix(f"{one.name}: "), one.seconds))
+        self.unreadable.append(UnreadableSource(one.name, why.removeprefix(f"{one.name}: "), one.seconds))
 
 
-class _Object(msgspec.Struct, frozen=True):
+class _SourceObject(msgspec.Struct, frozen=True):
     """An object to be taken: its name, its size in bytes, the seconds that its name says, and how to read it."""
 
     name: str
     size: int
     seconds: tuple[int, int] | None
-    read: Callable[[], Source]
+    read: Callable[[], LineSource]

@@ -9,7 +9,7 @@ import msgspec
 from backstream.engines.spill import Picked, Spot
 from backstream.model import moment
 from backstream.model.entry import Entry
-from backstream.model.fold import Known, is_later, later_scan
+from backstream.model.fold import FoldState, is_later, later_scan
 from backstream.model.window import AFTER_ALL
 
 Head = tuple[bytes, Entry, Spot | None]  # a key, an entry without its image, and where that lies, if it is inline
@@ -67,12 +67,12 @@ class Folded:
             if spot is not None:
                 self.spots[key] = spot
 
-    def known(self, key: bytes) -> Known:
+    def known(self, key: bytes) -> FoldState:
         """All that was found out of an item."""
         change = self._changes.get(key)
         if change is None:
-            return Known(scan=self._scans.get(key))
-        return Known(change, max(self._latest.get(key, change.seconds), change.seconds), self._scans.get(key))
+            return FoldState(scan=self._scans.get(key))
+        return FoldState(change, max(self._latest.get(key, change.seconds), change.seconds), self._scans.get(key))
 
 
 class Partition(Mapping[bytes, Entry]):
@@ -95,13 +95,13 @@ class Partition(Mapping[bytes, Entry]):
         entry = self._newest.get(key)
         return entry is not None and not entry.removed
 
-    def known(self, key: bytes) -> Known:
+    def known(self, key: bytes) -> FoldState:
         """All that was found out of an item, so that more can be added to it; nothing where it is not here."""
         entry, known = self._newest.get(key), self._folded.known(key)
         if entry is None:
-            return Known()
+            return FoldState()
         entry = self._with_image(key, entry)
-        return Known(known.change, known.latest, entry) if entry.scanned else Known(entry, known.latest, known.scan)
+        return FoldState(known.change, known.latest, entry) if entry.scanned else FoldState(entry, known.latest, known.scan)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._newest)

@@ -56,7 +56,7 @@ class Spot(msgspec.Struct, frozen=True, gc=False, array_like=True):
 _Waiting = tuple[list[tuple[bytes, Head, int]], list[bytes]]  # heads, each with its value's length, and values
 
 
-class Writer(Generic[Head]):
+class SpillWriter(Generic[Head]):
     """Adds to the partitions in a folder, each pair with a head of the kind that the folder's `Spill` was made for.
 
     `number`: which partition a key goes to, modulo how many there are. It keeps back at most `buffer` bytes. Safe to call from many
@@ -126,7 +126,7 @@ class Spill(Generic[Head]):
         self._temporary = tempfile.TemporaryDirectory(prefix=PREFIX)
         self.folder = Path(self._temporary.name)
         self._lock = _locked(self.folder)
-        self.writer: Writer[Head] = Writer(self.folder, partitions, buffer=buffer, number=number)
+        self.writer: SpillWriter[Head] = SpillWriter(self.folder, partitions, buffer=buffer, number=number)
         self.writers: list[str] = [OWN]
         self._decoder = msgspec.msgpack.Decoder(list[tuple[bytes, head, int]])  # type: ignore[valid-type]
         self._picked: Picked | None = None

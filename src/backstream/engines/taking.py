@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.engines.spill import Writer
+from backstream.engines.spill import SpillWriter
 from backstream.errors import Damaged
 from backstream.layouts import segments
 from backstream.layouts.coverage import counts
-from backstream.layouts.segments import Claim, Tally
+from backstream.layouts.segments import LineTally, SegmentHeader
 from backstream.model import moment
 from backstream.model.change import MICROS
 from backstream.model.entry import Entry, states
@@ -38,19 +38,19 @@ class Task(msgspec.Struct, frozen=True):
     buffer: int
 
 
-class Source(msgspec.Struct, frozen=True, array_like=True):
+class LineSource(msgspec.Struct, frozen=True, array_like=True):
     """An object with lines: what its name says, when the store received it, and its bytes. `change_log`: not of a base backup;
     `only_names`: nothing but the names in it is of interest.
     """
 
-    claim: Claim
+    claim: SegmentHeader
     received: float
     change_log: bool
     only_names: bool
     body: bytes
 
 
-class Taken(msgspec.Struct, frozen=True, array_like=True):
+class DecodedSource(msgspec.Struct, frozen=True, array_like=True):
     """What became of a source: how many entries it holds, or why it cannot be read: then nothing of it is taken."""
 
     entries: int
@@ -63,26 +63,26 @@ class Taker:
     def __init__(self, task: Task, name: str) -> None:
         self._task = task
         self._key_of = KeyReader(task.schema)
-        self._states: Writer[Entry] = Writer(Path(task.states), task.partitions, name, task.buffer)
-        self._names: Writer[None] = Writer(Path(task.names), task.partitions, name, task.buffer // 4)
+        self._states: SpillWriter[Entry] = SpillWriter(Path(task.states), task.partitions, name, task.buffer)
+        self._names: SpillWriter[None] = SpillWriter(Path(task.names), task.partitions, name, task.buffer // 4)
 
-    def take(self, source: Source) -> Taken:
+    def take(self, source: LineSource) -> DecodedSource:
         """Take what a source says of items' states up to the moment, and note the names of the objects that it speaks of."""
         try:
             for found in _sound(source):
                 self._take(source, found)
         except Damaged as error:
-            return Taken(0, error.message)
-        return Taken(source.claim.count)
+            return DecodedSource(0, error.message)
+        return DecodedSource(source.claim.count)
 
-    def _take(self, source: Source, found: _States) -> None:
+    def _take(self, source: LineSource, found: _States) -> None:
         self._note_names(source, found)  # of all: an object that the log speaks of is no stranger, whatever counts
         if source.change_log and self._task.voids:
             found = [each for each in found if counts(self._task.voids, each[0])]
         if not source.only_names:
             self._states.extend(self._pairs(found))
 
-    def _note_names(self, source: Source, found: _States) -> None:
+    def _note_names(self, source: LineSource, found: _States) -> None:
         received = repr(source.received).encode()
         self._names.extend(
             [
@@ -107,12 +107,12 @@ class Taker:
 _States = list[tuple[Entry, bytes]]
 
 
-def _sound(source: Source) -> Iterable[_States]:
+def _sound(source: LineSource) -> Iterable[_States]:
     """All that it says, once it is known to be what it claims to be. Damaged where it is not."""
     if source.claim.frames is not None:
         segments.check_frames(source.claim, source.body)
         return _blocks(source)
-    tally, held, more = Tally(), list[_States](), False
+    tally, held, more = LineTally(), list[_States](), False
     for found in _blocks(source):
         tally.add([entry for entry, _ in found], source.claim.count)
         more = bool(held)
@@ -121,6 +121,6 @@ def _sound(source: Source) -> Iterable[_States]:
     return _blocks(source) if more else held  # several blocks are too large to be held
 
 
-def _blocks(source: Source) -> Iterator[_States]:
+def _blocks(source: LineSource) -> Iterator[_States]:
     for block in segments.blocks(source.claim, source.body):
         yield states(block)

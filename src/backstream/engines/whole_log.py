@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from backstream.engines.broken import BrokenChain, broken_in, settled
-from backstream.engines.embedded import DEFAULT, Progress, State, Unreadable
+from backstream.engines.embedded import DEFAULT, Progress, State, UnreadableSource
 from backstream.engines.memory import Memory
 from backstream.errors import Damaged
 from backstream.layouts import bases
 from backstream.layouts.bases import Base, Part
-from backstream.layouts.coverage import Basis
+from backstream.layouts.coverage import RestoreBase
 from backstream.layouts.vault import TableVault
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.fold import BEGINNING
-from backstream.model.item_chain import Evidence, Reading
+from backstream.model.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.window import AFTER_ALL, Window
 
 
@@ -27,7 +27,7 @@ def broken_chains(
     keys: Collection[bytes] | None = None,
     memory: Memory = DEFAULT,
     progress: Progress = lambda _: None,
-    unread: Callable[[Unreadable], None] = lambda _: None,
+    unread: Callable[[UnreadableSource], None] = lambda _: None,
 ) -> Iterator[BrokenChain]:
     """The items of which changes are missing in all that the vault holds of a table, in bounded memory. Reading only.
 
@@ -52,7 +52,7 @@ class _WholeLog(State):
     ) -> None:
         super().__init__(vault, until, progress, keys=keys, memory=memory)
         self._from = since
-        self._bases = [Basis(None)]
+        self._bases = [RestoreBase(None)]
         self._basis = self._bases[0]
         self._whole: list[Base] = []
 
@@ -63,23 +63,23 @@ class _WholeLog(State):
     def _parts(self) -> Sequence[Part]:
         parts: list[Part] = []
         for base in self._vault.bases.complete():
-            if base.kind is bases.Kind.INCREMENTAL or base.begin > self._at or base.end < (self._begin or 0):
+            if base.kind is bases.BaseKind.INCREMENTAL or base.begin > self._at or base.end < (self._begin or 0):
                 continue
             try:
                 parts += self._vault.bases.whole(base)
                 self._whole.append(base)
             except Damaged as error:
-                self.unreadable.append(Unreadable(f"base backup {base.id}", error.message, (base.begin, base.end)))
+                self.unreadable.append(UnreadableSource(f"base backup {base.id}", error.message, (base.begin, base.end)))
         return parts
 
     def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
         """See `State.broken`."""
         begun = self._vault.catalog.complete_from
-        empty = [] if begun is None or begun < (self._begin or 0) else [Reading(begun - CLOCKS_APART, begun)]
+        empty = [] if begun is None or begun < (self._begin or 0) else [WholeTableRead(begun - CLOCKS_APART, begun)]
         # A base backup of which a part cannot be read does not tell which items there were not.
         damaged = {each.name.split("/")[-2] for each in self.unreadable if "/base/" in each.name}
-        read = [Reading(base.begin, base.end) for base in self._whole if base.id not in damaged]
-        evidence = Evidence(
+        read = [WholeTableRead(base.begin, base.end) for base in self._whole if base.id not in damaged]
+        evidence = ChainEvidence(
             begin=BEGINNING if begun is None else begun - CLOCKS_APART,
             readings=empty + read,
             settled=self._at,

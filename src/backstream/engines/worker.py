@@ -13,22 +13,22 @@ from typing import BinaryIO
 
 import msgspec
 
-from backstream.engines.taking import Source, Taken, Taker, Task
+from backstream.engines.taking import DecodedSource, LineSource, Taker, Task
 from backstream.errors import BackstreamError
 
 LENGTH = struct.Struct("<Q")
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True):
+class WorkerRequest(msgspec.Struct, frozen=True, array_like=True):
     """What the parent asks: to take these sources; with none, to write all that is kept back."""
 
-    sources: list[Source]
+    sources: list[LineSource]
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True):
     """What a worker answers: what became of each source; `failed`: why it cannot go on, and `hint` what to do."""
 
-    taken: list[Taken]
+    taken: list[DecodedSource]
     failed: str | None = None
     hint: str = ""
 
@@ -59,7 +59,7 @@ def main() -> None:
     if begin is None:
         return
     taker = Taker(msgspec.msgpack.decode(begin, type=Task), sys.argv[1])
-    decoder = msgspec.msgpack.Decoder(Order)
+    decoder = msgspec.msgpack.Decoder(WorkerRequest)
     while (body := receive(orders)) is not None:
         try:
             order = decoder.decode(body)

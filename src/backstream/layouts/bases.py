@@ -19,7 +19,7 @@ from backstream.errors import AlreadyExists, Damaged
 from backstream.layouts import hidden, segments
 from backstream.layouts.catalog import folder
 from backstream.layouts.hidden import First
-from backstream.layouts.segments import Claim, Codec
+from backstream.layouts.segments import Codec, SegmentHeader
 from backstream.model import moment
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.model.entry import Entry
@@ -30,7 +30,7 @@ COMPLETE = "complete/"
 PLAN = "plan.json"
 
 
-class Kind(enum.StrEnum):
+class BaseKind(enum.StrEnum):
     """Where it was read from. INCREMENTAL is no whole table: its changes are in the log, only its record is here."""
 
     SCAN = "scan"
@@ -40,15 +40,15 @@ class Kind(enum.StrEnum):
     @property
     def is_whole(self) -> bool:
         """Whether it holds the whole table, so that it has parts of its own."""
-        return self is not Kind.INCREMENTAL
+        return self is not BaseKind.INCREMENTAL
 
 
-class Plan(msgspec.Struct, frozen=True):
+class BasePlan(msgspec.Struct, frozen=True):
     """What a base backup is to be. `source`: the table's id, or the export's ARN; `began`: seconds."""
 
     format: int
     id: str
-    kind: Kind
+    kind: BaseKind
     source: str
     segments: int
     began: int
@@ -57,13 +57,13 @@ class Plan(msgspec.Struct, frozen=True):
 class Base(msgspec.Struct, frozen=True):
     """A complete one. It holds every item that was in the table between `begin` and `end` (seconds); see `model.window.Start`."""
 
-    kind: Kind
+    kind: BaseKind
     id: str
     begin: int
     end: int
 
 
-class Account(msgspec.Struct, frozen=True):
+class CompletionRecord(msgspec.Struct, frozen=True):
     """What the record of completion says besides its name."""
 
     format: int
@@ -128,9 +128,9 @@ class Bases:
         """A complete one by the name of its record; None where it is no such name."""
         match = _COMPLETE.fullmatch(record.name.removeprefix(self._prefix + COMPLETE))
         times = None if match is None else _times(match)
-        return None if match is None or times is None else Base(Kind(match["kind"]), match["id"], *times)
+        return None if match is None or times is None else Base(BaseKind(match["kind"]), match["id"], *times)
 
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[BasePlan]:
         """Of all that were begun, complete or not."""
         return [plan for name in self.ids() if (plan := self.plan(name)) is not None]
 
@@ -154,14 +154,14 @@ class Bases:
                 yield found
             after = f"{self._prefix}{found}0"  # "0" follows "/": past all of its objects
 
-    def plan(self, base: str) -> Plan | None:
+    def plan(self, base: str) -> BasePlan | None:
         """What one is to be; None where that was never said. Damaged where it cannot be read."""
         name = f"{self._prefix}{base}/{PLAN}"
         found = next(hidden.firsts(self._store, name), None)
         if found is None:
             return None
         try:
-            return msgspec.json.decode(hidden.pinned(self._store, found).body, type=Plan)
+            return msgspec.json.decode(hidden.pinned(self._store, found).body, type=BasePlan)
         except UNDECODABLE as error:
             raise Damaged(f"the plan of a base backup cannot be read: {name}: {reason(error)}") from error
 
@@ -183,11 +183,11 @@ class Bases:
             )
         return parts
 
-    def account(self, base: Base) -> Account:
+    def account(self, base: Base) -> CompletionRecord:
         """The record of a complete one. Damaged where it cannot be read."""
         name = self.name_of(base)
         try:
-            return msgspec.json.decode(hidden.pinned(self._store, hidden.first(self._store, name)).body, type=Account)
+            return msgspec.json.decode(hidden.pinned(self._store, hidden.first(self._store, name)).body, type=CompletionRecord)
         except UNDECODABLE as error:
             raise Damaged(f"the record of a base backup cannot be read: {name}: {reason(error)}") from error
 
@@ -199,9 +199,9 @@ class Bases:
         except Damaged as error:
             raise error.of(part.name) from error
 
-    def claim_and_body(self, part: Part) -> tuple[Claim, bytes]:
+    def claim_and_body(self, part: Part) -> tuple[SegmentHeader, bytes]:
         """What a part's name says, and its bytes."""
-        claim = Claim(part.codec, part.count)
+        claim = SegmentHeader(part.codec, part.count)
         return claim, (hidden.get(self._store, part.name) if part.found is None else hidden.pinned(self._store, part.found)).body
 
     def planted(self, parts: Sequence[Part]) -> list[Damaged]:
@@ -210,7 +210,7 @@ class Bases:
 
     # --- writing ---
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: BasePlan) -> None:
         """Say what is to be read. The same plan again changes nothing."""
         self._put_once(f"{self._prefix}{plan.id}/{PLAN}", msgspec.json.encode(plan))
 
@@ -229,7 +229,7 @@ class Bases:
         listing = hidden.firsts(self._store, f"{self._prefix}{base}/{segment:05d}-")
         return [part for each in listing if (part := _parse(each)) is not None]
 
-    def finish(self, base: Base, account: Account) -> None:
+    def finish(self, base: Base, account: CompletionRecord) -> None:
         """Say that all of it is there."""
         self._put_once(self.name_of(base), msgspec.json.encode(account))
 

@@ -125,7 +125,7 @@ class Catalog(msgspec.Struct, frozen=True):
     settings: msgspec.Raw
     base_backup: BaseBackup | None = None
     failures: str | None = None
-    kinesis: kinesis.Source | None = None
+    kinesis: kinesis.KinesisSource | None = None
     adopted: Adopted | None = None
     key_order: KeyOrder = KeyOrder.SCHEMA
     former: tuple[Former, ...] = ()

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 import msgspec
 
-from backstream.layouts.segments import Kind, Segment
+from backstream.layouts.segments import Segment, SegmentKind
 from backstream.model.sealing import NONE
 
 
@@ -47,7 +47,7 @@ UNKNOWN = "unknown"  # the predecessor of a run that was not read: nobody asks f
 
 def run_of(segment: Segment, after: str = UNKNOWN) -> Run | None:
     """The run that a segment is; None for a segment of another kind."""
-    if segment.kind is not Kind.TAIL:
+    if segment.kind is not SegmentKind.TAIL:
         return None
     return Run(segment.stream, segment.shard, segment.first, segment.last, after, segment.min_time, segment.max_time)
 

@@ -20,7 +20,7 @@ from backstream.errors import Damaged, NotFound, Refused, UsageError
 from backstream.layouts import decompression
 from backstream.layouts.decompression import UNREADABLE
 from backstream.model import limits, moment
-from backstream.model.cloudtrail import Target
+from backstream.model.cloudtrail import CallTarget
 from backstream.model.decoding import UNDECODABLE, reason
 from backstream.model.key_words import NumberText
 from backstream.ports import ListedFiles
@@ -51,7 +51,7 @@ class TrailFile(msgspec.Struct, frozen=True):
 class Trail:
     """The CloudTrail files of one table's account and region. `path`: that of the folder, as its URL says it."""
 
-    def __init__(self, files: ListedFiles, path: str, target: Target) -> None:
+    def __init__(self, files: ListedFiles, path: str, target: CallTarget) -> None:
         self.source = files
         self._files = files
         self._path = path.strip("/")
@@ -240,7 +240,7 @@ def events(body: bytes) -> Iterator[object]:
     if body.startswith(_GZIP):
         pieces = decompression.bounded(decompression.gunzipped(body), limits.expanded(len(body)))
     try:
-        yield from _Records(_decoded(pieces)).each()
+        yield from _TrailRecords(_decoded(pieces)).each()
     except UNREADABLE as error:
         raise Damaged(f"not gzip data ({error})") from error
     except UnicodeDecodeError as error:
@@ -255,7 +255,7 @@ def _decoded(pieces: Iterable[bytes]) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
-class _Records:
+class _TrailRecords:
     """Reads `{"Records":[...]}` as its text comes."""
 
     def __init__(self, pieces: Iterator[str]) -> None:

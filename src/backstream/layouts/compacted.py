@@ -25,10 +25,10 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged, MissingObject, Overtaken
 from backstream.layouts import frames, hidden, sources
 from backstream.layouts.catalog import folder
-from backstream.layouts.frames import INDEX_GUESS, Index, Span
+from backstream.layouts.frames import INDEX_GUESS, FrameSpan, Index
 from backstream.layouts.generation import FORMAT, SET_ID, Generation, Set, is_made_from, is_sound, last_ones, stands_alone
 from backstream.layouts.hidden import First, Newest
-from backstream.layouts.segments import Claim, Codec
+from backstream.layouts.segments import Codec, SegmentHeader
 from backstream.layouts.sources import Sources
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.decoding import UNDECODABLE, reason
@@ -234,7 +234,7 @@ class Compacted:
             if match is not None and match["set"] is not None and not listed.name.endswith(f"/{_SOURCES}"):
                 yield self._index(listed.name)[0]
 
-    def claim_and_body(self, name: str) -> tuple[Claim, bytes]:
+    def claim_and_body(self, name: str) -> tuple[SegmentHeader, bytes]:
         """What an object of a set says of itself, and its bytes. Damaged where it says nothing."""
         body = hidden.pinned(self._store, self._first(name)).body
         try:
@@ -243,7 +243,7 @@ class Compacted:
             raise error.of(name) from error
         return index.claim, body
 
-    def around(self, one: Set, key: bytes) -> tuple[str, Claim, bytes]:
+    def around(self, one: Set, key: bytes) -> tuple[str, SegmentHeader, bytes]:
         """The name of the object that a key's lines are in, and of that the few frames that hold them, if there are any."""
         name = self.name_of(one, key)
         try:
@@ -252,7 +252,7 @@ class Compacted:
             body = b"" if span is None else self._span(name, index, span, end)
         except Damaged as error:
             raise error.of(name) from error
-        return name, Claim(Codec.ZSTD, 0, frames=()) if span is None else span.claim, body
+        return name, SegmentHeader(Codec.ZSTD, 0, frames=()) if span is None else span.claim, body
 
     def name_of(self, one: Set, key: bytes) -> str:
         """The name of the object in which a key's lines are, if there are any."""
@@ -266,7 +266,7 @@ class Compacted:
             end = self._some_of(name, -size, size)
         return frames.read_index(end), end
 
-    def _span(self, name: str, index: Index, span: Span, end: bytes) -> bytes:
+    def _span(self, name: str, index: Index, span: FrameSpan, end: bytes) -> bytes:
         left_out = sum(each.size for each in index.frames) + frames.whole_index_size(end) - len(end)
         if span.start >= left_out:
             return end[span.start - left_out :][: span.size]

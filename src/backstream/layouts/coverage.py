@@ -14,15 +14,15 @@ from backstream.layouts.compacted import Compacted
 from backstream.layouts.destination import Destination
 from backstream.layouts.gaps import Gap, Gaps
 from backstream.layouts.log import ChangeLog, LogListing
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model import fold, moment
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
-from backstream.model.window import Bridge, FormerLife, KnownGap, Older, Range, Start, Void, Window
+from backstream.model.window import FormerLife, IncrementalExport, KnownGap, Older, Range, Start, Void, Window
 
 
-class Basis(msgspec.Struct, frozen=True):
+class RestoreBase(msgspec.Struct, frozen=True):
     """What a state is made of: a base backup, None where the log reaches back far enough, and the log since it began.
 
     `floor`: the second before which nothing counts but what the base backup holds, or nothing at all where there is none; `voids`:
@@ -104,11 +104,11 @@ class Coverage:
             self._stale = self._arrived_since(adopted.folder, until)
         return Older(since, until if self._stale else max(until, int(now)), self._stale)
 
-    def basis(self, at: int) -> Basis:
+    def basis(self, at: int) -> RestoreBase:
         """What the state of the whole table at a second is made of."""
         return self.bases_for(at)[0]
 
-    def bases_for(self, at: int) -> list[Basis]:
+    def bases_for(self, at: int) -> list[RestoreBase]:
         """All that the state at a second may be made of, equally exact: the best first, which has the least to read."""
         complete = self._bases.complete()
         starts, bridges = self._starts_and_bridges(complete)
@@ -122,19 +122,21 @@ class Coverage:
         voids += [] if life is None else [FormerLife(life.created, life.stream)]
         found = [
             # Of a table that was empty at `init` nothing counts from before, from a former life of it; but clocks may be apart.
-            Basis(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
+            RestoreBase(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
             for start in window.starts_for(at)
         ]
-        return found or [Basis(None, fold.BEGINNING, voids, lost)]
+        return found or [RestoreBase(None, fold.BEGINNING, voids, lost)]
 
-    def _starts_and_bridges(self, complete: Sequence[Base]) -> tuple[list[Start], list[Bridge]]:
+    def _starts_and_bridges(self, complete: Sequence[Base]) -> tuple[list[Start], list[IncrementalExport]]:
         starts = [
-            Start(each.begin, each.end, each.id, _exact(each)) for each in complete if each.kind is not bases.Kind.INCREMENTAL
+            Start(each.begin, each.end, each.id, _exact(each)) for each in complete if each.kind is not bases.BaseKind.INCREMENTAL
         ]
         if self._catalog.complete_from is not None:
             starts.append(Start(self._catalog.complete_from, self._catalog.complete_from))
         starts += [Start(life.created, life.created) for life in self._catalog.lives if life.complete]
-        return starts, [Bridge(each.begin, each.end, each.id) for each in complete if each.kind is bases.Kind.INCREMENTAL]
+        return starts, [
+            IncrementalExport(each.begin, each.end, each.id) for each in complete if each.kind is bases.BaseKind.INCREMENTAL
+        ]
 
     def _known_gaps(self, starts: Sequence[Start], lost: Sequence[Gap]) -> list[KnownGap]:
         gaps = [KnownGap(each.since, each.until, each.reason) for each in lost]
@@ -163,7 +165,7 @@ class Coverage:
         not receive: its segments prove nothing, and neither does a log in which nothing arrives.
         """
         for piece in self._log.newest_first_days(now, self._catalog.complete_from or 0):
-            marks = [each for each in piece if each.segment is not None and each.segment.kind is Kind.MARK]
+            marks = [each for each in piece if each.segment is not None and each.segment.kind is SegmentKind.MARK]
             if marks:
                 found = max(marks, key=_reach)
                 self._log.vouch(found)
@@ -239,4 +241,4 @@ def _is_since(created: int, start: Start) -> bool:
 
 def _exact(base: Base) -> int | None:
     """An export's moment: its base backup is taken to begin as much earlier as to end later."""
-    return (base.begin + base.end) // 2 if base.kind is bases.Kind.EXPORT else None
+    return (base.begin + base.end) // 2 if base.kind is bases.BaseKind.EXPORT else None

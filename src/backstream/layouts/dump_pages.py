@@ -19,12 +19,12 @@ class _Page(msgspec.Struct):
     after: dict[str, Any] | None = msgspec.field(name="LastEvaluatedKey", default=None)
 
 
-class _Described(msgspec.Struct):
+class _DumpedTable(msgspec.Struct):
     table: dict[str, Any] = msgspec.field(name="Table")
 
 
 _pages = msgspec.json.Decoder(_Page)
-_described = msgspec.json.Decoder(_Described)
+_described = msgspec.json.Decoder(_DumpedTable)
 
 
 def description_of(body: bytes, name: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
     event_id: str = ""
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+class KeptFinding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finding. `stream`, `sequence`: of the change, made in microsecond `micros`.
 
     `actor`: None where several calls may have made it, by several principals; `names`: every name by which the actor can be asked
@@ -86,7 +86,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """A finding without its call: as of `Kept`. `event`: the id of the call's event, empty where it is not certain."""
+    """A finding without its call: as of `KeptFinding`. `event`: the id of the call's event, empty where it is not certain."""
 
     actor: str | None
     names: tuple[str, ...]
@@ -122,7 +122,7 @@ class _Listed(msgspec.Struct, frozen=True):
     last: int
 
 
-class Findings:
+class AttributionStore:
     """The findings on one table's changes."""
 
     def __init__(self, store: ObjectStore, table: str) -> None:
@@ -190,7 +190,7 @@ class Findings:
         self._at_hand.move_to_end(name)
         return self._at_hand[name]
 
-    def _slim(self, kept: Sequence[Kept]) -> Mapping[tuple[str, int], Found]:
+    def _slim(self, kept: Sequence[KeptFinding]) -> Mapping[tuple[str, int], Found]:
         """The findings of an object, in which equal texts are one: there are few actors."""
         same: dict[object, object] = {}
 
@@ -205,9 +205,9 @@ class Findings:
 
     # --- writing ---
 
-    def keep(self, findings: Sequence[Kept]) -> None:
+    def keep(self, findings: Sequence[KeptFinding]) -> None:
         """Make findings durable, those of an hour together."""
-        hours: dict[int, list[Kept]] = {}
+        hours: dict[int, list[KeptFinding]] = {}
         for each in findings:
             hours.setdefault(each.micros // MICROS // _HOUR, []).append(each)
         for together in hours.values():
@@ -215,7 +215,7 @@ class Findings:
                 self._put(together[start : start + MOST])
         self._is_empty, self._days = None, {}
 
-    def _put(self, findings: Sequence[Kept]) -> None:
+    def _put(self, findings: Sequence[KeptFinding]) -> None:
         ordered = sorted(findings, key=lambda each: (each.micros, each.change))
         lines = _lines(ordered)
         first, last = (ordered[place].micros // MICROS for place in (0, -1))
@@ -228,16 +228,16 @@ class Findings:
             return  # the same findings under the same name
 
 
-def encode(findings: Iterable[Kept]) -> bytes:
+def encode(findings: Iterable[KeptFinding]) -> bytes:
     """Findings as they are kept: lines of JSON, compressed."""
     return Codec.ZSTD.compress(_lines(findings))
 
 
-def _lines(findings: Iterable[Kept]) -> bytes:
+def _lines(findings: Iterable[KeptFinding]) -> bytes:
     return b"".join(msgspec.json.encode(each) + b"\n" for each in findings)
 
 
-def decode(body: bytes, name: str, of_format: str) -> list[Kept]:
+def decode(body: bytes, name: str, of_format: str) -> list[KeptFinding]:
     """The inverse of `encode`. Damaged, naming the object, where it is none, or of a format that is newer than this tool."""
     if not (of_format.isdecimal() and int(of_format) <= FORMAT):
         raise Damaged(f"{name}: findings of blame in format {of_format or 'unknown'}", hint="Use a newer Backstream.")
@@ -249,10 +249,10 @@ def decode(body: bytes, name: str, of_format: str) -> list[Kept]:
         raise Damaged(f"{name}: not findings of blame: {reason(error)}") from error
 
 
-_line = msgspec.json.Decoder(Kept)
+_line = msgspec.json.Decoder(KeptFinding)
 
 
-def _decoded(body: bytes) -> Iterator[Kept]:
+def _decoded(body: bytes) -> Iterator[KeptFinding]:
     pieces = decompression.bounded(decompression.zstd(body), limits.expanded(len(body)))
     for block in decompression.whole_lines(pieces):
         for each in map(_line.decode, block.splitlines()):

@@ -18,7 +18,7 @@ import zstandard
 
 from backstream.errors import Damaged
 from backstream.layouts.decompression import zstd_frame
-from backstream.layouts.segments import FRAME_BYTES, ZSTD_LEVEL, Claim, Codec
+from backstream.layouts.segments import FRAME_BYTES, ZSTD_LEVEL, Codec, SegmentHeader
 from backstream.model import limits
 from backstream.model.decoding import UNDECODABLE, reason
 
@@ -45,26 +45,26 @@ class Index(msgspec.Struct, frozen=True):
     frames: list[Frame]
 
     @property
-    def claim(self) -> Claim:
+    def claim(self) -> SegmentHeader:
         """What it says of all of the object."""
-        return Claim(Codec.ZSTD, self.lines, seconds=self.seconds, frames=tuple(each.size for each in self.frames))
+        return SegmentHeader(Codec.ZSTD, self.lines, seconds=self.seconds, frames=tuple(each.size for each in self.frames))
 
-    def of_key(self, key: bytes) -> Span | None:
+    def of_key(self, key: bytes) -> FrameSpan | None:
         """Where the lines of a key lie, if there are any."""
         first_keys, wanted = [each.from_key for each in self.frames], key.decode()
         first = max(bisect_left(first_keys, wanted) - 1, 0)
         frames = self.frames[first : bisect_right(first_keys, wanted)]
         if not frames:
             return None
-        claim = Claim(Codec.ZSTD, sum(each.lines for each in frames), frames=tuple(each.size for each in frames))
-        return Span(sum(each.size for each in self.frames[:first]), claim)
+        claim = SegmentHeader(Codec.ZSTD, sum(each.lines for each in frames), frames=tuple(each.size for each in frames))
+        return FrameSpan(sum(each.size for each in self.frames[:first]), claim)
 
 
-class Span(msgspec.Struct, frozen=True):
+class FrameSpan(msgspec.Struct, frozen=True):
     """Frames that follow each other: where they begin, and what is said of them."""
 
     start: int
-    claim: Claim
+    claim: SegmentHeader
 
     @property
     def size(self) -> int:
@@ -72,7 +72,7 @@ class Span(msgspec.Struct, frozen=True):
         return sum(self.claim.frames or ())
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+class FrameLine(msgspec.Struct, frozen=True, gc=False):
     """One line, without its line break: whose it is, by its canonical key, and the second of its change."""
 
     key: bytes
@@ -80,7 +80,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     text: bytes
 
 
-def pack(lines: Iterable[Line]) -> tuple[bytes, Index]:
+def pack(lines: Iterable[FrameLine]) -> tuple[bytes, Index]:
     """An object of these lines, which are sorted by key (as bytes). The same lines, the same bytes."""
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
     bodies, frames, seconds = list[bytes](), list[Frame](), list[int]()
@@ -95,8 +95,8 @@ def pack(lines: Iterable[Line]) -> tuple[bytes, Index]:
     return b"".join([*bodies, _packed(compressor, index)]), index
 
 
-def _cut(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    together, size = list[Line](), 0
+def _cut(lines: Iterable[FrameLine]) -> Iterator[list[FrameLine]]:
+    together, size = list[FrameLine](), 0
     for line in lines:
         together.append(line)
         size += len(line.text) + 1

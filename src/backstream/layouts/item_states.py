@@ -15,13 +15,13 @@ from backstream.errors import Damaged
 from backstream.layouts import inventory
 from backstream.layouts.bases import Part
 from backstream.layouts.compacted import Set
-from backstream.layouts.coverage import Basis
+from backstream.layouts.coverage import RestoreBase
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
 from backstream.layouts.log import LogListing
 from backstream.layouts.vault import OnDamage, TableVault, raising
 from backstream.model.entry import Entry
-from backstream.model.fold import BEGINNING, Known
+from backstream.model.fold import BEGINNING, FoldState
 
 READERS = 8
 FIRST_PIECE = 3_600  # seconds before the moment in which an item's last change is looked for first
@@ -31,13 +31,13 @@ FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disag
 _Read = Callable[[], list[Entry]]
 
 
-def newest(vault: TableVault, key: bytes, at: int, basis: Basis, damaged: OnDamage = raising) -> Entry | None:
+def newest(vault: TableVault, key: bytes, at: int, basis: RestoreBase, damaged: OnDamage = raising) -> Entry | None:
     """What tells one item's state at a second; None where it did not exist, as far as is known. See `newest_each`."""
     return newest_each(vault, [key], at, basis, damaged)[key]
 
 
 def newest_each(
-    vault: TableVault, keys: Collection[bytes], at: int, basis: Basis, damaged: OnDamage = raising
+    vault: TableVault, keys: Collection[bytes], at: int, basis: RestoreBase, damaged: OnDamage = raising
 ) -> dict[bytes, Entry | None]:
     """The same of several items, by their canonical keys.
 
@@ -47,12 +47,12 @@ def newest_each(
 
 
 class _Lookup:
-    def __init__(self, vault: TableVault, keys: Collection[bytes], at: int, basis: Basis, damaged: OnDamage) -> None:
+    def __init__(self, vault: TableVault, keys: Collection[bytes], at: int, basis: RestoreBase, damaged: OnDamage) -> None:
         self._vault = vault
         self._at = at
         self._basis = basis
         self._damaged = damaged
-        self._known = dict.fromkeys(keys, Known())
+        self._known = dict.fromkeys(keys, FoldState())
         self._links = Links(vault.log)
 
     def run(self) -> dict[bytes, Entry | None]:

@@ -15,7 +15,7 @@ HOUR = 3600
 HOURS_BACK = 6  # in which the segment before one nearly always is: a shard lives some hours; a quiet one's may be of any age
 
 
-class Gone(msgspec.Struct, frozen=True):
+class MissingSegment(msgspec.Struct, frozen=True):
     """A segment that must have been there. `lost`: the seconds, both included, whose changes it may have held."""
 
     name: str
@@ -34,7 +34,7 @@ class Links:
         """A run that was read, and so tells its predecessor."""
         self._read.append(run)
 
-    def missing(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[Gone]:
+    def missing(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[MissingSegment]:
         """What should stand before the runs that were read, and was not among what was found, nor anywhere before."""
         noted = {(run.stream, run.shard, run.first, run.last) for run in self._read}
         listed = (chains.run_of(each.segment) for each in found.listed if each.segment is not None)
@@ -62,18 +62,18 @@ class Links:
         return [run for each in listing if each.segment is not None and (run := chains.run_of(each.segment)) is not None]
 
 
-def _replaced(run: Run) -> Gone:
-    return Gone(
+def _replaced(run: Run) -> MissingSegment:
+    return MissingSegment(
         name=f"the segment of {run.stream} {run.shard} that ends with {run.last}",
         why="another one was there when the next one was written: it has been replaced",
         lost=(run.since, run.until),
     )
 
 
-def _gone(missing: chains.Missing, since: int | None) -> Gone:
+def _gone(missing: chains.Missing, since: int | None) -> MissingSegment:
     run = missing.run
     begin = missing.since if missing.since is not None else since if since is not None else 0
-    return Gone(
+    return MissingSegment(
         name=f"the segment of {run.stream} {run.shard} that ends with {run.after}",
         why=f"missing: the one that begins with {run.first} names it as the one before",
         lost=(min(begin, run.since), run.since),

@@ -14,7 +14,7 @@ from backstream.layouts.chains import Run
 from backstream.layouts.heads import head_of, heads_of
 from backstream.layouts.hidden import First, Newest
 from backstream.layouts.positions import Positions, decode, encode
-from backstream.layouts.segments import Claim, Codec, Kind, Segment
+from backstream.layouts.segments import Codec, Segment, SegmentHeader, SegmentKind
 from backstream.model import moment
 from backstream.model.entry import Entry
 from backstream.ports import ListedObject, ObjectStore, ObjectVersion, StoredObject
@@ -54,10 +54,10 @@ class LogListing(msgspec.Struct, frozen=True):
         return None if self.segment is None else (self.segment.min_time, self.segment.max_time)
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class FetchedSegment(msgspec.Struct, frozen=True):
     """A segment's bytes, what its name says of them, the run that it is, if it is one, and which version was read."""
 
-    claim: Claim
+    claim: SegmentHeader
     body: bytes
     run: Run | None
     version: str
@@ -87,7 +87,7 @@ class ChangeLog:
             after = part[-1].sequence
         return written
 
-    def write_batch(self, entries: Sequence[Entry], kind: Kind, *, writer: str) -> list[Segment]:
+    def write_batch(self, entries: Sequence[Entry], kind: SegmentKind, *, writer: str) -> list[Segment]:
         """Make changes durable that are no unbroken run: one segment per hour."""
         written = []
         for part in _by_hour(entries):
@@ -213,22 +213,22 @@ class ChangeLog:
         """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
         return self.entries(listed, self.fetch(listed))
 
-    def entries(self, listed: LogListing, fetched: Fetched, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
+    def entries(self, listed: LogListing, fetched: FetchedSegment, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
         """The same, of a segment that was fetched already; those that are wanted."""
         try:
             return segments.select(fetched.claim, fetched.body, wanted)
         except Damaged as error:
             raise error.of(listed.name) from error
 
-    def fetch(self, listed: LogListing) -> Fetched:
+    def fetch(self, listed: LogListing) -> FetchedSegment:
         """A segment's bytes, not yet looked at. Damaged (naming the object) where it is a foreign object."""
         if listed.segment is None:
             raise Damaged(f"{listed.name}: {listed.strange}")
         stored = self._pinned(listed)
         claim, version = segments.claim_of(listed.segment), listed.version or stored.info.version
         if listed.segment.witnessed:
-            return Fetched(claim, segments.pack([], listed.segment.codec), None, version)
-        return Fetched(claim, stored.body, _run(listed.segment, stored), version)
+            return FetchedSegment(claim, segments.pack([], listed.segment.codec), None, version)
+        return FetchedSegment(claim, stored.body, _run(listed.segment, stored), version)
 
     def version(self, name: str) -> str:
         """The version of an object of the log that is current, or hidden. MissingObject where there is none."""
@@ -327,7 +327,7 @@ def reached(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
     found: dict[str, Segment] = {}
     for each in listing:
         segment = each.segment
-        if segment is None or segment.kind is not Kind.TAIL or segment.stream != stream:
+        if segment is None or segment.kind is not SegmentKind.TAIL or segment.stream != stream:
             continue
         if segment.shard not in found or int(segment.last) > int(found[segment.shard].last):
             found[segment.shard] = segment

@@ -45,7 +45,7 @@ class Body(msgspec.Struct, frozen=True):
         return self.image is not None
 
 
-class Version(msgspec.Struct, frozen=True):
+class LegacyVersion(msgspec.Struct, frozen=True):
     """One version or delete marker of an object, of the item with that canonical key; `body` None of a marker."""
 
     listed: ObjectVersion
@@ -114,7 +114,7 @@ class OlderBucket:
             if arrived:
                 yield arrived[::-1]
 
-    def versions(self, before: float) -> Iterator[list[Version]]:
+    def versions(self, before: float) -> Iterator[list[LegacyVersion]]:
         """The same, read: with what each says, and which item it is of. Raises what stands in the way of all reading."""
         page: list[list[ObjectVersion]] = []
         size = 0
@@ -126,7 +126,7 @@ class OlderBucket:
                 page, size = [], 0
         yield from self._read(page)
 
-    def _read(self, page: Sequence[Sequence[ObjectVersion]]) -> Iterator[list[Version]]:
+    def _read(self, page: Sequence[Sequence[ObjectVersion]]) -> Iterator[list[LegacyVersion]]:
         wanted = [((each.name, each.version), each.name, each.version) for listed in page for each in listed if not each.marker]
         bodies = {tag: self._body(tag[0], found) for tag, found in self._store.get_each(wanted)}
         for listed in page:
@@ -188,7 +188,7 @@ class OlderBucket:
         return next(((rest[: -len(name) - 1], item) for name in names if rest.endswith(f"/{name}")), None)
 
 
-def _with_keys(versions: Sequence[tuple[ObjectVersion, Body | None]]) -> list[Version]:
+def _with_keys(versions: Sequence[tuple[ObjectVersion, Body | None]]) -> list[LegacyVersion]:
     """Each version with its item's key: that of its body, else of the version below it, else of the next above that has one.
 
     Our own rows, and the delete markers upon them, are no part of it.
@@ -205,5 +205,5 @@ def _with_keys(versions: Sequence[tuple[ObjectVersion, Body | None]]) -> list[Ve
     for listed, body in kept:
         if body is not None and body.key is not None and not body.foreign:
             key = body.key
-        found.append(Version(listed, key, body))
+        found.append(LegacyVersion(listed, key, body))
     return found

@@ -34,21 +34,21 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
 Positions = Mapping[str, Position]  # by the shard's id
 
 
-class _Body(msgspec.Struct):
+class _PositionsBody(msgspec.Struct):
     format: int
     shards: dict[str, Position]
 
 
 def encode(positions: Positions) -> bytes:
     """The body of a watermark: the same positions, the same bytes."""
-    body = _Body(FORMAT, dict(sorted(positions.items())))
+    body = _PositionsBody(FORMAT, dict(sorted(positions.items())))
     return Codec.ZSTD.compress(msgspec.json.encode(body))
 
 
 def decode(body: bytes) -> Positions:
     """The inverse. Damaged where it is not what `encode` makes."""
     try:
-        found = msgspec.json.decode(decompression.zstd_frame(body, limits.GENERATION), type=_Body)
+        found = msgspec.json.decode(decompression.zstd_frame(body, limits.GENERATION), type=_PositionsBody)
     except (Damaged, *UNDECODABLE) as error:
         raise Damaged(f"the positions of a watermark cannot be read: {_why(error)}") from error
     if found.format > FORMAT:

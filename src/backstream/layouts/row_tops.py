@@ -15,7 +15,7 @@ import msgspec
 
 from backstream.errors import MissingObject
 from backstream.layouts.row_versions import RowVersion, newest_row, parse_metadata
-from backstream.model.entry import Place
+from backstream.model.entry import ImagePlace
 from backstream.ports import ObjectStore
 
 # How far back a repeated change is looked for in its object; one that lies deeper is kept a second time, which does no harm.
@@ -24,7 +24,7 @@ LATE_VERSIONS = 1_000
 Until = Callable[[RowVersion], bool]
 
 
-class Seen(msgspec.Struct, frozen=True):
+class TopSeen(msgspec.Struct, frozen=True):
     """One look at an object. `rows`: its versions, newest first, as far as was looked; `markers`: those on top of them."""
 
     rows: Sequence[RowVersion]
@@ -41,7 +41,7 @@ class Seen(msgspec.Struct, frozen=True):
         return same_state(self.rows[0], self.newest)
 
 
-def look(store: ObjectStore, name: str, known: Sequence[RowVersion], until: Until) -> Seen:
+def look(store: ObjectStore, name: str, known: Sequence[RowVersion], until: Until) -> TopSeen:
     """What there is of an object now, down to the first version for which `until` is true. `known`: need not be asked for again."""
     before = {row.place.version: row for row in known}
     rows, markers = list[RowVersion](), set[str]()
@@ -54,7 +54,7 @@ def look(store: ObjectStore, name: str, known: Sequence[RowVersion], until: Unti
             rows.append(row)
             if until(row):
                 break
-    return Seen(rows, frozenset(markers))
+    return TopSeen(rows, frozenset(markers))
 
 
 def _asked(store: ObjectStore, name: str, version: str) -> RowVersion | None:
@@ -107,6 +107,6 @@ def same_state(one: RowVersion, other: RowVersion) -> bool:
     return msgspec.structs.replace(one.entry, place=None) == msgspec.structs.replace(other.entry, place=None)
 
 
-def is_at(place: Place | None) -> Until:
+def is_at(place: ImagePlace | None) -> Until:
     """Whether a version is this one; with None none is."""
     return lambda row: row.place == place

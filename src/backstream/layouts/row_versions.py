@@ -11,15 +11,15 @@ from backstream.errors import Damaged
 from backstream.model import moment, wire
 from backstream.model.change import MICROS, Change, Order, is_sequence
 from backstream.model.decoding import MISSHAPEN
-from backstream.model.entry import NO_SEQUENCE, Entry, Place
-from backstream.model.fold import BEGINNING, Known
+from backstream.model.entry import NO_SEQUENCE, Entry, ImagePlace
+from backstream.model.fold import BEGINNING, FoldState
 from backstream.ports import ObjectInfo, ObjectStore
 
 FORMAT = "1"
 NOTHING = "nothing"
 
 
-class Top(msgspec.Struct, frozen=True):
+class NewestVersion(msgspec.Struct, frozen=True):
     """What a row object is known to hold: enough to tell whether a change is newer than all of it. See `model.fold.Known`."""
 
     order: Order | None = None
@@ -27,13 +27,13 @@ class Top(msgspec.Struct, frozen=True):
     began: int = BEGINNING
 
     @classmethod
-    def of(cls, known: Known) -> Top:
+    def of(cls, known: FoldState) -> NewestVersion:
         """The same, in little memory."""
         order = None if known.change is None else known.change.order
         return cls(order, known.latest, BEGINNING if known.scan is None else known.scan.since)
 
     @classmethod
-    def of_row(cls, row: RowVersion) -> Top | None:
+    def of_row(cls, row: RowVersion) -> NewestVersion | None:
         """What an object holds whose top that version is; None where it does not say all."""
         if not row.entry.scanned:
             return cls(row.entry.order, row.entry.seconds)
@@ -52,16 +52,16 @@ class Top(msgspec.Struct, frozen=True):
         return NOTHING if self.order is None else f"{self.order.stream} {self.order.sequence} {self.latest}"
 
     @classmethod
-    def parse(cls, text: str) -> Top:
+    def parse(cls, text: str) -> NewestVersion:
         """The changes of `str(top)`. ValueError where it is none."""
         if text == NOTHING:
             return cls()
         stream, sequence, latest = text.rsplit(" ", 2)
         return cls(Order(stream, int(sequence)), int(latest))
 
-    def with_change(self, change: Change) -> Top:
+    def with_change(self, change: Change) -> NewestVersion:
         """The same, with a change that is newer on top."""
-        return Top(change.order, max(self.latest, change.seconds), self.began)
+        return NewestVersion(change.order, max(self.latest, change.seconds), self.began)
 
 
 class RowVersion(msgspec.Struct, frozen=True):
@@ -72,16 +72,16 @@ class RowVersion(msgspec.Struct, frozen=True):
 
     entry: Entry
     key_names: tuple[str, ...]
-    upon: Top | None = None
+    upon: NewestVersion | None = None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> ImagePlace:
         """The object and version."""
         assert self.entry.place is not None  # noqa: S101 - every row version is made with its place
         return self.entry.place
 
 
-def metadata_of(entry: Entry, key_names: tuple[str, ...], upon: Top | None = None) -> dict[str, str]:
+def metadata_of(entry: Entry, key_names: tuple[str, ...], upon: NewestVersion | None = None) -> dict[str, str]:
     """What a row version says of itself."""
     return {
         "format": FORMAT,
@@ -112,18 +112,18 @@ def parse_metadata(info: ObjectInfo) -> RowVersion | None:
             event_id=meta.get("event-id", ""),
             actor=meta.get("actor"),
             keys=b"",
-            place=Place(info.name, info.version),
+            place=ImagePlace(info.name, info.version),
             began=None if began is None else moment.parse_iso_micros(began) // MICROS,
         )
         upon = meta.get("upon")
-        return RowVersion(entry, tuple(json.loads(meta["keys"])), None if upon is None else Top.parse(upon))
+        return RowVersion(entry, tuple(json.loads(meta["keys"])), None if upon is None else NewestVersion.parse(upon))
     except MISSHAPEN as error:
         raise Damaged(f"{info.name}: the metadata of version {info.version} cannot be read: {error!r:.200}") from error
 
 
-def known_of(rows: Iterable[RowVersion]) -> Known:
+def known_of(rows: Iterable[RowVersion]) -> FoldState:
     """What one object's versions say together."""
-    known = Known()
+    known = FoldState()
     for row in rows:
         known = known.with_entry(row.entry)
     return known

@@ -20,8 +20,8 @@ from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.row_tops import LATE_VERSIONS, Until, is_at, same_state, settle
 from backstream.layouts.row_versions import (
+    NewestVersion,
     RowVersion,
-    Top,
     known_of,
     metadata_of,
     newest_row,
@@ -30,8 +30,8 @@ from backstream.layouts.row_versions import (
 )
 from backstream.model import naming, wire
 from backstream.model.change import Change
-from backstream.model.entry import Entry, Place, Scanned, bare_change, bare_scan, of_change, of_scanned
-from backstream.model.fold import Known
+from backstream.model.entry import Entry, ImagePlace, Scanned, bare_change, bare_scan, of_change, of_scanned
+from backstream.model.fold import FoldState
 from backstream.model.schema import canonical_key
 from backstream.ports import ObjectStore
 
@@ -39,7 +39,7 @@ REMEMBERED_NAMES = 100_000
 LATE_NAMES = 200
 
 
-class Rows:
+class RowStore:
     """Keeps images as versions of row objects. Safe from many threads, as long as one item's changes come from one at a time.
 
     It remembers what it knows of each object's top, so that a stream in order costs one PUT per change; only what may be late or
@@ -49,7 +49,7 @@ class Rows:
     def __init__(self, store: ObjectStore, catalog: Catalog, *, remember: int = REMEMBERED_NAMES) -> None:
         self._store = store
         self._catalog = catalog
-        self._tops: OrderedDict[str, Top] = OrderedDict()
+        self._tops: OrderedDict[str, NewestVersion] = OrderedDict()
         self._late: OrderedDict[str, Sequence[RowVersion]] = OrderedDict()
         self._remember = remember
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class Rows:
             tenant = naming.tenant_folder(wire.attribute(image or keys, catalog.tenant_attribute))
         return naming.object_name(catalog.table, catalog.naming, key, tenant, catalog.key_order)
 
-    def _add(self, name: str, change: Change, top: Top, *, behind: bool) -> Place:
+    def _add(self, name: str, change: Change, top: NewestVersion, *, behind: bool) -> ImagePlace:
         """On top, as far as is known. A look tells whether it hides, or brings back, what another writer has changed meanwhile.
 
         It costs a LIST, so it is for deletes, for what is put upon a delete, and for who has just been `behind` in this object.
@@ -84,7 +84,7 @@ class Rows:
         if behind or change.event == "REMOVE" or (change.event == "INSERT" and top.order is not None):
             seen = self._settle(name, [row], until=top.is_of)
             if seen and not same_state(newest_row(seen), row):
-                known = Top.of(known_of(seen))
+                known = NewestVersion.of(known_of(seen))
         self._note(name, known)
         return row.place
 
@@ -94,10 +94,12 @@ class Rows:
     def _put(self, name: str, change: Change) -> RowVersion:
         return self._put_entry(name, bare_change(change), _body_of(change))
 
-    def _put_entry(self, name: str, entry: Entry, body: bytes, upon: Top | None = None, *, if_absent: bool = False) -> RowVersion:
+    def _put_entry(
+        self, name: str, entry: Entry, body: bytes, upon: NewestVersion | None = None, *, if_absent: bool = False
+    ) -> RowVersion:
         key_names = self._catalog.key_schema.names
         version = self._store.put(name, body, metadata_of(entry, key_names, upon), if_absent=if_absent)
-        place = Place(name, version)
+        place = ImagePlace(name, version)
         bare = msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place, before=None, after=None, body=None)
         return RowVersion(bare, key_names, upon)
 
@@ -137,9 +139,11 @@ class Rows:
             return (next(row_versions(self._store, name), None) if missing.marker else None), None
         return parse_metadata(stored.info), stored.body
 
-    def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, kept: bytes, *, empty: bool) -> Place:
+    def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, kept: bytes, *, empty: bool) -> ImagePlace:
         """A version of it on top, and then again on top of that whatever is newer: what was there, or has come meanwhile."""
-        upon = Top() if empty else None if top is None else Top.of_row(top)  # below a foreign object anything may lie
+        upon = (
+            NewestVersion() if empty else None if top is None else NewestVersion.of_row(top)
+        )  # below a foreign object anything may lie
         row = self._put_entry(name, bare_scan(scanned), kept, upon, if_absent=empty)
         if not empty or row.entry.removed:
             self._settle(name, [row, *([] if top is None else [top])], until=is_at(None if top is None else top.place))
@@ -147,7 +151,7 @@ class Rows:
 
     # --- late and repeated changes ---
 
-    def _top(self, name: str) -> Top:
+    def _top(self, name: str) -> NewestVersion:
         with self._lock:
             if name in self._tops:
                 self._tops.move_to_end(name)
@@ -156,30 +160,30 @@ class Rows:
         self._note(name, top)
         return top
 
-    def _note(self, name: str, top: Top) -> None:
+    def _note(self, name: str, top: NewestVersion) -> None:
         with self._lock:
             self._tops[name] = top
             self._tops.move_to_end(name)
             while len(self._tops) > self._remember:
                 self._tops.popitem(last=False)
 
-    def _look_up(self, name: str) -> Top:
+    def _look_up(self, name: str) -> NewestVersion:
         try:
             current = parse_metadata(self._store.head(name))
         except MissingObject as missing:
             # Below a delete marker lies the tombstone that tells which delete it was.
             current = next(row_versions(self._store, name), None) if missing.marker else None
         if current is None:
-            return Top()
-        top = Top.of_row(current)
+            return NewestVersion()
+        top = NewestVersion.of_row(current)
         if top is not None:
             return top
         # A scanned image that does not say what it was put upon: the change below it is the newest there is.
         change = next((row.entry for row in row_versions(self._store, name) if not row.entry.scanned), None)
-        known = Known().with_entry(current.entry)
-        return Top.of(known if change is None else known.with_entry(change))
+        known = FoldState().with_entry(current.entry)
+        return NewestVersion.of(known if change is None else known.with_entry(change))
 
-    def _keep_late(self, name: str, change: Change) -> tuple[Place, bytes | None]:
+    def _keep_late(self, name: str, change: Change) -> tuple[ImagePlace, bytes | None]:
         """A change that something newer (or itself) has overtaken: kept once, and the newest put back on top for plain S3 tools.
 
         The place, and the bytes there where an earlier delivery wrote them.
@@ -190,7 +194,7 @@ class Rows:
             kept = self._put(name, change)
             known = [kept, *known]
         known = self._settle(name, known)
-        self._note(name, Top.of(known_of(known)))
+        self._note(name, NewestVersion.of(known_of(known)))
         with self._lock:
             self._late[name] = known
         return kept.place, body
@@ -231,7 +235,7 @@ class Rows:
             return
         old_name = self._name(change.keys, change.old)
         if old_name != name and self._top(old_name).precedes(change):
-            self._hide(old_name, lambda newest: Top.of(known_of([newest])).precedes(change))
+            self._hide(old_name, lambda newest: NewestVersion.of(known_of([newest])).precedes(change))
 
     def _leave_scanned_tenant(self, scanned: Scanned, name: str) -> None:
         """The same, of an item that was found under another tenant than that of what the vault held."""

@@ -3,7 +3,7 @@
     log/dt=2026-11-23/hour=04/STREAM_SHARD_FIRST-LAST_COUNT_MINTIME-MAXTIME.ndjson.zst
 
 A name says what its segment holds, so a LIST is all that a reader or a returning tail needs. The SHARD field tells who wrote it:
-a shard's own id for a tail's unbroken run; a word of ours for every other kind (see `Kind`).
+a shard's own id for a tail's unbroken run; a word of ours for every other kind (see `SegmentKind`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Codec(enum.StrEnum):
         return zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compress(data)
 
 
-class Kind(enum.StrEnum):
+class SegmentKind(enum.StrEnum):
     """Who wrote a segment, and so what its name may be believed to say."""
 
     TAIL = "tail"  # an unbroken run of its shard from FIRST to LAST: the checkpoint
@@ -77,10 +77,10 @@ class Segment(msgspec.Struct, frozen=True):
     codec: Codec = Codec.ZSTD
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> SegmentKind:
         """Who wrote it, by its SHARD field."""
         word = self.shard.partition(".")[0]
-        return Kind(word) if word in _OTHER_KINDS else Kind.TAIL
+        return SegmentKind(word) if word in _OTHER_KINDS else SegmentKind.TAIL
 
     @property
     def position(self) -> str | None:
@@ -108,8 +108,8 @@ class Segment(msgspec.Struct, frozen=True):
         return f"dt={day}/hour={hour}/{run}.ndjson.{self.codec.suffix}"
 
 
-_OTHER_KINDS = frozenset(kind.value for kind in Kind if kind is not Kind.TAIL)
-_WITNESSED = f"{Kind.MARK}.witness-"
+_OTHER_KINDS = frozenset(kind.value for kind in SegmentKind if kind is not SegmentKind.TAIL)
+_WITNESSED = f"{SegmentKind.MARK}.witness-"
 _ARRIVALS = re.compile(r"kinesis\.(?P<shard>[^.]+)\.(?P<position>\d*)\.[0-9a-f]+")
 _NAME = re.compile(
     r"dt=(?P<day>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)/(?P<stream>[^_/]+)_(?P<shard>[^_/]+)_(?P<first>\d{1,40})-(?P<last>\d{1,40})"
@@ -143,7 +143,7 @@ def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> S
     return _segment(entries, entries, shard, codec)
 
 
-def of_batch(entries: Sequence[Entry], kind: Kind, codec: Codec = Codec.ZSTD) -> Segment:
+def of_batch(entries: Sequence[Entry], kind: SegmentKind, codec: Codec = Codec.ZSTD) -> Segment:
     """The segment of changes that are no run. Its SHARD carries a digest of which they are: another set, another name."""
     ordered = sorted(entries, key=lambda entry: entry.order)
     return _segment(entries, ordered, f"{kind.value}.{_digest(ordered)}", codec)
@@ -152,7 +152,7 @@ def of_batch(entries: Sequence[Entry], kind: Kind, codec: Codec = Codec.ZSTD) ->
 def of_arrivals(entries: Sequence[Entry], shard: str, position: str | None, codec: Codec = Codec.ZSTD) -> Segment:
     """The segment of changes as they came from a Kinesis shard. Its SHARD has shard, position and a digest of which they are."""
     ordered = sorted(entries, key=lambda entry: entry.order)
-    return _segment(entries, ordered, f"{Kind.KINESIS.value}.{shard}.{position or ''}.{_digest(ordered)}", codec)
+    return _segment(entries, ordered, f"{SegmentKind.KINESIS.value}.{shard}.{position or ''}.{_digest(ordered)}", codec)
 
 
 def _digest(ordered: Sequence[Entry]) -> str:
@@ -186,7 +186,7 @@ def _segment(entries: Sequence[Entry], ordered: Sequence[Entry], shard: str, cod
 
 def mark(stream: str, seconds: int, ending: str = "") -> Segment:
     """The name that says: every shard of this stream has been read up to this second. `ending`: the writer that stops with it."""
-    shard = f"{Kind.MARK}.end-{hashlib.sha256(ending.encode()).hexdigest()[:8]}" if ending else str(Kind.MARK)
+    shard = f"{SegmentKind.MARK}.end-{hashlib.sha256(ending.encode()).hexdigest()[:8]}" if ending else str(SegmentKind.MARK)
     return Segment(stream=stream, shard=shard, first="0", last="0", count=0, min_time=seconds, max_time=seconds)
 
 
@@ -214,7 +214,7 @@ def pack(entries: Iterable[Entry], codec: Codec) -> bytes:
     return codec.compress(b"".join(to_line(entry) + b"\n" for entry in entries))
 
 
-class Claim(msgspec.Struct, frozen=True, array_like=True):
+class SegmentHeader(msgspec.Struct, frozen=True, array_like=True):
     """What the name of an object with lines says of them.
 
     `ends`: the stream and the sequence number of the first change by their order, and the sequence number of the last; `seconds`:
@@ -228,18 +228,18 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     frames: tuple[int, ...] | None = None
 
 
-def claim_of(segment: Segment) -> Claim:
+def claim_of(segment: Segment) -> SegmentHeader:
     """What a segment's name says."""
     if not segment.count:
-        return Claim(segment.codec, 0)
+        return SegmentHeader(segment.codec, 0)
     stream = "" if segment.stream == NO_STREAM else segment.stream
-    return Claim(segment.codec, segment.count, (stream, segment.first, segment.last), (segment.min_time, segment.max_time))
+    return SegmentHeader(segment.codec, segment.count, (stream, segment.first, segment.last), (segment.min_time, segment.max_time))
 
 
 _stream, _sequence, _micros = attrgetter("stream"), attrgetter("sequence"), attrgetter("micros")
 
 
-class Tally:
+class LineTally:
     """What lines hold, counted block by block, to be held against what their object's name says."""
 
     def __init__(self) -> None:
@@ -260,7 +260,7 @@ class Tally:
         ends = [each(entries, key=_micros).seconds for each in (min, max)]
         self._seconds = [each(self._seconds + ends) for each in (min, max)]
 
-    def check(self, claim: Claim) -> None:
+    def check(self, claim: SegmentHeader) -> None:
         """Damaged where the name says something else."""
         if self._count != claim.count:
             raise Damaged(f"it holds {self._count} changes, its name says {claim.count}")
@@ -274,14 +274,14 @@ class Tally:
         return (*first, last[1])
 
 
-def read(claim: Claim, body: bytes) -> list[Entry]:
+def read(claim: SegmentHeader, body: bytes) -> list[Entry]:
     """The entries of compressed lines. Damaged where they are cut, altered, or not what the name says."""
     return select(claim, body, lambda _: True)
 
 
-def select(claim: Claim, body: bytes, wanted: Callable[[Entry], bool]) -> list[Entry]:
+def select(claim: SegmentHeader, body: bytes, wanted: Callable[[Entry], bool]) -> list[Entry]:
     """Of the entries of compressed lines those that are wanted; no more than a block is in memory. Damaged as of `read`."""
-    tally, found = Tally(), list[Entry]()
+    tally, found = LineTally(), list[Entry]()
     for block in blocks(claim, body):
         entries = [from_line(line) for line in block.splitlines()]
         tally.add(entries, claim.count)
@@ -290,7 +290,7 @@ def select(claim: Claim, body: bytes, wanted: Callable[[Entry], bool]) -> list[E
     return found
 
 
-def blocks(claim: Claim, body: bytes) -> Iterator[bytes]:
+def blocks(claim: SegmentHeader, body: bytes) -> Iterator[bytes]:
     """Compressed lines, whole ones, some MB at a time, so that an object of any size takes little memory.
 
     Damaged where they are cut or altered, or beyond a limit: that may show at the end only.
@@ -301,7 +301,7 @@ def blocks(claim: Claim, body: bytes) -> Iterator[bytes]:
         raise Damaged(f"not {claim.codec} data ({error})") from error
 
 
-def check_frames(claim: Claim, body: bytes) -> None:
+def check_frames(claim: SegmentHeader, body: bytes) -> None:
     """Damaged where frames are cut or altered, by their checksums, or do not hold as many lines as is said. No line is read."""
     lines = 0
     try:
@@ -316,7 +316,7 @@ def check_frames(claim: Claim, body: bytes) -> None:
         raise Damaged(f"it does not hold the {claim.count} lines that its index says")
 
 
-def _pieces(claim: Claim, body: bytes) -> Iterator[bytes]:
+def _pieces(claim: SegmentHeader, body: bytes) -> Iterator[bytes]:
     if claim.count > limits.lines_in(len(body)):
         raise Damaged(f"it is too small to hold the {claim.count} changes that its name says")
     if claim.codec is Codec.GZIP:

@@ -15,16 +15,16 @@ from backstream.layouts import inventory, older, segments
 from backstream.layouts.bases import Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted, Set
-from backstream.layouts.coverage import Basis, Coverage
+from backstream.layouts.coverage import Coverage, RestoreBase
 from backstream.layouts.destination import Destination, Destinations
 from backstream.layouts.drills import Drills
-from backstream.layouts.findings import Findings
+from backstream.layouts.findings import AttributionStore
 from backstream.layouts.gaps import Gaps
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
 from backstream.layouts.log import ChangeLog, LogListing
 from backstream.model import digests, fold, naming, wire
-from backstream.model.entry import Entry, Place
+from backstream.model.entry import Entry, ImagePlace
 from backstream.model.invocation_record import FOLDER
 from backstream.model.owner import account_of
 from backstream.model.window import Window
@@ -61,7 +61,7 @@ class TableVault:
         self.bases = Bases(store, catalog.table, catalog.compress)
         self.compacted = Compacted(store, catalog.table)
         self.drills = Drills(store, catalog.table)
-        self.findings = Findings(store, catalog.table)
+        self.findings = AttributionStore(store, catalog.table)
         arrived_since = partial(older.arrived_since, store)
         self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, arrived_since, lambda: self.destination)
 
@@ -129,7 +129,7 @@ class TableVault:
         at_hand: deque[tuple[Tag, bytes | BackstreamError | None]] = deque()
         coming, more = iter(wanted), True
 
-        def rows() -> Iterator[Wanted[tuple[Tag, Entry, Place]]]:
+        def rows() -> Iterator[Wanted[tuple[Tag, Entry, ImagePlace]]]:
             """What must be fetched; what need not waits `at_hand`, where it is soon too much to look for more."""
             nonlocal more
             for tag, entry in coming:
@@ -150,7 +150,7 @@ class TableVault:
                     yield tag, found if isinstance(found, BackstreamError) else _value(self._of_item, entry, place, found)
             yield from _emptied(at_hand)
 
-    def _of_item(self, entry: Entry, place: Place, found: StoredObject) -> bytes:
+    def _of_item(self, entry: Entry, place: ImagePlace, found: StoredObject) -> bytes:
         """The image in an object, if it is of the entry's item."""
         try:
             key = self.key_of(found.body)
@@ -226,7 +226,7 @@ class TableVault:
         """From when to when a restore is exact. See `Coverage.window`."""
         return self.coverage.window(now)
 
-    def basis(self, at: int) -> Basis:
+    def basis(self, at: int) -> RestoreBase:
         """What the state of the whole table at a second is made of."""
         return self.coverage.basis(at)
 
@@ -252,12 +252,12 @@ def _emptied(waiting: deque[_Waiting]) -> Iterator[_Waiting]:
         yield waiting.popleft()
 
 
-def _gone(place: Place) -> MissingObject:
+def _gone(place: ImagePlace) -> MissingObject:
     return MissingObject(
         f"{_where(place)} is gone from the bucket: the change log names it, and nothing else holds its image",
         hint="A lifecycle rule that expires superseded versions removes it, as `--expire-after` does: see docs/vault.md.",
     )
 
 
-def _where(place: Place) -> str:
+def _where(place: ImagePlace) -> str:
     return f"{place.name} (version {place.version})"

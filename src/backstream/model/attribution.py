@@ -22,7 +22,7 @@ MOST_LISTED = 50  # calls that are listed of one change
 _Unkeyed = Callable[[int, int], bool]  # (second, bit of CAN_BECOME): whether a call that names no key fits a change
 
 
-class Status(enum.StrEnum):
+class AttributionStatus(enum.StrEnum):
     """MATCHED: one call made it. AMBIGUOUS: several calls may have. NONE: none that is known."""
 
     MATCHED = "matched"
@@ -44,29 +44,29 @@ class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.micros // 1_000_000
 
 
-class Verdict(msgspec.Struct, frozen=True, array_like=True):
+class AttributionVerdict(msgspec.Struct, frozen=True, array_like=True):
     """What is known of one change. `calls`: the one that made it, or all that may have, in the order of their time.
 
     `fitting`: how many calls fit, of which `calls` lists the first; `unkeyed`: a call that names no key fits, too; `incomplete`:
     there are fewer calls than changes which they fit, so that a call is not known.
     """
 
-    status: Status
+    status: AttributionStatus
     calls: Sequence[Call] = ()
     fitting: int = 0
     unkeyed: bool = False
     incomplete: bool = False
 
 
-def attribute(changes: Sequence[Made], calls: Sequence[Call], unkeyed: _Unkeyed) -> list[Verdict]:
+def attribute(changes: Sequence[Made], calls: Sequence[Call], unkeyed: _Unkeyed) -> list[AttributionVerdict]:
     """A verdict for each of an item's changes. `calls`: those that name its key; one that came twice counts once."""
     every = sorted({call.id: call for call in calls}.values(), key=lambda call: (call.second, call.id))
-    item = _Item(changes, every, unkeyed)
+    item = _ItemChanges(changes, every, unkeyed)
     item.settle()
     return [item.verdict(number) for number in range(len(changes))]
 
 
-class _Item:
+class _ItemChanges:
     """The changes of one item, by number, and the numbers of the calls that fit each."""
 
     def __init__(self, changes: Sequence[Made], calls: Sequence[Call], unkeyed: _Unkeyed) -> None:
@@ -118,12 +118,14 @@ class _Item:
                         waiting.append(other)
         self._contradicted |= reached
 
-    def verdict(self, number: int) -> Verdict:
+    def verdict(self, number: int) -> AttributionVerdict:
         fitting, unkeyed = self._fitting[number], self._open[number]
         if self._is_certain(number):
             (call,) = self._left[number]
-            return Verdict(Status.MATCHED, [self._calls[call]], 1)
+            return AttributionVerdict(AttributionStatus.MATCHED, [self._calls[call]], 1)
         if not fitting and not unkeyed:
-            return Verdict(Status.NONE)
+            return AttributionVerdict(AttributionStatus.NONE)
         listed = [self._calls[each] for each in fitting[:MOST_LISTED]]
-        return Verdict(Status.AMBIGUOUS, listed, len(fitting), unkeyed, incomplete=number in self._contradicted)
+        return AttributionVerdict(
+            AttributionStatus.AMBIGUOUS, listed, len(fitting), unkeyed, incomplete=number in self._contradicted
+        )

@@ -22,7 +22,7 @@ from backstream.model.schema import KeyAttribute, KeySchema, canonical_value
 SOURCE = "dynamodb.amazonaws.com"
 CAN_BECOME: Mapping[str, int] = {"INSERT": 1, "MODIFY": 2, "REMOVE": 4}  # a bit for each event of a stream
 _PUT, _DELETE, _ANY = 3, 4, 7
-_OF_STATEMENT = {partiql.Verb.INSERT: 1, partiql.Verb.UPDATE: 2, partiql.Verb.DELETE: 4}
+_OF_STATEMENT = {partiql.PartiqlVerb.INSERT: 1, partiql.PartiqlVerb.UPDATE: 2, partiql.PartiqlVerb.DELETE: 4}
 _SINGLE = {"PutItem": _PUT, "UpdateItem": _PUT, "DeleteItem": _DELETE}
 _MANY = ("BatchWriteItem", "TransactWriteItems")
 _PARTIQL = ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
@@ -34,7 +34,7 @@ _MEMORY: dict[str, int] = {}  # seconds of times that were read: those of a file
 _MOST_REMEMBERED = 4_096
 
 
-class Identity(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class CallerIdentity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who made a call: `userIdentity` of its event. Empty where the event does not say.
 
     `issuer`: the ARN of the role of a session; `invoked_by`: the AWS service that made the call for somebody.
@@ -67,7 +67,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     event_id: str
     request_id: str
     operation: str
-    identity: Identity
+    identity: CallerIdentity
     source_address: str
     user_agent: str
 
@@ -77,7 +77,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.event_id or self.request_id or f"{self.second} {self.identity.actor} {self.operation} {self.source_address}"
 
 
-class Owner(enum.Enum):
+class TrailOwner(enum.Enum):
     """Whose an event is: the table's account and region, another's, or it does not say."""
 
     OWN = enum.auto()
@@ -85,7 +85,7 @@ class Owner(enum.Enum):
     UNKNOWN = enum.auto()
 
 
-class Target(msgspec.Struct, frozen=True):
+class CallTarget(msgspec.Struct, frozen=True):
     """The table whose calls are looked for."""
 
     arn: str
@@ -95,23 +95,23 @@ class Target(msgspec.Struct, frozen=True):
     schema: KeySchema
 
     @classmethod
-    def of(cls, arn: str, schema: KeySchema) -> Target:
+    def of(cls, arn: str, schema: KeySchema) -> CallTarget:
         """The table of that ARN. ValueError where it is none."""
         parts = arn.split(":", 5)
         if len(parts) != 6 or not parts[5].startswith("table/"):
             raise ValueError(f"not the ARN of a table: {arn!r}")
         return cls(arn, parts[5].removeprefix("table/"), parts[4], parts[3], schema)
 
-    def owner(self, event: Mapping[str, Any]) -> Owner:
+    def owner(self, event: Mapping[str, Any]) -> TrailOwner:
         """Whose an event is, by its own words."""
         account, region = _text(event.get("recipientAccountId")), _text(event.get("awsRegion"))
         resources = [arn for arn in _arns(event) if ":dynamodb:" in arn]
         if resources:
             places = [tuple(arn.split(":", 5)[3:5]) for arn in resources]
-            return Owner.OWN if (self.region, self.account) in places else Owner.OTHER
+            return TrailOwner.OWN if (self.region, self.account) in places else TrailOwner.OTHER
         if (account and account != self.account) or (region and region != self.region):
-            return Owner.OTHER
-        return Owner.OWN if account and region else Owner.UNKNOWN
+            return TrailOwner.OTHER
+        return TrailOwner.OWN if account and region else TrailOwner.UNKNOWN
 
     def is_among(self, arns: Collection[str]) -> bool:
         """Whether one of these ARNs is the table's, or of a part of it."""
@@ -130,7 +130,7 @@ def is_write(event: Mapping[str, Any]) -> bool:
     return event.get("eventSource") == SOURCE and event.get("eventName") in WRITES and not event.get("errorCode")
 
 
-def writes(event: Mapping[str, Any], target: Target) -> Iterator[Written]:
+def writes(event: Mapping[str, Any], target: CallTarget) -> Iterator[Written]:
     """What an event for which `is_write` holds wrote to the table: each item once, None among them where a key is not told.
 
     `event`: decoded, its numbers as `key_words.NumberText`. Damaged where it has no time.
@@ -190,12 +190,12 @@ def _arns(event: Mapping[str, Any]) -> list[str]:
     return [arn for arn in arns if isinstance(arn, str)]
 
 
-def _identity(found: object) -> Identity:
+def _identity(found: object) -> CallerIdentity:
     if not isinstance(found, dict):
-        return Identity()
+        return CallerIdentity()
     session = found.get("sessionContext")
     issuer = session.get("sessionIssuer") if isinstance(session, dict) else None
-    return Identity(
+    return CallerIdentity(
         type=_text(found.get("type")),
         arn=_text(found.get("arn")),
         issuer=_text(issuer.get("arn")) if isinstance(issuer, dict) else "",
@@ -210,7 +210,7 @@ def _identity(found: object) -> Identity:
 _Item = tuple[bytes | None, int]  # a key, and the bits of what it can have become
 
 
-def _items(operation: str, event: Mapping[str, Any], target: Target) -> Iterator[_Item]:
+def _items(operation: str, event: Mapping[str, Any], target: CallTarget) -> Iterator[_Item]:
     parameters = event.get("requestParameters")
     if not isinstance(parameters, dict):  # left out, as of a request that is too large
         if target.is_among(_arns(event)):
@@ -221,7 +221,7 @@ def _items(operation: str, event: Mapping[str, Any], target: Target) -> Iterator
         yield from _of_requests(parameters, target, "", _SINGLE.get(operation, _ANY), 0)
 
 
-def _of_requests(node: object, target: Target, table: str, becomes: int, depth: int) -> Iterator[_Item]:
+def _of_requests(node: object, target: CallTarget, table: str, becomes: int, depth: int) -> Iterator[_Item]:
     """The keys in request parameters, whatever the spelling and the nesting: AWS's own examples have several."""
     if depth > _DEEPEST:
         return
@@ -297,7 +297,7 @@ def _value(attribute: KeyAttribute, word: object) -> dict[str, str] | None:
 # --- PartiQL ----------------------------------------------------------------------------------------------------------------------
 
 
-def _of_statements(parameters: Mapping[str, Any], event: Mapping[str, Any], target: Target) -> Iterator[_Item]:
+def _of_statements(parameters: Mapping[str, Any], event: Mapping[str, Any], target: CallTarget) -> Iterator[_Item]:
     failed = _failed(event.get("responseElements"))
     for number, (text, values) in enumerate(_statements(parameters, 0)):
         if number in failed:

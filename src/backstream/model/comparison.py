@@ -13,10 +13,10 @@ import msgspec
 
 from backstream.model import wire
 from backstream.model.entry import Entry
-from backstream.model.fold import Known
+from backstream.model.fold import FoldState
 
 
-class Kind(enum.StrEnum):
+class ComparisonKind(enum.StrEnum):
     """How two sides compare. MISSING: only in the table; EXTRA: only in its copy; IN_FLIGHT: they did not stand still."""
 
     SAME = "same"
@@ -26,41 +26,41 @@ class Kind(enum.StrEnum):
     IN_FLIGHT = "in_flight"
 
 
-def compare(kept: bytes | None, live: bytes | None) -> Kind | None:
+def compare(kept: bytes | None, live: bytes | None) -> ComparisonKind | None:
     """`kept`: the copy's image, `live`: the table's, None where there is none. None: no such item on either side.
 
     By value: numbers as numbers, sets without order. Damaged if one is no image.
     """
     if kept is None:
-        return None if live is None else Kind.MISSING
+        return None if live is None else ComparisonKind.MISSING
     if live is None:
-        return Kind.EXTRA
-    return Kind.SAME if wire.same_image(kept, live) else Kind.DIFFERENT
+        return ComparisonKind.EXTRA
+    return ComparisonKind.SAME if wire.same_image(kept, live) else ComparisonKind.DIFFERENT
 
 
-DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT)
+DIFFERENCES = (ComparisonKind.MISSING, ComparisonKind.EXTRA, ComparisonKind.DIFFERENT)
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True):
     """An item as it was last looked at.
 
     `live`: its image in the table, None where there is none; `moved`: whether either side has changed since it was first looked at.
     """
 
-    kind: Kind
+    kind: ComparisonKind
     live: bytes | None
     moved: bool = False
 
     @property
-    def verdict(self) -> Kind:
+    def verdict(self) -> ComparisonKind:
         """What is to be said of it when nobody looks again."""
-        return Kind.IN_FLIGHT if self.moved else self.kind
+        return ComparisonKind.IN_FLIGHT if self.moved else self.kind
 
 
-class Sight(Seen, frozen=True, kw_only=True):
+class TableObservation(Observation, frozen=True, kw_only=True):
     """One beside the vault. `known`: what the vault knew of it, `newest` what of that told its state."""
 
-    known: Known
+    known: FoldState
     newest: Entry | None
 
     def still_is(self, newest: Entry | None, live: bytes | None) -> bool:
@@ -68,7 +68,7 @@ class Sight(Seen, frozen=True, kw_only=True):
         return newest == self.newest and stands(self.live, live)
 
 
-class Facing(Seen, frozen=True, kw_only=True):
+class PairObservation(Observation, frozen=True, kw_only=True):
     """One beside another table. `other`: its image there, None where there is none."""
 
     other: bytes | None
@@ -76,16 +76,16 @@ class Facing(Seen, frozen=True, kw_only=True):
 
 def stands(before: bytes | None, now: bytes | None) -> bool:
     """Whether a side is as it was."""
-    return compare(before, now) in (None, Kind.SAME)
+    return compare(before, now) in (None, ComparisonKind.SAME)
 
 
-def face(live: bytes | None, other: bytes | None, before: Facing | None) -> Facing | None:
+def face(live: bytes | None, other: bytes | None, before: PairObservation | None) -> PairObservation | None:
     """How an item looks in two tables now, given how it looked; None where neither has it. Damaged if one is no image."""
     kind = compare(other, live)
     if kind is None:
         return None
     moved = before is not None and (before.moved or not (stands(before.live, live) and stands(before.other, other)))
-    return Facing(kind, live, moved=moved, other=other)
+    return PairObservation(kind, live, moved=moved, other=other)
 
 
 def in_sample(key: bytes, percent: float) -> bool:

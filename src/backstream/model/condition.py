@@ -138,7 +138,7 @@ def _order(kind: str, one: Any, other: Any) -> int:
 # --- how it is read ---------------------------------------------------------------------------------------------------------------
 
 
-class _Token(msgspec.Struct, frozen=True):
+class _ConditionToken(msgspec.Struct, frozen=True):
     """`kind`: text, number, sign, word, or end."""
 
     kind: str
@@ -245,7 +245,7 @@ class _Parser:
 
     # --- literals ---
 
-    def _string(self, token: _Token) -> str:
+    def _string(self, token: _ConditionToken) -> str:
         try:
             text = json.loads(token.text)
             text.encode()
@@ -253,7 +253,7 @@ class _Parser:
             raise self._error("a JSON string", token) from error
         return str(text)
 
-    def _number(self, token: _Token) -> str:
+    def _number(self, token: _ConditionToken) -> str:
         try:
             return numbers.in_range(token.text)
         except ValueError as error:
@@ -267,20 +267,20 @@ class _Parser:
         self._take()
         return True
 
-    def _take(self) -> _Token:
+    def _take(self) -> _ConditionToken:
         token = self._next
         self._next = self._token(token.at + len(token.text))
         return token
 
-    def _token(self, at: int) -> _Token:
+    def _token(self, at: int) -> _ConditionToken:
         space = _SPACE.match(self._text, at)
         at = at if space is None else space.end()
         found = _TOKEN.match(self._text, at)
         if found is None:
-            return _Token("end" if at == len(self._text) else "other", self._text[at : at + 12], at)
-        return _Token(found.lastgroup or "", found[0], at)
+            return _ConditionToken("end" if at == len(self._text) else "other", self._text[at : at + 12], at)
+        return _ConditionToken(found.lastgroup or "", found[0], at)
 
-    def _error(self, expected: str, token: _Token | None = None) -> UsageError:
+    def _error(self, expected: str, token: _ConditionToken | None = None) -> UsageError:
         token = token or self._next
         found = f"`{token.text}`" if token.text else "the end"
         what, hint = self._what

@@ -15,7 +15,7 @@ from backstream.model.change import LATEST, MICROS, Change, Order, is_sequence
 from backstream.model.decoding import UNDECODABLE, reason
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ImagePlace(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The object and version that hold an image; `name` is relative to the vault's root."""
 
     name: str
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     keys: bytes
     image: bytes | None = None
     old: bytes | None = None
-    place: Place | None = None
+    place: ImagePlace | None = None
     began: int | None = None
     received: float | None = None
     before: str | None = None
@@ -85,7 +85,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return digests.ABSENT if self.removed else self.after
 
 
-def of_change(change: Change, place: Place | None, body: bytes | None = None) -> Entry:
+def of_change(change: Change, place: ImagePlace | None, body: bytes | None = None) -> Entry:
     """The entry of a change: its image at `place`, or inline where that is None.
 
     `body`: the bytes that lie at `place`; None where they are the change's own: its new image, or the old one of a delete.
@@ -143,7 +143,7 @@ class Scanned(msgspec.Struct, frozen=True):
         return self.became or ("REMOVE" if self.image is None else SCANNED)
 
 
-def of_scanned(scanned: Scanned, place: Place | None, body: bytes | None = None) -> Entry:
+def of_scanned(scanned: Scanned, place: ImagePlace | None, body: bytes | None = None) -> Entry:
     """The entry of a scanned state: its image at `place`, or inline where that is None. `body`: the bytes that lie at `place`.
 
     Its digest is that of the state that was read. An incremental export gives none: it says what became of an item in the end, and
@@ -182,13 +182,13 @@ class _Text(msgspec.Struct, gc=False):
     S: str
 
 
-class _Number(msgspec.Struct, gc=False):
+class _LineNumber(msgspec.Struct, gc=False):
     N: str
 
 
-class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
-    micros: _Number = msgspec.field(name="WriteTimestampMicros")
-    began: _Number | None = msgspec.field(name="ReadBeganMicros", default=None)
+class _LineMetadata(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    micros: _LineNumber = msgspec.field(name="WriteTimestampMicros")
+    began: _LineNumber | None = msgspec.field(name="ReadBeganMicros", default=None)
     stream: _Text | None = msgspec.field(name="Stream", default=None)
     sequence: _Text | None = msgspec.field(name="SequenceNumber", default=None)
     event: _Text = msgspec.field(name="EventName")
@@ -196,27 +196,27 @@ class _Metadata(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     actor: _Text | None = msgspec.field(name="Actor", default=None)
     name: _Text | None = msgspec.field(name="Object", default=None)
     version: _Text | None = msgspec.field(name="VersionId", default=None)
-    received: _Number | None = msgspec.field(name="ReceivedSeconds", default=None)
+    received: _LineNumber | None = msgspec.field(name="ReceivedSeconds", default=None)
     before: _Text | None = msgspec.field(name="OldDigest", default=None)
     after: _Text | None = msgspec.field(name="NewDigest", default=None)
     body: _Text | None = msgspec.field(name="BodySHA256", default=None)
 
 
-class _Line(msgspec.Struct, gc=False):
-    metadata: _Metadata = msgspec.field(name="Metadata")
+class _LogLine(msgspec.Struct, gc=False):
+    metadata: _LineMetadata = msgspec.field(name="Metadata")
     keys: msgspec.Raw = msgspec.field(name="Keys")
     new: msgspec.Raw = msgspec.field(name="NewImage", default=msgspec.Raw())
     old: msgspec.Raw = msgspec.field(name="OldImage", default=msgspec.Raw())
 
 
-_lines = msgspec.json.Decoder(_Line)
+_lines = msgspec.json.Decoder(_LogLine)
 
 
 def to_line(entry: Entry) -> bytes:
     """The entry as one line of JSON, without its line break; images are spliced in as they are."""
-    metadata = _Metadata(
-        micros=_Number(str(entry.micros)),
-        began=None if entry.began is None else _Number(str(entry.began * MICROS)),
+    metadata = _LineMetadata(
+        micros=_LineNumber(str(entry.micros)),
+        began=None if entry.began is None else _LineNumber(str(entry.began * MICROS)),
         stream=None if entry.scanned else _Text(entry.stream),
         sequence=None if entry.scanned else _Text(entry.sequence),
         event=_Text(entry.event),
@@ -224,12 +224,12 @@ def to_line(entry: Entry) -> bytes:
         actor=_Text(entry.actor) if entry.actor is not None else None,
         name=_Text(entry.place.name) if entry.place else None,
         version=_Text(entry.place.version) if entry.place else None,
-        received=None if entry.received is None else _Number(repr(entry.received)),
+        received=None if entry.received is None else _LineNumber(repr(entry.received)),
         before=None if entry.before is None else _Text(entry.before),
         after=None if entry.after is None else _Text(entry.after),
         body=None if entry.body is None else _Text(entry.body),
     )
-    parts: dict[str, _Metadata | msgspec.Raw] = {"Metadata": metadata, "Keys": msgspec.Raw(wire.one_line(entry.keys))}
+    parts: dict[str, _LineMetadata | msgspec.Raw] = {"Metadata": metadata, "Keys": msgspec.Raw(wire.one_line(entry.keys))}
     for name, image in (("OldImage", entry.old), ("NewImage", entry.image)):
         if image is not None:
             parts[name] = msgspec.Raw(wire.one_line(image))
@@ -258,7 +258,7 @@ class _Micros(msgspec.Struct, gc=False):
 
 
 class _StateMetadata(msgspec.Struct, kw_only=True, gc=False):
-    """Of `_Metadata` what matters for a state."""
+    """Of `_LineMetadata` what matters for a state."""
 
     micros: _Micros = msgspec.field(name="WriteTimestampMicros")
     began: _Micros | None = msgspec.field(name="ReadBeganMicros", default=None)
@@ -268,7 +268,7 @@ class _StateMetadata(msgspec.Struct, kw_only=True, gc=False):
     event_id: _Text | None = msgspec.field(name="EventID", default=None)
     name: _Text | None = msgspec.field(name="Object", default=None)
     version: _Text | None = msgspec.field(name="VersionId", default=None)
-    received: _Number | None = msgspec.field(name="ReceivedSeconds", default=None)
+    received: _LineNumber | None = msgspec.field(name="ReceivedSeconds", default=None)
     before: _Text | None = msgspec.field(name="OldDigest", default=None)
     after: _Text | None = msgspec.field(name="NewDigest", default=None)
     body: _Text | None = msgspec.field(name="BodySHA256", default=None)
@@ -298,7 +298,7 @@ def states(lines: bytes) -> list[tuple[Entry, bytes]]:
 
 def _state(line: _StateLine) -> Entry:
     meta, keys = line.metadata, bytes(line.keys)
-    place = None if meta.name is None or meta.version is None else Place(meta.name.S, meta.version.S)
+    place = None if meta.name is None or meta.version is None else ImagePlace(meta.name.S, meta.version.S)
     received = None if meta.received is None else _seconds(meta.received)
     if not 0 <= meta.micros.N < LATEST:
         raise ValueError(_NO_TIME)
@@ -320,7 +320,7 @@ def _said(text: _Text | None) -> str | None:
     return None if text is None else text.S
 
 
-def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
+def _entry(line: _LogLine, image: bytes | None, old: bytes | None) -> Entry:
     meta = line.metadata
     began = None if meta.began is None else _micros(meta.began) // MICROS
     stream, sequence = _position(meta, scanned=began is not None)
@@ -334,7 +334,7 @@ def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
         bytes(line.keys),
         image,
         old,
-        Place(meta.name.S, meta.version.S) if meta.name and meta.version else None,
+        ImagePlace(meta.name.S, meta.version.S) if meta.name and meta.version else None,
         began,
         None if meta.received is None else _seconds(meta.received),
         _said(meta.before),
@@ -343,7 +343,7 @@ def _entry(line: _Line, image: bytes | None, old: bytes | None) -> Entry:
     )
 
 
-def _position(meta: _Metadata, *, scanned: bool) -> tuple[str, str]:
+def _position(meta: _LineMetadata, *, scanned: bool) -> tuple[str, str]:
     """Stream and sequence number: every change has both. ValueError otherwise."""
     if scanned:
         return "", NO_SEQUENCE
@@ -352,7 +352,7 @@ def _position(meta: _Metadata, *, scanned: bool) -> tuple[str, str]:
     return meta.stream.S, meta.sequence.S
 
 
-def _micros(number: _Number) -> int:
+def _micros(number: _LineNumber) -> int:
     """Microseconds since 1970. ValueError where they are of no year that can be told."""
     micros = int(number.N)
     if not 0 <= micros < LATEST:
@@ -360,7 +360,7 @@ def _micros(number: _Number) -> int:
     return micros
 
 
-def _seconds(number: _Number) -> float:
+def _seconds(number: _LineNumber) -> float:
     """When a store received something. ValueError where that is no second."""
     seconds = float(number.N)
     if not 0 <= seconds < LATEST // MICROS:

@@ -16,7 +16,7 @@ MOST_BYTES = 400 << 10
 DEEPEST = 32
 
 
-class Unfit(ValueError):
+class InvalidItem(ValueError):
     """What DynamoDB would not take, or what is no item at all; the message names the place."""
 
 
@@ -24,7 +24,7 @@ def check(fields: Mapping[str, Any]) -> None:
     """Unfit, naming the place, where an item (decoded DynamoDB JSON, binary as base64 text) is none that DynamoDB takes."""
     for name, value in fields.items():
         if not name:
-            raise Unfit("the item has an attribute without a name")
+            raise InvalidItem("the item has an attribute without a name")
         _check_text(name, "the item")
         _check(value, str(name), 1)
 
@@ -32,23 +32,23 @@ def check(fields: Mapping[str, Any]) -> None:
 def check_size(image: bytes) -> None:
     """Unfit for an item of more than 400 KB."""
     if len(image) > MOST_BYTES and (size := sizes.item_bytes(image)) > MOST_BYTES:
-        raise Unfit(f"the item would have {size:,} bytes: DynamoDB keeps 400 KB at most")
+        raise InvalidItem(f"the item would have {size:,} bytes: DynamoDB keeps 400 KB at most")
 
 
 def _check_text(text: Any, path: str) -> None:
     if not isinstance(text, str):
-        raise Unfit(f"{path} has a name that is no text: {text!r:.40}")
+        raise InvalidItem(f"{path} has a name that is no text: {text!r:.40}")
     try:
         text.encode()
     except UnicodeEncodeError as error:  # half of a surrogate pair
-        raise Unfit(f"{path} holds what is no text in Unicode") from error
+        raise InvalidItem(f"{path} holds what is no text in Unicode") from error
 
 
 def _check(value: Any, path: str, depth: int) -> None:
     if depth > DEEPEST:
-        raise Unfit(f"{path} is nested deeper than {DEEPEST} levels")
+        raise InvalidItem(f"{path} is nested deeper than {DEEPEST} levels")
     if not isinstance(value, Mapping) or len(value) != 1:
-        raise Unfit(f'{path} is no attribute value in DynamoDB JSON, as {{"S": "a"}}: {value!r:.60}')
+        raise InvalidItem(f'{path} is no attribute value in DynamoDB JSON, as {{"S": "a"}}: {value!r:.60}')
     ((kind, inner),) = value.items()
     if kind == "M" and isinstance(inner, Mapping):
         for name, each in inner.items():
@@ -58,7 +58,7 @@ def _check(value: Any, path: str, depth: int) -> None:
         for place, each in enumerate(inner):
             _check(each, f"{path}[{place}]", depth + 1)
     elif not wire.well_formed(value) or (kind == "NULL" and inner is not True):
-        raise Unfit(f'{path} is no attribute value in DynamoDB JSON, as {{"S": "a"}}: {value!r:.60}')
+        raise InvalidItem(f'{path} is no attribute value in DynamoDB JSON, as {{"S": "a"}}: {value!r:.60}')
     elif kind in wire.SETS:
         _check_set(kind, inner, path)
     else:
@@ -68,9 +68,9 @@ def _check(value: Any, path: str, depth: int) -> None:
 def _check_set(kind: str, members: Iterable[Any], path: str) -> None:
     seen = [_comparable(kind[0], each, path) for each in members]
     if not seen:
-        raise Unfit(f"{path} is an empty set, which DynamoDB does not keep")
+        raise InvalidItem(f"{path} is an empty set, which DynamoDB does not keep")
     if len(set(seen)) < len(seen):
-        raise Unfit(f"{path} is a set that holds something twice")
+        raise InvalidItem(f"{path} is a set that holds something twice")
 
 
 def _comparable(kind: str, inner: Any, path: str) -> Any:
@@ -79,12 +79,12 @@ def _comparable(kind: str, inner: Any, path: str) -> Any:
         try:
             return numbers.in_range(inner)
         except ValueError as error:
-            raise Unfit(f"{path}: {error}") from error
+            raise InvalidItem(f"{path}: {error}") from error
     if kind == "B":
         try:
             return base64.b64decode(inner, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise Unfit(f"{path} is not base64: {inner!r:.60}") from error
+            raise InvalidItem(f"{path} is not base64: {inner!r:.60}") from error
     if kind == "S":
         _check_text(inner, path)
     return inner

@@ -16,7 +16,7 @@ from backstream.model.entry import Entry
 BEGINNING = -1  # earlier than any second
 
 
-class Known(msgspec.Struct, frozen=True, gc=False):
+class FoldState(msgspec.Struct, frozen=True, gc=False):
     """All that matters of one item's entries up to a moment, whatever the order in which they came.
 
     `change`: the change of the greatest order; `latest`: the greatest second of any change, which is the newest one's but where the
@@ -27,18 +27,18 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     latest: int = BEGINNING
     scan: Entry | None = None
 
-    def with_entry(self, entry: Entry) -> Known:
+    def with_entry(self, entry: Entry) -> FoldState:
         """The same, knowing this entry too."""
         if entry.scanned:
-            return Known(self.change, self.latest, later_scan(self.scan, entry))
-        return Known(later(self.change, entry), max(self.latest, entry.seconds), self.scan)
+            return FoldState(self.change, self.latest, later_scan(self.scan, entry))
+        return FoldState(later(self.change, entry), max(self.latest, entry.seconds), self.scan)
 
-    def with_known(self, other: Known) -> Known:
+    def with_known(self, other: FoldState) -> FoldState:
         """The same, knowing all that another knows of the same item."""
         known = self
         for entry in (other.change, other.scan):
             known = known if entry is None else known.with_entry(entry)
-        return Known(known.change, max(known.latest, other.latest), known.scan)
+        return FoldState(known.change, max(known.latest, other.latest), known.scan)
 
     def newest(self, floor: int = BEGINNING) -> Entry | None:
         """What tells the item's state; None where it did not exist, as far as these entries know.
@@ -75,9 +75,9 @@ def _read(scan: Entry) -> tuple[int, int, str, str]:
     return scan.since, scan.micros, scan.event, scan.event_id
 
 
-def known_at(entries: Iterable[Entry], at: int) -> Known:
+def known_at(entries: Iterable[Entry], at: int) -> FoldState:
     """What one item's entries, in any order, say of its state at second `at`."""
-    known = Known()
+    known = FoldState()
     for entry in entries:
         if entry.seconds <= at:
             known = known.with_entry(entry)

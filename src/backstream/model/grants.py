@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from backstream.model.decoding import UNDECODABLE
-from backstream.model.setup import DYNAMODB, Names, Setup, Step, Todo
+from backstream.model.setup import DYNAMODB, Setup, SetupStep, TableNames, Todo
 
 KEY = "KMS key"
 _ACCOUNT = re.compile(r"(?<![0-9A-Za-z-])(\d{12})(?![0-9A-Za-z-])")
@@ -44,7 +44,7 @@ def grants(setup: Setup, account: str, *, accept: bool) -> list[Grant]:
     return found
 
 
-def guarded(setup: Setup, names: Names, account: str) -> Setup:
+def guarded(setup: Setup, names: TableNames, account: str) -> Setup:
     """The same plan, in which whatever names another account is a to-do."""
     steps = [step for step in setup.steps if not _is_foreign_step(step, account)]
     left = [_left(step, account) for step in setup.steps if _is_foreign_step(step, account)]
@@ -54,11 +54,13 @@ def guarded(setup: Setup, names: Names, account: str) -> Setup:
         usual = {name: value for name, value in wanted.items() if name != "KMSMasterKeyId"}
         request = {**setup.creation.request, "SSESpecification": usual}
         setup = msgspec.structs.replace(setup, creation=msgspec.structs.replace(setup.creation, request=request))
-        left.insert(0, _left(Step(KEY, DYNAMODB, "UpdateTable", {"TableName": names.name, "SSESpecification": wanted}), account))
+        left.insert(
+            0, _left(SetupStep(KEY, DYNAMODB, "UpdateTable", {"TableName": names.name, "SSESpecification": wanted}), account)
+        )
     return msgspec.structs.replace(setup, steps=steps, todo=[*left, *setup.todo])
 
 
-def _left(step: Step, account: str) -> Todo:
+def _left(step: SetupStep, account: str) -> Todo:
     who = ", ".join(dict.fromkeys(each for each in _named(step) if is_foreign(each, account)))
     own = f"the table's own ({account})" if account else "the table's own, which is not known"
     why = f"left off: it names {who}, which is not of {own}; --accept-settings sets it"
@@ -73,7 +75,7 @@ def is_foreign(who: str, account: str) -> bool:
     return bool(accounts) and accounts != {account}
 
 
-def _is_foreign_step(step: Step, account: str) -> bool:
+def _is_foreign_step(step: SetupStep, account: str) -> bool:
     return any(is_foreign(who, account) for who in _named(step))
 
 
@@ -81,7 +83,7 @@ def _key(setup: Setup) -> str:
     return str(setup.creation.request.get("SSESpecification", {}).get("KMSMasterKeyId", ""))
 
 
-def _named(step: Step) -> list[str]:
+def _named(step: SetupStep) -> list[str]:
     """Everybody and everything outside of the table that a step names."""
     if step.operation == "PutResourcePolicy":
         return _of_policy(str(step.request["Policy"]))

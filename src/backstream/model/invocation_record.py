@@ -25,7 +25,7 @@ ASYNCHRONOUS = FOLDER + "async/"
 PAYLOAD = b'"payload"'
 
 
-class Source(enum.StrEnum):
+class StreamKind(enum.StrEnum):
     """What kind of stream a batch is from, as its records name it."""
 
     DYNAMODB = "aws:dynamodb"
@@ -39,7 +39,7 @@ class InvocationRecord(msgspec.Struct, frozen=True):
     wrote it; `size`: of how many records; `condition`: why, in AWS's word.
     """
 
-    source: Source
+    source: StreamKind
     stream_arn: str
     since: int | None
     until: int | None
@@ -59,7 +59,7 @@ class _Context(msgspec.Struct):
     condition: str = "no condition told"
 
 
-class _Written(msgspec.Struct):
+class _InvocationRecord(msgspec.Struct):
     context: _Context | None = msgspec.field(name="requestContext", default=None)
     timestamp: str | None = None
     dynamodb: _BatchInfo | None = msgspec.field(name="DDBStreamBatchInfo", default=None)
@@ -67,7 +67,7 @@ class _Written(msgspec.Struct):
     payload: msgspec.Raw = msgspec.Raw()
 
 
-_written = msgspec.json.Decoder(_Written)
+_written = msgspec.json.Decoder(_InvocationRecord)
 
 
 def at_a_glance(start: bytes) -> InvocationRecord | None:
@@ -98,7 +98,7 @@ def tables_named(records: Sequence[Any]) -> set[str]:
     return {name for record in records if (name := _table_named(record))}
 
 
-def _of(written: _Written, records: Sequence[Any]) -> InvocationRecord:
+def _of(written: _InvocationRecord, records: Sequence[Any]) -> InvocationRecord:
     info = written.dynamodb or written.kinesis or _BatchInfo()
     arn = info.arn or next(filter(None, map(_arn, records)), "")
     if not arn:
@@ -108,7 +108,7 @@ def _of(written: _Written, records: Sequence[Any]) -> InvocationRecord:
     if written.dynamodb is None or not times:
         times = [second for each in records if (second := _created(each)) is not None] or times
     return InvocationRecord(
-        source=Source.KINESIS if ":kinesis:" in arn else Source.DYNAMODB,
+        source=StreamKind.KINESIS if ":kinesis:" in arn else StreamKind.DYNAMODB,
         stream_arn=arn,
         since=min(times, default=None),
         until=max(times, default=None),

@@ -32,14 +32,14 @@ class Break(msgspec.Struct, frozen=True, order=True):
     until: int
 
 
-class Reading(msgspec.Struct, frozen=True):
+class WholeTableRead(msgspec.Struct, frozen=True):
     """The whole table was read between two seconds, both included: an item not found did not exist at one time in between."""
 
     since: int
     until: int
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class ChainEvidence(msgspec.Struct, frozen=True):
     """What is known of the whole table.
 
     `begin`: the second before which nothing counts, as it was another life of the table; `readings`: base backups that were read
@@ -48,7 +48,7 @@ class Evidence(msgspec.Struct, frozen=True):
     """
 
     begin: int = BEGINNING
-    readings: Sequence[Reading] = ()
+    readings: Sequence[WholeTableRead] = ()
     settled: int = BEGINNING
     gaps: Sequence[tuple[int, int]] = ()
 
@@ -56,7 +56,7 @@ class Evidence(msgspec.Struct, frozen=True):
 class Judge:
     """Tells which breaks of a chain are losses that nobody knows of yet."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: ChainEvidence) -> None:
         self.evidence = evidence
         ordered = sorted(evidence.gaps)
         self._since = [since for since, _ in ordered]
@@ -132,12 +132,12 @@ class ItemChain:
         ]
         return _apart(each for each in found if each is not None and judge.is_loss(each))
 
-    def _all_sights(self, evidence: Evidence) -> list[_Sight]:
+    def _all_sights(self, evidence: ChainEvidence) -> list[_Sight]:
         """Where it was seen, and where it was looked for and not found."""
         found = [sight for sight in self._sights if sight.until >= evidence.begin]
         return found + [_Sight(each.since, each.until, ABSENT) for each in evidence.readings if not self._was_found(each)]
 
-    def _was_found(self, reading: Reading) -> bool:
+    def _was_found(self, reading: WholeTableRead) -> bool:
         return any(reading.since <= since and until <= reading.until for since, until in self._scans)
 
 
@@ -151,7 +151,7 @@ def losses(entries: Sequence[Entry], judge: Judge) -> list[Break]:
     return chain.losses(judge)
 
 
-def _follow(entries: Sequence[Entry], evidence: Evidence) -> bool:
+def _follow(entries: Sequence[Entry], evidence: ChainEvidence) -> bool:
     """Whether it is plain that nothing is missing: at most one scan, then changes of one stream, each upon what was before it."""
     changes = [entry for entry in entries if entry.began is None]
     if len(evidence.readings) > 1 or len(entries) - len(changes) > 1 or not changes:

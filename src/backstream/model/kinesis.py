@@ -27,14 +27,14 @@ DAY = 86_400
 LATEST = 10**17  # microseconds: whatever lies beyond the year 5138 is no time
 
 
-class Source(msgspec.Struct, frozen=True):
+class KinesisSource(msgspec.Struct, frozen=True):
     """The Kinesis stream that a table's changes are taken from. `retention`: for how many seconds it keeps them."""
 
     arn: str
     retention: int
 
 
-class _Body(msgspec.Struct):
+class _RecordBody(msgspec.Struct):
     created: int | float | None = msgspec.field(name="ApproximateCreationDateTime", default=None)
     precision: str | None = msgspec.field(name="ApproximateCreationDateTimePrecision", default=None)
     size: int | None = msgspec.field(name="SizeBytes", default=None)
@@ -45,7 +45,7 @@ class _Body(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    body: _Body = msgspec.field(name="dynamodb")
+    body: _RecordBody = msgspec.field(name="dynamodb")
     event: str | None = msgspec.field(name="eventName", default=None)
     event_id: str | None = msgspec.field(name="eventID", default=None)
     identity: dict[str, Any] | None = msgspec.field(name="userIdentity", default=None)
@@ -164,7 +164,7 @@ def _sequence(found: _Data, micros: int, data: bytes) -> str:
     return str(micros * TICKS + rank * (TICKS // 10) + int.from_bytes(digest[:16]) % (TICKS // 10))
 
 
-def _micros(body: _Body) -> int:
+def _micros(body: _RecordBody) -> int:
     """The change's time. What the record says of the precision counts, and has to fit; without, the magnitude tells."""
     created = body.created
     unit = {"MICROSECOND": 1, "MILLISECOND": 1_000}.get(body.precision or "")
@@ -178,7 +178,7 @@ def _micros(body: _Body) -> int:
     return micros
 
 
-def _images(body: _Body) -> Mapping[str, bytes | None]:
+def _images(body: _RecordBody) -> Mapping[str, bytes | None]:
     images = {name: raw_image(name, getattr(body, name)) for name in ("Keys", "OldImage", "NewImage")}
     try:
         for name, image in images.items():

@@ -28,7 +28,7 @@ class Merge(enum.StrEnum):
     ITEM = "item"
 
 
-class Verdict(enum.StrEnum):
+class MergeVerdict(enum.StrEnum):
     """What a merge found.
 
     UNCHANGED: the item is as it is to be. WRITE: it is to become `Merged.image`. CONFLICT: the window and others both changed it.
@@ -41,7 +41,7 @@ class Verdict(enum.StrEnum):
     GONE = "gone"
 
 
-class Step(msgspec.Struct, frozen=True):
+class MergeStep(msgspec.Struct, frozen=True):
     """One change of an item: its state before and after the change, None where it did not exist."""
 
     old: bytes | None
@@ -54,14 +54,14 @@ class Merged(msgspec.Struct, frozen=True):
     `attributes`: the names of the attributes in conflict.
     """
 
-    verdict: Verdict
+    verdict: MergeVerdict
     image: bytes | None = None
     why: str = ""
     attributes: tuple[str, ...] = ()
 
 
-UNCHANGED = Merged(Verdict.UNCHANGED)
-GONE = Merged(Verdict.GONE, why="somebody has deleted it since")
+UNCHANGED = Merged(MergeVerdict.UNCHANGED)
+GONE = Merged(MergeVerdict.GONE, why="somebody has deleted it since")
 CREATED_AGAIN = "the window deleted it, and somebody has created it again since"
 CHANGED_SINCE = "the window created it, and somebody has changed it since"
 ITEM_CHANGED = "somebody has changed it since"
@@ -82,20 +82,20 @@ def undone(
     if wire.same_state(live, before) or wire.same_state(before, bad):
         return UNCHANGED
     if by is Merge.ITEM:
-        return _to(before, live) if overwrite else Merged(Verdict.CONFLICT, why=ITEM_CHANGED)
+        return _to(before, live) if overwrite else Merged(MergeVerdict.CONFLICT, why=ITEM_CHANGED)
     if before is None:
         if live is None:
             return UNCHANGED
-        return _to(None, live) if overwrite else Merged(Verdict.CONFLICT, why=CHANGED_SINCE)
+        return _to(None, live) if overwrite else Merged(MergeVerdict.CONFLICT, why=CHANGED_SINCE)
     if bad is None:
-        return _to(before, live) if overwrite else Merged(Verdict.CONFLICT, why=CREATED_AGAIN)
+        return _to(before, live) if overwrite else Merged(MergeVerdict.CONFLICT, why=CREATED_AGAIN)
     if live is None:
         return GONE
     return _by_attribute(before, bad, live, overwrite=overwrite)
 
 
 def _to(image: bytes | None, live: bytes | None) -> Merged:
-    return UNCHANGED if wire.same_state(image, live) else Merged(Verdict.WRITE, image)
+    return UNCHANGED if wire.same_state(image, live) else Merged(MergeVerdict.WRITE, image)
 
 
 def _by_attribute(before: bytes, bad: bytes, live: bytes, *, overwrite: bool) -> Merged:
@@ -113,7 +113,7 @@ def _by_attribute(before: bytes, bad: bytes, live: bytes, *, overwrite: bool) ->
         else:
             result[name] = was
     if conflicts:
-        return Merged(Verdict.CONFLICT, why=_both_changed(conflicts), attributes=tuple(conflicts))
+        return Merged(MergeVerdict.CONFLICT, why=_both_changed(conflicts), attributes=tuple(conflicts))
     return _to(msgspec.json.encode(result), live)
 
 
@@ -122,7 +122,7 @@ def _both_changed(names: Sequence[str]) -> str:
 
 
 def undone_steps(
-    steps: Sequence[Step],
+    steps: Sequence[MergeStep],
     chosen: Sequence[bool],
     live: bytes | None,
     by: Merge = Merge.ATTRIBUTES,
@@ -140,27 +140,27 @@ def undone_steps(
     if all(chosen):
         return undone(steps[0].old, steps[-1].new, live, by, overwrite=overwrite)
     direct = _backwards(steps, chosen, live, by, overwrite=False)
-    if direct.verdict in (Verdict.WRITE, Verdict.UNCHANGED):
+    if direct.verdict in (MergeVerdict.WRITE, MergeVerdict.UNCHANGED):
         return direct
     bad = steps[-1].new
     inside = _backwards(steps, chosen, bad, by, overwrite=False)
-    if inside.verdict in (Verdict.WRITE, Verdict.UNCHANGED):
-        target = inside.image if inside.verdict is Verdict.WRITE else bad
+    if inside.verdict in (MergeVerdict.WRITE, MergeVerdict.UNCHANGED):
+        target = inside.image if inside.verdict is MergeVerdict.WRITE else bad
         merged = undone(target, bad, live, by)
-        if merged.verdict is not Verdict.CONFLICT:
+        if merged.verdict is not MergeVerdict.CONFLICT:
             return merged
-    return _backwards(steps, chosen, live, by, overwrite=True) if overwrite and direct.verdict is Verdict.CONFLICT else direct
+    return _backwards(steps, chosen, live, by, overwrite=True) if overwrite and direct.verdict is MergeVerdict.CONFLICT else direct
 
 
-def _backwards(steps: Sequence[Step], chosen: Sequence[bool], live: bytes | None, by: Merge, *, overwrite: bool) -> Merged:
+def _backwards(steps: Sequence[MergeStep], chosen: Sequence[bool], live: bytes | None, by: Merge, *, overwrite: bool) -> Merged:
     state = live
     for step, taken in zip(reversed(steps), reversed(chosen), strict=True):
         if not taken:
             continue
         merged = undone(step.old, step.new, state, by, overwrite=overwrite)
-        if merged.verdict is Verdict.WRITE:
+        if merged.verdict is MergeVerdict.WRITE:
             state = merged.image
-        elif merged.verdict is not Verdict.UNCHANGED:
+        elif merged.verdict is not MergeVerdict.UNCHANGED:
             return merged
     return _to(state, live)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from backstream.model import fitness, numbers, plain, wire
-from backstream.model.fitness import Unfit
+from backstream.model.fitness import InvalidItem
 
 
 class _Delete:
@@ -29,7 +29,7 @@ class DynamoDBJson(dict[str, dict[str, Any]]):
     """An item in DynamoDB JSON, `{"id": {"S": "a"}}`, binary as base64 text: for the annotation of a function that wants it so."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class ItemRewrite(msgspec.Struct, frozen=True):
     """What is to become of an item. `before`: its image, None where it does not exist; `after`: None to delete it."""
 
     key: bytes
@@ -54,10 +54,10 @@ def becomes(result: Any, passed: Any, base: bytes | None, *, native: bool) -> by
         return None
     if result is None:
         if base is not None and spliced(fields_of(passed, native=native), base) != base:
-            raise Unfit("it changed the item and gave back nothing: end the function with `return item`")
+            raise InvalidItem("it changed the item and gave back nothing: end the function with `return item`")
         return base
     if not isinstance(result, Mapping):
-        raise Unfit(
+        raise InvalidItem(
             f"it gave back {_short(result)}, a {type(result).__name__}: return the item, None to leave it as it is, "
             "or backstream.DELETE"
         )
@@ -73,7 +73,7 @@ def fields_of(item: Mapping[Any, Any], *, native: bool) -> Mapping[str, Any]:
     try:
         fields = msgspec.json.decode(msgspec.json.encode(item))  # bytes become base64 text, as boto3's callers expect
     except (TypeError, ValueError) as error:
-        raise Unfit(f"it gave back what is no DynamoDB JSON: {error}") from error
+        raise InvalidItem(f"it gave back what is no DynamoDB JSON: {error}") from error
     return {str(name): value for name, value in fields.items()}
 
 

@@ -30,7 +30,7 @@ _UNKNOWN = object()
 _READS = ("select", "exists", "explain")
 
 
-class Verb(enum.StrEnum):
+class PartiqlVerb(enum.StrEnum):
     """What a statement does to its item."""
 
     INSERT = "insert"
@@ -44,12 +44,12 @@ class Statement(msgspec.Struct, frozen=True):
     An attribute that is redacted, or is said twice in different ways, is not in `values`.
     """
 
-    verb: Verb
+    verb: PartiqlVerb
     table: str
     values: Mapping[str, Any]
 
 
-class _Token(msgspec.Struct, frozen=True):
+class _PartiqlToken(msgspec.Struct, frozen=True):
     kind: str
     text: str
 
@@ -76,30 +76,30 @@ def parse(text: str, parameters: Sequence[Any] = ()) -> Statement | None:
     if first in _READS:
         return None
     if first == "insert" and tokens.take().word == "into":
-        return Statement(Verb.INSERT, tokens.table(), tokens.inserted())
+        return Statement(PartiqlVerb.INSERT, tokens.table(), tokens.inserted())
     if first == "update":
-        return Statement(Verb.UPDATE, tokens.table(), tokens.conditions())
+        return Statement(PartiqlVerb.UPDATE, tokens.table(), tokens.conditions())
     if first == "delete" and tokens.take().word == "from":
-        return Statement(Verb.DELETE, tokens.table(), tokens.conditions())
+        return Statement(PartiqlVerb.DELETE, tokens.table(), tokens.conditions())
     raise ValueError(f"not a statement of DynamoDB's: {text[:60]!r}")
 
 
 class _Tokens:
     def __init__(self, text: str, parameters: Sequence[Any]) -> None:
-        self._tokens = [_Token(found.lastgroup or "", found[found.lastgroup or 0]) for found in _TOKEN.finditer(text)]
+        self._tokens = [_PartiqlToken(found.lastgroup or "", found[found.lastgroup or 0]) for found in _TOKEN.finditer(text)]
         self._parameters = list(parameters)
         self._place = 0
         self._asked = 0
 
-    def take(self) -> _Token:
+    def take(self) -> _PartiqlToken:
         """The next token; one without text at the end."""
         token = self._peek()
         self._place += 1
         return token
 
-    def _peek(self, ahead: int = 0) -> _Token:
+    def _peek(self, ahead: int = 0) -> _PartiqlToken:
         place = self._place + ahead
-        return self._tokens[place] if 0 <= place < len(self._tokens) else _Token("end", "")
+        return self._tokens[place] if 0 <= place < len(self._tokens) else _PartiqlToken("end", "")
 
     def table(self) -> str:
         """The table's name. ValueError where there is none."""
@@ -155,7 +155,7 @@ class _Tokens:
         found = self._parameters[place] if place < len(self._parameters) else _UNKNOWN
         return _UNKNOWN if isinstance(found, str) and found.startswith(REDACTED) else found
 
-    def _count(self, token: _Token) -> None:
+    def _count(self, token: _PartiqlToken) -> None:
         self._asked += token.word == "?"
 
     def _skip(self, end: str) -> None:
@@ -169,7 +169,7 @@ class _Tokens:
                 waiting.pop()
 
 
-def _unquoted(token: _Token) -> str:
+def _unquoted(token: _PartiqlToken) -> str:
     quote = token.text[0]
     return token.text[1:-1].replace(quote * 2, quote)
 

@@ -15,7 +15,7 @@ from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import Any
 
 from backstream.model import wire
-from backstream.model.fitness import Unfit
+from backstream.model.fitness import InvalidItem
 
 # 38 digits, as DynamoDB: by Python's own default, arithmetic would round to 28.
 CONTEXT = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, DivisionByZero, Overflow])
@@ -71,8 +71,8 @@ def _typed(value: Any, path: str) -> dict[str, Any]:
     if isinstance(value, AbstractSet):
         return _set(value, path)
     if isinstance(value, float):
-        raise Unfit(f"{path} is a float ({value!r}), which loses digits: give an int or a decimal.Decimal")
-    raise Unfit(f"{path} is of the type {type(value).__name__}, which DynamoDB does not know")
+        raise InvalidItem(f"{path} is a float ({value!r}), which loses digits: give an int or a decimal.Decimal")
+    raise InvalidItem(f"{path} is of the type {type(value).__name__}, which DynamoDB does not know")
 
 
 def _scalar(value: Any, path: str) -> tuple[str, str]:
@@ -81,27 +81,27 @@ def _scalar(value: Any, path: str) -> tuple[str, str]:
     if isinstance(value, _BINARIES):
         return "B", base64.b64encode(value).decode()
     if isinstance(value, Decimal) and not value.is_finite():
-        raise Unfit(f"{path} is {value}, which is no number of DynamoDB's")
+        raise InvalidItem(f"{path} is {value}, which is no number of DynamoDB's")
     try:
         return "N", str(value) if isinstance(value, Decimal) else int.__str__(value)
     except ValueError as error:  # Python's own limit, of thousands of digits
-        raise Unfit(f"{path} is a number of too many digits") from error
+        raise InvalidItem(f"{path} is a number of too many digits") from error
 
 
 def _set(values: AbstractSet[Any], path: str) -> dict[str, Any]:
     if not values:
-        raise Unfit(f"{path} is an empty set, which DynamoDB does not keep: remove the attribute, or give a list")
+        raise InvalidItem(f"{path} is an empty set, which DynamoDB does not keep: remove the attribute, or give a list")
     for each in values:
         if isinstance(each, bool) or not isinstance(each, (str, int, Decimal, *_BINARIES)):
-            raise Unfit(f"{path} is a set that holds a {type(each).__name__}: strings, numbers or bytes can be in one")
+            raise InvalidItem(f"{path} is a set that holds a {type(each).__name__}: strings, numbers or bytes can be in one")
     members = [_scalar(each, path) for each in values]
     kinds = {kind for kind, _ in members}
     if len(kinds) > 1:
-        raise Unfit(f"{path} is a set of different types, which DynamoDB does not know")
+        raise InvalidItem(f"{path} is a set of different types, which DynamoDB does not know")
     return {f"{kinds.pop()}S": [text for _, text in members]}
 
 
 def _name(name: Any, path: str) -> str:
     if not isinstance(name, str):
-        raise Unfit(f"{path} has a name that is no text: {name!r}")
+        raise InvalidItem(f"{path} has a name that is no text: {name!r}")
     return str.__str__(name)

@@ -26,7 +26,7 @@ WARM = {"ReadUnitsPerSecond": 12_000, "WriteUnitsPerSecond": 4_000}
 _CAPACITY = {"ReadUnitsPerSecond": "ReadCapacityUnits", "WriteUnitsPerSecond": "WriteCapacityUnits"}
 
 
-class Step(msgspec.Struct, frozen=True):
+class SetupStep(msgspec.Struct, frozen=True):
     """One call that sets one thing. `what`: as people call it; `operation`: of the API of `service`, with this `request`."""
 
     what: str
@@ -53,7 +53,7 @@ class Todo(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
-class Names(msgspec.Struct, frozen=True):
+class TableNames(msgspec.Struct, frozen=True):
     """The ARNs of the table whose settings these are, and of the one that is set up; `stream`: that of the former one's stream."""
 
     former_arn: str
@@ -85,15 +85,15 @@ class Setup(msgspec.Struct, frozen=True):
     """The plan: create, fill, then the `steps` in this order. `time_to_live`: the first of them, or None."""
 
     creation: Creation
-    time_to_live: Step | None
-    steps: Sequence[Step]
+    time_to_live: SetupStep | None
+    steps: Sequence[SetupStep]
     todo: Sequence[Todo]
 
 
-def plan(settings: TableSettings, schema: KeySchema, names: Names, *, indexes: bool = True) -> Setup:
+def plan(settings: TableSettings, schema: KeySchema, names: TableNames, *, indexes: bool = True) -> Setup:
     """How to set up a table of these settings; without `indexes`: neither they nor what is set on them."""
     left: list[Todo] = [*_unknown(settings), *_left_indexes(settings.table, schema, names, indexes=indexes)]
-    steps: list[Step] = []
+    steps: list[SetupStep] = []
     for step in _steps(settings, names):
         if isinstance(step, Todo):
             left.append(step)
@@ -105,55 +105,55 @@ def plan(settings: TableSettings, schema: KeySchema, names: Names, *, indexes: b
     return Setup(creation_of(schema, settings, indexes=indexes), _time_to_live(settings, names), steps, left)
 
 
-def after_import(creation: Creation, names: Names) -> Iterator[Step]:
+def after_import(creation: Creation, names: TableNames) -> Iterator[SetupStep]:
     """The steps that set what CreateTable could have set, and ImportTable cannot."""
     request, of_table = creation.request, {"TableName": names.name}
     if "Tags" in request:
-        yield Step("tags", DYNAMODB, "TagResource", {"ResourceArn": names.arn, "Tags": request["Tags"]})
+        yield SetupStep("tags", DYNAMODB, "TagResource", {"ResourceArn": names.arn, "Tags": request["Tags"]})
     if "StreamSpecification" in request:
-        yield Step("stream", DYNAMODB, "UpdateTable", {**of_table, "StreamSpecification": request["StreamSpecification"]})
+        yield SetupStep("stream", DYNAMODB, "UpdateTable", {**of_table, "StreamSpecification": request["StreamSpecification"]})
     if "TableClass" in request:
-        yield Step("table class", DYNAMODB, "UpdateTable", {**of_table, "TableClass": request["TableClass"]})
+        yield SetupStep("table class", DYNAMODB, "UpdateTable", {**of_table, "TableClass": request["TableClass"]})
 
 
-def _time_to_live(settings: TableSettings, names: Names) -> Step | None:
+def _time_to_live(settings: TableSettings, names: TableNames) -> SetupStep | None:
     if settings.time_to_live is None:
         return None
     wanted = {"Enabled": True, "AttributeName": settings.time_to_live}
     request = {"TableName": names.name, "TimeToLiveSpecification": wanted}
-    return Step("time to live", DYNAMODB, "UpdateTimeToLive", request)
+    return SetupStep("time to live", DYNAMODB, "UpdateTimeToLive", request)
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------------------
 
 
-def _steps(settings: TableSettings, names: Names) -> Iterator[Step | Todo]:
+def _steps(settings: TableSettings, names: TableNames) -> Iterator[SetupStep | Todo]:
     of_table = {"TableName": names.name}
     recovery = settings.point_in_time_recovery
     if recovery.enabled:
         days = {} if recovery.recovery_period_in_days is None else {"RecoveryPeriodInDays": recovery.recovery_period_in_days}
         wanted = {"PointInTimeRecoveryEnabled": True, **days}
         request = {**of_table, "PointInTimeRecoverySpecification": wanted}
-        yield Step("point-in-time recovery", DYNAMODB, "UpdateContinuousBackups", request)
+        yield SetupStep("point-in-time recovery", DYNAMODB, "UpdateContinuousBackups", request)
     for insights in settings.contributor_insights:
         index = {} if insights.index is None else {"IndexName": insights.index}
         mode = {} if insights.mode is None else {"ContributorInsightsMode": insights.mode}
         request = {**of_table, **index, "ContributorInsightsAction": "ENABLE", **mode}
         where = "" if insights.index is None else f" of {insights.index}"
-        yield Step(f"contributor insights{where}", DYNAMODB, "UpdateContributorInsights", request)
+        yield SetupStep(f"contributor insights{where}", DYNAMODB, "UpdateContributorInsights", request)
     for each in settings.kinesis_destinations:
         request = {**of_table, "StreamArn": each.stream_arn}
         if each.precision is not None:
             request["EnableKinesisStreamingConfiguration"] = {"ApproximateCreationDateTimePrecision": each.precision}
-        yield Step(f"Kinesis destination {each.stream_arn}", DYNAMODB, "EnableKinesisStreamingDestination", request)
+        yield SetupStep(f"Kinesis destination {each.stream_arn}", DYNAMODB, "EnableKinesisStreamingDestination", request)
     yield from _scaling(settings, names)
     if settings.resource_policy is not None:
         yield _policy(settings.resource_policy, names)
     if settings.table.get("DeletionProtectionEnabled"):
-        yield Step("deletion protection", DYNAMODB, "UpdateTable", {**of_table, "DeletionProtectionEnabled": True})
+        yield SetupStep("deletion protection", DYNAMODB, "UpdateTable", {**of_table, "DeletionProtectionEnabled": True})
 
 
-def _is_of_an_index(step: Step) -> bool:
+def _is_of_an_index(step: SetupStep) -> bool:
     return "IndexName" in step.request or "/index/" in str(step.request.get("ResourceId", ""))
 
 
@@ -184,30 +184,30 @@ _OF_ACTION = (
 SERVICE_ROLE = ":role/aws-service-role/"  # the service takes its own by itself; naming it would take iam:PassRole
 
 
-def _scaling(settings: TableSettings, names: Names) -> Iterator[Step | Todo]:
+def _scaling(settings: TableSettings, names: TableNames) -> Iterator[SetupStep | Todo]:
     """Targets first: policies and scheduled actions are of a target."""
     scaling = settings.autoscaling
     for target in scaling.targets:
         role = str(target.get("RoleARN", SERVICE_ROLE))
         request = _scaled(target, _OF_TARGET, names) | ({} if SERVICE_ROLE in role else {"RoleARN": role})
-        yield Step(f"auto scaling of {_scaled_part(request)}", SCALING, "RegisterScalableTarget", request)
+        yield SetupStep(f"auto scaling of {_scaled_part(request)}", SCALING, "RegisterScalableTarget", request)
     for policy in scaling.policies:
         yield from _scaling_policy(policy, names)
     for action in scaling.scheduled_actions:
         request = _scaled(action, _OF_ACTION, names)
         what = f"scheduled action {request.get('ScheduledActionName')} of {_scaled_part(request)}"
-        yield Step(what, SCALING, "PutScheduledAction", request)
+        yield SetupStep(what, SCALING, "PutScheduledAction", request)
 
 
-def _scaling_policy(policy: Mapping[str, Any], names: Names) -> Iterator[Step | Todo]:
+def _scaling_policy(policy: Mapping[str, Any], names: TableNames) -> Iterator[SetupStep | Todo]:
     request = _with_dimensions(_scaled(policy, _OF_POLICY, names), names)
     what = f"scaling policy {request.get('PolicyName')} of {_scaled_part(request)}"
-    yield Step(what, SCALING, "PutScalingPolicy", request)
+    yield SetupStep(what, SCALING, "PutScalingPolicy", request)
     if policy.get("PolicyType") == "StepScaling":
         yield Todo(what, "its alarms are not in the catalog: they are to name the new policy's ARN as their action")
 
 
-def _scaled(line: Mapping[str, Any], members: Sequence[str], names: Names) -> dict[str, Any]:
+def _scaled(line: Mapping[str, Any], members: Sequence[str], names: TableNames) -> dict[str, Any]:
     """A described line as it is registered, of the new table."""
     kept = {"ServiceNamespace": DYNAMODB} | {name: line[name] for name in members if line.get(name) is not None}
     parts = str(line.get("ResourceId", "")).split("/", 2)
@@ -223,7 +223,7 @@ def _scaled_part(request: Mapping[str, Any]) -> str:
     return f"{f'index {index}' if index else 'the table'}, {dimension}"
 
 
-def _with_dimensions(value: Any, names: Names) -> Any:
+def _with_dimensions(value: Any, names: TableNames) -> Any:
     """A policy whose own metrics are those of the former table, with those of the new one."""
     if isinstance(value, Mapping):
         if value.get("Name") == "TableName" and value.get("Value") == names.former:
@@ -235,16 +235,16 @@ def _with_dimensions(value: Any, names: Names) -> Any:
 # --- the resource policy ----------------------------------------------------------------------------------------------------------
 
 
-def _policy(policy: str, names: Names) -> Step | Todo:
+def _policy(policy: str, names: TableNames) -> SetupStep | Todo:
     text = policy_for(policy, names)
     if text is not None:
-        return Step("resource policy", DYNAMODB, "PutResourcePolicy", {"ResourceArn": names.arn, "Policy": text})
-    as_it_was = Step("", DYNAMODB, "PutResourcePolicy", {"ResourceArn": names.arn, "Policy": policy})
+        return SetupStep("resource policy", DYNAMODB, "PutResourcePolicy", {"ResourceArn": names.arn, "Policy": text})
+    as_it_was = SetupStep("", DYNAMODB, "PutResourcePolicy", {"ResourceArn": names.arn, "Policy": policy})
     why = f"it names more than {names.former_arn} and its indexes: this is the old text, to be changed before it is set"
     return Todo("resource policy", why, as_it_was.command)
 
 
-def policy_for(policy: str, names: Names) -> str | None:
+def policy_for(policy: str, names: TableNames) -> str | None:
     """The policy with the new table's ARNs in the place of the former one's; None where that is not sure to mean the same."""
     if names.arn == names.former_arn:
         return policy
@@ -261,7 +261,7 @@ def policy_for(policy: str, names: Names) -> str | None:
     return text if sure else None
 
 
-def _statement(statement: Any, names: Names) -> dict[str, Any] | None:
+def _statement(statement: Any, names: TableNames) -> dict[str, Any] | None:
     if not isinstance(statement, Mapping) or "NotResource" in statement:
         return None
     said = statement.get("Resource", [])
@@ -272,7 +272,7 @@ def _statement(statement: Any, names: Names) -> dict[str, Any] | None:
     return {**statement, **rewritten}
 
 
-def _resource(resource: str, names: Names) -> str | None:
+def _resource(resource: str, names: TableNames) -> str | None:
     if resource == "*":
         return resource
     if resource == names.former_arn or resource.startswith((f"{names.former_arn}/index/", f"{names.former_arn}/*")):
@@ -292,7 +292,7 @@ def _unknown(settings: TableSettings) -> Iterator[Todo]:
         yield Todo(PARTS.get(part, part), words)
 
 
-def _left_indexes(table: Mapping[str, Any], schema: KeySchema, names: Names, *, indexes: bool) -> Iterator[Todo]:
+def _left_indexes(table: Mapping[str, Any], schema: KeySchema, names: TableNames, *, indexes: bool) -> Iterator[Todo]:
     if indexes:
         return
     for line in table.get("GlobalSecondaryIndexes") or ():
@@ -302,13 +302,13 @@ def _left_indexes(table: Mapping[str, Any], schema: KeySchema, names: Names, *, 
             "AttributeDefinitions": definitions(schema, table, [line]),
             "GlobalSecondaryIndexUpdates": created,
         }
-        step = Step(f"global index {line['IndexName']}", DYNAMODB, "UpdateTable", request)
+        step = SetupStep(f"global index {line['IndexName']}", DYNAMODB, "UpdateTable", request)
         yield Todo(step.what, "left out, as asked; one at a time", step.command)
     for line in table.get("LocalSecondaryIndexes") or ():
         yield Todo(f"local index {line['IndexName']}", "left out, as asked; it can only be created with the table: restore again")
 
 
-def _warmth(table: Mapping[str, Any], names: Names) -> Iterator[Todo]:
+def _warmth(table: Mapping[str, Any], names: TableNames) -> Iterator[Todo]:
     """Warm throughput grows with use; to have it at once is billed, so that is asked for by a person."""
     why = "it grows with use; to have it at once costs something"
     if warm := _is_warm(table):
@@ -326,7 +326,7 @@ def _is_warm(part: Mapping[str, Any]) -> dict[str, int]:
     return {name: warm[name] for name in WARM if name in warm} if grown else {}
 
 
-def _replicas(table: Mapping[str, Any], names: Names) -> Iterator[Todo]:
+def _replicas(table: Mapping[str, Any], names: TableNames) -> Iterator[Todo]:
     strong = table.get("MultiRegionConsistency") == "STRONG"
     why = "replicas are billed and span regions: add them when the table is as you want it"
     if strong:
@@ -342,11 +342,11 @@ def _replicas(table: Mapping[str, Any], names: Names) -> Iterator[Todo]:
         yield Todo(f"witness in {witness.get('RegionName')}", why)
 
 
-def _update(what: str, why: str, names: Names, **request: Any) -> Todo:
-    return Todo(what, why, Step(what, DYNAMODB, "UpdateTable", {"TableName": names.name, **request}).command)
+def _update(what: str, why: str, names: TableNames, **request: Any) -> Todo:
+    return Todo(what, why, SetupStep(what, DYNAMODB, "UpdateTable", {"TableName": names.name, **request}).command)
 
 
-def _from_outside(settings: TableSettings, names: Names) -> Iterator[Todo]:
+def _from_outside(settings: TableSettings, names: TableNames) -> Iterator[Todo]:
     """What points at the table, and is kept elsewhere."""
     if owned := [key for key in settings.tags if key.startswith(OF_AWS)]:
         yield Todo(f"tags {', '.join(owned)}", "only AWS sets them: import the table into its stack, if it is to have one again")

@@ -42,7 +42,7 @@ class Start(msgspec.Struct, frozen=True):
         return self.end < second or (self.exact is not None and self.exact <= second)
 
 
-class Bridge(msgspec.Struct, frozen=True):
+class IncrementalExport(msgspec.Struct, frozen=True):
     """An incremental export: what became of every item between `since` and `until` (not included), in seconds, without a stream.
 
     It may reach a little further, within the second `until`: a moment builds on it from that second's end on.
@@ -57,7 +57,7 @@ class Path(msgspec.Struct, frozen=True):
     """What a moment's state is made of: a start, the log since, and in place of the log's gaps exports, the oldest first."""
 
     start: Start
-    bridges: Sequence[Bridge] = ()
+    bridges: Sequence[IncrementalExport] = ()
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -114,7 +114,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
     starts: Sequence[Start]
     durable: int | None
     gaps: Sequence[KnownGap]
-    bridges: Sequence[Bridge] = ()
+    bridges: Sequence[IncrementalExport] = ()
     unseen: str = ""
     older: Older | None = None
 

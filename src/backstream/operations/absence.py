@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import DAY
-from backstream.layouts.segments import Kind, Segment
+from backstream.layouts.segments import Segment, SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.operations.identity import proven_until
 
@@ -48,4 +48,4 @@ def _newest(vault: TableVault, now: float) -> Segment | None:
 
 
 def _is_tails(segment: Segment) -> bool:
-    return segment.kind in (Kind.TAIL, Kind.KINESIS, Kind.MARK)
+    return segment.kind in (SegmentKind.TAIL, SegmentKind.KINESIS, SegmentKind.MARK)

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from backstream.errors import Damaged
-from backstream.layouts.findings import Findings
+from backstream.layouts.findings import AttributionStore
 from backstream.layouts.vault import TableVault, raising
 from backstream.model import older
 from backstream.model.condition import path_of, value_at
@@ -32,7 +32,7 @@ class ActorSource(enum.StrEnum):
     ATTRIBUTE = "attribute"
 
 
-class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+class ActorClaim(msgspec.Struct, frozen=True, omit_defaults=True):
     """One source's word on who made a change.
 
     `names`: other names of the same actor, as the role of a session or an access key; `settled`: False where events that could
@@ -68,7 +68,7 @@ class Attributed(Protocol):
     def new(self) -> bytes | None: ...
 
 
-class Told(msgspec.Struct, frozen=True):
+class AttributedEntry(msgspec.Struct, frozen=True):
     """`Attributed`, of an entry of the log whose image lies elsewhere."""
 
     stream: str
@@ -78,9 +78,9 @@ class Told(msgspec.Struct, frozen=True):
     new: bytes | None
 
 
-def told_by(entry: Entry, image: bytes) -> Told:
+def told_by(entry: Entry, image: bytes) -> AttributedEntry:
     """The entry, with its image, as a change that `Actors` can look at. `image`: not looked at where the entry is a delete."""
-    return Told(entry.stream, entry.sequence, entry.micros, entry.actor, None if entry.removed else image)
+    return AttributedEntry(entry.stream, entry.sequence, entry.micros, entry.actor, None if entry.removed else image)
 
 
 class Actors:
@@ -91,7 +91,7 @@ class Actors:
     """
 
     def __init__(
-        self, attribute: str | None = None, findings: Findings | None = None, damaged: Callable[[Damaged], None] = raising
+        self, attribute: str | None = None, findings: AttributionStore | None = None, damaged: Callable[[Damaged], None] = raising
     ) -> None:
         self._path = None if attribute is None else path_of(attribute)
         self._findings = findings
@@ -115,20 +115,20 @@ class Actors:
         except Damaged:
             return False  # who asks for the actor of a change is told
 
-    def first(self, change: Attributed) -> Claim | None:
+    def first(self, change: Attributed) -> ActorClaim | None:
         """The word of the surest source; None where no source names anybody."""
         return next(iter(self.claims(change)), None)
 
-    def claims(self, change: Attributed) -> list[Claim]:
+    def claims(self, change: Attributed) -> list[ActorClaim]:
         """Every source's word on a change, the surest source first."""
-        of_stream = [] if change.actor is None else [Claim(change.actor, ActorSource.STREAM)]
+        of_stream = [] if change.actor is None else [ActorClaim(change.actor, ActorSource.STREAM)]
         return [*of_stream, *self._of_findings(change), *self._of_attribute(change)]
 
     def is_by(self, change: Attributed, wanted: Collection[str]) -> bool:
         """Whether any source names one of these actors: the selection of `--actor`."""
         return any(claim.is_of(wanted) for claim in self.claims(change))
 
-    def _of_findings(self, change: Attributed) -> list[Claim]:
+    def _of_findings(self, change: Attributed) -> list[ActorClaim]:
         """`blame` has looked at changes of the stream alone."""
         if self._findings is None or not change.stream or change.stream == older.STREAM:
             return []
@@ -140,12 +140,12 @@ class Actors:
         if found is None or found.actor is None:
             return []
         names = tuple(name for name in found.names if name != found.actor)
-        return [Claim(found.actor, ActorSource.CLOUDTRAIL, names, found.settled)]
+        return [ActorClaim(found.actor, ActorSource.CLOUDTRAIL, names, found.settled)]
 
-    def _of_attribute(self, change: Attributed) -> list[Claim]:
+    def _of_attribute(self, change: Attributed) -> list[ActorClaim]:
         """The image after the change names its writer. A delete leaves no such image: the old one names the writer before."""
         if self._path is None or change.new is None:
             return []
         value = value_at(change.new, self._path) or {}
         text = value.get("S", value.get("N"))
-        return [Claim(text, ActorSource.ATTRIBUTE)] if isinstance(text, str) and text else []
+        return [ActorClaim(text, ActorSource.ATTRIBUTE)] if isinstance(text, str) and text else []

@@ -19,8 +19,8 @@ from backstream.model.naming import Naming
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
-from backstream.operations.init import InitReport, Words, actor_attribute, changes_of, check_actor_attribute, with_stream
-from backstream.operations.legacy_contents import Found
+from backstream.operations.init import InitOptions, InitReport, actor_attribute, changes_of, check_actor_attribute, with_stream
+from backstream.operations.legacy_contents import LegacyContents
 from backstream.operations.taking_in import folder_of, take_in
 from backstream.ports import Clock, ObjectStore, Table, TableFacts
 
@@ -35,7 +35,7 @@ class Adopting(msgspec.Struct, frozen=True):
     enable_stream: bool = False
 
 
-def adopt(store: ObjectStore, table: Table, words: Words, asked: Adopting, clock: Clock, *, writer: str) -> InitReport:
+def adopt(store: ObjectStore, table: Table, words: InitOptions, asked: Adopting, clock: Clock, *, writer: str) -> InitReport:
     """Take in what an older tool has written, and write the catalog. The table may be gone, and need not have a stream.
 
     Refused where there is nothing of an older tool's; MissingTable where neither the table nor `asked` tells the keys.
@@ -132,7 +132,7 @@ def _new(table: Table, facts: TableFacts | None, schema: KeySchema, seen: TableS
     )
 
 
-def _with_adopted(catalog: Catalog, found: Found, until: int, folder: str) -> Catalog:
+def _with_adopted(catalog: Catalog, found: LegacyContents, until: int, folder: str) -> Catalog:
     """The same as before where nothing has arrived since."""
     now = Adopted(moment.iso(found.since), moment.iso(until), found.versions, folder)
     before = catalog.adopted
@@ -141,7 +141,7 @@ def _with_adopted(catalog: Catalog, found: Found, until: int, folder: str) -> Ca
     return msgspec.structs.replace(catalog, adopted=now)
 
 
-def _in_words(catalog: Catalog, words: Words, found: Found, *, new: bool) -> Catalog:
+def _in_words(catalog: Catalog, words: InitOptions, found: LegacyContents, *, new: bool) -> Catalog:
     """As was asked; of a new table what was not asked as it was found."""
     as_found = words.naming in (None, found.style.naming)
     return msgspec.structs.replace(

@@ -16,7 +16,7 @@ from backstream.errors import BackstreamError, MalformedRecord, Unavailable
 from backstream.layouts.gaps import Gap
 from backstream.layouts.images import images_for
 from backstream.layouts.log import DAY
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change
 from backstream.model.deliveries import change_of, made_within
@@ -46,7 +46,7 @@ def keep_batch(
     pool: ThreadPoolExecutor,
     *,
     writer: str,
-    kind: Kind,
+    kind: SegmentKind,
     now: Callable[[], float],
     deadline: float = float("inf"),
 ) -> BatchReport:
@@ -100,7 +100,7 @@ class _Batch(msgspec.Struct, frozen=True):
     stream: str
     changes: Mapping[int, Change]
     writer: str
-    kind: Kind
+    kind: SegmentKind
     time: _Time
     pool: ThreadPoolExecutor
 

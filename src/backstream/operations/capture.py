@@ -18,7 +18,7 @@ from backstream.ports import Images
 SIDE_BY_SIDE = 64  # items at a time, if the pool has as many threads
 
 
-class Kept(msgspec.Struct, frozen=True):
+class KeptChanges(msgspec.Struct, frozen=True):
     """What became of some changes, by position: the log's entry where the image is durable, the error where it is not."""
 
     entries: Mapping[int, Entry]
@@ -30,7 +30,7 @@ class Kept(msgspec.Struct, frozen=True):
         return [self.entries[position] for position in range(end)]
 
 
-def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> Kept:
+def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> KeptChanges:
     """Make the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
     grouped, failures = by_item(changes, schema)
     items = deque(grouped.values())
@@ -47,7 +47,7 @@ def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: Thr
                 failures.update(failed)
     finally:
         items.clear()  # whatever ended this early: the others begin nothing more
-    return Kept(entries, failures)
+    return KeptChanges(entries, failures)
 
 
 def _taken_from(items: deque[list[int]]) -> Iterator[list[int]]:

@@ -19,15 +19,15 @@ from backstream.engines.memory import Memory
 from backstream.engines.spill import Pairs, partitions_for
 from backstream.errors import BackstreamError
 from backstream.model import moment, wire
-from backstream.model.comparison import DIFFERENCES, Facing, Kind, face
+from backstream.model.comparison import DIFFERENCES, ComparisonKind, PairObservation, face
 from backstream.operations.paced import PacedTable, Stopped, side_by_side
 from backstream.operations.pair import pair_of
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import Failure
-from backstream.operations.restore.guard import CONFLICT, Guard
+from backstream.operations.restore.guard import CONFLICT, ConditionalWriter
 from backstream.operations.suspects import (
     PATIENCE,
-    Compared,
+    ComparedRows,
     Suspects,
     by_verdict,
     counted,
@@ -35,7 +35,7 @@ from backstream.operations.suspects import (
     read_again,
     until_still,
 )
-from backstream.operations.writing import LeftOut, Writer
+from backstream.operations.writing import BulkWriter, LeftOut
 from backstream.ports import Clock, Delete, Put, Table, Write
 
 LEAST_PARTITIONS = 256  # DescribeTable's count is hours old, and may be 0 of a table that is full by now
@@ -52,7 +52,7 @@ class _Unseen(msgspec.Struct, frozen=True):
     size: int = 0
 
 
-class Diffed(Compared, frozen=True, kw_only=True):
+class Diffed(ComparedRows, frozen=True, kw_only=True):
     """What a comparison of two tables found. `table2` is the copy, `arn` and `arn2` say which tables they are.
 
     `repaired`: how many of the differing rows are in `table2` as they are in `table` since; those that could not be are `failed`.
@@ -80,7 +80,7 @@ class How(msgspec.Struct, frozen=True):
     repair: bool = False
 
 
-class Around(msgspec.Struct, frozen=True):
+class DiffContext(msgspec.Struct, frozen=True):
     """What it works with."""
 
     clock: Clock
@@ -88,7 +88,7 @@ class Around(msgspec.Struct, frozen=True):
     memory: Memory = Memory()
 
 
-def diff(table: Table, other: Table, how: How, around: Around) -> Diffed:
+def diff(table: Table, other: Table, how: How, around: DiffContext) -> Diffed:
     """Compare two tables. Nothing is written, unless it is to repair: then into `other` alone.
 
     Raises what `pair_of` raises before anything is read, and what the tables raise. A row that cannot be compared, or mended, is
@@ -99,7 +99,7 @@ def diff(table: Table, other: Table, how: How, around: Around) -> Diffed:
 
 
 class _Diff:
-    def __init__(self, table: Table, other: Table, how: How, around: Around, stack: ExitStack) -> None:
+    def __init__(self, table: Table, other: Table, how: How, around: DiffContext, stack: ExitStack) -> None:
         self._began = around.clock.now()
         self._pair = pair_of(table, other)
         self._other = other
@@ -126,31 +126,33 @@ class _Diff:
 
     # --- looking ---
 
-    def _first_look(self) -> Suspects[Facing]:
+    def _first_look(self) -> Suspects[PairObservation]:
         """What differs, as it was just now in both tables."""
         keys = self._how.keys
         return self._look_at(self._differing() if keys is None else ((key, _Unseen()) for key in dict.fromkeys(keys)))
 
-    def _look_again(self, suspects: Suspects[Facing]) -> Suspects[Facing]:
+    def _look_again(self, suspects: Suspects[PairObservation]) -> Suspects[PairObservation]:
         self._progress.phase("reading again what differs", suspects.count)
         return self._look_at(suspects)
 
-    def _look_at(self, items: Iterable[tuple[bytes, Facing | _Unseen]]) -> Suspects[Facing]:
-        left = self._stack.enter_context(closing(Suspects(Facing, self._memory.buffer)))
+    def _look_at(self, items: Iterable[tuple[bytes, PairObservation | _Unseen]]) -> Suspects[PairObservation]:
+        left = self._stack.enter_context(closing(Suspects(PairObservation, self._memory.buffer)))
         for batch, found in read_again(items, self._find, self._memory.bodies, _weight):
             self._progress.advance(len(batch))
             self._look(batch, found, left)
         return left
 
-    def _find(self, batch: Sequence[tuple[bytes, Facing | _Unseen]]) -> Found:
+    def _find(self, batch: Sequence[tuple[bytes, PairObservation | _Unseen]]) -> Found:
         keys = [key for key, _ in batch]
         one, two = ({self.key_of(image): image for image in side.fetch(keys)} for side in self._sides)
         return one, two
 
-    def _look(self, batch: Sequence[tuple[bytes, Facing | _Unseen]], found: Found, into: Suspects[Facing]) -> None:
+    def _look(
+        self, batch: Sequence[tuple[bytes, PairObservation | _Unseen]], found: Found, into: Suspects[PairObservation]
+    ) -> None:
         """Take what is the same by now, and hand on the others."""
         for key, seen in batch:
-            before = seen if isinstance(seen, Facing) else None
+            before = seen if isinstance(seen, PairObservation) else None
             try:
                 sight = face(found[0].get(key), found[1].get(key), before)
             except BackstreamError as error:
@@ -158,7 +160,7 @@ class _Diff:
                 continue
             if sight is None:
                 self._nowhere += before is None
-            elif sight.kind is Kind.SAME:
+            elif sight.kind is ComparisonKind.SAME:
                 self._same += 1
             else:
                 into.add(key, sight)
@@ -201,14 +203,14 @@ class _Diff:
 
     # --- repairing ---
 
-    def _repair(self, suspects: Suspects[Facing]) -> tuple[Suspects[Facing], int]:
+    def _repair(self, suspects: Suspects[PairObservation]) -> tuple[Suspects[PairObservation], int]:
         """What there is to say after it, and how many were mended."""
         left = self._look_again(suspects)  # what moves now is in flight, and not ours to write
         suspects.close()
         self._progress.phase("repairing", None)
         target = self._sides[1]
-        guard = Guard(self, target)
-        writer = Writer(guard, self._clock, progress=self._progress.advance)
+        guard = ConditionalWriter(self, target)
+        writer = BulkWriter(guard, self._clock, progress=self._progress.advance)
         sent = 0
         try:
             for key, sight in left:
@@ -232,7 +234,7 @@ class _Diff:
 
     # --- the account ---
 
-    def _report(self, suspects: Suspects[Facing], repaired: int) -> Diffed:
+    def _report(self, suspects: Suspects[PairObservation], repaired: int) -> Diffed:
         keys = by_verdict(suspects)
         one, two = self._pair.facts
         return Diffed(
@@ -252,14 +254,14 @@ class _Diff:
             repaired=repaired,
         )
 
-    def _warnings(self, found: Mapping[Kind, Sequence[bytes]]) -> Iterator[str]:
+    def _warnings(self, found: Mapping[ComparisonKind, Sequence[bytes]]) -> Iterator[str]:
         """What a reader of the counts has to know."""
         if self._nowhere and self._how.keys is not None:
             yield f"{self._nowhere:,} of the keys are in neither table"
-        if found[Kind.IN_FLIGHT]:
+        if found[ComparisonKind.IN_FLIGHT]:
             yield f"rows in flight changed while they were compared, for {self._how.patience:g} s: nothing is said of them"
 
 
-def _weight(seen: Facing | _Unseen) -> int:
+def _weight(seen: PairObservation | _Unseen) -> int:
     """The bytes of images that a sight holds, or that a first one will."""
     return seen.size if isinstance(seen, _Unseen) else sum(len(image) for image in (seen.live, seen.other) if image)

@@ -43,7 +43,7 @@ class Dumped(msgspec.Struct, frozen=True):
     warnings: Sequence[str] = ()
 
 
-class Reading(msgspec.Struct, frozen=True):
+class ScanOptions(msgspec.Struct, frozen=True):
     """How a table is read. `max_units`: read units a second at most, from all segments together."""
 
     segments: int = 4
@@ -54,7 +54,7 @@ class Reading(msgspec.Struct, frozen=True):
 def dump(
     table: Table,
     to: Files,
-    reading: Reading,
+    reading: ScanOptions,
     clock: Clock,
     *,
     compress: Compression = Compression.GZIP,

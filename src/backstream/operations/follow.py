@@ -23,10 +23,10 @@ from backstream.operations.identity import check_owner, has_turned, label_second
 from backstream.operations.keeping import VaultKeeper
 from backstream.operations.kinesis_shards import KinesisFollower
 from backstream.operations.settings import SettingsWatch
-from backstream.operations.shards import Parts, Settings, Wrote
+from backstream.operations.shards import FollowerContext, Settings, Wrote
 from backstream.operations.sources import check_destination, label_of
 from backstream.operations.tail import Tail, TailReport
-from backstream.operations.witness_keeper import Findings, WitnessKeeper
+from backstream.operations.witness_keeper import WitnessFindings, WitnessKeeper
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 
 Streams = Callable[[str], ChangeStream]  # a stream's ARN -> the stream
@@ -47,7 +47,7 @@ class Following(msgspec.Struct, frozen=True):
     stop: threading.Event
     settings: Settings = Settings()
     wrote: Callable[[Wrote], None] = lambda _: None
-    findings: Findings | None = None
+    findings: WitnessFindings | None = None
     deadline: float = float("inf")
 
 
@@ -109,7 +109,7 @@ def _run(
     label, retention = label_of(catalog, arn), _retention(catalog)
     with ThreadPoolExecutor(settings.writers, thread_name_prefix="writer") as pool:
         keeper = _keeper(vault, label, pool, following)
-        parts = Parts(
+        parts = FollowerContext(
             stream=following.streams(arn),
             label=label,
             keeper=keeper,
@@ -161,7 +161,7 @@ def _retention(catalog: Catalog) -> int:
 # --- what came before: streams that were replaced, absences -----------------------------------------------------------------------
 
 
-class _Before(msgspec.Struct, frozen=True):
+class _PreviousStream(msgspec.Struct, frozen=True):
     """What was done before the table's stream could be followed. `known`: up to there all is in the vault, or in a recorded gap."""
 
     known: int
@@ -169,7 +169,7 @@ class _Before(msgspec.Struct, frozen=True):
     gaps: int = 0
 
 
-def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _Before]:
+def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _PreviousStream]:
     """Record what was missed while nobody followed. The vault to go on with, and what was done."""
     now = int(following.clock.now())
     if has_turned(vault.catalog, facts):
@@ -184,29 +184,33 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
     return vault, msgspec.structs.replace(done, captured=done.captured + before)
 
 
-def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[TableVault, _Before]:
+def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[TableVault, _PreviousStream]:
     known, kept_since = proven_until(vault, now), now - _retention(vault.catalog)
     if known >= kept_since:
-        return vault, _Before(known)
+        return vault, _PreviousStream(known)
     why = "neither a tail nor the witness read the stream for longer than it keeps records"
     _record(vault, following, Gap(reason=why, since=known, until=kept_since, stream=vault.catalog.stream))
-    return vault, _Before(kept_since, gaps=1)
+    return vault, _PreviousStream(kept_since, gaps=1)
 
 
-def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now: int) -> tuple[TableVault, _Before]:
+def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now: int) -> tuple[TableVault, _PreviousStream]:
     """The table, or its stream, is another one now: read what is left of the stream before, which is kept for a day, then turn."""
     known = proven_until(vault, now)
     drained = None if vault.catalog.kinesis is not None else _drain(vault, following, vault.catalog.stream_arn, known, facts)
     if drained is not None and not drained.caught_up:
-        return vault, _Before(known, drained.captured, drained.gaps)  # stopped: the next run drains the rest
-    before = _Before(known) if drained is None else _Before(max(known, drained.durable or 0), drained.captured, drained.gaps)
+        return vault, _PreviousStream(known, drained.captured, drained.gaps)  # stopped: the next run drains the rest
+    before = (
+        _PreviousStream(known)
+        if drained is None
+        else _PreviousStream(max(known, drained.durable or 0), drained.captured, drained.gaps)
+    )
     done = turn(vault, facts, now, proven=before.known)
     gaps = before.gaps
     if done.gap is not None:
         _tell(following, done.gap)
         gaps += 1
     until = before.known if done.gap is None else max(before.known, done.gap.until)
-    return done.vault, _Before(until, before.captured, gaps)
+    return done.vault, _PreviousStream(until, before.captured, gaps)
 
 
 def _drain(vault: TableVault, following: Following, arn: str, known: int, facts: TableFacts) -> TailReport | None:

@@ -17,7 +17,7 @@ from backstream.layouts import catalog as catalogs
 from backstream.layouts.catalog import Adopted, Catalog, Layout
 from backstream.layouts.dump_pages import Pages, description_of
 from backstream.layouts.log import ChangeLog
-from backstream.layouts.segments import Codec, Kind
+from backstream.layouts.segments import Codec, SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, older, settings, wire
 from backstream.model.change import MICROS
@@ -25,11 +25,11 @@ from backstream.model.entry import Entry
 from backstream.model.naming import Naming
 from backstream.model.schema import KeySchema
 from backstream.operations import safety
-from backstream.operations.restore import Request, Restored, Surroundings, restore
+from backstream.operations.restore import RestoreContext, Restored, RestoreRequest, restore
 from backstream.ports import Clock
 from backstream.stores.directory import DirectoryStore
-from backstream.stores.dumps import SCHEMA, Dump
-from backstream.tables.answers import Description, key_schema
+from backstream.stores.dumps import SCHEMA, DynamodumpDump
+from backstream.tables.answers import DescribedTable, key_schema
 
 LIMITS = (
     "from a dump: each of its pages is of the moment in which it was read, the settings are what DescribeTable said, and rows that "
@@ -51,13 +51,13 @@ class _At:
         """Nothing here waits."""
 
 
-def restore_dump(path: Path, table: str, request: Request, around: Surroundings) -> Restored:
+def restore_dump(path: Path, table: str, request: RestoreRequest, around: RestoreContext) -> Restored:
     """Bring back what a dump holds of a table. The request's moment is that of the dump: when its last file was written.
 
     NotFound, Damaged where it is no dump, or cannot be read; Refused where it is incomplete, unless the request allows a gap; then
     what `restore` says. What could not be restored is in `failures` of the answer: run it again, it does no harm.
     """
-    dump = Dump(path, table)
+    dump = DynamodumpDump(path, table)
     schema = dump.schema()
     with tempfile.TemporaryDirectory(prefix="backstream-dump-") as folder:
         vault, warnings = _taken_in(dump, description_of(schema.body, schema.name), table, Path(folder), around.clock)
@@ -74,7 +74,9 @@ def restore_dump(path: Path, table: str, request: Request, around: Surroundings)
         return msgspec.structs.replace(report, warnings=[LIMITS, *warnings, *kept], undo=None)
 
 
-def _taken_in(dump: Dump, described: dict[str, Any], table: str, folder: Path, clock: Clock) -> tuple[TableVault, list[str]]:
+def _taken_in(
+    dump: DynamodumpDump, described: dict[str, Any], table: str, folder: Path, clock: Clock
+) -> tuple[TableVault, list[str]]:
     """A vault that holds the dump, and what the dump lacks."""
     now, written = int(clock.now()), [min(int(clock.now()), int(each.member.modified)) for each in dump.pages()]
     at = max(written, default=now)
@@ -87,7 +89,7 @@ def _taken_in(dump: Dump, described: dict[str, Any], table: str, folder: Path, c
         name = page.member.name
         entries = list(_entries(vault, pages.read(page.number, page.member.body, name), name, at))
         if entries:
-            log.write_batch(entries, Kind.ADOPTED, writer="dump")
+            log.write_batch(entries, SegmentKind.ADOPTED, writer="dump")
     return TableVault.open(store, table), pages.missing()
 
 
@@ -135,6 +137,6 @@ def _catalog(described: dict[str, Any], table: str, at: int) -> Catalog:
 
 def _keys(described: dict[str, Any]) -> KeySchema:
     try:
-        return key_schema(msgspec.convert(described, Description))
+        return key_schema(msgspec.convert(described, DescribedTable))
     except (msgspec.ValidationError, Failed) as error:
         raise Damaged(f"the dump's {SCHEMA} does not tell the table's key schema: {error}") from error

@@ -14,12 +14,12 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, older, wire
 from backstream.model.entry import Entry
 from backstream.operations import lost_changes, safety
-from backstream.operations.actors import Actors, ActorSource, Claim, told_by
+from backstream.operations.actors import ActorClaim, Actors, ActorSource, told_by
 
 READERS = 16
 
 
-class Version(msgspec.Struct, frozen=True, omit_defaults=True):
+class ItemVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version of an item. `time`: ISO 8601, UTC; `image`: DynamoDB JSON as it was kept, null where the item was deleted.
 
     `sequence`: null where no change of the stream brought it, but a base backup (BACKFILL), a repair or an export: `time` is then
@@ -34,7 +34,7 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
     actor: str | None
     image: msgspec.Raw
     actor_source: ActorSource | None = None
-    actors: list[Claim] = []
+    actors: list[ActorClaim] = []
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 def history(
     vault: TableVault, key: bytes, unread: Callable[[str], None] | None = None, gone: Callable[[str], None] | None = None
-) -> list[Version]:
+) -> list[ItemVersion]:
     """Every version of an item that the log names, oldest first. `key`: the canonical key.
 
     Refused where a part of the backup cannot be read, or, with `unread`, only that is told of it. A version whose image cannot be
@@ -62,7 +62,7 @@ def history(
 
 def _versions(
     vault: TableVault, key: bytes, unread: Callable[[str], None] | None, gone: Callable[[str], None] | None
-) -> tuple[list[Version], Sequence[Entry]]:
+) -> tuple[list[ItemVersion], Sequence[Entry]]:
     """See `history`; and all that the log says of the item."""
     lost: list[str] = []
     entries = vault.history(key, lambda error: lost.append(error.message))
@@ -83,18 +83,18 @@ def _versions(
     return [each for (entry, each), before in followed if not (entry.scanned and _tells_nothing_new(each, before))], entries
 
 
-class Told(msgspec.Struct, frozen=True):
+class ItemHistory(msgspec.Struct, frozen=True):
     """An item's history with all that there is to say of it.
 
     `versions`: see `history`; `notes`: how fresh it is, and what is or may be missing; `unread`: what could not be read, in words.
     """
 
-    versions: list[Version]
+    versions: list[ItemVersion]
     notes: list[str]
     unread: list[str]
 
 
-def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) -> Told:
+def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) -> ItemHistory:
     """The history of an item, and how fresh it is. Refused where a part of the backup cannot be read, unless `allow_gap`."""
     window = vault.window(now)  # before the log is read: what arrives meanwhile is in it all the more
     unread: list[str] = []
@@ -103,10 +103,10 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
     gaps = [f"changes may be missing: {safety.named([str(gap) for gap in window.gaps])}"] if window.gaps else []
     fresh = [*safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
-    return Told(versions, [*limits, *missing, *gaps, *fresh], unread)
+    return ItemHistory(versions, [*limits, *missing, *gaps, *fresh], unread)
 
 
-def _tells_nothing_new(version: Version, before: Version | None) -> bool:
+def _tells_nothing_new(version: ItemVersion, before: ItemVersion | None) -> bool:
     """Whether a base backup found an item as it was known to be: it is no version of its own."""
     if before is None:
         return False
@@ -131,9 +131,9 @@ def _image(vault: TableVault, entry: Entry, gone: Callable[[BackstreamError], No
         return None
 
 
-def _version(actors: Actors, entry: Entry, image: bytes) -> Version:
+def _version(actors: Actors, entry: Entry, image: bytes) -> ItemVersion:
     claims = actors.claims(told_by(entry, image))
-    return Version(
+    return ItemVersion(
         time=moment.iso_micros(entry.micros),
         sequence=None if entry.scanned or entry.stream == older.STREAM else entry.sequence,
         event=entry.event,

@@ -16,7 +16,7 @@ from backstream.layouts import catalog as catalogs
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
 from backstream.model.creation import Creation, on_demand
-from backstream.operations.restore import NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.restore.failures import named_destination
 from backstream.operations.restore.setup import TableSetup
 from backstream.operations.snapshot import Snapshot, snapshot
@@ -34,7 +34,7 @@ class Importing(msgspec.Struct, frozen=True):
     files: Callable[[str], Files]
 
 
-def restore_by_import(vault: TableVault, request: Request, around: Surroundings, importing: Importing) -> Restored:
+def restore_by_import(vault: TableVault, request: RestoreRequest, around: RestoreContext, importing: Importing) -> Restored:
     """Bring the whole table back into a new one. `request`: into a NewTable, without any selection.
 
     UsageError where it asks for something else, or the vault is not in S3; Refused where the table had local indexes, or its new
@@ -80,7 +80,7 @@ def _what_stays(taken: Snapshot) -> str:
 # --- what is refused --------------------------------------------------------------------------------------------------------------
 
 
-def _checked(vault: TableVault, request: Request) -> NewTable:
+def _checked(vault: TableVault, request: RestoreRequest) -> NewTable:
     if not isinstance(request.target, NewTable):
         raise UsageError("an import makes a new table", hint="Give --to NEW with --via import.")
     if request.keys or any(each is not None for each in (request.tenant, request.partition, request.where)):
@@ -100,7 +100,7 @@ def _checked(vault: TableVault, request: Request) -> NewTable:
     return request.target
 
 
-def _check_free(around: Surroundings, name: str) -> None:
+def _check_free(around: RestoreContext, name: str) -> None:
     try:
         around.table_of(name).facts()
     except MissingTable:
@@ -111,7 +111,7 @@ def _check_free(around: Surroundings, name: str) -> None:
 # --- the import -------------------------------------------------------------------------------------------------------------------
 
 
-def _import(taken: Snapshot, creation: Creation, name: str, around: Surroundings, importer: Importer) -> None:
+def _import(taken: Snapshot, creation: Creation, name: str, around: RestoreContext, importer: Importer) -> None:
     """Return when every item of the snapshot has been imported; Failed otherwise."""
     bucket, _, folder = taken.url.removeprefix("s3://").partition("/")
     around.progress.phase("importing", taken.items)

@@ -13,21 +13,21 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment, naming, prices
 from backstream.model.change import MICROS, VIEW, stream_label
 from backstream.model.condition import path_of
-from backstream.model.kinesis import Source
+from backstream.model.kinesis import KinesisSource
 from backstream.model.naming import KeyOrder, Naming
 from backstream.model.prices import Cost
 from backstream.model.sealing import Signing
 from backstream.model.settings import TableSettings
 from backstream.operations import settings
 from backstream.operations.identity import check_owner, gap_of, has_turned, proven_until, record_turn, turned
-from backstream.operations.legacy_contents import Found
+from backstream.operations.legacy_contents import LegacyContents
 from backstream.operations.sources import check_destination
 from backstream.ports import ObjectStore, Table, TableFacts
 
 NOWHERE = "none"  # there is no destination for what Lambda gives up, or no actor attribute, or it is to be forgotten
 
 
-class Words(msgspec.Struct, frozen=True):
+class InitOptions(msgspec.Struct, frozen=True):
     """What `init` was asked for; None means: as it is, or the default for a new table.
 
     `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
@@ -41,7 +41,7 @@ class Words(msgspec.Struct, frozen=True):
     tenant_attribute: str | None = None
     compress: Codec | None = None
     failures: str | None = None
-    kinesis: Source | None = None
+    kinesis: KinesisSource | None = None
     key_order: KeyOrder | None = None
     actor_attribute: str | None = None
     bucket_owner: str | None = None
@@ -63,10 +63,10 @@ class InitReport(msgspec.Struct, frozen=True):
     advice: list[str] = []
     needs_backfill: bool = False
     costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
-    adopted: Found | None = None
+    adopted: LegacyContents | None = None
 
 
-def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool = False) -> InitReport:
+def init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool = False) -> InitReport:
     """Make a vault ready for a table, or change how it is kept from now on. The same words again change nothing.
 
     MissingTable, MissingBucket; Refused where the stream is off or carries no full images, UnversionedBucket where the vault would
@@ -85,7 +85,7 @@ def init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool 
     raise catalogs.contended(store, table.name)
 
 
-def _init(store: ObjectStore, table: Table, words: Words, *, enable_stream: bool) -> InitReport:
+def _init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool) -> InitReport:
     """ConditionNotMet, and nothing changed, where another changes the catalog at the same time."""
     upon = catalogs.known(store, table.name)
     known = None if upon is None else upon.catalog
@@ -154,7 +154,7 @@ def with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
     return facts
 
 
-def _first(store: ObjectStore, table: Table, facts: TableFacts, words: Words) -> InitReport:
+def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptions) -> InitReport:
     # The stream is on by now. Where no item is found, every item that ever comes is a change in the stream from then on.
     empty, seen_at = table.is_empty()
     seen = table.settings()
@@ -193,7 +193,9 @@ def _label(now: float, after: str = "") -> str:
     return label
 
 
-def _again(store: ObjectStore, table: Table, known: Catalog, words: Words, upon: catalogs.Current, turns: list[str]) -> InitReport:
+def _again(
+    store: ObjectStore, table: Table, known: Catalog, words: InitOptions, upon: catalogs.Current, turns: list[str]
+) -> InitReport:
     wanted = msgspec.structs.replace(
         known,
         layout=words.layout or known.layout,
@@ -243,7 +245,7 @@ def _advice(catalog: Catalog, seen: TableSettings) -> list[str]:
     return []
 
 
-def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Source) -> Catalog:
+def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: KinesisSource) -> Catalog:
     """The catalog with another source. What lies between the two is a gap, since nobody can tell that nothing is missing there."""
     if known.kinesis is not None and known.kinesis.arn == source.arn:
         return msgspec.structs.replace(known, kinesis=source)
@@ -289,22 +291,22 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
     return changed
 
 
-def check_actor_attribute(words: Words) -> None:
+def check_actor_attribute(words: InitOptions) -> None:
     """UsageError where the actor attribute is no path."""
     if words.actor_attribute not in (None, NOWHERE):
         path_of(words.actor_attribute or "")
 
 
-def actor_attribute(words: Words, known: str | None) -> str | None:
+def actor_attribute(words: InitOptions, known: str | None) -> str | None:
     """The actor attribute from now on."""
     return known if words.actor_attribute is None else (None if words.actor_attribute == NOWHERE else words.actor_attribute)
 
 
-def _signing(words: Words, known: Catalog) -> Signing | None:
+def _signing(words: InitOptions, known: Catalog) -> Signing | None:
     """The key that was signed with so far, if it is the same: it covers what it covered."""
     before, asked = known.signing, words.signing
     return before if asked is None or (before is not None and before.key == asked.key) else asked
 
 
-def _failures(words: Words, known: str | None) -> str | None:
+def _failures(words: InitOptions, known: str | None) -> str | None:
     return known if words.failures is None else (None if words.failures == NOWHERE else words.failures)

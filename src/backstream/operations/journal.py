@@ -30,7 +30,7 @@ from backstream import private_files
 from backstream.errors import Failed, Refused, UsageError
 from backstream.model import migration, wire
 from backstream.model.decoding import UNDECODABLE, reason
-from backstream.model.migration import Change
+from backstream.model.migration import ItemRewrite
 
 _INTENDED, _TRIED, _DONE, _WITHDRAWN = 1, 2, 3, 4
 _MARKS = {"t": _TRIED, "d": _DONE, "w": _WITHDRAWN}
@@ -76,7 +76,7 @@ class Journal(Generic[HeadT]):
         return journal
 
     @classmethod
-    def reopen(cls, path: Path, standing: Standing[HeadT], *, keeps_images: bool = False) -> Journal[HeadT]:
+    def reopen(cls, path: Path, standing: JournalState[HeadT], *, keeps_images: bool = False) -> Journal[HeadT]:
         """One that an earlier process left, to be gone on with. Refused where another process has it."""
         try:
             file = private_files.reopen(path)
@@ -92,7 +92,7 @@ class Journal(Generic[HeadT]):
         """How many changes it speaks of."""
         return self._next
 
-    def intend(self, changes: Sequence[Change]) -> list[int]:
+    def intend(self, changes: Sequence[ItemRewrite]) -> list[int]:
         """These are going to be made: their numbers. Durable when it returns."""
         digests = [(migration.digest(each.before), migration.digest(each.after)) for each in changes]
         with self._lock:
@@ -106,7 +106,7 @@ class Journal(Generic[HeadT]):
         self._sync()
         return numbers
 
-    def _image(self, change: Change) -> list[msgspec.Raw]:
+    def _image(self, change: ItemRewrite) -> list[msgspec.Raw]:
         if not self._keeps_images or change.before is None:
             return []
         return [msgspec.Raw(wire.one_line(change.before))]
@@ -173,7 +173,7 @@ class Journal(Generic[HeadT]):
             self._synced = reached
 
 
-class Standing(Generic[HeadT]):
+class JournalState(Generic[HeadT]):
     """What a file says: `settled` tells whether an item was written, `open` what may have been; `whole`: bytes of whole lines.
 
     `head`: the type of its first line; `what`: whose file it is, in words. Of a change that is settled 16 bytes are held.

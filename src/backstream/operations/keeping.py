@@ -10,12 +10,12 @@ from backstream.layouts.gaps import Gap
 from backstream.layouts.images import images_for
 from backstream.layouts.log import LATE, arrived, reached
 from backstream.layouts.positions import Positions
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change
 from backstream.model.entry import Entry
 from backstream.operations import capture
-from backstream.operations.shards import Reached, Taken
+from backstream.operations.shards import DurablePrefix, ShardPosition
 from backstream.operations.sources import record_ties_in
 from backstream.ports import Clock
 
@@ -51,30 +51,34 @@ class VaultKeeper:
         self._notice = notice
         self._told: set[str] = set()
 
-    def reached(self) -> Mapping[str, Reached]:
+    def reached(self) -> Mapping[str, ShardPosition]:
         """How far earlier runs came, by shard: the log says it."""
         recent = self._log.recent(self._clock.now())
-        return {shard: Reached(each.last, each.max_time) for shard, each in reached(recent, self._label).items()}
+        return {shard: ShardPosition(each.last, each.max_time) for shard, each in reached(recent, self._label).items()}
 
-    def arrived(self, retention: int) -> Mapping[str, Reached]:
+    def arrived(self, retention: int) -> Mapping[str, ShardPosition]:
         """The same of a Kinesis stream, which keeps records for so many seconds."""
         now = self._clock.now()
         found = arrived(self._log.recent(now, since=now - retention), self._label)
-        return {shard: Reached(each.position, each.max_time, LATE) for shard, each in found.items() if each.position is not None}
+        return {
+            shard: ShardPosition(each.position, each.max_time, LATE) for shard, each in found.items() if each.position is not None
+        }
 
-    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:
         """One segment: images first, then the run of them. Raises what the log raises: nothing is acknowledged then."""
         run, failure = self._keep_images(changes)
         if run:
             self._log.write_run(run, shard, after=after, writer=self._writer)
-        return Taken(len(run), failure)
+        return DurablePrefix(len(run), failure)
 
-    def keep_arrivals(self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]) -> Taken:
+    def keep_arrivals(
+        self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]
+    ) -> DurablePrefix:
         """The same of a Kinesis stream's."""
         run, failure = self._keep_images(changes)
         if run:
             self._log.write_arrivals(run, shard, before=before, position=positions[len(run) - 1], writer=self._writer)
-        return Taken(len(run), failure)
+        return DurablePrefix(len(run), failure)
 
     def _keep_images(self, changes: Sequence[Change]) -> tuple[list[Entry], BackstreamError | None]:
         """The entries up to the first change whose image could not be kept, and why it could not."""
@@ -96,7 +100,7 @@ class VaultKeeper:
 
     def look_around(self) -> None:
         """Tell of other tails on the same table: harmless, but paid for twice."""
-        ours, now = (Kind.TAIL, Kind.KINESIS, Kind.MARK), self._clock.now()
+        ours, now = (SegmentKind.TAIL, SegmentKind.KINESIS, SegmentKind.MARK), self._clock.now()
         # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
         recent = [each for each in self._log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
         newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)

@@ -17,21 +17,23 @@ from backstream.layouts.log import LATE
 from backstream.layouts.positions import Position
 from backstream.model import moment
 from backstream.model.change import Change
-from backstream.operations.shards import RETENTION_SLACK, Keeper, Parts, Reached, Taken, wrote_of
-from backstream.ports import Page, Shard
+from backstream.operations.shards import RETENTION_SLACK, ChangeSink, DurablePrefix, FollowerContext, ShardPosition, wrote_of
+from backstream.ports import RecordsPage, Shard
 
 
-class ArrivalKeeper(Keeper, Protocol):
+class ArrivalKeeper(ChangeSink, Protocol):
     """Where the changes of a Kinesis stream go. Safe to call from many threads."""
 
-    def keep_arrivals(self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]) -> Taken:
+    def keep_arrivals(
+        self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]
+    ) -> DurablePrefix:
         """Make changes durable as they came. `positions`: Kinesis' own numbers of their records; `before`: that before them."""
 
     def note_ties(self, changes: Sequence[Change]) -> int:
         """Record what their order leaves open, see note 14; how many times."""
 
 
-class _Read(msgspec.Struct, frozen=True):
+class _ShardRead(msgspec.Struct, frozen=True):
     """A change that waits to be written. `position`: Kinesis' own number of its record; `arrived`: when it came to the stream."""
 
     change: Change
@@ -42,7 +44,9 @@ class _Read(msgspec.Struct, frozen=True):
 class KinesisFollower:
     """Reads one shard in order. Not thread-safe: one turn at a time. See `shards.Follower`, whose words these are."""
 
-    def __init__(self, keeper: ArrivalKeeper, parts: Parts, shard: Shard, reached: Reached | None, claim: int | None) -> None:
+    def __init__(
+        self, keeper: ArrivalKeeper, parts: FollowerContext, shard: Shard, reached: ShardPosition | None, claim: int | None
+    ) -> None:
         self._keeper = keeper
         self._parts = parts
         self.shard = shard
@@ -51,7 +55,7 @@ class KinesisFollower:
         self._passed_to = self._durable_to  # records of other tables included
         self._read_to = self._durable_to
         self._iterator: str | None = None
-        self._buffer: list[_Read] = []
+        self._buffer: list[_ShardRead] = []
         self._waiting_since = 0.0
         self._at_its_end = False
         self._quiet_since: float | None = None
@@ -104,12 +108,12 @@ class KinesisFollower:
             self._miss(page)
         self._take(page)
 
-    def _take(self, page: Page) -> None:
+    def _take(self, page: RecordsPage) -> None:
         if page.changes and not self._buffer:
             self._waiting_since = self._parts.clock.now()
         if page.arrivals and self.first is None:
             self.first = int(page.arrivals[0])
-        self._buffer += map(_Read, page.changes, page.positions, page.arrivals)
+        self._buffer += map(_ShardRead, page.changes, page.positions, page.arrivals)
         self._iterator, self._read_to = page.next, page.reached or self._read_to
         if not self._buffer:
             self._passed_to = self._read_to
@@ -117,7 +121,7 @@ class KinesisFollower:
         self._at_its_end = page.behind == 0
         self._claim_quiet(page)
 
-    def _claim_quiet(self, page: Page) -> None:
+    def _claim_quiet(self, page: RecordsPage) -> None:
         """An open shard of which all has been read holds nothing older than that look; a closed one says nothing of its children.
 
         That it was open then is known from the look after it.
@@ -127,12 +131,12 @@ class KinesisFollower:
             self._claim(int(self._quiet_since) - 1 - LATE)
         self._quiet_since = page.server_time if self._at_its_end and not self._buffer else None
 
-    def _oldest_left(self) -> Page:
+    def _oldest_left(self) -> RecordsPage:
         stream, shard = self._parts.stream, self.shard.id
         try:
             return stream.read(shard, stream.iterator(shard, None))
         except NotFound:
-            return Page([], None, self._parts.clock.now(), behind=0)
+            return RecordsPage([], None, self._parts.clock.now(), behind=0)
         except RecordsTrimmed as error:
             raise Unavailable(f"records are trimmed while they are asked for: {error.message}") from error
 
@@ -140,7 +144,7 @@ class KinesisFollower:
     def _known(self) -> int:
         return max(self._parts.known, self.claim or 0)
 
-    def _miss(self, page: Page) -> None:
+    def _miss(self, page: RecordsPage) -> None:
         """Record what the stream had dropped before it was read: whatever it held until as long ago as it keeps records."""
         since, until = self._known, int(page.server_time) - self._parts.retention
         reason = "the stream had dropped records before they were read"
@@ -167,7 +171,7 @@ class KinesisFollower:
         while self._buffer:
             self._write(self._buffer[: self._parts.settings.segment_count])
 
-    def _write(self, waiting: list[_Read]) -> None:
+    def _write(self, waiting: list[_ShardRead]) -> None:
         parts, began = self._parts, self._parts.clock.now()
         changes, positions = [each.change for each in waiting], [each.position for each in waiting]
         self.gaps += self._keeper.note_ties(changes)

@@ -9,7 +9,7 @@ import msgspec
 from backstream.model.older import Style
 
 
-class Found(msgspec.Struct, frozen=True):
+class LegacyContents(msgspec.Struct, frozen=True):
     """What an older tool's bucket holds. `since`, `until`: when the first and the last version taken in arrived (seconds).
 
     `versions` were taken in, of `items`, `deletes` of them delete markers; `mended`: those whose binary values were not DynamoDB

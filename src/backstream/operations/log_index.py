@@ -14,7 +14,7 @@ from backstream.errors import Damaged
 from backstream.layouts import segments
 from backstream.layouts.compacted import Set
 from backstream.layouts.log import LogListing
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change
 
@@ -126,5 +126,5 @@ def _parsed(listed: LogListing) -> _Segment | None:
     segment = listed.segment
     if segment is None or not segment.count:
         return None
-    run = segment.shard if segment.kind is Kind.TAIL else None
+    run = segment.shard if segment.kind is SegmentKind.TAIL else None
     return _Segment(listed, segment.stream, int(segment.first), int(segment.last), run)

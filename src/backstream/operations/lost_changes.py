@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from backstream.engines.broken import BrokenChain
-from backstream.engines.embedded import Unreadable
+from backstream.engines.embedded import UnreadableSource
 from backstream.engines.whole_log import broken_chains
 from backstream.errors import BackstreamError, GapInTheWay
 from backstream.layouts.gaps import Gap
@@ -87,7 +87,7 @@ def standing(vault: TableVault, keys: set[bytes], now: float) -> list[BrokenChai
     """
     if not keys:
         return []
-    unread: list[Unreadable] = []
+    unread: list[UnreadableSource] = []
     found = [each for each in broken_chains(vault, now, keys=keys, unread=unread.append) if not each.pending]
     return found or [BrokenChain(key, each.since, each.until) for key in keys for each in _recorded(vault, key) if unread]
 

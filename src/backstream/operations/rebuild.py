@@ -11,7 +11,7 @@ from backstream.engines.spill import Pairs
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.log import ChangeLog
 from backstream.layouts.row_versions import entry_of, keys_in, parse_metadata
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.model import digests
 from backstream.model.entry import Entry, from_line, to_line
 from backstream.ports import ObjectStore, ObjectVersion
@@ -48,7 +48,7 @@ def rebuild(store: ObjectStore, table: str, *, writer: str) -> Rebuilt:
                 else:
                     damaged.append(found.message)
         for partition in range(PARTITIONS):
-            changes += write_hours(log, spill, partition, Kind.REBUILT, writer=writer)
+            changes += write_hours(log, spill, partition, SegmentKind.REBUILT, writer=writer)
     return Rebuilt(changes, foreign, damaged)
 
 
@@ -75,7 +75,7 @@ def _told_by(entry: Entry, body: bytes) -> Entry:
     )
 
 
-def write_hours(log: ChangeLog, spill: Pairs, partition: int, kind: Kind, *, writer: str) -> int:
+def write_hours(log: ChangeLog, spill: Pairs, partition: int, kind: SegmentKind, *, writer: str) -> int:
     """Write the lines of one partition, spilled by their hour, as segments; how many changes these hold."""
     hours: dict[bytes, list[Entry]] = {}
     for hour, line in spill.read(partition):

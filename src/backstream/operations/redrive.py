@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from backstream.errors import AccessDenied, BackstreamError, Damaged, MalformedRecord, MissingObject, Refused, UsageError
-from backstream.layouts.destination import Abandoned, Destination
-from backstream.layouts.segments import Kind
+from backstream.layouts.destination import Destination, FailedBatch
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import stream_label
 from backstream.model.deliveries import Record, deliveries
-from backstream.model.invocation_record import Source
+from backstream.model.invocation_record import StreamKind
 from backstream.operations.abandoned import record_waiting
 from backstream.operations.absence import record_absence
 from backstream.operations.batch import BatchReport, keep_batch, why
@@ -60,7 +60,7 @@ class Redriven(msgspec.Struct, frozen=True):
     dry_run: bool
 
 
-class Words(msgspec.Struct, frozen=True):
+class RedriveOptions(msgspec.Struct, frozen=True):
     """What is asked for. `source`: the bucket's URL, None for the one that the catalog names; `give_up`: see `Left`."""
 
     source: str | None = None
@@ -69,7 +69,13 @@ class Words(msgspec.Struct, frozen=True):
 
 
 def redrive(
-    vault: TableVault, words: Words, clock: Clock, *, writer: str, progress: Progress | None = None, lookup: Lookup | None = None
+    vault: TableVault,
+    words: RedriveOptions,
+    clock: Clock,
+    *,
+    writer: str,
+    progress: Progress | None = None,
+    lookup: Lookup | None = None,
 ) -> Redriven:
     """Take every batch of the table that waits, the oldest first, and keep it as the Lambda handler would have.
 
@@ -92,7 +98,7 @@ class _Redrive:
         self,
         vault: TableVault,
         destination: Destination,
-        words: Words,
+        words: RedriveOptions,
         clock: Clock,
         writer: str,
         progress: Progress,
@@ -134,11 +140,11 @@ class _Redrive:
             dry_run=self._words.dry_run,
         )
 
-    def _record_absences(self, batches: Sequence[Abandoned]) -> None:
+    def _record_absences(self, batches: Sequence[FailedBatch]) -> None:
         """As the handler does before its first batch, which it may never have come to: as of when Lambda first gave one up."""
         first: dict[str, int] = {}
         for each in batches:
-            if each.record is not None and each.record.source is Source.DYNAMODB:
+            if each.record is not None and each.record.source is StreamKind.DYNAMODB:
                 arn = each.record.stream_arn
                 told = each.until if each.record.given_up is None else each.record.given_up
                 first[arn] = min(told, first.get(arn, told))
@@ -154,7 +160,7 @@ class _Redrive:
             return False
         return True
 
-    def _take(self, batches: Sequence[Abandoned], pool: ThreadPoolExecutor) -> None:
+    def _take(self, batches: Sequence[FailedBatch], pool: ThreadPoolExecutor) -> None:
         for position, batch in enumerate(batches):
             try:
                 self._one(batch, pool)
@@ -167,11 +173,11 @@ class _Redrive:
                 return  # a store that fails for one would fail for all, each after some patience
             self._progress.advance(1)
 
-    def _one(self, batch: Abandoned, pool: ThreadPoolExecutor) -> None:
+    def _one(self, batch: FailedBatch, pool: ThreadPoolExecutor) -> None:
         if batch.record is None:
             raise Damaged(batch.why)
         records = self._destination.records(batch)
-        if batch.record.source is Source.KINESIS:
+        if batch.record.source is StreamKind.KINESIS:
             records = self._ours(records)
         self._records += len(records)
         if self._words.dry_run:
@@ -183,7 +189,7 @@ class _Redrive:
         if not left:
             self._done(batch)
 
-    def _waiting(self) -> Sequence[Abandoned]:
+    def _waiting(self) -> Sequence[FailedBatch]:
         try:
             return self._destination.waiting()
         except AccessDenied as error:
@@ -208,9 +214,9 @@ class _Redrive:
         now, writer = self._clock.now, self._writer
         done, label = recognise(self._vault, arn, self._lookup, now())
         self._vault = done.vault
-        return keep_batch(self._vault, records, label, pool, writer=writer, kind=Kind.PARALLEL, now=now)
+        return keep_batch(self._vault, records, label, pool, writer=writer, kind=SegmentKind.PARALLEL, now=now)
 
-    def _failed(self, batch: Abandoned, report: BatchReport) -> Iterator[Left]:
+    def _failed(self, batch: FailedBatch, report: BatchReport) -> Iterator[Left]:
         """What of a batch is not kept, without what is given up. Raises what is no record's fault."""
         for position, error in sorted(report.failures.items()):
             if not isinstance(error, MalformedRecord):
@@ -223,7 +229,7 @@ class _Redrive:
                 where = "" if sequence else f"record {position + 1} of the batch: "
                 yield Left(batch.name, sequence, where + why(error))
 
-    def _leave_whole(self, batch: Abandoned, error: BackstreamError) -> None:
+    def _leave_whole(self, batch: FailedBatch, error: BackstreamError) -> None:
         """What cannot be read at all, or of which nothing can be kept."""
         if batch.name not in self._words.give_up or self._words.dry_run:
             self._left.append(Left(batch.name, None, error.message))
@@ -231,13 +237,13 @@ class _Redrive:
         self._give_up(batch, batch.name, None, error.message)
         self._done(batch)
 
-    def _give_up(self, batch: Abandoned, what: str, sequence: str | None, reason: str) -> None:
+    def _give_up(self, batch: FailedBatch, what: str, sequence: str | None, reason: str) -> None:
         """Kept as a gap before it is marked: from now on the vault alone says that it is missing."""
         gap = self._destination.gap(batch)
         named = f"{GIVEN_UP}: {batch.name}: {reason}"
         self._vault.gaps.record(msgspec.structs.replace(gap, reason=named, sequence=sequence, batch=None))
         self._given_up.append(what)
 
-    def _done(self, batch: Abandoned) -> None:
+    def _done(self, batch: FailedBatch) -> None:
         self._destination.done(batch)
         self._redriven += 1

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from backstream.engines.ahead import batches
 from backstream.layouts.images import images_for
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
@@ -36,7 +36,7 @@ def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], clock: Clock,
             if not repaired:
                 clock.sleep(CLOCKS_APART + 1)  # so that no change that is known already passes for one that came later
             kept = list(pool.map(images.keep_scanned, _read(vault, table, batch)))
-            vault.log.write_batch([entry for entry, _ in kept], Kind.REPAIR, writer=writer)
+            vault.log.write_batch([entry for entry, _ in kept], SegmentKind.REPAIR, writer=writer)
             repaired += len(batch)
             progress.advance(len(batch))
     if repaired:

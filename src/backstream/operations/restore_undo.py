@@ -12,20 +12,20 @@ from backstream.errors import Refused, UsageError
 from backstream.model import moment, wire
 from backstream.operations import safety
 from backstream.operations.journal import Noted
-from backstream.operations.migrate.request import Around, Asked
+from backstream.operations.migrate.request import MigrationContext, MigrationRequest
 from backstream.operations.migrate.undo import TakingBack, Undone, in_file
 from backstream.operations.restore import Restored
-from backstream.operations.restore.kept import Standing, UndoHead
+from backstream.operations.restore.kept import UndoHead, UndoJournal
 from backstream.operations.safety import Identity
 
 
-def undo_restore(path: Path, asked: Asked, around: Around) -> Restored:
+def undo_restore(path: Path, asked: MigrationRequest, around: MigrationContext) -> Restored:
     """Put back what a restore in place has deleted or overwritten, and delete what it has put anew; written only if `live`.
 
     UsageError where there is no such file; Refused where the live table is another than the restore wrote to, unless
     `around.into_another`, or another process is at it.
     """
-    standing = Standing(path)
+    standing = UndoJournal(path)
     head, table = standing.head, around.table
     if head.table != table.name:
         raise UsageError(f"{path} is a restore of {head.table}, not of {table.name}")

@@ -18,7 +18,7 @@ from backstream.model.settings import PARTS, TableSettings, carried
 from backstream.ports import ObjectStore, Table
 
 
-class Compared(msgspec.Struct, frozen=True):
+class ComparedSettings(msgspec.Struct, frozen=True):
     """`catalog`: with the settings as seen, what could not be seen as it was known. `changes`: what is worth a version, in words;
     `lost`: the parts that were known and cannot be seen now, with the reason."""
 
@@ -27,11 +27,11 @@ class Compared(msgspec.Struct, frozen=True):
     lost: list[str]
 
 
-def compare(catalog: Catalog, seen: TableSettings) -> Compared:
+def compare(catalog: Catalog, seen: TableSettings) -> ComparedSettings:
     """What the table's settings are now, beside those of its catalog. Nothing is written."""
     known = catalogs.settings_of(catalog)
     now = carried(known, seen)
-    return Compared(
+    return ComparedSettings(
         catalogs.with_settings(catalog, now), settings_changes.differences(known, now), settings_changes.lost(known, now)
     )
 
@@ -41,7 +41,7 @@ def unseen(settings: TableSettings) -> list[str]:
     return [f"{PARTS.get(part, part)}: {why}" for part, why in settings.unknown.items()]
 
 
-def refresh(store: ObjectStore, table: Table) -> Compared:
+def refresh(store: ObjectStore, table: Table) -> ComparedSettings:
     """Read the table's settings and, where they have changed, save a version of its catalog in which nothing else is different.
 
     Raises what the table and the store raise, NotFound before `init`.

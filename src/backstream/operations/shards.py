@@ -13,7 +13,7 @@ from backstream.layouts.log import DAY
 from backstream.layouts.positions import Position, Positions
 from backstream.model import moment
 from backstream.model.change import MICROS, Change
-from backstream.ports import ChangeStream, Clock, Page, Shard
+from backstream.ports import ChangeStream, Clock, RecordsPage, Shard
 
 OLDEST, AFTER_GAP = "oldest", "gap"
 # Records show up in a stream "in near real time", without a promise: those of these last seconds may still be on their way.
@@ -70,7 +70,7 @@ def wrote_of(shard: str, first: str, last: str, changes: Sequence[Change], began
     return Wrote(shard, first, last, len(changes), size, newest, began, ended)
 
 
-class Reached(msgspec.Struct, frozen=True):
+class ShardPosition(msgspec.Struct, frozen=True):
     """How far a shard has been kept: the position of its last record, and the second in which the newest change was made.
 
     `late`: for how many seconds a change may come after later ones; `proven`: the second up to which all of its changes were
@@ -91,17 +91,17 @@ class Reached(msgspec.Struct, frozen=True):
         return own if self.proven is None else max(own, self.proven)
 
 
-class Taken(msgspec.Struct, frozen=True):
+class DurablePrefix(msgspec.Struct, frozen=True):
     """How many of some changes, from the first on, are durable now; and what stands in the way of the next."""
 
     count: int
     failure: BackstreamError | None = None
 
 
-class Keeper(Protocol):
+class ChangeSink(Protocol):
     """Where the changes of a stream go, and where it is noted how far each shard has been read. Safe to call from many threads."""
 
-    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:
         """Make changes of a shard durable, in its order. `after`: the sequence number before them, or what stands in its place."""
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:
@@ -114,12 +114,12 @@ class Keeper(Protocol):
         """Note that changes are lost."""
 
 
-class Parts(msgspec.Struct, frozen=True):
+class FollowerContext(msgspec.Struct, frozen=True):
     """What every shard's follower works with."""
 
     stream: ChangeStream
     label: str
-    keeper: Keeper
+    keeper: ChangeSink
     clock: Clock
     settings: Settings
     known: int  # the second up to which earlier runs had read all of the stream, or recorded what is missing
@@ -136,7 +136,7 @@ class Follower:
     the end that it was closed with, and all of it is durable.
     """
 
-    def __init__(self, parts: Parts, shard: Shard, reached: Reached | None, claim: int | None) -> None:
+    def __init__(self, parts: FollowerContext, shard: Shard, reached: ShardPosition | None, claim: int | None) -> None:
         self._parts = parts
         self.shard = shard
         self._durable_to = None if reached is None else reached.last or None
@@ -206,13 +206,13 @@ class Follower:
         self._take(page)
         return bool(page.changes)
 
-    def _take(self, page: Page) -> None:
+    def _take(self, page: RecordsPage) -> None:
         self._iterator = page.next
         self._asked = self._asked or page.server_time
         self._append(page)
         self._ended = page.next is None  # only now: an end with nothing to be written means that the shard is finished
 
-    def _append(self, page: Page) -> None:
+    def _append(self, page: RecordsPage) -> None:
         if page.changes:
             if not self._buffer:
                 self._waiting_since = self._parts.clock.now()
@@ -231,7 +231,7 @@ class Follower:
 
     # --- trimmed records ---
 
-    def _pass_over_trimmed(self) -> Page:
+    def _pass_over_trimmed(self) -> RecordsPage:
         """The oldest records that are left. What lies before them is a gap, unless only old, known things were trimmed."""
         page = self._oldest_left()
         retained = int(page.server_time) - DAY + RETENTION_SLACK
@@ -244,16 +244,16 @@ class Follower:
         """The second up to which everything that this shard held has been read."""
         return max(self._parts.known, self.claim or 0)
 
-    def _oldest_left(self) -> Page:
+    def _oldest_left(self) -> RecordsPage:
         stream, shard = self._parts.stream, self.shard.id
         try:
             return stream.read(shard, stream.iterator(shard, None))
         except NotFound:
-            return Page([], None, self._parts.clock.now())
+            return RecordsPage([], None, self._parts.clock.now())
         except RecordsTrimmed as error:
             raise Unavailable(f"records are trimmed while they are asked for: {error.message}") from error
 
-    def _miss(self, page: Page) -> None:
+    def _miss(self, page: RecordsPage) -> None:
         """Record the gap before this page."""
         since = max(self._last_seconds or 0, self._known)
         until = max(since, page.changes[0].seconds if page.changes else int(page.server_time))

@@ -11,7 +11,7 @@ from backstream.model.clocks import CLOCKS_APART
 from backstream.ports import Vouching
 
 
-class Covered(msgspec.Struct, frozen=True):
+class SignedCover(msgspec.Struct, frozen=True):
     """What vouches for a table's vault. Times in ISO 8601.
 
     `since`, `until`: the moments that signatures cover, None where there are none, or nobody asked for them; `head`: the counter of
@@ -24,21 +24,21 @@ class Covered(msgspec.Struct, frozen=True):
     head: int | None = None
 
 
-def covered(vault: TableVault, now: float) -> Covered:
+def covered(vault: TableVault, now: float) -> SignedCover:
     """Read it off the catalog and the newest watermark. NotSigned where the reader wants signatures, and these have none."""
     mark = vault.coverage.watermark(now)
     head = None if mark is None else vault.log.counter(mark)
     signing = vault.catalog.signing
     if not isinstance(vault.store, Vouching) or signing is None or mark is None or mark.segment is None:
-        return Covered(head=head)
+        return SignedCover(head=head)
     starts = [each for each in vault.window(now).starts if each.begin + CLOCKS_APART >= signing.since]
     if not starts:
-        return Covered(head=head)
+        return SignedCover(head=head)
     since = min(each.end if each.exact is None else each.exact for each in starts)
-    return Covered(moment.iso(since), moment.iso(mark.segment.max_time), head)
+    return SignedCover(moment.iso(since), moment.iso(mark.segment.max_time), head)
 
 
-def check(vault: TableVault, now: float, at: int | None, *, min_head: int | None = None) -> Covered:
+def check(vault: TableVault, now: float, at: int | None, *, min_head: int | None = None) -> SignedCover:
     """What covers the vault. Refused where that is not the moment `at` (seconds, None: whatever there is), or it was put back."""
     found = covered(vault, now)
     check_head(found, min_head)
@@ -58,7 +58,7 @@ def check(vault: TableVault, now: float, at: int | None, *, min_head: int | None
     return found
 
 
-def check_head(found: Covered, min_head: int | None) -> None:
+def check_head(found: SignedCover, min_head: int | None) -> None:
     """Refused where the vault's head is less than one that was seen before."""
     if min_head is not None and (found.head is None or found.head < min_head):
         raise Refused(
@@ -67,7 +67,7 @@ def check_head(found: Covered, min_head: int | None) -> None:
         )
 
 
-def in_words(found: Covered) -> str:
+def in_words(found: SignedCover) -> str:
     """The same for people; empty where there is nothing to say."""
     if found.since is None:
         return ""

@@ -14,7 +14,7 @@ import msgspec
 from backstream.layouts.aws_export import ExportWriter
 from backstream.layouts.segments import Codec
 from backstream.layouts.vault import TableVault
-from backstream.operations.restore import Failure, Into, Request, Surroundings, restore
+from backstream.operations.restore import Failure, Into, RestoreContext, RestoreRequest, restore
 from backstream.operations.writing import LeftOut
 from backstream.ports import Files, Put, Write
 
@@ -41,12 +41,12 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def snapshot(
-    vault: TableVault, at: int, to: Files, around: Surroundings, *, compress: Codec = Codec.GZIP, allow_gap: bool = False
+    vault: TableVault, at: int, to: Files, around: RestoreContext, *, compress: Codec = Codec.GZIP, allow_gap: bool = False
 ) -> Snapshot:
     """Write the whole table as it was at a second. OutsideWindow and GapInTheWay come before anything is written."""
     began = around.clock.now()
     export = ExportWriter(to, f"{int(began * 1_000):014d}-{uuid.uuid4().hex[:8]}", compress)
-    request = Request(at=at, target=Into(export.url, lambda: _ExportSink(export)), allow_gap=allow_gap)
+    request = RestoreRequest(at=at, target=Into(export.url, lambda: _ExportSink(export)), allow_gap=allow_gap)
     report = restore(vault, request, around)
     if not report.failed:
         export.complete(vault.catalog, at, began=began, ended=around.clock.now())

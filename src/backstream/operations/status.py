@@ -9,7 +9,7 @@ import msgspec
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.drills import Held
 from backstream.layouts.log import LATE, LogListing
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, prices
 from backstream.model.objectives import Objectives, in_words
@@ -214,13 +214,13 @@ def _gap(gap: KnownGap) -> GapShown:
     return GapShown(moment.iso(gap.since), moment.iso(gap.until), gap.reason)
 
 
-_FUNCTIONS = (Kind.LAMBDA, Kind.PARALLEL, Kind.WITNESS)
+_FUNCTIONS = (SegmentKind.LAMBDA, SegmentKind.PARALLEL, SegmentKind.WITNESS)
 _WRITERS = {
-    Kind.TAIL: "tail",
-    Kind.KINESIS: "tail (Kinesis)",
-    Kind.LAMBDA: "lambda",
-    Kind.PARALLEL: "lambda (parallel)",
-    Kind.WITNESS: "witness",
-    Kind.REBUILT: "rebuild",
-    Kind.ADOPTED: "older tool",
+    SegmentKind.TAIL: "tail",
+    SegmentKind.KINESIS: "tail (Kinesis)",
+    SegmentKind.LAMBDA: "lambda",
+    SegmentKind.PARALLEL: "lambda (parallel)",
+    SegmentKind.WITNESS: "witness",
+    SegmentKind.REBUILT: "rebuild",
+    SegmentKind.ADOPTED: "older tool",
 }

@@ -14,7 +14,7 @@ import msgspec
 
 from backstream.engines.ahead import ahead, batches
 from backstream.engines.spill import Pairs
-from backstream.model.comparison import DIFFERENCES, Kind, Seen
+from backstream.model.comparison import DIFFERENCES, ComparisonKind, Observation
 from backstream.operations.progress import Progress
 from backstream.operations.restore import Failure
 from backstream.ports import Clock
@@ -24,12 +24,12 @@ FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
 PATIENCE = 30.0
 LOOKS = 8  # at what differs, spread over the patience: a row that keeps changing is caught equal sooner or later
 
-S = TypeVar("S", bound=Seen)
+S = TypeVar("S", bound=Observation)
 Before = TypeVar("Before")
 Found = TypeVar("Found")
 
 
-class Compared(msgspec.Struct, frozen=True):
+class ComparedRows(msgspec.Struct, frozen=True):
     """What a comparison found. Counts are rows, `keys` the keys of all that are not the same, by kind.
 
     `missing`: in the table, not in its copy; `extra`: in the copy, not in the table; `in_flight`: they differed at each look, but
@@ -96,20 +96,20 @@ def until_still(
     return suspects
 
 
-def by_verdict(suspects: Iterable[tuple[bytes, Seen]]) -> dict[Kind, list[bytes]]:
+def by_verdict(suspects: Iterable[tuple[bytes, Observation]]) -> dict[ComparisonKind, list[bytes]]:
     """The keys of what is left, by what is to be said of them, in order."""
-    keys: dict[Kind, list[bytes]] = {kind: [] for kind in (*DIFFERENCES, Kind.IN_FLIGHT)}
+    keys: dict[ComparisonKind, list[bytes]] = {kind: [] for kind in (*DIFFERENCES, ComparisonKind.IN_FLIGHT)}
     for key, sight in suspects:
         keys[sight.verdict].append(key)
     return {kind: sorted(found) for kind, found in keys.items()}
 
 
-def counted(keys: Mapping[Kind, Sequence[bytes]]) -> dict[str, int]:
-    """How many they are, by the names of `Compared`'s counts."""
+def counted(keys: Mapping[ComparisonKind, Sequence[bytes]]) -> dict[str, int]:
+    """How many they are, by the names of `ComparedRows`'s counts."""
     return {kind.value: len(found) for kind, found in keys.items()}
 
 
-def named(keys: Mapping[Kind, Sequence[bytes]]) -> dict[str, list[msgspec.Raw]]:
+def named(keys: Mapping[ComparisonKind, Sequence[bytes]]) -> dict[str, list[msgspec.Raw]]:
     """The keys as a report gives them."""
     return {kind.value: [msgspec.Raw(key) for key in found] for kind, found in keys.items()}
 

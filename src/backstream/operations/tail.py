@@ -18,7 +18,7 @@ from backstream.layouts.positions import Position, Positions
 from backstream.model import moment
 from backstream.operations.children import all_listed
 from backstream.operations.kinesis_shards import KinesisFollower
-from backstream.operations.shards import SETTLING, Follower, Parts, Reached
+from backstream.operations.shards import SETTLING, Follower, FollowerContext, ShardPosition
 from backstream.ports import Shard, StreamFacts
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
@@ -26,7 +26,7 @@ STEP = 0.05  # seconds the loop waits at most before it looks at the stop signal
 SHARDS = "the list of shards"
 
 AnyFollower = Follower | KinesisFollower
-NewFollower = Callable[[Parts, Shard, Reached | None, int | None], AnyFollower]
+NewFollower = Callable[[FollowerContext, Shard, ShardPosition | None, int | None], AnyFollower]
 
 
 class TailReport(msgspec.Struct, frozen=True):
@@ -57,8 +57,8 @@ class Tail:
     def __init__(
         self,
         table: str,
-        parts: Parts,
-        reached: Mapping[str, Reached],
+        parts: FollowerContext,
+        reached: Mapping[str, ShardPosition],
         stop: threading.Event,
         new_follower: NewFollower = Follower,
         base: int | None = None,

@@ -20,15 +20,15 @@ from backstream.layouts.bases import Bases
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.compacted import Compacted
 from backstream.layouts.log import ChangeLog
-from backstream.layouts.older import OlderBucket, Version
-from backstream.layouts.segments import Kind
+from backstream.layouts.older import LegacyVersion, OlderBucket
+from backstream.layouts.segments import SegmentKind
 from backstream.model import moment, older
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
-from backstream.model.entry import Entry, Place, to_line
+from backstream.model.entry import Entry, ImagePlace, to_line
 from backstream.model.older import Style
 from backstream.model.schema import KeySchema
-from backstream.operations.legacy_contents import Found
+from backstream.operations.legacy_contents import LegacyContents
 from backstream.operations.rebuild import write_hours
 from backstream.ports import Clock, ObjectStore
 
@@ -37,7 +37,7 @@ SAMPLE = 200  # objects that tell how the tool made its folders
 IN_ONE_SLICE = 1_000_000  # changes of one hour that are in memory at once
 NAMED = 20
 FOREVER = 10**11  # a second later than any
-_OWN = (Kind.TAIL, Kind.MARK, Kind.LAMBDA, Kind.PARALLEL)
+_OWN = (SegmentKind.TAIL, SegmentKind.MARK, SegmentKind.LAMBDA, SegmentKind.PARALLEL)
 
 
 class _Step(msgspec.Struct, frozen=True, array_like=True):
@@ -89,7 +89,7 @@ def folder_of(table: str, folder: str | None) -> str:
 
 def take_in(
     store: ObjectStore, table: str, schema: KeySchema, clock: Clock, *, folder: str, tenant: str | None, writer: str
-) -> tuple[Found, int]:
+) -> tuple[LegacyContents, int]:
     """Write the log of what an older tool's bucket holds, and up to which second all is in it.
 
     Refused where there is nothing of an older tool's, UsageError where it must be told which attribute makes the folders.
@@ -117,13 +117,13 @@ def take_in(
                 by_hour.add(b"%d-%d" % (entry.seconds // 3600, part), to_line(entry))
         log = ChangeLog(store, table)
         for partition in range(PARTITIONS):
-            write_hours(log, by_hour, partition, Kind.ADOPTED, writer=writer)
+            write_hours(log, by_hour, partition, SegmentKind.ADOPTED, writer=writer)
     style = max(counts.styles, key=lambda each: counts.styles[each])
     return _found(counts, style, bucket.tenant), before - 1
 
 
-def _found(counts: _Counts, style: Style, tenant: str | None) -> Found:
-    return Found(
+def _found(counts: _Counts, style: Style, tenant: str | None) -> LegacyContents:
+    return LegacyContents(
         since=counts.since or 0,
         until=counts.until,
         versions=counts.versions,
@@ -168,7 +168,7 @@ def _taken(store: ObjectStore, table: str) -> int:
 def _is_in_log(store: ObjectStore, table: str) -> bool:
     """Whether the log still holds what was taken in, as segments or compacted; one that was lost is written anew."""
     log = ChangeLog(store, table)
-    segments = any(each.segment is not None and each.segment.kind is Kind.ADOPTED for each in log.listing())
+    segments = any(each.segment is not None and each.segment.kind is SegmentKind.ADOPTED for each in log.listing())
     return segments or bool(Compacted(store, table).current().changes)
 
 
@@ -210,7 +210,7 @@ def _read(bucket: OlderBucket, before: int, spill: Pairs, counts: _Counts) -> No
                 spill.add(version.key, msgspec.msgpack.encode(step))
 
 
-def _step(version: Version, position: int, counts: _Counts) -> _Step | None:
+def _step(version: LegacyVersion, position: int, counts: _Counts) -> _Step | None:
     """None of what is left alone. A version that cannot be read stands for its item all the same: nothing older may pass for it."""
     body, listed = version.body, version.listed
     if body is not None and body.foreign:
@@ -267,6 +267,6 @@ def _of_item(key: bytes, steps: Sequence[_Step]) -> Iterator[Entry]:
             keys=key,
             image=None if step.gone else told.image,
             old=told.image if step.gone else None,
-            place=Place(told.name, told.version) if told.image is None else None,
+            place=ImagePlace(told.name, told.version) if told.image is None else None,
         )
         last = None if step.gone else step

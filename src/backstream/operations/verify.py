@@ -21,17 +21,17 @@ from backstream.errors import AccessDenied, BackstreamError, Refused, UsageError
 from backstream.layouts.gaps import Gap
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.comparison import DIFFERENCES, Kind, Sight, compare, in_sample
+from backstream.model.comparison import DIFFERENCES, ComparisonKind, TableObservation, compare, in_sample
 from backstream.model.entry import Entry
-from backstream.model.fold import BEGINNING, Known
+from backstream.model.fold import BEGINNING, FoldState
 from backstream.model.window import AFTER_ALL, Start
 from backstream.operations import safety
 from backstream.operations.repair import repair
-from backstream.operations.restore import Failure, Surroundings
-from backstream.operations.restore.candidates import Candidate, of_state, scan_into
+from backstream.operations.restore import Failure, RestoreContext
+from backstream.operations.restore.candidates import RowState, of_state, scan_into
 from backstream.operations.restore.strangers import strangers
 from backstream.operations.safety import Identity
-from backstream.operations.suspects import PATIENCE, Compared, Suspects, by_verdict, counted, named, read_again, until_still
+from backstream.operations.suspects import PATIENCE, ComparedRows, Suspects, by_verdict, counted, named, read_again, until_still
 
 MISSED = "`verify` found rows that the vault did not hold as the table did"
 
@@ -40,13 +40,13 @@ class _Look(msgspec.Struct, frozen=True):
     """One item's sides. `newest`: what the vault says of it; `before`: how it looked last time."""
 
     key: bytes
-    known: Known
+    known: FoldState
     newest: Entry | None
     live: bytes | None
-    before: Sight | None = None
+    before: TableObservation | None = None
 
     @property
-    def unmoved(self) -> Sight | None:
+    def unmoved(self) -> TableObservation | None:
         """The last sight, if nothing has changed since."""
         return self.before if self.before is not None and self.before.still_is(self.newest, self.live) else None
 
@@ -55,7 +55,7 @@ class _Look(msgspec.Struct, frozen=True):
         """The entry whose image must be seen; None where there is none."""
         return None if self.newest is None or self.newest.removed or self.unmoved is not None else self.newest
 
-    def sight(self, image: bytes | BackstreamError | None) -> Sight | None:
+    def sight(self, image: bytes | BackstreamError | None) -> TableObservation | None:
         """How it looks; None where the item is on neither side. An image that could not be had is raised."""
         if isinstance(image, BackstreamError):
             raise image
@@ -64,11 +64,11 @@ class _Look(msgspec.Struct, frozen=True):
         kind = compare(image, self.live)
         return None if kind is None else self._sight(kind)
 
-    def _sight(self, kind: Kind) -> Sight:
-        return Sight(kind, self.live, moved=self.before is not None, known=self.known, newest=self.newest)
+    def _sight(self, kind: ComparisonKind) -> TableObservation:
+        return TableObservation(kind, self.live, moved=self.before is not None, known=self.known, newest=self.newest)
 
 
-class Verified(Compared, frozen=True, kw_only=True):
+class Verified(ComparedRows, frozen=True, kw_only=True):
     """What a comparison of the vault, as the copy, with the live table found.
 
     `sample`: the share of the keys that was compared, in percent. `repaired`: of how many differing or unreadable rows the vault
@@ -79,7 +79,7 @@ class Verified(Compared, frozen=True, kw_only=True):
 
 
 def verify(
-    vault: TableVault, around: Surroundings, *, sample: float = 100.0, patience: float = PATIENCE, repair_as: str | None = None
+    vault: TableVault, around: RestoreContext, *, sample: float = 100.0, patience: float = PATIENCE, repair_as: str | None = None
 ) -> Verified:
     """Compare the vault's newest state with the live table. Nothing is written but into the vault: what was lost, as a gap.
 
@@ -94,7 +94,7 @@ def verify(
 
 
 class _Verification:
-    def __init__(self, vault: TableVault, around: Surroundings, sample: float, patience: float, stack: ExitStack) -> None:
+    def __init__(self, vault: TableVault, around: RestoreContext, sample: float, patience: float, stack: ExitStack) -> None:
         self._vault = vault
         self._around = around
         self._sample = sample
@@ -128,7 +128,7 @@ class _Verification:
         known = Identity(catalog.table_arn, catalog.table_id)
         safety.check_same_table(known, self._table.facts(), of="the vault's", way_on="")
 
-    def _record_gap(self, suspects: Suspects[Sight]) -> list[str]:
+    def _record_gap(self, suspects: Suspects[TableObservation]) -> list[str]:
         """Record that changes are missing: since the vault was last known to agree with the table, until now, repaired or not.
 
         Nothing is recorded of a table that there is no base backup of: then nothing is claimed of it. Nothing either of another
@@ -162,7 +162,7 @@ class _Verification:
                 self._vault.gaps.agree(int(self._began))
         return []
 
-    def _repair(self, suspects: Suspects[Sight], writer: str) -> int:
+    def _repair(self, suspects: Suspects[TableObservation], writer: str) -> int:
         """All that differs for good, and the rows whose image in the vault cannot be read."""
         self._around.progress.phase("repairing", None)
         differing = ((key, self._kept(sight)) for key, sight in suspects if sight.verdict in DIFFERENCES)
@@ -170,13 +170,13 @@ class _Verification:
         rows = itertools.chain(differing, ((key, None) for key in sorted((self._unreadable_rows | self._covered) - found)))
         return repair(self._vault, self._table, rows, self._around.clock, self._around.progress, writer=writer)
 
-    def _kept(self, sight: Sight) -> bytes | None:
+    def _kept(self, sight: TableObservation) -> bytes | None:
         gone = sight.newest is None or sight.newest.removed
         return None if gone or sight.newest is None else self._vault.image(sight.newest)
 
     # --- looking ---
 
-    def _first_look(self) -> Suspects[Sight]:
+    def _first_look(self) -> Suspects[TableObservation]:
         with self._state() as state, Pairs(state.partitions, buffer=self._around.memory.buffer) as live:
             self._around.progress.phase("reading the live table", None)
             scan_into(self._vault, self._table, live)
@@ -187,12 +187,12 @@ class _Verification:
             sampled = (self._noted(each) for each in rows if in_sample(each.key, self._sample))
             return self._compare(self._look(each.key, each.known, each.live) for each in sampled)
 
-    def _noted(self, row: Candidate) -> Candidate:
+    def _noted(self, row: RowState) -> RowState:
         if row.then is not None and row.then.place is not None and row.then.place.name in self._failures:
             self._covered.add(row.key)
         return row
 
-    def _look_again(self, suspects: Suspects[Sight]) -> Suspects[Sight]:
+    def _look_again(self, suspects: Suspects[TableObservation]) -> Suspects[TableObservation]:
         with self._state(since=self._proven) as news, Pairs(news.partitions, buffer=self._around.memory.buffer) as again:
             self._around.progress.phase("reading live rows", suspects.count)
             for key, live, before in self._live_again(suspects):
@@ -209,10 +209,10 @@ class _Verification:
             self._failures.update({each.name: each.why for each in (*state.unreadable, *state.passed_over)})
             yield state
 
-    def _live_again(self, suspects: Suspects[Sight]) -> Iterator[tuple[bytes, bytes | None, Sight]]:
+    def _live_again(self, suspects: Suspects[TableObservation]) -> Iterator[tuple[bytes, bytes | None, TableObservation]]:
         """Each suspect's key, its image in the table by now, and how it looked before."""
 
-        def fetch(batch: Sequence[tuple[bytes, Sight]]) -> Mapping[bytes, bytes]:
+        def fetch(batch: Sequence[tuple[bytes, TableObservation]]) -> Mapping[bytes, bytes]:
             return {self._vault.key_of(image): image for image in self._table.fetch([key for key, _ in batch])}
 
         for batch, live in read_again(suspects, fetch, self._around.memory.bodies, _weight):
@@ -226,15 +226,15 @@ class _Verification:
                 live, before = _fetched.decode(value)
                 yield self._look(key, before.known.with_known(changed.known(key)), live, before)
 
-    def _look(self, key: bytes, known: Known, live: bytes | None, before: Sight | None = None) -> _Look:
+    def _look(self, key: bytes, known: FoldState, live: bytes | None, before: TableObservation | None = None) -> _Look:
         return _Look(key, known, known.newest(self._floor), live, before)
 
     # --- comparing ---
 
-    def _compare(self, looks: Iterable[_Look]) -> Suspects[Sight]:
+    def _compare(self, looks: Iterable[_Look]) -> Suspects[TableObservation]:
         """Take these looks, and return what differs. An image that cannot be read is named, the rest goes on."""
         self._around.progress.phase("comparing rows", None)
-        suspects = self._stack.enter_context(closing(Suspects(Sight, self._around.memory.buffer)))
+        suspects = self._stack.enter_context(closing(Suspects(TableObservation, self._around.memory.buffer)))
         with closing(self._vault.images((look, look.wanted) for look in looks)) as images:
             for look, image in images:
                 self._around.progress.advance(1)
@@ -246,7 +246,7 @@ class _Verification:
                     continue
                 if sight is None:
                     continue
-                if sight.kind is Kind.SAME:
+                if sight.kind is ComparisonKind.SAME:
                     self._same += 1
                 else:
                     suspects.add(look.key, sight)
@@ -254,7 +254,7 @@ class _Verification:
 
     # --- the account ---
 
-    def _report(self, suspects: Suspects[Sight], repaired: int, lost: Sequence[str]) -> Verified:
+    def _report(self, suspects: Suspects[TableObservation], repaired: int, lost: Sequence[str]) -> Verified:
         keys = by_verdict(suspects)
         return Verified(
             table=self._vault.catalog.table,
@@ -270,14 +270,14 @@ class _Verification:
             repaired=repaired,
         )
 
-    def _warnings(self, found: Mapping[Kind, Sequence[bytes]]) -> Iterator[str]:
+    def _warnings(self, found: Mapping[ComparisonKind, Sequence[bytes]]) -> Iterator[str]:
         """What a reader of the counts has to know."""
         window = self._vault.window(self._around.clock.now())
         if self._sample < 100:
             yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
         if window.older is not None and not window.starts:
             yield safety.LIMITS
-        elif found[Kind.MISSING] and not window.starts:
+        elif found[ComparisonKind.MISSING] and not window.starts:
             yield (
                 "the table was not empty at `init`, and there is no base backup: rows that have not changed since are missing "
                 f"until there is one (`backstream backfill {self._vault.catalog.table}`)"
@@ -286,13 +286,13 @@ class _Verification:
         yield from safety.not_seen(window)
         if any(found[kind] for kind in DIFFERENCES):
             yield from safety.not_yet_arrived(self._vault.catalog.table, int(self._began), window)
-        if found[Kind.IN_FLIGHT]:
+        if found[ComparisonKind.IN_FLIGHT]:
             yield f"rows in flight changed while they were compared, for {self._patience:g} s: nothing is said of them"
 
 
-def _weight(sight: Sight) -> int:
+def _weight(sight: TableObservation) -> int:
     """The bytes of images that a sight holds."""
     return sum(len(image) for image in (sight.live, sight.newest.image if sight.newest else None) if image)
 
 
-_fetched = msgspec.msgpack.Decoder(tuple[bytes | None, Sight])
+_fetched = msgspec.msgpack.Decoder(tuple[bytes | None, TableObservation])

@@ -15,7 +15,7 @@ from backstream.model import moment
 from backstream.operations.follow import Following, follow
 from backstream.operations.shards import Settings
 from backstream.operations.tail import TailReport
-from backstream.operations.witness_keeper import Findings
+from backstream.operations.witness_keeper import WitnessFindings
 
 BUDGET = 240.0  # seconds; a run every five minutes has ended before the next begins
 SETTINGS = Settings(segment_count=2_000, segment_bytes=4 << 20, children_wait=10.0, mark_busy=60.0, mark_idle=60.0)
@@ -48,7 +48,7 @@ def witness(vault: TableVault, following: Following, *, budget: float = BUDGET) 
     `budget`: seconds after which it stops reading; the next run goes on from there. Refused and Failed as of `follow`; Unavailable
     where what was read could not be written down: nothing is claimed then.
     """
-    began, findings = following.clock.now(), Findings()
+    began, findings = following.clock.now(), WitnessFindings()
     reading = msgspec.structs.replace(following, findings=findings, deadline=began + budget)
     report = follow(vault, reading, until_caught_up=True)
     if findings.watermark is None or (report.durable is not None and findings.watermark < report.durable):
@@ -59,7 +59,7 @@ def witness(vault: TableVault, following: Following, *, budget: float = BUDGET) 
     return _report(report, findings, following.clock.now() - began)
 
 
-def _report(report: TailReport, findings: Findings, seconds: float) -> Witnessed:
+def _report(report: TailReport, findings: WitnessFindings, seconds: float) -> Witnessed:
     def iso(second: int | None) -> str | None:
         return None if second is None else moment.iso(second)
 

@@ -12,7 +12,7 @@ from backstream.errors import BackstreamError, Damaged, MalformedRecord
 from backstream.layouts.gaps import Gap
 from backstream.layouts.log import LATE
 from backstream.layouts.positions import Position, Positions
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model.change import Change
 from backstream.model.entry import Entry
@@ -20,11 +20,11 @@ from backstream.operations import capture
 from backstream.operations.batch import why
 from backstream.operations.keeping import VaultKeeper
 from backstream.operations.log_index import LogIndex
-from backstream.operations.shards import Reached, Taken
+from backstream.operations.shards import DurablePrefix, ShardPosition
 from backstream.ports import Clock
 
 
-class Findings(msgspec.Struct):
+class WitnessFindings(msgspec.Struct):
     """What a witness has found so far.
 
     `missing`: records that the log did not hold, all of which it holds now; `oldest`: the second of the oldest of them;
@@ -49,7 +49,7 @@ class WitnessKeeper(VaultKeeper):
         *,
         writer: str,
         notice: Callable[[str], None],
-        findings: Findings,
+        findings: WitnessFindings,
         before_mark: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(vault, label, pool, clock, writer=writer, notice=notice, before_mark=before_mark)
@@ -60,15 +60,15 @@ class WitnessKeeper(VaultKeeper):
 
     # --- where to go on ---
 
-    def reached(self) -> Mapping[str, Reached]:
+    def reached(self) -> Mapping[str, ShardPosition]:
         """How far a witness or a tail had come before, by shard."""
         return _farthest(super().reached(), self._stood(0))
 
-    def arrived(self, retention: int) -> Mapping[str, Reached]:
+    def arrived(self, retention: int) -> Mapping[str, ShardPosition]:
         """The same of a Kinesis stream, which keeps records for so many seconds."""
         return _farthest(super().arrived(retention), self._stood(retention, LATE))
 
-    def _stood(self, retention: int, late: int = 0) -> Mapping[str, Reached]:
+    def _stood(self, retention: int, late: int = 0) -> Mapping[str, ShardPosition]:
         try:
             positions = self._log.positions(self._label, self._clock.now(), retention)
         except Damaged as error:
@@ -78,7 +78,7 @@ class WitnessKeeper(VaultKeeper):
 
     # --- what was read ---
 
-    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:  # noqa: ARG002 - what it writes is no run
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:  # noqa: ARG002 - what it writes is no run
         """Write those of the changes that the log lacks."""
         return self._check(changes, shard)
 
@@ -89,14 +89,14 @@ class WitnessKeeper(VaultKeeper):
         *,
         before: str | None,  # noqa: ARG002 - the watermark says where the witness stood
         positions: Sequence[str],  # noqa: ARG002
-    ) -> Taken:
+    ) -> DurablePrefix:
         """The same of a Kinesis stream's."""
         return self._check(changes, shard)
 
-    def _check(self, changes: Sequence[Change], shard: str) -> Taken:
+    def _check(self, changes: Sequence[Change], shard: str) -> DurablePrefix:
         missing = self._index.missing(changes, shard)
         if not missing:
-            return Taken(len(changes))
+            return DurablePrefix(len(changes))
         kept = capture.keep(missing, self._images, self._schema, self._pool)
         hopeless = {at: error for at, error in kept.failures.items() if isinstance(error, MalformedRecord)}
         end = min(kept.failures.keys() - hopeless.keys(), default=len(missing))
@@ -105,8 +105,8 @@ class WitnessKeeper(VaultKeeper):
                 self._lose(missing[at], error)  # before anything behind it is in the log
         self._write(missing[:end], [kept.entries[at] for at in range(end) if at in kept.entries])
         if end == len(missing):
-            return Taken(len(changes))
-        return Taken(changes.index(missing[end]), kept.failures[end])
+            return DurablePrefix(len(changes))
+        return DurablePrefix(changes.index(missing[end]), kept.failures[end])
 
     def _lose(self, change: Change, error: BackstreamError) -> None:
         reason = f"not kept: {type(error).__name__}: {why(error)}"
@@ -117,7 +117,7 @@ class WitnessKeeper(VaultKeeper):
     def _write(self, changes: Sequence[Change], entries: Sequence[Entry]) -> None:
         if not entries:
             return
-        self._log.write_batch(entries, Kind.WITNESS, writer=self._writer)
+        self._log.write_batch(entries, SegmentKind.WITNESS, writer=self._writer)
         with self._lock:
             self._findings.missing += len(entries)
             oldest = min(change.seconds for change in changes)
@@ -135,11 +135,11 @@ class WitnessKeeper(VaultKeeper):
         """Others at work are what this one is there for."""
 
 
-def _reached(position: Position, late: int) -> Reached:
-    return Reached(position.last or "", position.seconds or 0, late, position.claim, position.ended)
+def _reached(position: Position, late: int) -> ShardPosition:
+    return ShardPosition(position.last or "", position.seconds or 0, late, position.claim, position.ended)
 
 
-def _farthest(tails: Mapping[str, Reached], witnesses: Mapping[str, Reached]) -> Mapping[str, Reached]:
+def _farthest(tails: Mapping[str, ShardPosition], witnesses: Mapping[str, ShardPosition]) -> Mapping[str, ShardPosition]:
     """Of each shard what reaches farther: all before it is in the vault, or in a recorded gap, by either."""
     found = dict(tails)
     for shard, reached in witnesses.items():

@@ -39,7 +39,7 @@ class Batches(Protocol):
         """As `ports.Table.write`."""
 
 
-class Writer:
+class BulkWriter:
     """Collects writes, no two on one item, and sends them in batches from several threads; memory stays bounded.
 
     How many are under way adapts to the table: see `speed.Congestion`. What was throttled or left unprocessed is tried again, after

@@ -19,8 +19,8 @@ from backstream.ports.objects import (
     Tag,
     Wanted,
 )
-from backstream.ports.signing import Signer, Verifier, Vouching
-from backstream.ports.stream import ChangeStream, Page, Shard, StreamFacts
+from backstream.ports.signing import HeadSigner, Verifier, Vouching
+from backstream.ports.stream import ChangeStream, RecordsPage, Shard, StreamFacts
 from backstream.ports.table import Delete, Importer, ImportState, Put, ScanPage, Table, TableFacts, Write
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Described",
     "Files",
     "Found",
+    "HeadSigner",
     "Images",
     "ImportState",
     "Importer",
@@ -41,12 +42,11 @@ __all__ = [
     "ObjectInfo",
     "ObjectStore",
     "ObjectVersion",
-    "Page",
     "Put",
+    "RecordsPage",
     "ScanPage",
     "ScannedImages",
     "Shard",
-    "Signer",
     "StoredObject",
     "StreamFacts",
     "Table",

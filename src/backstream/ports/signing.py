@@ -16,7 +16,7 @@ class Verifier(Protocol):
         """Whether a signature (base64) of these bytes was made with that key. False for what is no signature."""
 
 
-class Signer(Protocol):
+class HeadSigner(Protocol):
     """A private key, or the right to use one. Safe to call from many threads."""
 
     @property

@@ -39,7 +39,7 @@ class StreamFacts(msgspec.Struct, frozen=True):
     shards: Sequence[Shard]
 
 
-class Page(msgspec.Struct, frozen=True):
+class RecordsPage(msgspec.Struct, frozen=True):
     """One GetRecords answer. `server_time`: epoch seconds by the service's clock. `next` is None at the end of a closed shard.
 
     Only of a Kinesis stream: `positions` and `arrivals` are the changes' places in the shard, which are not their sequence numbers,
@@ -68,5 +68,5 @@ class ChangeStream(Protocol):
         `RecordsTrimmed` where the stream no longer holds what follows `after`.
         """
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         """The next records, in the shard's order. `IteratorExpired`, `RecordsTrimmed`, `WrongStreamView` (no whole images)."""

@@ -10,7 +10,7 @@ import msgspec
 from backstream.model.creation import Creation
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
-from backstream.model.setup import Step
+from backstream.model.setup import SetupStep
 
 
 class TableFacts(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ class Table(Protocol):
     def create(self, creation: Creation) -> None:
         """Create the table with all that is asked for and wait until it is ACTIVE. `TargetNotEmpty` if the name is taken."""
 
-    def apply(self, step: Step) -> None:
+    def apply(self, step: SetupStep) -> None:
         """Carry out one step of a setup, whose request names this table.
 
         A table that is still changing is waited for, a minute at most. What is set already may be `Failed` when it is set again.

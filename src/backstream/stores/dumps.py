@@ -33,14 +33,14 @@ class Member(msgspec.Struct, frozen=True):
     modified: float
 
 
-class Page(msgspec.Struct, frozen=True):
+class DumpPage(msgspec.Struct, frozen=True):
     """One page of a table's items, by its number."""
 
     number: int
     member: Member
 
 
-class Dump:
+class DynamodumpDump:
     """One table in a dump. `path`: a folder, an archive, or the table's own folder. NotFound where there is no such dump."""
 
     def __init__(self, path: Path, table: str) -> None:
@@ -62,11 +62,11 @@ class Dump:
         """DescribeTable's answer, as it was written."""
         return next(each for each in _members(self.path) if each.name == self._root + SCHEMA)
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self) -> Iterator[DumpPage]:
         """The pages, in the order in which they lie there."""
         for each in _members(self.path, self._root + "data/"):
             if match := _PAGE.fullmatch(each.name.removeprefix(self._root)):
-                yield Page(int(match[1]), each)
+                yield DumpPage(int(match[1]), each)
 
 
 def _names(path: Path) -> list[str]:

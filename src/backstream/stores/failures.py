@@ -22,36 +22,36 @@ class TryAgain(Unavailable):
     """The client's own retries do not cover this: whoever asked may do so again at once."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class StoreFailure(msgspec.Struct, frozen=True):
     """One of our errors, and the next step it suggests."""
 
     error: type[Failed]
     hint: str
 
 
-DENIED = Kind(
+DENIED = StoreFailure(
     AccessDenied,
     "Check that the credentials are those meant (aws sts get-caller-identity) and that they, the bucket's policy and its KMS key "
     "allow this{needs}. Without s3:ListBucket, S3 also answers so for objects that do not exist; and where the bucket belongs to "
     "another account than is expected (BACKSTREAM_BUCKET_OWNER, or what the catalog says).",
 )
-UNKNOWN = Kind(AccessDenied, "These credentials are wrong or of another account: check AWS_ACCESS_KEY_ID or the profile.")
-EXPIRED = Kind(AccessDenied, "The credentials have expired: renew them (aws sso login) and run it again.")
-UNNAMED = Kind(AccessDenied, "Give credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role.")
-SKEWED = Kind(AccessDenied, "This machine's clock is wrong by more than 15 minutes: set it.")
-NO_BUCKET = Kind(MissingBucket, "Check the bucket's name and account, or make it: `backstream init TABLE --create-bucket`.")
-TAKEN = Kind(AlreadyExists, "Bucket names are shared by all of AWS, and this one is somebody else's: choose another.")
-NO_OBJECT = Kind(MissingObject, "")
-ELSEWHERE = Kind(Failed, "The bucket is in another region: set AWS_REGION{region}.")
-BUSY = Kind(Unavailable, "S3 asked to slow down, after retries: try again, or with fewer writers at once.")
-UNWELL = Kind(Unavailable, "S3 did not answer well, after retries: try again later.")
-CONTENDED = Kind(TryAgain, "Another writer was at the same object at the same time: try again.")
-UNREACHED = Kind(Unavailable, "No answer, after retries: check the network, AWS_REGION and AWS_ENDPOINT_URL_S3.")
-BROKEN_OFF = Kind(TryAgain, "The connection broke while the object was read, every time: try again later.")
-DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL_S3 and the certificates that are trusted here (AWS_CA_BUNDLE).")
-THERE = Kind(AlreadyExists, "")
-SHORTER = Kind(Damaged, "The object is shorter than another one says.")
-OTHER = Kind(Failed, "")
+UNKNOWN = StoreFailure(AccessDenied, "These credentials are wrong or of another account: check AWS_ACCESS_KEY_ID or the profile.")
+EXPIRED = StoreFailure(AccessDenied, "The credentials have expired: renew them (aws sso login) and run it again.")
+UNNAMED = StoreFailure(AccessDenied, "Give credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role.")
+SKEWED = StoreFailure(AccessDenied, "This machine's clock is wrong by more than 15 minutes: set it.")
+NO_BUCKET = StoreFailure(MissingBucket, "Check the bucket's name and account, or make it: `backstream init TABLE --create-bucket`.")
+TAKEN = StoreFailure(AlreadyExists, "Bucket names are shared by all of AWS, and this one is somebody else's: choose another.")
+NO_OBJECT = StoreFailure(MissingObject, "")
+ELSEWHERE = StoreFailure(Failed, "The bucket is in another region: set AWS_REGION{region}.")
+BUSY = StoreFailure(Unavailable, "S3 asked to slow down, after retries: try again, or with fewer writers at once.")
+UNWELL = StoreFailure(Unavailable, "S3 did not answer well, after retries: try again later.")
+CONTENDED = StoreFailure(TryAgain, "Another writer was at the same object at the same time: try again.")
+UNREACHED = StoreFailure(Unavailable, "No answer, after retries: check the network, AWS_REGION and AWS_ENDPOINT_URL_S3.")
+BROKEN_OFF = StoreFailure(TryAgain, "The connection broke while the object was read, every time: try again later.")
+DISTRUSTED = StoreFailure(Failed, "Check AWS_ENDPOINT_URL_S3 and the certificates that are trusted here (AWS_CA_BUNDLE).")
+THERE = StoreFailure(AlreadyExists, "")
+SHORTER = StoreFailure(Damaged, "The object is shorter than another one says.")
+OTHER = StoreFailure(Failed, "")
 
 # Of what is asked of the bucket itself, the action that IAM knows by another name.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
@@ -75,7 +75,7 @@ OF_CODE = {
 }
 
 # What botocore raises before there is an answer, or while its body is read.
-OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
+OF_CLASS: tuple[tuple[type[Exception], StoreFailure], ...] = (
     (aws.NoCredentialsError, UNNAMED),
     (aws.PartialCredentialsError, UNNAMED),
     (aws.CredentialRetrievalError, UNNAMED),
@@ -90,7 +90,7 @@ OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
 )
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ErrorAnswer(msgspec.Struct, frozen=True):
     """What an error answer says. `code`: S3's, or for a HEAD, which has no body, the HTTP status in digits."""
 
     code: str
@@ -109,7 +109,7 @@ def named(error: BotoError, operation: str, subject: str) -> Failed:
     return kind.error(f"{operation} of {subject} failed: {error}", hint=kind.hint)
 
 
-def of_answer(said: Answer, operation: str, subject: str) -> Failed:
+def of_answer(said: ErrorAnswer, operation: str, subject: str) -> Failed:
     """Our error for an answer."""
     kind = _kind(said)
     message = f"{operation} of {subject} failed: {said.code}: {said.message or 'no message'}"
@@ -146,9 +146,9 @@ def subject(bucket: str, key: str = "", version: str | None = None) -> str:
     return f"{place} (version {version})" if version else place
 
 
-def _said(response: Mapping[str, Any]) -> Answer:
+def _said(response: Mapping[str, Any]) -> ErrorAnswer:
     error, metadata = response["Error"], response["ResponseMetadata"]
-    return Answer(
+    return ErrorAnswer(
         code=str(error.get("Code", "")),
         message=error.get("Message", ""),
         status=metadata.get("HTTPStatusCode", 0),
@@ -158,7 +158,7 @@ def _said(response: Mapping[str, Any]) -> Answer:
     )
 
 
-def _kind(said: Answer) -> Kind:
+def _kind(said: ErrorAnswer) -> StoreFailure:
     if kind := OF_CODE.get(said.code):
         return kind
     if said.argument == "versionId" or "version id" in said.message.lower():

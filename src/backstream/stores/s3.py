@@ -30,7 +30,7 @@ from backstream.errors import (
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.retries import Attempt, full_jitter, persistently
 from backstream.stores.failures import NO_BUCKET, TryAgain
-from backstream.stores.s3_api import NULL_VERSION, Page, Row, S3Api
+from backstream.stores.s3_api import NULL_VERSION, ListingPage, Row, S3Api
 
 _Answer = TypeVar("_Answer")
 
@@ -205,7 +205,7 @@ class S3Store:
         # S3 can list by prefix only: names come in order, so that what follows the name's own versions only starts like it.
         return itertools.takewhile(lambda row: row.name == name, self.versions(name))
 
-    def _listed(self, ask: Callable[[Mapping[str, str]], Page[Row]], start: Mapping[str, str]) -> Iterator[Row]:
+    def _listed(self, ask: Callable[[Mapping[str, str]], ListingPage[Row]], start: Mapping[str, str]) -> Iterator[Row]:
         """The rows of all pages, by our names; without the "folder" of no name that the S3 console makes."""
         place: Mapping[str, str] | None = start
         while place is not None:

@@ -18,7 +18,7 @@ def nobody() -> str | None:
     return None
 
 
-class Page(msgspec.Struct, Generic[Row], frozen=True):
+class ListingPage(msgspec.Struct, Generic[Row], frozen=True):
     """One page of a listing. `following`: the parameters that ask for the next one, as S3 names them; None: there is none."""
 
     rows: Sequence[Row]
@@ -70,10 +70,10 @@ class S3Api(Protocol):
     def delete(self, key: str) -> str:
         """DeleteObject without a version: the id of the delete marker."""
 
-    def list_page(self, prefix: str, place: Mapping[str, str]) -> Page[ListedObject]:
+    def list_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ListedObject]:
         """ListObjectsV2. `place`: `StartAfter`, or a page's `following`. `Damaged` where the answer is no listing."""
 
-    def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
+    def versions_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ObjectVersion]:
         """ListObjectVersions. `place`: `KeyMarker`, or a page's `following`. `Damaged` where the answer is no listing."""
 
 

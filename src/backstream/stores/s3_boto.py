@@ -13,7 +13,7 @@ from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, Sto
 from backstream.stores import listings
 from backstream.stores.failures import BOTO_ERRORS, named, not_a_listing, subject
 from backstream.stores.many import from_threads
-from backstream.stores.s3_api import NULL_VERSION, Page, Whose, nobody
+from backstream.stores.s3_api import NULL_VERSION, ListingPage, Whose, nobody
 
 if TYPE_CHECKING:  # stubs: not there at run time
     from mypy_boto3_s3 import S3Client
@@ -111,19 +111,19 @@ class BotoApi:
         with self._explained("DeleteObject", key):
             return self._client.delete_object(**self._of_bucket(), Key=key).get("VersionId", NULL_VERSION)
 
-    def list_page(self, prefix: str, place: Mapping[str, str]) -> Page[ListedObject]:
+    def list_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ListedObject]:
         parameters: dict[str, Any] = {**self._of_bucket(), "Prefix": prefix, **place}
         with self._explained("ListObjectsV2", prefix):
             page: Mapping[str, Any] = self._client.list_objects_v2(**parameters)
         rows = [ListedObject(row["Key"], row["Size"], row["LastModified"].timestamp()) for row in page.get("Contents", ())]
-        return Page(rows, self._following(page, {"ContinuationToken": "NextContinuationToken"}))
+        return ListingPage(rows, self._following(page, {"ContinuationToken": "NextContinuationToken"}))
 
-    def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
+    def versions_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ObjectVersion]:
         parameters: dict[str, Any] = {**self._of_bucket(), "Prefix": prefix, **place}
         with self._explained("ListObjectVersions", prefix):
             page: Mapping[str, Any] = self._client.list_object_versions(**parameters)
         names = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
-        return Page(listings.versions(listings.read(page[_DOCUMENT])), self._following(page, names))
+        return ListingPage(listings.versions(listings.read(page[_DOCUMENT])), self._following(page, names))
 
     def _following(self, page: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, str] | None:
         if "IsTruncated" not in page:

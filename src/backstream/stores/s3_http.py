@@ -18,7 +18,7 @@ from backstream.stores import listings
 from backstream.stores.failures import (
     BOTO_ERRORS,
     BROKEN_OFF,
-    Answer,
+    ErrorAnswer,
     beyond_limit,
     named,
     no_answer,
@@ -26,8 +26,8 @@ from backstream.stores.failures import (
     of_answer,
     subject,
 )
-from backstream.stores.s3_api import NULL_VERSION, Page, S3Api
-from backstream.transport.messages import NoAnswer, Reply, Request, object_path, query_of
+from backstream.stores.s3_api import NULL_VERSION, ListingPage, S3Api
+from backstream.transport.messages import HttpRequest, NoAnswer, Reply, object_path, query_of
 
 META = "x-amz-meta-"
 OWNER = "x-amz-expected-bucket-owner"
@@ -44,20 +44,20 @@ WORDS = {
 _Place = TypeVar("_Place")
 
 
-class Sender(Protocol):
+class S3Sender(Protocol):
     """What sends requests and tries them again: `transport.retrying.Patient`."""
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         """The answer; NoAnswer where there is none."""
 
-    def exchange(self, requests: Iterable[tuple[_Place, Request]]) -> Generator[tuple[_Place, Reply | NoAnswer], None, None]:
+    def exchange(self, requests: Iterable[tuple[_Place, HttpRequest]]) -> Generator[tuple[_Place, Reply | NoAnswer], None, None]:
         """The answers, or why there is none, as they come, each with its request's tag."""
 
 
 class HttpApi:
     """`s3_api.S3Api`. `control`: the same bucket's requests by botocore."""
 
-    def __init__(self, sender: Sender, control: S3Api) -> None:
+    def __init__(self, sender: S3Sender, control: S3Api) -> None:
         self._sender = sender
         self._control = control
         self._bucket = control.bucket
@@ -92,7 +92,7 @@ class HttpApi:
         what = subject(self._bucket, key)
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             raise Failed(f"PutObject of {what} failed: its metadata is not printable ASCII: {dict(metadata)}")
-        reply = self._ask("PutObject", what, Request("PUT", object_path(key), "", headers, body))
+        reply = self._ask("PutObject", what, HttpRequest("PUT", object_path(key), "", headers, body))
         return reply.headers.get("x-amz-version-id", NULL_VERSION)
 
     def get(self, key: str, version: str | None) -> StoredObject:
@@ -114,8 +114,8 @@ class HttpApi:
             else:
                 return
 
-    def _get(self, key: str, version: str | None) -> Request:
-        return Request("GET", object_path(key), _which(version), self._expecting(_CHECKSUM), most=self.limit(key))
+    def _get(self, key: str, version: str | None) -> HttpRequest:
+        return HttpRequest("GET", object_path(key), _which(version), self._expecting(_CHECKSUM), most=self.limit(key))
 
     def _expecting(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Headers, with the account that the bucket is expected to be of. S3 answers 403 where it is another one's.
@@ -125,7 +125,7 @@ class HttpApi:
         owner = self.owner()
         return headers if owner is None else {**headers, OWNER: owner}
 
-    def _noted(self, wanted: Iterable[Wanted[Tag]], under_way: dict[int, Wanted[Tag]]) -> Iterator[tuple[int, Request]]:
+    def _noted(self, wanted: Iterable[Wanted[Tag]], under_way: dict[int, Wanted[Tag]]) -> Iterator[tuple[int, HttpRequest]]:
         for place, each in enumerate(wanted):
             under_way[place] = each
             yield place, self._get(each[1], each[2])
@@ -147,23 +147,23 @@ class HttpApi:
         return StoredObject(_info(key, reply), reply.body)
 
     def get_range(self, key: str, which: str) -> bytes:
-        request = Request("GET", object_path(key), "", {"range": which}, most=self.limit(key))
+        request = HttpRequest("GET", object_path(key), "", {"range": which}, most=self.limit(key))
         return self._ask("GetObject", subject(self._bucket, key), request).body
 
     def head(self, key: str, version: str | None) -> ObjectInfo:
-        request = Request("HEAD", object_path(key), _which(version))
+        request = HttpRequest("HEAD", object_path(key), _which(version))
         return _info(key, self._ask("HeadObject", subject(self._bucket, key, version), request))
 
     def delete(self, key: str) -> str:
-        reply = self._ask("DeleteObject", subject(self._bucket, key), Request("DELETE", object_path(key)))
+        reply = self._ask("DeleteObject", subject(self._bucket, key), HttpRequest("DELETE", object_path(key)))
         return reply.headers.get("x-amz-version-id", NULL_VERSION)
 
-    def list_page(self, prefix: str, place: Mapping[str, str]) -> Page[ListedObject]:
+    def list_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ListedObject]:
         page = self._listing("ListObjectsV2", [("list-type", "2")], prefix, place)
         following = {"ContinuationToken": page.fields["NextContinuationToken"]} if _goes_on(page) else None
-        return Page(listings.objects(page), following)
+        return ListingPage(listings.objects(page), following)
 
-    def versions_page(self, prefix: str, place: Mapping[str, str]) -> Page[ObjectVersion]:
+    def versions_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ObjectVersion]:
         page = self._listing("ListObjectVersions", [("versions", "")], prefix, place)
         following = None
         if _goes_on(page):
@@ -171,14 +171,14 @@ class HttpApi:
                 "KeyMarker": page.text(page.fields, "NextKeyMarker"),
                 "VersionIdMarker": page.fields["NextVersionIdMarker"],
             }
-        return Page(listings.versions(page), following)
+        return ListingPage(listings.versions(page), following)
 
     def _listing(
         self, operation: str, words: Iterable[tuple[str, str]], prefix: str, place: Mapping[str, str]
     ) -> listings.Document:
         parameters = [*words, ("encoding-type", "url"), ("prefix", prefix), *((WORDS[name], of) for name, of in place.items())]
         # One that lists a bucket goes to the bucket itself, which is the endpoint's whole path or a slash.
-        reply = self._ask(operation, subject(self._bucket, prefix), Request("GET", "/", query_of(parameters)))
+        reply = self._ask(operation, subject(self._bucket, prefix), HttpRequest("GET", "/", query_of(parameters)))
         try:
             page = listings.read(reply.body)
         except expat.ExpatError as error:
@@ -188,7 +188,7 @@ class HttpApi:
             raise not_a_listing(self._bucket)
         return page
 
-    def _ask(self, operation: str, what: str, request: Request) -> Reply:
+    def _ask(self, operation: str, what: str, request: HttpRequest) -> Reply:
         request = msgspec.structs.replace(request, headers=self._expecting(request.headers))
         try:
             reply = self._sender.send(request)
@@ -201,7 +201,7 @@ class HttpApi:
         return reply
 
 
-def over_http(control: S3Api, connect: Callable[[], Sender | None]) -> S3Api:
+def over_http(control: S3Api, connect: Callable[[], S3Sender | None]) -> S3Api:
     """The bucket's requests over what `connect` gives; all of them by botocore where that is None. See `transport.lines.Lines`.
 
     Raises the errors of `failures` where there are no credentials to connect with.
@@ -244,13 +244,13 @@ def _info(key: str, reply: Reply) -> ObjectInfo:
     )
 
 
-def _said(reply: Reply) -> Answer:
+def _said(reply: Reply) -> ErrorAnswer:
     """What an error answer says; where it has no body, or one that is not XML, its status."""
     try:
         fields = listings.read(reply.body).fields
     except expat.ExpatError:
         fields = {}
-    return Answer(
+    return ErrorAnswer(
         code=fields.get("Code") or str(reply.status),
         message=fields.get("Message", ""),
         status=reply.status,

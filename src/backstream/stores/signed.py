@@ -12,18 +12,18 @@ from backstream.errors import MissingObject, NotSigned
 from backstream.model.sealing import NONE, PREVIOUS, SIGNATURE, Signing, is_catalog, signing_of, statement, table_of
 from backstream.ports import (
     Found,
+    HeadSigner,
     ListedObject,
     ObjectInfo,
     ObjectStore,
     ObjectVersion,
-    Signer,
     StoredObject,
     Tag,
     Verifier,
     Wanted,
 )
 
-SignerOf = Callable[[str, Signing | None], Signer | None]
+SignerOf = Callable[[str, Signing | None], HeadSigner | None]
 
 
 class _Passing:
@@ -84,7 +84,7 @@ class SigningStore(_Passing):
     def __init__(self, store: ObjectStore, signer_of: SignerOf) -> None:
         super().__init__(store)
         self._signer_of = signer_of
-        self._signers: dict[str, Signer | None] = {}
+        self._signers: dict[str, HeadSigner | None] = {}
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
         found = self._store.get(name, version)
@@ -113,7 +113,7 @@ class SigningStore(_Passing):
         """The version upon which a catalog is made. Where another comes between, the condition of its write says so."""
         return next((row.version for row in self._store.versions_of(name) if not row.marker), NONE)
 
-    def _signer(self, name: str, body: bytes) -> Signer | None:
+    def _signer(self, name: str, body: bytes) -> HeadSigner | None:
         table = table_of(name)
         if table is None:
             return None

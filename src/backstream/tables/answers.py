@@ -40,7 +40,7 @@ class StreamSpecification(msgspec.Struct, frozen=True):
     StreamViewType: str | None = None
 
 
-class Description(msgspec.Struct, frozen=True):
+class DescribedTable(msgspec.Struct, frozen=True):
     """A table."""
 
     TableName: str
@@ -54,7 +54,7 @@ class Description(msgspec.Struct, frozen=True):
     StreamSpecification: StreamSpecification = StreamSpecification()
 
 
-def key_schema(table: Description) -> KeySchema:
+def key_schema(table: DescribedTable) -> KeySchema:
     """The key schema of a description. Failed where it names no type for a key attribute."""
     types = {each.AttributeName: each.AttributeType for each in table.AttributeDefinitions}
     try:
@@ -73,7 +73,7 @@ class ConsumedCapacity(msgspec.Struct, frozen=True):
     CapacityUnits: float | None = None
 
 
-class ScanPage(msgspec.Struct, frozen=True):
+class ScanAnswer(msgspec.Struct, frozen=True):
     """Some items, and where to go on; LastEvaluatedKey is empty at the end."""
 
     Items: list[msgspec.Raw] = []
@@ -87,7 +87,7 @@ class UnprocessedKeys(msgspec.Struct, frozen=True):
     Keys: list[msgspec.Raw]
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class BatchGetAnswer(msgspec.Struct, frozen=True):
     """BatchGetItem's answer, by table."""
 
     Responses: dict[str, list[msgspec.Raw]] = {}
@@ -134,7 +134,7 @@ class SequenceNumberRange(msgspec.Struct, frozen=True):
     EndingSequenceNumber: str | None = None
 
 
-class Shard(msgspec.Struct, frozen=True):
+class DescribedShard(msgspec.Struct, frozen=True):
     """A shard."""
 
     ShardId: str
@@ -148,7 +148,7 @@ class StreamDescription(msgspec.Struct, frozen=True):
     StreamArn: str
     StreamStatus: str
     StreamViewType: str = ""
-    Shards: list[Shard] = []
+    Shards: list[DescribedShard] = []
     LastEvaluatedShardId: str | None = None
 
 

@@ -15,7 +15,7 @@ MOST_COMPARED = 140
 MOST_CHANGED = 200
 
 
-class Condition(msgspec.Struct, frozen=True):
+class RequestCondition(msgspec.Struct, frozen=True):
     """The parts of a request that say it."""
 
     ConditionExpression: str
@@ -23,14 +23,14 @@ class Condition(msgspec.Struct, frozen=True):
     ExpressionAttributeValues: dict[str, msgspec.Raw] | None = None
 
 
-def unchanged(before: bytes | None, key: str, new: bytes | None = None) -> Condition:
+def unchanged(before: bytes | None, key: str, new: bytes | None = None) -> RequestCondition:
     """That the item is as `before`, or, where that is None, does not exist. `key`: its hash key's name; `new`: what it will become.
 
     Each attribute is compared, whole (of an item with very many the first ones, in their order), and none of those that `new` would
     add may be there. What else somebody has added, and changed nothing, is not seen: no condition can say "and nothing more".
     """
     if before is None:
-        return Condition("attribute_not_exists(#k)", {"#k": key})
+        return RequestCondition("attribute_not_exists(#k)", {"#k": key})
     fields = _fields(before)
     names = {f"#{place}": name for place, name in enumerate(list(fields)[:MOST_COMPARED])}
     values = {f":{name[1:]}": fields[of] for name, of in names.items()}
@@ -39,7 +39,7 @@ def unchanged(before: bytes | None, key: str, new: bytes | None = None) -> Condi
     for place, name in enumerate(added):
         names[f"#n{place}"] = name
         terms.append(f"attribute_not_exists(#n{place})")
-    return Condition(" AND ".join(terms), names, values)
+    return RequestCondition(" AND ".join(terms), names, values)
 
 
 class Update(msgspec.Struct, frozen=True):

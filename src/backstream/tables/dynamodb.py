@@ -15,12 +15,12 @@ from backstream.model.change import VIEW
 from backstream.model.creation import Creation
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings
-from backstream.model.setup import SCALING, Step
+from backstream.model.setup import SCALING, SetupStep
 from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
-from backstream.tables.conditions import Condition, Update, unchanged, update
-from backstream.tables.raw import Answer, RawApi, ask, decoded
+from backstream.tables.conditions import RequestCondition, Update, unchanged, update
+from backstream.tables.raw import RawAnswer, RawApi, ask, decoded
 from backstream.tables.settings import AutoScalingClient, read_settings, scaling_api
 
 T = TypeVar("T")
@@ -69,9 +69,9 @@ class DynamoTable:
         """What the table is now."""
         return self._described()[0]
 
-    def _described(self) -> tuple[TableFacts, Answer]:
+    def _described(self) -> tuple[TableFacts, RawAnswer]:
         described, answer = ask(self._api, "DescribeTable", {"TableName": self._name}, answers.Described, self._subject)
-        table = decoded(described.Table, answers.Description, "DescribeTable", self._subject)
+        table = decoded(described.Table, answers.DescribedTable, "DescribeTable", self._subject)
         facts = TableFacts(
             name=table.TableName,
             arn=table.TableArn,
@@ -133,7 +133,7 @@ class DynamoTable:
             **({} if limit is None else {"Limit": limit}),
             **({} if after is None else {"ExclusiveStartKey": msgspec.Raw(after)}),
         }
-        page, answer = ask(self._api, "Scan", request, answers.ScanPage, self._subject)
+        page, answer = ask(self._api, "Scan", request, answers.ScanAnswer, self._subject)
         return ScanPage(
             images=[bytes(item) for item in page.Items],
             after=bytes(page.LastEvaluatedKey) or None,
@@ -151,7 +151,7 @@ class DynamoTable:
         wanted, delays = [msgspec.Raw(key) for key in keys], _fetch_delays()
         while wanted:
             request = {"RequestItems": {self._name: {"Keys": wanted, "ConsistentRead": True}}}
-            answer = self._ask("BatchGetItem", request, answers.Fetched)
+            answer = self._ask("BatchGetItem", request, answers.BatchGetAnswer)
             yield from (bytes(item) for items in answer.Responses.values() for item in items)
             left = [key for table in answer.UnprocessedKeys.values() for key in table.Keys]
             if 0 < len(left) < len(wanted):
@@ -244,7 +244,7 @@ class DynamoTable:
         self._ask("CreateTable", {"TableName": self._name, **creation.request}, answers.Ignored)
         self._wait("the new table", self._is_active)
 
-    def apply(self, step: Step) -> None:
+    def apply(self, step: SetupStep) -> None:
         """Carry out one step. While the table is still changing, it is tried again."""
         api = scaling_api(self._autoscaling) if step.service == SCALING else self._api
         deadline = self._clock.now() + STEP_SECONDS
@@ -302,7 +302,7 @@ def _fetch_delays() -> Iterator[float]:
     return full_jitter(random.random, cap=5.0, attempts=FETCH_ATTEMPTS)
 
 
-def _given(condition: Condition | Update) -> dict[str, object]:
+def _given(condition: RequestCondition | Update) -> dict[str, object]:
     return {name: value for name, value in msgspec.structs.asdict(condition).items() if value is not None}
 
 

@@ -25,38 +25,38 @@ from backstream.errors import (
 )
 
 
-class Kind(msgspec.Struct, frozen=True):
+class TableFailure(msgspec.Struct, frozen=True):
     """One of our errors, and the next step it suggests."""
 
     error: type[Failed | Refused]
     hint: str
 
 
-DENIED = Kind(
+DENIED = TableFailure(
     AccessDenied, "Check the credentials (profile, role, expiry, the machine's clock) and that they allow this operation."
 )
-BUSY = Kind(Throttled, "The service asked to slow down, after retries: try again, or allow the table more capacity.")
-UNWELL = Kind(Unavailable, "The service did not answer well, after retries: try again later.")
-UNREACHED = Kind(
+BUSY = TableFailure(Throttled, "The service asked to slow down, after retries: try again, or allow the table more capacity.")
+UNWELL = TableFailure(Unavailable, "The service did not answer well, after retries: try again later.")
+UNREACHED = TableFailure(
     Unavailable, "No answer, after retries: check the network, the region and the endpoint (AWS_REGION, AWS_ENDPOINT_URL)."
 )
-NO_TABLE = Kind(MissingTable, "Check the table's name, the region and the account.")
-NO_STREAM = Kind(
+NO_TABLE = TableFailure(MissingTable, "Check the table's name, the region and the account.")
+NO_STREAM = TableFailure(
     NotFound, "The stream or shard is gone: a stream ends 24 hours after it was disabled. Ask the table for its stream."
 )
-NO_FUNCTION = Kind(NotFound, "Check the function's name, the region and the account.")
-NO_POLICY = Kind(NotFound, "The table has no resource policy.")
-FULL = Kind(
+NO_FUNCTION = TableFailure(NotFound, "Check the function's name, the region and the account.")
+NO_POLICY = TableFailure(NotFound, "The table has no resource policy.")
+FULL = TableFailure(
     Failed, "The account has as many tables, or tables being made, as it may: delete some, wait, or ask for a higher quota."
 )
-TAKEN = Kind(TargetNotEmpty, "Name a table that does not exist yet.")
-NOT_AS_EXPECTED = Kind(ConditionNotMet, "Somebody has changed the item.")
-CHANGING = Kind(StillChanging, "The table is being created or changed: try again when it is ACTIVE.")
-EXPIRED = Kind(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
-TRIMMED = Kind(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
-DISTRUSTED = Kind(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
-OTHER = Kind(Failed, "")
-INVALID = Kind(InvalidPosition, "")
+TAKEN = TableFailure(TargetNotEmpty, "Name a table that does not exist yet.")
+NOT_AS_EXPECTED = TableFailure(ConditionNotMet, "Somebody has changed the item.")
+CHANGING = TableFailure(StillChanging, "The table is being created or changed: try again when it is ACTIVE.")
+EXPIRED = TableFailure(IteratorExpired, "Shard iterators live 15 minutes: ask for a new one.")
+TRIMMED = TableFailure(RecordsTrimmed, "A stream keeps 24 hours: what was not read by then is a gap.")
+DISTRUSTED = TableFailure(Failed, "Check AWS_ENDPOINT_URL and the certificates that are trusted here (AWS_CA_BUNDLE).")
+OTHER = TableFailure(Failed, "")
+INVALID = TableFailure(InvalidPosition, "")
 
 FUNCTION_OPERATIONS = ("GetFunctionConfiguration", "GetFunctionConcurrency", "ListEventSourceMappings")
 STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords")
@@ -114,7 +114,7 @@ OF_CODE = {
 BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
 
 # What botocore raises before there is an answer.
-OF_CLASS: tuple[tuple[type[Exception], Kind], ...] = (
+OF_CLASS: tuple[tuple[type[Exception], TableFailure], ...] = (
     (aws.NoCredentialsError, DENIED),
     (aws.PartialCredentialsError, DENIED),
     (aws.CredentialRetrievalError, DENIED),
@@ -146,7 +146,7 @@ def no_answer(why: str, operation: str, subject: str, *, hopeless: bool) -> Fail
     return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
 
 
-def _of_answer(code: str, operation: str, status: int) -> Kind:
+def _of_answer(code: str, operation: str, status: int) -> TableFailure:
     if kind := OF_OPERATION.get((operation, code)) or OF_CODE.get(code):
         return kind
     return UNWELL if status >= 500 else OTHER

@@ -21,7 +21,7 @@ class _Description(msgspec.Struct, frozen=True):
     CloudWatchLogGroupArn: str = ""
 
 
-class _Described(msgspec.Struct, frozen=True):
+class _DescribedImport(msgspec.Struct, frozen=True):
     ImportTableDescription: _Description
 
 
@@ -30,13 +30,13 @@ class _Source(msgspec.Struct, frozen=True):
     S3KeyPrefix: str = ""
 
 
-class _Summary(msgspec.Struct, frozen=True):
+class _ImportSummary(msgspec.Struct, frozen=True):
     ImportArn: str
     S3BucketSource: _Source = _Source()
 
 
-class _Listed(msgspec.Struct, frozen=True):
-    ImportSummaryList: list[_Summary] = []
+class _ListedImports(msgspec.Struct, frozen=True):
+    ImportSummaryList: list[_ImportSummary] = []
     NextToken: str = ""
 
 
@@ -56,7 +56,7 @@ class DynamoImporter:
             "TableCreationParameters": {"TableName": table, **importable(creation)},
         }
         try:
-            return ask(self._api, "ImportTable", request, _Described, f"table {table}")[0].ImportTableDescription.ImportArn
+            return ask(self._api, "ImportTable", request, _DescribedImport, f"table {table}")[0].ImportTableDescription.ImportArn
         except TargetNotEmpty:
             # The answer to a first attempt may have been lost: then the name is taken by our own import, whatever the token says.
             arn = self._begun(bucket, prefix)
@@ -69,7 +69,7 @@ class DynamoImporter:
         request: dict[str, object] = {"PageSize": 25}
         while True:
             try:
-                page = ask(self._api, "ListImports", request, _Listed, "the imports")[0]
+                page = ask(self._api, "ListImports", request, _ListedImports, "the imports")[0]
             except Failed:
                 return None  # what is raised then is that the name is taken
             for each in page.ImportSummaryList:
@@ -81,7 +81,7 @@ class DynamoImporter:
 
     def state(self, arn: str) -> ImportState:
         """DescribeImport."""
-        said = ask(self._api, "DescribeImport", {"ImportArn": arn}, _Described, f"import {arn}")[0].ImportTableDescription
+        said = ask(self._api, "DescribeImport", {"ImportArn": arn}, _DescribedImport, f"import {arn}")[0].ImportTableDescription
         return ImportState(
             status=said.ImportStatus,
             processed=said.ProcessedItemCount,

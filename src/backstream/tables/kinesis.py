@@ -6,21 +6,21 @@ import msgspec
 
 from backstream.errors import InvalidPosition, MalformedRecord, RecordsTrimmed, UsageError
 from backstream.model.change import VIEW
-from backstream.model.kinesis import Source, from_data, table_of
-from backstream.ports import Page, Shard, StreamFacts
+from backstream.model.kinesis import KinesisSource, from_data, table_of
+from backstream.ports import RecordsPage, Shard, StreamFacts
 from backstream.tables.raw import RawApi, ask
 
 HOUR = 3600
 RECORDS_PER_PAGE = 10_000  # the most that GetRecords gives
 
 
-class _Summary(msgspec.Struct):
+class _StreamSummary(msgspec.Struct):
     StreamStatus: str
     RetentionPeriodHours: int
 
 
 class _Summarised(msgspec.Struct):
-    StreamDescriptionSummary: _Summary
+    StreamDescriptionSummary: _StreamSummary
 
 
 class _Numbers(msgspec.Struct):
@@ -33,7 +33,7 @@ class _Hashes(msgspec.Struct):
     EndingHashKey: str
 
 
-class _Shard(msgspec.Struct):
+class _KinesisShard(msgspec.Struct):
     ShardId: str
     SequenceNumberRange: _Numbers
     HashKeyRange: _Hashes | None = None
@@ -41,8 +41,8 @@ class _Shard(msgspec.Struct):
     AdjacentParentShardId: str | None = None
 
 
-class _Listed(msgspec.Struct):
-    Shards: list[_Shard] = []
+class _ListedShards(msgspec.Struct):
+    Shards: list[_KinesisShard] = []
     NextToken: str | None = None
 
 
@@ -56,7 +56,7 @@ class _Record(msgspec.Struct):
     ApproximateArrivalTimestamp: float
 
 
-class _Records(msgspec.Struct):
+class _RecordsAnswer(msgspec.Struct):
     Records: list[_Record] = []
     NextShardIterator: str | None = None
     MillisBehindLatest: int = 0
@@ -75,11 +75,11 @@ class KinesisStream:
         self._label = label
         self._subject = f"stream {arn}"
 
-    def source(self) -> Source:
+    def source(self) -> KinesisSource:
         """What a catalog keeps of it. NotFound, AccessDenied, Unavailable."""
-        return Source(self._arn, self._described().RetentionPeriodHours * HOUR)
+        return KinesisSource(self._arn, self._described().RetentionPeriodHours * HOUR)
 
-    def _described(self) -> _Summary:
+    def _described(self) -> _StreamSummary:
         request = {"StreamARN": self._arn}
         return ask(self._api, "DescribeStreamSummary", request, _Summarised, self._subject)[0].StreamDescriptionSummary
 
@@ -92,7 +92,7 @@ class KinesisStream:
         found: list[Shard] = []
         request = {"StreamARN": self._arn}
         while True:
-            page = ask(self._api, "ListShards", request, _Listed, self._subject)[0]
+            page = ask(self._api, "ListShards", request, _ListedShards, self._subject)[0]
             found += map(_shard, page.Shards)
             if page.NextToken is None:
                 return found
@@ -109,12 +109,12 @@ class KinesisStream:
         except InvalidPosition as error:
             raise RecordsTrimmed(error.message, hint=error.hint) from error
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         """The next records of the shard that the iterator was asked for. MalformedRecord where one is no change of a table."""
         request = {"StreamARN": self._arn, "ShardIterator": iterator, "Limit": RECORDS_PER_PAGE}
-        said, answer = ask(self._api, "GetRecords", request, _Records, self._shard_subject(shard))
+        said, answer = ask(self._api, "GetRecords", request, _RecordsAnswer, self._shard_subject(shard))
         ours = [each for each in said.Records if self._is_ours(shard, each)]
-        return Page(
+        return RecordsPage(
             changes=[from_data(each.Data, self._label, each.SequenceNumber) for each in ours],
             next=said.NextShardIterator,
             server_time=answer.server_time,
@@ -147,7 +147,7 @@ def check_arn(arn: str) -> str:
     return arn
 
 
-def _shard(described: _Shard) -> Shard:
+def _shard(described: _KinesisShard) -> Shard:
     numbers = described.SequenceNumberRange
     return Shard(
         described.ShardId,

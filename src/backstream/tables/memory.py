@@ -19,7 +19,7 @@ from backstream.model.change import VIEW
 from backstream.model.creation import Creation, on_demand
 from backstream.model.schema import KeySchema
 from backstream.model.settings import TableSettings, table_of
-from backstream.model.setup import Step
+from backstream.model.setup import SetupStep
 from backstream.ports import Clock, Put, ScanPage, TableFacts, Write
 from backstream.tables.memory_settings import MemorySettings
 from backstream.tables.memory_stream import MemoryStream
@@ -252,7 +252,7 @@ class MemoryTable:
             if creation.request.get("StreamSpecification", {}).get("StreamEnabled"):
                 self.enable_stream()
 
-    def apply(self, step: Step) -> None:
+    def apply(self, step: SetupStep) -> None:
         """Set what the step says."""
         with self._lock:
             self._existing()

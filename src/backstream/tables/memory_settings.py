@@ -11,7 +11,7 @@ from backstream.errors import Failed
 from backstream.model import settings
 from backstream.model.creation import ON_DEMAND, Creation
 from backstream.model.settings import ContributorInsights, KinesisDestination, PointInTimeRecovery, TableSettings
-from backstream.model.setup import Step
+from backstream.model.setup import SetupStep
 
 _AS_ASKED = (
     "AttributeDefinitions",
@@ -45,7 +45,7 @@ class MemorySettings:
         self.description = described(creation.request)
         self.others = TableSettings({}, tags=settings.tags_of(creation.request.get("Tags", ())))
 
-    def apply(self, step: Step) -> None:
+    def apply(self, step: SetupStep) -> None:
         """Set what the step says. Failed for an operation that no plan names."""
         if step.operation == "UpdateTable":
             self.description |= {name: value for name, value in step.request.items() if name != "TableName"}

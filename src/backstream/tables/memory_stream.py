@@ -15,7 +15,7 @@ import msgspec
 from backstream.errors import Failed, IteratorExpired, NotFound, RecordsTrimmed
 from backstream.model.change import MICROS, VIEW, Change, stream_label
 from backstream.model.decoding import UNDECODABLE
-from backstream.ports import Clock, Page, Shard, StreamFacts
+from backstream.ports import Clock, RecordsPage, Shard, StreamFacts
 
 ITERATOR_SECONDS = 15 * 60
 PLACES = 2**32  # keys are spread over the shards by their CRC-32
@@ -24,7 +24,7 @@ PLACES = 2**32  # keys are spread over the shards by their CRC-32
 FIRST_SEQUENCE = 10**21 - 5
 
 
-class _Shard(msgspec.Struct):
+class _MemoryShard(msgspec.Struct):
     """The shard of the keys placed in [low, high); its sequence numbers are `base` + the stream's count of records."""
 
     id: str
@@ -68,7 +68,7 @@ class MemoryStream:
         self._made = 0  # records
         self._era = 0  # of iterators
         self.enabled = True
-        self._shards: dict[str, _Shard] = {}
+        self._shards: dict[str, _MemoryShard] = {}
         for index in range(shards):
             # The bases fall from shard to shard: numbers of different shards say nothing about time.
             self._open(None, FIRST_SEQUENCE * (shards - index), PLACES * index // shards, PLACES * (index + 1) // shards)
@@ -145,7 +145,7 @@ class MemoryStream:
             position = found.trimmed if after is None else self._position_after(found, int(after))
             return self._token(found, position)
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         """The next records of the shard that the iterator was asked for."""
         with self._lock:
             place = _parse(iterator)
@@ -157,43 +157,43 @@ class MemoryStream:
             start = place.position - found.trimmed
             changes = found.records[start : start + self._page_records]
             ended = found.last is not None and start + len(changes) == len(found.records)
-            return Page(changes, None if ended else self._token(found, place.position + len(changes)), self._clock.now())
+            return RecordsPage(changes, None if ended else self._token(found, place.position + len(changes)), self._clock.now())
 
     # --- shards -------------------------------------------------------------------------------------------------------------------
 
     def _open(self, parent: str | None, base: int, low: int, high: int) -> str:
         name = f"shardId-{len(self._shards):020d}-{low:08x}"
-        self._shards[name] = _Shard(name, parent, base, low, high, first=base + self._made)
+        self._shards[name] = _MemoryShard(name, parent, base, low, high, first=base + self._made)
         return name
 
-    def _close(self, shard: _Shard) -> None:
+    def _close(self, shard: _MemoryShard) -> None:
         if shard.last is None:
             shard.last = shard.base + self._made
 
-    def _is_forgotten(self, shard: _Shard) -> bool:
+    def _is_forgotten(self, shard: _MemoryShard) -> bool:
         """Whether it is listed no more: a shard never goes before its parent."""
         if not shard.is_forgotten():
             return False
         parent = None if shard.parent is None else self._shards.get(shard.parent)
         return parent is None or self._is_forgotten(parent)
 
-    def _known(self, shard: str) -> _Shard:
+    def _known(self, shard: str) -> _MemoryShard:
         found = self._shards.get(shard)
         if found is None or self._is_forgotten(found):
             raise NotFound(f"no shard {shard} in stream {self.arn}")
         return found
 
-    def _position_after(self, shard: _Shard, after: int) -> int:
+    def _position_after(self, shard: _MemoryShard, after: int) -> int:
         if after <= shard.horizon:
             raise self._trimmed(shard)
         if after > shard.base + self._made:
             raise Failed(f"shard {shard.id} of stream {self.arn} has no sequence number {after}")
         return shard.trimmed + sum(int(each.sequence) <= after for each in shard.records)
 
-    def _trimmed(self, shard: _Shard) -> RecordsTrimmed:
+    def _trimmed(self, shard: _MemoryShard) -> RecordsTrimmed:
         return RecordsTrimmed(f"shard {shard.id} of stream {self.arn} begins after what was asked for: it was trimmed")
 
-    def _token(self, shard: _Shard, position: int) -> str:
+    def _token(self, shard: _MemoryShard, position: int) -> str:
         return msgspec.json.encode(_Place(shard.id, position, self._clock.now(), self._era)).decode()
 
 

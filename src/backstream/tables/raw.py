@@ -13,7 +13,7 @@ from backstream.model.decoding import UNDECODABLE, reason
 T = TypeVar("T")
 
 
-class Answer(msgspec.Struct, frozen=True):
+class RawAnswer(msgspec.Struct, frozen=True):
     """An answer's bytes as received. `of`: the call, in words; `date`: the Date header, if it came with one."""
 
     body: bytes
@@ -35,11 +35,11 @@ class Answer(msgspec.Struct, frozen=True):
 class RawApi(Protocol):
     """Calls operations of one service, `dynamodb` or `dynamodbstreams`, in raw JSON. Safe to call from many threads."""
 
-    def call(self, operation: str, body: bytes, subject: str) -> Answer:
+    def call(self, operation: str, body: bytes, subject: str) -> RawAnswer:
         """The answer to `operation` (`BatchWriteItem`) with this JSON; errors of `failures`, naming `subject` (`table orders`)."""
 
 
-def ask(api: RawApi, operation: str, request: object, shape: type[T], subject: str) -> tuple[T, Answer]:
+def ask(api: RawApi, operation: str, request: object, shape: type[T], subject: str) -> tuple[T, RawAnswer]:
     """As `call`, the request given as objects (images in it as `msgspec.Raw`), the answer read as `shape`, and as it came."""
     answer = api.call(operation, msgspec.json.encode(request), subject)
     return decoded(answer.body, shape, operation, subject), answer

@@ -15,7 +15,7 @@ from botocore.model import OperationModel
 
 from backstream.errors import Failed
 from backstream.tables import failures
-from backstream.tables.raw import Answer
+from backstream.tables.raw import RawAnswer
 
 _BODY = "RawBody"
 ATTEMPTS = 6  # of one request
@@ -45,7 +45,7 @@ class BotoRaw:
             client.meta.events.register(f"{event}.{service}.*", hook, unique_id=f"backstream-{event}")
         self._client = client
 
-    def call(self, operation: str, body: bytes, subject: str) -> Answer:
+    def call(self, operation: str, body: bytes, subject: str) -> RawAnswer:
         ask = getattr(self._client, xform_name(operation), None)
         if ask is None:
             raise Failed(f"{operation} of {subject} is not known to this botocore", hint="Install a newer one.")
@@ -53,7 +53,7 @@ class BotoRaw:
             parsed = ask(**{_BODY: body})
         except (ClientError, BotoCoreError) as error:
             raise failures.named(error, operation, subject) from error
-        return Answer(parsed[_BODY], f"{operation} of {subject}", parsed["ResponseMetadata"]["HTTPHeaders"].get("date"))
+        return RawAnswer(parsed[_BODY], f"{operation} of {subject}", parsed["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
 
 # --- botocore's hooks, in the order in which they run in each call ----------------------------------------------------------------

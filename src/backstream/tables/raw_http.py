@@ -7,8 +7,8 @@ from typing import Protocol
 import msgspec
 
 from backstream.tables import failures
-from backstream.tables.raw import Answer
-from backstream.transport.messages import NoAnswer, Reply, Request
+from backstream.tables.raw import RawAnswer
+from backstream.transport.messages import HttpRequest, NoAnswer, Reply
 
 # The first half of X-Amz-Target: the service and the version of its API.
 DYNAMODB = "DynamoDB_20120810"
@@ -17,25 +17,25 @@ KINESIS = "Kinesis_20131202"
 VERSIONS = {KINESIS: "1.1"}  # of the JSON protocol; 1.0 elsewhere
 
 
-class Sender(Protocol):
+class DynamoSender(Protocol):
     """What sends requests and tries them again: `transport.retrying.Patient`."""
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         """The answer; NoAnswer where there is none."""
 
 
 class HttpRaw:
     """`raw.RawApi` of the service `target`."""
 
-    def __init__(self, sender: Sender, target: str) -> None:
+    def __init__(self, sender: DynamoSender, target: str) -> None:
         self._sender = sender
         self._target = target
         self._version = VERSIONS.get(target, "1.0")
 
-    def call(self, operation: str, body: bytes, subject: str) -> Answer:
+    def call(self, operation: str, body: bytes, subject: str) -> RawAnswer:
         headers = {"content-type": f"application/x-amz-json-{self._version}", "x-amz-target": f"{self._target}.{operation}"}
         try:
-            reply = self._sender.send(Request("POST", "/", "", headers, body))
+            reply = self._sender.send(HttpRequest("POST", "/", "", headers, body))
         except NoAnswer as error:
             raise failures.no_answer(error.message, operation, subject, hopeless=error.hopeless) from error
         except failures.BOTO_ERRORS as error:  # where credentials come from
@@ -43,7 +43,7 @@ class HttpRaw:
         if not reply.fine:
             said = _said(reply)
             raise failures.of_answer(said.code.rpartition("#")[2], said.message, reply.status, operation, subject)
-        return Answer(reply.body, f"{operation} of {subject}", reply.headers.get("date"))
+        return RawAnswer(reply.body, f"{operation} of {subject}", reply.headers.get("date"))
 
 
 class _Said(msgspec.Struct):

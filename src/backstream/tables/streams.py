@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from backstream.model.change import from_page, stream_label
-from backstream.ports import Page, Shard, StreamFacts
+from backstream.ports import RecordsPage, Shard, StreamFacts
 from backstream.tables import answers
 from backstream.tables.raw import RawApi, ask
 
@@ -48,17 +48,17 @@ class DynamoStream:
         request = {"StreamArn": self._arn, "ShardId": shard, **start}
         return ask(self._api, "GetShardIterator", request, answers.ShardIterator, self._shard_subject(shard))[0].ShardIterator
 
-    def read(self, shard: str, iterator: str) -> Page:
+    def read(self, shard: str, iterator: str) -> RecordsPage:
         """The next records of the shard that the iterator was asked for."""
         request = msgspec.json.encode({"ShardIterator": iterator, "Limit": RECORDS_PER_PAGE})
         answer = self._api.call("GetRecords", request, self._shard_subject(shard))
         changes, following = from_page(answer.body, self._label)
-        return Page(changes, following, answer.server_time)
+        return RecordsPage(changes, following, answer.server_time)
 
     def _shard_subject(self, shard: str) -> str:
         return f"shard {shard} of {self._subject}"
 
 
-def _shard(described: answers.Shard) -> Shard:
+def _shard(described: answers.DescribedShard) -> Shard:
     numbers = described.SequenceNumberRange
     return Shard(described.ShardId, described.ParentShardId, numbers.StartingSequenceNumber, numbers.EndingSequenceNumber)

@@ -13,7 +13,7 @@ import msgspec
 import pycurl
 
 from backstream.ports import Clock
-from backstream.transport.messages import Credentials, Endpoint, NoAnswer, Reply, Request
+from backstream.transport.messages import Credentials, Endpoint, HttpRequest, NoAnswer, Reply
 from backstream.transport.signing import Signer
 
 Tag = TypeVar("Tag")
@@ -76,7 +76,7 @@ class Curl:
         """Sign by the service's time (epoch seconds) from now on, where this machine's clock is wrong."""
         self._clock_error = server_time - self._clock.now()
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         """The answer; NoAnswer where there is none."""
         handle = self._prepared(request)
         try:
@@ -88,7 +88,7 @@ class Curl:
         return reply
 
     def exchange(
-        self, requests: Iterable[tuple[Tag, Request]], in_flight: int
+        self, requests: Iterable[tuple[Tag, HttpRequest]], in_flight: int
     ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         """The answers, or why there is none, as they come, each with its request's tag; at most so many requests at a time.
 
@@ -100,7 +100,7 @@ class Curl:
         finally:
             flight.close()
 
-    def _prepared(self, request: Request) -> _Handle:
+    def _prepared(self, request: HttpRequest) -> _Handle:
         try:
             handle = self._idle.pop()
         except IndexError:
@@ -124,7 +124,7 @@ class _Flight(Generic[Tag]):
         self._multi = pycurl.CurlMulti()
         self._under_way: dict[pycurl.Curl, tuple[Tag, _Handle]] = {}
 
-    def run(self, requests: Iterator[tuple[Tag, Request]]) -> Iterator[tuple[Tag, Reply | NoAnswer]]:
+    def run(self, requests: Iterator[tuple[Tag, HttpRequest]]) -> Iterator[tuple[Tag, Reply | NoAnswer]]:
         self._begin(requests)
         while self._under_way:
             self._multi.perform()
@@ -134,7 +134,7 @@ class _Flight(Generic[Tag]):
             if not ended:
                 self._multi.select(POLL_SECONDS)
 
-    def _begin(self, requests: Iterator[tuple[Tag, Request]]) -> None:
+    def _begin(self, requests: Iterator[tuple[Tag, HttpRequest]]) -> None:
         for tag, request in islice(requests, self._room - len(self._under_way)):
             handle = self._curl._prepared(request)  # noqa: SLF001 - one class in two parts
             self._under_way[handle.easy] = tag, handle
@@ -190,7 +190,7 @@ class _Handle:
         else:
             easy.setopt(pycurl.CAINFO, wire.trusted)
 
-    def take(self, base: str, request: Request, headers: dict[str, str]) -> None:
+    def take(self, base: str, request: HttpRequest, headers: dict[str, str]) -> None:
         """Make ready for a request. What is as it was for the last one is not set again: each option costs as much as a digest."""
         easy = self.easy
         self._head.clear()

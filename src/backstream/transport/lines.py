@@ -10,7 +10,7 @@ from backstream.ports import Clock
 from backstream.transport import chain
 from backstream.transport.curl import Curl
 from backstream.transport.messages import Endpoint
-from backstream.transport.retrying import Patient, Policy
+from backstream.transport.retrying import Policy, RetryingSender
 
 if TYPE_CHECKING:  # stubs, and types that botocore does not export: not there at run time
     from botocore.client import BaseClient
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # stubs, and types that botocore does not export: not there a
     from mypy_boto3_s3 import S3Client
 
 
-class Lines:
+class Connections:
     """`answer_within`: seconds that a single attempt has, and then there is no other: its caller knows what time there is."""
 
     def __init__(self, session: Session, clock: Clock, *, answer_within: float | None = None) -> None:
@@ -26,15 +26,15 @@ class Lines:
         self._clock = clock
         self._answer_within = answer_within
         self._credentials = chain.SessionCredentials(session, clock)
-        self._senders: dict[Endpoint, Patient] = {}
+        self._senders: dict[Endpoint, RetryingSender] = {}
         self._lock = threading.Lock()
 
-    def to_service(self, client: BaseClient, *, once: bool = False) -> Patient:
+    def to_service(self, client: BaseClient, *, once: bool = False) -> RetryingSender:
         """What sends to the service of a botocore client: `dynamodb` or `dynamodbstreams`. `once`: and does not wait for it."""
         patient = self._to(chain.service_endpoint(client), lambda _: None)
         return patient.hasty() if once else patient
 
-    def to_bucket(self, bucket: str, clients: Callable[[str | None], S3Client]) -> Patient | None:
+    def to_bucket(self, bucket: str, clients: Callable[[str | None], S3Client]) -> RetryingSender | None:
         """What sends to a bucket; None for one that we cannot speak to, see `chain.bucket_endpoint`.
 
         `clients`: makes botocore's client of a region, or of the session's. Raises what botocore does without credentials.
@@ -44,12 +44,12 @@ class Lines:
             return None
         return self._to(endpoint, lambda region: chain.bucket_endpoint(clients(region), bucket))
 
-    def _to(self, endpoint: Endpoint, elsewhere: Callable[[str], Endpoint | None]) -> Patient:
+    def _to(self, endpoint: Endpoint, elsewhere: Callable[[str], Endpoint | None]) -> RetryingSender:
         with self._lock:
             sender = self._senders.get(endpoint)
             if sender is None:
                 wire = chain.wire(self._session, endpoint, answer_within=self._answer_within)
                 curl = Curl(endpoint, wire, self._credentials, self._clock)
                 policy = Policy() if self._answer_within is None else Policy(attempts=1)
-                sender = self._senders[endpoint] = Patient(curl, self._clock, policy, elsewhere=elsewhere)
+                sender = self._senders[endpoint] = RetryingSender(curl, self._clock, policy, elsewhere=elsewhere)
             return sender

@@ -12,7 +12,7 @@ from backstream.errors import BackstreamError
 _UNRESERVED = "-_.~"  # RFC 3986; what SigV4 leaves as it is besides letters and digits
 
 
-class Request(msgspec.Struct, frozen=True):
+class HttpRequest(msgspec.Struct, frozen=True):
     """One request, not yet signed: it may be sent many times, each time with the time and the credentials of then.
 
     `path`: below the endpoint's, encoded (`object_path`); `query`: encoded and in SigV4's order (`query_of`); `headers`: names in

@@ -15,7 +15,7 @@ import msgspec
 from backstream.model import moment
 from backstream.ports import Clock
 from backstream.retries import Attempt, full_jitter, persistently
-from backstream.transport.messages import Endpoint, NoAnswer, Reply, Request
+from backstream.transport.messages import Endpoint, HttpRequest, NoAnswer, Reply
 
 Tag = TypeVar("Tag")
 
@@ -66,16 +66,16 @@ class Sender(Protocol):
     def set_right(self, server_time: float) -> None:
         """Sign by the service's time from now on."""
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         """The answer; NoAnswer where there is none."""
 
     def exchange(
-        self, requests: Iterable[tuple[Tag, Request]], in_flight: int
+        self, requests: Iterable[tuple[Tag, HttpRequest]], in_flight: int
     ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         """The answers as they come."""
 
 
-class Patient:
+class RetryingSender:
     """A sender that tries again what may go through, with full jitter, within its policy; the last answer stands.
 
     A signature refused because of this machine's clock is made again by the service's, and a request that came to another region
@@ -99,12 +99,12 @@ class Patient:
         self._jitter = jitter
         self._learning = threading.Lock()
 
-    def hasty(self) -> Patient:
+    def hasty(self) -> RetryingSender:
         """One over the same sender, with what is learned there, that does not wait for the service."""
         policy = msgspec.structs.replace(self._policy, waits=False)
-        return Patient(self._sender, self._clock, policy, elsewhere=self._elsewhere, jitter=self._jitter)
+        return RetryingSender(self._sender, self._clock, policy, elsewhere=self._elsewhere, jitter=self._jitter)
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: HttpRequest) -> Reply:
         """The answer; NoAnswer where there is none."""
         delays = self._delays()
         while True:
@@ -117,7 +117,7 @@ class Patient:
             self._clock.sleep(delay)
 
     def exchange(
-        self, requests: Iterable[tuple[Tag, Request]], in_flight: int = IN_FLIGHT
+        self, requests: Iterable[tuple[Tag, HttpRequest]], in_flight: int = IN_FLIGHT
     ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
         """The answers, or why there is none, as they come, each with its request's tag; at most so many requests at a time.
 
@@ -126,8 +126,8 @@ class Patient:
         asked = self._sender.endpoint
 
         def send(
-            attempts: Iterator[Attempt[tuple[Tag, Request]]],
-        ) -> Generator[tuple[Attempt[tuple[Tag, Request]], Reply | NoAnswer], None, None]:
+            attempts: Iterator[Attempt[tuple[Tag, HttpRequest]]],
+        ) -> Generator[tuple[Attempt[tuple[Tag, HttpRequest]], Reply | NoAnswer], None, None]:
             nonlocal asked
             asked = self._sender.endpoint
             with closing(self._sender.exchange(((each, each.item[1]) for each in attempts), in_flight)) as outcomes:
@@ -149,7 +149,7 @@ class Patient:
     def _delays(self) -> Iterator[float]:
         return full_jitter(self._jitter, attempts=self._policy.attempts - 1, budget=self._policy.budget)
 
-    def _try(self, request: Request) -> Reply | NoAnswer:
+    def _try(self, request: HttpRequest) -> Reply | NoAnswer:
         try:
             return _checked(self._sender.send(request))
         except NoAnswer as error:

@@ -9,7 +9,7 @@ import hmac
 from hashlib import sha256
 from time import gmtime, strftime
 
-from backstream.transport.messages import Credentials, Endpoint, Request
+from backstream.transport.messages import Credentials, Endpoint, HttpRequest
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _EMPTY = sha256(b"").hexdigest()
@@ -25,7 +25,7 @@ class Signer:
         self._key: tuple[tuple[str, str], bytes] = (("", ""), b"")
         self._second: tuple[int, str, str] = (-1, "", "")
 
-    def headers(self, request: Request, credentials: Credentials, now: float) -> dict[str, str]:
+    def headers(self, request: HttpRequest, credentials: Credentials, now: float) -> dict[str, str]:
         """All headers of the signed request, but for Host. `now`: epoch seconds."""
         stamp, scope = self._stamp_and_scope(int(now))
         digest = sha256(request.body).hexdigest() if request.body else _EMPTY

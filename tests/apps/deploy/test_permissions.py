@@ -11,7 +11,7 @@ import pytest
 
 from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE
-from backstream.apps.deploy import Choices, Source, template
+from backstream.apps.deploy import ChangeSource, Choices, template
 from backstream.layouts.catalog import Layout
 from backstream.operations.identity import REPLACED
 from backstream.ports import Delete, Put
@@ -205,9 +205,9 @@ def test_the_witness_role_may_do_what_is_done(aws: Aws, bucket: str, table_name:
 # --- what no policy holds ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", list(Source))
+@pytest.mark.parametrize("source", list(ChangeSource))
 @pytest.mark.parametrize("tables", [(), ("flights",), ("flights", "orders"), tuple(f"table-{n}" for n in range(12))], ids=len)
-def test_no_action_is_a_pattern_and_resources_are_named(tables: tuple[str, ...], source: Source) -> None:
+def test_no_action_is_a_pattern_and_resources_are_named(tables: tuple[str, ...], source: ChangeSource) -> None:
     key = "arn:aws:kms:us-east-1:123456789012:key/1234"
     parsed = templates.parse(template(Choices(tables=tables, kms_key=key, source=source)))
     roles = [each for each in parsed["Resources"].values() if each["Type"] == "AWS::IAM::Role"]

@@ -12,7 +12,7 @@ from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
 from backstream.apps.cli.main import call
-from backstream.apps.deploy import Choices, Format, Source, template
+from backstream.apps.deploy import ChangeSource, Choices, Format, template
 from backstream.errors import UsageError
 from kit import templates
 from kit.deployments import COMBINATIONS, KINESIS, REPLICAS, STREAM
@@ -124,7 +124,7 @@ def test_each_table_has_a_mapping_that_loses_nothing(choices: Choices) -> None:
     assert 0 < defaults["MaximumRetryAttempts"]["Default"] <= 10_000
     age = defaults["MaximumRecordAgeSeconds"]
     assert age["Default"] > 3_600, "an hour's outage puts nothing aside"
-    assert age["MaxValue"] < 86_400 or choices.source is Source.KINESIS, "a stream forgets"
+    assert age["MaxValue"] < 86_400 or choices.source is ChangeSource.KINESIS, "a stream forgets"
 
 
 def test_names_come_from_the_stack_so_that_two_stacks_stand_side_by_side() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backstream.operations.actors import Claim
+from backstream.operations.actors import ActorClaim
 
 
-def by(claims: Sequence[Claim]) -> str:
+def by(claims: Sequence[ActorClaim]) -> str:
     """`alice (attribute)`, the surest source first; `-` where no source names anybody."""
     return ", ".join(f"{claim.actor} ({claim.source}{'' if claim.settled else ', not settled'})" for claim in claims) or "-"

@@ -9,7 +9,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.words import SEGMENTS
 from backstream.operations.backfill import Backfilled
 
@@ -37,7 +37,7 @@ def backfill(
     """A base backup of what is in the table now, safe beside a running tail or Lambda. Interrupted, it is gone on with."""
     backup = library.open(vault).table(table)
     try:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             if from_export is None:
                 report = backup.backfill(segments=segments, max_read_units=max_read_units, fresh=fresh, progress=bar)
             else:

@@ -12,10 +12,10 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.layouts.findings import Caller
 from backstream.model.visible import visible_json, visible_line
-from backstream.operations.blame import Blamed, Finding, Outcome
+from backstream.operations.blame import Blamed, BlameFinding, Outcome
 from backstream.operations.blame.run import no_events
 
 NAMED = 20  # files that are named on stderr
@@ -51,7 +51,7 @@ def blame(
     Data events are off by default and cost money: see docs/who.md. Where several calls fit a change, all of them are listed.
     """
     shown = _AsJson() if json else _AsText()
-    with Bar() as bar:
+    with ProgressBar() as bar:
         report = (
             library.open(vault)
             .table(table)
@@ -86,7 +86,7 @@ class _AsJson:
     def __init__(self) -> None:
         self._before = b'{"findings":['
 
-    def each(self, finding: Finding) -> None:
+    def each(self, finding: BlameFinding) -> None:
         """Write a finding."""
         self._write(self._before + visible_json(msgspec.json.encode(finding)))
         self._before = b",\n"
@@ -104,7 +104,7 @@ class _AsJson:
 class _AsText:
     """A few lines for each change, then the sums."""
 
-    def each(self, finding: Finding) -> None:
+    def each(self, finding: BlameFinding) -> None:
         """Write a finding."""
         for line in _lines(finding):
             sys.stdout.write(visible_line(line) + "\n")
@@ -115,7 +115,7 @@ class _AsText:
         as_facts(list(_sums(report)))
 
 
-def _lines(finding: Finding) -> Iterator[str]:
+def _lines(finding: BlameFinding) -> Iterator[str]:
     who = finding.actor or ("AMBIGUOUS" if finding.status is Outcome.AMBIGUOUS else "-")
     source = "" if finding.actor is None else f" ({finding.actor_source})"
     yield f"{finding.time}  {finding.event:<8}  {who}{source}  {bytes(finding.key).decode()}  {finding.sequence}"

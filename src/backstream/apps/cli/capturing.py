@@ -22,7 +22,7 @@ from backstream.model.counts import counted
 from backstream.model.naming import KeyOrder, Naming
 from backstream.operations.adopt import Adopting
 from backstream.operations.init import InitReport
-from backstream.operations.legacy_contents import Found
+from backstream.operations.legacy_contents import LegacyContents
 from backstream.operations.safety import LIMITS
 from backstream.operations.shards import Wrote
 
@@ -152,7 +152,7 @@ def _complete_from(report: InitReport) -> str:
     return "the newest base backup" if known is None else moment.iso(known)
 
 
-def _adopted(found: Found) -> list[tuple[str, str]]:
+def _adopted(found: LegacyContents) -> list[tuple[str, str]]:
     some = [
         (found.mended, "with binary values that were not DynamoDB JSON, mended in the log"),
         (found.unsure, "changes that arrived under two names in one instant: which was first is not known"),

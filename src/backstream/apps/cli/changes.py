@@ -19,7 +19,7 @@ from backstream.apps.cli.output import as_facts, as_json, notice, out
 from backstream.errors import UsageError
 from backstream.model import moment
 from backstream.model.visible import visible_json, visible_line
-from backstream.operations.changes import ChangeRecord, NetRecord, Summary
+from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord
 
 TOGETHER = 200  # lines that are written at once
 BARS = 60  # of a chart at most
@@ -194,7 +194,7 @@ def _for_people(records: Iterable[ChangeRecord | NetRecord]) -> int:
 # --- the summary ------------------------------------------------------------------------------------------------------------------
 
 
-def _show_summary(found: Summary, *, json: bool) -> None:
+def _show_summary(found: ChangeSummary, *, json: bool) -> None:
     if json:
         as_json(found)
         return
@@ -222,7 +222,7 @@ def _counts(counts: dict[str, int]) -> str:
     return f"{shown}{more}" or "-"
 
 
-def chart(found: Summary) -> list[str]:
+def chart(found: ChangeSummary) -> list[str]:
     """Changes by time: a bar for each step on a terminal, else numbers alone. Of many steps several share a bar."""
     if not found.times:
         return []

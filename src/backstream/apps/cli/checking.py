@@ -10,7 +10,7 @@ from backstream.apps import library
 from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.options import Json, MinHead, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.errors import BackstreamError, DifferencesFound
 from backstream.model.counts import counted
 from backstream.operations.check import Checked, Finding
@@ -42,7 +42,7 @@ def check(
     """Check the whole vault against its own claims: versions, checksums, chains, delete markers."""
     held = library.open(vault, verify_key=verify_key, min_head=min_head)
     percent = 0.0 if read_data is None else library.percent_of(read_data)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         found, broken = of_each(
             [table] if table is not None else held.names(),
             lambda name: held.table(name).check(read_data=percent, repair=repair, progress=bar),

@@ -9,7 +9,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.errors import DifferencesFound, PartlyDone
 from backstream.operations.compact import Compaction
 
@@ -27,7 +27,7 @@ def compact(
     json: Json = False,
 ) -> None:
     """Make few large objects of the log's many small ones, so that an item's history reads kilobytes; safe at any time."""
-    with Bar() as bar:
+    with ProgressBar() as bar:
         report = library.open(vault).table(table).compact(until=until, progress=bar)
     for each in report.left:
         notice(f"LEFT AS IT IS: {each.name}: {each.why}")

@@ -10,7 +10,7 @@ from backstream.apps import tables
 from backstream.apps.cli.elsewhere import ToEndpoint, ToProfile, ToRegion
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.words import SEGMENTS
 from backstream.errors import DifferencesFound, NotFound, PartlyDone
 from backstream.model.counts import counted
@@ -46,8 +46,8 @@ def diff(
     json: Json = False,
 ) -> None:
     """Compare two live tables, in both directions; changes in flight are not differences. Nothing is written without --repair."""
-    place = tables.Place(to_profile, to_region, to_endpoint)
-    with Bar() as bar:
+    place = tables.TablePlace(to_profile, to_region, to_endpoint)
+    with ProgressBar() as bar:
         report = tables.diff(
             table,
             table2,

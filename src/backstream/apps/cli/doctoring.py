@@ -10,12 +10,16 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, Vault
 from backstream.apps.cli.output import as_json, out
-from backstream.operations.doctor import ALLOWED, Check, Doctor, Verdict
+from backstream.operations.doctor import ALLOWED, Check, CheckVerdict, Doctor
 
 PATIENCE = 2.0  # seconds: a service that does not answer is a finding
 NARROWEST = 20  # columns for what was found, on however narrow a terminal
-STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.UNKNOWN: "magenta", Verdict.WRONG: "bold red"}
-TITLES = {Verdict.UNKNOWN: "could not be looked at", Verdict.WARNING: "could be safer", Verdict.WRONG: "to be mended"}
+STYLES = {CheckVerdict.OK: "green", CheckVerdict.WARNING: "yellow", CheckVerdict.UNKNOWN: "magenta", CheckVerdict.WRONG: "bold red"}
+TITLES = {
+    CheckVerdict.UNKNOWN: "could not be looked at",
+    CheckVerdict.WARNING: "could be safer",
+    CheckVerdict.WRONG: "to be mended",
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +55,7 @@ def doctor(
 def _show(found: Doctor) -> None:
     """What is well first, in short; what is wrong last, where the eye is when it has ended."""
     named = max(len(check.name) for check in found.checks)
-    for subject, checks in _by_subject(found, Verdict.OK):
+    for subject, checks in _by_subject(found, CheckVerdict.OK):
         out.print(subject, style="bold", markup=False)
         for check in _together(checks):
             _facts(check, named)
@@ -70,7 +74,7 @@ def _show(found: Doctor) -> None:
     out.print(_sum(found), style=_worst(found), markup=False)
 
 
-def _by_subject(found: Doctor, verdict: Verdict) -> list[tuple[str, list[Check]]]:
+def _by_subject(found: Doctor, verdict: CheckVerdict) -> list[tuple[str, list[Check]]]:
     """The checks of that verdict, in their order, by what they are of."""
     groups: dict[str, list[Check]] = {}
     for check in found.checks:
@@ -83,7 +87,7 @@ def _together(checks: list[Check]) -> list[Check]:
     """The permissions that are there as one line, after the others."""
     allowed = ", ".join(check.name for check in checks if check.found == ALLOWED)
     others = [check for check in checks if check.found != ALLOWED]
-    return [*others, Check("permissions", Verdict.OK, allowed)] if allowed else others
+    return [*others, Check("permissions", CheckVerdict.OK, allowed)] if allowed else others
 
 
 def _facts(check: Check, named: int) -> None:
@@ -101,6 +105,12 @@ def _sum(found: Doctor) -> str:
 
 def _worst(found: Doctor) -> str:
     verdict = (
-        Verdict.WRONG if found.wrong else Verdict.UNKNOWN if found.unknown else Verdict.WARNING if found.warnings else Verdict.OK
+        CheckVerdict.WRONG
+        if found.wrong
+        else CheckVerdict.UNKNOWN
+        if found.unknown
+        else CheckVerdict.WARNING
+        if found.warnings
+        else CheckVerdict.OK
     )
     return STYLES[verdict]

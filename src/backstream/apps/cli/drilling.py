@@ -12,7 +12,7 @@ from backstream.apps import library, metrics, publishing
 from backstream.apps.cli.figures import write_metrics
 from backstream.apps.cli.options import AllowGap, Emf, Json, Metrics, MinHead, Rpo, Rto, TableName, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice, out
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.library import TableBackup
 from backstream.apps.pages import drill as pages
 from backstream.errors import DifferencesFound, Failed, UsageError
@@ -76,7 +76,7 @@ def drill(
             publishing.check_folder(path)
     backup = library.open(vault, verify_key=verify_key, min_head=min_head).table(table)
     try:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             found = backup.drill(
                 at=at,
                 pick=pick,

@@ -9,7 +9,7 @@ import typer
 from backstream.apps import tables
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_facts, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.words import SEGMENTS
 from backstream.layouts.dumps import Compression
 from backstream.operations.dump import Dumped
@@ -40,7 +40,7 @@ def dump(
 ) -> None:
     """Copy a table's items into files of DynamoDB JSON, a line each, as ImportTable takes them. Not a point in time."""
     try:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             report = tables.dump(
                 table,
                 to,

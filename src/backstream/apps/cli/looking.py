@@ -20,7 +20,7 @@ from backstream.errors import BackstreamError, DifferencesFound, UsageError
 from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.model.visible import visible_json
-from backstream.operations.history import Version
+from backstream.operations.history import ItemVersion
 from backstream.operations.status import OlderShown, Status
 
 
@@ -56,7 +56,7 @@ def history(
     return 1 if told.unread or not versions else 0
 
 
-def _show_history(versions: list[Version], *, diff: bool) -> None:
+def _show_history(versions: list[ItemVersion], *, diff: bool) -> None:
     before = dict[str, bytes]()
     for version in versions:
         image = attributes(bytes(version.image))

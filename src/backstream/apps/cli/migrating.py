@@ -12,7 +12,7 @@ from backstream.apps import library, migrations
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_failures, as_json, confirmed, notice, out
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.words import SEGMENTS
 from backstream.errors import Refused, UsageError
 from backstream.operations.migrate import SHOWN, Migrated, Undone
@@ -80,7 +80,7 @@ def migrate(
         if not confirmed(f"{what}?"):
             raise Refused("nothing was touched: you said no")
     if undo is not None:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             undone = backup.undo_migration(
                 undo, live=live, concurrency=concurrency, max_write_units=max_write_units, patience=patience, progress=bar
             )
@@ -92,7 +92,7 @@ def migrate(
         notice(f"should this be interrupted, go on with: {text}")
 
     def run() -> Migrated:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             if resume is not None:
                 return backup.resume_migration(
                     resume,

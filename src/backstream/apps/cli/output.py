@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # every command loads this module: it loads no operation
     from backstream.model.prices import Cost
     from backstream.model.setup import Todo
     from backstream.operations.restore import Failure
-    from backstream.operations.suspects import Compared
+    from backstream.operations.suspects import ComparedRows
 
 NAMED_FAILURES = 20
 LISTED_KEYS = 20
@@ -92,7 +92,7 @@ def as_failures(word: str, failures: Sequence[Failure]) -> None:
         notice(f"... and {len(failures) - NAMED_FAILURES} more: --json names every one")
 
 
-def as_compared(report: Compared, of: str) -> None:
+def as_compared(report: ComparedRows, of: str) -> None:
     """A comparison for people: its counts, and the first few keys of each kind."""
     as_facts(
         [

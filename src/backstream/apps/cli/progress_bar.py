@@ -29,7 +29,7 @@ class _Rate(ProgressColumn):
         return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
 
-class Bar:
+class ProgressBar:
     """`operations.progress.Progress` on a terminal: a bar, the rate, the time that is left. Shows nothing elsewhere."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import NAMED_FAILURES, as_facts, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.errors import PartlyDone
 from backstream.model.counts import counted
 from backstream.operations.redrive import Redriven
@@ -39,7 +39,7 @@ def redrive(
     json: Json = False,
 ) -> None:
     """Bring back the batches that Lambda gave up; safe at any time, beside a running function and twice."""
-    with Bar() as bar:
+    with ProgressBar() as bar:
         report = (
             library.open(vault)
             .table(table)

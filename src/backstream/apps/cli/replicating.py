@@ -13,7 +13,7 @@ from backstream.apps import tables
 from backstream.apps.cli.elsewhere import ToEndpoint, ToProfile, ToRegion
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_facts, as_json, notice
-from backstream.apps.clients import Place
+from backstream.apps.clients import TablePlace
 from backstream.operations.replicate import Deletes, Replicated
 
 
@@ -50,7 +50,7 @@ def replicate(
     report = tables.replicate(
         table,
         to,
-        place=Place(to_profile, to_region, to_endpoint),
+        place=TablePlace(to_profile, to_region, to_endpoint),
         deletes=deletes,
         copy=copy,
         state=state,

@@ -13,7 +13,7 @@ from backstream.apps import library
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, MinHead, TableName, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.words import Via
 from backstream.clock import SystemClock
 from backstream.errors import Refused, UsageError
@@ -110,7 +110,7 @@ def restore(
             tenant=tenant,
             from_file=from_file,
         )
-        with Bar() as bar:
+        with ProgressBar() as bar:
             taken_back = backup.undo_restore(
                 undo,
                 dry_run=dry_run,
@@ -143,7 +143,7 @@ def restore(
         notice(f"should this be interrupted, go on with: {text}")
 
     def run(*, dry_run: bool) -> Restored:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             if resume is not None:
                 return backup.resume(
                     resume,

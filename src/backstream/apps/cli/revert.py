@@ -25,18 +25,18 @@ from backstream.apps.cli.changes import (
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_failures, as_json, confirmed, err, notice, out
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.library import TableBackup
 from backstream.errors import Refused, UsageError
-from backstream.model.merge import Merge, Verdict
+from backstream.model.merge import Merge, MergeVerdict
 from backstream.model.visible import visible_line
 from backstream.operations.restore import Failure
-from backstream.operations.revert import OnConflict, Plan, Reverted, Row
+from backstream.operations.revert import OnConflict, Plan, PlanRow, Reverted
 
 ASKED_SHOWN = 20  # rows that are shown before the question; a dry run shows all
 
 _WORDS = {"put": "PUT", "update": "UPDATE", "delete": "DELETE"}
-_LEFT = {Verdict.CONFLICT.value: "CONFLICT", Verdict.GONE.value: "GONE"}
+_LEFT = {MergeVerdict.CONFLICT.value: "CONFLICT", MergeVerdict.GONE.value: "GONE"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -106,7 +106,7 @@ def revert(
         notice(f"should this be interrupted, go on with: {text}")
 
     def run() -> Reverted:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             if undo is not None:
                 return backup.undo_revert(
                     undo,
@@ -163,7 +163,7 @@ def _planned(
     patience: float,
     tell: Callable[[str], None],
 ) -> Reverted:
-    show: Callable[[Row], None] = (lambda _: None) if json or not dry_run else _show_row
+    show: Callable[[PlanRow], None] = (lambda _: None) if json or not dry_run else _show_row
     if plan is not None:
         return backup.plan_revert(plan, show=show, **words).report  # type: ignore[arg-type]
     ask = _ask_about if asks else _always
@@ -219,12 +219,12 @@ def _ask(question: str) -> None:
 # --- what is shown ----------------------------------------------------------------------------------------------------------------
 
 
-def _show_row(row: Row) -> None:
+def _show_row(row: PlanRow) -> None:
     for line in _row_lines(row):
         out.file.write(visible_line(line) + "\n")
 
 
-def _row_lines(row: Row) -> list[str]:
+def _row_lines(row: PlanRow) -> list[str]:
     """One item of a plan: what becomes of it, and only what differs."""
     key = bytes(row.key).decode()
     if not row.is_written:

@@ -9,7 +9,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import AllowGap, At, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.layouts.segments import Codec
 from backstream.operations.snapshot import Snapshot
 
@@ -31,7 +31,7 @@ def snapshot(
 ) -> int:
     """The state at a moment, in AWS's export format, ready for ImportTable. No live table is needed."""
     backup = library.open(vault).table(table)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         report = backup.snapshot(at=at, to=to, compress=compress, allow_gap=allow_gap, progress=bar)
     return _show(report, json=json)
 

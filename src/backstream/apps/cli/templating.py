@@ -11,7 +11,7 @@ import typer
 
 from backstream.apps import deploy, publishing
 from backstream.apps.cli.output import notice
-from backstream.apps.deploy import Architecture, Choices, Format, Lock, LockMode, Source
+from backstream.apps.deploy import Architecture, ChangeSource, Choices, Format, Lock, LockMode
 from backstream.apps.deploy.choices import streams_by_table
 from backstream.errors import UsageError
 from backstream.model import objectives
@@ -45,7 +45,7 @@ def template(
         list[str] | None,
         typer.Option(metavar="[TABLE=]ARN", help="A table's stream, as the parameter's default; repeat it.", show_default=False),
     ] = None,
-    source: Annotated[Source, typer.Option(metavar="dynamodb|kinesis", help="What brings the changes.")] = USUAL.source,
+    source: Annotated[ChangeSource, typer.Option(metavar="dynamodb|kinesis", help="What brings the changes.")] = USUAL.source,
     existing_bucket: Annotated[
         str | None, typer.Option(metavar="NAME", help="Keep the vault in this bucket, and make none.", show_default=False)
     ] = None,

@@ -9,7 +9,7 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
-from backstream.apps.cli.progress_bar import Bar
+from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.errors import DifferencesFound, PartlyDone
 from backstream.model.counts import counted
 from backstream.operations.suspects import PATIENCE
@@ -33,7 +33,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Compare the vault with the live table; changes in flight are not differences."""
-    with Bar() as bar:
+    with ProgressBar() as bar:
         report = library.open(vault).table(table).verify(sample=sample, patience=patience, repair=repair, progress=bar)
     for warning in report.warnings:
         notice(f"note: {warning}")

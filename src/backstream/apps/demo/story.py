@@ -37,7 +37,7 @@ MARGIN = 0.05  # a sleep may end a little early
 ONE_FLIGHT = '{"flight":"DL2003","scheduled":"2013-02-08T07:00"}'
 
 
-class Reached(msgspec.Struct, frozen=True):
+class VaultReach(msgspec.Struct, frozen=True):
     """What `backstream status --json` says of how far the vault is."""
 
     changes: int
@@ -210,10 +210,10 @@ class _Story:
         self._narration.command("kill %1")
         self._narration.output(tail.stop())
 
-    def _await(self, tail: Job, enough: Callable[[Reached], bool]) -> None:
+    def _await(self, tail: Job, enough: Callable[[VaultReach], bool]) -> None:
         """Ask for the vault's status until the tail has come that far."""
         deadline = self._clock.now() + PATIENCE
-        while not enough(msgspec.json.decode(self._shell.ask("status", TABLE, "--json"), type=Reached)):
+        while not enough(msgspec.json.decode(self._shell.ask("status", TABLE, "--json"), type=VaultReach)):
             tail.check()
             if self._clock.now() > deadline:
                 raise Failed(f"the tail fell behind: it did not come as far as the demo needs within {PATIENCE:.0f} s")

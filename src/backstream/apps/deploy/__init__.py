@@ -3,8 +3,8 @@
 `Choices` says what is wanted, `describe` what that takes (docs/deploy.md), and `template` writes it. Nothing is asked of AWS.
 """
 
-from backstream.apps.deploy.choices import Architecture, Choices, Lock, LockMode, Source
+from backstream.apps.deploy.choices import Architecture, ChangeSource, Choices, Lock, LockMode
 from backstream.apps.deploy.description import describe
 from backstream.apps.deploy.writing import Format, template
 
-__all__ = ["Architecture", "Choices", "Format", "Lock", "LockMode", "Source", "describe", "template"]
+__all__ = ["Architecture", "ChangeSource", "Choices", "Format", "Lock", "LockMode", "describe", "template"]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from backstream.apps import metrics
 from backstream.apps.deploy import functions
 from backstream.apps.deploy.choices import KEY_ARN, LIMITS, Choices
-from backstream.apps.deploy.expressions import Given, IfGiven, Of, Parameter, Part, Place, Resource, Text, Value, text
+from backstream.apps.deploy.expressions import Given, IfGiven, Of, Parameter, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.apps.emf import NAMESPACE
 
@@ -86,7 +86,7 @@ def _all_alarms(choices: Choices, targets: Sequence[Target]) -> Iterator[Resourc
 
 
 def _topic() -> Resource:
-    properties = {"TopicName": text(Place.STACK, "-alarms"), "KmsMasterKeyId": Given("TopicKeyArn")}
+    properties = {"TopicName": text(StackValue.STACK, "-alarms"), "KmsMasterKeyId": Given("TopicKeyArn")}
     why = "Who subscribes to it is told when an alarm rings. The key's policy has to let cloudwatch.amazonaws.com use it."
     return Resource(TOPIC, "AWS::SNS::Topic", properties, why)
 
@@ -217,7 +217,7 @@ def _metric(namespace: str, name: str, dimension: Dimension) -> dict[str, Value]
 
 def _alarm(id_: str, named: str, what: str | Text, more: Mapping[str, Value], *, missing: str, comparison: str) -> Resource:
     properties: dict[str, Value] = {
-        "AlarmName": text(Place.STACK, f"-{named}"),
+        "AlarmName": text(StackValue.STACK, f"-{named}"),
         "AlarmDescription": what,
         **more,
         "ComparisonOperator": comparison,
@@ -247,7 +247,7 @@ def _dashboard(choices: Choices, targets: Sequence[Target]) -> Resource:
         for at, each in enumerate(_widgets(choices, targets))
     ]
     # Dashboards are the account's, not the region's: two regions may each have a stack of this name.
-    properties = {"DashboardName": text(Place.STACK, "-", Place.REGION), "DashboardBody": _json({"widgets": widgets})}
+    properties = {"DashboardName": text(StackValue.STACK, "-", StackValue.REGION), "DashboardBody": _json({"widgets": widgets})}
     return Resource("Dashboard", "AWS::CloudWatch::Dashboard", properties)
 
 
@@ -280,7 +280,7 @@ def _series(metric: str, table: Text, statistic: str) -> list[Value]:
 
 
 def _widget(title: str, series: Sequence[Value]) -> Mapping[str, Value]:
-    return {"title": title, "region": Place.REGION, "view": "timeSeries", "period": FIVE_MINUTES, "metrics": series}
+    return {"title": title, "region": StackValue.REGION, "view": "timeSeries", "period": FIVE_MINUTES, "metrics": series}
 
 
 def _json(value: Value, indent: str = "") -> Text:
@@ -296,7 +296,7 @@ def _json(value: Value, indent: str = "") -> Text:
         return text("[", *_joined(entries, ", "), "]") if flat else _lines("[", entries, "]", indent)
     if isinstance(value, bool | int):
         return text(str(value).lower())
-    return text('"', value, '"') if isinstance(value, str | Of | Place | Given | Text) else text()
+    return text('"', value, '"') if isinstance(value, str | Of | StackValue | Given | Text) else text()
 
 
 def _lines(opening: str, entries: Sequence[Text], closing: str, indent: str) -> Text:

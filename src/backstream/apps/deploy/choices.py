@@ -28,7 +28,7 @@ RATE = r"(rate|cron)\([^()]+\)"
 YEARS = 36_500  # days
 
 
-class Source(StrEnum):
+class ChangeSource(StrEnum):
     """What brings the changes."""
 
     DYNAMODB = "dynamodb"
@@ -100,7 +100,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
     tables: Sequence[str] = ()
     streams: Mapping[str, str] = {}
-    source: Source = Source.DYNAMODB
+    source: ChangeSource = ChangeSource.DYNAMODB
     existing_bucket: str | None = None
     existing_failures_bucket: str | None = None
     prefix: str = "vault"
@@ -161,7 +161,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.replica_region, REGION, "a region")
         if len(self.tables) > 1 or (replica in self.tables and self.replica_region is None):
             raise UsageError("a replica is of one table, and another one", hint="Name one table, and --replica ANOTHER.")
-        if self.existing_bucket or self.lock or self.archive_days or self.expire_days or self.source is Source.KINESIS:
+        if self.existing_bucket or self.lock or self.archive_days or self.expire_days or self.source is ChangeSource.KINESIS:
             raise UsageError(
                 "a replica has no vault, and follows the table's own stream",
                 hint="--replica goes without --existing-bucket, --object-lock, --archive-after, --expire-after and Kinesis.",
@@ -169,7 +169,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
     def limit(self, name: str) -> Limit:
         """What one of the numbers may be."""
-        return STREAM_AGE if name == "record_age" and self.source is Source.DYNAMODB else LIMITS[name]
+        return STREAM_AGE if name == "record_age" and self.source is ChangeSource.DYNAMODB else LIMITS[name]
 
     def _check_tables(self) -> None:
         for table in self.tables:
@@ -177,13 +177,13 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         twice = [table for table in self.tables if list(self.tables).count(table) > 1]
         if twice:
             raise UsageError(f"named twice: {twice[0]}")
-        pattern = KINESIS_ARN if self.source is Source.KINESIS else STREAM_ARN
+        pattern = KINESIS_ARN if self.source is ChangeSource.KINESIS else STREAM_ARN
         for table, arn in self.streams.items():
             if table and table not in self.tables:
                 raise UsageError(
                     f"a stream of a table that is not named: {arn}", hint=f"Add {table} to the tables, or leave it out."
                 )
-            _match(arn, pattern, f"the ARN of a {'Kinesis' if self.source is Source.KINESIS else 'DynamoDB'} stream")
+            _match(arn, pattern, f"the ARN of a {'Kinesis' if self.source is ChangeSource.KINESIS else 'DynamoDB'} stream")
         if len(set(self.streams.values())) < len(self.streams):
             raise UsageError("two tables of one stream", hint="A function can be mapped to a stream once: give each table its own.")
 
@@ -230,7 +230,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def streams_by_table(tables: Sequence[str], given: Sequence[str], source: Source) -> dict[str, str]:
+def streams_by_table(tables: Sequence[str], given: Sequence[str], source: ChangeSource) -> dict[str, str]:
     """Which stream is whose: `TABLE=ARN`, or a DynamoDB stream's ARN, which says it. UsageError where nothing does."""
     streams: dict[str, str] = {}
     for each in given:
@@ -243,10 +243,10 @@ def streams_by_table(tables: Sequence[str], given: Sequence[str], source: Source
     return streams
 
 
-def _table_in(arn: str, tables: Sequence[str], source: Source) -> str:
+def _table_in(arn: str, tables: Sequence[str], source: ChangeSource) -> str:
     if not tables:
         return ""
-    if source is Source.DYNAMODB and (found := re.fullmatch(r"arn:[^/]*:table/([^/]+)/stream/.*", arn)):
+    if source is ChangeSource.DYNAMODB and (found := re.fullmatch(r"arn:[^/]*:table/([^/]+)/stream/.*", arn)):
         return found[1]
     if len(tables) == 1:
         return tables[0]

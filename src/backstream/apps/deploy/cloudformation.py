@@ -8,15 +8,15 @@ from typing import Any
 
 from backstream.apps.deploy import yaml_text
 from backstream.apps.deploy.expressions import (
-    Description,
+    DeploymentDescription,
     Given,
     IfGiven,
     Of,
     Output,
     Parameter,
     Part,
-    Place,
     Resource,
+    StackValue,
     Text,
     Value,
 )
@@ -24,7 +24,7 @@ from backstream.apps.deploy.expressions import (
 VERSION = "2010-09-09"  # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/format-version-structure.html
 
 
-def document(description: Description) -> dict[str, Any]:
+def document(description: DeploymentDescription) -> dict[str, Any]:
     """The template."""
     conditions = {
         _condition(each): {"Fn::Not": [{"Fn::Equals": [{"Ref": each}, ""]}]}
@@ -33,7 +33,7 @@ def document(description: Description) -> dict[str, Any]:
     }
     return {
         "AWSTemplateFormatVersion": VERSION,
-        "Description": description.summary,
+        "DeploymentDescription": description.summary,
         "Parameters": {each.name: _parameter(each) for each in description.parameters},
         **({"Conditions": conditions} if conditions else {}),
         "Resources": {each.id: _resource(each) for each in description.resources},
@@ -41,12 +41,12 @@ def document(description: Description) -> dict[str, Any]:
     }
 
 
-def as_json(description: Description) -> str:
+def as_json(description: DeploymentDescription) -> str:
     """The template as JSON."""
     return json.dumps(document(description), indent=2) + "\n"
 
 
-def as_yaml(description: Description) -> str:
+def as_yaml(description: DeploymentDescription) -> str:
     """The template as YAML, with a word on what each part is for."""
     whys = {each.id: each.why for each in description.resources}
     return "".join(f"{line}\n" for line in _yaml(document(description), whys))
@@ -69,7 +69,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     limits = {"MinValue": parameter.least, "MaxValue": parameter.most, "Default": parameter.default}
     return {
         "Type": "Number" if parameter.number else "String",
-        "Description": parameter.meaning,
+        "DeploymentDescription": parameter.meaning,
         **{name: each for name, each in limits.items() if each is not None},
         **({"AllowedPattern": f"^{parameter.pattern}$"} if parameter.pattern else {}),
         **({"AllowedValues": list(parameter.choices)} if parameter.choices else {}),
@@ -86,7 +86,7 @@ def _resource(resource: Resource) -> dict[str, Any]:
 
 
 def _output(output: Output) -> dict[str, Any]:
-    return {"Description": output.meaning, "Value": _value(output.value)}
+    return {"DeploymentDescription": output.meaning, "Value": _value(output.value)}
 
 
 def _value(value: Value) -> Any:
@@ -97,7 +97,7 @@ def _value(value: Value) -> Any:
             return {"Ref": resource}
         case Of(resource, attribute):
             return {"Fn::GetAtt": [resource, attribute]}
-        case Place():
+        case StackValue():
             return {"Ref": value.value}
         case Text((only,)):
             return _value(only)
@@ -123,7 +123,7 @@ def _piece(part: Part) -> str:
             return f"${{{name}}}"
         case Of(resource, attribute):
             return f"${{{resource}.{attribute}}}"
-        case Place():
+        case StackValue():
             return f"${{{part.value}}}"
     return part
 

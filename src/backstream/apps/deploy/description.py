@@ -8,12 +8,12 @@ import msgspec
 
 from backstream.apps.deploy import alarms, functions, replica, roles, sizes, storage, tables
 from backstream.apps.deploy.choices import Choices
-from backstream.apps.deploy.expressions import Description, Of, Output, text
+from backstream.apps.deploy.expressions import DeploymentDescription, Of, Output, text
 from backstream.apps.deploy.tables import Target
 from backstream.version import __version__
 
 
-def describe(choices: Choices) -> Description:
+def describe(choices: Choices) -> DeploymentDescription:
     """All of a deployment. UsageError for choices that cannot be."""
     choices.check()
     if choices.replica is not None:
@@ -27,7 +27,7 @@ def describe(choices: Choices) -> Description:
     ]
     of = ", ".join(choices.tables) if len(choices.tables) <= 5 else f"{len(choices.tables)} tables"
     summary = f"Backstream {__version__}: every change of {of or 'a DynamoDB table'} kept in S3."
-    description = Description(summary, asked, made, [*_outputs(choices, targets)])
+    description = DeploymentDescription(summary, asked, made, [*_outputs(choices, targets)])
     sizes.check(description)
     return description
 

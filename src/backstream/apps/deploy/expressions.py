@@ -25,7 +25,7 @@ class Of:
     attribute: str = "Arn"
 
 
-class Place(Enum):
+class StackValue(Enum):
     """Where it is deployed. `STACK` is the deployment's own name, of which all other names are made."""
 
     ACCOUNT = "AWS::AccountId"
@@ -35,7 +35,7 @@ class Place(Enum):
     DOMAIN = "AWS::URLSuffix"
 
 
-Part = str | Given | Of | Place
+Part = str | Given | Of | StackValue
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Description:
+class DeploymentDescription:
     """All of a deployment."""
 
     summary: str

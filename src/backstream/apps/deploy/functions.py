@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from backstream.apps.deploy import roles, storage
 from backstream.apps.deploy.choices import BUCKET, KEY_ARN, LOG_DAYS, PROFILE_ARN, Architecture, Choices
-from backstream.apps.deploy.expressions import Given, Of, Parameter, Place, Resource, Text, Value, text
+from backstream.apps.deploy.expressions import Given, Of, Parameter, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.operations.doctor import expected
 from backstream.version import __version__
@@ -105,7 +105,7 @@ def _number(name: str, meaning: str, choice: str, choices: Choices) -> Parameter
 
 
 def log_name(word: str) -> Text:
-    return text("/aws/lambda/", Place.STACK, f"-{word}")
+    return text("/aws/lambda/", StackValue.STACK, f"-{word}")
 
 
 def log_group(id_: str, word: str, choices: Choices) -> Resource:
@@ -127,7 +127,7 @@ def signing() -> Resource:
 def function(id_: str, word: str, handler: str, choices: Choices, more: Mapping[str, Value], why: str) -> Resource:
     """A function that finds the vault in its variables, unless `more` has others."""
     properties: dict[str, Value] = {
-        "FunctionName": text(Place.STACK, f"-{word}"),
+        "FunctionName": text(StackValue.STACK, f"-{word}"),
         "Handler": handler,
         "Runtime": Given("Runtime"),
         "Architectures": [Given("Architecture")],
@@ -194,7 +194,7 @@ def _witness(choices: Choices) -> Resource:
 
 def _witnessing(target: Target) -> Resource:
     properties: dict[str, Value] = {
-        "Name": text(Place.STACK, f"-{target.id or 'table'}-witness"),
+        "Name": text(StackValue.STACK, f"-{target.id or 'table'}-witness"),
         "Description": target.named("The witness of ", "."),
         "ScheduleExpression": Given("WitnessSchedule"),
         "FlexibleTimeWindow": {"Mode": "OFF"},
@@ -225,7 +225,7 @@ def _tried_once(function: str, why: str) -> Resource:
 
 def _schedule(target: Target) -> Resource:
     properties: dict[str, Value] = {
-        "Name": text(Place.STACK, f"-{target.id or 'table'}-drill"),
+        "Name": text(StackValue.STACK, f"-{target.id or 'table'}-drill"),
         "Description": target.named("A drill of ", "."),
         "ScheduleExpression": Given("DrillSchedule"),
         "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},

@@ -6,7 +6,19 @@ from collections.abc import Iterator
 
 from backstream.apps.deploy import alarms, functions, roles, storage, tables
 from backstream.apps.deploy.choices import REGION, Choices
-from backstream.apps.deploy.expressions import Description, Given, Of, Output, Parameter, Part, Place, Resource, Text, Value, text
+from backstream.apps.deploy.expressions import (
+    DeploymentDescription,
+    Given,
+    Of,
+    Output,
+    Parameter,
+    Part,
+    Resource,
+    StackValue,
+    Text,
+    Value,
+    text,
+)
 from backstream.apps.deploy.tables import Target
 from backstream.version import __version__
 
@@ -15,7 +27,7 @@ TABLE_VARIABLE, REGION_VARIABLE, DELETES_VARIABLE = (f"BACKSTREAM_REPLICA{each}"
 ROLE = "ReplicaRole"
 
 
-def describe(choices: Choices) -> Description:
+def describe(choices: Choices) -> DeploymentDescription:
     """All of it, for one table."""
     (target,) = tables.targets(choices)
     asked = [
@@ -26,7 +38,7 @@ def describe(choices: Choices) -> Description:
         *alarms.topic_parameters(choices),
     ]
     summary = f"Backstream {__version__}: {choices.replica} kept like {', '.join(choices.tables) or 'a DynamoDB table'}."
-    return Description(summary, asked, [*_resources(choices, target)], [*_outputs(choices, target)])
+    return DeploymentDescription(summary, asked, [*_resources(choices, target)], [*_outputs(choices, target)])
 
 
 def _parameters(choices: Choices) -> Iterator[Parameter]:
@@ -95,8 +107,10 @@ def _role(choices: Choices, target: Target) -> Resource:
 
 
 def _replica(choices: Choices) -> Text:
-    return text("arn:", Place.PARTITION, ":dynamodb:", _region(choices), ":", Place.ACCOUNT, ":table/", Given("ReplicaTable"))
+    return text(
+        "arn:", StackValue.PARTITION, ":dynamodb:", _region(choices), ":", StackValue.ACCOUNT, ":table/", Given("ReplicaTable")
+    )
 
 
 def _region(choices: Choices) -> Part:
-    return Given("ReplicaRegion") if choices.replica_region else Place.REGION
+    return Given("ReplicaRegion") if choices.replica_region else StackValue.REGION

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from backstream.apps.deploy import storage
-from backstream.apps.deploy.choices import Choices, Source
-from backstream.apps.deploy.expressions import Given, Of, Part, Place, Resource, Text, Value, text
+from backstream.apps.deploy.choices import ChangeSource, Choices
+from backstream.apps.deploy.expressions import Given, Of, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.operations.drill import scratch
 
@@ -104,7 +104,7 @@ def role(id_: str, service: str, policy: str, statements: Sequence[Statement], w
     }
     if service == "scheduler":
         # https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
-        trust["Condition"] = {"StringEquals": {"aws:SourceAccount": [Place.ACCOUNT]}}
+        trust["Condition"] = {"StringEquals": {"aws:SourceAccount": [StackValue.ACCOUNT]}}
     document = {"Version": "2012-10-17", "Statement": list(statements)}
     properties: dict[str, Value] = {
         "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
@@ -124,7 +124,7 @@ def _of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Seq
 
 
 def _of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str = "") -> Statement:
-    return allow(sid, actions, [storage.failures_arn(choices, below)], _owned_by(Place.ACCOUNT))
+    return allow(sid, actions, [storage.failures_arn(choices, below)], _owned_by(StackValue.ACCOUNT))
 
 
 def failing(choices: Choices) -> Iterator[Statement]:
@@ -199,13 +199,13 @@ def reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
 
 
 def _streams(choices: Choices) -> bool:
-    return choices.source is Source.DYNAMODB
+    return choices.source is ChangeSource.DYNAMODB
 
 
 def keys(choices: Choices, *, vault: bool = True) -> Iterator[Statement]:
     """The vault's key only by way of S3; the environment's is used by Lambda in the role's name."""
     if choices.kms_key and vault:
-        by_s3 = {"StringLike": {"kms:ViaService": [text("s3.*.", Place.DOMAIN)]}}
+        by_s3 = {"StringLike": {"kms:ViaService": [text("s3.*.", StackValue.DOMAIN)]}}
         yield allow("UseKey", ["kms:Decrypt", "kms:GenerateDataKey"], [Given("KmsKeyArn")], by_s3)
     if choices.environment_key:
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
@@ -214,12 +214,12 @@ def keys(choices: Choices, *, vault: bool = True) -> Iterator[Statement]:
 
 def log(log_group: Text) -> Statement:
     """Not CreateLogGroup: the group is made here, with its retention, and Lambda is not to make it again without."""
-    arn = text("arn:", Place.PARTITION, ":logs:", Place.REGION, ":", Place.ACCOUNT, ":log-group:", log_group, ":*")
+    arn = text("arn:", StackValue.PARTITION, ":logs:", StackValue.REGION, ":", StackValue.ACCOUNT, ":log-group:", log_group, ":*")
     return allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [arn])
 
 
 def table(name: Part | Text) -> Text:
-    return text("arn:", Place.PARTITION, ":dynamodb:", Place.REGION, ":", Place.ACCOUNT, ":table/", name)
+    return text("arn:", StackValue.PARTITION, ":dynamodb:", StackValue.REGION, ":", StackValue.ACCOUNT, ":table/", name)
 
 
 def _scratch(table: Part) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from backstream.apps.deploy.expressions import Description, Given, Of, Place, Resource, Text, Value
+from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Resource, StackValue, Text, Value
 from backstream.errors import UsageError
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -12,11 +12,11 @@ RESOURCES, PARAMETERS = 500, 200
 # All inline policies of a role together, white space apart: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICIES = 10_240
 # Characters of what is known only later, at most: a stream's ARN of a table with a name of middling length, a bucket's name.
-_LATER = {Place.PARTITION: 10, Place.ACCOUNT: 12, Place.REGION: 14, Place.DOMAIN: 16, Place.STACK: 29}
+_LATER = {StackValue.PARTITION: 10, StackValue.ACCOUNT: 12, StackValue.REGION: 14, StackValue.DOMAIN: 16, StackValue.STACK: 29}
 _GIVEN, _BUCKET = 120, 63
 
 
-def check(description: Description) -> None:
+def check(description: DeploymentDescription) -> None:
     """UsageError where it is too large."""
     for has, most, what in (
         (len(description.resources), RESOURCES, "resources in a stack"),
@@ -40,12 +40,12 @@ def _length(value: Value) -> int:
         case Text(parts):
             return 2 + sum(len(each) if isinstance(each, str) else _length(each) for each in parts)
         case Given("VaultPrefix"):
-            return _LATER[Place.STACK]
+            return _LATER[StackValue.STACK]
         case Given():
             return _GIVEN
         case Of():
             return _BUCKET
-        case Place():
+        case StackValue():
             return _LATER[value]
         case Mapping():
             return 2 + sum(len(str(name)) + 4 + _length(each) for name, each in value.items())

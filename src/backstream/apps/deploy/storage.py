@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from backstream.apps.deploy.choices import ACCOUNT, BUCKET, KEY_ARN, PREFIX, Choices
-from backstream.apps.deploy.expressions import Given, Of, Parameter, Part, Place, Resource, Text, Value, text
+from backstream.apps.deploy.expressions import Given, Of, Parameter, Part, Resource, StackValue, Text, Value, text
 
 VAULT, FAILURES = "Vault", "Failures"
 FAILED_BATCHES = "aws/lambda/"  # https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
@@ -73,17 +73,17 @@ def failures_bucket(choices: Choices) -> Part:
 
 def vault_arn(choices: Choices, *below: Part | Text) -> Text:
     """The ARN of the vault's bucket, or of objects in it."""
-    return text("arn:", Place.PARTITION, ":s3:::", vault_bucket(choices), *below)
+    return text("arn:", StackValue.PARTITION, ":s3:::", vault_bucket(choices), *below)
 
 
 def failures_arn(choices: Choices, *below: Part | Text) -> Text:
     """The ARN of the bucket of failed batches, or of objects in it."""
-    return text("arn:", Place.PARTITION, ":s3:::", failures_bucket(choices), *below)
+    return text("arn:", StackValue.PARTITION, ":s3:::", failures_bucket(choices), *below)
 
 
 def vault_owner(choices: Choices) -> Part:
     """The account that the vault's bucket belongs to: that of the deployment, unless another is named."""
-    return Given("VaultBucketOwner") if choices.bucket_owner else Place.ACCOUNT
+    return Given("VaultBucketOwner") if choices.bucket_owner else StackValue.ACCOUNT
 
 
 def vault_url(choices: Choices) -> Text:
@@ -94,7 +94,7 @@ def vault_url(choices: Choices) -> Text:
 def _bucket(id_: str, word: str, why: str, choices: Choices, more: Mapping[str, Value]) -> Resource:
     properties: dict[str, Value] = {
         # A name known beforehand: who deploys again after a deletion is told that the bucket is there, and goes on with it.
-        "BucketName": text(Place.STACK, f"-{word}-", Place.ACCOUNT, "-", Place.REGION),
+        "BucketName": text(StackValue.STACK, f"-{word}-", StackValue.ACCOUNT, "-", StackValue.REGION),
         "VersioningConfiguration": {"Status": "Enabled"},
         "BucketEncryption": {"ServerSideEncryptionConfiguration": [_encryption(choices)]},
         "PublicAccessBlockConfiguration": {

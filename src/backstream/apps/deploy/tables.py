@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backstream.apps.deploy.choices import KINESIS_ARN, STREAM_ARN, Choices, Source
+from backstream.apps.deploy.choices import KINESIS_ARN, STREAM_ARN, ChangeSource, Choices
 from backstream.apps.deploy.expressions import Given, Parameter, Text, text
 
 
@@ -38,7 +38,7 @@ def targets(choices: Choices) -> list[Target]:
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
     """What is asked about the tables."""
-    kinesis = choices.source is Source.KINESIS
+    kinesis = choices.source is ChangeSource.KINESIS
     pattern = KINESIS_ARN if kinesis else STREAM_ARN
     where = (
         "Kinesis Data Streams for DynamoDB"

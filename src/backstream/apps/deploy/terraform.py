@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from backstream.apps.deploy import yaml_text
-from backstream.apps.deploy.expressions import Description, Parameter
+from backstream.apps.deploy.expressions import DeploymentDescription, Parameter
 from backstream.apps.deploy.hcl import Block, Raw, lines
 from backstream.apps.deploy.terraform_types import KINDS
 from backstream.apps.deploy.terraform_values import Values, snake
@@ -18,12 +18,12 @@ NAME = Parameter(
 )
 
 
-def as_hcl(description: Description) -> str:
+def as_hcl(description: DeploymentDescription) -> str:
     """The module, as one file."""
     return "\n".join("".join(f"{line}\n" for line in each) for each in _sections(description))
 
 
-def _sections(description: Description) -> Iterator[list[str]]:
+def _sections(description: DeploymentDescription) -> Iterator[list[str]]:
     yield [*yaml_text.comment(description.summary, "")]
     yield [*lines(_requirements())]
     for source in ("aws_caller_identity", "aws_partition", "aws_region"):

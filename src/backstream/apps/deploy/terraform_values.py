@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backstream.apps.deploy.expressions import Description, Given, IfGiven, Of, Part, Place, Text, Value
+from backstream.apps.deploy.expressions import DeploymentDescription, Given, IfGiven, Of, Part, StackValue, Text, Value
 from backstream.apps.deploy.hcl import Raw
 
 # Terraform's type of a resource, and what it calls its Ref and Arn.
@@ -21,11 +21,11 @@ NAMES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "AWS::Logs::LogGroup": ("aws_cloudwatch_log_group", {"Ref": "name"}),
 }
 PLACES = {
-    Place.ACCOUNT: "data.aws_caller_identity.current.account_id",
-    Place.PARTITION: "data.aws_partition.current.partition",
-    Place.REGION: "data.aws_region.current.region",
-    Place.DOMAIN: "data.aws_partition.current.dns_suffix",
-    Place.STACK: "var.name",
+    StackValue.ACCOUNT: "data.aws_caller_identity.current.account_id",
+    StackValue.PARTITION: "data.aws_partition.current.partition",
+    StackValue.REGION: "data.aws_region.current.region",
+    StackValue.DOMAIN: "data.aws_partition.current.dns_suffix",
+    StackValue.STACK: "var.name",
 }
 
 
@@ -37,7 +37,7 @@ def snake(name: str) -> str:
 class Values:
     """Of one description."""
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: DeploymentDescription) -> None:
         self._types = {each.id: each.type for each in description.resources}
 
     def of(self, value: Value) -> object:
@@ -50,7 +50,7 @@ class Values:
             case IfGiven(parameter):
                 name = f"var.{snake(parameter)}"
                 return Raw(f'{name} == "" ? [] : [{name}]')
-            case Given() | Of() | Place():
+            case Given() | Of() | StackValue():
                 return Raw(self._reference(value))
             case Mapping():
                 return {name: self.of(each) for name, each in value.items()}
@@ -62,10 +62,10 @@ class Values:
         """Arguments: those of the same names, but for case, and others by `names`."""
         return {(names or {}).get(name, snake(name)): self.of(each) for name, each in properties.items()}
 
-    def _reference(self, part: Given | Of | Place) -> str:
+    def _reference(self, part: Given | Of | StackValue) -> str:
         if isinstance(part, Given):
             return f"var.{snake(part.name)}"
-        if isinstance(part, Place):
+        if isinstance(part, StackValue):
             return PLACES[part]
         kind, attributes = NAMES[self._types[part.resource]]
         return f"{kind}.{snake(part.resource)}.{attributes[part.attribute]}"

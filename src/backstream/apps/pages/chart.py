@@ -17,7 +17,7 @@ LABEL = 135  # units that a label below the bars takes
 FAR = 4.0  # an objective so many times the greatest figure would press all bars flat: then it is only told
 
 
-class Bar(msgspec.Struct, frozen=True):
+class ChartBar(msgspec.Struct, frozen=True):
     """One drill: when, its figure in seconds (None: it could not be measured), and whether it passed."""
 
     label: str
@@ -25,7 +25,7 @@ class Bar(msgspec.Struct, frozen=True):
     passed: bool
 
 
-def chart(title: str, bars: Sequence[Bar], objective: float | None) -> str:
+def chart(title: str, bars: Sequence[ChartBar], objective: float | None) -> str:
     """The chart; `title` says what it shows, to those too who cannot see it."""
     greatest = max([1.0, *(bar.seconds or 0.0 for bar in bars)])
     shown = objective if objective is not None and objective <= FAR * greatest else None
@@ -61,7 +61,7 @@ def _scale(most: float) -> list[str]:
     return lines
 
 
-def _bars(bars: Sequence[Bar], most: float) -> list[str]:
+def _bars(bars: Sequence[ChartBar], most: float) -> list[str]:
     place = (WIDTH - LEFT - RIGHT) / max(len(bars), LEAST_PLACES)
     every = math.ceil(LABEL / place)
     drawn = []
@@ -80,7 +80,7 @@ def _label(x: float, text: str) -> str:
     return f'<text x="{x:.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _bar(x: float, place: float, bar: Bar, most: float, kind: str) -> str:
+def _bar(x: float, place: float, bar: ChartBar, most: float, kind: str) -> str:
     floor = HEIGHT - BOTTOM
     if bar.seconds is None:
         return f'<text class="unknown" x="{x + place / 2:.1f}" y="{floor - 4}" text-anchor="middle">&#215;</text>'

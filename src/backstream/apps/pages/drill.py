@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from backstream.apps.pages.chart import Bar, chart
+from backstream.apps.pages.chart import ChartBar, chart
 from backstream.apps.pages.style import CSS
 from backstream.apps.pages.text import escape
 from backstream.layouts.drills import Held
@@ -89,8 +89,8 @@ def _aim(objective: int | None) -> str:
 
 def _charts(drill: Drill, history: Sequence[Held]) -> str:
     aims = drill.objectives
-    rto = [Bar(each.began, each.rto_seconds, each.passed) for each in history]
-    rpo = [Bar(each.began, each.rpo_seconds, each.passed) for each in history]
+    rto = [ChartBar(each.began, each.rto_seconds, each.passed) for each in history]
+    rpo = [ChartBar(each.began, each.rpo_seconds, each.passed) for each in history]
     charts = [
         _chart("RTO", "time to a usable table", rto, aims.rto_seconds),
         _chart("RPO", "age of the newest complete second", rpo, aims.rpo_seconds),
@@ -98,7 +98,7 @@ def _charts(drill: Drill, history: Sequence[Held]) -> str:
     return f'<div class="charts">{"".join(charts)}</div>'
 
 
-def _chart(name: str, what: str, bars: Sequence[Bar], objective: int | None) -> str:
+def _chart(name: str, what: str, bars: Sequence[ChartBar], objective: int | None) -> str:
     title = f"{what}, the last {len(bars):,} drills"
     return f"<section><h2>{name} <span class='faint'>{title}</span></h2>{chart(f'{name}: {title}', bars, objective)}</section>"
 

@@ -11,8 +11,8 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Ou
 """
 
 from backstream.layouts.aws_export.lines import NetChange
-from backstream.layouts.aws_export.manifests import DataFile, Summary
+from backstream.layouts.aws_export.manifests import DataFile, ManifestSummary
 from backstream.layouts.aws_export.reader import DataFiles, Export
 from backstream.layouts.aws_export.writer import ExportWriter
 
-__all__ = ["DataFile", "DataFiles", "Export", "ExportWriter", "NetChange", "Summary"]
+__all__ = ["DataFile", "DataFiles", "Export", "ExportWriter", "ManifestSummary", "NetChange"]

@@ -21,26 +21,26 @@ class NetChange(msgspec.Struct, frozen=True):
     new: bytes | None
 
 
-class _Item(msgspec.Struct):
+class _ExportItem(msgspec.Struct):
     item: msgspec.Raw = msgspec.field(name="Item")
 
 
-class _Number(msgspec.Struct):
+class _ExportNumber(msgspec.Struct):
     N: str
 
 
-class _Metadata(msgspec.Struct):
-    written: _Number = msgspec.field(name="WriteTimestampMicros")
+class _ExportMetadata(msgspec.Struct):
+    written: _ExportNumber = msgspec.field(name="WriteTimestampMicros")
 
 
 class _Change(msgspec.Struct):
-    metadata: _Metadata = msgspec.field(name="Metadata")
+    metadata: _ExportMetadata = msgspec.field(name="Metadata")
     keys: msgspec.Raw = msgspec.field(name="Keys")
     old: msgspec.Raw = msgspec.field(name="OldImage", default=msgspec.Raw())
     new: msgspec.Raw = msgspec.field(name="NewImage", default=msgspec.Raw())
 
 
-_items = msgspec.json.Decoder(_Item)
+_items = msgspec.json.Decoder(_ExportItem)
 _changes = msgspec.json.Decoder(_Change)
 
 

@@ -18,7 +18,7 @@ FULL_VERSION = "2020-06-30"
 INCREMENTAL = "INCREMENTAL_EXPORT"
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`manifest-summary.json`. Times are ISO 8601, UTC. What only one kind of export has is UNSET in the other."""
 
     version: str
@@ -61,11 +61,11 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return below_root(self.data_file_s3_key)
 
 
-_summary = msgspec.json.Decoder(Summary)
+_summary = msgspec.json.Decoder(ManifestSummary)
 _file = msgspec.json.Decoder(DataFile)
 
 
-class Names(msgspec.Struct, frozen=True):
+class ExportNames(msgspec.Struct, frozen=True):
     """The names of one export's files, below the folder (bucket and prefix) that it was made into."""
 
     id: str
@@ -122,12 +122,12 @@ def _md5(body: bytes) -> hashlib._Hash:
     return hashlib.md5(body, usedforsecurity=False)
 
 
-def encode_summary(summary: Summary) -> bytes:
+def encode_summary(summary: ManifestSummary) -> bytes:
     """The bytes of `manifest-summary.json`."""
     return msgspec.json.encode(summary)
 
 
-def decode_summary(body: bytes) -> Summary:
+def decode_summary(body: bytes) -> ManifestSummary:
     """The inverse of `encode_summary`. Damaged where it is none."""
     try:
         return _summary.decode(body)

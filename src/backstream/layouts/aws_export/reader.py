@@ -10,7 +10,7 @@ from backstream.errors import Damaged, MissingObject, NotFound, UsageError
 from backstream.layouts import decompression
 from backstream.layouts.aws_export import lines, manifests
 from backstream.layouts.aws_export.lines import NetChange
-from backstream.layouts.aws_export.manifests import DataFile, Names, Summary
+from backstream.layouts.aws_export.manifests import DataFile, ExportNames, ManifestSummary
 from backstream.layouts.decompression import UNREADABLE
 from backstream.model import limits
 from backstream.ports import Files
@@ -51,7 +51,7 @@ class Export(DataFiles):
     Every error names the file: Damaged where one is missing, cut, altered, or does not hold what the manifests say.
     """
 
-    def __init__(self, store: Files, summary: Summary, files: Sequence[DataFile]) -> None:
+    def __init__(self, store: Files, summary: ManifestSummary, files: Sequence[DataFile]) -> None:
         super().__init__(store)
         self.summary = summary
         self.files = files
@@ -62,7 +62,7 @@ class Export(DataFiles):
 
         NotFound where it is not there or was never completed; UsageError where it is not in DynamoDB JSON.
         """
-        names = Names(export_id)
+        names = ExportNames(export_id)
         try:
             body = store.get(names.summary).body
         except MissingObject as error:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from backstream.layouts.aws_export import manifests
 from backstream.layouts.aws_export.lines import item_line
-from backstream.layouts.aws_export.manifests import DataFile, Names, Summary
+from backstream.layouts.aws_export.manifests import DataFile, ExportNames, ManifestSummary
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.segments import Codec
 from backstream.model import moment
@@ -24,7 +24,7 @@ class ExportWriter:
     """
 
     def __init__(self, store: Files, export_id: str, codec: Codec, *, file_bytes: int = FILE_BYTES) -> None:
-        self.names = Names(export_id)
+        self.names = ExportNames(export_id)
         self.files: list[DataFile] = []
         self.bytes = 0
         self._store = store
@@ -91,7 +91,7 @@ class ExportWriter:
     def complete(self, catalog: Catalog, at: int, *, began: float, ended: float) -> None:
         """Write the manifests: from then on it is whole. Times in epoch seconds; `at`: the moment of the state."""
         bucket, prefix = _bucket_and_prefix(self._store.url)
-        summary = Summary(
+        summary = ManifestSummary(
             version=manifests.FULL_VERSION,
             export_arn=f"{catalog.table_arn}/export/{self.names.id}",
             start_time=moment.iso_millis(began),

@@ -12,17 +12,17 @@ import msgspec
 from backstream.engines.ahead import batches
 from backstream.errors import Damaged, MalformedRecord, Refused
 from backstream.layouts.aws_export import DataFile, Export, NetChange
-from backstream.layouts.bases import FORMAT, Account, Base, Kind
+from backstream.layouts.bases import FORMAT, Base, BaseKind, CompletionRecord
 from backstream.layouts.images import images_for
-from backstream.layouts.segments import Kind as SegmentKind
+from backstream.layouts.segments import SegmentKind as SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, wire
 from backstream.model.change import MICROS, table_name
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema, canonical_key
-from backstream.operations.backfill.report import Backfilled, Parts, report_of
-from backstream.operations.backfill.source import Reached
+from backstream.operations.backfill.report import BackfillContext, Backfilled, report_of
+from backstream.operations.backfill.source import SegmentPosition
 from backstream.operations.identity import check_owner
 from backstream.operations.paced import Stopped
 
@@ -39,7 +39,7 @@ class FullExport:
         self._export = export
         self._schema = schema
         self._at = _seconds(export.summary.export_time, "exportTime")
-        self.kind = Kind.EXPORT
+        self.kind = BaseKind.EXPORT
         self.id = export.summary.export_arn
         self.segments = max(1, len(export.files))
         self.side_by_side = FILES_AT_ONCE
@@ -50,7 +50,7 @@ class FullExport:
         """The export's moment: every change of that second or later may be newer."""
         return self._at - CLOCKS_APART
 
-    def pages(self, segment: int, segments: int, reached: Reached, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
+    def pages(self, segment: int, segments: int, reached: SegmentPosition, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
         """The items of one file, from the first on that is not kept yet."""
         del segments  # as many as there are files
         for file in self._export.files[segment : segment + 1]:
@@ -93,14 +93,14 @@ def check_export(vault: TableVault, export: Export) -> None:
         )
 
 
-def take_in(vault: TableVault, export: Export, parts: Parts, *, writer: str) -> Backfilled:
+def take_in(vault: TableVault, export: Export, parts: BackfillContext, *, writer: str) -> Backfilled:
     """Take an incremental export's net changes into the log, each at the time of its item's last write.
 
     What an item was between that and its last write before, no export tells. Taken in again it changes nothing.
     """
     began, summary = parts.clock.now(), export.summary
-    account = Account(FORMAT, summary.export_arn, summary.item_count, 0)
-    base = Base(Kind.INCREMENTAL, _name(summary.export_arn), *_window_of(export))
+    account = CompletionRecord(FORMAT, summary.export_arn, summary.item_count, 0)
+    base = Base(BaseKind.INCREMENTAL, _name(summary.export_arn), *_window_of(export))
     known = next((each for each in vault.bases.complete() if each == base), None)
     written = 0
     if known is None:

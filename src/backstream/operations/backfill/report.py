@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backstream.layouts.bases import Account, Base
+from backstream.layouts.bases import Base, CompletionRecord
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.operations.progress import Progress, Silent
@@ -37,7 +37,7 @@ class Backfilled(msgspec.Struct, frozen=True):
     warnings: Sequence[str] = ()
 
 
-class Parts(msgspec.Struct, frozen=True):
+class BackfillContext(msgspec.Struct, frozen=True):
     """What a base backup works with."""
 
     clock: Clock
@@ -47,8 +47,8 @@ class Parts(msgspec.Struct, frozen=True):
 def report_of(
     vault: TableVault,
     base: Base,
-    account: Account,
-    parts: Parts,
+    account: CompletionRecord,
+    parts: BackfillContext,
     *,
     written: int,
     segments: int,

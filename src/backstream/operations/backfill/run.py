@@ -15,16 +15,16 @@ import msgspec
 
 from backstream.errors import BackstreamError, Damaged
 from backstream.layouts import catalog as catalogs
-from backstream.layouts.bases import FORMAT, Account, Base, Kind, Plan
+from backstream.layouts.bases import FORMAT, Base, BaseKind, BasePlan, CompletionRecord
 from backstream.layouts.catalog import Catalog
 from backstream.layouts.images import images_for
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry, Scanned
-from backstream.operations.backfill.report import Backfilled, Parts, report_of
-from backstream.operations.backfill.segment import Keep, Segment, Work
-from backstream.operations.backfill.source import Source
+from backstream.operations.backfill.report import BackfillContext, Backfilled, report_of
+from backstream.operations.backfill.segment import BackfillWork, Keep, SegmentReader
+from backstream.operations.backfill.source import TableSource
 from backstream.ports import ScannedImages
 
 WRITERS = 32
@@ -32,7 +32,7 @@ LONGEST_WAIT = 30  # seconds, for a gap that has only just ended to lie before t
 KEPT = "What was read is kept: the same command goes on from there."
 
 
-def backfill(vault: TableVault, source: Source, parts: Parts, *, fresh: bool = False) -> Backfilled:
+def backfill(vault: TableVault, source: TableSource, parts: BackfillContext, *, fresh: bool = False) -> Backfilled:
     """Read the whole of a source into the vault, as a base backup that its recovery window may start from.
 
     An interrupted one of the same source is gone on with, unless it is to be a `fresh` one. Raises what source and vault raise,
@@ -42,7 +42,7 @@ def backfill(vault: TableVault, source: Source, parts: Parts, *, fresh: bool = F
 
 
 class _Backfill:
-    def __init__(self, vault: TableVault, source: Source, parts: Parts) -> None:
+    def __init__(self, vault: TableVault, source: TableSource, parts: BackfillContext) -> None:
         self._vault = vault
         self._source = source
         self._clock = parts.clock
@@ -67,7 +67,7 @@ class _Backfill:
         self._note_in_catalog(base)
         return self._report(base, account, plan.segments, resumed=unfinished is not None)
 
-    def _report(self, base: Base, account: Account, segments: int, *, resumed: bool) -> Backfilled:
+    def _report(self, base: Base, account: CompletionRecord, segments: int, *, resumed: bool) -> Backfilled:
         return report_of(
             self._vault,
             base,
@@ -82,26 +82,26 @@ class _Backfill:
 
     # --- the plan ---
 
-    def _done(self) -> tuple[Base, Account] | None:
+    def _done(self) -> tuple[Base, CompletionRecord] | None:
         """An export is of one moment: taken in once, there is nothing more in it."""
-        if self._source.kind is not Kind.EXPORT:
+        if self._source.kind is not BaseKind.EXPORT:
             return None
         plans = {plan.id for plan in self._vault.bases.plans() if plan.source == self._source.id}
         base = next((each for each in self._vault.bases.complete() if each.id in plans), None)
         return None if base is None else (base, self._vault.bases.account(base))
 
-    def _unfinished(self) -> Plan | None:
+    def _unfinished(self) -> BasePlan | None:
         """The newest one that was interrupted. Not a scan since which changes were lost: another one will make up for them."""
         complete = {base.id for base in self._vault.bases.complete()}
-        lost = max((gap.until for gap in self._vault.coverage.lost()), default=0) if self._source.kind is Kind.SCAN else 0
+        lost = max((gap.until for gap in self._vault.coverage.lost()), default=0) if self._source.kind is BaseKind.SCAN else 0
         wanted = (self._source.kind, self._source.id)
         plans = [plan for plan in self._vault.bases.plans() if plan.id not in complete and (plan.kind, plan.source) == wanted]
         return max((plan for plan in plans if plan.began > lost), key=lambda plan: plan.began, default=None)
 
-    def _new_plan(self) -> Plan:
+    def _new_plan(self) -> BasePlan:
         began = self._begin()
         name = f"{moment.compact(began)}-{uuid.uuid4().hex[:6]}"
-        plan = Plan(FORMAT, name, self._source.kind, self._source.id, self._source.segments, began)
+        plan = BasePlan(FORMAT, name, self._source.kind, self._source.id, self._source.segments, began)
         self._vault.bases.begin(plan)
         return plan
 
@@ -110,21 +110,21 @@ class _Backfill:
         before = max((gap.until for gap in self._vault.coverage.lost()), default=0)
         before = max(before, self._vault.coverage.followed_from - 1)
         began = self._source.begin()
-        if began <= before <= began + LONGEST_WAIT and self._source.kind is Kind.SCAN:
+        if began <= before <= began + LONGEST_WAIT and self._source.kind is BaseKind.SCAN:
             self._clock.sleep(before + 1 - began)
             began = self._source.begin()
         return began
 
     # --- reading ---
 
-    def _read(self, plan: Plan) -> None:
+    def _read(self, plan: BasePlan) -> None:
         with (
             ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers,
             ThreadPoolExecutor(min(plan.segments, self._source.side_by_side), thread_name_prefix="segment") as readers,
         ):
             progress, stopped = self._parts.progress, self._stop.is_set
-            work = Work(self._vault.bases, self._source, plan, self._keep(writers), self._clock, progress, stopped)
-            segments = [readers.submit(Segment(work, number).read) for number in range(plan.segments)]
+            work = BackfillWork(self._vault.bases, self._source, plan, self._keep(writers), self._clock, progress, stopped)
+            segments = [readers.submit(SegmentReader(work, number).read) for number in range(plan.segments)]
             try:
                 wait(segments, return_when=FIRST_EXCEPTION)
             finally:
@@ -149,7 +149,7 @@ class _Backfill:
 
     # --- the account ---
 
-    def _account(self, plan: Plan) -> Account:
+    def _account(self, plan: BasePlan) -> CompletionRecord:
         """What lies there now. Damaged where a segment is not whole: then it does not count."""
         parts = self._vault.bases.parts(plan.id)
         for number in range(plan.segments):
@@ -160,7 +160,7 @@ class _Backfill:
                     f"segment {number} of the base backup {plan.id} has lost a part while it was made",
                     hint="Run `backfill --fresh`: it begins a new one.",
                 )
-        return Account(FORMAT, plan.source, sum(part.count for part in parts), len(parts))
+        return CompletionRecord(FORMAT, plan.source, sum(part.count for part in parts), len(parts))
 
     def _sleep_until(self, second: int) -> None:
         """The base backup counts for moments from then on: a few seconds from now at most, for the clocks' sake."""

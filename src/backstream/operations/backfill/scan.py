@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from backstream.errors import Refused
-from backstream.layouts.bases import Kind
+from backstream.layouts.bases import BaseKind
 from backstream.layouts.vault import TableVault
 from backstream.model import wire
 from backstream.model.change import MICROS
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Scanned
 from backstream.model.schema import KeySchema
-from backstream.operations.backfill.source import Reached
+from backstream.operations.backfill.source import SegmentPosition
 from backstream.operations.paced import MOST_SEGMENTS, PacedTable, Stopped
 from backstream.operations.sources import check_destination
 from backstream.ports import Clock, Table
@@ -27,7 +27,7 @@ class TableScan:
         self._table = table
         self._schema = schema
         self._paced = PacedTable(table, clock, max_units=max_units)
-        self.kind = Kind.SCAN
+        self.kind = BaseKind.SCAN
         self.id = table.facts().table_id
         self.segments = segments
         self.side_by_side = MOST_SEGMENTS
@@ -42,7 +42,7 @@ class TableScan:
         """As of the server's clock."""
         return int(self._table.server_time()) - CLOCKS_APART
 
-    def pages(self, segment: int, segments: int, reached: Reached, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
+    def pages(self, segment: int, segments: int, reached: SegmentPosition, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
         """Each page's images with the second in which its read began: not before the answer to the last one was given."""
         began = self._table.server_time()
         for page in self._paced.pages(segment, segments, reached.last, stopped):

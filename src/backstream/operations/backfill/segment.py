@@ -8,9 +8,9 @@ import msgspec
 
 from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError
-from backstream.layouts.bases import Bases, Plan
+from backstream.layouts.bases import BasePlan, Bases
 from backstream.model.entry import Entry, Scanned
-from backstream.operations.backfill.source import Reached, Source
+from backstream.operations.backfill.source import SegmentPosition, TableSource
 from backstream.operations.paced import Stopped
 from backstream.operations.progress import Progress
 from backstream.ports import Clock
@@ -23,22 +23,22 @@ PART_SECONDS = 10.0  # what is not in a part yet is read again after a crash
 Keep = Callable[[Sequence[Scanned]], list[Entry]]
 
 
-class Work(msgspec.Struct, frozen=True):
+class BackfillWork(msgspec.Struct, frozen=True):
     """What all segments of a base backup share."""
 
     bases: Bases
-    source: Source
-    plan: Plan
+    source: TableSource
+    plan: BasePlan
     keep: Keep
     clock: Clock
     progress: Progress
     stopped: Stopped
 
 
-class Segment:
+class SegmentReader:
     """One segment, read by one thread: pages into parts, each part durable before the next is begun."""
 
-    def __init__(self, work: Work, number: int) -> None:
+    def __init__(self, work: BackfillWork, number: int) -> None:
         self._work = work
         self._number = number
         self._buffer: list[Entry] = []
@@ -51,15 +51,15 @@ class Segment:
         while not self._read_on():
             pass  # somebody else has written the part that this was about to write: on from behind it
 
-    def _reached(self) -> tuple[Reached, bool]:
+    def _reached(self) -> tuple[SegmentPosition, bool]:
         """Where to go on, and whether there is nothing left."""
         parts = self._work.bases.parts_of(self._work.plan.id, self._number)
         if not parts:
-            return Reached(), False
+            return SegmentPosition(), False
         newest = parts[-1]
         self._next = newest.number + 1
         entries = self._work.bases.read(newest)
-        return Reached(sum(part.count for part in parts), entries[-1].keys if entries else None), newest.last
+        return SegmentPosition(sum(part.count for part in parts), entries[-1].keys if entries else None), newest.last
 
     def _read_on(self) -> bool:
         reached, ended = self._reached()

@@ -7,23 +7,23 @@ from typing import Protocol
 
 import msgspec
 
-from backstream.layouts.bases import Kind
+from backstream.layouts.bases import BaseKind
 from backstream.model.entry import Scanned
 from backstream.operations.paced import Stopped
 
 
-class Reached(msgspec.Struct, frozen=True):
+class SegmentPosition(msgspec.Struct, frozen=True):
     """How far a segment has been read: so many rows, the last of this canonical key, None where there is none yet."""
 
     rows: int = 0
     last: bytes | None = None
 
 
-class Source(Protocol):
+class TableSource(Protocol):
     """The whole table, in segments that are read side by side."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> BaseKind:
         """What it is."""
 
     @property
@@ -49,7 +49,7 @@ class Source(Protocol):
     def begin(self) -> int:
         """The second before which no image is read: every change of that second or later may be newer than an image of it."""
 
-    def pages(self, segment: int, segments: int, reached: Reached, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
+    def pages(self, segment: int, segments: int, reached: SegmentPosition, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
         """What is left of a segment, page by page, until its end; nothing more is read once `stopped` says so."""
 
     def end(self) -> int:

@@ -1,6 +1,6 @@
 """`blame`: which principal made each change, by CloudTrail's data events."""
 
-from backstream.operations.blame.report import Blamed, Finding, Outcome, Unreadable
-from backstream.operations.blame.run import Around, Asked, blame
+from backstream.operations.blame.report import Blamed, BlameFinding, Outcome, UnreadableFile
+from backstream.operations.blame.run import BlameContext, BlameRequest, blame
 
-__all__ = ["Around", "Asked", "Blamed", "Finding", "Outcome", "Unreadable", "blame"]
+__all__ = ["BlameContext", "BlameFinding", "BlameRequest", "Blamed", "Outcome", "UnreadableFile", "blame"]

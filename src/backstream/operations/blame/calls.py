@@ -16,8 +16,8 @@ from backstream.layouts import cloudtrail
 from backstream.layouts.cloudtrail import HOUR, Trail, TrailFile
 from backstream.model import cloudtrail as trails
 from backstream.model.attribution import TOLERANCE, Made
-from backstream.model.cloudtrail import Call, Owner, Target
-from backstream.operations.blame.report import Unreadable
+from backstream.model.cloudtrail import Call, CallTarget, TrailOwner
+from backstream.operations.blame.report import UnreadableFile
 from backstream.operations.blame.unkeyed import Unkeyed
 from backstream.operations.progress import Progress
 
@@ -36,16 +36,16 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Calls:
     """Reads the calls that wrote to one table. `hours`: those in which changes were made; calls of other hours are passed over."""
 
-    def __init__(self, trail: Trail, target: Target, hours: Collection[int], memory: Memory, progress: Progress) -> None:
+    def __init__(self, trail: Trail, target: CallTarget, hours: Collection[int], memory: Memory, progress: Progress) -> None:
         self._trail = trail
         self._target = target
         self._hours = hours
         self._memory = memory
         self._progress = progress
-        self._owners = {Owner.OWN: 0, Owner.OTHER: 0, Owner.UNKNOWN: 0}
+        self._owners = {TrailOwner.OWN: 0, TrailOwner.OTHER: 0, TrailOwner.UNKNOWN: 0}
         self._others = set[str]()
         self.unkeyed = Unkeyed()
-        self.unreadable: list[Unreadable] = []
+        self.unreadable: list[UnreadableFile] = []
         self.files = 0
         self.events = 0
         self.newest: int | None = None
@@ -62,9 +62,11 @@ class Calls:
                 try:
                     self._take(file, body(), spill)
                 except (Damaged, MissingObject) as error:
-                    self.unreadable.append(Unreadable(file.name, error.message.removeprefix(f"{self._trail.url}/{file.name}: ")))
+                    self.unreadable.append(
+                        UnreadableFile(file.name, error.message.removeprefix(f"{self._trail.url}/{file.name}: "))
+                    )
                 self._progress.advance(1)
-        if self._owners[Owner.OTHER] and not self._owners[Owner.OWN]:
+        if self._owners[TrailOwner.OTHER] and not self._owners[TrailOwner.OWN]:
             raise self._refused()
 
     def _take(self, file: TrailFile, body: bytes, spill: Spill[Fact]) -> None:
@@ -76,7 +78,7 @@ class Calls:
                 wrong.append(f"event {number}: {error.message}")
         if wrong:
             more = f"; and {len(wrong) - _NAMED:,} more" if wrong[_NAMED:] else ""
-            self.unreadable.append(Unreadable(file.name, "; ".join(wrong[:_NAMED]) + more))
+            self.unreadable.append(UnreadableFile(file.name, "; ".join(wrong[:_NAMED]) + more))
 
     def _of_event(self, event: object, spill: Spill[Fact]) -> None:
         if not isinstance(event, dict):
@@ -84,21 +86,21 @@ class Calls:
         if not isinstance(event.get("eventSource"), str):
             raise Damaged("an event without eventSource")
         if event["eventSource"] != trails.SOURCE:
-            self._owners[Owner.OWN] += event.get("recipientAccountId") == self._target.account
+            self._owners[TrailOwner.OWN] += event.get("recipientAccountId") == self._target.account
             return
         owner = self._target.owner(event)
         self._owners[owner] += 1
-        if owner is Owner.OTHER:
+        if owner is TrailOwner.OTHER:
             self._others.add(str(event.get("recipientAccountId") or "another one"))
         second = trails.second_of(event)
-        if owner is Owner.OWN:
+        if owner is TrailOwner.OWN:
             self.newest = second if self.newest is None else max(self.newest, second)
-        if owner is not Owner.OTHER and trails.is_write(event):
+        if owner is not TrailOwner.OTHER and trails.is_write(event):
             self._of_write(event, second, owner, spill)
 
-    def _of_write(self, event: dict[str, object], second: int, owner: Owner, spill: Spill[Fact]) -> None:
+    def _of_write(self, event: dict[str, object], second: int, owner: TrailOwner, spill: Spill[Fact]) -> None:
         written = list(trails.writes(event, self._target))
-        if written and owner is Owner.UNKNOWN:
+        if written and owner is TrailOwner.UNKNOWN:
             raise Damaged("an event that says neither its account and region nor its table's ARN")
         self.events += bool(written)
         if not any((second + apart) // HOUR in self._hours for apart in (-TOLERANCE, TOLERANCE)):

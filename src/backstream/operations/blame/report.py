@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backstream.layouts.findings import Caller, Kept
+from backstream.layouts.findings import Caller, KeptFinding
 from backstream.model import moment
-from backstream.model.attribution import TOLERANCE, Made, Status, Verdict
+from backstream.model.attribution import TOLERANCE, AttributionStatus, AttributionVerdict, Made
 from backstream.model.cloudtrail import Call
 
 DELIVERY = 900  # seconds within which CloudTrail delivers most events: AWS's word is "about 15 minutes"
@@ -29,7 +29,7 @@ class Outcome(enum.StrEnum):
     DYNAMODB = "dynamodb"
 
 
-class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+class BlameFinding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One change and its calls. `time`: ISO 8601, UTC; `key`: DynamoDB JSON.
 
     `actor`: who made it; None where that is not certain. `why`: in words, where it is not one call. `calls`: the call that made it,
@@ -49,7 +49,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     fitting: int = 0
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadableFile(msgspec.Struct, frozen=True):
     """A file of CloudTrail's that cannot be read, or not to its end, and why."""
 
     file: str
@@ -79,7 +79,7 @@ class Blamed(msgspec.Struct, rename={"since": "from", "until": "to"}):
     newest_delivery: str | None = None
     annotated: int = 0
     known: int = 0
-    unreadable: list[Unreadable] = msgspec.field(default_factory=list)
+    unreadable: list[UnreadableFile] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
     seconds: float = 0.0
 
@@ -101,22 +101,24 @@ class Evidence(msgspec.Struct, frozen=True):
         return self.whole and self.delivered is not None and self.delivered >= second + TOLERANCE + DELIVERY
 
 
-def finding(made: Made, key: bytes, actor: str | None, verdict: Verdict, evidence: Evidence) -> Finding:
+def finding(made: Made, key: bytes, actor: str | None, verdict: AttributionVerdict, evidence: Evidence) -> BlameFinding:
     """The finding on a change. `actor`: that of the stream's own record."""
     settled = evidence.settles(made.second)
     calls = [caller(call) for call in verdict.calls]
     outcome, who, why = _judged(made, actor, verdict, evidence)
     source = None if who is None else "stream" if outcome is Outcome.DYNAMODB else "cloudtrail"
     time = moment.iso_micros(made.micros)
-    return Finding(time, made.sequence, made.event, msgspec.Raw(key), outcome, who, source, settled, why, calls, verdict.fitting)
+    return BlameFinding(
+        time, made.sequence, made.event, msgspec.Raw(key), outcome, who, source, settled, why, calls, verdict.fitting
+    )
 
 
-def _judged(made: Made, actor: str | None, verdict: Verdict, evidence: Evidence) -> tuple[Outcome, str | None, str]:
+def _judged(made: Made, actor: str | None, verdict: AttributionVerdict, evidence: Evidence) -> tuple[Outcome, str | None, str]:
     if actor is not None:
         return Outcome.DYNAMODB, actor, "DynamoDB itself made it, as the stream says: time to live is no call"
-    if verdict.status is Status.MATCHED:
+    if verdict.status is AttributionStatus.MATCHED:
         return Outcome.MATCHED, verdict.calls[0].identity.actor or None, ""
-    if verdict.status is Status.AMBIGUOUS:
+    if verdict.status is AttributionStatus.AMBIGUOUS:
         same = agreed(verdict)
         return Outcome.AMBIGUOUS, None if same is None else same.identity.actor, _several(verdict, same)
     if evidence.settles(made.second):
@@ -126,7 +128,7 @@ def _judged(made: Made, actor: str | None, verdict: Verdict, evidence: Evidence)
     return Outcome.UNDELIVERED, None, _undelivered(made, evidence)
 
 
-def agreed(verdict: Verdict) -> Call | None:
+def agreed(verdict: AttributionVerdict) -> Call | None:
     """One of the calls that fit, where all of them were made by one and the same principal; else None."""
     if verdict.unkeyed or verdict.incomplete or not verdict.calls or verdict.fitting > len(verdict.calls):
         return None
@@ -134,7 +136,7 @@ def agreed(verdict: Verdict) -> Call | None:
     return verdict.calls[0] if len(identities) == 1 and verdict.calls[0].identity.actor else None
 
 
-def _several(verdict: Verdict, same: Call | None) -> str:
+def _several(verdict: AttributionVerdict, same: Call | None) -> str:
     fit = "1 call fits" if verdict.fitting == 1 else f"{verdict.fitting:,} calls fit"
     if same is not None:
         return f"{fit}, all of them by one principal"
@@ -171,15 +173,15 @@ def caller(call: Call) -> Caller:
     )
 
 
-def kept(made: Made, verdict: Verdict, evidence: Evidence) -> Kept | None:
+def kept(made: Made, verdict: AttributionVerdict, evidence: Evidence) -> KeptFinding | None:
     """What is kept of a finding; None where no call fits."""
-    if verdict.status is Status.NONE:
+    if verdict.status is AttributionStatus.NONE:
         return None
-    certain = verdict.calls[0] if verdict.status is Status.MATCHED else None
+    certain = verdict.calls[0] if verdict.status is AttributionStatus.MATCHED else None
     named = certain or agreed(verdict)
     who = None if named is None else named.identity
     names = () if who is None else who.names if certain else tuple(each for each in (who.actor, who.arn, who.issuer) if each)
-    return Kept(
+    return KeptFinding(
         made.stream,
         made.sequence,
         made.micros,

@@ -14,19 +14,19 @@ from backstream.engines.memory import Memory
 from backstream.engines.spill import Spill, partitions_for
 from backstream.errors import NotFound, Refused
 from backstream.layouts.cloudtrail import HOUR, Trail, missing
-from backstream.layouts.findings import MOST, Found, Kept
+from backstream.layouts.findings import MOST, Found, KeptFinding
 from backstream.layouts.vault import TableVault
 from backstream.model import moment, older
-from backstream.model.attribution import Made, Status, Verdict, attribute
+from backstream.model.attribution import AttributionStatus, AttributionVerdict, Made, attribute
 from backstream.model.change import EVENTS
-from backstream.model.cloudtrail import Call, Target
+from backstream.model.cloudtrail import Call, CallTarget
 from backstream.model.entry import Entry
 from backstream.operations import safety
 from backstream.operations.blame.calls import Calls, Fact
-from backstream.operations.blame.report import Blamed, Evidence, Finding, finding, kept
+from backstream.operations.blame.report import Blamed, BlameFinding, Evidence, finding, kept
 from backstream.operations.changes.reading import WindowLog
 from backstream.operations.changes.sorting import TimeSorter
-from backstream.operations.changes.window import Span, check
+from backstream.operations.changes.window import ChangeWindow, check
 from backstream.operations.progress import Progress
 from backstream.ports import Clock
 
@@ -34,24 +34,24 @@ MARGIN = 60  # seconds around the window whose changes are looked at too: a call
 PARTITIONS = 64  # at least: how many events CloudTrail holds is not known before they are read
 
 _encode = msgspec.msgpack.Encoder().encode
-_verdicts = msgspec.msgpack.Decoder(Verdict)
+_verdicts = msgspec.msgpack.Decoder(AttributionVerdict)
 
 
-class Asked(msgspec.Struct, frozen=True):
+class BlameRequest(msgspec.Struct, frozen=True):
     """What to look at. `key`: only this item (canonical); `annotate`: keep the findings beside the log.
 
     `allow_gap`: go on where changes of the window may be missing, or cannot be read; it is told in the notes; `whole`: the window
     is all that the vault knows, gaps and all.
     """
 
-    span: Span
+    span: ChangeWindow
     key: bytes | None = None
     annotate: bool = False
     allow_gap: bool = False
     whole: bool = False
 
 
-class Around(msgspec.Struct, frozen=True):
+class BlameContext(msgspec.Struct, frozen=True):
     """What a blame needs besides the vault and CloudTrail's files."""
 
     clock: Clock
@@ -59,10 +59,10 @@ class Around(msgspec.Struct, frozen=True):
     progress: Progress
 
 
-def target_of(vault: TableVault) -> Target:
+def target_of(vault: TableVault) -> CallTarget:
     """The table that calls are looked for. Refused where the vault does not know its ARN."""
     try:
-        return Target.of(vault.catalog.table_arn, vault.catalog.key_schema)
+        return CallTarget.of(vault.catalog.table_arn, vault.catalog.key_schema)
     except ValueError as error:
         raise Refused(
             f"the vault does not know the account and region of {vault.catalog.table}: it never saw the table itself",
@@ -70,7 +70,9 @@ def target_of(vault: TableVault) -> Target:
         ) from error
 
 
-def blame(vault: TableVault, trail: Trail, asked: Asked, around: Around, each: Callable[[Finding], None]) -> Blamed:
+def blame(
+    vault: TableVault, trail: Trail, asked: BlameRequest, around: BlameContext, each: Callable[[BlameFinding], None]
+) -> Blamed:
     """Find the call that made each change of a window. `each` is given the findings in the order of the changes' time.
 
     UsageError, OutsideWindow, GapInTheWay where the window is none or not known; Refused where the files are another account's;
@@ -90,7 +92,7 @@ def blame(vault: TableVault, trail: Trail, asked: Asked, around: Around, each: C
 
 
 class _Join:
-    def __init__(self, vault: TableVault, asked: Asked, around: Around, report: Blamed) -> None:
+    def __init__(self, vault: TableVault, asked: BlameRequest, around: BlameContext, report: Blamed) -> None:
         self._vault = vault
         self._asked = asked
         self._around = around
@@ -107,8 +109,8 @@ class _Join:
         self._spill.close()
 
     @property
-    def _read(self) -> Span:
-        return Span(max(0, self._asked.span.since - MARGIN), self._asked.span.until + MARGIN)
+    def _read(self) -> ChangeWindow:
+        return ChangeWindow(max(0, self._asked.span.since - MARGIN), self._asked.span.until + MARGIN)
 
     def _expected(self) -> int:
         """As many calls as there are changes."""
@@ -150,11 +152,11 @@ class _Join:
 
     # --- judging ---
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[BlameFinding]:
         """One for each change of the window, in the order of time; kept beside the log where that was asked for."""
         for number in range(self._spill.partitions if self._hours else 0):
             self._judge(number)
-        waiting: list[Kept] = []
+        waiting: list[KeptFinding] = []
         for entry, _ in self._sorter.until(None):
             made = Made(entry.stream, entry.sequence, entry.micros, entry.event)
             verdict = _verdicts.decode(entry.image or b"")
@@ -186,14 +188,14 @@ class _Join:
         verdicts = iter(attribute(asked, calls, self._calls.unkeyed.fits))
         begin, end = self._asked.span.micros
         for each in facts:
-            verdict = next(verdicts) if each.actor is None else Verdict(Status.NONE)
+            verdict = next(verdicts) if each.actor is None else AttributionVerdict(AttributionStatus.NONE)
             made = each.made
             if made is not None and begin <= made.micros < end:
                 image = _encode(verdict)
                 entry = Entry(made.stream, made.sequence, made.micros, made.event, "", each.actor, key, image)
                 self._sorter.add([(entry, None)])
 
-    def _keep(self, waiting: list[Kept]) -> None:
+    def _keep(self, waiting: list[KeptFinding]) -> None:
         """Keep what the vault does not know yet."""
         findings = self._vault.findings
         new = [each for each in waiting if not _is_known(findings.of(each.stream, each.sequence, each.micros), each.found)]

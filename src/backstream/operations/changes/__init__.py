@@ -1,23 +1,23 @@
 """`changes`: what changed between two moments, in the order of time, item by item, or counted."""
 
-from backstream.operations.changes.run import Around, Changes, ItemChanges, NetRecord
-from backstream.operations.changes.seen import ChangeRecord, Seen
-from backstream.operations.changes.selection import Asked, Number, keys_in, numbers_in
-from backstream.operations.changes.summary import Summary, summary
-from backstream.operations.changes.window import Certainty, Span
+from backstream.operations.changes.run import Changes, ChangesContext, ItemChanges, NetRecord
+from backstream.operations.changes.seen import ChangeRecord, SeenChange
+from backstream.operations.changes.selection import ChangeCriteria, Number, keys_in, numbers_in
+from backstream.operations.changes.summary import ChangeSummary, summary
+from backstream.operations.changes.window import Certainty, ChangeWindow
 
 __all__ = [
-    "Around",
-    "Asked",
     "Certainty",
+    "ChangeCriteria",
     "ChangeRecord",
+    "ChangeSummary",
+    "ChangeWindow",
     "Changes",
+    "ChangesContext",
     "ItemChanges",
     "NetRecord",
     "Number",
-    "Seen",
-    "Span",
-    "Summary",
+    "SeenChange",
     "keys_in",
     "numbers_in",
     "summary",

@@ -18,7 +18,7 @@ from backstream.model import fold
 from backstream.model.entry import Entry, from_line
 from backstream.operations.changes.reading import Unread, WindowLog
 from backstream.operations.changes.sorting import Pair
-from backstream.operations.changes.window import Span
+from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.restore.candidates import states_into
 
 FEW = 300  # items whose states are looked up one by one; of more the log is read once
@@ -36,7 +36,7 @@ def looks_back(vault: TableVault) -> bool:
     return ways is None or any(each.layout is Layout.ROWS for each in ways)
 
 
-def by_item(vault: TableVault, span: Span, log: WindowLog, unread: Unread, memory: Memory) -> Iterator[Item]:
+def by_item(vault: TableVault, span: ChangeWindow, log: WindowLog, unread: Unread, memory: Memory) -> Iterator[Item]:
     """Each item that changed, with all of its changes in the window."""
     with ExitStack() as stack:
         partitions = partitions_for(log.rows)
@@ -49,7 +49,7 @@ def by_item(vault: TableVault, span: Span, log: WindowLog, unread: Unread, memor
                 keys.update(key for key, _, _ in pairs)
         if not keys:
             return
-        before = _Before(vault, span, unread, memory, stack)
+        before = _StatesBefore(vault, span, unread, memory, stack)
         states = before.of(keys, partitions) if looks_back(vault) else None
         for number in range(partitions):
             then = {} if states is None else states(number)
@@ -65,10 +65,10 @@ def _grouped(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
     return found
 
 
-class _Before:
+class _StatesBefore:
     """Tells what items were at the start of the window."""
 
-    def __init__(self, vault: TableVault, span: Span, unread: Unread, memory: Memory, stack: ExitStack) -> None:
+    def __init__(self, vault: TableVault, span: ChangeWindow, unread: Unread, memory: Memory, stack: ExitStack) -> None:
         self._vault = vault
         self._span = span
         self._unread = unread

@@ -15,12 +15,12 @@ from backstream.layouts import segments
 from backstream.layouts.compacted import Set
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
-from backstream.layouts.log import Fetched, LogListing
-from backstream.layouts.segments import Claim, Tally
+from backstream.layouts.log import FetchedSegment, LogListing
+from backstream.layouts.segments import LineTally, SegmentHeader
 from backstream.layouts.vault import TableVault
 from backstream.model import limits
 from backstream.model.entry import Entry, entries
-from backstream.operations.changes.window import Span
+from backstream.operations.changes.window import ChangeWindow
 
 READERS = 4  # objects that are read side by side
 OVERHEAD = 700  # bytes that a change takes in memory besides its images
@@ -44,7 +44,13 @@ class WindowLog:
     """Reads the changes of one window, each perhaps more than once, in no order. `keys`: only these items, None for all."""
 
     def __init__(
-        self, vault: TableVault, span: Span, unread: Unread, *, keys: frozenset[bytes] | None = None, memory: Memory | None = None
+        self,
+        vault: TableVault,
+        span: ChangeWindow,
+        unread: Unread,
+        *,
+        keys: frozenset[bytes] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._vault = vault
         self._span = span
@@ -88,7 +94,7 @@ class WindowLog:
         segment, span = listed.segment, self._span
         return segment is not None and segment.count > 0 and segment.min_time <= span.until and segment.max_time >= span.first
 
-    def _of_segment(self, listed: LogListing, reading: Callable[[], Fetched]) -> Iterator[list[Entry]]:
+    def _of_segment(self, listed: LogListing, reading: Callable[[], FetchedSegment]) -> Iterator[list[Entry]]:
         try:
             fetched = reading()
             if fetched.run is not None:
@@ -112,7 +118,7 @@ class WindowLog:
         for part in parts:
             yield from self._of_object(lambda name=part.name: (name, *compacted.claim_and_body(name)), part.name)  # type: ignore[misc]
 
-    def _of_object(self, read: Callable[[], tuple[str, Claim, bytes]], name: str) -> Iterator[list[Entry]]:
+    def _of_object(self, read: Callable[[], tuple[str, SegmentHeader, bytes]], name: str) -> Iterator[list[Entry]]:
         try:
             _, claim, body = read()
             yield from sound(claim, body)
@@ -135,13 +141,13 @@ def _begin(listed: LogListing) -> int:
     return 0 if listed.segment is None else listed.segment.min_time
 
 
-def sound(claim: Claim, body: bytes) -> Iterator[list[Entry]]:
+def sound(claim: SegmentHeader, body: bytes) -> Iterator[list[Entry]]:
     """The entries of compressed lines, some MB at a time, once they are known to be what the name says. Damaged otherwise."""
     if claim.frames is not None:
         segments.check_frames(claim, body)
         yield from _blocks(claim, body)
         return
-    tally, first, several = Tally(), list[Entry](), False
+    tally, first, several = LineTally(), list[Entry](), False
     for found in _blocks(claim, body):
         tally.add(found, claim.count)
         several = several or bool(first)
@@ -153,6 +159,6 @@ def sound(claim: Claim, body: bytes) -> Iterator[list[Entry]]:
         yield first
 
 
-def _blocks(claim: Claim, body: bytes) -> Iterator[list[Entry]]:
+def _blocks(claim: SegmentHeader, body: bytes) -> Iterator[list[Entry]]:
     for block in segments.blocks(claim, body):
         yield entries(block)

@@ -17,10 +17,10 @@ from backstream.operations.changes import listing
 from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import Item, breaks, by_item, looks_back
 from backstream.operations.changes.reading import WindowLog
-from backstream.operations.changes.seen import BROKEN, ChangeRecord, Seen, Times, items_with_images, record, with_images
-from backstream.operations.changes.selection import Asked, Selection
+from backstream.operations.changes.seen import BROKEN, ChangeRecord, SeenChange, Times, items_with_images, record, with_images
+from backstream.operations.changes.selection import ChangeCriteria, ChangeSelection
 from backstream.operations.changes.sorting import Pair, TimeSorter
-from backstream.operations.changes.window import Span
+from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.progress import Progress, Silent
 from backstream.ports import Clock
 
@@ -28,7 +28,7 @@ TOGETHER = 128  # changes of several items whose images are fetched together
 NOTHING_CHANGED = "NONE"  # the event of an item that is at the end as it was at the beginning
 
 
-class Around(msgspec.Struct, frozen=True):
+class ChangesContext(msgspec.Struct, frozen=True):
     """What reading changes needs besides the vault."""
 
     clock: Clock
@@ -40,7 +40,7 @@ class ItemChanges(msgspec.Struct, frozen=True):
     """All changes of one item in a window, the oldest first, and which of them are selected. `broken`: a change is missing."""
 
     key: bytes
-    changes: Sequence[Seen]
+    changes: Sequence[SeenChange]
     chosen: Sequence[bool]
     broken: bool = False
 
@@ -86,14 +86,16 @@ class Changes:
     `certainty`: how sure the vault is of the window; `warnings`: what could not be read, in words, known once all was taken.
     """
 
-    def __init__(self, vault: TableVault, span: Span, asked: Asked, around: Around, *, allow_gap: bool = False) -> None:
+    def __init__(
+        self, vault: TableVault, span: ChangeWindow, asked: ChangeCriteria, around: ChangesContext, *, allow_gap: bool = False
+    ) -> None:
         windows.check_order(span)
         self._vault = vault
         self._span = span
         self._around = around
         self._allow_gap = allow_gap
         self.actors = Actors.of_vault(vault)
-        self.selection = Selection(vault, asked, self.actors)
+        self.selection = ChangeSelection(vault, asked, self.actors)
         now = around.clock.now()
         self.window = vault.window(now)
         self.certainty = windows.check(vault, span, self.window, now, allow_gap=allow_gap)
@@ -106,7 +108,7 @@ class Changes:
         return self._vault.catalog.table
 
     @property
-    def span(self) -> Span:
+    def span(self) -> ChangeWindow:
         """The window."""
         return self._span
 
@@ -120,7 +122,7 @@ class Changes:
 
     # --- in the order of time ---
 
-    def each(self) -> Iterator[Seen]:
+    def each(self) -> Iterator[SeenChange]:
         """The selected changes, the oldest first. NotFound where a selection matches none; PartlyDone where an image is gone."""
         found = 0
         gone: list[str] = []
@@ -140,7 +142,7 @@ class Changes:
         if gone:
             raise PartlyDone(f"images of changes cannot be read: {'; '.join(gone)}", hint="All other changes are listed.")
 
-    def _in_time(self) -> Iterator[Seen]:
+    def _in_time(self) -> Iterator[SeenChange]:
         with TimeSorter() as sorter:
             if not looks_back(self._vault):
                 yield from self._as_they_lie(sorter)
@@ -150,7 +152,7 @@ class Changes:
                     sorter.add(pairs)
             yield from with_images(self._vault, sorter.until(None))
 
-    def _as_they_lie(self, sorter: TimeSorter) -> Iterator[Seen]:
+    def _as_they_lie(self, sorter: TimeSorter) -> Iterator[SeenChange]:
         """Where each line holds both images, changes are given as soon as nothing earlier can come."""
         for piece in self._log().pieces():
             if piece.before is not None:
@@ -158,7 +160,7 @@ class Changes:
             sorter.add([(entry, None) for entry in piece.entries], piece.size)
         yield from self._inline(sorter.until(None))
 
-    def _inline(self, pairs: Iterator[Pair]) -> Iterator[Seen]:
+    def _inline(self, pairs: Iterator[Pair]) -> Iterator[SeenChange]:
         key_of, may_be, is_all = self._vault.key, self.selection.may_be, self.selection.is_all
         for entry, before in pairs:
             if entry.place is not None or (entry.old is None and entry.event != "INSERT"):
@@ -166,7 +168,7 @@ class Changes:
                 continue
             key = key_of(entry)
             if is_all or may_be(key):
-                yield Seen(key, entry, entry.old, None if entry.removed else entry.image)
+                yield SeenChange(key, entry, entry.old, None if entry.removed else entry.image)
 
     def keys(self) -> list[bytes]:
         """The canonical keys of the items that changed; no image is read. NotFound where there are none.
@@ -261,7 +263,7 @@ class Changes:
         )
 
 
-def _tells_nothing(seen: Seen) -> bool:
+def _tells_nothing(seen: SeenChange) -> bool:
     """Whether it is a read of the table that found nothing new."""
     return seen.entry.scanned and not seen.doubt and not merge.changed_names(seen.old, seen.new)
 

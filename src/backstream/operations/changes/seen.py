@@ -11,7 +11,7 @@ from backstream.errors import BackstreamError
 from backstream.layouts.vault import TableVault
 from backstream.model import merge, moment, older, wire
 from backstream.model.entry import Entry
-from backstream.operations.actors import ActorSource, Claim
+from backstream.operations.actors import ActorClaim, ActorSource
 from backstream.operations.changes.sorting import Pair
 
 TOGETHER = 128  # changes whose images are fetched side by side
@@ -19,7 +19,7 @@ NOT_HELD = "the vault does not hold the item as it was before"
 BROKEN = "a change before it is missing: it was made upon another state than the last one left"
 
 
-class Seen(msgspec.Struct, frozen=True, gc=False):
+class SeenChange(msgspec.Struct, frozen=True, gc=False):
     """One change of one item: `key` is the canonical key, `old` and `new` its images, None where the item did not exist.
 
     `doubt`: why one of the images is not known, empty where both are. `gone`: that is so since an image cannot be read.
@@ -87,7 +87,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NOTHING: dict[str, msgspec.Raw] = {}
 
 
-def changed(seen: Seen) -> list[str]:
+def changed(seen: SeenChange) -> list[str]:
     """The names of the attributes that a change changed; none where one of its images is not known."""
     if seen.doubt:
         return []
@@ -109,7 +109,7 @@ class Times:
         return self._text
 
 
-def record(seen: Seen, by: Claim | None, times: Times) -> ChangeRecord:
+def record(seen: SeenChange, by: ActorClaim | None, times: Times) -> ChangeRecord:
     """The change as programs get it."""
     entry = seen.entry
     return ChangeRecord(
@@ -126,13 +126,13 @@ def record(seen: Seen, by: Claim | None, times: Times) -> ChangeRecord:
     )
 
 
-def with_images(vault: TableVault, pairs: Iterator[Pair]) -> Iterator[Seen]:
+def with_images(vault: TableVault, pairs: Iterator[Pair]) -> Iterator[SeenChange]:
     """The changes in their order, each with its images, which are fetched many at a time."""
     for batch in batches(pairs, TOGETHER):
         yield from (seen for group in _filled(vault, [batch]) for seen in group)
 
 
-def items_with_images(vault: TableVault, items: Sequence[Sequence[Pair]]) -> list[list[Seen]]:
+def items_with_images(vault: TableVault, items: Sequence[Sequence[Pair]]) -> list[list[SeenChange]]:
     """The same of the changes of several items, whose images are fetched together."""
     return _filled(vault, items)
 
@@ -140,7 +140,7 @@ def items_with_images(vault: TableVault, items: Sequence[Sequence[Pair]]) -> lis
 _Spot = tuple[int, int, bool]  # which group, which change in it, and whether it is the image before
 
 
-def _filled(vault: TableVault, groups: Sequence[Sequence[Pair]]) -> list[list[Seen]]:
+def _filled(vault: TableVault, groups: Sequence[Sequence[Pair]]) -> list[list[SeenChange]]:
     wanted: list[tuple[_Spot, Entry]] = []
     for number, group in enumerate(groups):
         for place, (entry, before) in enumerate(group):
@@ -168,15 +168,15 @@ def _sources(entry: Entry, before: Entry | None) -> list[tuple[bool, Entry]]:
 _Image = bytes | BackstreamError | None
 
 
-def _seen(vault: TableVault, entry: Entry, before: Entry | None, fetched_old: _Image, fetched_new: _Image) -> Seen:
+def _seen(vault: TableVault, entry: Entry, before: Entry | None, fetched_old: _Image, fetched_new: _Image) -> SeenChange:
     key = vault.key(entry)
     if isinstance(fetched_old, BackstreamError):
-        return Seen(key, entry, None, None, fetched_old.message, gone=True)
+        return SeenChange(key, entry, None, None, fetched_old.message, gone=True)
     if isinstance(fetched_new, BackstreamError):
-        return Seen(key, entry, None, None, fetched_new.message, gone=True)
+        return SeenChange(key, entry, None, None, fetched_new.message, gone=True)
     old = _old(entry, before, fetched_old)
     new = None if entry.removed else entry.image if entry.place is None else fetched_new
-    return Seen(key, entry, old, new, _doubt(entry, before, old, new))
+    return SeenChange(key, entry, old, new, _doubt(entry, before, old, new))
 
 
 def _old(entry: Entry, before: Entry | None, fetched: bytes | None) -> bytes | None:

@@ -16,9 +16,9 @@ from backstream.model.decoding import UNDECODABLE, reason
 from backstream.model.key_words import parse_key, parse_partition
 from backstream.model.schema import KeySchema
 from backstream.operations.actors import Actors
-from backstream.operations.changes.seen import Seen, changed
-from backstream.operations.changes.window import Span
-from backstream.operations.restore.candidates import Candidate
+from backstream.operations.changes.seen import SeenChange, changed
+from backstream.operations.changes.window import ChangeWindow
+from backstream.operations.restore.candidates import RowState
 from backstream.operations.restore.nearest import Nearest, scalar
 from backstream.operations.restore.selection import ConditionFilter, Filter, TenantFilter
 
@@ -32,7 +32,7 @@ class Number(msgspec.Struct, frozen=True):
     key: bytes | None = None
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ChangeCriteria(msgspec.Struct, frozen=True):
     """The filters. `keys`: canonical keys; `where`: a condition on the item before or after the change; `numbers`: these changes.
 
     `attributes`: changes of one of these top-level attributes. None, or nothing, where there is no such filter.
@@ -76,10 +76,10 @@ def _more(count: int) -> str:
     return f" and {count - NAMED:,} more" if count > NAMED else ""
 
 
-class Selection:
+class ChangeSelection:
     """Decides change by change, and remembers what it saw instead: the nearest names to one that nothing matches."""
 
-    def __init__(self, vault: TableVault, asked: Asked, actors: Actors) -> None:
+    def __init__(self, vault: TableVault, asked: ChangeCriteria, actors: Actors) -> None:
         """UsageError where a filter cannot be understood, or is none for this table."""
         self._asked = asked
         self._actors = actors
@@ -112,20 +112,20 @@ class Selection:
             return False
         return not self._keys or key in self._keys
 
-    def takes(self, seen: Seen) -> bool:
+    def takes(self, seen: SeenChange) -> bool:
         """Whether a change is meant."""
         if self.is_all:
             return True
         return self.may_be(seen.key) and self._by_number(seen) and self._by_kind(seen) and self._by_images(seen)
 
-    def _by_number(self, seen: Seen) -> bool:
+    def _by_number(self, seen: SeenChange) -> bool:
         if self._numbers is None:
             return True
         if not seen.is_numbered:
             return False
         return (seen.sequence, seen.key) in self._numbers or (seen.sequence, None) in self._numbers
 
-    def _by_kind(self, seen: Seen) -> bool:
+    def _by_kind(self, seen: SeenChange) -> bool:
         if self._events and seen.event not in self._events:
             return False
         if self._asked.actor is None:
@@ -135,10 +135,10 @@ class Selection:
             self._who.add(self._actors.of(seen))
         return by
 
-    def _by_images(self, seen: Seen) -> bool:
+    def _by_images(self, seen: SeenChange) -> bool:
         for each in self._filters:
             if not each.wants(seen.old, seen.new):
-                each.rules_out(Candidate(seen.key, None, seen.new or seen.old))  # so that it knows the names that there are
+                each.rules_out(RowState(seen.key, None, seen.new or seen.old))  # so that it knows the names that there are
                 return False
         return not self._names or self._by_attribute(changed(seen))
 
@@ -148,7 +148,7 @@ class Selection:
                 nearest.add(name)
         return any(name in self._names for name in names)
 
-    def nothing(self, table: str, span: Span) -> NotFound:
+    def nothing(self, table: str, span: ChangeWindow) -> NotFound:
         """The error of a selection that matches no change."""
         words = " and ".join(f"{name} {value}" for name, value in self._asked.words.items())
         hints = [self._partitions.said(f"values of {self._hash} that changed")] if self._asked.partition is not None else []

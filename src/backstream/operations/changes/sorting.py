@@ -44,7 +44,7 @@ class TimeSorter:
         self._room = room
         self._held = 0
         self._waiting: list[Ranked] = []
-        self._runs: list[_Run] = []
+        self._runs: list[_SortedRun] = []
         self._last: Rank | None = None
 
     def add(self, pairs: Sequence[Pair], size: int | None = None) -> None:
@@ -53,7 +53,7 @@ class TimeSorter:
         self._held += sum(map(_weight, pairs)) if size is None else size
         if self._held > self._room:
             self._waiting.sort(key=_rank)
-            self._runs.append(_Run(self._waiting))
+            self._runs.append(_SortedRun(self._waiting))
             self._waiting, self._held = [], 0
 
     def until(self, micros: int | None) -> Iterator[Pair]:
@@ -99,7 +99,7 @@ def _weight(pair: Pair) -> int:
     return OVERHEAD + images + (0 if old is None else len(old.image or b"") + OVERHEAD)
 
 
-class _Run:
+class _SortedRun:
     """Sorted changes in a file that only this process can see."""
 
     def __init__(self, ranked: Sequence[Ranked]) -> None:

@@ -13,7 +13,7 @@ from backstream.engines.spill import Pairs
 from backstream.model import moment, wire
 from backstream.model.change import MICROS
 from backstream.operations.changes.run import Changes
-from backstream.operations.changes.seen import Seen, changed
+from backstream.operations.changes.seen import SeenChange, changed
 from backstream.operations.changes.window import Certainty
 from backstream.operations.restore.nearest import scalar
 
@@ -42,7 +42,7 @@ class During(msgspec.Struct, frozen=True):
     changes: int
 
 
-class Summary(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to"}):
+class ChangeSummary(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to"}):
     """What a window's selected changes are. Counts by name are of changes; an attribute's: of changes that changed it.
 
     `step_seconds`: how long each of `times` is: a minute, or more for a window of more than two days; steps without changes are
@@ -65,7 +65,7 @@ class Summary(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to
     doubtful: int = 0
 
 
-def summary(changes: Changes, tenant_attribute: str | None) -> Summary:
+def summary(changes: Changes, tenant_attribute: str | None) -> ChangeSummary:
     """Count all selected changes of a window, in bounded memory. Errors as of `Changes.each`."""
     with ExitStack() as stack:
         counting = _Counting(changes, tenant_attribute, stack)
@@ -138,7 +138,7 @@ class _Counting:
         self._keys = _Keys(stack)
         self._count = 0
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: SeenChange) -> None:
         self._count += 1
         self._keys.add(seen.key)
         self._events.add(seen.event)
@@ -151,10 +151,10 @@ class _Counting:
             value = None if image is None else scalar(wire.attribute(image, self._tenant_attribute))
             self._tenants.add(NO_TENANT if value is None else value)
 
-    def summary(self) -> Summary:
+    def summary(self) -> ChangeSummary:
         items, busiest = self._keys.counted()
         changes = self._changes
-        return Summary(
+        return ChangeSummary(
             table=changes.table,
             since=moment.iso(changes.span.since),
             until=moment.iso(changes.span.until),

@@ -13,7 +13,7 @@ from backstream.model.window import KnownGap, Window
 from backstream.operations import safety
 
 
-class Span(msgspec.Struct, frozen=True):
+class ChangeWindow(msgspec.Struct, frozen=True):
     """The changes made after second `since`, up to and including second `until`."""
 
     since: int
@@ -48,7 +48,7 @@ class Certainty(msgspec.Struct, frozen=True, rename={"since": "from", "until": "
     notes: Sequence[str] = ()
 
 
-def check_order(span: Span) -> None:
+def check_order(span: ChangeWindow) -> None:
     """UsageError where a window does not begin before it ends."""
     if span.since >= span.until:
         raise UsageError(
@@ -57,7 +57,7 @@ def check_order(span: Span) -> None:
         )
 
 
-def check(vault: TableVault, span: Span, window: Window, now: float, *, allow_gap: bool) -> Certainty:
+def check(vault: TableVault, span: ChangeWindow, window: Window, now: float, *, allow_gap: bool) -> Certainty:
     """How sure the vault is of a window. UsageError, OutsideWindow and GapInTheWay where it is refused.
 
     `allow_gap`: go on where changes are missing; it is told in `notes`.
@@ -81,7 +81,7 @@ def check(vault: TableVault, span: Span, window: Window, now: float, *, allow_ga
     )
 
 
-def _before_all(vault: TableVault, span: Span, window: Window, *, allow_gap: bool) -> list[str]:
+def _before_all(vault: TableVault, span: ChangeWindow, window: Window, *, allow_gap: bool) -> list[str]:
     """Before the stream was followed no change is known."""
     followed = vault.coverage.followed_from
     if span.first >= followed:
@@ -92,7 +92,7 @@ def _before_all(vault: TableVault, span: Span, window: Window, *, allow_gap: boo
     return [word]
 
 
-def _gap(table: str, span: Span, window: Window, gaps: Sequence[KnownGap]) -> GapInTheWay:
+def _gap(table: str, span: ChangeWindow, window: Window, gaps: Sequence[KnownGap]) -> GapInTheWay:
     return GapInTheWay(
         f"{table}: changes may be missing between {str(span).replace(' to ', ' and ')}: {safety.named(list(map(str, gaps)))}",
         hint=f"Choose a window without a gap, or go on with --allow-gap: then only the known changes are meant. {window}",

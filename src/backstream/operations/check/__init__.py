@@ -4,7 +4,7 @@
 the log names with a listing of those that there are, `items` goes through each item's changes, and `repair` removes delete markers.
 """
 
-from backstream.operations.check.report import Checked, Finding, Kind
-from backstream.operations.check.run import Around, check, check_table
+from backstream.operations.check.report import Checked, Finding, FindingKind
+from backstream.operations.check.run import CheckContext, check, check_table
 
-__all__ = ["Around", "Checked", "Finding", "Kind", "check", "check_table"]
+__all__ = ["CheckContext", "Checked", "Finding", "FindingKind", "check", "check_table"]

@@ -13,20 +13,20 @@ from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.layouts.row_versions import parse_metadata
 from backstream.layouts.vault import TableVault
 from backstream.model import digests, moment, older
-from backstream.model.entry import Entry, Place
-from backstream.model.fold import Known
-from backstream.operations.check.report import Finding, Found, Kind
-from backstream.operations.check.rows import Covered, Gone, Rows
+from backstream.model.entry import Entry, ImagePlace
+from backstream.model.fold import FoldState
+from backstream.operations.check.report import Finding, FindingKind, RepairableFinding
+from backstream.operations.check.rows import LoggedVersions, MissingVersion, RowCheck
 from backstream.operations.progress import Progress
 from backstream.ports import StoredObject, Wanted
 
-_Value = TypeVar("_Value", Gone, Covered, Entry)
+_Value = TypeVar("_Value", MissingVersion, LoggedVersions, Entry)
 
 
 class Items:
     """`percent`: of the row versions that the log names so many are read. `bodies`: how many were."""
 
-    def __init__(self, vault: TableVault, lines: Spill[Entry], rows: Rows, progress: Progress, *, percent: float) -> None:
+    def __init__(self, vault: TableVault, lines: Spill[Entry], rows: RowCheck, progress: Progress, *, percent: float) -> None:
         self._vault = vault
         self._lines = lines
         self._rows = rows
@@ -34,7 +34,7 @@ class Items:
         self._percent = percent
         self.bodies = 0
 
-    def go_through(self) -> Iterator[Found]:
+    def go_through(self) -> Iterator[RepairableFinding]:
         """All items, one partition in memory at a time."""
         self._progress.phase("going through items", None)
         for number in range(self._lines.partitions):
@@ -42,7 +42,7 @@ class Items:
             for key, entry, _ in self._lines.heads(number):
                 items.setdefault(key, []).append(entry)
             self._progress.advance(len(items))
-            missing = _of(self._rows.gone, number, Gone)
+            missing = _of(self._rows.gone, number, MissingVersion)
             yield from self._missing(items, missing)
             yield from self._covered(items, number)
             if self._percent:
@@ -50,20 +50,22 @@ class Items:
 
     # --- versions that are not there ---
 
-    def _missing(self, items: Mapping[bytes, Sequence[Entry]], missing: Mapping[bytes, Sequence[Gone]]) -> Iterator[Found]:
+    def _missing(
+        self, items: Mapping[bytes, Sequence[Entry]], missing: Mapping[bytes, Sequence[MissingVersion]]
+    ) -> Iterator[RepairableFinding]:
         for key, gone in missing.items():
             for each in set(gone):
-                entry = next(one for one in items[key] if one.place == Place(each.name, each.version))
-                kind = Kind.DAMAGED if each.why == "it is empty" else Kind.MISSING
+                entry = next(one for one in items[key] if one.place == ImagePlace(each.name, each.version))
+                kind = FindingKind.DAMAGED if each.why == "it is empty" else FindingKind.MISSING
                 yield _about(kind, key, entry, items[key], each.why)
 
     # --- delete markers ---
 
-    def _covered(self, items: Mapping[bytes, Sequence[Entry]], number: int) -> Iterator[Found]:
-        covered = _of(self._rows.covered, number, Covered)
+    def _covered(self, items: Mapping[bytes, Sequence[Entry]], number: int) -> Iterator[RepairableFinding]:
+        covered = _of(self._rows.covered, number, LoggedVersions)
         unlogged = _of(self._rows.unlogged, number, Entry) if covered else {}
         for key, objects in covered.items():
-            known = Known()
+            known = FoldState()
             for entry in (*items[key], *unlogged.get(key, ())):
                 known = known.with_entry(entry)
             newest = known.newest()
@@ -73,7 +75,7 @@ class Items:
 
     # --- rows, read ---
 
-    def _read(self, items: Mapping[bytes, Sequence[Entry]], missing: set[tuple[str, str]]) -> Iterator[Found]:
+    def _read(self, items: Mapping[bytes, Sequence[Entry]], missing: set[tuple[str, str]]) -> Iterator[RepairableFinding]:
         def wanted() -> Iterator[Wanted[tuple[bytes, Entry]]]:
             for key, entries in items.items():
                 for place, entry in {entry.place: entry for entry in entries if entry.place is not None}.items():
@@ -86,10 +88,10 @@ class Items:
                 raise found
             why = found.message if isinstance(found, BackstreamError) else self._why(key, entry, found)
             if why:
-                kind = Kind.MISSING if isinstance(found, MissingObject) else Kind.DAMAGED
+                kind = FindingKind.MISSING if isinstance(found, MissingObject) else FindingKind.DAMAGED
                 yield _about(kind, key, entry, items[key], why)
 
-    def _is_chosen(self, place: Place) -> bool:
+    def _is_chosen(self, place: ImagePlace) -> bool:
         return zlib.crc32(f"{place.name} {place.version}".encode()) % 10_000 < self._percent * 100
 
     def _why(self, key: bytes, entry: Entry, found: StoredObject) -> str:
@@ -109,20 +111,20 @@ class Items:
         return "" if row.entry.order == entry.order else "its metadata is that of another change"
 
 
-def _hidden_row(key: bytes, each: Covered) -> Found:
+def _hidden_row(key: bytes, each: LoggedVersions) -> RepairableFinding:
     put = moment.iso(int(max(marker.modified for marker in each.markers)))
     why = f"the row exists, and a delete marker of {put} hides it from plain S3 tools"
-    finding = Finding(Kind.HIDDEN, each.name, why, key=msgspec.Raw(key), since=put, repairable=True, rows=1)
-    return Found(finding, each.markers)
+    finding = Finding(FindingKind.HIDDEN, each.name, why, key=msgspec.Raw(key), since=put, repairable=True, rows=1)
+    return RepairableFinding(finding, each.markers)
 
 
-def _about(kind: Kind, key: bytes, entry: Entry, entries: Sequence[Entry], why: str) -> Found:
+def _about(kind: FindingKind, key: bytes, entry: Entry, entries: Sequence[Entry], why: str) -> RepairableFinding:
     """A finding about one version of an item."""
     since, until = affected(entry, entries)
     name, version = ("", None) if entry.place is None else (entry.place.name, entry.place.version)
     end = None if until is None else moment.iso(until)
     finding = Finding(kind, name, why, key=msgspec.Raw(key), since=moment.iso(since), until=end, version=version, rows=1)
-    return Found(finding)
+    return RepairableFinding(finding)
 
 
 def affected(entry: Entry, entries: Sequence[Entry]) -> tuple[int, int | None]:
@@ -135,7 +137,7 @@ def affected(entry: Entry, entries: Sequence[Entry]) -> tuple[int, int | None]:
 
 
 def _beats(other: Entry, entry: Entry) -> bool:
-    newest = Known().with_entry(entry).with_entry(other).newest()
+    newest = FoldState().with_entry(entry).with_entry(other).newest()
     return newest == other != entry and not (_same_change(other, entry))
 
 

@@ -18,32 +18,32 @@ from backstream.layouts.compacted import Set
 from backstream.layouts.inventory import Inventory
 from backstream.layouts.links import Links
 from backstream.layouts.log import LogListing
-from backstream.layouts.segments import Claim, Tally
+from backstream.layouts.segments import LineTally, SegmentHeader
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Entry, states
-from backstream.operations.check.report import Found, Kind, planted, second_version, wrong
+from backstream.operations.check.report import FindingKind, RepairableFinding, planted, second_version, wrong
 from backstream.operations.progress import Progress
 
 READERS = 4
 
 
-class _Object(msgspec.Struct, frozen=True):
+class _LineObject(msgspec.Struct, frozen=True):
     """One object with lines. `seconds`: of its changes, as its name says; `count`: how many it has, None where unknown."""
 
     name: str
     size: int
     seconds: tuple[int, int | None] | None
     count: int | None
-    read: Callable[[], tuple[Claim, bytes]]
+    read: Callable[[], tuple[SegmentHeader, bytes]]
 
 
-def _named(one: _Object, why: str) -> Found:
+def _named(one: _LineObject, why: str) -> RepairableFinding:
     if one.seconds is None and why in (hidden.LATER, hidden.PLANTED):
         return second_version(one.name, why)
-    return wrong(Kind.FOREIGN if one.seconds is None else Kind.DAMAGED, one.name, why, one.seconds, one.count)
+    return wrong(FindingKind.FOREIGN if one.seconds is None else FindingKind.DAMAGED, one.name, why, one.seconds, one.count)
 
 
-class Lines:
+class LineReader:
     """Reads them. `entries`: each line by its canonical key, without images; `read`: how many; `objects`: of how many objects;
     `unsound`: the names of those that could not be read.
     """
@@ -63,7 +63,7 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         self.entries.close()
 
-    def take(self, found: Inventory) -> Iterator[Found]:
+    def take(self, found: Inventory) -> Iterator[RepairableFinding]:
         """Read all that this inventory has, and the base backups."""
         parts = [part for base in self._vault.bases.ids() for part in self._vault.bases.parts(base)]
         small = [each for each in found.segments if each.segment is None or each.segment.count]
@@ -78,55 +78,55 @@ class Lines:
             yield from self._set(one)
         yield from map(planted, self._vault.bases.planted(parts))
         yield from self._take(
-            _Object(part.name, part.size, (part.seconds[1], None), part.count, partial(self._vault.bases.claim_and_body, part))
+            _LineObject(part.name, part.size, (part.seconds[1], None), part.count, partial(self._vault.bases.claim_and_body, part))
             for part in parts
         )
         for gone in links.missing(found, since=None):
-            yield wrong(Kind.MISSING, gone.name, gone.why, gone.lost)
+            yield wrong(FindingKind.MISSING, gone.name, gone.why, gone.lost)
 
-    def _segment(self, listed: LogListing, links: Links) -> _Object:
-        def read() -> tuple[Claim, bytes]:
+    def _segment(self, listed: LogListing, links: Links) -> _LineObject:
+        def read() -> tuple[SegmentHeader, bytes]:
             fetched = self._vault.log.fetch(listed)
             if fetched.run is not None:
                 links.note(fetched.run)
             return fetched.claim, fetched.body
 
-        return _Object(listed.name, listed.size, listed.seconds, None if listed.segment is None else listed.segment.count, read)
+        return _LineObject(listed.name, listed.size, listed.seconds, None if listed.segment is None else listed.segment.count, read)
 
-    def _set(self, one: Set) -> Iterator[Found]:
+    def _set(self, one: Set) -> Iterator[RepairableFinding]:
         """A set's objects, which together hold as many lines as its record says."""
         compacted, before, seconds = self._vault.compacted, self.read, (one.since, one.until)
         try:
             parts = compacted.parts(one)
         except Damaged as error:
-            yield wrong(Kind.MISSING, f"compacted set {one.id}", error.message, seconds, one.lines)
+            yield wrong(FindingKind.MISSING, f"compacted set {one.id}", error.message, seconds, one.lines)
             there = {each.name: each for each in compacted.written(one.id)}
             parts = [there[name] for name in compacted.part_names(one) if name in there]
         for part in parts:
             yield from map(planted, compacted.planted(part))
         damaged = 0
         for found in self._take(
-            _Object(part.name, part.size, seconds, None, partial(compacted.claim_and_body, part.name)) for part in parts
+            _LineObject(part.name, part.size, seconds, None, partial(compacted.claim_and_body, part.name)) for part in parts
         ):
             damaged += 1
             yield found
         if not damaged and len(parts) == one.partitions and self.read - before != one.lines:
             why = f"its objects hold {self.read - before:,} lines, its record says {one.lines:,}"
-            yield wrong(Kind.DAMAGED, f"compacted set {one.id}", why, seconds)
+            yield wrong(FindingKind.DAMAGED, f"compacted set {one.id}", why, seconds)
         if not one.bases:
             yield from self._sources(one)
 
-    def _sources(self, one: Set) -> Iterator[Found]:
+    def _sources(self, one: Set) -> Iterator[RepairableFinding]:
         name = self._vault.compacted.sources_name(one.id)
         why = "what the set stands for is not known: what it took over may be taken for hidden by somebody else"
         try:
             self._vault.compacted.sources(one.id)
         except MissingObject:
-            yield wrong(Kind.MISSING, name, why)
+            yield wrong(FindingKind.MISSING, name, why)
         except Damaged as error:
-            yield wrong(Kind.DAMAGED, name, f"{why} ({error.message})")
+            yield wrong(FindingKind.DAMAGED, name, f"{why} ({error.message})")
 
-    def _take(self, objects: Sequence[_Object] | Iterator[_Object]) -> Iterator[Found]:
+    def _take(self, objects: Sequence[_LineObject] | Iterator[_LineObject]) -> Iterator[RepairableFinding]:
         """Have them read ahead; what cannot be read, or is not what it says, is found."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
             bodies = self._memory.bodies // 2
@@ -136,16 +136,16 @@ class Lines:
                     self._keep(*reading())
                 except MissingObject as error:
                     self.unsound.add(one.name)
-                    yield wrong(Kind.MISSING, one.name, error.message, one.seconds, one.count)
+                    yield wrong(FindingKind.MISSING, one.name, error.message, one.seconds, one.count)
                 except Damaged as error:
                     self.unsound.add(one.name)
                     yield _named(one, error.message.removeprefix(f"{one.name}: "))
 
-    def _keep(self, claim: Claim, body: bytes) -> None:
+    def _keep(self, claim: SegmentHeader, body: bytes) -> None:
         """Its lines, all of them or none. Damaged where it is not what its name says."""
         if claim.frames is not None:
             segments.check_frames(claim, body)
-        tally, pairs = Tally(), list[tuple[bytes, Entry, bytes | None]]()
+        tally, pairs = LineTally(), list[tuple[bytes, Entry, bytes | None]]()
         for found in map(states, segments.blocks(claim, body)):
             tally.add([entry for entry, _ in found])
             pairs += [(self._vault.key(entry), entry, None) for entry, _ in found]

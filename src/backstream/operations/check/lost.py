@@ -16,9 +16,9 @@ from backstream.model import moment
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.entry import Entry
 from backstream.model.fold import BEGINNING
-from backstream.model.item_chain import Evidence, Reading
+from backstream.model.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.window import AFTER_ALL, Window
-from backstream.operations.check.report import Finding, Found, Kind
+from backstream.operations.check.report import Finding, FindingKind, RepairableFinding
 
 WHY = "a change of this item is missing: the next one was made upon another state than the last one left"
 
@@ -50,19 +50,19 @@ def _has_all_parts(vault: TableVault, base: Base) -> bool:
     return True
 
 
-def _evidence(vault: TableVault, whole: Sequence[Base], window: Window) -> Evidence:
+def _evidence(vault: TableVault, whole: Sequence[Base], window: Window) -> ChainEvidence:
     begun = vault.catalog.complete_from
-    empty = [] if begun is None else [Reading(begun - CLOCKS_APART, begun)]
-    return Evidence(
+    empty = [] if begun is None else [WholeTableRead(begun - CLOCKS_APART, begun)]
+    return ChainEvidence(
         begin=BEGINNING if begun is None else begun - CLOCKS_APART,
-        readings=[*empty, *(Reading(each.begin, each.end) for each in whole)],
+        readings=[*empty, *(WholeTableRead(each.begin, each.end) for each in whole)],
         settled=AFTER_ALL,
         gaps=[(gap.since, gap.until) for gap in window.gaps],
     )
 
 
-def found_of(vault: TableVault, broken: BrokenChain) -> Found:
+def found_of(vault: TableVault, broken: BrokenChain) -> RepairableFinding:
     """The finding that says so."""
     name = f"{folder(vault.catalog.table)}log/"
     since, until = moment.iso(broken.since), moment.iso(broken.until)
-    return Found(Finding(Kind.LOST, name, WHY, key=msgspec.Raw(broken.key), since=since, until=until, rows=1))
+    return RepairableFinding(Finding(FindingKind.LOST, name, WHY, key=msgspec.Raw(broken.key), since=since, until=until, rows=1))

@@ -15,7 +15,7 @@ from backstream.layouts.log import LogListing
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import MICROS
-from backstream.operations.check.report import Found, Kind, hidden, second_version, wrong
+from backstream.operations.check.report import FindingKind, RepairableFinding, hidden, second_version, wrong
 from backstream.operations.check.report import planted as of_damage
 
 OWN = (
@@ -28,7 +28,7 @@ OWN = (
 )
 
 
-def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[Found]:
+def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[RepairableFinding]:
     """The vault's own objects that a delete marker hides, though this tool did not put it there; by listings alone.
 
     `segments`: those of the log, as `Inventory.hidden` has them.
@@ -37,7 +37,7 @@ def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterato
     yield from concealed_log(vault, segments)
 
 
-def concealed_records(vault: TableVault) -> Iterator[Found]:
+def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
     """Those that are neither of the log nor compacted."""
     store, table = vault.store, vault.catalog.table
     folder = catalogs.folder(table)
@@ -46,7 +46,7 @@ def concealed_records(vault: TableVault) -> Iterator[Found]:
         yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
 
 
-def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[Found]:
+def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[RepairableFinding]:
     """The same of compacted objects, and of these segments of the log."""
     yield from _of_sets(vault)
     for each in segments:
@@ -58,7 +58,7 @@ def _is_own(vault: TableVault, name: str) -> bool:
     return vault.bases.owns(name) if "/base/" in name else name.endswith(".json") or "/redriven/" in name or "/agreed/" in name
 
 
-def _of_sets(vault: TableVault) -> Iterator[Found]:
+def _of_sets(vault: TableVault) -> Iterator[RepairableFinding]:
     """The generation in force, and the objects of its sets; looked at again where another came into force meanwhile."""
     compacted = vault.compacted
     while True:
@@ -76,7 +76,7 @@ def _of_sets(vault: TableVault) -> Iterator[Found]:
             return
 
 
-def planted(vault: TableVault, found: Inventory) -> Iterator[Found]:
+def planted(vault: TableVault, found: Inventory) -> Iterator[RepairableFinding]:
     """Later versions of what is written once, as far as its objects have been listed. To be asked after `concealed`."""
     for each in found.segments:
         if each.damage:
@@ -89,7 +89,7 @@ def _seconds(sets: Sequence[Set]) -> tuple[int, int] | None:
     return (min(each.since for each in sets), max(each.until for each in sets)) if sets else None
 
 
-def readable(vault: TableVault) -> Iterator[Found]:
+def readable(vault: TableVault) -> Iterator[RepairableFinding]:
     """What of it is missing, damaged, or foreign."""
     yield from _catalogs(vault)
     yield from _gaps(vault)
@@ -97,7 +97,7 @@ def readable(vault: TableVault) -> Iterator[Found]:
     yield from _compacted_bases(vault)
 
 
-def without_generation(vault: TableVault) -> Iterator[Found]:
+def without_generation(vault: TableVault) -> Iterator[RepairableFinding]:
     """What is found where nobody knows which compacted sets count; nothing where that is known.
 
     All moments from the first compacted change on are affected, by as many changes as the sets hold that lie there.
@@ -110,7 +110,7 @@ def without_generation(vault: TableVault) -> Iterator[Found]:
         vault.compacted.generation(record)
     except Damaged as error:
         lines, since = _in_sets(vault)
-        kind = Kind.DAMAGED if record.version else Kind.MISSING
+        kind = FindingKind.DAMAGED if record.version else FindingKind.MISSING
         yield wrong(kind, record.name, error.message, None if since is None else (since, None), lines)
         yield from concealed_records(vault)
         yield from _catalogs(vault)
@@ -128,18 +128,18 @@ def _in_sets(vault: TableVault) -> tuple[int | None, int | None]:
     return sum(each.lines for each in indexes), min(seconds, default=None)
 
 
-def _catalogs(vault: TableVault) -> Iterator[Found]:
+def _catalogs(vault: TableVault) -> Iterator[RepairableFinding]:
     store = vault.store
     for name, version in catalogs.versions(store, vault.catalog.table):
-        yield from _look(f"{name} (version {version})", Kind.DAMAGED, partial(catalogs.version, store, name, version))
+        yield from _look(f"{name} (version {version})", FindingKind.DAMAGED, partial(catalogs.version, store, name, version))
 
 
-def _gaps(vault: TableVault) -> Iterator[Found]:
+def _gaps(vault: TableVault) -> Iterator[RepairableFinding]:
     for each in vault.gaps.records():
-        yield from _look(each.name, Kind.DAMAGED if each.version else Kind.MISSING, partial(vault.gaps.read, each))
+        yield from _look(each.name, FindingKind.DAMAGED if each.version else FindingKind.MISSING, partial(vault.gaps.read, each))
 
 
-def _bases(vault: TableVault) -> Iterator[Found]:
+def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
     bases = vault.bases
     complete = bases.complete()
     for base in complete:
@@ -149,34 +149,38 @@ def _bases(vault: TableVault) -> Iterator[Found]:
     if last is not None and last.id not in {each.id for each in complete}:
         lost.setdefault(last.id, (f"base backup {last.id}", moment.parse_iso_micros(last.ended) // MICROS))
     for name, ended in lost.values():
-        yield wrong(Kind.MISSING, name, "the record of a complete base backup: it does not count without", (ended, None))
+        yield wrong(FindingKind.MISSING, name, "the record of a complete base backup: it does not count without", (ended, None))
     for name in bases.foreign():
-        yield wrong(Kind.FOREIGN, name, "not of this vault")
+        yield wrong(FindingKind.FOREIGN, name, "not of this vault")
     for each in bases.ids():
-        yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", Kind.DAMAGED, partial(bases.plan, each))
+        yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", FindingKind.DAMAGED, partial(bases.plan, each))
 
 
-def _compacted_bases(vault: TableVault) -> Iterator[Found]:
+def _compacted_bases(vault: TableVault) -> Iterator[RepairableFinding]:
     """Those that a set stands for still have a record."""
     known = {each.id for each in vault.bases.complete()}
     for one in vault.compacted.current().bases:
         for lost in set(one.bases) - known:
-            yield wrong(Kind.MISSING, f"base backup {lost}", "it was compacted, and its record is missing", (one.since, None))
+            yield wrong(
+                FindingKind.MISSING, f"base backup {lost}", "it was compacted, and its record is missing", (one.since, None)
+            )
 
 
-def _base(vault: TableVault, base: Base) -> Iterator[Found]:
+def _base(vault: TableVault, base: Base) -> Iterator[RepairableFinding]:
     """Its parts are as many, with as many rows, as its record says. A moment that builds on it is affected, from its end on."""
     name = vault.bases.name_of(base)
     if base.kind.is_whole:
-        yield from _look(name, Kind.MISSING, partial(vault.bases.whole, base), (base.end, None))
+        yield from _look(name, FindingKind.MISSING, partial(vault.bases.whole, base), (base.end, None))
     else:
-        yield from _look(name, Kind.DAMAGED, partial(vault.bases.account, base), (base.begin, base.end))
+        yield from _look(name, FindingKind.DAMAGED, partial(vault.bases.account, base), (base.begin, base.end))
 
 
-def _look(name: str, kind: Kind, work: Callable[[], object], seconds: tuple[int, int | None] | None = None) -> Iterator[Found]:
+def _look(
+    name: str, kind: FindingKind, work: Callable[[], object], seconds: tuple[int, int | None] | None = None
+) -> Iterator[RepairableFinding]:
     try:
         work()
     except MissingObject as error:
-        yield wrong(Kind.MISSING, name, error.message, seconds)
+        yield wrong(FindingKind.MISSING, name, error.message, seconds)
     except Damaged as error:
         yield wrong(kind, name, error.message, seconds)

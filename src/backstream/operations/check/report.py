@@ -17,7 +17,7 @@ _VERSIONED = re.compile(r"(?P<name>.+) \(version (?P<version>[^()]+)\)", re.DOTA
 NAMED = 10_000  # findings that a report names; of more it gives the number
 
 
-class Kind(enum.StrEnum):
+class FindingKind(enum.StrEnum):
     """HIDDEN: behind a delete marker that is not this tool's own; MISSING: claimed, and not there; DAMAGED: there, and not what it
     should be; FOREIGN: there, and not of the vault; LOST: a change that the changes around it prove, and that the log lacks.
     """
@@ -38,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True):
     `--repair` mends it; `repaired`: whether it did.
     """
 
-    kind: Kind
+    kind: FindingKind
     object: str
     why: str
     key: msgspec.Raw = NULL
@@ -61,39 +61,43 @@ class Finding(msgspec.Struct, frozen=True):
         return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
 
 
-class Found(msgspec.Struct, frozen=True):
+class RepairableFinding(msgspec.Struct, frozen=True):
     """A finding, and the delete markers whose removal mends it."""
 
     finding: Finding
     markers: Sequence[ObjectVersion] = ()
 
 
-def hidden(name: str, markers: Sequence[ObjectVersion], why: str, seconds: tuple[int, int] | None = None) -> Found:
+def hidden(name: str, markers: Sequence[ObjectVersion], why: str, seconds: tuple[int, int] | None = None) -> RepairableFinding:
     """An object behind delete markers."""
     since, until = moments(seconds)
     put = moment.iso(int(max(each.modified for each in markers)))
-    finding = Finding(Kind.HIDDEN, name, f"{why}: hidden by a delete marker of {put}", since=since, until=until, repairable=True)
-    return Found(finding, markers)
+    finding = Finding(
+        FindingKind.HIDDEN, name, f"{why}: hidden by a delete marker of {put}", since=since, until=until, repairable=True
+    )
+    return RepairableFinding(finding, markers)
 
 
-def wrong(kind: Kind, name: str, why: str, seconds: tuple[int, int | None] | None = None, rows: int | None = None) -> Found:
+def wrong(
+    kind: FindingKind, name: str, why: str, seconds: tuple[int, int | None] | None = None, rows: int | None = None
+) -> RepairableFinding:
     """Something that no removal of a marker mends."""
     since, until = moments(seconds)
-    return Found(Finding(kind, name, why, since=since, until=until, rows=rows))
+    return RepairableFinding(Finding(kind, name, why, since=since, until=until, rows=rows))
 
 
-def planted(error: Damaged) -> Found:
+def planted(error: Damaged) -> RepairableFinding:
     """A later version of what is written once, as the readers name it."""
     name, _, why = error.message.partition(": ")
     return second_version(name, why)
 
 
-def second_version(name: str, why: str) -> Found:
+def second_version(name: str, why: str) -> RepairableFinding:
     """An object that does not count, by the name that `layouts.hidden.later_version` gives it."""
     found = _VERSIONED.fullmatch(name)
     if found is None:
-        return wrong(Kind.DAMAGED, name, why)
-    return Found(Finding(Kind.DAMAGED, found["name"], why, version=found["version"]))
+        return wrong(FindingKind.DAMAGED, name, why)
+    return RepairableFinding(Finding(FindingKind.DAMAGED, found["name"], why, version=found["version"]))
 
 
 def moments(seconds: tuple[int, int | None] | None) -> tuple[str | None, str | None]:

@@ -15,7 +15,7 @@ from backstream.errors import BackstreamError, Damaged
 from backstream.layouts.row_versions import entry_of, keys_in, parse_metadata
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Entry
-from backstream.operations.check.report import Found, Kind, wrong
+from backstream.operations.check.report import FindingKind, RepairableFinding, wrong
 from backstream.operations.progress import Progress
 from backstream.ports import ObjectVersion, StoredObject
 
@@ -26,7 +26,7 @@ HELD = 10_000  # listed versions of one object that are compared at a time
 Claimed = tuple[str, bytes]  # a version, and the key of its item
 
 
-class Gone(msgspec.Struct, frozen=True, array_like=True):
+class MissingVersion(msgspec.Struct, frozen=True, array_like=True):
     """A version that the log names, and that is not there, or empty."""
 
     name: str
@@ -34,14 +34,14 @@ class Gone(msgspec.Struct, frozen=True, array_like=True):
     why: str
 
 
-class Covered(msgspec.Struct, frozen=True, array_like=True):
+class LoggedVersions(msgspec.Struct, frozen=True, array_like=True):
     """A row object with delete markers on top."""
 
     name: str
     markers: list[ObjectVersion]
 
 
-class Rows:
+class RowCheck:
     """One comparison. `gone`, `covered`, `unlogged`: by the item's key, partitioned as the log's lines are: versions that are
     missing, objects that are hidden, and what the newest version of an object says where the log does not name it.
     """
@@ -64,7 +64,7 @@ class Rows:
     def __exit__(self, *_: object) -> None:
         self._files.close()
 
-    def compare(self) -> Iterator[Found]:
+    def compare(self) -> Iterator[RepairableFinding]:
         """Fill the partitions; foreign objects come at once."""
         self._note_named()
         self._list()
@@ -120,20 +120,20 @@ class Rows:
         for version, key in versions.items():
             if not sizes.get(version):
                 why = "the log names this version, and it is missing" if version not in sizes else "it is empty"
-                self.gone.add(key, msgspec.msgpack.encode(Gone(name, version, why)))
+                self.gone.add(key, msgspec.msgpack.encode(MissingVersion(name, version, why)))
         newest = next((row for row in rows if not row.marker), None)
         if newest is None:
             return
         if newest.version not in versions:
             yield name, newest.version
         if rows[0].marker:
-            covered = Covered(name, list(rows[: rows.index(newest)]))
+            covered = LoggedVersions(name, list(rows[: rows.index(newest)]))
             for key in set(versions.values()):
                 self.covered.add(key, msgspec.msgpack.encode(covered))
 
     # --- what the log does not name ---
 
-    def _look_at(self, unlogged: Iterator[tuple[str, str | None]]) -> Iterator[Found]:
+    def _look_at(self, unlogged: Iterator[tuple[str, str | None]]) -> Iterator[RepairableFinding]:
         """A crash leaves a row whose change is not in the log yet; a late change puts a copy on top; all else is foreign."""
         wanted = (((name, version), name, version) for name, version in unlogged)
         for (name, _), found in self._vault.store.get_each(wanted):
@@ -141,9 +141,9 @@ class Rows:
                 continue  # it is gone since it was listed: the log did not name it
             try:
                 if not self._is_row(found) and self._vault.catalog.adopted is None:
-                    yield wrong(Kind.FOREIGN, name, FOREIGN if found.body else EMPTY)
+                    yield wrong(FindingKind.FOREIGN, name, FOREIGN if found.body else EMPTY)
             except Damaged as error:
-                yield wrong(Kind.DAMAGED, name, error.message)
+                yield wrong(FindingKind.DAMAGED, name, error.message)
 
     def _is_row(self, found: StoredObject) -> bool:
         row = parse_metadata(found.info)

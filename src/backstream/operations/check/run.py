@@ -18,10 +18,10 @@ from backstream.model.counts import counted
 from backstream.operations.check import records
 from backstream.operations.check.concealed_log import concealed_log
 from backstream.operations.check.items import Items
-from backstream.operations.check.lines import Lines
+from backstream.operations.check.lines import LineReader
 from backstream.operations.check.lost import found_of, lost_changes
-from backstream.operations.check.report import NAMED, Checked, Finding, Found, Kind, wrong
-from backstream.operations.check.rows import Rows
+from backstream.operations.check.report import NAMED, Checked, Finding, FindingKind, RepairableFinding, wrong
+from backstream.operations.check.rows import RowCheck
 from backstream.operations.lost_changes import MOST_RECORDED, record
 from backstream.operations.progress import Progress, Silent
 from backstream.ports import Clock, Markers, ObjectStore
@@ -29,7 +29,7 @@ from backstream.ports import Clock, Markers, ObjectStore
 CHAINS = "each change against the state that the one before it left"
 
 
-class Around(msgspec.Struct, frozen=True):
+class CheckContext(msgspec.Struct, frozen=True):
     """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired."""
 
     clock: Clock
@@ -38,7 +38,7 @@ class Around(msgspec.Struct, frozen=True):
     markers: Markers | None = None
 
 
-def check(vault: TableVault, around: Around, *, percent: float = 0.0) -> Checked:
+def check(vault: TableVault, around: CheckContext, *, percent: float = 0.0) -> Checked:
     """Compare all that a table's vault claims with all that is there.
 
     Nothing is written but the gaps of items of which a change is lost, where that is allowed; `around.markers` removes markers.
@@ -50,18 +50,18 @@ def check(vault: TableVault, around: Around, *, percent: float = 0.0) -> Checked
 
 
 def check_table(
-    open_vault: Callable[[], TableVault], store: ObjectStore, table: str, around: Around, *, percent: float = 0.0
+    open_vault: Callable[[], TableVault], store: ObjectStore, table: str, around: CheckContext, *, percent: float = 0.0
 ) -> Checked:
     """As `check`, of a table whose catalog may be damaged or lost: that is then what was found, and all that can be said."""
     try:
         vault = open_vault()
     except Damaged as error:
-        return _without_catalog(table, wrong(Kind.DAMAGED, catalogs.name_of(table), error.message).finding)
+        return _without_catalog(table, wrong(FindingKind.DAMAGED, catalogs.name_of(table), error.message).finding)
     except NotFound:
         if table not in vault_tables.folders(store):
             raise
         why = "the catalog is lost, and without it nothing else can be read"
-        return _without_catalog(table, wrong(Kind.MISSING, catalogs.name_of(table), why).finding)
+        return _without_catalog(table, wrong(FindingKind.MISSING, catalogs.name_of(table), why).finding)
     return check(vault, around, percent=percent)
 
 
@@ -70,7 +70,7 @@ def _without_catalog(table: str, finding: Finding) -> Checked:
 
 
 class _Check:
-    def __init__(self, vault: TableVault, around: Around, percent: float) -> None:
+    def __init__(self, vault: TableVault, around: CheckContext, percent: float) -> None:
         self._vault = vault
         self._around = around
         self._percent = percent
@@ -78,7 +78,7 @@ class _Check:
         self._findings: list[Finding] = []
         self._found = 0
         self._repaired = 0
-        self._lines = Lines(vault, around.memory, around.progress)
+        self._lines = LineReader(vault, around.memory, around.progress)
         self._without_window = ""
         self._unrecorded = ""
 
@@ -93,7 +93,7 @@ class _Check:
         self._note(records.readable(self._vault))
         with self._lines:
             self._note(self._lines.take(self._everything(segments)))
-            with Rows(self._vault, self._lines.entries, self._around.memory, progress) as rows:
+            with RowCheck(self._vault, self._lines.entries, self._around.memory, progress) as rows:
                 self._note(rows.compare())
                 items = Items(self._vault, self._lines.entries, rows, progress, percent=self._percent)
                 self._note(items.go_through())
@@ -127,7 +127,7 @@ class _Check:
         more = [each for each in segments if each.name not in known]
         return msgspec.structs.replace(found, segments=[*found.segments, *more], listed=[*found.listed, *more])
 
-    def _note(self, found: Iterator[Found]) -> None:
+    def _note(self, found: Iterator[RepairableFinding]) -> None:
         for each in found:
             self._found += 1
             repaired = self._repair(each)
@@ -135,7 +135,7 @@ class _Check:
             if len(self._findings) < NAMED:
                 self._findings.append(msgspec.structs.replace(each.finding, repaired=repaired))
 
-    def _repair(self, found: Found) -> bool:
+    def _repair(self, found: RepairableFinding) -> bool:
         """Take away the markers that hide it. Those that somebody has taken away meanwhile are no error."""
         markers = self._around.markers
         if markers is None or not found.markers:
@@ -144,7 +144,7 @@ class _Check:
             markers.remove(each.name, each.version)
         return True
 
-    def _report(self, rows: Rows, items: Items) -> Checked:
+    def _report(self, rows: RowCheck, items: Items) -> Checked:
         return Checked(
             table=self._vault.catalog.table,
             objects=self._lines.objects + rows.objects,
@@ -173,7 +173,7 @@ class _Check:
             unchecked=["the change log and rows: nobody knows which compacted objects count"],
         )
 
-    def _checked(self, rows: Rows, items: Items) -> list[str]:
+    def _checked(self, rows: RowCheck, items: Items) -> list[str]:
         read = [f"{items.bodies:,} row versions, read and verified"] if items.bodies else []
         return [
             f"{counted(self._lines.read, 'line')} of the change log and of base backups, read",

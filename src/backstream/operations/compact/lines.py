@@ -14,8 +14,8 @@ from backstream.engines.spill import Spill
 from backstream.errors import Damaged
 from backstream.layouts import segments
 from backstream.layouts.compacted import Compacted, Set, partition_of
-from backstream.layouts.frames import Line
-from backstream.layouts.segments import Claim, Tally
+from backstream.layouts.frames import FrameLine
+from backstream.layouts.segments import LineTally, SegmentHeader
 from backstream.model.change import MICROS
 from backstream.model.entry import Entry, from_line, to_line
 from backstream.model.wire import KeyReader
@@ -38,15 +38,15 @@ class Rank(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 _Lines = list[tuple[Entry, bytes]]
-Ranked = tuple[bytes, Rank, Line]
+Ranked = tuple[bytes, Rank, FrameLine]
 
 
-class Taken(Iterable[Entry]):
+class SoundEntries(Iterable[Entry]):
     """The entries of one small object, found sound."""
 
-    def __init__(self, claim: Claim, body: bytes) -> None:
+    def __init__(self, claim: SegmentHeader, body: bytes) -> None:
         self._claim, self._body = claim, body
-        tally, self._held = Tally(), list[_Lines]()
+        tally, self._held = LineTally(), list[_Lines]()
         for found in self._blocks():
             tally.add([entry for entry, _ in found], claim.count)
             self._held = [*self._held, found][:2]  # of several, which are too large to be held, the second says so
@@ -83,7 +83,7 @@ class Sorter:
         self._merged = merged
         number = partial(partition_of, partitions=partitions)
         self._spill: Spill[Rank] = Spill(partitions, Rank, buffer=buffer, number=number)
-        self._fetched: dict[str, tuple[str, Claim, bytes]] = {}
+        self._fetched: dict[str, tuple[str, SegmentHeader, bytes]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -91,11 +91,11 @@ class Sorter:
     def __exit__(self, *_: object) -> None:
         self._spill.close()
 
-    def add(self, taken: Taken, received: float) -> None:
+    def add(self, taken: SoundEntries, received: float) -> None:
         """Take these, of an object that the store received then (epoch seconds)."""
         self._spill.writer.extend([(self._key_of(entry.keys), Rank.of(entry), text) for entry, text in taken.lines(received)])
 
-    def sorted_lines(self, number: int) -> Iterator[Line]:
+    def sorted_lines(self, number: int) -> Iterator[FrameLine]:
         """The lines of one partition in their order, none twice. Partitions are asked for one after another."""
         of_sets = (self._of_set(each, number) for each in self._merged)
         return _each_once(heapq.merge(self._new(number), *of_sets, key=lambda each: each[:2]))
@@ -105,7 +105,7 @@ class Sorter:
         values = self._spill.pick(number, {})
         for key, rank, spot in found:
             assert spot is not None  # noqa: S101 - every line has its text
-            yield key, rank, Line(key, rank.micros // MICROS, values.at(spot))
+            yield key, rank, FrameLine(key, rank.micros // MICROS, values.at(spot))
 
     def _of_set(self, one: Set, number: int) -> Iterator[Ranked]:
         """Those of a set's lines that belong here: it may be parted more coarsely."""
@@ -119,24 +119,24 @@ class Sorter:
         except Damaged as error:
             raise error.of(name) from error
 
-    def _read(self, claim: Claim, body: bytes, number: int) -> Iterator[Ranked]:
+    def _read(self, claim: SegmentHeader, body: bytes, number: int) -> Iterator[Ranked]:
         for block in segments.blocks(claim, body):
             for text in block.splitlines():
                 entry = from_line(text)
                 key = self._key_of(entry.keys)
                 if partition_of(key, self.partitions) == number:
-                    yield key, Rank.of(entry), Line(key, entry.seconds, text)
+                    yield key, Rank.of(entry), FrameLine(key, entry.seconds, text)
 
 
-def _each_once(every: Iterable[Ranked]) -> Iterator[Line]:
+def _each_once(every: Iterable[Ranked]) -> Iterator[FrameLine]:
     """Of lines that say the same one, that which was received last."""
     for _, same in groupby(every, key=lambda each: each[:2]):
         lines = [line for _, _, line in same]
         yield from lines if len(lines) == 1 else _distinct(lines)
 
 
-def _distinct(lines: Iterable[Line]) -> Iterable[Line]:
-    found: dict[Entry, tuple[float, Line]] = {}
+def _distinct(lines: Iterable[FrameLine]) -> Iterable[FrameLine]:
+    found: dict[Entry, tuple[float, FrameLine]] = {}
     for line in lines:
         entry = from_line(line.text)
         what, received = msgspec.structs.replace(entry, received=None), entry.received or 0.0

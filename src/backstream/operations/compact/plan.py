@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from backstream.layouts.compacted import Set
 from backstream.layouts.log import DAY, LogListing
-from backstream.layouts.segments import Kind, Segment
+from backstream.layouts.segments import Segment, SegmentKind
 
 MOST_SETS = 3  # of the log, and of the base backups: one item's history reads some 40 KB of each
 GROWTH = 4  # a set is merged with what comes next unless it is so many times larger: each line is rewritten a few times at most
@@ -46,11 +46,11 @@ def signs(listed: Sequence[LogListing], now: float) -> frozenset[str]:
             continue
         if segment.position is not None:
             _keep(kept, (segment.stream, segment.kinesis_shard), each, lambda one: int(_of(one).position or 0))
-        if segment.kind is Kind.TAIL and segment.max_time >= now - CHECKPOINT_DAYS * DAY:
+        if segment.kind is SegmentKind.TAIL and segment.max_time >= now - CHECKPOINT_DAYS * DAY:
             _keep(kept, (segment.stream, segment.shard), each, lambda one: int(_of(one).last))
         if segment.witnessed:
             _keep(kept, ("witness", segment.stream), each, lambda one: (_of(one).max_time, one.modified))
-        kind = (segment.kind, segment.kind is Kind.MARK and segment.shard != Kind.MARK)
+        kind = (segment.kind, segment.kind is SegmentKind.MARK and segment.shard != SegmentKind.MARK)
         _keep(kept, ("reaches", kind), each, lambda one: (_of(one).max_time, one.modified))
         _keep(kept, ("came", kind), each, lambda one: (one.modified, _of(one).max_time))
     return frozenset(each.name for each in kept.values())

@@ -17,12 +17,12 @@ from backstream.layouts.bases import Part
 from backstream.layouts.chains import Run
 from backstream.layouts.compacted import Generation, Set
 from backstream.layouts.log import DAY, LogListing
-from backstream.layouts.segments import Claim
+from backstream.layouts.segments import SegmentHeader
 from backstream.layouts.vault import TableVault
 from backstream.model.wire import KeyReader
 from backstream.operations import lost_changes
 from backstream.operations.compact import plan
-from backstream.operations.compact.lines import Sorter, Taken
+from backstream.operations.compact.lines import Sorter, SoundEntries
 from backstream.operations.compact.watching import Watch
 from backstream.operations.lost_changes import MissingChange
 from backstream.operations.progress import Progress, Silent
@@ -71,10 +71,10 @@ def compact(
     return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
 
 
-class _Read(msgspec.Struct, frozen=True):
+class _CompactRead(msgspec.Struct, frozen=True):
     """A small object as it was read: what it claims, its bytes, the run that it is, and its version, both if that matters."""
 
-    claim: Claim
+    claim: SegmentHeader
     body: bytes
     run: Run | None = None
     version: str = sources.ANY
@@ -86,7 +86,7 @@ class _Small(msgspec.Struct, frozen=True):
     name: str
     size: int
     received: float
-    read: Callable[[], _Read]
+    read: Callable[[], _CompactRead]
     base: str | None = None
 
 
@@ -97,7 +97,7 @@ class _Taken(msgspec.Struct, frozen=True):
     version: str
 
 
-class _Written(msgspec.Struct, frozen=True):
+class _NewSet(msgspec.Struct, frozen=True):
     """A new set, and those that it replaces."""
 
     set: Set
@@ -160,7 +160,7 @@ class _Compaction:
         """Those of complete base backups that no set stands for. One of which a part is missing is left: it may be brought back."""
         covered = {each for one in before.bases for each in one.bases}
         for base in self._vault.bases.complete():
-            if base.kind is base_backups.Kind.INCREMENTAL or base.id in covered:
+            if base.kind is base_backups.BaseKind.INCREMENTAL or base.id in covered:
                 continue
             try:
                 yield from [self._part(base.id, part) for part in self._vault.bases.whole(base)]
@@ -193,14 +193,14 @@ class _Compaction:
         )
 
     def _segment(self, listed: LogListing) -> _Small:
-        def read() -> _Read:
+        def read() -> _CompactRead:
             found = self._vault.log.fetch(listed)
-            return _Read(found.claim, found.body, found.run, found.version)
+            return _CompactRead(found.claim, found.body, found.run, found.version)
 
         return _Small(listed.name, listed.size, listed.modified, read)
 
     def _part(self, base: str, part: Part) -> _Small:
-        return _Small(part.name, part.size, part.modified, lambda: _Read(*self._vault.bases.claim_and_body(part)), base)
+        return _Small(part.name, part.size, part.modified, lambda: _CompactRead(*self._vault.bases.claim_and_body(part)), base)
 
     def _set(
         self,
@@ -210,7 +210,7 @@ class _Compaction:
         wanted: set[tuple[str, str]],
         *,
         stale: frozenset[str] = frozenset(),
-    ) -> _Written | None:
+    ) -> _NewSet | None:
         """Write a set of these small objects, and of those of these sets, which are of its kind, that it is to replace.
 
         None where none of them could be read. A base backup of which one could not is left to be read as it is.
@@ -233,7 +233,7 @@ class _Compaction:
             set_id = compacted.set_id(number, [*sources.marked(over), *(each.id for each in merged)])
             self._vault.compacted.write_sources(set_id, over)
             written = self._write_parts(sorter, set_id, [*(base for one in merged for base in one.bases), *bases])
-        return _Written(written, merged)
+        return _NewSet(written, merged)
 
     def _versions(self, stale: Iterable[str]) -> dict[str, str]:
         """The versions of segments that are there; one that is gone needs no hiding."""
@@ -253,7 +253,7 @@ class _Compaction:
                 self._progress.advance(1)
                 try:
                     read = reading()
-                    lines = Taken(read.claim, read.body)
+                    lines = SoundEntries(read.claim, read.body)
                 except Damaged as error:
                     self._left.append(Unread(one.name, error.message.removeprefix(f"{one.name}: ")))
                     continue

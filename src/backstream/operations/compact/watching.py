@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from backstream.engines.broken import BrokenChain, settled
-from backstream.layouts.frames import Line
+from backstream.layouts.frames import FrameLine
 from backstream.layouts.vault import TableVault
 from backstream.model import item_chain
 from backstream.model.entry import Entry, states
-from backstream.model.item_chain import Evidence, ItemChain, Judge
+from backstream.model.item_chain import ChainEvidence, ItemChain, Judge
 from backstream.operations.lost_changes import standing
 
 TOGETHER = 1_000  # lines that are decoded at once
@@ -27,13 +27,13 @@ class Watch:
         self._now = now
         window = vault.window(now)
         gaps = [(gap.since, gap.until) for gap in window.gaps]
-        self._judge = Judge(Evidence(settled=settled(vault.catalog, window, now), gaps=gaps))
+        self._judge = Judge(ChainEvidence(settled=settled(vault.catalog, window, now), gaps=gaps))
         self._suspected: set[bytes] = set()
 
-    def looking_at(self, lines: Iterable[Line]) -> Iterator[Line]:
+    def looking_at(self, lines: Iterable[FrameLine]) -> Iterator[FrameLine]:
         """The same lines."""
         for key, of_key in groupby(lines, key=lambda each: each.key):
-            seen, chain = list[Line](), ItemChain()
+            seen, chain = list[FrameLine](), ItemChain()
             for line in of_key:
                 seen.append(line)
                 yield line
@@ -42,7 +42,7 @@ class Watch:
                     seen = []
             self._look(key, chain, seen)
 
-    def _look(self, key: bytes, chain: ItemChain, seen: Sequence[Line]) -> None:
+    def _look(self, key: bytes, chain: ItemChain, seen: Sequence[FrameLine]) -> None:
         """Few lines say what they say at once; of many the chain says it."""
         if chain:
             _add(chain, seen)
@@ -57,10 +57,10 @@ class Watch:
         return standing(self._vault, self._suspected, self._now)
 
 
-def _add(chain: ItemChain, seen: Sequence[Line]) -> None:
+def _add(chain: ItemChain, seen: Sequence[FrameLine]) -> None:
     for entry in _entries(seen):
         chain.add(entry)
 
 
-def _entries(seen: Sequence[Line]) -> list[Entry]:
+def _entries(seen: Sequence[FrameLine]) -> list[Entry]:
     return [entry for entry, _ in states(b"\n".join([line.text for line in seen]))] if seen else []

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from backstream.operations.doctor import expected
-from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.patient import DoctorContext
 from backstream.operations.doctor.report import Check, ok, warning, wrong
 from backstream.ports import Described
 
 NAME = "alarms"
 
 
-def of(patient: Patient, function: str, mappings: Sequence[Described]) -> Iterator[Check]:
+def of(patient: DoctorContext, function: str, mappings: Sequence[Described]) -> Iterator[Check]:
     """What is missing, mute or ringing; one `ok` where nothing is."""
     subjects = {function, *(str(each.get("UUID")) for each in mappings)}
     mine = [each for each in patient.account.alarms() if _metrics(each, subjects)]

@@ -11,14 +11,14 @@ import msgspec
 from backstream.errors import BackstreamError, MissingBucket
 from backstream.operations.doctor import expected, lifecycle, permissions
 from backstream.operations.doctor.identity import account_of
-from backstream.operations.doctor.patient import Patient, Place
+from backstream.operations.doctor.patient import DoctorContext, VaultPlace
 from backstream.operations.doctor.report import Check, look, not_looked_at, ok, unknown, warning, wrong
 from backstream.ports import BucketSettings
 
 SETTINGS = ("versioning", "encryption", "public access", "TLS only", "Object Lock", "lifecycle")
 
 
-def vault_place(patient: Patient, table: str | None) -> list[Check]:
+def vault_place(patient: DoctorContext, table: str | None) -> list[Check]:
     """Where the vault lies. Without a place all that builds on it is left out, and this says why."""
     place = patient.place
     if place is None:
@@ -28,7 +28,7 @@ def vault_place(patient: Patient, table: str | None) -> list[Check]:
     return _bucket(patient, place.bucket, place, table)
 
 
-def _folder(place: Place, table: str | None) -> Check:
+def _folder(place: VaultPlace, table: str | None) -> Check:
     try:
         place.store.check()
     except MissingBucket as error:
@@ -36,7 +36,7 @@ def _folder(place: Place, table: str | None) -> Check:
     return ok("vault", f"{place.url}: a folder on this machine, as safe as this machine is")
 
 
-def _bucket(patient: Patient, bucket: BucketSettings, place: Place, table: str | None) -> list[Check]:
+def _bucket(patient: DoctorContext, bucket: BucketSettings, place: VaultPlace, table: str | None) -> list[Check]:
     try:
         region = bucket.find()
     except MissingBucket:
@@ -57,7 +57,7 @@ def _bucket(patient: Patient, bucket: BucketSettings, place: Place, table: str |
     ]
 
 
-def _create(place: Place, table: str | None) -> str:
+def _create(place: VaultPlace, table: str | None) -> str:
     return f"backstream init {table or 'TABLE'} --vault {place.url} --enable-stream --create-bucket"
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backstream.layouts.log import LogListing
-from backstream.layouts.segments import Kind
+from backstream.layouts.segments import SegmentKind
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.change import MICROS
 from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.operations.doctor import expected, lifecycle
-from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.patient import DoctorContext
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
 from backstream.operations.status import Status, status
 from backstream.operations.status import captured_by_function as brought_by_function
@@ -25,17 +25,17 @@ RECENT = 900  # seconds: who wrote within them is at work; a tail says every min
 MOST_ASKED = 20  # of the newest segments, who wrote them
 
 
-class _Seen(msgspec.Struct, frozen=True):
+class _LogSummary(msgspec.Struct, frozen=True):
     """What the log says of itself: summed up, and its small objects one by one."""
 
     status: Status
     listed: Sequence[LogListing]
 
 
-def of(patient: Patient, vault: TableVault) -> list[Check]:
+def of(patient: DoctorContext, vault: TableVault) -> list[Check]:
     """All that the vault itself can say."""
     table, now = vault.catalog.table, patient.clock.now()
-    found: list[_Seen] = []
+    found: list[_LogSummary] = []
     checks = look("capture", lambda: _captured(vault, now, found))
     if not found:
         return checks
@@ -54,9 +54,9 @@ def of(patient: Patient, vault: TableVault) -> list[Check]:
     ]
 
 
-def _captured(vault: TableVault, now: float, found: list[_Seen]) -> Check:
+def _captured(vault: TableVault, now: float, found: list[_LogSummary]) -> Check:
     known = status(vault, now=now)
-    seen = _Seen(known, [each for each in vault.inventory().listed if each.segment is not None])
+    seen = _LogSummary(known, [each for each in vault.inventory().listed if each.segment is not None])
     found.append(seen)
     if not seen.listed and known.changes == 0:
         follow = f"backstream tail {known.table}"
@@ -68,7 +68,7 @@ def _captured(vault: TableVault, now: float, found: list[_Seen]) -> Check:
 def captured_by_function(vault: TableVault, now: float) -> bool:
     """Whether a function brought the newest changes, those of the witness left aside: it may also run beside no function."""
     for piece in vault.log.newest_first_days(now, 0):
-        brought = [each for each in piece if each.segment is not None and each.segment.kind is not Kind.WITNESS]
+        brought = [each for each in piece if each.segment is not None and each.segment.kind is not SegmentKind.WITNESS]
         if any(each.segment is not None and each.segment.count for each in brought):
             return brought_by_function(brought)
     return False
@@ -84,7 +84,7 @@ def _hidden(table: str, known: Status) -> Check:
     return wrong(name, found, f"backstream check {table} --repair  # and find out who may delete in the vault")
 
 
-def _witness(seen: _Seen, now: float) -> Iterator[Check]:
+def _witness(seen: _LogSummary, now: float) -> Iterator[Check]:
     """A function proves nothing about what it did not receive: only where one captures is there a need for a witness."""
     known, mark = seen.status, seen.status.watermark
     if known.unproven:
@@ -94,7 +94,7 @@ def _witness(seen: _Seen, now: float) -> Iterator[Check]:
         yield ok("witness", f"its last watermark, by the {mark.by} {mark.writer}, proves all up to {in_words(age)} ago")
 
 
-def _lag(seen: _Seen) -> Check:
+def _lag(seen: _LogSummary) -> Check:
     """By the watermark: a tail says every minute how far it is, and the witness as often as it runs."""
     table, lag = seen.status.table, seen.status.lag_seconds
     if lag is None:
@@ -167,7 +167,7 @@ def _compaction(table: str, known: Status) -> Check:
     return ok("compaction", found)
 
 
-def _reach(patient: Patient, known: Status) -> Check:
+def _reach(patient: DoctorContext, known: Status) -> Check:
     """How far back a restore of the whole table is exact, and for how long what is old stays."""
     if not known.ranges:
         return warning("reaches back", "no moment can be restored exactly yet", f"backstream status {known.table}")

@@ -10,14 +10,14 @@ from backstream.errors import NotFound
 from backstream.layouts.vault import TableVault
 from backstream.operations.doctor import alarms, expected, mapping
 from backstream.operations.doctor.capture import captured_by_function
-from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.patient import DoctorContext
 from backstream.operations.doctor.report import Check, about, look, ok, warning, wrong
 from backstream.ports import Described, TableFacts
 
 DEPLOY = "backstream template cloudformation"
 
 
-def of(patient: Patient, table: str, facts: TableFacts | None, vault: TableVault | None) -> list[Check]:
+def of(patient: DoctorContext, table: str, facts: TableFacts | None, vault: TableVault | None) -> list[Check]:
     """The functions that this table's stream feeds, or the one that was named."""
     found: list[Described] = []
     checks = look("mappings", lambda: _mappings(patient, table, facts, vault, found))
@@ -28,7 +28,7 @@ def of(patient: Patient, table: str, facts: TableFacts | None, vault: TableVault
 
 
 def _mappings(
-    patient: Patient, table: str, facts: TableFacts | None, vault: TableVault | None, found: list[Described]
+    patient: DoctorContext, table: str, facts: TableFacts | None, vault: TableVault | None, found: list[Described]
 ) -> Iterator[Check]:
     """The event source mappings of the table's stream are added to `found`."""
     arn = None if facts is None or not facts.stream_enabled else facts.stream_arn
@@ -49,7 +49,7 @@ def _mappings(
         yield ok("mappings", "none: no function captures this table")
 
 
-def _of_function(patient: Patient, name: str) -> Sequence[Described]:
+def _of_function(patient: DoctorContext, name: str) -> Sequence[Described]:
     try:
         return patient.account.mappings(function=name)
     except NotFound:
@@ -84,7 +84,7 @@ def _map(function: str, arn: str | None) -> str:
 # --- the function -----------------------------------------------------------------------------------------------------------------
 
 
-def _function(patient: Patient, name: str, mappings: Sequence[Described]) -> list[Check]:
+def _function(patient: DoctorContext, name: str, mappings: Sequence[Described]) -> list[Check]:
     found: list[Described] = []
     checks = look("function", lambda: _found(patient, name, found))
     if not found:
@@ -103,7 +103,7 @@ def _function(patient: Patient, name: str, mappings: Sequence[Described]) -> lis
     ]
 
 
-def _found(patient: Patient, name: str, found: list[Described]) -> Check:
+def _found(patient: DoctorContext, name: str, found: list[Described]) -> Check:
     try:
         function = patient.account.function(name)
     except NotFound:
@@ -149,7 +149,7 @@ def _configure(name: str, function: Described, variable: str, value: str) -> str
     return f"aws lambda update-function-configuration --function-name {name} --environment 'Variables={{{words}}}'"
 
 
-def _vault(patient: Patient, name: str, function: Described) -> Check:
+def _vault(patient: DoctorContext, name: str, function: Described) -> Check:
     what, own = "vault of the function", _variables(function).get(expected.VAULT_VARIABLE, "")
     place = patient.place
     here = "s3://BUCKET/PREFIX" if place is None else place.url
@@ -187,7 +187,7 @@ def _resources(name: str, function: Described) -> Check:
     return ok("time and memory", found)
 
 
-def _concurrency(patient: Patient, name: str) -> Check:
+def _concurrency(patient: DoctorContext, name: str) -> Check:
     reserved = patient.account.reserved_concurrency(name)
     if reserved == 0:
         return wrong("concurrency", "0: it is not invoked at all", f"aws lambda delete-function-concurrency --function-name {name}")

@@ -8,11 +8,11 @@ from backstream.errors import BackstreamError
 from backstream.model.objectives import in_words
 from backstream.model.transport import is_exposed
 from backstream.operations.doctor import expected
-from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.patient import DoctorContext
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
 
 
-def identity(patient: Patient) -> list[Check]:
+def identity(patient: DoctorContext) -> list[Check]:
     """The credentials, the region and the endpoints."""
     return [
         *look("credentials", lambda: _who(patient)),
@@ -21,7 +21,7 @@ def identity(patient: Patient) -> list[Check]:
     ]
 
 
-def _endpoints(patient: Patient) -> Check:
+def _endpoints(patient: DoctorContext) -> Check:
     endpoints = patient.endpoints()
     found = ", ".join(f"{name} {url}" for name, url in endpoints.items())
     exposed = [name for name, url in endpoints.items() if is_exposed(url)]
@@ -31,12 +31,12 @@ def _endpoints(patient: Patient) -> Check:
     return warning("endpoints", found, "Use https in AWS_ENDPOINT_URL*.")
 
 
-def _who(patient: Patient) -> Check:
+def _who(patient: DoctorContext) -> Check:
     found = patient.account.identity()
     return ok("credentials", f"{found['Arn']}, account {found['Account']}")
 
 
-def clocks(patient: Patient) -> list[Check]:
+def clocks(patient: DoctorContext) -> list[Check]:
     """This machine's clock against S3's."""
     if patient.place is None or patient.place.bucket is None:
         return []
@@ -44,7 +44,7 @@ def clocks(patient: Patient) -> list[Check]:
     return look("clock beside S3", lambda: compare(patient, "clock beside S3", server_time))
 
 
-def compare(patient: Patient, name: str, ask: Callable[[], float]) -> Check:
+def compare(patient: DoctorContext, name: str, ask: Callable[[], float]) -> Check:
     """This machine's clock against that of a service that answers with its time."""
     before = patient.clock.now()
     theirs = ask()
@@ -63,7 +63,7 @@ def apart(before: float, after: float, theirs: float) -> float:
     return max(0.0, before - (theirs + 1), theirs - after)
 
 
-def account_of(patient: Patient) -> str | None:
+def account_of(patient: DoctorContext) -> str | None:
     """The account's number; None where it cannot be had."""
     try:
         return str(patient.account.identity().get("Account"))

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from backstream.errors import MissingBucket
 from backstream.operations.doctor import expected
-from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.patient import DoctorContext
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
 from backstream.ports import Described
 
 
-def of(patient: Patient, mapping: Described) -> list[Check]:
+def of(patient: DoctorContext, mapping: Described) -> list[Check]:
     """All that is to be said of it."""
     return [
         *look("mapping", lambda: _state(mapping)),
@@ -101,7 +101,7 @@ def _batches(mapping: Described) -> Check:
     return ok("batches", found)
 
 
-def _destination(patient: Patient, mapping: Described) -> Check:
+def _destination(patient: DoctorContext, mapping: Described) -> Check:
     name = "on-failure destination"
     arn = str(((mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination") or "")
     mend = _update(mapping, """--destination-config '{"OnFailure":{"Destination":"arn:aws:s3:::BUCKET"}}'""")

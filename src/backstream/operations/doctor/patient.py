@@ -10,7 +10,7 @@ from backstream.layouts.vault import TableVault
 from backstream.ports import Account, BucketSettings, ChangeStream, Clock, ObjectStore, Table
 
 
-class Place(msgspec.Struct, frozen=True):
+class VaultPlace(msgspec.Struct, frozen=True):
     """Where the vault lies. `bucket`: None for a folder; `prefix`: of the vault in its bucket, empty or ending in `/`."""
 
     url: str
@@ -19,13 +19,13 @@ class Place(msgspec.Struct, frozen=True):
     prefix: str = ""
 
 
-class Patient(msgspec.Struct, frozen=True):
+class DoctorContext(msgspec.Struct, frozen=True):
     """`place`: None where no vault is named; `table_of`, `stream_of`, `vault_of`, `bucket_of`: made when first asked for.
 
     `write`: whether an object may be put into the vault to see that it can be.
     """
 
-    place: Place | None
+    place: VaultPlace | None
     account: Account
     clock: Clock
     region: Callable[[], str]

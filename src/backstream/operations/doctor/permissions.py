@@ -13,8 +13,8 @@ import msgspec
 
 from backstream.errors import AccessDenied, MissingObject, UnversionedBucket
 from backstream.model.naming import SYSTEM_FOLDER
-from backstream.operations.doctor.patient import Patient, Place
-from backstream.operations.doctor.report import ALLOWED, Check, Verdict, look, not_looked_at, ok, wrong
+from backstream.operations.doctor.patient import DoctorContext, VaultPlace
+from backstream.operations.doctor.report import ALLOWED, Check, CheckVerdict, look, not_looked_at, ok, wrong
 from backstream.ports import ObjectStore, StreamFacts, Table, TableFacts
 
 FOLDER = f"{SYSTEM_FOLDER}/~doctor/"  # no table can have that name
@@ -34,7 +34,7 @@ class _Need(msgspec.Struct, frozen=True):
 # --- the vault --------------------------------------------------------------------------------------------------------------------
 
 
-def of_vault(place: Place, bucket_name: str, *, write: bool) -> list[Check]:
+def of_vault(place: VaultPlace, bucket_name: str, *, write: bool) -> list[Check]:
     """What reading the vault takes; with `write` what writing it takes, too."""
     bucket, objects = f"arn:aws:s3:::{bucket_name}", f"arn:aws:s3:::{bucket_name}/{place.prefix}*"
     reading = [
@@ -68,7 +68,7 @@ def _get_version(store: ObjectStore) -> None:
         store.get(each.name, each.version)
 
 
-def _written(place: Place, objects: str) -> Iterator[Check]:
+def _written(place: VaultPlace, objects: str) -> Iterator[Check]:
     name, body = f"{FOLDER}written", secrets.token_hex(16).encode()
     needs = [
         _Need("s3:PutObject", objects, "capture", lambda: place.store.put(name, body)),
@@ -76,7 +76,7 @@ def _written(place: Place, objects: str) -> Iterator[Check]:
     ]
     put = _tried(needs[:1])
     yield from put
-    if put[0].verdict is not Verdict.OK:
+    if put[0].verdict is not CheckVerdict.OK:
         return
     if place.store.get(name).body != body:
         yield wrong("reading back", f"{place.url}/{name} is not what was put there")
@@ -86,7 +86,7 @@ def _written(place: Place, objects: str) -> Iterator[Check]:
 # --- the table --------------------------------------------------------------------------------------------------------------------
 
 
-def of_table(patient: Patient, table: Table, facts: TableFacts) -> list[Check]:
+def of_table(patient: DoctorContext, table: Table, facts: TableFacts) -> list[Check]:
     """What reading the table and its stream takes."""
     key = msgspec.json.encode({each.name: {each.type: KEYS[each.type]} for each in facts.schema.attributes})
     reading = [
@@ -96,7 +96,7 @@ def of_table(patient: Patient, table: Table, facts: TableFacts) -> list[Check]:
     return [*_tried(reading), *_of_stream(patient, facts)]
 
 
-def _of_stream(patient: Patient, facts: TableFacts) -> list[Check]:
+def _of_stream(patient: DoctorContext, facts: TableFacts) -> list[Check]:
     arn = facts.stream_arn
     if arn is None or not facts.stream_enabled:
         return not_looked_at(["dynamodb:GetRecords"], "the table has no stream")

@@ -10,7 +10,7 @@ import msgspec
 from backstream.errors import BackstreamError, Damaged
 
 
-class Verdict(enum.StrEnum):
+class CheckVerdict(enum.StrEnum):
     """OK; WARNING: works, and could be safer; WRONG: changes or restores are, or will be, lost; UNKNOWN: could not be looked at."""
 
     OK = "ok"
@@ -25,7 +25,7 @@ class Check(msgspec.Struct, frozen=True):
     """
 
     name: str
-    verdict: Verdict
+    verdict: CheckVerdict
     found: str
     mend: str = ""
     of: str = ""
@@ -50,33 +50,33 @@ Look = Callable[[], Check | Iterable[Check]]
 def report(table: str | None, vault: str | None, checks: Sequence[Check]) -> Doctor:
     """The checks, counted."""
     verdicts = [each.verdict for each in checks]
-    counts = {each: verdicts.count(each) for each in Verdict}
-    return Doctor(table, vault, checks, counts[Verdict.WRONG], counts[Verdict.WARNING], counts[Verdict.UNKNOWN])
+    counts = {each: verdicts.count(each) for each in CheckVerdict}
+    return Doctor(table, vault, checks, counts[CheckVerdict.WRONG], counts[CheckVerdict.WARNING], counts[CheckVerdict.UNKNOWN])
 
 
 def ok(name: str, found: str) -> Check:
     """Nothing to be done."""
-    return Check(name, Verdict.OK, found)
+    return Check(name, CheckVerdict.OK, found)
 
 
 def warning(name: str, found: str, mend: str = "") -> Check:
     """Could be safer."""
-    return Check(name, Verdict.WARNING, found, mend)
+    return Check(name, CheckVerdict.WARNING, found, mend)
 
 
 def wrong(name: str, found: str, mend: str = "") -> Check:
     """To be mended."""
-    return Check(name, Verdict.WRONG, found, mend)
+    return Check(name, CheckVerdict.WRONG, found, mend)
 
 
 def unknown(name: str, error: BackstreamError) -> Check:
     """Could not be looked at, and why."""
-    return Check(name, Verdict.UNKNOWN, error.message, error.hint)
+    return Check(name, CheckVerdict.UNKNOWN, error.message, error.hint)
 
 
 def not_looked_at(names: Iterable[str], why: str) -> list[Check]:
     """What could not be looked at since something else is not there: unknown, each of them."""
-    return [Check(name, Verdict.UNKNOWN, f"not looked at: {why}") for name in names]
+    return [Check(name, CheckVerdict.UNKNOWN, f"not looked at: {why}") for name in names]
 
 
 def look(name: str, at: Look) -> list[Check]:
@@ -89,7 +89,7 @@ def look(name: str, at: Look) -> list[Check]:
     except BackstreamError as error:
         return [unknown(name, error)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # an answer of another shape than AWS documents
-        return [Check(name, Verdict.UNKNOWN, f"an answer that cannot be read: {error!r}")]
+        return [Check(name, CheckVerdict.UNKNOWN, f"an answer that cannot be read: {error!r}")]
 
 
 def about(subject: str, checks: Iterable[Check]) -> list[Check]:

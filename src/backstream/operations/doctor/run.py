@@ -6,11 +6,11 @@ from backstream.errors import BackstreamError
 from backstream.layouts import vault_tables
 from backstream.operations.doctor import bucket, capture, deployment, identity
 from backstream.operations.doctor import table as tables
-from backstream.operations.doctor.patient import Patient
+from backstream.operations.doctor.patient import DoctorContext
 from backstream.operations.doctor.report import Check, Doctor, about, report
 
 
-def doctor(patient: Patient, table: str | None) -> Doctor:
+def doctor(patient: DoctorContext, table: str | None) -> Doctor:
     """Look at everything that the backup of a table hangs on; without one, of every table that the vault knows.
 
     It writes nothing, but one object where `patient.write` says so. What cannot be looked at is `unknown`, and stops nothing.
@@ -27,7 +27,7 @@ def doctor(patient: Patient, table: str | None) -> Doctor:
     return report(table, None if place is None else place.url, checks)
 
 
-def _known(patient: Patient) -> list[str]:
+def _known(patient: DoctorContext) -> list[str]:
     if patient.place is None:
         return []
     try:
@@ -36,7 +36,7 @@ def _known(patient: Patient) -> list[str]:
         return []  # the checks of the vault say what stands in the way
 
 
-def _of_table(patient: Patient, name: str) -> list[Check]:
+def _of_table(patient: DoctorContext, name: str) -> list[Check]:
     facts, vault, checks = tables.of(patient, name)
     if vault is not None:
         checks += capture.of(patient, vault)

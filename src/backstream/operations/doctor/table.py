@@ -8,15 +8,15 @@ from backstream.model.change import VIEW, stream_label
 from backstream.model.settings import TableSettings
 from backstream.operations.doctor import permissions
 from backstream.operations.doctor.identity import compare
-from backstream.operations.doctor.patient import Patient
-from backstream.operations.doctor.report import Check, Verdict, look, not_looked_at, ok, unknown, warning, wrong
+from backstream.operations.doctor.patient import DoctorContext
+from backstream.operations.doctor.report import Check, CheckVerdict, look, not_looked_at, ok, unknown, warning, wrong
 from backstream.ports import Table, TableFacts
 
 SETTINGS = "the table's settings"
 AFTER = ("stream", SETTINGS, "point-in-time recovery", "deletion protection", "time to live")
 
 
-def facts_of(patient: Patient, name: str) -> tuple[TableFacts | None, list[Check]]:
+def facts_of(patient: DoctorContext, name: str) -> tuple[TableFacts | None, list[Check]]:
     """The table as it is now, and what is to be said of that."""
     table = patient.table_of(name)
     try:
@@ -34,7 +34,7 @@ def facts_of(patient: Patient, name: str) -> tuple[TableFacts | None, list[Check
     ]
 
 
-def _region(patient: Patient) -> str:
+def _region(patient: DoctorContext) -> str:
     try:
         return patient.region()
     except BackstreamError:
@@ -67,7 +67,7 @@ def _kept(seen: TableSettings) -> Check:
     if not seen.unknown:
         return ok(SETTINGS, "can be read, and are kept in the vault")
     parts = "; ".join(f"{part.replace('_', ' ')} ({why})" for part, why in seen.unknown.items())
-    return Check(SETTINGS, Verdict.UNKNOWN, f"these cannot be read, and so are not kept in the vault: {parts}")
+    return Check(SETTINGS, CheckVerdict.UNKNOWN, f"these cannot be read, and so are not kept in the vault: {parts}")
 
 
 def _recovery(seen: TableSettings, facts: TableFacts) -> Check:
@@ -98,7 +98,7 @@ def _expiry(seen: TableSettings) -> Check:
 # --- beside the vault -------------------------------------------------------------------------------------------------------------
 
 
-def vault_of(patient: Patient, name: str, facts: TableFacts | None) -> tuple[TableVault | None, list[Check]]:
+def vault_of(patient: DoctorContext, name: str, facts: TableFacts | None) -> tuple[TableVault | None, list[Check]]:
     """What the vault knows of the table, and whether that is still this table."""
     try:
         vault = patient.vault_of(name)
@@ -114,7 +114,7 @@ def vault_of(patient: Patient, name: str, facts: TableFacts | None) -> tuple[Tab
     return vault, look("catalog", lambda: _same(vault, facts))
 
 
-def _raising(patient: Patient, name: str) -> Check:
+def _raising(patient: DoctorContext, name: str) -> Check:
     patient.vault_of(name)
     return ok("catalog", "can be read")
 
@@ -138,7 +138,7 @@ def _key(schema: object) -> str:
     return ", ".join(f"{each.name} ({each.type})" for each in getattr(schema, "attributes", ()))
 
 
-def of(patient: Patient, name: str) -> tuple[TableFacts | None, TableVault | None, list[Check]]:
+def of(patient: DoctorContext, name: str) -> tuple[TableFacts | None, TableVault | None, list[Check]]:
     """All that can be said of a table beside its vault."""
     facts, checks = facts_of(patient, name)
     if facts is not None:

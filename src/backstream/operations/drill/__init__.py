@@ -1,6 +1,6 @@
 """`drill`: a restore test. A moment is restored into a scratch table and compared, and what it took is measured and kept."""
 
-from backstream.operations.drill.report import PATIENCE, SAMPLE, Difference, Drill, Kind, Live, Pick, Plan, Side
+from backstream.operations.drill.report import PATIENCE, SAMPLE, Difference, Drill, DrillDifference, DrillPlan, Live, Pick, Side
 from backstream.operations.drill.run import drill
 
-__all__ = ["PATIENCE", "SAMPLE", "Difference", "Drill", "Kind", "Live", "Pick", "Plan", "Side", "drill"]
+__all__ = ["PATIENCE", "SAMPLE", "Difference", "Drill", "DrillDifference", "DrillPlan", "Live", "Pick", "Side", "drill"]

@@ -7,23 +7,23 @@ from collections.abc import Mapping
 import msgspec
 
 from backstream.model import wire
-from backstream.operations.drill.report import NULL, Difference, Kind, Side
+from backstream.operations.drill.report import NULL, Difference, DrillDifference, Side
 
 MOST_NAMED = 1_000  # differences in a report: it is to be read by a person
 MOST_SHOWN = 100  # differences with their images
 LARGEST_SHOWN = 4_096  # bytes of an image in a report
 
 
-def kind_of(expected: bytes | None, found: bytes | None) -> Kind | None:
+def kind_of(expected: bytes | None, found: bytes | None) -> DrillDifference | None:
     """How another side differs from what the vault says; None where it does not. By value: `1.50` is `1.5`, sets have no order."""
     if expected is None:
-        return None if found is None else Kind.EXTRA
+        return None if found is None else DrillDifference.EXTRA
     if found is None:
-        return Kind.MISSING
-    return None if wire.same_image(expected, found) else Kind.DIFFERENT
+        return DrillDifference.MISSING
+    return None if wire.same_image(expected, found) else DrillDifference.DIFFERENT
 
 
-class Account:
+class DrillCounts:
     """Counts as they come. `whys`: by key, why the restore left a row out.
 
     `differences`: rows that are not as they should be, each once: one that is wrong in the scratch table is not looked at further,
@@ -51,9 +51,9 @@ class Account:
 
     def unreadable(self, key: bytes, side: Side, why: str) -> None:
         """What the vault holds of a row cannot be read."""
-        self._name(key, Difference(msgspec.Raw(key), Kind.UNREADABLE, side, why=why))
+        self._name(key, Difference(msgspec.Raw(key), DrillDifference.UNREADABLE, side, why=why))
 
-    def compared(self, key: bytes, side: Side, expected: bytes | None, found: bytes | None, kind: Kind) -> None:
+    def compared(self, key: bytes, side: Side, expected: bytes | None, found: bytes | None, kind: DrillDifference) -> None:
         """A row that differs."""
         shown = len(self.differing) < MOST_SHOWN
         difference = Difference(

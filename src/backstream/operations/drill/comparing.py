@@ -22,12 +22,12 @@ from backstream.layouts.item_states import newest_each
 from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.entry import Entry
-from backstream.model.fold import Known
+from backstream.model.fold import FoldState
 from backstream.model.window import AFTER_ALL
-from backstream.operations.drill.account import Account, kind_of
-from backstream.operations.drill.report import Kind, Plan, Side
+from backstream.operations.drill.account import DrillCounts, kind_of
+from backstream.operations.drill.report import DrillDifference, DrillPlan, Side
 from backstream.operations.drill.sample import Sample
-from backstream.operations.restore import Failure, Surroundings
+from backstream.operations.restore import Failure, RestoreContext
 from backstream.operations.restore.candidates import scan_into
 from backstream.operations.suspects import FETCHED, LOOKS
 from backstream.ports import Table
@@ -61,7 +61,7 @@ class _Suspect(msgspec.Struct, frozen=True):
 class Comparison:
     """One drill's. `failures`, `warnings`: what could not be read, or compared."""
 
-    def __init__(self, vault: TableVault, at: int, plan: Plan, around: Surroundings, account: Account) -> None:
+    def __init__(self, vault: TableVault, at: int, plan: DrillPlan, around: RestoreContext, account: DrillCounts) -> None:
         self._vault = vault
         self._at = at
         self._plan = plan
@@ -222,7 +222,7 @@ class Comparison:
                 continue
             if found != expected:
                 kind = kind_of(expected, found)
-                self._account.compared(key, Side.HISTORY, expected, found, kind or Kind.DIFFERENT)
+                self._account.compared(key, Side.HISTORY, expected, found, kind or DrillDifference.DIFFERENT)
 
 
 def _rows(state: State, scratch: Pairs, live: Pairs) -> Iterator[_Row]:
@@ -244,9 +244,9 @@ def _read_again(vault: TableVault, live: Table, suspects: Pairs) -> Iterator[tup
             yield key, msgspec.msgpack.encode(msgspec.structs.replace(before, live=now, moved=moved))
 
 
-def _changed(then: Entry | None, since: Known) -> bool:
+def _changed(then: Entry | None, since: FoldState) -> bool:
     """Whether the vault knows of a later state of an item than the one that was restored."""
-    known = Known() if then is None else Known().with_entry(then)
+    known = FoldState() if then is None else FoldState().with_entry(then)
     newest = known.with_known(since).newest()
     return newest is not None and (then is None or _identity(newest) != _identity(then))
 

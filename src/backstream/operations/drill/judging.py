@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from backstream.model.counts import counted
 from backstream.model.objectives import Objectives, in_words
 from backstream.operations.check import Finding
-from backstream.operations.drill.account import Account
+from backstream.operations.drill.account import DrillCounts
 from backstream.operations.drill.report import Difference, Side
 from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore import Failure
@@ -24,7 +24,7 @@ _WHERE = {
 
 
 def reasons(
-    account: Account,
+    account: DrillCounts,
     failures: Sequence[Failure],
     lost: Sequence[MissingChange],
     objectives: Objectives,
@@ -44,7 +44,7 @@ def _lost(lost: Sequence[MissingChange]) -> Iterator[str]:
         yield f"changes are missing from the vault: {len(lost):,}: {shown}{'; ...' if lost[NAMED:] else ''}"
 
 
-def _differences(account: Account) -> Iterator[str]:
+def _differences(account: DrillCounts) -> Iterator[str]:
     for side, where in _WHERE.items():
         of_side = [each for each in account.differing if each.side is side]
         if not of_side:
@@ -53,7 +53,7 @@ def _differences(account: Account) -> Iterator[str]:
         yield f"{where}: {len(of_side):,}{_or_more(account)} ({kinds}): {_named(of_side)}"
 
 
-def _or_more(account: Account) -> str:
+def _or_more(account: DrillCounts) -> str:
     return " or more" if account.named < account.found else ""
 
 
@@ -79,7 +79,7 @@ def of_check(findings: Sequence[Finding], named: Collection[str]) -> list[str]:
     return [f"the vault does not hold what it claims of this moment: {counted(len(news), 'finding')}: {shown}{more}"]
 
 
-def never_checked(account: Account) -> list[str]:
+def never_checked(account: DrillCounts) -> list[str]:
     """What no drill looks at, or what this one did not."""
     live = [] if account.live_rows is not None else ["the live table; the notes say why"]
     return [

@@ -11,7 +11,7 @@ from backstream.model.objectives import Objectives
 from backstream.operations.check import Finding
 from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore import Failure
-from backstream.operations.signatures import Covered
+from backstream.operations.signatures import SignedCover
 
 NULL = msgspec.Raw(b"null")
 SAMPLE = 20  # rows whose history is read one by one
@@ -25,7 +25,7 @@ class Pick(enum.StrEnum):
     RANDOM = "random"
 
 
-class Plan(msgspec.Struct, frozen=True):
+class DrillPlan(msgspec.Struct, frozen=True):
     """What to try.
 
     `at`: the second to restore, None to `pick` one; `scratch`: the name of a table that does not exist, None for one of its own;
@@ -44,7 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     allow_gap: bool = False
     max_units: float | None = None
     operator: str = ""
-    covered: Covered = Covered()
+    covered: SignedCover = SignedCover()
 
 
 class Side(enum.StrEnum):
@@ -55,7 +55,7 @@ class Side(enum.StrEnum):
     HISTORY = "history"
 
 
-class Kind(enum.StrEnum):
+class DrillDifference(enum.StrEnum):
     """MISSING: only the vault has the row; EXTRA: only the other side; UNREADABLE: what the vault holds of it cannot be read."""
 
     MISSING = "missing"
@@ -71,7 +71,7 @@ class Difference(msgspec.Struct, frozen=True):
     """
 
     key: msgspec.Raw
-    kind: Kind
+    kind: DrillDifference
     side: Side
     expected: msgspec.Raw = NULL
     found: msgspec.Raw = NULL
@@ -141,4 +141,4 @@ class Drill(msgspec.Struct, frozen=True):
     vault: str = ""
     operator: str = ""
     missing: Sequence[MissingChange] = ()
-    covered: Covered = Covered()
+    covered: SignedCover = SignedCover()

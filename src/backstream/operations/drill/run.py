@@ -15,23 +15,23 @@ from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.objectives import in_words
 from backstream.operations import safety
-from backstream.operations.check import Around, Finding, check
-from backstream.operations.check import Kind as Found
+from backstream.operations.check import CheckContext, Finding, check
+from backstream.operations.check import FindingKind as Found
 from backstream.operations.drill import judging, moments
-from backstream.operations.drill.account import Account
+from backstream.operations.drill.account import DrillCounts
 from backstream.operations.drill.comparing import Comparison
 from backstream.operations.drill.limits import Limit, OutOfTime
-from backstream.operations.drill.report import Drill, Live, Plan
+from backstream.operations.drill.report import Drill, DrillPlan, Live
 from backstream.operations.drill.scratch import check_free, name_for, scratch_table
 from backstream.operations.lost_changes import MissingChange
-from backstream.operations.restore import Failure, NewTable, Request, Restored, Surroundings, restore
+from backstream.operations.restore import Failure, NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.suspects import LOOKS
 from backstream.ports import Table
 
 RECENT = 900  # seconds: the older the moment, the more of the live table has changed since, and the less a comparison says
 
 
-def drill(vault: TableVault, plan: Plan, around: Surroundings, limit: Limit = nullcontext) -> Drill:
+def drill(vault: TableVault, plan: DrillPlan, around: RestoreContext, limit: Limit = nullcontext) -> Drill:
     """Try a restore, and say how it went; the record of it is kept in the vault.
 
     What the vault cannot give is no refusal but a drill that has failed, and so is what stops a restore on its way (`error`).
@@ -42,7 +42,7 @@ def drill(vault: TableVault, plan: Plan, around: Surroundings, limit: Limit = nu
 
 
 class _Drill:
-    def __init__(self, vault: TableVault, plan: Plan, around: Surroundings, limit: Limit) -> None:
+    def __init__(self, vault: TableVault, plan: DrillPlan, around: RestoreContext, limit: Limit) -> None:
         self._vault = vault
         self._plan = plan
         self._around = around
@@ -54,7 +54,7 @@ class _Drill:
         self._id = uuid.uuid4().hex[:8]
         self._scratch = around.table_of(plan.scratch or name_for(self._table, self._id))
         self._rto: float | None = None
-        self._account = Account({})
+        self._account = DrillCounts({})
         self._failures: dict[str, Failure] = {}
         self._warnings = list[str]()
         self._missing: Sequence[MissingChange] = ()
@@ -124,7 +124,7 @@ class _Drill:
 
     def _check_vault(self) -> None:
         """Does the vault hold all that it claims of this moment? A restore meets only what it reads."""
-        around = Around(self._around.clock, self._around.memory, self._around.progress)
+        around = CheckContext(self._around.clock, self._around.memory, self._around.progress)
         checked = check(self._vault, around)
         at = moment.iso(self._at)
         named = {bytes(each.key) for each in self._missing}  # the restore has found what is lost of these items itself
@@ -135,14 +135,14 @@ class _Drill:
     def _restore(self) -> Restored:
         """What cannot be read is named by it, and stops nothing. No file of what was left stays: nobody will resume it."""
         target = NewTable(self._scratch.name, bare=True)
-        request = Request(at=self._at, target=target, allow_gap=True, max_units=self._plan.max_units)
+        request = RestoreRequest(at=self._at, target=target, allow_gap=True, max_units=self._plan.max_units)
         with tempfile.TemporaryDirectory(prefix="backstream-drill-") as folder:
             return restore(self._vault, request, msgspec.structs.replace(self._around, folder=Path(folder)))
 
     def _take_over(self, restored: Restored) -> None:
         """Rows that were left out show in the comparison, with why; all else is something that cannot be read."""
         rows = {each.what: each.why for each in restored.failures if each.what.startswith("{")}
-        self._account = Account({key.encode(): why for key, why in rows.items()})
+        self._account = DrillCounts({key.encode(): why for key, why in rows.items()})
         self._missing = restored.missing
         self._note([each for each in restored.failures if each.what not in rows], restored.warnings)
 
@@ -239,7 +239,7 @@ def _place(arn: str) -> tuple[str, str]:
     return (parts[3], parts[4]) if len(parts) > 5 else ("", "")
 
 
-def _live_account(account: Account) -> Live | None:
+def _live_account(account: DrillCounts) -> Live | None:
     if account.live_rows is None:
         return None
     return Live(account.live_rows, account.live_same, account.live_changed, account.live_different)

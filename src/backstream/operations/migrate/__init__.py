@@ -2,24 +2,24 @@
 
 from backstream.operations.migrate.filtering import FilterScript, filtered
 from backstream.operations.migrate.function import Script
-from backstream.operations.migrate.journal import Standing, path_for
-from backstream.operations.migrate.request import SHOWN, Around, Asked, Migrated
-from backstream.operations.migrate.run import Work, migrate, resume
-from backstream.operations.migrate.sources import LiveTable, Source, of_export, of_moment
+from backstream.operations.migrate.journal import MigrationJournal, path_for
+from backstream.operations.migrate.request import SHOWN, Migrated, MigrationContext, MigrationRequest
+from backstream.operations.migrate.run import MigrationRun, migrate, resume
+from backstream.operations.migrate.sources import ItemSource, LiveTable, of_export, of_moment
 from backstream.operations.migrate.undo import Undone, undo
 
 __all__ = [
     "SHOWN",
-    "Around",
-    "Asked",
     "FilterScript",
+    "ItemSource",
     "LiveTable",
     "Migrated",
+    "MigrationContext",
+    "MigrationJournal",
+    "MigrationRequest",
+    "MigrationRun",
     "Script",
-    "Source",
-    "Standing",
     "Undone",
-    "Work",
     "filtered",
     "migrate",
     "of_export",

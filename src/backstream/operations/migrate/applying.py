@@ -15,7 +15,7 @@ import msgspec
 
 from backstream.errors import BackstreamError, Failed, ScriptFailed, Unavailable
 from backstream.model import wire
-from backstream.model.migration import Change
+from backstream.model.migration import ItemRewrite
 from backstream.model.sizes import write_units
 from backstream.operations.journal import Journal
 from backstream.ports import Delete, Put, Table, Write
@@ -33,7 +33,7 @@ class Conflict(Failed):
 
 
 Again = Callable[
-    [bytes, bytes | None], Change | None
+    [bytes, bytes | None], ItemRewrite | None
 ]  # the change of an item, by its key, that is by now as the image; or Conflict
 
 
@@ -48,7 +48,7 @@ class LeftAlone(msgspec.Struct, frozen=True):
 class _Pending:
     """A change that is to be made. `number`: in the journal, None before it stands there; `doubtful`: it may be done already."""
 
-    def __init__(self, change: Change, again: Again) -> None:
+    def __init__(self, change: ItemRewrite, again: Again) -> None:
         self.change = change
         self.again = again
         self.number: int | None = None
@@ -73,7 +73,7 @@ class Applying:
         self.left: list[LeftAlone] = []
         self.stopped: ScriptFailed | None = None
 
-    def expect(self, change: Change, again: Again) -> Write:
+    def expect(self, change: ItemRewrite, again: Again) -> Write:
         """The write that is to be handed to the writer; `again` decides anew, where the item turns out to be another."""
         with self._lock:
             self._pending[change.key] = _Pending(change, again)

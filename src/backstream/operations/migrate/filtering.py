@@ -14,7 +14,7 @@ import msgspec
 from backstream.errors import Damaged, ScriptFailed
 from backstream.model import migration, wire
 from backstream.model.decoding import UNDECODABLE, reason
-from backstream.model.fitness import Unfit
+from backstream.model.fitness import InvalidItem
 from backstream.operations.migrate.function import Script
 
 _SHAPES = ("Item", "NewImage")
@@ -41,7 +41,7 @@ def filtered(lines: Iterable[bytes], script: FilterScript) -> Iterator[bytes]:
             kept = _line(line, script)
         except (Damaged, ScriptFailed) as error:
             raise type(error)(f"line {number}: {error.message}", hint=error.hint) from (error.__cause__ or error)
-        except Unfit as error:
+        except InvalidItem as error:
             raise ScriptFailed(f"line {number}: {error} ({script.path})") from error
         if kept is not None:
             yield kept if kept.endswith(b"\n") else kept + b"\n"
@@ -84,6 +84,6 @@ def _judged(image: bytes, script: FilterScript) -> bytes | None:
     if script.filters:
         answer = script.keep(item)
         if not isinstance(answer, bool):
-            raise Unfit(f"filter gave back {answer!r:.40}, a {type(answer).__name__}: return True or False")
+            raise InvalidItem(f"filter gave back {answer!r:.40}, a {type(answer).__name__}: return True or False")
         return image if answer else None
     return migration.becomes(script.migrate(item), item, image, native=native)

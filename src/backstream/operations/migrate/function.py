@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from backstream.errors import BackstreamError, Damaged, ScriptFailed
 from backstream.model import migration, wire
-from backstream.model.fitness import Unfit
-from backstream.model.migration import Change
+from backstream.model.fitness import InvalidItem
+from backstream.model.migration import ItemRewrite
 from backstream.model.schema import KeySchema
 
 
@@ -55,7 +55,7 @@ class Function:
         """See `Script`."""
         return self._script.takes_live
 
-    def decide(self, key: bytes, seen: bytes, live: bytes | None) -> Change | None:
+    def decide(self, key: bytes, seen: bytes, live: bytes | None) -> ItemRewrite | None:
         """What is to become of an item, None to leave it alone. ScriptFailed, naming the item.
 
         A function of one item says what `seen` is to become; one of two, what the live item is.
@@ -67,10 +67,10 @@ class Function:
                 self._check_key(key, after)
         except ScriptFailed as error:
             raise ScriptFailed(f"{key.decode()}: {error.message}", hint=error.hint) from error
-        except (Unfit, BackstreamError) as error:
+        except (InvalidItem, BackstreamError) as error:
             why = error.message if isinstance(error, BackstreamError) else str(error)
             raise ScriptFailed(f"{key.decode()}: {why} ({self._script.path})") from error
-        return None if after is base else Change(key, base, after)
+        return None if after is base else ItemRewrite(key, base, after)
 
     def _after(self, seen: bytes, live: bytes | None, base: bytes | None) -> bytes | None:
         native = self._script.native
@@ -88,4 +88,4 @@ class Function:
             same = False
         if not same:
             names = " and ".join(self._schema.names)
-            raise Unfit(f"it changed the key ({names}): put a new item by other means, and delete this one")
+            raise InvalidItem(f"it changed the key ({names}): put a new item by other means, and delete this one")

@@ -11,7 +11,7 @@ from backstream.operations import journal
 _STEM = "backstream-migrate-"
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class MigrationHead(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. `began`: the second in which it began; `at`, `snapshot`: what it is run over, None for the live table;
     `digest`: of the script; `undo`: whether the vault could take it back when it began.
     """
@@ -26,15 +26,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     undo: bool = True
 
 
-Journal = journal.Journal[Head]
+Journal = journal.Journal[MigrationHead]
 Noted = journal.Noted
 
 
-class Standing(journal.Standing[Head]):
+class MigrationJournal(journal.JournalState[MigrationHead]):
     """What a migration's file says."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, Head, "migration")
+        super().__init__(path, MigrationHead, "migration")
 
 
 def path_for(migration_id: str, folder: Path) -> Path:

@@ -19,7 +19,7 @@ Reader = Callable[[Callable[[T], None]], None]  # calls what it is given with ea
 @contextmanager
 def side_by_side(readers: Sequence[Reader[T]], stop: threading.Event) -> Iterator[Iterator[T]]:
     """What several readers give, as it comes; what one of them raises is raised. `stop` is set once nobody takes any more."""
-    line = _Line[T](stop)
+    line = _Queue[T](stop)
     with ThreadPoolExecutor(len(readers), thread_name_prefix="read") as pool:
         try:
             for each in readers:
@@ -40,7 +40,7 @@ class _End:
         self.error = error
 
 
-class _Line(Generic[T]):
+class _Queue(Generic[T]):
     """What waits between readers and taker."""
 
     def __init__(self, stop: threading.Event) -> None:

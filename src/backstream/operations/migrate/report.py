@@ -11,21 +11,21 @@ from typing import Any
 import msgspec
 
 from backstream.model import moment, wire
-from backstream.model.migration import Change
+from backstream.model.migration import ItemRewrite
 from backstream.model.plan import Action
 from backstream.model.schema import KeySchema
-from backstream.operations.migrate.journal import Head
-from backstream.operations.migrate.request import Around, Asked, Migrated
+from backstream.operations.migrate.journal import MigrationHead
+from backstream.operations.migrate.request import Migrated, MigrationContext, MigrationRequest
 from backstream.operations.restore import Failure
 from backstream.operations.restore.leftovers import MOST_NAMED
 from backstream.operations.restore.plan import Planning, Sampled, units_a_second
 from backstream.ports import Put, Write
 
 
-class Account:
+class MigrationCounts:
     """One run's. `already`: items that earlier runs have changed; `file`: the journal's, where there is one."""
 
-    def __init__(self, head: Head, source: str, asked: Asked, around: Around) -> None:
+    def __init__(self, head: MigrationHead, source: str, asked: MigrationRequest, around: MigrationContext) -> None:
         self._head = head
         self._source = source
         self._asked = asked
@@ -50,7 +50,7 @@ class Account:
         """Whether the live item is not what the change was decided of."""
         return before is not live and not wire.same_state(before, live)
 
-    def planned(self, change: Change) -> None:
+    def planned(self, change: ItemRewrite) -> None:
         """One more change, decided."""
         action = Action.DELETE if change.after is None else Action.PUT
         self._planning.add(change.key, action, change.after, change.before)

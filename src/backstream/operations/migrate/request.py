@@ -17,7 +17,7 @@ from backstream.ports import Clock, Table
 SHOWN = 10  # changes that a report shows
 
 
-class Asked(msgspec.Struct, frozen=True):
+class MigrationRequest(msgspec.Struct, frozen=True):
     """How to do it. Without `live` nothing is written. `limit`: look at so many items at most; `shown`: so many changes reported.
 
     `concurrency`: writes under way at most; `max_units`: write units a second at most; `patience`: seconds without any progress
@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
     undoable: bool = True
 
 
-class Around(msgspec.Struct, frozen=True):
+class MigrationContext(msgspec.Struct, frozen=True):
     """What a migration needs besides its script. `vault`: None where there is none for the table.
 
     `folder`: where its file goes; `notice` is told, before the first write, how to go on, should it be interrupted. `into_another`:

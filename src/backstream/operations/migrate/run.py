@@ -11,27 +11,27 @@ import msgspec
 
 from backstream import private_files
 from backstream.errors import BackstreamError, PartlyDone, ScriptFailed, UsageError
-from backstream.model.migration import Change
+from backstream.model.migration import ItemRewrite
 from backstream.model.schema import KeySchema
 from backstream.operations.migrate import journal as journals
 from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
 from backstream.operations.migrate.function import Function, Script
-from backstream.operations.migrate.journal import Head, Journal, Standing
-from backstream.operations.migrate.report import Account
-from backstream.operations.migrate.request import Around, Asked, Migrated
+from backstream.operations.migrate.journal import Journal, MigrationHead, MigrationJournal
+from backstream.operations.migrate.report import MigrationCounts
+from backstream.operations.migrate.request import Migrated, MigrationContext, MigrationRequest
 from backstream.operations.migrate.settling import settle_open
-from backstream.operations.migrate.sources import Earlier, Row, Source
+from backstream.operations.migrate.sources import Earlier, ItemSource, SourceRow
 from backstream.operations.migrate.window import check_undoable, leave_the_second
-from backstream.operations.writing import LeftOut, Writer
+from backstream.operations.writing import BulkWriter, LeftOut
 
 CONFLICT_SINCE = "the live item is another than it was then, so it is left as it is"
 
 
-class Work:
+class MigrationRun:
     """One migration: what it runs, over what. `schema`: the table's; `at`, `snapshot`: see `journal.Head`."""
 
     def __init__(
-        self, script: Script, source: Source, schema: KeySchema, *, at: int | None = None, snapshot: str | None = None
+        self, script: Script, source: ItemSource, schema: KeySchema, *, at: int | None = None, snapshot: str | None = None
     ) -> None:
         if script.takes_live and not isinstance(source, Earlier):
             raise UsageError(
@@ -45,14 +45,16 @@ class Work:
         self.snapshot = snapshot
 
 
-def migrate(work: Work, asked: Asked, around: Around, rehearsal: Work | None = None) -> Migrated:
+def migrate(
+    work: MigrationRun, asked: MigrationRequest, around: MigrationContext, rehearsal: MigrationRun | None = None
+) -> Migrated:
     """Run a script over every item. Without `live` nothing is written.
 
     `rehearsal`: the same work, all of which is run first, without writing: so a script that cannot do it all fails before anything
     is changed. Refused where the vault could not take it back; ScriptFailed, naming the item, where the script raises or gives back
     nonsense: what had been written by then stays, is counted, and can be gone on with.
     """
-    head = Head(
+    head = MigrationHead(
         migration=private_files.token(),
         table=around.table.name,
         script=str(Path(work.script.path).resolve()),
@@ -62,30 +64,30 @@ def migrate(work: Work, asked: Asked, around: Around, rehearsal: Work | None = N
         snapshot=work.snapshot,
         undo=asked.undoable,
     )
-    account = Account(head, work.source.name, asked, around)
+    account = MigrationCounts(head, work.source.name, asked, around)
     if not asked.live:
-        return _Run(work, asked, around, account, None, None).run()
+        return _RunState(work, asked, around, account, None, None).run()
     account.warnings += check_undoable(around, head.began) if asked.undoable else []
     if rehearsal is not None:
         _rehearse(rehearsal, head, asked, around)
     if asked.undoable:
         leave_the_second(around, head.began)
     journal = Journal.begin(journals.path_for(head.migration, around.folder), head)
-    return _Run(work, asked, around, account, journal, None).run()
+    return _RunState(work, asked, around, account, journal, None).run()
 
 
-def _rehearse(work: Work, head: Head, asked: Asked, around: Around) -> None:
+def _rehearse(work: MigrationRun, head: MigrationHead, asked: MigrationRequest, around: MigrationContext) -> None:
     """Raises what stops it; the hook is left out."""
     dry = msgspec.structs.replace(asked, live=False, shown=0)
-    _Run(work, dry, around, Account(head, work.source.name, dry, around), None, None, phase="rehearsal").over_all()
+    _RunState(work, dry, around, MigrationCounts(head, work.source.name, dry, around), None, None, phase="rehearsal").over_all()
 
 
-def resume(path: Path, work: Work, asked: Asked, around: Around) -> Migrated:
+def resume(path: Path, work: MigrationRun, asked: MigrationRequest, around: MigrationContext) -> Migrated:
     """Go on with a migration that was interrupted or left something: what it has written is not migrated again.
 
     UsageError where there is no such file, or it is of another table; Refused where another process is at it.
     """
-    standing = Standing(path)
+    standing = MigrationJournal(path)
     if standing.head.table != around.table.name:
         raise UsageError(f"{path} is a migration of {standing.head.table}, not of {around.table.name}")
     if standing.taken_back:
@@ -93,7 +95,7 @@ def resume(path: Path, work: Work, asked: Asked, around: Around) -> Migrated:
     if standing.ended:
         raise UsageError(f"the migration {standing.head.migration} has ended: nothing of it is left to do")
     journal = Journal.reopen(path, standing)
-    account = Account(standing.head, work.source.name, asked, around)
+    account = MigrationCounts(standing.head, work.source.name, asked, around)
     account.already = standing.done
     if standing.head.digest != work.script.digest:
         account.warnings.append(
@@ -104,18 +106,18 @@ def resume(path: Path, work: Work, asked: Asked, around: Around) -> Migrated:
     except BaseException:
         journal.close()
         raise
-    return _Run(work, asked, around, account, journal, standing).run()
+    return _RunState(work, asked, around, account, journal, standing).run()
 
 
-class _Run:
+class _RunState:
     def __init__(
         self,
-        work: Work,
-        asked: Asked,
-        around: Around,
-        account: Account,
+        work: MigrationRun,
+        asked: MigrationRequest,
+        around: MigrationContext,
+        account: MigrationCounts,
         journal: Journal | None,
-        standing: Standing | None,
+        standing: MigrationJournal | None,
         *,
         phase: str = "items",
     ) -> None:
@@ -128,7 +130,7 @@ class _Run:
         self._function = Function(work.script, work.schema)
         self._counts: Counter[str] = Counter()
         self._applying = Applying(around.table, account.key_of(work.schema), journal)
-        self._writer: Writer | None = None
+        self._writer: BulkWriter | None = None
         self._phase = phase
 
     def run(self) -> Migrated:
@@ -159,7 +161,7 @@ class _Run:
             return
         self._account.file = self._journal.path
         self._around.notice(self._account.words_before())
-        self._writer = Writer(
+        self._writer = BulkWriter(
             self._applying,
             self._around.clock,
             patience=self._asked.patience,
@@ -181,7 +183,7 @@ class _Run:
                 self._take(row)
         return True
 
-    def _rows(self) -> Generator[Row]:
+    def _rows(self) -> Generator[SourceRow]:
         standing = self._standing
         with closing(self._work.source.rows()) as rows:
             for row in rows:
@@ -197,7 +199,7 @@ class _Run:
         if self._applying.stopped is not None:
             raise self._applying.stopped
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: SourceRow) -> None:
         change = self._function.decide(row.key, row.seen, row.live)
         if change is None:
             self._counts["unchanged"] += 1
@@ -211,11 +213,11 @@ class _Run:
         else:
             self._writer.add(self._applying.expect(change, self._again(row)))
 
-    def _again(self, row: Row) -> Callable[[bytes, bytes | None], Change | None]:
+    def _again(self, row: SourceRow) -> Callable[[bytes, bytes | None], ItemRewrite | None]:
         """What to do with an item that is another by now: what was decided was decided of the old one."""
         earlier = isinstance(self._work.source, Earlier)
 
-        def again(key: bytes, live: bytes | None) -> Change | None:
+        def again(key: bytes, live: bytes | None) -> ItemRewrite | None:
             if earlier and not self._function.takes_live:
                 raise Conflict(CONFLICT)
             if live is None and not self._function.takes_live:

@@ -6,14 +6,14 @@ from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError
 from backstream.model import migration, wire
 from backstream.operations.migrate.applying import UNSURE
-from backstream.operations.migrate.journal import Journal, Noted, Standing
-from backstream.operations.migrate.report import Account
-from backstream.operations.migrate.request import Around
+from backstream.operations.migrate.journal import Journal, MigrationJournal, Noted
+from backstream.operations.migrate.report import MigrationCounts
+from backstream.operations.migrate.request import MigrationContext
 
 FETCHED = 100
 
 
-def settle_open(standing: Standing, journal: Journal, account: Account, around: Around) -> None:
+def settle_open(standing: MigrationJournal, journal: Journal, account: MigrationCounts, around: MigrationContext) -> None:
     """Note of each whether it was done. One that may have been, and that somebody has changed since, is named, and left."""
     schema = around.table.facts().schema
     for batch in batches(standing.open, FETCHED):
@@ -31,7 +31,7 @@ def settle_open(standing: Standing, journal: Journal, account: Account, around: 
                 account.conflict(each.key, UNSURE)
 
 
-def _was_there(around: Around, noted: Noted) -> bool:
+def _was_there(around: MigrationContext, noted: Noted) -> bool:
     """Whether the vault has seen the item as it was to become."""
     if around.vault is None:
         return False

@@ -17,9 +17,9 @@ from backstream.model import moment, wire
 from backstream.model.change import table_name
 from backstream.model.schema import KeySchema
 from backstream.operations.backfill.scan import TableScan
-from backstream.operations.backfill.source import Reached
+from backstream.operations.backfill.source import SegmentPosition
 from backstream.operations.migrate.reading import side_by_side
-from backstream.operations.restore import Failure, Into, Request, Surroundings, restore
+from backstream.operations.restore import Failure, Into, RestoreContext, RestoreRequest, restore
 from backstream.operations.writing import LeftOut
 from backstream.ports import Put, Table, Write
 
@@ -29,7 +29,7 @@ Give = Callable[[bytes], None]
 Reader = Callable[[Give], None]
 
 
-class Row(msgspec.Struct, frozen=True):
+class SourceRow(msgspec.Struct, frozen=True):
     """An item. `seen`: its image as the source has it; `live`: its image in the table, None where it is not there (any more)."""
 
     key: bytes
@@ -37,14 +37,14 @@ class Row(msgspec.Struct, frozen=True):
     live: bytes | None
 
 
-class Source(Protocol):
+class ItemSource(Protocol):
     """Where items come from. `name`: in words; `failures`: what could not be read, known once all has been; `warnings` likewise."""
 
     name: str
     failures: list[Failure]
     warnings: list[str]
 
-    def rows(self) -> Generator[Row]:
+    def rows(self) -> Generator[SourceRow]:
         """Every item once, in no order. Closed early, it stops reading."""
 
 
@@ -58,16 +58,16 @@ class LiveTable:
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
-    def rows(self) -> Generator[Row]:
-        """See `Source`."""
+    def rows(self) -> Generator[SourceRow]:
+        """See `ItemSource`."""
         stop = threading.Event()
 
-        def reader(segment: int) -> Callable[[Callable[[Row], None]], None]:
-            def read(give: Callable[[Row], None]) -> None:
-                for page in self._scan.pages(segment, self._scan.segments, Reached(), stop.is_set):
+        def reader(segment: int) -> Callable[[Callable[[SourceRow], None]], None]:
+            def read(give: Callable[[SourceRow], None]) -> None:
+                for page in self._scan.pages(segment, self._scan.segments, SegmentPosition(), stop.is_set):
                     for each in page:
                         if each.image is not None:
-                            give(Row(each.keys, each.image, each.image))
+                            give(SourceRow(each.keys, each.image, each.image))
 
             return read
 
@@ -86,8 +86,8 @@ class Earlier:
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
-    def rows(self) -> Generator[Row]:
-        """See `Source`."""
+    def rows(self) -> Generator[SourceRow]:
+        """See `ItemSource`."""
         with (
             side_by_side([self._images], threading.Event()) as found,
             ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool,
@@ -96,10 +96,10 @@ class Earlier:
                 del batch
                 yield from fetching()
 
-    def _with_live(self, images: Sequence[bytes]) -> list[Row]:
+    def _with_live(self, images: Sequence[bytes]) -> list[SourceRow]:
         keyed = [(wire.key_of(self._schema, image), image) for image in images]
         live = {wire.key_of(self._schema, image): image for image in self._table.fetch([key for key, _ in keyed])}
-        return [Row(key, image, live.get(key)) for key, image in keyed]
+        return [SourceRow(key, image, live.get(key)) for key, image in keyed]
 
 
 def of_export(export: Export, url: str, table: Table, schema: KeySchema) -> Earlier:
@@ -117,12 +117,12 @@ def of_export(export: Export, url: str, table: Table, schema: KeySchema) -> Earl
     return Earlier(f"the snapshot {url}", table, schema, read)
 
 
-def of_moment(vault: TableVault, at: int, table: Table, around: Surroundings, *, allow_gap: bool) -> Earlier:
+def of_moment(vault: TableVault, at: int, table: Table, around: RestoreContext, *, allow_gap: bool) -> Earlier:
     """The vault at a second: the same checks, and the same fold, as a restore's."""
 
     def read(give: Give) -> None:
         into = Into("the migration", lambda: _Given(give))
-        report = restore(vault, Request(at=at, target=into, allow_gap=allow_gap), around)
+        report = restore(vault, RestoreRequest(at=at, target=into, allow_gap=allow_gap), around)
         source.failures += report.failures
         source.warnings += report.warnings
 

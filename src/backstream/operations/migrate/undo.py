@@ -18,18 +18,18 @@ import msgspec
 from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError, UsageError
 from backstream.model import migration
-from backstream.model.migration import Change
+from backstream.model.migration import ItemRewrite
 from backstream.model.plan import Action
 from backstream.operations import journal
 from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
 from backstream.operations.migrate.before import Before
-from backstream.operations.migrate.journal import Noted, Standing
-from backstream.operations.migrate.request import Around, Asked
+from backstream.operations.migrate.journal import MigrationJournal, Noted
+from backstream.operations.migrate.request import MigrationContext, MigrationRequest
 from backstream.operations.migrate.window import vault_of
 from backstream.operations.restore import Failure, Planned
 from backstream.operations.restore.leftovers import MOST_NAMED
 from backstream.operations.restore.plan import Planning, units_a_second
-from backstream.operations.writing import Writer
+from backstream.operations.writing import BulkWriter
 from backstream.ports import Put
 
 TOGETHER = 10_000  # items whose images are looked up by one reading of the log
@@ -57,11 +57,11 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
     plan: Planned | None = None
 
 
-def undo(path: Path, asked: Asked, around: Around) -> Undone:
+def undo(path: Path, asked: MigrationRequest, around: MigrationContext) -> Undone:
     """Take back what a migration has changed. UsageError where there is no such file, Refused where there is no
     vault, or another process is at it.
     """
-    standing = Standing(path)
+    standing = MigrationJournal(path)
     head = standing.head
     if head.table != around.table.name:
         raise UsageError(f"{path} is a migration of {head.table}, not of {around.table.name}")
@@ -74,7 +74,7 @@ def undo(path: Path, asked: Asked, around: Around) -> Undone:
     return in_file(path, standing, asked, lambda: taking_back.run(head.table, head.migration))
 
 
-def in_file(path: Path, standing: journal.Standing[HeadT], asked: Asked, run: Callable[[], Undone]) -> Undone:
+def in_file(path: Path, standing: journal.JournalState[HeadT], asked: MigrationRequest, run: Callable[[], Undone]) -> Undone:
     """Take something back, and note that in its file first, unless it is only looked at. Refused where another process is at it."""
     if not asked.live:
         return run()
@@ -98,8 +98,8 @@ class TakingBack:
         changes: Callable[[], Iterable[Noted]],
         images: Callable[[Sequence[Noted]], ImageBefore],
         key_of: Callable[[bytes], bytes],
-        asked: Asked,
-        around: Around,
+        asked: MigrationRequest,
+        around: MigrationContext,
     ) -> None:
         self._changes = changes
         self._images = images
@@ -113,9 +113,9 @@ class TakingBack:
         self._unchanged = self._put = self._deleted = self._conflicts = self._failed = 0
         self._failures: list[Failure] = []
 
-    def _new_writer(self) -> Writer:
+    def _new_writer(self) -> BulkWriter:
         asked = self._asked
-        return Writer(
+        return BulkWriter(
             self._applying, self._around.clock, patience=asked.patience, max_units=asked.max_units, most=asked.concurrency
         )
 
@@ -157,7 +157,7 @@ class TakingBack:
         for each, now in standing:
             self._around.progress.advance(1)
             try:
-                self._do(Change(each.key, now, before(each)))
+                self._do(ItemRewrite(each.key, now, before(each)))
             except BackstreamError as error:
                 self._fail(each.key, error.message)
 
@@ -174,7 +174,7 @@ class TakingBack:
                 self._unchanged += 1  # the migration never came to it
         return now == noted.after and now != noted.before
 
-    def _do(self, change: Change) -> None:
+    def _do(self, change: ItemRewrite) -> None:
         self._planning.add(change.key, Action.DELETE if change.after is None else Action.PUT, change.after, change.before)
         if self._writer is not None:
             self._writer.add(self._applying.expect(change, _no_more))
@@ -203,7 +203,7 @@ class TakingBack:
             self._failures.append(Failure(key.decode(), why))
 
 
-def _no_more(key: bytes, live: bytes | None) -> Change | None:
+def _no_more(key: bytes, live: bytes | None) -> ItemRewrite | None:
     """An item that somebody changes while it is taken back is theirs."""
     del key, live
     raise Conflict(CONFLICT)

@@ -6,14 +6,14 @@ from backstream.errors import Refused
 from backstream.layouts.vault import TableVault
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations import safety
-from backstream.operations.migrate.request import Around
+from backstream.operations.migrate.request import MigrationContext
 from backstream.operations.safety import Identity
 
 POLL_SECONDS = 0.25
 WITHOUT = "or give --without-undo, and do without a way back."
 
 
-def check_undoable(around: Around, began: int) -> list[str]:
+def check_undoable(around: MigrationContext, began: int) -> list[str]:
     """Refused where the vault does not hold all of the table as it is now; what is uncertain, in words."""
     vault = vault_of(around)
     window = vault.window(around.clock.now())
@@ -25,7 +25,7 @@ def check_undoable(around: Around, began: int) -> list[str]:
         raise
 
 
-def vault_of(around: Around) -> TableVault:
+def vault_of(around: MigrationContext) -> TableVault:
     """The table's vault. Refused where there is none, or it is of another table of that name."""
     name = around.table.name
     if around.vault is None:
@@ -44,7 +44,7 @@ def vault_of(around: Around) -> TableVault:
     return around.vault
 
 
-def leave_the_second(around: Around, began: int) -> None:
+def leave_the_second(around: MigrationContext, began: int) -> None:
     """Return once no write can be taken for one of the second in which the migration began: an undo goes back there."""
     while int(around.table.server_time()) <= began + CLOCKS_APART:
         around.clock.sleep(POLL_SECONDS)

@@ -2,7 +2,7 @@
 
 from backstream.operations.replicate.batch import bring
 from backstream.operations.replicate.copy import Replicating
-from backstream.operations.replicate.run import Replicated, Words, replicate
-from backstream.operations.replicate.settle import Deletes, Replica
+from backstream.operations.replicate.run import Replicated, ReplicateOptions, replicate
+from backstream.operations.replicate.settle import Deletes, Reconciler
 
-__all__ = ["Deletes", "Replica", "Replicated", "Replicating", "Words", "bring", "replicate"]
+__all__ = ["Deletes", "Reconciler", "ReplicateOptions", "Replicated", "Replicating", "bring", "replicate"]

@@ -8,10 +8,10 @@ from backstream.errors import BackstreamError
 from backstream.model.change import Change
 from backstream.model.schema import KeySchema
 from backstream.operations.capture import by_item
-from backstream.operations.replicate.settle import Replica
+from backstream.operations.replicate.settle import Reconciler
 
 
-def bring(changes: Sequence[Change], replica: Replica, schema: KeySchema) -> Mapping[int, BackstreamError]:
+def bring(changes: Sequence[Change], replica: Reconciler, schema: KeySchema) -> Mapping[int, BackstreamError]:
     """Make the target's items like the source's where these changes say that something has happened.
 
     The changes whose items are not yet so, by position, and why.

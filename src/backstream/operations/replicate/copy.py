@@ -11,7 +11,7 @@ import msgspec
 
 from backstream.errors import Unavailable
 from backstream.operations.follow import Streams
-from backstream.operations.replicate.settle import Replica
+from backstream.operations.replicate.settle import Reconciler
 from backstream.operations.shards import Settings
 from backstream.ports import Clock, Table
 from backstream.retries import full_jitter
@@ -43,7 +43,7 @@ class Copied(msgspec.Struct, frozen=True):
 class Copying:
     """One scan of the source. `halt` ends it early, as the stop signal does."""
 
-    def __init__(self, around: Replicating, replica: Replica) -> None:
+    def __init__(self, around: Replicating, replica: Reconciler) -> None:
         self._around = around
         self._replica = replica
         self._lock = threading.Lock()

@@ -9,9 +9,9 @@ from backstream.layouts.positions import Positions
 from backstream.model.change import Change
 from backstream.model.schema import KeySchema
 from backstream.operations.replicate.batch import bring
-from backstream.operations.replicate.settle import Replica
+from backstream.operations.replicate.settle import Reconciler
 from backstream.operations.replicate.state import StateFile
-from backstream.operations.shards import Reached, Taken
+from backstream.operations.shards import DurablePrefix, ShardPosition
 from backstream.ports import Clock
 
 EVERY = 10.0  # seconds between two words about how it goes
@@ -20,7 +20,7 @@ EVERY = 10.0  # seconds between two words about how it goes
 class ReplicaKeeper:
     """See `shards.Keeper`. `lag`: for how many seconds the target may be behind, None while that is not known."""
 
-    def __init__(self, replica: Replica, schema: KeySchema, state: StateFile, clock: Clock, say: Callable[[str], None]) -> None:
+    def __init__(self, replica: Reconciler, schema: KeySchema, state: StateFile, clock: Clock, say: Callable[[str], None]) -> None:
         self._replica = replica
         self._schema = schema
         self._state = state
@@ -29,14 +29,14 @@ class ReplicaKeeper:
         self._said_at = clock.now()
         self.lag: float | None = None
 
-    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> Taken:  # noqa: ARG002 - every item is looked at anyway
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:  # noqa: ARG002 - every item is looked at anyway
         """Settle their items. The places are in the file with the next mark: what is read twice does no harm."""
         failures = bring(changes, self._replica, self._schema)
         first = min(failures, default=len(changes))
         if first:
             last = changes[first - 1]
-            self._state.reach(shard, Reached(last.sequence, last.seconds))
-        return Taken(first, failures.get(first))
+            self._state.reach(shard, ShardPosition(last.sequence, last.seconds))
+        return DurablePrefix(first, failures.get(first))
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the file has them already
         """Write the file, and say how it goes."""

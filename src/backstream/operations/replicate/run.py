@@ -15,13 +15,13 @@ from backstream.operations.follow import followed
 from backstream.operations.pair import Pair, pair_of
 from backstream.operations.replicate.copy import Copied, Copying, Replicating
 from backstream.operations.replicate.keeper import ReplicaKeeper
-from backstream.operations.replicate.settle import Deletes, Replica
-from backstream.operations.replicate.state import Head, StateFile
-from backstream.operations.shards import Parts
+from backstream.operations.replicate.settle import Deletes, Reconciler
+from backstream.operations.replicate.state import ReplicaHead, StateFile
+from backstream.operations.shards import FollowerContext
 from backstream.operations.tail import Tail, TailReport
 
 
-class Words(msgspec.Struct, frozen=True):
+class ReplicateOptions(msgspec.Struct, frozen=True):
     """How it is to be done. `copy`: also what is in the source already; `state`: the file that says how far it has come."""
 
     state: Path
@@ -51,7 +51,7 @@ class Replicated(msgspec.Struct, frozen=True):
     caught_up: bool
 
 
-def replicate(around: Replicating, words: Words) -> Replicated:
+def replicate(around: Replicating, words: ReplicateOptions) -> Replicated:
     """Keep the target like the source until `stop` is set, or until there is nothing left to read.
 
     Refused (nothing written) where the tables do not fit each other, or the source has no stream of whole items. Failed where the
@@ -59,13 +59,13 @@ def replicate(around: Replicating, words: Words) -> Replicated:
     """
     tables = pair_of(around.source, around.target)
     _, arn = followed(around.source)
-    head = Head(tables.source.arn, tables.target.arn, stream_label(arn), tables.source.table_id)
+    head = ReplicaHead(tables.source.arn, tables.target.arn, stream_label(arn), tables.source.table_id)
     state = StateFile(words.state, head)
     known, lost = _known(state, around, stream_label(arn), tables, copies=words.copy)
     with ThreadPoolExecutor(around.settings.writers, thread_name_prefix="replica") as pool:
-        replica = Replica(around.source, around.target, tables.schema, pool, words.deletes, source_id=tables.source.table_id)
+        replica = Reconciler(around.source, around.target, tables.schema, pool, words.deletes, source_id=tables.source.table_id)
         keeper = ReplicaKeeper(replica, tables.schema, state, around.clock, around.say)
-        parts = Parts(
+        parts = FollowerContext(
             stream=around.streams(arn),
             label=stream_label(arn),
             keeper=keeper,
@@ -81,7 +81,7 @@ def replicate(around: Replicating, words: Words) -> Replicated:
     return _report(tables, replica, report, copied, lost + report.gaps, keeper.lag)
 
 
-def _follow(tail: Tail, copying: Copying | None, words: Words) -> tuple[TailReport, Copied]:
+def _follow(tail: Tail, copying: Copying | None, words: ReplicateOptions) -> tuple[TailReport, Copied]:
     """Follow the stream, and copy beside it: the stream keeps a day, and a copy may take longer."""
     if copying is None:
         return tail.run(until_caught_up=words.until_caught_up), Copied(0, whole=True)
@@ -120,7 +120,7 @@ def _whole(tables: Pair) -> str:
     return f"`backstream diff {tables.source.name} {tables.target.name} --repair` makes the whole table alike"
 
 
-def _report(tables: Pair, replica: Replica, tailed: TailReport, copied: Copied, gaps: int, lag: float | None) -> Replicated:
+def _report(tables: Pair, replica: Reconciler, tailed: TailReport, copied: Copied, gaps: int, lag: float | None) -> Replicated:
     counts = replica.counts
     return Replicated(
         table=tables.source.name,

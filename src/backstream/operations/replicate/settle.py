@@ -48,7 +48,7 @@ class News(msgspec.Struct, frozen=True):
     order: Order | None = None
 
 
-class Counts:
+class ReconcileCounts:
     """What has been done, in items. Safe to count from many threads."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Counts:
             self.unchanged += unchanged
 
 
-class Replica:
+class Reconciler:
     """Keeps `target` like `source`, item by item. Safe to call from many threads and from many processes at once.
 
     The target is looked at before the source, and is written only where it is still as it was then. Then the source is looked at
@@ -91,7 +91,7 @@ class Replica:
         self._deletes = deletes
         self._left: OrderedDict[bytes, Order] = OrderedDict()
         self._lock = threading.Lock()
-        self.counts = Counts()
+        self.counts = ReconcileCounts()
 
     # --- what one hears ---
 

@@ -16,12 +16,12 @@ import msgspec
 from backstream import private_files
 from backstream.errors import Failed, Refused
 from backstream.model.decoding import UNDECODABLE, reason
-from backstream.operations.shards import Reached
+from backstream.operations.shards import ShardPosition
 
 KEPT = 2 * 86_400  # seconds
 
 
-class Head(msgspec.Struct, frozen=True):
+class ReplicaHead(msgspec.Struct, frozen=True):
     """Of what it is the state: the tables' ARNs and the stream's label. `source_id`: the source's, empty in older files."""
 
     source: str
@@ -30,31 +30,31 @@ class Head(msgspec.Struct, frozen=True):
     source_id: str = ""
 
 
-class State(msgspec.Struct, frozen=True):
+class ReplicaState(msgspec.Struct, frozen=True):
     """`known`: the second up to which all changes were in the target; None while that is not known."""
 
-    head: Head
-    shards: Mapping[str, Reached]
+    head: ReplicaHead
+    shards: Mapping[str, ShardPosition]
     known: int | None = None
 
 
 class StateFile:
     """Holds the state of one replica, and writes it when it is told to. Safe to use from many threads."""
 
-    def __init__(self, path: Path, head: Head) -> None:
+    def __init__(self, path: Path, head: ReplicaHead) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._state = before = load(path, head) or State(head, {})
-        self.before: State | None = before if path.exists() else None
+        self._state = before = load(path, head) or ReplicaState(head, {})
+        self.before: ReplicaState | None = before if path.exists() else None
         if before.head.stream != head.stream:
-            self._state = State(head, {}, before.known)
+            self._state = ReplicaState(head, {}, before.known)
 
     @property
-    def shards(self) -> Mapping[str, Reached]:
+    def shards(self) -> Mapping[str, ShardPosition]:
         """How far each shard has been read; none of a stream that is no longer the table's."""
         return self._state.shards
 
-    def reach(self, shard: str, reached: Reached) -> None:
+    def reach(self, shard: str, reached: ShardPosition) -> None:
         """So far is the target like the source; not yet in the file."""
         with self._lock:
             self._state = msgspec.structs.replace(self._state, shards={**self._state.shards, shard: reached})
@@ -76,10 +76,10 @@ class StateFile:
                 raise Failed(f"{self._path} cannot be written: {error.strerror}", hint="Name another file: --state.") from error
 
 
-def load(path: Path, head: Head) -> State | None:
+def load(path: Path, head: ReplicaHead) -> ReplicaState | None:
     """The state in the file, None where there is no file. Refused where it is of other tables, or no such file."""
     try:
-        state = msgspec.json.decode(private_files.read(path), type=State)
+        state = msgspec.json.decode(private_files.read(path), type=ReplicaState)
     except FileNotFoundError:
         return None
     except (OSError, *UNDECODABLE) as error:

@@ -2,9 +2,19 @@
 
 from backstream.operations.restore.kept import path_for as undo_path_for
 from backstream.operations.restore.leftovers import path_for
-from backstream.operations.restore.looking import Surroundings
+from backstream.operations.restore.looking import RestoreContext
 from backstream.operations.restore.plan import Planned
-from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, Target, ToFile
+from backstream.operations.restore.request import (
+    Failure,
+    InPlace,
+    Into,
+    NewTable,
+    Restored,
+    RestoreRequest,
+    Resumed,
+    Target,
+    ToFile,
+)
 from backstream.operations.restore.resumed import Again, resume
 from backstream.operations.restore.run import restore
 
@@ -15,10 +25,10 @@ __all__ = [
     "Into",
     "NewTable",
     "Planned",
-    "Request",
+    "RestoreContext",
+    "RestoreRequest",
     "Restored",
     "Resumed",
-    "Surroundings",
     "Target",
     "ToFile",
     "path_for",

@@ -14,14 +14,14 @@ from backstream.layouts.catalog import Layout
 from backstream.layouts.item_states import newest_each
 from backstream.layouts.vault import TableVault
 from backstream.model.entry import Entry, from_line, to_line
-from backstream.model.fold import Known
+from backstream.model.fold import FoldState
 from backstream.operations.progress import Progress
 from backstream.ports import Table
 
 SCAN_SEGMENTS = 4
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class RowState(msgspec.Struct, frozen=True):
     """One item. `then`: what tells its state at the moment; `live`: its image now; None where there is none.
 
     `known`: all that `then` was chosen from, as far as that was asked for; `earlier`: what told its state before an interrupted
@@ -31,7 +31,7 @@ class Candidate(msgspec.Struct, frozen=True):
     key: bytes
     then: Entry | None
     live: bytes | None
-    known: Known = Known()
+    known: FoldState = FoldState()
     earlier: Entry | None = None
 
     @property
@@ -42,7 +42,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 def of_state(
     state: State, live: Pairs | None, progress: Progress, *, with_known: bool = False, earlier: Pairs | None = None
-) -> Iterator[Candidate]:
+) -> Iterator[RowState]:
     """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
     seen = 0
     for number in range(state.partitions):
@@ -52,23 +52,23 @@ def of_state(
         seen += len(then.keys() | now.keys())
         progress.expect(seen * state.partitions // (number + 1))
         for key, entry in then.items():
-            yield Candidate(key, entry, now.get(key), then.known(key) if with_known else Known(), _entry(once.get(key)))
+            yield RowState(key, entry, now.get(key), then.known(key) if with_known else FoldState(), _entry(once.get(key)))
         for key in now:
             if key not in then:
-                yield Candidate(key, None, now[key], earlier=_entry(once.get(key)))
+                yield RowState(key, None, now[key], earlier=_entry(once.get(key)))
 
 
-def with_unknown(keys: Sequence[bytes], candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+def with_unknown(keys: Sequence[bytes], candidates: Iterator[RowState]) -> Iterator[RowState]:
     """The candidates, and after them one for each of these keys that neither the vault at the moment nor the table knows."""
     missing = dict.fromkeys(keys)
     for each in candidates:
         missing.pop(each.key, None)
         yield each
     for key in missing:
-        yield Candidate(key, None, None)
+        yield RowState(key, None, None)
 
 
-class Tally(msgspec.Struct):
+class RowCounts(msgspec.Struct):
     """How many rows exist in the live table, how many in the state at the moment, and how many live ones would be deleted."""
 
     live: int = 0
@@ -76,16 +76,16 @@ class Tally(msgspec.Struct):
     deletes: int = 0
 
 
-def tally(state: State, live: Pairs, would_delete: Callable[[Candidate], bool]) -> Tally:
+def tally(state: State, live: Pairs, would_delete: Callable[[RowState], bool]) -> RowCounts:
     """Count what `of_state` is going to give. `would_delete` is asked of each live row that is not in the state."""
-    count = Tally()
+    count = RowCounts()
     for number in range(state.partitions):
         then = state.partition(number)
         now = _picked(live, number)
         count.live += len(now)
         count.then += sum(1 for key in then if then.exists(key))
         for key in now:
-            if not then.exists(key) and would_delete(Candidate(key, then.get(key), now[key])):
+            if not then.exists(key) and would_delete(RowState(key, then.get(key), now[key])):
                 count.deletes += 1
     return count
 

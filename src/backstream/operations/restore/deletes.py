@@ -6,11 +6,11 @@ A vault whose log was hidden, or another table's vault, looks like an empty tabl
 from __future__ import annotations
 
 from backstream.errors import Refused
-from backstream.operations.restore.candidates import Tally
-from backstream.operations.restore.request import Request
+from backstream.operations.restore.candidates import RowCounts
+from backstream.operations.restore.request import RestoreRequest
 
 
-def needed(tally: Tally, request: Request) -> int | None:
+def needed(tally: RowCounts, request: RestoreRequest) -> int | None:
     """The number that `--expect-deletes` needs; None where no number is needed.
 
     Most of a table: more than half of its live rows, or any row where the state at the moment holds none at all. Rows that were
@@ -21,7 +21,7 @@ def needed(tally: Tally, request: Request) -> int | None:
     return tally.deletes if tally.then == 0 or 2 * tally.deletes > tally.live else None
 
 
-def check(tally: Tally, request: Request, table: str, when: str) -> None:
+def check(tally: RowCounts, request: RestoreRequest, table: str, when: str) -> None:
     """Refused where more would be deleted than is expected, or most of the table without any expectation."""
     expected, deletes = request.expect_deletes, tally.deletes
     if expected is None and needed(tally, request) is not None:

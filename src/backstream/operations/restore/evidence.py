@@ -25,8 +25,8 @@ from backstream.model import fold, moment
 from backstream.model.entry import Entry
 from backstream.model.window import KnownGap, Window
 from backstream.operations import safety
-from backstream.operations.restore.candidates import Candidate
-from backstream.operations.restore.request import Request
+from backstream.operations.restore.candidates import RowState
+from backstream.operations.restore.request import RestoreRequest
 
 READERS = 8
 IN_FLIGHT = 16
@@ -46,22 +46,22 @@ class Later(Protocol):
         """The item's first change after the moment, without its images; None where the vault has none."""
 
 
-class Evidence:
+class AbsenceEvidence:
     """Decides for one restore which live rows may be deleted or reverted. `lost`: the times of what could not be read."""
 
-    def __init__(self, request: Request, window: Window, later: Later, lost: Callable[[], Sequence[KnownGap]]) -> None:
+    def __init__(self, request: RestoreRequest, window: Window, later: Later, lost: Callable[[], Sequence[KnownGap]]) -> None:
         self._request = request
         self._window = window
         self._later = later
         self._lost = lost
         self._proven = safety.is_proven(request.at, window)
 
-    def against_deleting(self, candidate: Candidate) -> Doubt | None:
+    def against_deleting(self, candidate: RowState) -> Doubt | None:
         """Why a live row that is not in the state at the moment must stay; None where the vault proves that it did not exist."""
         missing = None if self._request.delete_unknown else self._missing_proof(candidate.then)
         return missing or self._shown(self._later.first(candidate.key))
 
-    def against_reverting(self, candidate: Candidate) -> Doubt | None:
+    def against_reverting(self, candidate: RowState) -> Doubt | None:
         """Why an item that differs from the state at the moment must stay as it is; None where it may be written."""
         if self._proven or self._later.first(candidate.key) is not None:
             return None

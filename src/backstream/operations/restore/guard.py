@@ -8,7 +8,7 @@ from typing import Protocol
 
 from backstream.errors import BackstreamError
 from backstream.model import wire
-from backstream.operations.restore.kept import Keeper, Keyed
+from backstream.operations.restore.kept import Keyed, UndoRecorder
 from backstream.operations.writing import LeftOut
 from backstream.ports import Put, Write
 
@@ -25,7 +25,7 @@ class Guarded(Protocol):
         """See there."""
 
 
-class Guard:
+class ConditionalWriter:
     """Stands before a table and writes one item at a time, each on condition that it is as it was when that was decided.
 
     A batch's items are looked at once more just before: a condition alone does not see an attribute that somebody has added. What
@@ -33,7 +33,7 @@ class Guard:
     conflict. Safe to call from many threads; an item's writes come one after another.
     """
 
-    def __init__(self, keys: Keyed, table: Guarded, keeper: Keeper | None = None) -> None:
+    def __init__(self, keys: Keyed, table: Guarded, keeper: UndoRecorder | None = None) -> None:
         """`keeper`: keeps what an item is before it is written; None where nothing needs to be kept."""
         self._keys = keys
         self._table = table

@@ -14,7 +14,7 @@ import msgspec
 
 from backstream.errors import UsageError
 from backstream.model import wire
-from backstream.model.migration import Change
+from backstream.model.migration import ItemRewrite
 from backstream.operations import journal
 from backstream.ports import Put, Table, Write
 
@@ -31,7 +31,7 @@ class UndoHead(msgspec.Struct, frozen=True, kw_only=True):
     table_id: str
 
 
-class Standing(journal.Standing[UndoHead]):
+class UndoJournal(journal.JournalState[UndoHead]):
     """What a restore has deleted or overwritten, as its file says."""
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ def begin(path: Path, head: UndoHead) -> Journal:
     """The file of a restore that begins, or is gone on with. UsageError where it was taken back meanwhile."""
     if not path.exists():
         return Journal.begin(path, head, keeps_images=True)
-    standing = Standing(path)
+    standing = UndoJournal(path)
     if standing.taken_back:
         raise UsageError(f"the restore {head.restore} was taken back", hint="Begin a new one, without --resume.")
     return Journal.reopen(path, standing, keeps_images=True)
@@ -63,7 +63,7 @@ class Keyed(Protocol):
         """The canonical key of an image, or of a key."""
 
 
-class Keeper:
+class UndoRecorder:
     """Stands before the writes of one restore: what an item is goes into the journal, durable, before the item is written.
 
     Safe to call from many threads; an item's writes come one after another.
@@ -95,15 +95,15 @@ class Keeper:
         if key in self._numbers:
             self._journal.withdraw(self._numbers.pop(key))
 
-    def _change(self, write: Write, found: dict[bytes, bytes]) -> Change:
+    def _change(self, write: Write, found: dict[bytes, bytes]) -> ItemRewrite:
         key = self._keys.key_of(_body(write))
-        return Change(key, found.get(key), write.image if isinstance(write, Put) else None)
+        return ItemRewrite(key, found.get(key), write.image if isinstance(write, Put) else None)
 
 
 class KeptTable:
     """A table in which each item is looked at and kept before it is written, whoever has changed it; see `writing.Batches`."""
 
-    def __init__(self, keys: Keyed, table: Table, keeper: Keeper) -> None:
+    def __init__(self, keys: Keyed, table: Table, keeper: UndoRecorder) -> None:
         self._keys = keys
         self._table = table
         self._keeper = keeper

@@ -18,7 +18,7 @@ MOST_NAMED = 10_000  # failures in a report: more would fill the memory, and the
 _STEM = "backstream-restore-"
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class ResumeHead(msgspec.Struct, frozen=True, kw_only=True):
     """The file's first line: which restore it is, and what was asked. `at` and `before` in seconds.
 
     `in_place`: into the table itself; `before`: the moment to which an undo goes back, `undo` its command; `keys`: those asked for,
@@ -55,7 +55,7 @@ _END = b'{"Ended":true}'
 class Loaded(msgspec.Struct, frozen=True):
     """What a file says. `ended`: only `keys` are left; otherwise all may be. `conflicts`: those that somebody else had changed."""
 
-    head: Head
+    head: ResumeHead
     ended: bool
     keys: list[bytes]
     conflicts: list[bytes]
@@ -67,7 +67,7 @@ class Leftovers:
     The file is there, durable, from before the first write on; it goes when all is done.
     """
 
-    def __init__(self, path: Path | None, head: Head) -> None:
+    def __init__(self, path: Path | None, head: ResumeHead) -> None:
         self._path = path
         self._head = head
         self._file: BinaryIO | None = None
@@ -164,7 +164,7 @@ def load(path: Path) -> Loaded:
         whole = bool(lines) and lines[-1] == _END
         left = [msgspec.json.decode(line, type=_Left) for line in lines[:-1]] if whole else []
         return Loaded(
-            head=msgspec.json.decode(head, type=Head),
+            head=msgspec.json.decode(head, type=ResumeHead),
             ended=whole,
             keys=[bytes(each.key) for each in left],
             conflicts=[bytes(each.key) for each in left if each.conflict],

@@ -20,8 +20,8 @@ from backstream.model.window import KnownGap, Window
 from backstream.operations import lost_changes, safety
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore.candidates import (
-    Candidate,
-    Tally,
+    RowCounts,
+    RowState,
     named_by_key,
     of_histories,
     of_state,
@@ -32,14 +32,14 @@ from backstream.operations.restore.candidates import (
 )
 from backstream.operations.restore.evidence import Later, LaterInLog, LaterOfFew
 from backstream.operations.restore.leftovers import Leftovers
-from backstream.operations.restore.request import Failure, InPlace, Request, Resumed
+from backstream.operations.restore.request import Failure, InPlace, RestoreRequest, Resumed
 from backstream.operations.restore.strangers import strangers
 from backstream.ports import Clock, Table
 
 FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class RestoreContext(msgspec.Struct, frozen=True):
     """What a restore needs besides the vault. `folder`: where a resumable file would go; `notice` is told, before the first
     write, the command that goes on with it, should it be interrupted.
     """
@@ -60,7 +60,7 @@ class Looking:
     """
 
     def __init__(
-        self, vault: TableVault, request: Request, around: Surroundings, window: Window, left: Leftovers, name: str
+        self, vault: TableVault, request: RestoreRequest, around: RestoreContext, window: Window, left: Leftovers, name: str
     ) -> None:
         self._vault = vault
         self._request = request
@@ -73,23 +73,23 @@ class Looking:
         self.missing: Sequence[BrokenChain] = ()
         self.uncertain: frozenset[bytes] = frozenset()
         self.later: Later = LaterOfFew(vault, request.at)
-        self._few: list[Candidate] = []
+        self._few: list[RowState] = []
         self._all: tuple[State, Pairs] | None = None
 
-    def tally(self, would_delete: Callable[[Candidate], bool]) -> Tally:
+    def tally(self, would_delete: Callable[[RowState], bool]) -> RowCounts:
         """How much would be deleted, known once `candidates` has been called and before the first of them is taken.
 
         Of rows that were asked for by their keys only the deletes are counted.
         """
         if self._all is not None:
             return tally(*self._all, would_delete)
-        return Tally(deletes=sum(1 for each in self._few if each.gone and each.live is not None and would_delete(each)))
+        return RowCounts(deletes=sum(1 for each in self._few if each.gone and each.live is not None and would_delete(each)))
 
-    def candidates(self, stack: ExitStack) -> Iterator[Candidate]:
+    def candidates(self, stack: ExitStack) -> Iterator[RowState]:
         """The items, one after another. `stack`: until it is closed they can be read."""
         return self._rows(stack) if self._request.keys else self._table(stack)
 
-    def _rows(self, stack: ExitStack) -> Iterator[Candidate]:
+    def _rows(self, stack: ExitStack) -> Iterator[RowState]:
         """The rows asked for; checked before the first is touched."""
         keys = list(dict.fromkeys(self._request.keys))
         if len(keys) <= FEW_KEYS and self.earlier_moment is None and named_by_key(self._vault):
@@ -112,11 +112,11 @@ class Looking:
         buffer = self._around.memory.buffer // 2
         self.later = stack.enter_context(LaterInLog(self._vault, self._request.at, state.partitions, buffer, keys))
 
-    def _few_rows(self, keys: Sequence[bytes], then: dict[bytes, Entry | None]) -> Iterator[Candidate]:
+    def _few_rows(self, keys: Sequence[bytes], then: dict[bytes, Entry | None]) -> Iterator[RowState]:
         self._check_rows(keys, then)
         live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
         self._around.progress.phase("rows", len(keys))
-        self._few = [Candidate(key, then[key], live.get(key)) for key in keys]
+        self._few = [RowState(key, then[key], live.get(key)) for key in keys]
         return iter(self._few)
 
     @property
@@ -161,7 +161,7 @@ class Looking:
     def _live_rows(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         return self._live_table().fetch(keys) if self.compares else []
 
-    def _table(self, stack: ExitStack) -> Iterator[Candidate]:
+    def _table(self, stack: ExitStack) -> Iterator[RowState]:
         request, name = self._request, self._vault.catalog.table
         self.warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)

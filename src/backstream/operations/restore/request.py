@@ -13,7 +13,7 @@ from backstream.operations.lost_changes import MissingChange
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.sinks import Sink
 from backstream.operations.safety import Identity
-from backstream.operations.signatures import Covered
+from backstream.operations.signatures import SignedCover
 
 
 class NewTable(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class Resumed(msgspec.Struct, frozen=True):
 Target = NewTable | InPlace | ToFile | Into | Resumed
 
 
-class Request(msgspec.Struct, frozen=True):
+class RestoreRequest(msgspec.Struct, frozen=True):
     """What to bring back, to which second, and where to.
 
     `keys`: canonical keys, only these rows; `tenant`: only that tenant's rows (the value of the catalog's tenant attribute);
@@ -152,4 +152,4 @@ class Restored(msgspec.Struct, frozen=True):
     needs_expect_deletes: int | None = None
     expired: int = 0
     missing: Sequence[MissingChange] = ()
-    covered: Covered = Covered()
+    covered: SignedCover = SignedCover()

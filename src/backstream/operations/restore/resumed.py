@@ -10,14 +10,14 @@ from backstream.errors import Refused, UsageError
 from backstream.layouts.vault import TableVault
 from backstream.operations.restore import leftovers
 from backstream.operations.restore.leftovers import Leftovers, Loaded
-from backstream.operations.restore.looking import Surroundings
-from backstream.operations.restore.request import Request, Restored, Resumed
+from backstream.operations.restore.looking import RestoreContext
+from backstream.operations.restore.request import Restored, RestoreRequest, Resumed
 from backstream.operations.restore.run import Restoration
 from backstream.operations.safety import Identity
 
 
 class Again(msgspec.Struct, frozen=True):
-    """How to go on with a restore; see `Request`. `force`: also with the rows that somebody changed meanwhile.
+    """How to go on with a restore; see `RestoreRequest`. `force`: also with the rows that somebody changed meanwhile.
 
     `delete_unknown`, `expect_deletes`: also where the restore was begun without; `into_another`: the table may be another by now;
     `accept_settings`: set also what names another account.
@@ -33,7 +33,7 @@ class Again(msgspec.Struct, frozen=True):
     accept_settings: bool = False
 
 
-def resume(vault: TableVault, path: Path, around: Surroundings, again: Again) -> Restored:
+def resume(vault: TableVault, path: Path, around: RestoreContext, again: Again) -> Restored:
     """Go on with a restore that left something undone, or was interrupted. Its file stays as long as something is left.
 
     UsageError where there is no such file, or it is of another table; Refused where all that is left are rows that somebody else
@@ -50,11 +50,11 @@ def resume(vault: TableVault, path: Path, around: Surroundings, again: Again) ->
     return Restoration(vault, _rest(loaded, again), around, Leftovers(None if again.dry_run else path, loaded.head)).run()
 
 
-def _rest(loaded: Loaded, again: Again) -> Request:
+def _rest(loaded: Loaded, again: Again) -> RestoreRequest:
     """What is still to be asked: the rows that are left, or, of an interrupted restore, all that was asked for."""
     head = loaded.head
     passed = loaded.conflicts if loaded.ended and not again.force else []
-    return Request(
+    return RestoreRequest(
         at=head.at,
         target=Resumed(
             head.target,

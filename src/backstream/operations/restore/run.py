@@ -18,27 +18,27 @@ from backstream.operations import safety
 from backstream.operations.identity import check_lives
 from backstream.operations.lost_changes import reported
 from backstream.operations.restore import deletes, leftovers
-from backstream.operations.restore.candidates import Candidate, Tally
-from backstream.operations.restore.evidence import Doubt, Evidence
+from backstream.operations.restore.candidates import RowCounts, RowState
+from backstream.operations.restore.evidence import AbsenceEvidence, Doubt
 from backstream.operations.restore.failures import named_destination
-from backstream.operations.restore.guard import CONFLICT, Guard
-from backstream.operations.restore.kept import Keeper, KeptTable
+from backstream.operations.restore.guard import CONFLICT, ConditionalWriter
+from backstream.operations.restore.kept import KeptTable, UndoRecorder
 from backstream.operations.restore.kept import path_for as undo_path_for
-from backstream.operations.restore.leftovers import Head, Leftovers
-from backstream.operations.restore.looking import Looking, Surroundings
+from backstream.operations.restore.leftovers import Leftovers, ResumeHead
+from backstream.operations.restore.looking import Looking, RestoreContext
 from backstream.operations.restore.plan import Planning, units_a_second
-from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Request, Restored, Resumed, ToFile
+from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Restored, RestoreRequest, Resumed, ToFile
 from backstream.operations.restore.selection import selection_of
 from backstream.operations.restore.setup import TableSetup, exists
 from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.undo import Undo
 from backstream.operations.restore.wording import NEVER_SEEN, nothing_matches, spared_words
 from backstream.operations.safety import Identity
-from backstream.operations.writing import Batches, LeftOut, Writer
+from backstream.operations.writing import Batches, BulkWriter, LeftOut
 from backstream.ports import Delete, Put, Table
 
 
-def restore(vault: TableVault, request: Request, around: Surroundings) -> Restored:
+def restore(vault: TableVault, request: RestoreRequest, around: RestoreContext) -> Restored:
     """Bring rows, a tenant or the whole table back to a second.
 
     OutsideWindow, GapInTheWay, TargetNotEmpty and Refused come before anything is touched. What could not be restored is in
@@ -47,7 +47,7 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     resumable = request.resumable and not isinstance(request.target, ToFile | Into) and not request.dry_run
     restore_id = private_files.token()
     path = leftovers.path_for(restore_id, around.folder) if resumable else None
-    head = Head(
+    head = ResumeHead(
         restore=restore_id,
         table=vault.catalog.table,
         at=request.at,
@@ -63,7 +63,7 @@ def restore(vault: TableVault, request: Request, around: Surroundings) -> Restor
     return Restoration(vault, request, around, Leftovers(path, head)).run()
 
 
-def _target_name(vault: TableVault, request: Request) -> str:
+def _target_name(vault: TableVault, request: RestoreRequest) -> str:
     match request.target:
         case NewTable(name) | Resumed(name=name) | Into(name):
             return name
@@ -73,13 +73,13 @@ def _target_name(vault: TableVault, request: Request) -> str:
             return vault.catalog.table
 
 
-Decided = tuple[Candidate, bytes | BackstreamError | None]
+Decided = tuple[RowState, bytes | BackstreamError | None]
 
 
 class Restoration:
     """One restore from its checks to its report: `run` does all of it."""
 
-    def __init__(self, vault: TableVault, request: Request, around: Surroundings, left: Leftovers) -> None:
+    def __init__(self, vault: TableVault, request: RestoreRequest, around: RestoreContext, left: Leftovers) -> None:
         self._vault = vault
         self._request = request
         self._around = around
@@ -91,7 +91,7 @@ class Restoration:
         self._spared = 0
         self._sparing: list[Failure] = []
         self._never_seen: list[bytes] = []
-        self._tally: Tally | None = None
+        self._tally: RowCounts | None = None
         self._sink: Sink = Nowhere()
         self._selection = selection_of(vault, request)
         self._name = _target_name(vault, request)
@@ -113,7 +113,7 @@ class Restoration:
             if self._in_place and not self._request.dry_run:
                 self._undo.note(self._around.table_of(self._name))
             candidates = iter(()) if self._setup.alone else self._looking.candidates(stack)
-            self._evidence = Evidence(self._request, self._window, self._looking.later, lambda: self._looking.lost)
+            self._evidence = AbsenceEvidence(self._request, self._window, self._looking.later, lambda: self._looking.lost)
             self._check_deletes()
             meant = self._found(stack.enter_context(closing(self._meant(candidates))))
             sink = self._sink = self._setup.watching(self._new_sink())
@@ -194,19 +194,21 @@ class Restoration:
             self._leave_conflict(key)
         return self._table_sink(table, keeper)
 
-    def _keeper(self, into: Identity) -> Keeper | None:
+    def _keeper(self, into: Identity) -> UndoRecorder | None:
         """What keeps the rows that are overwritten; None where nobody would take the restore back."""
         if not self._in_place or not self._request.resumable:
             return None
         path = undo_path_for(self._left.restore, self._around.folder)
         return self._undo.begin(path, self._left.restore, self._vault.catalog.table, into, self._vault)
 
-    def _table_sink(self, table: Table, keeper: Keeper | None) -> TableSink:
+    def _table_sink(self, table: Table, keeper: UndoRecorder | None) -> TableSink:
         request = self._request
         shared = self._in_place or isinstance(request.target, Resumed)
-        guard = Guard(self._vault, table, keeper) if shared and not request.force else None
+        guard = ConditionalWriter(self._vault, table, keeper) if shared and not request.force else None
         forced: Batches = table if keeper is None else KeptTable(self._vault, table, keeper)
-        return TableSink(Writer(guard or forced, self._around.clock, patience=request.patience, max_units=request.max_units), guard)
+        return TableSink(
+            BulkWriter(guard or forced, self._around.clock, patience=request.patience, max_units=request.max_units), guard
+        )
 
     def _plan(self) -> Planning | None:
         """None where no table is written."""
@@ -224,14 +226,14 @@ class Restoration:
         if not self._request.dry_run:
             deletes.check(self._tally, self._request, self._name, moment.iso(self._request.at))
 
-    def _would_delete(self, candidate: Candidate) -> bool:
+    def _would_delete(self, candidate: RowState) -> bool:
         if self._selection.rules_out(candidate) or not self._selection.wants(None, candidate.live):
             return False
         return self._evidence.against_deleting(candidate) is None
 
     # --- doing it ---
 
-    def _meant(self, candidates: Iterator[Candidate]) -> Generator[Decided, None, None]:
+    def _meant(self, candidates: Iterator[RowState]) -> Generator[Decided, None, None]:
         """The items that are selected, each with its image at the moment, or why that cannot be had."""
         candidates = (each for each in candidates if not self._selection.rules_out(each) and not self._is_never_seen(each))
         wanted = ((each, None if each.gone else each.then) for each in self._while_hopeful(candidates))
@@ -244,7 +246,7 @@ class Restoration:
                 except BackstreamError as error:
                     yield candidate, error
 
-    def _is_never_seen(self, candidate: Candidate) -> bool:
+    def _is_never_seen(self, candidate: RowState) -> bool:
         """Whether a row was asked for by a key that neither the vault nor the table has ever held."""
         asked = self._request.keys and not isinstance(self._request.target, Resumed)
         if not asked or candidate.then is not None or candidate.live is not None:
@@ -263,7 +265,7 @@ class Restoration:
             raise nothing_matches(self._vault.catalog.table, self._request, self._selection.nearest())
         return itertools.chain([first], meant)
 
-    def _while_hopeful(self, candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    def _while_hopeful(self, candidates: Iterator[RowState]) -> Iterator[RowState]:
         """Once there is no sense in adding more, no more images are read: what they were for is left."""
         for candidate in candidates:
             if self._sink.hopeless and candidate.then is not None and not candidate.gone:
@@ -272,7 +274,7 @@ class Restoration:
             else:
                 yield candidate
 
-    def _do(self, candidate: Candidate, then: bytes | BackstreamError | None, sink: Sink) -> None:
+    def _do(self, candidate: RowState, then: bytes | BackstreamError | None, sink: Sink) -> None:
         if candidate.gone and candidate.live is None:
             return
         try:
@@ -292,7 +294,7 @@ class Restoration:
         elif action is Action.DELETE:
             sink.add(Delete(candidate.key), candidate.live)
 
-    def _may_write(self, candidate: Candidate, action: Action) -> bool:
+    def _may_write(self, candidate: RowState, action: Action) -> bool:
         """Whether an item that differs may be written; otherwise it is named as spared, or as a conflict."""
         doubt = self._doubt(candidate, action)
         if doubt is not None:
@@ -303,7 +305,7 @@ class Restoration:
             return True
         return False
 
-    def _doubt(self, candidate: Candidate, action: Action) -> Doubt | None:
+    def _doubt(self, candidate: RowState, action: Action) -> Doubt | None:
         if action is Action.DELETE and candidate.key in self._looking.uncertain:
             return Doubt("left alone, a change of it is missing: nothing tells whether it existed then", accepted=True)
         if self._in_place:
@@ -322,7 +324,7 @@ class Restoration:
         else:
             self._left.leave(key, doubt.why)
 
-    def _was_changed(self, candidate: Candidate) -> bool:
+    def _was_changed(self, candidate: RowState) -> bool:
         """Whether somebody has changed a row since an interrupted restore began: it is not as it was before.
 
         In a new table that a restore has begun to fill, a row that is not as it is to be is somebody else's.

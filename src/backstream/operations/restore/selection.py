@@ -14,15 +14,15 @@ from backstream.layouts.vault import TableVault
 from backstream.model import naming, wire
 from backstream.model.condition import Condition
 from backstream.model.key_words import parse_partition
-from backstream.operations.restore.candidates import Candidate
+from backstream.operations.restore.candidates import RowState
 from backstream.operations.restore.nearest import Attributes, Nearest, scalar
-from backstream.operations.restore.request import Request
+from backstream.operations.restore.request import RestoreRequest
 
 
 class Filter(Protocol):
     """Whether an item is meant: told in two steps, since reading an image costs a request."""
 
-    def rules_out(self, candidate: Candidate) -> bool:
+    def rules_out(self, candidate: RowState) -> bool:
         """Whether it can be told without reading its image that an item is not meant. Always told of one that did not exist."""
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
@@ -38,7 +38,7 @@ class Selection:
     def __init__(self, filters: Sequence[Filter] = ()) -> None:
         self._filters = filters
 
-    def rules_out(self, candidate: Candidate) -> bool:
+    def rules_out(self, candidate: RowState) -> bool:
         """Whether one of them rules it out."""
         return any(each.rules_out(candidate) for each in self._filters)
 
@@ -51,7 +51,7 @@ class Selection:
         return " ".join(text for each in self._filters if (text := each.nearest()))
 
 
-def selection_of(vault: TableVault, request: Request) -> Selection:
+def selection_of(vault: TableVault, request: RestoreRequest) -> Selection:
     """What a request selects, besides its keys. UsageError where a filter cannot be understood, or is none for this table."""
     filters: list[Filter] = []
     if request.partition is not None:
@@ -72,7 +72,7 @@ class PartitionFilter:
         self._attribute = attribute
         self._names = Nearest(value)
 
-    def rules_out(self, candidate: Candidate) -> bool:
+    def rules_out(self, candidate: RowState) -> bool:
         out = not candidate.key.startswith(self._beginning)
         if out and self._names.wanting:
             self._names.add(scalar(wire.attribute(candidate.key, self._attribute)))
@@ -93,7 +93,7 @@ class ConditionFilter:
         self._condition = condition
         self._attributes = Attributes()
 
-    def rules_out(self, candidate: Candidate) -> bool:
+    def rules_out(self, candidate: RowState) -> bool:
         return candidate.gone and not self.wants(None, candidate.live)
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
@@ -122,7 +122,7 @@ class TenantFilter:
         ways = catalogs.ways_of(vault.store, vault.catalog)
         self._names_tell = ways is not None and {each.tenant_attribute for each in ways} <= {None, self._attribute}
 
-    def rules_out(self, candidate: Candidate) -> bool:
+    def rules_out(self, candidate: RowState) -> bool:
         """Whether it can be told without reading its image that an item is not the tenant's, neither at the moment nor live."""
         if self._names.wanting:
             self._note(candidate)
@@ -139,7 +139,7 @@ class TenantFilter:
         """Whether one of an item's two images is the tenant's."""
         return any(image is not None and self._in_image(image) for image in (then, live))
 
-    def _note(self, candidate: Candidate) -> None:
+    def _note(self, candidate: RowState) -> None:
         """Keep the tenant's name, as far as it is known without reading an image from the vault."""
         then = candidate.then
         for image in (candidate.live, None if then is None else then.image):

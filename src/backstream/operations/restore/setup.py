@@ -14,8 +14,8 @@ from backstream.layouts.vault import TableVault
 from backstream.model import grants, moment, wire
 from backstream.model.creation import Creation
 from backstream.model.grants import Grant
-from backstream.model.setup import Names, Setup, Step, Todo, after_import, plan
-from backstream.operations.restore.request import InPlace, NewTable, Request, Resumed
+from backstream.model.setup import Setup, SetupStep, TableNames, Todo, after_import, plan
+from backstream.operations.restore.request import InPlace, NewTable, RestoreRequest, Resumed
 from backstream.operations.restore.sinks import Sink
 from backstream.operations.writing import LeftOut
 from backstream.ports import Clock, Put, Table, Write
@@ -35,7 +35,7 @@ class TableSetup:
     `grants`: whom and what they name.
     """
 
-    def __init__(self, vault: TableVault, request: Request, table_of: Callable[[str], Table], clock: Clock) -> None:
+    def __init__(self, vault: TableVault, request: RestoreRequest, table_of: Callable[[str], Table], clock: Clock) -> None:
         self._vault = vault
         self._request = request
         self._table_of = table_of
@@ -88,7 +88,7 @@ class TableSetup:
         return catalog, received
 
     def _planned(self, target: NewTable, arn: str) -> Setup:
-        names = Names(self._kept.table_arn, arn, self._kept.stream_arn)
+        names = TableNames(self._kept.table_arn, arn, self._kept.stream_arn)
         whole = plan(catalogs.settings_of(self._kept), self._vault.catalog.key_schema, names, indexes=target.indexes)
         self.grants = grants.grants(whole, names.account, accept=target.accept_settings)
         return whole if target.accept_settings else grants.guarded(whole, names, names.account)
@@ -148,7 +148,7 @@ class TableSetup:
             return
         arn = self._table_of(target.name).facts().arn
         self._plan = self._planned(target, arn)
-        names = Names(self._kept.table_arn, arn, self._kept.stream_arn)
+        names = TableNames(self._kept.table_arn, arn, self._kept.stream_arn)
         steps, left = [*after_import(self._plan.creation, names), *self._plan.steps], list(self._plan.todo)
         if (step := self._plan.time_to_live) is not None:
             left.insert(
@@ -174,7 +174,7 @@ class TableSetup:
                 steps.insert(0, step)
         self.todo = left if self._request.dry_run else [*self._refused(steps), *left]
 
-    def _refused(self, steps: Sequence[Step]) -> list[Todo]:
+    def _refused(self, steps: Sequence[SetupStep]) -> list[Todo]:
         target = self._request.target
         table = self._table_of(target.name if isinstance(target, NewTable | Resumed) else "")
         refused = []

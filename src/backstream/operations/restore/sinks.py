@@ -11,8 +11,8 @@ from typing import BinaryIO, Protocol
 from backstream import private_files
 from backstream.errors import Failed, TargetNotEmpty
 from backstream.layouts.aws_export.lines import item_line
-from backstream.operations.restore.guard import Guard
-from backstream.operations.writing import LeftOut, Writer
+from backstream.operations.restore.guard import ConditionalWriter
+from backstream.operations.writing import BulkWriter, LeftOut
 from backstream.ports import Delete, Write
 
 
@@ -57,7 +57,7 @@ class Nowhere:
 class TableSink:
     """Into a table; with a guard, into one that others may be writing to."""
 
-    def __init__(self, writer: Writer, guard: Guard | None = None) -> None:
+    def __init__(self, writer: BulkWriter, guard: ConditionalWriter | None = None) -> None:
         self._writer = writer
         self._guard = guard
 

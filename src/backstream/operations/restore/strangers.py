@@ -20,7 +20,7 @@ EMPTY = "an object of zero bytes stands where a row should be"
 FOREIGN = "a foreign object: it was not written by Backstream"
 
 
-class _Listed(msgspec.Struct):
+class _ListedObject(msgspec.Struct):
     """One current object, as the listing shows it; in `State.names` beside the times at which the log spoke of that name."""
 
     size: int
@@ -35,7 +35,7 @@ def strangers(vault: TableVault, state: State) -> Iterator[Failure]:
     """
     for listed in vault.store.list(f"{vault.catalog.table}/"):
         if listed.size or not listed.name.endswith("/"):  # a lone "folder", as the S3 console makes them, is nobody's row
-            state.names.add(listed.name.encode(), msgspec.json.encode(_Listed(listed.size, listed.modified)))
+            state.names.add(listed.name.encode(), msgspec.json.encode(_ListedObject(listed.size, listed.modified)))
     if any(True for _ in _unexplained(state)):
         state.read_on()
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
@@ -48,10 +48,10 @@ def _unexplained(state: State) -> Iterator[tuple[str, int]]:
     """Names and sizes of objects that the log does not account for, and of empty ones."""
     for partition in range(state.names.partitions):
         accounted: dict[bytes, float] = {}
-        objects: dict[bytes, _Listed] = {}
+        objects: dict[bytes, _ListedObject] = {}
         for name, value in state.names.read(partition):
             if value.startswith(b"{"):
-                objects[name] = msgspec.json.decode(value, type=_Listed)
+                objects[name] = msgspec.json.decode(value, type=_ListedObject)
             else:
                 accounted[name] = max(accounted.get(name, 0.0), float(value))
         for name, listed in objects.items():

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from backstream.model.clocks import CLOCKS_APART
-from backstream.operations.restore.kept import Journal, Keeper, Keyed, UndoHead, begin
-from backstream.operations.restore.request import InPlace, Request
+from backstream.operations.restore.kept import Journal, Keyed, UndoHead, UndoRecorder, begin
+from backstream.operations.restore.request import InPlace, RestoreRequest
 from backstream.operations.safety import Identity
 from backstream.ports import Clock, Table
 
@@ -21,7 +21,7 @@ class Undo:
     so no change that the restore makes can be taken for one of that second.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: RestoreRequest) -> None:
         self._request = request
         self._journal: Journal | None = None
         self._kept = 0
@@ -38,12 +38,12 @@ class Undo:
         while self.before is not None and int(table.server_time()) <= self.before + CLOCKS_APART:
             clock.sleep(POLL_SECONDS)
 
-    def begin(self, path: Path, restore: str, table: str, into: Identity, keys: Keyed) -> Keeper:
+    def begin(self, path: Path, restore: str, table: str, into: Identity, keys: Keyed) -> UndoRecorder:
         """Before the first write: from now on what is overwritten is kept. Failed where it cannot be."""
         head = UndoHead(restore=restore, table=table, began=self.before or 0, arn=into.arn, table_id=into.table_id)
         self._journal = begin(path, head)
         self._command = command(table, path)
-        return Keeper(keys, self._journal)
+        return UndoRecorder(keys, self._journal)
 
     def close(self) -> None:
         """Let the file go; it stays where it tells anything."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from backstream.errors import NotFound
 from backstream.model import moment
 from backstream.model.counts import counted
-from backstream.operations.restore.request import Request
+from backstream.operations.restore.request import RestoreRequest
 
 NEVER_SEEN = "neither the vault nor the live table has ever held a row of this key"
 NAMED = 5
 
 
-def nothing_matches(table: str, request: Request, nearest: str) -> NotFound:
+def nothing_matches(table: str, request: RestoreRequest, nearest: str) -> NotFound:
     """The error of a selection that matches no row. `nearest`: the nearest names, in words."""
     at = moment.iso(request.at)
     if request.keys and all(each is None for each in (request.tenant, request.partition, request.where)):
@@ -24,7 +24,7 @@ def nothing_matches(table: str, request: Request, nearest: str) -> NotFound:
     return NotFound(f"no row of {table} at {at} matches {' and '.join(words)}", hint=f"Nothing was touched. {nearest}".strip())
 
 
-def spared_words(count: int, request: Request) -> str:
+def spared_words(count: int, request: RestoreRequest) -> str:
     """The note on rows that were left alone."""
     word = f"{count} live rows are left alone: the vault does not prove what they were at {moment.iso(request.at)}"
     offer = "; --delete-unknown deletes those of which nothing tells whether they existed"

@@ -1,7 +1,7 @@
 """`revert`: take back exactly the selected changes of a window, by a three-way merge, and keep everything else."""
 
 from backstream.operations.revert.applying import execute, go_on, path_for
-from backstream.operations.revert.plan_file import Plan, Row
+from backstream.operations.revert.plan_file import Plan, PlanRow
 from backstream.operations.revert.request import Around, OnConflict, Request, Reverted, Writing
 from backstream.operations.revert.run import apply, dry_run, foreseen, plan, revert, undo
 
@@ -9,9 +9,9 @@ __all__ = [
     "Around",
     "OnConflict",
     "Plan",
+    "PlanRow",
     "Request",
     "Reverted",
-    "Row",
     "Writing",
     "apply",
     "dry_run",

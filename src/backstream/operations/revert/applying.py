@@ -15,15 +15,15 @@ import msgspec
 from backstream.engines.ahead import batches
 from backstream.errors import BackstreamError, PartlyDone, Refused, UsageError
 from backstream.model import merge, moment, wire
-from backstream.model.merge import Verdict
-from backstream.model.migration import Change
+from backstream.model.merge import MergeVerdict
+from backstream.model.migration import ItemRewrite
 from backstream.operations import journal
 from backstream.operations.migrate.applying import Again, Applying, Conflict
 from backstream.operations.restore import Failure
 from backstream.operations.restore.leftovers import MOST_NAMED
-from backstream.operations.revert.plan_file import FAILED, Plan, Row, image_in
+from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow, image_in
 from backstream.operations.revert.request import Around, OnConflict, Reverted, Writing
-from backstream.operations.writing import Writer
+from backstream.operations.writing import BulkWriter
 from backstream.ports import Put
 
 _STEM = "backstream-revert-"
@@ -33,7 +33,7 @@ LONGEST_WAIT = 10.0  # seconds
 TOGETHER = 100  # items that are looked at by one request
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class RevertHead(msgspec.Struct, frozen=True, kw_only=True):
     """The journal's first line. `restore`: the revert's id, by the name that `restore --undo` knows it by; `began`: the second.
 
     `plan`, `digest`: the file of the plan, and what it says; `exactly`: nothing is merged anew; `owned`: the plan's file is ours.
@@ -50,11 +50,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     owned: bool
 
 
-class Standing(journal.Standing[Head]):
+class Standing(journal.JournalState[RevertHead]):
     """What a revert has written, as its journal says."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, Head, "revert")
+        super().__init__(path, RevertHead, "revert")
 
 
 def path_for(revert: str, folder: Path) -> Path:
@@ -71,7 +71,7 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
     """Carry a plan out. PartlyDone, before anything is written, where it has conflicts and is to stop at them."""
     began = around.clock.now()
     if plan.head.on_conflict is OnConflict.STOP and plan.counts.conflicts:
-        named = ", ".join(bytes(row.key).decode() for row in plan.rows() if row.verdict == Verdict.CONFLICT)
+        named = ", ".join(bytes(row.key).decode() for row in plan.rows() if row.verdict == MergeVerdict.CONFLICT)
         raise PartlyDone(
             f"{plan.counts.conflicts:,} items are in conflict: {named[:1000]}; nothing was written",
             hint="--on-conflict skip leaves these and writes the others.",
@@ -85,7 +85,7 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
             f"this plan has been begun: {path} is there", hint=f"Go on with it: {_command(plan.head.table, 'resume', path)}"
         )
     _wait_past(plan, around)
-    head = Head(
+    head = RevertHead(
         restore=plan.head.id,
         table=plan.head.table,
         began=int(around.table.server_time()),
@@ -141,7 +141,7 @@ class Execution:
         plan: Plan,
         around: Around,
         writing: Writing,
-        held: journal.Journal[Head] | None,
+        held: journal.Journal[RevertHead] | None,
         began: float,
         *,
         exactly: bool,
@@ -158,7 +158,7 @@ class Execution:
         self._stops = plan.head.on_conflict is OnConflict.STOP
         self._key_of = wire.KeyReader(around.table.facts().schema)
         self._applying = Applying(around.table, self._key_of, held)
-        self._writer = Writer(self._applying, around.clock, patience=writing.patience, max_units=writing.max_units)
+        self._writer = BulkWriter(self._applying, around.clock, patience=writing.patience, max_units=writing.max_units)
         self._lock = threading.Lock()
         self._conflicts: list[Failure] = []
         self._failures: list[Failure] = []
@@ -178,7 +178,7 @@ class Execution:
         self._account()
         return self._report()
 
-    def _left(self) -> Iterator[Row]:
+    def _left(self) -> Iterator[PlanRow]:
         """The rows that no earlier attempt has done."""
         self._around.progress.phase("writing", self._plan.counts.written)
         for row in self._plan.rows():
@@ -187,14 +187,14 @@ class Execution:
             else:
                 yield row
 
-    def _unchanged(self) -> Iterator[Row]:
+    def _unchanged(self) -> Iterator[PlanRow]:
         """The rows whose items are still as they were when the plan was made: a condition does not see what somebody has added."""
         for together in batches(self._left(), TOGETHER):
             found = self._around.table.fetch([bytes(row.key) for row in together if row.is_written])
             live = {self._key_of(image): image for image in found}
             yield from (row for row in together if not row.is_written or self._stands(row, live.get(self._key_of(bytes(row.key)))))
 
-    def _stands(self, row: Row, live: bytes | None) -> bool:
+    def _stands(self, row: PlanRow, live: bytes | None) -> bool:
         if wire.same_state(live, image_in(row.live)):
             return True
         if wire.same_state(live, image_in(row.after)):
@@ -203,11 +203,11 @@ class Execution:
             self._conflicts.append(Failure(bytes(row.key).decode(), CHANGED))
         return False
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: PlanRow) -> None:
         key = bytes(row.key)
-        if row.verdict == Verdict.CONFLICT:
+        if row.verdict == MergeVerdict.CONFLICT:
             self._conflicts.append(Failure(key.decode(), row.reason))
-        elif row.verdict == Verdict.GONE:
+        elif row.verdict == MergeVerdict.GONE:
             self._gone.append(key)
         elif row.verdict == FAILED:
             self._failures.append(Failure(key.decode(), row.reason))
@@ -216,15 +216,15 @@ class Execution:
         elif self._writer.hopeless:
             self._failures.append(Failure(key.decode(), self._writer.hopeless))
         else:
-            change = Change(self._key_of(key), image_in(row.live), image_in(row.after))
+            change = ItemRewrite(self._key_of(key), image_in(row.live), image_in(row.after))
             self._writer.add(self._applying.expect(change, self._again(row)))
             self._around.progress.advance(1)
 
-    def _again(self, row: Row) -> Again:
+    def _again(self, row: PlanRow) -> Again:
         """What becomes of an item that is another by now than when it was merged."""
         head = self._plan.head
 
-        def again(key: bytes, live: bytes | None) -> Change | None:
+        def again(key: bytes, live: bytes | None) -> ItemRewrite | None:
             if wire.same_state(live, image_in(row.after)):
                 return None  # done already
             if self._exactly:
@@ -232,11 +232,11 @@ class Execution:
             steps, chosen = row.steps
             overwrite = head.on_conflict is OnConflict.OVERWRITE
             merged = merge.undone_steps(steps, chosen, live, head.merge, overwrite=overwrite)
-            if merged.verdict is Verdict.WRITE:
-                return Change(key, live, merged.image)
-            if merged.verdict is Verdict.CONFLICT:
+            if merged.verdict is MergeVerdict.WRITE:
+                return ItemRewrite(key, live, merged.image)
+            if merged.verdict is MergeVerdict.CONFLICT:
                 raise Conflict(merged.why)
-            if merged.verdict is Verdict.GONE:
+            if merged.verdict is MergeVerdict.GONE:
                 with self._lock:
                     self._gone.append(key)
             return None

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from backstream.model import fitness, wire
-from backstream.model.fitness import Unfit
+from backstream.model.fitness import InvalidItem
 from backstream.ports import TableFacts
 
 
@@ -33,7 +33,7 @@ class Fitting:
         """Why the table would not take an item, in words; empty where it does."""
         try:
             fitness.check_size(image)
-        except Unfit as error:
+        except InvalidItem as error:
             return str(error)
         for name, (index, kind) in self._keys.items():
             value = wire.attribute(image, name)

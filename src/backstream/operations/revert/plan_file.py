@@ -18,7 +18,7 @@ import msgspec
 from backstream.errors import Failed, Refused, UsageError
 from backstream.model import wire
 from backstream.model.decoding import UNDECODABLE, reason
-from backstream.model.merge import Merge, Step, Verdict
+from backstream.model.merge import Merge, MergeStep, MergeVerdict
 from backstream.operations.revert.request import OnConflict
 
 _Kind = TypeVar("_Kind")
@@ -28,7 +28,7 @@ LEAST = 3  # lines: head, counts and digest
 _NULL = msgspec.Raw(b"null")
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+class PlanHead(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
     """The first line. `since`, `until`: the window, and `made`: when it was planned (ISO 8601, UTC); `selection`: the filters."""
 
     plan: str = KIND
@@ -55,7 +55,7 @@ class Undoing(msgspec.Struct, frozen=True):
     chosen: bool = True
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
     """One item. `action`: put, update, delete, or leave; `reason`: why, in words.
 
     `live`: the item as it was when the plan was made, and the precondition of the write; `after`: what it is to become; null
@@ -73,9 +73,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     undoing: list[Undoing] = []
 
     @property
-    def steps(self) -> tuple[list[Step], list[bool]]:
+    def steps(self) -> tuple[list[MergeStep], list[bool]]:
         """The changes as the merge takes them."""
-        steps = [Step(image_in(each.before), image_in(each.after)) for each in self.undoing]
+        steps = [MergeStep(image_in(each.before), image_in(each.after)) for each in self.undoing]
         return steps, [each.chosen for each in self.undoing]
 
     @property
@@ -88,7 +88,7 @@ LEAVE = "leave"
 FAILED = "failed"
 
 
-class Counts(msgspec.Struct, kw_only=True):
+class PlanCounts(msgspec.Struct, kw_only=True):
     """How many items of each kind there are, and what writing them takes. `unchanged` have no line."""
 
     put: int = 0
@@ -103,7 +103,7 @@ class Counts(msgspec.Struct, kw_only=True):
     estimated_seconds: float = 0.0
     expired: int = 0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: PlanRow) -> None:
         """Count a row."""
         match row.action, row.verdict:
             case "put", _:
@@ -112,9 +112,9 @@ class Counts(msgspec.Struct, kw_only=True):
                 self.updated += 1
             case "delete", _:
                 self.deleted += 1
-            case _, Verdict.CONFLICT:
+            case _, MergeVerdict.CONFLICT:
                 self.conflicts += 1
-            case _, Verdict.GONE:
+            case _, MergeVerdict.GONE:
                 self.gone += 1
             case _:
                 self.failed += 1
@@ -138,7 +138,7 @@ def image_in(field: msgspec.Raw) -> bytes | None:
 class PlanWriter:
     """Writes a plan, line by line; `seal` makes it whole and durable. Until then it is no plan."""
 
-    def __init__(self, path: Path, head: Head) -> None:
+    def __init__(self, path: Path, head: PlanHead) -> None:
         """Failed where there is no room. UsageError where something is there already."""
         self._path = path
         self._digest = sha256()
@@ -151,11 +151,11 @@ class PlanWriter:
             raise self._not_written(error) from error
         self._line(head)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: PlanRow) -> None:
         """One more item."""
         self._line(row)
 
-    def seal(self, counts: Counts) -> None:
+    def seal(self, counts: PlanCounts) -> None:
         """All items are there."""
         self._line(counts)
         try:
@@ -190,18 +190,18 @@ class Plan:
         self.path = path
         self.digest = self._checked()
         lines = self._lines()
-        self.head: Head = self._decoded(next(lines), Head)
+        self.head: PlanHead = self._decoded(next(lines), PlanHead)
         if self.head.plan != KIND or self.head.format > FORMAT:
             raise UsageError(f"{path} is no plan of a revert that this version knows", hint="Use a newer Backstream.")
-        self.counts: Counts = self._decoded(deque(lines, maxlen=1)[0], Counts)
+        self.counts: PlanCounts = self._decoded(deque(lines, maxlen=1)[0], PlanCounts)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[PlanRow]:
         """Every item that is written or left alone, in the order of the file."""
         lines = self._lines()
         next(lines)
         line = next(lines)
         for following in lines:
-            yield self._decoded(line, Row)
+            yield self._decoded(line, PlanRow)
             line = following
 
     def _checked(self) -> str:
@@ -225,7 +225,7 @@ class Plan:
     def _check_kind(self) -> None:
         """UsageError where the first line is none of a plan's."""
         first = next(self._whole(), b"")
-        self._decoded(first, Head)
+        self._decoded(first, PlanHead)
 
     def _lines(self) -> Iterator[bytes]:
         """All lines but the last."""

@@ -13,7 +13,7 @@ from backstream.errors import BackstreamError, OutsideWindow, Refused
 from backstream.layouts import catalog as catalogs
 from backstream.layouts.vault import TableVault
 from backstream.model import merge, moment, prices
-from backstream.model.merge import Merged, Step, Verdict
+from backstream.model.merge import Merged, MergeStep, MergeVerdict
 from backstream.model.sizes import write_units
 from backstream.operations import changes as changing
 from backstream.operations import lost_changes, safety
@@ -21,7 +21,7 @@ from backstream.operations.changes import Changes, ItemChanges
 from backstream.operations.restore.plan import units_a_second
 from backstream.operations.restore.setup import is_over
 from backstream.operations.revert.fitting import Fitting
-from backstream.operations.revert.plan_file import FAILED, LEAVE, Counts, Head, Plan, PlanWriter, Row, Undoing, raw
+from backstream.operations.revert.plan_file import FAILED, LEAVE, Plan, PlanCounts, PlanHead, PlanRow, PlanWriter, Undoing, raw
 from backstream.operations.revert.request import Around, OnConflict, Request
 from backstream.operations.safety import Identity
 from backstream.ports import TableFacts
@@ -39,7 +39,7 @@ def make_plan(
     name: str,
     *,
     max_units: float | None,
-    show: Callable[[Row], None],
+    show: Callable[[PlanRow], None],
 ) -> Plan:
     """Write the plan of a revert to a file, and return it. `name`: the revert's id; `show` is told each row as it is made.
 
@@ -69,20 +69,20 @@ class _Planning:
         self._around = around
         self._facts = around.table.facts()
         _check_table(vault, self._facts, request)
-        reading = changing.Around(around.clock, around.memory, around.progress)
+        reading = changing.ChangesContext(around.clock, around.memory, around.progress)
         self._changes = Changes(vault, request.span, request.asked, reading, allow_gap=request.allow_gap)
         _check_proven(self._changes, request)
         _check_life(vault, request)
         self._fitting = Fitting(self._facts)
         self._ttl = _time_to_live(vault, around)
         self._units_a_second = units_a_second(self._facts.description, max_units)
-        self._counts = Counts()
+        self._counts = PlanCounts()
         self._missing = self._items_that_lack_changes()
 
-    def head(self, name: str) -> Head:
+    def head(self, name: str) -> PlanHead:
         """The plan's first line."""
         span, certainty = self._request.span, self._changes.certainty
-        return Head(
+        return PlanHead(
             id=name,
             table=self._vault.catalog.table,
             arn=self._facts.arn,
@@ -107,7 +107,7 @@ class _Planning:
 
     # --- rows ---
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[PlanRow]:
         """The items that are written or left alone."""
         self._around.progress.phase("items", None)
         for together in batches(self._changes.items(), TOGETHER):
@@ -121,16 +121,16 @@ class _Planning:
                 else:
                     yield row
 
-    def _row(self, item: ItemChanges, live: bytes | None) -> Row | None:
+    def _row(self, item: ItemChanges, live: bytes | None) -> PlanRow | None:
         doubt = self._doubt(item)
         if doubt:
-            return Row(key=msgspec.Raw(item.key), action=LEAVE, verdict=FAILED, reason=doubt, live=raw(live))
+            return PlanRow(key=msgspec.Raw(item.key), action=LEAVE, verdict=FAILED, reason=doubt, live=raw(live))
         steps, chosen = steps_of(item)
         request = self._request
         try:
             merged = merge.undone_steps(steps, chosen, live, request.merge, overwrite=request.on_conflict is OnConflict.OVERWRITE)
         except BackstreamError as error:
-            return Row(key=msgspec.Raw(item.key), action=LEAVE, verdict=FAILED, reason=error.message, live=raw(live))
+            return PlanRow(key=msgspec.Raw(item.key), action=LEAVE, verdict=FAILED, reason=error.message, live=raw(live))
         return self._row_of(item.key, merged, live, [_undoing(*each) for each in zip(steps, chosen, strict=True)])
 
     def _doubt(self, item: ItemChanges) -> str:
@@ -140,18 +140,18 @@ class _Planning:
             return FOUND_BY_READING
         return item.doubt
 
-    def _row_of(self, key: bytes, merged: Merged, live: bytes | None, undoing: list[Undoing]) -> Row | None:
-        if merged.verdict is Verdict.UNCHANGED:
+    def _row_of(self, key: bytes, merged: Merged, live: bytes | None, undoing: list[Undoing]) -> PlanRow | None:
+        if merged.verdict is MergeVerdict.UNCHANGED:
             return None
-        if merged.verdict is not Verdict.WRITE:
-            return Row(
+        if merged.verdict is not MergeVerdict.WRITE:
+            return PlanRow(
                 key=msgspec.Raw(key), action=LEAVE, verdict=merged.verdict, reason=merged.why, live=raw(live), undoing=undoing
             )
         after = merged.image
         unfit = "" if after is None else self._fitting.unfit(after)
         if unfit:
-            return Row(key=msgspec.Raw(key), action=LEAVE, verdict=FAILED, reason=unfit, live=raw(live), undoing=undoing)
-        return Row(
+            return PlanRow(key=msgspec.Raw(key), action=LEAVE, verdict=FAILED, reason=unfit, live=raw(live), undoing=undoing)
+        return PlanRow(
             key=msgspec.Raw(key),
             action="delete" if after is None else "put" if live is None else "update",
             verdict=merged.verdict,
@@ -164,7 +164,7 @@ class _Planning:
 
     # --- counts ---
 
-    def count(self, row: Row) -> None:
+    def count(self, row: PlanRow) -> None:
         """Count one, and what it takes."""
         self._counts.add(row)
         if not row.is_written:
@@ -175,7 +175,7 @@ class _Planning:
         if self._ttl is not None and after != b"null" and is_over(after, self._ttl, 0, self._around.clock.now()):
             self._counts.expired += 1
 
-    def counts(self) -> Counts:
+    def counts(self) -> PlanCounts:
         """All of them."""
         counts = self._counts
         counts.dollars = round(counts.write_units * prices.WRITE_UNIT, 6)
@@ -183,14 +183,14 @@ class _Planning:
         return counts
 
 
-def steps_of(item: ItemChanges) -> tuple[list[Step], list[bool]]:
+def steps_of(item: ItemChanges) -> tuple[list[MergeStep], list[bool]]:
     """The changes that are taken back: one, the net of all of them, where all are."""
     if all(item.chosen):
-        return [Step(item.before, item.after)], [True]
-    return [Step(each.old, each.new) for each in item.changes], list(item.chosen)
+        return [MergeStep(item.before, item.after)], [True]
+    return [MergeStep(each.old, each.new) for each in item.changes], list(item.chosen)
 
 
-def _undoing(step: Step, chosen: bool) -> Undoing:  # noqa: FBT001 - a pair of lists in step
+def _undoing(step: MergeStep, chosen: bool) -> Undoing:  # noqa: FBT001 - a pair of lists in step
     return Undoing(raw(step.old), raw(step.new), chosen)
 
 

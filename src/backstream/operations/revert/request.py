@@ -10,7 +10,7 @@ import msgspec
 
 from backstream.engines.memory import Memory
 from backstream.model.merge import Merge
-from backstream.operations.changes import Asked, Span
+from backstream.operations.changes import ChangeCriteria, ChangeWindow
 from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import Failure
 from backstream.ports import Clock, Table
@@ -34,8 +34,8 @@ class Request(msgspec.Struct, frozen=True):
     `into_another`: the live table may be another than the vault's.
     """
 
-    span: Span
-    asked: Asked = Asked()
+    span: ChangeWindow
+    asked: ChangeCriteria = ChangeCriteria()
     merge: Merge = Merge.ATTRIBUTES
     on_conflict: OnConflict = OnConflict.SKIP
     allow_gap: bool = False

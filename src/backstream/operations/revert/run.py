@@ -11,21 +11,21 @@ import msgspec
 
 from backstream.errors import Refused, UsageError
 from backstream.layouts.vault import TableVault
-from backstream.model.merge import Verdict
+from backstream.model.merge import MergeVerdict
 from backstream.operations import migrate, safety
 from backstream.operations.restore import Failure
 from backstream.operations.restore.leftovers import MOST_NAMED
 from backstream.operations.restore_undo import undo_restore
 from backstream.operations.revert.applying import execute, plan_path_for
-from backstream.operations.revert.plan_file import FAILED, Plan, Row
+from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow
 from backstream.operations.revert.planning import make_plan
 from backstream.operations.revert.request import Around, Request, Reverted, Writing
 from backstream.operations.safety import Identity
 
-Show = Callable[[Row], None]
+Show = Callable[[PlanRow], None]
 
 
-def _quietly(_: Row) -> None:
+def _quietly(_: PlanRow) -> None:
     """Show nothing."""
 
 
@@ -89,8 +89,8 @@ def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_anoth
 
     No vault is needed: the journal holds the images.
     """
-    asked = migrate.Asked(live=live, max_units=writing.max_units, patience=writing.patience)
-    place = migrate.Around(around.table, around.clock, around.folder, progress=around.progress, into_another=into_another)
+    asked = migrate.MigrationRequest(live=live, max_units=writing.max_units, patience=writing.patience)
+    place = migrate.MigrationContext(around.table, around.clock, around.folder, progress=around.progress, into_another=into_another)
     undone = undo_restore(path, asked, place)
     return Reverted(
         table=undone.table,
@@ -113,11 +113,11 @@ def foreseen(made: Plan, seconds: float = 0.0) -> Reverted:
     conflicts, failures, gone = list[Failure](), list[Failure](), list[msgspec.Raw]()
     for row in made.rows():
         failure = Failure(bytes(row.key).decode(), row.reason)
-        if row.verdict == Verdict.CONFLICT:
+        if row.verdict == MergeVerdict.CONFLICT:
             conflicts.append(failure)
         elif row.verdict == FAILED:
             failures.append(failure)
-        elif row.verdict == Verdict.GONE:
+        elif row.verdict == MergeVerdict.GONE:
             gone.append(row.key)
     counts, head = made.counts, made.head
     return Reverted(
