@@ -10,14 +10,14 @@ import boto3
 import msgspec
 
 from backstream.clock import SystemClock
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Catalog, Layout
-from backstream.layouts.segments import Codec, SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.change import VIEW
-from backstream.model.naming import Naming
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.batch import keep_batch
+from backstream.model.changes.change import VIEW
+from backstream.model.tables.naming import Naming
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.capture.batch import keep_batch
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Catalog, Layout
+from backstream.vault.log.segments import Codec, SegmentKind
+from backstream.vault.table_vault import TableVault
 from benchmarks import canned
 from benchmarks.ours import THREADS, Work, store
 

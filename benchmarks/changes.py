@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 
-from backstream.apps.cli.changes import as_lines
+from backstream.apps.cli.look.changes import as_lines
 from backstream.clock import SystemClock
-from backstream.engines.embedded import State
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.model.change import from_record
-from backstream.model.entry import of_change
+from backstream.engine.local.state import State
+from backstream.model.changes.change import from_record
+from backstream.model.changes.entry import of_change
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from benchmarks import canned
 from benchmarks.capture import BEGAN, LABEL, catalog, record
 from benchmarks.ours import Work

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 
 import backstream
-from backstream.layouts.catalog import Layout
+from backstream.vault.catalog import Layout
 from benchmarks import canned
 from benchmarks.ours import Work
 

@@ -12,20 +12,23 @@ import zstandard
 
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError
-from backstream.layouts import catalog, cloudtrail, findings, frames, positions, segments
-from backstream.layouts.aws_export import lines, manifests
-from backstream.layouts.bases import Bases
-from backstream.layouts.compacted import Compacted
-from backstream.layouts.drills import Drills
-from backstream.layouts.dump_pages import Pages, description_of
-from backstream.layouts.dumps import Dump
-from backstream.layouts.gaps import Gaps
-from backstream.layouts.segments import Codec, SegmentHeader
-from backstream.model import change, entry, invocation_record, naming, wire
-from backstream.model import cloudtrail as trails
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.calls import cloudtrail as trails
+from backstream.model.changes import change, entry, invocation_record
+from backstream.model.tables import naming
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.file_names import name_bytes
 from backstream.stores.memory import MemoryStore
+from backstream.vault import catalog, cloudtrail, findings
+from backstream.vault.aws_export import lines, manifests
+from backstream.vault.bases import Bases
+from backstream.vault.drills import Drills
+from backstream.vault.dumps.dump_pages import Pages, description_of
+from backstream.vault.dumps.dumps import Dump
+from backstream.vault.gaps import Gaps
+from backstream.vault.log import frames, positions, segments
+from backstream.vault.log.compacted import Compacted
+from backstream.vault.log.segments import Codec, SegmentHeader
 
 SCHEMA = KeySchema(KeyAttribute("id", "S"), KeyAttribute("n", "N"))
 NOT_GIVEN = (msgspec.MsgspecError, RecursionError)  # of an event, which Lambda decodes

@@ -20,7 +20,7 @@ import backstream
 from backstream.apps.config import VAULT_VARIABLE
 from backstream.apps.embedded import EmbeddedServers
 from backstream.clock import SystemClock
-from backstream.model.change import VIEW
+from backstream.model.changes.change import VIEW
 from lambda_zip.wheels import CannotBuild
 
 if TYPE_CHECKING:  # stubs: not there at run time

@@ -13,7 +13,7 @@ from backstream.version import __version__
 
 if TYPE_CHECKING:
     from backstream.apps.library import TableBackup, Vault, open  # noqa: A004 - the promised name
-    from backstream.apps.tables import diff, dump, replicate
+    from backstream.apps.verbs.tables import diff, dump, replicate
     from backstream.model.migration import DELETE, DynamoDBJson
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 # Where the names are that are not the library's own.
 _ROOMS = {
     **dict.fromkeys(("DELETE", "DynamoDBJson"), "backstream.model.migration"),
-    **dict.fromkeys(("diff", "dump", "replicate"), "backstream.apps.tables"),
+    **dict.fromkeys(("diff", "dump", "replicate"), "backstream.apps.verbs.tables"),
 }
 
 

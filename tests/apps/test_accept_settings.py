@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import pytest
 
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Catalog
-from backstream.model.settings import KinesisDestination
+from backstream.model.tables.settings import KinesisDestination
 from backstream.operations.restore.failures import WHAT
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Catalog
 from kit.images import image
 from kit.proxy import FaultProxy, answer
 from kit.scene import Scene

@@ -9,7 +9,7 @@ import pytest
 
 from backstream.apps.bucket_owners import BucketOwners
 from backstream.errors import UsageError
-from backstream.layouts import catalog as catalogs
+from backstream.vault import catalog as catalogs
 from kit.images import image
 from kit.proxy import FaultProxy, answer
 from kit.recorded import ACCOUNT, Recorder

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backstream.model import moment
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from kit.aws import Aws, serving
 from kit.scene import Scene
 from kit.seconds_writer import SecondsWriter, State

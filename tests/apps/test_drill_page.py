@@ -9,9 +9,9 @@ import pytest
 
 from backstream.apps.pages.chart import ChartBar, chart
 from backstream.apps.pages.drill import page
-from backstream.layouts.drills import Held
 from backstream.model import moment
 from backstream.operations.drill import Difference, Drill, DrillDifference, Side
+from backstream.vault.drills import Held
 from kit.drills import FAILED, NASTY, PASSED
 from kit.images import hard_images, image, key
 

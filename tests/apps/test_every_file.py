@@ -13,7 +13,7 @@ import pytest
 from backstream import private_files
 from backstream.errors import UsageError
 from backstream.operations.replicate.state import ReplicaHead, StateFile
-from backstream.operations.restore.leftovers import load
+from backstream.operations.restore.resume_file import load
 from kit.aws import Aws
 from kit.images import image
 from kit.scene import Scene, next_second

@@ -8,7 +8,7 @@ import pytest
 
 from backstream.apps.config import Config
 from backstream.errors import UsageError
-from backstream.layouts.catalog import Layout
+from backstream.vault.catalog import Layout
 from kit.mapping import FunctionError, NotInvoked, Record
 from kit.outage import Outage
 from kit.proxy import FaultProxy, answer

@@ -19,7 +19,12 @@ NARROW = {"COLUMNS": str(WIDTH)}
 
 
 def _modules() -> list[str]:
-    return sorted(each.stem for each in Path(cli.__file__).parent.glob("*.py") if "def add_to(" in each.read_text())
+    folder = Path(cli.__file__).parent
+    return sorted(
+        ".".join(each.relative_to(folder).with_suffix("").parts)
+        for each in folder.rglob("*.py")
+        if "def add_to(" in each.read_text()
+    )
 
 
 def test_each_command_of_each_module_is_listed_once() -> None:
@@ -78,4 +83,4 @@ def test_a_command_loads_no_other() -> None:
     code = "import sys; from backstream.apps.cli import commands; commands.load('status'); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     rooms = {f"backstream.apps.cli.{each}" for each in _modules()}
-    assert rooms & set(loaded) == {"backstream.apps.cli.looking"}
+    assert rooms & set(loaded) == {"backstream.apps.cli.look.looking"}

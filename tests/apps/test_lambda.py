@@ -15,13 +15,13 @@ import pytest
 from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE
 from backstream.errors import NotFound, UsageError, WrongStreamView
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.model import wire
-from backstream.model.change import VIEW
-from backstream.operations.history import history
+from backstream.model.changes.change import VIEW
+from backstream.model.values import wire
+from backstream.operations.inspect.history import history
 from backstream.ports import Put
 from backstream.tables.memory import TTL_ACTOR
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from kit import images
 from kit.aws import Aws
 from kit.invocations import Invocation, LambdaStage, Record, object_of

@@ -12,9 +12,9 @@ import pytest
 import backstream
 from backstream.apps.config import Config
 from backstream.apps.library import TableBackup
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
 from backstream.operations.doctor import expected
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from kit.aws import Aws
 from kit.kinesis import active_stream
 from kit.stage import wait_for

@@ -15,10 +15,10 @@ from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.model.change import Change, stream_label
-from backstream.operations.batch import keep_batch
+from backstream.model.changes.change import Change, stream_label
+from backstream.operations.capture.batch import keep_batch
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from kit.aws import Aws
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore

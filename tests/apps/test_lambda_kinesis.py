@@ -14,14 +14,14 @@ from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE, Config
 from backstream.clock import SystemClock
 from backstream.errors import MalformedRecord, NotFound, Refused, UsageError
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.kinesis import KinesisSource
-from backstream.model.setup import SetupStep
-from backstream.operations.init import InitOptions, init
+from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.tables.setup import SetupStep
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.aws import Aws
 from kit.clock import ManualClock

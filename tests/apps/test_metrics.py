@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from backstream.apps import publishing
-from backstream.apps.emf import Measured, emf
-from backstream.apps.metrics import of_drill
-from backstream.apps.prometheus import prometheus
+from backstream.apps.monitoring.emf import Measured, emf
+from backstream.apps.monitoring.metrics import of_drill
+from backstream.apps.monitoring.prometheus import prometheus
 from backstream.errors import Failed, UsageError
 from backstream.operations.drill import Drill
 from kit.drills import FAILED, PASSED

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from backstream.apps.config import VAULT_VARIABLE, Config
-from backstream.apps.older_words import Backup, ReplicaPlace, Role, Turnover, of_backup, of_replica
+from backstream.apps.lambdas.legacy_env import Backup, ReplicaPlace, Role, Turnover, of_backup, of_replica
 from backstream.clock import SystemClock
 from backstream.errors import UsageError
-from backstream.model.naming import KeyOrder, Naming
-from backstream.operations.init import InitOptions, init
+from backstream.model.tables.naming import KeyOrder, Naming
+from backstream.operations.setup.init import InitOptions, init
 from kit.aws import Aws
 from kit.invocations import LambdaStage
 from kit.older_tools import Fork, stringify

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from backstream.clock import SystemClock
-from backstream.layouts.catalog import Layout
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
 from kit.feed import Feed
 from kit.images import image
 from kit.scene import COMMAND

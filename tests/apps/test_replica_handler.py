@@ -10,7 +10,7 @@ import pytest
 
 from backstream.apps import aws_replica
 from backstream.errors import MissingTable, Refused, UsageError
-from backstream.model.change import Change
+from backstream.model.changes.change import Change
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.images import image, key

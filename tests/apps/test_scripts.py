@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backstream.apps import scripts
-from backstream.apps.migrations import filtered
+from backstream.apps.verbs import scripts
+from backstream.apps.verbs.migrations import filtered
 from backstream.errors import Damaged, Refused, ScriptFailed, UsageError
 from kit.scene import COMMAND
 

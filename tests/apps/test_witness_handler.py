@@ -12,7 +12,7 @@ import pytest
 from backstream.apps import aws_witness
 from backstream.apps.aws_lambda import handler as capture
 from backstream.errors import NotFound, UsageError
-from backstream.model.change import Change
+from backstream.model.changes.change import Change
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.images import image

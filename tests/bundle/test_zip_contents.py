@@ -100,7 +100,8 @@ def test_it_holds_the_packages_that_the_function_needs_with_their_licences(files
 
 def test_it_holds_our_handler_library_and_operations_and_no_other_way_in(files: Mapping[str, bytes]) -> None:
     ours = {name for name in files if name.startswith("backstream/")}
-    assert {HANDLER, "backstream/apps/library.py", "backstream/apps/metrics.py", "backstream/operations/drill/run.py"} <= ours
+    assert {HANDLER, "backstream/apps/library.py", "backstream/apps/monitoring/metrics.py"} <= ours
+    assert "backstream/operations/drill/run.py" in ours
     others = ("cli/", "demo/", "pages/", "embedded.py", "entry.py")
     assert not [name for name in ours if name.removeprefix("backstream/apps/").startswith(others)]
     assert "backstream/__main__.py" not in ours
@@ -114,7 +115,7 @@ def test_a_new_handler_is_in_it_with_all_that_it_imports(tmp_path: Path) -> None
         "backstream/apps/__init__.py": "",
         "backstream/apps/aws_new.py": "from backstream.operations import verb\nimport backstream.model.noun as noun",
         "backstream/apps/library.py": "def f():\n    from backstream.stores.one import thing",
-        "backstream/apps/metrics.py": "",
+        "backstream/apps/monitoring/metrics.py": "",
         "backstream/apps/unused.py": "",
         "backstream/operations/__init__.py": "from backstream.operations import other",
         "backstream/operations/verb.py": "",
@@ -133,7 +134,7 @@ def test_a_new_handler_is_in_it_with_all_that_it_imports(tmp_path: Path) -> None
     modules = {
         "apps/aws_new.py",
         "apps/library.py",
-        "apps/metrics.py",
+        "apps/monitoring/metrics.py",
         "operations/verb.py",
         "operations/other.py",
         "stores/one.py",

@@ -11,9 +11,9 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import Failed, IteratorExpired, NotFound, RecordsTrimmed
-from backstream.model import wire
-from backstream.model.change import VIEW, Change, stream_label
-from backstream.model.creation import on_demand
+from backstream.model.changes.change import VIEW, Change, stream_label
+from backstream.model.tables.creation import on_demand
+from backstream.model.values import wire
 from backstream.ports import ChangeStream, Delete, Put, Table
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import TTL_ACTOR, MemoryTable

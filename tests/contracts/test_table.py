@@ -11,13 +11,13 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import Failed, MissingTable, TargetNotEmpty
-from backstream.model import wire
-from backstream.model.change import VIEW
-from backstream.model.creation import on_demand
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.model.settings import PARTS
-from backstream.model.settings_changes import differences
-from backstream.model.setup import DYNAMODB, SetupStep, TableNames, plan
+from backstream.model.changes.change import VIEW
+from backstream.model.tables.creation import on_demand
+from backstream.model.tables.settings import PARTS
+from backstream.model.tables.settings_changes import differences
+from backstream.model.tables.setup import DYNAMODB, SetupStep, TableNames, plan
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.ports import Delete, Put, ScanPage, Table, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import MemoryTable

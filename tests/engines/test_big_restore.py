@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.layouts.vault import TableVault
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.table_vault import TableVault
 from kit import big_rows, big_vault, processes
 from kit.children import COMMAND
 from kit.lived import changes

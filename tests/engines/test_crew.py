@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from backstream.engines import embedded
-from backstream.engines.embedded import State
-from backstream.engines.memory import Memory
+from backstream.engine.local import state as embedded
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.state import State
 from backstream.errors import Failed
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit import big_vault, processes
 from kit.children import COMMAND
 from kit.clock import ManualClock

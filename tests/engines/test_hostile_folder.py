@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.engines.crew import Crew
-from backstream.engines.taking import Task
-from backstream.layouts.catalog import Layout
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.engine.local.log_decoder import Task
+from backstream.engine.local.worker_pool import Crew
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
 from kit.feed import Feed
 from kit.images import image
 
@@ -23,7 +23,7 @@ HOSTILE = (
     "msgspec.py",
     "struct.py",
     "backstream/__init__.py",
-    "backstream/engines/worker.py",
+    "backstream/engine/local/worker.py",
     "typer.py",
     "sitecustomize.py",
     "usercustomize.py",
@@ -62,7 +62,7 @@ def test_the_command_does_not_either(hostile: Path) -> None:
 RESTORE = """
 import subprocess, sys
 from backstream.apps.cli.main import call
-from backstream.engines import crew, embedded
+from backstream.engine import crew, embedded
 embedded.WORTH_WORKERS = 1  # as of a larger vault
 began, popen = [], subprocess.Popen
 def counted(*words, **more):

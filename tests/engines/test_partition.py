@@ -8,16 +8,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backstream.engines.partition import Folded
-from backstream.engines.spill import Spot
+from backstream.engine.local.partition import Folded
+from backstream.engine.local.spill import Spot
 from backstream.errors import Refused
-from backstream.layouts import segments
-from backstream.model.change import MICROS
-from backstream.model.entry import Entry
-from backstream.model.fold import BEGINNING, known_at
+from backstream.model.changes.change import MICROS
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import BEGINNING, known_at
 from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.log import segments
 from kit import big_vault
 from kit.clock import ManualClock
 from kit.lived import SMALL, state

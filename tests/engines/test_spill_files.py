@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from backstream.engines.spill import Pairs
+from backstream.engine.local.spill import Pairs
 
 KILLED = """
 import os, signal
-from backstream.engines.spill import Pairs
+from backstream.engine.local.spill import Pairs
 pairs = Pairs(1)
 pairs.add(b"key", b"secret")
 pairs.writer.flush()

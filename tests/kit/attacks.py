@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from backstream.layouts import catalog as catalogs
-from backstream.layouts import frames
-from backstream.layouts.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord
-from backstream.layouts.catalog import Catalog
-from backstream.layouts.frames import FrameLine
-from backstream.layouts.generation import Generation, Set
-from backstream.layouts.log import ChangeLog, LogListing
-from backstream.layouts.segments import Codec, of_batch, pack
-from backstream.layouts.segments import SegmentKind as SegmentKind
-from backstream.model import digests, wire
-from backstream.model.entry import Entry, to_line
+from backstream.model.changes.entry import Entry, to_line
+from backstream.model.values import digests, wire
 from backstream.ports import ObjectVersion, StoredObject
 from backstream.stores.memory import MemoryStore
+from backstream.vault import catalog as catalogs
+from backstream.vault.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord
+from backstream.vault.catalog import Catalog
+from backstream.vault.log import frames
+from backstream.vault.log.frames import FrameLine
+from backstream.vault.log.generation import Generation, Set
+from backstream.vault.log.log import ChangeLog, LogListing
+from backstream.vault.log.segments import Codec, of_batch, pack
+from backstream.vault.log.segments import SegmentKind as SegmentKind
 from kit import images
 
 TABLE = "flights"

@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from backstream.clock import SystemClock
-from backstream.layouts.vault import TableVault
-from backstream.model.entry import ImagePlace
+from backstream.model.changes.entry import ImagePlace
 from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.many import one_by_one
 from backstream.tables.memory import MemoryTable
+from backstream.vault.table_vault import TableVault
 from kit.big_vault import BEGAN, TABLE, image_of
 
 ROWS = f"{TABLE}/"

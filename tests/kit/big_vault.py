@@ -5,17 +5,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 
-from backstream.engines.ahead import batches
-from backstream.layouts import bases
-from backstream.layouts.bases import Base, BasePlan, CompletionRecord
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.model.change import MICROS, Change
-from backstream.model.entry import Entry, ImagePlace, Scanned, of_change, of_scanned
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.init import InitOptions, init
+from backstream.engine.local.prefetch import batches
+from backstream.model.changes.change import MICROS, Change
+from backstream.model.changes.entry import Entry, ImagePlace, Scanned, of_change, of_scanned
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault import bases
+from backstream.vault.bases import Base, BasePlan, CompletionRecord
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 
 TABLE = "big"

@@ -20,9 +20,9 @@ import zstandard
 
 from backstream.apps.cli.main import call
 from backstream.clock import SystemClock
-from backstream.layouts.segments import Codec, Segment, SegmentKind
 from backstream.model import moment
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.log.segments import Codec, Segment, SegmentKind
 
 TABLE = "flights"
 SYSTEM = f"_backstream/{TABLE}/"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.operations.shards import OLDEST
+from backstream.operations.capture.shards import OLDEST
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 
 
 def broken_links(vault: TableVault) -> list[str]:

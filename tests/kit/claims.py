@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from backstream.errors import BackstreamError
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.restore import InPlace, NewTable, RestoreContext, RestoreRequest, restore
 from backstream.ports import ObjectStore, Table
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.dictmodel import DictModel
 from kit.schedules import MOST, Step

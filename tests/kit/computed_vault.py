@@ -15,21 +15,21 @@ import msgspec
 
 from backstream.clock import SystemClock
 from backstream.errors import Failed, MissingObject
-from backstream.layouts import catalog as catalogs
-from backstream.layouts import segments
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Codec, SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.change import MICROS
-from backstream.model.entry import Entry, ImagePlace
-from backstream.model.naming import Naming
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.init import InitOptions, init
+from backstream.model.changes.change import MICROS
+from backstream.model.changes.entry import Entry, ImagePlace
+from backstream.model.tables.naming import Naming
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.many import one_by_one
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Layout
+from backstream.vault.log import segments
+from backstream.vault.log.segments import Codec, SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 
 TABLE = "computed"

@@ -8,7 +8,7 @@ from typing import Any
 
 from backstream.errors import MissingBucket, NotFound
 from backstream.operations.doctor import DoctorContext
-from backstream.operations.doctor.patient import VaultPlace
+from backstream.operations.doctor.context import VaultPlace
 from backstream.ports import Clock, Described, ObjectStore
 
 VAULT = "s3://backups/prod"

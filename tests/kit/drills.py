@@ -6,9 +6,9 @@ import msgspec
 
 from backstream.model import moment
 from backstream.model.objectives import Objectives
-from backstream.operations import check
-from backstream.operations.check import Finding
 from backstream.operations.drill import Difference, Drill, DrillDifference, Live, Side
+from backstream.operations.inspect import check
+from backstream.operations.inspect.check import Finding
 from backstream.operations.restore import Failure
 from kit.images import image, key
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 import backstream
-from backstream.operations.shards import Settings
+from backstream.operations.capture.shards import Settings
 
 EAGER = Settings(segment_age=0.2, segment_count=40, poll=0.05, mark_busy=0.5, mark_idle=0.5)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
-from backstream.model.schema import KeySchema
+from backstream.model.values.schema import KeySchema
 from kit.aws import Aws
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from backstream.layouts.catalog import Catalog, Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.change import MICROS, Change
-from backstream.model.naming import Naming
-from backstream.model.schema import KeySchema
-from backstream.operations.batch import keep_batch
-from backstream.operations.init import InitOptions, init
+from backstream.model.changes.change import MICROS, Change
+from backstream.model.tables.naming import Naming
+from backstream.model.values import wire
+from backstream.model.values.schema import KeySchema
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, Put
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Catalog, Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.dictmodel import DictModel
 from kit.images import SCHEMA

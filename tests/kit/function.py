@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from backstream.layouts.segments import SegmentKind
-from backstream.model.change import Change
-from backstream.operations.batch import keep_batch
+from backstream.model.changes.change import Change
+from backstream.operations.capture.batch import keep_batch
+from backstream.vault.log.segments import SegmentKind
 from kit.records import lambda_record
 from kit.stage import Stage
 

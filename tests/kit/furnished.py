@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.model.settings import AutoScaling, ContributorInsights, KinesisDestination, PointInTimeRecovery, TableSettings
-from backstream.model.setup import TableNames
+from backstream.model.tables.settings import (
+    AutoScaling,
+    ContributorInsights,
+    KinesisDestination,
+    PointInTimeRecovery,
+    TableSettings,
+)
+from backstream.model.tables.setup import TableNames
+from backstream.model.values.schema import KeyAttribute, KeySchema
 
 ACCOUNT = "arn:aws:dynamodb:eu-central-1:111122223333:table"
 ARN = f"{ACCOUNT}/flights"

@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import cast
 
 from backstream.errors import BackstreamError, NotFound, RecordsTrimmed
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.model.change import Change
-from backstream.model.creation import on_demand
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
-from backstream.operations.batch import keep_batch
-from backstream.operations.compact import compact
-from backstream.operations.follow import Following, follow
-from backstream.operations.identity import Lookup, recognise
-from backstream.operations.init import InitOptions, init
-from backstream.operations.shards import Settings
-from backstream.operations.verify import verify
-from backstream.operations.witness import witness
+from backstream.model.changes.change import Change
+from backstream.model.tables.creation import on_demand
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.capture.follow import Following, follow
+from backstream.operations.capture.shards import Settings
+from backstream.operations.capture.witness import witness
+from backstream.operations.compare.verify import verify
+from backstream.operations.setup.identity import Lookup, recognise
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ChangeStream, Delete, ObjectStore, Put, Table
 from backstream.tables.memory import MemoryTable
 from backstream.tables.memory_stream import MemoryStream
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from kit.claims import KEYS, NAME, SCHEMA, Claims
 from kit.crashing import CrashingStore
 from kit.records import lambda_record

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.values.schema import KeyAttribute, KeySchema
 
 SCHEMA = KeySchema(KeyAttribute("zone", "S"), KeyAttribute("number", "N"))
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from backstream.layouts.aws_export import manifests
-from backstream.layouts.aws_export.manifests import DataFile, ExportNames, ManifestSummary
-from backstream.layouts.catalog import Catalog
 from backstream.model import moment
-from backstream.model.change import MICROS
+from backstream.model.changes.change import MICROS
 from backstream.ports import Files
+from backstream.vault.aws_export import manifests
+from backstream.vault.aws_export.manifests import DataFile, ExportNames, ManifestSummary
+from backstream.vault.catalog import Catalog
 
 Write = tuple[int, bytes, bytes | None]  # in that second the item with this canonical key became this image, or was deleted
 

@@ -9,9 +9,10 @@ from typing import Any
 from backstream.apps import aws_lambda
 from backstream.apps.config import Config
 from backstream.clock import SystemClock
-from backstream.layouts.catalog import Layout
-from backstream.model import naming, wire
-from backstream.model.change import Change
+from backstream.model.changes.change import Change
+from backstream.model.tables import naming
+from backstream.model.values import wire
+from backstream.vault.catalog import Layout
 from kit import images
 from kit.clock import ManualClock
 from kit.records import lambda_record

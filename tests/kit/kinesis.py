@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from backstream.model import wire
+from backstream.model.values import wire
 from kit import images
 from kit.aws import Aws
 

@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from backstream.engines.embedded import State
-from backstream.engines.memory import Memory
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.change import Change, stream_label
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.state import State
+from backstream.model.changes.change import Change, stream_label
+from backstream.model.values import wire
 from backstream.model.window import Window
-from backstream.operations import history
-from backstream.operations.batch import keep_batch
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.inspect import history
 from backstream.ports import ObjectStore
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.records import lambda_record

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from backstream.errors import NotFound, RecordsTrimmed
-from backstream.model.change import VIEW
-from backstream.model.kinesis import from_data, table_of
+from backstream.model.changes.change import VIEW
+from backstream.model.changes.kinesis import from_data, table_of
 from backstream.ports import Clock, RecordsPage, Shard, StreamFacts
 
 FIRST = 49_600_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import cast
 
 from backstream.errors import BackstreamError, RecordsTrimmed
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.operations import check as checks
-from backstream.operations.compact import compact
-from backstream.operations.follow import follow
-from backstream.operations.identity import Lookup
-from backstream.operations.init import InitOptions, init
+from backstream.model.values import wire
+from backstream.operations.base.compact import compact
+from backstream.operations.capture.follow import follow
+from backstream.operations.capture.redrive import RedriveOptions as RedriveWords
+from backstream.operations.capture.redrive import redrive
+from backstream.operations.capture.witness import witness
+from backstream.operations.inspect import check as checks
 from backstream.operations.migrate.request import MigrationContext, MigrationRequest
-from backstream.operations.redrive import RedriveOptions as RedriveWords
-from backstream.operations.redrive import redrive
 from backstream.operations.restore import InPlace, NewTable, RestoreRequest, restore
-from backstream.operations.restore_undo import undo_restore
-from backstream.operations.witness import witness
+from backstream.operations.setup.identity import Lookup
+from backstream.operations.setup.init import InitOptions, init
+from backstream.operations.undo import undo_restore
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.table_vault import TableVault
 from kit.claims import KEYS, NAME, short
 from kit.crashing import CrashingStore
 from kit.histories import BATCH, DAY, STEPS, SYSTEM, World, changes_of

@@ -19,10 +19,10 @@ import pytest
 
 from backstream.apps import aws_lambda
 from backstream.errors import GapInTheWay
-from backstream.layouts.catalog import Layout
 from backstream.operations.restore import Restored
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
+from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
 from kit.images import image, key
 from kit.invocations import Invocation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backstream.engines import worker
+from backstream.engine.local import worker
 
 PROC = Path("/proc")
 needs_proc = pytest.mark.skipif(not (PROC / "self/stat").exists(), reason="processes are looked for in /proc, which Linux has")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from backstream.model.change import MICROS, VIEW, Change
+from backstream.model.changes.change import MICROS, VIEW, Change
 from backstream.ports import ChangeStream
 
 

@@ -6,17 +6,17 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.change import Change, stream_label
+from backstream.model.changes.change import Change, stream_label
 from backstream.model.window import Window
-from backstream.operations.batch import BatchReport, keep_batch
-from backstream.operations.init import InitOptions as InitWords
-from backstream.operations.init import init
-from backstream.operations.redrive import Redriven, RedriveOptions, redrive
+from backstream.operations.capture.batch import BatchReport, keep_batch
+from backstream.operations.capture.redrive import Redriven, RedriveOptions, redrive
+from backstream.operations.setup.init import InitOptions as InitWords
+from backstream.operations.setup.init import init
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.mapping import MappingSettings, Record, invocation_record
 from kit.records import lambda_record

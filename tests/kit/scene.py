@@ -22,14 +22,14 @@ from backstream.apps.config import Config
 from backstream.apps.library import TableBackup, Vault
 from backstream.clock import SystemClock
 from backstream.errors import NotFound
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.creation import on_demand
-from backstream.model.schema import KeySchema
-from backstream.operations.shards import Settings
+from backstream.model.tables.creation import on_demand
+from backstream.model.values import wire
+from backstream.model.values.schema import KeySchema
+from backstream.operations.capture.shards import Settings
 from backstream.ports import Delete, ObjectStore, Put, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
+from backstream.vault.table_vault import TableVault
 from kit.aws import Aws
 from kit.images import SCHEMA
 

@@ -15,18 +15,18 @@ from typing import Self
 import msgspec
 
 from backstream.errors import NotFound
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Segment, SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.operations.follow import Following, Streams, follow
-from backstream.operations.init import InitOptions, init
-from backstream.operations.shards import Settings
-from backstream.operations.tail import TailReport
-from backstream.operations.witness import BUDGET, Witnessed, witness
+from backstream.model.values import wire
+from backstream.operations.capture.follow import Following, Streams, follow
+from backstream.operations.capture.shards import Settings
+from backstream.operations.capture.tail import TailReport
+from backstream.operations.capture.witness import BUDGET, Witnessed, witness
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, Table
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import Segment, SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.states import state_at
 

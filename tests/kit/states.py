@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backstream.layouts.vault import TableVault
-from backstream.model.entry import Entry
-from backstream.model.fold import newest
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import newest
+from backstream.vault.table_vault import TableVault
 
 
 def state_at(vault: TableVault, at: int) -> Mapping[bytes, bytes]:

@@ -19,7 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from backstream.errors import BackstreamError, Failed, IteratorExpired, MissingTable, NotFound, RecordsTrimmed
-from backstream.model.change import MICROS, VIEW, Change
+from backstream.model.changes.change import MICROS, VIEW, Change
 from backstream.ports import Clock, Shard
 from backstream.tables.memory import MemoryTable
 from backstream.tables.memory_stream import MemoryStream

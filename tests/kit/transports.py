@@ -7,7 +7,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from backstream.clock import SystemClock
-from backstream.model.limits import Limit, unlimited
+from backstream.model.values.object_limits import Limit, unlimited
 from backstream.ports import Clock
 from backstream.stores.s3 import S3Store
 from backstream.stores.s3_api import S3Api

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged, NotFound, UsageError
-from backstream.layouts.aws_export import Export, ExportWriter, NetChange, lines, manifests
-from backstream.layouts.segments import Codec
-from backstream.model import wire
+from backstream.model.values import wire
 from backstream.stores.folder import FolderFiles
+from backstream.vault.aws_export import Export, ExportWriter, NetChange, lines, manifests
+from backstream.vault.log.segments import Codec
 from kit.exports import md5, plain, seal
 from kit.images import hard_images
 from kit.strategies import ITEMS, Item

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from backstream.clock import SystemClock
 from backstream.errors import AlreadyExists, BackstreamError, Damaged, MissingObject
-from backstream.layouts import segments
-from backstream.layouts.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord, Part
-from backstream.layouts.segments import Codec
-from backstream.model.change import MICROS
-from backstream.model.entry import SCANNED, Entry, ImagePlace, Scanned, of_scanned
+from backstream.model.changes.change import MICROS
+from backstream.model.changes.entry import SCANNED, Entry, ImagePlace, Scanned, of_scanned
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord, Part
+from backstream.vault.log import segments
+from backstream.vault.log.segments import Codec
 from kit.clock import ManualClock
 from kit.losing import lose
 from kit.spoil import spoil

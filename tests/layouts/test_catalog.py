@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from backstream.errors import Damaged, NotFound
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Catalog
-from backstream.model.kinesis import KinesisSource
-from backstream.model.settings import PARTS, TableSettings
+from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.tables.settings import PARTS, TableSettings
 from backstream.stores.memory import MemoryStore
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Catalog
 from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.layouts import chains
-from backstream.layouts.chains import Missing, Run, joined, missing, open_ends, run_of
-from backstream.layouts.compacted import Generation
-from backstream.layouts.inventory import Inventory
-from backstream.layouts.links import Links
-from backstream.layouts.log import ChangeLog, LogListing
-from backstream.layouts.segments import Segment, mark
-from backstream.model.entry import Entry
+from backstream.model.changes.entry import Entry
 from backstream.stores.memory import MemoryStore
+from backstream.vault.log import chains
+from backstream.vault.log.chains import Missing, Run, joined, missing, open_ends, run_of
+from backstream.vault.log.compacted import Generation
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.links import Links
+from backstream.vault.log.log import ChangeLog, LogListing
+from backstream.vault.log.segments import Segment, mark
 from kit.clock import ManualClock
 
 STREAM = "2026-11-23T04:15:33.123"

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged, Refused
-from backstream.layouts import cloudtrail
-from backstream.layouts.cloudtrail import Trail
-from backstream.model.cloudtrail import CallTarget
+from backstream.model.calls.cloudtrail import CallTarget
 from backstream.ports import ListedFiles, ListedObject, StoredObject
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
+from backstream.vault import cloudtrail
+from backstream.vault.cloudtrail import Trail
 from kit.clock import ManualClock
 from kit.cloudtrail import ACCOUNT, file_body, file_name, region_folder
 from kit.images import SCHEMA
@@ -178,7 +178,7 @@ def test_events_come_as_they_were_written(events: list[dict[str, object]], inden
     body = msgspec.json.format(body, indent=2) if indented else body
     expected = [{name: str(value) if isinstance(value, int) else value for name, value in each.items()} for each in events]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("backstream.layouts.decompression.BLOCK", block)
+        patch.setattr("backstream.vault.decompression.BLOCK", block)
         assert list(cloudtrail.events(body)) == expected
         assert list(cloudtrail.events(gzip.compress(body))) == expected
 

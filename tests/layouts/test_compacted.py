@@ -9,15 +9,15 @@ import msgspec
 import pytest
 
 from backstream.errors import Damaged, Failed, MissingObject
-from backstream.layouts import compacted as sets
-from backstream.layouts import frames, segments
-from backstream.layouts.chains import Run
-from backstream.layouts.compacted import Compacted, Generation, Set, partition_of, set_id
-from backstream.layouts.frames import INDEX_GUESS, FrameLine
-from backstream.layouts.sources import is_of
-from backstream.model.entry import Entry, to_line
+from backstream.model.changes.entry import Entry, to_line
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.log import compacted as sets
+from backstream.vault.log import frames, segments
+from backstream.vault.log.chains import Run
+from backstream.vault.log.compacted import Compacted, Generation, Set, partition_of, set_id
+from backstream.vault.log.frames import INDEX_GUESS, FrameLine
+from backstream.vault.log.sources import is_of
 from kit.clock import ManualClock
 from kit.spoil import spoil
 from kit.watched import WatchedStore

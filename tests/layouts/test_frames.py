@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.layouts import frames, segments
-from backstream.layouts.frames import FrameLine, FrameSpan, Index
+from backstream.vault.log import frames, segments
+from backstream.vault.log.frames import FrameLine, FrameSpan, Index
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
 HEAD = 8  # bytes of the skippable frame around the index

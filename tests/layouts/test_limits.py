@@ -11,19 +11,21 @@ import msgspec
 import pytest
 
 from backstream.errors import Damaged, UsageError
-from backstream.layouts import catalog, segments
-from backstream.layouts.aws_export import DataFile, DataFiles
-from backstream.layouts.aws_export.manifests import checksum, decode_files, decode_summary
-from backstream.layouts.bases import Bases
-from backstream.layouts.dump_pages import Pages, description_of
-from backstream.layouts.dumps import Dump
-from backstream.layouts.segments import Codec, SegmentHeader
-from backstream.model import invocation_record, limits, wire
-from backstream.model.entry import from_line, states
+from backstream.model.changes import invocation_record
+from backstream.model.changes.entry import from_line, states
+from backstream.model.values import object_limits, wire
 from backstream.stores import dumps
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
+from backstream.vault import catalog
+from backstream.vault.aws_export import DataFile, DataFiles
+from backstream.vault.aws_export.manifests import checksum, decode_files, decode_summary
+from backstream.vault.bases import Bases
+from backstream.vault.dumps.dump_pages import Pages, description_of
+from backstream.vault.dumps.dumps import Dump
+from backstream.vault.log import segments
+from backstream.vault.log.segments import Codec, SegmentHeader
 from kit.bombs import DEEP, DIGITS, GIGABYTE, gzip_of, line, zstd_of
 from kit.clock import ManualClock
 
@@ -44,7 +46,7 @@ def images(name: str, body: bytes, count: int) -> list[bytes]:
         ("data/a.json.zst", zstd_of(b"a", GIGABYTE)),
         ("data/a.json.gz", gzip.compress(b'{"x":%s}\n' % DEEP)),
         ("data/a.json.gz", gzip_of(GOOD, GIGABYTE)),
-        ("data/a.json", b'{"Item":{"id":{"S":"%s"}}}' % (b"a" * limits.LINE)),
+        ("data/a.json", b'{"Item":{"id":{"S":"%s"}}}' % (b"a" * object_limits.LINE)),
     ],
 )
 def test_a_data_file_that_never_ends_is_named(name: str, body: bytes) -> None:
@@ -95,7 +97,7 @@ def test_the_largest_item_that_there_can_be_is_read() -> None:
     """400 KB of empty strings, as old and new image, in one line."""
     image = b'{"id":{"S":"a"},"l":{"L":[%s]}}' % b",".join([b'{"S":""}'] * (400 << 10))
     text = line(image=image).rstrip(b"\n")[:-1] + b',"OldImage":%s}\n' % image
-    assert len(image) < limits.ITEM
+    assert len(image) < object_limits.ITEM
     (entry,) = segments.read(SegmentHeader(Codec.ZSTD, 1), Codec.ZSTD.compress(text))
     assert entry.image == image
 
@@ -123,7 +125,7 @@ def test_a_zip_of_a_month_that_there_is_not(tmp_path: Path) -> None:
 def test_a_zip_that_is_large_inside(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("flights/schema.json", b"{}")
-        archive.writestr("flights/data/0001.json", io.BytesIO(b" " * (limits.PAGE + 1)).getvalue())
+        archive.writestr("flights/data/0001.json", io.BytesIO(b" " * (object_limits.PAGE + 1)).getvalue())
     with pytest.raises(Damaged, match=r"data/0001\.json"):
         list(dumps.DynamodumpDump(tmp_path / "a.zip", "flights").pages())
 
@@ -141,29 +143,29 @@ def test_a_manifest_does_not_lead_out_of_its_folder(tmp_path: Path) -> None:
 
 def test_each_object_has_a_limit_by_its_kind(tmp_path: Path) -> None:
     kinds = {
-        "_backstream/flights/catalog.json": limits.CATALOG,
-        "prefix/_backstream/flights/catalog.json": limits.CATALOG,
-        "_backstream/flights/log/dt=x/y.ndjson.zst": limits.LINES,
-        "_backstream/flights/compacted/generations/00000001.json": limits.GENERATION,
-        "_backstream/flights/base/complete/x.json": limits.SMALL,
-        "_backstream/flights/drills/x.json": limits.RECORD,
-        "flights/0123": limits.ROW,
-        "flights/_backstream/0123": limits.ROW,
+        "_backstream/flights/catalog.json": object_limits.CATALOG,
+        "prefix/_backstream/flights/catalog.json": object_limits.CATALOG,
+        "_backstream/flights/log/dt=x/y.ndjson.zst": object_limits.LINES,
+        "_backstream/flights/compacted/generations/00000001.json": object_limits.GENERATION,
+        "_backstream/flights/base/complete/x.json": object_limits.SMALL,
+        "_backstream/flights/drills/x.json": object_limits.RECORD,
+        "flights/0123": object_limits.ROW,
+        "flights/_backstream/0123": object_limits.ROW,
     }
-    assert {name: limits.in_vault(name) for name in kinds} == kinds
-    assert limits.in_vault("_backstream/flights/log/x", 1 << 30) == 1 << 30
+    assert {name: object_limits.in_vault(name) for name in kinds} == kinds
+    assert object_limits.in_vault("_backstream/flights/log/x", 1 << 30) == 1 << 30
     for store in (DirectoryStore(tmp_path, ManualClock(), lambda _: 3), MemoryStore(ManualClock(), limit=lambda _: 3)):
         store.put("a", b"1234")
         store.put("b", b"123")
         assert store.get("b").body == b"123"
-        with pytest.raises(Damaged, match=limits.VARIABLE):
+        with pytest.raises(Damaged, match=object_limits.VARIABLE):
             store.get("a")
 
 
 def test_an_operator_may_allow_more() -> None:
-    assert (limits.allowed(""), limits.allowed("100")) == (0, 100 << 20)
+    assert (object_limits.allowed(""), object_limits.allowed("100")) == (0, 100 << 20)
     with pytest.raises(UsageError):
-        limits.allowed("much")
+        object_limits.allowed("much")
 
 
 def test_a_catalog_of_another_table_is_damaged() -> None:

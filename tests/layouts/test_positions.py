@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backstream.layouts.positions import Position, decode, encode
+from backstream.vault.log.positions import Position, decode, encode
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "watermark-1" / "positions.zst"
 POSITIONS = {

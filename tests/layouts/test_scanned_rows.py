@@ -8,18 +8,18 @@ import msgspec
 import pytest
 
 from backstream.errors import Damaged
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Layout
-from backstream.layouts.row_versions import NewestVersion, parse_metadata
-from backstream.layouts.rows import RowStore
-from backstream.model import wire
-from backstream.model.change import MICROS, Change, Order
-from backstream.model.entry import Scanned
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.init import InitOptions, init
+from backstream.model.changes.change import MICROS, Change, Order
+from backstream.model.changes.entry import Scanned
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectInfo, ObjectVersion
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Layout
+from backstream.vault.rows.row_versions import NewestVersion, parse_metadata
+from backstream.vault.rows.rows import RowStore
 from kit.clock import ManualClock
 
 KEY = b'{"id":{"S":"a"}}'

@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.layouts.log import ChangeLog
-from backstream.layouts.segments import (
+from backstream.model.changes.change import Change
+from backstream.model.changes.entry import Entry, ImagePlace, of_change, states
+from backstream.stores.memory import MemoryStore
+from backstream.vault.log.log import ChangeLog
+from backstream.vault.log.segments import (
     Codec,
     Segment,
     SegmentKind,
@@ -27,9 +30,6 @@ from backstream.layouts.segments import (
     parse_path,
     read,
 )
-from backstream.model.change import Change
-from backstream.model.entry import Entry, ImagePlace, of_change, states
-from backstream.stores.memory import MemoryStore
 from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import BackstreamError, Damaged, MissingObject
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.model.entry import Entry, ImagePlace
+from backstream.model.changes.entry import Entry, ImagePlace
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.computed_vault import TABLE, entry, init_table, row_image
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.model.attribution import TOLERANCE, AttributionStatus, Made, attribute
-from backstream.model.cloudtrail import CAN_BECOME, Call, CallerIdentity
+from backstream.model.calls.attribution import TOLERANCE, AttributionStatus, Made, attribute
+from backstream.model.calls.cloudtrail import CAN_BECOME, Call, CallerIdentity
 
 T = 1_700_000_000
 PUT, DELETE = 3, 4

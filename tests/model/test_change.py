@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import MalformedRecord, WrongStreamView
-from backstream.model import wire
-from backstream.model.change import Change, from_page, from_record, stream_label, table_name
+from backstream.model.changes.change import Change, from_page, from_record, stream_label, table_name
+from backstream.model.values import wire
 from kit import images, strategies
 
 LABEL = "2026-11-23T04:15:33.123"

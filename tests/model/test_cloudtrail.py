@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model.cloudtrail import CAN_BECOME, CallerIdentity, CallTarget, TrailOwner, is_write, writes
-from backstream.model.key_words import NumberText
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.calls.cloudtrail import CAN_BECOME, CallerIdentity, CallTarget, TrailOwner, is_write, writes
+from backstream.model.values.key_arguments import NumberText
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from kit.cloudtrail import Event, Table, event, service, session, user, where
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/Music"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backstream.errors import Damaged, UsageError
 from backstream.model.condition import MOST_NESTED, Condition
-from backstream.model.numbers import canonical
+from backstream.model.values.numbers import canonical
 from kit.strategies import SCALARS, TEXTS
 
 ITEM = msgspec.json.encode(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model import digests, wire
+from backstream.model.values import digests, wire
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
     ['"N":"1.0"', "\\", "é", "\u2028", '{"S":["a"]}', "a: b", "N"]

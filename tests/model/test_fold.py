@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.model.change import MICROS
-from backstream.model.entry import NO_SEQUENCE, SCANNED, Entry
-from backstream.model.fold import BEGINNING, FoldState, in_order, known_at, newest
+from backstream.model.changes.change import MICROS
+from backstream.model.changes.entry import NO_SEQUENCE, SCANNED, Entry
+from backstream.model.changes.fold import BEGINNING, FoldState, in_order, known_at, newest
 
 KEYS = b'{"id":{"S":"a"}}'
 END = 10**9

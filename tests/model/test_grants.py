@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from backstream.model.grants import Grant, grants, guarded, is_foreign
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.model.settings import KinesisDestination, TableSettings
-from backstream.model.setup import Setup, TableNames, plan
+from backstream.model.tables.grants import Grant, grants, guarded, is_foreign
+from backstream.model.tables.settings import KinesisDestination, TableSettings
+from backstream.model.tables.setup import Setup, TableNames, plan
+from backstream.model.values.schema import KeyAttribute, KeySchema
 
 OWN, OTHER = "111111111111", "999999999999"
 ARN = f"arn:aws:dynamodb:us-east-1:{OWN}:table/flights"

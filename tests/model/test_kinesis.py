@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import MalformedRecord, UsageError
-from backstream.model import deliveries, kinesis
-from backstream.model.change import Change
+from backstream.model.changes import deliveries, kinesis
+from backstream.model.changes.change import Change
 from kit import images
 from kit.kinesis import data, record
 

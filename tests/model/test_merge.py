@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.model import wire
-from backstream.model.merge import GONE, Merge, Merged, MergeStep, MergeVerdict, changed_names, undone, undone_steps
+from backstream.model.changes.merge import GONE, Merge, Merged, MergeStep, MergeVerdict, changed_names, undone, undone_steps
+from backstream.model.values import wire
 
 Item = Mapping[str, int] | None
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 
 from backstream.errors import Damaged
-from backstream.model import migration, plain, sizes, wire
-from backstream.model.fitness import InvalidItem
+from backstream.model import migration
 from backstream.model.migration import DELETE, becomes, digest, spliced
+from backstream.model.values import python_items, sizes, wire
+from backstream.model.values.item_limits import InvalidItem
 from kit.images import hard_images, image
 from kit.strategies import ITEMS, Item
 
@@ -30,9 +31,9 @@ def test_what_was_not_touched_keeps_its_bytes(item: Item) -> None:
 
 @given(ITEMS, ITEMS)
 def test_plain_values_are_the_same_item(item: Item, other: Item) -> None:
-    typed = msgspec.json.encode(plain.from_plain(plain.to_plain(msgspec.json.encode(item))))
+    typed = msgspec.json.encode(python_items.from_plain(python_items.to_plain(msgspec.json.encode(item))))
     assert wire.same_image(typed, msgspec.json.encode(item))
-    after = becomes(plain.to_plain(msgspec.json.encode({**item, **other})), None, msgspec.json.encode(item), native=False)
+    after = becomes(python_items.to_plain(msgspec.json.encode({**item, **other})), None, msgspec.json.encode(item), native=False)
     assert after is not None
     assert wire.same_image(after, msgspec.json.encode({**item, **other}))
     old, new = (msgspec.json.decode(each, type=dict[str, msgspec.Raw]) for each in (msgspec.json.encode(item), after))
@@ -41,7 +42,7 @@ def test_plain_values_are_the_same_item(item: Item, other: Item) -> None:
 
 def test_hard_images_go_through() -> None:
     for name, each in hard_images().items():
-        item = plain.to_plain(each)
+        item = python_items.to_plain(each)
         assert becomes(item, item, each, native=False) is each, name
         item["mark"] = 1
         after = becomes(item, item, each, native=False)
@@ -53,7 +54,7 @@ def test_hard_images_go_through() -> None:
 
 
 def test_plain_types() -> None:
-    item = plain.to_plain(
+    item = python_items.to_plain(
         image(
             "a", "12345678901234567890123456789012345678", b={"B": "AAE="}, no={"NULL": True}, bs={"BS": ["AQ=="]}, ns={"NS": ["1"]}
         )
@@ -86,7 +87,7 @@ def test_plain_types() -> None:
 )
 def test_what_dynamodb_would_not_take(value: object, why: str) -> None:
     with pytest.raises(InvalidItem, match=why):
-        becomes({**plain.to_plain(IMAGE), "x": value}, None, IMAGE, native=False)
+        becomes({**python_items.to_plain(IMAGE), "x": value}, None, IMAGE, native=False)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +121,12 @@ def nested(levels: int, into: str) -> Any:
 
 @pytest.mark.parametrize("into", ["list", "map"])
 def test_32_levels_are_kept_and_33_are_not(into: str) -> None:
-    after = becomes({**plain.to_plain(IMAGE), "x": nested(32, into)}, None, IMAGE, native=False)
+    after = becomes({**python_items.to_plain(IMAGE), "x": nested(32, into)}, None, IMAGE, native=False)
     assert after is not None
-    assert plain.to_plain(after)["x"] == nested(32, into)
+    assert python_items.to_plain(after)["x"] == nested(32, into)
     for levels in (33, 40):
         with pytest.raises(InvalidItem, match=r"^x.* is nested deeper than 32 levels$"):
-            becomes({**plain.to_plain(IMAGE), "x": nested(levels, into)}, None, IMAGE, native=False)
+            becomes({**python_items.to_plain(IMAGE), "x": nested(levels, into)}, None, IMAGE, native=False)
 
 
 @pytest.mark.parametrize("letter", ["a", "\u00e9", "\U0001f600"])
@@ -134,22 +135,22 @@ def test_400_kb_are_kept_and_a_byte_more_is_not(letter: str) -> None:
     room = 400 * 1024 - sizes.item_bytes(IMAGE) - len("x")
     each = len(letter.encode())
     text = letter * (room // each) + "b" * (room % each)
-    after = becomes({**plain.to_plain(IMAGE), "x": text}, None, IMAGE, native=False)
+    after = becomes({**python_items.to_plain(IMAGE), "x": text}, None, IMAGE, native=False)
     assert after is not None
     assert sizes.item_bytes(after) == 400 * 1024
     for more in ("b", "b" * 1024):
         with pytest.raises(InvalidItem, match="400 KB"):
-            becomes({**plain.to_plain(IMAGE), "x": text + more}, None, IMAGE, native=False)
+            becomes({**python_items.to_plain(IMAGE), "x": text + more}, None, IMAGE, native=False)
 
 
 @pytest.mark.parametrize("result", ["x", [1], True, 0, (), DELETE.__class__, 10**5000], ids=lambda value: type(value).__name__)
 def test_nonsense(result: object) -> None:
     with pytest.raises(InvalidItem, match="DELETE"):
-        becomes(result, plain.to_plain(IMAGE), IMAGE, native=False)
+        becomes(result, python_items.to_plain(IMAGE), IMAGE, native=False)
 
 
 def test_a_change_without_a_return_is_seen() -> None:
-    passed = plain.to_plain(IMAGE)
+    passed = python_items.to_plain(IMAGE)
     passed["s"].add("c")
     with pytest.raises(InvalidItem, match="return item"):
         becomes(None, passed, IMAGE, native=False)
@@ -157,7 +158,7 @@ def test_a_change_without_a_return_is_seen() -> None:
 
 
 def test_equal_by_value_is_no_change() -> None:
-    item = {**plain.to_plain(IMAGE), "n": Decimal("1.5"), "s": {"a", "b"}}
+    item = {**python_items.to_plain(IMAGE), "n": Decimal("1.5"), "s": {"a", "b"}}
     assert becomes(item, item, IMAGE, native=False) is IMAGE
 
 
@@ -177,5 +178,5 @@ def test_digests_are_equal_as_images_are(one: Item, other: Item) -> None:
 
 def test_damaged_images_are_refused() -> None:
     with pytest.raises(Damaged):
-        plain.to_plain(b'{"a":{"X":"1"}}')
+        python_items.to_plain(b'{"a":{"X":"1"}}')
     assert spliced({"a": {"S": "b"}}, None) == b'{"a":{"S":"b"}}'

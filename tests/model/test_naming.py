@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import UsageError
-from backstream.model.naming import (
-    MAX_PLAIN_ID,
-    Naming,
-    check_table_name,
-    object_name,
-    parse_name,
-    tenant_folder,
-)
-from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
+from backstream.model.tables.naming import MAX_PLAIN_ID, Naming, check_table_name, object_name, parse_name, tenant_folder
+from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_key
 
 ONE = KeySchema(KeyAttribute("id", "S"))
 TWO = KeySchema(KeyAttribute("zone", "S"), KeyAttribute("at", "N"))

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 
-from backstream.model.numbers import canonical, compare, in_range
+from backstream.model.values.numbers import canonical, compare, in_range
 from kit import strategies
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model import older
-from backstream.model.naming import KeyOrder, Naming, object_name
-from backstream.model.older import Style
-from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
+from backstream.model.tables import legacy_names
+from backstream.model.tables.legacy_names import Style
+from backstream.model.tables.naming import KeyOrder, Naming, object_name
+from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_key
 from kit.older_tools import DynamoDbBackUp, Fork, Replicator, as_arrays, as_node_buffers, stringify
 from kit.strategies import BINARIES, TEXTS, numbers
 
@@ -45,18 +45,18 @@ def keys(draw: st.DrawFn) -> tuple[KeySchema, dict[str, Any]]:
 @given(keys())
 def test_every_tools_name_is_found(drawn: tuple[KeySchema, dict[str, Any]]) -> None:
     schema, item = drawn
-    names = older.names_of(schema, item)
+    names = legacy_names.names_of(schema, item)
     for digest in ("sha256", "md5"):
         for of_event in (list(schema.names), list(schema.names)[::-1]):
             name = Replicator(Nowhere(), "t", of_event, digest).name(item).removeprefix("t/")
-            same = [order for order in KeyOrder if [each.name for each in older.ordered(schema, order)] == of_event]
+            same = [order for order in KeyOrder if [each.name for each in legacy_names.ordered(schema, order)] == of_event]
             assert any(Style(Naming(digest), each) in names[name] for each in same)
     plain = Fork(Nowhere(), "t", list(schema.names), plain=True).name(item).removeprefix("t/")
     assert Naming.PLAIN in {style.naming for style in names[plain]}
     for write in (as_node_buffers, as_arrays):
         for body in (item, write(item)):
             written = DynamoDbBackUp(Nowhere(), "t", list(schema.names)).name(write(item)).removeprefix("t/")
-            assert written in older.names_of(schema, body)
+            assert written in legacy_names.names_of(schema, body)
 
 
 @given(keys())
@@ -82,7 +82,7 @@ def test_our_names_are_theirs(drawn: tuple[KeySchema, dict[str, Any]]) -> None:
 )
 def test_what_is_no_value_is_left_as_it_is(value: Any) -> None:
     """Whatever stands where a value should: nothing is guessed, nothing fails."""
-    assert older.mended(value) == (value, False)
+    assert legacy_names.mended(value) == (value, False)
 
 
 VALUES = st.recursive(
@@ -104,10 +104,10 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.text(min_size=1, max_size=3), VALUES, max_size=4))
 def test_binary_values_come_back(item: dict[str, Any]) -> None:
     """At any depth, in both forms; and attributes that only look like them stay."""
-    assert older.mended_item(item) == (item, False)
+    assert legacy_names.mended_item(item) == (item, False)
     for write in (as_node_buffers, as_arrays):
         written = msgspec.json.decode(stringify(write(item)))
-        assert older.mended_item(written) == (item, written != item)
+        assert legacy_names.mended_item(written) == (item, written != item)
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,15 @@ def test_binary_values_come_back(item: dict[str, Any]) -> None:
 )
 def test_what_could_mean_anything_is_refused(value: dict[str, Any]) -> None:
     with pytest.raises(Damaged, match="'x' is not in DynamoDB JSON"):
-        older.mended_item({"x": value})
+        legacy_names.mended_item({"x": value})
 
 
 def test_arrivals_are_ordered_as_they_came() -> None:
     """As text of one length, too; and no two items share a number."""
-    numbers = [older.sequence(micros, position, b"a") for micros, position in [(5, 0), (5, 1), (6, 0), (1_700_000_000_000_000, 3)]]
+    numbers = [
+        legacy_names.sequence(micros, position, b"a") for micros, position in [(5, 0), (5, 1), (6, 0), (1_700_000_000_000_000, 3)]
+    ]
     assert numbers == sorted(numbers)
     assert [int(each) for each in numbers] == sorted(map(int, numbers))
     assert {len(each) for each in numbers} == {40}
-    assert older.sequence(5, 0, b"a") != older.sequence(5, 0, b"b")
+    assert legacy_names.sequence(5, 0, b"a") != legacy_names.sequence(5, 0, b"b")

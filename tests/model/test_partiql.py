@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.model import partiql
-from backstream.model.partiql import PartiqlVerb, Statement
+from backstream.model.calls import partiql
+from backstream.model.calls.partiql import PartiqlVerb, Statement
 
 HIDDEN = "***(Redacted)"
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged, MalformedRecord
-from backstream.model import wire
-from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_key
 from kit import strategies
 
 SCHEMA = KeySchema(KeyAttribute("zone", "S"), KeyAttribute("number", "N"))

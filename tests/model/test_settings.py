@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from backstream.model import settings
-from backstream.model.settings import (
+from backstream.model.tables import settings
+from backstream.model.tables.settings import (
     AutoScaling,
     ContributorInsights,
     KinesisDestination,
@@ -19,7 +19,7 @@ from backstream.model.settings import (
     from_description,
     table_of,
 )
-from backstream.model.settings_changes import differences, lost
+from backstream.model.tables.settings_changes import differences, lost
 
 ARN = "arn:aws:dynamodb:eu-central-1:111122223333:table/flights"
 

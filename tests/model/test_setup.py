@@ -13,9 +13,9 @@ from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from backstream.clock import SystemClock
-from backstream.model.creation import creation_of, on_demand
-from backstream.model.settings import PARTS, AutoScaling, PointInTimeRecovery, TableSettings, from_description, table_of
-from backstream.model.setup import Setup, SetupStep, Todo, plan, policy_for
+from backstream.model.tables.creation import creation_of, on_demand
+from backstream.model.tables.settings import PARTS, AutoScaling, PointInTimeRecovery, TableSettings, from_description, table_of
+from backstream.model.tables.setup import Setup, SetupStep, Todo, plan, policy_for
 from backstream.tables.memory import MemoryTable
 from kit.furnished import ACCOUNT, ARN, CAPACITY, KEY, OTHER, SAME, SCHEMA, STREAM, index, policy, settings, table
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model.sizes import WRITE_UNIT, item_bytes, write_units
+from backstream.model.values.sizes import WRITE_UNIT, item_bytes, write_units
 from kit.strategies import ITEMS, VALUES
 
 

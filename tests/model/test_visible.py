@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.model.visible import visible, visible_json, visible_line
+from backstream.model.values.visible import visible, visible_json, visible_line
 
 NASTY = "\x1b[2K\r\x9b31m\u202eevil\u2066\u200b\x7f\ufeff\u2028"
 

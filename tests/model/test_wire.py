@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model import wire
+from backstream.model.values import wire
 from kit import images, strategies
 
 

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backstream.layouts.segments import SegmentKind
-from backstream.model.change import stream_label
-from backstream.operations.absence import record_absence
-from backstream.operations.batch import keep_batch
+from backstream.model.changes.change import stream_label
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.capture.outage import record_absence
+from backstream.vault.log.segments import SegmentKind
 from kit.clock import ManualClock
 from kit.records import lambda_record
 from kit.stage import Stage

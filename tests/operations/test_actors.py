@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from backstream.errors import Damaged, UsageError
-from backstream.layouts import catalog as catalogs
-from backstream.operations.actors import ActorClaim, Actors, ActorSource, AttributedEntry
-from backstream.operations.init import NOWHERE, InitOptions, init
+from backstream.operations.inspect.actors import ActorClaim, Actors, ActorSource, AttributedEntry
+from backstream.operations.setup.init import NOWHERE, InitOptions, init
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import TTL_ACTOR, MemoryTable
+from backstream.vault import catalog as catalogs
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.images import SCHEMA, image, key

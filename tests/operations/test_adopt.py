@@ -17,26 +17,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import NotFound, OutsideWindow, Refused, UsageError
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.model import moment, wire
-from backstream.model.naming import KeyOrder, Naming
-from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
-from backstream.operations import history as histories
-from backstream.operations.adopt import Adopting, adopt
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
-from backstream.operations.compact import compact
-from backstream.operations.follow import Following, follow
-from backstream.operations.init import InitOptions, InitReport, init
-from backstream.operations.progress import Silent
+from backstream.model import moment
+from backstream.model.tables.naming import KeyOrder, Naming
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_key
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
+from backstream.operations.bulk.progress import Silent
+from backstream.operations.capture.follow import Following, follow
+from backstream.operations.compare.verify import verify
+from backstream.operations.inspect import history as histories
+from backstream.operations.inspect.safety import LIMITS
+from backstream.operations.inspect.status import status
+from backstream.operations.legacy.adopt_legacy import Adopting, adopt
 from backstream.operations.restore import InPlace, NewTable, RestoreContext, Restored, RestoreRequest, ToFile, restore
-from backstream.operations.safety import LIMITS
-from backstream.operations.snapshot import snapshot
-from backstream.operations.status import status
-from backstream.operations.verify import verify
+from backstream.operations.restore.snapshot import snapshot
+from backstream.operations.setup.init import InitOptions, InitReport, init
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.losing import lose

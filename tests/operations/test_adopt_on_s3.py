@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from backstream.model import wire
-from backstream.model.schema import KeyAttribute, KeySchema, canonical_key
-from backstream.operations.safety import LIMITS
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_key
+from backstream.operations.inspect.safety import LIMITS
 from kit.aws import Aws
 from kit.older_tools import Fork, Replicator
 from kit.scene import Scene, file_items, next_second

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from backstream.layouts.catalog import Layout
-from backstream.model import moment, sizes, wire
-from backstream.model.change import MICROS
-from backstream.model.naming import Naming
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
+from backstream.model.tables.naming import Naming
+from backstream.model.values import sizes, wire
 from backstream.ports import Put
+from backstream.vault.catalog import Layout
 from kit.images import image, key
 from kit.proxy import FaultProxy, Request, Response, answer, delay, nth, pass_on, rewrite
 from kit.reverse_proxy import Action, Forward
@@ -307,7 +308,7 @@ def test_killed_at_random_instants_it_reads_no_finished_part_again(scene: Scene,
     small_pages(proxy, 4, delay(0.05))
     scene.environment["PYTHONPATH"] = str(scene.folder)
     (scene.folder / "sitecustomize.py").write_text(
-        "import backstream.operations.backfill.segment as segment\nsegment.PART_ROWS = 8\n"
+        "import backstream.operations.base.backfill.segment as segment\nsegment.PART_ROWS = 8\n"
     )
     seen: list[dict[str, float]] = []
     for _ in range(5):

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.ports import Put
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit.children import TailProcess, environment
 from kit.load_writer import LoadWriter, row
 from kit.scene import Scene

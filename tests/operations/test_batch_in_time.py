@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.change import Change, stream_label
-from backstream.operations.batch import BatchReport, keep_batch
+from backstream.model.changes.change import Change, stream_label
+from backstream.operations.capture.batch import BatchReport, keep_batch
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.lived import all_changes
 from kit.records import lambda_record

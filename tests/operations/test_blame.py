@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from backstream.engines.ahead import batches
-from backstream.engines.memory import Memory
-from backstream.layouts.catalog import Layout
-from backstream.layouts.cloudtrail import Trail
-from backstream.layouts.segments import SegmentKind
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import batches
 from backstream.model import moment
-from backstream.model.attribution import TOLERANCE
-from backstream.model.entry import of_change
-from backstream.operations.actors import Actors
+from backstream.model.calls.attribution import TOLERANCE
+from backstream.model.changes.entry import of_change
 from backstream.operations.blame import BlameContext, Blamed, BlameFinding, BlameRequest, Outcome, blame
 from backstream.operations.blame.run import target_of
 from backstream.operations.blame.unkeyed import Unkeyed
+from backstream.operations.bulk.progress import Silent
 from backstream.operations.changes.window import ChangeWindow
-from backstream.operations.progress import Silent
+from backstream.operations.inspect.actors import Actors
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.cloudtrail import Trail
+from backstream.vault.log.segments import SegmentKind
 from kit.clock import ManualClock
 from kit.cloudtrail import (
     ACCOUNT,

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
 from backstream.model import moment
-from backstream.model.attribution import TOLERANCE
+from backstream.model.calls.attribution import TOLERANCE
 from backstream.tables.memory import TTL_ACTOR
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
 from kit.cloudtrail import Table, deliver, file_body, file_name, region_folder, service, session, user, where, write
 from kit.feed import Feed
 from kit.images import image, key

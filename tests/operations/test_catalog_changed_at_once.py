@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from backstream.errors import ConditionNotMet, Failed, Unavailable
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.segments import Codec
-from backstream.model.naming import Naming
-from backstream.operations.init import InitOptions, init
-from backstream.operations.settings import refresh
+from backstream.model.tables.naming import Naming
+from backstream.operations.setup.init import InitOptions, init
+from backstream.operations.setup.settings import refresh
 from backstream.ports import ObjectStore
+from backstream.vault import catalog as catalogs
+from backstream.vault.log.segments import Codec
 from kit.clock import ManualClock
 from kit.stage import Stage
 from kit.watched import WatchedStore

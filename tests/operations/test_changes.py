@@ -9,11 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backstream.engines.memory import Memory
+from backstream.engine.local.memory import Memory
 from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, Refused, UsageError
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
-from backstream.model import wire
+from backstream.model.values import wire
+from backstream.operations.base.compact import compact
 from backstream.operations.changes import (
     ChangeCriteria,
     Changes,
@@ -26,8 +25,9 @@ from backstream.operations.changes import (
     summary,
 )
 from backstream.operations.changes.sorting import TimeSorter
-from backstream.operations.compact import compact
 from backstream.ports import Put
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
 from kit.clock import ManualClock
 from kit.images import SCHEMA, image, key
 from kit.lived import SMALL

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from backstream.apps.cli.main import call
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
 from backstream.model import moment
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
-from backstream.operations.compact import compact
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
 from kit import images
 from kit.clock import ManualClock
 from kit.lived import LOG, key, lived, names, told

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.operations import check as checks
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect import check as checks
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.losing import lose
 from kit.stage import Stage

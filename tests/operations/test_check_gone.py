@@ -10,17 +10,17 @@ import pytest
 
 from backstream.apps.cli.main import call
 from backstream.errors import BackstreamError, Damaged
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
 from backstream.model import moment
-from backstream.operations import check as checks
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
-from backstream.operations.check import Finding, FindingKind
-from backstream.operations.compact import compact
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect import check as checks
+from backstream.operations.inspect.check import Finding, FindingKind
 from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
 from kit.clock import ManualClock
 from kit.lived import GENERATIONS, live, lived, names
 from kit.losing import lose

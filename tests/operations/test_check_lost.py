@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from backstream.engines.memory import Memory
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind as SegmentKind
-from backstream.layouts.segments import pack
+from backstream.engine.local.memory import Memory
 from backstream.model import moment
-from backstream.operations.check import CheckContext, Finding, FindingKind, check
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect.check import CheckContext, Finding, FindingKind, check
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind as SegmentKind
+from backstream.vault.log.segments import pack
 from kit.clock import ManualClock
 from kit.lived import all_changes, deliver, key, lived
 from kit.losing import lose

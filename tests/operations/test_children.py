@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backstream.operations.children import all_listed
+from backstream.operations.capture.children import all_listed
 from backstream.ports import Shard
 
 

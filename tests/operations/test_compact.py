@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from backstream.engines.memory import Memory
+from backstream.engine.local.memory import Memory
 from backstream.errors import Failed
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import parse_path
-from backstream.operations.compact import Compaction, compact, plan
-from backstream.operations.init import InitOptions, init
+from backstream.operations.base.compact import Compaction, compact, plan
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import parse_path
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.lived import COMPACTED, GENERATIONS, LOG, SMALL, all_changes, changes, deliver, hidden, live, lived, names, state, told

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.engines.embedded import State
+from backstream.engine.local.state import State
 from backstream.errors import Failed
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
-from backstream.layouts.segments import SegmentKind
-from backstream.model.change import stream_label
+from backstream.model.changes.change import stream_label
 from backstream.model.window import Window
-from backstream.operations import history
-from backstream.operations.absence import record_absence
-from backstream.operations.compact import compact, plan
+from backstream.operations.base.compact import compact, plan
+from backstream.operations.capture.outage import record_absence
+from backstream.operations.inspect import history
 from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
+from backstream.vault.log.segments import SegmentKind
 from kit.clock import ManualClock
 from kit.lived import LOG, SMALL, all_changes, changes, deliver, hidden, key, live, lived, state
 from kit.losing import lose

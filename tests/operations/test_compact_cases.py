@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from backstream.engines.embedded import State
+from backstream.engine.local.state import State
 from backstream.errors import Damaged, Failed
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind, mark
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
-from backstream.operations.compact import Compaction, compact, plan
-from backstream.operations.init import InitOptions, init
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import Compaction, compact, plan
 from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectInfo, ObjectStore, Put
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind, mark
 from kit import images
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
@@ -50,7 +50,7 @@ def back_up(stage: Stage, store: ObjectStore | None = None, *, fresh: bool = Fal
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few rows a part."""
-    monkeypatch.setattr("backstream.operations.backfill.segment.PART_ROWS", 2)
+    monkeypatch.setattr("backstream.operations.base.backfill.segment.PART_ROWS", 2)
 
 
 @pytest.fixture

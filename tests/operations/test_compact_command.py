@@ -15,13 +15,13 @@ import pytest
 
 from backstream.apps.cli.main import call
 from backstream.clock import SystemClock
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.operations.compact import compact
-from backstream.operations.history import history
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect.history import history
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.table_vault import TableVault
 from kit import big_vault
 from kit.children import COMMAND
 from kit.clock import ManualClock

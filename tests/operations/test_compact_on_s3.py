@@ -7,7 +7,7 @@ from base64 import b64encode
 
 import pytest
 
-from backstream.layouts.catalog import Layout
+from backstream.vault.catalog import Layout
 from kit.images import image, key
 from kit.proxy import FaultProxy, Request, Response, rewrite
 from kit.scene import Scene, next_second, same

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.layouts.compacted import Set
-from backstream.layouts.log import DAY, LogListing
-from backstream.layouts.segments import Segment, SegmentKind, mark
-from backstream.operations.compact import plan
+from backstream.operations.base.compact import plan
+from backstream.vault.log.compacted import Set
+from backstream.vault.log.log import DAY, LogListing
+from backstream.vault.log.segments import Segment, SegmentKind, mark
 
 STREAM = "2026-11-23T04:15:33.123"
 NOW = 1_795_406_400

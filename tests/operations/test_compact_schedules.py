@@ -15,21 +15,21 @@ import msgspec
 import pytest
 
 from backstream.errors import BackstreamError, Overtaken
-from backstream.layouts import chains, segments
-from backstream.layouts.catalog import Layout
-from backstream.layouts.compacted import Compacted, Generation
-from backstream.layouts.images import images_for
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.change import Change, stream_label
-from backstream.model.entry import of_change
-from backstream.operations.batch import keep_batch
-from backstream.operations.compact import compact
-from backstream.operations.redrive import RedriveOptions, redrive
+from backstream.model.changes.change import Change, stream_label
+from backstream.model.changes.entry import of_change
+from backstream.operations.base.compact import compact
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.capture.redrive import RedriveOptions, redrive
 from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.images import images_for
+from backstream.vault.log import chains, segments
+from backstream.vault.log.compacted import Compacted, Generation
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.lived import GENERATIONS, SMALL, all_changes, state
 from kit.redriving import FailingStage

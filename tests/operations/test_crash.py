@@ -15,8 +15,8 @@ import pytest
 import backstream
 from backstream.apps.config import Config
 from backstream.apps.library import TableBackup
-from backstream.layouts.catalog import Layout
-from backstream.operations.tail import TailReport
+from backstream.operations.capture.tail import TailReport
+from backstream.vault.catalog import Layout
 from kit.aws import Aws
 from kit.chains import broken_links
 from kit.children import TailProcess, environment

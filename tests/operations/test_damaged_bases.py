@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from backstream.errors import Refused
-from backstream.layouts.catalog import Layout
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
 from kit.losing import lose
 from kit.spoil import spoil

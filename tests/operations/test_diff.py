@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from backstream.apps.embedded import EmbeddedServers
 from backstream.clock import SystemClock
-from backstream.engines.memory import Memory
+from backstream.engine.local.memory import Memory
 from backstream.errors import MissingTable, Refused
-from backstream.model import wire
-from backstream.model.creation import on_demand
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.diff import CHANGED, DiffContext, Diffed, How, diff
+from backstream.model.tables.creation import on_demand
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.compare.diff import CHANGED, DiffContext, Diffed, How, diff
 from backstream.ports import Delete, Put, Table, TableFacts, Write
 from backstream.tables.memory import MemoryTable
 from kit.aws import Aws

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from backstream.errors import AccessDenied, Failed
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
-from backstream.layouts.segments import SegmentKind
 from backstream.model import moment
 from backstream.operations.doctor import Check, CheckVerdict, DoctorContext, bucket, capture, deployment, identity, lifecycle
-from backstream.operations.doctor.patient import VaultPlace
+from backstream.operations.doctor.context import VaultPlace
 from backstream.ports import Account, Described, TableFacts
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
+from backstream.vault.log.segments import SegmentKind
 from kit import deployed, drills, images
 from kit.clock import ManualClock
 from kit.deployed import FUNCTION, STREAM, VAULT, Bucket, Deployed

@@ -12,21 +12,21 @@ import msgspec
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.engines.memory import Memory
+from backstream.engine.local.memory import Memory
 from backstream.errors import AccessDenied, GapInTheWay, OutsideWindow, TargetNotEmpty, Unavailable
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
-from backstream.layouts.item_states import newest_each
 from backstream.model import window
-from backstream.model.creation import Creation
-from backstream.model.entry import Entry
+from backstream.model.changes.entry import Entry
 from backstream.model.objectives import Objectives
+from backstream.model.tables.creation import Creation
 from backstream.operations.drill import Drill, DrillDifference, DrillPlan, Live, Pick, Side, drill, moments
 from backstream.operations.restore import RestoreContext
 from backstream.ports import ObjectStore, Put, Table, Write
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
+from backstream.vault.item_states import newest_each
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
 from kit.feed import Feed
@@ -327,7 +327,7 @@ def test_a_wrong_image_is_not_the_one_that_the_log_names(tmp_path: Path) -> None
 
 def test_a_wrong_image_is_caught_by_the_live_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the log does not say which bytes there should be, as in format 1."""
-    monkeypatch.setattr("backstream.model.digests.of_body", lambda _: None)
+    monkeypatch.setattr("backstream.model.values.digests.of_body", lambda _: None)
     range_ = proven(store=DirectoryStore(tmp_path, ManualClock(NOW)))
     _body_of(tmp_path, range_.feed, 3).write_bytes(image("row", 3, wrong={"BOOL": True}))
     report = range_.drill()

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from zstandard import ZstdDecompressor
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
 from backstream.model import moment
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
 from kit.feed import Feed
 from kit.images import image
 from kit.proxy import FaultProxy, answer, delay, first, lose_answer

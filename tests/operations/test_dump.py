@@ -16,13 +16,13 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import Damaged, Failed, NotFound, Refused, TargetNotEmpty, Unavailable
-from backstream.layouts.dumps import Compression, Dump, DumpWriter
-from backstream.model import wire
-from backstream.operations.dump import Dumped, ScanOptions, dump
+from backstream.model.values import wire
+from backstream.operations.base.dump import Dumped, ScanOptions, dump
 from backstream.ports import Delete, Files, Put, ScanPage, TableFacts
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.dumps.dumps import Compression, Dump, DumpWriter
 from kit.clock import ManualClock
 from kit.exports import files_below, import_table, objects_below
 from kit.faulty_store import FaultyStore

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from backstream.layouts.aws_export import ExportWriter
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
-from backstream.layouts.segments import Codec
 from backstream.model import moment
-from backstream.model.naming import Naming
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.tables.naming import Naming
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.folder import FolderFiles
+from backstream.vault.aws_export import ExportWriter
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
+from backstream.vault.log.segments import Codec
 from kit.exports import seal
 from kit.feed import Feed
 from kit.images import hard_images, image, key
@@ -575,7 +575,7 @@ def test_damage_after_thousands_of_good_lines_leaves_nothing_that_looks_complete
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lines before it are true, and may be in the log; the export does not count until all of them are."""
-    monkeypatch.setattr("backstream.operations.backfill.export.SEGMENT_CHANGES", 10)
+    monkeypatch.setattr("backstream.operations.base.backfill.export.SEGMENT_CHANGES", 10)
     feed = feed_of(scene, began=T - 600, empty=True)
     feed.put(T, *(image("row", number) for number in range(40)))
     feed.take()

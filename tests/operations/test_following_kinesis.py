@@ -12,27 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import BackstreamError
-from backstream.layouts.catalog import Layout
-from backstream.layouts.log import LATE
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.creation import on_demand
-from backstream.model.kinesis import KinesisSource
-from backstream.model.setup import SetupStep
-from backstream.operations.backfill.report import BackfillContext
-from backstream.operations.backfill.run import backfill
-from backstream.operations.backfill.scan import scan_of
-from backstream.operations.batch import keep_batch
-from backstream.operations.compact import compact
-from backstream.operations.follow import Following, follow
-from backstream.operations.identity import RECREATED, Lookup, recognise
-from backstream.operations.init import InitOptions, init
-from backstream.operations.tail import TailReport
-from backstream.operations.witness import Witnessed, witness
+from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.tables.creation import on_demand
+from backstream.model.tables.setup import SetupStep
+from backstream.model.values import wire
+from backstream.operations.base.backfill.report import BackfillContext
+from backstream.operations.base.backfill.run import backfill
+from backstream.operations.base.backfill.scan import scan_of
+from backstream.operations.base.compact import compact
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.capture.follow import Following, follow
+from backstream.operations.capture.tail import TailReport
+from backstream.operations.capture.witness import Witnessed, witness
+from backstream.operations.setup.identity import RECREATED, Lookup, recognise
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.log import LATE
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore

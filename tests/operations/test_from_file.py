@@ -15,9 +15,10 @@ import msgspec
 import pytest
 
 from backstream.errors import BackstreamError, Damaged, NotFound, Refused, TargetNotEmpty
-from backstream.model import moment, wire
-from backstream.operations.from_file import LIMITS, restore_dump
+from backstream.model import moment
+from backstream.model.values import wire
 from backstream.operations.restore import InPlace, NewTable, RestoreContext, Restored, RestoreRequest, ToFile
+from backstream.operations.restore.from_file import LIMITS, restore_dump
 from backstream.ports import Put, Write
 from backstream.tables.memory import MemoryTable
 from kit import images

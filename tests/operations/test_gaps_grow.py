@@ -7,15 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backstream.layouts.gaps import Gap, Gaps
-from backstream.layouts.vault import TableVault
-from backstream.operations.abandoned import record_waiting
-from backstream.operations.absence import record_absence
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
+from backstream.operations.capture.discarded import record_waiting
+from backstream.operations.capture.outage import record_absence
+from backstream.operations.compare.verify import MISSED, verify
 from backstream.operations.restore import RestoreContext
-from backstream.operations.verify import MISSED, verify
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
+from backstream.vault.gaps import Gap, Gaps
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.losing import lose

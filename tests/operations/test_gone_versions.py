@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from backstream.errors import MissingObject, PartlyDone
-from backstream.layouts.catalog import Layout
-from backstream.layouts.item_states import newest_each
-from backstream.layouts.row_versions import metadata_of
-from backstream.operations import history as histories
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect import history as histories
 from backstream.operations.restore import InPlace, RestoreContext, Restored, RestoreRequest, restore
 from backstream.ports import ObjectVersion
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.item_states import newest_each
+from backstream.vault.rows.row_versions import metadata_of
 from kit import images
 from kit.clock import ManualClock
 from kit.lived import SMALL, key

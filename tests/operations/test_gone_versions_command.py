@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from backstream.layouts.catalog import Layout
-from backstream.model import moment, wire
+from backstream.model import moment
+from backstream.model.values import wire
+from backstream.vault.catalog import Layout
 from kit.feed import Feed
 from kit.images import SCHEMA, image
 from kit.losing import lose

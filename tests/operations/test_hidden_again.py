@@ -11,11 +11,11 @@ from collections.abc import Callable
 import pytest
 
 from backstream.errors import Failed
-from backstream.layouts.catalog import Layout
-from backstream.operations import check as checks
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect import check as checks
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
 from kit.function import Function

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backstream.layouts.vault import TableVault
+from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.restore import RestoreContext, RestoreRequest, restore
 from backstream.operations.restore.request import Into
-from backstream.operations.writing import LeftOut
 from backstream.ports import StoredObject, Write
 from backstream.tables.memory import MemoryTable
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.computed_vault import AT, BEGAN, TABLE, ComputedStore
 

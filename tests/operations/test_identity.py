@@ -10,19 +10,19 @@ import msgspec
 import pytest
 
 from backstream.errors import AccessDenied, Refused
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Layout
-from backstream.layouts.item_states import newest_each
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.change import Change, stream_label
-from backstream.model.creation import on_demand
-from backstream.operations.batch import keep_batch
-from backstream.operations.identity import RECREATED, REPLACED, Lookup, recognise, turn
-from backstream.operations.init import InitOptions, init
+from backstream.model.changes.change import Change, stream_label
+from backstream.model.tables.creation import on_demand
+from backstream.model.values import wire
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.setup.identity import RECREATED, REPLACED, Lookup, recognise, turn
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, Table, TableFacts
 from backstream.tables.memory_stream import MemoryStream
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Layout
+from backstream.vault.item_states import newest_each
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.lived import state

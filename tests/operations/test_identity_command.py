@@ -12,8 +12,8 @@ import pytest
 
 from backstream.apps import aws_lambda, aws_replica
 from backstream.errors import Refused
-from backstream.model import wire
-from backstream.model.creation import on_demand
+from backstream.model.tables.creation import on_demand
+from backstream.model.values import wire
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.images import SCHEMA, image, key

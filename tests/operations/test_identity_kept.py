@@ -9,19 +9,19 @@ import msgspec
 import pytest
 
 from backstream.errors import AccessDenied, Refused
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Catalog, Former, Layout
-from backstream.model.change import stream_label
-from backstream.model.creation import on_demand
-from backstream.model.naming import Naming
-from backstream.operations.identity import RECREATED, Lookup, recognise
-from backstream.operations.init import InitOptions, init
+from backstream.model.changes.change import stream_label
+from backstream.model.tables.creation import on_demand
+from backstream.model.tables.naming import Naming
 from backstream.operations.restore import restore
-from backstream.operations.restore.looking import RestoreContext
 from backstream.operations.restore.request import NewTable, RestoreRequest
+from backstream.operations.restore.state_source import RestoreContext
+from backstream.operations.setup.identity import RECREATED, Lookup, recognise
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Catalog, Former, Layout
 from kit import images
 from kit.clock import ManualClock
 from kit.lived import histories, state

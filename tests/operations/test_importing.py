@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backstream.errors import UsageError
-from backstream.model.naming import Naming
+from backstream.model.tables.naming import Naming
 from kit.exports import objects_below
 from kit.feed import Feed
 from kit.images import SCHEMA, hard_images, image, key

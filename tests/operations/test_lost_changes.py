@@ -11,21 +11,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backstream.engines.broken import BrokenChain
-from backstream.engines.whole_log import broken_chains
+from backstream.engine.local.broken import BrokenChain
+from backstream.engine.local.whole_log import broken_chains
 from backstream.errors import AccessDenied, Damaged, GapInTheWay, Refused
-from backstream.layouts.catalog import Layout
-from backstream.layouts.log import LogListing
-from backstream.layouts.segments import SegmentKind
 from backstream.model import moment
-from backstream.model.change import stream_label
-from backstream.operations import history
-from backstream.operations.batch import keep_batch
-from backstream.operations.compact import compact
+from backstream.model.changes.change import stream_label
+from backstream.operations.base.compact import compact
+from backstream.operations.capture.batch import keep_batch
 from backstream.operations.drill import DrillPlan, drill
+from backstream.operations.inspect import history
 from backstream.operations.restore import InPlace, NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.log import LogListing
+from backstream.vault.log.segments import SegmentKind
 from kit import images
 from kit.clock import ManualClock
 from kit.losing import lose

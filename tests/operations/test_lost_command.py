@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import pack
 from backstream.model import moment
-from backstream.model.change import Change
-from backstream.operations.keeping import VaultKeeper
-from backstream.operations.shards import OLDEST
+from backstream.model.changes.change import Change
+from backstream.operations.capture.shards import OLDEST
+from backstream.operations.capture.sink import VaultKeeper
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import pack
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.images import SCHEMA, image

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
 from backstream.operations.restore import Restored
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from kit import computed_vault as computed
 from kit.scene import COMMAND
 

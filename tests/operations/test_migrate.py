@@ -15,14 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstream.apps import scripts
+from backstream.apps.verbs import scripts
 from backstream.errors import Failed, OutsideWindow, Refused, ScriptFailed, Unavailable, UsageError
-from backstream.layouts.aws_export import Export
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Codec
-from backstream.model import wire
-from backstream.operations.backfill.scan import TableScan
-from backstream.operations.init import InitOptions, init
+from backstream.model.values import wire
+from backstream.operations.base.backfill.scan import TableScan
 from backstream.operations.migrate import (
     ItemSource,
     LiveTable,
@@ -39,11 +35,15 @@ from backstream.operations.migrate import (
     undo,
 )
 from backstream.operations.restore import RestoreContext
-from backstream.operations.snapshot import snapshot
+from backstream.operations.restore.snapshot import snapshot
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import Delete, Put, Write
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.aws_export import Export
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import Codec
 from kit.clock import ManualClock
 from kit.images import SCHEMA, image, key
 from kit.scene import same

@@ -14,7 +14,7 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from backstream.model import wire
+from backstream.model.values import wire
 from kit.images import image
 from kit.scene import Ran, Scene, same
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from backstream.errors import Refused
-from backstream.layouts.catalog import Layout
-from backstream.layouts.log import LogListing
-from backstream.operations import history
-from backstream.operations.compact import compact
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect import history
 from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.log import LogListing
 from kit import images
 from kit.clock import ManualClock
 from kit.losing import lose

@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from backstream.apps.cli.main import call
-from backstream.engines.embedded import State
+from backstream.engine.local.state import State
 from backstream.errors import Damaged
-from backstream.layouts.catalog import Layout
-from backstream.layouts.generation import Generation, Set
-from backstream.layouts.segments import pack
 from backstream.model import moment
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
-from backstream.operations.compact import compact
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.log.generation import Generation, Set
+from backstream.vault.log.segments import pack
 from kit.clock import ManualClock
 from kit.lived import COMPACTED, GENERATIONS, SMALL, lived, names
 from kit.stage import Stage

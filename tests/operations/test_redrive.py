@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from backstream.errors import AccessDenied, GapInTheWay, MissingBucket, UsageError
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.model import naming, wire
-from backstream.operations import safety
-from backstream.operations.init import NOWHERE, InitOptions, init
-from backstream.operations.redrive import RedriveOptions as RedriveWords
-from backstream.operations.redrive import redrive
-from backstream.operations.status import status
+from backstream.model.tables import naming
+from backstream.model.values import wire
+from backstream.operations.capture.redrive import RedriveOptions as RedriveWords
+from backstream.operations.capture.redrive import redrive
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.status import status
+from backstream.operations.setup.init import NOWHERE, InitOptions, init
 from backstream.stores.memory import MemoryStore
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.crashing import CrashingStore
 from kit.mapping import Record

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.kinesis import KinesisSource
-from backstream.model.setup import SetupStep
-from backstream.operations.init import InitOptions as InitWords
-from backstream.operations.init import init
-from backstream.operations.redrive import Redriven, RedriveOptions, redrive
+from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.tables.setup import SetupStep
+from backstream.operations.capture.redrive import Redriven, RedriveOptions, redrive
+from backstream.operations.setup.init import InitOptions as InitWords
+from backstream.operations.setup.init import init
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.kinesis import ARN, Record, Writes, record

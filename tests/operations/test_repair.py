@@ -13,16 +13,16 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.model import wire
-from backstream.model.naming import Naming
+from backstream.model.tables.naming import Naming
+from backstream.model.values import wire
+from backstream.operations.compare.verify import Verified, verify
 from backstream.operations.restore import RestoreContext
-from backstream.operations.verify import Verified, verify
 from backstream.ports import Delete, ObjectStore, Put, Table
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
 from kit.feed import Feed

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import MissingTable, Refused, Unavailable
-from backstream.model import wire
-from backstream.model.change import Change
+from backstream.model.changes.change import Change
+from backstream.model.values import wire
 from backstream.operations.replicate import Deletes, Reconciler, Replicated, ReplicateOptions, Replicating, bring, replicate
 from backstream.ports import Clock, Delete, Put, Table, Write
 from backstream.tables.memory import MemoryTable
@@ -281,7 +281,7 @@ def test_beside_a_writer_until_it_is_stopped(tmp_path: Path) -> None:
 
 
 def other_keys(pair: Pair) -> None:
-    from backstream.model.schema import KeyAttribute, KeySchema  # noqa: PLC0415
+    from backstream.model.values.schema import KeyAttribute, KeySchema  # noqa: PLC0415
 
     pair.target = MemoryTable("copy", pair.clock, KeySchema(KeyAttribute("other", "S")))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from backstream.model.change import Change
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.changes.change import Change
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.replicate import Deletes, Reconciler, bring
 from backstream.ports import Put
 from backstream.tables.raw_boto import BotoRaw, recommended_config

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.layouts.catalog import Layout
-from backstream.model import moment, wire
-from backstream.model.naming import Naming
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model import moment
+from backstream.model.tables.naming import Naming
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
 from kit.feed import Feed
 from kit.images import SCHEMA, hard_images, image, key
 from kit.scene import Ran, Scene, file_items, next_second, same

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backstream.model.naming import Naming
+from backstream.model.tables.naming import Naming
 from backstream.ports import Delete
 from kit.feed import Feed
 from kit.images import SCHEMA, image, key

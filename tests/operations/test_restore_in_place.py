@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from backstream.errors import AccessDenied, Refused, UsageError
-from backstream.layouts.catalog import Layout
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations import restore as restoring
 from backstream.operations.migrate import MigrationContext, MigrationRequest
 from backstream.operations.restore import Again, InPlace, NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.restore.kept import UndoJournal
-from backstream.operations.restore_undo import undo_restore
+from backstream.operations.undo import undo_restore
 from backstream.ports import Delete, Put, Write
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
 from kit import images
 from kit.clock import ManualClock
 from kit.images import image, key

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, Refused, UsageError
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
-from backstream.model import wire
+from backstream.model.values import wire
 from backstream.operations import revert as reverting
 from backstream.operations.changes import ChangeCriteria, ChangeWindow
 from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Request, Reverted, Writing
 from backstream.operations.revert.fitting import Fitting
 from backstream.operations.revert.planning import make_plan
 from backstream.ports import Delete, Put, TableFacts, Write
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
 from kit.clock import ManualClock
 from kit.images import SCHEMA, image, key
 from kit.losing import lose

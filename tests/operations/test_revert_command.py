@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backstream.model import wire
+from backstream.model.values import wire
 from kit.images import SCHEMA, image, key
 from kit.scene import Scene, next_second, same
 

@@ -13,22 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstream.layouts import vault_tables
-from backstream.layouts.catalog import Layout
-from backstream.layouts.row_versions import row_versions
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import moment, wire
-from backstream.model.change import Change, stream_label
-from backstream.model.naming import Naming
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.batch import keep_batch
-from backstream.operations.history import history
-from backstream.operations.init import InitOptions, init
-from backstream.operations.rebuild import rebuild
+from backstream.model import moment
+from backstream.model.changes.change import Change, stream_label
+from backstream.model.tables.naming import Naming
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.base.rebuild import rebuild
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.inspect.history import history
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import Delete, ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault import vault_tables
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.rows.row_versions import row_versions
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 
 SCHEMA = KeySchema(KeyAttribute("zone", "S"), KeyAttribute("number", "N"))

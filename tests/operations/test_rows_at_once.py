@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from backstream.layouts import catalog as catalogs
-from backstream.layouts import rows
-from backstream.layouts.catalog import Catalog, Layout
-from backstream.layouts.rows import RowStore
-from backstream.model.change import Change
+from backstream.model.changes.change import Change
 from backstream.ports import ObjectStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Catalog, Layout
+from backstream.vault.rows import rows
+from backstream.vault.rows.rows import RowStore
 from kit.clock import ManualClock
 from kit.lived import all_changes
 from kit.stage import Stage

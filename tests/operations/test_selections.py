@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.layouts.catalog import Layout
-from backstream.model import wire
 from backstream.model.condition import Condition
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.catalog import Layout
 from kit.feed import Feed
 from kit.images import SCHEMA, image, key
 from kit.proxy import FaultProxy, answer

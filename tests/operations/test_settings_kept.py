@@ -11,12 +11,12 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
-from backstream.layouts import catalog as catalogs
-from backstream.model.settings import TableSettings
-from backstream.operations.init import InitOptions, init
-from backstream.operations.settings import SettingsWatch, refresh
+from backstream.model.tables.settings import TableSettings
+from backstream.operations.setup.init import InitOptions, init
+from backstream.operations.setup.settings import SettingsWatch, refresh
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault import catalog as catalogs
 from kit import images
 from kit.proxy import FaultProxy, Request, Response, answer, respond
 from kit.scene import Scene

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from backstream.layouts import catalog as catalogs
-from backstream.model.settings import TableSettings
+from backstream.model.tables.settings import TableSettings
+from backstream.vault import catalog as catalogs
 from kit.images import image
 from kit.proxy import Action, FaultProxy, Request, Response, answer, first, nth, respond
 from kit.scene import Scene, next_second, same

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from backstream.layouts import catalog as catalogs
 from backstream.model import moment
 from backstream.model.sealing import SIGNATURE, signing_of, statement
+from backstream.vault import catalog as catalogs
 from kit.images import image
 from kit.scene import Scene, file_items, next_second
 from kit.signing import key_files

@@ -12,13 +12,14 @@ import pytest
 from backstream.apps.config import Config
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
-from backstream.layouts.aws_export import Export, ExportWriter
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Codec
-from backstream.model import moment, wire
-from backstream.model.naming import Naming
+from backstream.model import moment
+from backstream.model.tables.naming import Naming
+from backstream.model.values import wire
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
+from backstream.vault.aws_export import Export, ExportWriter
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import Codec
 from kit.clock import ManualClock
 from kit.exports import data_lines, files_below, import_table, md5, objects_below, plain
 from kit.faulty_store import FaultyStore

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.clock import SystemClock
-from backstream.model import wire
-from backstream.model.creation import on_demand
-from backstream.operations import writing
-from backstream.operations.speed import FIRST, LEAST, MOST, SETTLING, Congestion, Pace
-from backstream.operations.writing import BulkWriter
+from backstream.model.tables.creation import on_demand
+from backstream.model.values import wire
+from backstream.operations.bulk import writer as writing
+from backstream.operations.bulk.rate import FIRST, LEAST, MOST, SETTLING, Congestion, Pace
+from backstream.operations.bulk.writer import BulkWriter
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
 from kit.aws import Aws

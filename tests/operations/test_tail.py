@@ -12,15 +12,15 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
-from backstream.layouts.catalog import Layout
-from backstream.layouts.row_versions import row_versions
-from backstream.layouts.segments import SegmentKind
-from backstream.operations.shards import OLDEST
-from backstream.operations.tail import PATIENCE
+from backstream.operations.capture.shards import OLDEST
+from backstream.operations.capture.tail import PATIENCE
 from backstream.ports import ChangeStream, RecordsPage
 from backstream.tables.memory_stream import MemoryStream
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.rows.row_versions import row_versions
 from kit.chains import broken_links
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore

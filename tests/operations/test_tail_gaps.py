@@ -11,12 +11,12 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import Failed, NotFound, Refused, WrongStreamView
-from backstream.layouts.log import DAY
-from backstream.model import wire
-from backstream.operations.status import status
+from backstream.model.values import wire
+from backstream.operations.inspect.status import status
 from backstream.ports import RecordsPage, TableFacts
 from backstream.stores.directory import DirectoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.log.log import DAY
 from kit import images
 from kit.chains import broken_links
 from kit.children import TailProcess, environment

@@ -13,8 +13,8 @@ from unittest.mock import patch
 import pytest
 
 from backstream.apps import library
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import Segment, SegmentKind
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import Segment, SegmentKind
 from kit import images
 from kit.kinesis import Writes, active_stream
 from kit.proxy import FaultProxy, answer, first

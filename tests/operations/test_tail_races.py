@@ -9,14 +9,14 @@ from time import sleep
 
 import pytest
 
-from backstream.layouts.vault import TableVault
-from backstream.model.schema import KeyAttribute, KeySchema
-from backstream.operations.follow import Following, follow
-from backstream.operations.init import InitOptions, init
-from backstream.operations.shards import Settings
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.capture.follow import Following, follow
+from backstream.operations.capture.shards import Settings
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ListedObject, Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 
 RESTLESS = Settings(poll=0.0, quiet_reads=1, topology_every=0.0, writers=2, readers=4)

@@ -11,15 +11,15 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.change import stream_label
-from backstream.operations.keeping import VaultKeeper
-from backstream.operations.shards import Follower, FollowerContext, Settings
+from backstream.model.changes.change import stream_label
+from backstream.operations.capture.shards import Follower, FollowerContext, Settings
+from backstream.operations.capture.sink import VaultKeeper
 from backstream.ports import ChangeStream
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit.chains import broken_links
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore, Turns

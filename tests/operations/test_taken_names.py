@@ -10,10 +10,10 @@ import pytest
 import zstandard
 
 from backstream.errors import NameTaken
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.operations.batch import BatchReport, keep_batch
+from backstream.operations.capture.batch import BatchReport, keep_batch
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from kit.clock import ManualClock
 from kit.records import lambda_record
 from kit.stage import Stage

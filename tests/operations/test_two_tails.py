@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.layouts.catalog import Layout
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
 from kit.chains import broken_links
 from kit.stage import Stage, wait_for
 

@@ -14,17 +14,17 @@ import msgspec
 import pytest
 
 from backstream.errors import Failed, NotFound, Refused
-from backstream.layouts.catalog import Layout
-from backstream.model import wire
-from backstream.model.settings import TableSettings
+from backstream.model.tables.settings import TableSettings
+from backstream.model.values import wire
 from backstream.operations import restore as restoring
-from backstream.operations.journal import Journal
+from backstream.operations.bulk.journal import Journal
 from backstream.operations.migrate import MigrationContext, MigrationRequest
 from backstream.operations.restore import Again, InPlace, NewTable, RestoreContext, Restored, RestoreRequest, restore
-from backstream.operations.restore_undo import undo_restore
+from backstream.operations.undo import undo_restore
 from backstream.ports import Delete, Put, TableFacts, Write
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
 from kit import images
 from kit.clock import ManualClock
 from kit.images import image, key

@@ -9,7 +9,7 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.model import moment
-from backstream.model.creation import on_demand
+from backstream.model.tables.creation import on_demand
 from backstream.stores.directory import DirectoryStore
 from kit.feed import Feed
 from kit.images import SCHEMA, image, key

@@ -17,17 +17,17 @@ import msgspec
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.engines.memory import Memory
+from backstream.engine.local.memory import Memory
 from backstream.errors import Refused, UsageError
-from backstream.layouts.catalog import Layout
-from backstream.model.naming import Naming
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.tables.naming import Naming
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.compare.verify import Verified, verify
 from backstream.operations.restore import RestoreContext
-from backstream.operations.verify import Verified, verify
 from backstream.ports import ObjectStore, Put, StoredObject, Table
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.images import SCHEMA, hard_images, image, key

@@ -9,10 +9,10 @@ from unittest.mock import patch
 import pytest
 
 from backstream.apps.aws_lambda import handler
-from backstream.layouts.gaps import Gap
 from backstream.model import moment
 from backstream.model.window import Start, Window
-from backstream.operations import safety
+from backstream.operations.inspect import safety
+from backstream.vault.gaps import Gap
 from kit.feed import Feed
 from kit.images import image, key
 from kit.records import lambda_record

@@ -9,17 +9,17 @@ import msgspec
 import pytest
 
 from backstream.errors import BackstreamError, Failed, Throttled, Unavailable
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
-from backstream.layouts.log import ChangeLog
-from backstream.layouts.segments import Codec, SegmentKind
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.change import Change
-from backstream.operations.compact import compact
-from backstream.operations.history import show
-from backstream.operations.status import Status, status
+from backstream.model.changes.change import Change
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect.history import show
+from backstream.operations.inspect.status import Status, status
 from backstream.ports import ListedObject, ObjectVersion, RecordsPage
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
+from backstream.vault.log.log import ChangeLog
+from backstream.vault.log.segments import Codec, SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore

@@ -10,9 +10,9 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, Unavailable
-from backstream.model import wire
-from backstream.operations import writing
-from backstream.operations.writing import Budget, BulkWriter
+from backstream.model.values import wire
+from backstream.operations.bulk import writer as writing
+from backstream.operations.bulk.writer import Budget, BulkWriter
 from backstream.ports import Delete, Put, Write
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock

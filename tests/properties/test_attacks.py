@@ -14,15 +14,15 @@ import msgspec
 import pytest
 
 from backstream.errors import BackstreamError
-from backstream.layouts.catalog import Layout
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.operations import signatures
-from backstream.operations.compact import compact
-from backstream.operations.init import InitOptions, init
+from backstream.model.values import wire
+from backstream.operations.base.compact import compact
+from backstream.operations.inspect import signatures
 from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, ObjectVersion, StoredObject
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.attacks import REMAIN, TABLE, Attack, Attacker
 from kit.clock import ManualClock

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from backstream.engines.memory import Memory
-from backstream.layouts.catalog import Layout
-from backstream.operations.check import CheckContext, Checked, FindingKind, check
+from backstream.engine.local.memory import Memory
+from backstream.operations.inspect.check import CheckContext, Checked, FindingKind, check
 from backstream.ports import Markers, StoredObject
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
 from properties.test_time_machine import KEYS, TimeMachine
 
 SYSTEM = "_backstream/items/"
@@ -161,7 +161,7 @@ def run(*, examples: int, steps: int, **traits: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backstream.operations.backfill.segment.PART_ROWS", 2)
+    monkeypatch.setattr("backstream.operations.base.backfill.segment.PART_ROWS", 2)
 
 
 @pytest.mark.parametrize("layout", Layout)

@@ -16,19 +16,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import GapInTheWay, OutsideWindow
-from backstream.layouts.aws_export import Export, ExportWriter
-from backstream.layouts.catalog import Layout
-from backstream.layouts.coverage import RestoreBase
-from backstream.layouts.gaps import Gap
-from backstream.layouts.item_states import newest_each
-from backstream.layouts.segments import Codec
-from backstream.layouts.vault import TableVault
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.model.window import Start
-from backstream.operations.backfill import BackfillContext, FullExport, backfill, check_export, take_in
+from backstream.operations.base.backfill import BackfillContext, FullExport, backfill, check_export, take_in
 from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.aws_export import Export, ExportWriter
+from backstream.vault.catalog import Layout
+from backstream.vault.coverage import RestoreBase
+from backstream.vault.gaps import Gap
+from backstream.vault.item_states import newest_each
+from backstream.vault.log.segments import Codec
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.incremental import Write, net_changes, write_incremental

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import NotFound, Refused
-from backstream.layouts.catalog import Layout
-from backstream.layouts.gaps import Gap
 from backstream.operations.restore import InPlace, RestoreContext, Restored, RestoreRequest, restore
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.images import SCHEMA, image, key

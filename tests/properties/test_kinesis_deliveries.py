@@ -9,17 +9,17 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstream.layouts.catalog import Layout
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.kinesis import KinesisSource
-from backstream.model.setup import SetupStep
-from backstream.operations.batch import keep_batch
-from backstream.operations.init import InitOptions, init
-from backstream.operations.sources import label_of
+from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.tables.setup import SetupStep
+from backstream.model.values import wire
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.setup.init import InitOptions, init
+from backstream.operations.setup.sources import label_of
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
 from kit.kinesis import ARN, Record, Writes, record

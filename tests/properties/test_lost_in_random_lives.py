@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstream.model import item_chain
-from backstream.model.change import MICROS, Change
-from backstream.model.entry import Entry, Scanned, of_change, of_scanned
-from backstream.model.item_chain import Break, ChainEvidence, ItemChain, Judge, WholeTableRead, losses
+from backstream.model.changes import item_chain
+from backstream.model.changes.change import MICROS, Change
+from backstream.model.changes.entry import Entry, Scanned, of_change, of_scanned
+from backstream.model.changes.item_chain import Break, ChainEvidence, ItemChain, Judge, WholeTableRead, losses
 
 KEYS = b'{"id":{"S":"a"}}'
 STREAMS = ("2026-01-01T00:00:00.000", "2026-02-01T00:00:00.000")

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import BackstreamError
-from backstream.layouts.catalog import Layout
-from backstream.model import naming, wire
-from backstream.model.change import Change
+from backstream.model.changes.change import Change
+from backstream.model.tables import naming
+from backstream.model.values import wire
+from backstream.vault.catalog import Layout
 from kit import images
 from kit.crashing import CrashingStore
 from kit.redriving import FailingStage

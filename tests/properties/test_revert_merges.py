@@ -18,15 +18,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import NotFound, PartlyDone, Unavailable
-from backstream.layouts.catalog import Layout
-from backstream.model import wire
-from backstream.model.merge import Merge
+from backstream.model.changes.merge import Merge
+from backstream.model.values import wire
 from backstream.operations import revert as reverting
 from backstream.operations.changes import ChangeCriteria, ChangeWindow
 from backstream.operations.revert import Around, OnConflict, Request, Reverted, Writing
 from backstream.operations.revert.applying import path_for
 from backstream.ports import Delete, Put, Write
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
 from kit import images
 from kit.clock import ManualClock
 from kit.images import SCHEMA

@@ -17,36 +17,37 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from backstream.engines.whole_log import broken_chains
+from backstream.engine.local.whole_log import broken_chains
 from backstream.errors import Failed, GapInTheWay, NotFound, OutsideWindow
-from backstream.layouts.catalog import Layout
-from backstream.layouts.coverage import RestoreBase
-from backstream.layouts.images import images_for
-from backstream.layouts.row_versions import NewestVersion
-from backstream.layouts.rows import RowStore
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model import fold, moment
-from backstream.model.change import Change, stream_label
-from backstream.model.entry import Entry
-from backstream.model.fold import FoldState
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model import moment
+from backstream.model.changes import fold
+from backstream.model.changes.change import Change, stream_label
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import FoldState
+from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.model.window import Window
-from backstream.operations import history
-from backstream.operations.absence import record_absence
-from backstream.operations.backfill import BackfillContext, backfill, scan_of
-from backstream.operations.batch import keep_batch
-from backstream.operations.compact import compact
-from backstream.operations.follow import Following, follow
-from backstream.operations.init import InitOptions, init
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
+from backstream.operations.capture.batch import keep_batch
+from backstream.operations.capture.follow import Following, follow
+from backstream.operations.capture.outage import record_absence
+from backstream.operations.capture.shards import Settings
+from backstream.operations.capture.witness import witness
+from backstream.operations.inspect import history
 from backstream.operations.restore import InPlace, NewTable, RestoreContext, RestoreRequest, restore
-from backstream.operations.shards import Settings
-from backstream.operations.witness import witness
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, ScanPage, Table
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.stores.s3 import S3Store
 from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
+from backstream.vault.coverage import RestoreBase
+from backstream.vault.images import images_for
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.rows.row_versions import NewestVersion
+from backstream.vault.rows.rows import RowStore
+from backstream.vault.table_vault import TableVault
 from kit.aws import Aws
 from kit.clock import ManualClock
 from kit.crashing import CrashingStore
@@ -463,7 +464,7 @@ def check(
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few rows a part of a base backup, so that it is interrupted everywhere."""
-    monkeypatch.setattr("backstream.operations.backfill.segment.PART_ROWS", 2)
+    monkeypatch.setattr("backstream.operations.base.backfill.segment.PART_ROWS", 2)
 
 
 @pytest.fixture
@@ -543,7 +544,7 @@ def tombstones_are_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def marks_run_ahead(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("backstream.operations.shards.SETTLING", -1)
+    patch.setattr("backstream.operations.capture.shards.SETTLING", -1)
 
 
 def late_changes_stay_on_top(patch: pytest.MonkeyPatch) -> None:
@@ -568,7 +569,7 @@ def scans_win(patch: pytest.MonkeyPatch) -> None:
 
 def scans_lose(patch: pytest.MonkeyPatch) -> None:
     """Against changes from before the base backup, which a state does not even read."""
-    patch.setattr("backstream.engines.embedded.FAR_APART", 10**10)
+    patch.setattr("backstream.engine.local.state.FAR_APART", 10**10)
     patch.setattr(FoldState, "newest", lambda self, _floor=0: self.change or self.scan)
 
 
@@ -581,7 +582,7 @@ def what_a_base_backup_did_not_find_lives_on(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_scan_begins_when_it_is_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("backstream.operations.backfill.scan.CLOCKS_APART", -2)
+    patch.setattr("backstream.operations.base.backfill.scan.CLOCKS_APART", -2)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from backstream.errors import (
     Unavailable,
     UnversionedBucket,
 )
-from backstream.model import limits
+from backstream.model.values import object_limits
 from backstream.ports import ObjectStore, StoredObject, Tag
 from backstream.stores.s3 import S3Store
 from backstream.stores.s3_api import S3Api
@@ -549,9 +549,9 @@ def test_an_object_beyond_its_limit_is_not_read(aws: Aws, bucket: str, transport
     api = s3_api(aws, bucket, transport, limit=lambda key: 3 if key == "a" else 1_000)
     for key in ("a", "b"):
         api.put(key, b"1234", {})
-    with pytest.raises(Damaged, match=limits.VARIABLE):
+    with pytest.raises(Damaged, match=object_limits.VARIABLE):
         api.get("a", None)
-    with pytest.raises(Damaged, match=limits.VARIABLE):
+    with pytest.raises(Damaged, match=object_limits.VARIABLE):
         api.get_range("a", "bytes=0-9")
     assert api.get("b", None).body == b"1234"
     found = dict(api.get_each([(key, key, None) for key in ("a", "b")]))

@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 
 from backstream.errors import Failed, StillChanging, Unavailable
-from backstream.model.setup import DYNAMODB, SCALING, SetupStep
+from backstream.model.tables.setup import DYNAMODB, SCALING, SetupStep
 from backstream.tables.dynamodb import STEP_SECONDS, DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from kit.aws import Aws

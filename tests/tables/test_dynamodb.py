@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from backstream.errors import MissingTable, Unavailable, WrongStreamView
-from backstream.model.creation import on_demand
+from backstream.model.tables.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import WAIT_SECONDS, DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config

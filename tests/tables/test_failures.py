@@ -21,7 +21,7 @@ from backstream.errors import (
     Throttled,
     Unavailable,
 )
-from backstream.model.creation import on_demand
+from backstream.model.tables.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.failures import named

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from backstream.errors import Failed, MalformedRecord, NotFound, RecordsTrimmed, UsageError
-from backstream.model import wire
-from backstream.model.change import VIEW, Change
+from backstream.model.changes.change import VIEW, Change
+from backstream.model.values import wire
 from backstream.ports import ChangeStream, RecordsPage
 from backstream.tables.kinesis import KinesisStream
 from kit import images

@@ -13,7 +13,7 @@ from botocore.exceptions import ParamValidationError
 
 from backstream.clock import SystemClock
 from backstream.errors import Failed
-from backstream.model.creation import on_demand
+from backstream.model.tables.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config

@@ -11,8 +11,8 @@ from botocore.config import Config
 
 from backstream.clock import SystemClock
 from backstream.errors import AccessDenied, Failed, Unavailable
-from backstream.model.creation import on_demand
-from backstream.model.settings import PARTS, PointInTimeRecovery, TableSettings
+from backstream.model.tables.creation import on_demand
+from backstream.model.tables.settings import PARTS, PointInTimeRecovery, TableSettings
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.settings import RESOURCES_PER_CALL, AutoScalingClient, autoscaling_config

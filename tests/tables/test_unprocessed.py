@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from backstream.errors import Failed, Unavailable
-from backstream.model import numbers, wire
-from backstream.model.creation import on_demand
+from backstream.model.tables.creation import on_demand
+from backstream.model.values import numbers, wire
 from backstream.ports import Delete, Put, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config

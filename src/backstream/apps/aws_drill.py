@@ -15,16 +15,17 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps import invocation, metrics
 from backstream.apps.config import Config
-from backstream.apps.emf import emf
 from backstream.apps.interrupting import raising_after
-from backstream.apps.invocation import Context
+from backstream.apps.lambdas import invocation
+from backstream.apps.lambdas.invocation import Context
 from backstream.apps.library import Vault
+from backstream.apps.monitoring import metrics
+from backstream.apps.monitoring.emf import emf
 from backstream.clock import SystemClock
-from backstream.engines import memory as memories
+from backstream.engine.local import memory as memories
 from backstream.errors import BackstreamError, DifferencesFound, Failed, UsageError
-from backstream.model.visible import visible_json
+from backstream.model.values.visible import visible_json
 from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
 from backstream.operations.drill.limits import Limit, OutOfTime
 

@@ -18,20 +18,20 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps import invocation, older_words
-from backstream.apps.batch_log import BatchLine, words
 from backstream.apps.config import Config
-from backstream.apps.failed_records import identifiers
-from backstream.apps.invocation import Context
-from backstream.apps.older_words import Backup
+from backstream.apps.lambdas import invocation, legacy_env
+from backstream.apps.lambdas.batch_log import BatchLine, words
+from backstream.apps.lambdas.failed_records import identifiers
+from backstream.apps.lambdas.invocation import Context
+from backstream.apps.lambdas.legacy_env import Backup
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
-from backstream.model.deliveries import Delivery, Record, deliveries, is_kinesis
-from backstream.operations.absence import record_absence
-from backstream.operations.batch import BatchReport, keep_batch
-from backstream.operations.identity import Lookup, recognise
+from backstream.model.changes.deliveries import Delivery, Record, deliveries, is_kinesis
+from backstream.operations.capture.batch import BatchReport, keep_batch
+from backstream.operations.capture.outage import record_absence
+from backstream.operations.setup.identity import Lookup, recognise
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 
 WRITERS = 16
 RECOGNISED_FOR = 60.0  # seconds: a Kinesis stream does not tell that the table behind it was made again
@@ -105,7 +105,7 @@ class _Work:
     def read_environment(self) -> None:
         """UsageError where it says nothing that can be understood."""
         self._words = words()
-        self._older = older_words.of_backup(os.environ)
+        self._older = legacy_env.of_backup(os.environ)
         self._tables = frozenset(filter(None, (each.strip() for each in os.environ.get(TABLES_VARIABLE, "").split(","))))
         factor = os.environ.get(PARALLEL_VARIABLE, "1")
         if not factor.isdecimal():

@@ -15,21 +15,21 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps import invocation, older_words
-from backstream.apps.batch_log import NAMED, lag_of, put
 from backstream.apps.clients import TablePlace
 from backstream.apps.config import Config
-from backstream.apps.emf import Measured, Metric, emf_fields
-from backstream.apps.failed_records import identifiers
-from backstream.apps.invocation import Context
-from backstream.apps.older_words import Turnover
+from backstream.apps.lambdas import invocation, legacy_env
+from backstream.apps.lambdas.batch_log import NAMED, lag_of, put
+from backstream.apps.lambdas.failed_records import identifiers
+from backstream.apps.lambdas.invocation import Context
+from backstream.apps.lambdas.legacy_env import Turnover
+from backstream.apps.monitoring.emf import Measured, Metric, emf_fields
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, MalformedRecord, Unavailable, UsageError
-from backstream.model.change import Change
-from backstream.model.deliveries import Delivery, change_of, deliveries
-from backstream.model.schema import KeySchema
-from backstream.operations.batch import why
-from backstream.operations.pair import pair_of
+from backstream.model.changes.change import Change
+from backstream.model.changes.deliveries import Delivery, change_of, deliveries
+from backstream.model.values.schema import KeySchema
+from backstream.operations.bulk.table_pair import pair_of
+from backstream.operations.capture.batch import why
 from backstream.operations.replicate import Deletes, Reconciler, bring
 from backstream.operations.replicate.source import SourceTable
 from backstream.ports import Table
@@ -93,7 +93,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
 
 def words_of(environment: Mapping[str, str]) -> ReplicaEnvironment:
     """UsageError where no replica is named, or the variables contradict one another."""
-    older, named = older_words.of_replica(environment), environment.get(TABLE)
+    older, named = legacy_env.of_replica(environment), environment.get(TABLE)
     if older is None and not named:
         raise UsageError(f"which table is the replica? {TABLE} is not set", hint=f"Set it, and {REGION} where it is elsewhere.")
     if older is not None and named and named != older.table:

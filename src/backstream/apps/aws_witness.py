@@ -14,15 +14,16 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps import invocation, metrics
 from backstream.apps.config import Config
-from backstream.apps.emf import emf
-from backstream.apps.invocation import Context
+from backstream.apps.lambdas import invocation
+from backstream.apps.lambdas.invocation import Context
 from backstream.apps.library import Vault
-from backstream.apps.words import seconds_of
+from backstream.apps.monitoring import metrics
+from backstream.apps.monitoring.emf import emf
+from backstream.apps.verbs.arguments import seconds_of
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
-from backstream.operations.witness import BUDGET, Witnessed
+from backstream.operations.capture.witness import BUDGET, Witnessed
 
 RESERVE = 30.0  # seconds kept back to write what was read, and the watermark; a third of what there is if that is less
 FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"

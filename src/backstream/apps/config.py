@@ -22,13 +22,11 @@ from backstream.apps.clients import Clients, TablePlace
 from backstream.apps.locations import limit_of, place_of, region_of
 from backstream.apps.signing import Keys
 from backstream.clock import SystemClock
-from backstream.engines import memory as memories
-from backstream.engines.memory import Memory
+from backstream.engine.local import memory as memories
+from backstream.engine.local.memory import Memory
 from backstream.errors import BackstreamError, UsageError
-from backstream.layouts.catalog import Catalog
-from backstream.layouts.vault import TableVault
-from backstream.model import limits
-from backstream.model.deliveries import is_kinesis
+from backstream.model.changes.deliveries import is_kinesis
+from backstream.model.values import object_limits
 from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, ListedFiles, Markers, ObjectStore, Table
 from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
@@ -49,13 +47,15 @@ from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw
 from backstream.tables.raw_http import HttpRaw
 from backstream.tables.streams import DynamoStream
+from backstream.vault.catalog import Catalog
+from backstream.vault.table_vault import TableVault
 
 if TYPE_CHECKING:
     from backstream.transport.lines import Connections
 
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
 TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
-MAX_PREFIX = 120  # bytes; see model/naming.py: what a table's longest object name leaves of S3's 1,024
+MAX_PREFIX = 120  # bytes; see model/tables/naming.py: what a table's longest object name leaves of S3's 1,024
 STORE_PATIENCE = 20.0
 
 
@@ -143,11 +143,11 @@ class Config:
     def _plain_store(self) -> ObjectStore:
         place = place_of(self.url)
         if isinstance(place, Path):
-            return DirectoryStore(place, self.clock, limit_of(limits.in_vault))
+            return DirectoryStore(place, self.clock, limit_of(object_limits.in_vault))
         bucket, prefix = place
         if len(prefix.encode()) > MAX_PREFIX:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-        return S3Store(self._bucket(bucket, limit_of(limits.in_vault), self._owners.vault), prefix, self.clock)
+        return S3Store(self._bucket(bucket, limit_of(object_limits.in_vault), self._owners.vault), prefix, self.clock)
 
     def create_root(self) -> None:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
@@ -170,10 +170,10 @@ class Config:
         """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""
         place = place_of(url)
         if isinstance(place, Path):
-            return FolderFiles(place, limit_of(limits.in_files))
+            return FolderFiles(place, limit_of(object_limits.in_files))
         bucket, prefix = place
         files = S3Store(
-            self._bucket(bucket, limit_of(limits.in_files), self._owner_of(bucket)), prefix, self.clock, versioned=False
+            self._bucket(bucket, limit_of(object_limits.in_files), self._owner_of(bucket)), prefix, self.clock, versioned=False
         )
         return RetryingStore(files, self.clock, budget=self._patience)
 
@@ -181,10 +181,10 @@ class Config:
         """Where CloudTrail's files lie, a bucket or a folder, and the path of that place: `s3://bucket/path` or a folder's own."""
         place = place_of(url) if "://" in url else Path(url).absolute()
         if isinstance(place, Path):
-            return FolderFiles(place, limit_of(limits.in_files)), str(place)
+            return FolderFiles(place, limit_of(object_limits.in_files)), str(place)
         bucket, prefix = place
         files = S3Store(
-            self._bucket(bucket, limit_of(limits.in_files), partial(self._owners.files, in_vault=False)),
+            self._bucket(bucket, limit_of(object_limits.in_files), partial(self._owners.files, in_vault=False)),
             prefix,
             self.clock,
             versioned=False,
@@ -235,7 +235,7 @@ class Config:
         if urlsplit(self.url)[:2] == parts[:2]:
             raise UsageError(f"{url} is the vault's own bucket", hint="What Lambda gives up needs a bucket of its own beside it.")
         owner = partial(self._owners.failures, account)
-        store = S3Store(self._bucket(parts.netloc, lambda _: limits.BATCH, owner), "", self.clock, versioned=False)
+        store = S3Store(self._bucket(parts.netloc, lambda _: object_limits.BATCH, owner), "", self.clock, versioned=False)
         return RetryingStore(store, self.clock, budget=self._patience)
 
     # --- tables and streams ---
@@ -319,7 +319,7 @@ class Config:
             return None
         return Connections(self._clients.session, self.clock, answer_within=self._answer_within)
 
-    def _bucket(self, name: str, limit: limits.Limit, owner: Whose) -> S3Api:
+    def _bucket(self, name: str, limit: object_limits.Limit, owner: Whose) -> S3Api:
         control, lines = BotoApi(self._clients.s3, name, limit, owner), self._lines
         return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self._clients.s3_in))
 

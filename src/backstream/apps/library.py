@@ -7,39 +7,32 @@ from contextlib import nullcontext
 
 import msgspec
 
-from backstream.apps.blaming import Blaming
-from backstream.apps.capturing import Capturing
-from backstream.apps.changes import Changing
 from backstream.apps.config import STORE_PATIENCE, Config
-from backstream.apps.migrations import Migrating
+from backstream.apps.doctor_context import patient_of
 from backstream.apps.operator import operator
-from backstream.apps.patients import patient_of
-from backstream.apps.restores import Restoring
-from backstream.apps.reverts import Reverting
-from backstream.apps.words import (
-    Duration,
-    Key,
-    Moment,
-    key_of,
-    objectives_of,
-    second_of,
-)
+from backstream.apps.verbs.arguments import Duration, Key, Moment, key_of, objectives_of, second_of
+from backstream.apps.verbs.blaming import Blaming
+from backstream.apps.verbs.capturing import Capturing
+from backstream.apps.verbs.changes import Changing
+from backstream.apps.verbs.migrations import Migrating
+from backstream.apps.verbs.restores import Restoring
+from backstream.apps.verbs.reverts import Reverting
 from backstream.errors import UsageError
-from backstream.layouts import vault_tables
-from backstream.layouts.drills import Held
-from backstream.model import naming
-from backstream.operations import history as histories
-from backstream.operations import safety, signatures
-from backstream.operations.check import CheckContext, Checked, check_table
+from backstream.model.tables import naming
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.compare.recheck import PATIENCE
+from backstream.operations.compare.verify import Verified, verify
 from backstream.operations.doctor import Doctor, doctor
 from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, DrillPlan, Pick, drill
 from backstream.operations.drill.limits import Limit
-from backstream.operations.history import ItemHistory, ItemVersion, Shown
-from backstream.operations.progress import Progress, Silent
-from backstream.operations.status import Status, status
-from backstream.operations.suspects import PATIENCE
-from backstream.operations.verify import Verified, verify
+from backstream.operations.inspect import history as histories
+from backstream.operations.inspect import safety, signatures
+from backstream.operations.inspect.check import CheckContext, Checked, check_table
+from backstream.operations.inspect.history import ItemHistory, ItemVersion, Shown
+from backstream.operations.inspect.status import Status, status
+from backstream.vault import vault_tables
+from backstream.vault.drills import Held
 
 WHOLE = 100.0  # percent
 

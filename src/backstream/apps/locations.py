@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from backstream.errors import UsageError
-from backstream.model import limits
+from backstream.model.values import object_limits
 
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -18,9 +18,9 @@ def region_of(arn: str) -> str | None:
     return next(iter(arn.split(":")[3:4]), None) or None
 
 
-def limit_of(of: Callable[[str, int], int]) -> limits.Limit:
+def limit_of(of: Callable[[str, int], int]) -> object_limits.Limit:
     """How large objects may be. UsageError where the environment says it wrongly."""
-    most = limits.allowed(os.environ.get(limits.VARIABLE, ""))
+    most = object_limits.allowed(os.environ.get(object_limits.VARIABLE, ""))
     return lambda key: of(key, most)
 
 

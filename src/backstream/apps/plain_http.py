@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from backstream.model.transport import is_exposed
-from backstream.model.visible import visible_line
+from backstream.model.values.visible import visible_line
 
 _told = set[str]()
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from backstream.errors import Damaged, UsageError
-from backstream.model import numbers, wire
+from backstream.model.values import numbers, wire
 
 MOST_NESTED = 100
 

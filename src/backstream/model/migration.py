@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from backstream.model import fitness, numbers, plain, wire
-from backstream.model.fitness import InvalidItem
+from backstream.model.values import item_limits, numbers, python_items, wire
+from backstream.model.values.item_limits import InvalidItem
 
 
 class _Delete:
@@ -41,7 +41,7 @@ def given(image: bytes | None, *, native: bool) -> Any:
     """An item as the function gets it: a new object each time, since it may change it; None where there is none."""
     if image is None:
         return None
-    return DynamoDBJson(wire.decode(image)) if native else plain.to_plain(image)
+    return DynamoDBJson(wire.decode(image)) if native else python_items.to_plain(image)
 
 
 def becomes(result: Any, passed: Any, base: bytes | None, *, native: bool) -> bytes | None:
@@ -62,14 +62,14 @@ def becomes(result: Any, passed: Any, base: bytes | None, *, native: bool) -> by
             "or backstream.DELETE"
         )
     image = spliced(fields_of(result, native=native), base)
-    fitness.check_size(image)
+    item_limits.check_size(image)
     return base if base is not None and wire.same_image(image, base) else image
 
 
 def fields_of(item: Mapping[Any, Any], *, native: bool) -> Mapping[str, Any]:
     """An item as a function gave it back, as decoded DynamoDB JSON. Unfit where it is none."""
     if not native:
-        return plain.from_plain(item)
+        return python_items.from_plain(item)
     try:
         fields = msgspec.json.decode(msgspec.json.encode(item))  # bytes become base64 text, as boto3's callers expect
     except (TypeError, ValueError) as error:
@@ -91,7 +91,7 @@ def _is_kept(name: str, value: Any, old: Mapping[str, Any]) -> bool:
     """Whether an attribute is as it was. Only one that is not is judged: what the table holds already is no matter of ours."""
     if name in old and value == old[name]:
         return True
-    fitness.check({name: value})
+    item_limits.check({name: value})
     return name in old and wire.same_image(wire.encode({name: value}), wire.encode({name: old[name]}))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from backstream.model import wire
+from backstream.model.values import wire
 
 
 class Action(enum.Enum):

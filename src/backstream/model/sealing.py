@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from backstream.model.naming import SYSTEM_FOLDER
+from backstream.model.tables.naming import SYSTEM_FOLDER
 
 SIGNATURE = "signature"
 PREVIOUS = "previous"  # of a catalog: the version upon which it was made

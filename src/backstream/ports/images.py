@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from backstream.model.change import Change
-from backstream.model.entry import Entry, Scanned
+from backstream.model.changes.change import Change
+from backstream.model.changes.entry import Entry, Scanned
 
 
 class Images(Protocol):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from backstream.model.change import Change
+from backstream.model.changes.change import Change
 
 
 class Shard(msgspec.Struct, frozen=True):

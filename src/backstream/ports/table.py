@@ -7,10 +7,10 @@ from typing import Protocol
 
 import msgspec
 
-from backstream.model.creation import Creation
-from backstream.model.schema import KeySchema
-from backstream.model.settings import TableSettings
-from backstream.model.setup import SetupStep
+from backstream.model.tables.creation import Creation
+from backstream.model.tables.settings import TableSettings
+from backstream.model.tables.setup import SetupStep
+from backstream.model.values.schema import KeySchema
 
 
 class TableFacts(msgspec.Struct, frozen=True):

@@ -36,8 +36,8 @@ from backstream.errors import (
     MissingBucket,
     MissingObject,
 )
-from backstream.model.decoding import UNDECODABLE, reason
-from backstream.model.limits import Limit, too_large, unlimited
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
 from backstream.stores.many import from_threads

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import Damaged, Failed, NotFound
-from backstream.model import limits
-from backstream.model.decoding import UNDECODABLE
+from backstream.model.values import object_limits
+from backstream.model.values.decoding import UNDECODABLE
 
 SCHEMA = "schema.json"
 _PAGE = re.compile(r"data/(\d+)\.json")
@@ -109,8 +109,8 @@ def _members(path: Path, prefix: str = "") -> Iterator[Member]:
 
 def _check_size(path: Path, name: str, size: int) -> None:
     """Damaged where a member says that it is larger than a page may be; no more than it says is read of it."""
-    if size > limits.PAGE:
-        raise limits.too_large(f"{path}: {name}", limits.PAGE, size)
+    if size > object_limits.PAGE:
+        raise object_limits.too_large(f"{path}: {name}", object_limits.PAGE, size)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import msgspec
 from botocore import exceptions as aws
 
 from backstream.errors import AccessDenied, AlreadyExists, Damaged, Failed, MissingBucket, MissingObject, Unavailable
-from backstream.model import limits
+from backstream.model.values import object_limits
 
 BotoError = aws.ClientError | aws.BotoCoreError
 BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
@@ -129,7 +129,7 @@ def no_answer(why: str, operation: str, subject: str, *, broken: bool, hopeless:
 
 def beyond_limit(subject: str) -> Damaged:
     """An object that is larger than its kind may be: it was not read."""
-    return Damaged(f"{subject}: it is larger than such an object may be", hint=limits.HINT)
+    return Damaged(f"{subject}: it is larger than such an object may be", hint=object_limits.HINT)
 
 
 def not_a_listing(bucket: str) -> Damaged:

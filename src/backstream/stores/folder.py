@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backstream import private_files
 from backstream.errors import Damaged, MissingBucket, MissingObject
-from backstream.model.limits import Limit, too_large, unlimited
+from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import ListedObject, ObjectInfo, StoredObject
 from backstream.stores.directory import may_hold, named, sync
 

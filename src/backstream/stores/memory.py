@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, UnversionedBucket
-from backstream.model.limits import Limit, too_large, unlimited
+from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.many import one_by_one
 from backstream.stores.markers import not_a_marker

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from backstream.model.limits import Limit, too_large, unlimited
+from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores import listings
 from backstream.stores.failures import BOTO_ERRORS, named, not_a_listing, subject

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from backstream.errors import Failed
-from backstream.model.schema import KeyAttribute, KeySchema
+from backstream.model.values.schema import KeyAttribute, KeySchema
 
 # --- DescribeTable ----------------------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,12 @@ from typing import TypeVar
 import msgspec
 
 from backstream.errors import ConditionNotMet, Damaged, Failed, MissingTable, StillChanging, Unavailable, WrongStreamView
-from backstream.model import wire
-from backstream.model.change import VIEW
-from backstream.model.creation import Creation
-from backstream.model.schema import KeySchema
-from backstream.model.settings import TableSettings
-from backstream.model.setup import SCALING, SetupStep
+from backstream.model.changes.change import VIEW
+from backstream.model.tables.creation import Creation
+from backstream.model.tables.settings import TableSettings
+from backstream.model.tables.setup import SCALING, SetupStep
+from backstream.model.values import wire
+from backstream.model.values.schema import KeySchema
 from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers

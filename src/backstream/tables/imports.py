@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from backstream.errors import Failed, TargetNotEmpty
-from backstream.model.creation import Creation, importable
+from backstream.model.tables.creation import Creation, importable
 from backstream.ports import ImportState
 from backstream.tables.raw import RawApi, ask
 

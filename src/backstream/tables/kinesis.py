@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from backstream.errors import InvalidPosition, MalformedRecord, RecordsTrimmed, UsageError
-from backstream.model.change import VIEW
-from backstream.model.kinesis import KinesisSource, from_data, table_of
+from backstream.model.changes.change import VIEW
+from backstream.model.changes.kinesis import KinesisSource, from_data, table_of
 from backstream.ports import RecordsPage, Shard, StreamFacts
 from backstream.tables.raw import RawApi, ask
 

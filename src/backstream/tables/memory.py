@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from backstream.errors import Failed, MissingTable, TargetNotEmpty
-from backstream.model import sizes, wire
-from backstream.model.change import VIEW
-from backstream.model.creation import Creation, on_demand
-from backstream.model.schema import KeySchema
-from backstream.model.settings import TableSettings, table_of
-from backstream.model.setup import SetupStep
+from backstream.model.changes.change import VIEW
+from backstream.model.tables.creation import Creation, on_demand
+from backstream.model.tables.settings import TableSettings, table_of
+from backstream.model.tables.setup import SetupStep
+from backstream.model.values import sizes, wire
+from backstream.model.values.schema import KeySchema
 from backstream.ports import Clock, Put, ScanPage, TableFacts, Write
 from backstream.tables.memory_settings import MemorySettings
 from backstream.tables.memory_stream import MemoryStream

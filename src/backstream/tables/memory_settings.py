@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from backstream.errors import Failed
-from backstream.model import settings
-from backstream.model.creation import ON_DEMAND, Creation
-from backstream.model.settings import ContributorInsights, KinesisDestination, PointInTimeRecovery, TableSettings
-from backstream.model.setup import SetupStep
+from backstream.model.tables import settings
+from backstream.model.tables.creation import ON_DEMAND, Creation
+from backstream.model.tables.settings import ContributorInsights, KinesisDestination, PointInTimeRecovery, TableSettings
+from backstream.model.tables.setup import SetupStep
 
 _AS_ASKED = (
     "AttributeDefinitions",

@@ -13,8 +13,8 @@ from itertools import pairwise
 import msgspec
 
 from backstream.errors import Failed, IteratorExpired, NotFound, RecordsTrimmed
-from backstream.model.change import MICROS, VIEW, Change, stream_label
-from backstream.model.decoding import UNDECODABLE
+from backstream.model.changes.change import MICROS, VIEW, Change, stream_label
+from backstream.model.values.decoding import UNDECODABLE
 from backstream.ports import Clock, RecordsPage, Shard, StreamFacts
 
 ITERATOR_SECONDS = 15 * 60

@@ -8,7 +8,7 @@ import msgspec
 
 from backstream.errors import Failed
 from backstream.model import moment
-from backstream.model.decoding import UNDECODABLE, reason
+from backstream.model.values.decoding import UNDECODABLE, reason
 
 T = TypeVar("T")
 

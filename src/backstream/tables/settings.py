@@ -10,8 +10,8 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from backstream.errors import Failed, MissingTable, NotFound, Unavailable
-from backstream.model import settings
-from backstream.model.settings import AutoScaling, TableSettings
+from backstream.model.tables import settings
+from backstream.model.tables.settings import AutoScaling, TableSettings
 from backstream.ports import TableFacts
 from backstream.tables.raw import RawApi, ask, decoded
 from backstream.tables.raw_boto import BotoRaw, recommended_config

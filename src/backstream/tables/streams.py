@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from backstream.model.change import from_page, stream_label
+from backstream.model.changes.change import from_page, stream_label
 from backstream.ports import RecordsPage, Shard, StreamFacts
 from backstream.tables import answers
 from backstream.tables.raw import RawApi, ask

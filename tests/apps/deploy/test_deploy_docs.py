@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from backstream.apps.deploy import Choices, template
-from backstream.layouts.catalog import Layout
 from backstream.ports import Delete, Put
+from backstream.vault.catalog import Layout
 from kit import images, templates
 from kit.aws import Aws
 from kit.deployments import COMBINATIONS

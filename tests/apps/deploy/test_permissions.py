@@ -12,11 +12,11 @@ import pytest
 from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE
 from backstream.apps.deploy import ChangeSource, Choices, template
-from backstream.layouts.catalog import Layout
-from backstream.operations.identity import REPLACED
+from backstream.operations.setup.identity import REPLACED
 from backstream.ports import Delete, Put
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
+from backstream.vault.catalog import Layout
 from kit import images, templates
 from kit.aws import Aws
 from kit.invocations import Invocation, LambdaStage

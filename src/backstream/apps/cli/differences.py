@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backstream.model import merge
+from backstream.model.changes import merge
 
 AROUND = 40  # characters shown on either side of the place where two long values differ
 LONG = 160  # characters; a longer value is cut where a plan is shown

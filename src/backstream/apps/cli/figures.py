@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from backstream.apps import emf as emf_lines
 from backstream.apps import publishing
-from backstream.apps.emf import Measured
-from backstream.apps.prometheus import prometheus as text_file
+from backstream.apps.monitoring import emf as emf_lines
+from backstream.apps.monitoring.emf import Measured
+from backstream.apps.monitoring.prometheus import prometheus as text_file
 
 
 def write_metrics(measured: Sequence[Measured], prometheus: Path | None, emf: Path | None) -> None:

@@ -17,7 +17,7 @@ from backstream.apps.cli.commands import Commands
 from backstream.apps.cli.output import hint, notice
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
 from backstream.errors import BackstreamError, UsageError
-from backstream.model.visible import visible
+from backstream.model.values.visible import visible
 from backstream.version import __version__
 
 STOPPED = 130

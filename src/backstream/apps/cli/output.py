@@ -10,14 +10,14 @@ import msgspec
 from rich.console import Console
 
 from backstream.model import prices
-from backstream.model.visible import visible_json, visible_line
+from backstream.model.values.visible import visible_json, visible_line
 
 if TYPE_CHECKING:  # every command loads this module: it loads no operation
-    from backstream.model.grants import Grant
     from backstream.model.prices import Cost
-    from backstream.model.setup import Todo
+    from backstream.model.tables.grants import Grant
+    from backstream.model.tables.setup import Todo
+    from backstream.operations.compare.recheck import ComparedRows
     from backstream.operations.restore import Failure
-    from backstream.operations.suspects import ComparedRows
 
 NAMED_FAILURES = 20
 LISTED_KEYS = 20

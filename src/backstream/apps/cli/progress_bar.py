@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from backstream.apps.cli.output import err
-from backstream.model.visible import visible_line
+from backstream.model.values.visible import visible_line
 
 
 class _Rate(ProgressColumn):

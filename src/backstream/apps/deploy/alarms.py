@@ -1,6 +1,6 @@
 """What watches: alarms that ring when a backup is late, fails or is not proven, and a dashboard.
 
-Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html; our own: apps/metrics.py.
+Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html; our own: apps/monitoring/metrics.py.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from backstream.apps import metrics
 from backstream.apps.deploy import functions
 from backstream.apps.deploy.choices import KEY_ARN, LIMITS, Choices
 from backstream.apps.deploy.expressions import Given, IfGiven, Of, Parameter, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
-from backstream.apps.emf import NAMESPACE
+from backstream.apps.monitoring import metrics
+from backstream.apps.monitoring.emf import NAMESPACE
 
 LAMBDA = "AWS/Lambda"
 TOPIC = "AlarmTopic"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from backstream.errors import UsageError
-from backstream.model.naming import check_table_name
+from backstream.model.tables.naming import check_table_name
 from backstream.operations.doctor import expected
 
 ARN = r"arn:aws[a-z-]*"

@@ -9,10 +9,10 @@ import msgspec
 from backstream.apps.pages.chart import ChartBar, chart
 from backstream.apps.pages.style import CSS
 from backstream.apps.pages.text import escape
-from backstream.layouts.drills import Held
 from backstream.model.objectives import in_words
-from backstream.operations.check import Finding
 from backstream.operations.drill import Difference, Drill, Side
+from backstream.operations.inspect.check import Finding
+from backstream.vault.drills import Held
 from backstream.version import __version__
 
 SIDES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from backstream.model.visible import visible_line
+from backstream.model.values.visible import visible_line
 
 
 def escape(text: str) -> str:

@@ -8,18 +8,18 @@ from functools import partial
 
 import msgspec
 
-from backstream.engines.ahead import ahead
-from backstream.engines.memory import Memory
-from backstream.engines.spill import Spill
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.spill import Spill
 from backstream.errors import Damaged, MissingObject, Refused
-from backstream.layouts import cloudtrail
-from backstream.layouts.cloudtrail import HOUR, Trail, TrailFile
-from backstream.model import cloudtrail as trails
-from backstream.model.attribution import TOLERANCE, Made
-from backstream.model.cloudtrail import Call, CallTarget, TrailOwner
+from backstream.model.calls import cloudtrail as trails
+from backstream.model.calls.attribution import TOLERANCE, Made
+from backstream.model.calls.cloudtrail import Call, CallTarget, TrailOwner
 from backstream.operations.blame.report import UnreadableFile
 from backstream.operations.blame.unkeyed import Unkeyed
-from backstream.operations.progress import Progress
+from backstream.operations.bulk.progress import Progress
+from backstream.vault import cloudtrail
+from backstream.vault.cloudtrail import HOUR, Trail, TrailFile
 
 READERS = 8
 _NAMED = 3  # of what is wrong within one file

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backstream.layouts.findings import Caller, KeptFinding
 from backstream.model import moment
-from backstream.model.attribution import TOLERANCE, AttributionStatus, AttributionVerdict, Made
-from backstream.model.cloudtrail import Call
+from backstream.model.calls.attribution import TOLERANCE, AttributionStatus, AttributionVerdict, Made
+from backstream.model.calls.cloudtrail import Call
+from backstream.vault.findings import Caller, KeptFinding
 
 DELIVERY = 900  # seconds within which CloudTrail delivers most events: AWS's word is "about 15 minutes"
 

@@ -10,25 +10,26 @@ from typing import Self
 
 import msgspec
 
-from backstream.engines.memory import Memory
-from backstream.engines.spill import Spill, partitions_for
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.spill import Spill, partitions_for
 from backstream.errors import NotFound, Refused
-from backstream.layouts.cloudtrail import HOUR, Trail, missing
-from backstream.layouts.findings import MOST, Found, KeptFinding
-from backstream.layouts.vault import TableVault
-from backstream.model import moment, older
-from backstream.model.attribution import AttributionStatus, AttributionVerdict, Made, attribute
-from backstream.model.change import EVENTS
-from backstream.model.cloudtrail import Call, CallTarget
-from backstream.model.entry import Entry
-from backstream.operations import safety
+from backstream.model import moment
+from backstream.model.calls.attribution import AttributionStatus, AttributionVerdict, Made, attribute
+from backstream.model.calls.cloudtrail import Call, CallTarget
+from backstream.model.changes.change import EVENTS
+from backstream.model.changes.entry import Entry
+from backstream.model.tables import legacy_names
 from backstream.operations.blame.calls import Calls, Fact
 from backstream.operations.blame.report import Blamed, BlameFinding, Evidence, finding, kept
+from backstream.operations.bulk.progress import Progress
 from backstream.operations.changes.reading import WindowLog
 from backstream.operations.changes.sorting import TimeSorter
 from backstream.operations.changes.window import ChangeWindow, check
-from backstream.operations.progress import Progress
+from backstream.operations.inspect import safety
 from backstream.ports import Clock
+from backstream.vault.cloudtrail import HOUR, Trail, missing
+from backstream.vault.findings import MOST, Found, KeptFinding
+from backstream.vault.table_vault import TableVault
 
 MARGIN = 60  # seconds around the window whose changes are looked at too: a call near its edge may be theirs
 PARTITIONS = 64  # at least: how many events CloudTrail holds is not known before they are read
@@ -125,7 +126,7 @@ class _Join:
         keys = None if self._asked.key is None else frozenset([self._asked.key])
         for piece in WindowLog(self._vault, self._read, self._unread, keys=keys, memory=self._around.memory).pieces():
             for entry in piece.entries:
-                if not entry.scanned and entry.stream != older.STREAM and entry.event in EVENTS:
+                if not entry.scanned and entry.stream != legacy_names.STREAM and entry.event in EVENTS:
                     made = Made(entry.stream, entry.sequence, entry.micros, entry.event)
                     self._hours.add(made.second // HOUR)
                     self._spill.writer.add(self._vault.key(entry), Fact(made, entry.actor))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backstream.model.attribution import TOLERANCE
+from backstream.model.calls.attribution import TOLERANCE
 
 _HOUR = 3_600
 

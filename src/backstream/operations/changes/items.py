@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 
-from backstream.engines.embedded import State
-from backstream.engines.memory import Memory
-from backstream.engines.spill import Pairs, Spill, partitions_for
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.spill import Pairs, Spill, partitions_for
+from backstream.engine.local.state import State
 from backstream.errors import Damaged
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.catalog import Layout
-from backstream.layouts.item_states import newest_each
-from backstream.layouts.vault import TableVault
-from backstream.model import fold
-from backstream.model.entry import Entry, from_line
+from backstream.model.changes import fold
+from backstream.model.changes.entry import Entry, from_line
 from backstream.operations.changes.reading import Unread, WindowLog
 from backstream.operations.changes.sorting import Pair
 from backstream.operations.changes.window import ChangeWindow
-from backstream.operations.restore.candidates import states_into
+from backstream.operations.restore.row_states import states_into
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Layout
+from backstream.vault.item_states import newest_each
+from backstream.vault.table_vault import TableVault
 
 FEW = 300  # items whose states are looked up one by one; of more the log is read once
 MANY = 200_000  # keys that are held in memory

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from backstream.model import merge
-from backstream.model.entry import Entry
+from backstream.model.changes import merge
+from backstream.model.changes.entry import Entry
 from backstream.operations.changes.seen import ChangeRecord, Times
 from backstream.operations.changes.sorting import Pair
 

@@ -8,19 +8,19 @@ from functools import cached_property, partial
 
 import msgspec
 
-from backstream.engines.ahead import ahead
-from backstream.engines.memory import Memory
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import ahead
 from backstream.errors import Damaged
-from backstream.layouts import segments
-from backstream.layouts.compacted import Set
-from backstream.layouts.inventory import Inventory
-from backstream.layouts.links import Links
-from backstream.layouts.log import FetchedSegment, LogListing
-from backstream.layouts.segments import LineTally, SegmentHeader
-from backstream.layouts.vault import TableVault
-from backstream.model import limits
-from backstream.model.entry import Entry, entries
+from backstream.model.changes.entry import Entry, entries
+from backstream.model.values import object_limits
 from backstream.operations.changes.window import ChangeWindow
+from backstream.vault.log import segments
+from backstream.vault.log.compacted import Set
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.links import Links
+from backstream.vault.log.log import FetchedSegment, LogListing
+from backstream.vault.log.segments import LineTally, SegmentHeader
+from backstream.vault.table_vault import TableVault
 
 READERS = 4  # objects that are read side by side
 OVERHEAD = 700  # bytes that a change takes in memory besides its images
@@ -69,7 +69,7 @@ class WindowLog:
         segments_ = [each.segment for each in self._found.segments if each.segment is not None and self._concerns(each)]
         count = sum(each.count for each in segments_) + sum(each.lines for each in self._found.sets)
         size = sum(each.size for each in self._found.segments if self._concerns(each)) + sum(each.size for each in self._found.sets)
-        return max(min(count, limits.lines_in(size)), size // BYTES_A_ROW)
+        return max(min(count, object_limits.lines_in(size)), size // BYTES_A_ROW)
 
     def pieces(self) -> Iterator[Piece]:
         """All of them: sets first, then segments in the order in which their changes begin."""

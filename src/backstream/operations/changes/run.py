@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from backstream.engines.memory import Memory
+from backstream.engine.local.memory import Memory
 from backstream.errors import NotFound, PartlyDone
-from backstream.layouts.vault import TableVault
-from backstream.model import merge, wire
-from backstream.model.change import MICROS
-from backstream.operations import safety
-from backstream.operations.actors import Actors, ActorSource
+from backstream.model.changes import merge
+from backstream.model.changes.change import MICROS
+from backstream.model.values import wire
+from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes import listing
 from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import Item, breaks, by_item, looks_back
@@ -21,8 +20,10 @@ from backstream.operations.changes.seen import BROKEN, ChangeRecord, SeenChange,
 from backstream.operations.changes.selection import ChangeCriteria, ChangeSelection
 from backstream.operations.changes.sorting import Pair, TimeSorter
 from backstream.operations.changes.window import ChangeWindow
-from backstream.operations.progress import Progress, Silent
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.actors import Actors, ActorSource
 from backstream.ports import Clock
+from backstream.vault.table_vault import TableVault
 
 TOGETHER = 128  # changes of several items whose images are fetched together
 NOTHING_CHANGED = "NONE"  # the event of an item that is at the end as it was at the beginning

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from backstream.engines.ahead import batches
+from backstream.engine.local.prefetch import batches
 from backstream.errors import BackstreamError
-from backstream.layouts.vault import TableVault
-from backstream.model import merge, moment, older, wire
-from backstream.model.entry import Entry
-from backstream.operations.actors import ActorClaim, ActorSource
+from backstream.model import moment
+from backstream.model.changes import merge
+from backstream.model.changes.entry import Entry
+from backstream.model.tables import legacy_names
+from backstream.model.values import wire
 from backstream.operations.changes.sorting import Pair
+from backstream.operations.inspect.actors import ActorClaim, ActorSource
+from backstream.vault.table_vault import TableVault
 
 TOGETHER = 128  # changes whose images are fetched side by side
 NOT_HELD = "the vault does not hold the item as it was before"
@@ -60,7 +63,7 @@ class SeenChange(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_numbered(self) -> bool:
         """Whether its sequence number is the stream's."""
-        return not self.entry.scanned and self.entry.stream != older.STREAM
+        return not self.entry.scanned and self.entry.stream != legacy_names.STREAM
 
 
 class ChangeRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -8,19 +8,19 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import NotFound, UsageError
-from backstream.layouts.vault import TableVault
-from backstream.model import wire
-from backstream.model.change import EVENTS, is_sequence
+from backstream.model.changes.change import EVENTS, is_sequence
 from backstream.model.condition import Condition
-from backstream.model.decoding import UNDECODABLE, reason
-from backstream.model.key_words import parse_key, parse_partition
-from backstream.model.schema import KeySchema
-from backstream.operations.actors import Actors
+from backstream.model.values import wire
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.model.values.key_arguments import parse_key, parse_partition
+from backstream.model.values.schema import KeySchema
 from backstream.operations.changes.seen import SeenChange, changed
 from backstream.operations.changes.window import ChangeWindow
-from backstream.operations.restore.candidates import RowState
+from backstream.operations.inspect.actors import Actors
 from backstream.operations.restore.nearest import Nearest, scalar
+from backstream.operations.restore.row_states import RowState
 from backstream.operations.restore.selection import ConditionFilter, Filter, TenantFilter
+from backstream.vault.table_vault import TableVault
 
 NAMED = 5
 

@@ -14,8 +14,8 @@ from typing import BinaryIO, Self, cast
 
 import msgspec
 
-from backstream.engines.spill import PREFIX, explained
-from backstream.model.entry import Entry
+from backstream.engine.local.spill import PREFIX, explained
+from backstream.model.changes.entry import Entry
 from backstream.operations.changes.reading import OVERHEAD
 
 ROOM = 32 << 20  # bytes of changes that wait in memory

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 import msgspec
 
-from backstream.engines.spill import Pairs
-from backstream.model import moment, wire
-from backstream.model.change import MICROS
+from backstream.engine.local.spill import Pairs
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
+from backstream.model.values import wire
 from backstream.operations.changes.run import Changes
 from backstream.operations.changes.seen import SeenChange, changed
 from backstream.operations.changes.window import Certainty

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.errors import GapInTheWay, OutsideWindow, UsageError
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.window import KnownGap, Window
-from backstream.operations import safety
+from backstream.operations.inspect import safety
+from backstream.vault.table_vault import TableVault
 
 
 class ChangeWindow(msgspec.Struct, frozen=True):

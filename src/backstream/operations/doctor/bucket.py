@@ -10,8 +10,8 @@ import msgspec
 
 from backstream.errors import BackstreamError, MissingBucket
 from backstream.operations.doctor import expected, lifecycle, permissions
+from backstream.operations.doctor.context import DoctorContext, VaultPlace
 from backstream.operations.doctor.identity import account_of
-from backstream.operations.doctor.patient import DoctorContext, VaultPlace
 from backstream.operations.doctor.report import Check, look, not_looked_at, ok, unknown, warning, wrong
 from backstream.ports import BucketSettings
 

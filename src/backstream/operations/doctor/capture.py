@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from backstream.layouts.log import LogListing
-from backstream.layouts.segments import SegmentKind
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.change import MICROS
+from backstream.model.changes.change import MICROS
 from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.operations.doctor import expected, lifecycle
-from backstream.operations.doctor.patient import DoctorContext
+from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
-from backstream.operations.status import Status, status
-from backstream.operations.status import captured_by_function as brought_by_function
+from backstream.operations.inspect.status import Status, status
+from backstream.operations.inspect.status import captured_by_function as brought_by_function
 from backstream.ports import BucketSettings
+from backstream.vault.log.log import LogListing
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
 
 DAY = 86_400
 RECENT = 900  # seconds: who wrote within them is at work; a tail says every minute that it lives

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from backstream.errors import NotFound
-from backstream.layouts.vault import TableVault
 from backstream.operations.doctor import alarms, expected, mapping
 from backstream.operations.doctor.capture import captured_by_function
-from backstream.operations.doctor.patient import DoctorContext
+from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, about, look, ok, warning, wrong
 from backstream.ports import Described, TableFacts
+from backstream.vault.table_vault import TableVault
 
 DEPLOY = "backstream template cloudformation"
 

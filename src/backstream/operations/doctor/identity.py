@@ -8,7 +8,7 @@ from backstream.errors import BackstreamError
 from backstream.model.objectives import in_words
 from backstream.model.transport import is_exposed
 from backstream.operations.doctor import expected
-from backstream.operations.doctor.patient import DoctorContext
+from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from backstream.errors import MissingBucket
 from backstream.operations.doctor import expected
-from backstream.operations.doctor.patient import DoctorContext
+from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
 from backstream.ports import Described
 

@@ -12,8 +12,8 @@ from functools import partial
 import msgspec
 
 from backstream.errors import AccessDenied, MissingObject, UnversionedBucket
-from backstream.model.naming import SYSTEM_FOLDER
-from backstream.operations.doctor.patient import DoctorContext, VaultPlace
+from backstream.model.tables.naming import SYSTEM_FOLDER
+from backstream.operations.doctor.context import DoctorContext, VaultPlace
 from backstream.operations.doctor.report import ALLOWED, Check, CheckVerdict, look, not_looked_at, ok, wrong
 from backstream.ports import ObjectStore, StreamFacts, Table, TableFacts
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from backstream.errors import BackstreamError
-from backstream.layouts import vault_tables
 from backstream.operations.doctor import bucket, capture, deployment, identity
 from backstream.operations.doctor import table as tables
-from backstream.operations.doctor.patient import DoctorContext
+from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, Doctor, about, report
+from backstream.vault import vault_tables
 
 
 def doctor(patient: DoctorContext, table: str | None) -> Doctor:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from backstream.errors import BackstreamError, MissingTable, NotFound
-from backstream.layouts.vault import TableVault
-from backstream.model.change import VIEW, stream_label
-from backstream.model.settings import TableSettings
+from backstream.model.changes.change import VIEW, stream_label
+from backstream.model.tables.settings import TableSettings
 from backstream.operations.doctor import permissions
+from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.identity import compare
-from backstream.operations.doctor.patient import DoctorContext
 from backstream.operations.doctor.report import Check, CheckVerdict, look, not_looked_at, ok, unknown, warning, wrong
 from backstream.ports import Table, TableFacts
+from backstream.vault.table_vault import TableVault
 
 SETTINGS = "the table's settings"
 AFTER = ("stream", SETTINGS, "point-in-time recovery", "deletion protection", "time to live")

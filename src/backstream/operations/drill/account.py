@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from backstream.model import wire
+from backstream.model.values import wire
 from backstream.operations.drill.report import NULL, Difference, DrillDifference, Side
 
 MOST_NAMED = 1_000  # differences in a report: it is to be read by a person

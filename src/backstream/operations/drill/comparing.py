@@ -13,24 +13,24 @@ from contextlib import ExitStack
 
 import msgspec
 
-from backstream.engines.ahead import ahead, batches
-from backstream.engines.embedded import State
-from backstream.engines.partition import Partition
-from backstream.engines.spill import Pairs
+from backstream.engine.local.partition import Partition
+from backstream.engine.local.prefetch import ahead, batches
+from backstream.engine.local.spill import Pairs
+from backstream.engine.local.state import State
 from backstream.errors import BackstreamError, Damaged
-from backstream.layouts.item_states import newest_each
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
-from backstream.model.entry import Entry
-from backstream.model.fold import FoldState
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import FoldState
 from backstream.model.window import AFTER_ALL
+from backstream.operations.compare.recheck import FETCHED, LOOKS
 from backstream.operations.drill.account import DrillCounts, kind_of
 from backstream.operations.drill.report import DrillDifference, DrillPlan, Side
 from backstream.operations.drill.sample import Sample
 from backstream.operations.restore import Failure, RestoreContext
-from backstream.operations.restore.candidates import scan_into
-from backstream.operations.suspects import FETCHED, LOOKS
+from backstream.operations.restore.row_states import scan_into
 from backstream.ports import Table
+from backstream.vault.item_states import newest_each
+from backstream.vault.table_vault import TableVault
 
 READERS = 16
 IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an item

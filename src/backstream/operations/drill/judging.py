@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 from backstream.model.counts import counted
 from backstream.model.objectives import Objectives, in_words
-from backstream.operations.check import Finding
 from backstream.operations.drill.account import DrillCounts
 from backstream.operations.drill.report import Difference, Side
-from backstream.operations.lost_changes import MissingChange
+from backstream.operations.inspect.check import Finding
+from backstream.operations.inspect.lost_changes import MissingChange
 from backstream.operations.restore import Failure
 
 NOTABLE_RPO = 1_800  # seconds: more than a usual contract allows is worth a word, even if nobody gave an objective

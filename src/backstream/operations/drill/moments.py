@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from backstream.errors import OutsideWindow
-from backstream.layouts.vault import TableVault
 from backstream.model.window import Range, Window
 from backstream.operations.drill.report import Pick
+from backstream.vault.table_vault import TableVault
 
 
 def pick(vault: TableVault, how: Pick, window: Window, now: float) -> int:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.model.objectives import Objectives
-from backstream.operations.check import Finding
-from backstream.operations.lost_changes import MissingChange
+from backstream.operations.inspect.check import Finding
+from backstream.operations.inspect.lost_changes import MissingChange
+from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import Failure
-from backstream.operations.signatures import SignedCover
 
 NULL = msgspec.Raw(b"null")
 SAMPLE = 20  # rows whose history is read one by one

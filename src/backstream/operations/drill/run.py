@@ -11,22 +11,22 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import BackstreamError, Failed, MissingTable, Refused
-from backstream.layouts.vault import TableVault
 from backstream.model import moment
 from backstream.model.objectives import in_words
-from backstream.operations import safety
-from backstream.operations.check import CheckContext, Finding, check
-from backstream.operations.check import FindingKind as Found
+from backstream.operations.compare.recheck import LOOKS
 from backstream.operations.drill import judging, moments
 from backstream.operations.drill.account import DrillCounts
 from backstream.operations.drill.comparing import Comparison
 from backstream.operations.drill.limits import Limit, OutOfTime
 from backstream.operations.drill.report import Drill, DrillPlan, Live
 from backstream.operations.drill.scratch import check_free, name_for, scratch_table
-from backstream.operations.lost_changes import MissingChange
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.check import CheckContext, Finding, check
+from backstream.operations.inspect.check import FindingKind as Found
+from backstream.operations.inspect.lost_changes import MissingChange
 from backstream.operations.restore import Failure, NewTable, RestoreContext, Restored, RestoreRequest, restore
-from backstream.operations.suspects import LOOKS
 from backstream.ports import Table
+from backstream.vault.table_vault import TableVault
 
 RECENT = 900  # seconds: the older the moment, the more of the live table has changed since, and the less a comparison says
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, TargetNotEmpty
-from backstream.model import naming
-from backstream.model.creation import on_demand
-from backstream.model.schema import KeySchema
+from backstream.model.tables import naming
+from backstream.model.tables.creation import on_demand
+from backstream.model.values.schema import KeySchema
 from backstream.operations.drill.limits import Limit
-from backstream.operations.restore.setup import exists
+from backstream.operations.restore.table_setup import exists
 from backstream.ports import Table
 
 LONGEST = 255  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from backstream.errors import BackstreamError, Failed, ScriptFailed, Unavailable
-from backstream.model import wire
 from backstream.model.migration import ItemRewrite
-from backstream.model.sizes import write_units
-from backstream.operations.journal import Journal
+from backstream.model.values import wire
+from backstream.model.values.sizes import write_units
+from backstream.operations.bulk.journal import Journal
 from backstream.ports import Delete, Put, Table, Write
 
 TRIES = 8  # of an item that somebody changes again and again

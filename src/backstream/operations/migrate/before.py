@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from backstream.engines.embedded import State
+from backstream.engine.local.state import State
 from backstream.errors import Damaged, Failed
-from backstream.layouts import segments
-from backstream.layouts.vault import TableVault
 from backstream.model import migration, moment
-from backstream.model.entry import Entry
+from backstream.model.changes.entry import Entry
 from backstream.operations.migrate.journal import Noted
+from backstream.vault.log import segments
+from backstream.vault.table_vault import TableVault
 
 _Read = Callable[[], Sequence[Entry]]
 

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import msgspec
 
 from backstream.errors import Damaged, ScriptFailed
-from backstream.model import migration, wire
-from backstream.model.decoding import UNDECODABLE, reason
-from backstream.model.fitness import InvalidItem
+from backstream.model import migration
+from backstream.model.values import wire
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.model.values.item_limits import InvalidItem
 from backstream.operations.migrate.function import Script
 
 _SHAPES = ("Item", "NewImage")

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from backstream.errors import BackstreamError, Damaged, ScriptFailed
-from backstream.model import migration, wire
-from backstream.model.fitness import InvalidItem
+from backstream.model import migration
 from backstream.model.migration import ItemRewrite
-from backstream.model.schema import KeySchema
+from backstream.model.values import wire
+from backstream.model.values.item_limits import InvalidItem
+from backstream.model.values.schema import KeySchema
 
 
 class Script(Protocol):

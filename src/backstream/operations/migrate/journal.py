@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.operations import journal
+from backstream.operations.bulk import journal
 
 _STEM = "backstream-migrate-"
 

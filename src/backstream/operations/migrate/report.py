@@ -10,15 +10,16 @@ from typing import Any
 
 import msgspec
 
-from backstream.model import moment, wire
+from backstream.model import moment
 from backstream.model.migration import ItemRewrite
 from backstream.model.plan import Action
-from backstream.model.schema import KeySchema
+from backstream.model.values import wire
+from backstream.model.values.schema import KeySchema
 from backstream.operations.migrate.journal import MigrationHead
 from backstream.operations.migrate.request import Migrated, MigrationContext, MigrationRequest
 from backstream.operations.restore import Failure
-from backstream.operations.restore.leftovers import MOST_NAMED
 from backstream.operations.restore.plan import Planning, Sampled, units_a_second
+from backstream.operations.restore.resume_file import MOST_NAMED
 from backstream.ports import Put, Write
 
 

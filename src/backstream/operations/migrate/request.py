@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.layouts.vault import TableVault
-from backstream.operations.progress import Progress, Silent
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.bulk.rate import MOST
 from backstream.operations.restore import Failure, Planned
 from backstream.operations.restore.plan import Sampled
-from backstream.operations.speed import MOST
 from backstream.ports import Clock, Table
+from backstream.vault.table_vault import TableVault
 
 SHOWN = 10  # changes that a report shows
 

@@ -12,7 +12,8 @@ import msgspec
 from backstream import private_files
 from backstream.errors import BackstreamError, PartlyDone, ScriptFailed, UsageError
 from backstream.model.migration import ItemRewrite
-from backstream.model.schema import KeySchema
+from backstream.model.values.schema import KeySchema
+from backstream.operations.bulk.writer import BulkWriter, LeftOut
 from backstream.operations.migrate import journal as journals
 from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
 from backstream.operations.migrate.function import Function, Script
@@ -22,7 +23,6 @@ from backstream.operations.migrate.request import Migrated, MigrationContext, Mi
 from backstream.operations.migrate.settling import settle_open
 from backstream.operations.migrate.sources import Earlier, ItemSource, SourceRow
 from backstream.operations.migrate.window import check_undoable, leave_the_second
-from backstream.operations.writing import BulkWriter, LeftOut
 
 CONFLICT_SINCE = "the live item is another than it was then, so it is left as it is"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from backstream.engines.ahead import batches
+from backstream.engine.local.prefetch import batches
 from backstream.errors import BackstreamError
-from backstream.model import migration, wire
+from backstream.model import migration
+from backstream.model.values import wire
 from backstream.operations.migrate.applying import UNSURE
 from backstream.operations.migrate.journal import Journal, MigrationJournal, Noted
 from backstream.operations.migrate.report import MigrationCounts

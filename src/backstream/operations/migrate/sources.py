@@ -9,19 +9,20 @@ from typing import Protocol
 
 import msgspec
 
-from backstream.engines.ahead import ahead, batches
+from backstream.engine.local.prefetch import ahead, batches
 from backstream.errors import Refused, UsageError
-from backstream.layouts.aws_export import Export
-from backstream.layouts.vault import TableVault
-from backstream.model import moment, wire
-from backstream.model.change import table_name
-from backstream.model.schema import KeySchema
-from backstream.operations.backfill.scan import TableScan
-from backstream.operations.backfill.source import SegmentPosition
+from backstream.model import moment
+from backstream.model.changes.change import table_name
+from backstream.model.values import wire
+from backstream.model.values.schema import KeySchema
+from backstream.operations.base.backfill.scan import TableScan
+from backstream.operations.base.backfill.source import SegmentPosition
+from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.migrate.reading import side_by_side
 from backstream.operations.restore import Failure, Into, RestoreContext, RestoreRequest, restore
-from backstream.operations.writing import LeftOut
 from backstream.ports import Put, Table, Write
+from backstream.vault.aws_export import Export
+from backstream.vault.table_vault import TableVault
 
 FETCHERS, FETCHED = 4, 100
 

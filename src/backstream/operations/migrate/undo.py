@@ -15,21 +15,21 @@ from typing import TypeVar
 
 import msgspec
 
-from backstream.engines.ahead import batches
+from backstream.engine.local.prefetch import batches
 from backstream.errors import BackstreamError, UsageError
 from backstream.model import migration
 from backstream.model.migration import ItemRewrite
 from backstream.model.plan import Action
-from backstream.operations import journal
+from backstream.operations.bulk import journal
+from backstream.operations.bulk.writer import BulkWriter
 from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
 from backstream.operations.migrate.before import Before
 from backstream.operations.migrate.journal import MigrationJournal, Noted
 from backstream.operations.migrate.request import MigrationContext, MigrationRequest
 from backstream.operations.migrate.window import vault_of
 from backstream.operations.restore import Failure, Planned
-from backstream.operations.restore.leftovers import MOST_NAMED
 from backstream.operations.restore.plan import Planning, units_a_second
-from backstream.operations.writing import BulkWriter
+from backstream.operations.restore.resume_file import MOST_NAMED
 from backstream.ports import Put
 
 TOGETHER = 10_000  # items whose images are looked up by one reading of the log

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from backstream.errors import Refused
-from backstream.layouts.vault import TableVault
 from backstream.model.clocks import CLOCKS_APART
-from backstream.operations import safety
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.safety import Identity
 from backstream.operations.migrate.request import MigrationContext
-from backstream.operations.safety import Identity
+from backstream.vault.table_vault import TableVault
 
 POLL_SECONDS = 0.25
 WITHOUT = "or give --without-undo, and do without a way back."

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from backstream.errors import BackstreamError
-from backstream.model.change import Change
-from backstream.model.schema import KeySchema
-from backstream.operations.capture import by_item
-from backstream.operations.replicate.settle import Reconciler
+from backstream.model.changes.change import Change
+from backstream.model.values.schema import KeySchema
+from backstream.operations.capture.durable import by_item
+from backstream.operations.replicate.reconcile import Reconciler
 
 
 def bring(changes: Sequence[Change], replica: Reconciler, schema: KeySchema) -> Mapping[int, BackstreamError]:

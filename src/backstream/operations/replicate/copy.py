@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from backstream.errors import Unavailable
-from backstream.operations.follow import Streams
-from backstream.operations.replicate.settle import Reconciler
-from backstream.operations.shards import Settings
+from backstream.operations.capture.follow import Streams
+from backstream.operations.capture.shards import Settings
+from backstream.operations.replicate.reconcile import Reconciler
 from backstream.ports import Clock, Table
 from backstream.retries import full_jitter
 

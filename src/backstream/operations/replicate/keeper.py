@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from backstream.layouts.gaps import Gap
-from backstream.layouts.positions import Positions
-from backstream.model.change import Change
-from backstream.model.schema import KeySchema
+from backstream.model.changes.change import Change
+from backstream.model.values.schema import KeySchema
+from backstream.operations.capture.shards import DurablePrefix, ShardPosition
 from backstream.operations.replicate.batch import bring
-from backstream.operations.replicate.settle import Reconciler
+from backstream.operations.replicate.reconcile import Reconciler
 from backstream.operations.replicate.state import StateFile
-from backstream.operations.shards import DurablePrefix, ShardPosition
 from backstream.ports import Clock
+from backstream.vault.gaps import Gap
+from backstream.vault.log.positions import Positions
 
 EVERY = 10.0  # seconds between two words about how it goes
 

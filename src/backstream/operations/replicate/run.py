@@ -8,17 +8,17 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import Failed
-from backstream.layouts.log import DAY
 from backstream.model import moment
-from backstream.model.change import stream_label
-from backstream.operations.follow import followed
-from backstream.operations.pair import Pair, pair_of
+from backstream.model.changes.change import stream_label
+from backstream.operations.bulk.table_pair import Pair, pair_of
+from backstream.operations.capture.follow import followed
+from backstream.operations.capture.shards import FollowerContext
+from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.replicate.copy import Copied, Copying, Replicating
 from backstream.operations.replicate.keeper import ReplicaKeeper
-from backstream.operations.replicate.settle import Deletes, Reconciler
+from backstream.operations.replicate.reconcile import Deletes, Reconciler
 from backstream.operations.replicate.state import ReplicaHead, StateFile
-from backstream.operations.shards import FollowerContext
-from backstream.operations.tail import Tail, TailReport
+from backstream.vault.log.log import DAY
 
 
 class ReplicateOptions(msgspec.Struct, frozen=True):

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from backstream.errors import BackstreamError, Refused
-from backstream.model.change import Change, stream_label
-from backstream.model.deliveries import is_kinesis
-from backstream.model.owner import owner_of
-from backstream.operations.identity import created_second
+from backstream.model.changes.change import Change, stream_label
+from backstream.model.changes.deliveries import is_kinesis
+from backstream.model.tables.owner import owner_of
+from backstream.operations.setup.identity import created_second
 from backstream.ports import Table, TableFacts
 
 

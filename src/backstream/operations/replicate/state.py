@@ -15,8 +15,8 @@ import msgspec
 
 from backstream import private_files
 from backstream.errors import Failed, Refused
-from backstream.model.decoding import UNDECODABLE, reason
-from backstream.operations.shards import ShardPosition
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.operations.capture.shards import ShardPosition
 
 KEPT = 2 * 86_400  # seconds
 

@@ -1,8 +1,6 @@
 """`restore`: rows, a tenant or the whole table back to a second: into a new table, in place, or into a file."""
 
 from backstream.operations.restore.kept import path_for as undo_path_for
-from backstream.operations.restore.leftovers import path_for
-from backstream.operations.restore.looking import RestoreContext
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.request import (
     Failure,
@@ -15,8 +13,10 @@ from backstream.operations.restore.request import (
     Target,
     ToFile,
 )
-from backstream.operations.restore.resumed import Again, resume
+from backstream.operations.restore.resume_file import path_for
 from backstream.operations.restore.run import restore
+from backstream.operations.restore.state_source import RestoreContext
+from backstream.operations.restore.targets.resumed import Again, resume
 
 __all__ = [
     "Again",

@@ -6,8 +6,8 @@ A vault whose log was hidden, or another table's vault, looks like an empty tabl
 from __future__ import annotations
 
 from backstream.errors import Refused
-from backstream.operations.restore.candidates import RowCounts
 from backstream.operations.restore.request import RestoreRequest
+from backstream.operations.restore.row_states import RowCounts
 
 
 def needed(tally: RowCounts, request: RestoreRequest) -> int | None:

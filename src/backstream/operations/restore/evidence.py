@@ -16,17 +16,18 @@ from typing import Protocol, Self
 
 import msgspec
 
-from backstream.engines.ahead import ahead
-from backstream.engines.spill import Pairs
+from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.spill import Pairs
 from backstream.errors import Damaged
-from backstream.layouts import segments
-from backstream.layouts.vault import TableVault
-from backstream.model import fold, moment
-from backstream.model.entry import Entry
+from backstream.model import moment
+from backstream.model.changes import fold
+from backstream.model.changes.entry import Entry
 from backstream.model.window import KnownGap, Window
-from backstream.operations import safety
-from backstream.operations.restore.candidates import RowState
+from backstream.operations.inspect import safety
 from backstream.operations.restore.request import RestoreRequest
+from backstream.operations.restore.row_states import RowState
+from backstream.vault.log import segments
+from backstream.vault.table_vault import TableVault
 
 READERS = 8
 IN_FLIGHT = 16

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
-from backstream.layouts.vault import TableVault
-from backstream.model.grants import Grant
-from backstream.model.owner import account_of
-from backstream.model.setup import Todo
+from backstream.model.tables.grants import Grant
+from backstream.model.tables.owner import account_of
+from backstream.model.tables.setup import Todo
+from backstream.vault.table_vault import TableVault
 
 WHAT = "bucket for failed batches"
 

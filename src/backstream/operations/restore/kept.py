@@ -13,9 +13,9 @@ from typing import Protocol
 import msgspec
 
 from backstream.errors import UsageError
-from backstream.model import wire
 from backstream.model.migration import ItemRewrite
-from backstream.operations import journal
+from backstream.model.values import wire
+from backstream.operations.bulk import journal
 from backstream.ports import Put, Table, Write
 
 _STEM = "backstream-undo-"

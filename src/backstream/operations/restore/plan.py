@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from backstream.model import prices, wire
+from backstream.model import prices
 from backstream.model.plan import Action
-from backstream.model.sizes import write_units
+from backstream.model.values import wire
+from backstream.model.values.sizes import write_units
 
 SAMPLE = 5  # rows of each kind that are shown
 # What a table takes at once, in write units a second: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.model.grants import Grant
-from backstream.model.setup import Todo
-from backstream.operations.lost_changes import MissingChange
+from backstream.model.tables.grants import Grant
+from backstream.model.tables.setup import Todo
+from backstream.operations.inspect.lost_changes import MissingChange
+from backstream.operations.inspect.safety import Identity
+from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore.plan import Planned
-from backstream.operations.restore.sinks import Sink
-from backstream.operations.safety import Identity
-from backstream.operations.signatures import SignedCover
+from backstream.operations.restore.targets.sinks import Sink
 
 
 class NewTable(msgspec.Struct, frozen=True):

@@ -11,31 +11,32 @@ import msgspec
 
 from backstream import private_files
 from backstream.errors import BackstreamError, TargetNotEmpty
-from backstream.layouts.vault import TableVault
-from backstream.model import moment, wire
+from backstream.model import moment
 from backstream.model.plan import Action, decide
-from backstream.operations import safety
-from backstream.operations.identity import check_lives
-from backstream.operations.lost_changes import reported
-from backstream.operations.restore import deletes, leftovers
-from backstream.operations.restore.candidates import RowCounts, RowState
+from backstream.model.values import wire
+from backstream.operations.bulk.writer import Batches, BulkWriter, LeftOut
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.lost_changes import reported
+from backstream.operations.inspect.safety import Identity
+from backstream.operations.restore import deletes, resume_file
+from backstream.operations.restore.conditional_writer import CONFLICT, ConditionalWriter
 from backstream.operations.restore.evidence import AbsenceEvidence, Doubt
 from backstream.operations.restore.failures import named_destination
-from backstream.operations.restore.guard import CONFLICT, ConditionalWriter
 from backstream.operations.restore.kept import KeptTable, UndoRecorder
 from backstream.operations.restore.kept import path_for as undo_path_for
-from backstream.operations.restore.leftovers import Leftovers, ResumeHead
-from backstream.operations.restore.looking import Looking, RestoreContext
 from backstream.operations.restore.plan import Planning, units_a_second
 from backstream.operations.restore.request import Failure, InPlace, Into, NewTable, Restored, RestoreRequest, Resumed, ToFile
+from backstream.operations.restore.resume_file import Leftovers, ResumeHead
+from backstream.operations.restore.row_states import RowCounts, RowState
 from backstream.operations.restore.selection import selection_of
-from backstream.operations.restore.setup import TableSetup, exists
-from backstream.operations.restore.sinks import FileSink, Nowhere, Sink, TableSink, check_file
+from backstream.operations.restore.state_source import Looking, RestoreContext
+from backstream.operations.restore.table_setup import TableSetup, exists
+from backstream.operations.restore.targets.sinks import FileSink, Nowhere, Sink, TableSink, check_file
 from backstream.operations.restore.undo import Undo
 from backstream.operations.restore.wording import NEVER_SEEN, nothing_matches, spared_words
-from backstream.operations.safety import Identity
-from backstream.operations.writing import Batches, BulkWriter, LeftOut
+from backstream.operations.setup.identity import check_lives
 from backstream.ports import Delete, Put, Table
+from backstream.vault.table_vault import TableVault
 
 
 def restore(vault: TableVault, request: RestoreRequest, around: RestoreContext) -> Restored:
@@ -46,7 +47,7 @@ def restore(vault: TableVault, request: RestoreRequest, around: RestoreContext) 
     """
     resumable = request.resumable and not isinstance(request.target, ToFile | Into) and not request.dry_run
     restore_id = private_files.token()
-    path = leftovers.path_for(restore_id, around.folder) if resumable else None
+    path = resume_file.path_for(restore_id, around.folder) if resumable else None
     head = ResumeHead(
         restore=restore_id,
         table=vault.catalog.table,
@@ -317,7 +318,7 @@ class Restoration:
 
     def _spare(self, key: bytes, doubt: Doubt) -> None:
         self._spared += 1
-        if len(self._sparing) < leftovers.MOST_NAMED:
+        if len(self._sparing) < resume_file.MOST_NAMED:
             self._sparing.append(Failure(key.decode(), doubt.why))
         if doubt.accepted:
             self._counts[Action.ALONE] += 1

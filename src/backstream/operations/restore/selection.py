@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from backstream.errors import UsageError
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.vault import TableVault
-from backstream.model import naming, wire
 from backstream.model.condition import Condition
-from backstream.model.key_words import parse_partition
-from backstream.operations.restore.candidates import RowState
+from backstream.model.tables import naming
+from backstream.model.values import wire
+from backstream.model.values.key_arguments import parse_partition
 from backstream.operations.restore.nearest import Attributes, Nearest, scalar
 from backstream.operations.restore.request import RestoreRequest
+from backstream.operations.restore.row_states import RowState
+from backstream.vault import catalog as catalogs
+from backstream.vault.table_vault import TableVault
 
 
 class Filter(Protocol):

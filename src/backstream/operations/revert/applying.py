@@ -12,18 +12,20 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.engines.ahead import batches
+from backstream.engine.local.prefetch import batches
 from backstream.errors import BackstreamError, PartlyDone, Refused, UsageError
-from backstream.model import merge, moment, wire
-from backstream.model.merge import MergeVerdict
+from backstream.model import moment
+from backstream.model.changes import merge
+from backstream.model.changes.merge import MergeVerdict
 from backstream.model.migration import ItemRewrite
-from backstream.operations import journal
+from backstream.model.values import wire
+from backstream.operations.bulk import journal
+from backstream.operations.bulk.writer import BulkWriter
 from backstream.operations.migrate.applying import Again, Applying, Conflict
 from backstream.operations.restore import Failure
-from backstream.operations.restore.leftovers import MOST_NAMED
+from backstream.operations.restore.resume_file import MOST_NAMED
 from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow, image_in
 from backstream.operations.revert.request import Around, OnConflict, Reverted, Writing
-from backstream.operations.writing import BulkWriter
 from backstream.ports import Put
 
 _STEM = "backstream-revert-"

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from backstream.model import fitness, wire
-from backstream.model.fitness import InvalidItem
+from backstream.model.values import item_limits, wire
+from backstream.model.values.item_limits import InvalidItem
 from backstream.ports import TableFacts
 
 
@@ -32,7 +32,7 @@ class Fitting:
     def unfit(self, image: bytes) -> str:
         """Why the table would not take an item, in words; empty where it does."""
         try:
-            fitness.check_size(image)
+            item_limits.check_size(image)
         except InvalidItem as error:
             return str(error)
         for name, (index, kind) in self._keys.items():

@@ -16,9 +16,9 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from backstream.errors import Failed, Refused, UsageError
-from backstream.model import wire
-from backstream.model.decoding import UNDECODABLE, reason
-from backstream.model.merge import Merge, MergeStep, MergeVerdict
+from backstream.model.changes.merge import Merge, MergeStep, MergeVerdict
+from backstream.model.values import wire
+from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.operations.revert.request import OnConflict
 
 _Kind = TypeVar("_Kind")

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.engines.ahead import batches
+from backstream.engine.local.prefetch import batches
 from backstream.errors import BackstreamError, OutsideWindow, Refused
-from backstream.layouts import catalog as catalogs
-from backstream.layouts.vault import TableVault
-from backstream.model import merge, moment, prices
-from backstream.model.merge import Merged, MergeStep, MergeVerdict
-from backstream.model.sizes import write_units
+from backstream.model import moment, prices
+from backstream.model.changes import merge
+from backstream.model.changes.merge import Merged, MergeStep, MergeVerdict
+from backstream.model.values.sizes import write_units
 from backstream.operations import changes as changing
-from backstream.operations import lost_changes, safety
 from backstream.operations.changes import Changes, ItemChanges
+from backstream.operations.inspect import lost_changes, safety
+from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore.plan import units_a_second
-from backstream.operations.restore.setup import is_over
+from backstream.operations.restore.table_setup import is_over
 from backstream.operations.revert.fitting import Fitting
 from backstream.operations.revert.plan_file import FAILED, LEAVE, Plan, PlanCounts, PlanHead, PlanRow, PlanWriter, Undoing, raw
 from backstream.operations.revert.request import Around, OnConflict, Request
-from backstream.operations.safety import Identity
 from backstream.ports import TableFacts
+from backstream.vault import catalog as catalogs
+from backstream.vault.table_vault import TableVault
 
 TOGETHER = 100  # items that are looked at in the live table by one request
 FOUND_BY_READING = "a read of the table found it changed: no change of the stream tells by what"

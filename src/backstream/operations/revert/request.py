@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.engines.memory import Memory
-from backstream.model.merge import Merge
+from backstream.engine.local.memory import Memory
+from backstream.model.changes.merge import Merge
+from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes import ChangeCriteria, ChangeWindow
-from backstream.operations.progress import Progress, Silent
 from backstream.operations.restore import Failure
 from backstream.ports import Clock, Table
 

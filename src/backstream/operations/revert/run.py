@@ -10,17 +10,18 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import Refused, UsageError
-from backstream.layouts.vault import TableVault
-from backstream.model.merge import MergeVerdict
-from backstream.operations import migrate, safety
+from backstream.model.changes.merge import MergeVerdict
+from backstream.operations import migrate
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore import Failure
-from backstream.operations.restore.leftovers import MOST_NAMED
-from backstream.operations.restore_undo import undo_restore
+from backstream.operations.restore.resume_file import MOST_NAMED
 from backstream.operations.revert.applying import execute, plan_path_for
 from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow
 from backstream.operations.revert.planning import make_plan
 from backstream.operations.revert.request import Around, Request, Reverted, Writing
-from backstream.operations.safety import Identity
+from backstream.operations.undo import undo_restore
+from backstream.vault.table_vault import TableVault
 
 Show = Callable[[PlanRow], None]
 

@@ -1,0 +1,1 @@
+"""Commands to look into a vault."""

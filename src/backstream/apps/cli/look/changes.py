@@ -1,0 +1,241 @@
+"""`changes`: what changed between two moments."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.differences import changed_lines
+from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice, out
+from backstream.apps.verbs.changes import Selected
+from backstream.errors import UsageError
+from backstream.model import moment
+from backstream.model.values.visible import visible_json, visible_line
+from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord
+
+TOGETHER = 200  # lines that are written at once
+BARS = 60  # of a chart at most
+WIDEST = 50  # characters of its longest bar
+SHOWN = 10  # names of each kind in a summary for people
+
+From = Annotated[str, typer.Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)]
+To = Annotated[str, typer.Option("--to", metavar="MOMENT", help="The last second of the window.")]
+Keys = Annotated[list[str] | None, typer.Option("--key", metavar="KEY", help="Only this item; repeatable.", show_default=False)]
+KeysFile = Annotated[
+    Path | None,
+    typer.Option("--keys", metavar="FILE", help="Only the items that the file names, a key a line.", show_default=False),
+]
+Partition = Annotated[
+    str | None, typer.Option("--partition", metavar="VALUE", help="Only items of this hash key.", show_default=False)
+]
+Tenant = Annotated[str | None, typer.Option("--tenant", metavar="VALUE", help="Only this tenant's items.", show_default=False)]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help='Only changes of which the item before or after satisfies it: status = "paid".',
+        show_default=False,
+    ),
+]
+Event = Annotated[
+    str | None, typer.Option("--event", metavar="EVENTS", help="Only these: INSERT,MODIFY,REMOVE.", show_default=False)
+]
+Actor = Annotated[str | None, typer.Option("--actor", metavar="ACTOR", help="Only changes by this actor.", show_default=False)]
+Attribute = Annotated[
+    list[str] | None,
+    typer.Option("--attribute", metavar="NAME", help="Only changes of this attribute; repeatable.", show_default=False),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(changes)
+
+
+def events_of(text: str | None) -> list[str]:
+    """The events in `INSERT,MODIFY`, in any case."""
+    return [] if text is None else [each.strip().upper() for each in text.split(",")]
+
+
+def changes(
+    table: TableName,
+    *,
+    since: From,
+    until: To = "now",
+    vault: Vault = None,
+    key: Keys = None,
+    keys: KeysFile = None,
+    partition: Partition = None,
+    tenant: Tenant = None,
+    where: Where = None,
+    event: Event = None,
+    actor: Actor = None,
+    attribute: Attribute = None,
+    net: Annotated[bool, typer.Option("--net", help="One line per item: before the window against after it.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Only counts, and the busiest keys.")] = False,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="List so many at most.", show_default=False)] = None,
+    allow_gap: AllowGap = False,
+    json: Json = False,
+    ndjson: Annotated[bool, typer.Option("--ndjson", help="One JSON object a line, written as it is found.")] = False,
+) -> int:
+    """Every change between two moments, and what it changed."""
+    _check_words(net=net, summary=summary, limit=limit, json=json, ndjson=ndjson)
+    found = (
+        library.open(vault)
+        .table(table)
+        .changes(
+            from_=since,
+            to=until,
+            keys=key or (),
+            keys_file=keys,
+            partition=partition,
+            tenant=tenant,
+            where=where,
+            events=events_of(event),
+            actor=actor,
+            attributes=attribute or (),
+            allow_gap=allow_gap,
+        )
+    )
+    _say_how_sure(found)
+    if summary:
+        _show_summary(found.summary(), json=json or ndjson)
+        return _end(found)
+    records: Iterator[ChangeRecord | NetRecord] = iter(found.net() if net else found)
+    listed = itertools.islice(records, limit)
+    count = as_lines(listed) if ndjson else _as_array(listed) if json else _for_people(listed)
+    if not count:
+        notice(f"nothing of {table} changed between {found.certainty.since} and {found.certainty.until}")
+    if limit is not None and count == limit and next(records, None) is not None:
+        notice(f"only the first {limit:,}: there are more")
+    return _end(found)
+
+
+def _check_words(*, net: bool, summary: bool, limit: int | None, json: bool, ndjson: bool) -> None:
+    """UsageError where they contradict each other."""
+    if net and summary:
+        raise UsageError("--net or --summary?", hint="Give one of them.")
+    if summary and limit is not None:
+        raise UsageError("--summary counts all changes: leave --limit out")
+    if json and ndjson:
+        raise UsageError("--json or --ndjson?", hint="--json is one array, --ndjson a line for each.")
+
+
+def _say_how_sure(found: Selected) -> None:
+    for note in found.certainty.notes:
+        notice(f"note: {note}")
+
+
+def _end(found: Selected) -> int:
+    for warning in found.warnings:
+        notice(f"note: not read: {warning}")
+    if found.doubtful:
+        notice(f"note: of {found.doubtful:,} changes the vault does not hold both images; the `note` of each says why")
+    return 0
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------------------
+
+
+def as_lines(records: Iterable[ChangeRecord | NetRecord]) -> int:
+    """Write a line of JSON for each, as they come; how many there were."""
+    return _written(records, lambda lines: b"".join(line + b"\n" for line in lines))
+
+
+def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
+    """As it is found, so that memory stays bounded."""
+    first = True
+
+    def joined(lines: list[bytes]) -> bytes:
+        nonlocal first
+        before, first = b"" if first else b",", False
+        return before + b",".join(lines)
+
+    sys.stdout.buffer.write(b"[")
+    count = _written(records, joined)
+    sys.stdout.buffer.write(b"]\n")
+    sys.stdout.buffer.flush()
+    return count
+
+
+def _written(records: Iterable[ChangeRecord | NetRecord], joined: Callable[[list[bytes]], bytes]) -> int:
+    encode, write, count = msgspec.json.Encoder().encode, sys.stdout.buffer.write, 0
+    each = iter(records)
+    while lines := [encode(record) for record in itertools.islice(each, TOGETHER)]:
+        count += len(lines)
+        write(visible_json(joined(lines)))
+    sys.stdout.buffer.flush()
+    return count
+
+
+def _for_people(records: Iterable[ChangeRecord | NetRecord]) -> int:
+    count = 0
+    for each in records:
+        count += 1
+        times = f" ({each.changes:,} changes)" if isinstance(each, NetRecord) else ""
+        who = "-" if each.actor is None else f"{each.actor} ({each.actor_source})"
+        head = f"{each.time}  {each.event:<8}  {who}  {each.sequence or '-'}  {bytes(each.key).decode()}{times}"
+        body = [each.note] if each.note else changed_lines(bytes(each.before), bytes(each.after))
+        for text in (head, *(f"    {line}" for line in body)):
+            out.file.write(visible_line(text) + "\n")
+    out.file.flush()
+    return count
+
+
+# --- the summary ------------------------------------------------------------------------------------------------------------------
+
+
+def _show_summary(found: ChangeSummary, *, json: bool) -> None:
+    if json:
+        as_json(found)
+        return
+    sure = "every change is in the vault" if found.certainty.proven else "see the notes"
+    as_facts(
+        [
+            ("table", f"{found.table}, after {found.since}, up to {found.until}"),
+            ("certainty", sure),
+            ("items", f"{found.items:,}"),
+            ("changes", f"{found.changes:,}"),
+            ("by event", _counts(found.events)),
+            *([] if found.tenants is None else [("by tenant", _counts(found.tenants))]),
+            ("by attribute", _counts(found.attributes)),
+            ("by actor", _counts(found.actors)),
+            *(("busiest key", f"{bytes(each.key).decode()}: {each.changes:,}") for each in found.busiest if each.changes > 1),
+        ]
+    )
+    for text in chart(found):
+        out.print(text)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    shown = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:SHOWN])
+    more = f", and {len(counts) - SHOWN:,} more" if len(counts) > SHOWN else ""
+    return f"{shown}{more}" or "-"
+
+
+def chart(found: ChangeSummary) -> list[str]:
+    """Changes by time: a bar for each step on a terminal, else numbers alone. Of many steps several share a bar."""
+    if not found.times:
+        return []
+    seconds = {moment.parse_iso_micros(each.time) // 1_000_000: each.changes for each in found.times}
+    first, last = min(seconds), max(seconds)
+    step = found.step_seconds * (((last - first) // found.step_seconds) // BARS + 1)
+    bars = dict.fromkeys(range(first, last + 1, step), 0)
+    for second, count in seconds.items():
+        bars[first + (second - first) // step * step] += count
+    most = max(bars.values())
+    return [_bar(second, count, most) for second, count in bars.items()]
+
+
+def _bar(second: int, count: int, most: int) -> str:
+    bar = "█" * max(bool(count), round(count * WIDEST / most)) if out.is_terminal else ""
+    return f"{moment.iso(second)[:16]}Z  {bar:<{WIDEST if out.is_terminal else 0}}  {count:,}"

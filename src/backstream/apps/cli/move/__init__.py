@@ -1,0 +1,1 @@
+"""Commands to move and copy tables."""

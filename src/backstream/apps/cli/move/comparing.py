@@ -1,0 +1,100 @@
+"""`diff`: is one live table what another one is?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps.cli.options import Json, TableName
+from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.cli.target_options import ToEndpoint, ToProfile, ToRegion
+from backstream.apps.verbs import tables
+from backstream.apps.verbs.arguments import SEGMENTS
+from backstream.errors import DifferencesFound, NotFound, PartlyDone
+from backstream.model.counts import counted
+from backstream.operations.compare.diff import Diffed
+from backstream.operations.compare.recheck import PATIENCE
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(diff)
+
+
+def diff(
+    table: TableName,
+    table2: Annotated[str, typer.Argument(metavar="TABLE2", help="The table that should be like it.", show_default=False)],
+    *,
+    to_profile: ToProfile = None,
+    to_region: ToRegion = None,
+    to_endpoint: ToEndpoint = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Make TABLE2 like TABLE, where they differ.")] = False,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="Only this item; may be given many times.", show_default=False),
+    ] = None,
+    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of each table are read side by side.")] = SEGMENTS,
+    max_read_units: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Read units a second at most, of each table (4 KB each).", show_default=False),
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
+    ] = PATIENCE,
+    json: Json = False,
+) -> None:
+    """Compare two live tables, in both directions; changes in flight are not differences. Nothing is written without --repair."""
+    place = tables.TablePlace(to_profile, to_region, to_endpoint)
+    with ProgressBar() as bar:
+        report = tables.diff(
+            table,
+            table2,
+            place=place,
+            repair=repair,
+            keys=key or None,
+            segments=segments,
+            max_read_units=max_read_units,
+            patience=patience,
+            progress=bar,
+        )
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    as_failures("FAILED", report.failures)
+    if json:
+        as_json(report)
+    else:
+        as_compared(report, f"{report.table} and {report.table2} at {report.at}")
+    if key and not (report.same or report.wrong or report.in_flight):
+        raise NotFound(
+            f"neither {report.table} nor {report.table2} has any of the items that were asked for",
+            hint='Write the whole key, as {"id":"a","n":5}; types matter: 5 is a number, "5" a string.',
+        )
+    _judge(report)
+
+
+def _judge(report: Diffed) -> None:
+    """What could not be done goes before what differs."""
+    both = f"{report.table} and {report.table2}"
+    if report.mended:
+        raise DifferencesFound(
+            f"{counted(report.repaired, 'row')} of {both} differed; {report.table2} has them as {report.table} does now",
+            hint="Run `diff` again to see that nothing differs any more, and look into why it did.",
+        )
+    if report.failed:
+        more = (
+            f"; {counted(report.differences, 'row')} of {both} differ{'s' * (report.differences == 1)}"
+            if report.differences
+            else ""
+        )
+        mended = f", {report.repaired:,} of them mended" if report.repaired else ""
+        raise PartlyDone(
+            f"{counted(report.failed, 'row')} could not be compared, or not be mended{more}{mended}",
+            hint="Each is named above. The same command tries again.",
+        )
+    if report.differences:
+        raise DifferencesFound(
+            f"{counted(report.differences, 'row')} of {both} differ{'s' * (report.differences == 1)}",
+            hint=f"--repair makes {report.table2} like {report.table} where they do.",
+        )

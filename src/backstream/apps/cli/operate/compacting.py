@@ -1,0 +1,63 @@
+"""`compact`: the log's small objects become large ones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.errors import DifferencesFound, PartlyDone
+from backstream.operations.base.compact import Compaction
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(compact)
+
+
+def compact(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    until: Annotated[str | None, typer.Option(metavar="MOMENT", help="Leave what is newer, such as '30d ago'.")] = None,
+    json: Json = False,
+) -> None:
+    """Make few large objects of the log's many small ones, so that an item's history reads kilobytes; safe at any time."""
+    with ProgressBar() as bar:
+        report = library.open(vault).table(table).compact(until=until, progress=bar)
+    for each in report.left:
+        notice(f"LEFT AS IT IS: {each.name}: {each.why}")
+    if json:
+        as_json(report)
+    else:
+        _show(report)
+    for lost in report.missing:
+        notice(f"MISSING: {bytes(lost.key).decode()}: a change made between {lost.since} and {lost.until}")
+    if report.unrecorded:
+        notice(report.unrecorded)
+    if report.left:
+        raise PartlyDone(
+            f"{len(report.left)} objects could not be taken over; all the others were",
+            hint="Each is named above: nothing was done to it. `restore` says what is lost with it.",
+        )
+    if report.missing:
+        raise DifferencesFound(
+            f"changes of {len({bytes(each.key) for each in report.missing}):,} items are missing from the vault",
+            hint=f"Each is named above. A new base backup makes up for them: `backstream backfill {table}`.",
+        )
+
+
+def _show(report: Compaction) -> None:
+    as_facts(
+        [
+            ("table", report.table),
+            ("taken over", f"{report.segments:,} segments, {report.parts:,} parts of base backups: {report.lines:,} lines"),
+            ("hidden", f"{report.hidden:,} objects (their versions stay in the bucket)"),
+            ("now", f"{report.sets} sets, {report.objects:,} objects, {report.bytes:,} bytes"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Commands to prove that a restore works."""

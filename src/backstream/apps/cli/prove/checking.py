@@ -1,0 +1,109 @@
+"""`check`: the whole vault against its own claims."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.each import of_each, raise_worst
+from backstream.apps.cli.options import Json, MinHead, Vault, VerifyKey
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.errors import BackstreamError, DifferencesFound
+from backstream.model.counts import counted
+from backstream.operations.inspect.check import Checked, Finding
+
+NAMED = 20
+WHOLE = "100"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(check)
+
+
+def check(
+    table: Annotated[
+        str | None, typer.Argument(metavar="[TABLE]", help="One table; all of the vault's without.", show_default=False)
+    ] = None,
+    *,
+    vault: Vault = None,
+    verify_key: VerifyKey = None,
+    min_head: MinHead = None,
+    read_data: Annotated[
+        str | None,
+        typer.Option("--read-data", metavar="PERCENT", help="Read and verify this share of the rows too; --read-data alone: all."),
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Take away the delete markers that are not Backstream's own.")] = False,
+    json: Json = False,
+) -> None:
+    """Check the whole vault against its own claims: versions, checksums, chains, delete markers."""
+    held = library.open(vault, verify_key=verify_key, min_head=min_head)
+    percent = 0.0 if read_data is None else library.percent_of(read_data)
+    with ProgressBar() as bar:
+        found, broken = of_each(
+            [table] if table is not None else held.names(),
+            lambda name: held.table(name).check(read_data=percent, repair=repair, progress=bar),
+            alone=table is not None,
+        )
+    if json:
+        as_json(found[0] if table is not None else found)
+    for each in found:
+        if not json:
+            _show(each)
+        _name(each)
+        if each.unrecorded:
+            notice(f"note: {each.unrecorded}")
+    if not found and not broken:
+        notice(f"the vault {held.url} holds no table: there is nothing to check")
+    _judge(found, broken)
+
+
+def _show(each: Checked) -> None:
+    as_facts(
+        [
+            ("table", each.table),
+            *(("checked", what) for what in each.checked),
+            *(("NOT CHECKED", what) for what in each.unchecked),
+            ("findings", f"{each.found:,}"),
+            *(("repaired", f"{each.repaired:,}") for _ in range(bool(each.repaired))),
+            ("seconds", f"{each.seconds:.1f}"),
+        ]
+    )
+
+
+def _name(each: Checked) -> None:
+    for finding in each.findings[:NAMED]:
+        notice(_line(finding))
+    if each.found > NAMED:
+        notice(f"... and {each.found - NAMED:,} more: --json names them")
+
+
+def _line(finding: Finding) -> str:
+    """One finding for people."""
+    rows = "" if finding.rows is None or bytes(finding.key) != b"null" else f", {counted(finding.rows, 'change')}"
+    return f"{'REPAIRED' if finding.repaired else finding.kind.upper()}: {finding}{rows}"
+
+
+def _judge(found: list[Checked], broken: list[BackstreamError]) -> None:
+    """What was found goes before what could not be looked at, as it does for `doctor`."""
+    wrong = [each for each in found if each.found]
+    if wrong:
+        raise DifferencesFound("; ".join(map(_sum, wrong)), hint=_next(wrong))
+    raise_worst(broken)
+
+
+def _sum(each: Checked) -> str:
+    repaired = "" if not each.repaired else ", all of them repaired" if not each.left else f", {each.repaired:,} of them repaired"
+    return f"{counted(each.found, 'finding')} in the vault of {each.table}{repaired}"
+
+
+def _next(wrong: list[Checked]) -> str:
+    markers = [each.table for each in wrong if any(one.repairable and not one.repaired for one in each.findings)]
+    if markers:
+        return "; ".join(f"backstream check {table} --repair" for table in markers) + " takes the delete markers away."
+    if any(each.left for each in wrong):
+        return "What is missing or damaged is in earlier versions of its object, in a replica of the bucket, or lost."
+    return "Find out who may delete in the vault, and check again."

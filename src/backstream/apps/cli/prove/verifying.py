@@ -1,0 +1,63 @@
+"""`verify`: is what the vault holds what the table holds?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.errors import DifferencesFound, PartlyDone
+from backstream.model.counts import counted
+from backstream.operations.compare.recheck import PATIENCE
+from backstream.operations.compare.verify import Verified
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(verify)
+
+
+def verify(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    sample: Annotated[float, typer.Option(metavar="PERCENT", help="Only this share of the keys, always the same.")] = 100.0,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
+    ] = PATIENCE,
+    repair: Annotated[bool, typer.Option("--repair", help="Write the table's truth into the vault where they differ.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare the vault with the live table; changes in flight are not differences."""
+    with ProgressBar() as bar:
+        report = library.open(vault).table(table).verify(sample=sample, patience=patience, repair=repair, progress=bar)
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    as_failures("NOT READ", report.failures)
+    if json:
+        as_json(report)
+    else:
+        as_compared(report, f"{report.table} at {report.at}")
+    _judge(report)
+
+
+def _judge(report: Verified) -> None:
+    """What could not be read goes before what differs: the comparison did not come to its end."""
+    differ = "differs" if report.differences == 1 else "differ"
+    differences = f"{counted(report.differences, 'row')} of {report.table} {differ} between the vault and the table"
+    if report.repaired and report.repaired == report.wrong:
+        raise DifferencesFound(
+            f"{counted(report.wrong, 'row')} of {report.table} differed, or were unreadable; the vault holds the table's truth now",
+            hint="A sound capture leaves nothing to repair: look into why. What they were in between stays unknown.",
+        )
+    if report.failed:
+        raise PartlyDone(
+            f"{report.failed:,} objects or rows could not be read" + (f"; {differences}" if report.differences else ""),
+            hint="Each is named above. What cannot be read cannot be restored either.",
+        )
+    if report.differences:
+        raise DifferencesFound(differences, hint=f"Is it captured? `backstream status {report.table}` says by whom, and its gaps.")

@@ -1,0 +1,78 @@
+"""`witness`: the second reader, which proves what the vault may claim."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.model.counts import counted
+from backstream.operations.capture.witness import Witnessed
+
+STOPPED = 130  # by the user, cleanly
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's command on the command line."""
+    app.command()(witness)
+
+
+def witness(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    budget: Annotated[str, typer.Option(metavar="DURATION", help="Stop reading after so long, as 90s or 4m.")] = "4m",
+    json: Json = False,
+) -> int:
+    """Check a table's stream against the vault, write what is missing there, and prove the recovery window up to now.
+
+    Run it by cron where a function captures. Exit 1 where it did not catch up within its time, or had to record a gap.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    report = library.open(vault).table(table).witness(budget=budget, stop=stop, notice=notice)
+    if json:
+        as_json(report)
+    else:
+        as_facts(_facts(report))
+    return _judge(report, stopped=stop.is_set())
+
+
+def _facts(report: Witnessed) -> list[tuple[str, str]]:
+    missing = f"{report.missing:,}" + (
+        f", the oldest of {report.oldest_missing}; all are in the vault now" if report.missing else ""
+    )
+    return [
+        ("table", report.table),
+        ("proven to", report.proven_to or "-"),
+        ("checked", f"{counted(report.checked, 'record')} of the stream"),
+        ("missing in the log", missing),
+        ("gaps recorded", f"{report.gaps:,}"),
+        ("caught up", "yes" if report.caught_up else "no"),
+        ("took", f"{report.seconds:.1f} s"),
+    ]
+
+
+def _judge(report: Witnessed, *, stopped: bool) -> int:
+    """The exit code; what is left is said on stderr."""
+    if report.throttled:
+        notice(
+            f"the stream asked {report.throttled} times to slow down: a shard allows two readers at a time. "
+            f"Is there a third one beside the function and the witness of {report.table}?"
+        )
+    if report.waiting_for:
+        shards = ", ".join(report.waiting_for)
+        notice(f"no shard is listed yet that follows {shards}: nothing later is proven until one is; run it again in a minute")
+    elif not report.caught_up and not stopped:
+        notice(f"its time was up before it had caught up: run `backstream witness {report.table}` again, it goes on from there")
+    if report.gaps:
+        notice(f"{report.gaps} gap(s) recorded: some changes are lost, see `backstream status {report.table}`")
+    if report.gaps:
+        return 1
+    return 0 if report.caught_up else STOPPED if stopped else 1

@@ -1,0 +1,343 @@
+"""`restore`: bringing rows, a tenant or the whole table back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.differences import changed_lines
+from backstream.apps.cli.options import AllowGap, Json, MinHead, TableName, Vault, VerifyKey
+from backstream.apps.cli.output import as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.verbs.arguments import Via
+from backstream.clock import SystemClock
+from backstream.errors import Refused, UsageError
+from backstream.model import moment
+from backstream.operations.restore import Failure, Planned, Restored
+from backstream.operations.restore.plan import Sampled
+
+SHOWN = 12  # attributes of a row in a plan
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(restore)
+
+
+def restore(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    verify_key: VerifyKey = None,
+    min_head: MinHead = None,
+    at: Annotated[str | None, typer.Option(metavar="MOMENT", help="The second to go back to.", show_default=False)] = None,
+    to: Annotated[str | None, typer.Option(metavar="NEW", help="Into a new table.", show_default=False)] = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Into the table itself: puts and deletes what differs.")] = False,
+    to_file: Annotated[Path | None, typer.Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", metavar="FILE", help="Only the rows that the file names, a key a line.", show_default=False),
+    ] = None,
+    changed_between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="M M", help="Only rows that changed after the first moment, up to the second.", show_default=False),
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
+    no_indexes: Annotated[bool, typer.Option("--no-indexes", help="The new table without its indexes.")] = False,
+    accept_settings: Annotated[
+        bool, typer.Option("--accept-settings", help="Set also what names another account: principals, keys, destinations.")
+    ] = False,
+    settings_only: Annotated[bool, typer.Option("--settings-only", help="The new table with its settings, without items.")] = False,
+    partition: Annotated[str | None, typer.Option(metavar="VALUE", help="Only rows of this hash key.", show_default=False)] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', show_default=False),
+    ] = None,
+    via: Annotated[Via, typer.Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    allow_gap: AllowGap = False,
+    from_file: Annotated[
+        Path | None, typer.Option(metavar="DUMP", help="Out of dynamodump's folder, zip or tar.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)
+    ] = None,
+    undo: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Take an earlier restore in place back: exactly what it wrote.", show_default=False),
+    ] = None,
+    max_write_units: Annotated[
+        float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+    ] = None,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite rows that somebody changes meanwhile, too.")] = False,
+    into_another: Annotated[
+        bool, typer.Option("--into-another", help="In place, also into another table than the vault's (account, region, table id).")
+    ] = False,
+    delete_unknown: Annotated[
+        bool, typer.Option("--delete-unknown", help="In place, delete also rows of which nothing tells whether they existed then.")
+    ] = False,
+    expect_deletes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="In place, delete at most N rows; needed where most of a table would go.", show_default=False
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
+    json: Json = False,
+) -> int:
+    """Bring rows, a tenant or the whole table back to a second."""
+    backup = library.open(vault, patience=patience, verify_key=verify_key, min_head=min_head).table(
+        table
+    )  # nothing is opened yet: a dump needs no vault
+    at = "now" if at is None and settings_only else at
+    if undo is not None:
+        _check_undo_words(
+            at=at,
+            resume=resume,
+            to=to,
+            in_place=in_place,
+            to_file=to_file,
+            key=key,
+            keys=keys,
+            changed_between=changed_between,
+            tenant=tenant,
+            from_file=from_file,
+        )
+        with ProgressBar() as bar:
+            taken_back = backup.undo_restore(
+                undo,
+                dry_run=dry_run,
+                patience=patience,
+                max_write_units=max_write_units,
+                into_another=into_another,
+                progress=bar,
+            )
+        return _show(taken_back, json=json)
+    if from_file is not None:
+        _check_dump_words(
+            at=at,
+            resume=resume,
+            tenant=tenant,
+            key=key,
+            keys=keys,
+            changed_between=changed_between,
+            settings_only=settings_only or None,
+            into_another=into_another,
+            delete_unknown=delete_unknown,
+            expect_deletes=expect_deletes,
+            via=via,
+        )
+    else:
+        _check_words(at, resume, via)
+    how_to_go_on: list[str] = []
+
+    def tell(text: str) -> None:
+        how_to_go_on.append(text)
+        notice(f"should this be interrupted, go on with: {text}")
+
+    def run(*, dry_run: bool) -> Restored:
+        with ProgressBar() as bar:
+            if resume is not None:
+                return backup.resume(
+                    resume,
+                    dry_run=dry_run,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    force=force,
+                    into_another=into_another,
+                    delete_unknown=delete_unknown,
+                    expect_deletes=expect_deletes,
+                    accept_settings=accept_settings,
+                    progress=bar,
+                    notice=tell,
+                )
+            if from_file is not None:
+                return backup.restore_dump(
+                    from_file,
+                    to=to,
+                    in_place=in_place,
+                    to_file=to_file,
+                    indexes=not no_indexes,
+                    partition=partition,
+                    where=where,
+                    dry_run=dry_run,
+                    allow_gap=allow_gap,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    force=force,
+                    progress=bar,
+                )
+            return backup.restore(
+                at=at or "",
+                to=to,
+                in_place=in_place,
+                to_file=to_file,
+                keys=key or (),
+                keys_file=keys,
+                changed_between=changed_between,
+                tenant=tenant,
+                partition=partition,
+                where=where,
+                indexes=not no_indexes,
+                settings_only=settings_only,
+                accept_settings=accept_settings,
+                dry_run=dry_run,
+                allow_gap=allow_gap,
+                patience=patience,
+                max_write_units=max_write_units,
+                force=force,
+                into_another=into_another,
+                delete_unknown=delete_unknown,
+                expect_deletes=expect_deletes,
+                via=via,
+                progress=bar,
+                notice=tell,
+            )
+
+    if in_place and not dry_run and not yes and via is Via.WRITES:
+        when = _in_words(at or "", from_file)
+        between = None if changed_between is None else " to ".join(changed_between)
+        named = None if keys is None else str(keys)
+        selected = _selected(key or (), tenant=tenant, partition=partition, where=where, file=named, changed_between=between)
+        _ask(table, when, selected, run)
+    try:
+        return _show(run(dry_run=dry_run), json=json)
+    except KeyboardInterrupt:
+        notice(f"stopped: {_after_stop(how_to_go_on, via, from_file)}")
+        raise
+
+
+def _selected(keys: Sequence[str], **filters: str | None) -> str:
+    """What is meant, in words before a table's name."""
+    words = [f"{name.replace('_', ' ')} {value}" for name, value in filters.items() if value is not None]
+    if not keys and not words:
+        return ""
+    rows = "rows" if not keys else "1 row" if len(keys) == 1 else f"{len(keys)} rows"
+    return rows + (f" of {' and '.join(words)}" if words else "") + " of "
+
+
+def _after_stop(how_to_go_on: Sequence[str], via: Via, dump: Path | None) -> str:
+    """What stays behind of a restore that was stopped, and what to do then."""
+    if via is Via.IMPORT:
+        return "an import that has begun goes on by itself"
+    if dump is not None:
+        return "what was written stays; run it again, --in-place: what is there already is not written twice"
+    return f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing stays behind"
+
+
+def _check_words(at: str | None, resume: str | None, via: Via) -> None:
+    """A restore is to a moment, unless it goes on with one."""
+    if resume is None and at is None:
+        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
+    if resume is not None and via is Via.IMPORT:
+        raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
+
+
+def _check_dump_words(*, via: Via, **others: object) -> None:
+    """A dump is of one moment, and restored as a whole."""
+    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value not in (None, False, [])]
+    wrong += ["--via import"] if via is Via.IMPORT else []
+    if wrong:
+        raise UsageError(f"--from-file goes without {', '.join(wrong)}", hint="A dump is of one moment; pick rows with --where.")
+
+
+def _check_undo_words(**others: object) -> None:
+    """The file of a restore tells all that is to be known of it."""
+    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value not in (None, False, [])]
+    if wrong:
+        raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
+
+
+def _in_words(at: str, dump: Path | None) -> str:
+    """To what it goes back."""
+    if dump is not None:
+        return f"what {dump} holds of it"
+    return moment.iso(moment.parse(at, SystemClock().now()))
+
+
+def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None:
+    """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
+    question = f"Bring {what}{table} back to {when} in place (puts and deletes)?"
+    if not sys.stdin.isatty():
+        raise Refused(f"not confirmed: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
+    planned = run(dry_run=True)
+    as_failures("CANNOT BE RESTORED", planned.failures)
+    for warning in planned.warnings:
+        notice(f"note: {warning}")
+    for name, value in _counts(planned):
+        err.print(f"{name:<14}  {value}", markup=False)
+    if not confirmed(question):
+        raise Refused("nothing was touched: you said no")
+
+
+def _show(report: Restored, *, json: bool) -> int:
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    as_failures("NOT RESTORED", report.failures)
+    as_failures("LEFT ALONE", _only_spared(report))
+    if report.left is not None:
+        others = f"; with --force also the {report.conflicts:,} rows that somebody changed meanwhile" if report.conflicts else ""
+        hint(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
+    if report.undo is not None and not report.dry_run:
+        notice(f"To take back what it wrote, and nothing else: {report.undo}")
+    if json:
+        as_json(report)
+    else:
+        _show_counts(report)
+        as_grants(report.grants)
+        as_todo(report.todo)
+    return 1 if report.failed or any(each.failed for each in report.todo) else 0
+
+
+def _only_spared(report: Restored) -> list[Failure]:
+    """The rows that were left alone and do not count as failed."""
+    failed = set(report.failures)
+    return [each for each in report.sparing if each not in failed]
+
+
+def _show_counts(report: Restored) -> None:
+    as_facts(_counts(report))
+
+
+def _counts(report: Restored) -> list[tuple[str, str]]:
+    would = "would be " if report.dry_run else ""
+    return [
+        ("table", f"{report.table} at {report.at} -> {report.target}"),
+        (f"{would}put", f"{report.put:,}"),
+        (f"{would}deleted", f"{report.deleted:,}"),
+        ("unchanged", f"{report.unchanged:,}"),
+        ("failed", f"{report.failed:,}"),
+        *([("left alone", f"{report.spared:,}: the vault does not prove what they were")] if report.spared else []),
+        *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
+        *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
+        *(_most(report) if report.dry_run else []),
+        *(_planned(report.plan) if report.dry_run and report.plan is not None else []),
+        *([] if report.settings is None else [("settings", f"as of {report.settings}")]),
+        ("seconds", f"{report.seconds:.1f}"),
+    ]
+
+
+def _most(report: Restored) -> list[tuple[str, str]]:
+    """That a number of deletes has to be given, where it has to."""
+    needed = report.needs_expect_deletes
+    return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
+
+
+def _planned(plan: Planned) -> list[tuple[str, str]]:
+    takes = f"{plan.write_units:,} write units, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
+    rows = [line for each in plan.sample for line in _row(each)]
+    return [("would take", f"{takes}; indexes take as many again each"), *rows]
+
+
+def _row(each: Sampled) -> list[tuple[str, str]]:
+    """A row of the plan: its key, and only what differs, attribute by attribute."""
+    lines = changed_lines(bytes(each.before), bytes(each.after), cut=True)
+    more = [f"... and {len(lines) - SHOWN} more attributes"] if len(lines) > SHOWN else []
+    return [(f"  {each.action}", bytes(each.key).decode()), *(("", line) for line in [*lines[:SHOWN], *more])]

@@ -1,0 +1,260 @@
+"""`revert`: take back exactly the changes of a window, and keep everything else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.differences import changed_lines
+from backstream.apps.cli.look.changes import Actor, Attribute, Event, Keys, KeysFile, Partition, Tenant, To, Where, events_of
+from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_failures, as_json, confirmed, err, notice, out
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.library import TableBackup
+from backstream.errors import Refused, UsageError
+from backstream.model.changes.merge import Merge, MergeVerdict
+from backstream.model.values.visible import visible_line
+from backstream.operations.restore import Failure
+from backstream.operations.revert import OnConflict, Plan, PlanRow, Reverted
+
+ASKED_SHOWN = 20  # rows that are shown before the question; a dry run shows all
+
+_WORDS = {"put": "PUT", "update": "UPDATE", "delete": "DELETE"}
+_LEFT = {MergeVerdict.CONFLICT.value: "CONFLICT", MergeVerdict.GONE.value: "GONE"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(revert)
+
+
+def revert(
+    table: TableName,
+    *,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)
+    ] = None,
+    until: To = "now",
+    vault: Vault = None,
+    key: Keys = None,
+    keys: KeysFile = None,
+    changes: Annotated[
+        Path | None,
+        typer.Option(
+            "--changes",
+            metavar="FILE",
+            help="Only the changes that the file names: lines of `changes --ndjson`.",
+            show_default=False,
+        ),
+    ] = None,
+    partition: Partition = None,
+    tenant: Tenant = None,
+    where: Where = None,
+    event: Event = None,
+    actor: Actor = None,
+    attribute: Attribute = None,
+    merge: Annotated[
+        Merge, typer.Option(metavar="attributes|item", help="Merge by attribute, or not at all: any later change is a conflict.")
+    ] = Merge.ATTRIBUTES,
+    on_conflict: Annotated[
+        OnConflict, typer.Option(metavar="skip|stop|overwrite", help="What to do where others changed the same since.")
+    ] = OnConflict.SKIP,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, row by row, and stop.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan to a file, and change nothing.", show_default=False)
+    ] = None,
+    apply: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Carry out a plan exactly as it was written.", show_default=False)
+    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="ID", help="Write what an earlier revert left.", show_default=False)] = None,
+    undo: Annotated[str | None, typer.Option(metavar="ID", help="Take an earlier revert itself back.", show_default=False)] = None,
+    allow_gap: AllowGap = False,
+    into_another: Annotated[
+        bool, typer.Option("--into-another", help="Also into another table than the vault's (account, region, table id).")
+    ] = False,
+    max_write_units: Annotated[
+        float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+    ] = None,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table.")] = False,
+    json: Json = False,
+) -> int:
+    """Undo exactly these changes, and keep everything else: a three-way merge with what the table holds now."""
+    selection = (key, keys, changes, partition, tenant, where, event, actor, attribute)
+    _check_words(since, selection, plan=plan, apply=apply, resume=resume, undo=undo, dry_run=dry_run)
+    backup = library.open(vault, patience=patience).table(table)
+    how: list[str] = []
+
+    def tell(text: str) -> None:
+        how.append(text)
+        notice(f"should this be interrupted, go on with: {text}")
+
+    def run() -> Reverted:
+        with ProgressBar() as bar:
+            if undo is not None:
+                return backup.undo_revert(
+                    undo,
+                    dry_run=dry_run,
+                    into_another=into_another,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    progress=bar,
+                )
+            if resume is not None:
+                return backup.resume_revert(resume, patience=patience, max_write_units=max_write_units, progress=bar, notice=tell)
+            if apply is not None:
+                return backup.apply_plan(
+                    apply, into_another=into_another, patience=patience, max_write_units=max_write_units, progress=bar, notice=tell
+                )
+            words = {
+                "from_": since or "",
+                "to": until,
+                "keys": key or (),
+                "keys_file": keys,
+                "changes_file": changes,
+                "partition": partition,
+                "tenant": tenant,
+                "where": where,
+                "events": events_of(event),
+                "actor": actor,
+                "attributes": attribute or (),
+                "merge": merge,
+                "on_conflict": on_conflict,
+                "allow_gap": allow_gap,
+                "into_another": into_another,
+                "max_write_units": max_write_units,
+                "progress": bar,
+            }
+            return _planned(backup, words, plan, dry_run=dry_run, json=json, asks=not yes, patience=patience, tell=tell)
+
+    if (apply or undo) is not None and not yes and not dry_run:
+        _ask(f"Carry out {apply} on {table}?" if apply is not None else f"Take the revert {undo} of {table} back?")
+    try:
+        return _show(run(), plan, json=json)
+    except KeyboardInterrupt:
+        notice(f"stopped: go on with: {how[-1]}" if how else "stopped: nothing was written")
+        raise
+
+
+def _planned(
+    backup: TableBackup,
+    words: Mapping[str, object],
+    plan: Path | None,
+    *,
+    dry_run: bool,
+    json: bool,
+    asks: bool,
+    patience: float,
+    tell: Callable[[str], None],
+) -> Reverted:
+    show: Callable[[PlanRow], None] = (lambda _: None) if json or not dry_run else _show_row
+    if plan is not None:
+        return backup.plan_revert(plan, show=show, **words).report  # type: ignore[arg-type]
+    ask = _ask_about if asks else _always
+    return backup.revert(**words, dry_run=dry_run, show=show, ask=ask, patience=patience, notice=tell)  # type: ignore[arg-type]
+
+
+def _check_words(since: str | None, selection: tuple[object, ...], *, dry_run: bool, **others: object) -> None:
+    """UsageError where they do not say what to do."""
+    given = [f"--{name}" for name, value in others.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' or '.join(given)}?", hint="Give one of them.")
+    stands_alone = [name for name in given if name != "--plan"]
+    if stands_alone and (since is not None or any(selection)):
+        raise UsageError(f"{stands_alone[0]} goes without a window and a selection", hint="Its file tells all of that.")
+    if stands_alone in (["--apply"], ["--resume"]) and dry_run:
+        raise UsageError(f"{stands_alone[0]} goes without --dry-run", hint="Its plan is the dry run: read the file.")
+    if not stands_alone and since is None:
+        raise UsageError("since when?", hint="--from MOMENT --to MOMENT: the window of the changes that are to be undone.")
+
+
+def _always(_: Plan) -> bool:
+    return True
+
+
+def _ask_about(made: Plan) -> bool:
+    """Show the plan to somebody at a terminal, and ask. Refused elsewhere."""
+    head, counts = made.head, made.counts
+    question = (
+        f"Undo these changes of {head.table} from {head.since} to {head.until} "
+        f"({counts.put:,} put back, {counts.updated:,} updated, {counts.deleted:,} deleted)?"
+    )
+    if not sys.stdin.isatty():
+        raise Refused(f"not confirmed: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
+    for number, row in enumerate(made.rows()):
+        if number >= ASKED_SHOWN:
+            notice("... --dry-run shows all of it")
+            break
+        for line in _row_lines(row):
+            err.print(line)
+    for warning in head.warnings:
+        notice(f"note: {warning}")
+    return confirmed(question)
+
+
+def _ask(question: str) -> None:
+    """Refused elsewhere than at a terminal, and where the answer is no."""
+    if not sys.stdin.isatty():
+        raise Refused(f"not confirmed: {question}", hint="Run it with --yes.")
+    if not confirmed(question):
+        raise Refused("nothing was touched: you said no")
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------------------
+
+
+def _show_row(row: PlanRow) -> None:
+    for line in _row_lines(row):
+        out.file.write(visible_line(line) + "\n")
+
+
+def _row_lines(row: PlanRow) -> list[str]:
+    """One item of a plan: what becomes of it, and only what differs."""
+    key = bytes(row.key).decode()
+    if not row.is_written:
+        return [f"{_LEFT.get(row.verdict, 'FAILED'):<8}  {key}: {row.reason}"]
+    lines = changed_lines(bytes(row.live), bytes(row.after), cut=True)
+    return [f"{_WORDS[row.action]:<8}  {key}: {row.reason}", *(f"    {line}" for line in lines)]
+
+
+def _show(report: Reverted, plan: Path | None, *, json: bool) -> int:
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    of_conflicts = report.failures[: report.conflicts]
+    as_failures("CONFLICT", of_conflicts)
+    as_failures("NOT REVERTED", report.failures[report.conflicts :])
+    as_failures("DELETED SINCE", [Failure(bytes(key).decode(), "somebody has deleted it since") for key in report.gone])
+    if report.resume is not None:
+        notice(f"what is left can be tried again: {report.resume}")
+    if report.undo is not None:
+        notice(f"To take back what it wrote, and nothing else: {report.undo}")
+    if plan is not None:
+        notice(f"The plan is in {plan}. Carry it out with: backstream revert {report.table} --apply {plan}")
+    if json:
+        as_json(report)
+    else:
+        as_facts(_counts(report))
+    return 1 if report.failed or report.conflicts else 0
+
+
+def _counts(report: Reverted) -> list[tuple[str, str]]:
+    would = "would be " if report.dry_run else ""
+    takes = f"{report.write_units:,} write units, ${report.dollars:.4g} on demand, about {report.estimated_seconds:,.0f} s"
+    return [
+        ("table", f"{report.table}: changes from {report.since} to {report.until}"),
+        (f"{would}put back", f"{report.put:,}"),
+        (f"{would}updated", f"{report.updated:,}"),
+        (f"{would}deleted", f"{report.deleted:,}"),
+        ("unchanged", f"{report.unchanged:,}"),
+        ("conflicts", f"{report.conflicts:,}"),
+        *([("gone", f"{len(report.gone):,}: somebody has deleted them since")] if report.gone else []),
+        ("failed", f"{report.failed:,}"),
+        *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
+        *([("would take", f"{takes}; indexes take as many again each")] if report.dry_run else []),
+        ("seconds", f"{report.seconds:.1f}"),
+    ]

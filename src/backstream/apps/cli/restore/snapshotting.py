@@ -1,0 +1,61 @@
+"""`snapshot`: a table's state at a moment as an AWS export."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import AllowGap, At, Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_failures, as_json, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.operations.restore.snapshot import Snapshot
+from backstream.vault.log.segments import Codec
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(snapshot)
+
+
+def snapshot(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    at: At,
+    to: Annotated[str, typer.Option(metavar="URL", help="s3://bucket/prefix or file:///folder.", show_default=False)],
+    compress: Annotated[Codec, typer.Option(metavar="gzip|zstd", help="How its files are compressed.")] = Codec.GZIP,
+    allow_gap: AllowGap = False,
+    json: Json = False,
+) -> int:
+    """The state at a moment, in AWS's export format, ready for ImportTable. No live table is needed."""
+    backup = library.open(vault).table(table)
+    with ProgressBar() as bar:
+        report = backup.snapshot(at=at, to=to, compress=compress, allow_gap=allow_gap, progress=bar)
+    return _show(report, json=json)
+
+
+def _show(report: Snapshot, *, json: bool) -> int:
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    as_failures("LEFT OUT", report.failures)
+    if not report.complete:
+        notice(f"not complete: {report.url} has no manifests; what could be read is in {report.url}/data/")
+    if json:
+        as_json(report)
+    else:
+        _show_counts(report)
+    return 0 if report.complete else 1
+
+
+def _show_counts(report: Snapshot) -> None:
+    as_facts(
+        [
+            ("table", f"{report.table} at {report.at}"),
+            ("snapshot", report.url),
+            ("items", f"{report.items:,} in {report.files:,} files, {report.bytes:,} bytes"),
+            ("left out", f"{report.failed:,}"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )

@@ -1,0 +1,67 @@
+"""`backfill`: a base backup beside the stream."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.verbs.arguments import SEGMENTS
+from backstream.operations.base.backfill import Backfilled
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(backfill)
+
+
+def backfill(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
+    max_read_units: Annotated[
+        float | None, typer.Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
+    ] = None,
+    from_export: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Take in an AWS export instead: s3://bucket/prefix/AWSDynamoDB/ID.", show_default=False),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new one, whatever was interrupted.")] = False,
+    json: Json = False,
+) -> None:
+    """A base backup of what is in the table now, safe beside a running tail or Lambda. Interrupted, it is gone on with."""
+    backup = library.open(vault).table(table)
+    try:
+        with ProgressBar() as bar:
+            if from_export is None:
+                report = backup.backfill(segments=segments, max_read_units=max_read_units, fresh=fresh, progress=bar)
+            else:
+                report = backup.take_export(from_export, fresh=fresh, progress=bar)
+    except KeyboardInterrupt:
+        notice("stopped; what was read is kept, and the same command goes on from there")
+        raise
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    if json:
+        as_json(report)
+    else:
+        _show(report)
+
+
+def _show(report: Backfilled) -> None:
+    units = "" if report.read_units is None else f", {report.read_units:,.0f} read units"
+    as_facts(
+        [
+            ("table", f"{report.table}: {report.kind} {report.id}" + (", gone on with" if report.resumed else "")),
+            ("rows", f"{report.rows:,}, of which {report.written:,} were new to the vault"),
+            ("read", f"{report.began} to {report.ended}{units}"),
+            ("exact from", f"{report.exact_from}, once the stream has been read up to there" if report.exact_from else "-"),
+            ("captured to", report.captured_to or "not known yet"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )

@@ -1,0 +1,218 @@
+"""`init` and `tail`: getting changes into the vault."""
+
+from __future__ import annotations
+
+import enum
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from backstream.apps import library
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, line, notice, of_costs
+from backstream.apps.lambdas import batch_log
+from backstream.apps.verbs.arguments import key_schema_of
+from backstream.errors import UsageError
+from backstream.model import moment
+from backstream.model.counts import counted
+from backstream.model.tables.naming import KeyOrder, Naming
+from backstream.operations.capture.shards import Wrote
+from backstream.operations.inspect.safety import LIMITS
+from backstream.operations.legacy.adopt_legacy import Adopting
+from backstream.operations.setup.init import InitReport
+from backstream.operations.setup.legacy_contents import LegacyContents
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import Codec
+
+
+class Log(enum.StrEnum):
+    """How `tail` tells of its segments."""
+
+    JSON = "json"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this room's commands on the command line."""
+    app.command()(init)
+    app.command()(tail)
+    app.command()(rebuild)
+
+
+def init(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    layout: Annotated[
+        Layout | None, typer.Option(metavar="rows|log", help="Where images live [new: rows].", show_default=False)
+    ] = None,
+    naming: Annotated[
+        Naming | None, typer.Option(metavar="sha256|md5|plain", help="Row objects' names [new: sha256].", show_default=False)
+    ] = None,
+    tenant_attribute: Annotated[str | None, typer.Option(metavar="A", help="Split the rows by it.", show_default=False)] = None,
+    compress: Annotated[
+        Codec | None, typer.Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
+    ] = None,
+    failures: Annotated[
+        str | None,
+        typer.Option(metavar="s3://BUCKET|none", help="Where batches land that Lambda gives up.", show_default=False),
+    ] = None,
+    key_order: Annotated[
+        KeyOrder | None,
+        typer.Option(
+            metavar="schema|sorted", help="Of the key's attributes in names; sorted: as the older tools look.", show_default=False
+        ),
+    ] = None,
+    actor_attribute: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|none", help="Where items name their last writer, as updatedBy or meta.by.", show_default=False),
+    ] = None,
+    enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
+    kinesis: Annotated[
+        str | None, typer.Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
+    ] = None,
+    create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take in what an older tool has written there.")] = False,
+    adopt_folder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where its objects lie, below the vault [TABLE]; . for none.", show_default=False),
+    ] = None,
+    key_schema: Annotated[
+        str | None, typer.Option(metavar="id:S[,n:N]", help="To adopt what is left of a table that is gone.", show_default=False)
+    ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option(metavar="kms:ARN|ed25519:FILE", help="Sign what the vault says of itself.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a vault ready for a table: check table, stream and bucket, write the catalog."""
+    if not adopt and (adopt_folder is not None or key_schema is not None):
+        raise UsageError("--adopt-folder and --key-schema go with --adopt")
+    adopting = Adopting(adopt_folder, None if key_schema is None else key_schema_of(key_schema), enable_stream) if adopt else None
+    held = library.open(vault)
+    if create_bucket:
+        held.create()
+    backup = held.table(table)
+    report = backup.init(
+        layout=layout,
+        naming=naming,
+        tenant_attribute=tenant_attribute,
+        compress=compress,
+        failures=failures,
+        key_order=key_order,
+        enable_stream=enable_stream,
+        kinesis=kinesis,
+        adopt=adopting,
+        actor_attribute=actor_attribute,
+        sign=sign,
+    )
+    if report.adopted is not None:
+        notice(f"note: {LIMITS}")
+        for each in report.adopted.named:
+            notice(f"left alone: {each}")
+    if json:
+        as_json(report)
+    else:
+        _show_init(report, held.url)
+
+
+def _show_init(report: InitReport, url: str) -> None:
+    catalog = report.catalog
+    since = _complete_from(report)
+    state = "ready" if report.created else ("changed" if report.changes else "nothing to change")
+    as_facts(
+        [
+            ("table", f"{catalog.table}: {state}"),
+            ("vault", url),
+            ("layout", f"{catalog.layout}, names {catalog.naming}, tenant attribute {catalog.tenant_attribute or '-'}"),
+            *(() if report.adopted is None else _adopted(report.adopted)),
+            ("complete from", since),
+            *(("failed batches", each) for each in [catalog.failures] if each),
+            *(("actor attribute", each) for each in [catalog.actor_attribute] if each),
+            *(("from now on", change) for change in report.changes),
+            *of_costs(report.costs),
+            *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
+            *(("advice", each) for each in report.advice),
+            *((("changes from", catalog.kinesis.arn),) if catalog.kinesis else ()),
+            ("next", f"backstream tail {catalog.table} --vault {url}"),
+            *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.needs_backfill else ()),
+        ]
+    )
+
+
+def _complete_from(report: InitReport) -> str:
+    """The second from which the vault knows every item, of the table that there is now; or what brings them."""
+    lives = report.catalog.lives
+    known = report.catalog.complete_from if not lives else lives[-1].created if lives[-1].complete else None
+    if report.needs_backfill:
+        why = "the table was not empty" if report.created else "changes are missing, or were never seen"
+        return f"what `backfill` brings: {why}, and rows that do not change never come"
+    return "the newest base backup" if known is None else moment.iso(known)
+
+
+def _adopted(found: LegacyContents) -> list[tuple[str, str]]:
+    some = [
+        (found.mended, "with binary values that were not DynamoDB JSON, mended in the log"),
+        (found.unsure, "changes that arrived under two names in one instant: which was first is not known"),
+        (found.foreign, "versions left alone: objects not named as an older tool would"),
+        (found.unreadable, "versions that hold no item"),
+    ]
+    return [
+        ("adopted", f"{found.versions:,} versions of {found.items:,} items, {found.deletes:,} of them deletes"),
+        ("arrived", f"{moment.iso(found.since)} to {moment.iso(found.until)}"),
+        *(("of these", f"{count:,} {what}") for count, what in some if count),
+    ]
+
+
+def _parts(unseen: Sequence[str]) -> str:
+    return ", ".join(each.partition(":")[0] for each in unseen)
+
+
+def tail(
+    table: TableName,
+    *,
+    vault: Vault = None,
+    until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
+    log: Annotated[Log | None, typer.Option(metavar="json", help="A line on stderr for each segment.", show_default=False)] = None,
+    json: Json = False,
+) -> int:
+    """Follow a table's stream into the vault, until stopped (SIGINT and SIGTERM end it cleanly, nothing is lost)."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    held, words = library.open(vault), batch_log.words()
+
+    def wrote(segment: Wrote) -> None:
+        if log is not None:
+            line(batch_log.of_tail(table, segment, words))
+
+    notice(f"following {table} into {held.url}" + ("" if until_caught_up else "; Ctrl-C ends it cleanly"))
+    report = held.table(table).tail(until_caught_up=until_caught_up, stop=stop, notice=notice, wrote=wrote)
+    durable = "nothing yet" if report.durable is None else moment.iso(report.durable)
+    if json:
+        as_json(report)
+    else:
+        notice(f"{counted(report.captured, 'change')} captured; the vault holds everything up to {durable}")
+    if report.childless and until_caught_up:
+        shards = ", ".join(report.childless)
+        notice(f"not caught up: no shard is listed yet that follows {shards}; nothing later is claimed until one is")
+        return 1
+    if report.gaps and until_caught_up:
+        notice(f"{report.gaps} gap(s) recorded: some changes are lost, see `backstream status {table}`")
+        return 1
+    return 0
+
+
+def rebuild(table: TableName, *, vault: Vault = None, json: Json = False) -> int:
+    """Make the change log again from the row objects alone (rows layout), where it was lost."""
+    report = library.open(vault).table(table).rebuild()
+    if json:
+        as_json(report)
+    else:
+        as_facts([("changes", str(report.changes)), ("foreign versions", str(report.foreign))])
+    for damaged in report.damaged:
+        notice(f"damaged: {damaged}")
+    return 1 if report.damaged else 0

@@ -1,0 +1,176 @@
+"""What the Lambda handler says of each batch, and `tail --log json` of each segment: one line of JSON.
+It is CloudWatch's metrics (EMF) too.
+
+Records are named by sequence number: what is in an item, its key too, is not for a function's log, unless `BACKSTREAM_LOG` asks
+for keys. It holds words, separated by commas: `plain` (no EMF), `keys` (of records that failed).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backstream.apps.monitoring.emf import Measured, Metric, emf_fields
+from backstream.errors import BackstreamError, UsageError
+from backstream.model.changes import deliveries, kinesis
+from backstream.model.changes.change import MICROS, Change
+from backstream.model.changes.deliveries import Delivery
+from backstream.model.values.visible import visible_json
+from backstream.operations.capture.batch import BatchReport, why
+
+if TYPE_CHECKING:  # what a tail works with is nothing for a function to load
+    from backstream.operations.capture.shards import Wrote
+
+VARIABLE = "BACKSTREAM_LOG"
+PLAIN, KEYS = "plain", "keys"
+NAMED = 20  # failures, of which there may be thousands: the count says how many
+
+CHANGES = Metric("", "Changes", "Count", "Changes that are in the log now.")
+FAILURES = Metric("", "Failures", "Count", "Records that are not, and are delivered again.")
+LAG = Metric("", "Lag", "Seconds", "Age of the batch's newest change.")
+BYTES = Metric("", "Bytes", "Bytes", "Size of the batch's keys and images.")
+DURATION = Metric("", "Duration", "Milliseconds", "How long it took.")
+
+
+def words() -> frozenset[str]:
+    """What the environment asks for. UsageError for a word that means nothing."""
+    given = frozenset(filter(None, (each.strip() for each in os.environ.get(VARIABLE, "").split(","))))
+    if unknown := given - {PLAIN, KEYS}:
+        raise UsageError(f"{VARIABLE} has {', '.join(sorted(unknown))}", hint=f"It may hold `{PLAIN}` and `{KEYS}`.")
+    return given
+
+
+class _Figures(msgspec.Struct, frozen=True):
+    """What a line tells and CloudWatch measures. `lag`: seconds, None where nothing changed; `took`: milliseconds."""
+
+    captured: int
+    failures: int
+    size: int
+    lag: float | None
+    took: int
+
+
+class BatchLine(msgspec.Struct, frozen=True):
+    """When a batch's work began and ended (epoch seconds), and what is to be said of it."""
+
+    began: float
+    ended: float
+    words: frozenset[str]
+
+    def kept(self, delivery: Delivery, report: BatchReport) -> None:
+        """Say what became of one table's records."""
+        facts = _facts(delivery)
+        failed = [
+            {
+                "position": delivery.positions[each],
+                **_named(delivery, each, self.words),
+                "error": type(error).__name__,
+                "why": why(error),
+            }
+            for each, error in sorted(report.failures.items())[:NAMED]
+        ]
+        self._write(delivery.table, facts, report.captured, len(report.failures), report.changes, {"failed": failed})
+
+    def refused(self, delivery: Delivery, error: Exception) -> None:
+        """Say that nothing of one table's records was kept, and why."""
+        self._write(delivery.table, _facts(delivery), 0, len(delivery.records), {}, _why(error))
+
+    def passed_over(self, delivery: Delivery, variable: str) -> None:
+        """Say that one table's records are not to be kept."""
+        self._write(delivery.table, _facts(delivery), 0, 0, {}, {"passed_over": f"the table is not in {variable}"})
+
+    def unread(self, error: Exception) -> None:
+        """Say of an event that could not be looked into why."""
+        put({"table": None, "count": None, "captured": 0, "ms": self._ms, **_why(error)})
+
+    @property
+    def _ms(self) -> int:
+        return _milliseconds(self.began, self.ended)
+
+    def _write(
+        self,
+        table: str,
+        facts: Mapping[str, Any],
+        captured: int,
+        failures: int,
+        changes: Mapping[int, Change],
+        rest: Mapping[str, Any],
+    ) -> None:
+        size, lag = sum(each.size for each in changes.values()), lag_of(changes.values(), self.ended)
+        figures = _Figures(captured, failures, size, lag, self._ms)
+        put(_line(table, facts, figures, rest, self.ended, self.words))
+
+
+def of_tail(table: str, wrote: Wrote, wanted: frozenset[str]) -> bytes:
+    """A tail's line of one segment: the same fields."""
+    facts = {"shard": wrote.shard, "first": wrote.first, "last": wrote.last, "count": wrote.count}
+    lag, took = _lag(wrote.newest, wrote.ended), _milliseconds(wrote.began, wrote.ended)
+    figures = _Figures(wrote.count, 0, wrote.size, lag, took)
+    return msgspec.json.encode(_line(table, facts, figures, {"failed": []}, wrote.ended, wanted))
+
+
+def lag_of(changes: Iterable[Change], now: float) -> float | None:
+    """The age of the newest change, in seconds; None where there is none."""
+    newest = max((change.micros for change in changes), default=None)
+    return None if newest is None else _lag(newest / MICROS, now)
+
+
+def put(line: Mapping[str, Any]) -> None:
+    """Say it: a line of JSON on stdout, at once, since Lambda may stop the process after the invocation."""
+    sys.stdout.write(visible_json(msgspec.json.encode(line)).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _line(
+    table: str, facts: Mapping[str, Any], of: _Figures, rest: Mapping[str, Any], ended: float, wanted: frozenset[str]
+) -> dict[str, Any]:
+    line = {
+        "table": table,
+        **facts,
+        "bytes": of.size,
+        "lag": of.lag,
+        "ms": of.took,
+        "captured": of.captured,
+        "failures": of.failures,
+        **rest,
+    }
+    figures = [(CHANGES, of.captured), (FAILURES, of.failures), (LAG, of.lag), (BYTES, of.size), (DURATION, of.took)]
+    measured = Measured(table, ended, [(metric, value) for metric, value in figures if value is not None])
+    return line | ({} if PLAIN in wanted else emf_fields(measured))
+
+
+def _lag(newest: float, now: float) -> float:
+    return round(max(0.0, now - newest), 3)
+
+
+def _milliseconds(began: float, ended: float) -> int:
+    return round((ended - began) * 1_000)
+
+
+def _facts(delivery: Delivery) -> dict[str, Any]:
+    """Of DynamoDB's own streams no event names the shard."""
+    first, last = delivery.records[0], delivery.records[-1]
+    return {
+        "source": delivery.source,
+        "shard": kinesis.shard(first) if kinesis.is_kinesis(first) else None,
+        "first": deliveries.place_of(first),
+        "last": deliveries.place_of(last),
+        "count": len(delivery.records),
+    }
+
+
+def _named(delivery: Delivery, position: int, wanted: frozenset[str]) -> dict[str, Any]:
+    named: dict[str, Any] = {"sequence": deliveries.place_of(delivery.records[position])}
+    if KEYS in wanted and (keys := deliveries.keys_of(delivery.records[position])) is not None:
+        named["keys"] = msgspec.Raw(keys)
+    return named
+
+
+def _why(error: Exception) -> dict[str, Any]:
+    """Errors of the whole batch name tables, streams and settings; of others, which Lambda prints anyway, only the kind is told."""
+    told = {"error": type(error).__name__}
+    return told | ({"why": error.message, "hint": error.hint} if isinstance(error, BackstreamError) else {})

@@ -1,0 +1,1 @@
+"""Figures for monitors: Prometheus text files and CloudWatch lines."""

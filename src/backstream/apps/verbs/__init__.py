@@ -1,0 +1,1 @@
+"""The library's verbs: arguments become requests to operations."""

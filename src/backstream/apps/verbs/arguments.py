@@ -1,0 +1,91 @@
+"""What callers of the library write, and what it means: moments, keys, durations, targets."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backstream.errors import UsageError
+from backstream.model import moment
+from backstream.model import objectives as durations
+from backstream.model.objectives import Objectives
+from backstream.model.tables import naming
+from backstream.model.values.key_arguments import parse_key
+from backstream.model.values.schema import KEY_TYPES, KeyAttribute, KeySchema
+from backstream.operations.restore import InPlace, NewTable, Target, ToFile
+from backstream.vault.table_vault import TableVault
+
+SEGMENTS = 4  # of a table that are read side by side, where nobody says otherwise
+
+Moment = str | int | datetime.datetime
+Key = str | Mapping[str, Any]
+Duration = str | int | None  # `30m`, or seconds
+
+
+class Via(enum.StrEnum):
+    """How a new table is filled: by our own writes, or by DynamoDB's own ImportTable, from a snapshot in the vault's bucket."""
+
+    WRITES = "writes"
+    IMPORT = "import"
+
+
+def resumable_folder() -> Path:
+    """Where a resumable file goes: here, or where anything may be written."""
+    here = Path.cwd()
+    return here if os.access(here, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def objectives_of(rpo: Duration, rto: Duration) -> Objectives:
+    """UsageError where one is no duration."""
+    return Objectives(*(None if each is None else durations.parse(each) if isinstance(each, str) else each for each in (rpo, rto)))
+
+
+def seconds_of(duration: str | float) -> float:
+    """The seconds of `90s` or `4m`, or of a number of seconds. UsageError where it is neither."""
+    return durations.parse(duration) if isinstance(duration, str) else duration
+
+
+def second_of(at: Moment, now: float, vault: TableVault) -> int:
+    """UsageError, saying the recovery window, where it is no moment."""
+    try:
+        return moment.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
+    except UsageError as error:
+        raise UsageError(error.message, hint=f"{error.hint} {vault.window(now)}") from error
+
+
+def key_of(vault: TableVault, key: Key) -> bytes:
+    """The canonical key."""
+    return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
+
+
+def key_schema_of(text: str) -> KeySchema:
+    """The keys in `id:S` or `zone:S,number:N`, the hash key first. UsageError where they are none."""
+    parts = [tuple(part.strip().rpartition(":")[::2]) for part in text.split(",")]
+    if len(parts) not in (1, 2) or not all(name and kind in KEY_TYPES for name, kind in parts):
+        raise UsageError(f"not a key schema: {text!r}", hint="Write id:S, or zone:S,number:N with the hash key first; S, N or B.")
+    return KeySchema(*(KeyAttribute(name, kind) for name, kind in parts))
+
+
+def via_of(via: Via | str) -> Via:
+    """UsageError where it is none."""
+    try:
+        return Via(via)
+    except ValueError as error:
+        raise UsageError(f"not a way to fill a table: {via!r}", hint=f"One of {', '.join(Via)}.") from error
+
+
+def target_of(to: str | None, to_file: str | Path | None, *, in_place: bool) -> Target:
+    """UsageError where it is not exactly one."""
+    chosen = [each for each in (to, to_file, in_place or None) if each is not None]
+    if len(chosen) != 1:
+        raise UsageError("restore where to?", hint="Choose one: a new table (--to), --in-place or a file (--to-file).")
+    if to is not None:
+        naming.check_table_name(to)
+        return NewTable(to)
+    return InPlace() if to_file is None else ToFile(Path(to_file))

@@ -1,0 +1,194 @@
+"""What brings changes into a vault and keeps it in order: `TableBackup.init`, `tail`, `witness`, `backfill`, `compact`, ..."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import msgspec
+
+from backstream.apps.config import Config
+from backstream.apps.verbs.arguments import SEGMENTS, Moment, second_of, seconds_of
+from backstream.apps.verbs.migrations import export_of
+from backstream.errors import UsageError
+from backstream.model.tables.naming import KeyOrder, Naming
+from backstream.operations.base.backfill import BackfillContext, Backfilled, FullExport, backfill, check_export, scan_of, take_in
+from backstream.operations.base.compact import Compaction, compact
+from backstream.operations.base.rebuild import Rebuilt, rebuild
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.bulk.rate_limited_scan import check_reading
+from backstream.operations.capture.follow import Following, follow
+from backstream.operations.capture.redrive import Redriven, redrive
+from backstream.operations.capture.redrive import RedriveOptions as RedriveWords
+from backstream.operations.capture.shards import Settings, Wrote
+from backstream.operations.capture.tail import TailReport
+from backstream.operations.capture.witness import BUDGET, SETTINGS, Witnessed, witness
+from backstream.operations.legacy.adopt_legacy import Adopting
+from backstream.operations.legacy.adopt_legacy import adopt as adopt_bucket
+from backstream.operations.setup.identity import Lookup, turn
+from backstream.operations.setup.init import NOWHERE, InitOptions, InitReport, init
+from backstream.operations.setup.settings import refresh
+from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import Codec
+from backstream.vault.table_vault import TableVault
+
+
+class Capturing:
+    """The part of a table's backup that writes into the vault."""
+
+    _config: Config
+    _name: str
+
+    def init(
+        self,
+        *,
+        layout: Layout | None = None,
+        naming: Naming | None = None,
+        tenant_attribute: str | None = None,
+        compress: Codec | None = None,
+        failures: str | None = None,
+        key_order: KeyOrder | None = None,
+        enable_stream: bool = False,
+        kinesis: str | None = None,
+        adopt: Adopting | None = None,
+        actor_attribute: str | None = None,
+        sign: str | None = None,
+    ) -> InitReport:
+        """Make the vault ready for the table; again with other words: change how it is kept from now on.
+
+        `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
+        `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there; `adopt`: take in what an
+        older tool has written there before; `actor_attribute`: the path of the attribute in which items name their last writer, or
+        `none`; `sign`: sign the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`.
+        """
+        config = self._config
+        if failures not in (None, NOWHERE):
+            config.destination(failures)
+            failures = failures.rstrip("/")
+        source = None if kinesis is None else config.kinesis(kinesis).source()
+        owner = config.bucket_owner
+        signing = None if sign is None else config.keys.sign_with(sign, config.clock.now())
+        words = InitOptions(
+            layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner, signing
+        )
+        if adopt is None:
+            return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
+        return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)
+
+    def tail(
+        self,
+        *,
+        until_caught_up: bool = False,
+        stop: threading.Event | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+        settings: Settings | None = None,
+        wrote: Callable[[Wrote], None] = lambda _: None,
+    ) -> TailReport:
+        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read.
+
+        `notice` is told what an operator should see, `wrote` of each segment that is written, in threads of the tail.
+        """
+        vault = self._vault()
+        following = self._following(vault, stop, notice, settings or Settings())
+        following = msgspec.structs.replace(following, wrote=wrote)
+        return follow(vault, following, until_caught_up=until_caught_up)
+
+    def witness(
+        self,
+        *,
+        budget: str | float = BUDGET,
+        stop: threading.Event | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+        settings: Settings | None = None,
+    ) -> Witnessed:
+        """Check the stream against the vault's log, write what is missing there, and leave a watermark: all up to there is proven.
+
+        `budget`: seconds, or `4m`, after which it stops reading; the next run goes on from there. `notice`: as of `tail`.
+        """
+        vault, seconds = self._vault(), seconds_of(budget)
+        if seconds <= 0:
+            raise UsageError(f"no time to read anything: {budget}", hint="Give it 30s or more.")
+        return witness(vault, self._following(vault, stop, notice, settings or SETTINGS), budget=seconds)
+
+    def _following(
+        self, vault: TableVault, stop: threading.Event | None, notice: Callable[[str], None], settings: Settings
+    ) -> Following:
+        config = self._config
+        return Following(
+            table=config.table(self._name),
+            streams=partial(config.source, vault.catalog),
+            clock=config.clock,
+            writer=config.writer,
+            notice=notice,
+            stop=stop or threading.Event(),
+            settings=settings,
+        )
+
+    def backfill(
+        self,
+        *,
+        segments: int = SEGMENTS,
+        max_read_units: float | None = None,
+        fresh: bool = False,
+        progress: Progress | None = None,
+    ) -> Backfilled:
+        """Make a base backup of what is in the table now, safe beside a running tail or Lambda; an interrupted one is gone on with.
+
+        `max_read_units`: read units a second at most; `fresh`: begin a new one whatever was interrupted.
+        """
+        check_reading(segments, max_read_units)
+        clock, table = self._config.clock, self._config.table(self._name)
+        vault = self._vault()
+        vault = turn(vault, table.facts(), clock.now()).vault
+        source = scan_of(vault, table, clock, segments=segments, max_units=max_read_units)
+        report = backfill(vault, source, BackfillContext(clock, progress or Silent()), fresh=fresh)
+        refresh(vault.store, table)
+        return report
+
+    def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
+        """Take in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental as changes."""
+        vault = self._vault()
+        export = export_of(self._config, url)
+        check_export(vault, export)
+        parts = BackfillContext(self._config.clock, progress or Silent())
+        if export.summary.incremental:
+            return take_in(vault, export, parts, writer=self._config.writer)
+        return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)
+
+    def compact(self, *, until: Moment | None = None, progress: Progress | None = None) -> Compaction:
+        """Make few large objects, in which the lines of a key lie together, of the log's many small ones and of base backups.
+
+        Safe beside a running tail, Lambda function or restore. `until`: leave what is newer.
+        """
+        vault, clock = self._config.verified(self._name), self._config.clock
+        second = None if until is None else second_of(until, clock.now(), vault)
+        return compact(vault, clock, until=second, memory=self._config.memory, progress=progress)
+
+    def redrive(
+        self,
+        *,
+        source: str | None = None,
+        give_up: Iterable[str] = (),
+        dry_run: bool = False,
+        accept_settings: bool = False,
+        progress: Progress | None = None,
+    ) -> Redriven:
+        """Bring back the batches that Lambda gave up from its on-failure destination: `source`, or the one that `init` was told.
+
+        `give_up`: sequence numbers or objects, as the report's `left` names them, that are declared lost for good: recorded gaps.
+        `accept_settings`: the bucket may be of another account than the table.
+        """
+        words = RedriveWords(source, frozenset(give_up), dry_run)
+        config = self._config
+        lookup = Lookup(partial(config.table, self._name), config.stream)
+        vault = self._vault()
+        vault.accept_settings = accept_settings
+        return redrive(vault, words, config.clock, writer=config.writer, progress=progress, lookup=lookup)
+
+    def rebuild(self) -> Rebuilt:
+        """Make the change log again from the row objects alone."""
+        return rebuild(self._config.store, self._name, writer=self._config.writer)
+
+    def _vault(self) -> TableVault:
+        return self._config.vault(self._name)

@@ -1,0 +1,131 @@
+"""`changes` and `revert`, as callers of the library ask for them: `TableBackup.changes`, `summary`, `revert` and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from backstream.apps.config import Config
+from backstream.apps.verbs.arguments import Key, Moment, key_of, second_of
+from backstream.errors import UsageError
+from backstream.operations import changes as changing
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.changes import ChangeCriteria, ChangeRecord, Changes, ChangeSummary, ChangeWindow, NetRecord
+from backstream.vault.table_vault import TableVault
+
+
+class Selected:
+    """A window of changes and a selection of them, read when it is iterated: a `ChangeRecord` for each change, the oldest first.
+
+    Made, it has checked that the vault can tell the window. `certainty`: how sure the vault is of it; `warnings`: what could not be
+    read, where `allow_gap` was given, known once everything was taken.
+    """
+
+    def __init__(self, changes: Changes, tenant_attribute: str | None) -> None:
+        self._changes = changes
+        self._tenant_attribute = tenant_attribute
+        self.certainty = changes.certainty
+
+    def __iter__(self) -> Iterator[ChangeRecord]:
+        return self._changes.records()
+
+    def net(self) -> Iterator[NetRecord]:
+        """One record for each item: its state before the window against the state after it."""
+        return self._changes.net()
+
+    def summary(self) -> ChangeSummary:
+        """How many items and changes there are: by event, tenant, attribute, actor and minute, and the busiest keys."""
+        return changing.summary(self._changes, self._tenant_attribute)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What could not be read, in words."""
+        return self._changes.warnings
+
+    @property
+    def doubtful(self) -> int:
+        """How many of the records that were taken lack an image: their `note` says why."""
+        return self._changes.doubtful
+
+
+class Changing:
+    """The part of a table's backup that lists changes."""
+
+    _config: Config
+    _name: str
+
+    def changes(
+        self,
+        *,
+        from_: Moment,
+        to: Moment = "now",
+        keys: Iterable[Key] = (),
+        keys_file: str | Path | None = None,
+        partition: str | None = None,
+        tenant: str | None = None,
+        where: str | None = None,
+        events: Iterable[str] = (),
+        actor: str | None = None,
+        attributes: Iterable[str] = (),
+        allow_gap: bool = False,
+        progress: Progress | None = None,
+    ) -> Selected:
+        """The changes made after `from_`, up to and including `to`: iterate over it, or ask for `net()` or `summary()`.
+
+        A change has to pass all filters that are given. `keys`, and those in `keys_file`, one a line: only these items;
+        `partition`: a hash key's value; `where`: a condition that the item satisfies before or after the change; `events`: INSERT,
+        MODIFY, REMOVE; `attributes`: changes of one of these top-level attributes. UsageError, OutsideWindow or GapInTheWay where
+        the window is none, or not known; `allow_gap`: list what is known all the same.
+        """
+        vault = self._config.vault(self._name)
+        asked = asked_of(
+            vault,
+            keys=keys,
+            keys_file=keys_file,
+            partition=partition,
+            tenant=tenant,
+            where=where,
+            events=events,
+            actor=actor,
+            attributes=attributes,
+        )
+        around = changing.ChangesContext(self._config.clock, self._config.memory, progress or Silent())
+        span = span_of(vault, from_, to, around)
+        return Selected(Changes(vault, span, asked, around, allow_gap=allow_gap), vault.catalog.tenant_attribute)
+
+
+def span_of(vault: TableVault, from_: Moment, to: Moment, around: changing.ChangesContext) -> ChangeWindow:
+    """UsageError where one of them is no moment."""
+    now = around.clock.now()
+    return ChangeWindow(*(second_of(each, now, vault) for each in (from_, to)))
+
+
+def asked_of(
+    vault: TableVault,
+    *,
+    keys: Iterable[Key] = (),
+    keys_file: str | Path | None = None,
+    changes_file: str | Path | None = None,
+    partition: str | None = None,
+    tenant: str | None = None,
+    where: str | None = None,
+    events: Iterable[str] = (),
+    actor: str | None = None,
+    attributes: Iterable[str] = (),
+) -> ChangeCriteria:
+    """The filters. UsageError where a key or a file is none."""
+    schema = vault.catalog.key_schema
+    every = [key_of(vault, key) for key in keys]
+    every += [] if keys_file is None else changing.keys_in(Path(keys_file), schema)
+    if isinstance(events, str):
+        raise UsageError("events are a list", hint='events=["INSERT", "REMOVE"]')
+    return ChangeCriteria(
+        keys=list(dict.fromkeys(every)),
+        partition=partition,
+        tenant=tenant,
+        where=where,
+        events=list(events),
+        actor=actor,
+        attributes=list(attributes),
+        numbers=None if changes_file is None else changing.numbers_in(Path(changes_file), schema),
+    )

@@ -1,0 +1,263 @@
+"""Restores and snapshots, as callers of the library ask for them: `TableBackup.restore`, `resume`, `undo_restore`, `snapshot`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from backstream.apps.config import Config
+from backstream.apps.verbs.arguments import Key, Moment, Via, resumable_folder, second_of, target_of, via_of
+from backstream.apps.verbs.changes import asked_of, span_of
+from backstream.errors import UsageError
+from backstream.model.tables import naming
+from backstream.operations import changes as changing
+from backstream.operations import migrate as migrating
+from backstream.operations import restore as restoring
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.changes import Changes
+from backstream.operations.inspect import signatures
+from backstream.operations.inspect.signatures import SignedCover
+from backstream.operations.restore import Again, NewTable, RestoreContext, Restored, RestoreRequest
+from backstream.operations.restore.from_file import restore_dump
+from backstream.operations.restore.snapshot import Snapshot, snapshot
+from backstream.operations.restore.targets.import_table import Importing, restore_by_import
+from backstream.operations.undo import undo_restore
+from backstream.vault.log.segments import Codec
+from backstream.vault.table_vault import TableVault
+
+
+class Restoring:
+    """The part of a table's backup that brings the past back, and takes that back."""
+
+    _config: Config
+    _name: str
+
+    def restore(
+        self,
+        *,
+        at: Moment,
+        to: str | None = None,
+        in_place: bool = False,
+        to_file: str | Path | None = None,
+        keys: Iterable[Key] = (),
+        keys_file: str | Path | None = None,
+        changed_between: tuple[Moment, Moment] | None = None,
+        tenant: str | None = None,
+        indexes: bool = True,
+        settings_only: bool = False,
+        accept_settings: bool = False,
+        partition: str | None = None,
+        where: str | None = None,
+        dry_run: bool = False,
+        allow_gap: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        force: bool = False,
+        into_another: bool = False,
+        delete_unknown: bool = False,
+        expect_deletes: int | None = None,
+        via: Via | str = Via.WRITES,
+        progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> Restored:
+        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
+
+        A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
+        `keys_file`: also the keys in this file, one a line; `changed_between`: only rows that changed after the first moment, up to
+        the second, deleted ones too.
+        A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only` it
+        gets no items. What of its settings is not set is in `todo` of the answer; with
+        `accept_settings` also what names another account is set. `via`: how a new table is filled; an import is of
+        all rows, and from a vault in S3. `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
+        command that goes on with it, should it be interrupted.
+
+        In place: `into_another`: the live table may be another than the vault's (account, region or table id); `delete_unknown`:
+        delete also rows of which nothing tells whether they existed at `at`; `expect_deletes`: at most so many rows may be deleted,
+        needed where that is most of the table. `spared` and `sparing` of the answer tell which rows were left alone.
+        """
+        keys = list(keys)
+        target, way = target_of(to, to_file, in_place=in_place), via_of(via)
+        if isinstance(target, NewTable):
+            target = NewTable(target.name, indexes, settings_only, accept_settings)
+        elif settings_only or not indexes:
+            raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
+        if not in_place and (into_another or delete_unknown or expect_deletes is not None):
+            raise UsageError(
+                "only a restore in place deletes rows",
+                hint="--into-another, --delete-unknown and --expect-deletes go with --in-place.",
+            )
+        if settings_only and (keys or any(each is not None for each in (tenant, partition, where, keys_file, changed_between))):
+            raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
+        vault = self._config.vault(self._name)
+        vault.accept_settings = accept_settings
+        around = self._surroundings(progress, notice)
+        request = RestoreRequest(
+            at=second_of(at, around.clock.now(), vault),
+            target=target,
+            keys=self._keys(vault, keys, keys_file, changed_between, around, allow_gap=allow_gap),
+            tenant=tenant,
+            partition=partition,
+            where=where,
+            dry_run=dry_run,
+            allow_gap=allow_gap,
+            patience=patience,
+            max_units=max_write_units,
+            force=force,
+            into_another=into_another,
+            delete_unknown=delete_unknown,
+            expect_deletes=expect_deletes,
+        )
+        covered = self._covered(vault, request.at)
+        if way is Via.IMPORT:
+            done = restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
+        else:
+            done = restoring.restore(vault, request, around)
+        return _vouched(done, covered)
+
+    def _keys(
+        self,
+        vault: TableVault,
+        keys: list[Key],
+        keys_file: str | Path | None,
+        changed_between: tuple[Moment, Moment] | None,
+        around: RestoreContext,
+        *,
+        allow_gap: bool,
+    ) -> list[bytes]:
+        """The keys of the rows that are asked for; none where all are. NotFound where none of these rows changed."""
+        reading = changing.ChangesContext(around.clock, around.memory, around.progress)
+        asked = asked_of(vault, keys=keys, keys_file=keys_file)
+        if changed_between is None:
+            return list(asked.keys)
+        return Changes(vault, span_of(vault, *changed_between, reading), asked, reading, allow_gap=allow_gap).keys()
+
+    def restore_dump(
+        self,
+        path: str | Path,
+        *,
+        to: str | None = None,
+        in_place: bool = False,
+        to_file: str | Path | None = None,
+        indexes: bool = True,
+        partition: str | None = None,
+        where: str | None = None,
+        dry_run: bool = False,
+        allow_gap: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Bring back this table out of a dump of dynamodump's: a folder, or its archive. No vault is needed.
+
+        For the other words see `restore`. `at` of the answer is when the dump's last file was written; what is not in the dump is
+        left alone.
+        """
+        naming.check_table_name(self._name)
+        target = target_of(to, to_file, in_place=in_place)
+        if isinstance(target, NewTable):
+            target = NewTable(target.name, indexes)
+        config = self._config
+        around = RestoreContext(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory)
+        request = RestoreRequest(
+            at=0,
+            target=target,
+            partition=partition,
+            where=where,
+            dry_run=dry_run,
+            allow_gap=allow_gap,
+            patience=patience,
+            max_units=max_write_units,
+            force=force,
+        )
+        return restore_dump(Path(path), self._name, request, around)
+
+    def snapshot(
+        self,
+        *,
+        at: Moment,
+        to: str,
+        compress: Codec = Codec.GZIP,
+        allow_gap: bool = False,
+        progress: Progress | None = None,
+    ) -> Snapshot:
+        """Write the table as it was at a second in AWS's export format, below the URL `to`; no live table is needed."""
+        vault = self._config.vault(self._name)
+        around = self._surroundings(progress)
+        second = second_of(at, around.clock.now(), vault)
+        return snapshot(vault, second, self._config.files(to), around, compress=compress, allow_gap=allow_gap)
+
+    def resume(
+        self,
+        left: str | Path,
+        *,
+        dry_run: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        force: bool = False,
+        into_another: bool = False,
+        delete_unknown: bool = False,
+        expect_deletes: int | None = None,
+        accept_settings: bool = False,
+        progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> Restored:
+        """Do what an earlier restore left, wherever it was interrupted. `left`: the path that it named, or its id (then the file is
+        in this folder). `force`: also the rows that somebody changed meanwhile; for the other words see `restore`.
+        """
+        vault = self._config.vault(self._name)
+        vault.accept_settings = accept_settings
+        path = Path(left) if Path(left).exists() else restoring.path_for(str(left), resumable_folder())
+
+        again = Again(
+            dry_run=dry_run,
+            patience=patience,
+            max_units=max_write_units,
+            force=force,
+            into_another=into_another,
+            delete_unknown=delete_unknown,
+            expect_deletes=expect_deletes,
+            accept_settings=accept_settings,
+        )
+        covered = self._covered(vault, None)
+        return _vouched(restoring.resume(vault, path, self._surroundings(progress, notice), again), covered)
+
+    def undo_restore(
+        self,
+        done: str | Path,
+        *,
+        dry_run: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        into_another: bool = False,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Take back what a restore in place has written: each row as it was just before, unless somebody has changed it since.
+
+        `done`: the path of the file that the restore named, or its id (then the file is in this folder). No vault is needed.
+        `into_another`: the table may be another than the restore wrote to.
+        """
+        naming.check_table_name(self._name)
+        config = self._config
+        around = migrating.MigrationContext(
+            config.table(self._name), config.clock, resumable_folder(), progress=progress or Silent(), into_another=into_another
+        )
+        asked = migrating.MigrationRequest(live=not dry_run, max_units=max_write_units, patience=patience)
+        path = Path(done) if Path(done).exists() else restoring.undo_path_for(str(done), resumable_folder())
+        return undo_restore(path, asked, around)
+
+    def _covered(self, vault: TableVault, at: int | None) -> SignedCover:
+        """What vouches for the vault. Refused where signatures do not cover the moment, or an older state was put back."""
+        return signatures.check(vault, self._config.clock.now(), at, min_head=self._config.min_head)
+
+    def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> RestoreContext:
+        config = self._config
+        return RestoreContext(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice)
+
+
+def _vouched(done: Restored, covered: SignedCover) -> Restored:
+    """A report that says what vouches for what was restored."""
+    words = signatures.in_words(covered)
+    return msgspec.structs.replace(done, covered=covered, warnings=[*done.warnings, *([words] if words else [])])

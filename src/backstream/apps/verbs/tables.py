@@ -1,0 +1,116 @@
+"""The library's functions for live tables, without a vault: `backstream.diff`, `backstream.dump`, `backstream.replicate`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from backstream.apps.clients import TablePlace
+from backstream.apps.config import Config
+from backstream.apps.verbs.arguments import SEGMENTS, Key, resumable_folder
+from backstream.errors import UsageError
+from backstream.model.values.key_arguments import parse_key
+from backstream.model.values.schema import KeySchema
+from backstream.operations import replicate as replicating
+from backstream.operations.base import dump as dumping
+from backstream.operations.base.dump import Dumped, ScanOptions
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.bulk.rate_limited_scan import check_reading
+from backstream.operations.compare import diff as differing
+from backstream.operations.compare.diff import DiffContext, Diffed, How
+from backstream.operations.compare.recheck import PATIENCE
+from backstream.operations.replicate import Deletes, Replicated, Replicating
+from backstream.vault.dumps.dumps import Compression
+
+__all__ = ["TablePlace", "diff", "dump", "replicate"]
+
+
+def diff(
+    table: str,
+    table2: str,
+    *,
+    place: TablePlace | None = None,
+    repair: bool = False,
+    keys: Iterable[Key] | None = None,
+    segments: int = SEGMENTS,
+    max_read_units: float | None = None,
+    patience: float = PATIENCE,
+    progress: Progress | None = None,
+) -> Diffed:
+    """Compare two live tables, in both directions; what is on its way is no difference. No vault is needed.
+
+    `place`: where `table2` is; `repair`: make it like `table` where they differ, by conditional writes; `keys`: only these items;
+    `max_read_units`: a second at most, of each table. Refused where they are one table, or have different key schemas.
+    """
+    check_reading(segments, max_read_units)
+    if patience < 0:
+        raise UsageError(f"not a patience: {patience:g}", hint="Seconds, 0 or more.")
+    here = Config()
+    there = here if place is None else here.elsewhere(place)
+    one, two = here.table(table), there.table(table2)
+    wanted = None if keys is None else _keys(one.facts().schema, keys)
+    how = How(keys=wanted, segments=segments, max_units=max_read_units, patience=patience, repair=repair)
+    return differing.diff(one, two, how, DiffContext(here.clock, progress or Silent(), here.memory))
+
+
+def _keys(schema: KeySchema, keys: Iterable[Key]) -> list[bytes]:
+    return [parse_key(schema, each if isinstance(each, str) else json.dumps(each)) for each in keys]
+
+
+def dump(
+    table: str,
+    to: str | Path,
+    *,
+    compress: Compression | str = Compression.GZIP,
+    segments: int = SEGMENTS,
+    max_read_units: float | None = None,
+    consistent: bool = True,
+    progress: Progress | None = None,
+) -> Dumped:
+    """Copy a table's items into a bucket (`s3://bucket/prefix`) or a folder, as lines of `{"Item":...}`. Not a point in time.
+
+    `max_read_units`: a second at most; `consistent=False` halves what it takes. TargetNotEmpty where a dump lies there already.
+    """
+    check_reading(segments, max_read_units)
+    config = Config()
+    url = str(to) if "://" in str(to) else Path(to).absolute().as_uri()
+    reading = ScanOptions(segments=segments, max_units=max_read_units, consistent=consistent)
+    return dumping.dump(
+        config.table(table), config.files(url), reading, config.clock, compress=Compression(compress), progress=progress
+    )
+
+
+def replicate(
+    table: str,
+    to: str,
+    *,
+    place: TablePlace | None = None,
+    deletes: Deletes | str = Deletes.ALL,
+    copy: bool = False,
+    state: str | Path | None = None,
+    until_caught_up: bool = False,
+    stop: threading.Event | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Replicated:
+    """Keep the table `to` like `table`, from its stream, until `stop` is set, or until there is nothing left to read.
+
+    `place`: where `to` is; `deletes`: which of them are replicated; `copy`: also what is in the table already; `state`: the file
+    that says how far it has come. Refused where the tables do not fit each other.
+    """
+    here = Config()
+    there = here if place is None else here.elsewhere(place)
+    around = Replicating(
+        source=here.table(table),
+        target=there.table(to),
+        streams=here.stream,
+        clock=here.clock,
+        stop=stop or threading.Event(),
+        notice=notice,
+        say=notice,
+    )
+    path = Path(state) if state is not None else resumable_folder() / f"replicate-{table}-to-{to}.json"
+    return replicating.replicate(
+        around, replicating.ReplicateOptions(path, Deletes(deletes), copy=copy, until_caught_up=until_caught_up)
+    )

@@ -1,0 +1,1 @@
+"""The engine of one machine: worker processes over partitions on disk."""

@@ -1,0 +1,88 @@
+"""Broken chains: the items of which a change is missing, found among all that was read of a partition's items.
+
+The rule is `model.item_chain`; this applies it to one partition after another, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from backstream.engine.local.spill import Spot
+from backstream.model import moment
+from backstream.model.changes import item_chain
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import BEGINNING
+from backstream.model.changes.item_chain import Break, ChainEvidence, ItemChain, Judge
+from backstream.model.window import AFTER_ALL, Window
+from backstream.vault.catalog import Catalog
+from backstream.vault.log.log import DAY, LATE
+
+_Read = list[Entry] | ItemChain
+
+
+class BrokenChain(msgspec.Struct, frozen=True):
+    """An item of which a change is missing, made between two seconds (both included). `key`: the canonical key.
+
+    `pending`: it may still arrive, as nobody has proven yet that all changes of that time are there.
+    """
+
+    key: bytes
+    since: int
+    until: int
+    pending: bool = False
+
+    def __str__(self) -> str:
+        still = ", or has not arrived yet" if self.pending else ""
+        between = f"{moment.iso(self.since)} and {moment.iso(self.until)}"
+        return f"{self.key.decode()}: a change made between {between} is missing{still}"
+
+
+def settled(catalog: Catalog, window: Window, now: float) -> int:
+    """The second up to which every change has arrived that ever will: proven, or older than what any stream still holds."""
+    retention = DAY if catalog.kinesis is None else max(DAY, catalog.kinesis.retention)
+    return max(-1 if window.durable is None else window.durable, int(now) - retention - LATE)
+
+
+def of_item(catalog: Catalog, key: bytes, entries: Sequence[Entry], window: Window, now: float) -> list[BrokenChain]:
+    """The changes that are missing among all entries of an item, the earliest first. Of a former life of the table nothing."""
+    begin = catalog.lives[-1].created if catalog.lives else BEGINNING
+    evidence = ChainEvidence(begin, settled=AFTER_ALL, gaps=[(gap.since, gap.until) for gap in window.gaps])
+    proven = settled(catalog, window, now)
+    return [_broken(key, found, proven) for found in item_chain.losses(entries, Judge(evidence))]
+
+
+def broken_in(heads: Iterable[tuple[bytes, Entry, Spot | None]], evidence: ChainEvidence, proven: int) -> Iterator[BrokenChain]:
+    """The broken chains of one partition. `evidence.settled`: the last second that is looked at; `proven`: see `settled`."""
+    judge = Judge(evidence)
+    for key, read in _by_key(heads).items():
+        for found in read.losses(judge) if isinstance(read, ItemChain) else item_chain.losses(read, judge):
+            yield _broken(key, found, proven)
+
+
+def _broken(key: bytes, found: Break, proven: int) -> BrokenChain:
+    return BrokenChain(key, found.since, found.until, pending=found.until > proven)
+
+
+def _by_key(heads: Iterable[tuple[bytes, Entry, Spot | None]]) -> dict[bytes, _Read]:
+    """All entries of each item; of an item of very many a chain, which is smaller."""
+    every: dict[bytes, _Read] = {}
+    for key, entry, _ in heads:
+        read = every.get(key)
+        if read is None:
+            every[key] = [entry]
+        elif isinstance(read, ItemChain):
+            read.add(entry)
+        else:
+            read.append(entry)
+            if len(read) > item_chain.MOST_LINKS:
+                every[key] = _chain(read)
+    return every
+
+
+def _chain(entries: Iterable[Entry]) -> ItemChain:
+    chain = ItemChain()
+    for entry in entries:
+        chain.add(entry)
+    return chain

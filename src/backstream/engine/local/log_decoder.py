@@ -1,0 +1,126 @@
+"""From the log's bytes to partitions on disk: the part of the engine's work that processes share, see `crew`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from backstream.engine.local.spill import SpillWriter
+from backstream.errors import Damaged
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
+from backstream.model.changes.entry import Entry, states
+from backstream.model.values.schema import KeySchema
+from backstream.model.values.wire import KeyReader
+from backstream.model.window import FormerLife, Void
+from backstream.vault.coverage import counts
+from backstream.vault.log import segments
+from backstream.vault.log.segments import LineTally, SegmentHeader
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What to take of every source, and where to: the same for all that share the work.
+
+    `since`: what is older does not matter; `at`: the last second that does; `keys`: only these items, None for all;
+    `voids`: see `Basis.counts`; `states`, `names`: folders of partitions.
+    """
+
+    schema: KeySchema
+    since: int
+    at: int
+    keys: frozenset[bytes] | None
+    voids: Sequence[Void | FormerLife]
+    partitions: int
+    states: str
+    names: str
+    buffer: int
+
+
+class LineSource(msgspec.Struct, frozen=True, array_like=True):
+    """An object with lines: what its name says, when the store received it, and its bytes. `change_log`: not of a base backup;
+    `only_names`: nothing but the names in it is of interest.
+    """
+
+    claim: SegmentHeader
+    received: float
+    change_log: bool
+    only_names: bool
+    body: bytes
+
+
+class DecodedSource(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a source: how many entries it holds, or why it cannot be read: then nothing of it is taken."""
+
+    entries: int
+    damaged: str | None = None
+
+
+class Taker:
+    """Takes sources into the partitions, as the writer of that name."""
+
+    def __init__(self, task: Task, name: str) -> None:
+        self._task = task
+        self._key_of = KeyReader(task.schema)
+        self._states: SpillWriter[Entry] = SpillWriter(Path(task.states), task.partitions, name, task.buffer)
+        self._names: SpillWriter[None] = SpillWriter(Path(task.names), task.partitions, name, task.buffer // 4)
+
+    def take(self, source: LineSource) -> DecodedSource:
+        """Take what a source says of items' states up to the moment, and note the names of the objects that it speaks of."""
+        try:
+            for found in _sound(source):
+                self._take(source, found)
+        except Damaged as error:
+            return DecodedSource(0, error.message)
+        return DecodedSource(source.claim.count)
+
+    def _take(self, source: LineSource, found: _States) -> None:
+        self._note_names(source, found)  # of all: an object that the log speaks of is no stranger, whatever counts
+        if source.change_log and self._task.voids:
+            found = [each for each in found if counts(self._task.voids, each[0])]
+        if not source.only_names:
+            self._states.extend(self._pairs(found))
+
+    def _note_names(self, source: LineSource, found: _States) -> None:
+        received = repr(source.received).encode()
+        self._names.extend(
+            [
+                (entry.place.name.encode(), None, received if entry.received is None else repr(entry.received).encode())
+                for entry, _ in found
+                if entry.place is not None
+            ]
+        )
+
+    def _pairs(self, found: _States) -> list[tuple[bytes, Entry, bytes | None]]:
+        task, key_of = self._task, self._key_of
+        begin, end = task.since * MICROS, moment.end_of(task.at)
+        pairs = [(key_of(entry.keys), entry, image or None) for entry, image in found if begin <= entry.micros < end]
+        return pairs if task.keys is None else [pair for pair in pairs if pair[0] in task.keys]
+
+    def flush(self) -> None:
+        """Write what is kept back."""
+        self._states.flush()
+        self._names.flush()
+
+
+_States = list[tuple[Entry, bytes]]
+
+
+def _sound(source: LineSource) -> Iterable[_States]:
+    """All that it says, once it is known to be what it claims to be. Damaged where it is not."""
+    if source.claim.frames is not None:
+        segments.check_frames(source.claim, source.body)
+        return _blocks(source)
+    tally, held, more = LineTally(), list[_States](), False
+    for found in _blocks(source):
+        tally.add([entry for entry, _ in found], source.claim.count)
+        more = bool(held)
+        held = held or [found]
+    tally.check(source.claim)
+    return _blocks(source) if more else held  # several blocks are too large to be held
+
+
+def _blocks(source: LineSource) -> Iterator[_States]:
+    for block in segments.blocks(source.claim, source.body):
+        yield states(block)

@@ -1,0 +1,90 @@
+"""A table's whole log, and all of its base backups, read to find what is missing from it: not to restore anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from backstream.engine.local.broken import BrokenChain, broken_in, settled
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.state import DEFAULT, Progress, State, UnreadableSource
+from backstream.errors import Damaged
+from backstream.model.changes.fold import BEGINNING
+from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
+from backstream.model.clocks import CLOCKS_APART
+from backstream.model.window import AFTER_ALL, Window
+from backstream.vault import bases
+from backstream.vault.bases import Base, Part
+from backstream.vault.coverage import RestoreBase
+from backstream.vault.table_vault import TableVault
+
+
+def broken_chains(
+    vault: TableVault,
+    now: float,
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    keys: Collection[bytes] | None = None,
+    memory: Memory = DEFAULT,
+    progress: Progress = lambda _: None,
+    unread: Callable[[UnreadableSource], None] = lambda _: None,
+) -> Iterator[BrokenChain]:
+    """The items of which changes are missing in all that the vault holds of a table, in bounded memory. Reading only.
+
+    `since`, `until`: only what is missing between two seconds, and only what was logged around them is read; `keys`: only these
+    items; `now`: the clock's second; `unread` is told what could not be read, before the first item comes.
+    Those that are `pending` may still arrive.
+    """
+    window = vault.window(now)
+    with _WholeLog(vault, since, AFTER_ALL if until is None else until, progress, keys, memory) as log:
+        for each in log.unreadable:
+            unread(each)
+        for found in log.broken(window, now):
+            if since is None or found.until >= since:
+                yield found
+
+
+class _WholeLog(State):
+    """All lines of the log, and of every base backup that is complete, in partitions."""
+
+    def __init__(
+        self, vault: TableVault, since: int | None, until: int, progress: Progress, keys: Collection[bytes] | None, memory: Memory
+    ) -> None:
+        super().__init__(vault, until, progress, keys=keys, memory=memory)
+        self._from = since
+        self._bases = [RestoreBase(None)]
+        self._basis = self._bases[0]
+        self._whole: list[Base] = []
+
+    @property
+    def _begin(self) -> int | None:
+        return None if self._from is None else self._from - CLOCKS_APART
+
+    def _parts(self) -> Sequence[Part]:
+        parts: list[Part] = []
+        for base in self._vault.bases.complete():
+            if base.kind is bases.BaseKind.INCREMENTAL or base.begin > self._at or base.end < (self._begin or 0):
+                continue
+            try:
+                parts += self._vault.bases.whole(base)
+                self._whole.append(base)
+            except Damaged as error:
+                self.unreadable.append(UnreadableSource(f"base backup {base.id}", error.message, (base.begin, base.end)))
+        return parts
+
+    def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
+        """See `State.broken`."""
+        begun = self._vault.catalog.complete_from
+        empty = [] if begun is None or begun < (self._begin or 0) else [WholeTableRead(begun - CLOCKS_APART, begun)]
+        # A base backup of which a part cannot be read does not tell which items there were not.
+        damaged = {each.name.split("/")[-2] for each in self.unreadable if "/base/" in each.name}
+        read = [WholeTableRead(base.begin, base.end) for base in self._whole if base.id not in damaged]
+        evidence = ChainEvidence(
+            begin=BEGINNING if begun is None else begun - CLOCKS_APART,
+            readings=empty + read,
+            settled=self._at,
+            gaps=[(gap.since, gap.until) for gap in window.gaps],
+        )
+        proven = settled(self._vault.catalog, window, now)
+        for number in range(self.partitions):
+            yield from broken_in(self._spill.heads(number), evidence, proven)

@@ -1,0 +1,1 @@
+"""Calls of DynamoDB as CloudTrail records them, and whose they were."""

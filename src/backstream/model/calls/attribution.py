@@ -1,0 +1,131 @@
+"""Which call made which change of one item: an answer only where no other one fits.
+
+A call and its change are stamped by two hosts, both in whole seconds, which may differ by one or two: a call fits a change whose
+second is at most `TOLERANCE` away. Within that the order of two calls says nothing about the order of two changes. So a change has
+a call for certain only where one call is left that fits: no other one fits, or the others are the only ones that fit other changes.
+See docs/notes/0029-who-made-a-change.md.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from backstream.model.calls.cloudtrail import CAN_BECOME, Call
+
+TOLERANCE = 2  # seconds
+MOST_LISTED = 50  # calls that are listed of one change
+
+_Unkeyed = Callable[[int, int], bool]  # (second, bit of CAN_BECOME): whether a call that names no key fits a change
+
+
+class AttributionStatus(enum.StrEnum):
+    """MATCHED: one call made it. AMBIGUOUS: several calls may have. NONE: none that is known."""
+
+    MATCHED = "matched"
+    AMBIGUOUS = "ambiguous"
+    NONE = "none"
+
+
+class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One change of the stream: what a call is looked for. `micros`: its time; `event`: INSERT, MODIFY or REMOVE."""
+
+    stream: str
+    sequence: str
+    micros: int
+    event: str
+
+    @property
+    def second(self) -> int:
+        """The second in which it was made."""
+        return self.micros // 1_000_000
+
+
+class AttributionVerdict(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of one change. `calls`: the one that made it, or all that may have, in the order of their time.
+
+    `fitting`: how many calls fit, of which `calls` lists the first; `unkeyed`: a call that names no key fits, too; `incomplete`:
+    there are fewer calls than changes which they fit, so that a call is not known.
+    """
+
+    status: AttributionStatus
+    calls: Sequence[Call] = ()
+    fitting: int = 0
+    unkeyed: bool = False
+    incomplete: bool = False
+
+
+def attribute(changes: Sequence[Made], calls: Sequence[Call], unkeyed: _Unkeyed) -> list[AttributionVerdict]:
+    """A verdict for each of an item's changes. `calls`: those that name its key; one that came twice counts once."""
+    every = sorted({call.id: call for call in calls}.values(), key=lambda call: (call.second, call.id))
+    item = _ItemChanges(changes, every, unkeyed)
+    item.settle()
+    return [item.verdict(number) for number in range(len(changes))]
+
+
+class _ItemChanges:
+    """The changes of one item, by number, and the numbers of the calls that fit each."""
+
+    def __init__(self, changes: Sequence[Made], calls: Sequence[Call], unkeyed: _Unkeyed) -> None:
+        self._calls = calls
+        seconds = [call.second for call in calls]
+        self._fitting = [self._fits(change, seconds) for change in changes]
+        self._open = [unkeyed(change.second, CAN_BECOME[change.event]) for change in changes]
+        self._left = [set(found) for found in self._fitting]
+        self._wanted_by: dict[int, list[int]] = {}
+        for number, found in enumerate(self._fitting):
+            for call in found:
+                self._wanted_by.setdefault(call, []).append(number)
+        self._contradicted: set[int] = set()
+
+    def _fits(self, change: Made, seconds: Sequence[int]) -> list[int]:
+        begin = bisect_left(seconds, change.second - TOLERANCE)
+        end = bisect_right(seconds, change.second + TOLERANCE)
+        return [each for each in range(begin, end) if self._calls[each].becomes & CAN_BECOME[change.event]]
+
+    def settle(self) -> None:
+        """A change for which one call is left takes it; that call is then left for no other change; and so on."""
+        waiting = [number for number in range(len(self._left)) if self._is_certain(number)]
+        while waiting:
+            number = waiting.pop()
+            if not self._is_certain(number):
+                continue
+            (call,) = self._left[number]
+            for other in self._wanted_by[call]:
+                if other == number or call not in self._left[other]:
+                    continue
+                if self._left[other] == {call} and not self._open[other]:
+                    self._contradict(number)  # one call for two changes: another call is not known
+                    break
+                self._left[other].discard(call)
+                if self._is_certain(other):
+                    waiting.append(other)
+
+    def _is_certain(self, number: int) -> bool:
+        return len(self._left[number]) == 1 and not self._open[number] and number not in self._contradicted
+
+    def _contradict(self, number: int) -> None:
+        """Calls are missing: nothing is certain of this change, nor of all that share calls with it."""
+        reached, waiting = {number}, [number]
+        while waiting:
+            for call in self._fitting[waiting.pop()]:
+                for other in self._wanted_by[call]:
+                    if other not in reached:
+                        reached.add(other)
+                        waiting.append(other)
+        self._contradicted |= reached
+
+    def verdict(self, number: int) -> AttributionVerdict:
+        fitting, unkeyed = self._fitting[number], self._open[number]
+        if self._is_certain(number):
+            (call,) = self._left[number]
+            return AttributionVerdict(AttributionStatus.MATCHED, [self._calls[call]], 1)
+        if not fitting and not unkeyed:
+            return AttributionVerdict(AttributionStatus.NONE)
+        listed = [self._calls[each] for each in fitting[:MOST_LISTED]]
+        return AttributionVerdict(
+            AttributionStatus.AMBIGUOUS, listed, len(fitting), unkeyed, incomplete=number in self._contradicted
+        )

@@ -1,0 +1,120 @@
+"""The records of an event, whatever service delivers them: which table each is of, its change, its place in its shard.
+
+`event["Records"]` of a DynamoDB stream, or of a Kinesis stream that one or more tables are written to. Whoever gets such records in
+another way (from an on-failure destination) reads them here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from backstream.errors import MalformedRecord, UsageError
+from backstream.model.changes import change, kinesis
+from backstream.model.changes.change import Change
+from backstream.model.values.decoding import MISSHAPEN
+
+Record = Mapping[str, Any]
+OF_A_TABLE = "Map the function to a table's stream, or to a Kinesis stream that tables are written to."
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What one event holds of one table. `source`: the ARN of the stream; `positions`: where in the event the records stand.
+
+    A record that cannot be read far enough to tell its table is in the deliveries of all tables, since it may be of any: `unread`
+    are the positions of those.
+    """
+
+    source: str
+    table: str
+    positions: Sequence[int]
+    records: Sequence[Record]
+    unread: Sequence[int] = ()
+
+
+def deliveries(event: object) -> list[Delivery]:
+    """What an event holds, table by table. UsageError where it is no event of a stream, MalformedRecord where none can be read."""
+    records = event.get("Records") if isinstance(event, Mapping) else None
+    if not isinstance(records, list):
+        raise UsageError("not an event of a stream: it has no Records", hint=OF_A_TABLE)
+    tables: dict[tuple[str, str], list[int]] = {}
+    unread: dict[int, MalformedRecord] = {}
+    for position, source in enumerate(_sources(records)):
+        try:
+            tables.setdefault((source, _table(records[position], source)), []).append(position)
+        except MalformedRecord as error:
+            unread[position] = error
+    if unread and not tables:
+        raise unread[min(unread)]
+    return [_delivery(records, source, table, found, list(unread)) for (source, table), found in tables.items()]
+
+
+def _delivery(records: Sequence[Record], source: str, table: str, found: Sequence[int], unread: Sequence[int]) -> Delivery:
+    positions = sorted([*found, *unread])
+    return Delivery(source, table, positions, [records[each] for each in positions], unread)
+
+
+def _sources(records: Sequence[Any]) -> list[str]:
+    """The stream of each record. A mapping delivers one; records that do not say which belong to the one that others name."""
+    named = [_source(record) for record in records]
+    first = next((source for source in named if source is not None), None)
+    if records and first is None:
+        raise UsageError("no record names its eventSourceARN", hint=OF_A_TABLE)
+    return [source or first or "" for source in named]
+
+
+def _source(record: Any) -> str | None:
+    if not isinstance(record, Mapping):
+        return None
+    service = record.get("eventSource", record.get("EventSource"))
+    if service not in (None, "aws:dynamodb", "aws:kinesis"):
+        raise UsageError(f"not an event of a stream: an event of {service!r:.60}", hint=OF_A_TABLE)
+    arn = record.get("eventSourceARN")
+    return arn if isinstance(arn, str) else None
+
+
+def _table(record: Any, source: str) -> str:
+    if not is_kinesis(source):
+        return change.table_name(source)
+    if not kinesis.is_kinesis(record):
+        raise MalformedRecord("a Kinesis record without 'kinesis'")
+    return kinesis.table_of(kinesis.data_of(record))
+
+
+def is_kinesis(arn: str) -> bool:
+    """Whether an ARN is a Kinesis stream's."""
+    return arn.split(":")[2:3] == ["kinesis"]
+
+
+def change_of(record: Record, source: str) -> Change:
+    """The change that a record brings; `source`: the label of its stream. MalformedRecord, WrongStreamView: see `from_record`."""
+    return kinesis.from_record(record, source) if kinesis.is_kinesis(record) else change.from_record(record, source)
+
+
+def place_of(record: Record) -> str:
+    """The sequence number by which the event source mapping knows a record; empty where it has none that is usable."""
+    if kinesis.is_kinesis(record):
+        return kinesis.position(record)
+    body = record.get("dynamodb") if isinstance(record, Mapping) else None
+    sequence = body.get("SequenceNumber") if isinstance(body, Mapping) else None
+    return sequence if isinstance(sequence, str) and sequence.isascii() and sequence.isdigit() else ""
+
+
+def made_within(record: Record) -> tuple[int, int] | None:
+    """Between which seconds the change of a malformed record was made, as far as it tells; None where it does not."""
+    if kinesis.is_kinesis(record):
+        return kinesis.made_within(record)
+    body = record.get("dynamodb") if isinstance(record, Mapping) else None
+    created = body.get("ApproximateCreationDateTime") if isinstance(body, Mapping) else None
+    return (int(created), int(created)) if isinstance(created, int | float) and 0 < created < 1e11 else None
+
+
+def keys_of(record: Record) -> bytes | None:
+    """The keys that a record names, as JSON, for who has asked to see them; None where it names none."""
+    try:
+        body = msgspec.json.decode(kinesis.data_of(record))["dynamodb"] if kinesis.is_kinesis(record) else record["dynamodb"]
+        return msgspec.json.encode(body["Keys"])
+    except (*MISSHAPEN, MalformedRecord):
+        return None

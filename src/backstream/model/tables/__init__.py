@@ -1,0 +1,1 @@
+"""Tables: settings, owners, and the names of their objects in a vault."""

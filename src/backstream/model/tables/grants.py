@@ -1,0 +1,133 @@
+"""Whom and what a table's kept settings name: principals, keys, streams, roles. Settings are data from a bucket, not orders. Pure.
+
+Whoever can write a catalog could let another account into the table that a restore creates, have it encrypted with another's key,
+or send its changes elsewhere. So a setting that names another account than the table's own is left to a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from backstream.model.tables.setup import DYNAMODB, Setup, SetupStep, TableNames, Todo
+from backstream.model.values.decoding import UNDECODABLE
+
+KEY = "KMS key"
+_ACCOUNT = re.compile(r"(?<![0-9A-Za-z-])(\d{12})(?![0-9A-Za-z-])")
+_PRINCIPALS = ("AWS", "Service", "Federated", "CanonicalUser")
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """One thing that the settings name. `what`: the setting; `who`: a principal, or an ARN.
+
+    `foreign`: whether it is of another account, or of anybody; `accepted`: whether it is set all the same, or as it is our own.
+    """
+
+    what: str
+    who: str
+    foreign: bool
+    accepted: bool
+
+
+def grants(setup: Setup, account: str, *, accept: bool) -> list[Grant]:
+    """What a plan would set, as `plan` made it; `account`: the table's own."""
+    found = []
+    key = _key(setup)
+    named = [(KEY, key)] if key else []
+    named += [(step.what, who) for step in setup.steps for who in _named(step)]
+    for what, who in named:
+        foreign = is_foreign(who, account)
+        found.append(Grant(what, who, foreign, accept or not foreign))
+    return found
+
+
+def guarded(setup: Setup, names: TableNames, account: str) -> Setup:
+    """The same plan, in which whatever names another account is a to-do."""
+    steps = [step for step in setup.steps if not _is_foreign_step(step, account)]
+    left = [_left(step, account) for step in setup.steps if _is_foreign_step(step, account)]
+    key = _key(setup)
+    if key and is_foreign(key, account):
+        wanted = setup.creation.request["SSESpecification"]
+        usual = {name: value for name, value in wanted.items() if name != "KMSMasterKeyId"}
+        request = {**setup.creation.request, "SSESpecification": usual}
+        setup = msgspec.structs.replace(setup, creation=msgspec.structs.replace(setup.creation, request=request))
+        left.insert(
+            0, _left(SetupStep(KEY, DYNAMODB, "UpdateTable", {"TableName": names.name, "SSESpecification": wanted}), account)
+        )
+    return msgspec.structs.replace(setup, steps=steps, todo=[*left, *setup.todo])
+
+
+def _left(step: SetupStep, account: str) -> Todo:
+    who = ", ".join(dict.fromkeys(each for each in _named(step) if is_foreign(each, account)))
+    own = f"the table's own ({account})" if account else "the table's own, which is not known"
+    why = f"left off: it names {who}, which is not of {own}; --accept-settings sets it"
+    return Todo(step.what, why, step.command)
+
+
+def is_foreign(who: str, account: str) -> bool:
+    """Whether that is of another account than this one, or of anybody. A service of AWS is of none."""
+    if who == "*" or who.startswith("?"):
+        return True
+    accounts = set(_ACCOUNT.findall(who))
+    return bool(accounts) and accounts != {account}
+
+
+def _is_foreign_step(step: SetupStep, account: str) -> bool:
+    return any(is_foreign(who, account) for who in _named(step))
+
+
+def _key(setup: Setup) -> str:
+    return str(setup.creation.request.get("SSESpecification", {}).get("KMSMasterKeyId", ""))
+
+
+def _named(step: SetupStep) -> list[str]:
+    """Everybody and everything outside of the table that a step names."""
+    if step.operation == "PutResourcePolicy":
+        return _of_policy(str(step.request["Policy"]))
+    return sorted(set(_arns(step.request)))
+
+
+def _arns(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _arns(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _arns(each)
+    elif isinstance(value, str) and (value.startswith("arn:") or _ACCOUNT.fullmatch(value)):
+        yield value
+
+
+def _of_policy(text: str) -> list[str]:
+    """The principals that it lets in, and any other account that it speaks of; `?` and why, where that cannot be told."""
+    try:
+        document = msgspec.json.decode(text, type=dict[str, Any])
+    except UNDECODABLE:
+        return ["? (the policy cannot be read)"]
+    said = document.get("Statement", [])
+    found = [who for each in (said if isinstance(said, list) else [said]) for who in _of_statement(each)]
+    mentioned = [each for each in _ACCOUNT.findall(text) if not any(each in who for who in found)]
+    return list(dict.fromkeys([*found, *mentioned]))
+
+
+def _of_statement(statement: Any) -> Sequence[str]:
+    if not isinstance(statement, Mapping):
+        return ["? (a statement that cannot be read)"]
+    if statement.get("Effect") == "Deny":
+        return []
+    principal = statement.get("Principal")
+    if "NotPrincipal" in statement or principal is None:
+        return ["? (all but some)"]
+    if isinstance(principal, str):
+        return [principal]
+    if not isinstance(principal, Mapping) or set(principal) - set(_PRINCIPALS):
+        return ["? (principals that cannot be read)"]
+    return [who for kind, said in principal.items() for who in _principals(kind, said)]
+
+
+def _principals(kind: str, said: Any) -> list[str]:
+    every = [str(each) for each in (said if isinstance(said, list) else [said])]
+    return every if kind in ("AWS", "Service") else [f"? ({kind} {each})" for each in every]

@@ -1,0 +1,1 @@
+"""DynamoDB values: JSON as bytes, numbers, keys, digests, sizes and limits."""

@@ -1,0 +1,73 @@
+"""A key as an operator writes it on the command line: typed DynamoDB JSON, or plain JSON where the key schema tells the types."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from backstream.errors import MalformedRecord, UsageError
+from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_key, canonical_value
+
+
+class NumberText(str):
+    """A JSON number's own digits: a float would lose all beyond the sixteenth."""
+
+    __slots__ = ()
+
+
+def parse_key(schema: KeySchema, text: str) -> bytes:
+    """The canonical key of `{"id":{"S":"a"},"n":{"N":"5"}}` or `{"id":"a","n":5}`.
+
+    UsageError where it is not JSON, or attributes are missing, too many, or of another type than the key schema says.
+    """
+    words = _json_object(schema, text)
+    if set(words) != set(schema.names):
+        raise UsageError(f"not a key of this table: {text}", hint=_hint(schema))
+    try:
+        return canonical_key(schema, {a.name: typed(a, words[a.name]) for a in schema.attributes})
+    except MalformedRecord as error:
+        raise UsageError(f"not a key of this table: {text}: {error.message}", hint=_hint(schema)) from error
+    except UnicodeEncodeError as error:  # half of a surrogate pair, as an escape or out of a terminal that is not UTF-8
+        raise UsageError(f"not a key: {text!r} is not text in Unicode", hint=_hint(schema)) from error
+
+
+def parse_partition(schema: KeySchema, text: str) -> bytes:
+    """What the canonical keys of all items with this hash key begin with. `text`: its value as it is, binary as base64.
+
+    UsageError where it is not of the type that the key schema says.
+    """
+    attribute = schema.hash
+    try:
+        value = base64.b64encode(base64.b64decode(text, validate=True)).decode() if attribute.type == "B" else text
+        known = canonical_value(attribute, {attribute.type: value})
+        return msgspec.json.encode({attribute.name: known})[:-1] + (b"}" if schema.range is None else b",")
+    except (ValueError, MalformedRecord) as error:  # not base64, no number, or half of a surrogate pair
+        word = {"N": "a number", "B": "base64", "S": "text in Unicode"}[attribute.type]
+        raise UsageError(f"not a value of {attribute.name}, the partition key: {text!r} is not {word}") from error
+
+
+def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:
+    try:
+        words = json.loads(text, parse_int=NumberText, parse_float=NumberText)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not a key: {text!r} is not JSON ({error})", hint=_hint(schema)) from error
+    if not isinstance(words, dict):
+        raise UsageError(f"not a key: {text!r} is not a JSON object", hint=_hint(schema))
+    return words
+
+
+def typed(attribute: KeyAttribute, word: Any) -> Any:
+    """The typed value of a key attribute that was written as plain JSON; what is typed already stays."""
+    if isinstance(word, NumberText):
+        return {"N": str(word)} if attribute.type == "N" else {"a number": str(word)}
+    return {attribute.type: word} if isinstance(word, str) else word
+
+
+def _hint(schema: KeySchema) -> str:
+    long = ",".join(f'"{a.name}":{{"{a.type}":"..."}}' for a in schema.attributes)
+    plain = ",".join(f'"{a.name}":{"5" if a.type == "N" else chr(34) + "..." + chr(34)}' for a in schema.attributes)
+    return f"A key of this table looks like {{{long}}} or {{{plain}}}."

@@ -1,0 +1,182 @@
+"""DynamoDB JSON on the wire: images as bytes, looked into but never rewritten.
+
+An image is the JSON object of an item's attributes (`{"id":{"S":"a"}}`), binary as base64 text. This room reads single attributes
+out of such bytes, and compares two images by value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from backstream.errors import Damaged, MalformedRecord
+from backstream.model.values import numbers
+from backstream.model.values.decoding import DEEPEST, UNDECODABLE, reason
+from backstream.model.values.schema import KeySchema, canonical_key
+
+_shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_deep = msgspec.json.Decoder(dict[str, dict[str, Any]])
+_any = msgspec.json.Decoder()
+
+SCALARS = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool}
+SETS = ("SS", "NS", "BS")
+_MAPS = (dict, Mapping)  # what is no dict is rare, and an abstract class answers twenty times as slowly
+
+
+def encode(image: Mapping[str, Any]) -> bytes:
+    """The bytes of an image given as decoded DynamoDB JSON; raw `bytes` values (as boto3 gives them) become base64 text."""
+    return msgspec.json.encode(image)
+
+
+def decode(image: bytes) -> dict[str, dict[str, Any]]:
+    """The attributes of an image. Damaged where the bytes are not a JSON object of typed values."""
+    try:
+        return _deep.decode(image)
+    except UNDECODABLE as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
+
+
+def attribute(image: bytes, name: str) -> dict[str, Any] | None:
+    """One typed value of an image, the rest left undecoded; None where the item has no such attribute."""
+    try:
+        raw = _shallow.decode(image).get(name)
+        return None if raw is None else msgspec.json.decode(raw, type=dict[str, Any])
+    except UNDECODABLE as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
+
+
+def key_of(schema: KeySchema, image: bytes) -> bytes:
+    """The canonical key of an image. Damaged where the bytes are no item of this key schema."""
+    try:
+        fields = _shallow.decode(image)
+        return canonical_key(schema, {n: _any.decode(fields[n]) for n in schema.names if n in fields})
+    except (*UNDECODABLE, MalformedRecord) as error:
+        raise Damaged(f"not an item with this table's key ({reason(error)}): {image[:80]!r}") from error
+
+
+class KeyReader:
+    """Finds canonical keys of one schema. What is canonical already, as nearly every key is, is known at a glance."""
+
+    def __init__(self, schema: KeySchema) -> None:
+        self._schema = schema
+        attributes = (
+            re.escape(msgspec.json.encode(each.name))
+            + b":"
+            + re.escape(b'{"%s":"' % each.type.encode())
+            + _PLAIN[each.type]
+            + b'"}'
+            for each in schema.attributes
+        )
+        self._plain = re.compile(rb"\{" + b",".join(attributes) + rb"\}").fullmatch
+
+    def __call__(self, keys: bytes) -> bytes:
+        """The canonical key of an item's key attributes, or of its image: see `key_of`."""
+        return keys if self._plain(keys) else key_of(self._schema, keys)
+
+
+# Text that JSON writes in one way only, and numbers as `numbers.canonical` gives them.
+_PLAIN = {
+    "S": rb"[ !#-\[\]-~]*",
+    "B": rb"[ !#-\[\]-~]*",
+    "N": rb"(?:0|-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|-?0\.[0-9]*[1-9])",
+}
+
+
+def one_line(raw: bytes) -> bytes:
+    """The same JSON without line breaks (valid JSON has them only between tokens), to stand in a line of newline-delimited JSON."""
+    return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
+
+
+def same_image(one: bytes, other: bytes) -> bool:
+    """Whether two images are the same item: numbers by value, sets without order, the rest exactly."""
+    return one == other or _comparable_map(well_formed_item(one)) == _comparable_map(well_formed_item(other))
+
+
+def same_state(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two states of an item are the same: as of `same_image`, or both None, which is no item."""
+    return one is other is None or (one is not None and other is not None and same_image(one, other))
+
+
+def fingerprint(image: bytes) -> bytes:
+    """16 bytes of an image, whatever the order of its attributes: where they are equal, the images are the same item.
+
+    Where they are not, the images may still be one item in two spellings: `same_image` tells. Damaged where it is no image.
+    """
+    try:
+        fields = _shallow.decode(image)
+    except UNDECODABLE as error:
+        raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
+    return hashlib.blake2b(msgspec.json.encode({name: fields[name] for name in sorted(fields)}), digest_size=16).digest()
+
+
+def well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
+    """As `decode`; Damaged also where a value is none, at any depth."""
+    fields = decode(image)
+    if not all(map(well_formed, fields.values())):
+        raise Damaged(f"not an item in DynamoDB JSON: {image[:80]!r}")
+    return fields
+
+
+def _comparable_map(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _comparable(value) for name, value in fields.items()}
+
+
+def _comparable(value: Any) -> Any:
+    """A value whose `==` is DynamoDB's equality; of well-formed attribute values, at any depth."""
+    ((kind, inner),) = value.items()
+    match kind:
+        case "N":
+            return kind, _number(inner)
+        case "B":
+            return kind, _binary(inner)
+        case "M":
+            return kind, _comparable_map(inner)
+        case "L":
+            return kind, [_comparable(each) for each in inner]
+        case "NS":
+            return kind, frozenset(map(_number, inner))
+        case "BS":
+            return kind, frozenset(map(_binary, inner))
+        case "SS":
+            return kind, frozenset(inner)
+        case _:
+            return kind, inner
+
+
+def canonical_scalar(kind: str, text: str) -> str:
+    """The one text of a number (`N`) or of binary (`B`), equal for equal values. Damaged where it is none."""
+    return _number(text) if kind == "N" else base64.b64encode(_binary(text)).decode()
+
+
+def _number(text: str) -> str:
+    try:
+        return numbers.canonical(text)
+    except ValueError as error:
+        raise Damaged(f"not a DynamoDB number: {text!r:.100}") from error
+
+
+def _binary(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Damaged(f"not base64: {text!r:.60}") from error
+
+
+def well_formed(value: Any, depth: int = 0) -> bool:
+    """Whether decoded JSON is one typed attribute value (`{"S": "a"}`, `{"L": [{"N": "1"}]}`), nested no deeper than may be."""
+    if not isinstance(value, _MAPS) or len(value) != 1 or depth > DEEPEST:
+        return False
+    ((kind, inner),) = value.items()
+    if (scalar := SCALARS.get(kind)) is not None:
+        return isinstance(inner, scalar) or (kind == "B" and isinstance(inner, bytes))
+    if kind in SETS:
+        return isinstance(inner, list) and all(isinstance(each, (str, bytes) if kind == "BS" else str) for each in inner)
+    if kind == "M":
+        return isinstance(inner, _MAPS) and all(well_formed(each, depth + 1) for each in inner.values())
+    return kind == "L" and isinstance(inner, list) and all(well_formed(each, depth + 1) for each in inner)

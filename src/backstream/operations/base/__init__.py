@@ -1,0 +1,1 @@
+"""Read whole tables into base backups, and keep the log in large objects."""

@@ -1,0 +1,85 @@
+"""What a base backup is given to work with, and what it says when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.model import moment
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.ports import Clock
+from backstream.vault.bases import Base, CompletionRecord
+from backstream.vault.table_vault import TableVault
+
+
+class Backfilled(msgspec.Struct, frozen=True):
+    """What a base backup did. Times in ISO 8601, UTC.
+
+    `rows`: how many items it holds; `written`: of how many the vault did not have that image yet; `resumed`: whether an
+    interrupted one was gone on with; `began`, `ended`: of the read. Moments from `exact_from` on are exact once the stream has been
+    read up to there, null where changes are missing all the same; `captured_to`: how far that is, null where it is not known.
+    """
+
+    table: str
+    id: str
+    kind: str
+    rows: int
+    written: int
+    segments: int
+    resumed: bool
+    began: str
+    ended: str
+    exact_from: str | None
+    captured_to: str | None
+    read_units: float | None
+    seconds: float
+    warnings: Sequence[str] = ()
+
+
+class BackfillContext(msgspec.Struct, frozen=True):
+    """What a base backup works with."""
+
+    clock: Clock
+    progress: Progress = Silent()
+
+
+def report_of(
+    vault: TableVault,
+    base: Base,
+    account: CompletionRecord,
+    parts: BackfillContext,
+    *,
+    written: int,
+    segments: int,
+    resumed: bool,
+    began: float,
+    units: float | None,
+) -> Backfilled:
+    """The report of a complete one. `began`: when this run did, in epoch seconds."""
+    now = parts.clock.now()
+    window = vault.window(now)
+    start = window.start(base.end)
+    gaps = window.gaps_before(base.end)
+    warnings = [f"changes may be missing: {gap}" for gap in gaps]
+    if start is not None and not gaps and (window.durable is None or window.durable < base.end):
+        warnings.append(
+            f"the recovery window starts at {moment.iso(base.end)} once the stream has been read up to there: "
+            f"by a running tail, or by `backstream witness {vault.catalog.table}`"
+        )
+    return Backfilled(
+        table=vault.catalog.table,
+        id=base.id,
+        kind=base.kind,
+        rows=account.rows,
+        written=written,
+        segments=segments,
+        resumed=resumed,
+        began=moment.iso(base.begin),
+        ended=moment.iso(base.end),
+        exact_from=None if start is None or gaps else moment.iso(base.end),
+        captured_to=None if window.durable is None else moment.iso(window.durable),
+        read_units=units,
+        seconds=round(now - began, 3),
+        warnings=warnings,
+    )

@@ -1,0 +1,179 @@
+"""The base backup itself: segments side by side, images before the lines that name them, and the record that makes it count last.
+
+Killed at any instant it goes on after the last part of each segment. Two at once share the work, at worst doing some of it twice:
+who finds that a part is there already goes on behind it.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged
+from backstream.model import moment
+from backstream.model.changes.entry import Entry, Scanned
+from backstream.model.clocks import CLOCKS_APART
+from backstream.operations.base.backfill.report import BackfillContext, Backfilled, report_of
+from backstream.operations.base.backfill.segment import BackfillWork, Keep, SegmentReader
+from backstream.operations.base.backfill.source import TableSource
+from backstream.ports import ScannedImages
+from backstream.vault import catalog as catalogs
+from backstream.vault.bases import FORMAT, Base, BaseKind, BasePlan, CompletionRecord
+from backstream.vault.catalog import Catalog
+from backstream.vault.images import images_for
+from backstream.vault.table_vault import TableVault
+
+WRITERS = 32
+LONGEST_WAIT = 30  # seconds, for a gap that has only just ended to lie before the beginning
+KEPT = "What was read is kept: the same command goes on from there."
+
+
+def backfill(vault: TableVault, source: TableSource, parts: BackfillContext, *, fresh: bool = False) -> Backfilled:
+    """Read the whole of a source into the vault, as a base backup that its recovery window may start from.
+
+    An interrupted one of the same source is gone on with, unless it is to be a `fresh` one. Raises what source and vault raise,
+    with what was read kept; nothing counts until all of it is there.
+    """
+    return _Backfill(vault, source, parts).run(fresh=fresh)
+
+
+class _Backfill:
+    def __init__(self, vault: TableVault, source: TableSource, parts: BackfillContext) -> None:
+        self._vault = vault
+        self._source = source
+        self._clock = parts.clock
+        self._parts = parts
+        self._began = parts.clock.now()
+        self._images: ScannedImages = images_for(vault.store, vault.catalog)
+        self._written = 0
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    def run(self, *, fresh: bool) -> Backfilled:
+        if not fresh and (done := self._done()) is not None:
+            return self._report(*done, self._source.segments, resumed=False)
+        unfinished = None if fresh else self._unfinished()
+        plan = unfinished or self._new_plan()
+        self._parts.progress.phase(f"{plan.kind} of {self._vault.catalog.table}", self._source.rows or None)
+        self._read(plan)
+        base = Base(plan.kind, plan.id, plan.began, self._source.end())
+        account = self._account(plan)
+        self._vault.bases.finish(base, account)
+        self._sleep_until(base.end)
+        self._note_in_catalog(base)
+        return self._report(base, account, plan.segments, resumed=unfinished is not None)
+
+    def _report(self, base: Base, account: CompletionRecord, segments: int, *, resumed: bool) -> Backfilled:
+        return report_of(
+            self._vault,
+            base,
+            account,
+            self._parts,
+            written=self._written,
+            segments=segments,
+            resumed=resumed,
+            began=self._began,
+            units=self._source.units,
+        )
+
+    # --- the plan ---
+
+    def _done(self) -> tuple[Base, CompletionRecord] | None:
+        """An export is of one moment: taken in once, there is nothing more in it."""
+        if self._source.kind is not BaseKind.EXPORT:
+            return None
+        plans = {plan.id for plan in self._vault.bases.plans() if plan.source == self._source.id}
+        base = next((each for each in self._vault.bases.complete() if each.id in plans), None)
+        return None if base is None else (base, self._vault.bases.account(base))
+
+    def _unfinished(self) -> BasePlan | None:
+        """The newest one that was interrupted. Not a scan since which changes were lost: another one will make up for them."""
+        complete = {base.id for base in self._vault.bases.complete()}
+        lost = max((gap.until for gap in self._vault.coverage.lost()), default=0) if self._source.kind is BaseKind.SCAN else 0
+        wanted = (self._source.kind, self._source.id)
+        plans = [plan for plan in self._vault.bases.plans() if plan.id not in complete and (plan.kind, plan.source) == wanted]
+        return max((plan for plan in plans if plan.began > lost), key=lambda plan: plan.began, default=None)
+
+    def _new_plan(self) -> BasePlan:
+        began = self._begin()
+        name = f"{moment.compact(began)}-{uuid.uuid4().hex[:6]}"
+        plan = BasePlan(FORMAT, name, self._source.kind, self._source.id, self._source.segments, began)
+        self._vault.bases.begin(plan)
+        return plan
+
+    def _begin(self) -> int:
+        """When it begins: after all that is known to be missing, where that ended only just now."""
+        before = max((gap.until for gap in self._vault.coverage.lost()), default=0)
+        before = max(before, self._vault.coverage.followed_from - 1)
+        began = self._source.begin()
+        if began <= before <= began + LONGEST_WAIT and self._source.kind is BaseKind.SCAN:
+            self._clock.sleep(before + 1 - began)
+            began = self._source.begin()
+        return began
+
+    # --- reading ---
+
+    def _read(self, plan: BasePlan) -> None:
+        with (
+            ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers,
+            ThreadPoolExecutor(min(plan.segments, self._source.side_by_side), thread_name_prefix="segment") as readers,
+        ):
+            progress, stopped = self._parts.progress, self._stop.is_set
+            work = BackfillWork(self._vault.bases, self._source, plan, self._keep(writers), self._clock, progress, stopped)
+            segments = [readers.submit(SegmentReader(work, number).read) for number in range(plan.segments)]
+            try:
+                wait(segments, return_when=FIRST_EXCEPTION)
+            finally:
+                self._stop.set()  # whatever it was: the others end with their next page, and keep what they have
+        self._raise_first([error for each in segments if (error := each.exception()) is not None])
+
+    def _raise_first(self, errors: Sequence[BaseException]) -> None:
+        for error in errors:
+            if isinstance(error, BackstreamError):
+                error.hint = f"{error.hint} {KEPT}".strip()
+            raise error
+
+    def _keep(self, pool: ThreadPoolExecutor) -> Keep:
+        def keep(page: Sequence[Scanned]) -> list[Entry]:
+            kept = list(pool.map(self._images.keep_scanned, page))
+            with self._lock:
+                self._written += sum(written for _, written in kept)
+            self._parts.progress.advance(len(kept))
+            return [entry for entry, _ in kept]
+
+        return keep
+
+    # --- the account ---
+
+    def _account(self, plan: BasePlan) -> CompletionRecord:
+        """What lies there now. Damaged where a segment is not whole: then it does not count."""
+        parts = self._vault.bases.parts(plan.id)
+        for number in range(plan.segments):
+            found = {part.number for part in parts if part.segment == number}
+            ended = any(part.last for part in parts if part.segment == number)
+            if not ended or found != set(range(len(found))):
+                raise Damaged(
+                    f"segment {number} of the base backup {plan.id} has lost a part while it was made",
+                    hint="Run `backfill --fresh`: it begins a new one.",
+                )
+        return CompletionRecord(FORMAT, plan.source, sum(part.count for part in parts), len(parts))
+
+    def _sleep_until(self, second: int) -> None:
+        """The base backup counts for moments from then on: a few seconds from now at most, for the clocks' sake."""
+        wait_for = second - self._clock.now()
+        if 0 < wait_for <= 2 * CLOCKS_APART + 1:
+            self._clock.sleep(wait_for)
+
+    def _note_in_catalog(self, base: Base) -> None:
+        newest = catalogs.BaseBackup(base.id, base.kind, moment.iso(base.begin), moment.iso(base.end))
+
+        def noted(catalog: Catalog) -> Catalog:
+            if catalog.base_backup is None or catalog.base_backup.ended <= newest.ended:
+                return msgspec.structs.replace(catalog, base_backup=newest)
+            return catalog
+
+        catalogs.change(self._vault.store, self._vault.catalog.table, noted)

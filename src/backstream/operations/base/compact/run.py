@@ -1,0 +1,328 @@
+"""The compaction itself: read, write the new, put it in force, hide the old."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import msgspec
+
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import ahead, batches
+from backstream.errors import Damaged, MissingObject, Overtaken
+from backstream.model.values.wire import KeyReader
+from backstream.operations.base.compact import plan
+from backstream.operations.base.compact.lines import Sorter, SoundEntries
+from backstream.operations.base.compact.watching import Watch
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.inspect import lost_changes
+from backstream.operations.inspect.lost_changes import MissingChange
+from backstream.ports import Clock
+from backstream.vault import bases as base_backups
+from backstream.vault.bases import Part
+from backstream.vault.log import chains, compacted, frames, sources
+from backstream.vault.log.chains import Run
+from backstream.vault.log.compacted import Generation, Set
+from backstream.vault.log.log import DAY, LogListing
+from backstream.vault.log.segments import SegmentHeader
+from backstream.vault.table_vault import TableVault
+
+READERS = 8
+HIDERS = 16
+LINKED_DAYS = 3  # for so long a tail's next segment may name one as its predecessor
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """An object that was left as it is, because it cannot be read, or is foreign."""
+
+    name: str
+    why: str
+
+
+class Compaction(msgspec.Struct, frozen=True):
+    """What was done. `segments`, `parts`: small objects of the log and of base backups that sets stand for since; `lines`: how many
+    they held; `hidden`: objects that have a delete marker now; `sets`, `objects`, `bytes`: what there is of compacted data now;
+    `left`: what could not be taken over. `missing`: items of which a change is missing, as far as their lines were rewritten here;
+    `unrecorded`: why that is not recorded in the vault, empty where it is.
+    """
+
+    table: str
+    segments: int
+    parts: int
+    lines: int
+    hidden: int
+    sets: int
+    objects: int
+    bytes: int
+    seconds: float
+    left: Sequence[Unread] = ()
+    missing: Sequence[MissingChange] = ()
+    unrecorded: str = ""
+
+
+def compact(
+    vault: TableVault, clock: Clock, *, until: int | None = None, memory: Memory | None = None, progress: Progress | None = None
+) -> Compaction:
+    """Bring the lines of small objects into sets, sorted by key. Safe beside writers, readers and another compaction.
+
+    `until`: only segments all of whose changes were made up to that second. Overtaken where another compaction was faster.
+    """
+    return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
+
+
+class _CompactRead(msgspec.Struct, frozen=True):
+    """A small object as it was read: what it claims, its bytes, the run that it is, and its version, both if that matters."""
+
+    claim: SegmentHeader
+    body: bytes
+    run: Run | None = None
+    version: str = sources.ANY
+
+
+class _Small(msgspec.Struct, frozen=True):
+    """A small object: its name, its size, when it was received, how to read it, and of which base backup it is, if of one."""
+
+    name: str
+    size: int
+    received: float
+    read: Callable[[], _CompactRead]
+    base: str | None = None
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """What was taken over of a small object: how many lines, and of which version."""
+
+    lines: int
+    version: str
+
+
+class _NewSet(msgspec.Struct, frozen=True):
+    """A new set, and those that it replaces."""
+
+    set: Set
+    merged: Sequence[Set]
+
+
+def _always(_: str) -> bool:
+    return True
+
+
+class _Compaction:
+    def __init__(self, vault: TableVault, clock: Clock, until: int | None, memory: Memory, progress: Progress) -> None:
+        self._vault = vault
+        self._clock = clock
+        self._began = clock.now()
+        self._until = until
+        self._memory = memory
+        self._progress = progress
+        self._left: list[Unread] = []
+        self._runs: list[Run] = []
+        self._held: set[tuple[str, str]] = set()
+        self._over: dict[str, int] = {}  # what sets stand for now, and how many lines each held
+        self._hidden = 0
+        self._watch = Watch(vault, self._began)
+
+    def run(self) -> Compaction:
+        self._vault.compacted.check_sound()
+        self._settle(self._vault.compacted.current(), again=True)
+        found = self._vault.inventory()
+        before = found.generation
+        segments = [each for each in found.segments if self._is_due(each)]
+        parts = list(self._new_parts(before))
+        after = self._write(before, found.listed, [self._segment(each) for each in segments], parts)
+        if after.sets != before.sets:
+            self._vault.compacted.commit(after)
+            after = self._settle(after)
+        missing = self._watch.losses()
+        return Compaction(
+            table=self._vault.catalog.table,
+            segments=sum(1 for each in segments if each.name in self._over),
+            parts=sum(1 for each in parts if each.name in self._over),
+            lines=sum(self._over.values()),
+            hidden=self._hidden,
+            sets=len(after.sets),
+            objects=sum(each.partitions for each in after.sets),
+            bytes=sum(each.size for each in after.sets),
+            seconds=round(self._clock.now() - self._began, 3),
+            left=self._left,
+            missing=lost_changes.reported(missing),
+            unrecorded=lost_changes.record(self._vault, missing),
+        )
+
+    def _is_due(self, listed: LogListing) -> bool:
+        if listed.segment is None:
+            self._left.append(Unread(listed.name, listed.strange))
+            return False
+        return self._until is None or listed.segment.max_time <= self._until
+
+    def _new_parts(self, before: Generation) -> Iterator[_Small]:
+        """Those of complete base backups that no set stands for. One of which a part is missing is left: it may be brought back."""
+        covered = {each for one in before.bases for each in one.bases}
+        for base in self._vault.bases.complete():
+            if base.kind is base_backups.BaseKind.INCREMENTAL or base.id in covered:
+                continue
+            try:
+                yield from [self._part(base.id, part) for part in self._vault.bases.whole(base)]
+            except Damaged as error:
+                self._left.append(Unread(f"base backup {base.id}", error.message))
+
+    # --- the new ---
+
+    def _write(
+        self, before: Generation, listed: Sequence[LogListing], segments: Sequence[_Small], parts: Sequence[_Small]
+    ) -> Generation:
+        """All of the next generation but its record."""
+        wanted = {(gap.stream, number) for gap in self._vault.gaps.all() for number in gap.numbers}
+        number = before.number + 1
+        signs = plan.signs(listed, self._began)
+        changes = self._set(number, before.changes, segments, wanted, stale=frozenset(before.kept) - signs)
+        scans = self._set(number, before.bases, parts, set())
+        taken = {each.name for each in segments} - {each.name for each in self._left}
+        replaced = {each.id for one in (changes, scans) if one is not None for each in one.merged}
+        return Generation(
+            number=number,
+            sets=[
+                *(each for each in before.sets if each.id not in replaced),
+                *(one.set for one in (changes, scans) if one is not None),
+            ],
+            kept=before.kept if changes is None else sorted(signs & (taken | set(before.kept))),
+            unsettled=[*before.unsettled, *([] if changes is None else [changes.set.id])],
+            runs=list(chains.open_ends([*before.runs, *self._runs], since=int(self._began) - LINKED_DAYS * DAY)),
+            held=sorted(self._held | set(before.held)),
+        )
+
+    def _segment(self, listed: LogListing) -> _Small:
+        def read() -> _CompactRead:
+            found = self._vault.log.fetch(listed)
+            return _CompactRead(found.claim, found.body, found.run, found.version)
+
+        return _Small(listed.name, listed.size, listed.modified, read)
+
+    def _part(self, base: str, part: Part) -> _Small:
+        return _Small(part.name, part.size, part.modified, lambda: _CompactRead(*self._vault.bases.claim_and_body(part)), base)
+
+    def _set(
+        self,
+        number: int,
+        sets: Sequence[Set],
+        small: Sequence[_Small],
+        wanted: set[tuple[str, str]],
+        *,
+        stale: frozenset[str] = frozenset(),
+    ) -> _NewSet | None:
+        """Write a set of these small objects, and of those of these sets, which are of its kind, that it is to replace.
+
+        None where none of them could be read. A base backup of which one could not is left to be read as it is.
+
+        `stale`: names of segments that a set stands for already, and that need not stay any longer.
+        """
+        size = sum(each.size for each in small)
+        merged = plan.to_merge(sets, size)
+        partitions = plan.partitions_for(size + sum(each.size for each in merged), merged)
+        key_of = KeyReader(self._vault.catalog.key_schema)
+        with Sorter(self._vault.compacted, key_of, partitions, merged, buffer=self._memory.buffer) as sorter:
+            taken = self._take(sorter, small, wanted)
+            bases = _whole_bases(small, taken)
+            if not taken or (small[0].base is not None and not bases):
+                return None
+            self._over |= {
+                each.name: taken[each.name].lines for each in small if each.name in taken and each.base in (None, *bases)
+            }
+            over = {name: each.version for name, each in taken.items()} | self._versions(stale)
+            set_id = compacted.set_id(number, [*sources.marked(over), *(each.id for each in merged)])
+            self._vault.compacted.write_sources(set_id, over)
+            written = self._write_parts(sorter, set_id, [*(base for one in merged for base in one.bases), *bases])
+        return _NewSet(written, merged)
+
+    def _versions(self, stale: Iterable[str]) -> dict[str, str]:
+        """The versions of segments that are there; one that is gone needs no hiding."""
+        found = dict[str, str]()
+        for name in sorted(stale):
+            with suppress(MissingObject):
+                found[name] = self._vault.log.version(name)
+        return found
+
+    def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> dict[str, _Taken]:
+        """Read them all; the names of those that are sound, and what was taken over of each."""
+        self._progress.phase("reading small objects", len(small))
+        taken = dict[str, _Taken]()
+        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
+            bodies = self._memory.bodies
+            for one, reading in ahead(pool, lambda each: each.read(), small, bodies, weight=lambda each: each.size):
+                self._progress.advance(1)
+                try:
+                    read = reading()
+                    lines = SoundEntries(read.claim, read.body)
+                except Damaged as error:
+                    self._left.append(Unread(one.name, error.message.removeprefix(f"{one.name}: ")))
+                    continue
+                sorter.add(lines, one.received)
+                taken[one.name] = _Taken(read.claim.count, read.version)
+                self._runs += [] if read.run is None else [read.run]
+                self._held |= wanted and wanted.intersection((each.stream, each.sequence) for each in lines)
+        return taken
+
+    def _write_parts(self, sorter: Sorter, set_id: str, bases: Sequence[str]) -> Set:
+        self._progress.phase("writing compacted objects", sorter.partitions)
+        store = self._vault.compacted
+        lines, size, seconds = 0, 0, list[int]()
+        for number in range(sorter.partitions):
+            lines_of_part = sorter.sorted_lines(number)
+            body, index = frames.pack(lines_of_part if bases else self._watch.looking_at(lines_of_part))
+            store.write_part(set_id, number, sorter.partitions, body)
+            self._progress.advance(1)
+            lines, size = lines + index.lines, size + len(body)
+            seconds += index.seconds or ()
+        since, until = min(seconds, default=0), max(seconds, default=0)
+        return Set(set_id, sorter.partitions, lines, size, since, until, list(bases))
+
+    # --- the old ---
+
+    def _settle(self, generation: Generation, *, again: bool = False) -> Generation:
+        """Hide what sets stand for, where a run before this one did not come to it either. `generation` is or was in force.
+
+        All later ones are made from it, so what it hides counts in none of them. `again`: a run before this one may have hidden
+        some of it; what was written anew since is not what a set took over, and stays.
+        """
+        if not generation.unsettled:
+            return generation
+        store = self._vault.compacted
+        over = {name: version for each in generation.unsettled for name, version in store.sources(each).items()}
+        for name in generation.kept:
+            over.pop(name, None)
+        names = [name for name in self._vault.log.current_names() if name in over]
+        settled = msgspec.structs.replace(generation, number=generation.number + 1, unsettled=[])
+        self._hide(names, (lambda name: self._is_still(name, over[name])) if again else _always)
+        try:
+            store.commit(settled)
+        except Overtaken:
+            return store.current()  # whose generation that is hides what is over
+        self._hide(store.dead(settled))
+        return settled
+
+    def _is_still(self, name: str, version: str) -> bool:
+        """Whether that version is the newest that there is."""
+        return version == sources.ANY or self._vault.log.version(name) == version
+
+    def _hide(self, names: Iterable[str], due: Callable[[str], bool] = _always) -> None:
+        """Put delete markers on those that are due. Their versions stay, for readers that have listed them and for the owner."""
+        self._progress.phase("hiding what is compacted", None)
+
+        def hide(name: str) -> bool:
+            if not due(name):
+                return False
+            self._vault.store.delete(name)
+            return True
+
+        with ThreadPoolExecutor(HIDERS, thread_name_prefix="hider") as pool:
+            for batch in batches(names, 1_000):
+                for is_hidden in pool.map(hide, batch):
+                    self._hidden += is_hidden
+                    self._progress.advance(1)
+
+
+def _whole_bases(small: Sequence[_Small], taken: Collection[str]) -> list[str]:
+    """The base backups all of whose parts were taken."""
+    broken = {each.base for each in small if each.name not in taken}
+    return list(dict.fromkeys(each.base for each in small if each.base is not None and each.base not in broken))

@@ -1,0 +1,1 @@
+"""Many reads and writes of a table: rates, progress, journals."""

@@ -1,0 +1,137 @@
+"""A table read at a pace that leaves capacity for others: pages of a parallel Scan, and single items."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+from backstream.errors import UsageError
+from backstream.model.values import sizes
+from backstream.operations.bulk.rate import Pace
+from backstream.ports import Clock, ScanPage, Table, Write
+
+MOST_SEGMENTS = 256  # each a thread
+GROWTH = 4  # a page may have so many times the items of the last one
+ITEMS_AT_ONCE = 100_000  # more than a page of 1 MB ever holds
+PAGE_SECONDS = 0.5  # of the budget, in one page
+STOPS_WITHIN = 0.2
+
+Stopped = Callable[[], bool]
+
+
+def check_reading(segments: int, max_units: float | None) -> None:
+    """UsageError where one of these is nothing that a table can be read by."""
+    if not 1 <= segments <= MOST_SEGMENTS:
+        raise UsageError(f"not a number of segments: {segments}", hint=f"From 1 to {MOST_SEGMENTS}.")
+    if max_units is not None and not 0 < max_units < float("inf"):
+        raise UsageError(f"not a read budget: {max_units:g}", hint="Read units a second, more than 0.")
+
+
+class PacedTable:
+    """`max_units`: read units (4 KB each) a second at most, from all threads together. `units`: what was taken so far.
+
+    `consistent`: whether pages are read strongly consistent, or for half the units. Single items always are. Safe to call from many
+    threads.
+    """
+
+    def __init__(self, table: Table, clock: Clock, *, max_units: float | None = None, consistent: bool = True) -> None:
+        self._table = table
+        self._clock = clock
+        self._max_units = max_units
+        self._consistent = consistent
+        self._pace = Pace(clock, max_units or 1.0)
+        self._took: list[float] = []
+
+    @property
+    def units(self) -> float:
+        """The read units that were taken so far."""
+        return sum(self._took)
+
+    def pages(self, segment: int, segments: int, after: bytes | None, stopped: Stopped) -> Iterator[ScanPage]:
+        """What is left of a segment, page by page, until its end; nothing more is read once `stopped` says so."""
+        budget = None if self._max_units is None else _PageBudget(self._pace, self._max_units / segments, self._unit_bytes)
+        while not stopped():
+            if budget is not None and not self._wait_until(budget.turn(), stopped):
+                return
+            limit = None if budget is None else budget.limit
+            page = self._table.page(segment, segments, after, limit, consistent=self._consistent)
+            self._took.append(page.units or 0.0 if budget is None else budget.took(page))
+            yield page
+            after = page.after
+            if after is None:
+                return
+
+    @property
+    def _unit_bytes(self) -> int:
+        return sizes.READ_UNIT if self._consistent else 2 * sizes.READ_UNIT
+
+    def _wait_until(self, second: float, stopped: Stopped) -> bool:
+        """Whether that time has come; not, if it was stopped before."""
+        while not stopped():
+            wait_for = second - self._clock.now()
+            if wait_for <= 0:
+                return True
+            self._clock.sleep(min(wait_for, STOPS_WITHIN))
+        return False
+
+    def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """As `ports.Table.fetch`. Each key costs its item's size in whole units, or one where there is none."""
+        at_once = len(keys) if self._max_units is None else max(1, int(self._max_units * PAGE_SECONDS))
+        return [image for start in range(0, len(keys), at_once) for image in self._fetch(keys[start : start + at_once])]
+
+    def _fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        if self._max_units is not None:
+            self._pace.spend(len(keys))
+        images = self._table.fetch(keys)
+        units = len(keys) - len(images) + sum(max(1, -(-sizes.item_bytes(image) // sizes.READ_UNIT)) for image in images)
+        self._took.append(float(units))
+        if self._max_units is not None:
+            self._pace.settle(units - len(keys))
+        return images
+
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        """As `ports.Table.write_if`: no budget of reads is asked."""
+        return self._table.write_if(write, before)
+
+
+class _PageBudget:
+    """One segment's pages: when the turn of the next one is, and how many items it may have, so that it takes its share."""
+
+    def __init__(self, pace: Pace, per_second: float, unit_bytes: int) -> None:
+        self._pace = pace
+        self._share = max(1.0, per_second * PAGE_SECONDS)
+        self._unit_bytes = unit_bytes
+        self.limit = 1  # until it is known how large they are: one item may take a hundred units
+
+    def turn(self) -> float:
+        """When the next page's turn is: what it will take, as far as that can be known, is paid before it is read."""
+        return self._pace.reserve(self._share)
+
+    def took(self, page: ScanPage) -> float:
+        """Learn from a page, and pay what it took beyond its share. The units: an answer's, if its endpoint counts them.
+
+        Whatever it says, a page does not take less than its items' size.
+        """
+        size = sum(map(sizes.item_bytes, page.images))
+        whole = -(-size // sizes.READ_UNIT) * sizes.READ_UNIT / self._unit_bytes
+        units = max(page.units or 0.0, whole)
+        self._pace.settle(units - self._share)
+        # A page's units are rounded up: by them no item would seem to be smaller than a whole one.
+        each = (units if units > whole else size / self._unit_bytes) / max(1, len(page.images))
+        fitting = int(self._share / each) if each else ITEMS_AT_ONCE
+        self.limit = max(1, min(fitting, self.limit * GROWTH, ITEMS_AT_ONCE))
+        return units
+
+
+def side_by_side(parts: int, read: Callable[[int, Stopped], None]) -> None:
+    """Read so many parts, each in a thread. The first error ends all of them with their next page, and is raised."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(parts, thread_name_prefix="segment") as pool:
+        reading = [pool.submit(read, part, stop.is_set) for part in range(parts)]
+        try:
+            wait(reading, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+    for each in reading:
+        each.result()

@@ -1,0 +1,260 @@
+"""Writing many items into a table, none lost: batches side by side, what is unprocessed tried again until it is done or named."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Protocol
+
+import msgspec
+
+from backstream.errors import AccessDenied, BackstreamError, NotFound, Unavailable
+from backstream.model.values import sizes
+from backstream.operations.bulk.rate import FIRST, LEAST, MOST, Congestion, Gate, Pace
+from backstream.ports import Clock, Put, Write
+from backstream.retries import full_jitter
+
+BATCH_ITEMS = 25  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+BATCH_BYTES = 4 << 20  # 16 MB are allowed; smaller ones are not slower, and what is in flight is held in memory
+BYTES_IN_FLIGHT = 32 << 20
+PATIENCE = 30.0
+WAITING = 8  # batches handed over beyond those that may be under way: they are refilling, or wait to be tried again
+BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A write that was not done, and why."""
+
+    write: Write
+    reason: str
+
+
+class Batches(Protocol):
+    """Takes a batch: `ports.Table`, or what stands before it."""
+
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+        """As `ports.Table.write`."""
+
+
+class BulkWriter:
+    """Collects writes, no two on one item, and sends them in batches from several threads; memory stays bounded.
+
+    How many are under way adapts to the table: see `speed.Congestion`. What was throttled or left unprocessed is tried again, after
+    a wait with full jitter. It gives up (`hopeless` says why) once nothing at all was accepted for `patience` seconds of trying, or
+    access ends in the middle; what was not written is in `left_out`. Access that was never there, or a missing table, is raised.
+    `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers where they say more.
+    `most`: calls under way at most.
+    """
+
+    def __init__(
+        self,
+        table: Batches,
+        clock: Clock,
+        *,
+        patience: float = PATIENCE,
+        max_units: float | None = None,
+        most: int = MOST,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._table = table
+        self._clock = clock
+        self._patience = patience
+        self._budget = None if max_units is None else Budget(clock, max_units)
+        self._gate = Gate(clock, Congestion(least=min(LEAST, most), first=min(FIRST, most), most=most))
+        self._progress = progress
+        self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")
+        self._futures: dict[Future[None], int] = {}  # with the bytes of their batches
+        self._batch: list[Write] = []
+        self._bytes = 0
+        self._units = 0
+        self._random = random.Random()  # noqa: S311 - jitter, not a secret
+        self._lock = threading.Lock()
+        self._accepted_at = clock.now()
+        self.hopeless = ""
+        self.written = 0
+        self.left_out: list[LeftOut] = []
+
+    def add(self, write: Write) -> None:
+        """Hand over one write; blocks while enough batches are under way. Raises what ended an earlier batch."""
+        size = len(_body(write))
+        units = 0 if self._budget is None else _units(write)
+        full = len(self._batch) >= BATCH_ITEMS or self._bytes + size > BATCH_BYTES
+        if self._batch and (full or (self._budget is not None and self._units + units > self._budget.at_once)):
+            self._send()
+        self._batch.append(write)
+        self._bytes += size
+        self._units += units
+
+    def finish(self) -> None:
+        """Return when every write has been done or is in `left_out`."""
+        if self._batch:
+            self._send()
+        self._collect(wait(self._futures)[0])
+        self._pool.shutdown()
+
+    def abandon(self) -> None:
+        """Stop: batches under way end, nothing new is sent."""
+        self.hopeless = self.hopeless or "stopped"
+        self._pool.shutdown(cancel_futures=True)
+
+    def _send(self) -> None:
+        # One at a time until the first is accepted: what is refused then was never allowed, later on it has ended in the middle.
+        while len(self._futures) >= (self._gate.limit + WAITING if self.written else 1) or (
+            self._futures and sum(self._futures.values()) > BYTES_IN_FLIGHT
+        ):
+            self._collect(wait(self._futures, return_when=FIRST_COMPLETED)[0])
+        self._futures[self._pool.submit(self._write, self._batch)] = self._bytes
+        self._batch, self._bytes, self._units = [], 0, 0
+
+    def _collect(self, done: set[Future[None]]) -> None:
+        for future in done:
+            del self._futures[future]
+        for future in done:
+            future.result()
+
+    # --- in the worker threads ---
+
+    def _write(self, batch: Sequence[Write]) -> None:
+        rest, reason, tried = batch, self.hopeless, _Tried()
+        for delay in full_jitter(self._random.random, base=BACKOFF, cap=LONGEST_BACKOFF):
+            if not self.hopeless:
+                rest, reason = self._try(rest, tried)
+            if not rest:
+                return
+            if self._give_up(tried, reason):
+                break
+            self._clock.sleep(delay)
+        with self._lock:
+            self.left_out.extend(LeftOut(write, reason or self.hopeless) for write in rest)
+
+    def _try(self, batch: Sequence[Write], tried: _Tried) -> tuple[Sequence[Write], str]:
+        try:
+            rest = self._call(batch, tried)
+        except Unavailable as error:
+            return batch, error.message
+        except (AccessDenied, NotFound) as error:
+            return self._access_ended(batch, error)
+        except BackstreamError as error:
+            return self._one_by_one(batch, tried, error)
+        self._accept(len(batch) - len(rest))
+        return rest, "DynamoDB left it unprocessed"
+
+    def _call(self, batch: Sequence[Write], tried: _Tried) -> Sequence[Write]:
+        """One call, when there is room for it and it is its turn; what it left undone."""
+        self._gate.enter()
+        try:
+            if self._budget is None:
+                return self._judged(lambda: self._table.write(batch), tried)
+            spent = self._budget.spend(batch)
+            try:
+                rest = self._judged(lambda: self._table.write(batch, spent.took), tried)
+            except Unavailable:
+                spent.settle(batch)
+                raise
+            spent.settle(rest)
+            return rest
+        finally:
+            self._gate.leave()
+
+    def _judged(self, call: Callable[[], Sequence[Write]], tried: _Tried) -> Sequence[Write]:
+        if self.hopeless:  # since it began to wait
+            raise Unavailable(self.hopeless)
+        sent = self._gate.begin()
+        tried.since = min(tried.since, sent)
+        throttled: bool | None = None
+        try:
+            rest = call()
+            throttled = bool(rest)
+        except Unavailable:
+            throttled = True
+            raise
+        finally:
+            self._gate.end(sent, throttled=throttled)
+        return rest
+
+    def _access_ended(self, batch: Sequence[Write], error: BackstreamError) -> tuple[Sequence[Write], str]:
+        """Credentials that expire in the middle must not lose what is left; if nothing ever worked, the call was wrong."""
+        with self._lock:
+            if not self.written:
+                raise error
+            self.hopeless = error.message
+        return batch, error.message
+
+    def _one_by_one(self, batch: Sequence[Write], tried: _Tried, error: BackstreamError) -> tuple[Sequence[Write], str]:
+        """One item that DynamoDB does not take makes it refuse the whole batch: find it, write the others."""
+        if len(batch) == 1:
+            with self._lock:
+                self.left_out.append(LeftOut(batch[0], error.message))
+            return [], ""
+        rest: list[Write] = []
+        reason = ""
+        for write in batch:
+            left, why = self._try([write], tried)
+            rest.extend(left)
+            reason = why if left else reason
+        return rest, reason
+
+    def _accept(self, count: int) -> None:
+        if count:
+            with self._lock:
+                self.written += count
+                self._accepted_at = self._clock.now()
+            self._progress(count)
+
+    def _give_up(self, tried: _Tried, reason: str) -> bool:
+        """Whether nothing has been accepted for too long, counted from when this batch was first tried."""
+        with self._lock:
+            if not self.hopeless and self._clock.now() - max(tried.since, self._accepted_at) > self._patience:
+                self.hopeless = reason
+            return bool(self.hopeless)
+
+
+class _Tried:
+    """Since when a batch is tried (epoch seconds): from its first call on. Waiting for its turn may take longer than patience."""
+
+    def __init__(self) -> None:
+        self.since = math.inf
+
+
+class Budget:
+    """So many write units a second. `at_once`: how many one batch may have, unless it is a single item."""
+
+    def __init__(self, clock: Clock, per_second: float) -> None:
+        self._pace = Pace(clock, per_second)
+        self.at_once = per_second
+
+    def spend(self, batch: Sequence[Write]) -> Spent:
+        """Return when it is the turn of a batch."""
+        units = sum(map(_units, batch))
+        self._pace.spend(units)
+        return Spent(self._pace, units)
+
+
+class Spent:
+    """What one batch is thought to take, until it is known."""
+
+    def __init__(self, pace: Pace, units: float) -> None:
+        self._pace = pace
+        self._units = units
+        self._took: float | None = None
+
+    def took(self, units: float) -> None:
+        """What the answer says."""
+        self._took = units
+
+    def settle(self, rest: Sequence[Write]) -> None:
+        """Pay what it took beyond that, or have back what it did not: an item that is replaced may be larger than the new one."""
+        took = self._units - sum(map(_units, rest)) if self._took is None else self._took
+        self._pace.settle(took - self._units)
+
+
+def _units(write: Write) -> int:
+    """At least so many."""
+    return sizes.write_units(_body(write))
+
+
+def _body(write: Write) -> bytes:
+    return write.image if isinstance(write, Put) else write.keys

@@ -1,0 +1,1 @@
+"""Bring changes into the vault and prove that they are there."""

@@ -1,0 +1,173 @@
+"""One delivered batch made durable: the Lambda handler's work, told apart from Lambda.
+
+A batch is not a run of a shard (several invocations may work on one), so its segments are nobody's checkpoint. What cannot be
+kept is reported, to be delivered again, and recorded as a gap until it has arrived: the window never reaches beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from backstream.errors import BackstreamError, MalformedRecord, Unavailable
+from backstream.model.changes.change import Change
+from backstream.model.changes.deliveries import change_of, made_within
+from backstream.model.changes.entry import Entry
+from backstream.operations.capture import durable
+from backstream.operations.setup.sources import record_ties
+from backstream.ports import Images
+from backstream.vault.gaps import Gap
+from backstream.vault.images import images_for
+from backstream.vault.log.log import DAY
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
+
+HOUR = 3600
+
+
+class BatchReport(msgspec.Struct, frozen=True):
+    """`captured`: how many changes are in the log now; `failures`: what is not, by position in the batch, and why.
+
+    `changes`: what could be read of the batch, by position.
+    """
+
+    captured: int
+    failures: Mapping[int, BackstreamError]
+    changes: Mapping[int, Change]
+
+
+def keep_batch(
+    vault: TableVault,
+    records: Sequence[Mapping[str, Any]],
+    stream: str,
+    pool: ThreadPoolExecutor,
+    *,
+    writer: str,
+    kind: SegmentKind,
+    now: Callable[[], float],
+    deadline: float = float("inf"),
+) -> BatchReport:
+    """Make the records of one batch durable: images, then the log. Malformed records do not hide the others.
+
+    Nothing is begun after `deadline` (epoch seconds), but the log of what is there by then is written: who runs out of time gets
+    further each time. WrongStreamView (the stream carries no whole items) refuses the batch as a whole.
+    """
+    time = _Time(now, deadline)
+    changes, failures = _parse(records, stream)
+    record_ties(vault, changes.values())
+    positions = list(changes)
+    images = _InTime(images_for(vault.store, vault.catalog), time)
+    kept = durable.keep(list(changes.values()), images, vault.catalog.key_schema, pool)
+    failures |= {positions[each]: error for each, error in kept.failures.items()}
+    entries = {positions[each]: entry for each, entry in kept.entries.items()}
+    captured = _log(vault, entries, failures, _Batch(records, stream, changes, writer, kind, time, pool))
+    return BatchReport(captured, failures, changes)
+
+
+def why(error: BackstreamError) -> str:
+    """What went wrong, without a word of an item. A store's errors name objects, which may be named by keys: only their hint."""
+    return error.message if isinstance(error, MalformedRecord) else error.hint
+
+
+class _Time(msgspec.Struct, frozen=True):
+    now: Callable[[], float]
+    deadline: float
+
+    def check(self) -> None:
+        """Unavailable where there is none left."""
+        if self.now() >= self.deadline:
+            raise Unavailable("no time left", hint="Give the function more time or memory, or the mapping smaller batches.")
+
+
+class _InTime:
+    """`ports.Images` while there is time."""
+
+    def __init__(self, images: Images, time: _Time) -> None:
+        self._images = images
+        self._time = time
+
+    def keep(self, change: Change) -> Entry:
+        """As of the images; Unavailable, and nothing done, once time is up."""
+        self._time.check()
+        return self._images.keep(change)
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    records: Sequence[Mapping[str, Any]]
+    stream: str
+    changes: Mapping[int, Change]
+    writer: str
+    kind: SegmentKind
+    time: _Time
+    pool: ThreadPoolExecutor
+
+
+def _parse(records: Sequence[Mapping[str, Any]], stream: str) -> tuple[dict[int, Change], dict[int, BackstreamError]]:
+    changes: dict[int, Change] = {}
+    failures: dict[int, BackstreamError] = {}
+    for position, record in enumerate(records):
+        try:
+            changes[position] = change_of(record, stream)
+        except MalformedRecord as error:
+            failures[position] = error
+    return changes, failures
+
+
+def _log(vault: TableVault, entries: Mapping[int, Entry], failures: dict[int, BackstreamError], batch: _Batch) -> int:
+    """Write the log. Entries behind a failure may only be logged once that failure stands recorded as a gap."""
+    first_failed = min(failures, default=len(batch.records))
+    safe = [entry for position, entry in sorted(entries.items()) if position < first_failed]
+    try:
+        _record_gaps(vault, failures, batch)
+        safe = [entry for _, entry in sorted(entries.items())]
+    except BackstreamError as error:
+        failures |= {position: error for position in entries if position > first_failed}
+    try:
+        vault.log.write_batch(safe, batch.kind, writer=batch.writer)
+    except BackstreamError as error:
+        failures |= dict.fromkeys(entries, error)
+        return 0
+    return len(safe)
+
+
+def _record_gaps(vault: TableVault, failures: Mapping[int, BackstreamError], batch: _Batch) -> None:
+    """The first one whatever the time: should nobody come back to this batch, the window at least ends before it."""
+    gaps = [_gap(batch, position, failures[position]) for position in sorted(failures)]
+
+    def record(gap: Gap) -> None:
+        batch.time.check()
+        vault.gaps.record(gap)
+
+    for first in gaps[:1]:
+        vault.gaps.record(first)
+    for _ in batch.pool.map(record, gaps[1:]):
+        pass
+
+
+def _gap(batch: _Batch, position: int, error: BackstreamError) -> Gap:
+    change = batch.changes.get(position)
+    since, until = _bounds(batch, position)
+    sequence = change.sequence if change else getattr(error, "sequence", "") or None
+    reason = f"not kept: {type(error).__name__}: {why(error)}"
+    return Gap(reason=reason, since=since, until=until, stream=batch.stream, sequence=sequence)
+
+
+def _bounds(batch: _Batch, position: int) -> tuple[int, int]:
+    """When the change was made. Where it does not say: between its neighbours in the batch, which is in the shard's order.
+
+    The first of a batch has none before it. It is younger than a stream's day before the one that follows it, or before now; to the
+    hour, so that the same record delivered again makes the same gap.
+    """
+    if position in batch.changes:
+        return batch.changes[position].seconds, batch.changes[position].seconds
+    if (told := made_within(batch.records[position])) is not None:
+        return told
+    now = int(batch.time.now())
+    before = [change.seconds for at, change in batch.changes.items() if at < position]
+    after = [change.seconds for at, change in batch.changes.items() if at > position]
+    until = after[0] if after else now
+    since = before[-1] if before else (until - DAY) // HOUR * HOUR
+    return since, max(since, until)

@@ -1,0 +1,36 @@
+"""What Lambda gave up, recorded in the vault as soon as it is seen: the destination may lose it, the vault does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from backstream.errors import BackstreamError, MissingObject
+from backstream.vault.failure_destination import Destination
+from backstream.vault.table_vault import TableVault
+
+
+def record_waiting(vault: TableVault, destination: Destination | None = None) -> int:
+    """Record a gap for each batch that waits in the on-failure destination and has none yet. How many.
+
+    `destination`: another one than the catalog names. Errors as of the two stores.
+    """
+    there = vault.destination if destination is None else destination
+    if there is None:
+        return 0
+    waiting = there.waiting()
+    known = {gap.batch for gap in vault.gaps.all()} if waiting else set()
+    new = [each for each in waiting if each.name not in known]
+    for batch in new:
+        try:
+            vault.gaps.record(there.lasting_gap(batch))
+        except MissingObject:
+            continue  # it has been redriven meanwhile
+    return len(new)
+
+
+def try_to_record(vault: TableVault, notice: Callable[[str], None]) -> None:
+    """As `record_waiting`, by a process whose work this is not: what stands in the way is told, and no more."""
+    try:
+        record_waiting(vault)
+    except BackstreamError as error:
+        notice(f"what Lambda gave up cannot be looked at: {error.message}")

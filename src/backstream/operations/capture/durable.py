@@ -1,0 +1,93 @@
+"""Making changes durable: in order for one item, side by side for different ones. What `tail` and the Lambda handler share."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged, MalformedRecord
+from backstream.model.changes.change import Change
+from backstream.model.changes.entry import Entry
+from backstream.model.values import wire
+from backstream.model.values.schema import KeySchema, canonical_key
+from backstream.ports import Images
+
+SIDE_BY_SIDE = 64  # items at a time, if the pool has as many threads
+
+
+class KeptChanges(msgspec.Struct, frozen=True):
+    """What became of some changes, by position: the log's entry where the image is durable, the error where it is not."""
+
+    entries: Mapping[int, Entry]
+    failures: Mapping[int, BackstreamError]
+
+    def unbroken(self, count: int) -> list[Entry]:
+        """The entries before the first failure: as far as a run may reach."""
+        end = min(self.failures, default=count)
+        return [self.entries[position] for position in range(end)]
+
+
+def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> KeptChanges:
+    """Make the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
+    grouped, failures = by_item(changes, schema)
+    items = deque(grouped.values())
+    entries: dict[int, Entry] = {}
+
+    def keep_some(_: int) -> list[tuple[dict[int, Entry], dict[int, BackstreamError]]]:
+        return [_keep_item(changes, positions, images) for positions in _taken_from(items)]
+
+    try:
+        # Each thread takes what is next: handing over the items one by one would cost more than keeping them inline does.
+        for kept in pool.map(keep_some, range(min(len(items), SIDE_BY_SIDE))):
+            for done, failed in kept:
+                entries.update(done)
+                failures.update(failed)
+    finally:
+        items.clear()  # whatever ended this early: the others begin nothing more
+    return KeptChanges(entries, failures)
+
+
+def _taken_from(items: deque[list[int]]) -> Iterator[list[int]]:
+    while True:
+        try:
+            yield items.popleft()
+        except IndexError:
+            return
+
+
+def by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[dict[bytes, list[int]], dict[int, BackstreamError]]:
+    """Each item's changes by their positions, under its canonical key; and those that are none, by position: MalformedRecord."""
+    items: dict[bytes, list[int]] = {}
+    failures: dict[int, BackstreamError] = {}
+    for position, change in enumerate(changes):
+        try:
+            key = canonical_key(schema, wire.decode(change.keys))
+            image = wire.key_of(schema, change.new or change.old or change.keys)
+        except (MalformedRecord, Damaged) as error:
+            failures[position] = _malformed(change, f"its Keys or its image lack the key {' and '.join(schema.names)}")
+            failures[position].__cause__ = error  # which shows what is there, and so is not for a log
+            continue
+        if image == key:
+            items.setdefault(key, []).append(position)
+        else:
+            failures[position] = _malformed(change, "its image is of another item than its Keys")
+    return items, failures
+
+
+def _malformed(change: Change, why: str) -> MalformedRecord:
+    return MalformedRecord(f"record {change.sequence}: {why}", sequence=change.sequence)
+
+
+def _keep_item(
+    changes: Sequence[Change], positions: Sequence[int], images: Images
+) -> tuple[dict[int, Entry], dict[int, BackstreamError]]:
+    entries: dict[int, Entry] = {}
+    for reached, position in enumerate(positions):
+        try:
+            entries[position] = images.keep(changes[position])
+        except BackstreamError as error:
+            return entries, dict.fromkeys(positions[reached:], error)
+    return entries, {}

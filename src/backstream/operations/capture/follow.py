@@ -1,0 +1,246 @@
+"""`tail` from the outside: where to go on, what was missed meanwhile, and the stream that a table has now."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+
+import msgspec
+
+from backstream.errors import Failed, NotFound, Refused, WrongStreamView
+from backstream.model import moment
+from backstream.model.changes.change import VIEW, stream_label
+from backstream.model.changes.deliveries import is_kinesis
+from backstream.operations.capture.discarded import try_to_record
+from backstream.operations.capture.kinesis_shards import KinesisFollower
+from backstream.operations.capture.shards import FollowerContext, Settings, Wrote
+from backstream.operations.capture.sink import VaultKeeper
+from backstream.operations.capture.tail import Tail, TailReport
+from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
+from backstream.operations.setup.identity import check_owner, has_turned, label_second, proven_until, turn
+from backstream.operations.setup.settings import SettingsWatch
+from backstream.operations.setup.sources import check_destination, label_of
+from backstream.ports import ChangeStream, Clock, Table, TableFacts
+from backstream.vault.catalog import Catalog
+from backstream.vault.gaps import Gap
+from backstream.vault.log.log import DAY
+from backstream.vault.table_vault import TableVault
+
+Streams = Callable[[str], ChangeStream]  # a stream's ARN -> the stream
+
+
+class Following(msgspec.Struct, frozen=True):
+    """What `follow` works with. `writer` names this process in the vault; `notice` is told what an operator should see.
+
+    `wrote` is told of each segment, in the threads that write them. `findings`: given where the stream is only to be checked
+    against the vault, as the witness does; `deadline`: the epoch second after which nothing more is read.
+    """
+
+    table: Table
+    streams: Streams
+    clock: Clock
+    writer: str
+    notice: Callable[[str], None]
+    stop: threading.Event
+    settings: Settings = Settings()
+    wrote: Callable[[Wrote], None] = lambda _: None
+    findings: WitnessFindings | None = None
+    deadline: float = float("inf")
+
+
+def follow(vault: TableVault, following: Following, *, until_caught_up: bool) -> TailReport:
+    """Bring the vault up to the table, and keep it there until `stop` is set (or only once, `until_caught_up`).
+
+    Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
+    """
+    facts = following.table.facts()
+    check_owner(vault.catalog, facts.arn)  # before anything is asked of what may be another's table
+    arn = _source(following.table, facts, vault.catalog)
+    try_to_record(vault, following.notice)
+    vault, before = _after_absence(vault, following, facts, arn)
+    # Only now: a turn to another stream saves a catalog of its own.
+    watch = SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice)
+    with watch if following.findings is None else nullcontext():
+        report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
+    if report.ended and not until_caught_up:
+        raise Failed(
+            f"the stream of {facts.name} was disabled: changes made from now on are lost",
+            hint=f"Run `backstream init {facts.name} --enable-stream`, then `tail` again; the time between becomes a recorded gap.",
+        )
+    return msgspec.structs.replace(report, captured=report.captured + before.captured, gaps=report.gaps + before.gaps)
+
+
+def _source(table: Table, facts: TableFacts, catalog: Catalog) -> str:
+    """The ARN of the table's stream, or of the Kinesis stream that the vault takes its changes from."""
+    if catalog.kinesis is None:
+        return stream_of(facts)
+    check_destination(table, catalog.kinesis.arn)
+    return catalog.kinesis.arn
+
+
+def followed(table: Table) -> tuple[TableFacts, str]:
+    """The table, and the ARN of its stream: see `stream_of`."""
+    facts = table.facts()
+    return facts, stream_of(facts)
+
+
+def stream_of(facts: TableFacts) -> str:
+    """The ARN of a table's stream. Refused where it has none, WrongStreamView where that carries no whole items."""
+    if not facts.stream_enabled or facts.stream_arn is None:
+        raise Refused(
+            f"the stream of {facts.name} is off: its changes are being lost",
+            hint=f"Run `backstream init {facts.name} --enable-stream`, then `tail`; the time between becomes a recorded gap.",
+        )
+    if facts.stream_view != VIEW:
+        raise WrongStreamView(
+            f"the stream of {facts.name} carries {facts.stream_view}, which does not hold whole items: changes are being lost",
+            hint=f"A view type cannot be changed: disable the stream, then run `backstream init {facts.name} --enable-stream`.",
+        )
+    return facts.stream_arn
+
+
+def _run(
+    vault: TableVault, following: Following, arn: str, known: int, *, until_caught_up: bool, closed: float = float("inf")
+) -> TailReport:
+    catalog, clock, settings = vault.catalog, following.clock, following.settings
+    label, retention = label_of(catalog, arn), _retention(catalog)
+    with ThreadPoolExecutor(settings.writers, thread_name_prefix="writer") as pool:
+        keeper = _keeper(vault, label, pool, following)
+        parts = FollowerContext(
+            stream=following.streams(arn),
+            label=label,
+            keeper=keeper,
+            clock=clock,
+            settings=settings,
+            known=known,
+            notice=following.notice,
+            retention=retention,
+            wrote=following.wrote,
+            closed=closed,
+        )
+        base = None if following.findings is None else _proven(catalog, known)
+        if catalog.kinesis is None:
+            tail = Tail(catalog.table, parts, keeper.reached(), following.stop, base=base)
+        else:
+            new_follower = partial(KinesisFollower, keeper)
+            tail = Tail(catalog.table, parts, keeper.arrived(retention), following.stop, new_follower, base)
+        return tail.run(until_caught_up=until_caught_up, deadline=following.deadline)
+
+
+def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: Following) -> VaultKeeper:
+    writer, notice, findings = following.writer, following.notice, following.findings
+    check = partial(_check_same_table, following.table, vault.catalog)
+    if findings is None:
+        return VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, before_mark=check)
+    return WitnessKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, findings=findings, before_mark=check)
+
+
+def _proven(catalog: Catalog, known: int) -> int:
+    """The last second of which nothing more can come: the second of `init` itself may hold more."""
+    initialised = moment.parse_iso_micros(catalog.initialised) // 1_000_000
+    return known - 1 if known <= initialised else known
+
+
+def _check_same_table(table: Table, catalog: Catalog) -> None:
+    """Failed where there is another table of the name by now. A DynamoDB stream ends with its table; a Kinesis stream does not."""
+    if catalog.kinesis is not None and has_turned(catalog, table.facts()):
+        raise Failed(
+            f"the table {table.name} was deleted and created again: nothing more is claimed of the one before",
+            hint=f"Run `backstream tail {table.name}` again: it records the gap, and goes on with the new table.",
+        )
+
+
+def _retention(catalog: Catalog) -> int:
+    """For how many seconds the stream keeps records."""
+    return DAY if catalog.kinesis is None else catalog.kinesis.retention
+
+
+# --- what came before: streams that were replaced, absences -----------------------------------------------------------------------
+
+
+class _PreviousStream(msgspec.Struct, frozen=True):
+    """What was done before the table's stream could be followed. `known`: up to there all is in the vault, or in a recorded gap."""
+
+    known: int
+    captured: int = 0
+    gaps: int = 0
+
+
+def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _PreviousStream]:
+    """Record what was missed while nobody followed. The vault to go on with, and what was done."""
+    now = int(following.clock.now())
+    if has_turned(vault.catalog, facts):
+        return _after_turn(vault, following, facts, now)
+    if arn != vault.catalog.stream_arn:
+        raise Refused(
+            f"the stream of {facts.name} is {arn}, which is older than the one that the vault follows ({vault.catalog.stream_arn})",
+            hint="Check AWS_ENDPOINT_URL_DYNAMODB: is this the table's own server? Nothing was written.",
+        )
+    before = _drain_former(vault, following, now, facts)
+    vault, done = _after_silence(vault, following, now)
+    return vault, msgspec.structs.replace(done, captured=done.captured + before)
+
+
+def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[TableVault, _PreviousStream]:
+    known, kept_since = proven_until(vault, now), now - _retention(vault.catalog)
+    if known >= kept_since:
+        return vault, _PreviousStream(known)
+    why = "neither a tail nor the witness read the stream for longer than it keeps records"
+    _record(vault, following, Gap(reason=why, since=known, until=kept_since, stream=vault.catalog.stream))
+    return vault, _PreviousStream(kept_since, gaps=1)
+
+
+def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now: int) -> tuple[TableVault, _PreviousStream]:
+    """The table, or its stream, is another one now: read what is left of the stream before, which is kept for a day, then turn."""
+    known = proven_until(vault, now)
+    drained = None if vault.catalog.kinesis is not None else _drain(vault, following, vault.catalog.stream_arn, known, facts)
+    if drained is not None and not drained.caught_up:
+        return vault, _PreviousStream(known, drained.captured, drained.gaps)  # stopped: the next run drains the rest
+    before = (
+        _PreviousStream(known)
+        if drained is None
+        else _PreviousStream(max(known, drained.durable or 0), drained.captured, drained.gaps)
+    )
+    done = turn(vault, facts, now, proven=before.known)
+    gaps = before.gaps
+    if done.gap is not None:
+        _tell(following, done.gap)
+        gaps += 1
+    until = before.known if done.gap is None else max(before.known, done.gap.until)
+    return done.vault, _PreviousStream(until, before.captured, gaps)
+
+
+def _drain(vault: TableVault, following: Following, arn: str, known: int, facts: TableFacts) -> TailReport | None:
+    """None where it is gone: a day after it was disabled, which was before the table's own was enabled."""
+    try:
+        following.streams(arn).facts()
+    except NotFound:
+        return None
+    second = None if facts.stream_arn in (None, arn) else label_second(stream_label(facts.stream_arn or ""))
+    return _run(vault, following, arn, known, until_caught_up=True, closed=float("inf") if second is None else second)
+
+
+def _drain_former(vault: TableVault, following: Following, now: int, facts: TableFacts) -> int:
+    """Read what is left of streams that another has turned away from (`init`, a function): a day old at most. How many changes."""
+    captured = 0
+    for former in vault.catalog.former:
+        if is_kinesis(former.stream_arn):
+            continue
+        old = msgspec.structs.replace(
+            vault.catalog, stream_arn=former.stream_arn, stream=stream_label(former.stream_arn), kinesis=None
+        )
+        drained = _drain(TableVault(vault.store, old, vault.destinations), following, former.stream_arn, now - DAY, facts)
+        captured += 0 if drained is None else drained.captured
+    return captured
+
+
+def _record(vault: TableVault, following: Following, gap: Gap) -> None:
+    vault.gaps.record(gap)
+    _tell(following, gap)
+
+
+def _tell(following: Following, gap: Gap) -> None:
+    following.notice(f"GAP: changes of {moment.iso(gap.since)} to {moment.iso(gap.until)} are lost: {gap.reason}")

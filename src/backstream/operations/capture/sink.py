@@ -1,0 +1,119 @@
+"""Where a tail's changes go: images into the vault, then a run of them into its log, which is the tail's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from backstream.errors import BackstreamError
+from backstream.model.changes.change import Change
+from backstream.model.changes.entry import Entry
+from backstream.operations.capture import durable
+from backstream.operations.capture.shards import DurablePrefix, ShardPosition
+from backstream.operations.setup.sources import record_ties_in
+from backstream.ports import Clock
+from backstream.vault.gaps import Gap
+from backstream.vault.images import images_for
+from backstream.vault.log.log import LATE, arrived, reached
+from backstream.vault.log.positions import Positions
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import TableVault
+
+NEIGHBOUR_RECENT = 90
+NEIGHBOURS_ASKED = 6
+HOUR = 3600
+
+
+class VaultKeeper:
+    """Keeps one stream's changes in a vault; see `shards.Keeper`. `writer` names this process in the log."""
+
+    def __init__(
+        self,
+        vault: TableVault,
+        label: str,
+        pool: ThreadPoolExecutor,
+        clock: Clock,
+        *,
+        writer: str,
+        notice: Callable[[str], None],
+        before_mark: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_mark` raises where nothing more may be claimed."""
+        self._before_mark = before_mark
+        self._log = vault.log
+        self._gaps = vault.gaps
+        self._images = images_for(vault.store, vault.catalog)
+        self._schema = vault.catalog.key_schema
+        self._label = label
+        self._pool = pool
+        self._clock = clock
+        self._writer = writer
+        self._notice = notice
+        self._told: set[str] = set()
+
+    def reached(self) -> Mapping[str, ShardPosition]:
+        """How far earlier runs came, by shard: the log says it."""
+        recent = self._log.recent(self._clock.now())
+        return {shard: ShardPosition(each.last, each.max_time) for shard, each in reached(recent, self._label).items()}
+
+    def arrived(self, retention: int) -> Mapping[str, ShardPosition]:
+        """The same of a Kinesis stream, which keeps records for so many seconds."""
+        now = self._clock.now()
+        found = arrived(self._log.recent(now, since=now - retention), self._label)
+        return {
+            shard: ShardPosition(each.position, each.max_time, LATE) for shard, each in found.items() if each.position is not None
+        }
+
+    def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:
+        """One segment: images first, then the run of them. Raises what the log raises: nothing is acknowledged then."""
+        run, failure = self._keep_images(changes)
+        if run:
+            self._log.write_run(run, shard, after=after, writer=self._writer)
+        return DurablePrefix(len(run), failure)
+
+    def keep_arrivals(
+        self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]
+    ) -> DurablePrefix:
+        """The same of a Kinesis stream's."""
+        run, failure = self._keep_images(changes)
+        if run:
+            self._log.write_arrivals(run, shard, before=before, position=positions[len(run) - 1], writer=self._writer)
+        return DurablePrefix(len(run), failure)
+
+    def _keep_images(self, changes: Sequence[Change]) -> tuple[list[Entry], BackstreamError | None]:
+        """The entries up to the first change whose image could not be kept, and why it could not."""
+        kept = durable.keep(changes, self._images, self._schema, self._pool)
+        return kept.unbroken(len(changes)), kept.failures[min(kept.failures)] if kept.failures else None
+
+    def note_ties(self, changes: Sequence[Change]) -> int:
+        """Gaps in the vault's records."""
+        return record_ties_in(self._gaps, self._label, changes)
+
+    def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the segments tell how far each is
+        """A mark in the log."""
+        self._before_mark()
+        self._log.write_mark(self._label, seconds, writer=self._writer, now=self._clock.now(), closing=closing)
+
+    def miss(self, gap: Gap) -> None:
+        """A gap in the vault's records."""
+        self._gaps.record(gap)
+
+    def look_around(self) -> None:
+        """Tell of other tails on the same table: harmless, but paid for twice."""
+        ours, now = (SegmentKind.TAIL, SegmentKind.KINESIS, SegmentKind.MARK), self._clock.now()
+        # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
+        recent = [each for each in self._log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
+        newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)
+        seen = [(each, self._log.metadata(each)) for each in newest[:NEIGHBOURS_ASKED]]
+        silent = {self._writer, *self._told, *(meta.get("writer") for _, meta in seen if "closing" in meta)}
+        for each, metadata in seen:
+            other = metadata.get("writer", "")
+            if other in silent:
+                continue
+            silent.add(other)
+            self._told.add(other)
+            ago = max(0, int(now - each.modified))
+            self._notice(
+                f"not alone: another tail of this table ({other}) wrote {ago} s ago. Two do no harm, but cost twice; "
+                "one that was just killed looks the same."
+            )

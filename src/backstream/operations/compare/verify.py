@@ -1,0 +1,307 @@
+"""`verify`: what the vault holds of a table against the live table, row by row.
+
+The newest state of the log is compared with a strongly consistent scan, one partition in memory at a time. What differs is a
+suspect, no more: the change may be on its way. Suspects are looked at again, and again, over `patience` seconds. Those that have
+become the same are the same; those that still differ are differences if neither side moved all that time, else in flight.
+
+At each further look only that part of the log is read that may have grown: after the second up to which it was proven whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+
+import msgspec
+
+from backstream.engine.local.spill import Pairs
+from backstream.engine.local.state import State
+from backstream.errors import AccessDenied, BackstreamError, Refused, UsageError
+from backstream.model import moment
+from backstream.model.changes.comparison import DIFFERENCES, ComparisonKind, TableObservation, compare, in_sample
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import BEGINNING, FoldState
+from backstream.model.window import AFTER_ALL, Start
+from backstream.operations.compare.recheck import (
+    PATIENCE,
+    ComparedRows,
+    Suspects,
+    by_verdict,
+    counted,
+    named,
+    read_again,
+    until_still,
+)
+from backstream.operations.compare.repair import repair
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.safety import Identity
+from backstream.operations.restore import Failure, RestoreContext
+from backstream.operations.restore.foreign_objects import strangers
+from backstream.operations.restore.row_states import RowState, of_state, scan_into
+from backstream.vault.gaps import Gap
+from backstream.vault.table_vault import TableVault
+
+MISSED = "`verify` found rows that the vault did not hold as the table did"
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """One item's sides. `newest`: what the vault says of it; `before`: how it looked last time."""
+
+    key: bytes
+    known: FoldState
+    newest: Entry | None
+    live: bytes | None
+    before: TableObservation | None = None
+
+    @property
+    def unmoved(self) -> TableObservation | None:
+        """The last sight, if nothing has changed since."""
+        return self.before if self.before is not None and self.before.still_is(self.newest, self.live) else None
+
+    @property
+    def wanted(self) -> Entry | None:
+        """The entry whose image must be seen; None where there is none."""
+        return None if self.newest is None or self.newest.removed or self.unmoved is not None else self.newest
+
+    def sight(self, image: bytes | BackstreamError | None) -> TableObservation | None:
+        """How it looks; None where the item is on neither side. An image that could not be had is raised."""
+        if isinstance(image, BackstreamError):
+            raise image
+        if (unmoved := self.unmoved) is not None:
+            return unmoved
+        kind = compare(image, self.live)
+        return None if kind is None else self._sight(kind)
+
+    def _sight(self, kind: ComparisonKind) -> TableObservation:
+        return TableObservation(kind, self.live, moved=self.before is not None, known=self.known, newest=self.newest)
+
+
+class Verified(ComparedRows, frozen=True, kw_only=True):
+    """What a comparison of the vault, as the copy, with the live table found.
+
+    `sample`: the share of the keys that was compared, in percent. `repaired`: of how many differing or unreadable rows the vault
+    holds the table's truth since; what they were in between stays unknown.
+    """
+
+    sample: float
+
+
+def verify(
+    vault: TableVault, around: RestoreContext, *, sample: float = 100.0, patience: float = PATIENCE, repair_as: str | None = None
+) -> Verified:
+    """Compare the vault's newest state with the live table. Nothing is written but into the vault: what was lost, as a gap.
+
+    `sample`: compare only this share of the keys, in percent, chosen by a hash of the key; `patience`: for how many seconds a
+    difference must stand still to be one, at least as long as a change takes into the vault; `repair_as`: the writer's name under
+    which the table's truth is written into the vault wherever they differ, None to write no row.
+    """
+    if not 0 < sample <= 100:
+        raise UsageError(f"not a share of the keys: {sample:g} %", hint="A sample is more than 0 and at most 100 percent.")
+    with ExitStack() as stack:
+        return _Verification(vault, around, sample, patience, stack).run(repair_as)
+
+
+class _Verification:
+    def __init__(self, vault: TableVault, around: RestoreContext, sample: float, patience: float, stack: ExitStack) -> None:
+        self._vault = vault
+        self._around = around
+        self._sample = sample
+        self._patience = patience
+        self._stack = stack
+        self._began = around.clock.now()
+        self._proven = vault.window(self._began).durable
+        self._table = around.table_of(vault.catalog.table)
+        self._floor = BEGINNING
+        self._same = 0
+        self._failures: dict[str, str] = {}
+        self._unreadable_rows: set[bytes] = set()
+        self._covered: set[bytes] = set()  # rows whose object has something on top that is no row
+
+    def run(self, repair_as: str | None) -> Verified:
+        if self._table.facts().schema != self._vault.catalog.key_schema:
+            raise Refused(
+                f"the table {self._table.name} has another key schema than the vault's",
+                hint="It was created anew: back it up into another vault.",
+            )
+        if repair_as is not None:
+            self._check_same_table()
+        around, first = self._around, self._first_look()
+        suspects = until_still(first, self._look_again, around.clock, around.progress, self._patience)
+        lost = self._record_gap(suspects)
+        repaired = 0 if repair_as is None else self._repair(suspects, repair_as)
+        return self._report(suspects, repaired, lost)
+
+    def _check_same_table(self) -> None:
+        catalog = self._vault.catalog
+        known = Identity(catalog.table_arn, catalog.table_id)
+        safety.check_same_table(known, self._table.facts(), of="the vault's", way_on="")
+
+    def _record_gap(self, suspects: Suspects[TableObservation]) -> list[str]:
+        """Record that changes are missing: since the vault was last known to agree with the table, until now, repaired or not.
+
+        Nothing is recorded of a table that there is no base backup of: then nothing is claimed of it. Nothing either of another
+        table than the vault's: it tells nothing about this one. What to warn of, then and where the vault may not be written.
+        """
+        try:
+            self._check_same_table()
+        except Refused as other:
+            return [f"{other.message.removesuffix('; nothing was touched')}; nothing is recorded in the vault"]
+        if not any(sight.verdict in DIFFERENCES for _, sight in suspects):
+            return self._note_agreement(whole=not suspects.count)
+        start = self._vault.window(self._began).start(AFTER_ALL)
+        if start is None:
+            return []
+        since, until = self._last_agreed(start), int(self._around.clock.now())
+        gap = Gap(MISSED, min(since, until), until, self._vault.catalog.stream)
+        try:
+            self._vault.gaps.record(gap)
+        except AccessDenied as error:
+            return [f"the gap of {moment.iso(gap.since)} to {moment.iso(gap.until)} could not be recorded: {error.message}"]
+        return []
+
+    def _last_agreed(self, start: Start) -> int:
+        """The last second at which the vault is known to have held what the table did: by a `verify`, or a base backup."""
+        return max(start.begin, self._vault.gaps.last_agreed() or start.begin)
+
+    def _note_agreement(self, *, whole: bool) -> list[str]:
+        """Where every row was the same, note it. Who may only read the vault notes nothing: a later gap is the longer for it."""
+        if whole and self._sample == 100 and not self._failures:
+            with suppress(AccessDenied):
+                self._vault.gaps.agree(int(self._began))
+        return []
+
+    def _repair(self, suspects: Suspects[TableObservation], writer: str) -> int:
+        """All that differs for good, and the rows whose image in the vault cannot be read."""
+        self._around.progress.phase("repairing", None)
+        differing = ((key, self._kept(sight)) for key, sight in suspects if sight.verdict in DIFFERENCES)
+        found = {key for key, sight in suspects if sight.verdict in DIFFERENCES}
+        rows = itertools.chain(differing, ((key, None) for key in sorted((self._unreadable_rows | self._covered) - found)))
+        return repair(self._vault, self._table, rows, self._around.clock, self._around.progress, writer=writer)
+
+    def _kept(self, sight: TableObservation) -> bytes | None:
+        gone = sight.newest is None or sight.newest.removed
+        return None if gone or sight.newest is None else self._vault.image(sight.newest)
+
+    # --- looking ---
+
+    def _first_look(self) -> Suspects[TableObservation]:
+        with self._state() as state, Pairs(state.partitions, buffer=self._around.memory.buffer) as live:
+            self._around.progress.phase("reading the live table", None)
+            scan_into(self._vault, self._table, live)
+            for stranger in strangers(self._vault, state):
+                self._failures[stranger.what] = stranger.why
+            self._floor = state.floor
+            rows = of_state(state, live, self._around.progress, with_known=True)
+            sampled = (self._noted(each) for each in rows if in_sample(each.key, self._sample))
+            return self._compare(self._look(each.key, each.known, each.live) for each in sampled)
+
+    def _noted(self, row: RowState) -> RowState:
+        if row.then is not None and row.then.place is not None and row.then.place.name in self._failures:
+            self._covered.add(row.key)
+        return row
+
+    def _look_again(self, suspects: Suspects[TableObservation]) -> Suspects[TableObservation]:
+        with self._state(since=self._proven) as news, Pairs(news.partitions, buffer=self._around.memory.buffer) as again:
+            self._around.progress.phase("reading live rows", suspects.count)
+            for key, live, before in self._live_again(suspects):
+                again.add(key, msgspec.msgpack.encode((live, before)))
+            return self._compare(self._looks_again(news, again))
+
+    @contextmanager
+    def _state(self, since: int | None = None) -> Iterator[State]:
+        """The vault's newest state, or what has changed in it since that second."""
+        self._around.progress.phase("reading the change log", None)
+        rows = self._table.facts().items if since is None else 0
+        around = self._around
+        with State(self._vault, AFTER_ALL, around.progress.advance, since=since, rows=rows, memory=around.memory) as state:
+            self._failures.update({each.name: each.why for each in (*state.unreadable, *state.passed_over)})
+            yield state
+
+    def _live_again(self, suspects: Suspects[TableObservation]) -> Iterator[tuple[bytes, bytes | None, TableObservation]]:
+        """Each suspect's key, its image in the table by now, and how it looked before."""
+
+        def fetch(batch: Sequence[tuple[bytes, TableObservation]]) -> Mapping[bytes, bytes]:
+            return {self._vault.key_of(image): image for image in self._table.fetch([key for key, _ in batch])}
+
+        for batch, live in read_again(suspects, fetch, self._around.memory.bodies, _weight):
+            self._around.progress.advance(len(batch))
+            yield from ((key, live.get(key), before) for key, before in batch)
+
+    def _looks_again(self, news: State, again: Pairs) -> Iterator[_Look]:
+        for number in range(news.partitions):
+            changed = news.partition(number)
+            for key, value in again.read(number):
+                live, before = _fetched.decode(value)
+                yield self._look(key, before.known.with_known(changed.known(key)), live, before)
+
+    def _look(self, key: bytes, known: FoldState, live: bytes | None, before: TableObservation | None = None) -> _Look:
+        return _Look(key, known, known.newest(self._floor), live, before)
+
+    # --- comparing ---
+
+    def _compare(self, looks: Iterable[_Look]) -> Suspects[TableObservation]:
+        """Take these looks, and return what differs. An image that cannot be read is named, the rest goes on."""
+        self._around.progress.phase("comparing rows", None)
+        suspects = self._stack.enter_context(closing(Suspects(TableObservation, self._around.memory.buffer)))
+        with closing(self._vault.images((look, look.wanted) for look in looks)) as images:
+            for look, image in images:
+                self._around.progress.advance(1)
+                try:
+                    sight = look.sight(image)
+                except BackstreamError as error:
+                    self._failures[look.key.decode()] = error.message
+                    self._unreadable_rows.add(look.key)
+                    continue
+                if sight is None:
+                    continue
+                if sight.kind is ComparisonKind.SAME:
+                    self._same += 1
+                else:
+                    suspects.add(look.key, sight)
+        return suspects
+
+    # --- the account ---
+
+    def _report(self, suspects: Suspects[TableObservation], repaired: int, lost: Sequence[str]) -> Verified:
+        keys = by_verdict(suspects)
+        return Verified(
+            table=self._vault.catalog.table,
+            at=moment.iso(self._began),
+            same=self._same,
+            **counted(keys),
+            failed=len(self._failures),
+            keys=named(keys),
+            sample=self._sample,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            failures=[Failure(what, why) for what, why in self._failures.items()],
+            warnings=[*self._warnings(keys), *lost],
+            repaired=repaired,
+        )
+
+    def _warnings(self, found: Mapping[ComparisonKind, Sequence[bytes]]) -> Iterator[str]:
+        """What a reader of the counts has to know."""
+        window = self._vault.window(self._around.clock.now())
+        if self._sample < 100:
+            yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
+        if window.older is not None and not window.starts:
+            yield safety.LIMITS
+        elif found[ComparisonKind.MISSING] and not window.starts:
+            yield (
+                "the table was not empty at `init`, and there is no base backup: rows that have not changed since are missing "
+                f"until there is one (`backstream backfill {self._vault.catalog.table}`)"
+            )
+        yield from (f"changes may be missing: {gap}" for gap in window.open_gaps)
+        yield from safety.not_seen(window)
+        if any(found[kind] for kind in DIFFERENCES):
+            yield from safety.not_yet_arrived(self._vault.catalog.table, int(self._began), window)
+        if found[ComparisonKind.IN_FLIGHT]:
+            yield f"rows in flight changed while they were compared, for {self._patience:g} s: nothing is said of them"
+
+
+def _weight(sight: TableObservation) -> int:
+    """The bytes of images that a sight holds."""
+    return sum(len(image) for image in (sight.live, sight.newest.image if sight.newest else None) if image)
+
+
+_fetched = msgspec.msgpack.Decoder(tuple[bytes | None, TableObservation])

@@ -1,0 +1,151 @@
+"""Who made a change: every source that names somebody, the surest first.
+
+A stream names nobody, except where DynamoDB itself made the change (time to live). Each claim says where it comes from, so that
+a reader can tell DynamoDB's own word from an application's. See docs/notes/0029-who-made-a-change.md.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+import msgspec
+
+from backstream.errors import Damaged
+from backstream.model.changes.entry import Entry
+from backstream.model.condition import path_of, value_at
+from backstream.model.tables import legacy_names
+from backstream.vault.findings import AttributionStore
+from backstream.vault.table_vault import TableVault, raising
+
+
+class ActorSource(enum.StrEnum):
+    """Where a name comes from.
+
+    STREAM: the stream's record, in which DynamoDB names itself (time to live). CLOUDTRAIL: a finding of `blame --annotate`, by
+    AWS's record of the call. ATTRIBUTE: an attribute of the item after the change, in which an application names itself.
+    """
+
+    STREAM = "stream"
+    CLOUDTRAIL = "cloudtrail"
+    ATTRIBUTE = "attribute"
+
+
+class ActorClaim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One source's word on who made a change.
+
+    `names`: other names of the same actor, as the role of a session or an access key; `settled`: False where events that could
+    contradict it had not been delivered yet.
+    """
+
+    actor: str
+    source: ActorSource
+    names: tuple[str, ...] = ()
+    settled: bool = True
+
+    def is_of(self, wanted: Collection[str]) -> bool:
+        """Whether it names one of these actors."""
+        return self.actor in wanted or any(name in wanted for name in self.names)
+
+
+class Attributed(Protocol):
+    """The parts of a change that tell who made it.
+
+    `stream`, `sequence`: its place in the log; `micros`: its time; `actor`: the name in the stream's record; `new`: the item after
+    the change in DynamoDB JSON, None where it was deleted.
+    """
+
+    @property
+    def stream(self) -> str: ...
+    @property
+    def sequence(self) -> str: ...
+    @property
+    def micros(self) -> int: ...
+    @property
+    def actor(self) -> str | None: ...
+    @property
+    def new(self) -> bytes | None: ...
+
+
+class AttributedEntry(msgspec.Struct, frozen=True):
+    """`Attributed`, of an entry of the log whose image lies elsewhere."""
+
+    stream: str
+    sequence: str
+    micros: int
+    actor: str | None
+    new: bytes | None
+
+
+def told_by(entry: Entry, image: bytes) -> AttributedEntry:
+    """The entry, with its image, as a change that `Actors` can look at. `image`: not looked at where the entry is a delete."""
+    return AttributedEntry(entry.stream, entry.sequence, entry.micros, entry.actor, None if entry.removed else image)
+
+
+class Actors:
+    """Names the actors of one table's changes.
+
+    `attribute`: the path of the attribute in which items name their last writer; `findings`: those of `blame`; `damaged` is told of
+    findings that cannot be read, and where it returns, the other sources are asked. One thread at a time may ask.
+    """
+
+    def __init__(
+        self, attribute: str | None = None, findings: AttributionStore | None = None, damaged: Callable[[Damaged], None] = raising
+    ) -> None:
+        self._path = None if attribute is None else path_of(attribute)
+        self._findings = findings
+        self._damaged = damaged
+
+    @classmethod
+    def of_vault(cls, vault: TableVault, damaged: Callable[[Damaged], None] = raising) -> Actors:
+        """The actors that the vault of a table can name."""
+        return cls(vault.catalog.actor_attribute, vault.findings, damaged)
+
+    def of(self, change: Attributed) -> str | None:
+        """The actor by the surest source; None where no source names one."""
+        claim = self.first(change)
+        return None if claim is None else claim.actor
+
+    @property
+    def knows_none(self) -> bool:
+        """Whether no source but the stream itself can name anybody."""
+        try:
+            return self._path is None and (self._findings is None or self._findings.is_empty)
+        except Damaged:
+            return False  # who asks for the actor of a change is told
+
+    def first(self, change: Attributed) -> ActorClaim | None:
+        """The word of the surest source; None where no source names anybody."""
+        return next(iter(self.claims(change)), None)
+
+    def claims(self, change: Attributed) -> list[ActorClaim]:
+        """Every source's word on a change, the surest source first."""
+        of_stream = [] if change.actor is None else [ActorClaim(change.actor, ActorSource.STREAM)]
+        return [*of_stream, *self._of_findings(change), *self._of_attribute(change)]
+
+    def is_by(self, change: Attributed, wanted: Collection[str]) -> bool:
+        """Whether any source names one of these actors: the selection of `--actor`."""
+        return any(claim.is_of(wanted) for claim in self.claims(change))
+
+    def _of_findings(self, change: Attributed) -> list[ActorClaim]:
+        """`blame` has looked at changes of the stream alone."""
+        if self._findings is None or not change.stream or change.stream == legacy_names.STREAM:
+            return []
+        try:
+            found = self._findings.of(change.stream, change.sequence, change.micros)
+        except Damaged as error:
+            self._damaged(error)
+            return []
+        if found is None or found.actor is None:
+            return []
+        names = tuple(name for name in found.names if name != found.actor)
+        return [ActorClaim(found.actor, ActorSource.CLOUDTRAIL, names, found.settled)]
+
+    def _of_attribute(self, change: Attributed) -> list[ActorClaim]:
+        """The image after the change names its writer. A delete leaves no such image: the old one names the writer before."""
+        if self._path is None or change.new is None:
+            return []
+        value = value_at(change.new, self._path) or {}
+        text = value.get("S", value.get("N"))
+        return [ActorClaim(text, ActorSource.ATTRIBUTE)] if isinstance(text, str) and text else []

@@ -1,0 +1,156 @@
+"""Every line of the change log and of base backups, read once: sound objects into partitions by key, the others into findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Self
+
+import msgspec
+
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.spill import Spill, partitions_for
+from backstream.errors import Damaged, MissingObject
+from backstream.model.changes.entry import Entry, states
+from backstream.operations.bulk.progress import Progress
+from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, planted, second_version, wrong
+from backstream.vault import below_markers
+from backstream.vault.log import segments
+from backstream.vault.log.compacted import Set
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.links import Links
+from backstream.vault.log.log import LogListing
+from backstream.vault.log.segments import LineTally, SegmentHeader
+from backstream.vault.table_vault import TableVault
+
+READERS = 4
+
+
+class _LineObject(msgspec.Struct, frozen=True):
+    """One object with lines. `seconds`: of its changes, as its name says; `count`: how many it has, None where unknown."""
+
+    name: str
+    size: int
+    seconds: tuple[int, int | None] | None
+    count: int | None
+    read: Callable[[], tuple[SegmentHeader, bytes]]
+
+
+def _named(one: _LineObject, why: str) -> RepairableFinding:
+    if one.seconds is None and why in (below_markers.LATER, below_markers.PLANTED):
+        return second_version(one.name, why)
+    return wrong(FindingKind.FOREIGN if one.seconds is None else FindingKind.DAMAGED, one.name, why, one.seconds, one.count)
+
+
+class LineReader:
+    """Reads them. `entries`: each line by its canonical key, without images; `read`: how many; `objects`: of how many objects;
+    `unsound`: the names of those that could not be read.
+    """
+
+    def __init__(self, vault: TableVault, memory: Memory, progress: Progress) -> None:
+        self._vault = vault
+        self._memory = memory
+        self._progress = progress
+        self.read = 0
+        self.objects = 0
+        self.unsound: set[str] = set()
+        self.entries: Spill[Entry] = Spill(1, Entry)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.entries.close()
+
+    def take(self, found: Inventory) -> Iterator[RepairableFinding]:
+        """Read all that this inventory has, and the base backups."""
+        parts = [part for base in self._vault.bases.ids() for part in self._vault.bases.parts(base)]
+        small = [each for each in found.segments if each.segment is None or each.segment.count]
+        rows = sum(part.count for part in parts) + sum(one.lines for one in found.generation.sets)
+        rows += sum(each.segment.count for each in small if each.segment is not None)
+        self.entries.close()
+        self.entries = Spill(partitions_for(rows), Entry, buffer=self._memory.buffer)
+        self._progress.phase("reading the change log", rows)
+        links = Links(self._vault.log)
+        yield from self._take([self._segment(each, links) for each in small])
+        for one in found.generation.sets:
+            yield from self._set(one)
+        yield from map(planted, self._vault.bases.planted(parts))
+        yield from self._take(
+            _LineObject(part.name, part.size, (part.seconds[1], None), part.count, partial(self._vault.bases.claim_and_body, part))
+            for part in parts
+        )
+        for gone in links.missing(found, since=None):
+            yield wrong(FindingKind.MISSING, gone.name, gone.why, gone.lost)
+
+    def _segment(self, listed: LogListing, links: Links) -> _LineObject:
+        def read() -> tuple[SegmentHeader, bytes]:
+            fetched = self._vault.log.fetch(listed)
+            if fetched.run is not None:
+                links.note(fetched.run)
+            return fetched.claim, fetched.body
+
+        return _LineObject(listed.name, listed.size, listed.seconds, None if listed.segment is None else listed.segment.count, read)
+
+    def _set(self, one: Set) -> Iterator[RepairableFinding]:
+        """A set's objects, which together hold as many lines as its record says."""
+        compacted, before, seconds = self._vault.compacted, self.read, (one.since, one.until)
+        try:
+            parts = compacted.parts(one)
+        except Damaged as error:
+            yield wrong(FindingKind.MISSING, f"compacted set {one.id}", error.message, seconds, one.lines)
+            there = {each.name: each for each in compacted.written(one.id)}
+            parts = [there[name] for name in compacted.part_names(one) if name in there]
+        for part in parts:
+            yield from map(planted, compacted.planted(part))
+        damaged = 0
+        for found in self._take(
+            _LineObject(part.name, part.size, seconds, None, partial(compacted.claim_and_body, part.name)) for part in parts
+        ):
+            damaged += 1
+            yield found
+        if not damaged and len(parts) == one.partitions and self.read - before != one.lines:
+            why = f"its objects hold {self.read - before:,} lines, its record says {one.lines:,}"
+            yield wrong(FindingKind.DAMAGED, f"compacted set {one.id}", why, seconds)
+        if not one.bases:
+            yield from self._sources(one)
+
+    def _sources(self, one: Set) -> Iterator[RepairableFinding]:
+        name = self._vault.compacted.sources_name(one.id)
+        why = "what the set stands for is not known: what it took over may be taken for hidden by somebody else"
+        try:
+            self._vault.compacted.sources(one.id)
+        except MissingObject:
+            yield wrong(FindingKind.MISSING, name, why)
+        except Damaged as error:
+            yield wrong(FindingKind.DAMAGED, name, f"{why} ({error.message})")
+
+    def _take(self, objects: Sequence[_LineObject] | Iterator[_LineObject]) -> Iterator[RepairableFinding]:
+        """Have them read ahead; what cannot be read, or is not what it says, is found."""
+        with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
+            bodies = self._memory.bodies // 2
+            for one, reading in ahead(pool, lambda each: each.read(), objects, bodies, weight=lambda each: each.size):
+                self.objects += 1
+                try:
+                    self._keep(*reading())
+                except MissingObject as error:
+                    self.unsound.add(one.name)
+                    yield wrong(FindingKind.MISSING, one.name, error.message, one.seconds, one.count)
+                except Damaged as error:
+                    self.unsound.add(one.name)
+                    yield _named(one, error.message.removeprefix(f"{one.name}: "))
+
+    def _keep(self, claim: SegmentHeader, body: bytes) -> None:
+        """Its lines, all of them or none. Damaged where it is not what its name says."""
+        if claim.frames is not None:
+            segments.check_frames(claim, body)
+        tally, pairs = LineTally(), list[tuple[bytes, Entry, bytes | None]]()
+        for found in map(states, segments.blocks(claim, body)):
+            tally.add([entry for entry, _ in found])
+            pairs += [(self._vault.key(entry), entry, None) for entry, _ in found]
+        tally.check(claim)
+        self.entries.writer.extend(pairs)
+        self.read += len(pairs)
+        self._progress.advance(len(pairs))

@@ -1,0 +1,186 @@
+"""What a vault says of itself besides its log: catalog, base backups, compacted sets, gaps and drills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from backstream.errors import Damaged, MissingObject
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
+from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, hidden, second_version, wrong
+from backstream.operations.inspect.check.report import planted as of_damage
+from backstream.vault import below_markers as below
+from backstream.vault import catalog as catalogs
+from backstream.vault.bases import Base
+from backstream.vault.log.compacted import Set
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.log import LogListing
+from backstream.vault.table_vault import TableVault
+
+OWN = (
+    ("the catalog", "catalog.json"),
+    ("a gap", "gaps/"),
+    ("a base backup", "base/"),
+    ("a drill", "drills/"),
+    ("the note that a batch has arrived", "redriven/"),
+    ("the note that vault and table were the same", "agreed/"),
+)
+
+
+def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[RepairableFinding]:
+    """The vault's own objects that a delete marker hides, though this tool did not put it there; by listings alone.
+
+    `segments`: those of the log, as `Inventory.hidden` has them.
+    """
+    yield from concealed_records(vault)
+    yield from concealed_log(vault, segments)
+
+
+def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
+    """Those that are neither of the log nor compacted."""
+    store, table = vault.store, vault.catalog.table
+    folder = catalogs.folder(table)
+    for what, prefix in OWN:
+        concealed = (each for each in below.newest(store, folder + prefix) if each.markers)
+        yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
+
+
+def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[RepairableFinding]:
+    """The same of compacted objects, and of these segments of the log."""
+    yield from _of_sets(vault)
+    for each in segments:
+        yield hidden(each.name, each.markers, "a segment of the change log", each.seconds)
+
+
+def _is_own(vault: TableVault, name: str) -> bool:
+    """Whether it was ever of the vault: who takes a foreign object away hides nothing."""
+    return vault.bases.owns(name) if "/base/" in name else name.endswith(".json") or "/redriven/" in name or "/agreed/" in name
+
+
+def _of_sets(vault: TableVault) -> Iterator[RepairableFinding]:
+    """The generation in force, and the objects of its sets; looked at again where another came into force meanwhile."""
+    compacted = vault.compacted
+    while True:
+        in_force = compacted.in_force()
+        record, generation = in_force.record, in_force.generation
+        if record is None:
+            return
+        seconds = _seconds(generation.sets)
+        found = [hidden(record.name, record.markers, "the record of what is compacted", seconds)] if record.markers else []
+        for one in generation.sets:
+            concealed = [each for each in compacted.written(one.id) if each.markers]
+            found += [hidden(each.name, each.markers, "a compacted object", (one.since, one.until)) for each in concealed]
+        if compacted.current().number == generation.number:
+            yield from found
+            return
+
+
+def planted(vault: TableVault, found: Inventory) -> Iterator[RepairableFinding]:
+    """Later versions of what is written once, as far as its objects have been listed. To be asked after `concealed`."""
+    for each in found.segments:
+        if each.damage:
+            yield second_version(each.name, each.strange)
+    for part in vault.compacted.seen():
+        yield from map(of_damage, vault.compacted.planted(part))
+
+
+def _seconds(sets: Sequence[Set]) -> tuple[int, int] | None:
+    return (min(each.since for each in sets), max(each.until for each in sets)) if sets else None
+
+
+def readable(vault: TableVault) -> Iterator[RepairableFinding]:
+    """What of it is missing, damaged, or foreign."""
+    yield from _catalogs(vault)
+    yield from _gaps(vault)
+    yield from _bases(vault)
+    yield from _compacted_bases(vault)
+
+
+def without_generation(vault: TableVault) -> Iterator[RepairableFinding]:
+    """What is found where nobody knows which compacted sets count; nothing where that is known.
+
+    All moments from the first compacted change on are affected, by as many changes as the sets hold that lie there.
+    """
+    records = vault.compacted.generations()
+    if not records:
+        return
+    record = records[max(records)]
+    try:
+        vault.compacted.generation(record)
+    except Damaged as error:
+        lines, since = _in_sets(vault)
+        kind = FindingKind.DAMAGED if record.version else FindingKind.MISSING
+        yield wrong(kind, record.name, error.message, None if since is None else (since, None), lines)
+        yield from concealed_records(vault)
+        yield from _catalogs(vault)
+        yield from _gaps(vault)
+        yield from _bases(vault)
+
+
+def _in_sets(vault: TableVault) -> tuple[int | None, int | None]:
+    """How many lines all sets' objects hold, and the second of the first change; None where these do not say."""
+    try:
+        indexes = list(vault.compacted.indexes())
+    except Damaged:
+        return None, None
+    seconds = [each.seconds[0] for each in indexes if each.seconds is not None]
+    return sum(each.lines for each in indexes), min(seconds, default=None)
+
+
+def _catalogs(vault: TableVault) -> Iterator[RepairableFinding]:
+    store = vault.store
+    for name, version in catalogs.versions(store, vault.catalog.table):
+        yield from _look(f"{name} (version {version})", FindingKind.DAMAGED, partial(catalogs.version, store, name, version))
+
+
+def _gaps(vault: TableVault) -> Iterator[RepairableFinding]:
+    for each in vault.gaps.records():
+        yield from _look(each.name, FindingKind.DAMAGED if each.version else FindingKind.MISSING, partial(vault.gaps.read, each))
+
+
+def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
+    bases = vault.bases
+    complete = bases.complete()
+    for base in complete:
+        yield from _base(vault, base)
+    lost = {base.id: (name, base.end) for name, base in bases.lost()}
+    last = vault.catalog.base_backup
+    if last is not None and last.id not in {each.id for each in complete}:
+        lost.setdefault(last.id, (f"base backup {last.id}", moment.parse_iso_micros(last.ended) // MICROS))
+    for name, ended in lost.values():
+        yield wrong(FindingKind.MISSING, name, "the record of a complete base backup: it does not count without", (ended, None))
+    for name in bases.foreign():
+        yield wrong(FindingKind.FOREIGN, name, "not of this vault")
+    for each in bases.ids():
+        yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", FindingKind.DAMAGED, partial(bases.plan, each))
+
+
+def _compacted_bases(vault: TableVault) -> Iterator[RepairableFinding]:
+    """Those that a set stands for still have a record."""
+    known = {each.id for each in vault.bases.complete()}
+    for one in vault.compacted.current().bases:
+        for lost in set(one.bases) - known:
+            yield wrong(
+                FindingKind.MISSING, f"base backup {lost}", "it was compacted, and its record is missing", (one.since, None)
+            )
+
+
+def _base(vault: TableVault, base: Base) -> Iterator[RepairableFinding]:
+    """Its parts are as many, with as many rows, as its record says. A moment that builds on it is affected, from its end on."""
+    name = vault.bases.name_of(base)
+    if base.kind.is_whole:
+        yield from _look(name, FindingKind.MISSING, partial(vault.bases.whole, base), (base.end, None))
+    else:
+        yield from _look(name, FindingKind.DAMAGED, partial(vault.bases.account, base), (base.begin, base.end))
+
+
+def _look(
+    name: str, kind: FindingKind, work: Callable[[], object], seconds: tuple[int, int | None] | None = None
+) -> Iterator[RepairableFinding]:
+    try:
+        work()
+    except MissingObject as error:
+        yield wrong(FindingKind.MISSING, name, error.message, seconds)
+    except Damaged as error:
+        yield wrong(kind, name, error.message, seconds)

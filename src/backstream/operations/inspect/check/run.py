@@ -1,0 +1,193 @@
+"""The check itself: everything that the vault claims, against everything that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from backstream.engine.local.broken import BrokenChain
+from backstream.engine.local.memory import Memory
+from backstream.errors import Damaged, MissingObject, NotFound
+from backstream.model.counts import counted
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.inspect.check import records
+from backstream.operations.inspect.check.concealed_log import concealed_log
+from backstream.operations.inspect.check.items import Items
+from backstream.operations.inspect.check.lines import LineReader
+from backstream.operations.inspect.check.lost import found_of, lost_changes
+from backstream.operations.inspect.check.report import NAMED, Checked, Finding, FindingKind, RepairableFinding, wrong
+from backstream.operations.inspect.check.rows import RowCheck
+from backstream.operations.inspect.lost_changes import MOST_RECORDED, record
+from backstream.ports import Clock, Markers, ObjectStore
+from backstream.vault import catalog as catalogs
+from backstream.vault import vault_tables
+from backstream.vault.log import inventory
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.log import LogListing
+from backstream.vault.table_vault import TableVault
+
+CHAINS = "each change against the state that the one before it left"
+
+
+class CheckContext(msgspec.Struct, frozen=True):
+    """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired."""
+
+    clock: Clock
+    memory: Memory = Memory()
+    progress: Progress = Silent()
+    markers: Markers | None = None
+
+
+def check(vault: TableVault, around: CheckContext, *, percent: float = 0.0) -> Checked:
+    """Compare all that a table's vault claims with all that is there.
+
+    Nothing is written but the gaps of items of which a change is lost, where that is allowed; `around.markers` removes markers.
+
+    `percent`: of the row versions that the log names so many are read and verified, the others by a listing alone. Raises what the
+    store raises: what could not be looked at is no finding.
+    """
+    return _Check(vault, around, percent).run()
+
+
+def check_table(
+    open_vault: Callable[[], TableVault], store: ObjectStore, table: str, around: CheckContext, *, percent: float = 0.0
+) -> Checked:
+    """As `check`, of a table whose catalog may be damaged or lost: that is then what was found, and all that can be said."""
+    try:
+        vault = open_vault()
+    except Damaged as error:
+        return _without_catalog(table, wrong(FindingKind.DAMAGED, catalogs.name_of(table), error.message).finding)
+    except NotFound:
+        if table not in vault_tables.folders(store):
+            raise
+        why = "the catalog is lost, and without it nothing else can be read"
+        return _without_catalog(table, wrong(FindingKind.MISSING, catalogs.name_of(table), why).finding)
+    return check(vault, around, percent=percent)
+
+
+def _without_catalog(table: str, finding: Finding) -> Checked:
+    return Checked(table, 1, 0, [finding], found=1, unchecked=["everything but the catalog: it says how to read the rest"])
+
+
+class _Check:
+    def __init__(self, vault: TableVault, around: CheckContext, percent: float) -> None:
+        self._vault = vault
+        self._around = around
+        self._percent = percent
+        self._began = around.clock.now()
+        self._findings: list[Finding] = []
+        self._found = 0
+        self._repaired = 0
+        self._lines = LineReader(vault, around.memory, around.progress)
+        self._without_window = ""
+        self._unrecorded = ""
+
+    def run(self) -> Checked:
+        progress = self._around.progress
+        self._note(records.without_generation(self._vault))
+        if self._found:
+            return self._without_log()
+        segments = list(concealed_log(self._vault, self._around.memory, progress))
+        progress.phase("looking at the vault's own objects", None)
+        self._note(records.concealed(self._vault, segments))
+        self._note(records.readable(self._vault))
+        with self._lines:
+            self._note(self._lines.take(self._everything(segments)))
+            with RowCheck(self._vault, self._lines.entries, self._around.memory, progress) as rows:
+                self._note(rows.compare())
+                items = Items(self._vault, self._lines.entries, rows, progress, percent=self._percent)
+                self._note(items.go_through())
+            self._compare_chains()
+        return self._report(rows, items)
+
+    def _compare_chains(self) -> None:
+        """Each change against the one before it. Left out where the window cannot be told: a gap may explain what looks lost."""
+        now = self._around.clock.now()
+        try:
+            window = self._vault.window(now)
+        except (Damaged, MissingObject) as error:
+            self._without_window = error.message
+            return
+        lost = lost_changes(self._vault, self._lines.entries, self._lines.unsound, window, now)
+        self._note(found_of(self._vault, each) for each in self._recording(lost))
+
+    def _recording(self, lost: Iterator[BrokenChain]) -> Iterator[BrokenChain]:
+        """The same; then they are gaps of their items, so that a restore of a moment before they show is warned."""
+        first: list[BrokenChain] = []
+        for each in lost:
+            if len(first) < MOST_RECORDED:
+                first.append(each)
+            yield each
+        self._unrecorded = record(self._vault, first)
+
+    def _everything(self, segments: list[LogListing]) -> Inventory:
+        """What is to be read; of hidden segments those too that a listing of late hours did not come to."""
+        found = inventory.of_log(self._vault.log, self._vault.compacted)
+        known = {each.name for each in found.listed}
+        more = [each for each in segments if each.name not in known]
+        return msgspec.structs.replace(found, segments=[*found.segments, *more], listed=[*found.listed, *more])
+
+    def _note(self, found: Iterator[RepairableFinding]) -> None:
+        for each in found:
+            self._found += 1
+            repaired = self._repair(each)
+            self._repaired += repaired
+            if len(self._findings) < NAMED:
+                self._findings.append(msgspec.structs.replace(each.finding, repaired=repaired))
+
+    def _repair(self, found: RepairableFinding) -> bool:
+        """Take away the markers that hide it. Those that somebody has taken away meanwhile are no error."""
+        markers = self._around.markers
+        if markers is None or not found.markers:
+            return False
+        for each in found.markers:
+            markers.remove(each.name, each.version)
+        return True
+
+    def _report(self, rows: RowCheck, items: Items) -> Checked:
+        return Checked(
+            table=self._vault.catalog.table,
+            objects=self._lines.objects + rows.objects,
+            versions=rows.versions,
+            findings=self._findings,
+            found=self._found,
+            repaired=self._repaired,
+            changes=self._lines.read,
+            bodies=items.bodies,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            unrecorded=self._unrecorded,
+            checked=self._checked(rows, items),
+            unchecked=self._unchecked(),
+        )
+
+    def _without_log(self) -> Checked:
+        return Checked(
+            table=self._vault.catalog.table,
+            objects=self._found,
+            versions=0,
+            findings=self._findings,
+            found=self._found,
+            repaired=self._repaired,
+            seconds=round(self._around.clock.now() - self._began, 3),
+            checked=["catalog, base backups and gaps"],
+            unchecked=["the change log and rows: nobody knows which compacted objects count"],
+        )
+
+    def _checked(self, rows: RowCheck, items: Items) -> list[str]:
+        read = [f"{items.bodies:,} row versions, read and verified"] if items.bodies else []
+        return [
+            f"{counted(self._lines.read, 'line')} of the change log and of base backups, read",
+            f"{counted(rows.versions, 'row version')} of {counted(rows.objects, 'object')}, by a listing",
+            *read,
+            *([] if self._without_window else [CHAINS]),
+            "catalog, base backups, compacted sets and gaps",
+            "delete markers",
+        ]
+
+    def _unchecked(self) -> list[str]:
+        chains = [f"{CHAINS}: {self._without_window}"] if self._without_window else []
+        if self._percent >= 100:
+            return chains
+        share = f"of {100 - self._percent:g} % " if self._percent else ""
+        return [*chains, f"the bytes {share}of the row versions, which `backstream check --read-data` reads"]

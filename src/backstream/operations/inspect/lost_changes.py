@@ -1,0 +1,113 @@
+"""Changes that are missing of single items: found as the log is read, recorded as gaps of these items, and asked for again.
+
+A recorded gap of an item stands as long as the item's chain is broken there, so one whose change has arrived is none any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from backstream.engine.local.broken import BrokenChain
+from backstream.engine.local.state import UnreadableSource
+from backstream.engine.local.whole_log import broken_chains
+from backstream.errors import BackstreamError, GapInTheWay
+from backstream.model import moment
+from backstream.vault.gaps import Gap
+from backstream.vault.table_vault import TableVault
+
+MOST_RECORDED = 1_000  # by one command: each is an object
+MOST_REPORTED = 10_000
+NAMED = 10
+REASON = "a change of this item is missing: the next one was made upon another state than the last one left"
+
+
+class MissingChange(msgspec.Struct, frozen=True):
+    """A change of an item that is not in the vault. `since`, `until`: between which seconds it was made (ISO 8601, UTC).
+
+    `pending`: it may still arrive.
+    """
+
+    key: msgspec.Raw
+    since: str
+    until: str
+    pending: bool = False
+
+
+def reported(found: Sequence[BrokenChain]) -> list[MissingChange]:
+    """The same for a report, ten thousand at most."""
+    return [
+        MissingChange(msgspec.Raw(each.key), moment.iso(each.since), moment.iso(each.until), each.pending)
+        for each in found[:MOST_REPORTED]
+    ]
+
+
+def in_words(found: Sequence[BrokenChain]) -> str:
+    """The first few of them, and how many more there are."""
+    more = f"; and {len(found) - NAMED:,} more" if found[NAMED:] else ""
+    return "; ".join(map(str, found[:NAMED])) + more
+
+
+def record(vault: TableVault, found: Iterable[BrokenChain]) -> str:
+    """Record losses as gaps of their items, a thousand at most; why that could not be done, empty where it was.
+
+    Who reads may be without the right to write, and is to be told what was found all the same.
+    """
+    lost = [_gap(vault, each) for each in found if not each.pending]
+    if not lost:
+        return ""
+    try:
+        known = {gap.id for gap in vault.gaps.of_items()}
+        for gap in [gap for gap in lost if gap.id not in known][:MOST_RECORDED]:
+            vault.gaps.record(gap)
+    except BackstreamError as error:
+        return f"the missing changes could not be recorded in the vault: {error.message}"
+    return ""
+
+
+def _gap(vault: TableVault, found: BrokenChain) -> Gap:
+    return Gap(reason=REASON, since=found.since, until=found.until, stream=vault.catalog.stream, key=found.key.decode())
+
+
+def uncertain_at(vault: TableVault, at: int, now: float, keys: Collection[bytes] | None = None) -> list[BrokenChain]:
+    """The items whose state at a second is uncertain, as a recorded gap says that stands. `keys`: of these only, None for all.
+
+    From the second of the change that shows the loss on the state is known again: a change carries the whole item.
+    """
+    suspected = {gap.key.encode() for gap in vault.gaps.of_items() if gap.key is not None and gap.since <= at < gap.until}
+    of_these = suspected if keys is None else suspected.intersection(keys)
+    return [each for each in standing(vault, of_these, now) if each.since <= at < each.until]
+
+
+def standing(vault: TableVault, keys: set[bytes], now: float) -> list[BrokenChain]:
+    """The losses of these items that the log still shows. Nothing is read where there are no keys.
+
+    Where a part of the log cannot be read, all that was recorded stands.
+    """
+    if not keys:
+        return []
+    unread: list[UnreadableSource] = []
+    found = [each for each in broken_chains(vault, now, keys=keys, unread=unread.append) if not each.pending]
+    return found or [BrokenChain(key, each.since, each.until) for key in keys for each in _recorded(vault, key) if unread]
+
+
+def _recorded(vault: TableVault, key: bytes) -> list[Gap]:
+    return [gap for gap in vault.gaps.of_items() if gap.key == key.decode()]
+
+
+def check_items(vault: TableVault, keys: Collection[bytes], at: int, now: float, *, allow_gap: bool) -> list[str]:
+    """What is uncertain of these items at a second, in words. GapInTheWay unless that is accepted."""
+    found = uncertain_at(vault, at, now, keys)
+    if found and not allow_gap:
+        raise missing_of_items(found)
+    return list(map(str, found))
+
+
+def missing_of_items(found: Sequence[BrokenChain]) -> GapInTheWay:
+    """Why nothing is done: changes of items are missing from the log."""
+    return GapInTheWay(
+        f"changes of {len({each.key for each in found}):,} items are missing from the vault: {in_words(found)}",
+        hint="Other items may have lost changes with them. Make a new base backup (`backstream backfill TABLE`), choose a moment "
+        "before that, or go on with --allow-gap, which takes what is known.",
+    )

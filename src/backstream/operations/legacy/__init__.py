@@ -1,0 +1,1 @@
+"""Take over buckets that older tools have written."""

@@ -1,0 +1,92 @@
+"""Writes that give way: a row that somebody changed while the restore ran is not overwritten, but named as a conflict."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from backstream.errors import BackstreamError
+from backstream.model.values import wire
+from backstream.operations.bulk.writer import LeftOut
+from backstream.operations.restore.kept import Keyed, UndoRecorder
+from backstream.ports import Put, Write
+
+CONFLICT = "somebody changed it while the restore ran"
+
+
+class Guarded(Protocol):
+    """What is asked of the table, as of `ports.Table`."""
+
+    def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """See there."""
+
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        """See there."""
+
+
+class ConditionalWriter:
+    """Stands before a table and writes one item at a time, each on condition that it is as it was when that was decided.
+
+    A batch's items are looked at once more just before: a condition alone does not see an attribute that somebody has added. What
+    was changed meanwhile is in `conflicts`. A write that finds its own work done already, since an earlier answer was lost, is no
+    conflict. Safe to call from many threads; an item's writes come one after another.
+    """
+
+    def __init__(self, keys: Keyed, table: Guarded, keeper: UndoRecorder | None = None) -> None:
+        """`keeper`: keeps what an item is before it is written; None where nothing needs to be kept."""
+        self._keys = keys
+        self._table = table
+        self._keeper = keeper
+        self._before: dict[bytes, bytes | None] = {}
+        self._lock = threading.Lock()
+        self.conflicts: list[LeftOut] = []
+
+    def expect(self, write: Write, before: bytes | None) -> None:
+        """The write that is to come was decided when the item was like that."""
+        with self._lock:
+            self._before[self._key(write)] = before
+
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:  # noqa: ARG002
+        """See `ports.Table.write`; nobody is told what it took. Raises what the table raises where nothing could be done."""
+        found = self._found(writes)
+        self._keep(writes, found)
+        for place, write in enumerate(writes):
+            try:
+                self._write(write, found.get(self._key(write)))
+            except BackstreamError:
+                if not place:
+                    raise
+                return writes[place:]  # those before are done: the next attempt begins here, and tells what is wrong
+        return []
+
+    def _keep(self, writes: Sequence[Write], found: dict[bytes, bytes]) -> None:
+        """What is still as it was expected to be is going to be written."""
+        if self._keeper is not None:
+            with self._lock:
+                before = {key: self._before[key] for key in map(self._key, writes)}
+            still = [each for each in writes if wire.same_state(found.get(self._key(each)), before[self._key(each)])]
+            self._keeper.keep(still, found)
+
+    def _write(self, write: Write, found: bytes | None) -> None:
+        key = self._key(write)
+        with self._lock:
+            before = self._before[key]
+        if self._keeper is not None:
+            self._keeper.tried(key)
+        done = wire.same_state(found, before) and self._table.write_if(write, before)
+        if not done and not wire.same_state(self._found([write]).get(key), write.image if isinstance(write, Put) else None):
+            if self._keeper is not None:
+                self._keeper.withdraw(key)
+            with self._lock:
+                self.conflicts.append(LeftOut(write, CONFLICT))
+        if self._keeper is not None:
+            self._keeper.settle(key)
+        with self._lock:
+            del self._before[key]
+
+    def _found(self, writes: Sequence[Write]) -> dict[bytes, bytes]:
+        return {self._keys.key_of(image): image for image in self._table.fetch([self._key(write) for write in writes])}
+
+    def _key(self, write: Write) -> bytes:
+        return self._keys.key_of(write.image if isinstance(write, Put) else write.keys)

@@ -1,0 +1,175 @@
+"""A restore's own file: what was asked, and what was left undone. `--resume` goes on with it, wherever it was interrupted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from backstream import private_files
+from backstream.errors import Failed, UsageError
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.operations.inspect.safety import Identity
+from backstream.operations.restore.request import Failure
+
+MOST_NAMED = 10_000  # failures in a report: more would fill the memory, and the file names them all
+_STEM = "backstream-restore-"
+
+
+class ResumeHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The file's first line: which restore it is, and what was asked. `at` and `before` in seconds.
+
+    `in_place`: into the table itself; `before`: the moment to which an undo goes back, `undo` its command; `keys`: those asked for,
+    none for all; `arn`, `table_id`: the table that is written to; `expect_deletes`, `delete_unknown`: see `Request`.
+    """
+
+    restore: str
+    table: str
+    at: int
+    target: str
+    tenant: str | None = None
+    in_place: bool = False
+    before: int | None = None
+    undo: str | None = None
+    keys: list[msgspec.Raw] = []
+    partition: str | None = None
+    where: str | None = None
+    arn: str = ""
+    table_id: str = ""
+    expect_deletes: int | None = None
+    delete_unknown: bool = False
+
+
+class _Left(msgspec.Struct):
+    key: msgspec.Raw = msgspec.field(name="Key")
+    why: str = msgspec.field(name="Why", default="")
+    conflict: bool = msgspec.field(name="Conflict", default=False)
+
+
+# The last line: all that is left stands before it. Without it the restore was interrupted, and anything may be left.
+_END = b'{"Ended":true}'
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What a file says. `ended`: only `keys` are left; otherwise all may be. `conflicts`: those that somebody else had changed."""
+
+    head: ResumeHead
+    ended: bool
+    keys: list[bytes]
+    conflicts: list[bytes]
+
+
+class Leftovers:
+    """Collects failures as they come, and keeps the file of a restore that can be gone on with. `path`: None for no file at all.
+
+    The file is there, durable, from before the first write on; it goes when all is done.
+    """
+
+    def __init__(self, path: Path | None, head: ResumeHead) -> None:
+        self._path = path
+        self._head = head
+        self._file: BinaryIO | None = None
+        self.failures: list[Failure] = []
+        self.count = 0
+        self._left = 0
+
+    def begin(self, before: int | None, undo: str | None, into: Identity) -> None:
+        """Before the first write: from now on the restore can be resumed. `into`: the table that is written to."""
+        self._head = msgspec.structs.replace(self._head, arn=into.arn, table_id=into.table_id, undo=undo or self._head.undo)
+        if before is not None:
+            self._head = msgspec.structs.replace(self._head, before=before)
+        if self._path is None:
+            return
+        try:
+            whole = private_files.draft_of(self._path)  # what an earlier attempt left is there until this is
+            self._file = private_files.create(whole)
+            self._file.write(msgspec.json.encode(self._head) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            whole.replace(self._path)
+        except OSError as error:
+            raise Failed(f"how to go on with the restore cannot be kept in {self._path}: {error.strerror}") from error
+
+    @property
+    def restore(self) -> str:
+        """Its id."""
+        return self._head.restore
+
+    @property
+    def begun(self) -> Path | None:
+        """The file, if it is there."""
+        return None if self._file is None else self._path
+
+    @property
+    def undo(self) -> str | None:
+        """The command that takes the restore back, from its first beginning on; None where there is none."""
+        return self._head.undo
+
+    @property
+    def command(self) -> str:
+        """What goes on with it."""
+        return f"backstream restore {self._head.table} --resume {self._path}"
+
+    def name(self, failure: Failure) -> None:
+        """Something that is wrong, and that no second attempt mends."""
+        self.count += 1
+        if len(self.failures) < MOST_NAMED:
+            self.failures.append(failure)
+
+    def leave(self, key: bytes, why: str, *, conflict: bool = False) -> None:
+        """An item left out, by its canonical key."""
+        self.name(Failure(key.decode(), why))
+        self._left += 1
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(_Left(msgspec.Raw(key), why, conflict)) + b"\n")
+
+    def close(self) -> Path | None:
+        """All has been tried: the file names what is left and is returned; None, and it is gone, where nothing is."""
+        if self._file is None or self._path is None:
+            return None
+        if self._left:
+            self._file.write(_END + b"\n")
+        self._file.close()
+        self._file = None
+        if self._left:
+            return self._path
+        self._path.unlink(missing_ok=True)
+        return None
+
+    def discard(self) -> None:
+        """Nothing was written: there is nothing to go on with."""
+        if self._file is not None and self._path is not None:
+            self._file.close()
+            self._file = None
+            self._path.unlink(missing_ok=True)
+
+    def interrupt(self) -> None:
+        """Stop here: the file, if there is one, stays as it is, to be gone on with."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def path_for(restore: str, folder: Path) -> Path:
+    """The file of a restore's id."""
+    return folder / f"{_STEM}{restore}.ndjson"
+
+
+def load(path: Path) -> Loaded:
+    """What a file says. UsageError where it is none."""
+    try:
+        head, *lines = private_files.read(path).splitlines() or [b""]
+        whole = bool(lines) and lines[-1] == _END
+        left = [msgspec.json.decode(line, type=_Left) for line in lines[:-1]] if whole else []
+        return Loaded(
+            head=msgspec.json.decode(head, type=ResumeHead),
+            ended=whole,
+            keys=[bytes(each.key) for each in left],
+            conflicts=[bytes(each.key) for each in left if each.conflict],
+        )
+    except OSError as error:
+        raise UsageError(f"no restore to resume: {path}: {error.strerror}") from error
+    except UNDECODABLE as error:
+        raise UsageError(f"not the file of a restore: {path}: {reason(error)}") from error

@@ -1,0 +1,131 @@
+"""The items a restore looks at, each with its state at the moment and its live state: one partition in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.engine.local.spill import Pairs
+from backstream.engine.local.state import State
+from backstream.errors import Damaged
+from backstream.model.changes.entry import Entry, from_line, to_line
+from backstream.model.changes.fold import FoldState
+from backstream.operations.bulk.progress import Progress
+from backstream.ports import Table
+from backstream.vault.catalog import Layout
+from backstream.vault.item_states import newest_each
+from backstream.vault.table_vault import TableVault
+
+SCAN_SEGMENTS = 4
+
+
+class RowState(msgspec.Struct, frozen=True):
+    """One item. `then`: what tells its state at the moment; `live`: its image now; None where there is none.
+
+    `known`: all that `then` was chosen from, as far as that was asked for; `earlier`: what told its state before an interrupted
+    restore began.
+    """
+
+    key: bytes
+    then: Entry | None
+    live: bytes | None
+    known: FoldState = FoldState()
+    earlier: Entry | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the item did not exist at the moment, as far as the vault knows."""
+        return self.then is None or self.then.removed
+
+
+def of_state(
+    state: State, live: Pairs | None, progress: Progress, *, with_known: bool = False, earlier: Pairs | None = None
+) -> Iterator[RowState]:
+    """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
+    seen = 0
+    for number in range(state.partitions):
+        then = state.partition(number)
+        now = _picked(live, number)
+        once = _picked(earlier, number)
+        seen += len(then.keys() | now.keys())
+        progress.expect(seen * state.partitions // (number + 1))
+        for key, entry in then.items():
+            yield RowState(key, entry, now.get(key), then.known(key) if with_known else FoldState(), _entry(once.get(key)))
+        for key in now:
+            if key not in then:
+                yield RowState(key, None, now[key], earlier=_entry(once.get(key)))
+
+
+def with_unknown(keys: Sequence[bytes], candidates: Iterator[RowState]) -> Iterator[RowState]:
+    """The candidates, and after them one for each of these keys that neither the vault at the moment nor the table knows."""
+    missing = dict.fromkeys(keys)
+    for each in candidates:
+        missing.pop(each.key, None)
+        yield each
+    for key in missing:
+        yield RowState(key, None, None)
+
+
+class RowCounts(msgspec.Struct):
+    """How many rows exist in the live table, how many in the state at the moment, and how many live ones would be deleted."""
+
+    live: int = 0
+    then: int = 0
+    deletes: int = 0
+
+
+def tally(state: State, live: Pairs, would_delete: Callable[[RowState], bool]) -> RowCounts:
+    """Count what `of_state` is going to give. `would_delete` is asked of each live row that is not in the state."""
+    count = RowCounts()
+    for number in range(state.partitions):
+        then = state.partition(number)
+        now = _picked(live, number)
+        count.live += len(now)
+        count.then += sum(1 for key in then if then.exists(key))
+        for key in now:
+            if not then.exists(key) and would_delete(RowState(key, then.get(key), now[key])):
+                count.deletes += 1
+    return count
+
+
+def _picked(pairs: Pairs | None, number: int) -> Mapping[bytes, bytes]:
+    """The last value of each key."""
+    return {} if pairs is None else pairs.pick(number, dict(pairs.spots(number)))
+
+
+def _entry(line: bytes | None) -> Entry | None:
+    return None if line is None else from_line(line)
+
+
+def states_into(state: State, spill: Pairs) -> None:
+    """What tells each item's state, as lines of the log."""
+    for number in range(state.partitions):
+        for key, entry in state.partition(number).items():
+            spill.add(key, to_line(entry))
+
+
+def scan_into(vault: TableVault, table: Table, spill: Pairs) -> None:
+    """A strongly consistent read of the whole live table into partitions on disk."""
+
+    def segment(number: int) -> None:
+        for page in table.scan(number, SCAN_SEGMENTS):
+            for image in page:
+                spill.add(vault.key_of(image), image)
+
+    with ThreadPoolExecutor(SCAN_SEGMENTS, thread_name_prefix="scan") as pool:
+        for _ in pool.map(segment, range(SCAN_SEGMENTS)):
+            pass
+
+
+def named_by_key(vault: TableVault) -> bool:
+    """Whether images lie in objects of their own, so that few items are looked up one by one: the log's lines are short then."""
+    return vault.catalog.layout is Layout.ROWS and vault.catalog.adopted is None
+
+
+def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None] | None:
+    """What tells the state of each of these items at a second, as the log says; None where a part of that cannot be read."""
+    lost: list[Damaged] = []
+    found = newest_each(vault, keys, at, vault.basis(at), lost.append)
+    return None if lost else found

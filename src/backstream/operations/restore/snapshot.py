@@ -1,0 +1,91 @@
+"""`snapshot`: a table's state at a moment, written as one of AWS's full exports, ready for ImportTable.
+
+It is a restore into an export: the same checks, the same fold, the same account of what could not be read. Only where nothing was
+left out do the manifests follow that make it an export.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.operations.bulk.writer import LeftOut
+from backstream.operations.restore import Failure, Into, RestoreContext, RestoreRequest, restore
+from backstream.ports import Files, Put, Write
+from backstream.vault.aws_export import ExportWriter
+from backstream.vault.log.segments import Codec
+from backstream.vault.table_vault import TableVault
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What a snapshot did. `url`: its folder, `AWSDynamoDB/ID` below where it was asked to go; `bytes`: of its data files.
+
+    `complete`: whether it has its manifests. Otherwise `failures` names the first ten thousand of what was left out (`failed`), and
+    `url/data/` holds the rest.
+    """
+
+    table: str
+    at: str
+    id: str
+    url: str
+    items: int
+    files: int
+    bytes: int
+    failed: int
+    complete: bool
+    seconds: float
+    failures: Sequence[Failure] = ()
+    warnings: Sequence[str] = ()
+
+
+def snapshot(
+    vault: TableVault, at: int, to: Files, around: RestoreContext, *, compress: Codec = Codec.GZIP, allow_gap: bool = False
+) -> Snapshot:
+    """Write the whole table as it was at a second. OutsideWindow and GapInTheWay come before anything is written."""
+    began = around.clock.now()
+    export = ExportWriter(to, f"{int(began * 1_000):014d}-{uuid.uuid4().hex[:8]}", compress)
+    request = RestoreRequest(at=at, target=Into(export.url, lambda: _ExportSink(export)), allow_gap=allow_gap)
+    report = restore(vault, request, around)
+    if not report.failed:
+        export.complete(vault.catalog, at, began=began, ended=around.clock.now())
+    return Snapshot(
+        table=report.table,
+        at=report.at,
+        id=export.names.id,
+        url=export.url,
+        items=export.items,
+        files=len(export.files),
+        bytes=export.bytes,
+        failed=report.failed,
+        complete=not report.failed,
+        seconds=round(around.clock.now() - began, 3),
+        failures=report.failures,
+        warnings=report.warnings,
+    )
+
+
+class _ExportSink:
+    """A restore's sink that fills an export. See `operations.restore.sinks.Sink`."""
+
+    hopeless = ""
+    touched = False
+
+    def __init__(self, export: ExportWriter) -> None:
+        self._export = export
+        export.start()
+
+    def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - an export is always new
+        """A line; a moment's state holds no deletes."""
+        if isinstance(write, Put):
+            self._export.add(write.image)
+
+    def finish(self) -> Sequence[LeftOut]:
+        """Make all of it durable: what the store does not take is raised, not left out."""
+        self._export.close()
+        return []
+
+    def abandon(self) -> None:
+        """Stop here, without manifests."""
+        self._export.abandon()

@@ -1,0 +1,224 @@
+"""What a restore looks at: every item that may have to be put or deleted, read from the vault and, where it compares, the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from backstream.engine.local.broken import BrokenChain
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.spill import Pairs
+from backstream.engine.local.state import State
+from backstream.errors import Refused
+from backstream.model import moment
+from backstream.model.changes.entry import Entry
+from backstream.model.window import KnownGap, Window
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.inspect import lost_changes, safety
+from backstream.operations.restore.evidence import Later, LaterInLog, LaterOfFew
+from backstream.operations.restore.foreign_objects import strangers
+from backstream.operations.restore.request import Failure, InPlace, RestoreRequest, Resumed
+from backstream.operations.restore.resume_file import Leftovers
+from backstream.operations.restore.row_states import (
+    RowCounts,
+    RowState,
+    named_by_key,
+    of_histories,
+    of_state,
+    scan_into,
+    states_into,
+    tally,
+    with_unknown,
+)
+from backstream.ports import Clock, Table
+from backstream.vault.table_vault import TableVault
+
+FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
+
+
+class RestoreContext(msgspec.Struct, frozen=True):
+    """What a restore needs besides the vault. `folder`: where a resumable file would go; `notice` is told, before the first
+    write, the command that goes on with it, should it be interrupted.
+    """
+
+    table_of: Callable[[str], Table]
+    clock: Clock
+    folder: Path
+    progress: Progress = Silent()
+    memory: Memory = Memory()
+    notice: Callable[[str], None] = lambda _: None
+
+
+class Looking:
+    """One restore's. `warnings`: what is uncertain; `lost`: the times of what could not be read, which `left` names; `missing`: the
+    items of which the vault lacks a change; `uncertain`: those of them whose state at the moment it may have told.
+
+    `name`: the target's. Raises what `safety` raises before anything is touched.
+    """
+
+    def __init__(
+        self, vault: TableVault, request: RestoreRequest, around: RestoreContext, window: Window, left: Leftovers, name: str
+    ) -> None:
+        self._vault = vault
+        self._request = request
+        self._around = around
+        self._window = window
+        self._left = left
+        self._name = name
+        self.warnings: list[str] = []
+        self.lost: list[KnownGap] = []
+        self.missing: Sequence[BrokenChain] = ()
+        self.uncertain: frozenset[bytes] = frozenset()
+        self.later: Later = LaterOfFew(vault, request.at)
+        self._few: list[RowState] = []
+        self._all: tuple[State, Pairs] | None = None
+
+    def tally(self, would_delete: Callable[[RowState], bool]) -> RowCounts:
+        """How much would be deleted, known once `candidates` has been called and before the first of them is taken.
+
+        Of rows that were asked for by their keys only the deletes are counted.
+        """
+        if self._all is not None:
+            return tally(*self._all, would_delete)
+        return RowCounts(deletes=sum(1 for each in self._few if each.gone and each.live is not None and would_delete(each)))
+
+    def candidates(self, stack: ExitStack) -> Iterator[RowState]:
+        """The items, one after another. `stack`: until it is closed they can be read."""
+        return self._rows(stack) if self._request.keys else self._table(stack)
+
+    def _rows(self, stack: ExitStack) -> Iterator[RowState]:
+        """The rows asked for; checked before the first is touched."""
+        keys = list(dict.fromkeys(self._request.keys))
+        if len(keys) <= FEW_KEYS and self.earlier_moment is None and named_by_key(self._vault):
+            then = of_histories(self._vault, keys, self._request.at)
+            if then is not None:
+                return self._few_rows(keys, then)
+        state = stack.enter_context(self._state(keys=set(keys)))
+        self._check_readable(state)
+        self._check_rows(keys, {key: _light(entry) for part in state for key, entry in part.items()})
+        spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
+        for image in self._live_rows(keys):
+            spilled.add(self._vault.key_of(image), image)
+        earlier = self._earlier(stack, state, keys=set(keys))
+        self._look_later(stack, state, set(keys))
+        self._all = (state, spilled)
+        self._around.progress.phase("rows", None)
+        return with_unknown(keys, of_state(state, spilled, self._around.progress, earlier=earlier))
+
+    def _look_later(self, stack: ExitStack, state: State, keys: Collection[bytes] | None = None) -> None:
+        buffer = self._around.memory.buffer // 2
+        self.later = stack.enter_context(LaterInLog(self._vault, self._request.at, state.partitions, buffer, keys))
+
+    def _few_rows(self, keys: Sequence[bytes], then: dict[bytes, Entry | None]) -> Iterator[RowState]:
+        self._check_rows(keys, then)
+        live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
+        self._around.progress.phase("rows", len(keys))
+        self._few = [RowState(key, then[key], live.get(key)) for key in keys]
+        return iter(self._few)
+
+    @property
+    def earlier_moment(self) -> int | None:
+        """That from which rows may have been changed by somebody else; None where every row is guarded from its first look on."""
+        target = self._request.target
+        return target.before if isinstance(target, Resumed) and not self._request.force else None
+
+    def _earlier(self, stack: ExitStack, state: State, *, keys: Collection[bytes] | None = None) -> Pairs | None:
+        """What every item was before an interrupted restore began."""
+        if self.earlier_moment is None:
+            return None
+        self._around.progress.phase("reading what was before", None)
+        spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
+        around = self._around
+        before = self.earlier_moment
+        with State(self._vault, before, around.progress.advance, keys=keys, memory=around.memory) as earlier:
+            states_into(earlier, spilled)
+        return spilled
+
+    def _state(self, *, keys: Collection[bytes] | None = None, rows: int = 0) -> State:
+        around = self._around
+        return State(self._vault, self._request.at, around.progress.advance, keys=keys, rows=rows, memory=around.memory)
+
+    def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
+        at, name = self._request.at, self._vault.catalog.table
+        words = lost_changes.check_items(self._vault, keys, at, self._around.clock.now(), allow_gap=self._request.allow_gap)
+        self.warnings += words
+        self.uncertain = frozenset(keys) if words else frozenset()
+        for key in keys:
+            then = known.get(key)
+            warnings = safety.check_item(name, key, at, then, self._window, allow_gap=self._request.allow_gap)
+            self.warnings.extend(each for each in warnings if each not in self.warnings)
+            if len(keys) <= FEW_KEYS and (then is None or then.removed):
+                self.warnings.append(f"{key.decode()} did not exist at {moment.iso(at)}")
+
+    @property
+    def compares(self) -> bool:
+        """Whether only what differs from what is there is written."""
+        return isinstance(self._request.target, InPlace | Resumed)
+
+    def _live_rows(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        return self._live_table().fetch(keys) if self.compares else []
+
+    def _table(self, stack: ExitStack) -> Iterator[RowState]:
+        request, name = self._request, self._vault.catalog.table
+        self.warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
+        self._around.progress.phase("reading the change log", None)
+        rows = self._live_table().facts().items if self.compares else 0
+        state = stack.enter_context(self._state(rows=rows))
+        self._check_chains(state)
+        live = None
+        if self.compares:
+            self._around.progress.phase("reading the live table", None)
+            live = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
+            scan_into(self._vault, self._live_table(), live)
+        for failure in strangers(self._vault, state):
+            self._left.name(failure)
+        earlier = self._earlier(stack, state)
+        self._look_later(stack, state)
+        self._all = None if live is None else (state, live)
+        self._around.progress.phase("rows", None)
+        return of_state(state, live, self._around.progress, earlier=earlier)
+
+    def _check_chains(self, state: State) -> None:
+        """Where changes of items are missing from the log, others may be: nothing is touched, unless that was asked for."""
+        request, now = self._request, self._around.clock.now()
+        shown = list(state.broken(self._window, now))
+        around_it = lost_changes.uncertain_at(self._vault, request.at, now)
+        found = list(dict.fromkeys([*shown, *around_it]))
+        lost = [each for each in found if not each.pending]
+        unrecorded = "" if request.dry_run else lost_changes.record(self._vault, lost)
+        self._check_readable(state, lost)
+        if lost and not request.allow_gap:
+            raise lost_changes.missing_of_items(lost)
+        self.missing = found
+        self.uncertain = frozenset(each.key for each in around_it)
+        self.warnings += [lost_changes.in_words(each) for each in (found,) if each] + [each for each in (unrecorded,) if each]
+
+    def _check_readable(self, state: State, lost: Sequence[BrokenChain] = ()) -> None:
+        """Where a part of the backup cannot be read, any row may be another: nothing is touched, unless that was asked for."""
+        unreadable = state.unreadable
+        self.warnings += [
+            f"{each.name} cannot be read ({each.why}): built on what was kept before it" for each in state.passed_over
+        ]
+        if unreadable and not self._request.allow_gap:
+            raise safety.unreadable_backup([*(f"{each.name}: {each.why}" for each in unreadable), *map(str, lost)])
+        for each in unreadable:
+            self._left.name(Failure(each.name, each.why))
+        damaged = [each.lost for each in unreadable if each.lost is not None]
+        self.lost = [KnownGap(since, until, "damaged") for since, until in damaged]
+        self.warnings += [
+            f"changes of {moment.iso(lost.since)} to {moment.iso(lost.until)} cannot be read: their rows are as they were before"
+            for lost in self.lost
+        ]
+
+    def _live_table(self) -> Table:
+        table = self._around.table_of(self._name)
+        if table.facts().schema != self._vault.catalog.key_schema:
+            raise Refused(f"the table {table.name} has another key schema than the vault's", hint="Restore --to a new table.")
+        return table
+
+
+def _light(entry: Entry) -> Entry:
+    return entry if entry.image is None else msgspec.structs.replace(entry, image=None)

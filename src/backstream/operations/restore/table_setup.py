@@ -1,0 +1,251 @@
+"""The table itself: a new one is created with the settings that its catalog holds, and gets the rest of them once its items are in.
+
+A setting that cannot be set ends no restore: it goes to the to-do list, with the command that sets it. The plan: `model.setup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, TargetNotEmpty, Unavailable
+from backstream.model import moment
+from backstream.model.tables import grants
+from backstream.model.tables.creation import Creation
+from backstream.model.tables.grants import Grant
+from backstream.model.tables.setup import Setup, SetupStep, TableNames, Todo, after_import, plan
+from backstream.model.values import wire
+from backstream.operations.bulk.writer import LeftOut
+from backstream.operations.restore.request import InPlace, NewTable, RestoreRequest, Resumed
+from backstream.operations.restore.targets.sinks import Sink
+from backstream.ports import Clock, Put, Table, Write
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Catalog
+from backstream.vault.table_vault import TableVault
+
+TTL_CAUTION = "Where time to live is on, DynamoDB deletes rows that have expired, also restored ones."
+TTL_REACH = 5 * 365 * 86_400  # seconds: what expired before that, time to live leaves alone
+
+
+def _resumed(target: Resumed) -> NewTable:
+    return NewTable(target.name, accept_settings=target.accept_settings)
+
+
+class TableSetup:
+    """One restore's: `prepare`, `create`, fill the sink that `watching` gives, `finish`. Does nothing but for a new table.
+
+    `todo`: what is left, tried and refused first; `notes`: what an operator should know; `settings`: when the settings were kept;
+    `grants`: whom and what they name.
+    """
+
+    def __init__(self, vault: TableVault, request: RestoreRequest, table_of: Callable[[str], Table], clock: Clock) -> None:
+        self._vault = vault
+        self._request = request
+        self._table_of = table_of
+        self._clock = clock
+        self._kept = vault.catalog
+        self._plan: Setup | None = None
+        self._rows: _Rows | None = None
+        self.todo: list[Todo] = []
+        self.notes: list[str] = []
+        self.settings: str | None = None
+        self.grants: list[Grant] = []
+
+    @property
+    def alone(self) -> bool:
+        """Whether no items are asked for."""
+        return isinstance(self._request.target, NewTable) and self._request.target.settings_only
+
+    def prepare(self) -> None:
+        """Plan; nothing is touched. A table that is there is left as it is: TargetNotEmpty where nothing else is asked for."""
+        target = self._request.target
+        if isinstance(target, Resumed) and target.fresh:
+            self._kept, _ = self._kept_settings()
+            self._plan = self._planned(_resumed(target), self._table_of(target.name).facts().arn)
+            return
+        if not isinstance(target, NewTable):
+            return
+        if exists(self._table_of(target.name)):
+            if target.settings_only:
+                raise TargetNotEmpty(f"the table {target.name} exists: its settings are left alone", hint="Give --to another name.")
+            if target.bare:
+                return
+            self.notes.append(f"the table {target.name} was there already: its settings are as they were. {TTL_CAUTION}")
+            return
+        self._kept, received = self._kept_settings()
+        self.settings = None if received is None else moment.iso(received)
+        self._plan = self._planned(target, f"{self._kept.table_arn.rpartition('/')[0]}/{target.name}")
+        if target.settings_only and self._plan.time_to_live is not None:
+            self.notes.append(f"time to live is on. {TTL_CAUTION}")
+
+    def _kept_settings(self) -> tuple[Catalog, float | None]:
+        """The catalog of the moment, and when it was kept, None where that is not known."""
+        vault, at = self._vault, self._request.at
+        try:
+            catalog, received = catalogs.in_force(vault.store, vault.catalog.table, at)
+        except AccessDenied:
+            self.notes.append("the catalog's versions may not be listed: the settings are the newest, whatever they were then")
+            return vault.catalog, None
+        if received >= at + 1:
+            self.notes.append(f"no settings of the table were kept before {moment.iso(at)}: these are of {moment.iso(received)}")
+        return catalog, received
+
+    def _planned(self, target: NewTable, arn: str) -> Setup:
+        names = TableNames(self._kept.table_arn, arn, self._kept.stream_arn)
+        whole = plan(catalogs.settings_of(self._kept), self._vault.catalog.key_schema, names, indexes=target.indexes)
+        self.grants = grants.grants(whole, names.account, accept=target.accept_settings)
+        return whole if target.accept_settings else grants.guarded(whole, names, names.account)
+
+    def create(self, table: Table) -> None:
+        """Create the table, unless it is there."""
+        target = self._request.target
+        if self._plan is None or not isinstance(target, NewTable):
+            return
+        try:
+            table.create(self._plan.creation)
+        except Unavailable:
+            raise
+        except Failed as error:
+            raise type(error)(error.message, hint=_hint(error, self._plan.creation)) from error
+        asked = self._plan.creation
+        self._plan = self._planned(target, table.facts().arn)  # which account and region it is in is known only now
+        if self._plan.creation != asked:  # its key is another account's, whatever the catalog says of the table's own
+            table.delete()
+            table.create(self._plan.creation)
+
+    def watching(self, sink: Sink) -> Sink:
+        """The sink, or one around it that counts the rows which time to live would delete again."""
+        attribute = self._time_to_live()
+        if attribute is None:
+            return sink
+        self._rows = _Rows(sink, attribute, self._request.at, self._clock)
+        return self._rows
+
+    def _time_to_live(self) -> str | None:
+        """The attribute by which the target's rows expire, None where they do not. Of a live table as it is now."""
+        target = self._request.target
+        if isinstance(target, InPlace) or (isinstance(target, Resumed) and target.in_place):
+            return self._of_live_table()
+        step = None if self._plan is None else self._plan.time_to_live
+        return None if step is None else str(step.request["TimeToLiveSpecification"]["AttributeName"])
+
+    def _of_live_table(self) -> str | None:
+        kept = catalogs.settings_of(self._vault.catalog)
+        settings = self._table_of(self._vault.catalog.table).settings()
+        return kept.time_to_live if "time_to_live" in settings.unknown else settings.time_to_live
+
+    @property
+    def expired(self) -> int:
+        """How many of the rows that are put have expired since the moment."""
+        return 0 if self._rows is None else self._rows.expired
+
+    @property
+    def creation(self) -> Creation | None:
+        """How the table is going to be created; None where it is there."""
+        return None if self._plan is None else self._plan.creation
+
+    def finish_import(self) -> None:
+        """As `finish`, of a table that ImportTable made. Which of its rows have expired nobody has seen."""
+        target = self._request.target
+        if self._plan is None or not isinstance(target, NewTable):
+            return
+        arn = self._table_of(target.name).facts().arn
+        self._plan = self._planned(target, arn)
+        names = TableNames(self._kept.table_arn, arn, self._kept.stream_arn)
+        steps, left = [*after_import(self._plan.creation, names), *self._plan.steps], list(self._plan.todo)
+        if (step := self._plan.time_to_live) is not None:
+            left.insert(
+                0, Todo(step.what, f"left off: whether imported rows have expired is not known. {TTL_CAUTION}", step.command)
+            )
+        self.todo = [*self._refused(steps), *left]
+
+    def finish(self) -> None:
+        """Carry out what comes after the items; in a dry run only say what will be left."""
+        if self._plan is None:
+            if self.expired:
+                would = "would be" if self._request.dry_run else "were"
+                word = "rows whose time to live has passed since the moment"
+                self.notes.append(f"{self.expired:,} {word} {would} put back: DynamoDB deletes them again within days")
+            return
+        steps, left = list(self._plan.steps), list(self._plan.todo)
+        if (step := self._plan.time_to_live) is not None:
+            expired = 0 if self._rows is None else self._rows.expired
+            if expired:
+                why = f"left off: it would delete restored rows within days, those that have expired since then: {expired}"
+                left.insert(0, Todo(step.what, why, step.command))
+            else:
+                steps.insert(0, step)
+        self.todo = left if self._request.dry_run else [*self._refused(steps), *left]
+
+    def _refused(self, steps: Sequence[SetupStep]) -> list[Todo]:
+        target = self._request.target
+        table = self._table_of(target.name if isinstance(target, NewTable | Resumed) else "")
+        refused = []
+        for step in steps:
+            try:
+                table.apply(step)
+            except BackstreamError as error:
+                refused.append(Todo(step.what, error.message, step.command, failed=True))
+        return refused
+
+
+class _Rows:
+    """A sink around one, which counts the rows whose time to live (in this attribute) has ended since the moment.
+
+    Those whose had ended by then were about to be deleted as they were.
+    """
+
+    def __init__(self, sink: Sink, attribute: str, at: int, clock: Clock) -> None:
+        self._sink = sink
+        self._attribute = attribute
+        self._at = at
+        self._clock = clock
+        self.expired = 0
+
+    @property
+    def hopeless(self) -> str:
+        """As the sink says."""
+        return self._sink.hopeless
+
+    @property
+    def touched(self) -> bool:
+        """As the sink says."""
+        return self._sink.touched
+
+    def add(self, write: Write, live: bytes | None) -> None:
+        """Count it, and hand it on."""
+        if isinstance(write, Put) and is_over(write.image, self._attribute, self._at, self._clock.now()):
+            self.expired += 1
+        self._sink.add(write, live)
+
+    def finish(self) -> Sequence[LeftOut]:
+        """As the sink does."""
+        return self._sink.finish()
+
+    def abandon(self) -> None:
+        """As the sink does."""
+        self._sink.abandon()
+
+
+def is_over(image: bytes, attribute: str, at: int, now: float) -> bool:
+    """Whether an item's time to live, in this attribute, has ended between second `at` and now."""
+    value = (wire.attribute(image, attribute) or {}).get("N")
+    return value is not None and max(at, now - TTL_REACH) < float(value) < now
+
+
+def exists(table: Table) -> bool:
+    """Whether there is such a table."""
+    try:
+        table.facts()
+    except MissingTable:
+        return False
+    return True
+
+
+def _hint(error: Failed, creation: Creation) -> str:
+    """The error's own, and the way out of every refusal."""
+    asked = ["tags, which take dynamodb:TagResource"] if "Tags" in creation.request else []
+    key = creation.request.get("SSESpecification", {}).get("KMSMasterKeyId")
+    asked += [f"the KMS key {key}"] if key else []
+    words = f"It was asked for with {' and '.join(asked)}." if asked else ""
+    way = "A table that you create yourself, empty and of the same keys, is taken as it is: restore --to it."
+    return " ".join(each for each in (error.hint, words, way) if each)

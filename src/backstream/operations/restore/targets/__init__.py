@@ -1,0 +1,1 @@
+"""Where a restore writes to."""

@@ -1,0 +1,313 @@
+"""`init`: checks table, stream and bucket, and writes the catalog."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backstream.errors import ConditionNotMet, Refused, UsageError, WrongStreamView
+from backstream.model import moment, prices
+from backstream.model.changes.change import MICROS, VIEW, stream_label
+from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.condition import path_of
+from backstream.model.prices import Cost
+from backstream.model.sealing import Signing
+from backstream.model.tables import naming
+from backstream.model.tables.naming import KeyOrder, Naming
+from backstream.model.tables.settings import TableSettings
+from backstream.operations.setup import settings
+from backstream.operations.setup.identity import check_owner, gap_of, has_turned, proven_until, record_turn, turned
+from backstream.operations.setup.legacy_contents import LegacyContents
+from backstream.operations.setup.sources import check_destination
+from backstream.ports import ObjectStore, Table, TableFacts
+from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import Catalog, Layout
+from backstream.vault.gaps import Gap
+from backstream.vault.log.segments import Codec
+from backstream.vault.table_vault import TableVault
+
+NOWHERE = "none"  # there is no destination for what Lambda gives up, or no actor attribute, or it is to be forgotten
+
+
+class InitOptions(msgspec.Struct, frozen=True):
+    """What `init` was asked for; None means: as it is, or the default for a new table.
+
+    `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
+    `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`;
+    `bucket_owner`: the account that the vault's bucket belongs to.
+    `signing`: sign with this key.
+    """
+
+    layout: Layout | None = None
+    naming: Naming | None = None
+    tenant_attribute: str | None = None
+    compress: Codec | None = None
+    failures: str | None = None
+    kinesis: KinesisSource | None = None
+    key_order: KeyOrder | None = None
+    actor_attribute: str | None = None
+    bucket_owner: str | None = None
+    signing: Signing | None = None
+
+
+class InitReport(msgspec.Struct, frozen=True):
+    """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
+
+    `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
+    `prices.USUAL_BATCH` changes; `advice`: what would better be set otherwise; `adopted`: what an older tool had written, where
+    that was asked for. `needs_backfill`: the vault does not know every item as it is now, and no change of it that comes will tell.
+    """
+
+    catalog: Catalog
+    created: bool
+    changes: list[str]
+    unseen: list[str]
+    advice: list[str] = []
+    needs_backfill: bool = False
+    costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
+    adopted: LegacyContents | None = None
+
+
+def init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool = False) -> InitReport:
+    """Make a vault ready for a table, or change how it is kept from now on. The same words again change nothing.
+
+    MissingTable, MissingBucket; Refused where the stream is off or carries no full images, UnversionedBucket where the vault would
+    lose what it overwrites.
+    """
+    naming.check_table_name(table.name)
+    if words.tenant_attribute == "":
+        raise UsageError("the tenant attribute has no name")
+    check_actor_attribute(words)
+    store.check()
+    for _ in range(catalogs.ATTEMPTS):
+        try:
+            return _init(store, table, words, enable_stream=enable_stream)
+        except ConditionNotMet:
+            continue  # another `init`, a tail or a backfill has changed the catalog meanwhile: what is different now is asked again
+    raise catalogs.contended(store, table.name)
+
+
+def _init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool) -> InitReport:
+    """ConditionNotMet, and nothing changed, where another changes the catalog at the same time."""
+    upon = catalogs.known(store, table.name)
+    known = None if upon is None else upon.catalog
+    before = table.facts()
+    was_on = before.stream_enabled
+    if known is not None:
+        check_owner(known, before.arn)
+    if words.kinesis is not None:
+        check_destination(table, words.kinesis.arn)
+        facts = table.facts()
+    elif known is not None and known.kinesis is not None:
+        facts = table.facts()
+    else:
+        facts = with_stream(table, enable_stream=enable_stream)
+        known = None if known is None else _now_followed(known, facts, table)
+    if known is None or upon is None:
+        return _first(store, table, facts, words)
+    known, turns = _turned(store, known, facts, table, was_on=was_on)
+    return _again(store, table, known, words, upon, turns)
+
+
+def _turned(store: ObjectStore, known: Catalog, facts: TableFacts, table: Table, *, was_on: bool) -> tuple[Catalog, list[str]]:
+    """The catalog of the table and stream that there are now, and what is different, in words: a gap, which is recorded first.
+
+    `was_on`: whether the stream was on before `init` came.
+    """
+    if not has_turned(known, facts):
+        return known, []
+    now, vault = table.server_time(), TableVault(store, known)
+    gap = gap_of(known, facts, now, proven_until(vault, now), was_on=was_on)
+    record_turn(vault, gap)
+    lost = f"changes of {moment.iso(gap.since)} to {moment.iso(gap.until)} may be missing (a gap)"
+    return turned(known, facts, was_on=was_on), [f"{gap.reason}: {lost}"]
+
+
+def _now_followed(known: Catalog, facts: TableFacts, table: Table) -> Catalog:
+    """The catalog of a table that was adopted without a stream, and has one now: from now on it is followed."""
+    if known.stream_arn or known.adopted is None:
+        return known
+    return msgspec.structs.replace(
+        known,
+        stream=stream_label(facts.stream_arn or ""),
+        stream_arn=facts.stream_arn or "",
+        initialised=moment.iso(table.server_time()),
+        table_arn=facts.arn,
+        table_id=facts.table_id,
+    )
+
+
+def with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
+    """What the table is, with a stream that can be followed. Refused, WrongStreamView where it has none."""
+    facts = table.facts()
+    if not facts.stream_enabled:
+        if not enable_stream:
+            raise Refused(
+                f"the table {table.name} has no stream: there is nothing to follow",
+                hint=f"Run `backstream init {table.name} --enable-stream`: it enables a stream of {VIEW}.",
+            )
+        table.enable_stream()
+        facts = table.facts()
+    if facts.stream_view != VIEW:
+        raise WrongStreamView(
+            f"the stream of {table.name} carries {facts.stream_view}, which does not hold whole items",
+            hint=f"A view type cannot be changed: disable the stream, then run `backstream init {table.name} --enable-stream`.",
+        )
+    return facts
+
+
+def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptions) -> InitReport:
+    # The stream is on by now. Where no item is found, every item that ever comes is a change in the stream from then on.
+    empty, seen_at = table.is_empty()
+    seen = table.settings()
+    catalog = Catalog(
+        format=catalogs.FIRST_FORMAT,
+        table=table.name,
+        table_arn=facts.arn,
+        table_id=facts.table_id,
+        key_schema=facts.schema,
+        layout=words.layout or Layout.ROWS,
+        naming=words.naming or Naming.SHA256,
+        tenant_attribute=words.tenant_attribute,
+        compress=words.compress or Codec.ZSTD,
+        stream=_label(seen_at) if words.kinesis else stream_label(facts.stream_arn or ""),
+        stream_arn=words.kinesis.arn if words.kinesis else facts.stream_arn or "",
+        kinesis=words.kinesis,
+        initialised=moment.iso(seen_at),  # the server's time: it is compared with the times of changes
+        complete_from=int(seen_at) if empty else None,
+        settings=catalogs.encode_settings(seen),
+        failures=_failures(words, None),
+        key_order=words.key_order or KeyOrder.SCHEMA,
+        actor_attribute=actor_attribute(words, None),
+        bucket_owner=words.bucket_owner,
+        signing=words.signing,
+    )
+    catalogs.save(store, catalog, None)
+    return InitReport(
+        catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen), needs_backfill=not empty
+    )
+
+
+def _label(now: float, after: str = "") -> str:
+    """As DynamoDB labels its streams: by the time at which they begin, so that they are in order; greater than `after`."""
+    while (label := moment.iso(now).removesuffix("Z") + ".999") <= after:
+        now += 1
+    return label
+
+
+def _again(
+    store: ObjectStore, table: Table, known: Catalog, words: InitOptions, upon: catalogs.Current, turns: list[str]
+) -> InitReport:
+    wanted = msgspec.structs.replace(
+        known,
+        layout=words.layout or known.layout,
+        naming=words.naming or known.naming,
+        tenant_attribute=known.tenant_attribute if words.tenant_attribute is None else words.tenant_attribute,
+        compress=words.compress or known.compress,
+        failures=_failures(words, known.failures),
+        key_order=words.key_order or known.key_order,
+        actor_attribute=actor_attribute(words, known.actor_attribute),
+        bucket_owner=words.bucket_owner or known.bucket_owner,
+        signing=_signing(words, known),
+    )
+    if words.kinesis is not None and words.kinesis != known.kinesis:
+        wanted = _from_kinesis(store, table, wanted, words.kinesis)
+    seen = table.settings()
+    compared = settings.compare(wanted, seen)
+    changes = [*turns, *changes_of(known, wanted), *(f"the table's {each}" for each in compared.changes)]
+    changes += ["the stream is followed"] if known.stream_arn and not upon.catalog.stream_arn else []
+    if changes:
+        catalogs.save(store, compared.catalog, upon)
+    catalog = compared.catalog if changes else known
+    return InitReport(
+        catalog,
+        created=False,
+        changes=changes,
+        unseen=settings.unseen(seen),
+        advice=_advice(catalog, seen),
+        needs_backfill=_needs_backfill(TableVault(store, catalog), table),
+    )
+
+
+def _needs_backfill(vault: TableVault, table: Table) -> bool:
+    """Whether no start counts without a gap behind it: as after a table was made again, or a stream was off."""
+    window = vault.window(table.server_time())
+    return not window.starts or bool(window.open_gaps)
+
+
+def _advice(catalog: Catalog, seen: TableSettings) -> list[str]:
+    arn = None if catalog.kinesis is None else catalog.kinesis.arn
+    if any(each.stream_arn == arn and each.precision != "MICROSECOND" for each in seen.kinesis_destinations):
+        return [
+            (
+                "set the destination's precision to MICROSECOND (`aws dynamodb update-kinesis-streaming-destination`): "
+                "within a millisecond an item may change twice, in an order that its time does not tell"
+            )
+        ]
+    return []
+
+
+def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: KinesisSource) -> Catalog:
+    """The catalog with another source. What lies between the two is a gap, since nobody can tell that nothing is missing there."""
+    if known.kinesis is not None and known.kinesis.arn == source.arn:
+        return msgspec.structs.replace(known, kinesis=source)
+    now = table.server_time()
+    vault = TableVault(store, known)
+    durable = vault.window(now).durable
+    since = moment.parse_iso_micros(known.initialised) // MICROS if durable is None else durable
+    reason = f"from here on changes are taken from {source.arn}"
+    label = _label(now, known.stream)
+    vault.gaps.record(Gap(reason=reason, since=min(since, int(now)), until=int(now), stream=label))
+    return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=source)
+
+
+def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
+    """What is kept otherwise from now on, in words."""
+    pairs = {
+        "layout": (known.layout, wanted.layout),
+        "naming": (known.naming, wanted.naming),
+        "tenant attribute": (known.tenant_attribute, wanted.tenant_attribute),
+        "compression of the log": (known.compress, wanted.compress),
+        "order of the key's attributes in names": (known.key_order, wanted.key_order),
+    }
+    source = (
+        []
+        if known.kinesis == wanted.kinesis or wanted.kinesis is None
+        else [f"changes come from {wanted.kinesis.arn}, which keeps them for {wanted.kinesis.retention // 3600} hours"]
+    )
+    changed = source + [
+        f"{what}: {new} from now on (what was kept as {old} stays readable)" for what, (old, new) in pairs.items() if old != new
+    ]
+    if known.signing != wanted.signing and wanted.signing is not None:
+        changed.append(
+            f"the vault's own objects are signed with {wanted.signing.key} (restart every tail and function; what is there is not "
+            "covered: `backstream backfill` begins anew)"
+        )
+    if known.failures != wanted.failures:
+        changed.append(f"what Lambda gives up: {wanted.failures or 'looked for nowhere'} (was: {known.failures or 'nowhere'})")
+    if known.actor_attribute != wanted.actor_attribute:
+        now, before = wanted.actor_attribute or "none", known.actor_attribute or "none"
+        changed.append(f"actor attribute: {now} (was: {before}); history reads it in all changes, earlier ones too")
+    if known.bucket_owner != wanted.bucket_owner:
+        changed.append(f"the bucket has to be of account {wanted.bucket_owner} (was: {known.bucket_owner or 'not recorded'})")
+    return changed
+
+
+def check_actor_attribute(words: InitOptions) -> None:
+    """UsageError where the actor attribute is no path."""
+    if words.actor_attribute not in (None, NOWHERE):
+        path_of(words.actor_attribute or "")
+
+
+def actor_attribute(words: InitOptions, known: str | None) -> str | None:
+    """The actor attribute from now on."""
+    return known if words.actor_attribute is None else (None if words.actor_attribute == NOWHERE else words.actor_attribute)
+
+
+def _signing(words: InitOptions, known: Catalog) -> Signing | None:
+    """The key that was signed with so far, if it is the same: it covers what it covered."""
+    before, asked = known.signing, words.signing
+    return before if asked is None or (before is not None and before.key == asked.key) else asked
+
+
+def _failures(words: InitOptions, known: str | None) -> str | None:
+    return known if words.failures is None else (None if words.failures == NOWHERE else words.failures)

@@ -1,0 +1,126 @@
+"""Writes a full export as AWS does. The summary comes last: until it is there, nobody takes the export for whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from backstream.model import moment
+from backstream.ports import Files
+from backstream.vault.aws_export import manifests
+from backstream.vault.aws_export.lines import item_line
+from backstream.vault.aws_export.manifests import DataFile, ExportNames, ManifestSummary
+from backstream.vault.catalog import Catalog
+from backstream.vault.log.segments import Codec
+
+FILE_BYTES = 32 * 1024 * 1024  # of lines, before compression
+WRITERS = 2  # files in the making, that being filled among them: what bounds memory
+
+
+class ExportWriter:
+    """One full export, in the making: `start`, `add` each item once, `close`, and, if it is to be whole, `complete`.
+
+    Raises what the store raises. `files`, `items` and `bytes` (compressed) tell what was written, once it is closed.
+    """
+
+    def __init__(self, store: Files, export_id: str, codec: Codec, *, file_bytes: int = FILE_BYTES) -> None:
+        self.names = ExportNames(export_id)
+        self.files: list[DataFile] = []
+        self.bytes = 0
+        self._store = store
+        self._codec = codec
+        self._file_bytes = file_bytes
+        self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="export")
+        self._writing: deque[Future[tuple[DataFile, int]]] = deque()
+        self._handed_over = 0
+        self._lines = bytearray()
+        self._count = 0
+
+    @property
+    def url(self) -> str:
+        """The export's own folder."""
+        return f"{self._store.url}/{self.names.folder}".rstrip("/")
+
+    @property
+    def items(self) -> int:
+        """How many items were written."""
+        return sum(each.item_count for each in self.files)
+
+    def start(self) -> None:
+        """Say that it has begun: this is where a place that cannot be written to shows."""
+        self._store.put(self.names.started, b"")
+
+    def add(self, image: bytes) -> None:
+        """One item, byte for byte."""
+        self._lines += item_line(image)
+        self._count += 1
+        if len(self._lines) >= self._file_bytes:
+            self._hand_over()
+
+    def close(self) -> None:
+        """Return once every item is durable. An empty table has one empty file, as with AWS: ImportTable wants to find one."""
+        if self._lines or not self._handed_over:
+            self._hand_over()
+        while self._writing:
+            self._take()
+        self._pool.shutdown()
+
+    def abandon(self) -> None:
+        """Stop here: what was written stays, and without manifests it is not an export."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _hand_over(self) -> None:
+        self._handed_over += 1
+        name = f"{self.names.data}{self._handed_over:08d}.json.{self._codec.suffix}"
+        self._writing.append(self._pool.submit(self._write, name, self._lines, self._count))
+        self._lines, self._count = bytearray(), 0
+        if len(self._writing) >= WRITERS:
+            self._take()
+
+    def _take(self) -> None:
+        file, size = self._writing.popleft().result()
+        self.files.append(file)
+        self.bytes += size
+
+    def _write(self, name: str, lines: bytearray, count: int) -> tuple[DataFile, int]:
+        body = self._codec.compress(lines)
+        self._store.put(name, body)
+        checksum, etag = manifests.checksum(body), manifests.etag(body)
+        return DataFile(item_count=count, md5_checksum=checksum, etag=etag, data_file_s3_key=self._key(name)), len(body)
+
+    def complete(self, catalog: Catalog, at: int, *, began: float, ended: float) -> None:
+        """Write the manifests: from then on it is whole. Times in epoch seconds; `at`: the moment of the state."""
+        bucket, prefix = _bucket_and_prefix(self._store.url)
+        summary = ManifestSummary(
+            version=manifests.FULL_VERSION,
+            export_arn=f"{catalog.table_arn}/export/{self.names.id}",
+            start_time=moment.iso_millis(began),
+            end_time=moment.iso_millis(ended),
+            table_arn=catalog.table_arn,
+            table_id=catalog.table_id,
+            export_time=moment.iso_millis(at),
+            s3_bucket=bucket or None,
+            s3_prefix=prefix or None,
+            manifest_files_s3_key=self._key(self.names.files),
+            item_count=self.items,
+            output_format=manifests.JSON,
+        )
+        self._put_manifest(self.names.files, manifests.encode_files(self.files))
+        self._put_manifest(self.names.summary, manifests.encode_summary(summary))
+
+    def _put_manifest(self, name: str, body: bytes) -> None:
+        self._store.put(manifests.checksum_names(name)[0], manifests.checksum(body).encode())
+        self._store.put(name, body)
+
+    def _key(self, name: str) -> str:
+        """The name as manifests give it: with the prefix, from the bucket's root."""
+        _, prefix = _bucket_and_prefix(self._store.url)
+        return f"{prefix}/{name}" if prefix else name
+
+
+def _bucket_and_prefix(url: str) -> tuple[str, str]:
+    """Both empty where it is no bucket."""
+    if not url.startswith("s3://"):
+        return "", ""
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    return bucket, prefix

@@ -1,0 +1,280 @@
+"""Base backups: what the whole table held, read beside its stream or taken from an export, and what they may claim.
+
+    base/ID/plan.json                                                       what is to be read, in how many segments
+    base/ID/SEGMENT-PART_COUNT_BEGIN-END.ndjson.zst                         lines as of the change log; `.last` ends a segment
+    base/complete/BEGIN-END_KIND_ID.json                                    all of it is there: from then on it counts
+
+A segment's parts follow each other without a break, so the last one says where to go on, and a listing is the manifest.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged
+from backstream.model import moment
+from backstream.model.changes.entry import Entry
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.ports import ListedObject, ObjectStore
+from backstream.vault import below_markers
+from backstream.vault.below_markers import First
+from backstream.vault.catalog import folder
+from backstream.vault.log import segments
+from backstream.vault.log.segments import Codec, SegmentHeader
+
+FORMAT = 1
+COMPLETE = "complete/"
+PLAN = "plan.json"
+
+
+class BaseKind(enum.StrEnum):
+    """Where it was read from. INCREMENTAL is no whole table: its changes are in the log, only its record is here."""
+
+    SCAN = "scan"
+    EXPORT = "export"
+    INCREMENTAL = "incremental"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds the whole table, so that it has parts of its own."""
+        return self is not BaseKind.INCREMENTAL
+
+
+class BasePlan(msgspec.Struct, frozen=True):
+    """What a base backup is to be. `source`: the table's id, or the export's ARN; `began`: seconds."""
+
+    format: int
+    id: str
+    kind: BaseKind
+    source: str
+    segments: int
+    began: int
+
+
+class Base(msgspec.Struct, frozen=True):
+    """A complete one. It holds every item that was in the table between `begin` and `end` (seconds); see `model.window.Start`."""
+
+    kind: BaseKind
+    id: str
+    begin: int
+    end: int
+
+
+class CompletionRecord(msgspec.Struct, frozen=True):
+    """What the record of completion says besides its name."""
+
+    format: int
+    source: str
+    rows: int
+    parts: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One object of a base backup, by its name.
+
+    `seconds`: from when its first read began to when its last one ended; `last`: the segment ends with it; `modified`: when the
+    store received it; `found`: its version that counts, the first; None where a listing did not tell.
+    """
+
+    name: str
+    segment: int
+    number: int
+    count: int
+    seconds: tuple[int, int]
+    last: bool
+    codec: Codec
+    modified: float
+    size: int
+    found: First | None = None
+
+
+_PART = re.compile(
+    r"(?P<segment>\d{5,})-(?P<number>\d{6,})_(?P<count>\d+)_(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)"
+    r"(?P<last>\.last)?\.ndjson\.(?P<codec>zst|gz)"
+)
+_COMPLETE = re.compile(r"(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)_(?P<kind>scan|export|incremental)_(?P<id>[^/]+)\.json")
+
+
+class Bases:
+    """The base backups of one table."""
+
+    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD) -> None:
+        self._store = store
+        self._prefix = folder(table) + "base/"
+        self._codec = codec
+
+    # --- what there is ---
+
+    def complete(self) -> list[Base]:
+        """Those that count, the oldest first."""
+        records = below_markers.firsts(self._store, self._prefix + COMPLETE)
+        return [base for each in records if (base := self._believed(each)) is not None]
+
+    def _believed(self, record: First) -> Base | None:
+        """The same as by its name. NotSigned where the reader wants signatures, and the record has none."""
+        base = self._named(record)
+        if base is not None:
+            below_markers.vouch(self._store, record.name, record.version)
+        return base
+
+    def lost(self) -> Iterator[tuple[str, Base]]:
+        """The records of complete ones of which nothing but a delete marker is left, and what their names say."""
+        return (
+            (each.name, base) for each in below_markers.emptied(self._store, self._prefix + COMPLETE) if (base := self._named(each))
+        )
+
+    def _named(self, record: ListedObject) -> Base | None:
+        """A complete one by the name of its record; None where it is no such name."""
+        match = _COMPLETE.fullmatch(record.name.removeprefix(self._prefix + COMPLETE))
+        times = None if match is None else _times(match)
+        return None if match is None or times is None else Base(BaseKind(match["kind"]), match["id"], *times)
+
+    def plans(self) -> list[BasePlan]:
+        """Of all that were begun, complete or not."""
+        return [plan for name in self.ids() if (plan := self.plan(name)) is not None]
+
+    def foreign(self) -> Iterator[str]:
+        """The names of current objects that are no part, plan or record of a base backup."""
+        listing = below_markers.newest(self._store, self._prefix)
+        return (each.name for each in listing if not each.markers and not each.name.endswith("/") and not self.owns(each.name))
+
+    def owns(self, name: str) -> bool:
+        """Whether an object is a part, plan or record of a base backup, by its name."""
+        where, _, last = name.removeprefix(self._prefix).rpartition("/")
+        pattern = _COMPLETE if f"{where}/" == COMPLETE else _PART
+        return last == PLAN or pattern.fullmatch(last) is not None
+
+    def ids(self) -> Iterator[str]:
+        """The ids of all that were begun."""
+        after = ""
+        while (listed := next(self._store.versions(self._prefix, after=after), None)) is not None:
+            found = listed.name.removeprefix(self._prefix).split("/")[0]
+            if f"{found}/" != COMPLETE:
+                yield found
+            after = f"{self._prefix}{found}0"  # "0" follows "/": past all of its objects
+
+    def plan(self, base: str) -> BasePlan | None:
+        """What one is to be; None where that was never said. Damaged where it cannot be read."""
+        name = f"{self._prefix}{base}/{PLAN}"
+        found = next(below_markers.firsts(self._store, name), None)
+        if found is None:
+            return None
+        try:
+            return msgspec.json.decode(below_markers.pinned(self._store, found).body, type=BasePlan)
+        except UNDECODABLE as error:
+            raise Damaged(f"the plan of a base backup cannot be read: {name}: {reason(error)}") from error
+
+    def parts(self, base: str) -> list[Part]:
+        """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""
+        listing = below_markers.firsts(self._store, f"{self._prefix}{base}/")
+        return [part for each in listing if (part := _parse(each)) is not None]
+
+    def whole(self, base: Base) -> list[Part]:
+        """All parts of a complete one. Damaged, naming it, where one has gone since."""
+        parts = self.parts(base.id)
+        account = self.account(base)
+        held = sum(part.count for part in parts)
+        if (len(parts), held) != (account.parts, account.rows):
+            raise Damaged(
+                f"the base backup {self._prefix}{base.id}/ holds {len(parts)} parts and {held} rows, "
+                f"its record says {account.parts} and {account.rows}",
+                hint="Bring back the missing object from the bucket's versions, or run `backfill` again for a new one.",
+            )
+        return parts
+
+    def account(self, base: Base) -> CompletionRecord:
+        """The record of a complete one. Damaged where it cannot be read."""
+        name = self.name_of(base)
+        try:
+            return msgspec.json.decode(
+                below_markers.pinned(self._store, below_markers.first(self._store, name)).body, type=CompletionRecord
+            )
+        except UNDECODABLE as error:
+            raise Damaged(f"the record of a base backup cannot be read: {name}: {reason(error)}") from error
+
+    def read(self, part: Part, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
+        """Those of a part's entries that are wanted. Damaged (naming the object) where it is not what its name says."""
+        claim, body = self.claim_and_body(part)
+        try:
+            return segments.select(claim, body, wanted)
+        except Damaged as error:
+            raise error.of(part.name) from error
+
+    def claim_and_body(self, part: Part) -> tuple[SegmentHeader, bytes]:
+        """What a part's name says, and its bytes."""
+        claim = SegmentHeader(part.codec, part.count)
+        return claim, (
+            below_markers.get(self._store, part.name) if part.found is None else below_markers.pinned(self._store, part.found)
+        ).body
+
+    def planted(self, parts: Sequence[Part]) -> list[Damaged]:
+        """Later versions of these objects that say something else: not read, but to be named."""
+        return [each for part in parts if part.found is not None for each in below_markers.damage_of(self._store, part.found)]
+
+    # --- writing ---
+
+    def begin(self, plan: BasePlan) -> None:
+        """Say what is to be read. The same plan again changes nothing."""
+        self._put_once(f"{self._prefix}{plan.id}/{PLAN}", msgspec.json.encode(plan))
+
+    def write_part(self, base: str, segment: int, number: int, entries: Sequence[Entry], *, last: bool) -> bool:
+        """Make a part of a segment durable. False, and nothing is written, where somebody else has written that part."""
+        begin = min((entry.since for entry in entries), default=0)
+        end = max((entry.seconds for entry in entries), default=0)
+        if any(each.number == number for each in self.parts_of(base, segment)):
+            return False
+        times = f"{moment.compact(begin)}-{moment.compact(end)}"
+        name = f"{segment:05d}-{number:06d}_{len(entries)}_{times}{'.last' if last else ''}.ndjson.{self._codec.suffix}"
+        return self._put_once(f"{self._prefix}{base}/{name}", segments.pack(entries, self._codec), segments.FORMAT)
+
+    def parts_of(self, base: str, segment: int) -> list[Part]:
+        """The parts of one segment, in order."""
+        listing = below_markers.firsts(self._store, f"{self._prefix}{base}/{segment:05d}-")
+        return [part for each in listing if (part := _parse(each)) is not None]
+
+    def finish(self, base: Base, account: CompletionRecord) -> None:
+        """Say that all of it is there."""
+        self._put_once(self.name_of(base), msgspec.json.encode(account))
+
+    def name_of(self, base: Base) -> str:
+        """The name of the record of a complete one."""
+        times = f"{moment.compact(base.begin)}-{moment.compact(base.end)}"
+        return f"{self._prefix}{COMPLETE}{times}_{base.kind}_{base.id}.json"
+
+    def _put_once(self, name: str, body: bytes, form: str = "1") -> bool:
+        try:
+            self._store.put(name, body, {"format": form}, if_absent=True)
+        except AlreadyExists:
+            return False
+        return True
+
+
+def _parse(listed: First) -> Part | None:
+    match = _PART.fullmatch(listed.name.rpartition("/")[2])
+    times = None if match is None else _times(match)
+    if match is None or times is None:
+        return None
+    return Part(
+        name=listed.name,
+        segment=int(match["segment"]),
+        number=int(match["number"]),
+        count=int(match["count"]),
+        seconds=times,
+        last=match["last"] is not None,
+        codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
+        modified=listed.modified,
+        size=listed.size,
+        found=listed,
+    )
+
+
+def _times(match: re.Match[str]) -> tuple[int, int] | None:
+    """The seconds in a name; None for a thirteenth month: the shape of a name of ours, but not one."""
+    try:
+        return moment.parse_compact(match["begin"]), moment.parse_compact(match["end"])
+    except ValueError:
+        return None

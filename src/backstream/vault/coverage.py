@@ -1,0 +1,245 @@
+"""What a vault's log, gaps and base backups cover together: the recovery window, and what the state at a moment is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from backstream.errors import BackstreamError
+from backstream.model import moment
+from backstream.model.changes import fold
+from backstream.model.changes.change import MICROS
+from backstream.model.changes.entry import Entry
+from backstream.model.clocks import CLOCKS_APART
+from backstream.model.window import FormerLife, IncrementalExport, KnownGap, Older, Range, Start, Void, Window
+from backstream.vault import bases
+from backstream.vault.bases import Base, Bases
+from backstream.vault.catalog import Catalog
+from backstream.vault.failure_destination import Destination
+from backstream.vault.gaps import Gap, Gaps
+from backstream.vault.log.compacted import Compacted
+from backstream.vault.log.log import ChangeLog, LogListing
+from backstream.vault.log.segments import SegmentKind
+
+
+class RestoreBase(msgspec.Struct, frozen=True):
+    """What a state is made of: a base backup, None where the log reaches back far enough, and the log since it began.
+
+    `floor`: the second before which nothing counts but what the base backup holds, or nothing at all where there is none; `voids`:
+    the seconds that an export has taken the place of; `lost`: the gaps of the log.
+    """
+
+    base: Base | None
+    floor: int = fold.BEGINNING
+    voids: Sequence[Void | FormerLife] = ()
+    lost: Sequence[Range] = ()
+
+    def may_have_vanished(self, entry: Entry) -> bool:
+        """Whether an item of which this is the newest known may have been deleted in a gap that the base backup makes up for."""
+        return entry.since < self.floor and any(entry.since <= gap.until < self.floor for gap in self.lost)
+
+    def counts(self, entry: Entry) -> bool:
+        """Whether an entry of the log has a say."""
+        return counts(self.voids, entry)
+
+
+def counts(voids: Sequence[Void | FormerLife], entry: Entry) -> bool:
+    """Whether an entry has a say, where exports have taken the place of these seconds, or the table was created again since."""
+    return not any(_is_of_before(void, entry) if isinstance(void, FormerLife) else _is_void(void, entry) for void in voids)
+
+
+def _is_void(void: Void, entry: Entry) -> bool:
+    return void.since <= entry.since <= void.until and entry.event_id != void.id
+
+
+def _is_of_before(life: FormerLife, entry: Entry) -> bool:
+    """A scanned image is taken to be older than it is by as much as clocks may be apart; a change tells its stream."""
+    if entry.scanned:
+        return entry.since + CLOCKS_APART < life.created
+    return entry.since < life.created or (bool(life.stream) and entry.stream < life.stream)
+
+
+class Coverage:
+    """Reads off one table's listings what is known, and from when on."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        log: ChangeLog,
+        gaps: Gaps,
+        bases: Bases,
+        compacted: Compacted,
+        arrived_since: Callable[[str, int], bool],
+        destination: Callable[[], Destination | None] = lambda: None,
+    ) -> None:
+        """`arrived_since`: whether anything of an older tool's in a folder has arrived after a second."""
+        self._catalog = catalog
+        self._arrived_since = arrived_since
+        self._stale: bool | None = None
+        self._destination = destination
+        self._log = log
+        self._gaps = gaps
+        self._bases = bases
+        self._compacted = compacted
+
+    def window(self, now: float) -> Window:
+        """From when to when a restore is exact. Never more than what a watermark proves."""
+        starts, bridges = self._starts_and_bridges(self._bases.complete())
+        # The log before the gaps: a gap is recorded before the watermark that passes it is written.
+        durable = self.durable(now)
+        lost, unseen = self._lost_and_unseen()
+        older = self._older(now, followed=durable is not None or bool(starts))
+        gaps = self._known_gaps(starts, lost)
+        return Window(starts=starts, durable=durable, gaps=gaps, bridges=bridges, unseen=unseen, older=older)
+
+    def _older(self, now: float, *, followed: bool) -> Older | None:
+        """What was adopted. As long as this tool has captured nothing, the older one's bucket tells whether it is still so now."""
+        adopted = self._catalog.adopted
+        if adopted is None:
+            return None
+        since, until = (moment.parse_iso_micros(each) // MICROS for each in (adopted.since, adopted.until))
+        if followed:
+            return Older(since, until)
+        if self._stale is None:
+            self._stale = self._arrived_since(adopted.folder, until)
+        return Older(since, until if self._stale else max(until, int(now)), self._stale)
+
+    def basis(self, at: int) -> RestoreBase:
+        """What the state of the whole table at a second is made of."""
+        return self.bases_for(at)[0]
+
+    def bases_for(self, at: int) -> list[RestoreBase]:
+        """All that the state at a second may be made of, equally exact: the best first, which has the least to read."""
+        complete = self._bases.complete()
+        starts, bridges = self._starts_and_bridges(complete)
+        life = self._catalog.life_at(at)
+        if life is not None:  # a base backup of a table that is gone says nothing of the one that has its name now
+            starts = [start for start in starts if _is_since(life.created, start)]
+        window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts, self.lost()), bridges=bridges)
+        lost = [Range(gap.since, gap.until) for gap in window.gaps]
+        base_of = {base.id: base for base in complete}
+        voids: list[Void | FormerLife] = [*window.voids(at)]
+        voids += [] if life is None else [FormerLife(life.created, life.stream)]
+        found = [
+            # Of a table that was empty at `init` nothing counts from before, from a former life of it; but clocks may be apart.
+            RestoreBase(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
+            for start in window.starts_for(at)
+        ]
+        return found or [RestoreBase(None, fold.BEGINNING, voids, lost)]
+
+    def _starts_and_bridges(self, complete: Sequence[Base]) -> tuple[list[Start], list[IncrementalExport]]:
+        starts = [
+            Start(each.begin, each.end, each.id, _exact(each)) for each in complete if each.kind is not bases.BaseKind.INCREMENTAL
+        ]
+        if self._catalog.complete_from is not None:
+            starts.append(Start(self._catalog.complete_from, self._catalog.complete_from))
+        starts += [Start(life.created, life.created) for life in self._catalog.lives if life.complete]
+        return starts, [
+            IncrementalExport(each.begin, each.end, each.id) for each in complete if each.kind is bases.BaseKind.INCREMENTAL
+        ]
+
+    def _known_gaps(self, starts: Sequence[Start], lost: Sequence[Gap]) -> list[KnownGap]:
+        gaps = [KnownGap(each.since, each.until, each.reason) for each in lost]
+        followed = self.followed_from
+        early = min((start.begin if start.exact is None else start.exact for start in starts), default=followed)
+        if early < followed:
+            gaps.append(KnownGap(early, followed - 1, "before `init`, when nobody followed the stream"))
+        elif self._catalog.adopted is not None:
+            until = moment.parse_iso_micros(self._catalog.adopted.until) // MICROS
+            if until + CLOCKS_APART + 1 < followed:
+                gaps.append(
+                    KnownGap(until + 1, followed - 1, "after the older tool's backup was adopted, before the stream was on")
+                )
+        return sorted(gaps, key=lambda gap: gap.since)
+
+    @property
+    def followed_from(self) -> int:
+        """The second from which on every change is in the log, or in a recorded gap."""
+        initialised = moment.parse_iso_micros(self._catalog.initialised) // MICROS
+        return initialised if self._catalog.complete_from is None else min(initialised, self._catalog.complete_from)
+
+    def watermark(self, now: float) -> LogListing | None:
+        """The watermark that reaches farthest: nothing else in the log proves that all changes up to a second have arrived.
+
+        A tail and the witness read every shard of the stream. A function is not told which shard a batch is from, nor what it did
+        not receive: its segments prove nothing, and neither does a log in which nothing arrives.
+        """
+        for piece in self._log.newest_first_days(now, self._catalog.complete_from or 0):
+            marks = [each for each in piece if each.segment is not None and each.segment.kind is SegmentKind.MARK]
+            if marks:
+                found = max(marks, key=_reach)
+                self._log.vouch(found)
+                return found
+        return None
+
+    def durable(self, now: float) -> int | None:
+        """The second up to which it is proven that every change has arrived; None where nothing is."""
+        found = self.watermark(now)
+        return None if found is None or found.segment is None else found.segment.max_time
+
+    def lost(self) -> list[Gap]:
+        """What is missing from the log: not the gaps whose missing change has arrived since, but what waits to be redriven."""
+        return self._lost_and_unseen()[0]
+
+    def _lost_and_unseen(self) -> tuple[list[Gap], str]:
+        # What waits before what has arrived: a batch that is redriven meanwhile is in the log by then.
+        waiting, unseen = self._waiting()
+        recorded = self._recorded()
+        known = {gap.batch for gap in recorded if gap.batch is not None}
+        return [*recorded, *(gap for gap in waiting if gap.batch not in known)], unseen
+
+    def _waiting(self) -> tuple[list[Gap], str]:
+        """The gaps of what Lambda gave up; why nobody can tell, where the destination cannot be looked into.
+
+        The vault is to be enough: who reads it may be without a right to a bucket beside it, and has to be told what that means.
+        """
+        url = self._catalog.failures
+        if url is None:
+            return [], ""
+        try:
+            destination = self._destination()
+            if destination is None:
+                return [], f"nobody looked into {url} for what Lambda gave up: what lies there is missing here"
+            return [destination.gap(each) for each in destination.waiting()], ""
+        except BackstreamError as error:
+            return (
+                [],
+                f"could not look into {url} for batches that Lambda gave up ({error.message}): what lies there is missing here",
+            )
+
+    def _recorded(self) -> list[Gap]:
+        # Those of an item make one item uncertain, and no moment.
+        standing = [gap for gap in self._gaps.all() if gap.key is None and not (gap.batch and self._gaps.has_arrived(gap.batch))]
+        missing = {gap: self._not_in_segments(gap) for gap in standing if gap.numbers}
+        # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
+        held = set(self._compacted.current().held) if any(missing.values()) else set()
+        return [gap for gap in standing if not gap.numbers or any((gap.stream, each) not in held for each in missing[gap])]
+
+    def _not_in_segments(self, gap: Gap) -> set[str]:
+        """Which of its changes the log's segments lack: what was missing may have been redriven, or come in by a reader."""
+        missing = set(gap.numbers)
+        for listed in self._log.listing(since=gap.since, until=gap.until):
+            segment = listed.segment
+            if segment is None or segment.stream != gap.stream:
+                continue
+            if any(int(segment.first) <= int(each) <= int(segment.last) for each in missing):
+                held = {int(entry.sequence) for entry in self._log.read(listed)}
+                missing = {each for each in missing if int(each) not in held}
+        return missing
+
+
+def _reach(listed: LogListing) -> tuple[int, bool, float]:
+    """Of two that reach equally far, the witness's: it says more."""
+    segment = listed.segment
+    return (0, False, 0.0) if segment is None else (segment.max_time, segment.witnessed, listed.modified)
+
+
+def _is_since(created: int, start: Start) -> bool:
+    """Whether a start is of the table that was created in that second. A scan is taken to begin earlier than it did."""
+    return (start.begin + (CLOCKS_APART if start.id is not None else 0) if start.exact is None else start.exact) >= created
+
+
+def _exact(base: Base) -> int | None:
+    """An export's moment: its base backup is taken to begin as much earlier as to end later."""
+    return (base.begin + base.end) // 2 if base.kind is bases.BaseKind.EXPORT else None

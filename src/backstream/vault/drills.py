@@ -1,0 +1,63 @@
+"""Drills: the reports of a table's restore tests, one object each, named by when they began, so that a listing is the history."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+from backstream.errors import Damaged
+from backstream.model import moment
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.ports import ObjectStore
+from backstream.vault import below_markers
+from backstream.vault.catalog import folder
+
+UNREADABLE = "the record of this drill cannot be read"
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One drill as its record tells it, without its details. Times in ISO 8601, UTC; figures None where nothing could be measured.
+
+    `began`: when; `at`: the moment that was restored; `error`: what stopped it, None where it came to its end.
+    """
+
+    id: str
+    began: str
+    at: str
+    passed: bool
+    rows: int
+    differences: int
+    rpo_seconds: float | None
+    rto_seconds: float | None
+    error: str | None = None
+
+
+class Drills:
+    """The drills of one table."""
+
+    def __init__(self, store: ObjectStore, table: str) -> None:
+        self._store = store
+        self._prefix = folder(table) + "drills/"
+
+    def keep(self, drill: str, began: float, record: bytes) -> str:
+        """Make a drill's record durable and return its name. `record`: JSON that holds the fields of `Held`, and whatever else."""
+        name = f"{self._prefix}{moment.compact(int(began))[:-1]}.{int(began * 1_000) % 1_000:03d}Z_{drill}.json"
+        self._store.put(name, record, {"format": "1"})
+        return name
+
+    def newest(self, most: int) -> list[Held]:
+        """The last `most` drills, oldest first. One whose record cannot be read has not passed."""
+        names = [listed.name for listed in below_markers.newest(self._store, self._prefix)]
+        return [self._held(name) for name in itertools.islice(names, max(0, len(names) - most), None)]
+
+    def _held(self, name: str) -> Held:
+        try:
+            return msgspec.json.decode(below_markers.get(self._store, name).body, type=Held)
+        except (Damaged, *UNDECODABLE) as error:
+            time, _, drill = name.removeprefix(self._prefix).removesuffix(".json").partition("_")
+            return Held(drill, time, "", passed=False, rows=0, differences=0, rpo_seconds=None, rto_seconds=None, error=_why(error))
+
+
+def _why(error: Exception) -> str:
+    return f"{UNREADABLE}: {reason(error)}"

@@ -1,0 +1,1 @@
+"""Dumps: files that hold a table's items."""

@@ -1,0 +1,262 @@
+"""Findings of `blame`, kept beside the log: which call of CloudTrail made which change.
+
+    actors/dt=2026-11-23/hour=04/FIRSTTIME-LASTTIME_COUNT_HASH.ndjson.zst     under the hour of the changes, a JSON object a line
+
+HASH is of the lines. Objects are never changed, and the same findings have the same name: a repeated write changes nothing.
+
+Of several findings on one change the one counts that was made when more had been delivered; of two that are equal in that and
+contradict each other none does. Keys of items are not in them. Format 1; see docs/notes/0029-who-made-a-change.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, cast
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged
+from backstream.model import moment
+from backstream.model.changes.change import MICROS, is_sequence
+from backstream.model.values import object_limits
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.ports import ObjectStore
+from backstream.vault import below_markers, decompression
+from backstream.vault.below_markers import Newest
+from backstream.vault.catalog import folder
+from backstream.vault.decompression import UNREADABLE
+from backstream.vault.log.segments import Codec
+
+FORMAT = 1
+MOST = 10_000  # findings in an object
+_AT_HAND = 200_000  # findings that are held in memory: about 60 MB
+_DAY = 86_400
+_Value = TypeVar("_Value")
+_HOUR = 3_600
+_NAME = re.compile(r"dt=\d{4}-\d\d-\d\d/hour=\d\d/(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)_(\d{1,9})_[0-9a-f]{16}\.ndjson\.zst")
+
+
+class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The call that made a change, and who made the call. Times are ISO 8601, UTC; empty where its event did not say."""
+
+    event_time: str
+    event_name: str
+    arn: str = ""
+    type: str = ""
+    session_issuer: str = ""
+    invoked_by: str = ""
+    access_key_id: str = ""
+    principal_id: str = ""
+    source_ip_address: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+    event_id: str = ""
+
+
+class KeptFinding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finding. `stream`, `sequence`: of the change, made in microsecond `micros`.
+
+    `actor`: None where several calls may have made it, by several principals; `names`: every name by which the actor can be asked
+    for; `call`: None where it is not certain which one it was; `fitting`: how many calls may have made it; `settled`: all that
+    could contradict it had been delivered and read; `delivered`: the newest delivery that had been read (seconds).
+    """
+
+    stream: str
+    sequence: str
+    micros: int
+    actor: str | None
+    names: tuple[str, ...] = ()
+    call: Caller | None = None
+    fitting: int = 1
+    settled: bool = False
+    delivered: int = 0
+
+    @property
+    def change(self) -> tuple[str, int]:
+        """Which change it is about."""
+        return self.stream, int(self.sequence)
+
+    @property
+    def found(self) -> Found:
+        """What a reader of many findings holds of it."""
+        event = "" if self.call is None else self.call.event_id or self.call.request_id
+        return Found(self.actor, self.names, event, self.fitting, self.settled, self.delivered)
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A finding without its call: as of `KeptFinding`. `event`: the id of the call's event, empty where it is not certain."""
+
+    actor: str | None
+    names: tuple[str, ...]
+    event: str
+    fitting: int
+    settled: bool
+    delivered: int
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The greater, the more it was based on."""
+        return self.settled, self.delivered
+
+    def says(self, other: Found) -> bool:
+        """Whether another one says the same of the change."""
+        return (self.actor, self.names, self.event, self.fitting) == (other.actor, other.names, other.event, other.fitting)
+
+
+def better(one: Found | None, other: Found) -> Found:
+    """Which of two findings on a change counts; one that names nobody where neither is the better one."""
+    if one is None or one.rank < other.rank:
+        return other
+    if one.rank > other.rank or one.says(other):
+        return one
+    return msgspec.structs.replace(one, actor=None, names=(), event="", fitting=max(one.fitting, other.fitting, 2))
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    """One object: the first and the last second of the changes that it is about."""
+
+    found: Newest
+    first: int
+    last: int
+
+
+class AttributionStore:
+    """The findings on one table's changes."""
+
+    def __init__(self, store: ObjectStore, table: str) -> None:
+        self._store = store
+        self._prefix = folder(table) + "actors/"
+        self._is_empty: bool | None = None
+        self._days: dict[int, list[_Listed]] = {}
+        self._at_hand: OrderedDict[str, Mapping[tuple[str, int], Found]] = OrderedDict()
+        self._held = 0
+
+    # --- reading ---
+
+    def of(self, stream: str, sequence: str, micros: int) -> Found | None:
+        """What counts of one change; None where there is no finding. Damaged, naming the object, where one cannot be read.
+
+        A LIST for each day that is asked for, a GET for each object, and one LIST where nothing was ever found.
+        """
+        second = micros // MICROS
+        best: Found | None = None
+        for each in self._of_day(second):
+            if each.first <= second <= each.last:
+                found = self._read(each).get((stream, int(sequence)))
+                best = best if found is None else better(best, found)
+        return best
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever found: one LIST. Damaged where something foreign is there."""
+        if self._is_empty is None:
+            first = next(below_markers.newest(self._store, self._prefix), None)
+            self._is_empty = first is None
+            if first is not None:
+                self._parsed(first)  # what is foreign there stands before or among the days
+        return self._is_empty
+
+    def _of_day(self, second: int) -> Sequence[_Listed]:
+        if self.is_empty:
+            return ()
+        day = second // _DAY
+        if day not in self._days:
+            prefix = f"{self._prefix}dt={moment.day_and_hour(second)[0]}/"
+            self._days[day] = [self._parsed(found) for found in below_markers.newest(self._store, prefix)]
+        return self._days[day]
+
+    def _parsed(self, found: Newest) -> _Listed:
+        name = _NAME.fullmatch(found.name.removeprefix(self._prefix))
+        foreign = Damaged(f"{found.name}: a foreign object among the findings of blame")
+        if name is None:
+            raise foreign
+        try:
+            first, last = map(moment.parse_compact, name.groups()[:2])
+        except ValueError as error:
+            raise foreign from error
+        return _Listed(found, first, last)
+
+    def _read(self, listed: _Listed) -> Mapping[tuple[str, int], Found]:
+        name = listed.found.name
+        if name not in self._at_hand:
+            stored = below_markers.read(self._store, listed.found)
+            kept = decode(stored.body, name, stored.info.metadata.get("format", ""))
+            self._at_hand[name] = self._slim(kept)
+            self._held += len(self._at_hand[name])
+            while self._held > _AT_HAND and len(self._at_hand) > 1:
+                self._held -= len(self._at_hand.popitem(last=False)[1])
+        self._at_hand.move_to_end(name)
+        return self._at_hand[name]
+
+    def _slim(self, kept: Sequence[KeptFinding]) -> Mapping[tuple[str, int], Found]:
+        """The findings of an object, in which equal texts are one: there are few actors."""
+        same: dict[object, object] = {}
+
+        def once(value: _Value) -> _Value:
+            return cast("_Value", same.setdefault(value, value))
+
+        found = ((each.change, each.found) for each in kept)
+        return {
+            (once(stream), number): Found(once(one.actor), once(one.names), one.event, one.fitting, one.settled, one.delivered)
+            for (stream, number), one in found
+        }
+
+    # --- writing ---
+
+    def keep(self, findings: Sequence[KeptFinding]) -> None:
+        """Make findings durable, those of an hour together."""
+        hours: dict[int, list[KeptFinding]] = {}
+        for each in findings:
+            hours.setdefault(each.micros // MICROS // _HOUR, []).append(each)
+        for together in hours.values():
+            for start in range(0, len(together), MOST):
+                self._put(together[start : start + MOST])
+        self._is_empty, self._days = None, {}
+
+    def _put(self, findings: Sequence[KeptFinding]) -> None:
+        ordered = sorted(findings, key=lambda each: (each.micros, each.change))
+        lines = _lines(ordered)
+        first, last = (ordered[place].micros // MICROS for place in (0, -1))
+        day, hour = moment.day_and_hour(first)
+        ends = f"{moment.compact(first)}-{moment.compact(last)}"
+        name = f"{self._prefix}dt={day}/hour={hour}/{ends}_{len(ordered)}_{hashlib.sha256(lines).hexdigest()[:16]}.ndjson.zst"
+        try:
+            self._store.put(name, Codec.ZSTD.compress(lines), {"format": str(FORMAT)}, if_absent=True)
+        except AlreadyExists:
+            return  # the same findings under the same name
+
+
+def encode(findings: Iterable[KeptFinding]) -> bytes:
+    """Findings as they are kept: lines of JSON, compressed."""
+    return Codec.ZSTD.compress(_lines(findings))
+
+
+def _lines(findings: Iterable[KeptFinding]) -> bytes:
+    return b"".join(msgspec.json.encode(each) + b"\n" for each in findings)
+
+
+def decode(body: bytes, name: str, of_format: str) -> list[KeptFinding]:
+    """The inverse of `encode`. Damaged, naming the object, where it is none, or of a format that is newer than this tool."""
+    if not (of_format.isdecimal() and int(of_format) <= FORMAT):
+        raise Damaged(f"{name}: findings of blame in format {of_format or 'unknown'}", hint="Use a newer Backstream.")
+    try:
+        return list(_decoded(body))
+    except Damaged as error:
+        raise error.of(name) from error
+    except (*UNREADABLE, *UNDECODABLE) as error:
+        raise Damaged(f"{name}: not findings of blame: {reason(error)}") from error
+
+
+_line = msgspec.json.Decoder(KeptFinding)
+
+
+def _decoded(body: bytes) -> Iterator[KeptFinding]:
+    pieces = decompression.bounded(decompression.zstd(body), object_limits.expanded(len(body)))
+    for block in decompression.whole_lines(pieces):
+        for each in map(_line.decode, block.splitlines()):
+            if not is_sequence(each.sequence):
+                raise Damaged("a finding on a change without a sequence number")
+            yield each

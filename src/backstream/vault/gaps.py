@@ -1,0 +1,148 @@
+"""Gaps: what is known to be missing from a log. None is ever changed or taken back; whether one still stands is read off the log.
+
+One that is found again and is longer by then gets a further record: see docs/notes/0018.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged, MissingObject
+from backstream.model import moment
+from backstream.model.changes.change import is_sequence
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.ports import ObjectStore
+from backstream.vault import below_markers
+from backstream.vault.below_markers import First
+from backstream.vault.catalog import folder
+
+_NO_RECORD = "Bring it back from a replica of the bucket: it says which changes are missing, and nothing else does."
+
+
+class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Changes made between `since` and `until` (seconds, both included) may be missing.
+
+    `sequence`: the one change that is missing, where it is known; the gap is closed once the log holds it. `batch`: the object in
+    the on-failure destination whose changes are missing; the gap is closed once `redrive` has brought them. `sequences`: of that
+    batch, where they could be read; the gap is also closed once the log holds all of them.
+    `key`: the only item of which a change is missing (the canonical key); None where it may be any.
+    """
+
+    reason: str
+    since: int
+    until: int
+    stream: str
+    shard: str | None = None
+    sequence: str | None = None
+    batch: str | None = None
+    sequences: tuple[str, ...] = ()
+    key: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The same gap, found twice, is one: of a change or a batch whatever the reason, of a time by where it begins.
+
+        Of an item by the second of the change that shows it.
+        """
+        what: tuple[str, ...] = (self.stream, self.shard or "", self.reason, str(self.since))
+        if self.key is not None:
+            what = ("item", self.key, str(self.until))
+        elif self.sequence:
+            what = (self.stream, self.sequence)
+        elif self.batch:
+            what = ("batch", self.batch)
+        return hashlib.sha256("|".join(what).encode()).hexdigest()[:16]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The sequence numbers of the changes that are missing; none where one of them is not known or is no number."""
+        found = self.sequences if self.sequence is None else (self.sequence,)
+        return found if all(map(is_sequence, found)) else ()
+
+
+class Gaps:
+    """The gaps of one table."""
+
+    def __init__(self, store: ObjectStore, table: str) -> None:
+        self._store = store
+        self._table = table
+        self._agreed = folder(table) + "agreed/"
+        self._prefix = folder(table) + "gaps/"
+
+    def record(self, gap: Gap) -> None:
+        """Keep it. One that is known stays as it is; where it is longer now, a further record says so, under a name of its own."""
+        for name in (f"{self._prefix}{gap.id}.json", f"{self._prefix}{gap.id}-{gap.until}.json"):
+            try:
+                self._store.put(name, msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
+            except AlreadyExists:
+                if _decoded(name, self._store.get(name).body).until >= gap.until:
+                    return  # as long already: that is what was asked for
+            else:
+                return
+
+    def agree(self, second: int) -> None:
+        """Note that vault and table were seen to hold the same at that second: what is found missing later was lost after it."""
+        self._store.put(f"{self._agreed}{second:011d}", b"", {"format": "1"})
+
+    def last_agreed(self) -> int | None:
+        """The last second at which they were; None where nobody has seen it."""
+        seconds = [
+            int(found)
+            for each in below_markers.newest(self._store, self._agreed)
+            if (found := each.name.rpartition("/")[2]).isdecimal()
+        ]
+        return max(seconds, default=None)
+
+    def arrived(self, batch: str) -> None:
+        """Note that the changes of a batch of the on-failure destination are in the vault, or in gaps of their own."""
+        self._store.put(note_of(self._table, batch), batch.encode(), {"format": "1"})
+
+    def has_arrived(self, batch: str) -> bool:
+        """Whether that was noted."""
+        try:
+            below_markers.head(self._store, note_of(self._table, batch))
+        except MissingObject:
+            return False
+        return True
+
+    def of_items(self) -> list[Gap]:
+        """Those of single items: see `Gap.key`."""
+        return [gap for gap in self.all() if gap.key is not None]
+
+    def all(self) -> Iterator[Gap]:
+        """Every gap ever recorded, as long as it is known to be. Damaged where one cannot be read: it must not pass for none."""
+        longest: dict[str, Gap] = {}
+        for gap in map(self.read, self.records()):
+            known = longest.get(gap.id)
+            if known is None or known.until < gap.until:
+                longest[gap.id] = gap
+        return iter(longest.values())
+
+    def records(self) -> Iterator[First]:
+        """The objects in which they are kept, hidden ones and those of which a marker is left too: none is ever taken back."""
+        listing = below_markers.every_first(self._store, self._prefix)
+        return (each for each in listing if not each.markers or each.name.endswith(".json"))
+
+    def read(self, record: First) -> Gap:
+        """A gap by its record. Damaged where it cannot be read."""
+        if not record.version:
+            raise Damaged(f"the record of a gap is gone: {record.name} has a delete marker, and nothing below it", hint=_NO_RECORD)
+        return _decoded(record.name, below_markers.pinned(self._store, record).body)
+
+
+def _decoded(name: str, body: bytes) -> Gap:
+    try:
+        gap = msgspec.json.decode(body, type=Gap)
+    except UNDECODABLE as error:
+        raise Damaged(f"the record of a gap cannot be read: {name}: {reason(error)}") from error
+    if not (moment.is_known(gap.since) and moment.is_known(gap.until)):
+        raise Damaged(f"the record of a gap cannot be read: {name}: it is of no time")
+    return gap
+
+
+def note_of(table: str, batch: str) -> str:
+    """The name of the note that a batch of the on-failure destination is done for this table."""
+    return f"{folder(table)}redriven/{hashlib.sha256(batch.encode()).hexdigest()[:32]}"

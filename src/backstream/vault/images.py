@@ -1,0 +1,13 @@
+"""Which place a catalog wants images in: the one point where the layouts part."""
+
+from __future__ import annotations
+
+from backstream.ports import ObjectStore
+from backstream.vault.catalog import Catalog, Layout
+from backstream.vault.log.inline import Inline
+from backstream.vault.rows.rows import RowStore
+
+
+def images_for(store: ObjectStore, catalog: Catalog) -> RowStore | Inline:
+    """Where new images of this table go from now on."""
+    return RowStore(store, catalog) if catalog.layout is Layout.ROWS else Inline()

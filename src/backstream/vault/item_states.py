@@ -1,0 +1,167 @@
+"""A few items' states at a moment, as the log tells them: read backwards, and no further than it must be.
+
+The log is the truth, not the listing of an item's versions: a version that is gone from the bucket is missing there, and one that a
+crash has left is in no segment. Of compacted sets a few frames are read; of small segments those between the item's last change and
+the moment; of a base backup its parts, where no change since tells the item's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from backstream.errors import Damaged
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import BEGINNING, FoldState
+from backstream.vault.bases import Part
+from backstream.vault.coverage import RestoreBase
+from backstream.vault.log import inventory
+from backstream.vault.log.compacted import Set
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.links import Links
+from backstream.vault.log.log import LogListing
+from backstream.vault.table_vault import OnDamage, TableVault, raising
+
+READERS = 8
+FIRST_PIECE = 3_600  # seconds before the moment in which an item's last change is looked for first
+FURTHER = 8  # each piece of the log is so many times longer than the one before
+FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
+
+_Read = Callable[[], list[Entry]]
+
+
+def newest(vault: TableVault, key: bytes, at: int, basis: RestoreBase, damaged: OnDamage = raising) -> Entry | None:
+    """What tells one item's state at a second; None where it did not exist, as far as is known. See `newest_each`."""
+    return newest_each(vault, [key], at, basis, damaged)[key]
+
+
+def newest_each(
+    vault: TableVault, keys: Collection[bytes], at: int, basis: RestoreBase, damaged: OnDamage = raising
+) -> dict[bytes, Entry | None]:
+    """The same of several items, by their canonical keys.
+
+    `basis`: that of the same second; `damaged` is told of what cannot be read, and where it returns, the rest is.
+    """
+    return _Lookup(vault, keys, at, basis, damaged).run()
+
+
+class _Lookup:
+    def __init__(self, vault: TableVault, keys: Collection[bytes], at: int, basis: RestoreBase, damaged: OnDamage) -> None:
+        self._vault = vault
+        self._at = at
+        self._basis = basis
+        self._damaged = damaged
+        self._known = dict.fromkeys(keys, FoldState())
+        self._links = Links(vault.log)
+
+    def run(self) -> dict[bytes, Entry | None]:
+        """All of it."""
+        begin = None if self._basis.base is None else self._basis.floor - FAR_APART
+        found = self._vault.inventory(since=begin, until=self._at)
+        self._read_sets(found.sets)
+        self._read_segments(found)
+        self._read_sets([each for each in found.generation.bases if each.since <= self._at])
+        self._read_parts(found)
+        for gone in self._links.missing(found, since=begin, until=self._at):
+            self._damaged(Damaged(f"{gone.name}: {gone.why}"))
+        return {key: known.newest(self._basis.floor) for key, known in self._known.items()}
+
+    # --- what has been found out ---
+
+    def _told(self, key: bytes) -> int:
+        """The second before which nothing changes what is known of an item: but for the clocks, which may disagree."""
+        known = self._known[key]
+        scanned = BEGINNING if known.scan is None else known.scan.since
+        return max(known.latest, scanned) - FAR_APART
+
+    def _earliest(self) -> int:
+        return min(map(self._told, self._known), default=self._at)
+
+    def _is_asked_for(self, entry: Entry) -> bool:
+        return self._vault.key(entry) in self._known
+
+    def _note(self, entries: Iterable[Entry], *, of_log: bool = True) -> None:
+        for entry in entries:
+            if entry.seconds > self._at or not (self._basis.counts(entry) or (not of_log and self._is_of_base(entry))):
+                continue
+            key = self._vault.key(entry)
+            if key in self._known:
+                self._known[key] = self._known[key].with_entry(entry)
+
+    def _is_of_base(self, entry: Entry) -> bool:
+        """Whether a scanned image is of the base backup that all builds on: of a set it may be another's."""
+        base = self._basis.base
+        return base is not None and base.begin <= entry.since <= base.end
+
+    def _take(self, reads: Sequence[_Read], *, of_log: bool = True) -> None:
+        """Read them side by side."""
+        with ThreadPoolExecutor(READERS, thread_name_prefix="items") as pool:
+            for reading in [pool.submit(read) for read in reads]:
+                try:
+                    self._note(reading.result(), of_log=of_log)
+                except Damaged as error:
+                    self._damaged(error)
+
+    # --- where it is read ---
+
+    def _read_sets(self, sets: Sequence[Set]) -> None:
+        """The frames of the items' lines: of the log's sets, and of those of base backups."""
+        asked = [(each, key) for each in sets for key in self._known if each.until >= self._told(key)]
+        self._take([partial(self._vault.of_set, *each) for each in asked], of_log=not (sets and sets[0].bases))
+        for each in asked:
+            for planted in self._vault.compacted.planted_around(*each):
+                self._damaged(planted)
+
+    def _read_segments(self, found: Inventory) -> None:
+        """Backwards, until nothing older can tell another state of any of the items."""
+        left = sorted((each for each in found.segments if self._concerns(each)), key=_end)
+        for each in found.segments:
+            if each.segment is None:
+                self._damaged(Damaged(f"{each.name}: {each.strange}"))
+        for since in self._pieces():
+            piece = list(_cut(left, since))
+            self._take([partial(self._vault.of_segment, each, self._links, self._is_asked_for) for each in piece])
+            if not left or _end(left[-1]) < self._earliest():
+                return
+
+    def _concerns(self, listed: LogListing) -> bool:
+        return listed.segment is not None and listed.segment.count > 0 and listed.segment.min_time <= self._at
+
+    def _pieces(self) -> Iterator[int]:
+        """The seconds with which the pieces of the log begin, the newest first."""
+        length = FIRST_PIECE
+        while length < self._at:
+            yield self._at - length
+            length *= FURTHER
+        yield BEGINNING
+
+    def _read_parts(self, found: Inventory) -> None:
+        """The parts of base backups that may tell a state later than what is known: of the one that all builds on, or of any."""
+        try:
+            parts = [each for each in self._parts(found) if each.seconds[0] <= self._at and each.seconds[1] >= self._earliest()]
+        except Damaged as error:
+            self._damaged(error)
+            return
+        self._take([partial(self._vault.bases.read, each, self._is_asked_for) for each in parts], of_log=False)
+        for planted in self._vault.bases.planted(parts):
+            self._damaged(planted)
+
+    def _parts(self, found: Inventory) -> list[Part]:
+        base = self._basis.base
+        covered = {each for one in found.generation.bases for each in one.bases}
+        if base is None:
+            return list(inventory.parts_of_bases(self._vault.bases, found.generation))
+        if base.id in covered or self._earliest() > base.end:
+            return []
+        return self._vault.bases.whole(base)
+
+
+def _end(listed: LogListing) -> int:
+    return 0 if listed.segment is None else listed.segment.max_time
+
+
+def _cut(left: list[LogListing], since: int) -> Iterator[LogListing]:
+    """Take the last ones, which end at a second or later."""
+    while left and _end(left[-1]) >= since:
+        yield left.pop()

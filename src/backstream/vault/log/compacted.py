@@ -1,0 +1,375 @@
+"""What `compact` has made of small objects: sets of large ones, in which the lines of one key lie together; and which sets count.
+
+    compacted/generations/NUMBER.json          which sets count, and what stands for what: the greatest number is in force
+    compacted/SET/PART-of-PARTS.ndjson.zst     the set's lines, parted by the sha256 of their keys, sorted by key: see `frames`
+    compacted/SET/sources.ndjson.zst           the objects that it stands for: see `sources`
+
+A set, and all that it replaces, change places in one write: that of the next generation, which is create-only, so that of two
+compactions at once one fails. Until then a set's objects are nobody's; from then on what they stand for counts no more, whether it
+has been hidden yet or not. Who lists the log first and asks for the generation then misses nothing.
+
+A number is used once. A create-only write succeeds over a delete marker too, and generations that are over have one: so numbers are
+looked for below markers, of a number's versions the first one counts, and whoever has written a generation looks whether it is in
+force before anything is hidden.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import groupby
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged, MissingObject, Overtaken
+from backstream.model.clocks import CLOCKS_APART
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.ports import ObjectStore, ObjectVersion
+from backstream.vault import below_markers
+from backstream.vault.below_markers import First, Newest
+from backstream.vault.catalog import folder
+from backstream.vault.log import frames, sources
+from backstream.vault.log.frames import INDEX_GUESS, FrameSpan, Index
+from backstream.vault.log.generation import FORMAT, SET_ID, Generation, Set, is_made_from, is_sound, last_ones, stands_alone
+from backstream.vault.log.segments import Codec, SegmentHeader
+from backstream.vault.log.sources import Sources
+
+__all__ = ["Compacted", "Generation", "Set", "partition_of", "set_id"]
+
+_GENERATIONS = "generations/"
+_SOURCES = "sources.ndjson.zst"
+_BRING_BACK = "Bring back its version before this one, from the bucket's versions."
+_FROM_A_REPLICA = "Bring it back from a replica of the bucket: without it nobody knows which compacted objects count."
+_OWNER = re.compile(rf"(?:generations/(?P<generation>\d{{8,}})\.json$|(?P<set>{SET_ID})/)")
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """The generation in force; its record, None where there was never one; `planted`: records that no compaction made."""
+
+    generation: Generation
+    record: First | None
+    planted: Sequence[ObjectVersion]
+
+
+class Compacted:
+    """The compacted objects of one table."""
+
+    def __init__(self, store: ObjectStore, table: str) -> None:
+        self._store = store
+        self._folder = folder(table)
+        self._prefix = self._folder + "compacted/"
+        self._firsts: dict[str, First] = {}
+        self._made_from: dict[tuple[str, str], bool] = {}  # by the name and version of a generation's record
+        self._read: dict[tuple[str, str], Generation] = {}
+
+    # --- reading ---
+
+    def current(self) -> Generation:
+        """The generation in force, hidden or not; an empty one of number 0 where there was never one."""
+        return self.in_force().generation
+
+    def in_force(self) -> InForce:
+        """The generation in force, its record, and what somebody has put beside it or above it.
+
+        A compaction hides all generations but its own last one. So of those that are not hidden, and the one before them, each must
+        have been made from the one before; one that was not hides nothing, and is named.
+        """
+        records = self.generations()
+        found, record, planted = Generation(), None, list[ObjectVersion]()
+        for there in map(records.__getitem__, last_ones(records)):
+            made = self.generation(there)
+            begins = record is None and not planted and made.number > 1
+            if self._begins(made, there) if begins else self._is_made_from(found, made, there):
+                found, record = made, there
+            else:
+                planted.append(_row_of(there))
+        if record is not None and record.over:  # over a marker, a compaction that was overtaken may have written one
+            planted += below_markers.planted(self._store, msgspec.structs.replace(record, later=record.over))
+        return InForce(found, record, planted)
+
+    def _begins(self, made: Generation, record: First) -> bool:
+        """Whether the first one that is looked at counts: one that is over, or one of which the one before has expired."""
+        return bool(record.markers) or stands_alone(made, self._sources_if_any)
+
+    def _is_made_from(self, before: Generation, made: Generation, record: First) -> bool:
+        """Asked once of each record: it stays as it is, and so do those before it."""
+        which = record.name, record.version
+        if which not in self._made_from:
+            self._made_from[which] = is_made_from(before, made, self._sources_if_any)
+        return self._made_from[which]
+
+    def check_sound(self) -> None:
+        """Damaged where somebody has put a record beside or above the one in force: numbers are used once, so it is in the way."""
+        planted = self.in_force().planted
+        if planted:
+            raise Damaged(
+                f"{below_markers.later_version(planted[0])}: {below_markers.PLANTED}",
+                hint="Find out who wrote it, and have the bucket's admin delete that version. It is not read.",
+            )
+
+    def generation(self, record: Newest) -> Generation:
+        """A generation by its record. Damaged where it cannot be read."""
+        name = record.name
+        if (name, record.version) in self._read:
+            return self._read[name, record.version]
+        if not record.version:
+            raise Damaged(
+                f"the record of what is compacted is gone: {name} has a delete marker, and nothing below it", hint=_FROM_A_REPLICA
+            )
+        try:
+            found = msgspec.json.decode(self._store.get(name, record.version).body, type=Generation)
+        except UNDECODABLE as error:
+            raise Damaged(f"the record of what is compacted cannot be read: {name}: {reason(error)}", hint=_BRING_BACK) from error
+        if found.format > FORMAT:
+            raise Damaged(f"{name} is of format {found.format}", hint="Use a newer Backstream.")
+        if name != self._generation_name(found.number):
+            raise Damaged(f"{name} says that it is number {found.number}", hint=_BRING_BACK)
+        if not is_sound(found):
+            raise Damaged(f"{name} says what no compaction does", hint=_BRING_BACK)
+        self._read[name, record.version] = found
+        return found
+
+    def number(self) -> int:
+        """The greatest number that a generation ever had: a LIST."""
+        return max(self.generations(), default=0)
+
+    def generations(self) -> dict[int, First]:
+        """The records of all that there ever were, hidden ones too, by their numbers: of each the version that was written first.
+
+        One of which nothing is left but delete markers has no version. A console's "folder" is none.
+        """
+        found = dict[int, First]()
+        for name, rows in groupby(self._store.versions(self._prefix + _GENERATIONS), key=lambda each: each.name):
+            match = _OWNER.fullmatch(name, len(self._prefix))
+            if match is not None and match["generation"] is not None:
+                found[int(match["generation"])] = below_markers.first_of(list(rows))
+        return found
+
+    def replaced(self, generation: Generation) -> frozenset[str]:
+        """The names of objects that a set stands for, as far as they may still be listed."""
+        return frozenset(generation.kept) | sources.names(map(self.sources, generation.unsettled))
+
+    def stands_for(self, generation: Generation, concealed: Mapping[str, str], since: float) -> set[str]:
+        """Those of these hidden names of the log that a set stands for, or stood for before it was merged into another.
+
+        `concealed`: each with the version that is hidden. Each set names what it took over itself, so the last compactions explain
+        what was hidden lately. `since`: when the first of these objects was received (epoch seconds).
+        """
+        left, told = set(concealed), set[str]()
+        for one in self._ever_sets(generation, since) if left else ():
+            if one.id not in told:
+                told.add(one.id)
+                took = self._sources_if_any(one.id)
+                left = {name for name in left if not sources.is_of(took, name, concealed[name])}
+            if not left:
+                break
+        return set(concealed) - left
+
+    def _ever_sets(self, generation: Generation, since: float) -> Iterator[Set]:
+        """The log's sets that are in force, and those that were in force after that time (epoch seconds); the newest first."""
+        yield from sorted(generation.changes, key=lambda each: each.id, reverse=True)
+        for number, record in sorted(self.generations().items(), reverse=True):
+            if number < generation.number and record.modified >= since - CLOCKS_APART:
+                yield from self.generation(record).changes
+
+    def _sources_if_any(self, set_id: str) -> Sources:
+        try:
+            return self.sources(set_id)
+        except (Damaged, MissingObject):
+            return {}  # what it named is then taken to be hidden by somebody else, and is read
+
+    def sources_name(self, set_id: str) -> str:
+        """The name of the object that says what a set stands for."""
+        return f"{self._prefix}{set_id}/{_SOURCES}"
+
+    def sources(self, set_id: str) -> Sources:
+        """All objects that a set stands for. Damaged where that cannot be read."""
+        name = self.sources_name(set_id)
+        return sources.decode(name, below_markers.pinned(self._store, below_markers.first(self._store, name)).body, self._folder)
+
+    def parts(self, one: Set) -> list[First]:
+        """The objects of a set, in order. Damaged, naming the first that is missing, where not all are there."""
+        names = self.part_names(one)
+        there = {each.name: each for each in self.written(one.id)}
+        missing = [name for name in names if name not in there]
+        if missing:
+            raise Damaged(
+                f"{missing[0]}: missing, as are {len(missing) - 1} more of its set" if missing[1:] else f"{missing[0]}: missing",
+                hint="Bring it back from the bucket's versions.",
+            )
+        return [there[name] for name in names]
+
+    def part_names(self, one: Set) -> list[str]:
+        """The names of a set's objects, in order."""
+        return [self.part_name(one.id, number, one.partitions) for number in range(one.partitions)]
+
+    def written(self, set_id: str) -> list[First]:
+        """What there is of a set's objects, whether it counts or not, and though a newer compaction may have hidden it since."""
+        found = list(below_markers.firsts(self._store, f"{self._prefix}{set_id}/"))
+        self._firsts |= {each.name: each for each in found}
+        return found
+
+    def planted(self, part: First) -> list[Damaged]:
+        """Later versions of an object of a set that say something else: not read, but to be named."""
+        return below_markers.damage_of(self._store, part)
+
+    def seen(self) -> list[First]:
+        """The objects of sets that have been listed so far."""
+        return list(self._firsts.values())
+
+    def planted_around(self, one: Set, key: bytes) -> list[Damaged]:
+        """The same, of the object that a key's lines are in."""
+        return self.planted(self._first(self.name_of(one, key)))
+
+    def _first(self, name: str) -> First:
+        """The version of a set's object that counts. It stays the first one, so it is asked for once."""
+        if name not in self._firsts:
+            self._firsts[name] = below_markers.first(self._store, name)
+        return self._firsts[name]
+
+    def indexes(self) -> Iterator[Index]:
+        """What all sets' current objects say of themselves, whether the sets count or not. Damaged where one says nothing."""
+        for listed in self._store.list(self._prefix):
+            match = _OWNER.match(listed.name, len(self._prefix))
+            if match is not None and match["set"] is not None and not listed.name.endswith(f"/{_SOURCES}"):
+                yield self._index(listed.name)[0]
+
+    def claim_and_body(self, name: str) -> tuple[SegmentHeader, bytes]:
+        """What an object of a set says of itself, and its bytes. Damaged where it says nothing."""
+        body = below_markers.pinned(self._store, self._first(name)).body
+        try:
+            index = frames.read_index(body)
+        except Damaged as error:
+            raise error.of(name) from error
+        return index.claim, body
+
+    def around(self, one: Set, key: bytes) -> tuple[str, SegmentHeader, bytes]:
+        """The name of the object that a key's lines are in, and of that the few frames that hold them, if there are any."""
+        name = self.name_of(one, key)
+        try:
+            index, end = self._index(name)
+            span = index.of_key(key)
+            body = b"" if span is None else self._span(name, index, span, end)
+        except Damaged as error:
+            raise error.of(name) from error
+        return name, SegmentHeader(Codec.ZSTD, 0, frames=()) if span is None else span.claim, body
+
+    def name_of(self, one: Set, key: bytes) -> str:
+        """The name of the object in which a key's lines are, if there are any."""
+        return self.part_name(one.id, partition_of(key, one.partitions), one.partitions)
+
+    def _index(self, name: str) -> tuple[Index, bytes]:
+        """An object's index, and its last bytes: these tell mostly all."""
+        end = self._some_of(name, -INDEX_GUESS, INDEX_GUESS)
+        size = frames.index_size(end)
+        if size > len(end):
+            end = self._some_of(name, -size, size)
+        return frames.read_index(end), end
+
+    def _span(self, name: str, index: Index, span: FrameSpan, end: bytes) -> bytes:
+        left_out = sum(each.size for each in index.frames) + frames.whole_index_size(end) - len(end)
+        if span.start >= left_out:
+            return end[span.start - left_out :][: span.size]
+        return self._some_of(name, span.start, span.size)
+
+    def _some_of(self, name: str, start: int, length: int) -> bytes:
+        """Some bytes of the version that counts. A range is of the current version, so where that is another all is read."""
+        found = self._first(name)
+        if not found.later and not found.markers:
+            return below_markers.get_range(self._store, name, start, length)
+        return below_markers.some_of(below_markers.pinned(self._store, found).body, start, length)
+
+    # --- writing ---
+
+    def part_name(self, set_id: str, number: int, partitions: int) -> str:
+        """The name of one of a set's objects."""
+        return f"{self._prefix}{set_id}/{number:05d}-of-{partitions:05d}.ndjson.zst"
+
+    def write_part(self, set_id: str, number: int, partitions: int, body: bytes) -> None:
+        """Make it durable. One that is there already was made of the same lines: a set's id tells of which."""
+        self._put_once(self.part_name(set_id, number, partitions), body)
+
+    def write_sources(self, set_id: str, taken: Sources) -> None:
+        """Say which objects a set stands for."""
+        self._put_once(self.sources_name(set_id), sources.encode(taken), sources.FORMAT)
+
+    def commit(self, generation: Generation) -> None:
+        """Put it in force. Overtaken, and nothing has changed, where somebody else was faster.
+
+        When this returns it is in force, or one is that was made from it: what its sets stand for counts no more.
+        """
+        name = self._generation_name(generation.number)
+        body = msgspec.json.format(msgspec.json.encode(generation), indent=2)
+        try:
+            version = self._store.put(name, body, {"format": "1"}, if_absent=True)
+        except AlreadyExists as error:
+            raise _overtaken() from error
+        written = self.generations()
+        if written[generation.number].version != version:
+            raise _overtaken()  # the number had been used, and what it stood for was hidden since
+        if max(written) > generation.number and not self._leads_to(generation, self.current()):
+            raise _overtaken()
+
+    @staticmethod
+    def _leads_to(generation: Generation, current: Generation) -> bool:
+        """Whether a later generation was made from this one: it has its sets."""
+        return {each.id for each in generation.sets} <= {each.id for each in current.sets}
+
+    def _generation_name(self, number: int) -> str:
+        return f"{self._prefix}{_GENERATIONS}{number:08d}.json"
+
+    def _put_once(self, name: str, body: bytes, form: str = "1") -> None:
+        try:
+            self._store.put(name, body, {"format": form}, if_absent=True)
+        except AlreadyExists:
+            return
+
+    def every_set(self) -> list[Set]:
+        """The log's sets that are, or ever were, in force, as far as their records are there.
+
+        The record of a generation that is over is hidden, and expires as every superseded version may.
+        """
+        records = [record for _, record in sorted(self.generations().items()) if record.version]
+        return list({one.id: one for record in records for one in self.generation(record).changes}.values())
+
+    def dead(self, generation: Generation) -> list[str]:
+        """The names of objects that will never count again, or never did: of sets and generations that are over.
+
+        A set is named after the generation that it is to count from; once there is another of that number, it never will.
+        """
+        live = {each.id for each in generation.sets}
+        found = []
+        for listed in self._store.list(self._prefix):
+            match = _OWNER.match(listed.name, len(self._prefix))
+            if match is None:
+                continue  # foreign: not ours to hide
+            if match["set"] is None:
+                over = int(match["generation"]) < generation.number
+            else:
+                over = match["set"] not in live and int(match["set"].partition("-")[0]) <= generation.number
+            if over:
+                found.append(listed.name)
+        return found
+
+
+def _row_of(record: First) -> ObjectVersion:
+    return ObjectVersion(record.name, record.version, record.size, record.modified, latest=True, marker=False)
+
+
+def _overtaken() -> Overtaken:
+    return Overtaken(
+        "another compaction of this table was faster: nothing is lost, and nothing counts twice",
+        hint="Let one at a time do it; the next one goes on from there.",
+    )
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """In which of a set's objects a key's lines lie: the first bits of the key's sha256. `partitions`: a power of two."""
+    return int.from_bytes(sha256(key).digest()[:4]) * partitions >> 32
+
+
+def set_id(number: int, sources: Sequence[str]) -> str:
+    """Of a set that is to count from that generation on. The same sources, the same id: an interrupted one is gone on with."""
+    digest = sha256("\n".join(sorted(sources)).encode()).hexdigest()[:12]
+    return f"{number:08d}-{digest}"

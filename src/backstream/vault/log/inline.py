@@ -1,0 +1,18 @@
+"""The log layout: images stay inline in the log's lines, one PUT per batch and no object per item."""
+
+from __future__ import annotations
+
+from backstream.model.changes.change import Change
+from backstream.model.changes.entry import Entry, Scanned, of_change, of_scanned
+
+
+class Inline:
+    """Keeps images in the entries themselves: they are durable once their segment is."""
+
+    def keep(self, change: Change) -> Entry:
+        """The entry that carries both images."""
+        return of_change(change, None)
+
+    def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
+        """The entry that carries the image: it will be written with its line."""
+        return of_scanned(scanned, None), True

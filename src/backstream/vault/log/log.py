@@ -1,0 +1,350 @@
+"""The change log of one table: immutable segments, the truth about order. Its listing is the manifest, and a tail's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, takewhile
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged
+from backstream.model import moment
+from backstream.model.changes.entry import Entry
+from backstream.ports import ListedObject, ObjectStore, ObjectVersion, StoredObject
+from backstream.vault import below_markers
+from backstream.vault.below_markers import First, Newest
+from backstream.vault.catalog import folder
+from backstream.vault.log import chains, segments, taken_names
+from backstream.vault.log.chains import Run
+from backstream.vault.log.heads import head_of, heads_of
+from backstream.vault.log.positions import Positions, decode, encode
+from backstream.vault.log.segments import Codec, Segment, SegmentHeader, SegmentKind
+
+HOUR = 3_600
+DAY = 86_400
+LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS names no bound
+MOST_DIGITS = 20  # of a counter
+COMPARED = 20  # later versions of one segment that are read, to see whether they say the same
+CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in the last two
+
+
+class LogListing(msgspec.Struct, frozen=True):
+    """One object of a log's listing. `segment` is None for a foreign object. `modified`: when the store received it.
+
+    `markers`: delete markers on top of it, `version`: the one below them; see `hidden.Newest`. `first`: the version that counts.
+    Both are empty where they were not looked for. `damage`: why it does not count, where it is a later version of a segment.
+    """
+
+    name: str
+    size: int
+    modified: float
+    segment: Segment | None
+    markers: tuple[ObjectVersion, ...] = ()
+    version: str = ""
+    first: str = ""
+    damage: str = ""
+
+    @property
+    def strange(self) -> str:
+        """Why it is not read, though it lies in the log; empty for a segment."""
+        return self.damage or ("a foreign object in the change log" if self.segment is None else "")
+
+    @property
+    def seconds(self) -> tuple[int, int] | None:
+        """The first and the last second that it holds changes of; None for a foreign object."""
+        return None if self.segment is None else (self.segment.min_time, self.segment.max_time)
+
+
+class FetchedSegment(msgspec.Struct, frozen=True):
+    """A segment's bytes, what its name says of them, the run that it is, if it is one, and which version was read."""
+
+    claim: SegmentHeader
+    body: bytes
+    run: Run | None
+    version: str
+
+
+class ChangeLog:
+    """Reads and writes the log of one table."""
+
+    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD) -> None:
+        self._store = store
+        self._prefix = folder(table) + "log/"
+        self._codec = codec
+        self._heads = heads_of(store, table)
+
+    # --- writing ---
+
+    def write_run(self, entries: Sequence[Entry], shard: str, *, after: str, writer: str) -> list[Segment]:
+        """Make an unbroken run of a shard durable: one segment, or one per hour where the run crosses hours, in order.
+
+        `after`: the sequence number before the run, or what stands in its place (the stream's oldest record, a gap).
+        """
+        written = []
+        for part in segments.by_hour(entries):
+            segment = segments.of_run(part, shard, self._codec)
+            self._put(segment, part, {"after": after, "writer": writer}, chain=f"{segment.stream} {shard}")
+            written.append(segment)
+            after = part[-1].sequence
+        return written
+
+    def write_batch(self, entries: Sequence[Entry], kind: SegmentKind, *, writer: str) -> list[Segment]:
+        """Make changes durable that are no unbroken run: one segment per hour."""
+        written = []
+        for part in _by_hour(entries):
+            segment = segments.of_batch(part, kind, self._codec)
+            self._put(segment, part, {"writer": writer})
+            written.append(segment)
+        return written
+
+    def write_arrivals(
+        self, entries: Sequence[Entry], shard: str, *, before: str | None, position: str, writer: str
+    ) -> list[Segment]:
+        """Make changes durable as they came from a Kinesis shard, after `before` and up to `position`: one segment per hour.
+
+        Only the last to be written says that all up to `position` is there.
+        """
+        written = []
+        hours = _by_hour(entries)
+        for number, part in enumerate(hours, start=1):
+            segment = segments.of_arrivals(part, shard, position if number == len(hours) else before, self._codec)
+            self._put(segment, part, {"writer": writer})
+            written.append(segment)
+        return written
+
+    def write_mark(self, stream: str, seconds: int, *, writer: str, now: float = 0.0, closing: bool = False) -> None:
+        """Say that every shard of the stream has been read up to this second. `closing`: the writer stops after this."""
+        ending = {"closing": "yes"} if closing else {}
+        self._put(
+            segments.mark(stream, seconds, writer if closing else ""), [], self._said_of_heads(writer, max(now, seconds)) | ending
+        )
+
+    def write_watermark(self, stream: str, seconds: int, positions: Positions, *, writer: str, now: float = 0.0) -> None:
+        """Say the same as the witness, and where it stood in each shard: there its next run goes on."""
+        body = encode(positions)
+        self._put_body(
+            segments.witnessed(stream, seconds, body), body, self._said_of_heads(writer, max(now, seconds)) | {"closing": "yes"}
+        )
+
+    def _said_of_heads(self, writer: str, now: float) -> dict[str, str]:
+        """What a watermark says besides its second: how far this process's chains have come."""
+        heads = self._heads.named()
+        return {"writer": writer, "counter": str(self._heads.count(now)), **({"heads": heads} if heads else {})}
+
+    def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str], *, chain: str = "") -> None:
+        chain = chain or (f"writer {metadata['writer']}" if entries else "")
+        self._put_body(segment, segments.pack(entries, segment.codec), metadata, chain=chain)
+
+    def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "") -> None:
+        name = self._prefix + segment.path
+        said = {"format": segments.FORMAT, **metadata, **({"previous": self._heads.before(chain)} if chain else {})}
+        try:
+            self._store.put(name, body, said, if_absent=True)
+        except AlreadyExists:
+            # Another tail, or this one before a crash, may have been here first with the same changes.
+            taken_names.check(self._store, name, segment, body)
+            said = dict(below_markers.head(self._store, name).metadata) if chain else said
+        if chain:
+            self._heads.note(chain, head_of(name, body, said))
+
+    # --- reading ---
+
+    def listing(self, *, since: int | None = None, until: int | None = None, hidden_since: int = 0) -> Iterator[LogListing]:
+        """The log's objects whose hour lies between two seconds, in order of their hours; everything without bounds.
+
+        Among them are those that are hidden by a delete marker, compacted ones too, in the hours from `hidden_since` on.
+        """
+        after = "" if since is None else self._prefix + _hour(since)
+        end = None if until is None else self._prefix + _hour(until + 3600)
+        for listed in self._listed(after, self._prefix + _hour(hidden_since)):
+            segment = segments.parse_path(listed.name.removeprefix(self._prefix))
+            if end is not None and segment is not None and listed.name >= end:
+                return
+            if isinstance(listed, First):
+                yield from self._versions(listed, segment)
+            else:
+                yield LogListing(listed.name, listed.size, listed.modified, segment)
+
+    def _listed(self, after: str, seen_through: str) -> Iterator[ListedObject]:
+        """The objects that come after a name; of names after `seen_through` hidden ones too."""
+        if after < seen_through and seen_through > self._prefix + _hour(0):
+            yield from takewhile(lambda each: each.name <= seen_through, self._store.list(self._prefix, after=after))
+            after = seen_through
+        yield from below_markers.firsts(self._store, self._prefix, after=after)
+
+    def _versions(self, found: First, segment: Segment | None) -> Iterator[LogListing]:
+        """The version that counts, and those later ones of a segment that say something else."""
+        if segment is None and found.markers:
+            return  # a foreign object that somebody has taken away
+        newest = found.later[0].version if found.later else found.version
+        yield LogListing(found.name, found.size, found.modified, segment, found.markers, newest, found.version)
+        for each in self._planted(found, segment) if segment is not None and found.later else ():
+            yield LogListing(
+                below_markers.later_version(each), each.size, each.modified, None, version=each.version, damage=below_markers.LATER
+            )
+
+    def _planted(self, found: First, segment: Segment) -> Sequence[ObjectVersion]:
+        """The later versions that do not say the same changes. A second tail may have written them too, with rows of its own."""
+        later = found.later[:COMPARED]
+        others = [each for each in later if not self._says_the_same(found, each, segment)]
+        return [*others, *found.later[COMPARED:]]
+
+    def _says_the_same(self, found: First, other: ObjectVersion, segment: Segment) -> bool:
+        one, two = (self._store.get(found.name, each.version).body for each in (found, other))
+        return taken_names.says_the_same(self._store, segment, one, two)
+
+    def with_versions(self, listed: Sequence[LogListing]) -> list[LogListing]:
+        """The same segments; of those whose version the listing did not tell all that there is: a request each."""
+        found = list[LogListing]()
+        for each in listed:
+            rows = [] if each.first or each.segment is None else list(self._store.versions_of(each.name))
+            found += self._versions(below_markers.first_of(rows), each.segment) if rows else [each]
+        return found
+
+    def current_names(self) -> Iterator[str]:
+        """The names of all that is not hidden."""
+        return (each.name for each in self._store.list(self._prefix))
+
+    def strays(self) -> Iterator[LogListing]:
+        """Foreign objects beside the log's days, which a listing of some hours may not come to: two requests, as a rule."""
+        days = self._prefix + "dt="
+        before = takewhile(lambda each: each.name < days, self._store.list(self._prefix))
+        for listed in chain(before, self._store.list(self._prefix, after=self._prefix + "dt>")):  # ">" follows "="
+            yield LogListing(listed.name, listed.size, listed.modified, None)
+
+    def read(self, listed: LogListing) -> list[Entry]:
+        """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
+        return self.entries(listed, self.fetch(listed))
+
+    def entries(self, listed: LogListing, fetched: FetchedSegment, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
+        """The same, of a segment that was fetched already; those that are wanted."""
+        try:
+            return segments.select(fetched.claim, fetched.body, wanted)
+        except Damaged as error:
+            raise error.of(listed.name) from error
+
+    def fetch(self, listed: LogListing) -> FetchedSegment:
+        """A segment's bytes, not yet looked at. Damaged (naming the object) where it is a foreign object."""
+        if listed.segment is None:
+            raise Damaged(f"{listed.name}: {listed.strange}")
+        stored = self._pinned(listed)
+        claim, version = segments.claim_of(listed.segment), listed.version or stored.info.version
+        if listed.segment.witnessed:
+            return FetchedSegment(claim, segments.pack([], listed.segment.codec), None, version)
+        return FetchedSegment(claim, stored.body, _run(listed.segment, stored), version)
+
+    def version(self, name: str) -> str:
+        """The version of an object of the log that is current, or hidden. MissingObject where there is none."""
+        return below_markers.head(self._store, name).version
+
+    def metadata(self, listed: LogListing) -> Mapping[str, str]:
+        """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""
+        info = below_markers.head(self._store, listed.name)
+        if listed.first and info.version != listed.first:
+            info = self._store.head(listed.name, listed.first)
+        return info.metadata
+
+    def _pinned(self, listed: LogListing) -> StoredObject:
+        """The version that counts."""
+        if not listed.first:
+            return below_markers.get(self._store, listed.name)
+        return below_markers.pinned(self._store, Newest(listed.name, listed.size, listed.modified, listed.first, listed.markers))
+
+    def counter(self, listed: LogListing) -> int | None:
+        """The counter of a watermark; None where an older version wrote it."""
+        said = self.metadata(listed).get("counter", "")
+        return int(said) if said.isdecimal() and len(said) <= MOST_DIGITS else None
+
+    def vouch(self, listed: LogListing) -> None:
+        """Return where a segment may be believed by its name alone. NotSigned where it has no signature that is asked for."""
+        below_markers.vouch(self._store, listed.name, listed.first or None)
+
+    def positions(self, stream: str, now: float, retention: int) -> Positions:
+        """Where the last witness of this stream stood. Empty where none has run for as long as the stream keeps records.
+
+        Damaged, naming the object, where its watermark cannot be read.
+        """
+        for back in (HOUR, CHECKPOINT_DAYS * DAY, retention + DAY):
+            found = [each for each in self.listing(since=max(0, int(now) - back)) if _is_witnessed(each, stream)]
+            if found:
+                newest = max(found, key=_reach)
+                try:
+                    return decode(self._pinned(newest).body)
+                except Damaged as error:
+                    raise error.of(newest.name) from error
+        return {}
+
+    def recent(self, now: float, *, since: float = float("inf")) -> list[LogListing]:
+        """The listing of the last two days, or from a day before `since` on, and whatever lies later (by a faster clock).
+
+        A Kinesis stream may keep records for longer than a day, so that a tail may go on where it stood long ago.
+        """
+        oldest = min(int(now) - CHECKPOINT_DAYS * DAY, since - DAY)
+        return [each for each in self.listing(since=max(0, int(oldest))) if each.segment is not None]
+
+    def newest_first_days(self, now: float, oldest: int) -> Iterator[list[LogListing]]:
+        """The listing in pieces, newest first, each piece reaching further back, until `oldest` (seconds) is covered."""
+        end: int | None = None
+        days = CHECKPOINT_DAYS
+        while True:
+            since = max(oldest, int(now) - days * DAY)
+            piece = self.listing(since=since, until=None if end is None else end - 3600)
+            yield [each for each in piece if each.segment is not None]
+            if since <= oldest:
+                return
+            end, days = since - since % 3600, days * 8
+
+
+def _run(segment: Segment, stored: StoredObject) -> Run | None:
+    """The run that a segment is, with what its metadata says of the one before."""
+    said = stored.info.metadata
+    run = chains.run_of(segment, said.get("after", chains.UNKNOWN))
+    if run is None or "previous" not in said:
+        return run
+    head = head_of(stored.info.name, stored.body, said)
+    return msgspec.structs.replace(run, head=head, previous=said["previous"], writer=said.get("writer", ""))
+
+
+def _is_witnessed(listed: LogListing, stream: str) -> bool:
+    return listed.segment is not None and listed.segment.witnessed and listed.segment.stream == stream
+
+
+def _reach(listed: LogListing) -> tuple[int, float]:
+    return (0 if listed.segment is None else listed.segment.max_time), listed.modified
+
+
+def _by_hour(entries: Sequence[Entry]) -> list[list[Entry]]:
+    hours: dict[int, list[Entry]] = {}
+    for entry in entries:
+        hours.setdefault(entry.seconds // 3600, []).append(entry)
+    return list(hours.values())
+
+
+def _hour(seconds: int) -> str:
+    day, hour = moment.day_and_hour(max(seconds, 0))
+    return f"dt={day}/hour={hour}/"
+
+
+def reached(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
+    """Where a tail goes on: for each shard of the stream the tail's segment with the greatest sequence number."""
+    found: dict[str, Segment] = {}
+    for each in listing:
+        segment = each.segment
+        if segment is None or segment.kind is not SegmentKind.TAIL or segment.stream != stream:
+            continue
+        if segment.shard not in found or int(segment.last) > int(found[segment.shard].last):
+            found[segment.shard] = segment
+    return found
+
+
+def arrived(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
+    """Where a tail of a Kinesis stream goes on: for each shard the segment with the greatest position."""
+    found: dict[str, Segment] = {}
+    for each in listing:
+        segment = each.segment
+        if segment is None or segment.kinesis_shard is None or segment.stream != stream or segment.position is None:
+            continue
+        known = found.get(segment.kinesis_shard)
+        if known is None or int(segment.position) > int(known.position or 0):
+            found[segment.kinesis_shard] = segment
+    return found

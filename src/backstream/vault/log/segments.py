@@ -1,0 +1,357 @@
+"""The segments of the change log: their names, which are the log's manifest and its checkpoint, and their bytes.
+
+    log/dt=2026-11-23/hour=04/STREAM_SHARD_FIRST-LAST_COUNT_MINTIME-MAXTIME.ndjson.zst
+
+A name says what its segment holds, so a LIST is all that a reader or a returning tail needs. The SHARD field tells who wrote it:
+a shard's own id for a tail's unbroken run; a word of ours for every other kind (see `SegmentKind`).
+"""
+
+from __future__ import annotations
+
+import enum
+import gzip
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+
+import msgspec
+import zstandard
+
+from backstream.errors import Damaged
+from backstream.model import moment
+from backstream.model.changes.entry import SCANNED, Entry, from_line, to_line
+from backstream.model.values import object_limits
+from backstream.vault import decompression
+from backstream.vault.decompression import UNREADABLE
+
+FORMAT = "2"  # of what has lines, in its metadata: since 2 they carry digests; those of 1 do not, and are read as ever
+ZSTD_LEVEL = 3
+GZIP_LEVEL = 6
+NO_STREAM = "-"  # in the name of a segment of scanned images
+FRAME_BYTES = 64 << 10  # of lines in a frame of a compacted object, before compression; the last line may reach beyond
+
+
+class Codec(enum.StrEnum):
+    """How a segment is compressed."""
+
+    ZSTD = "zstd"
+    GZIP = "gzip"
+
+    @property
+    def suffix(self) -> str:
+        """The last part of a segment's name: `zst` or `gz`."""
+        return "zst" if self is Codec.ZSTD else "gz"
+
+    def compress(self, data: bytes | bytearray) -> bytes:
+        """The same data, the same bytes: no clock in them."""
+        if self is Codec.GZIP:
+            return gzip.compress(data, GZIP_LEVEL, mtime=0)
+        return zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compress(data)
+
+
+class SegmentKind(enum.StrEnum):
+    """Who wrote a segment, and so what its name may be believed to say."""
+
+    TAIL = "tail"  # an unbroken run of its shard from FIRST to LAST: the checkpoint
+    MARK = "mark"  # no changes: a watermark; a tail or the witness had read every shard up to MAXTIME
+    LAMBDA = "lambda"  # one batch of an event source mapping that delivers each shard in order
+    PARALLEL = "lambda-parallel"  # one batch of a mapping with several invocations per shard: order between batches is unknown
+    REBUILT = "rebuilt"  # made again from the row objects
+    REPAIR = "repair"  # what `verify --repair` found in the table
+    KINESIS = "kinesis"  # of a tail of a Kinesis stream: all up to a position in a shard, by arrival
+    ADOPTED = "adopted"  # what an older tool had written, in the order of its arrival
+    EXPORT = "export"  # the net changes of an incremental export
+    WITNESS = "witness"  # records of the stream that the witness found missing in the log
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """What a segment's name says. Times are seconds, both ends included; sequence numbers are digits as received."""
+
+    stream: str
+    shard: str
+    first: str
+    last: str
+    count: int
+    min_time: int
+    max_time: int
+    codec: Codec = Codec.ZSTD
+
+    @property
+    def kind(self) -> SegmentKind:
+        """Who wrote it, by its SHARD field."""
+        word = self.shard.partition(".")[0]
+        return SegmentKind(word) if word in _OTHER_KINDS else SegmentKind.TAIL
+
+    @property
+    def position(self) -> str | None:
+        """Of a tail of a Kinesis stream: up to which record of its shard all is durable; None where nothing is said."""
+        found = _ARRIVALS.fullmatch(self.shard)
+        return (found["position"] or None) if found else None
+
+    @property
+    def kinesis_shard(self) -> str | None:
+        """Of a tail of a Kinesis stream: which shard that is."""
+        found = _ARRIVALS.fullmatch(self.shard)
+        return found["shard"] if found else None
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether it is a watermark of the witness. Its body says where the witness stood in each shard."""
+        return self.shard.startswith(_WITNESSED)
+
+    @property
+    def path(self) -> str:
+        """Its name below the log's folder, in the partition of its hour."""
+        day, hour = moment.day_and_hour(self.min_time)
+        times = f"{moment.compact(self.min_time)}-{moment.compact(self.max_time)}"
+        run = f"{_compact_label(self.stream)}_{_escape(self.shard)}_{self.first}-{self.last}_{self.count}_{times}"
+        return f"dt={day}/hour={hour}/{run}.ndjson.{self.codec.suffix}"
+
+
+_OTHER_KINDS = frozenset(kind.value for kind in SegmentKind if kind is not SegmentKind.TAIL)
+_WITNESSED = f"{SegmentKind.MARK}.witness-"
+_ARRIVALS = re.compile(r"kinesis\.(?P<shard>[^.]+)\.(?P<position>\d*)\.[0-9a-f]+")
+_NAME = re.compile(
+    r"dt=(?P<day>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)/(?P<stream>[^_/]+)_(?P<shard>[^_/]+)_(?P<first>\d{1,40})-(?P<last>\d{1,40})"
+    r"_(?P<count>\d+)_(?P<min>\d{8}T\d{6}Z)-(?P<max>\d{8}T\d{6}Z)\.ndjson\.(?P<codec>zst|gz)"
+)
+
+
+def parse_path(path: str) -> Segment | None:
+    """The inverse of `Segment.path`; None for a name that is not a segment's: a foreign object."""
+    match = _NAME.fullmatch(path)
+    if match is None:
+        return None
+    try:
+        segment = Segment(
+            stream=_expand_label(match["stream"]),
+            shard=_unescape(match["shard"]),
+            first=match["first"],
+            last=match["last"],
+            count=int(match["count"]),
+            min_time=moment.parse_compact(match["min"]),
+            max_time=moment.parse_compact(match["max"]),
+            codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
+        )
+    except ValueError:  # a thirteenth month: the shape of a segment's name, but not one
+        return None
+    return segment if segment.path == path else None
+
+
+def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> Segment:
+    """The segment of a shard's unbroken run; `entries` in the shard's order, one stream, all in one hour."""
+    return _segment(entries, entries, shard, codec)
+
+
+def of_batch(entries: Sequence[Entry], kind: SegmentKind, codec: Codec = Codec.ZSTD) -> Segment:
+    """The segment of changes that are no run. Its SHARD carries a digest of which they are: another set, another name."""
+    ordered = sorted(entries, key=lambda entry: entry.order)
+    return _segment(entries, ordered, f"{kind.value}.{_digest(ordered)}", codec)
+
+
+def of_arrivals(entries: Sequence[Entry], shard: str, position: str | None, codec: Codec = Codec.ZSTD) -> Segment:
+    """The segment of changes as they came from a Kinesis shard. Its SHARD has shard, position and a digest of which they are."""
+    ordered = sorted(entries, key=lambda entry: entry.order)
+    return _segment(entries, ordered, f"{SegmentKind.KINESIS.value}.{shard}.{position or ''}.{_digest(ordered)}", codec)
+
+
+def _digest(ordered: Sequence[Entry]) -> str:
+    return hashlib.sha256(b" ".join(map(_mark_of, ordered))).hexdigest()[:12]
+
+
+def _mark_of(entry: Entry) -> bytes:
+    """What tells an entry from any other: its sequence number, or, of a scanned state, whose it is, when it was read, and by whom.
+
+    Two exports say the same of an item where their windows overlap, and each counts by itself: see `Window.voids`.
+    """
+    if not entry.scanned:
+        return entry.sequence.encode()
+    said = "" if entry.event == SCANNED and not entry.event_id else f"-{entry.event}-{entry.event_id}"
+    return b"%d-%d-%s%s" % (entry.since, entry.micros, entry.keys, said.encode())
+
+
+def _segment(entries: Sequence[Entry], ordered: Sequence[Entry], shard: str, codec: Codec) -> Segment:
+    times = [entry.seconds for entry in entries]
+    return Segment(
+        stream=ordered[0].stream or NO_STREAM,
+        shard=shard,
+        first=ordered[0].sequence,
+        last=ordered[-1].sequence,
+        count=len(entries),
+        min_time=min(times),
+        max_time=max(times),
+        codec=codec,
+    )
+
+
+def mark(stream: str, seconds: int, ending: str = "") -> Segment:
+    """The name that says: every shard of this stream has been read up to this second. `ending`: the writer that stops with it."""
+    shard = f"{SegmentKind.MARK}.end-{hashlib.sha256(ending.encode()).hexdigest()[:8]}" if ending else str(SegmentKind.MARK)
+    return Segment(stream=stream, shard=shard, first="0", last="0", count=0, min_time=seconds, max_time=seconds)
+
+
+def witnessed(stream: str, seconds: int, body: bytes) -> Segment:
+    """The name of a watermark of the witness: another body makes another name."""
+    shard = f"{_WITNESSED}{hashlib.sha256(body).hexdigest()[:12]}"
+    return msgspec.structs.replace(mark(stream, seconds), shard=shard)
+
+
+def by_hour(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """The entries in their order, cut wherever the hour changes: no segment spans two."""
+    runs: list[list[Entry]] = []
+    for entry in entries:
+        if not runs or entry.seconds // 3600 != runs[-1][-1].seconds // 3600:
+            runs.append([])
+        runs[-1].append(entry)
+    return runs
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------------------
+
+
+def pack(entries: Iterable[Entry], codec: Codec) -> bytes:
+    """The bytes of a segment."""
+    return codec.compress(b"".join(to_line(entry) + b"\n" for entry in entries))
+
+
+class SegmentHeader(msgspec.Struct, frozen=True, array_like=True):
+    """What the name of an object with lines says of them.
+
+    `ends`: the stream and the sequence number of the first change by their order, and the sequence number of the last; `seconds`:
+    from when to when. None where the name does not tell. `frames`: where its zstd data is many frames (see `frames`), their sizes.
+    """
+
+    codec: Codec
+    count: int
+    ends: tuple[str, str, str] | None = None
+    seconds: tuple[int, int] | None = None
+    frames: tuple[int, ...] | None = None
+
+
+def claim_of(segment: Segment) -> SegmentHeader:
+    """What a segment's name says."""
+    if not segment.count:
+        return SegmentHeader(segment.codec, 0)
+    stream = "" if segment.stream == NO_STREAM else segment.stream
+    return SegmentHeader(segment.codec, segment.count, (stream, segment.first, segment.last), (segment.min_time, segment.max_time))
+
+
+_stream, _sequence, _micros = attrgetter("stream"), attrgetter("sequence"), attrgetter("micros")
+
+
+class LineTally:
+    """What lines hold, counted block by block, to be held against what their object's name says."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._orders: list[tuple[str, int]] = []
+        self._seconds: list[int] = []
+
+    def add(self, entries: Sequence[Entry], most: int | None = None) -> None:
+        """Count these too. Damaged where that makes more than `most`: nobody has to read on."""
+        if not entries:
+            return
+        streams, numbers = map(_stream, entries), map(int, map(_sequence, entries))
+        orders = list(zip(streams, numbers, strict=True))
+        self._count += len(entries)
+        if most is not None and self._count > most:
+            raise Damaged(f"it holds more than the {most} changes that its name says")
+        self._orders = [each(self._orders + orders) for each in (min, max)]
+        ends = [each(entries, key=_micros).seconds for each in (min, max)]
+        self._seconds = [each(self._seconds + ends) for each in (min, max)]
+
+    def check(self, claim: SegmentHeader) -> None:
+        """Damaged where the name says something else."""
+        if self._count != claim.count:
+            raise Damaged(f"it holds {self._count} changes, its name says {claim.count}")
+        if claim.ends is not None and self._ends() != (claim.ends[0], *map(int, claim.ends[1:])):
+            raise Damaged("its first and last sequence numbers are not those of its name")
+        if claim.seconds is not None and self._seconds != list(claim.seconds):
+            raise Damaged("its changes are not of the time that its name says")
+
+    def _ends(self) -> tuple[str, int, int]:
+        first, last = self._orders
+        return (*first, last[1])
+
+
+def read(claim: SegmentHeader, body: bytes) -> list[Entry]:
+    """The entries of compressed lines. Damaged where they are cut, altered, or not what the name says."""
+    return select(claim, body, lambda _: True)
+
+
+def select(claim: SegmentHeader, body: bytes, wanted: Callable[[Entry], bool]) -> list[Entry]:
+    """Of the entries of compressed lines those that are wanted; no more than a block is in memory. Damaged as of `read`."""
+    tally, found = LineTally(), list[Entry]()
+    for block in blocks(claim, body):
+        entries = [from_line(line) for line in block.splitlines()]
+        tally.add(entries, claim.count)
+        found += filter(wanted, entries)
+    tally.check(claim)
+    return found
+
+
+def blocks(claim: SegmentHeader, body: bytes) -> Iterator[bytes]:
+    """Compressed lines, whole ones, some MB at a time, so that an object of any size takes little memory.
+
+    Damaged where they are cut or altered, or beyond a limit: that may show at the end only.
+    """
+    try:
+        yield from decompression.whole_lines(_pieces(claim, body))
+    except UNREADABLE as error:
+        raise Damaged(f"not {claim.codec} data ({error})") from error
+
+
+def check_frames(claim: SegmentHeader, body: bytes) -> None:
+    """Damaged where frames are cut or altered, by their checksums, or do not hold as many lines as is said. No line is read."""
+    lines = 0
+    try:
+        for piece in _pieces(claim, body):
+            in_piece = piece.count(b"\n")
+            lines += in_piece
+            if not in_piece or lines > claim.count:
+                break
+    except UNREADABLE as error:
+        raise Damaged(f"not {claim.codec} data ({error})") from error
+    if lines != claim.count:
+        raise Damaged(f"it does not hold the {claim.count} lines that its index says")
+
+
+def _pieces(claim: SegmentHeader, body: bytes) -> Iterator[bytes]:
+    if claim.count > object_limits.lines_in(len(body)):
+        raise Damaged(f"it is too small to hold the {claim.count} changes that its name says")
+    if claim.codec is Codec.GZIP:
+        pieces = decompression.gunzipped(body)
+    elif claim.frames is None:
+        pieces = decompression.zstd(body)
+    else:
+        pieces = decompression.frames(body, claim.frames, FRAME_BYTES + object_limits.LINE)
+    return decompression.bounded(pieces, object_limits.expanded(len(body)))
+
+
+# --- the fields of a name ----------------------------------------------------------------------------------------------------
+
+_LABEL = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)((?:\.\d+)?)")
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)((?:\.\d+)?)")
+_UNSAFE = re.compile(r"[^A-Za-z0-9.=-]")
+
+
+def _compact_label(label: str) -> str:
+    """A label without colons, which Hadoop's paths do not allow; one of no known shape is escaped instead."""
+    if match := _LABEL.fullmatch(label):
+        return "{}{}{}T{}{}{}{}".format(*match.groups())
+    return _escape(label) if not _COMPACT.fullmatch(label) else f"%{ord(label[0]):02X}{label[1:]}"
+
+
+def _expand_label(text: str) -> str:
+    if match := _COMPACT.fullmatch(text):
+        return "{}-{}-{}T{}:{}:{}{}".format(*match.groups())
+    return _unescape(text)
+
+
+def _escape(text: str) -> str:
+    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
+
+
+def _unescape(text: str) -> str:
+    return re.sub(rb"%([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), text.encode()).decode()

@@ -1,0 +1,104 @@
+"""Tells whether a create-only name in the log that is taken already holds the same changes, or somebody else's.
+
+The same changes get the same name, so that two writers do no harm. But a name says little of what lies there: whoever may write to
+the log can take a name before its writer. Such a batch is not acknowledged.
+"""
+
+from __future__ import annotations
+
+from itertools import filterfalse
+from operator import attrgetter
+
+import msgspec
+
+from backstream.errors import Damaged, MissingObject, NameTaken
+from backstream.model.changes.entry import Entry
+from backstream.model.values import digests
+from backstream.ports import ObjectStore
+from backstream.vault.log import positions, segments
+from backstream.vault.log.segments import Segment
+
+
+def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> None:
+    """Return where the first version of this name says the same as `body`. NameTaken, naming the object, where it does not.
+
+    The first version is the one that counts. Row versions may differ where their bytes are the same.
+    """
+    if says_the_same(store, segment, _first(store, name), body):
+        return
+    raise NameTaken(
+        f"{store.url}/{name} is there already, and it holds something else: somebody else has written it",
+        hint="These changes are not in the log, and are not acknowledged. Find out who may write to the vault, and run "
+        "`backstream check`. Whoever may remove versions can remove that one; the changes then get their place.",
+    )
+
+
+def says_the_same(store: ObjectStore, segment: Segment, one: bytes, other: bytes) -> bool:
+    """Whether two bodies of a segment say the same changes, or the same positions."""
+    if one == other:
+        return True
+    return _same_positions(one, other) if segment.witnessed else _same_changes(store, segment, one, other)
+
+
+def _first(store: ObjectStore, name: str) -> bytes:
+    versions = list(filterfalse(attrgetter("marker"), store.versions_of(name)))
+    if not versions:
+        raise MissingObject(f"{store.url}/{name} was there a moment ago, and is gone")
+    return store.get(name, versions[-1].version).body
+
+
+def _same_positions(there: bytes, ours: bytes) -> bool:
+    try:
+        return positions.decode(there) == positions.decode(ours)
+    except Damaged:
+        return False
+
+
+def _same_changes(store: ObjectStore, segment: Segment, there: bytes, ours: bytes) -> bool:
+    claim = segments.claim_of(segment)
+    try:
+        theirs, wanted = segments.read(claim, there), segments.read(claim, ours)
+    except Damaged:
+        return False
+    return len(theirs) == len(wanted) and all(_is_same(store, *pair) for pair in zip(theirs, wanted, strict=True))
+
+
+def _is_same(store: ObjectStore, one: Entry, other: Entry) -> bool:
+    """Images may be written in another order of attributes. Lines of format 1 do not say digests: then the rows are read."""
+    for digest in ("before", "after"):
+        if None not in (getattr(one, digest), getattr(other, digest)) and getattr(one, digest) != getattr(other, digest):
+            return False
+    return _said(store, one) == _said(store, other)
+
+
+def _said(store: ObjectStore, entry: Entry) -> Entry:
+    body = entry.body
+    if entry.place is not None and body is None:
+        body = _row(store, entry)
+    return msgspec.structs.replace(
+        entry,
+        place=None,
+        received=None,
+        before=None,
+        after=None,
+        body=body,
+        keys=_state(entry.keys) or b"",
+        image=_state(entry.image),
+        old=_state(entry.old),
+    )
+
+
+def _state(image: bytes | None) -> bytes | None:
+    """Equal for equal items, however they are written."""
+    sound = None if image is None else digests.of_state_if_sound(image)
+    return image if sound is None else sound.encode()
+
+
+def _row(store: ObjectStore, entry: Entry) -> str:
+    """The digest of the row that an entry names; none where it is not there."""
+    if entry.place is None:
+        return ""
+    try:
+        return digests.of_body(store.get(entry.place.name, entry.place.version).body)
+    except MissingObject:
+        return ""

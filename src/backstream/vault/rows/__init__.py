@@ -1,0 +1,1 @@
+"""The rows layout: each image is a version of its item's object."""

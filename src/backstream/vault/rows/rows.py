@@ -1,0 +1,270 @@
+"""The rows layout: each image a version of its item's object, native DynamoDB JSON as the body, readable by anyone.
+
+Each version's metadata says which change it is, so the log can be rebuilt from the objects alone. A delete is a tombstone version
+(body: the old image) and then S3's delete marker: the marker keeps plain S3 tools right, the tombstone keeps time, order and actor.
+An interruption between leaves a version that no segment names, which does no harm: the change is delivered again. Of several
+writers at once the one that is behind puts back on top what is newer: see `row_tops`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged, MissingObject
+from backstream.model.changes.change import Change
+from backstream.model.changes.entry import Entry, ImagePlace, Scanned, bare_change, bare_scan, of_change, of_scanned
+from backstream.model.changes.fold import FoldState
+from backstream.model.tables import naming
+from backstream.model.values import wire
+from backstream.model.values.schema import canonical_key
+from backstream.ports import ObjectStore
+from backstream.vault.catalog import Catalog
+from backstream.vault.rows.row_tops import LATE_VERSIONS, Until, is_at, same_state, settle
+from backstream.vault.rows.row_versions import (
+    NewestVersion,
+    RowVersion,
+    known_of,
+    metadata_of,
+    newest_row,
+    parse_metadata,
+    row_versions,
+)
+
+REMEMBERED_NAMES = 100_000
+LATE_NAMES = 200
+
+
+class RowStore:
+    """Keeps images as versions of row objects. Safe from many threads, as long as one item's changes come from one at a time.
+
+    It remembers what it knows of each object's top, so that a stream in order costs one PUT per change; only what may be late or
+    repeated is looked up. `remember` bounds that memory (names).
+    """
+
+    def __init__(self, store: ObjectStore, catalog: Catalog, *, remember: int = REMEMBERED_NAMES) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._tops: OrderedDict[str, NewestVersion] = OrderedDict()
+        self._late: OrderedDict[str, Sequence[RowVersion]] = OrderedDict()
+        self._remember = remember
+        self._lock = threading.Lock()
+
+    def keep(self, change: Change) -> Entry:
+        """Make the change's image durable; the entry for the log. The same change again gives the version that is there."""
+        name = self._name(change.keys, change.old if change.event == "REMOVE" else change.new)
+        top, body = self._top(name), None
+        if top.precedes(change):
+            place = self._add(name, change, top, behind=self._forget_late(name))
+        else:
+            place, body = self._keep_late(name, change)
+        self._leave_old_tenant(change, name)
+        return of_change(change, place, body)
+
+    def _name(self, keys: bytes, image: bytes | None) -> str:
+        catalog = self._catalog
+        key = canonical_key(catalog.key_schema, wire.decode(keys))
+        tenant = None
+        if catalog.tenant_attribute is not None:
+            tenant = naming.tenant_folder(wire.attribute(image or keys, catalog.tenant_attribute))
+        return naming.object_name(catalog.table, catalog.naming, key, tenant, catalog.key_order)
+
+    def _add(self, name: str, change: Change, top: NewestVersion, *, behind: bool) -> ImagePlace:
+        """On top, as far as is known. A look tells whether it hides, or brings back, what another writer has changed meanwhile.
+
+        It costs a LIST, so it is for deletes, for what is put upon a delete, and for who has just been `behind` in this object.
+        """
+        row, known = self._put(name, change), top.with_change(change)
+        if change.event == "REMOVE":
+            self._store.delete(name)
+        if behind or change.event == "REMOVE" or (change.event == "INSERT" and top.order is not None):
+            seen = self._settle(name, [row], until=top.is_of)
+            if seen and not same_state(newest_row(seen), row):
+                known = NewestVersion.of(known_of(seen))
+        self._note(name, known)
+        return row.place
+
+    def _settle(self, name: str, known: Sequence[RowVersion], **how: Any) -> Sequence[RowVersion]:
+        return settle(self._store, name, known, shared=self._catalog.tenant_attribute is not None, **how)
+
+    def _put(self, name: str, change: Change) -> RowVersion:
+        return self._put_entry(name, bare_change(change), _body_of(change))
+
+    def _put_entry(
+        self, name: str, entry: Entry, body: bytes, upon: NewestVersion | None = None, *, if_absent: bool = False
+    ) -> RowVersion:
+        key_names = self._catalog.key_schema.names
+        version = self._store.put(name, body, metadata_of(entry, key_names, upon), if_absent=if_absent)
+        place = ImagePlace(name, version)
+        bare = msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place, before=None, after=None, body=None)
+        return RowVersion(bare, key_names, upon)
+
+    def _forget_late(self, name: str) -> bool:
+        """Whether there was something late."""
+        with self._lock:
+            return self._late.pop(name, None) is not None
+
+    # --- scanned images ---
+
+    def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
+        """Make a scanned image durable, where the object's top is not that image already; what is newer stays on top.
+
+        The entry of a state without an item has no place where a tombstone tells that already.
+        """
+        name = self._name(scanned.keys, scanned.image or scanned.old)
+        while True:
+            top, body = self._current(name)
+            if top is not None and _tells(top, body, scanned):
+                return of_scanned(scanned, None if scanned.image is None else top.place, body), False
+            kept = scanned.image or scanned.old or body or scanned.keys
+            try:
+                place = self._add_scanned(name, scanned, top, kept, empty=top is None and body is None)
+            except AlreadyExists:
+                continue  # somebody was faster in an empty place: look again at what is there now
+            self._leave_scanned_tenant(scanned, name)
+            return of_scanned(scanned, place, kept), True
+
+    def _current(self, name: str) -> tuple[RowVersion | None, bytes | None]:
+        """The version that a row object is known by, under a delete marker the tombstone; and the current body, None without one.
+
+        A body without a version is a foreign object's.
+        """
+        try:
+            stored = self._store.get(name)
+        except MissingObject as missing:
+            return (next(row_versions(self._store, name), None) if missing.marker else None), None
+        return parse_metadata(stored.info), stored.body
+
+    def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, kept: bytes, *, empty: bool) -> ImagePlace:
+        """A version of it on top, and then again on top of that whatever is newer: what was there, or has come meanwhile."""
+        upon = (
+            NewestVersion() if empty else None if top is None else NewestVersion.of_row(top)
+        )  # below a foreign object anything may lie
+        row = self._put_entry(name, bare_scan(scanned), kept, upon, if_absent=empty)
+        if not empty or row.entry.removed:
+            self._settle(name, [row, *([] if top is None else [top])], until=is_at(None if top is None else top.place))
+        return row.place
+
+    # --- late and repeated changes ---
+
+    def _top(self, name: str) -> NewestVersion:
+        with self._lock:
+            if name in self._tops:
+                self._tops.move_to_end(name)
+                return self._tops[name]
+        top = self._look_up(name)
+        self._note(name, top)
+        return top
+
+    def _note(self, name: str, top: NewestVersion) -> None:
+        with self._lock:
+            self._tops[name] = top
+            self._tops.move_to_end(name)
+            while len(self._tops) > self._remember:
+                self._tops.popitem(last=False)
+
+    def _look_up(self, name: str) -> NewestVersion:
+        try:
+            current = parse_metadata(self._store.head(name))
+        except MissingObject as missing:
+            # Below a delete marker lies the tombstone that tells which delete it was.
+            current = next(row_versions(self._store, name), None) if missing.marker else None
+        if current is None:
+            return NewestVersion()
+        top = NewestVersion.of_row(current)
+        if top is not None:
+            return top
+        # A scanned image that does not say what it was put upon: the change below it is the newest there is.
+        change = next((row.entry for row in row_versions(self._store, name) if not row.entry.scanned), None)
+        known = FoldState().with_entry(current.entry)
+        return NewestVersion.of(known if change is None else known.with_entry(change))
+
+    def _keep_late(self, name: str, change: Change) -> tuple[ImagePlace, bytes | None]:
+        """A change that something newer (or itself) has overtaken: kept once, and the newest put back on top for plain S3 tools.
+
+        The place, and the bytes there where an earlier delivery wrote them.
+        """
+        known = self._known_versions(name)
+        kept, body = self._kept_before(known, change)
+        if kept is None:
+            kept = self._put(name, change)
+            known = [kept, *known]
+        known = self._settle(name, known)
+        self._note(name, NewestVersion.of(known_of(known)))
+        with self._lock:
+            self._late[name] = known
+        return kept.place, body
+
+    def _kept_before(self, known: Sequence[RowVersion], change: Change) -> tuple[RowVersion | None, bytes | None]:
+        """The version that an earlier delivery of a change made, and its bytes. One of another image is none, whatever it says."""
+        for row in known:
+            if not row.entry.scanned and row.entry.order == change.order:
+                body = self._store.get(row.place.name, row.place.version).body
+                if _same(_body_of(change), body):
+                    return row, body
+        return None, None
+
+    def _known_versions(self, name: str) -> Sequence[RowVersion]:
+        """The newest versions of an object that once had something late; remembered, since late changes come in batches."""
+        with self._lock:
+            if name in self._late:
+                self._late.move_to_end(name)
+                return self._late[name]
+        known = list(itertools.islice(row_versions(self._store, name), LATE_VERSIONS))
+        with self._lock:
+            self._late[name] = known
+            while len(self._late) > LATE_NAMES:
+                self._late.popitem(last=False)
+        return known
+
+    def _hide(self, name: str, left: Until) -> None:
+        """Have a marker on top of an object that its item has left; unless it has come back meanwhile."""
+        try:
+            self._store.head(name)
+        except MissingObject:
+            return
+        self._settle(name, [], left=left, mine=[self._store.delete(name)])
+
+    def _leave_old_tenant(self, change: Change, name: str) -> None:
+        """An item that moved to another tenant is no longer current under its old one; its versions there stay."""
+        if self._catalog.tenant_attribute is None or change.event != "MODIFY" or change.old is None:
+            return
+        old_name = self._name(change.keys, change.old)
+        if old_name != name and self._top(old_name).precedes(change):
+            self._hide(old_name, lambda newest: NewestVersion.of(known_of([newest])).precedes(change))
+
+    def _leave_scanned_tenant(self, scanned: Scanned, name: str) -> None:
+        """The same, of an item that was found under another tenant than that of what the vault held."""
+        if self._catalog.tenant_attribute is None or scanned.image is None or scanned.old is None:
+            return
+        old_name = self._name(scanned.keys, scanned.old)
+        if old_name == name:
+            return
+        top, _ = self._current(old_name)
+        if top is not None and top.entry.since < scanned.began:
+            self._hide(old_name, lambda newest: newest.entry.since < scanned.began)
+
+
+def _body_of(change: Change) -> bytes:
+    """What a row object holds of a change: of a delete the item as it was."""
+    return (change.old if change.event == "REMOVE" else change.new) or b""
+
+
+def _tells(top: RowVersion, body: bytes | None, scanned: Scanned) -> bool:
+    """Whether the version on top says already what was found. What an export says has a version of its own: see `Window.voids`."""
+    if top.entry.micros > scanned.micros or (scanned.source and top.entry.event_id != scanned.source):
+        return False
+    return scanned.image is None if top.entry.removed else _same(scanned.image, body)
+
+
+def _same(image: bytes | None, body: bytes | None) -> bool:
+    """Whether a row's body is this image; whatever cannot be read is not."""
+    try:
+        return image is not None and body is not None and wire.same_image(image, body)
+    except Damaged:
+        return False

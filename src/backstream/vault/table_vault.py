@@ -1,0 +1,266 @@
+"""One table in a vault, to be read: its catalog, log, gaps, base backups, drills and images, and an item's history."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import cached_property, partial
+from typing import ParamSpec, TypeVar
+
+from backstream.errors import BackstreamError, Damaged, MissingObject, NotSigned
+from backstream.model.changes import fold
+from backstream.model.changes.entry import Entry, ImagePlace
+from backstream.model.changes.invocation_record import FOLDER
+from backstream.model.tables import naming
+from backstream.model.tables.owner import account_of
+from backstream.model.values import digests, wire
+from backstream.model.window import Window
+from backstream.ports import ObjectStore, StoredObject, Tag, Vouching, Wanted
+from backstream.vault import catalog as catalogs
+from backstream.vault.bases import Bases
+from backstream.vault.catalog import Catalog
+from backstream.vault.coverage import Coverage, RestoreBase
+from backstream.vault.drills import Drills
+from backstream.vault.failure_destination import Destination, Destinations
+from backstream.vault.findings import AttributionStore
+from backstream.vault.gaps import Gaps
+from backstream.vault.log import inventory, segments
+from backstream.vault.log.compacted import Compacted, Set
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.links import Links
+from backstream.vault.log.log import ChangeLog, LogListing
+from backstream.vault.rows import legacy_rows
+
+_Words = ParamSpec("_Words")
+_Waiting = TypeVar("_Waiting")
+
+OnDamage = Callable[[Damaged], None]
+Images = Generator[tuple[Tag, bytes | BackstreamError | None], None, None]
+AT_HAND = 64  # images that need not be fetched, waiting for others to be begun
+READERS = 8  # a long history asks for the metadata of each version: a request each
+
+
+def raising(error: Damaged) -> None:
+    """What cannot be read ends it."""
+    raise error
+
+
+class TableVault:
+    """What a vault holds of one table. Reading never writes.
+
+    `destinations`: how the bucket is reached in which the batches land that Lambda gives up; None: by nobody.
+    """
+
+    def __init__(self, store: ObjectStore, catalog: Catalog, destinations: Destinations | None = None) -> None:
+        self.store = store
+        self.catalog = catalog
+        self.destinations = destinations
+        self.accept_settings = False  # whether what the catalog names is used whoever it belongs to
+        self._key_of = wire.KeyReader(catalog.key_schema)
+        self.log = ChangeLog(store, catalog.table, catalog.compress)
+        self.gaps = Gaps(store, catalog.table)
+        self.bases = Bases(store, catalog.table, catalog.compress)
+        self.compacted = Compacted(store, catalog.table)
+        self.drills = Drills(store, catalog.table)
+        self.findings = AttributionStore(store, catalog.table)
+        arrived_since = partial(legacy_rows.arrived_since, store)
+        self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, arrived_since, lambda: self.destination)
+
+    @classmethod
+    def open(cls, store: ObjectStore, table: str, destinations: Destinations | None = None) -> TableVault:
+        """The table's vault. NotFound where `init` has not been run for it, UsageError where it is no table's name."""
+        naming.check_table_name(table)
+        return cls(store, catalogs.load(store, table), destinations)
+
+    @cached_property
+    def destination(self) -> Destination | None:
+        """Where what Lambda gives up lands; None where there is no such place, or no way to it. Made when first asked for."""
+        return None if self.catalog.failures is None else self.destination_at(self.catalog.failures)
+
+    def destination_at(self, url: str) -> Destination | None:
+        """Another bucket, or this one, as the place where what Lambda gives up has landed; None where nobody can reach one.
+
+        It has to be of the table's own account, unless `accept_settings`: the catalog's word for it is no order.
+        """
+        if self.destinations is None:
+            return None
+        account = None if self.accept_settings else account_of(self.catalog.table_arn)
+        return Destination(self.destinations(url, account), self.store, self.catalog.table, self.catalog.table_arn)
+
+    @property
+    def owns_destination(self) -> bool:
+        """Whether the bucket that the catalog names can be listed as one of the table's own account."""
+        if self.catalog.failures is None or self.destinations is None:
+            return False
+        try:
+            store = self.destinations(self.catalog.failures, account_of(self.catalog.table_arn))
+            next(iter(store.list(FOLDER)), None)
+        except BackstreamError:
+            return False
+        return True
+
+    # --- images ---
+
+    def key(self, entry: Entry) -> bytes:
+        """The canonical key of an entry's item."""
+        return self._key_of(entry.keys)
+
+    def key_of(self, image: bytes) -> bytes:
+        """The canonical key of an image. Damaged where it is no item of this table."""
+        return self._key_of(image)
+
+    def image(self, entry: Entry) -> bytes:
+        """The image an entry speaks of (of a REMOVE: the old one), from wherever it lives.
+
+        Damaged, naming the object and version, where what lies there is not an item with the entry's key.
+        """
+        if entry.place is None:
+            return _inline(entry)
+        try:
+            return self._of_item(entry, entry.place, self.store.get(entry.place.name, entry.place.version))
+        except MissingObject as missing:
+            raise _gone(entry.place) from missing
+
+    def images(self, wanted: Iterable[tuple[Tag, Entry | None]]) -> Images[Tag]:
+        """The images of many entries, each with its tag, in no order; None where there is no entry.
+
+        What `image` would raise comes as a value, and the others go on. `wanted` is taken as `ObjectStore.get_each` takes what it
+        is given, and a few dozen that need not be fetched besides.
+        """
+        at_hand: deque[tuple[Tag, bytes | BackstreamError | None]] = deque()
+        coming, more = iter(wanted), True
+
+        def rows() -> Iterator[Wanted[tuple[Tag, Entry, ImagePlace]]]:
+            """What must be fetched; what need not waits `at_hand`, where it is soon too much to look for more."""
+            nonlocal more
+            for tag, entry in coming:
+                if entry is not None and entry.place is not None:
+                    yield (tag, entry, entry.place), entry.place.name, entry.place.version
+                    continue
+                at_hand.append((tag, None if entry is None else _value(_inline, entry)))
+                if len(at_hand) >= AT_HAND:
+                    return
+            more = False
+
+        while more:
+            with closing(self.store.get_each(rows())) as fetched:
+                for (tag, entry, place), found in fetched:
+                    yield from _emptied(at_hand)
+                    if isinstance(found, MissingObject):
+                        found = _gone(place)
+                    yield tag, found if isinstance(found, BackstreamError) else _value(self._of_item, entry, place, found)
+            yield from _emptied(at_hand)
+
+    def _of_item(self, entry: Entry, place: ImagePlace, found: StoredObject) -> bytes:
+        """The image in an object, if it is of the entry's item."""
+        try:
+            key = self.key_of(found.body)
+        except Damaged as error:
+            raise Damaged(f"{_where(place)}: {error.message}") from error
+        if key != self.key(entry):
+            raise Damaged(f"{_where(place)}: the image of another item")
+        if entry.body is None and isinstance(self.store, Vouching) and self.store.is_covered(found.info.modified):
+            raise NotSigned(f"{_where(place)}: nobody vouches for it: the log does not name the SHA-256 of its bytes")
+        if entry.body is not None and digests.of_body(found.body) != entry.body:
+            raise Damaged(f"{_where(place)}: its bytes are not those that the log names (another SHA-256)")
+        return found.body
+
+    # --- what is to be read ---
+
+    def inventory(self, *, since: int | None = None, until: int | None = None) -> Inventory:
+        """What the log holds, each change once. See `inventory.of_log`."""
+        return inventory.of_log(self.log, self.compacted, since=since, until=until)
+
+    # --- one item's history ---
+
+    def history(self, key: bytes, damaged: OnDamage = raising) -> list[Entry]:
+        """Every state of one item that the log and the base backups name, in their order, each once. `key`: the canonical key.
+
+        The image of one may be gone from the bucket: `image` tells. `damaged` is told of an object in the log or of a base backup
+        that cannot be read; where it returns, the rest is read.
+        """
+        return fold.in_order(self._from_log(key, damaged))
+
+    def _is_of(self, key: bytes) -> Callable[[Entry], bool]:
+        return lambda entry: self.key(entry) == key
+
+    def _from_log(self, key: bytes, damaged: OnDamage) -> Iterator[Entry]:
+        """What log and base backups hold of a key, in no order: of sets a few frames, of small objects all."""
+        found, links = self.inventory(), Links(self.log)
+        wanted = self._is_of(key)
+        small = (each for each in found.segments if each.segment is None or each.segment.count)
+        reads: list[Callable[[], list[Entry]]] = [
+            *(partial(self.of_set, each, key) for each in found.generation.sets),
+            *(partial(self.of_segment, each, links, wanted) for each in small),
+            *(partial(self.bases.read, part, wanted) for part in inventory.parts_of_bases(self.bases, found.generation)),
+        ]
+        with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
+            for reading in [pool.submit(read) for read in reads]:
+                try:
+                    yield from reading.result()
+                except Damaged as error:
+                    damaged(error)
+        for each in found.generation.sets:
+            for planted in self.compacted.planted_around(each, key):
+                damaged(planted)
+        for gone in links.missing(found, since=None):
+            damaged(Damaged(f"{gone.name}: {gone.why}"))
+
+    def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
+        """A segment's entries that are wanted; which run it is, `links` is told. Damaged, naming it, where it cannot be read."""
+        fetched = self.log.fetch(listed)
+        if fetched.run is not None:
+            links.note(fetched.run)
+        return self.log.entries(listed, fetched, wanted)
+
+    def of_set(self, one: Set, key: bytes) -> list[Entry]:
+        """The entries of a set's frames in which all of one item are. Damaged, naming the object, where they cannot be read."""
+        name, claim, body = self.compacted.around(one, key)
+        try:
+            return segments.select(claim, body, self._is_of(key))
+        except Damaged as error:
+            raise error.of(name) from error
+
+    # --- what may be claimed ---
+
+    def window(self, now: float) -> Window:
+        """From when to when a restore is exact. See `Coverage.window`."""
+        return self.coverage.window(now)
+
+    def basis(self, at: int) -> RestoreBase:
+        """What the state of the whole table at a second is made of."""
+        return self.coverage.basis(at)
+
+
+def _inline(entry: Entry) -> bytes:
+    """The image in the entry itself."""
+    image = entry.old if entry.removed else entry.image
+    if image is None:
+        raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
+    return image
+
+
+def _value(work: Callable[_Words, bytes], *args: _Words.args, **kwargs: _Words.kwargs) -> bytes | BackstreamError:
+    """What it returns, or what it raises."""
+    try:
+        return work(*args, **kwargs)
+    except BackstreamError as error:
+        return error
+
+
+def _emptied(waiting: deque[_Waiting]) -> Iterator[_Waiting]:
+    while waiting:
+        yield waiting.popleft()
+
+
+def _gone(place: ImagePlace) -> MissingObject:
+    return MissingObject(
+        f"{_where(place)} is gone from the bucket: the change log names it, and nothing else holds its image",
+        hint="A lifecycle rule that expires superseded versions removes it, as `--expire-after` does: see docs/vault.md.",
+    )
+
+
+def _where(place: ImagePlace) -> str:
+    return f"{place.name} (version {place.version})"
