@@ -19,8 +19,7 @@ from backstream.vault.log import frames
 from backstream.vault.log.frames import FrameLine
 from backstream.vault.log.generation import Generation, Set
 from backstream.vault.log.log import ChangeLog, LogListing
-from backstream.vault.log.segments import Codec, of_batch, pack
-from backstream.vault.log.segments import SegmentKind as SegmentKind
+from backstream.vault.log.segments import Codec, SegmentKind, of_batch, pack
 from kit import images
 
 TABLE = "flights"

@@ -13,6 +13,7 @@ from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.tables.settings import PARTS, TableSettings
 from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
+from backstream.vault import catalog_versions
 from backstream.vault.catalog import Catalog
 from kit.clock import ManualClock
 
@@ -47,14 +48,14 @@ def test_the_catalog_in_force_at_a_second() -> None:
         clock.move(10.5)
 
     def tag_at(second: int) -> tuple[str, float]:
-        catalog, received = catalogs.in_force(store, "flights", second)
+        catalog, received = catalog_versions.in_force(store, "flights", second)
         return catalogs.settings_of(catalog).tags["t"], received
 
     assert tag_at(1_795_406_300) == ("first", 1_795_406_400.0), "the oldest, where none is that old"
     assert tag_at(1_795_406_409) == ("first", 1_795_406_400.0)
     assert tag_at(1_795_406_410) == ("second", 1_795_406_410.5), "a second is meant whole"
     with pytest.raises(NotFound):
-        catalogs.in_force(store, "gates", 1_795_406_410)
+        catalog_versions.in_force(store, "gates", 1_795_406_410)
 
 
 def test_golden_catalog_with_settings() -> None:

@@ -12,8 +12,7 @@ from backstream.operations.base.compact import compact
 from backstream.operations.inspect.check import CheckContext, Finding, FindingKind, check
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
-from backstream.vault.log.segments import SegmentKind as SegmentKind
-from backstream.vault.log.segments import pack
+from backstream.vault.log.segments import SegmentKind, pack
 from kit.clock import ManualClock
 from kit.lived import all_changes, deliver, key, lived
 from kit.losing import lose

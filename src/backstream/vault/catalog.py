@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -330,16 +330,6 @@ def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:
     return [decode(store.get(name, each.version).body, name) for each in store.versions_of(name) if not each.marker]
 
 
-def versions(store: ObjectStore, table: str) -> Iterator[tuple[str, str]]:
-    """The object in which the catalog is kept, and each of its versions, newest first; what they say is not read."""
-    return ((name_of(table), each.version) for each in store.versions_of(name_of(table)) if not each.marker)
-
-
-def version(store: ObjectStore, name: str, each: str) -> Catalog:
-    """One of them. Damaged where it cannot be read."""
-    return decode(store.get(name, each).body, name)
-
-
 def ways_of(store: ObjectStore, catalog: Catalog) -> Sequence[Way] | None:
     """All ways in which the table's changes were ever kept, oldest first; None where nobody knows any more.
 
@@ -390,13 +380,3 @@ def _former_with(store: ObjectStore, catalog: Catalog, upon: Current | None) -> 
     known = () if upon is None else former_of(store, upon.catalog)
     ours = {each.stream_arn for each in catalog.former} | {catalog.stream_arn}
     return (*(each for each in known if each.stream_arn not in ours), *catalog.former)
-
-
-def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:
-    """The catalog that was current at the end of a second, and when the store received it; the oldest where none is that old."""
-    name = name_of(table)
-    versions = [each for each in store.versions_of(name) if not each.marker]
-    if not versions:
-        return load(store, table), float(at)
-    chosen = next((each for each in versions if each.modified < at + 1), versions[-1])
-    return decode(store.get(name, chosen.version).body, name), chosen.modified

@@ -5,11 +5,12 @@ from __future__ import annotations
 from backstream.model.tables.naming import SYSTEM_FOLDER, is_table_name
 from backstream.ports import ObjectStore
 from backstream.vault import catalog as catalogs
+from backstream.vault import catalog_versions
 
 
 def tables(store: ObjectStore) -> list[str]:
     """The names of all tables that the vault has a catalog of, hidden ones too."""
-    return [table for table in folders(store) if any(True for _ in catalogs.versions(store, table))]
+    return [table for table in folders(store) if any(True for _ in catalog_versions.versions(store, table))]
 
 
 def folders(store: ObjectStore) -> list[str]:

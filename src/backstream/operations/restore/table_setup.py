@@ -19,6 +19,7 @@ from backstream.operations.restore.request import InPlace, NewTable, RestoreRequ
 from backstream.operations.restore.targets.sinks import Sink
 from backstream.ports import Clock, Put, Table, Write
 from backstream.vault import catalog as catalogs
+from backstream.vault import catalog_versions
 from backstream.vault.catalog import Catalog
 from backstream.vault.table_vault import TableVault
 
@@ -81,7 +82,7 @@ class TableSetup:
         """The catalog of the moment, and when it was kept, None where that is not known."""
         vault, at = self._vault, self._request.at
         try:
-            catalog, received = catalogs.in_force(vault.store, vault.catalog.table, at)
+            catalog, received = catalog_versions.in_force(vault.store, vault.catalog.table, at)
         except AccessDenied:
             self.notes.append("the catalog's versions may not be listed: the settings are the newest, whatever they were then")
             return vault.catalog, None

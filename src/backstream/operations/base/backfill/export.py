@@ -24,7 +24,7 @@ from backstream.operations.setup.identity import check_owner
 from backstream.vault.aws_export import DataFile, Export, NetChange
 from backstream.vault.bases import FORMAT, Base, BaseKind, CompletionRecord
 from backstream.vault.images import images_for
-from backstream.vault.log.segments import SegmentKind as SegmentKind
+from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 
 PAGE = 500

@@ -12,6 +12,7 @@ from backstream.operations.inspect.check.report import FindingKind, RepairableFi
 from backstream.operations.inspect.check.report import planted as of_damage
 from backstream.vault import below_markers as below
 from backstream.vault import catalog as catalogs
+from backstream.vault import catalog_versions
 from backstream.vault.bases import Base
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
@@ -130,8 +131,9 @@ def _in_sets(vault: TableVault) -> tuple[int | None, int | None]:
 
 def _catalogs(vault: TableVault) -> Iterator[RepairableFinding]:
     store = vault.store
-    for name, version in catalogs.versions(store, vault.catalog.table):
-        yield from _look(f"{name} (version {version})", FindingKind.DAMAGED, partial(catalogs.version, store, name, version))
+    for name, version in catalog_versions.versions(store, vault.catalog.table):
+        read = partial(catalog_versions.version, store, name, version)
+        yield from _look(f"{name} (version {version})", FindingKind.DAMAGED, read)
 
 
 def _gaps(vault: TableVault) -> Iterator[RepairableFinding]:
