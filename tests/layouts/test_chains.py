@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstream.model.changes.entry import Entry
+from backstream.errors import Unavailable
+from backstream.model.changes.entry import Entry, ImagePlace
 from backstream.stores.memory import MemoryStore
 from backstream.vault.log import chains
 from backstream.vault.log.chains import Missing, Run, joined, missing, open_ends, run_of
@@ -232,3 +235,43 @@ def test_a_shard_that_was_read_again_has_two_segments_that_end_alike() -> None:
     one, again = _linked(3, 5, "2", head="a", previous="none"), _linked(1, 5, "oldest", head="x", previous="z")
     two = _linked(6, 9, "5", head="b", previous="a")
     assert chains.replaced([one, again, two]) == chains.replaced([*joined([one, again]), two]) == []
+
+
+def test_a_run_that_its_writer_wrote_again_fits_the_next_one() -> None:
+    """Killed after the log had it, it wrote the rows again: new versions of the same bytes, so that the lines differ."""
+    store = MemoryStore(ManualClock())
+    log = ChangeLog(store, "flights")
+    versions = [store.put("flights/row", b'{"id":{"S":"a"}}', {}) for _ in range(2)]
+    for version in versions:
+        row = msgspec.structs.replace(entry(1, HOUR), image=None, place=ImagePlace("flights/row", version))
+        log.write_run([row], SHARD, after="start", writer="one")
+    log.write_run([entry(2, HOUR + 1)], SHARD, after="1", writer="one")
+    found = list(log.listing())
+    assert len(found) == 2
+    assert read(log, found).missing(inventory(found), since=None, until=HOUR * 2) == []
+
+
+def test_a_run_whose_predecessor_may_or_may_not_have_been_written_names_none() -> None:
+    store = Uncertain(ManualClock())
+    log = ChangeLog(store, "flights")
+    log.write_run([entry(1, HOUR)], SHARD, after="start", writer="one")
+    store.fails = True
+    with pytest.raises(Unavailable):
+        log.write_run([entry(2, HOUR + 1)], SHARD, after="1", writer="one")
+    store.fails = False
+    log.write_run([entry(3, HOUR + 2)], SHARD, after="2", writer="one")
+    found = list(log.listing())
+    assert len(found) == 3
+    assert read(log, found).missing(inventory(found), since=None, until=HOUR * 2) == []
+
+
+class Uncertain(MemoryStore):
+    """Where it fails, what was to be written is there all the same."""
+
+    fails = False
+
+    def put(self, *words: Any, **more: Any) -> Any:
+        written = super().put(*words, **more)
+        if self.fails:
+            raise Unavailable("no answer")
+        return written

@@ -46,6 +46,11 @@ class Heads:
             while len(self._heads) > REMEMBERED:
                 self._heads.popitem(last=False)
 
+    def forget(self, chain: str) -> None:
+        """Name no predecessor next time."""
+        with self._lock:
+            self._heads.pop(chain, None)
+
     def named(self) -> str:
         """The heads of the chains that were last written, as `CHAIN:HEAD`, with commas between."""
         with self._lock:

@@ -138,12 +138,14 @@ class ChangeLog:
     def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "") -> None:
         name = self._prefix + segment.path
         said = {"format": segments.FORMAT, **metadata, **({"previous": self._heads.before(chain)} if chain else {})}
+        if chain:
+            self._heads.forget(chain)  # until it is known what lies there: what is written after a failure names no predecessor
         try:
             self._store.put(name, body, said, if_absent=True)
         except AlreadyExists:
             # Another tail, or this one before a crash, may have been here first with the same changes.
-            taken_names.check(self._store, name, segment, body)
-            said = dict(below_markers.head(self._store, name).metadata) if chain else said
+            first = taken_names.check(self._store, name, segment, body)
+            body, said = first.body, dict(first.info.metadata)
         if chain:
             self._heads.note(chain, head_of(name, body, said))
 

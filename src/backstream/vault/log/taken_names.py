@@ -14,18 +14,19 @@ import msgspec
 from backstream.errors import Damaged, MissingObject, NameTaken
 from backstream.model.changes.entry import Entry
 from backstream.model.values import digests
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, StoredObject
 from backstream.vault.log import positions, segments
 from backstream.vault.log.segments import Segment
 
 
-def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> None:
-    """Return where the first version of this name says the same as `body`. NameTaken, naming the object, where it does not.
+def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> StoredObject:
+    """The first version of this name, which says the same as `body`. NameTaken, naming the object, where it does not.
 
     The first version is the one that counts. Row versions may differ where their bytes are the same.
     """
-    if says_the_same(store, segment, _first(store, name), body):
-        return
+    first = _first(store, name)
+    if says_the_same(store, segment, first.body, body):
+        return first
     raise NameTaken(
         f"{store.url}/{name} is there already, and it holds something else: somebody else has written it",
         hint="These changes are not in the log, and are not acknowledged. Find out who may write to the vault, and run "
@@ -40,11 +41,11 @@ def says_the_same(store: ObjectStore, segment: Segment, one: bytes, other: bytes
     return _same_positions(one, other) if segment.witnessed else _same_changes(store, segment, one, other)
 
 
-def _first(store: ObjectStore, name: str) -> bytes:
+def _first(store: ObjectStore, name: str) -> StoredObject:
     versions = list(filterfalse(attrgetter("marker"), store.versions_of(name)))
     if not versions:
         raise MissingObject(f"{store.url}/{name} was there a moment ago, and is gone")
-    return store.get(name, versions[-1].version).body
+    return store.get(name, versions[-1].version)
 
 
 def _same_positions(there: bytes, ours: bytes) -> bool:
