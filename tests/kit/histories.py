@@ -6,6 +6,7 @@ The oracle asks for what `status` claims and compares it with a plain model of t
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,7 @@ class World(Claims):
         self.position: dict[tuple[str, str], str] = {}  # the function's, by stream and shard
         self.closed: dict[str, float] = {}  # when a stream was closed
         self.split_at = 0.0
+        self.processes = itertools.count(1)
         self.late = self.apart = 0  # how often children are asked for until they are listed, and a second one after the first
         self.attacked: set[str] = set()
         for key in KEYS[: source.choice([0, 0, 3])]:
@@ -255,7 +257,7 @@ class World(Claims):
             table=self.table,
             streams=self._stream,
             clock=self.clock,
-            writer="tail",
+            writer=f"process {next(self.processes)}",  # each has a name of its own, and heads of its own
             notice=lambda _text: None,
             stop=threading.Event(),
             settings=QUICK,
