@@ -5,6 +5,7 @@ One state machine, on memory, on a directory and on real S3 over HTTP; and on pu
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -113,6 +114,7 @@ class TimeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.processes = itertools.count(1)
         self.clock = ManualClock()
         self.store = type(self).make_store(self.clock)
         self.model = DictModel()
@@ -384,7 +386,7 @@ class TimeMachine(RuleBasedStateMachine):
             table=self.table,
             streams=lambda _arn: stream or self.table.stream,
             clock=self.clock,
-            writer=writer,
+            writer=f"{writer} {next(self.processes)}",  # heads belong to a process
             notice=lambda _text: None,
             stop=threading.Event(),
             settings=QUICK,
