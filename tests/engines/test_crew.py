@@ -27,6 +27,7 @@ from kit.children import COMMAND
 from kit.clock import ManualClock
 from kit.lived import SMALL, lived, state
 from kit.processes import needs_proc
+from kit.spoil import spoil
 from kit.stage import wait_for
 
 MEGABYTE = 1 << 20
@@ -118,7 +119,7 @@ def test_a_segment_that_a_worker_cannot_read_is_named() -> None:
     segments = list(vault.log.listing())
     bad = {segments[3].name: b"no", segments[20].name: vault.store.get(segments[20].name).body[:-1], segments[40].name: b""}
     for name, body in bad.items():
-        vault.store.put(name, body, {"after": "start"})
+        spoil(vault.store, name, body, {"after": "start"})
     found = [unreadable(vault, memory) for memory in (SMALL, Crewed())]
     assert found[0] == found[1]
     assert {name for name, _ in found[1]} == set(bad)

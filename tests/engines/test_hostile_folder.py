@@ -62,7 +62,7 @@ def test_the_command_does_not_either(hostile: Path) -> None:
 RESTORE = """
 import subprocess, sys
 from backstream.apps.cli.main import call
-from backstream.engine import crew, embedded
+from backstream.engine.local import state as embedded, worker_pool as crew
 embedded.WORTH_WORKERS = 1  # as of a larger vault
 began, popen = [], subprocess.Popen
 def counted(*words, **more):

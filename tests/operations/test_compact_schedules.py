@@ -37,14 +37,14 @@ from kit.stage import Stage
 from kit.stepping import Choose, Inline, Play, Step, copy_of, every_schedule
 
 POOLS = (
-    "operations.compact.run",
-    "operations.redrive",
-    "operations.restore.strangers",
-    "engines.embedded",
-    "engines.crew",
-    "layouts.destination",
-    "layouts.item_states",
-    "layouts.vault",
+    "operations.base.compact.run",
+    "operations.capture.redrive",
+    "operations.restore.foreign_objects",
+    "engine.local.state",
+    "engine.local.worker_pool",
+    "vault.failure_destination",
+    "vault.item_states",
+    "vault.table_vault",
 )
 MOST_STEPS = 32  # more than a compaction of so little takes
 

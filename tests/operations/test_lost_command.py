@@ -120,7 +120,7 @@ def test_check_drill_and_a_whole_restore_name_it(scene: Scene, layout: Layout, l
     assert not (scene.folder / "after.ndjson").exists()
     assert not (scene.folder / "before.ndjson").exists()
     known = restore(after, "known.ndjson", "--allow-gap")
-    assert known.code == (1 if loss == "one hour of a shard" else 0), "a segment that is known to be missing is left out, and named"
+    assert known.code == (0 if loss == "one batch of a function" else 1), "a segment that is missing, or was replaced, is named"
 
 
 def test_history_and_show_tell_of_it(scene: Scene) -> None:

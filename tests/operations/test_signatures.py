@@ -41,18 +41,23 @@ def vault(scene: Scene, keys: tuple[str, str]) -> Scene:
         scene.environment["BACKSTREAM_SIGN"] = keys[0]
     next_second()
     scene.put(*(image("z", number) for number in range(5)))
-    written = moment.iso(next_second())
-    while True:  # a second is proven once the stream has been read after it
+    caught_up(scene, moment.iso(next_second()))
+    return scene
+
+
+def caught_up(scene: Scene, written: str) -> None:
+    """Follow the stream until that second is proven: it is once the stream has been read after it."""
+    while True:
         tailed = scene.call("tail", scene.table, "--until-caught-up")
         assert tailed.code == 0, tailed.err
         if proven(scene) >= written:
-            return scene
+            return
         next_second()
 
 
 def proven(scene: Scene) -> str:
-    found: str = scene.call("status", scene.table, "--json").json()["window_to"]
-    return found
+    """The last second that is proven; empty where none is."""
+    return scene.call("status", scene.table, "--json").json()["window_to"] or ""
 
 
 def restored(scene: Scene, keys: tuple[str, str], *words: str, at: str | None = None) -> tuple[int, str, Path]:
@@ -115,8 +120,7 @@ def test_an_older_catalog_on_top_is_refused(scene: Scene, tmp_path: Path) -> Non
     scene.environment["BACKSTREAM_SIGN"] = f"ed25519:{secret}"
     for words in ((), ("--layout", "log"), ("--failures", "s3://elsewhere")):
         assert scene.call("init", scene.table, "--enable-stream", "--sign", f"ed25519:{secret}", *words).code == 0
-    next_second()
-    assert scene.call("tail", scene.table, "--until-caught-up").code == 0
+    caught_up(scene, moment.iso(next_second()))
     keys = str(secret), str(public)
     at = proven(scene)
     assert restored(scene, keys, at=at)[0] == 0

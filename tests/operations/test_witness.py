@@ -595,6 +595,7 @@ def test_positions_that_cannot_be_read_are_read_again(plain: Stage, clock: Manua
     plain.witness()
     (mark,) = [each.name for each in plain.store.list("_backstream/flights/log/") if MARK in each.name]
     spoil(plain.store, mark, body)
+    clock.move(60)
     assert plain.witness().checked == 5
     assert [notice for notice in plain.notices if "positions of a watermark" in notice and "is read again" in notice]
 

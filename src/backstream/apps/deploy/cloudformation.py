@@ -33,7 +33,7 @@ def document(description: DeploymentDescription) -> dict[str, Any]:
     }
     return {
         "AWSTemplateFormatVersion": VERSION,
-        "DeploymentDescription": description.summary,
+        "Description": description.summary,
         "Parameters": {each.name: _parameter(each) for each in description.parameters},
         **({"Conditions": conditions} if conditions else {}),
         "Resources": {each.id: _resource(each) for each in description.resources},
@@ -69,7 +69,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     limits = {"MinValue": parameter.least, "MaxValue": parameter.most, "Default": parameter.default}
     return {
         "Type": "Number" if parameter.number else "String",
-        "DeploymentDescription": parameter.meaning,
+        "Description": parameter.meaning,
         **{name: each for name, each in limits.items() if each is not None},
         **({"AllowedPattern": f"^{parameter.pattern}$"} if parameter.pattern else {}),
         **({"AllowedValues": list(parameter.choices)} if parameter.choices else {}),
@@ -86,7 +86,7 @@ def _resource(resource: Resource) -> dict[str, Any]:
 
 
 def _output(output: Output) -> dict[str, Any]:
-    return {"DeploymentDescription": output.meaning, "Value": _value(output.value)}
+    return {"Description": output.meaning, "Value": _value(output.value)}
 
 
 def _value(value: Value) -> Any:
