@@ -120,7 +120,7 @@ def rewritten(page: str, who: Reader) -> str:
 def settled(page: str) -> str:
     """The page without what is another at each run: times, ids, ports, figures of seconds."""
     page = re.sub(r"\d{4}-\d\d-\d\dT\d\d[:.]\d\d[:.]\d\d(\.\d+)?Z?", "TIME", page)
-    page = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{8}\b|\b\d{30,40}\b", "ID", page)
+    page = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{8}(?:[0-9a-f]{8})?\b|\b\d{30,40}\b", "ID", page)
     page = re.sub(r"by the witness [^\s,]+", "by the witness WRITER", page)
     page = re.sub(r"proves\s+all\s+up\s+to\s+[\d.]+\s+s\s+ago", "proves all up to N s ago", page)  # lines may break at any of these
     page = re.sub(r"127\.0\.0\.1:\d+", "HOST", page)
