@@ -119,7 +119,7 @@ def _keeps_sets(before: Generation, made: Generation, known: dict[str, Set], new
     stays = {each.id: each for each in made.sets if each.id in known}
     if len(stays) + len(new) != len(made.sets) or any(known[each] != stays[each] for each in stays):
         return False
-    if any(int(each.id.partition("-")[0]) != made.number for each in new):
+    if any(each.id.partition("-")[0].lstrip("0") != str(made.number) for each in new):
         return False
     gone = [each for each in before.sets if each.id not in stays and each.lines]
     return all(any(_holds(one, each) for one in new) for each in gone)
