@@ -35,10 +35,6 @@ class RestoreBase(msgspec.Struct, frozen=True):
     voids: Sequence[Void | FormerLife] = ()
     lost: Sequence[Range] = ()
 
-    def may_have_vanished(self, entry: Entry) -> bool:
-        """Whether an item of which this is the newest known may have been deleted in a gap that the base backup makes up for."""
-        return entry.since < self.floor and any(entry.since <= gap.until < self.floor for gap in self.lost)
-
     def counts(self, entry: Entry) -> bool:
         """Whether an entry of the log has a say."""
         return counts(self.voids, entry)

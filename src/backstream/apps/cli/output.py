@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.console import Console
 
+from backstream.errors import Refused
 from backstream.model import prices
 from backstream.model.values.visible import visible_json, visible_line
 
@@ -58,6 +59,34 @@ def confirmed(question: str) -> bool:
     """Whether an operator at a terminal says yes; the question goes where everything but the report goes."""
     err.print(f"{question} [y/N]", end=" ", markup=False)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def confirm(question: str) -> None:
+    """Ask an operator at a terminal. Refused where the answer is no."""
+    if not confirmed(question):
+        raise Refused("nothing was touched: you said no")
+
+
+def need_terminal(question: str, hint: str) -> None:
+    """Return where somebody can be asked. Refused elsewhere, with what to do instead."""
+    if not sys.stdin.isatty():
+        raise Refused(f"not confirmed: {question}", hint=hint)
+
+
+class Resumption:
+    """Tells the command that resumes a long operation, and tells it again where the operation is stopped."""
+
+    def __init__(self) -> None:
+        self.command: str | None = None
+
+    def __call__(self, command: str) -> None:
+        """Called as soon as there is something to resume."""
+        self.command = command
+        notice(f"should this be interrupted, go on with: {command}")
+
+    def after_stop(self, nothing: str) -> str:
+        """The next step of somebody who has stopped it; `nothing`: what to say where there is nothing to resume."""
+        return f"go on with: {self.command}" if self.command is not None else nothing
 
 
 def as_json(value: object) -> None:

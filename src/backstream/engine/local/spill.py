@@ -38,7 +38,6 @@ BUFFER = 12 << 20  # bytes that a writer keeps back
 PREFIX = "backstream-spill-"
 _LOCK = "lock"
 OWN = "0"  # the writer that is the folder's own process
-SMALL_FILE = 8 << 20  # bytes; one of so many is read in one go
 _OVERHEAD = 400  # bytes: about what a pair takes in memory besides its value
 _LENGTHS = struct.Struct("<QQ")
 _NO_VALUE = -1

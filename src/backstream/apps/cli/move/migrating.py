@@ -11,11 +11,11 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_failures, as_json, confirmed, notice, out
+from backstream.apps.cli.output import Resumption, as_facts, as_failures, as_json, confirm, notice, out
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.verbs import migrations
 from backstream.apps.verbs.arguments import SEGMENTS
-from backstream.errors import Refused, UsageError
+from backstream.errors import UsageError
 from backstream.operations.bulk.rate import MOST
 from backstream.operations.migrate import SHOWN, Migrated, Undone
 from backstream.operations.restore import Planned
@@ -78,19 +78,14 @@ def migrate(
             if undo
             else f"Run {script or resume} over {table} and write what it changes"
         )
-        if not confirmed(f"{what}?"):
-            raise Refused("nothing was touched: you said no")
+        confirm(f"{what}?")
     if undo is not None:
         with ProgressBar() as bar:
             undone = backup.undo_migration(
                 undo, live=live, concurrency=concurrency, max_write_units=max_write_units, patience=patience, progress=bar
             )
         return _show_undone(undone, json=json)
-    said: list[str] = []
-
-    def tell(text: str) -> None:
-        said.append(text)
-        notice(f"should this be interrupted, go on with: {text}")
+    tell = Resumption()
 
     def run() -> Migrated:
         with ProgressBar() as bar:
@@ -129,7 +124,7 @@ def migrate(
     try:
         return _show_migrated(run(), json=json)
     except KeyboardInterrupt:
-        notice(f"stopped: go on with: {said[-1]}" if said else "stopped: nothing was written")
+        notice(f"stopped: {tell.after_stop('nothing was written')}")
         raise
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +11,23 @@ import typer
 from backstream.apps import library
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, MinHead, TableName, Vault, VerifyKey
-from backstream.apps.cli.output import as_facts, as_failures, as_grants, as_json, as_todo, confirmed, err, hint, notice
+from backstream.apps.cli.output import (
+    Resumption,
+    as_facts,
+    as_failures,
+    as_grants,
+    as_json,
+    as_todo,
+    confirm,
+    err,
+    hint,
+    need_terminal,
+    notice,
+)
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.verbs.arguments import Via
 from backstream.clock import SystemClock
-from backstream.errors import Refused, UsageError
+from backstream.errors import UsageError
 from backstream.model import moment
 from backstream.operations.restore import Failure, Planned, Restored
 from backstream.operations.restore.plan import Sampled
@@ -136,11 +147,7 @@ def restore(
         )
     else:
         _check_words(at, resume, via)
-    how_to_go_on: list[str] = []
-
-    def tell(text: str) -> None:
-        how_to_go_on.append(text)
-        notice(f"should this be interrupted, go on with: {text}")
+    tell = Resumption()
 
     def run(*, dry_run: bool) -> Restored:
         with ProgressBar() as bar:
@@ -210,7 +217,7 @@ def restore(
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
-        notice(f"stopped: {_after_stop(how_to_go_on, via, from_file)}")
+        notice(f"stopped: {_after_stop(tell, via, from_file)}")
         raise
 
 
@@ -223,13 +230,13 @@ def _selected(keys: Sequence[str], **filters: str | None) -> str:
     return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
-def _after_stop(how_to_go_on: Sequence[str], via: Via, dump: Path | None) -> str:
+def _after_stop(resumption: Resumption, via: Via, dump: Path | None) -> str:
     """What stays behind of a restore that was stopped, and what to do then."""
     if via is Via.IMPORT:
         return "an import that has begun goes on by itself"
     if dump is not None:
         return "what was written stays; run it again, --in-place: what is there already is not written twice"
-    return f"go on with: {how_to_go_on[-1]}" if how_to_go_on else "nothing stays behind"
+    return resumption.after_stop("nothing stays behind")
 
 
 def _check_words(at: str | None, resume: str | None, via: Via) -> None:
@@ -242,15 +249,19 @@ def _check_words(at: str | None, resume: str | None, via: Via) -> None:
 
 def _check_dump_words(*, via: Via, **others: object) -> None:
     """A dump is of one moment, and restored as a whole."""
-    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value not in (None, False, [])]
-    wrong += ["--via import"] if via is Via.IMPORT else []
+    wrong = [*_given(others), *(["--via import"] if via is Via.IMPORT else [])]
     if wrong:
         raise UsageError(f"--from-file goes without {', '.join(wrong)}", hint="A dump is of one moment; pick rows with --where.")
 
 
+def _given(words: Mapping[str, object]) -> list[str]:
+    """Those of these options that were given."""
+    return [f"--{name.replace('_', '-')}" for name, value in words.items() if value not in (None, False, [])]
+
+
 def _check_undo_words(**others: object) -> None:
     """The file of a restore tells all that is to be known of it."""
-    wrong = [f"--{name.replace('_', '-')}" for name, value in others.items() if value not in (None, False, [])]
+    wrong = _given(others)
     if wrong:
         raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
 
@@ -265,16 +276,14 @@ def _in_words(at: str, dump: Path | None) -> str:
 def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None:
     """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
     question = f"Bring {what}{table} back to {when} in place (puts and deletes)?"
-    if not sys.stdin.isatty():
-        raise Refused(f"not confirmed: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
+    need_terminal(question, "Look at it with --dry-run first, then run it with --yes.")
     planned = run(dry_run=True)
     as_failures("CANNOT BE RESTORED", planned.failures)
     for warning in planned.warnings:
         notice(f"note: {warning}")
     for name, value in _counts(planned):
         err.print(f"{name:<14}  {value}", markup=False)
-    if not confirmed(question):
-        raise Refused("nothing was touched: you said no")
+    confirm(question)
 
 
 def _show(report: Restored, *, json: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +12,21 @@ from backstream.apps import library
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.look.changes import Actor, Attribute, Event, Keys, KeysFile, Partition, Tenant, To, Where, events_of
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_failures, as_json, confirmed, err, notice, out
+from backstream.apps.cli.output import (
+    Resumption,
+    as_facts,
+    as_failures,
+    as_json,
+    confirm,
+    confirmed,
+    err,
+    need_terminal,
+    notice,
+    out,
+)
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.library import TableBackup
-from backstream.errors import Refused, UsageError
+from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge, MergeVerdict
 from backstream.model.values.visible import visible_line
 from backstream.operations.restore import Failure
@@ -88,11 +98,7 @@ def revert(
     selection = (key, keys, changes, partition, tenant, where, event, actor, attribute)
     _check_words(since, selection, plan=plan, apply=apply, resume=resume, undo=undo, dry_run=dry_run)
     backup = library.open(vault, patience=patience).table(table)
-    how: list[str] = []
-
-    def tell(text: str) -> None:
-        how.append(text)
-        notice(f"should this be interrupted, go on with: {text}")
+    tell = Resumption()
 
     def run() -> Reverted:
         with ProgressBar() as bar:
@@ -137,7 +143,7 @@ def revert(
     try:
         return _show(run(), plan, json=json)
     except KeyboardInterrupt:
-        notice(f"stopped: go on with: {how[-1]}" if how else "stopped: nothing was written")
+        notice(f"stopped: {tell.after_stop('nothing was written')}")
         raise
 
 
@@ -184,8 +190,7 @@ def _ask_about(made: Plan) -> bool:
         f"Undo these changes of {head.table} from {head.since} to {head.until} "
         f"({counts.put:,} put back, {counts.updated:,} updated, {counts.deleted:,} deleted)?"
     )
-    if not sys.stdin.isatty():
-        raise Refused(f"not confirmed: {question}", hint="Look at it with --dry-run first, then run it with --yes.")
+    need_terminal(question, "Look at it with --dry-run first, then run it with --yes.")
     for number, row in enumerate(made.rows()):
         if number >= ASKED_SHOWN:
             notice("... --dry-run shows all of it")
@@ -199,10 +204,8 @@ def _ask_about(made: Plan) -> bool:
 
 def _ask(question: str) -> None:
     """Refused elsewhere than at a terminal, and where the answer is no."""
-    if not sys.stdin.isatty():
-        raise Refused(f"not confirmed: {question}", hint="Run it with --yes.")
-    if not confirmed(question):
-        raise Refused("nothing was touched: you said no")
+    need_terminal(question, "Run it with --yes.")
+    confirm(question)
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------------------
