@@ -48,9 +48,9 @@ def stop(request, **_):
     raise Sent(request.url, str(request.headers.get("Authorization", "")))
 made = Config("s3://any")
 clients = [value for name, each in sorted(vars(Clients).items()) if isinstance(each, cached_property)
-    if isinstance(value := getattr(made._clients, name), BaseClient)]
-clients.append(made._clients.s3_in("eu-west-1"))
-clients += [made._clients.of(service) for service in ("kinesis", "kms", *BESIDE)]
+    if isinstance(value := getattr(made._aws.clients, name), BaseClient)]
+clients.append(made._aws.clients.s3_in("eu-west-1"))
+clients += [made._aws.clients.of(service) for service in ("kinesis", "kms", *BESIDE)]
 made_by_config = [client.meta.service_model.service_name for client in clients]
 CALLS = {
     "kms": ("get_public_key", {"KeyId": "a"}),
@@ -66,7 +66,7 @@ CALLS = {
     "sso-oidc": ("register_client", {"clientName": "a", "clientType": "public"}),
     "signin": ("create_o_auth2_token", {"tokenInput": {"clientId": "a", "grantType": "refresh_token"}}),
 }
-clients += [made._clients.session.create_client(service) for service in CALLS]
+clients += [made._aws.clients.session.create_client(service) for service in CALLS]
 sent = {}
 for client in clients:
     service = client.meta.service_model.service_name
@@ -98,7 +98,7 @@ def endpoints(services, regions):
 ASSUMED = """
 import json
 from backstream.apps.config import Config
-found = Config("s3://any")._clients.session.get_credentials()
+found = Config("s3://any")._aws.clients.session.get_credentials()
 print(json.dumps([found.method, found.get_frozen_credentials().token is not None]))
 """
 

@@ -12,7 +12,7 @@ import trustme
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
 
-from backstream.apps.config import TRANSPORT_VARIABLE
+from backstream.apps.aws import TRANSPORT_VARIABLE
 from backstream.apps.config import Config as Parts
 from backstream.clock import SystemClock
 from backstream.errors import UsageError

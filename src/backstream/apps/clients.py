@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import botocore.session
-import msgspec
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, NoRegionError
 
 from backstream.apps import plain_http
-from backstream.apps.locations import is_aws
+from backstream.apps.locations import TablePlace, is_aws
 from backstream.errors import Failed
 from backstream.stores import s3_boto
 from backstream.tables import raw_boto
@@ -25,17 +24,6 @@ CONNECTIONS = 64
 CHECK = "Check AWS_PROFILE and AWS_ENDPOINT_URL*."
 HASTE = 5.0  # seconds
 BESIDE = ("application-autoscaling", "sts", "lambda", "cloudwatch")  # asked now and then, beside tables and buckets
-
-
-class TablePlace(msgspec.Struct, frozen=True):
-    """Where tables live. `profile`: of botocore's configuration; `endpoint`: DynamoDB's URL. None: as the environment says.
-
-    A profile that is named goes before the environment's credentials, and its region before the environment's.
-    """
-
-    profile: str | None = None
-    region: str | None = None
-    endpoint: str | None = None
 
 
 class Clients:

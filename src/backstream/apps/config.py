@@ -10,16 +10,14 @@ import os
 import socket
 import uuid
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from botocore.client import BaseClient
-
 from backstream import private_files
 from backstream.apps.bucket_owners import BucketOwners
-from backstream.apps.clients import Clients, TablePlace
-from backstream.apps.locations import limit_of, place_of, region_of
+from backstream.apps.locations import TablePlace, limit_of, place_of
 from backstream.apps.signing import Keys
 from backstream.clock import SystemClock
 from backstream.engine.local import memory as memories
@@ -28,33 +26,21 @@ from backstream.errors import BackstreamError, UsageError
 from backstream.model.changes.deliveries import is_kinesis
 from backstream.model.values import object_limits
 from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, ListedFiles, Markers, ObjectStore, Table
-from backstream.stores import s3_boto
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
 from backstream.stores.s3 import S3Store
-from backstream.stores.s3_api import S3Api, Whose
-from backstream.stores.s3_boto import BotoApi
-from backstream.stores.s3_http import over_http
-from backstream.stores.s3_markers import S3Markers
-from backstream.stores.s3_settings import S3Settings
-from backstream.tables import raw_http
-from backstream.tables.account import AwsAccount
-from backstream.tables.dynamodb import DynamoTable
-from backstream.tables.imports import DynamoImporter
-from backstream.tables.kinesis import KinesisStream
-from backstream.tables.raw import RawApi
-from backstream.tables.raw_boto import BotoRaw
-from backstream.tables.raw_http import HttpRaw
-from backstream.tables.streams import DynamoStream
 from backstream.vault.catalog import Catalog
 from backstream.vault.table_vault import TableVault
 
 if TYPE_CHECKING:
-    from backstream.transport.lines import Connections
+    from botocore.client import BaseClient
+
+    from backstream.apps.aws import Aws
+    from backstream.stores.s3_api import Whose
+    from backstream.tables.kinesis import KinesisStream
 
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
-TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
 MAX_PREFIX = 120  # bytes; see model/tables/naming.py: what a table's longest object name leaves of S3's 1,024
 STORE_PATIENCE = 20.0
 
@@ -88,7 +74,6 @@ class Config:
         self._answer_within = answer_within
         self.clock = clock or SystemClock()
         self._owners = BucketOwners()
-        self._clients = Clients(self._at, answer_within)
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
     def elsewhere(self, place: TablePlace) -> Config:
@@ -125,7 +110,7 @@ class Config:
     @cached_property
     def keys(self) -> Keys:
         """Which key signs, and which verifies."""
-        return Keys(lambda arn: self._clients.of("kms", region_of(arn)), self._verify_key)
+        return Keys(self._kms, self._verify_key)
 
     def verified(self, table: str) -> TableVault:
         """The vault of a table to whoever signs what he makes of it: where it is signed, nothing else is believed."""
@@ -147,13 +132,13 @@ class Config:
         bucket, prefix = place
         if len(prefix.encode()) > MAX_PREFIX:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-        return S3Store(self._bucket(bucket, limit_of(object_limits.in_vault), self._owners.vault), prefix, self.clock)
+        return S3Store(self._aws.bucket(bucket, limit_of(object_limits.in_vault), self._owners.vault), prefix, self.clock)
 
     def create_root(self) -> None:
         """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            s3_boto.create_bucket(self._clients.s3, parts.netloc, self._clients.s3.meta.region_name, self._owners.vault())
+            self._aws.create_bucket(parts.netloc, self._owners.vault())
         elif parts.scheme == "file":
             private_files.make_folder(Path(unquote(parts.path)))
 
@@ -164,7 +149,7 @@ class Config:
         if isinstance(place, Path):
             return DirectoryStore(place, self.clock)
         bucket, prefix = place
-        return S3Markers(self._clients.s3, bucket, prefix, self.store, self._owners.vault())
+        return self._aws.markers(bucket, prefix, self.store, self._owners.vault())
 
     def files(self, url: str) -> Files:
         """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""
@@ -173,7 +158,7 @@ class Config:
             return FolderFiles(place, limit_of(object_limits.in_files))
         bucket, prefix = place
         files = S3Store(
-            self._bucket(bucket, limit_of(object_limits.in_files), self._owner_of(bucket)), prefix, self.clock, versioned=False
+            self._aws.bucket(bucket, limit_of(object_limits.in_files), self._owner_of(bucket)), prefix, self.clock, versioned=False
         )
         return RetryingStore(files, self.clock, budget=self._patience)
 
@@ -184,7 +169,7 @@ class Config:
             return FolderFiles(place, limit_of(object_limits.in_files)), str(place)
         bucket, prefix = place
         files = S3Store(
-            self._bucket(bucket, limit_of(object_limits.in_files), partial(self._owners.files, in_vault=False)),
+            self._aws.bucket(bucket, limit_of(object_limits.in_files), partial(self._owners.files, in_vault=False)),
             prefix,
             self.clock,
             versioned=False,
@@ -235,24 +220,23 @@ class Config:
         if urlsplit(self.url)[:2] == parts[:2]:
             raise UsageError(f"{url} is the vault's own bucket", hint="What Lambda gives up needs a bucket of its own beside it.")
         owner = partial(self._owners.failures, account)
-        store = S3Store(self._bucket(parts.netloc, lambda _: object_limits.BATCH, owner), "", self.clock, versioned=False)
+        store = S3Store(self._aws.bucket(parts.netloc, lambda _: object_limits.BATCH, owner), "", self.clock, versioned=False)
         return RetryingStore(store, self.clock, budget=self._patience)
 
     # --- tables and streams ---
 
     def table(self, name: str) -> Table:
         """A live table."""
-        api = self._raw(self._clients.dynamodb, raw_http.DYNAMODB)
-        return DynamoTable(api, name, self.clock, lambda: self._clients.autoscaling, writing=self._writing)
+        return self._aws.table(name)
 
     @property
     def importer(self) -> Importer:
         """DynamoDB's own import."""
-        return DynamoImporter(self._raw(self._clients.dynamodb, raw_http.DYNAMODB))
+        return self._aws.importer
 
     def stream(self, arn: str) -> ChangeStream:
         """A stream by its ARN."""
-        return DynamoStream(self._raw(self._clients.streams, raw_http.STREAMS), arn)
+        return self._aws.stream(arn)
 
     def source(self, catalog: Catalog, arn: str) -> ChangeStream:
         """A stream by its ARN, or the table's changes in a Kinesis stream."""
@@ -260,31 +244,23 @@ class Config:
 
     def kinesis(self, arn: str, catalog: Catalog | None = None) -> KinesisStream:
         """A Kinesis stream by its ARN, to be read for one table. UsageError where it is none's."""
-        words = ("", "") if catalog is None else (catalog.table, catalog.stream)
-        return KinesisStream(self._raw(self._clients.of("kinesis", region_of(arn)), raw_http.KINESIS), arn, *words)
+        return self._aws.kinesis(arn, catalog)
 
     # --- the account ---
 
-    @cached_property
+    @property
     def account(self) -> Account:
         """Who asks, and what is deployed."""
-        clients: dict[str, BaseClient] = {}
-
-        def client(service: str) -> BaseClient:
-            if service not in clients:
-                clients[service] = self._clients.beside(service, service, service.upper())
-            return clients[service]
-
-        return AwsAccount(client)
+        return self._aws.account
 
     def bucket_settings(self) -> BucketSettings | None:
         """How the vault's bucket is set up; None for a vault in a folder."""
         place = place_of(self.url)
-        return None if isinstance(place, Path) else S3Settings(self._clients.s3_hasty, place[0], self._owners.vault())
+        return None if isinstance(place, Path) else self._aws.settings_of(place[0], self._owners.vault())
 
     def settings_of(self, bucket: str) -> BucketSettings:
         """How any other bucket is set up."""
-        return S3Settings(self._clients.s3_hasty, bucket)
+        return self._aws.settings_of(bucket)
 
     @property
     def prefix(self) -> str:
@@ -295,40 +271,17 @@ class Config:
     @property
     def region(self) -> str:
         """The region of tables and, as far as is known here, of the vault. Failed where none is set."""
-        return self._clients.dynamodb.meta.region_name
+        return self._aws.region
 
     def endpoints(self) -> dict[str, str]:
         """Where requests go, by service."""
-        return {"S3": self._clients.s3.meta.endpoint_url, "DynamoDB": self._clients.dynamodb.meta.endpoint_url}
+        return self._aws.endpoints()
 
-    # --- requests: over libcurl where it is, by botocore where that is wanted, or what a bucket takes ---
+    def _kms(self, arn: str) -> BaseClient:
+        return self._aws.kms(arn)
 
     @cached_property
-    def _lines(self) -> Connections | None:
-        """None for botocore's own way. UsageError where libcurl is asked for and is not there."""
-        wanted = os.environ.get(TRANSPORT_VARIABLE, "")
-        if wanted not in ("", "curl", "boto3"):
-            raise UsageError(f"{TRANSPORT_VARIABLE} is {wanted!r}", hint="It may be `curl` or `boto3`.")
-        if wanted == "boto3":
-            return None
-        try:
-            from backstream.transport.lines import Connections  # noqa: PLC0415 - an extra: a small installation is without it
-        except ImportError as error:
-            if wanted:
-                raise UsageError(f"pycurl cannot be used: {error}", hint="Install it: pip install 'backstream[fast]'.") from error
-            return None
-        return Connections(self._clients.session, self.clock, answer_within=self._answer_within)
-
-    def _bucket(self, name: str, limit: object_limits.Limit, owner: Whose) -> S3Api:
-        control, lines = BotoApi(self._clients.s3, name, limit, owner), self._lines
-        return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self._clients.s3_in))
-
-    def _raw(self, client: BaseClient, target: str) -> RawApi:
-        return BotoRaw(client) if self._lines is None else HttpRaw(self._lines.to_service(client), target)
-
-    @property
-    def _writing(self) -> RawApi:
-        """DynamoDB, asked once: what writes much tries again itself, slower if the table throttles."""
-        if self._lines is None:
-            return BotoRaw(self._clients.dynamodb_once)
-        return HttpRaw(self._lines.to_service(self._clients.dynamodb, once=True), raw_http.DYNAMODB)
+    def _aws(self) -> Aws:
+        """The parts in AWS. Their module is loaded now, by its name: botocore comes with it and takes longer than all of ours."""
+        made: Aws = import_module("backstream.apps.aws").Aws(self._at, self.clock, self._answer_within)
+        return made

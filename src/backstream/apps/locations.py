@@ -7,10 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from backstream.errors import UsageError
 from backstream.model.values import object_limits
 
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+class TablePlace(msgspec.Struct, frozen=True):
+    """Where tables live. `profile`: of botocore's configuration; `endpoint`: DynamoDB's URL. None: as the environment says.
+
+    A profile that is named goes before the environment's credentials, and its region before the environment's.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
 
 
 def region_of(arn: str) -> str | None:

@@ -8,8 +8,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-
-from botocore.client import BaseClient
+from typing import TYPE_CHECKING
 
 from backstream.errors import Refused, UsageError
 from backstream.model.sealing import Signing
@@ -17,11 +16,14 @@ from backstream.ports import HeadSigner, ObjectStore, Verifier
 from backstream.stores.kms import KmsKey
 from backstream.stores.signed import SigningStore, VerifyingStore
 
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
 SIGN_VARIABLE = "BACKSTREAM_SIGN"
 VERIFY_VARIABLE = "BACKSTREAM_VERIFY_KEY"
 KMS, ED25519 = "kms:", "ed25519:"
 _INSTALL = "Install it: pip install 'backstream[sign]'."
-ClientOf = Callable[[str], BaseClient]  # of KMS, by a key's ARN
+ClientOf = Callable[[str], "BaseClient"]  # of KMS, by a key's ARN
 
 
 class Keys:

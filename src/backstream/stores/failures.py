@@ -6,16 +6,18 @@ Each error names the operation and the object; its hint is the operator's next s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from botocore import exceptions as aws
 
+from backstream.boto_errors import first_of, is_answer
 from backstream.errors import AccessDenied, AlreadyExists, Damaged, Failed, MissingBucket, MissingObject, Unavailable
 from backstream.model.values import object_limits
 
-BotoError = aws.ClientError | aws.BotoCoreError
-BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+    from backstream.boto_errors import BotoError
 
 
 class TryAgain(Unavailable):
@@ -75,18 +77,18 @@ OF_CODE = {
 }
 
 # What botocore raises before there is an answer, or while its body is read.
-OF_CLASS: tuple[tuple[type[Exception], StoreFailure], ...] = (
-    (aws.NoCredentialsError, UNNAMED),
-    (aws.PartialCredentialsError, UNNAMED),
-    (aws.CredentialRetrievalError, UNNAMED),
-    (aws.ProfileNotFound, UNNAMED),
-    (aws.SSOError, EXPIRED),
-    (aws.TokenRetrievalError, EXPIRED),
-    (aws.ResponseStreamingError, BROKEN_OFF),
-    (aws.IncompleteReadError, BROKEN_OFF),
-    (aws.FlexibleChecksumError, BROKEN_OFF),
-    (aws.ConnectionError, UNREACHED),
-    (aws.HTTPClientError, UNREACHED),
+OF_CLASS: tuple[tuple[str, StoreFailure], ...] = (
+    ("NoCredentialsError", UNNAMED),
+    ("PartialCredentialsError", UNNAMED),
+    ("CredentialRetrievalError", UNNAMED),
+    ("ProfileNotFound", UNNAMED),
+    ("SSOError", EXPIRED),
+    ("TokenRetrievalError", EXPIRED),
+    ("ResponseStreamingError", BROKEN_OFF),
+    ("IncompleteReadError", BROKEN_OFF),
+    ("FlexibleChecksumError", BROKEN_OFF),
+    ("ConnectionError", UNREACHED),
+    ("HTTPClientError", UNREACHED),
 )
 
 
@@ -103,9 +105,9 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 def named(error: BotoError, operation: str, subject: str) -> Failed:
     """Our error for botocore's; to be raised from it. `subject`: what the operation was about (`s3://bucket/name`)."""
-    if isinstance(error, aws.ClientError):
-        return of_answer(_said(error.response), operation, subject)
-    kind = next((kind for cls, kind in OF_CLASS if isinstance(error, cls)), OTHER)
+    if is_answer(error):
+        return of_answer(_said(cast("ClientError", error).response), operation, subject)
+    kind = first_of(error, OF_CLASS, OTHER)
     return kind.error(f"{operation} of {subject} failed: {error}", hint=kind.hint)
 
 

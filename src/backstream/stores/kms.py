@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
-
+from backstream.boto_errors import boto_errors
 from backstream.errors import UsageError
-from backstream.stores.failures import BOTO_ERRORS, named
+from backstream.stores.failures import named
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 ALGORITHMS = ("ECDSA_SHA_256", "RSASSA_PKCS1_V1_5_SHA_256")
 
@@ -57,6 +59,6 @@ class KmsKey:
     def _asked(self, operation: str, method: str, **words: object) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = getattr(self._client, method)(KeyId=self._arn, **words)
-        except BOTO_ERRORS as error:
+        except boto_errors() as error:
             raise named(error, operation, f"the KMS key {self._arn}") from error
         return answer

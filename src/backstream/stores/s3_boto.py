@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
+from backstream.boto_errors import boto_errors
 from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores import listings
-from backstream.stores.failures import BOTO_ERRORS, named, not_a_listing, subject
+from backstream.stores.failures import named, not_a_listing, subject
 from backstream.stores.many import from_threads
 from backstream.stores.s3_api import NULL_VERSION, ListingPage, Whose, nobody
 
@@ -144,7 +145,7 @@ class BotoApi:
         """Whatever botocore raises, in our own errors."""
         try:
             yield
-        except BOTO_ERRORS as error:
+        except boto_errors() as error:
             raise named(error, operation, subject(self._bucket, key, version)) from error
 
 
@@ -180,5 +181,5 @@ def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None 
             client.create_bucket(Bucket=bucket, **place)
         client.put_public_access_block(**of_bucket(bucket, owner), PublicAccessBlockConfiguration=_CLOSED)
         client.put_bucket_versioning(**of_bucket(bucket, owner), VersioningConfiguration={"Status": "Enabled"})
-    except BOTO_ERRORS as error:
+    except boto_errors() as error:
         raise named(error, "CreateBucket", subject(bucket)) from error

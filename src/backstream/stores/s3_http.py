@@ -11,12 +11,12 @@ from xml.parsers import expat
 
 import msgspec
 
+from backstream.boto_errors import boto_errors
 from backstream.errors import BackstreamError, Damaged, Failed
 from backstream.model import moment
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores import listings
 from backstream.stores.failures import (
-    BOTO_ERRORS,
     BROKEN_OFF,
     ErrorAnswer,
     beyond_limit,
@@ -107,7 +107,7 @@ class HttpApi:
                     for place, outcome in outcomes:
                         tag, key, version = under_way.pop(place)
                         yield tag, self._outcome(key, version, outcome)
-            except BOTO_ERRORS as error:  # where credentials come from; what was under way has been broken off
+            except boto_errors() as error:  # where credentials come from; what was under way has been broken off
                 for tag, key, version in under_way.values():
                     yield tag, named(error, "GetObject", subject(self._bucket, key, version))
                 under_way.clear()
@@ -194,7 +194,7 @@ class HttpApi:
             reply = self._sender.send(request)
         except NoAnswer as error:
             raise _refused(error, operation, what) from error
-        except BOTO_ERRORS as error:  # where credentials come from
+        except boto_errors() as error:  # where credentials come from
             raise named(error, operation, what) from error
         if not reply.fine:
             raise _refused(reply, operation, what)
@@ -208,7 +208,7 @@ def over_http(control: S3Api, connect: Callable[[], S3Sender | None]) -> S3Api:
     """
     try:
         sender = connect()
-    except BOTO_ERRORS as error:
+    except boto_errors() as error:
         raise named(error, "access", subject(control.bucket)) from error
     return control if sender is None else HttpApi(sender, control)
 

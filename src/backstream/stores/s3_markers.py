@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backstream.boto_errors import boto_errors
 from backstream.ports import ObjectStore
-from backstream.stores.failures import BOTO_ERRORS, named, subject
+from backstream.stores.failures import named, subject
 from backstream.stores.markers import not_a_marker
 from backstream.stores.s3_boto import of_bucket
 
@@ -36,6 +37,6 @@ class S3Markers:
         key = self._root + name
         try:
             self._client.delete_object(**of_bucket(self._bucket, self._owner), Key=key, VersionId=version)
-        except BOTO_ERRORS as error:
+        except boto_errors() as error:
             raise named(error, "DeleteObjectVersion", subject(self._bucket, key, version)) from error
         return True

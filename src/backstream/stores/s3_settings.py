@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions as aws
 
+from backstream.boto_errors import boto_errors
 from backstream.errors import AccessDenied, Damaged, Failed, MissingBucket, MissingObject
 from backstream.model import moment
 from backstream.ports import Described
-from backstream.stores.failures import BOTO_ERRORS, NO_BUCKET, named, subject
+from backstream.stores.failures import NO_BUCKET, named, subject
 from backstream.stores.s3_boto import of_bucket
 
 if TYPE_CHECKING:  # stubs: not there at run time
@@ -98,7 +99,7 @@ class S3Settings:
         """The answer; nothing where the bucket has no such setting."""
         try:
             answer: Mapping[str, Any] = getattr(self._client, method)(**{**of_bucket(self._bucket, self._owner), **more})
-        except BOTO_ERRORS as error:
+        except boto_errors() as error:
             if isinstance(error, aws.ClientError) and error.response["Error"].get("Code") in _NONE:
                 return {}
             raise named(error, operation, subject(self._bucket)) from error

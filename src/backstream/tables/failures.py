@@ -5,9 +5,11 @@ Each error names the operation and what it was about; its hint is the operator's
 
 from __future__ import annotations
 
-import msgspec
-from botocore import exceptions as aws
+from typing import TYPE_CHECKING, cast
 
+import msgspec
+
+from backstream.boto_errors import first_of, is_answer
 from backstream.errors import (
     AccessDenied,
     ConditionNotMet,
@@ -23,6 +25,11 @@ from backstream.errors import (
     Throttled,
     Unavailable,
 )
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+    from backstream.boto_errors import BotoError
 
 
 class TableFailure(msgspec.Struct, frozen=True):
@@ -111,26 +118,25 @@ OF_CODE = {
     "TrimmedDataAccessException": TRIMMED,
 }
 
-BOTO_ERRORS = (aws.ClientError, aws.BotoCoreError)
-
 # What botocore raises before there is an answer.
-OF_CLASS: tuple[tuple[type[Exception], TableFailure], ...] = (
-    (aws.NoCredentialsError, DENIED),
-    (aws.PartialCredentialsError, DENIED),
-    (aws.CredentialRetrievalError, DENIED),
-    (aws.SSOError, DENIED),
-    (aws.TokenRetrievalError, DENIED),
-    (aws.ConnectionError, UNREACHED),
-    (aws.HTTPClientError, UNREACHED),
+OF_CLASS: tuple[tuple[str, TableFailure], ...] = (
+    ("NoCredentialsError", DENIED),
+    ("PartialCredentialsError", DENIED),
+    ("CredentialRetrievalError", DENIED),
+    ("SSOError", DENIED),
+    ("TokenRetrievalError", DENIED),
+    ("ConnectionError", UNREACHED),
+    ("HTTPClientError", UNREACHED),
 )
 
 
-def named(error: aws.ClientError | aws.BotoCoreError, operation: str, subject: str) -> Failed | Refused:
+def named(error: BotoError, operation: str, subject: str) -> Failed | Refused:
     """Our error for botocore's; to be raised from it. `subject`: what the operation was about (`table orders`)."""
-    if isinstance(error, aws.ClientError):
-        said, status = error.response["Error"], error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+    if is_answer(error):
+        response = cast("ClientError", error).response
+        said, status = response["Error"], response["ResponseMetadata"].get("HTTPStatusCode", 0)
         return of_answer(said.get("Code", ""), said.get("Message", ""), status, operation, subject)
-    kind = next((kind for cls, kind in OF_CLASS if isinstance(error, cls)), OTHER)
+    kind = first_of(error, OF_CLASS, OTHER)
     return kind.error(f"{operation} of {subject} failed: {error}", hint=kind.hint)
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from backstream.boto_errors import boto_errors
 from backstream.tables import failures
 from backstream.tables.raw import RawAnswer
 from backstream.transport.messages import HttpRequest, NoAnswer, Reply
@@ -38,7 +39,7 @@ class HttpRaw:
             reply = self._sender.send(HttpRequest("POST", "/", "", headers, body))
         except NoAnswer as error:
             raise failures.no_answer(error.message, operation, subject, hopeless=error.hopeless) from error
-        except failures.BOTO_ERRORS as error:  # where credentials come from
+        except boto_errors() as error:  # where credentials come from
             raise failures.named(error, operation, subject) from error
         if not reply.fine:
             said = _said(reply)

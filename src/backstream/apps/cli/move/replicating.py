@@ -12,7 +12,7 @@ import typer
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.target_options import ToEndpoint, ToProfile, ToRegion
-from backstream.apps.clients import TablePlace
+from backstream.apps.locations import TablePlace
 from backstream.apps.verbs import tables
 from backstream.operations.replicate import Deletes, Replicated
 

@@ -1,0 +1,146 @@
+"""What one process reaches in AWS: buckets, tables, streams and the account, by botocore's chain of credentials and endpoints.
+
+`Config` loads this module when it first needs it: a vault in a folder, or a handler that is only imported, goes without botocore.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from backstream.apps.clients import Clients
+from backstream.apps.locations import TablePlace, region_of
+from backstream.errors import UsageError
+from backstream.model.values.object_limits import Limit
+from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Importer, Markers, ObjectStore, Table
+from backstream.stores import s3_boto
+from backstream.stores.s3_api import S3Api, Whose
+from backstream.stores.s3_boto import BotoApi
+from backstream.stores.s3_http import over_http
+from backstream.stores.s3_markers import S3Markers
+from backstream.stores.s3_settings import S3Settings
+from backstream.tables import raw_http
+from backstream.tables.account import AwsAccount
+from backstream.tables.dynamodb import DynamoTable
+from backstream.tables.imports import DynamoImporter
+from backstream.tables.kinesis import KinesisStream
+from backstream.tables.raw import RawApi
+from backstream.tables.raw_boto import BotoRaw
+from backstream.tables.raw_http import HttpRaw
+from backstream.tables.streams import DynamoStream
+from backstream.vault.catalog import Catalog
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+    from backstream.transport.lines import Connections
+
+TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
+
+
+class Aws:
+    """Each part is made when first asked for. `place`, `answer_within`: see `Config`."""
+
+    def __init__(self, place: TablePlace, clock: Clock, answer_within: float | None) -> None:
+        self.clients = Clients(place, answer_within)
+        self._clock = clock
+        self._answer_within = answer_within
+
+    # --- buckets ---
+
+    def bucket(self, name: str, limit: Limit, owner: Whose) -> S3Api:
+        """A bucket's requests: over libcurl where it is, by botocore where that is wanted, or what the bucket takes."""
+        control, lines = BotoApi(self.clients.s3, name, limit, owner), self._lines
+        return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self.clients.s3_in))
+
+    def create_bucket(self, name: str, owner: str | None) -> None:
+        """Create a bucket, versioned and not public, where it does not exist."""
+        s3_boto.create_bucket(self.clients.s3, name, self.clients.s3.meta.region_name, owner)
+
+    def markers(self, bucket: str, prefix: str, store: ObjectStore, owner: str | None) -> Markers:
+        """The right to take delete markers out of a bucket."""
+        return S3Markers(self.clients.s3, bucket, prefix, store, owner)
+
+    def settings_of(self, bucket: str, owner: str | None = None) -> BucketSettings:
+        """How a bucket is set up."""
+        return S3Settings(self.clients.s3_hasty, bucket, owner)
+
+    # --- tables and streams ---
+
+    def table(self, name: str) -> Table:
+        """A live table."""
+        return DynamoTable(self._dynamodb, name, self._clock, lambda: self.clients.autoscaling, writing=self._writing)
+
+    @property
+    def importer(self) -> Importer:
+        """DynamoDB's own import."""
+        return DynamoImporter(self._dynamodb)
+
+    def stream(self, arn: str) -> ChangeStream:
+        """A stream by its ARN."""
+        return DynamoStream(self._raw(self.clients.streams, raw_http.STREAMS), arn)
+
+    def kinesis(self, arn: str, catalog: Catalog | None) -> KinesisStream:
+        """A Kinesis stream by its ARN, to be read for one table. UsageError where it is none's."""
+        words = ("", "") if catalog is None else (catalog.table, catalog.stream)
+        return KinesisStream(self._raw(self.clients.of("kinesis", region_of(arn)), raw_http.KINESIS), arn, *words)
+
+    # --- the account ---
+
+    @cached_property
+    def account(self) -> Account:
+        """Who asks, and what is deployed."""
+        clients: dict[str, BaseClient] = {}
+
+        def client(service: str) -> BaseClient:
+            if service not in clients:
+                clients[service] = self.clients.beside(service, service, service.upper())
+            return clients[service]
+
+        return AwsAccount(client)
+
+    def kms(self, arn: str) -> BaseClient:
+        """KMS in the region of a key."""
+        return self.clients.of("kms", region_of(arn))
+
+    @property
+    def region(self) -> str:
+        """The region of tables and, as far as is known here, of the vault. Failed where none is set."""
+        return self.clients.dynamodb.meta.region_name
+
+    def endpoints(self) -> dict[str, str]:
+        """Where requests go, by service."""
+        return {"S3": self.clients.s3.meta.endpoint_url, "DynamoDB": self.clients.dynamodb.meta.endpoint_url}
+
+    # --- requests: over libcurl where it is, by botocore where that is wanted ---
+
+    @cached_property
+    def _lines(self) -> Connections | None:
+        """None for botocore's own way. UsageError where libcurl is asked for and is not there."""
+        wanted = os.environ.get(TRANSPORT_VARIABLE, "")
+        if wanted not in ("", "curl", "boto3"):
+            raise UsageError(f"{TRANSPORT_VARIABLE} is {wanted!r}", hint="It may be `curl` or `boto3`.")
+        if wanted == "boto3":
+            return None
+        try:
+            from backstream.transport.lines import Connections  # noqa: PLC0415 - an extra: a small installation is without it
+        except ImportError as error:
+            if wanted:
+                raise UsageError(f"pycurl cannot be used: {error}", hint="Install it: pip install 'backstream[fast]'.") from error
+            return None
+        return Connections(self.clients.session, self._clock, answer_within=self._answer_within)
+
+    def _raw(self, client: BaseClient, target: str) -> RawApi:
+        return BotoRaw(client) if self._lines is None else HttpRaw(self._lines.to_service(client), target)
+
+    @property
+    def _dynamodb(self) -> RawApi:
+        return self._raw(self.clients.dynamodb, raw_http.DYNAMODB)
+
+    @property
+    def _writing(self) -> RawApi:
+        """DynamoDB, asked once: what writes much tries again itself, slower if the table throttles."""
+        if self._lines is None:
+            return BotoRaw(self.clients.dynamodb_once)
+        return HttpRaw(self._lines.to_service(self.clients.dynamodb, once=True), raw_http.DYNAMODB)
