@@ -6,11 +6,13 @@ import stat
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
 
-from backstream.engine.local.spill import Pairs
+from backstream.engine.local import spill
+from backstream.engine.local.spill import SMALL, Pairs
 
 KILLED = """
 import os, signal
@@ -49,6 +51,33 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
 
 def test_closing_twice_does_nothing_more() -> None:
     pairs = Pairs(1)
+    folder = pairs.folder
     pairs.close()
     pairs.close()
-    assert not pairs.folder.exists()
+    assert not folder.exists()
+
+
+def test_what_is_small_never_reaches_the_disk(tmp_path: Path) -> None:
+    with Pairs(3) as pairs:
+        pairs.add(b"a", b"b")
+        assert [each for number in range(3) for each in pairs.read(number)] == [(b"a", b"b")]
+        assert list(tmp_path.iterdir()) == []
+        pairs.add(b"c", bytes(SMALL))
+        assert sorted(key for number in range(3) for key, _ in pairs.read(number)) == [b"a", b"c"]
+        assert len(list(tmp_path.glob("backstream-spill-*/[0-9]*.0"))) == len({zlib.crc32(key) % 3 for key in (b"a", b"c")})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("small", [0, 400 * 5, SMALL])
+def test_read_while_it_grows_it_gives_the_same_from_memory_and_from_disk(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spill, "SMALL", small)
+    with Pairs(4) as pairs:
+        said: list[tuple[bytes, bytes]] = []
+        for number in range(12):
+            said.append((b"%d" % (number % 7), b"value %d" % number))
+            pairs.add(*said[-1])
+            assert sorted(each for part in range(4) for each in pairs.read(part)) == sorted(said)
+            for part in range(4):
+                spots = dict(pairs.spots(part))
+                picked = pairs.pick(part, spots)
+                assert dict(picked) == {key: value for key, value in said if zlib.crc32(key) % 4 == part}

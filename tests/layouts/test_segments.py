@@ -115,6 +115,7 @@ def test_no_segment_spans_two_hours() -> None:
 
 labels = st.sampled_from([STREAM, "2026-11-23T04:15:33", "20261123T041533.1", "odd_label/%", "1"])
 sequences = st.from_regex(r"[0-9]{21,40}", fullmatch=True)
+times = st.integers(0, 4 * 10**9)
 
 
 @given(
@@ -132,6 +133,23 @@ def test_names_read_back(stream: str, shard: str, first: str, last: str, count: 
     assert ":" not in segment.path  # Hadoop's paths allow none
 
 
+@given(
+    segment=st.builds(
+        Segment, labels, st.sampled_from([SHARD, "a%/b"]), sequences, sequences, st.just(10), times, times, st.sampled_from(Codec)
+    ),
+    where=st.integers(0, 200),
+    put=st.sampled_from(["", "0", "1", "9", "%", "T", "_", "/", "a", "41"]),
+    over=st.integers(0, 1),
+)
+def test_a_name_that_reads_is_the_only_one_of_its_segment(segment: Segment, where: int, put: str, over: int) -> None:
+    """Else a copy under another name would be a second segment."""
+    path = segment.path
+    where %= len(path)
+    changed = path[:where] + put + path[where + over :]
+    read_back = parse_path(changed)
+    assert read_back is None or read_back.path == changed
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -141,6 +159,12 @@ def test_names_read_back(stream: str, shard: str, first: str, last: str, count: 
         "dt=2026-11-23/hour=05/20261123T041533.123_mark_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.zst",
         "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_0_20261323T040000Z-20261323T040000Z.ndjson.zst",
         "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.lz4",
+        "dt=2026-11-24/hour=04/20261123T041533.123_mark_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.zst",
+        "dt=2026-11-23/hour=24/20261123T041533.123_mark_0-0_0_20261123T240000Z-20261123T240000Z.ndjson.zst",
+        "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_0_20261123T040060Z-20261123T040060Z.ndjson.zst",
+        "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-0_00_20261123T040000Z-20261123T040000Z.ndjson.zst",
+        "dt=2026-11-23/hour=04/20261123T041533.123_m%61rk_0-0_0_20261123T040000Z-20261123T040000Z.ndjson.zst",
+        "dt=2026-11-23/hour=04/20261123T041533.123_mark_0-\u0663_0_20261123T040000Z-20261123T040000Z.ndjson.zst",
     ],
 )
 def test_foreign_objects_are_no_segments(path: str) -> None:

@@ -6,6 +6,7 @@ Three kinds of integers are in use and never mixed: seconds (a moment), micros (
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from email.utils import parsedate_to_datetime
 
@@ -14,7 +15,9 @@ from backstream.errors import UsageError
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])\s+ago", re.IGNORECASE)
 _END_OF_YEARS = 253_402_300_800
-_COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+_FIRST_DAY = datetime.date(1970, 1, 1)
+_DAY = 86_400  # seconds
+_COMPACT = re.compile(r"([0-9]{8})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _HTTP = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
@@ -60,7 +63,8 @@ def _micros(moment: datetime.datetime) -> int:
 
 def iso(seconds: float) -> str:
     """`2026-11-23T04:15:33Z`, the second that holds this moment."""
-    return _utc(int(seconds) * 1_000_000).strftime("%Y-%m-%dT%H:%M:%SZ")
+    day, clock = divmod(int(seconds), _DAY)
+    return f"{_day(day)}T{clock // 3600:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}Z"
 
 
 def iso_millis(seconds: float) -> str:
@@ -72,7 +76,7 @@ def iso_millis(seconds: float) -> str:
 def iso_micros(micros: int) -> str:
     """`2026-11-23T04:15:33Z`, with a fraction where the source was finer than a second."""
     fraction = f".{micros % 1_000_000:06d}" if micros % 1_000_000 else ""
-    return _utc(micros).strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
+    return f"{iso(micros // 1_000_000)[:-1]}{fraction}Z"
 
 
 def parse_iso_micros(text: str) -> int:
@@ -107,7 +111,8 @@ def parse_http(text: str) -> float:
 
 def compact(seconds: int) -> str:
     """`20261123T041533Z`: a time in an object's name."""
-    return _utc(seconds * 1_000_000).strftime("%Y%m%dT%H%M%SZ")
+    day, clock = divmod(seconds, _DAY)
+    return f"{_day(day).replace('-', '')}T{clock // 3600:02d}{clock // 60 % 60:02d}{clock % 60:02d}Z"
 
 
 def parse_compact(text: str) -> int:
@@ -115,14 +120,28 @@ def parse_compact(text: str) -> int:
     found = _COMPACT.fullmatch(text)
     if found is None:
         raise ValueError(f"not a time in a name: {text!r}")
-    return int(datetime.datetime(*map(int, found.groups()), tzinfo=datetime.UTC).timestamp())  # type: ignore[arg-type, misc]
+    day, hour, minute, second = found.groups()
+    if hour > "23" or minute > "59" or second > "59":
+        raise ValueError(f"not a time of a day: {text!r}")
+    return _start_of_day(day) + int(hour) * 3600 + int(minute) * 60 + int(second)
 
 
 def day_and_hour(seconds: int) -> tuple[str, str]:
     """`("2026-11-23", "04")`: the partition of the log that a second belongs to, in UTC."""
-    moment = _utc(seconds * 1_000_000)
-    return moment.strftime("%Y-%m-%d"), moment.strftime("%H")
+    day, clock = divmod(seconds, _DAY)
+    return _day(day), f"{clock // 3600:02d}"
 
 
-def _utc(micros: int) -> datetime.datetime:
-    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=micros)
+# A listing of a log reads thousands of names, and nearly all of them are of a few days.
+
+
+@functools.lru_cache(maxsize=4096)
+def _day(number: int) -> str:
+    """`2026-11-23`: the day so many days after 1970 began. OverflowError where no calendar has it."""
+    return (_FIRST_DAY + datetime.timedelta(days=number)).isoformat()
+
+
+@functools.lru_cache(maxsize=4096)
+def _start_of_day(digits: str) -> int:
+    """The second with which `20261123` begins. ValueError where there is no such day."""
+    return (datetime.date(int(digits[:4]), int(digits[4:6]), int(digits[6:])) - _FIRST_DAY).days * _DAY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -24,7 +25,7 @@ class Task(msgspec.Struct, frozen=True):
     """What to take of every source, and where to: the same for all that share the work.
 
     `since`: what is older does not matter; `at`: the last second that does; `keys`: only these items, None for all;
-    `voids`: see `Basis.counts`; `states`, `names`: folders of partitions.
+    `voids`: see `Basis.counts`; `states`, `names`: folders of partitions, for worker processes.
     """
 
     schema: KeySchema
@@ -58,13 +59,21 @@ class DecodedSource(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Taker:
-    """Takes sources into the partitions, as the writer of that name."""
+    """Takes sources into the partitions: items' states to one writer, the names of the objects that they speak of to the other."""
 
-    def __init__(self, task: Task, name: str) -> None:
+    def __init__(self, task: Task, states: SpillWriter[Entry], names: SpillWriter[None]) -> None:
         self._task = task
         self._key_of = KeyReader(task.schema)
-        self._states: SpillWriter[Entry] = SpillWriter(Path(task.states), task.partitions, name, task.buffer)
-        self._names: SpillWriter[None] = SpillWriter(Path(task.names), task.partitions, name, task.buffer // 4)
+        self._states, self._names = states, names
+
+    @classmethod
+    def by_name(cls, task: Task, name: str) -> Self:
+        """That of a worker process of this name, which writes to the task's folders."""
+        return cls(
+            task,
+            SpillWriter(lambda: Path(task.states), task.partitions, name, task.buffer),
+            SpillWriter(lambda: Path(task.names), task.partitions, name, task.buffer // 4),
+        )
 
     def take(self, source: LineSource) -> DecodedSource:
         """Take what a source says of items' states up to the moment, and note the names of the objects that it speaks of."""

@@ -6,11 +6,15 @@ A partition is one file for each writer; a writer is a process. A file is a row 
 
 so that heads are read without the values, which may be large, and a value is read by its spot when somebody asks for it. The
 files live as long as the process that made their folder, and nobody else reads them: the format may change at any time.
+
+What is small never reaches the disk: a writer that holds less than `SMALL` when it is read gives the same chunks from memory.
 """
 
 from __future__ import annotations
 
 import fcntl
+import functools
+import io
 import os
 import shutil
 import stat
@@ -20,7 +24,7 @@ import threading
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Generic, Self, TypeVar
@@ -35,6 +39,7 @@ Head = TypeVar("Head")
 PAIRS = 20_000  # that a partition should hold
 MOST_PARTITIONS = 65_536
 BUFFER = 12 << 20  # bytes that a writer keeps back
+SMALL = 1 << 20  # bytes that are read from memory
 PREFIX = "backstream-spill-"
 _LOCK = "lock"
 OWN = "0"  # the writer that is the folder's own process
@@ -58,12 +63,18 @@ _Waiting = tuple[list[tuple[bytes, Head, int]], list[bytes]]  # heads, each with
 class SpillWriter(Generic[Head]):
     """Adds to the partitions in a folder, each pair with a head of the kind that the folder's `Spill` was made for.
 
+    `folder`: where it lies, asked for when something is written to it.
     `number`: which partition a key goes to, modulo how many there are. It keeps back at most `buffer` bytes. Safe to call from many
     threads. Failed where the disk is full.
     """
 
     def __init__(
-        self, folder: Path, partitions: int, name: str = OWN, buffer: int = BUFFER, number: Callable[[bytes], int] = zlib.crc32
+        self,
+        folder: Callable[[], Path],
+        partitions: int,
+        name: str = OWN,
+        buffer: int = BUFFER,
+        number: Callable[[bytes], int] = zlib.crc32,
     ) -> None:
         self._folder = folder
         self._partitions = partitions
@@ -71,6 +82,7 @@ class SpillWriter(Generic[Head]):
         self._name = name
         self._room = buffer
         self._held = 0
+        self._on_disk = False
         self._waiting: defaultdict[int, _Waiting[Head]] = defaultdict(lambda: ([], []))
         self._lock = threading.Lock()
 
@@ -99,15 +111,35 @@ class SpillWriter(Generic[Head]):
         with self._lock:
             self._flush()
 
+    def written(self, partition: int) -> BinaryIO | None:
+        """What this writer has added to a partition, to be read and closed; None where that is nothing."""
+        with self._lock:
+            if self._on_disk or self._held >= SMALL:
+                self._flush()
+                return opened(self._folder() / f"{partition}.{self._name}")
+            return io.BytesIO(_chunk(*self._waiting[partition])) if partition in self._waiting else None
+
     def _flush(self) -> None:
-        with explained(self._folder):
+        if not self._waiting:
+            return
+        folder = self._folder()
+        with explained(folder):
             for number, (heads, values) in self._waiting.items():
-                encoded = _encode(heads)
-                lengths = _LENGTHS.pack(len(encoded), sum(map(len, values)))
-                with private_files.append(self._folder / f"{number}.{self._name}") as file:
-                    file.write(b"".join([lengths, encoded, *values]))
+                with private_files.append(folder / f"{number}.{self._name}") as file:
+                    file.write(_chunk(heads, values))
+        self._on_disk = True
         self._waiting.clear()
         self._held = 0
+
+
+def _chunk(heads: list[tuple[bytes, Head, int]], values: list[bytes]) -> bytes:
+    encoded = _encode(heads)
+    return b"".join([_LENGTHS.pack(len(encoded), sum(map(len, values))), encoded, *values])
+
+
+def opened(path: Path) -> BinaryIO | None:
+    """A file of a partition; None where nothing was written to it."""
+    return path.open("rb") if path.exists() else None
 
 
 class Spill(Generic[Head]):
@@ -122,13 +154,19 @@ class Spill(Generic[Head]):
     ) -> None:
         self.partitions = partitions
         sweep()
-        self._temporary = tempfile.TemporaryDirectory(prefix=PREFIX)
-        self.folder = Path(self._temporary.name)
-        self._lock = _locked(self.folder)
-        self.writer: SpillWriter[Head] = SpillWriter(self.folder, partitions, buffer=buffer, number=number)
+        self._held = ExitStack()
+        self.writer: SpillWriter[Head] = SpillWriter(lambda: self.folder, partitions, buffer=buffer, number=number)
         self.writers: list[str] = [OWN]
         self._decoder = msgspec.msgpack.Decoder(list[tuple[bytes, head, int]])  # type: ignore[valid-type]
         self._picked: Picked | None = None
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """Where the partitions lie. It is made when it is first asked for."""
+        with explained(Path(tempfile.gettempdir())):
+            folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
+            self._held.enter_context(_locked(folder))
+        return folder
 
     def heads(self, partition: int) -> Iterator[tuple[bytes, Head, Spot | None]]:
         """The pairs of one partition, each with the spot of its value. All pairs of a key are in one partition."""
@@ -155,11 +193,10 @@ class Spill(Generic[Head]):
         return self._picked
 
     def _written(self, partition: int) -> Iterator[tuple[str, BinaryIO]]:
-        self.writer.flush()
         for name in self.writers:
-            path = self.folder / f"{partition}.{name}"
-            if path.exists():
-                yield name, path.open("rb")
+            file = self.writer.written(partition) if name == OWN else opened(self.folder / f"{partition}.{name}")
+            if file is not None:
+                yield name, file
 
     def _close_picked(self) -> None:
         if self._picked is not None:
@@ -169,8 +206,7 @@ class Spill(Generic[Head]):
     def close(self) -> None:
         """Leave nothing behind. A second call does nothing."""
         self._close_picked()
-        self._temporary.cleanup()
-        self._lock.close()
+        self._held.close()
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from backstream.engine.local.broken import BrokenChain, broken_in, settled
-from backstream.engine.local.log_decoder import DecodedSource, LineSource, Task
+from backstream.engine.local.log_decoder import DecodedSource, LineSource, Taker, Task
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.partition import Folded, Partition
 from backstream.engine.local.prefetch import ahead
@@ -150,11 +150,11 @@ class State:
             keys=self._keys,
             voids=self._basis.voids,
             partitions=self._spill.partitions,
-            states=str(self._spill.folder),
-            names=str(self.names.folder),
+            states=str(self._spill.folder) if workers else "",
+            names=str(self.names.folder) if workers else "",
             buffer=self._memory.buffer,
         )
-        crew = Crew(task, workers)
+        crew = Crew(task, workers, None if workers else Taker(task, self._spill.writer, self.names.writer))
         for spill in (self._spill, self.names):
             spill.writers += [name for name in crew.names if name not in spill.writers]
         return crew

@@ -58,7 +58,7 @@ def main() -> None:
     begin = receive(orders)
     if begin is None:
         return
-    taker = Taker(msgspec.msgpack.decode(begin, type=Task), sys.argv[1])
+    taker = Taker.by_name(msgspec.msgpack.decode(begin, type=Task), sys.argv[1])
     decoder = msgspec.msgpack.Decoder(WorkerRequest)
     while (body := receive(orders)) is not None:
         try:

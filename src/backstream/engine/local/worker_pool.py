@@ -25,12 +25,17 @@ _done = msgspec.msgpack.Decoder(Done)
 
 
 class Crew:
-    """Takes sources, several at once. Failed where a worker dies, or the disk is full: then the state is not to be used."""
+    """Takes sources, several at once: by so many worker processes or, with none, by its `own` taker.
 
-    def __init__(self, task: Task, workers: int) -> None:
+    Failed where a worker dies, or the disk is full: then the state is not to be used.
+    """
+
+    def __init__(self, task: Task, workers: int, own: Taker | None = None) -> None:
+        if not workers and own is None:
+            raise ValueError("nobody to do the work")
         self.names = [str(number) for number in range(1, workers + 1)]
         self._task = task
-        self._own = None if workers else Taker(task, "0")
+        self._own = own
         self._every: list[_Worker] = []
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._threads: ThreadPoolExecutor | None = None
@@ -71,8 +76,6 @@ class Crew:
         self._end(kill=error is not None)
 
     def _flush(self) -> None:
-        if self._own is not None:
-            self._own.flush()
         for each in self._every:
             each.ask(WorkerRequest([]))
 

@@ -9,6 +9,7 @@ a shard's own id for a tail's unbroken run; a word of ours for every other kind 
 from __future__ import annotations
 
 import enum
+import functools
 import gzip
 import hashlib
 import re
@@ -113,30 +114,36 @@ _OTHER_KINDS = frozenset(kind.value for kind in SegmentKind if kind is not Segme
 _WITNESSED = f"{SegmentKind.MARK}.witness-"
 _ARRIVALS = re.compile(r"kinesis\.(?P<shard>[^.]+)\.(?P<position>\d*)\.[0-9a-f]+")
 _NAME = re.compile(
-    r"dt=(?P<day>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)/(?P<stream>[^_/]+)_(?P<shard>[^_/]+)_(?P<first>\d{1,40})-(?P<last>\d{1,40})"
-    r"_(?P<count>\d+)_(?P<min>\d{8}T\d{6}Z)-(?P<max>\d{8}T\d{6}Z)\.ndjson\.(?P<codec>zst|gz)"
+    r"dt=(\d{4})-(\d\d)-(\d\d)/hour=(\d\d)/([^_/]+)_([^_/]+)_(\d{1,40})-(\d{1,40})"
+    r"_(0|[1-9]\d*)_((\d{4})(\d\d)(\d\d)T(\d\d)\d{4}Z)-(\d{8}T\d{6}Z)\.ndjson\.(zst|gz)",
+    re.ASCII,
 )
 
 
 def parse_path(path: str) -> Segment | None:
-    """The inverse of `Segment.path`; None for a name that is not a segment's: a foreign object."""
+    """The inverse of `Segment.path`; None for a name that is not a segment's: a foreign object.
+
+    Every listing of a log reads each of its names, so each field is looked at as it is written, and none is written again.
+    """
     match = _NAME.fullmatch(path)
     if match is None:
         return None
-    try:
-        segment = Segment(
-            stream=_expand_label(match["stream"]),
-            shard=_unescape(match["shard"]),
-            first=match["first"],
-            last=match["last"],
-            count=int(match["count"]),
-            min_time=moment.parse_compact(match["min"]),
-            max_time=moment.parse_compact(match["max"]),
-            codec=Codec.ZSTD if match["codec"] == "zst" else Codec.GZIP,
-        )
-    except ValueError:  # a thirteenth month: the shape of a segment's name, but not one
+    *partition, stream, shard, first, last, count, start, year, month, day, hour, end, codec = match.groups()
+    if partition != [year, month, day, hour]:
         return None
-    return segment if segment.path == path else None
+    try:
+        return Segment(
+            stream=_label_in(stream),
+            shard=_shard_in(shard),
+            first=first,
+            last=last,
+            count=int(count),
+            min_time=moment.parse_compact(start),
+            max_time=moment.parse_compact(end),
+            codec=Codec.ZSTD if codec == "zst" else Codec.GZIP,
+        )
+    except ValueError:  # a thirteenth month, a sign escaped that needs it not: the shape of a segment's name, but not one
+        return None
 
 
 def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> Segment:
@@ -347,6 +354,24 @@ def _expand_label(text: str) -> str:
     if match := _COMPACT.fullmatch(text):
         return "{}-{}-{}T{}:{}:{}{}".format(*match.groups())
     return _unescape(text)
+
+
+@functools.lru_cache(maxsize=256)
+def _label_in(text: str) -> str:
+    """The stream's label in a name. ValueError where `Segment.path` would write it in another way."""
+    return _as_written(text, _expand_label(text), _compact_label)
+
+
+def _shard_in(text: str) -> str:
+    if "%" not in text and _UNSAFE.search(text) is None:
+        return text
+    return _as_written(text, _unescape(text), _escape)
+
+
+def _as_written(text: str, value: str, write: Callable[[str], str]) -> str:
+    if write(value) != text:
+        raise ValueError(f"not as it would be written: {text!r}")
+    return value
 
 
 def _escape(text: str) -> str:
