@@ -6,6 +6,7 @@ Without them an attacker succeeds only in what docs/security.md lists, and each 
 from __future__ import annotations
 
 import functools
+import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,8 +88,7 @@ def outcome(seed: int, *, with_signatures: bool, allowed: frozenset[Attack] = fr
     clock = ManualClock(found.now)
     store = MemoryStore(clock)
     store._versions = {name: list(versions) for name, versions in found.objects.items()}
-    for _ in range(100_000):
-        next(store._numbers)  # versions of an attacker have ids of their own
+    store._numbers = itertools.count(100_000)  # versions of an attacker have ids of their own
     attacker = Attacker(store, seed)
     attacker.attack(allowed)
     clock.sleep(10)
