@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # stubs: not there at run time
 SCRIPT = Path(__file__).with_name("cold_start.py")
 CLEAN = (sys.executable, "-I", "-S", "-B")  # no site-packages, nothing of the user's, nothing compiled that is kept
 RECORDS = 100  # a mapping's default batch
-UNWANTED = ("boto3", "s3transfer", "typer", "rich", "ministack", "duckdb")
+UNWANTED = ("boto3", "s3transfer", "click", "rich", "ministack", "duckdb")
 _FIRST_NUMBER = 10**20
 
 

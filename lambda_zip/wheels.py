@@ -117,7 +117,7 @@ def needed(names: Sequence[str]) -> set[str]:
 
 
 def name_in(requirement: str) -> str:
-    """The distribution that a requirement names: `typer` of `typer>=0.29,<1`."""
+    """The distribution that a requirement names: `click` of `click>=8.2`."""
     return canonical(re.split(r"[^\w.-]", requirement, maxsplit=1)[0])
 
 

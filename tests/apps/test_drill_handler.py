@@ -106,7 +106,7 @@ def test_a_drill_that_passes(sound: Scene) -> None:
     assert (done.account["table"], done.account["passed"], done.account["drill"]) == (sound.table, True, answer["id"])
     assert tables(sound) == [sound.table]
     assert [each.id for each in sound.vault().drills.newest(5)] == [answer["id"]], "the vault keeps the record"
-    assert not {"typer", "rich", "boto3", "multiprocessing"} & set(told["modules"])
+    assert not {"click", "rich", "boto3", "multiprocessing"} & set(told["modules"])
 
 
 def test_a_drill_that_fails_fails_the_invocation_and_tells_of_no_item(sound: Scene) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
+from inspect import isfunction
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-import typer
 
 from backstream.apps import cli
+from backstream.apps.cli import options
 from backstream.apps.cli.commands import ALL, GROUPS, load
 from kit.scene import COMMAND, Scene
 
@@ -18,24 +22,31 @@ WIDTH = 80
 NARROW = {"COLUMNS": str(WIDTH)}
 
 
-def _modules() -> list[str]:
+def _defined() -> dict[str, set[str]]:
+    """The commands' functions by module: each of their parameters is declared."""
     folder = Path(cli.__file__).parent
-    return sorted(
-        ".".join(each.relative_to(folder).with_suffix("").parts)
-        for each in folder.rglob("*.py")
-        if "def add_to(" in each.read_text()
-    )
+    names = [".".join(each.relative_to(folder).with_suffix("").parts) for each in folder.rglob("*.py")]
+    modules = {name: import_module(f"backstream.apps.cli.{name}") for name in names if not name.endswith("__init__")}
+    found = {name: {one for one, each in vars(module).items() if _is_command(each, module)} for name, module in modules.items()}
+    return {name: commands for name, commands in found.items() if commands}
+
+
+def _is_command(each: object, module: ModuleType) -> bool:
+    if not isfunction(each) or each.__module__ != module.__name__:
+        return False
+    if each.__name__ in ALL:
+        return True
+    shared = {name for name, value in vars(options).items() if hasattr(value, "__metadata__")}
+    return any(text in shared or text.startswith("Annotated[") for text in each.__annotations__.values())
 
 
 def test_each_command_of_each_module_is_listed_once() -> None:
     names = [name for group in GROUPS.values() for name in group]
     assert len(names) == len(set(names)) == len(ALL)
-    assert {command.module for command in ALL.values()} == set(_modules())
-    for module in _modules():
-        app = typer.Typer()
-        import_module(f"backstream.apps.cli.{module}").add_to(app)
-        defined = {each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands}
-        assert defined == {name for name, command in ALL.items() if command.module == module}
+    listed: dict[str, set[str]] = {}
+    for name, command in ALL.items():
+        listed.setdefault(command.module, set()).add(command.function or name)
+    assert listed == _defined()
 
 
 def test_the_help_groups_the_commands_and_cuts_nothing(scene: Scene) -> None:
@@ -59,7 +70,7 @@ def test_h_is_help(scene: Scene, name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_the_usage_line_names_arguments_as_manuals_do(scene: Scene, name: str) -> None:
     usage = scene.call(name, "-h").out.splitlines()[0]
-    arguments = [each.metavar for each in load(name).params if each.param_type_name == "argument"]
+    arguments = [each.metavar or "" for each in load(name).params if each.param_type_name == "argument"]
     assert usage == " ".join(["Usage: backstream", name, "[OPTIONS]", *arguments])
     assert "{" not in usage
 
@@ -71,16 +82,61 @@ def test_a_name_that_is_nearly_right(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"), [("backstream sta", ["status"]), ("backstream restore --in", ["--in-place", "--into-another"])]
+    ("typed", "offered"),
+    [
+        ("backstream sta", ["status"]),
+        ("backstream restore --in", ["--in-place", "--into-another"]),
+        ("backstream restore --via ", ["writes", "import"]),
+    ],
 )
 def test_completion(scene: Scene, typed: str, offered: list[str]) -> None:
-    words = {"_BACKSTREAM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    words = {"_BACKSTREAM_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
     ran = subprocess.run([COMMAND], env={**scene.environment, **words}, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout.split()) == (0, offered)
+    assert (ran.returncode, ran.stdout.splitlines()) == (0, [f"plain,{each}" for each in offered])
+
+
+@pytest.mark.parametrize(
+    ("shell", "place", "read_by"),
+    [
+        ("bash", ".bash_completions/backstream.sh", ".bashrc"),
+        ("zsh", ".zfunc/_backstream", ".zshrc"),
+        ("fish", ".config/fish/completions/backstream.fish", None),
+    ],
+)
+def test_completion_is_installed_once(scene: Scene, tmp_path: Path, shell: str, place: str, read_by: str | None) -> None:
+    at_home = {"HOME": str(tmp_path), "SHELL": f"/bin/{shell}"}
+    if read_by is not None:
+        (tmp_path / read_by).write_text("alias ll='ls -l'")
+    for _ in range(2):
+        ran = scene.call("--install-completion", environment=at_home)
+        assert (ran.code, str(tmp_path / place) in ran.out) == (0, True)
+    shown = scene.call("--show-completion", environment=at_home)
+    assert (tmp_path / place).read_text() == shown.out
+    assert f"_BACKSTREAM_COMPLETE={shell}_complete" in shown.out
+    if read_by is not None:
+        lines = (tmp_path / read_by).read_text().splitlines()
+        assert (lines[0], len(lines)) == ("alias ll='ls -l'", 2)
+
+
+def test_completion_for_a_shell_that_nobody_knows(scene: Scene, tmp_path: Path) -> None:
+    ran = scene.call("--install-completion", environment={"HOME": str(tmp_path), "SHELL": "/bin/tcsh"})
+    assert (ran.code, "tcsh" in ran.err, list(tmp_path.iterdir())) == (2, True, [])
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+def test_bash_reads_what_is_installed(scene: Scene, tmp_path: Path) -> None:
+    scene.call("--install-completion", environment={"HOME": str(tmp_path), "SHELL": "/bin/bash"})
+    asked = "source ~/.bash_completions/backstream.sh; COMP_WORDS=(backstream sta); COMP_CWORD=1"
+    asked += "; _backstream_completion backstream; echo ${COMPREPLY[*]}"
+    path = f"{Path(COMMAND).parent}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        ["bash", "-c", asked], env={"HOME": str(tmp_path), "PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["status"]
 
 
 def test_a_command_loads_no_other() -> None:
     code = "import sys; from backstream.apps.cli import commands; commands.load('status'); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    rooms = {f"backstream.apps.cli.{each}" for each in _modules()}
+    rooms = {f"backstream.apps.cli.{each.module}" for each in ALL.values()}
     assert rooms & set(loaded) == {"backstream.apps.cli.look.looking"}

@@ -298,4 +298,4 @@ def test_importing_the_handler_loads_nothing_that_lambda_has_no_use_for() -> Non
     out = subprocess.run([sys.executable, "-c", f"import json; {code}"], capture_output=True, text=True, check=True).stdout
     loaded = {module.partition(".")[0] for module in json.loads(out)}
     assert {"backstream", "msgspec"} <= loaded
-    assert loaded & {"boto3", "botocore", "typer", "rich", "click", "ministack", "hypothesis", "pytest"} == set()
+    assert loaded & {"boto3", "botocore", "rich", "click", "ministack", "hypothesis", "pytest"} == set()

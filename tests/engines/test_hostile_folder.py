@@ -24,7 +24,7 @@ HOSTILE = (
     "struct.py",
     "backstream/__init__.py",
     "backstream/engine/local/worker.py",
-    "typer.py",
+    "click.py",
     "sitecustomize.py",
     "usercustomize.py",
     "botocore/__init__.py",

@@ -17,7 +17,7 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"backstream {__version__}\n")
         return
-    if find_spec("typer") is None or find_spec("rich") is None:
+    if find_spec("click") is None or find_spec("rich") is None:
         sys.stderr.write("The command line is not installed.\nRun: pip install 'backstream[cli]'\n")
         raise SystemExit(1)
     import_module("backstream.apps.cli.main").run()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+import click
+
+from backstream.apps.cli.declaring import Verb, command_of
 
 
 class Command(NamedTuple):
@@ -15,6 +17,7 @@ class Command(NamedTuple):
 
     module: str
     summary: str
+    function: str = ""  # in that module; without, it has the command's own name
 
 
 # In the order of `backstream --help`.
@@ -52,7 +55,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         "diff": Command("move.comparing", "Compare two live tables."),
         "dump": Command("move.dumping", "Copy a table's items into files of DynamoDB JSON."),
         "migrate": Command("move.migrating", "Run a Python function over every item of a table."),
-        "filter": Command("move.migrating", "Run the same function over lines of DynamoDB JSON."),
+        "filter": Command("move.migrating", "Run the same function over lines of DynamoDB JSON.", "filter_lines"),
     },
     "Operate": {
         "compact": Command("operate.compacting", "Merge the log's small objects, so that histories and restores stay fast."),
@@ -63,45 +66,34 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
 ALL: Mapping[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 
-class Commands(TyperGroup):
+class Commands(click.Group):
     """The group of all commands: only the one that is called is imported."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the group's own signature
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
         """The names of all commands, in the order of the help."""
         return list(ALL)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the group's own signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Verb | None:  # noqa: ARG002 - click's own signature
         """The command of that name, loaded now; None if there is none."""
         return load(cmd_name) if cmd_name in ALL else None
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the first argument names. An unknown name is a usage error, which names those that are close to it."""
-        self.commands = dict.fromkeys(ALL, self)  # read for its names alone, to suggest one that is close
-        return super().resolve_command(ctx, args)
+        if args[0] in ALL:
+            return super().resolve_command(ctx, args)
+        close = " or ".join(repr(each) for each in get_close_matches(args[0], ALL))
+        raise click.UsageError(f"No such command {args[0]!r}.{f' Did you mean {close}?' if close else ''}", ctx)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the group's own signature
-        """Write each group with its commands. Summaries wrap; none is cut."""
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, then each group with its commands. Summaries wrap; none is cut."""
+        click.Command.format_options(self, ctx, formatter)
         width = max(map(len, ALL))
         for title, group in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(f"{name:<{width}}", command.summary) for name, command in group.items()])
 
 
-class Verb(TyperCommand):
-    """One command. Its usage line names arguments as manuals do: `TABLE`, and `[TABLE]` where it may be left out."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the command's own signature
-        """The words of the usage line."""
-        arguments: list[Any] = [each for each in self.params if each.param_type_name == "argument"]
-        return ["[OPTIONS]", *(each.metavar for each in arguments)]
-
-
-def load(name: str) -> Any:
+def load(name: str) -> Verb:
     """The command of that name, out of its module."""
-    app = typer.Typer(rich_markup_mode=None)
-    app.callback()(lambda: None)
-    import_module(f"backstream.apps.cli.{ALL[name].module}").add_to(app)
-    for each in app.registered_commands:
-        each.cls = Verb
-    group: Any = typer.main.get_group(app)
-    return group.commands[name]
+    command = ALL[name]
+    return command_of(name, getattr(import_module(f"backstream.apps.cli.{command.module}"), command.function or name))

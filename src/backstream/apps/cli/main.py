@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
 from backstream.apps import plain_http
+from backstream.apps.cli import completion
 from backstream.apps.cli.commands import Commands
+from backstream.apps.cli.declaring import HELP
 from backstream.apps.cli.output import hint, notice
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
 from backstream.errors import BackstreamError, UsageError
@@ -25,40 +27,46 @@ PRIVATE = 0o077
 DEBUG = "--debug"
 ALONE = {"--read-data": "--read-data=100"}  # an option whose value may be left out
 
-app = typer.Typer(
-    name="backstream",
+
+def print_version() -> None:
+    """Print it."""
+    sys.stdout.write(f"backstream {__version__}\n")
+
+
+def alone(act: Callable[[], None]) -> dict[str, Any]:
+    """What makes an option of click one that does something and ends, whatever else was given."""
+
+    def called(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's own signature
+        if wanted:
+            act()
+            context.exit()
+
+    return {"is_flag": True, "is_eager": True, "expose_value": False, "callback": called}
+
+
+app = Commands(
+    "backstream",
     help="A time machine for DynamoDB: every change kept in S3, any row, tenant or table back to any second.",
-    cls=Commands,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(*, wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"backstream {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    *,
-    _debug: Annotated[bool, typer.Option(DEBUG, help="Show a traceback with an error; may stand anywhere.")] = False,
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version and end.", is_eager=True, callback=lambda wanted: _print_version(wanted=wanted)
+    context_settings=HELP,
+    params=[
+        click.Option([DEBUG], is_flag=True, expose_value=False, help="Show a traceback with an error; may stand anywhere."),
+        click.Option(["--version"], **alone(print_version), help="Print the version and end."),
+        click.Option(["--install-completion"], **alone(completion.install), help="Install completion for the current shell."),
+        click.Option(
+            ["--show-completion"],
+            **alone(completion.print_script),
+            help="Show completion for the current shell, to copy it or customize the installation.",
         ),
-    ] = False,
-) -> None:
-    """A time machine for DynamoDB."""
+    ],
+)
 
 
 def run() -> None:
     """The process's entry: errors become one or two lines on stderr and the exit code of their class."""
     listen()
     keep_private()
+    if completion.VARIABLE in os.environ:
+        sys.exit(completion.answer(app, os.environ[completion.VARIABLE]))
     sys.exit(call(sys.argv[1:]))
 
 
@@ -86,15 +94,13 @@ def call(words: Sequence[str]) -> int:
     debug = DEBUG in words
     plain_http.begin()
     try:
-        result = app(
-            [ALONE.get(word, word) for word in words if word != DEBUG] or ["--help"], prog_name="backstream", standalone_mode=False
-        )
+        return _invoke([ALONE.get(word, word) for word in words if word != DEBUG] or ["--help"])
     except BackstreamError as error:
         _say(error, debug=debug)
         return error.exit_code
-    except KeyboardInterrupt:  # a command's own is typer's to catch: it returns the same code
+    except KeyboardInterrupt:
         return STOPPED
-    except typer.TyperException as error:
+    except click.ClickException as error:
         notice(f"error: {error.format_message()}")
         notice("See `backstream --help`, or `backstream COMMAND --help`.")
         return UsageError.exit_code
@@ -103,6 +109,15 @@ def call(words: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours must still end with a word and a code
         _say_defect(error, debug=debug)
         return 1
+
+
+def _invoke(words: Sequence[str]) -> int:
+    """What the command returns; 0 where it returns nothing, or was asked for its help."""
+    try:
+        with app.make_context("backstream", list(words)) as context:
+            result = app.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     return result if isinstance(result, int) else 0
 
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from backstream.apps.cli.declaring import Argument, Option
 
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="The DynamoDB table's name.", show_default=False)]
+TableName = Annotated[str, Argument(metavar="TABLE", help="The DynamoDB table's name.", show_default=False)]
 Vault = Annotated[
     str | None,
-    typer.Option("--vault", metavar="URL", help="s3://bucket/prefix or file:///folder [env: BACKSTREAM_VAULT]", show_default=False),
+    Option("--vault", metavar="URL", help="s3://bucket/prefix or file:///folder [env: BACKSTREAM_VAULT]", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="A report for programs: JSON on stdout.")]
+Json = Annotated[bool, Option("--json", help="A report for programs: JSON on stdout.")]
 At = Annotated[
     str,
-    typer.Option("--at", metavar="MOMENT", help="2026-11-23T04:15:00Z, epoch seconds, '15m ago' or 'now'.", show_default=False),
+    Option("--at", metavar="MOMENT", help="2026-11-23T04:15:00Z, epoch seconds, '15m ago' or 'now'.", show_default=False),
 ]
 Key = Annotated[
     str,
-    typer.Argument(metavar="KEY", help='{"id":{"S":"a"}} or, by the table\'s key schema, {"id":"a"}.', show_default=False),
+    Argument(metavar="KEY", help='{"id":{"S":"a"}} or, by the table\'s key schema, {"id":"a"}.', show_default=False),
 ]
 VerifyKey = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--verify-key",
         metavar="FILE|kms:ARN",
         help="Believe nothing that is not signed with it [env: BACKSTREAM_VERIFY_KEY].",
@@ -32,21 +32,21 @@ VerifyKey = Annotated[
 ]
 MinHead = Annotated[
     int | None,
-    typer.Option("--min-head", metavar="N", min=0, help="Refuse a vault whose head is less.", show_default=False),
+    Option("--min-head", metavar="N", min=0, help="Refuse a vault whose head is less.", show_default=False),
 ]
-AllowGap = Annotated[bool, typer.Option("--allow-gap", help="Go on where something is uncertain; it is named.")]
+AllowGap = Annotated[bool, Option("--allow-gap", help="Go on where something is uncertain; it is named.")]
 Rpo = Annotated[
     str | None,
-    typer.Option("--rpo", metavar="DURATION", help="At most so much may be lost, as 30m: else exit 3.", show_default=False),
+    Option("--rpo", metavar="DURATION", help="At most so much may be lost, as 30m: else exit 3.", show_default=False),
 ]
 Rto = Annotated[
     str | None,
-    typer.Option("--rto", metavar="DURATION", help="At most so long may a restore take, as 2h: else exit 3.", show_default=False),
+    Option("--rto", metavar="DURATION", help="At most so long may a restore take, as 2h: else exit 3.", show_default=False),
 ]
 Metrics = Annotated[
-    Path | None, typer.Option("--metrics", metavar="PATH", help="Write a Prometheus text file, in one go.", show_default=False)
+    Path | None, Option("--metrics", metavar="PATH", help="Write a Prometheus text file, in one go.", show_default=False)
 ]
 Emf = Annotated[
     Path | None,
-    typer.Option("--emf", metavar="PATH", help="Add a line in CloudWatch's EMF to a file; - for stdout.", show_default=False),
+    Option("--emf", metavar="PATH", help="Add a line in CloudWatch's EMF to a file; - for stdout.", show_default=False),
 ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Console
 
+from backstream.apps.cli.screen import Screen
 from backstream.errors import Refused
 from backstream.model import prices
-from backstream.model.values.visible import visible_json, visible_line
+from backstream.model.values.visible import visible_json
 
 if TYPE_CHECKING:  # every command loads this module: it loads no operation
     from backstream.model.prices import Cost
@@ -24,18 +24,8 @@ NAMED_FAILURES = 20
 LISTED_KEYS = 20
 
 
-# Keys and messages are data: no emoji codes, colours or line breaks are read into them.
-class Visible(Console):
-    """A console on which a text of ours is one line, whatever the data in it: see `model.visible`."""
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        """As rich's own, without markup: what is shown is never read."""
-        shown = [visible_line(each) if isinstance(each, str) else each for each in objects]
-        super().print(*shown, **{"markup": False, **options})
-
-
-err = Visible(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-out = Visible(highlight=False, soft_wrap=True, emoji=False)
+err = Screen(stderr=True)
+out = Screen()
 
 
 def notice(text: str) -> None:
@@ -57,7 +47,7 @@ def line(data: bytes) -> None:
 
 def confirmed(question: str) -> bool:
     """Whether an operator at a terminal says yes; the question goes where everything but the report goes."""
-    err.print(f"{question} [y/N]", end=" ", markup=False)
+    err.print(f"{question} [y/N]", end=" ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -99,7 +89,7 @@ def as_facts(facts: Sequence[tuple[str, str]]) -> None:
     """A report for people: one fact a line."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        out.print(f"{name:<{width}}  {value}", markup=False)
+        out.print(f"{name:<{width}}  {value}")
 
 
 def of_costs(costs: Sequence[Cost]) -> list[tuple[str, str]]:
@@ -138,7 +128,7 @@ def as_compared(report: ComparedRows, of: str) -> None:
     )
     for kind, keys in report.keys.items():
         for key in keys[:LISTED_KEYS]:
-            out.print(f"{kind:<9}  {bytes(key).decode()}", markup=False)
+            out.print(f"{kind:<9}  {bytes(key).decode()}")
         if len(keys) > LISTED_KEYS:
             out.print(f"... and {len(keys) - LISTED_KEYS:,} more {kind}: --json names every one")
 
@@ -156,6 +146,6 @@ def as_todo(todo: Sequence[Todo]) -> None:
         out.print()
         out.print("TO DO")
     for each in todo:
-        out.print(f"- {each.what}: {each.why}", markup=False)
+        out.print(f"- {each.what}: {each.why}")
         if each.command:
-            out.print(f"  {each.command}", markup=False)
+            out.print(f"  {each.command}")

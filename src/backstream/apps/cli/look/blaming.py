@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
-import typer
 
 from backstream.apps import library
+from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -21,26 +21,21 @@ from backstream.vault.findings import Caller
 NAMED = 20  # files that are named on stderr
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's command on the command line."""
-    app.command()(blame)
-
-
 def blame(
     table: TableName,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Only this item.", show_default=False)] = None,
+    key: Annotated[str | None, Argument(metavar="[KEY]", help="Only this item.", show_default=False)] = None,
     *,
     cloudtrail: Annotated[
         str,
-        typer.Option(metavar="URL", help="s3://bucket/AWSLogs/... or a folder with CloudTrail's files.", show_default=False),
+        Option(metavar="URL", help="s3://bucket/AWSLogs/... or a folder with CloudTrail's files.", show_default=False),
     ],
     since: Annotated[
         str | None,
-        typer.Option("--from", metavar="MOMENT", help="The window begins after this second [all].", show_default=False),
+        Option("--from", metavar="MOMENT", help="The window begins after this second [all].", show_default=False),
     ] = None,
-    until: Annotated[str, typer.Option("--to", metavar="MOMENT", help="The last second of the window.")] = "now",
+    until: Annotated[str, Option("--to", metavar="MOMENT", help="The last second of the window.")] = "now",
     annotate: Annotated[
-        bool, typer.Option("--annotate", help="Keep the findings in the vault, for history, changes and revert.")
+        bool, Option("--annotate", help="Keep the findings in the vault, for history, changes and revert.")
     ] = False,
     vault: Vault = None,
     allow_gap: AllowGap = False,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import typer
 
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice, out
@@ -26,39 +26,30 @@ BARS = 60  # of a chart at most
 WIDEST = 50  # characters of its longest bar
 SHOWN = 10  # names of each kind in a summary for people
 
-From = Annotated[str, typer.Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)]
-To = Annotated[str, typer.Option("--to", metavar="MOMENT", help="The last second of the window.")]
-Keys = Annotated[list[str] | None, typer.Option("--key", metavar="KEY", help="Only this item; repeatable.", show_default=False)]
+From = Annotated[str, Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)]
+To = Annotated[str, Option("--to", metavar="MOMENT", help="The last second of the window.")]
+Keys = Annotated[list[str] | None, Option("--key", metavar="KEY", help="Only this item; repeatable.", show_default=False)]
 KeysFile = Annotated[
     Path | None,
-    typer.Option("--keys", metavar="FILE", help="Only the items that the file names, a key a line.", show_default=False),
+    Option("--keys", metavar="FILE", help="Only the items that the file names, a key a line.", show_default=False),
 ]
-Partition = Annotated[
-    str | None, typer.Option("--partition", metavar="VALUE", help="Only items of this hash key.", show_default=False)
-]
-Tenant = Annotated[str | None, typer.Option("--tenant", metavar="VALUE", help="Only this tenant's items.", show_default=False)]
+Partition = Annotated[str | None, Option("--partition", metavar="VALUE", help="Only items of this hash key.", show_default=False)]
+Tenant = Annotated[str | None, Option("--tenant", metavar="VALUE", help="Only this tenant's items.", show_default=False)]
 Where = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--where",
         metavar="CONDITION",
         help='Only changes of which the item before or after satisfies it: status = "paid".',
         show_default=False,
     ),
 ]
-Event = Annotated[
-    str | None, typer.Option("--event", metavar="EVENTS", help="Only these: INSERT,MODIFY,REMOVE.", show_default=False)
-]
-Actor = Annotated[str | None, typer.Option("--actor", metavar="ACTOR", help="Only changes by this actor.", show_default=False)]
+Event = Annotated[str | None, Option("--event", metavar="EVENTS", help="Only these: INSERT,MODIFY,REMOVE.", show_default=False)]
+Actor = Annotated[str | None, Option("--actor", metavar="ACTOR", help="Only changes by this actor.", show_default=False)]
 Attribute = Annotated[
     list[str] | None,
-    typer.Option("--attribute", metavar="NAME", help="Only changes of this attribute; repeatable.", show_default=False),
+    Option("--attribute", metavar="NAME", help="Only changes of this attribute; repeatable.", show_default=False),
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(changes)
 
 
 def events_of(text: str | None) -> list[str]:
@@ -80,12 +71,12 @@ def changes(
     event: Event = None,
     actor: Actor = None,
     attribute: Attribute = None,
-    net: Annotated[bool, typer.Option("--net", help="One line per item: before the window against after it.")] = False,
-    summary: Annotated[bool, typer.Option("--summary", help="Only counts, and the busiest keys.")] = False,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="List so many at most.", show_default=False)] = None,
+    net: Annotated[bool, Option("--net", help="One line per item: before the window against after it.")] = False,
+    summary: Annotated[bool, Option("--summary", help="Only counts, and the busiest keys.")] = False,
+    limit: Annotated[int | None, Option(metavar="N", min=1, help="List so many at most.", show_default=False)] = None,
     allow_gap: AllowGap = False,
     json: Json = False,
-    ndjson: Annotated[bool, typer.Option("--ndjson", help="One JSON object a line, written as it is found.")] = False,
+    ndjson: Annotated[bool, Option("--ndjson", help="One JSON object a line, written as it is found.")] = False,
 ) -> int:
     """Every change between two moments, and what it changed."""
     _check_words(net=net, summary=summary, limit=limit, json=json, ndjson=ndjson)

@@ -6,9 +6,9 @@ import sys
 from typing import Annotated
 
 import msgspec
-import typer
 
 from backstream.apps import library
+from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.figures import write_metrics
@@ -25,19 +25,12 @@ from backstream.operations.inspect.history import ItemVersion
 from backstream.operations.inspect.status import OlderShown, Status
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(history)
-    app.command()(show)
-    app.command()(status)
-
-
 def history(
     table: TableName,
     key: Key,
     *,
     vault: Vault = None,
-    diff: Annotated[bool, typer.Option("--diff", help="Show what each change changed.")] = False,
+    diff: Annotated[bool, Option("--diff", help="Show what each change changed.")] = False,
     allow_gap: AllowGap = False,
     json: Json = False,
 ) -> int:
@@ -62,11 +55,9 @@ def _show_history(versions: list[ItemVersion], *, diff: bool) -> None:
     for version in versions:
         image = attributes(bytes(version.image))
         what = difference(before, image) if diff else [msgspec.json.format(bytes(version.image), indent=-1).decode()]
-        out.print(
-            f"{version.time}  {version.event:<8}  {by(version.actors)}  {version.sequence or '-'}", style="bold", markup=False
-        )
+        out.print(f"{version.time}  {version.event:<8}  {by(version.actors)}  {version.sequence or '-'}", style="bold")
         for line in what:
-            out.print(f"    {line}", markup=False)
+            out.print(f"    {line}")
         before = image
 
 
@@ -83,7 +74,7 @@ def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: 
 
 
 def status(
-    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="One table; all of the vault's without.")] = None,
+    table: Annotated[str | None, Argument(metavar="[TABLE]", help="One table; all of the vault's without.")] = None,
     *,
     vault: Vault = None,
     rpo: Rpo = None,

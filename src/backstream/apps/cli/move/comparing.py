@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -18,30 +17,25 @@ from backstream.operations.compare.diff import Diffed
 from backstream.operations.compare.recheck import PATIENCE
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(diff)
-
-
 def diff(
     table: TableName,
-    table2: Annotated[str, typer.Argument(metavar="TABLE2", help="The table that should be like it.", show_default=False)],
+    table2: Annotated[str, Argument(metavar="TABLE2", help="The table that should be like it.", show_default=False)],
     *,
     to_profile: ToProfile = None,
     to_region: ToRegion = None,
     to_endpoint: ToEndpoint = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Make TABLE2 like TABLE, where they differ.")] = False,
+    repair: Annotated[bool, Option("--repair", help="Make TABLE2 like TABLE, where they differ.")] = False,
     key: Annotated[
         list[str] | None,
-        typer.Option("--key", metavar="KEY", help="Only this item; may be given many times.", show_default=False),
+        Option("--key", metavar="KEY", help="Only this item; may be given many times.", show_default=False),
     ] = None,
-    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of each table are read side by side.")] = SEGMENTS,
+    segments: Annotated[int, Option(metavar="N", help="How many parts of each table are read side by side.")] = SEGMENTS,
     max_read_units: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Read units a second at most, of each table (4 KB each).", show_default=False),
+        Option(metavar="N", help="Read units a second at most, of each table (4 KB each).", show_default=False),
     ] = None,
     patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
+        float, Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
     ] = PATIENCE,
     json: Json = False,
 ) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -15,26 +14,17 @@ from backstream.operations.base.dump import Dumped
 from backstream.vault.dumps.dumps import Compression
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(dump)
-
-
 def dump(
     table: TableName,
     *,
-    to: Annotated[
-        str, typer.Option(metavar="URL|PATH", help="s3://bucket/prefix, file:///folder, or a folder.", show_default=False)
-    ],
-    compress: Annotated[
-        Compression, typer.Option(metavar="gzip|zstd|none", help="How its files are compressed.")
-    ] = Compression.GZIP,
-    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
+    to: Annotated[str, Option(metavar="URL|PATH", help="s3://bucket/prefix, file:///folder, or a folder.", show_default=False)],
+    compress: Annotated[Compression, Option(metavar="gzip|zstd|none", help="How its files are compressed.")] = Compression.GZIP,
+    segments: Annotated[int, Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
     max_read_units: Annotated[
-        float | None, typer.Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
+        float | None, Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
     ] = None,
     eventual: Annotated[
-        bool, typer.Option("--eventual", help="Read eventually consistent, for half the units; the last writes may be missing.")
+        bool, Option("--eventual", help="Read eventually consistent, for half the units; the last writes may be missing.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import Resumption, as_facts, as_failures, as_json, confirm, notice, out
@@ -20,16 +19,7 @@ from backstream.operations.bulk.rate import MOST
 from backstream.operations.migrate import SHOWN, Migrated, Undone
 from backstream.operations.restore import Planned
 
-
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(migrate)
-    app.command("filter")(filter_lines)
-
-
-Script = Annotated[
-    Path | None, typer.Argument(metavar="SCRIPT", help="A Python file with `def migrate(item)`.", show_default=False)
-]
+Script = Annotated[Path | None, Argument(metavar="SCRIPT", help="A Python file with `def migrate(item)`.", show_default=False)]
 
 
 def migrate(
@@ -37,36 +27,32 @@ def migrate(
     script: Script = None,
     *,
     vault: Vault = None,
-    live: Annotated[bool, typer.Option("--live", help="Write. Without it nothing is: it is a dry run.")] = False,
+    live: Annotated[bool, Option("--live", help="Write. Without it nothing is: it is a dry run.")] = False,
     at: Annotated[
-        str | None, typer.Option(metavar="MOMENT", help="Over the vault at a moment, not the live table.", show_default=False)
+        str | None, Option(metavar="MOMENT", help="Over the vault at a moment, not the live table.", show_default=False)
     ] = None,
     from_snapshot: Annotated[
-        str | None, typer.Option(metavar="URL", help="Over a snapshot or AWS export: s3://.../AWSDynamoDB/ID.", show_default=False)
+        str | None, Option(metavar="URL", help="Over a snapshot or AWS export: s3://.../AWSDynamoDB/ID.", show_default=False)
     ] = None,
     allow_gap: AllowGap = False,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Look at so many items at most.", show_default=False)
-    ] = None,
-    show: Annotated[int, typer.Option(metavar="N", min=0, help="Show so many of the changes.")] = SHOWN,
-    segments: Annotated[int, typer.Option(metavar="N", help="Parts of the table that are read side by side.")] = SEGMENTS,
-    concurrency: Annotated[int, typer.Option(metavar="N", help="Writes under way at most; it adapts to the table.")] = MOST,
+    limit: Annotated[int | None, Option(metavar="N", min=1, help="Look at so many items at most.", show_default=False)] = None,
+    show: Annotated[int, Option(metavar="N", min=0, help="Show so many of the changes.")] = SHOWN,
+    segments: Annotated[int, Option(metavar="N", help="Parts of the table that are read side by side.")] = SEGMENTS,
+    concurrency: Annotated[int, Option(metavar="N", help="Writes under way at most; it adapts to the table.")] = MOST,
     max_write_units: Annotated[
-        float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
     ] = None,
     max_read_units: Annotated[
-        float | None, typer.Option(metavar="N", min=1, help="At most so many read units (4 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="At most so many read units (4 KB) a second.", show_default=False)
     ] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on with a live migration; it writes.", show_default=False)
-    ] = None,
-    undo: Annotated[str | None, typer.Option(metavar="ID", help="Take a migration back; with --live.", show_default=False)] = None,
-    without_undo: Annotated[bool, typer.Option("--without-undo", help="Write also where the vault cannot take it back.")] = False,
+    resume: Annotated[str | None, Option(metavar="ID", help="Go on with a live migration; it writes.", show_default=False)] = None,
+    undo: Annotated[str | None, Option(metavar="ID", help="Take a migration back; with --live.", show_default=False)] = None,
+    without_undo: Annotated[bool, Option("--without-undo", help="Write also where the vault cannot take it back.")] = False,
     no_rehearsal: Annotated[
-        bool, typer.Option("--no-rehearsal", help="Write at once: do not run it over all items first, without writing.")
+        bool, Option("--no-rehearsal", help="Write at once: do not run it over all items first, without writing.")
     ] = False,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     json: Json = False,
 ) -> int:
     """Run a function of yours over every item: a dry run, unless --live; what it changed can be taken back."""
@@ -158,12 +144,12 @@ def _show_migrated(report: Migrated, *, json: bool) -> int:
 def _show_changes(report: Migrated) -> None:
     for each in report.changes:
         word = "delete" if each.action == "delete" else "change"
-        out.print(f"{word} {bytes(each.key).decode()}", style="bold", markup=False)
+        out.print(f"{word} {bytes(each.key).decode()}", style="bold")
         for line in difference(attributes(bytes(each.before)), attributes(bytes(each.after))):
-            out.print(f"    {line}", markup=False)
+            out.print(f"    {line}")
     others = report.changed + report.deleted - len(report.changes)
     if others > 0:
-        out.print(f"... and {others:,} more changes: --show N shows more", markup=False)
+        out.print(f"... and {others:,} more changes: --show N shows more")
 
 
 def _counts(report: Migrated) -> list[tuple[str, str]]:
@@ -217,7 +203,7 @@ def _show_undone(report: Undone, *, json: bool) -> int:
 def filter_lines(
     script: Annotated[
         Path,
-        typer.Argument(metavar="SCRIPT", help="A Python file with `def filter(item)` or `def migrate(item)`.", show_default=False),
+        Argument(metavar="SCRIPT", help="A Python file with `def filter(item)` or `def migrate(item)`.", show_default=False),
     ],
 ) -> None:
     """Lines of DynamoDB JSON from stdin to stdout, as a function of yours leaves them."""

@@ -7,8 +7,7 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.target_options import ToEndpoint, ToProfile, ToRegion
@@ -17,29 +16,24 @@ from backstream.apps.verbs import tables
 from backstream.operations.replicate import Deletes, Replicated
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's command on the command line."""
-    app.command()(replicate)
-
-
 def replicate(
     table: TableName,
     *,
-    to: Annotated[str, typer.Option("--to", metavar="TABLE2", help="The table that becomes like it.", show_default=False)],
+    to: Annotated[str, Option("--to", metavar="TABLE2", help="The table that becomes like it.", show_default=False)],
     to_profile: ToProfile = None,
     to_region: ToRegion = None,
     to_endpoint: ToEndpoint = None,
     deletes: Annotated[
-        Deletes, typer.Option(metavar="all|not-ttl|none", help="Which deletes reach TABLE2; not-ttl: none that time to live made.")
+        Deletes, Option(metavar="all|not-ttl|none", help="Which deletes reach TABLE2; not-ttl: none that time to live made.")
     ] = Deletes.ALL,
-    copy: Annotated[bool, typer.Option("--copy", help="Also what is in TABLE already, beside the changes.")] = False,
+    copy: Annotated[bool, Option("--copy", help="Also what is in TABLE already, beside the changes.")] = False,
     state: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--state", metavar="FILE", help="Says how far it has come [here: replicate-TABLE-to-TABLE2.json].", show_default=False
         ),
     ] = None,
-    until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
+    until_caught_up: Annotated[bool, Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
     json: Json = False,
 ) -> int:
     """Keep another table like this one, from its stream, until stopped. Stop it, kill it, run two: nothing is lost."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -14,16 +13,11 @@ from backstream.errors import DifferencesFound, PartlyDone
 from backstream.operations.base.compact import Compaction
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(compact)
-
-
 def compact(
     table: TableName,
     *,
     vault: Vault = None,
-    until: Annotated[str | None, typer.Option(metavar="MOMENT", help="Leave what is newer, such as '30d ago'.")] = None,
+    until: Annotated[str | None, Option(metavar="MOMENT", help="Leave what is newer, such as '30d ago'.")] = None,
     json: Json = False,
 ) -> None:
     """Make few large objects of the log's many small ones, so that an item's history reads kilobytes; safe at any time."""

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import signal
 
-import typer
-
 from backstream.apps.cli.output import notice
 from backstream.apps.demo import story
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(demo)
 
 
 def demo() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import NAMED_FAILURES, as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -15,27 +14,22 @@ from backstream.model.counts import counted
 from backstream.operations.capture.redrive import Redriven
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(redrive)
-
-
 def redrive(
     table: TableName,
     *,
     vault: Vault = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="s3://BUCKET", help="The on-failure destination [default: init's].", show_default=False),
+        Option("--from", metavar="s3://BUCKET", help="The on-failure destination [default: init's].", show_default=False),
     ] = None,
     give_up: Annotated[
         list[str] | None,
-        typer.Option("--give-up", metavar="WHAT", help="Declare a left sequence number or object lost for good: a gap."),
+        Option("--give-up", metavar="WHAT", help="Declare a left sequence number or object lost for good: a gap."),
     ] = None,
     accept_settings: Annotated[
-        bool, typer.Option("--accept-settings", help="The bucket may be of another account than the table.")
+        bool, Option("--accept-settings", help="The bucket may be of another account than the table.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what waits.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what waits.")] = False,
     json: Json = False,
 ) -> None:
     """Bring back the batches that Lambda gave up; safe at any time, beside a running function and twice."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.options import Json, MinHead, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_json, notice
@@ -19,14 +18,9 @@ NAMED = 20
 WHOLE = "100"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(check)
-
-
 def check(
     table: Annotated[
-        str | None, typer.Argument(metavar="[TABLE]", help="One table; all of the vault's without.", show_default=False)
+        str | None, Argument(metavar="[TABLE]", help="One table; all of the vault's without.", show_default=False)
     ] = None,
     *,
     vault: Vault = None,
@@ -34,9 +28,9 @@ def check(
     min_head: MinHead = None,
     read_data: Annotated[
         str | None,
-        typer.Option("--read-data", metavar="PERCENT", help="Read and verify this share of the rows too; --read-data alone: all."),
+        Option("--read-data", metavar="PERCENT", help="Read and verify this share of the rows too; --read-data alone: all."),
     ] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Take away the delete markers that are not Backstream's own.")] = False,
+    repair: Annotated[bool, Option("--repair", help="Take away the delete markers that are not Backstream's own.")] = False,
     json: Json = False,
 ) -> None:
     """Check the whole vault against its own claims: versions, checksums, chains, delete markers."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import typer
 
 from backstream.apps import library, publishing
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.figures import write_metrics
 from backstream.apps.cli.options import AllowGap, Emf, Json, Metrics, MinHead, Rpo, Rto, TableName, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice, out
@@ -28,11 +28,6 @@ CHARTED = 30
 SUFFIXES = (".html", ".htm", ".json")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(drill)
-
-
 def drill(
     table: TableName,
     *,
@@ -41,28 +36,28 @@ def drill(
     min_head: MinHead = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="MOMENT", help="Which second to restore; without: the newest there is.", show_default=False),
+        Option(metavar="MOMENT", help="Which second to restore; without: the newest there is.", show_default=False),
     ] = None,
     pick: Annotated[
-        Pick, typer.Option(metavar="newest|random", help="Without --at: the newest second, or any proven one of the whole window.")
+        Pick, Option(metavar="newest|random", help="Without --at: the newest second, or any proven one of the whole window.")
     ] = Pick.NEWEST,
     scratch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The scratch table's name, which must be free.", show_default=False)
+        str | None, Option(metavar="NAME", help="The scratch table's name, which must be free.", show_default=False)
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the scratch table there.")] = False,
+    keep: Annotated[bool, Option("--keep", help="Leave the scratch table there.")] = False,
     report: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="A page and JSON: PATH.html and PATH.json.", show_default=False)
+        Path | None, Option(metavar="PATH", help="A page and JSON: PATH.html and PATH.json.", show_default=False)
     ] = None,
     rpo: Rpo = None,
     rto: Rto = None,
     metrics_file: Metrics = None,
     emf: Emf = None,
-    sample: Annotated[int, typer.Option(metavar="N", min=0, help="Read the histories of so many rows, byte for byte.")] = SAMPLE,
+    sample: Annotated[int, Option(metavar="N", min=0, help="Read the histories of so many rows, byte for byte.")] = SAMPLE,
     patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How long a difference to the live table must stand still to be one.")
+        float, Option(metavar="SECONDS", min=0, help="How long a difference to the live table must stand still to be one.")
     ] = PATIENCE,
     max_write_units: Annotated[
-        float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
     ] = None,
     allow_gap: AllowGap = False,
     json: Json = False,
@@ -136,7 +131,7 @@ def _show(found: Drill, *, json: bool) -> None:
         ]
     )
     for each in found.differing[:LISTED]:
-        out.print(f"{each.kind:<10}  {each.side:<8}  {bytes(each.key).decode()}  {each.why}".rstrip(), markup=False)
+        out.print(f"{each.kind:<10}  {each.side:<8}  {bytes(each.key).decode()}  {each.why}".rstrip())
     if len(found.differing) > LISTED:
         out.print(f"... and {len(found.differing) - LISTED:,} more: --json and --report name them")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -16,20 +15,15 @@ from backstream.operations.compare.recheck import PATIENCE
 from backstream.operations.compare.verify import Verified
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(verify)
-
-
 def verify(
     table: TableName,
     *,
     vault: Vault = None,
-    sample: Annotated[float, typer.Option(metavar="PERCENT", help="Only this share of the keys, always the same.")] = 100.0,
+    sample: Annotated[float, Option(metavar="PERCENT", help="Only this share of the keys, always the same.")] = 100.0,
     patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
+        float, Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
     ] = PATIENCE,
-    repair: Annotated[bool, typer.Option("--repair", help="Write the table's truth into the vault where they differ.")] = False,
+    repair: Annotated[bool, Option("--repair", help="Write the table's truth into the vault where they differ.")] = False,
     json: Json = False,
 ) -> None:
     """Compare the vault with the live table; changes in flight are not differences."""

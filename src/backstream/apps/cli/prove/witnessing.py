@@ -6,9 +6,8 @@ import signal
 import threading
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.model.counts import counted
@@ -17,16 +16,11 @@ from backstream.operations.capture.witness import Witnessed
 STOPPED = 130  # by the user, cleanly
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's command on the command line."""
-    app.command()(witness)
-
-
 def witness(
     table: TableName,
     *,
     vault: Vault = None,
-    budget: Annotated[str, typer.Option(metavar="DURATION", help="Stop reading after so long, as 90s or 4m.")] = "4m",
+    budget: Annotated[str, Option(metavar="DURATION", help="Stop reading after so long, as 90s or 4m.")] = "4m",
     json: Json = False,
 ) -> int:
     """Check a table's stream against the vault, write what is missing there, and prove the recovery window up to now.

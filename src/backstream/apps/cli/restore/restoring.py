@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, MinHead, TableName, Vault, VerifyKey
 from backstream.apps.cli.output import (
@@ -35,72 +34,65 @@ from backstream.operations.restore.plan import Sampled
 SHOWN = 12  # attributes of a row in a plan
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(restore)
-
-
 def restore(
     table: TableName,
     *,
     vault: Vault = None,
     verify_key: VerifyKey = None,
     min_head: MinHead = None,
-    at: Annotated[str | None, typer.Option(metavar="MOMENT", help="The second to go back to.", show_default=False)] = None,
-    to: Annotated[str | None, typer.Option(metavar="NEW", help="Into a new table.", show_default=False)] = None,
-    in_place: Annotated[bool, typer.Option("--in-place", help="Into the table itself: puts and deletes what differs.")] = False,
-    to_file: Annotated[Path | None, typer.Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
-    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
+    at: Annotated[str | None, Option(metavar="MOMENT", help="The second to go back to.", show_default=False)] = None,
+    to: Annotated[str | None, Option(metavar="NEW", help="Into a new table.", show_default=False)] = None,
+    in_place: Annotated[bool, Option("--in-place", help="Into the table itself: puts and deletes what differs.")] = False,
+    to_file: Annotated[Path | None, Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
+    key: Annotated[list[str] | None, Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
     keys: Annotated[
         Path | None,
-        typer.Option("--keys", metavar="FILE", help="Only the rows that the file names, a key a line.", show_default=False),
+        Option("--keys", metavar="FILE", help="Only the rows that the file names, a key a line.", show_default=False),
     ] = None,
     changed_between: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="M M", help="Only rows that changed after the first moment, up to the second.", show_default=False),
+        Option(metavar="M M", help="Only rows that changed after the first moment, up to the second.", show_default=False),
     ] = None,
-    tenant: Annotated[str | None, typer.Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
-    no_indexes: Annotated[bool, typer.Option("--no-indexes", help="The new table without its indexes.")] = False,
+    tenant: Annotated[str | None, Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
+    no_indexes: Annotated[bool, Option("--no-indexes", help="The new table without its indexes.")] = False,
     accept_settings: Annotated[
-        bool, typer.Option("--accept-settings", help="Set also what names another account: principals, keys, destinations.")
+        bool, Option("--accept-settings", help="Set also what names another account: principals, keys, destinations.")
     ] = False,
-    settings_only: Annotated[bool, typer.Option("--settings-only", help="The new table with its settings, without items.")] = False,
-    partition: Annotated[str | None, typer.Option(metavar="VALUE", help="Only rows of this hash key.", show_default=False)] = None,
+    settings_only: Annotated[bool, Option("--settings-only", help="The new table with its settings, without items.")] = False,
+    partition: Annotated[str | None, Option(metavar="VALUE", help="Only rows of this hash key.", show_default=False)] = None,
     where: Annotated[
         str | None,
-        typer.Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', show_default=False),
+        Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', show_default=False),
     ] = None,
-    via: Annotated[Via, typer.Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    via: Annotated[Via, Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be done, and stop.")] = False,
     allow_gap: AllowGap = False,
     from_file: Annotated[
-        Path | None, typer.Option(metavar="DUMP", help="Out of dynamodump's folder, zip or tar.", show_default=False)
+        Path | None, Option(metavar="DUMP", help="Out of dynamodump's folder, zip or tar.", show_default=False)
     ] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)
-    ] = None,
+    resume: Annotated[str | None, Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)] = None,
     undo: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Take an earlier restore in place back: exactly what it wrote.", show_default=False),
+        Option(metavar="ID", help="Take an earlier restore in place back: exactly what it wrote.", show_default=False),
     ] = None,
     max_write_units: Annotated[
-        float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
     ] = None,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite rows that somebody changes meanwhile, too.")] = False,
+    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    force: Annotated[bool, Option("--force", help="Overwrite rows that somebody changes meanwhile, too.")] = False,
     into_another: Annotated[
-        bool, typer.Option("--into-another", help="In place, also into another table than the vault's (account, region, table id).")
+        bool, Option("--into-another", help="In place, also into another table than the vault's (account, region, table id).")
     ] = False,
     delete_unknown: Annotated[
-        bool, typer.Option("--delete-unknown", help="In place, delete also rows of which nothing tells whether they existed then.")
+        bool, Option("--delete-unknown", help="In place, delete also rows of which nothing tells whether they existed then.")
     ] = False,
     expect_deletes: Annotated[
         int | None,
-        typer.Option(
+        Option(
             metavar="N", min=0, help="In place, delete at most N rows; needed where most of a table would go.", show_default=False
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
     json: Json = False,
 ) -> int:
     """Bring rows, a tenant or the whole table back to a second."""
@@ -282,7 +274,7 @@ def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None
     for warning in planned.warnings:
         notice(f"note: {warning}")
     for name, value in _counts(planned):
-        err.print(f"{name:<14}  {value}", markup=False)
+        err.print(f"{name:<14}  {value}")
     confirm(question)
 
 

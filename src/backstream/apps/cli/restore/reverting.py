@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.look.changes import Actor, Attribute, Event, Keys, KeysFile, Partition, Tenant, To, Where, events_of
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
@@ -38,16 +37,11 @@ _WORDS = {"put": "PUT", "update": "UPDATE", "delete": "DELETE"}
 _LEFT = {MergeVerdict.CONFLICT.value: "CONFLICT", MergeVerdict.GONE.value: "GONE"}
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(revert)
-
-
 def revert(
     table: TableName,
     *,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)
+        str | None, Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)
     ] = None,
     until: To = "now",
     vault: Vault = None,
@@ -55,7 +49,7 @@ def revert(
     keys: KeysFile = None,
     changes: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--changes",
             metavar="FILE",
             help="Only the changes that the file names: lines of `changes --ndjson`.",
@@ -69,29 +63,29 @@ def revert(
     actor: Actor = None,
     attribute: Attribute = None,
     merge: Annotated[
-        Merge, typer.Option(metavar="attributes|item", help="Merge by attribute, or not at all: any later change is a conflict.")
+        Merge, Option(metavar="attributes|item", help="Merge by attribute, or not at all: any later change is a conflict.")
     ] = Merge.ATTRIBUTES,
     on_conflict: Annotated[
-        OnConflict, typer.Option(metavar="skip|stop|overwrite", help="What to do where others changed the same since.")
+        OnConflict, Option(metavar="skip|stop|overwrite", help="What to do where others changed the same since.")
     ] = OnConflict.SKIP,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, row by row, and stop.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would change, row by row, and stop.")] = False,
     plan: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the plan to a file, and change nothing.", show_default=False)
+        Path | None, Option(metavar="FILE", help="Write the plan to a file, and change nothing.", show_default=False)
     ] = None,
     apply: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Carry out a plan exactly as it was written.", show_default=False)
+        Path | None, Option(metavar="FILE", help="Carry out a plan exactly as it was written.", show_default=False)
     ] = None,
-    resume: Annotated[str | None, typer.Option(metavar="ID", help="Write what an earlier revert left.", show_default=False)] = None,
-    undo: Annotated[str | None, typer.Option(metavar="ID", help="Take an earlier revert itself back.", show_default=False)] = None,
+    resume: Annotated[str | None, Option(metavar="ID", help="Write what an earlier revert left.", show_default=False)] = None,
+    undo: Annotated[str | None, Option(metavar="ID", help="Take an earlier revert itself back.", show_default=False)] = None,
     allow_gap: AllowGap = False,
     into_another: Annotated[
-        bool, typer.Option("--into-another", help="Also into another table than the vault's (account, region, table id).")
+        bool, Option("--into-another", help="Also into another table than the vault's (account, region, table id).")
     ] = False,
     max_write_units: Annotated[
-        float | None, typer.Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
     ] = None,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing the table.")] = False,
+    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table.")] = False,
     json: Json = False,
 ) -> int:
     """Undo exactly these changes, and keep everything else: a three-way merge with what the table holds now."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import AllowGap, At, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -14,18 +13,13 @@ from backstream.operations.restore.snapshot import Snapshot
 from backstream.vault.log.segments import Codec
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(snapshot)
-
-
 def snapshot(
     table: TableName,
     *,
     vault: Vault = None,
     at: At,
-    to: Annotated[str, typer.Option(metavar="URL", help="s3://bucket/prefix or file:///folder.", show_default=False)],
-    compress: Annotated[Codec, typer.Option(metavar="gzip|zstd", help="How its files are compressed.")] = Codec.GZIP,
+    to: Annotated[str, Option(metavar="URL", help="s3://bucket/prefix or file:///folder.", show_default=False)],
+    compress: Annotated[Codec, Option(metavar="gzip|zstd", help="How its files are compressed.")] = Codec.GZIP,
     allow_gap: AllowGap = False,
     json: Json = False,
 ) -> int:

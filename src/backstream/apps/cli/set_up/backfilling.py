@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -14,24 +13,19 @@ from backstream.apps.verbs.arguments import SEGMENTS
 from backstream.operations.base.backfill import Backfilled
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(backfill)
-
-
 def backfill(
     table: TableName,
     *,
     vault: Vault = None,
-    segments: Annotated[int, typer.Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
+    segments: Annotated[int, Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
     max_read_units: Annotated[
-        float | None, typer.Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
+        float | None, Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
     ] = None,
     from_export: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Take in an AWS export instead: s3://bucket/prefix/AWSDynamoDB/ID.", show_default=False),
+        Option(metavar="URL", help="Take in an AWS export instead: s3://bucket/prefix/AWSDynamoDB/ID.", show_default=False),
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new one, whatever was interrupted.")] = False,
+    fresh: Annotated[bool, Option("--fresh", help="Begin a new one, whatever was interrupted.")] = False,
     json: Json = False,
 ) -> None:
     """A base backup of what is in the table now, safe beside a running tail or Lambda. Interrupted, it is gone on with."""

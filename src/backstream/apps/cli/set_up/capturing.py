@@ -8,9 +8,8 @@ import threading
 from collections.abc import Sequence
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, line, notice, of_costs
 from backstream.apps.lambdas import batch_log
@@ -34,57 +33,48 @@ class Log(enum.StrEnum):
     JSON = "json"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(init)
-    app.command()(tail)
-    app.command()(rebuild)
-
-
 def init(
     table: TableName,
     *,
     vault: Vault = None,
-    layout: Annotated[
-        Layout | None, typer.Option(metavar="rows|log", help="Where images live [new: rows].", show_default=False)
-    ] = None,
+    layout: Annotated[Layout | None, Option(metavar="rows|log", help="Where images live [new: rows].", show_default=False)] = None,
     naming: Annotated[
-        Naming | None, typer.Option(metavar="sha256|md5|plain", help="Row objects' names [new: sha256].", show_default=False)
+        Naming | None, Option(metavar="sha256|md5|plain", help="Row objects' names [new: sha256].", show_default=False)
     ] = None,
-    tenant_attribute: Annotated[str | None, typer.Option(metavar="A", help="Split the rows by it.", show_default=False)] = None,
+    tenant_attribute: Annotated[str | None, Option(metavar="A", help="Split the rows by it.", show_default=False)] = None,
     compress: Annotated[
-        Codec | None, typer.Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
+        Codec | None, Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
     ] = None,
     failures: Annotated[
         str | None,
-        typer.Option(metavar="s3://BUCKET|none", help="Where batches land that Lambda gives up.", show_default=False),
+        Option(metavar="s3://BUCKET|none", help="Where batches land that Lambda gives up.", show_default=False),
     ] = None,
     key_order: Annotated[
         KeyOrder | None,
-        typer.Option(
+        Option(
             metavar="schema|sorted", help="Of the key's attributes in names; sorted: as the older tools look.", show_default=False
         ),
     ] = None,
     actor_attribute: Annotated[
         str | None,
-        typer.Option(metavar="PATH|none", help="Where items name their last writer, as updatedBy or meta.by.", show_default=False),
+        Option(metavar="PATH|none", help="Where items name their last writer, as updatedBy or meta.by.", show_default=False),
     ] = None,
-    enable_stream: Annotated[bool, typer.Option("--enable-stream", help="Turn the table's stream on.")] = False,
+    enable_stream: Annotated[bool, Option("--enable-stream", help="Turn the table's stream on.")] = False,
     kinesis: Annotated[
-        str | None, typer.Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
+        str | None, Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
     ] = None,
-    create_bucket: Annotated[bool, typer.Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
-    adopt: Annotated[bool, typer.Option("--adopt", help="Take in what an older tool has written there.")] = False,
+    create_bucket: Annotated[bool, Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
+    adopt: Annotated[bool, Option("--adopt", help="Take in what an older tool has written there.")] = False,
     adopt_folder: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Where its objects lie, below the vault [TABLE]; . for none.", show_default=False),
+        Option(metavar="NAME", help="Where its objects lie, below the vault [TABLE]; . for none.", show_default=False),
     ] = None,
     key_schema: Annotated[
-        str | None, typer.Option(metavar="id:S[,n:N]", help="To adopt what is left of a table that is gone.", show_default=False)
+        str | None, Option(metavar="id:S[,n:N]", help="To adopt what is left of a table that is gone.", show_default=False)
     ] = None,
     sign: Annotated[
         str | None,
-        typer.Option(metavar="kms:ARN|ed25519:FILE", help="Sign what the vault says of itself.", show_default=False),
+        Option(metavar="kms:ARN|ed25519:FILE", help="Sign what the vault says of itself.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -175,8 +165,8 @@ def tail(
     table: TableName,
     *,
     vault: Vault = None,
-    until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
-    log: Annotated[Log | None, typer.Option(metavar="json", help="A line on stderr for each segment.", show_default=False)] = None,
+    until_caught_up: Annotated[bool, Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
+    log: Annotated[Log | None, Option(metavar="json", help="A line on stderr for each segment.", show_default=False)] = None,
     json: Json = False,
 ) -> int:
     """Follow a table's stream into the vault, until stopped (SIGINT and SIGTERM end it cleanly, nothing is lost)."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Annotated
 
-import typer
-
 from backstream.apps import library
+from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import Json, Vault
 from backstream.apps.cli.output import as_json, out
 from backstream.operations.doctor import ALLOWED, Check, CheckVerdict, Doctor
@@ -22,23 +21,18 @@ TITLES = {
 }
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's commands on the command line."""
-    app.command()(doctor)
-
-
 def doctor(
     table: Annotated[
         str | None,
-        typer.Argument(metavar="[TABLE]", help="The DynamoDB table's name; without: all that the vault knows.", show_default=False),
+        Argument(metavar="[TABLE]", help="The DynamoDB table's name; without: all that the vault knows.", show_default=False),
     ] = None,
     *,
     vault: Vault = None,
     function: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The Lambda function; without: those that the table's stream feeds.", show_default=False),
+        Option(metavar="NAME", help="The Lambda function; without: those that the table's stream feeds.", show_default=False),
     ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Put an object into the vault, read it back, and delete it.")] = False,
+    write: Annotated[bool, Option("--write", help="Put an object into the vault, read it back, and delete it.")] = False,
     json: Json = False,
 ) -> int:
     """Check permissions, bucket, table, stream, capture, clock and deployment; say what is wrong, and how to mend it."""
@@ -56,22 +50,22 @@ def _show(found: Doctor) -> None:
     """What is well first, in short; what is wrong last, where the eye is when it has ended."""
     named = max(len(check.name) for check in found.checks)
     for subject, checks in _by_subject(found, CheckVerdict.OK):
-        out.print(subject, style="bold", markup=False)
+        out.print(subject, style="bold")
         for check in _together(checks):
             _facts(check, named)
     for verdict, title in TITLES.items():
         groups = _by_subject(found, verdict)
         if groups:
             out.print()
-            out.print(f"{verdict.upper()}: {title}", style=STYLES[verdict], markup=False)
+            out.print(f"{verdict.upper()}: {title}", style=STYLES[verdict])
         for subject, checks in groups:
-            out.print(subject, style="bold", markup=False)
+            out.print(subject, style="bold")
             for check in checks:
                 _facts(check, named)
                 if check.mend:
-                    out.print(f"    {check.mend}", style="cyan", markup=False)
+                    out.print(f"    {check.mend}", style="cyan")
     out.print()
-    out.print(_sum(found), style=_worst(found), markup=False)
+    out.print(_sum(found), style=_worst(found))
 
 
 def _by_subject(found: Doctor, verdict: CheckVerdict) -> list[tuple[str, list[Check]]]:
@@ -95,7 +89,7 @@ def _facts(check: Check, named: int) -> None:
     width = max(NARROWEST, out.width - named - 4)
     lines = textwrap.wrap(check.found, width, break_on_hyphens=False) or [""]
     for position, line in enumerate(lines):
-        out.print(f"  {check.name if position == 0 else '':<{named}}  {line}", markup=False)
+        out.print(f"  {check.name if position == 0 else '':<{named}}  {line}")
 
 
 def _sum(found: Doctor) -> str:

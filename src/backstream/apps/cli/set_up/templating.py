@@ -7,9 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from backstream.apps import deploy, publishing
+from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.output import notice
 from backstream.apps.deploy import Architecture, ChangeSource, Choices, Format, Lock, LockMode
 from backstream.apps.deploy.choices import streams_by_table
@@ -28,41 +27,36 @@ class Language(StrEnum):
     TERRAFORM = "terraform"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put this room's command on the command line."""
-    app.command()(template)
-
-
 def template(
-    language: Annotated[Language, typer.Argument(metavar="cloudformation|terraform", show_default=False)],
+    language: Annotated[Language, Argument(metavar="cloudformation|terraform", show_default=False)],
     tables: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TABLE]...", help="The tables to keep; without, the template asks for one.", show_default=False),
+        Argument(metavar="[TABLE]...", help="The tables to keep; without, the template asks for one.", show_default=False),
     ] = None,
     *,
-    to: Annotated[Path | None, typer.Option(metavar="PATH", help="Write it into a file, or a folder.", show_default=False)] = None,
+    to: Annotated[Path | None, Option(metavar="PATH", help="Write it into a file, or a folder.", show_default=False)] = None,
     stream: Annotated[
         list[str] | None,
-        typer.Option(metavar="[TABLE=]ARN", help="A table's stream, as the parameter's default; repeat it.", show_default=False),
+        Option(metavar="[TABLE=]ARN", help="A table's stream, as the parameter's default; repeat it.", show_default=False),
     ] = None,
-    source: Annotated[ChangeSource, typer.Option(metavar="dynamodb|kinesis", help="What brings the changes.")] = USUAL.source,
+    source: Annotated[ChangeSource, Option(metavar="dynamodb|kinesis", help="What brings the changes.")] = USUAL.source,
     existing_bucket: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Keep the vault in this bucket, and make none.", show_default=False)
+        str | None, Option(metavar="NAME", help="Keep the vault in this bucket, and make none.", show_default=False)
     ] = None,
     existing_failures_bucket: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Put failed batches in this bucket, and make none.", show_default=False)
+        str | None, Option(metavar="NAME", help="Put failed batches in this bucket, and make none.", show_default=False)
     ] = None,
-    prefix: Annotated[str, typer.Option(metavar="PREFIX", help="Where in its bucket the vault lies.")] = USUAL.prefix,
+    prefix: Annotated[str, Option(metavar="PREFIX", help="Where in its bucket the vault lies.")] = USUAL.prefix,
     kms_key: Annotated[
-        str | None, typer.Option(metavar="ARN", help="Encrypt with this KMS key instead of S3's own.", show_default=False)
+        str | None, Option(metavar="ARN", help="Encrypt with this KMS key instead of S3's own.", show_default=False)
     ] = None,
     bucket_owner: Annotated[
         str | None,
-        typer.Option(metavar="ACCOUNT", help="The account of --existing-bucket, if it is another one.", show_default=False),
+        Option(metavar="ACCOUNT", help="The account of --existing-bucket, if it is another one.", show_default=False),
     ] = None,
     admin: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="ARN",
             help="The role or user that alone may remove versions and change versioning and lifecycle. "
             "Without it that is the account's root user.",
@@ -70,84 +64,80 @@ def template(
         ),
     ] = None,
     logs_key: Annotated[
-        str | None, typer.Option(metavar="ARN", help="Encrypt the functions' logs with this KMS key.", show_default=False)
+        str | None, Option(metavar="ARN", help="Encrypt the functions' logs with this KMS key.", show_default=False)
     ] = None,
     environment_key: Annotated[
-        str | None, typer.Option(metavar="ARN", help="Encrypt the functions' variables with this KMS key.", show_default=False)
+        str | None, Option(metavar="ARN", help="Encrypt the functions' variables with this KMS key.", show_default=False)
     ] = None,
     topic_key: Annotated[
         str | None,
-        typer.Option(metavar="ARN", help="Make a topic for the alarms, encrypted with this KMS key.", show_default=False),
+        Option(metavar="ARN", help="Make a topic for the alarms, encrypted with this KMS key.", show_default=False),
     ] = None,
     signing_profile: Annotated[
         str | None,
-        typer.Option(metavar="ARN", help="Refuse code that this profile of AWS Signer has not signed.", show_default=False),
+        Option(metavar="ARN", help="Refuse code that this profile of AWS Signer has not signed.", show_default=False),
     ] = None,
     replica: Annotated[
         str | None,
-        typer.Option(metavar="TABLE2", help="No vault: a function that keeps TABLE2 like the table.", show_default=False),
+        Option(metavar="TABLE2", help="No vault: a function that keeps TABLE2 like the table.", show_default=False),
     ] = None,
     replica_region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Where TABLE2 is, if in another region.", show_default=False)
+        str | None, Option(metavar="REGION", help="Where TABLE2 is, if in another region.", show_default=False)
     ] = None,
-    replica_deletes: Annotated[Deletes, typer.Option(metavar="all|not-ttl|none", help="Which deletes reach TABLE2.")] = Deletes.ALL,
+    replica_deletes: Annotated[Deletes, Option(metavar="all|not-ttl|none", help="Which deletes reach TABLE2.")] = Deletes.ALL,
     object_lock: Annotated[
         LockMode | None,
-        typer.Option(metavar="governance|compliance", help="Lock each new version, with --lock-days.", show_default=False),
+        Option(metavar="governance|compliance", help="Lock each new version, with --lock-days.", show_default=False),
     ] = None,
-    lock_days: Annotated[int | None, typer.Option(metavar="DAYS", help="How long it is locked.", show_default=False)] = None,
+    lock_days: Annotated[int | None, Option(metavar="DAYS", help="How long it is locked.", show_default=False)] = None,
     archive_after: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="Move old versions to Glacier Instant Retrieval.", show_default=False)
+        int | None, Option(metavar="DAYS", help="Move old versions to Glacier Instant Retrieval.", show_default=False)
     ] = None,
     expire_after: Annotated[
         int | None,
-        typer.Option(metavar="DAYS", help="Let old versions go: ENDS what can be restored, see deploy.md.", show_default=False),
+        Option(metavar="DAYS", help="Let old versions go: ENDS what can be restored, see deploy.md.", show_default=False),
     ] = None,
     architecture: Annotated[
-        Architecture, typer.Option(metavar="arm64|x86_64", help="The function's, and its zip's.")
+        Architecture, Option(metavar="arm64|x86_64", help="The function's, and its zip's.")
     ] = USUAL.architecture,
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Lambda's Python, and the zip's.")] = USUAL.runtime,
-    memory: Annotated[int, typer.Option(metavar="MB", help="The function's memory.")] = USUAL.memory,
-    timeout: Annotated[int, typer.Option(metavar="SECONDS", help="What the function has for a batch.")] = USUAL.timeout,
+    runtime: Annotated[str, Option(metavar="NAME", help="Lambda's Python, and the zip's.")] = USUAL.runtime,
+    memory: Annotated[int, Option(metavar="MB", help="The function's memory.")] = USUAL.memory,
+    timeout: Annotated[int, Option(metavar="SECONDS", help="What the function has for a batch.")] = USUAL.timeout,
     reserved_concurrency: Annotated[
-        int | None, typer.Option(metavar="N", help="Concurrency kept for the function alone.", show_default=False)
+        int | None, Option(metavar="N", help="Concurrency kept for the function alone.", show_default=False)
     ] = None,
-    log_days: Annotated[int, typer.Option(metavar="DAYS", help="How long logs are kept.")] = USUAL.log_days,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Changes in a batch at most.")] = USUAL.batch_size,
+    log_days: Annotated[int, Option(metavar="DAYS", help="How long logs are kept.")] = USUAL.log_days,
+    batch_size: Annotated[int, Option(metavar="N", help="Changes in a batch at most.")] = USUAL.batch_size,
     batching_window: Annotated[
-        int, typer.Option(metavar="SECONDS", help="How long a batch may wait to fill up.")
+        int, Option(metavar="SECONDS", help="How long a batch may wait to fill up.")
     ] = USUAL.batching_window,
-    parallelization: Annotated[int, typer.Option(metavar="N", help="Batches of one shard at a time.")] = USUAL.parallelization,
+    parallelization: Annotated[int, Option(metavar="N", help="Batches of one shard at a time.")] = USUAL.parallelization,
     retries: Annotated[
-        int, typer.Option(metavar="N", help="How often a failing batch is tried again before it is put aside.")
+        int, Option(metavar="N", help="How often a failing batch is tried again before it is put aside.")
     ] = USUAL.retries,
     record_age: Annotated[
-        int, typer.Option(metavar="SECONDS", help="Age at which a change that cannot be kept is put aside.")
+        int, Option(metavar="SECONDS", help="Age at which a change that cannot be kept is put aside.")
     ] = USUAL.record_age,
-    rpo: Annotated[
-        str, typer.Option(metavar="DURATION", help="At most so much may be lost: alarms and drills judge by it.")
-    ] = "30m",
-    rto: Annotated[str, typer.Option(metavar="DURATION", help="At most so long may a restore take.")] = "2h",
-    alarm_topic: Annotated[
-        str | None, typer.Option(metavar="ARN", help="The SNS topic that alarms tell.", show_default=False)
-    ] = None,
-    alarms: Annotated[bool, typer.Option(" /--no-alarms", help="Leave the alarms out.", show_default=False)] = True,
-    dashboard: Annotated[bool, typer.Option(" /--no-dashboard", help="Leave the dashboard out.", show_default=False)] = True,
-    witness: Annotated[bool, typer.Option(" /--no-witness", help="Leave the scheduled witness out.", show_default=False)] = True,
+    rpo: Annotated[str, Option(metavar="DURATION", help="At most so much may be lost: alarms and drills judge by it.")] = "30m",
+    rto: Annotated[str, Option(metavar="DURATION", help="At most so long may a restore take.")] = "2h",
+    alarm_topic: Annotated[str | None, Option(metavar="ARN", help="The SNS topic that alarms tell.", show_default=False)] = None,
+    alarms: Annotated[bool, Option(" /--no-alarms", help="Leave the alarms out.", show_default=False)] = True,
+    dashboard: Annotated[bool, Option(" /--no-dashboard", help="Leave the dashboard out.", show_default=False)] = True,
+    witness: Annotated[bool, Option(" /--no-witness", help="Leave the scheduled witness out.", show_default=False)] = True,
     witness_schedule: Annotated[
-        str, typer.Option(metavar="SCHEDULE", help="When the witness reads the streams: a rate or cron of EventBridge.")
+        str, Option(metavar="SCHEDULE", help="When the witness reads the streams: a rate or cron of EventBridge.")
     ] = USUAL.witness_schedule,
     witness_within: Annotated[
-        int, typer.Option(metavar="MINUTES", help="Alarm if no witness has run for so long.")
+        int, Option(metavar="MINUTES", help="Alarm if no witness has run for so long.")
     ] = USUAL.witness_within_minutes,
-    drill: Annotated[bool, typer.Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
+    drill: Annotated[bool, Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
     drill_schedule: Annotated[
-        str, typer.Option(metavar="SCHEDULE", help="When restores are tried: a rate or cron of EventBridge.")
+        str, Option(metavar="SCHEDULE", help="When restores are tried: a rate or cron of EventBridge.")
     ] = USUAL.drill_schedule,
     drill_within: Annotated[
-        int, typer.Option(metavar="HOURS", help="Ring where no drill has run for so long.")
+        int, Option(metavar="HOURS", help="Ring where no drill has run for so long.")
     ] = USUAL.drill_within_hours,
-    json: Annotated[bool, typer.Option("--json", help="CloudFormation as JSON instead of YAML.")] = False,
+    json: Annotated[bool, Option("--json", help="CloudFormation as JSON instead of YAML.")] = False,
 ) -> None:
     """Print a template that deploys the capturing function, its buckets, roles, alarms, witness and scheduled drill."""
     named = tables or []

@@ -1,0 +1,152 @@
+"""Commands made of functions: a parameter's annotation says what it is on the command line, click does the rest.
+
+`Annotated[Path | None, Option(metavar="PATH", help="...")] = None` is an option that may be left out, of a type that click checks.
+This is what typer does, for the few types that our commands have. typer itself builds each parameter with pydantic, which takes
+longer to load than all else that a command on a small vault does: docs/notes/0034-start.md.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import click
+
+
+class Declared:
+    """What an annotation says of a parameter. `names`: its options; without any, the parameter's name is one.
+
+    `min`: the least number that is allowed; None for any.
+    """
+
+    def __init__(
+        self,
+        *names: str,
+        metavar: str | None = None,
+        help: str = "",  # noqa: A002 - the word of every such library
+        min: float | None = None,  # noqa: A002 - the same
+        show_default: bool = True,
+    ) -> None:
+        self.names = names
+        self.metavar = metavar
+        self.help = help
+        self.min = min
+        self.show_default = show_default
+
+
+class Option(Declared):
+    """A parameter that is given by its name."""
+
+
+class Argument(Declared):
+    """A parameter that is given by its place."""
+
+
+class Place(click.Argument):
+    """An argument that says in the help what it is."""
+
+    def __init__(self, name: str, about: str, **settings: Any) -> None:
+        super().__init__([name], **settings)
+        self._about = about
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:  # noqa: ARG002 - click's own signature
+        """Its name and what it is."""
+        return self.metavar or self.human_readable_name, f"{self._about}  [required]".strip() if self.required else self._about
+
+
+class Verb(click.Command):
+    """One command. Its usage line names arguments as manuals do: `TABLE`, and `[TABLE]` where it may be left out."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
+        """The words of the usage line."""
+        return ["[OPTIONS]", *(each.metavar or "" for each in self.params if isinstance(each, Place))]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the arguments, then the options."""
+        arguments = [each.get_help_record(ctx) for each in self.params if isinstance(each, Place)]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl(arguments)
+        records = (each.get_help_record(ctx) for each in self.get_params(ctx) if not isinstance(each, Place))
+        with formatter.section("Options"):
+            formatter.write_dl([each for each in records if each is not None])
+
+
+class OneOf(click.Choice[str]):
+    """One of an enumeration, by its value."""
+
+    def __init__(self, kind: type[Enum]) -> None:
+        super().__init__([each.value for each in kind])
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The member of the enumeration."""
+        return self._kind(super().convert(value, param, ctx))
+
+
+def command_of(name: str, function: Callable[..., Any]) -> Verb:
+    """The command that calls a function; the first paragraph of its docstring is its help."""
+    annotations = get_type_hints(function, include_extras=True)
+    params = [_param(each, annotations[each.name]) for each in inspect.signature(function).parameters.values()]
+    return Verb(name, params=params, callback=function, help=inspect.getdoc(function), context_settings=HELP)
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _param(parameter: inspect.Parameter, annotation: Any) -> click.Parameter:
+    kind, declared = get_args(annotation)[:2]
+    settings = _typed(_without_none(kind), declared.min)
+    missing = parameter.default is inspect.Parameter.empty
+    if missing:
+        settings["required"] = True
+    elif not (several := settings.get("multiple") or settings.get("nargs") == -1):
+        settings["default"] = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+    if not missing and several:
+        settings["callback"] = partial(_or_default, parameter.default)
+    if isinstance(declared, Argument):
+        multiple = settings.pop("multiple", False)
+        nargs = {"nargs": -1} if multiple else {}
+        return Place(parameter.name, declared.help, metavar=declared.metavar, **{"required": False, **settings, **nargs})
+    names = declared.names or (f"--{parameter.name.strip('_').replace('_', '-')}",)
+    return click.Option(
+        [parameter.name, *names],
+        help=declared.help,
+        metavar=declared.metavar,
+        show_default=declared.show_default and kind is not bool,
+        **settings,
+    )
+
+
+def _without_none(kind: Any) -> Any:
+    """The type of a value that is given: `str` of `str | None`."""
+    if NoneType not in get_args(kind):
+        return kind
+    return next(each for each in get_args(kind) if each is not NoneType)
+
+
+def _typed(kind: Any, least: float | None) -> dict[str, Any]:
+    """How click reads a value of this type."""
+    if get_origin(kind) is list:
+        return {"multiple": True, **_typed(get_args(kind)[0], least)}
+    if get_origin(kind) is tuple:
+        return {"nargs": len(get_args(kind)), "type": tuple(_typed(each, least)["type"] for each in get_args(kind))}
+    if kind is bool:
+        return {"is_flag": True}
+    if kind is Path:
+        return {"type": click.Path(path_type=Path)}
+    if issubclass(kind, Enum):
+        return {"type": OneOf(kind)}
+    if least is not None:
+        return {"type": click.IntRange(min=int(least)) if kind is int else click.FloatRange(min=least)}
+    return {"type": {str: click.STRING, int: click.INT, float: click.FLOAT}[kind]}
+
+
+def _or_default(default: Any, _context: click.Context, _param: click.Parameter, given: Sequence[Any]) -> Any:
+    """What was given as often as one likes, as a list; the function's own default where it was not given at all."""
+    return list(given) if given else default
