@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,9 +64,6 @@ def prepared(layout: Layout) -> tuple[TableVault, ManualClock]:
     return TableVault.open(store, "flights"), clock
 
 
-# In the soak until a fault is mended that it finds now and then: two batches of one second get one name where count, first and last
-# change are equal; the second is refused (NameTaken) and delivered again.
-@pytest.mark.soak
 @settings(max_examples=60, deadline=None)
 @given(writes=WRITES, layout=st.sampled_from(list(Layout)), data=st.data())
 def test_any_delivery_gives_the_state_of_every_second(writes: Sequence[Write], layout: Layout, data: st.DataObject) -> None:
@@ -90,3 +86,20 @@ def test_any_delivery_gives_the_state_of_every_second(writes: Sequence[Write], l
         key = wire.key_of(images.SCHEMA, images.key("z", number))
         told = [entry.event_id for entry in vault.history(key)]
         assert told == [f"flights-{place}" for place, (_, of, _) in enumerate(made.history) if of == key], "each once, in order"
+
+
+@settings(max_examples=30, deadline=None)
+@given(writes=WRITES, layout=st.sampled_from(list(Layout)), data=st.data())
+def test_a_batch_may_come_again_in_any_order(writes: Sequence[Write], layout: Layout, data: st.DataObject) -> None:
+    """One name, whatever the order, and wherever a duplicate stands: the same changes are there already, and acknowledged."""
+    made = written(writes)
+    batch = data.draw(st.lists(st.sampled_from(made.data), min_size=1, max_size=6)) if made.data else []
+    vault, clock = prepared(layout)
+    with ThreadPoolExecutor(2) as pool:
+        for arrived in (batch, data.draw(st.permutations(batch)), batch[::-1]):
+            records = [record(each, place) for place, each in enumerate(arrived)]
+            report = keep_batch(
+                vault, records, label_of(vault.catalog, ARN), pool, writer="f", kind=SegmentKind.LAMBDA, now=clock.now
+            )
+            assert (report.captured, dict(report.failures)) == (len(batch), {})
+    assert sum(each.segment is not None and each.segment.count for each in vault.log.listing()) == len(batch)

@@ -56,26 +56,25 @@ def _same_positions(there: bytes, ours: bytes) -> bool:
 
 
 def _same_changes(store: ObjectStore, segment: Segment, there: bytes, ours: bytes) -> bool:
+    """A batch has one name in whatever order its records arrive, and a duplicate within it may stand anywhere."""
     claim = segments.claim_of(segment)
     try:
-        theirs, wanted = segments.read(claim, there), segments.read(claim, ours)
+        theirs, wanted = (sorted(segments.read(claim, each), key=attrgetter("order")) for each in (there, ours))
     except Damaged:
         return False
     return len(theirs) == len(wanted) and all(_is_same(store, *pair) for pair in zip(theirs, wanted, strict=True))
 
 
 def _is_same(store: ObjectStore, one: Entry, other: Entry) -> bool:
-    """Images may be written in another order of attributes. Lines of format 1 do not say digests: then the rows are read."""
+    """Images may be written in another order of attributes. The rows are read where lines tell no digest of them, or another."""
     for digest in ("before", "after"):
         if None not in (getattr(one, digest), getattr(other, digest)) and getattr(one, digest) != getattr(other, digest):
             return False
-    return _said(store, one) == _said(store, other)
+    bodies = (_row(store, one), _row(store, other)) if one.body != other.body or one.body is None else ("", "")
+    return _said(one, bodies[0]) == _said(other, bodies[1])
 
 
-def _said(store: ObjectStore, entry: Entry) -> Entry:
-    body = entry.body
-    if entry.place is not None and body is None:
-        body = _row(store, entry)
+def _said(entry: Entry, body: str) -> Entry:
     return msgspec.structs.replace(
         entry,
         place=None,
@@ -96,10 +95,11 @@ def _state(image: bytes | None) -> bytes | None:
 
 
 def _row(store: ObjectStore, entry: Entry) -> str:
-    """The digest of the row that an entry names; none where it is not there."""
+    """The digest of the state in the row that an entry names; where that is not there, or another than was meant, which one it is."""
     if entry.place is None:
         return ""
     try:
-        return digests.of_body(store.get(entry.place.name, entry.place.version).body)
+        row = store.get(entry.place.name, entry.place.version).body
     except MissingObject:
-        return ""
+        return f"no {entry.place}"
+    return digests.of_body(_state(row) or b"") if entry.body in (None, digests.of_body(row)) else f"not {entry.place}"
