@@ -14,7 +14,10 @@ from backstream.operations.compare.verify import MISSED, verify
 from backstream.operations.restore import RestoreContext
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap, Gaps
+from backstream.vault.images import images_for
+from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
@@ -185,3 +188,118 @@ def test_of_several_shards_the_slowest_counts_when_a_function_takes_over() -> No
     gap = record_absence(stage.vault(), stage.vault().catalog.stream, stage.clock.now())
     assert gap is not None
     assert gap.since == proven
+
+
+# --- what verify finds differing because the vault lags ---
+
+
+def standing(stage: Stage) -> list[Gap]:
+    return list(stage.vault().coverage.lost())
+
+
+@pytest.fixture(params=list(Layout))
+def lagging(request: pytest.FixtureRequest) -> Stage:
+    """Vault and table agreed; then rows were changed, put and deleted, and nobody has read that yet."""
+    stage = Stage(ManualClock(), shards=2, layout=request.param)
+    stage.clock.sleep(10)
+    stage.put(range(4))
+    stage.clock.sleep(60)
+    stage.follow()
+    verify(stage.vault(), around(stage), patience=1)
+    stage.clock.sleep(100)
+    stage.put([1, 1, 7])
+    stage.delete([2])
+    stage.clock.sleep(100)
+    return stage
+
+
+def lose_a_change(stage: Stage, number: int) -> None:
+    """A write that the stream never tells."""
+    stage.table.stream.enabled = False
+    stage.table.write([Put(images.image("z", number, v={"N": "99"}))])
+    stage.table.stream.enabled = True
+
+
+def test_a_gap_of_rows_whose_changes_were_on_their_way_closes_when_they_have_arrived(lagging: Stage) -> None:
+    found = verify(lagging.vault(), around(lagging), patience=1)
+    assert (found.different, found.missing, found.extra) == (1, 1, 1)
+    assert any("closes by itself" in each for each in found.warnings)
+    (gap,) = standing(lagging)
+    lagging.clock.sleep(60)
+    lagging.witness()
+    assert not standing(lagging)
+    assert any(each.since <= gap.since and gap.until <= each.until for each in lagging.vault().window(lagging.clock.now()).ranges)
+    assert verify(lagging.vault(), around(lagging), patience=1).differences == 0
+
+
+def test_nothing_closes_before_a_reader_has_come_to_its_end(lagging: Stage) -> None:
+    verify(lagging.vault(), around(lagging), patience=1)
+    vault = lagging.vault()
+    for shard in lagging.table.stream.facts().shards:
+        read = lagging.table.stream.read(shard.id, lagging.table.stream.iterator(shard.id, None)).changes
+        entries = [images_for(vault.store, vault.catalog).keep(each) for each in read]
+        vault.log.write_batch(entries, SegmentKind.LAMBDA, writer="fn")
+    verify(lagging.vault(), around(lagging), patience=1)
+    assert len(standing(lagging)) == 1, "a function proves nothing about what it did not receive"
+    lagging.clock.sleep(60)
+    lagging.follow()
+    assert not standing(lagging)
+
+
+@pytest.mark.parametrize("repair_as", [None, "somebody"])
+@pytest.mark.parametrize("changed_later", [True, False])
+def test_a_loss_among_them_keeps_the_gap(lagging: Stage, repair_as: str | None, *, changed_later: bool) -> None:
+    lose_a_change(lagging, 3)
+    verify(lagging.vault(), around(lagging), patience=1, repair_as=repair_as)
+    (gap,) = standing(lagging)
+    if changed_later:
+        lagging.put([3])
+    lagging.clock.sleep(60)
+    lagging.witness()
+    verify(lagging.vault(), around(lagging), patience=1, repair_as=repair_as)
+    (still,) = standing(lagging)
+    assert (still.id, still.until >= gap.until) == (gap.id, True)
+
+
+def test_a_loss_that_was_repaired_is_not_forgotten_when_other_rows_are_explained(lagging: Stage) -> None:
+    """The first comparison found the loss. The second one found only rows that lag: their gap is the same, and longer."""
+    lose_a_change(lagging, 3)
+    verify(lagging.vault(), around(lagging), patience=1, repair_as="somebody")
+    lagging.put([0])
+    lagging.clock.sleep(10)
+    verify(lagging.vault(), around(lagging), patience=1)
+    lagging.clock.sleep(60)
+    lagging.witness()
+    verify(lagging.vault(), around(lagging), patience=1)
+    assert len(standing(lagging)) == 1
+
+
+def test_a_gap_found_again_after_it_was_closed_is_open(lagging: Stage) -> None:
+    verify(lagging.vault(), around(lagging), patience=1)
+    lagging.clock.sleep(60)
+    lagging.witness()
+    assert not standing(lagging)
+    lose_a_change(lagging, 3)
+    lagging.clock.sleep(60)
+    verify(lagging.vault(), around(lagging), patience=1)
+    lagging.clock.sleep(60)
+    lagging.witness()
+    assert len(standing(lagging)) == 1
+
+
+def test_more_rows_than_a_gap_names_stay_a_gap(lagging: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backstream.operations.compare.verify.MOST_DIFFERING", 2)
+    verify(lagging.vault(), around(lagging), patience=1)
+    lagging.clock.sleep(60)
+    lagging.witness()
+    (gap,) = standing(lagging)
+    assert gap.differing is None
+
+
+def test_what_differs_is_no_time_that_somebody_has_read(lagging: Stage) -> None:
+    """The gap reaches until now, and the stream has been read only up to a second before: the rest is lost after a day."""
+    proven = lagging.vault().coverage.durable(lagging.clock.now())
+    verify(lagging.vault(), around(lagging), patience=1)
+    lagging.clock.sleep(2 * DAY)
+    lagging.witness()
+    assert proven in {gap.since for gap in standing(lagging) if gap.differing is None}

@@ -153,7 +153,7 @@ def test_a_version_that_somebody_puts_on_top_changes_nothing(stage: Stage) -> No
 
 
 def test_rows_of_another_order_of_attributes_are_the_same(stage: Stage) -> None:
-    """GetRecords and an event may write one item's attributes in another order: a batch that is redriven is still the same batch."""
+    """GetRecords and an event may write attributes in another order: a batch that is redriven is still the same."""
     stream = stage.table.stream
     (shard,) = stream.facts().shards
     records = [lambda_record(each, stream.arn) for each in stream.read(shard.id, stream.iterator(shard.id, None)).changes]

@@ -206,11 +206,16 @@ class Coverage:
 
     def _recorded(self) -> list[Gap]:
         # Those of an item make one item uncertain, and no moment.
-        standing = [gap for gap in self._gaps.all() if gap.key is None and not (gap.batch and self._gaps.has_arrived(gap.batch))]
+        standing = [gap for gap in self._gaps.all() if gap.key is None and not self._is_explained(gap)]
         missing = {gap: self._not_in_segments(gap) for gap in standing if gap.numbers}
         # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
         held = set(self._compacted.current().held) if any(missing.values()) else set()
         return [gap for gap in standing if not gap.numbers or any((gap.stream, each) not in held for each in missing[gap])]
+
+    def _is_explained(self, gap: Gap) -> bool:
+        """Whether somebody has noted that its changes are in the vault."""
+        noted = gap.batch or (None if gap.differing is None else gap.evidence)
+        return noted is not None and self._gaps.has_arrived(noted)
 
     def _not_in_segments(self, gap: Gap) -> set[str]:
         """Which of its changes the log's segments lack: what was missing may have been redriven, or come in by a reader."""

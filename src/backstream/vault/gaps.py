@@ -22,13 +22,28 @@ from backstream.vault.catalog import folder
 _NO_RECORD = "Bring it back from a replica of the bucket: it says which changes are missing, and nothing else does."
 
 
+class DifferingRow(msgspec.Struct, frozen=True, array_like=True):
+    """A row that `verify` found to differ, and saw standing still between two seconds. `key`: the canonical key.
+
+    `held`: the digest of the state that the vault held of it, `seen`: of the state that the table had. See `values.digests`.
+    """
+
+    key: str
+    held: str
+    seen: str
+    since: int
+    until: int
+
+
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     """Changes made between `since` and `until` (seconds, both included) may be missing.
 
     `sequence`: the one change that is missing, where it is known; the gap is closed once the log holds it. `batch`: the object in
     the on-failure destination whose changes are missing; the gap is closed once `redrive` has brought them. `sequences`: of that
     batch, where they could be read; the gap is also closed once the log holds all of them.
-    `key`: the only item of which a change is missing (the canonical key); None where it may be any.
+    `key`: the only item of which a change is missing (the canonical key); None where it may be any. `differing`: all rows in which
+    vault and table differed; the gap is closed once the vault holds the changes that explain each of them. None where that is not
+    known: see docs/notes/0031.
     """
 
     reason: str
@@ -40,6 +55,7 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     batch: str | None = None
     sequences: tuple[str, ...] = ()
     key: str | None = None
+    differing: tuple[DifferingRow, ...] | None = None
 
     @property
     def id(self) -> str:
@@ -55,6 +71,16 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
         elif self.batch:
             what = ("batch", self.batch)
         return hashlib.sha256("|".join(what).encode()).hexdigest()[:16]
+
+    @property
+    def unread(self) -> bool:
+        """Whether nobody ever read the stream of that time, of any shard: no reader has to go back there."""
+        return self.shard is self.sequence is self.key is self.batch is self.differing is None
+
+    @property
+    def evidence(self) -> str:
+        """Names these rows that differed, and no others."""
+        return f"differing|{self.id}|{hashlib.sha256(msgspec.json.encode(self.differing)).hexdigest()}"
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -74,14 +100,21 @@ class Gaps:
 
     def record(self, gap: Gap) -> None:
         """Keep it. One that is known stays as it is; where it is longer now, a further record says so, under a name of its own."""
-        for name in (f"{self._prefix}{gap.id}.json", f"{self._prefix}{gap.id}-{gap.until}.json"):
+        for name in self._names(gap):
             try:
                 self._store.put(name, msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
             except AlreadyExists:
-                if _decoded(name, self._store.get(name).body).until >= gap.until:
+                known = _decoded(name, self._store.get(name).body)
+                if known.until >= gap.until and known.differing == gap.differing:
                     return  # as long already: that is what was asked for
             else:
                 return
+
+    def _names(self, gap: Gap) -> Iterator[str]:
+        yield f"{self._prefix}{gap.id}.json"
+        yield f"{self._prefix}{gap.id}-{gap.until}.json"
+        if gap.differing is not None:
+            yield f"{self._prefix}{gap.id}-{gap.until}-{hashlib.sha256(gap.evidence.encode()).hexdigest()[:16]}.json"
 
     def agree(self, second: int) -> None:
         """Note that vault and table were seen to hold the same at that second: what is found missing later was lost after it."""
@@ -117,8 +150,7 @@ class Gaps:
         longest: dict[str, Gap] = {}
         for gap in map(self.read, self.records()):
             known = longest.get(gap.id)
-            if known is None or known.until < gap.until:
-                longest[gap.id] = gap
+            longest[gap.id] = gap if known is None else _together(known, gap)
         return iter(longest.values())
 
     def records(self) -> Iterator[First]:
@@ -131,6 +163,16 @@ class Gaps:
         if not record.version:
             raise Damaged(f"the record of a gap is gone: {record.name} has a delete marker, and nothing below it", hint=_NO_RECORD)
         return _decoded(record.name, below_markers.pinned(self._store, record).body)
+
+
+def _together(one: Gap, other: Gap) -> Gap:
+    """The longer one of two records of a gap, with the rows of both: what differed once is explained, or is missing."""
+    known = one.differing is not None and other.differing is not None
+    rows = {*(one.differing or ()), *(other.differing or ())}
+    return msgspec.structs.replace(
+        max(one, other, key=lambda each: each.until),
+        differing=tuple(sorted(rows, key=msgspec.structs.astuple)) if known else None,
+    )
 
 
 def _decoded(name: str, body: bytes) -> Gap:

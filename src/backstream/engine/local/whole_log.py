@@ -8,6 +8,7 @@ from backstream.engine.local.broken import BrokenChain, broken_in, settled
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.state import DEFAULT, Progress, State, UnreadableSource
 from backstream.errors import Damaged
+from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.clocks import CLOCKS_APART
@@ -42,6 +43,30 @@ def broken_chains(
         for found in log.broken(window, now):
             if since is None or found.until >= since:
                 yield found
+
+
+def changes_of(vault: TableVault, keys: Collection[bytes], since: int, until: int) -> dict[bytes, list[Entry]]:
+    """The changes of these items that the log holds of the hours between two seconds, a little more around them, in no order.
+
+    Damaged where a part of the log cannot be read.
+    """
+    with _Changes(vault, until, keys=keys, since=since) as log:
+        for each in log.unreadable:
+            raise Damaged(f"{each.name}: {each.why}")
+        return log.by_key()
+
+
+class _Changes(State):
+    """A part of the log, all changes of which are held in memory."""
+
+    def by_key(self) -> dict[bytes, list[Entry]]:
+        """The changes of each item; scanned states are none."""
+        found: dict[bytes, list[Entry]] = {}
+        for number in range(self.partitions):
+            for key, entry, _ in self._spill.heads(number):
+                if entry.began is None:
+                    found.setdefault(key, []).append(entry)
+        return found
 
 
 class _WholeLog(State):

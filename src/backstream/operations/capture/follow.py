@@ -20,6 +20,7 @@ from backstream.operations.capture.shards import FollowerContext, Settings, Wrot
 from backstream.operations.capture.sink import VaultKeeper
 from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
+from backstream.operations.inspect.explained_gaps import note_explained
 from backstream.operations.setup.identity import check_owner, has_turned, label_second, proven_until, turn
 from backstream.operations.setup.settings import SettingsWatch
 from backstream.operations.setup.sources import check_destination, label_of
@@ -64,7 +65,9 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     # Only now: a turn to another stream saves a catalog of its own.
     watch = SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice)
     with watch if following.findings is None else nullcontext():
+        proven = vault.coverage.durable(following.clock.now())
         report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
+        note_explained(vault, following.clock.now(), proven_before=None if following.findings is None else proven)
     if report.ended and not until_caught_up:
         raise Failed(
             f"the stream of {facts.name} was disabled: changes made from now on are lost",

@@ -19,6 +19,7 @@ from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.capture.batch import BatchReport, keep_batch, why
 from backstream.operations.capture.discarded import record_waiting
 from backstream.operations.capture.outage import record_absence
+from backstream.operations.inspect.explained_gaps import note_explained
 from backstream.operations.setup.identity import NOBODY, Lookup, recognise
 from backstream.ports import Clock
 from backstream.vault.failure_destination import Destination, FailedBatch
@@ -127,6 +128,8 @@ class _Redrive:
         else:
             with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
                 self._take(batches, pool)
+        if self._captured:
+            note_explained(self._vault, self._clock.now())
         return Redriven(
             table=self._vault.catalog.table,
             source=self._destination.url,

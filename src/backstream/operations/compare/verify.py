@@ -22,6 +22,8 @@ from backstream.model import moment
 from backstream.model.changes.comparison import DIFFERENCES, ComparisonKind, TableObservation, compare, in_sample
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING, FoldState
+from backstream.model.values import digests
+from backstream.model.values.digests import ABSENT
 from backstream.model.window import AFTER_ALL, Start
 from backstream.operations.compare.recheck import (
     PATIENCE,
@@ -35,14 +37,16 @@ from backstream.operations.compare.recheck import (
 )
 from backstream.operations.compare.repair import repair
 from backstream.operations.inspect import safety
+from backstream.operations.inspect.explained_gaps import note_explained
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore import Failure, RestoreContext
 from backstream.operations.restore.foreign_objects import strangers
 from backstream.operations.restore.row_states import RowState, of_state, scan_into
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps import DifferingRow, Gap
 from backstream.vault.table_vault import TableVault
 
 MISSED = "`verify` found rows that the vault did not hold as the table did"
+MOST_DIFFERING = 10_000  # rows that a gap names: about a megabyte
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -119,6 +123,7 @@ class _Verification:
         self._covered: set[bytes] = set()  # rows whose object has something on top that is no row
 
     def run(self, repair_as: str | None) -> Verified:
+        note_explained(self._vault, self._began)
         if self._table.facts().schema != self._vault.catalog.key_schema:
             raise Refused(
                 f"the table {self._table.name} has another key schema than the vault's",
@@ -153,12 +158,33 @@ class _Verification:
         if start is None:
             return []
         since, until = self._last_agreed(start), int(self._around.clock.now())
-        gap = Gap(MISSED, min(since, until), until, self._vault.catalog.stream)
+        gap = Gap(MISSED, min(since, until), until, self._vault.catalog.stream, differing=self._differing(suspects, until))
         try:
             self._vault.gaps.record(gap)
         except AccessDenied as error:
             return [f"the gap of {moment.iso(gap.since)} to {moment.iso(gap.until)} could not be recorded: {error.message}"]
-        return []
+        return self._may_close(gap)
+
+    def _may_close(self, gap: Gap) -> list[str]:
+        """A word on a gap that may be no loss: nobody has proven yet that everything has arrived."""
+        if gap.differing is None or (self._proven is not None and gap.until <= self._proven):
+            return []
+        what = "closes by itself if the changes that these rows lack arrive; if they do not, it is a loss"
+        return [f"the gap of {moment.iso(gap.since)} to {moment.iso(gap.until)} that was recorded {what}"]
+
+    def _differing(self, suspects: Suspects[TableObservation], until: int) -> tuple[DifferingRow, ...] | None:
+        """The rows that differ, if they are not very many, with what tells later whether their changes were only on their way."""
+        differing = ((key, sight) for key, sight in suspects if sight.verdict in DIFFERENCES)
+        found = [(key, sight, self._held(sight)) for key, sight in itertools.islice(differing, MOST_DIFFERING + 1)]
+        if len(found) > MOST_DIFFERING:
+            return None
+        began = int(self._began)
+        return tuple(DifferingRow(key.decode(), held, digests.of_state(sight.live), began, until) for key, sight, held in found)
+
+    def _held(self, sight: TableObservation) -> str:
+        """The digest of what the vault holds of a row. An older line does not say it."""
+        told = ABSENT if sight.newest is None else sight.newest.leaves
+        return digests.of_state(self._kept(sight)) if told is None else told
 
     def _last_agreed(self, start: Start) -> int:
         """The last second at which the vault is known to have held what the table did: by a `verify`, or a base backup."""

@@ -76,7 +76,7 @@ def proven_until(vault: TableVault, now: float) -> int:
     durable = vault.coverage.durable(now)
     known = moment.parse_iso_micros(vault.catalog.initialised) // MICROS if durable is None else durable
     for gap in sorted(vault.gaps.all(), key=lambda gap: gap.since):
-        if gap.shard is gap.sequence is gap.key is None and gap.since <= known:
+        if gap.unread and gap.since <= known:
             known = max(known, gap.until)
     return known
 
@@ -108,7 +108,7 @@ def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None
 
 def record_turn(vault: TableVault, gap: Gap) -> bool:
     """Record the gap before another table or stream. False where a function has done so, which leaves the catalog to others."""
-    before = (each for each in vault.gaps.all() if each.shard is each.sequence is each.key is each.batch is None)
+    before = (each for each in vault.gaps.all() if each.unread)
     same = (each for each in before if (each.reason, each.stream) == (gap.reason, gap.stream))
     if any(each.since <= gap.since and gap.until <= each.until for each in same):
         return False
@@ -284,7 +284,7 @@ def _unnamed_turn(vault: TableVault, label: str, now: float) -> Gap | None:
     """The gap before a stream that is there, of a table that may not be described: whether it is the same one is told later."""
     until = label_second(label)
     until = int(now) if until is None else until
-    if any(gap.stream == label and gap.shard is gap.sequence is gap.key is None for gap in vault.gaps.all()):
+    if any(gap.stream == label and gap.unread for gap in vault.gaps.all()):
         return None
     gap = Gap(reason=REPLACED, since=min(proven_until(vault, now), until), until=until, stream=label)
     vault.gaps.record(gap)

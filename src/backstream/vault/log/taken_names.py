@@ -95,7 +95,7 @@ def _state(image: bytes | None) -> bytes | None:
 
 
 def _row(store: ObjectStore, entry: Entry) -> str:
-    """The digest of the state in the row that an entry names; where that is not there, or another than was meant, which one it is."""
+    """The digest of the state in the row that an entry names; where that is not there, or not as the entry says, its place."""
     if entry.place is None:
         return ""
     try:
