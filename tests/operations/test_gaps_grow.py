@@ -298,8 +298,12 @@ def test_more_rows_than_a_gap_names_stay_a_gap(lagging: Stage, monkeypatch: pyte
 
 def test_what_differs_is_no_time_that_somebody_has_read(lagging: Stage) -> None:
     """The gap reaches until now, and the stream has been read only up to a second before: the rest is lost after a day."""
+    lagging.follow()
     proven = lagging.vault().coverage.durable(lagging.clock.now())
+    lagging.clock.sleep(100)
+    lagging.put([0])
     verify(lagging.vault(), around(lagging), patience=1)
+    assert {gap.since < (proven or 0) for gap in standing(lagging)} == {True}
     lagging.clock.sleep(2 * DAY)
     lagging.witness()
     assert proven in {gap.since for gap in standing(lagging) if gap.differing is None}
