@@ -12,7 +12,13 @@ from backstream.operations.capture.shards import Settings
 
 EAGER = Settings(segment_age=0.2, segment_count=40, poll=0.05, mark_busy=0.5, mark_idle=0.5)
 
-if __name__ == "__main__":
-    sys.stderr.write(f"following {sys.argv[1]}\n")
+
+def follow(table: str) -> None:
+    """Say that it begins, and follow the table until it is stopped."""
+    sys.stderr.write(f"following {table}\n")
     sys.stderr.flush()
-    backstream.open().table(sys.argv[1]).tail(settings=EAGER)
+    backstream.open().table(table).tail(settings=EAGER)
+
+
+if __name__ == "__main__":
+    follow(sys.argv[1])

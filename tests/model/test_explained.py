@@ -11,7 +11,9 @@ from backstream.model.values.digests import ABSENT
 
 def change(second: int, before: str | None, after: str) -> Entry:
     event = "REMOVE" if after == ABSENT else "MODIFY"
-    return Entry("s", str(second), second * 1_000_000, event, "", None, b"{}", before=before, after=None if after == ABSENT else after)
+    return Entry(
+        "s", str(second), second * 1_000_000, event, "", None, b"{}", before=before, after=None if after == ABSENT else after
+    )
 
 
 A_TO_B, B_TO_C, C_TO_B = change(100, "a", "b"), change(200, "b", "c"), change(300, "c", "b")

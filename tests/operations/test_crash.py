@@ -19,9 +19,10 @@ from backstream.operations.capture.tail import TailReport
 from backstream.vault.catalog import Layout
 from kit.aws import Aws
 from kit.chains import broken_links
-from kit.children import TailProcess, environment
+from kit.children import KillAt, TailProcess, environment
 from kit.seconds_writer import SecondsWriter, State
 
+MOST_ROWS, MOST_SEGMENTS = 60, 8  # writes of a tail, of some seconds
 COMPARED = 8  # seconds of each run, besides the last
 
 
@@ -85,16 +86,22 @@ def catch_up(scene: Scene) -> TailReport:
 
 
 def survive_kills(aws: Aws, scene: Scene, kills: int, seed: int) -> str:
-    """Kill a tail so many times while a writer writes; then catch up and compare. What was done, in words."""
+    """Kill a tail so many times while a writer writes; then catch up and compare. What was done, in words.
+
+    Each is killed at a write that is drawn by chance, some as soon as they begin.
+    """
     source = random.Random(seed)
     started = time.monotonic()
+    rows = scene.backup.status().layout == Layout.ROWS
     with SecondsWriter(aws.client("dynamodb"), scene.name, items=300, seed=seed, pause=0.02) as writer:
         for kill in range(kills):
             # The command writes a segment after three seconds; the eager one is nearly always between two writes.
             eager = kill % 4 != 1
-            tail = TailProcess(scene.name, scene.env, eager=eager)
-            time.sleep(source.uniform(0.1, 3.5) if eager else source.uniform(2.5, 6))  # the instant is what is at random
-            tail.kill()
+            if kill % 10 == 9:
+                TailProcess(scene.name, scene.env, eager=eager).kill()
+                continue
+            at = KillAt.chosen(source, MOST_ROWS if rows else MOST_SEGMENTS if eager else 1)
+            TailProcess(scene.name, scene.env, eager=eager, kill_at=at).dies()
     last = catch_up(scene)
     compared = check(scene, writer, source)
     log = Config(scene.url).vault(scene.name).log
@@ -115,7 +122,6 @@ def test_killed_at_random_instants(aws: Aws, scene: Scene) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1200)
 def test_killed_fifty_times(aws: Aws, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     told = survive_kills(aws, scene, kills=50, seed=50)
     with capsys.disabled():
