@@ -12,6 +12,7 @@ from backstream.errors import AccessDenied, Failed
 from backstream.model import moment
 from backstream.operations.doctor import Check, CheckVerdict, DoctorContext, bucket, capture, deployment, identity, lifecycle
 from backstream.operations.doctor.context import VaultPlace
+from backstream.operations.inspect.status import status
 from backstream.ports import Account, Described, TableFacts
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
@@ -454,6 +455,35 @@ def test_two_at_work_at_once(stage: Stage) -> None:
         vault.log.write_mark(vault.catalog.stream, int(stage.clock.now()), writer=writer)
     check = one(captured(stage), "writers")
     assert (check.verdict, "a-tail, another-tail" in check.found) == (CheckVerdict.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    ("tails", "functions", "crowded"), [(0, 1, False), (1, 0, False), (1, 1, True), (2, 0, True), (0, 2, True)]
+)
+def test_a_third_reader_beside_the_witness_is_reported(stage: Stage, tails: int, functions: int, *, crowded: bool) -> None:
+    vault = stage.vault()
+    stage.witness()
+    entries = [entry for each in vault.log.listing() for entry in vault.log.read(each)]
+    for number in range(tails):
+        vault.log.write_mark(vault.catalog.stream, int(stage.clock.now()) + number, writer=f"tail-{number}")
+    for number in range(functions):
+        vault.log.write_batch(entries[number : number + 2], SegmentKind.LAMBDA, writer=f"container-{number}")
+    account = Deployed()
+    account.mapped[:] = [
+        {**account.mapped[0], "FunctionArn": f"arn:aws:lambda:eu-west-1:1:function:f{n}"} for n in range(functions)
+    ]
+    (check,) = (
+        each
+        for each in deployment.of(deployed.patient(account, stage.clock, stage.store), "flights", FACTS, stage.vault())
+        if each.name == "readers"
+    )
+    assert (check.verdict is CheckVerdict.WARNING) == crowded, check
+    known = status(stage.vault(), now=stage.clock.now()).readers
+    assert [each for each in known if "tail-" in each] == [f"the tail tail-{number}" for number in range(tails)]
+    assert ("a function" in known, "the witness" in known) == (functions > 0, True)
+    if crowded:
+        assert check.found.startswith("3 read the stream: ")
+        assert "a shard serves two at a time" in check.found
 
 
 def test_many_small_objects(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def unread(self) -> bool:
         """Whether nobody ever read the stream of that time, of any shard: no reader has to go back there."""
-        return self.shard is self.sequence is self.key is self.batch is self.differing is None
+        return self.shard is self.sequence is self.key is self.batch is None and self.differing is None
 
     @property
     def evidence(self) -> str:

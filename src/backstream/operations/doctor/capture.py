@@ -13,6 +13,7 @@ from backstream.model.objectives import in_words
 from backstream.operations.doctor import expected, lifecycle
 from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, look, ok, warning, wrong
+from backstream.operations.inspect.readers import RECENT, ended, recent_writers
 from backstream.operations.inspect.status import Status, status
 from backstream.operations.inspect.status import captured_by_function as brought_by_function
 from backstream.ports import BucketSettings
@@ -21,8 +22,6 @@ from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 
 DAY = 86_400
-RECENT = 900  # seconds: who wrote within them is at work; a tail says every minute that it lives
-MOST_ASKED = 20  # of the newest segments, who wrote them
 
 
 class _LogSummary(msgspec.Struct, frozen=True):
@@ -115,10 +114,8 @@ def _lag(seen: _LogSummary) -> Check:
 
 def _writers(vault: TableVault, listed: Sequence[LogListing], now: float) -> Check:
     """Who is at work now: two are never wrong, but one is enough."""
-    recent = sorted((each for each in listed if each.modified >= now - RECENT), key=lambda each: -each.modified)
-    told = [vault.log.metadata(each) for each in recent[:MOST_ASKED]]
-    ended = {each.get("writer", "") for each in told if "closing" in each}
-    at_work = sorted({each["writer"] for each in told if each.get("writer")} - ended)
+    written = recent_writers(vault, listed, now)
+    at_work = sorted({said["writer"] for _, said in written if said.get("writer")} - ended(written))
     if len(at_work) > 1:
         return warning("writers", f"{', '.join(at_work)}: each change is kept twice, and paid for twice", "stop all but one")
     return ok("writers", at_work[0] if at_work else f"nobody within the last {in_words(RECENT)}")

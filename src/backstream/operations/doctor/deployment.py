@@ -11,6 +11,7 @@ from backstream.operations.doctor import alarms, expected, mapping
 from backstream.operations.doctor.capture import captured_by_function
 from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, about, look, ok, warning, wrong
+from backstream.operations.inspect.readers import ALLOWED, FUNCTION, readers_of, too_many
 from backstream.ports import Described, TableFacts
 from backstream.vault.table_vault import TableVault
 
@@ -21,6 +22,9 @@ def of(patient: DoctorContext, table: str, facts: TableFacts | None, vault: Tabl
     """The functions that this table's stream feeds, or the one that was named."""
     found: list[Described] = []
     checks = look("mappings", lambda: _mappings(patient, table, facts, vault, found))
+    if vault is not None:
+        known = vault
+        checks += look("readers", lambda: _readers(found, readers_of(known, patient.clock.now())))
     names = list(dict.fromkeys([*([patient.function] if patient.function else []), *(_name(each) for each in found)]))
     for name in names:
         checks += about(name, _function(patient, name, [each for each in found if _name(each) == name]))
@@ -47,6 +51,15 @@ def _mappings(
         yield wrong("mappings", found_nothing, f"{DEPLOY}  # or, of a function that is there: {_map('NAME', arn)}")
     else:
         yield ok("mappings", "none: no function captures this table")
+
+
+def _readers(mappings: Sequence[Described], seen: Sequence[str]) -> Check:
+    """Functions by their mappings, whoever's they are; where none is known, the one that the log tells of."""
+    fed = [f"the function {_name(each)}" for each in mappings if each.get("State") not in ("Disabled", "Disabling")]
+    every = [*(fed or [each for each in seen if each == FUNCTION]), *(each for each in seen if each != FUNCTION)]
+    if crowded := too_many(every):
+        return warning("readers", crowded, "stop one: a tail needs no witness beside it, and a function no tail")
+    return ok("readers", f"{', '.join(every) or 'none'}, of {ALLOWED} that a shard serves")
 
 
 def _of_function(patient: DoctorContext, name: str) -> Sequence[Described]:

@@ -12,6 +12,7 @@ from backstream.model.prices import Cost
 from backstream.model.window import KnownGap, Window
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.check import Finding, records
+from backstream.operations.inspect.readers import readers_at_work
 from backstream.vault.catalog import Catalog
 from backstream.vault.drills import Held
 from backstream.vault.log.log import LATE, LogListing
@@ -35,7 +36,7 @@ class Status(msgspec.Struct, frozen=True):
     `adopted`: what an older tool had kept before, which is no part of the window; `hidden`: the vault's own objects that somebody
     has hidden by a delete marker. They are read all the same, and `check --repair` brings them back; `damaged`: second versions of
     what is written once, which are not read. `watermark`: the last proof that everything up to a second is in the vault;
-    `unproven`: why there is no such proof of what a function has captured since.
+    `unproven`: why there is no such proof of what a function has captured since; `readers`: who reads the stream now.
     """
 
     table: str
@@ -67,6 +68,7 @@ class Status(msgspec.Struct, frozen=True):
     damaged: list[Finding] = []
     watermark: WatermarkShown | None = None
     unproven: list[str] = []
+    readers: list[str] = []
 
 
 class WatermarkShown(msgspec.Struct, frozen=True):
@@ -164,6 +166,7 @@ def status(vault: TableVault, *, now: float, objectives: Objectives = Objectives
         damaged=[each.finding for each in records.planted(vault, log)],
         watermark=_watermark(vault, now),
         unproven=_unproven(catalog, log.listed, window.durable, now),
+        readers=readers_at_work(vault, log.listed, now),
     )
 
 

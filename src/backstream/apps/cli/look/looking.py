@@ -22,6 +22,7 @@ from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.model.values.visible import visible_json
 from backstream.operations.inspect.history import ItemVersion
+from backstream.operations.inspect.readers import too_many
 from backstream.operations.inspect.status import OlderShown, Status
 
 
@@ -159,6 +160,7 @@ def _show_status(each: Status) -> None:
             *(("base backup", base) for base in bases[-NEWEST_BASES:]),
             ("proven to", _proven(each)),
             *(("UNPROVEN", why) for why in each.unproven),
+            *(("READERS", crowded) for crowded in [too_many(each.readers)] if crowded),
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
             *(("failed batches", f"land in {each.failures}") for _ in range(bool(each.failures))),
