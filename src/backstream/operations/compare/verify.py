@@ -174,12 +174,14 @@ class _Verification:
 
     def _differing(self, suspects: Suspects[TableObservation], until: int) -> tuple[DifferingRow, ...] | None:
         """The rows that differ, if they are not very many, with what tells later whether their changes were only on their way."""
-        differing = ((key, sight) for key, sight in suspects if sight.verdict in DIFFERENCES)
-        found = [(key, sight, self._held(sight)) for key, sight in itertools.islice(differing, MOST_DIFFERING + 1)]
-        if len(found) > MOST_DIFFERING:
-            return None
         began = int(self._began)
-        return tuple(DifferingRow(key.decode(), held, digests.of_state(sight.live), began, until) for key, sight, held in found)
+        rows = (
+            DifferingRow(key.decode(), self._held(sight), digests.of_state(sight.live), began, until)
+            for key, sight in suspects
+            if sight.verdict in DIFFERENCES
+        )
+        found = tuple(itertools.islice(rows, MOST_DIFFERING + 1))
+        return found if len(found) <= MOST_DIFFERING else None
 
     def _held(self, sight: TableObservation) -> str:
         """The digest of what the vault holds of a row. An older line does not say it."""
