@@ -27,6 +27,8 @@ from backstream.operations.bulk.progress import Silent
 from backstream.operations.capture.follow import Following, follow
 from backstream.operations.compare.verify import verify
 from backstream.operations.inspect import history as histories
+from backstream.operations.inspect.check import CheckContext, check
+from backstream.operations.inspect.check.run import CHAINS, SILENT
 from backstream.operations.inspect.safety import LIMITS
 from backstream.operations.inspect.status import status
 from backstream.operations.legacy.adopt_legacy import Adopting, adopt
@@ -212,6 +214,15 @@ def test_the_bucket_is_left_as_it_was_and_a_second_time_changes_nothing(tool: To
     again = life.adopt()
     assert list(life.store.versions("")) == after
     assert (again.created, again.changes) == (False, [])
+
+
+def test_check_says_that_nothing_shows_what_is_missing_of_it(tool: Tool) -> None:
+    """An older tool kept no state of before a change: its lines are no proof that none is missing between them."""
+    life, _ = lived(tool)
+    life.adopt()
+    report = check(life.vault(), CheckContext(life.clock))
+    assert (report.findings, CHAINS in report.checked) == ([], False)
+    assert any(each.endswith(SILENT) for each in report.unchecked), report.unchecked
 
 
 def test_all_commands_know_it(tool: Tool, tmp_path: Path) -> None:

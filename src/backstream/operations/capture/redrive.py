@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import msgspec
 
@@ -129,7 +130,8 @@ class _Redrive:
             with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
                 self._take(batches, pool)
         if self._captured:
-            note_explained(self._vault, self._clock.now())
+            with suppress(BackstreamError):  # a gap that could not be looked at stands, and the next `verify` looks again
+                note_explained(self._vault, self._clock.now())
         return Redriven(
             table=self._vault.catalog.table,
             source=self._destination.url,

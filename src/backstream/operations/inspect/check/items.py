@@ -26,7 +26,11 @@ _Value = TypeVar("_Value", MissingVersion, LoggedVersions, Entry)
 
 
 class Items:
-    """`percent`: of the row versions that the log names so many are read. `bodies`: how many were."""
+    """`percent`: of the row versions that the log names so many are read. `bodies`: how many were.
+
+    `linked`: how many changes say upon which state they were made; `silent`: how many do not, so that nothing shows whether one
+    before them is missing: an older version wrote them, they were adopted, or are of an incremental export, or expired.
+    """
 
     def __init__(self, vault: TableVault, lines: Spill[Entry], rows: RowCheck, progress: Progress, *, percent: float) -> None:
         self._vault = vault
@@ -34,7 +38,7 @@ class Items:
         self._rows = rows
         self._progress = progress
         self._percent = percent
-        self.bodies = 0
+        self.bodies = self.linked = self.silent = 0
 
     def go_through(self) -> Iterator[RepairableFinding]:
         """All items, one partition in memory at a time."""
@@ -43,12 +47,19 @@ class Items:
             items = dict[bytes, list[Entry]]()
             for key, entry, _ in self._lines.heads(number):
                 items.setdefault(key, []).append(entry)
+                self._count(entry)
             self._progress.advance(len(items))
             missing = _of(self._rows.gone, number, MissingVersion)
             yield from self._missing(items, missing)
             yield from self._covered(items, number)
             if self._percent:
                 yield from self._read(items, {(each.name, each.version) for some in missing.values() for each in some})
+
+    def _count(self, entry: Entry) -> None:
+        if entry.before is not None:
+            self.linked += 1
+        elif not entry.scanned or entry.event_id:
+            self.silent += 1
 
     # --- versions that are not there ---
 

@@ -29,6 +29,8 @@ from backstream.vault.table_vault import TableVault
 
 CHAINS = "each change against the state that the one before it left"
 
+SILENT = "which do not say upon which state they were made, against the one before: nothing shows whether a change is missing there"
+
 
 class CheckContext(msgspec.Struct, frozen=True):
     """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired."""
@@ -158,7 +160,7 @@ class _Check:
             seconds=round(self._around.clock.now() - self._began, 3),
             unrecorded=self._unrecorded,
             checked=self._checked(rows, items),
-            unchecked=self._unchecked(),
+            unchecked=self._unchecked(items),
         )
 
     def _without_log(self) -> Checked:
@@ -180,13 +182,14 @@ class _Check:
             f"{counted(self._lines.read, 'line')} of the change log and of base backups, read",
             f"{counted(rows.versions, 'row version')} of {counted(rows.objects, 'object')}, by a listing",
             *read,
-            *([] if self._without_window else [CHAINS]),
+            *([] if self._without_window or not (items.linked or not items.silent) else [CHAINS]),
             "catalog, base backups, compacted sets and gaps",
             "delete markers",
         ]
 
-    def _unchecked(self) -> list[str]:
+    def _unchecked(self, items: Items) -> list[str]:
         chains = [f"{CHAINS}: {self._without_window}"] if self._without_window else []
+        chains += [f"{counted(items.silent, 'change')}, {SILENT}"] if items.silent else []
         if self._percent >= 100:
             return chains
         share = f"of {100 - self._percent:g} % " if self._percent else ""
