@@ -7,6 +7,7 @@ from backstream.apps.deploy import Architecture, ChangeSource, Choices, Lock, Lo
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
 PROFILE = "arn:aws:signer:eu-central-1:123456789012:/signing-profiles/ours/0a1b2c3d4e"
+SIGNING_KEY = "arn:aws:kms:eu-central-1:123456789012:key/5e6f7a8b-1111-2222-3333-444455556666"
 STREAM = "arn:aws:dynamodb:eu-central-1:123456789012:table/flights/stream/2026-11-23T04:15:33.123"
 KINESIS = "arn:aws:kinesis:eu-central-1:123456789012:stream/changes"
 
@@ -41,6 +42,7 @@ COMBINATIONS = {
         environment_key=KEY,
         topic_key=KEY,
         signing_profile=PROFILE,
+        sign=f"kms:{SIGNING_KEY}",
     ),
     "of Kinesis": Choices(
         tables=["flights", "orders"], source=ChangeSource.KINESIS, streams={"flights": KINESIS}, record_age=400_000

@@ -81,6 +81,8 @@ class Recorder:
 
 def call_of(request: Request) -> Call:
     """What IAM would be asked. KeyError for a request that nobody has thought of: no permission may be overlooked."""
+    if request.headers.get("x-amz-target", "").startswith("TrentService."):
+        return Call(f"kms:{request.operation}", str(request.json()["KeyId"]))
     if "x-amz-target" in request.headers:
         return Call(f"dynamodb:{request.operation}", _table_or_stream(request.json()))
     split = urlsplit(request.path)

@@ -93,6 +93,7 @@ def applies(statement: Mapping[str, Any], call: Call, principal: str = ROLE) -> 
         "aws:PrincipalArn": principal,
         "aws:SecureTransport": "true",
         "kms:ViaService": f"s3.{REGION}.amazonaws.com",
+        "kms:MessageType": "DIGEST",
     }
     return spoken and all(
         _holds(test, context[key], [values] if isinstance(values, str) else values)

@@ -10,13 +10,17 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from backstream.boto_errors import boto_errors
-from backstream.errors import UsageError
+from backstream.errors import Failed, UsageError
 from backstream.stores.failures import named
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 ALGORITHMS = ("ECDSA_SHA_256", "RSASSA_PKCS1_V1_5_SHA_256")
+
+
+class _OtherAlgorithm(Failed):
+    """The key does not sign in this way."""
 
 
 class KmsKey:
@@ -48,7 +52,16 @@ class KmsKey:
     def sign(self, statement: bytes) -> str:
         """The signature of these bytes, base64."""
         digest = hashlib.sha256(statement).digest()
-        answer = self._asked("Sign", "sign", Message=digest, MessageType="DIGEST", SigningAlgorithm=self.algorithm)
+        for algorithm in ALGORITHMS if not self._algorithm else ():
+            try:
+                return self._signed(digest, algorithm)
+            except _OtherAlgorithm:
+                continue  # who may sign need not have the right to read which algorithms the key has
+        return self._signed(digest, self.algorithm)
+
+    def _signed(self, digest: bytes, algorithm: str) -> str:
+        answer = self._asked("Sign", "sign", Message=digest, MessageType="DIGEST", SigningAlgorithm=algorithm)
+        self._algorithm = algorithm
         return base64.b64encode(answer["Signature"]).decode()
 
     def public(self) -> bytes:
@@ -60,5 +73,12 @@ class KmsKey:
         try:
             answer: dict[str, Any] = getattr(self._client, method)(KeyId=self._arn, **words)
         except boto_errors() as error:
-            raise named(error, operation, f"the KMS key {self._arn}") from error
+            failure = named(error, operation, f"the KMS key {self._arn}")
+            raise _OtherAlgorithm(str(failure)) if _is_of_algorithm(error) else failure from error
         return answer
+
+
+def _is_of_algorithm(error: Exception) -> bool:
+    """https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html#API_Sign_Errors"""
+    said = getattr(error, "response", {}).get("Error", {})
+    return bool(said.get("Code") == "InvalidKeyUsageException")

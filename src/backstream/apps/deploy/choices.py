@@ -24,6 +24,7 @@ ACCOUNT = r"[0-9]{12}"
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]"
 PRINCIPAL_ARN = rf"{ARN}:iam::[0-9]{{12}}:(root|(role|user)/[a-zA-Z0-9_+=,.@/*-]+)"
 PROFILE_ARN = rf"{ARN}:signer:[a-z0-9-]+:[0-9]{{12}}:/signing-profiles/[a-zA-Z0-9_]+/[a-zA-Z0-9]+"
+KMS = "kms:"
 RATE = r"(rate|cron)\([^()]+\)"
 YEARS = 36_500  # days
 
@@ -94,7 +95,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     `bucket` and `failures`: names of buckets to be made, or with `existing_...` of such as are there. Days: None for never.
     `bucket_owner`: the account of an existing vault bucket, None for the deployment's own; `admin`: who may end what buckets keep;
     `..._key`: the ARN of a KMS key for the buckets (`kms_key`), logs, variables, and a topic that is made for alarms;
-    `signing_profile`: the functions take only code that is signed by it. `replica`: no vault, but a function that keeps this other
+    `signing_profile`: the functions take only code that is signed by it; `sign`: `kms:ARN`, the key with which functions sign what
+    they write. `replica`: no vault, but a function that keeps this other
     table like the one table.
     """
 
@@ -111,6 +113,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     environment_key: str | None = None
     topic_key: str | None = None
     signing_profile: str | None = None
+    sign: str | None = None
     replica: str | None = None
     replica_region: str | None = None
     replica_deletes: str = "all"
@@ -147,6 +150,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             _within(getattr(self, name), self.limit(name))
         self._check_names()
         self._check_vault()
+        self._check_signing()
         if self.replica is not None:
             self._check_replica(self.replica)
         if self.log_days not in LOG_DAYS:
@@ -166,6 +170,11 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
                 "a replica has no vault, and follows the table's own stream",
                 hint="--replica goes without --existing-bucket, --object-lock, --archive-after, --expire-after and Kinesis.",
             )
+
+    @property
+    def signing_key(self) -> str | None:
+        """The ARN of the key that functions sign with."""
+        return None if self.sign is None else self.sign.removeprefix(KMS)
 
     def limit(self, name: str) -> Limit:
         """What one of the numbers may be."""
@@ -204,6 +213,23 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.drill_schedule, RATE, "a schedule, as `rate(1 day)` or `cron(0 3 * * ? *)`,")
         if len(self.prefix) > 100:
             raise UsageError(f"the vault's prefix is longer than 100 characters: {self.prefix}")
+
+    def _check_signing(self) -> None:
+        if self.sign is None:
+            return
+        if not self.sign.startswith(KMS):
+            raise UsageError(
+                f"a function signs with a key of KMS, not with {self.sign!r}",
+                hint="Give --sign kms:ARN: a private key in a file would have to lie in the function.",
+            )
+        _match(self.signing_key, KEY_ARN, "the ARN of a KMS key (an alias will not do: policies need the key's own)")
+        if self.signing_key in (self.kms_key, self.logs_key, self.environment_key, self.topic_key):
+            raise UsageError(
+                f"a key of KMS encrypts or signs, never both: {self.signing_key}",
+                hint="Make one to sign: aws kms create-key --key-usage SIGN_VERIFY --key-spec ECC_NIST_P256",
+            )
+        if self.replica is not None:
+            raise UsageError("a replica has no vault in which anything could be signed", hint="Leave --sign out.")
 
     def _check_vault(self) -> None:
         for days, what in ((self.archive_days, "archive"), (self.expire_days, "expire")):

@@ -8,7 +8,7 @@ import msgspec
 
 from backstream.apps.deploy import alarms, functions, replica, roles, sizes, storage, tables
 from backstream.apps.deploy.choices import Choices
-from backstream.apps.deploy.expressions import DeploymentDescription, Of, Output, text
+from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Output, text
 from backstream.apps.deploy.tables import Target
 from backstream.version import __version__
 
@@ -43,7 +43,8 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
         yield Output("WitnessRoleArn", "The role of the witness.", Of(roles.WITNESS_ROLE))
     if choices.drill:
         yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
+    signing = (" --sign kms:", Given("SigningKeyArn")) if choices.signing_key else ()
     for each in targets:
         yield Output(f"{each.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(each), "Ref"))
-        command = text("backstream init ", each.name, " --vault ", vault, " --failures ", failures)
+        command = text("backstream init ", each.name, " --vault ", vault, " --failures ", failures, *signing)
         yield Output(f"{each.id}Next", "What to run now; nothing is kept before.", command)

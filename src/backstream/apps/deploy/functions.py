@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from backstream.apps.deploy import roles, storage
-from backstream.apps.deploy.choices import BUCKET, KEY_ARN, LOG_DAYS, PROFILE_ARN, Architecture, Choices
+from backstream.apps.deploy.choices import BUCKET, KEY_ARN, KMS, LOG_DAYS, PROFILE_ARN, Architecture, Choices
 from backstream.apps.deploy.expressions import Given, Of, Parameter, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.operations.doctor import expected
@@ -46,6 +46,9 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     if choices.signing_profile:
         meaning = "The version of a signing profile of AWS Signer: code that is not signed by it is refused."
         yield Parameter("SigningProfileVersionArn", meaning, choices.signing_profile, pattern=PROFILE_ARN)
+    if choices.signing_key:
+        meaning = "The KMS key with which the functions sign what they write; the one that `init --sign` names."
+        yield Parameter("SigningKeyArn", meaning, choices.signing_key, pattern=KEY_ARN)
     yield _number("BatchSize", "Changes in one invocation at most.", "batch_size", choices)
     yield _number("BatchingWindowSeconds", "How long a batch may wait to fill up.", "batching_window", choices)
     meaning = "Batches of one shard at a time. More than 1 is faster where a shard has more than one function can keep."
@@ -149,13 +152,19 @@ def _vault_variables(choices: Choices) -> dict[str, Value]:
     }
 
 
+def _writers_variables(choices: Choices) -> dict[str, Value]:
+    """They sign with this key whatever the catalog says: it lies in the bucket."""
+    signing: dict[str, Value] = {expected.SIGN_VARIABLE: text(KMS, Given("SigningKeyArn"))} if choices.signing_key else {}
+    return {**_vault_variables(choices), **signing}
+
+
 def _capture(choices: Choices) -> Resource:
     parallel = {expected.PARALLELIZATION_VARIABLE: text(Given("ParallelizationFactor"))}
     more: dict[str, Value] = {
         "Role": Of(roles.CAPTURE_ROLE),
         "MemorySize": Given("MemorySize"),
         "Timeout": Given("Timeout"),
-        "Environment": {"Variables": {**_vault_variables(choices), **parallel}},
+        "Environment": {"Variables": {**_writers_variables(choices), **parallel}},
     }
     if choices.reserved_concurrency is not None:
         more["ReservedConcurrentExecutions"] = choices.reserved_concurrency
@@ -187,6 +196,7 @@ def _witness(choices: Choices) -> Resource:
         "Role": Of(roles.WITNESS_ROLE),
         "MemorySize": WITNESS_MEMORY,
         "Timeout": WITNESS_TIMEOUT,
+        "Environment": {"Variables": _writers_variables(choices)},
     }
     why = "Checks the streams against the vault, and proves what may be claimed."
     return function(WITNESS, "witness", expected.WITNESS_HANDLER, choices, more, why)

@@ -29,6 +29,7 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         *failing(choices),
         *reading(choices, targets),
         *keys(choices),
+        *_signing(choices),
         log(log_group),
     ]
     why = (
@@ -53,6 +54,7 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         _see_tables(tables, *kinesis),
         next(iter(reading(choices, targets))),
         *keys(choices),
+        *_signing(choices),
         log(log_group),
     ]
     why = "What the witness may do: read the streams, write what is missing in the vault, and name a new stream in the catalog."
@@ -210,6 +212,13 @@ def keys(choices: Choices, *, vault: bool = True) -> Iterator[Statement]:
     if choices.environment_key:
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
         yield allow("ReadEnvironment", ["kms:Decrypt"], [Given("EnvironmentKeyArn")])
+
+
+def _signing(choices: Choices) -> Iterator[Statement]:
+    """Only with a digest: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-message-type"""
+    if choices.signing_key:
+        digest = {"StringEquals": {"kms:MessageType": ["DIGEST"]}}
+        yield allow("Sign", ["kms:Sign"], [Given("SigningKeyArn")], digest)
 
 
 def log(log_group: Text) -> Statement:

@@ -6,6 +6,7 @@ HANDLER = "backstream.apps.aws_lambda.handler"
 WITNESS_HANDLER = "backstream.apps.aws_witness.handler"
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
 OWNER_VARIABLE = "BACKSTREAM_BUCKET_OWNER"
+SIGN_VARIABLE = "BACKSTREAM_SIGN"
 PARALLELIZATION_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 LEAST_PYTHON = (3, 11)
 LEAST_TIMEOUT = 30  # seconds: the handler keeps 4.5 of them back to report what was not done

@@ -77,6 +77,12 @@ def template(
         str | None,
         Option(metavar="ARN", help="Refuse code that this profile of AWS Signer has not signed.", show_default=False),
     ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option(
+            metavar="kms:ARN", help="Let the functions sign what they write with this key, as init --sign.", show_default=False
+        ),
+    ] = None,
     replica: Annotated[
         str | None,
         Option(metavar="TABLE2", help="No vault: a function that keeps TABLE2 like the table.", show_default=False),
@@ -155,6 +161,7 @@ def template(
         environment_key=environment_key,
         topic_key=topic_key,
         signing_profile=signing_profile,
+        sign=sign,
         replica=replica,
         replica_region=replica_region,
         replica_deletes=replica_deletes.value,
