@@ -211,8 +211,7 @@ class TableVault:
     def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
         """A segment's entries that are wanted; which run it is, `links` is told. Damaged, naming it, where it cannot be read."""
         fetched = self.log.fetch(listed)
-        if fetched.run is not None:
-            links.note(fetched.run)
+        links.note(fetched)
         return self.log.entries(listed, fetched, wanted)
 
     def of_set(self, one: Set, key: bytes) -> list[Entry]:

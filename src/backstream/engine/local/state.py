@@ -231,8 +231,8 @@ class State:
     def _segment(self, listed: LogListing, links: Links | None = None, *, only_names: bool = False) -> _SourceObject:
         def read() -> LineSource:
             found = self._vault.log.fetch(listed)
-            if links is not None and found.run is not None:
-                links.note(found.run)
+            if links is not None:
+                links.note(found)
             return LineSource(found.claim, listed.modified, change_log=True, only_names=only_names, body=found.body)
 
         return _SourceObject(listed.name, listed.size, listed.seconds, read)

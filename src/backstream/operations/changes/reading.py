@@ -97,8 +97,7 @@ class WindowLog:
     def _of_segment(self, listed: LogListing, reading: Callable[[], FetchedSegment]) -> Iterator[list[Entry]]:
         try:
             fetched = reading()
-            if fetched.run is not None:
-                self._links.note(fetched.run)
+            self._links.note(fetched)
             yield from sound(fetched.claim, fetched.body)
         except Damaged as error:
             self._unread(error.of(listed.name).message if listed.name not in error.message else error.message)

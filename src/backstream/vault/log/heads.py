@@ -2,7 +2,8 @@
 
 Each segment's metadata has `previous`: the head that its writer had before, in the same run or, of a function, whatever it had
 written last. A head is a digest of all that there is of a segment but its signature. So a segment that is replaced does not fit
-the one that follows it, and a watermark that names heads vouches for all before them.
+the one that follows it, and a watermark that names heads vouches for all before them. A writer without runs also says where that
+one lies (`upon`): then one that is gone is missed, too (see `writer_chains`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from backstream.model.sealing import NONE, statement
@@ -26,22 +28,29 @@ def head_of(name: str, body: bytes, metadata: Mapping[str, str]) -> str:
     return hashlib.sha256(statement(name, body, metadata)).hexdigest()[:DIGITS]
 
 
+class Head(NamedTuple):
+    """A segment as the one after it names it: its head, and its name below the log."""
+
+    digest: str
+    path: str
+
+
 class Heads:
     """The heads of what one process writes. Safe from many threads."""
 
     def __init__(self) -> None:
-        self._heads: OrderedDict[str, str] = OrderedDict()
+        self._heads: OrderedDict[str, Head] = OrderedDict()
         self._counter = 0
         self._lock = threading.Lock()
 
-    def before(self, chain: str) -> str:
+    def before(self, chain: str) -> Head:
         """The head of a chain so far; `none` where this process has written nothing of it yet."""
-        return self._heads.get(chain, NONE)
+        return self._heads.get(chain, Head(NONE, ""))
 
-    def note(self, chain: str, head: str) -> None:
-        """It goes on from this one."""
+    def note(self, chain: str, digest: str, path: str) -> None:
+        """It goes on from this segment."""
         with self._lock:
-            self._heads[chain] = head
+            self._heads[chain] = Head(digest, path)
             self._heads.move_to_end(chain)
             while len(self._heads) > REMEMBERED:
                 self._heads.popitem(last=False)
@@ -55,7 +64,7 @@ class Heads:
         """The heads of the chains that were last written, as `CHAIN:HEAD`, with commas between."""
         with self._lock:
             newest = list(self._heads.items())[-NAMED:]
-        return ",".join(f"{hashlib.sha256(chain.encode()).hexdigest()[:8]}:{head}" for chain, head in newest)
+        return ",".join(f"{hashlib.sha256(chain.encode()).hexdigest()[:8]}:{head.digest}" for chain, head in newest)
 
     def count(self, now: float) -> int:
         """A number that rises from watermark to watermark, whoever writes them: milliseconds, and never the same twice."""

@@ -1,4 +1,4 @@
-"""What is missing from the chains of a tail's segments, found while they are read."""
+"""What is missing from the chains of segments, a tail's and other writers', found while they are read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from backstream.vault.log import chains
+from backstream.vault.log import chains, writer_chains
 from backstream.vault.log.chains import Run
 from backstream.vault.log.inventory import Inventory
-from backstream.vault.log.log import ChangeLog
+from backstream.vault.log.log import ChangeLog, FetchedSegment
+from backstream.vault.log.writer_chains import Link
 
 HOUR = 3600
 HOURS_BACK = 6  # in which the segment before one nearly always is: a shard lives some hours; a quiet one's may be of any age
@@ -24,15 +25,19 @@ class MissingSegment(msgspec.Struct, frozen=True):
 
 
 class Links:
-    """Notes runs as they are read, from any thread."""
+    """Notes segments as they are read, from any thread."""
 
     def __init__(self, log: ChangeLog) -> None:
         self._log = log
         self._read: list[Run] = []
+        self._links: list[Link] = []
 
-    def note(self, run: Run) -> None:
-        """A run that was read, and so tells its predecessor."""
-        self._read.append(run)
+    def note(self, fetched: FetchedSegment) -> None:
+        """A segment that was read, and so may tell its predecessor."""
+        if fetched.run is not None:
+            self._read.append(fetched.run)
+        if fetched.link is not None:
+            self._links.append(fetched.link)
 
     def missing(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[MissingSegment]:
         """What should stand before the runs that were read, and was not among what was found, nor anywhere before."""
@@ -47,7 +52,28 @@ class Links:
             if not gone:
                 break
         altered = [_replaced(run) for run in chains.replaced([*self._read, *found.generation.runs])]
-        return [*altered, *(_gone(each, since) for each in gone if until is None or each.run.since <= until)]
+        lost = [_gone(each, since) for each in gone if until is None or each.run.since <= until]
+        return [*altered, *lost, *self.of_writers(found, since=since, until=until)]
+
+    def of_writers(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[MissingSegment]:
+        """The same of writers without runs: the segment that one of theirs names as the one before."""
+        there, compacted = {each.name for each in found.listed}, found.generation.compacted_until
+        broken = list[MissingSegment]()
+        read = {each.name for each in self._links}
+        for link in writer_chains.doubtful(self._links):
+            segment = self._log.segment_of(link.upon)
+            if segment is None:
+                broken.append(MissingSegment(link.upon, _NO_SEGMENT.format(link.name), (link.until, link.until)))
+                continue
+            outside = (since is not None and segment.min_time < since) or (until is not None and segment.min_time > until)
+            taken_over = segment.max_time <= compacted
+            if link.upon not in read and (outside or taken_over or link.upon in there):
+                continue  # it was not asked for, or a set stands for it
+            heads = self._log.heads_of(link.upon)
+            if heads is None or link.previous not in heads:
+                why = (_REMOVED if heads is None else _OTHER).format(link.name)
+                broken.append(MissingSegment(link.upon, why, (segment.min_time, segment.max_time)))
+        return broken
 
     def _before(self, since: int | None) -> Iterator[list[Run]]:
         """The runs of each of the hours before, the nearest first, and then of all that is older; by their names."""
@@ -60,6 +86,11 @@ class Links:
     def _named(self, since: int | None, until: int) -> list[Run]:
         listing = self._log.listing(since=since, until=until)
         return [run for each in listing if each.segment is not None and (run := chains.run_of(each.segment)) is not None]
+
+
+_NO_SEGMENT = "it is no segment, and {} names it as the one that its writer wrote before"
+_REMOVED = "missing: {} names it as the one that its writer wrote before"
+_OTHER = "another one was there when {} was written: it has been replaced"
 
 
 def _replaced(run: Run) -> MissingSegment:

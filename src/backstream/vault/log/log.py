@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, takewhile
 
 import msgspec
 
-from backstream.errors import AlreadyExists, Damaged
+from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.model import moment
 from backstream.model.changes.entry import Entry
 from backstream.ports import ListedObject, ObjectStore, ObjectVersion, StoredObject
@@ -19,6 +20,7 @@ from backstream.vault.log.chains import Run
 from backstream.vault.log.heads import head_of, heads_of
 from backstream.vault.log.positions import Positions, decode, encode
 from backstream.vault.log.segments import Codec, Segment, SegmentHeader, SegmentKind
+from backstream.vault.log.writer_chains import Link
 
 HOUR = 3_600
 DAY = 86_400
@@ -56,12 +58,16 @@ class LogListing(msgspec.Struct, frozen=True):
 
 
 class FetchedSegment(msgspec.Struct, frozen=True):
-    """A segment's bytes, what its name says of them, the run that it is, if it is one, and which version was read."""
+    """A segment's bytes, what its name says of them, the run that it is, if it is one, and which version was read.
+
+    `link`: which it is of its writer's chain, if that has no runs.
+    """
 
     claim: SegmentHeader
     body: bytes
     run: Run | None
     version: str
+    link: Link | None = None
 
 
 class ChangeLog:
@@ -137,7 +143,7 @@ class ChangeLog:
 
     def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "") -> None:
         name = self._prefix + segment.path
-        said = {"format": segments.FORMAT, **metadata, **({"previous": self._heads.before(chain)} if chain else {})}
+        said = {"format": segments.FORMAT, **metadata, **(self._said_of_chain(segment, chain) if chain else {})}
         if chain:
             self._heads.forget(chain)  # until it is known what lies there: what is written after a failure names no predecessor
         try:
@@ -147,7 +153,12 @@ class ChangeLog:
             first = taken_names.check(self._store, name, segment, body)
             body, said = first.body, dict(first.info.metadata)
         if chain:
-            self._heads.note(chain, head_of(name, body, said))
+            self._heads.note(chain, head_of(name, body, said), segment.path)
+
+    def _said_of_chain(self, segment: Segment, chain: str) -> dict[str, str]:
+        before = self._heads.before(chain)
+        upon = before.path and segment.kind is not SegmentKind.TAIL
+        return {"previous": before.digest, **({"upon": before.path} if upon else {})}
 
     # --- reading ---
 
@@ -233,7 +244,31 @@ class ChangeLog:
         claim, version = segments.claim_of(listed.segment), listed.version or stored.info.version
         if listed.segment.witnessed:
             return FetchedSegment(claim, segments.pack([], listed.segment.codec), None, version)
-        return FetchedSegment(claim, stored.body, _run(listed.segment, stored), version)
+        link = self._link(listed.segment, stored)
+        return FetchedSegment(claim, stored.body, _run(listed.segment, stored), version, link)
+
+    def _link(self, segment: Segment, stored: StoredObject) -> Link | None:
+        said = stored.info.metadata
+        if segment.kind is SegmentKind.TAIL or "previous" not in said:
+            return None
+        head = head_of(stored.info.name, stored.body, said)
+        upon = said.get("upon", "")
+        return Link(stored.info.name, head, said["previous"], self._prefix + upon if upon else "", segment.max_time)
+
+    def heads_of(self, name: str) -> list[str] | None:
+        """The heads of all versions of a segment that can be read; None where there is none."""
+        found = [each for each in self._store.versions_of(name) if not each.marker]
+        return [head for each in found[-COMPARED:] if (head := self._head(each)) is not None] if found else None
+
+    def _head(self, version: ObjectVersion) -> str | None:
+        with suppress(Damaged, MissingObject):
+            stored = self._store.get(version.name, version.version)
+            return head_of(version.name, stored.body, stored.info.metadata)
+        return None
+
+    def segment_of(self, name: str) -> Segment | None:
+        """What an object's name says; None for one that is no segment of this log."""
+        return segments.parse_path(name.removeprefix(self._prefix)) if name.startswith(self._prefix) else None
 
     def version(self, name: str) -> str:
         """The version of an object of the log that is current, or hidden. MissingObject where there is none."""

@@ -21,10 +21,13 @@ from backstream.operations.inspect.lost_changes import MissingChange
 from backstream.ports import Clock
 from backstream.vault import bases as base_backups
 from backstream.vault.bases import Part
+from backstream.vault.gaps import Gap
 from backstream.vault.log import chains, compacted, frames, sources
 from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Generation, Set
-from backstream.vault.log.log import DAY, LogListing
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.log.links import Links
+from backstream.vault.log.log import DAY, FetchedSegment, LogListing
 from backstream.vault.log.segments import SegmentHeader
 from backstream.vault.table_vault import TableVault
 
@@ -72,11 +75,11 @@ def compact(
 
 
 class _CompactRead(msgspec.Struct, frozen=True):
-    """A small object as it was read: what it claims, its bytes, the run that it is, and its version, both if that matters."""
+    """A small object as it was read: what it claims, its bytes, and of a segment all that was fetched, with its version."""
 
     claim: SegmentHeader
     body: bytes
-    run: Run | None = None
+    fetched: FetchedSegment | None = None
     version: str = sources.ANY
 
 
@@ -118,6 +121,7 @@ class _Compaction:
         self._progress = progress
         self._left: list[Unread] = []
         self._runs: list[Run] = []
+        self._links = Links(vault.log)
         self._held: set[tuple[str, str]] = set()
         self._over: dict[str, int] = {}  # what sets stand for now, and how many lines each held
         self._hidden = 0
@@ -131,6 +135,7 @@ class _Compaction:
         segments = [each for each in found.segments if self._is_due(each)]
         parts = list(self._new_parts(before))
         after = self._write(before, found.listed, [self._segment(each) for each in segments], parts)
+        self._record_missing(found)
         if after.sets != before.sets:
             self._vault.compacted.commit(after)
             after = self._settle(after)
@@ -195,7 +200,7 @@ class _Compaction:
     def _segment(self, listed: LogListing) -> _Small:
         def read() -> _CompactRead:
             found = self._vault.log.fetch(listed)
-            return _CompactRead(found.claim, found.body, found.run, found.version)
+            return _CompactRead(found.claim, found.body, found, found.version)
 
         return _Small(listed.name, listed.size, listed.modified, read)
 
@@ -259,9 +264,20 @@ class _Compaction:
                     continue
                 sorter.add(lines, one.received)
                 taken[one.name] = _Taken(read.claim.count, read.version)
-                self._runs += [] if read.run is None else [read.run]
+                self._note(read.fetched)
                 self._held |= wanted and wanted.intersection((each.stream, each.sequence) for each in lines)
         return taken
+
+    def _note(self, fetched: FetchedSegment | None) -> None:
+        if fetched is not None:
+            self._links.note(fetched)
+            self._runs += [] if fetched.run is None else [fetched.run]
+
+    def _record_missing(self, found: Inventory) -> None:
+        """A segment that is gone from a writer's chain: a gap says so, since the one that names it is now hidden."""
+        for gone in self._links.of_writers(found, since=None):
+            since, until = gone.lost
+            self._vault.gaps.record(Gap(f"{gone.name}: {gone.why}", since, until, self._vault.catalog.stream))
 
     def _write_parts(self, sorter: Sorter, set_id: str, bases: Sequence[str]) -> Set:
         self._progress.phase("writing compacted objects", sorter.partitions)

@@ -88,8 +88,7 @@ class LineReader:
     def _segment(self, listed: LogListing, links: Links) -> _LineObject:
         def read() -> tuple[SegmentHeader, bytes]:
             fetched = self._vault.log.fetch(listed)
-            if fetched.run is not None:
-                links.note(fetched.run)
+            links.note(fetched)
             return fetched.claim, fetched.body
 
         return _LineObject(listed.name, listed.size, listed.seconds, None if listed.segment is None else listed.segment.count, read)
