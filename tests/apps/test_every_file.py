@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def open_umask() -> Iterator[None]:
     before = os.umask(0)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where spilled items lie: nothing stays there."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.rglob("*")) == []
 
 
 @pytest.fixture
@@ -79,6 +90,14 @@ def test_each_command(scene: Scene) -> None:
     assert made(scene, "template", "cloudformation", table, "--to", "stack.yaml") == ["stack.yaml"]
     (undo,) = made(scene, "restore", table, "--at", str(at), "--in-place", "--yes")
     assert re.fullmatch(rf"backstream-undo-{ID}\.ndjson", undo)
+    (plan,) = made(scene, "revert", table, "--from", str(at), "--to", "now", "--plan", "plan.ndjson")
+    assert plan == "plan.ndjson"
+    left = made(scene, "revert", table, "--apply", "plan.ndjson", "--yes", code=1)
+    assert all(re.fullmatch(rf"backstream-(revert|undo|plan)-{ID}\.\w+", each) for each in left), left
+    assert made(scene, "revert", table, "--from", str(at), "--to", "now", "--dry-run", code=1) == []
+    assert made(scene, "changes", table, "--from", str(at), "--to", "now", "--ndjson") == []
+    (scene.folder / "trail").mkdir(private_files.FOLDER)
+    assert made(scene, "blame", table, "--cloudtrail", str(scene.folder / "trail"), code=1) == []
     scene.create(f"{table}-two")
     state = f"replicate-{table}-to-{table}-two.json"
     assert made(scene, "replicate", table, "--to", f"{table}-two", "--copy", "--until-caught-up") == [state]

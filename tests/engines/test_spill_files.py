@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import backstream
 from backstream.engine.local import spill
 from backstream.engine.local.spill import SMALL, Pairs
+from backstream.temporary_folders import TemporaryFolder
 
 KILLED = """
 import os, signal
@@ -49,6 +51,27 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
     assert foreign.exists()
 
 
+def test_whatever_holds_items_lies_in_such_a_folder() -> None:
+    """Plans, dumps that are read, scratch files of drills: nothing else makes a temporary folder, so all of them are swept."""
+    source = Path(backstream.__file__).parent
+    makers = {"TemporaryDirectory", "mkdtemp", "NamedTemporaryFile", "mkstemp"}
+    found = {
+        str(path.relative_to(source))
+        for package in ("engine", "operations", "vault", "stores", "tables")
+        for path in (source / package).rglob("*.py")
+        if any(f"tempfile.{each}" in path.read_text() for each in makers)
+    }
+    assert found == set()
+
+
+def test_a_temporary_folder_is_empty_and_gone_afterwards() -> None:
+    with TemporaryFolder() as temporary:
+        assert list(temporary.path.iterdir()) == []
+        assert stat.S_IMODE(temporary.path.stat().st_mode) == 0o700
+        (temporary.path / "items").write_text("secret")
+    assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
 def test_closing_twice_does_nothing_more() -> None:
     pairs = Pairs(1)
     folder = pairs.folder
@@ -64,7 +87,7 @@ def test_what_is_small_never_reaches_the_disk(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
         pairs.add(b"c", bytes(SMALL))
         assert sorted(key for number in range(3) for key, _ in pairs.read(number)) == [b"a", b"c"]
-        assert len(list(tmp_path.glob("backstream-spill-*/[0-9]*.0"))) == len({zlib.crc32(key) % 3 for key in (b"a", b"c")})
+        assert len(list(tmp_path.glob("backstream-spill-*/in/[0-9]*.0"))) == len({zlib.crc32(key) % 3 for key in (b"a", b"c")})
     assert list(tmp_path.iterdir()) == []
 
 

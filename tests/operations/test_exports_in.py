@@ -194,6 +194,21 @@ def test_the_golden_full_export(scene: Scene, layout: Layout) -> None:
     assert objects(scene) == before, "taken in again it changes nothing"
 
 
+@pytest.mark.parametrize("segments", [1, 2, 4])
+def test_a_plan_of_fewer_files_that_somebody_put_there_is_not_gone_on_with(scene: Scene, segments: int) -> None:
+    """It would end without the rows of the others, and pass for the whole table."""
+    scene.table, scene.schema = "flights", FLIGHTS
+    feed_of(scene, began=GOLDEN_AT - 100, layout=Layout.LOG)
+    (summary,) = (GOLDEN / "full" / "AWSDynamoDB" / EXPORT).glob("manifest-summary.json")
+    arn = json.loads(summary.read_bytes())["exportArn"]
+    planted = {"format": 1, "id": "planted", "kind": "export", "source": arn, "segments": segments, "began": GOLDEN_AT - 4}
+    scene.store().put("_backstream/flights/base/planted/plan.json", json.dumps(planted).encode())
+    ran = take(scene, f"file://{GOLDEN}/full/AWSDynamoDB/{EXPORT}")
+    assert ran.code == 0, ran.err
+    report = ran.json()
+    assert (report["rows"], report["segments"], report["resumed"]) == (3, 3, False)
+
+
 # --- a gap between an export and `init` -------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,8 @@ from backstream.vault.log.segments import Codec, SegmentHeader
 FORMAT = 1
 COMPLETE = "complete/"
 PLAN = "plan.json"
+MOST_SEGMENTS = 100_000  # of one base backup; each takes memory while it is read
+_NO_PLAN = "Somebody else has put it there. `backfill --fresh` begins another one; those that are complete count as before."
 
 
 class BaseKind(enum.StrEnum):
@@ -164,9 +166,12 @@ class Bases:
         if found is None:
             return None
         try:
-            return msgspec.json.decode(below_markers.pinned(self._store, found).body, type=BasePlan)
+            plan = msgspec.json.decode(below_markers.pinned(self._store, found).body, type=BasePlan)
         except UNDECODABLE as error:
             raise Damaged(f"the plan of a base backup cannot be read: {name}: {reason(error)}") from error
+        if plan.id != base or not 1 <= plan.segments <= MOST_SEGMENTS or not moment.is_known(plan.began):
+            raise Damaged(f"{name}: it is no plan of a base backup as `backfill` writes it", hint=_NO_PLAN)
+        return plan
 
     def parts(self, base: str) -> list[Part]:
         """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""

@@ -12,12 +12,8 @@ What is small never reaches the disk: a writer that holds less than `SMALL` when
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import io
-import os
-import shutil
-import stat
 import struct
 import tempfile
 import threading
@@ -33,6 +29,7 @@ import msgspec
 
 from backstream import private_files
 from backstream.errors import Failed
+from backstream.temporary_folders import TemporaryFolder, sweep
 
 Head = TypeVar("Head")
 
@@ -40,8 +37,6 @@ PAIRS = 20_000  # that a partition should hold
 MOST_PARTITIONS = 65_536
 BUFFER = 12 << 20  # bytes that a writer keeps back
 SMALL = 1 << 20  # bytes that are read from memory
-PREFIX = "backstream-spill-"
-_LOCK = "lock"
 OWN = "0"  # the writer that is the folder's own process
 _OVERHEAD = 400  # bytes: about what a pair takes in memory besides its value
 _LENGTHS = struct.Struct("<QQ")
@@ -164,9 +159,7 @@ class Spill(Generic[Head]):
     def folder(self) -> Path:
         """Where the partitions lie. It is made when it is first asked for."""
         with explained(Path(tempfile.gettempdir())):
-            folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
-            self._held.enter_context(_locked(folder))
-        return folder
+            return self._held.enter_context(TemporaryFolder()).path
 
     def heads(self, partition: int) -> Iterator[tuple[bytes, Head, Spot | None]]:
         """The pairs of one partition, each with the spot of its value. All pairs of a key are in one partition."""
@@ -262,34 +255,6 @@ class Picked(Mapping[bytes, bytes]):
         """Nothing can be asked for any more."""
         for file in self._files.values():
             file.close()
-
-
-def _locked(folder: Path) -> BinaryIO:
-    """A file in the folder, locked as long as this process lives: the folder is in use."""
-    made = folder / f"{_LOCK}-made"
-    lock = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    made.rename(folder / _LOCK)  # whoever sweeps finds it locked
-    return os.fdopen(lock, "r+b")
-
-
-def sweep() -> None:
-    """Remove what a killed process of this user has left: items lie in it. Nothing that is in use, or is not ours."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        try:
-            facts = folder.lstat()
-            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-                continue
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue  # gone meanwhile, or just being made
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use
-        finally:
-            os.close(lock)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import BinaryIO, Self, cast
 
 import msgspec
 
-from backstream.engine.local.spill import PREFIX, explained
+from backstream.engine.local.spill import explained
 from backstream.model.changes.entry import Entry
 from backstream.operations.changes.reading import OVERHEAD
 
@@ -104,7 +104,7 @@ class _SortedRun:
 
     def __init__(self, ranked: Sequence[Ranked]) -> None:
         with explained(Path(tempfile.gettempdir())):
-            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix=PREFIX))  # noqa: SIM115 - it is read later
+            self._file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is read later
             for start in range(0, len(ranked), CHUNK):
                 body = _encode([(entry, old) for _, entry, old in ranked[start : start + CHUNK]])
                 self._file.write(_LENGTH.pack(len(body)) + body)

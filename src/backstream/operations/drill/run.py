@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import msgspec
 
@@ -26,6 +24,7 @@ from backstream.operations.inspect.check import FindingKind as Found
 from backstream.operations.inspect.lost_changes import MissingChange
 from backstream.operations.restore import Failure, NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.ports import Table
+from backstream.temporary_folders import TemporaryFolder
 from backstream.vault.table_vault import TableVault
 
 RECENT = 900  # seconds: the older the moment, the more of the live table has changed since, and the less a comparison says
@@ -136,8 +135,8 @@ class _Drill:
         """What cannot be read is named by it, and stops nothing. No file of what was left stays: nobody will resume it."""
         target = NewTable(self._scratch.name, bare=True)
         request = RestoreRequest(at=self._at, target=target, allow_gap=True, max_units=self._plan.max_units)
-        with tempfile.TemporaryDirectory(prefix="backstream-drill-") as folder:
-            return restore(self._vault, request, msgspec.structs.replace(self._around, folder=Path(folder)))
+        with TemporaryFolder() as temporary:
+            return restore(self._vault, request, msgspec.structs.replace(self._around, folder=temporary.path))
 
     def _take_over(self, restored: Restored) -> None:
         """Rows that were left out show in the comparison, with why; all else is something that cannot be read."""

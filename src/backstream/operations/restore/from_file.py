@@ -5,7 +5,6 @@ The dump becomes a vault of its own, in a temporary folder, and that is restored
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from backstream.ports import Clock
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.dumps import SCHEMA, DynamodumpDump
 from backstream.tables.answers import DescribedTable, key_schema
+from backstream.temporary_folders import TemporaryFolder
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Adopted, Catalog, Layout
 from backstream.vault.dumps.dump_pages import Pages, description_of
@@ -61,8 +61,8 @@ def restore_dump(path: Path, table: str, request: RestoreRequest, around: Restor
     """
     dump = DynamodumpDump(path, table)
     schema = dump.schema()
-    with tempfile.TemporaryDirectory(prefix="backstream-dump-") as folder:
-        vault, warnings = _taken_in(dump, description_of(schema.body, schema.name), table, Path(folder), around.clock)
+    with TemporaryFolder() as temporary:
+        vault, warnings = _taken_in(dump, description_of(schema.body, schema.name), table, temporary.path, around.clock)
         if warnings and not request.allow_gap:
             raise Refused(
                 f"the dump of {table} in {path} is not whole: {'; '.join(warnings)}",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import Refused, UsageError
 from backstream.model.changes.merge import MergeVerdict
 from backstream.operations import migrate
@@ -21,6 +20,7 @@ from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow
 from backstream.operations.revert.planning import make_plan
 from backstream.operations.revert.request import Around, Request, Reverted, Writing
 from backstream.operations.undo import undo_restore
+from backstream.temporary_folders import TemporaryFolder
 from backstream.vault.table_vault import TableVault
 
 Show = Callable[[PlanRow], None]
@@ -41,14 +41,14 @@ def plan(
     show: Show = _quietly,
 ) -> Plan:
     """Write the plan of a revert to a file; nothing else is touched. See `planning.make_plan` for what it raises."""
-    return make_plan(vault, request, around, path, name or uuid.uuid4().hex[:8], max_units=max_units, show=show)
+    return make_plan(vault, request, around, path, name or private_files.token(), max_units=max_units, show=show)
 
 
 def dry_run(vault: TableVault, request: Request, around: Around, writing: Writing, show: Show = _quietly) -> Reverted:
     """What a revert would do. `show` is told each item."""
     began = around.clock.now()
-    with tempfile.TemporaryDirectory(prefix="backstream-plan-") as folder:
-        made = plan(vault, request, around, Path(folder) / "plan", max_units=writing.max_units, show=show)
+    with TemporaryFolder() as temporary:
+        made = plan(vault, request, around, temporary.path / "plan", max_units=writing.max_units, show=show)
         return foreseen(made, round(around.clock.now() - began, 3))
 
 
@@ -57,7 +57,7 @@ def revert(vault: TableVault, request: Request, around: Around, writing: Writing
 
     Refused, with nothing touched, where `ask` says no.
     """
-    name = uuid.uuid4().hex[:8]
+    name = private_files.token()
     made = plan(vault, request, around, plan_path_for(name, around.folder), name=name, max_units=writing.max_units)
     agreed = False
     try:

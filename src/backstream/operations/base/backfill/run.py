@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
@@ -96,7 +97,12 @@ class _Backfill:
         lost = max((gap.until for gap in self._vault.coverage.lost()), default=0) if self._source.kind is BaseKind.SCAN else 0
         wanted = (self._source.kind, self._source.id)
         plans = [plan for plan in self._vault.bases.plans() if plan.id not in complete and (plan.kind, plan.source) == wanted]
-        return max((plan for plan in plans if plan.began > lost), key=lambda plan: plan.began, default=None)
+        return max((plan for plan in plans if self._can_go_on(plan, lost)), key=lambda plan: plan.began, default=None)
+
+    def _can_go_on(self, plan: BasePlan, lost: int) -> bool:
+        """An export has as many segments as files: a plan of fewer would end without the others. No plan is of the future."""
+        whole = self._source.kind is not BaseKind.EXPORT or plan.segments == self._source.segments
+        return whole and lost < plan.began <= self._clock.now()
 
     def _new_plan(self) -> BasePlan:
         began = self._begin()
@@ -152,9 +158,12 @@ class _Backfill:
     def _account(self, plan: BasePlan) -> CompletionRecord:
         """What lies there now. Damaged where a segment is not whole: then it does not count."""
         parts = self._vault.bases.parts(plan.id)
+        numbers, ends = defaultdict[int, set[int]](set), set[int]()
+        for part in parts:
+            numbers[part.segment].add(part.number)
+            ends |= {part.segment} if part.last else set()
         for number in range(plan.segments):
-            found = {part.number for part in parts if part.segment == number}
-            ended = any(part.last for part in parts if part.segment == number)
+            found, ended = numbers[number], number in ends
             if not ended or found != set(range(len(found))):
                 raise Damaged(
                     f"segment {number} of the base backup {plan.id} has lost a part while it was made",
