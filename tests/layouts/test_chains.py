@@ -163,8 +163,8 @@ def log() -> ChangeLog:
 def read(log: ChangeLog, found: Sequence[LogListing]) -> Links:
     links = Links(log)
     for listed in found:
-        fetched = log.fetch(listed).run
-        assert fetched is not None
+        fetched = log.fetch(listed)
+        assert fetched.run is not None
         links.note(fetched)
     return links
 
