@@ -79,9 +79,7 @@ def template(
     ] = None,
     sign: Annotated[
         str | None,
-        typer.Option(
-            metavar="kms:ARN", help="Let the functions sign what they write with this key, as init --sign.", show_default=False
-        ),
+        Option(metavar="kms:ARN", help="Let the functions sign what they write with this key, as init --sign.", show_default=False),
     ] = None,
     replica: Annotated[
         str | None,
