@@ -20,15 +20,19 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import botocore.session
+
 from backstream.clock import SystemClock
 from backstream.errors import Failed
 from backstream.ports import Clock
 
+_NAMES = "_KNOWN_AWS_SERVICE_NAMES"  # of ministack: None until it needs them
 _HOST = "127.0.0.1"
 _REGION = "us-east-1"
 _START_SECONDS = 60.0
@@ -196,7 +200,19 @@ def end_with(parent: int, folder: Path, clock: Clock) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
+def tell_services() -> None:
+    """Tell ministack the names of AWS's services.
+
+    It would find them out by reading the models of all 400 of them, 5 s of processor time, as soon as it is asked for one that it
+    does not serve: Application Auto Scaling, of which each `init` asks.
+    """
+    router = import_module("ministack.core.router")
+    if hasattr(router, _NAMES):
+        setattr(router, _NAMES, frozenset(botocore.session.get_session().get_available_services()))
+
+
 if __name__ == "__main__":
     threading.Thread(target=end_with, args=(int(sys.argv[1]), Path(sys.argv[2]), SystemClock()), daemon=True).start()
     sys.argv[1:] = []  # ministack reads its own
+    tell_services()
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)
