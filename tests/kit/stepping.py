@@ -20,6 +20,7 @@ from backstream.stores.memory import MemoryStore
 PATIENCE = 60.0
 Answer = TypeVar("Answer")
 Actors = Mapping[str, Callable[[ObjectStore], object]]
+Request = tuple[str, str]  # a store's method, and the name or prefix that it is about
 Step = Callable[[str, str], bool]  # of a request, by its method and the name or prefix that it is about: does it wait for its turn?
 Choose = Callable[[Sequence[str]], str | None]  # of the actors that can move, which one is to; None: stop here
 
@@ -43,12 +44,20 @@ class _Stopped(BaseException):
 
 
 class SteppedStore:
-    """One actor's way to the store: `turn` returns when a request may go through, `seen` is told what came of it.
+    """One actor's way to the store: `turn` returns when a request may go through, `asked` is told of it, `seen` what came of it.
 
     Requests that are no `step` go through at once.
     """
 
-    def __init__(self, inner: ObjectStore, step: Step, turn: Callable[[], None], seen: Callable[[object], None]) -> None:
+    def __init__(
+        self,
+        inner: ObjectStore,
+        step: Step,
+        turn: Callable[[], None],
+        seen: Callable[[object], None],
+        asked: Callable[[Request], None] = lambda _: None,
+    ) -> None:
+        self._asked = asked
         self._inner = inner
         self._is_step = step
         self._turn = turn
@@ -57,6 +66,7 @@ class SteppedStore:
     def _step(self, what: str, name: str, ask: Callable[[], Answer], show: Callable[[Answer], object]) -> Answer:
         if self._is_step(what, name):
             self._turn()
+        self._asked((what, name))
         try:
             answer = ask()
         except Exception as error:
@@ -135,7 +145,7 @@ class _Actor:
 
 
 class Play:
-    """One run on `store`. `played`: who moved, in order; `outcome`: what each returned, or raised."""
+    """One run on `store`. `played`: who moved, in order; `turns`: what each asked then; `outcome`: what each returned, or raised."""
 
     def __init__(self, store: MemoryStore, actors: Actors, step: Step = lambda _what, _name: True) -> None:
         self._is_step = step
@@ -145,6 +155,7 @@ class Play:
         self._actors = {name: _Actor(name) for name in actors}
         self._bodies = actors
         self.played: list[str] = []
+        self.turns: list[list[Request]] = []
         self.broken_off = False
 
     def run(self, choose: Choose) -> Mapping[str, object]:
@@ -160,6 +171,7 @@ class Play:
                     self.broken_off = True
                     break
                 self.played.append(chosen)
+                self.turns.append([])
                 self._let(self._actors[chosen])
         finally:
             with self._changed:
@@ -182,14 +194,18 @@ class Play:
     def signature(self) -> bytes:
         """What is to come depends on this alone: what the store holds, and what each actor has been told so far."""
         told = [each.seen.copy().digest() + bytes([each.done]) for each in self._actors.values()]
-        return hashlib.sha256(_contents(self.store) + b"".join(told)).digest()
+        return hashlib.sha256(contents(self.store) + b"".join(told)).digest()
 
     def _act(self, actor: _Actor) -> None:
         def seen(answer: object) -> None:
             actor.seen.update(repr(answer).encode())
 
+        def asked(request: Request) -> None:
+            if self.turns:
+                self.turns[-1].append(request)
+
         actor.thread = threading.get_ident()
-        store = SteppedStore(self.store, self._is_step, lambda: self._turn(actor), seen)
+        store = SteppedStore(self.store, self._is_step, lambda: self._turn(actor), seen, asked)
         try:
             actor.outcome = self._bodies[actor.name](store)
         except _Stopped:
@@ -232,7 +248,7 @@ def copy_of(store: MemoryStore, clock: Clock) -> MemoryStore:
     return copied
 
 
-def _contents(store: MemoryStore) -> bytes:
+def contents(store: MemoryStore) -> bytes:
     """All versions' bodies and markers, whatever their ids."""
     found = hashlib.sha256()
     for row in store.versions(""):
