@@ -2,8 +2,7 @@
 
 Two turns of different actors commute where neither writes what the other one reads, and not both write. Orders that differ only in
 turns that commute are one: every actor is told the same in each, and the store holds the same after each write. So one of them is
-played. All writes count as dependent on each other: every order of them is played, and the store is seen in each state that it comes
-to.
+played. All writes count as dependent on each other: every order of them is played, and the store comes to every state that it can.
 
 The rule is the one of Flanagan and Godefroid (Dynamic partial-order reduction for model checking software, 2005), with sleep sets.
 """

@@ -145,7 +145,7 @@ class _Actor:
 
 
 class Play:
-    """One run on `store`. `played`: who moved, in order; `turns`: what each asked then; `outcome`: what each returned, or raised."""
+    """One run on `store`. `played`: who moved, in order; `turns`: what each asked then; `outcome`: what each returned or raised."""
 
     def __init__(self, store: MemoryStore, actors: Actors, step: Step = lambda _what, _name: True) -> None:
         self._is_step = step

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +17,7 @@ from backstream.operations.restore import RestoreContext
 from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
+from backstream.vault.coverage import Coverage
 from backstream.vault.gaps import Gap, Gaps
 from backstream.vault.images import images_for
 from backstream.vault.log.segments import SegmentKind
@@ -69,6 +72,30 @@ def test_a_batch_that_was_seen_stays_a_gap_when_its_object_is_deleted(stage: Fai
     assert lost(stage.vault()) == [name], "once, although it waits too"
     stage.destination.delete(name)
     assert lost(stage.vault()) == [name]
+
+
+def test_a_batch_that_is_recorded_and_deleted_while_the_window_is_read_is_seen(
+    stage: FailingStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The destination is looked at before the records: whoever empties it has recorded what lay there."""
+    records, between = stage.records(stage.write()), list[str]()
+
+    def after_the_first(look: Callable[[Coverage], Any]) -> Callable[[Coverage], Any]:
+        def looked(coverage: Coverage) -> Any:
+            found = look(coverage)
+            if not between:
+                between.append(stage.give_up(records))
+                record_waiting(stage.vault())
+                for name in stage.waiting():
+                    stage.destination.delete(name)
+            return found
+
+        return looked
+
+    vault = stage.vault()
+    for name in ("_waiting", "_recorded"):
+        monkeypatch.setattr(Coverage, name, after_the_first(getattr(Coverage, name)))
+    assert lost(vault) == between
 
 
 def test_it_is_closed_by_redrive(stage: FailingStage) -> None:

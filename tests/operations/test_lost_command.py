@@ -123,6 +123,33 @@ def test_check_drill_and_a_whole_restore_name_it(scene: Scene, layout: Layout, l
     assert known.code == (0 if loss == "one batch of a function" else 1), "a segment that is missing, or was replaced, is named"
 
 
+@pytest.mark.parametrize("who", ["restore", "compact"])
+@pytest.mark.parametrize("layout", list(Layout))
+def test_a_whole_restore_and_compact_record_it(scene: Scene, layout: Layout, who: str) -> None:
+    """A restore of a moment before the item's next change does not see the loss as it reads. From then on it is told."""
+    feed = Feed(scene.store(), scene.table, began=began(), schema=SCHEMA, layout=layout)
+    gone = lose_batch(feed, scene, [changes_of(feed, hour) for hour in range(3)])
+    feed.reached(int(time.time()) - 120)
+    before, after = began() + HOUR + 30 * 60, began() + 2 * HOUR + 30 * 60
+
+    def restored(at: int, path: str) -> Ran:
+        return scene.call("restore", scene.table, "--at", str(at), "--to-file", path)
+
+    assert restored(before, "unaware.ndjson").code == 0, "docs/window.md: nobody has seen the change that shows it"
+    ran = restored(after, "after.ndjson") if who == "restore" else scene.call("compact", scene.table)
+    told = restored(before, "before.ndjson")
+    assert (ran.code, told.code) == (4 if who == "restore" else 3, 4), ran.err
+    for change in gone:
+        since, until = moment.iso(change.seconds - HOUR), moment.iso(change.seconds + HOUR)
+        for each in (ran, told):
+            assert f"{change.keys.decode()}: a change made between {since} and {until}" in each.err
+    assert {gap.key for gap in feed.vault.gaps.of_items()} == {change.keys.decode() for change in gone}
+    shown = [scene.call("show", scene.table, gone[0].keys.decode(), "--at", str(before), *more) for more in ((), ("--allow-gap",))]
+    assert [each.code for each in shown] == [4, 0]
+    assert all("a change made between" in each.err and "is missing" in each.err for each in shown), shown
+    assert '"v"' in shown[1].out
+
+
 def test_history_and_show_tell_of_it(scene: Scene) -> None:
     feed = Feed(scene.store(), scene.table, began=began(), schema=SCHEMA)
     gone, *_ = lose_batch(feed, scene, [changes_of(feed, hour) for hour in range(3)])
