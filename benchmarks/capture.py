@@ -15,7 +15,7 @@ from backstream.model.tables.naming import Naming
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.capture.batch import keep_batch
 from backstream.vault import catalog as catalogs
-from backstream.vault.catalog import Catalog, Layout
+from backstream.vault.catalog import Catalog, Layout, Way
 from backstream.vault.log.segments import Codec, SegmentKind
 from backstream.vault.table_vault import TableVault
 from benchmarks import canned
@@ -104,4 +104,5 @@ def catalog(layout: Layout) -> Catalog:
         initialised="2026-11-23T00:00:00Z",
         complete_from=None,
         settings=msgspec.Raw(b"{}"),
+        ways=(Way("2026-11-23T00:00:00Z", layout, Naming.SHA256, None, None),),
     )

@@ -136,7 +136,7 @@ CAPTURE = Contest(
     target=5,
     against=ROWS,
 )
-LISTED = 200_000
+LISTED = 1_000_000
 ENGINE = "the engine's reading of the same segments"
 LISTING = Contest(
     f"Listing {LISTED:,} changes of the log layout",

@@ -321,43 +321,39 @@ def _said(text: _Text | None) -> str | None:
 
 
 def _entry(line: _LogLine, image: bytes | None, old: bytes | None) -> Entry:
+    """Called millions of times, so it calls little itself. ValueError where the line is none of a change or a scan."""
     meta = line.metadata
-    began = None if meta.began is None else _micros(meta.began) // MICROS
-    stream, sequence = _position(meta, scanned=began is not None)
+    micros = int(meta.micros.N)
+    if not 0 <= micros < LATEST:
+        raise ValueError(_NO_TIME)
+    if meta.began is None:
+        began = None
+        if meta.stream is None or meta.sequence is None or not is_sequence(meta.sequence.S):
+            raise ValueError(_NO_POSITION)
+        stream, sequence = meta.stream.S, meta.sequence.S
+    else:
+        began = int(meta.began.N)
+        if not 0 <= began < LATEST:
+            raise ValueError(_NO_TIME)
+        began, stream, sequence = began // MICROS, "", NO_SEQUENCE
+    event_id, actor, before, after, body = meta.event_id, meta.actor, meta.before, meta.after, meta.body
     return Entry(
         stream,
         sequence,
-        _micros(meta.micros),
+        micros,
         meta.event.S,
-        meta.event_id.S if meta.event_id else "",
-        meta.actor.S if meta.actor else None,
+        "" if event_id is None else event_id.S,
+        None if actor is None else actor.S,
         bytes(line.keys),
         image,
         old,
-        ImagePlace(meta.name.S, meta.version.S) if meta.name and meta.version else None,
+        None if meta.name is None or meta.version is None else ImagePlace(meta.name.S, meta.version.S),
         began,
         None if meta.received is None else _seconds(meta.received),
-        _said(meta.before),
-        _said(meta.after),
-        _said(meta.body),
+        None if before is None else before.S,
+        None if after is None else after.S,
+        None if body is None else body.S,
     )
-
-
-def _position(meta: _LineMetadata, *, scanned: bool) -> tuple[str, str]:
-    """Stream and sequence number: every change has both. ValueError otherwise."""
-    if scanned:
-        return "", NO_SEQUENCE
-    if meta.stream is None or meta.sequence is None or not is_sequence(meta.sequence.S):
-        raise ValueError(_NO_POSITION)
-    return meta.stream.S, meta.sequence.S
-
-
-def _micros(number: _LineNumber) -> int:
-    """Microseconds since 1970. ValueError where they are of no year that can be told."""
-    micros = int(number.N)
-    if not 0 <= micros < LATEST:
-        raise ValueError(_NO_TIME)
-    return micros
 
 
 def _seconds(number: _LineNumber) -> float:

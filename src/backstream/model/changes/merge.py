@@ -15,6 +15,8 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping, Sequence
+from itertools import compress
+from operator import ne
 
 import msgspec
 
@@ -68,6 +70,7 @@ ITEM_CHANGED = "somebody has changed it since"
 
 _shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _Fields = Mapping[str, msgspec.Raw]
+_NOTHING: _Fields = {}
 
 
 def undone(
@@ -173,10 +176,18 @@ def changed_names(old: bytes | None, new: bytes | None) -> list[str]:
     return changed_fields({} if old is None else _fields(old), {} if new is None else _fields(new))
 
 
+def changed_attributes(old: bytes | None, new: bytes | None) -> list[str]:
+    """As `changed_names`, of images that are known to be items."""
+    return changed_fields(_NOTHING if old is None else _shallow.decode(old), _NOTHING if new is None else _shallow.decode(new))
+
+
 def changed_fields(old: _Fields, new: _Fields) -> list[str]:
     """The same, of decoded states."""
     if not old or not new:
         return [*new, *old]
+    if list(old) == list(new):  # nearly always, and compared at once
+        values = zip(new, old.values(), new.values(), strict=True)
+        return [name for name, was, value in compress(values, map(ne, old.values(), new.values())) if not same_value(was, value)]
     get = old.get
     names = [name for name, value in new.items() if (was := get(name)) != value and not same_value(was, value)]
     return names if new.keys() >= old.keys() else names + [name for name in old if name not in new]

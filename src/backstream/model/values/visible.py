@@ -16,6 +16,7 @@ _HIDDEN = (
 _IN_TEXT = re.compile(f"[{_HIDDEN}]")
 _IN_LINE = re.compile(f"[\n{_HIDDEN}]")
 _PLAIN = re.compile(r"[\n -~]*")
+_PLAIN_BYTES = b"\n" + bytes(range(0x20, 0x7F))
 
 
 def visible(text: str) -> str:
@@ -33,9 +34,9 @@ def visible_json(body: bytes) -> bytes:
 
     Control characters can only stand between its tokens, where a line feed or a space means the same.
     """
-    text = body.decode()
-    if _PLAIN.fullmatch(text):
+    if not body.translate(None, _PLAIN_BYTES):
         return body
+    text = body.decode()
     return _IN_TEXT.sub(lambda found: " " if found[0] in "\t\r" else _spelled(found), text).encode()
 
 

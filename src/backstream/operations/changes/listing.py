@@ -11,9 +11,7 @@ from backstream.model.changes.entry import Entry
 from backstream.operations.changes.seen import ChangeRecord, Times
 from backstream.operations.changes.sorting import Pair
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NULL = msgspec.Raw(b"null")
-_NOTHING: dict[str, msgspec.Raw] = {}
 _Raw = msgspec.Raw
 
 
@@ -21,19 +19,19 @@ def is_simple(entry: Entry) -> bool:
     """Whether a line tells all of its change: both images, its stream and number, and no name that is looked up."""
     if entry.place is not None or entry.began is not None or entry.actor is not None:
         return False
-    old, new = entry.old, entry.image
-    if entry.event == "INSERT":
-        return old is None and new is not None and b"\n" not in new
-    if old is None or b"\n" in old:
-        return False
-    return new is None if entry.event == "REMOVE" else new is not None and b"\n" not in new
+    event = entry.event
+    if event == "MODIFY":
+        return entry.old is not None and entry.image is not None
+    if event == "INSERT":
+        return entry.old is None and entry.image is not None
+    return event == "REMOVE" and entry.old is not None and entry.image is None
 
 
 def records(
     pairs: Iterator[Pair], key_of: Callable[[bytes], bytes], times: Times, others: Callable[[Pair], Iterator[ChangeRecord]]
 ) -> Iterator[ChangeRecord]:
-    """The records of changes. `others`: makes those of which a line does not tell all."""
-    differ, spell = merge.changed_fields, times.of
+    """The records of changes. `others`: makes those of which a line does not tell all. No image of a line has a line break."""
+    differ, spell = merge.changed_attributes, times.of
     for pair in pairs:
         entry = pair[0]
         if not is_simple(entry):
@@ -48,5 +46,5 @@ def records(
             _Raw(key_of(entry.keys)),
             _NULL if old is None else _Raw(old),
             _NULL if new is None else _Raw(new),
-            differ(_NOTHING if old is None else _fields(old), _NOTHING if new is None else _fields(new)),
+            differ(old, new),
         )

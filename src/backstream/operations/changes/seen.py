@@ -86,17 +86,11 @@ class ChangeRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 _NULL = msgspec.Raw(b"null")
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_NOTHING: dict[str, msgspec.Raw] = {}
 
 
 def changed(seen: SeenChange) -> list[str]:
     """The names of the attributes that a change changed; none where one of its images is not known."""
-    if seen.doubt:
-        return []
-    old = _NOTHING if seen.old is None else _fields(seen.old)
-    new = _NOTHING if seen.new is None else _fields(seen.new)
-    return merge.changed_fields(old, new)
+    return [] if seen.doubt else merge.changed_attributes(seen.old, seen.new)
 
 
 class Times:
