@@ -104,5 +104,5 @@ def catalog(layout: Layout) -> Catalog:
         initialised="2026-11-23T00:00:00Z",
         complete_from=None,
         settings=msgspec.Raw(b"{}"),
-        ways=(Way("2026-11-23T00:00:00Z", layout, Naming.SHA256, None, None),),
+        ways=(Way("2026-11-23T00:00:00Z", layout, Naming.SHA256, None),),
     )

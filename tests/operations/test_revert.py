@@ -130,7 +130,7 @@ def test_conflicts_are_named_and_left(shop: Shop) -> None:
 
 def test_it_stops_at_a_conflict_before_anything_is_written(shop: Shop) -> None:
     shop.put(1, price=number(7))
-    with pytest.raises(PartlyDone, match="1 items are in conflict"):
+    with pytest.raises(PartlyDone, match="^1 item is in conflict"):
         shop.revert(on_conflict=OnConflict.STOP)
     assert shop.prices() == {**BAD, "1": "7"}
 
@@ -313,3 +313,32 @@ def test_a_plan_does_not_overwrite_a_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there already"):
         make_plan(shop.stage.vault(), shop.request(), shop.around(), path, "x", max_units=None, show=lambda _: None)
     assert path.read_text() == "mine"
+
+
+# --- most of a table --------------------------------------------------------------------------------------------------------------
+
+
+def test_most_of_a_table_is_deleted_only_by_who_says_how_many(shop: Shop) -> None:
+    shop.clock.move(60)
+    for each in (1, 2, 3, 4):
+        shop.delete(each)
+    shop.clock.move(60)
+    shop.stage.follow()
+    untouched(shop, {}, Refused, r"this would delete 1 row, more than half of the rows of flights; nothing was touched")
+    foreseen = reverting.dry_run(shop.stage.vault(), shop.request(), shop.around(), Writing())
+    assert foreseen.needs_expect_deletes == 1
+    plan = shop.plan(shop.folder / "plan")
+    with pytest.raises(Refused, match="more than the 0 that are expected"):
+        reverting.apply(plan.path, shop.around(), Writing(expect_deletes=0))
+    with pytest.raises(Refused, match="more than half"):
+        reverting.apply(plan.path, shop.around(), Writing())
+    assert shop.prices() == {"9": "0"}
+    report = reverting.apply(plan.path, shop.around(), Writing(expect_deletes=1))
+    assert (report.deleted, shop.prices().get("9")) == (1, None)
+
+
+def test_rows_that_are_named_by_their_keys_need_no_number(shop: Shop) -> None:
+    for each in (1, 2, 4):
+        shop.delete(each)
+    nine = wire.key_of(SCHEMA, key("z", 9))
+    assert shop.revert(asked=ChangeCriteria(keys=[nine])).deleted == 1

@@ -24,7 +24,7 @@ _Word = TypeVar("_Word", Merge, OnConflict)
 class RevertPlan:
     """A plan that was made, and not carried out yet: look at `rows`, then `apply` it exactly as it is."""
 
-    def __init__(self, made: Plan, apply: Callable[[], Reverted]) -> None:
+    def __init__(self, made: Plan, apply: Callable[[int | None], Reverted]) -> None:
         self._made = made
         self._apply = apply
 
@@ -41,9 +41,9 @@ class RevertPlan:
         """What it would do."""
         return reverting.foreseen(self._made)
 
-    def apply(self) -> Reverted:
-        """Carry it out: an item that has changed since the plan was made is left and named."""
-        return self._apply()
+    def apply(self, *, expect_deletes: int | None = None) -> Reverted:
+        """Carry it out: an item that has changed since the plan was made is left and named. `expect_deletes`: see `revert`."""
+        return self._apply(expect_deletes)
 
 
 class Reverting:
@@ -73,6 +73,7 @@ class Reverting:
         into_another: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
+        expect_deletes: int | None = None,
         show: Callable[[PlanRow], None] = lambda _: None,
         ask: Callable[[Plan], bool] = lambda _: True,
         progress: Progress | None = None,
@@ -83,6 +84,7 @@ class Reverting:
         For the selection see `changes`; `changes_file`: only the changes that its lines name, as `changes --ndjson` prints them.
         `merge`: by top-level "attributes", or any later change of an "item" is a conflict; `on_conflict`: "skip", "stop" or
         "overwrite". `show` is told each row of a dry run; `ask` is given the plan before the first write, and may say no.
+        `expect_deletes`: at most so many rows may be deleted; needed, or it is refused, where that is more than half of the table.
 
         Refused across a gap, and where the window is not proven, unless `allow_gap`; `to="now"` need not be proven to its end. What
         could not be written is named, and `resume` of the answer goes on with it; `undo` takes the revert itself back.
@@ -106,7 +108,7 @@ class Reverting:
             allow_gap=allow_gap,
             into_another=into_another,
         )
-        around, writing = self._beside(progress, notice), Writing(max_write_units, patience)
+        around, writing = self._beside(progress, notice), Writing(max_write_units, patience, expect_deletes)
         if dry_run:
             return reverting.dry_run(vault, request, around, writing, show)
         return reverting.revert(vault, request, around, writing, ask)
@@ -156,7 +158,7 @@ class Reverting:
         )
         around = self._beside(progress)
         made = reverting.plan(vault, request, around, Path(path), max_units=max_write_units, show=show)
-        return RevertPlan(made, lambda: self.apply_plan(path, into_another=into_another))
+        return RevertPlan(made, lambda most: self.apply_plan(path, into_another=into_another, expect_deletes=most))
 
     def apply_plan(
         self,
@@ -165,6 +167,7 @@ class Reverting:
         into_another: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
+        expect_deletes: int | None = None,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Reverted:
@@ -172,7 +175,7 @@ class Reverting:
 
         Refused where the file was altered, or the live table is another than the plan's, unless `into_another`.
         """
-        around, writing = self._beside(progress, notice), Writing(max_write_units, patience)
+        around, writing = self._beside(progress, notice), Writing(max_write_units, patience, expect_deletes)
         return reverting.apply(Path(path), around, writing, into_another=into_another)
 
     def resume_revert(

@@ -17,6 +17,7 @@ from backstream.errors import BackstreamError, PartlyDone, Refused, UsageError
 from backstream.model import moment
 from backstream.model.changes import merge
 from backstream.model.changes.merge import MergeVerdict
+from backstream.model.counts import counted
 from backstream.model.migration import ItemRewrite
 from backstream.model.values import wire
 from backstream.operations.bulk import journal
@@ -75,7 +76,7 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
     if plan.head.on_conflict is OnConflict.STOP and plan.counts.conflicts:
         named = ", ".join(bytes(row.key).decode() for row in plan.rows() if row.verdict == MergeVerdict.CONFLICT)
         raise PartlyDone(
-            f"{plan.counts.conflicts:,} items are in conflict: {named[:1000]}; nothing was written",
+            f"{counted(plan.counts.conflicts, 'item is', 'items are')} in conflict: {named[:1000]}; nothing was written",
             hint="--on-conflict skip leaves these and writes the others.",
         )
     if not plan.counts.written:

@@ -44,10 +44,14 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Writing(msgspec.Struct, frozen=True):
-    """How to write. `max_units`: write units a second at most; `patience`: seconds without any progress after which it gives up."""
+    """How to write. `max_units`: write units a second at most; `patience`: seconds without any progress after which it gives up.
+
+    `expect_deletes`: at most so many rows may be deleted, needed where that is most of the table.
+    """
 
     max_units: float | None = None
     patience: float = 30.0
+    expect_deletes: int | None = None
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -73,6 +77,7 @@ class Reverted(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from
     written for another reason. `expired`: how many of those written have a time to live that has passed.
 
     `undo`: the command that takes the revert itself back; `resume`: the one that goes on with what is left; `file`: its journal.
+    `needs_expect_deletes`: the number without which (`--expect-deletes`) so many deletes are refused; None where none is needed.
     """
 
     table: str
@@ -97,3 +102,4 @@ class Reverted(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from
     undo: str | None = None
     resume: str | None = None
     file: str | None = None
+    needs_expect_deletes: int | None = None

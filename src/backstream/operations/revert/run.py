@@ -15,6 +15,7 @@ from backstream.operations.inspect import safety
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore import Failure
 from backstream.operations.restore.resume_file import MOST_NAMED
+from backstream.operations.revert import deletes
 from backstream.operations.revert.applying import execute, plan_path_for
 from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow
 from backstream.operations.revert.planning import make_plan
@@ -49,7 +50,7 @@ def dry_run(vault: TableVault, request: Request, around: Around, writing: Writin
     began = around.clock.now()
     with TemporaryFolder() as temporary:
         made = plan(vault, request, around, temporary.path / "plan", max_units=writing.max_units, show=show)
-        return foreseen(made, round(around.clock.now() - began, 3))
+        return foreseen(made, round(around.clock.now() - began, 3), deletes.needed(made, around.table))
 
 
 def revert(vault: TableVault, request: Request, around: Around, writing: Writing, ask: Callable[[Plan], bool]) -> Reverted:
@@ -61,6 +62,7 @@ def revert(vault: TableVault, request: Request, around: Around, writing: Writing
     made = plan(vault, request, around, plan_path_for(name, around.folder), name=name, max_units=writing.max_units)
     agreed = False
     try:
+        deletes.check(made, around.table, writing.expect_deletes)
         agreed = ask(made)
     finally:
         if not agreed:
@@ -82,6 +84,7 @@ def apply(path: Path, around: Around, writing: Writing, *, into_another: bool = 
     facts = table.facts()
     if not into_another:
         safety.check_same_table(Identity(head.arn, head.table_id), facts, of="the one that this plan was made for")
+    deletes.check(saved, table, writing.expect_deletes)
     return execute(saved, around, writing, exactly=True, owned=False)
 
 
@@ -109,8 +112,8 @@ def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_anoth
     )
 
 
-def foreseen(made: Plan, seconds: float = 0.0) -> Reverted:
-    """What a plan would do, as a report. `seconds`: how long it took to make it."""
+def foreseen(made: Plan, seconds: float = 0.0, needs_expect_deletes: int | None = None) -> Reverted:
+    """What a plan would do, as a report. `seconds`: how long it took to make it; `needs_expect_deletes`: see `deletes.needed`."""
     conflicts, failures, gone = list[Failure](), list[Failure](), list[msgspec.Raw]()
     for row in made.rows():
         failure = Failure(bytes(row.key).decode(), row.reason)
@@ -141,4 +144,5 @@ def foreseen(made: Plan, seconds: float = 0.0) -> Reverted:
         dollars=counts.dollars,
         estimated_seconds=counts.estimated_seconds,
         expired=counts.expired,
+        needs_expect_deletes=needs_expect_deletes,
     )

@@ -81,6 +81,15 @@ def revert(
     into_another: Annotated[
         bool, Option("--into-another", help="Also into another table than the vault's (account, region, table id).")
     ] = False,
+    expect_deletes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="At most so many rows may go; needed where it is most of the table.",
+            show_default=False,
+        ),
+    ] = None,
     max_write_units: Annotated[
         float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
     ] = None,
@@ -89,10 +98,14 @@ def revert(
     json: Json = False,
 ) -> int:
     """Undo exactly these changes, and keep everything else: a three-way merge with what the table holds now."""
+    window = (since, until if until != "now" else None, allow_gap)
     selection = (key, keys, changes, partition, tenant, where, event, actor, attribute)
-    _check_words(since, selection, plan=plan, apply=apply, resume=resume, undo=undo, dry_run=dry_run)
+    how = (merge is not Merge.ATTRIBUTES, on_conflict is not OnConflict.SKIP)
+    _check_alone((*window, *selection, *how), apply=apply, resume=resume, undo=undo)
+    _check_words(since, plan=plan, apply=apply, resume=resume, undo=undo, dry_run=dry_run)
     backup = library.open(vault, patience=patience).table(table)
     tell = Resumption()
+    writing = {"patience": patience, "expect_deletes": expect_deletes, "notice": tell}
 
     def run() -> Reverted:
         with ProgressBar() as bar:
@@ -109,7 +122,13 @@ def revert(
                 return backup.resume_revert(resume, patience=patience, max_write_units=max_write_units, progress=bar, notice=tell)
             if apply is not None:
                 return backup.apply_plan(
-                    apply, into_another=into_another, patience=patience, max_write_units=max_write_units, progress=bar, notice=tell
+                    apply,
+                    into_another=into_another,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    expect_deletes=expect_deletes,
+                    progress=bar,
+                    notice=tell,
                 )
             words = {
                 "from_": since or "",
@@ -130,7 +149,7 @@ def revert(
                 "max_write_units": max_write_units,
                 "progress": bar,
             }
-            return _planned(backup, words, plan, dry_run=dry_run, json=json, asks=not yes, patience=patience, tell=tell)
+            return _planned(backup, words, plan, dry_run=dry_run, json=json, asks=not yes, writing=writing)
 
     if (apply or undo) is not None and not yes and not dry_run:
         _ask(f"Carry out {apply} on {table}?" if apply is not None else f"Take the revert {undo} of {table} back?")
@@ -149,24 +168,30 @@ def _planned(
     dry_run: bool,
     json: bool,
     asks: bool,
-    patience: float,
-    tell: Callable[[str], None],
+    writing: Mapping[str, object],
 ) -> Reverted:
     show: Callable[[PlanRow], None] = (lambda _: None) if json or not dry_run else _show_row
     if plan is not None:
         return backup.plan_revert(plan, show=show, **words).report  # type: ignore[arg-type]
     ask = _ask_about if asks else _always
-    return backup.revert(**words, dry_run=dry_run, show=show, ask=ask, patience=patience, notice=tell)  # type: ignore[arg-type]
+    return backup.revert(**words, **writing, dry_run=dry_run, show=show, ask=ask)  # type: ignore[arg-type]
 
 
-def _check_words(since: str | None, selection: tuple[object, ...], *, dry_run: bool, **others: object) -> None:
+def _check_alone(words: tuple[object, ...], **files: object) -> None:
+    """UsageError where words are given that a file tells already: they would not count."""
+    for name, value in files.items():
+        if value is not None and any(words):
+            raise UsageError(
+                f"--{name} goes without a window, a selection, --merge and --on-conflict", hint="Its file tells all of that."
+            )
+
+
+def _check_words(since: str | None, *, dry_run: bool, **others: object) -> None:
     """UsageError where they do not say what to do."""
     given = [f"--{name}" for name, value in others.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' or '.join(given)}?", hint="Give one of them.")
     stands_alone = [name for name in given if name != "--plan"]
-    if stands_alone and (since is not None or any(selection)):
-        raise UsageError(f"{stands_alone[0]} goes without a window and a selection", hint="Its file tells all of that.")
     if stands_alone in (["--apply"], ["--resume"]) and dry_run:
         raise UsageError(f"{stands_alone[0]} goes without --dry-run", hint="Its plan is the dry run: read the file.")
     if not stands_alone and since is None:
@@ -252,6 +277,12 @@ def _counts(report: Reverted) -> list[tuple[str, str]]:
         *([("gone", f"{len(report.gone):,}: somebody has deleted them since")] if report.gone else []),
         ("failed", f"{report.failed:,}"),
         *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
+        *_most_of_it(report),
         *([("would take", f"{takes}; indexes take as many again each")] if report.dry_run else []),
         ("seconds", f"{report.seconds:.1f}"),
     ]
+
+
+def _most_of_it(report: Reverted) -> list[tuple[str, str]]:
+    needed = report.needs_expect_deletes
+    return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
