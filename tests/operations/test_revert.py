@@ -130,7 +130,7 @@ def test_conflicts_are_named_and_left(shop: Shop) -> None:
 
 def test_it_stops_at_a_conflict_before_anything_is_written(shop: Shop) -> None:
     shop.put(1, price=number(7))
-    with pytest.raises(PartlyDone, match="^1 item is in conflict"):
+    with pytest.raises(PartlyDone, match=r"^1 item is in conflict"):
         shop.revert(on_conflict=OnConflict.STOP)
     assert shop.prices() == {**BAD, "1": "7"}
 

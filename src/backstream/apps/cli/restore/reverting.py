@@ -83,12 +83,7 @@ def revert(
     ] = False,
     expect_deletes: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="At most so many rows may go; needed where it is most of the table.",
-            show_default=False,
-        ),
+        Option(metavar="N", min=0, help="Delete at most N rows; needed where most of a table would go.", show_default=False),
     ] = None,
     max_write_units: Annotated[
         float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
@@ -103,6 +98,8 @@ def revert(
     how = (merge is not Merge.ATTRIBUTES, on_conflict is not OnConflict.SKIP)
     _check_alone((*window, *selection, *how), apply=apply, resume=resume, undo=undo)
     _check_words(since, plan=plan, apply=apply, resume=resume, undo=undo, dry_run=dry_run)
+    if expect_deletes is not None and (plan or resume or undo) is not None:
+        raise UsageError("--expect-deletes goes with a revert that begins now, or with --apply")
     backup = library.open(vault, patience=patience).table(table)
     tell = Resumption()
     writing = {"patience": patience, "expect_deletes": expect_deletes, "notice": tell}
