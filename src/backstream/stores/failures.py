@@ -134,11 +134,12 @@ def beyond_limit(subject: str) -> Damaged:
     return Damaged(f"{subject}: it is larger than such an object may be", hint=object_limits.HINT)
 
 
-def not_a_listing(bucket: str) -> Damaged:
-    """A page of a listing that is some other document, which must not pass for an empty one."""
+def not_a_listing(bucket: str, why: str = "") -> Damaged:
+    """A page of a listing that is some other document, which must not pass for an empty one. `why`: what is wrong with it."""
     return Damaged(
-        f"A listing of s3://{bucket} was answered with something else.",
-        hint="Check AWS_ENDPOINT_URL_S3, and for proxies between here and S3.",
+        f"A listing of s3://{bucket} was answered with something else{why and f': {why}'}.",
+        hint="Check AWS_ENDPOINT_URL_S3, and for proxies between here and S3. A server answers so, too, where a name has a control "
+        "character and the server does not encode it (encoding-type=url).",
     )
 
 

@@ -15,6 +15,11 @@ import msgspec
 
 from backstream.ports import ListedObject, ObjectVersion
 
+# What expat says of a document that ends too early, and not of one that is none.
+CUT_OFF = tuple(
+    expat.errors.codes[each]
+    for each in (expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN, expat.errors.XML_ERROR_PARTIAL_CHAR)
+)
 _ROWS = frozenset(("Version", "DeleteMarker", "Contents"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Protocol, TypeVar
 from xml.parsers import expat
 
@@ -160,18 +160,30 @@ class HttpApi:
 
     def list_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ListedObject]:
         page = self._listing("ListObjectsV2", [("list-type", "2")], prefix, place)
-        following = {"ContinuationToken": page.fields["NextContinuationToken"]} if _goes_on(page) else None
-        return ListingPage(listings.objects(page), following)
+        with self._reading_rows():
+            following = {"ContinuationToken": page.fields["NextContinuationToken"]} if _goes_on(page) else None
+            return ListingPage(listings.objects(page), following)
 
     def versions_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ObjectVersion]:
         page = self._listing("ListObjectVersions", [("versions", "")], prefix, place)
         following = None
-        if _goes_on(page):
-            following = {
-                "KeyMarker": page.text(page.fields, "NextKeyMarker"),
-                "VersionIdMarker": page.fields["NextVersionIdMarker"],
-            }
-        return ListingPage(listings.versions(page), following)
+        with self._reading_rows():
+            if _goes_on(page):
+                following = {
+                    "KeyMarker": page.text(page.fields, "NextKeyMarker"),
+                    "VersionIdMarker": page.fields["NextVersionIdMarker"],
+                }
+            return ListingPage(listings.versions(page), following)
+
+    @contextmanager
+    def _reading_rows(self) -> Iterator[None]:
+        """Damaged where a page lacks what S3 says of each object, or says it in another form."""
+        try:
+            yield
+        except KeyError as error:
+            raise not_a_listing(self._bucket, f"it does not say {error}") from error
+        except (ValueError, OverflowError) as error:
+            raise not_a_listing(self._bucket, str(error)) from error
 
     def _listing(
         self, operation: str, words: Iterable[tuple[str, str]], prefix: str, place: Mapping[str, str]
@@ -182,6 +194,8 @@ class HttpApi:
         try:
             page = listings.read(reply.body)
         except expat.ExpatError as error:
+            if error.code not in listings.CUT_OFF:
+                raise not_a_listing(self._bucket, str(error)) from error
             why = f"the answer is not whole ({error})"
             raise no_answer(why, operation, subject(self._bucket, prefix), broken=True, hopeless=False) from error
         if "IsTruncated" not in page.fields:
