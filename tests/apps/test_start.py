@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
+from inspect import isfunction
 from pathlib import Path
 
 import pytest
 
+from backstream.apps import library
+from backstream.apps.library import METHODS, TableBackup
 from backstream.stores.directory import DirectoryStore
 from kit.clock import ManualClock
 from kit.feed import Feed
@@ -66,6 +70,22 @@ def test_the_help(tmp_path: Path, words: list[str]) -> None:
 def test_a_command_on_a_folder(tmp_path: Path, vault: str, words: list[str]) -> None:
     modules = loaded(COMMAND.format(words=[*words, "--vault", vault]), tmp_path)
     assert tops(modules) == {"backstream", "click", "msgspec", "zstandard"}
+    others = {"restore", "compare", "drill", "migrate", "replicate", "doctor", "revert", "undo", "legacy"}
+    assert {each for each in modules if each.startswith(tuple(f"backstream.operations.{one}." for one in others))} == set()
+
+
+def test_each_verb_of_a_table_is_named_once() -> None:
+    """A method that the table of names does not have is not there; and none of them stands for another's."""
+    rooms = {where: getattr(import_module(where.partition(":")[0]), where.partition(":")[2]) for where in set(METHODS.values())}
+    defined = {name: where for where, room in rooms.items() for name, each in vars(room).items() if isfunction(each)}
+    assert {name: where for name, where in defined.items() if not name.startswith("_")} == METHODS
+    assert sum(len([each for each in vars(room).values() if isfunction(each)]) for room in rooms.values()) == len(defined)
+    assert set(METHODS) <= set(dir(TableBackup))
+    assert not set(METHODS) & {
+        name for name, each in vars(TableBackup).items() if isfunction(each) and each.__module__ == library.__name__
+    }
+    with pytest.raises(AttributeError, match="'TableBackup' has no attribute 'restored'"):
+        _ = TableBackup.restored  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("handler", ["aws_lambda", "aws_witness"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from backstream.apps.monitoring.emf import Measured, Metric
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
-from backstream.operations.capture.witness import Witnessed
-from backstream.operations.drill import Drill
-from backstream.operations.inspect.status import Status
+
+if TYPE_CHECKING:  # what figures are of: whoever has one has loaded its module
+    from backstream.operations.capture.witness import Witnessed
+    from backstream.operations.drill import Drill
+    from backstream.operations.inspect.status import Status
 
 DRILL_PASSED = Metric("backstream_drill_passed", "DrillPassed", "Count", "1 if the drill passed, else 0.")
 DRILL_RPO = Metric(

@@ -15,10 +15,8 @@ from backstream.errors import UsageError
 from backstream.model import moment
 from backstream.model import objectives as durations
 from backstream.model.objectives import Objectives
-from backstream.model.tables import naming
 from backstream.model.values.key_arguments import parse_key
 from backstream.model.values.schema import KEY_TYPES, KeyAttribute, KeySchema
-from backstream.operations.restore import InPlace, NewTable, Target, ToFile
 from backstream.vault.table_vault import TableVault
 
 SEGMENTS = 4  # of a table that are read side by side, where nobody says otherwise
@@ -78,14 +76,3 @@ def via_of(via: Via | str) -> Via:
         return Via(via)
     except ValueError as error:
         raise UsageError(f"not a way to fill a table: {via!r}", hint=f"One of {', '.join(Via)}.") from error
-
-
-def target_of(to: str | None, to_file: str | Path | None, *, in_place: bool) -> Target:
-    """UsageError where it is not exactly one."""
-    chosen = [each for each in (to, to_file, in_place or None) if each is not None]
-    if len(chosen) != 1:
-        raise UsageError("restore where to?", hint="Choose one: a new table (--to), --in-place or a file (--to-file).")
-    if to is not None:
-        naming.check_table_name(to)
-        return NewTable(to)
-    return InPlace() if to_file is None else ToFile(Path(to_file))

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from backstream.apps.config import Config
-from backstream.apps.verbs.arguments import Key, Moment, Via, resumable_folder, second_of, target_of, via_of
+from backstream.apps.verbs.arguments import Key, Moment, Via, resumable_folder, second_of, via_of
 from backstream.apps.verbs.changes import asked_of, span_of
+from backstream.apps.verbs.targets import target_of
 from backstream.errors import UsageError
 from backstream.model.tables import naming
 from backstream.operations import changes as changing

@@ -1,0 +1,14 @@
+"""`doctor`, as callers of the library ask for it: `Vault.doctor`."""
+
+from __future__ import annotations
+
+from backstream.apps.config import Config
+from backstream.apps.doctor_context import patient_of
+from backstream.operations.doctor import Doctor, doctor
+
+__all__ = ["Doctor", "look"]
+
+
+def look(config: Config, table: str | None, *, function: str | None, write: bool) -> Doctor:
+    """Look at all that a backup hangs on: see `Vault.doctor`."""
+    return doctor(patient_of(config, function=function, write=write), table)
