@@ -10,7 +10,10 @@ import msgspec
 import pytest
 
 from backstream.engine.local.memory import Memory
+from backstream.engine.local.spill import Spill
 from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, Refused, UsageError
+from backstream.model.changes import fold
+from backstream.model.changes.entry import Entry
 from backstream.model.values import wire
 from backstream.operations.base.compact import compact
 from backstream.operations.changes import (
@@ -20,14 +23,17 @@ from backstream.operations.changes import (
     ChangeWindow,
     Number,
     SeenChange,
+    items,
     keys_in,
     numbers_in,
     summary,
 )
+from backstream.operations.changes.items import Item
 from backstream.operations.changes.sorting import TimeSorter
 from backstream.ports import Put
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.images import SCHEMA, image, key
 from kit.lived import SMALL
@@ -113,11 +119,50 @@ def test_they_are_all_that_was_written_in_the_window(stage: Stage, compacted: in
         assert by_item(found) == by_item(expected)
 
 
+EVERY_EVENT = ChangeCriteria(events=["INSERT", "MODIFY", "REMOVE"])
+
+
 def test_item_by_item_they_are_the_same(stage: Stage) -> None:
     begun = int(stage.clock.now())
     live(stage, compacted=3)
-    found = {each.key: told(each.changes) for each in look(stage, begun).items()}
+    found = {each.key: told(each.changes) for each in look(stage, begun, asked=EVERY_EVENT).items()}
     assert found == by_item(model(stage, begun, int(stage.clock.now())))
+
+
+def test_of_whole_items_the_first_and_the_last_change_are_held(stage: Stage) -> None:
+    begun = int(stage.clock.now())
+    live(stage, compacted=3)
+    every = by_item(model(stage, begun, int(stage.clock.now())))
+    ends = list(look(stage, begun).items())
+    assert max(each.selected for each in ends) > 2
+    for each in ends:
+        expected = every.pop(each.key)
+        assert (each.selected, each.before, each.after) == (len(expected), expected[0][2], expected[-1][3])
+        assert len(each.changes) == min(len(expected), 2)
+        assert not each.doubt
+    assert not every
+
+
+def test_a_change_that_is_missing_between_the_first_and_the_last_is_seen(stage: Stage) -> None:
+    for number in range(1, 6):
+        put(stage, 1, price={"N": str(number)})
+    begun = int(stage.clock.now()) - 1
+    clock(stage).move(10)
+    stage.follow()
+    vault, changes = stage.vault(), look(stage, begun)
+    pieces = [entry for piece in changes._log().pieces() for entry in piece.entries]
+    ordered = fold.in_order(pieces)
+    assert not _ends_of(ordered, vault).broken
+    assert _ends_of([*ordered[:2], *ordered[3:]], vault).broken
+    assert not _ends_of([*ordered[::-1], *ordered], vault).broken  # in any order, more than once
+
+
+def _ends_of(entries: Sequence[Entry], vault: TableVault) -> Item:
+    with Spill(1, Entry) as spill:
+        spill.writer.extend([(vault.key(entry), entry, None) for entry in entries])
+        ((found, ends),) = items._ends(spill, 0).items()
+        assert sum(entry.image is not None or entry.place is not None for entry in ends) <= 2
+        return items._item(found, fold.in_order(ends), None, only_ends=True)
 
 
 def test_of_a_later_window_the_state_before_comes_from_before_it(stage: Stage) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 
+import msgspec
+
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.spill import Pairs, Spill, partitions_for
 from backstream.engine.local.state import State
@@ -24,7 +26,19 @@ from backstream.vault.table_vault import TableVault
 FEW = 300  # items whose states are looked up one by one; of more the log is read once
 MANY = 200_000  # keys that are held in memory
 
-Item = tuple[bytes, list[Pair]]  # the canonical key, and its changes, the oldest first
+
+class Item(msgspec.Struct, frozen=True):
+    """One item that changed. `key`: canonical; `pairs`: its changes, the oldest first; `count`: how many there are.
+
+    Where only the states before and after the window matter, `pairs` has the first and the last change alone. `broken`: a change is
+    missing between two of them; `scanned`: one of them was found by a read of the table.
+    """
+
+    key: bytes
+    pairs: list[Pair]
+    count: int
+    broken: bool
+    scanned: bool
 
 
 def looks_back(vault: TableVault) -> bool:
@@ -36,15 +50,22 @@ def looks_back(vault: TableVault) -> bool:
     return ways is None or any(each.layout is Layout.ROWS for each in ways)
 
 
-def by_item(vault: TableVault, span: ChangeWindow, log: WindowLog, unread: Unread, memory: Memory) -> Iterator[Item]:
-    """Each item that changed, with all of its changes in the window."""
+def by_item(
+    vault: TableVault, span: ChangeWindow, log: WindowLog, unread: Unread, memory: Memory, *, only_ends: bool = False
+) -> Iterator[Item]:
+    """Each item that changed, with all of its changes in the window. `only_ends`: with the first and the last of them."""
     with ExitStack() as stack:
         partitions = partitions_for(log.rows)
         window = stack.enter_context(Spill(partitions, Entry, buffer=memory.buffer))
         keys: set[bytes] = set()
+        held = 0
         for piece in log.pieces():
             pairs = [(vault.key(entry), entry, None) for entry in piece.entries]
             window.writer.extend(pairs)
+            held += sum(len(entry.image or b"") + len(entry.old or b"") for entry in piece.entries)
+            if held > memory.buffer:  # the writer does not know how large these heads are
+                window.writer.flush()
+                held = 0
             if len(keys) <= MANY:
                 keys.update(key for key, _, _ in pairs)
         if not keys:
@@ -53,9 +74,14 @@ def by_item(vault: TableVault, span: ChangeWindow, log: WindowLog, unread: Unrea
         states = before.of(keys, partitions) if looks_back(vault) else None
         for number in range(partitions):
             then = {} if states is None else states(number)
-            for key, entries in _grouped(window, number).items():
-                ordered = fold.in_order(entries)
-                yield key, list(zip(ordered, [then.get(key), *ordered], strict=False))
+            for key, entries in (_ends if only_ends else _grouped)(window, number).items():
+                yield _item(key, fold.in_order(entries), then.get(key), only_ends=only_ends)
+
+
+def _item(key: bytes, ordered: Sequence[Entry], before: Entry | None, *, only_ends: bool) -> Item:
+    pairs = list(zip(ordered, [before, *ordered], strict=False))
+    kept = [pairs[0], pairs[-1]] if only_ends and len(pairs) > 2 else pairs
+    return Item(key, kept, len(pairs), breaks(pairs), any(entry.scanned for entry in ordered))
 
 
 def _grouped(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
@@ -63,6 +89,52 @@ def _grouped(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
     for key, entry, _ in window.heads(number):
         found.setdefault(key, []).append(entry)
     return found
+
+
+def _ends(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
+    """The same; of the changes between an item's first and last only their places and digests are held."""
+    found: dict[bytes, _Ends] = {}
+    for key, entry, _ in window.heads(number):
+        if key not in found:
+            found[key] = _Ends()
+        found[key].add(entry)
+    return {key: each.entries for key, each in found.items()}
+
+
+class _Ends:
+    """One item's changes, each once. An item may have changed hundreds of thousands of times."""
+
+    def __init__(self) -> None:
+        self._between: dict[tuple[str, int], Entry] = {}
+        self._scans: list[Entry] = []
+        self._first: Entry | None = None
+        self._last: Entry | None = None
+
+    def add(self, entry: Entry) -> None:
+        """One of them, in no order, perhaps more than once."""
+        if entry.scanned:
+            self._scans.append(entry)
+            return
+        for end in (self._first, self._last):
+            if end is not None and end.order == entry.order:
+                return
+        if self._first is None or entry.order < self._first.order:
+            self._first, entry = entry, self._first if self._first is not None else entry
+        if self._last is None or entry.order > self._last.order:
+            self._last, entry = entry, self._last if self._last is not None else entry
+        if entry is not self._first and entry is not self._last:
+            self._between[entry.stream, int(entry.sequence)] = _bare(entry)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All of them, in no order."""
+        ends = [] if self._first is None or self._last is None else [self._first, self._last]
+        return [*self._scans, *self._between.values(), *ends]
+
+
+def _bare(entry: Entry) -> Entry:
+    """Its place among the changes, and the digests of the states before and after it."""
+    return Entry(entry.stream, entry.sequence, entry.micros, entry.event, "", None, b"", before=entry.before, after=entry.after)
 
 
 class _StatesBefore:

@@ -14,7 +14,7 @@ from backstream.model.values import wire
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes import listing
 from backstream.operations.changes import window as windows
-from backstream.operations.changes.items import Item, breaks, by_item, looks_back
+from backstream.operations.changes.items import Item, by_item, looks_back
 from backstream.operations.changes.reading import WindowLog
 from backstream.operations.changes.seen import BROKEN, ChangeRecord, SeenChange, Times, items_with_images, record, with_images
 from backstream.operations.changes.selection import ChangeCriteria, ChangeSelection
@@ -38,12 +38,18 @@ class ChangesContext(msgspec.Struct, frozen=True):
 
 
 class ItemChanges(msgspec.Struct, frozen=True):
-    """All changes of one item in a window, the oldest first, and which of them are selected. `broken`: a change is missing."""
+    """All changes of one item in a window, the oldest first, and which of them are selected. `broken`: a change is missing.
+
+    Where all changes of an item are selected by its key, `changes` has the first and the last one alone. `selected`: how many are
+    selected; `scanned`: one of all was found by a read of the table.
+    """
 
     key: bytes
     changes: Sequence[SeenChange]
     chosen: Sequence[bool]
+    selected: int
     broken: bool = False
+    scanned: bool = False
 
     @property
     def before(self) -> bytes | None:
@@ -148,9 +154,9 @@ class Changes:
             if not looks_back(self._vault):
                 yield from self._as_they_lie(sorter)
                 return
-            for key, pairs in self._items():
-                if self.selection.may_be(key):
-                    sorter.add(pairs)
+            for item in self._items():
+                if self.selection.may_be(item.key):
+                    sorter.add(item.pairs)
             yield from with_images(self._vault, sorter.until(None))
 
     def _as_they_lie(self, sorter: TimeSorter) -> Iterator[SeenChange]:
@@ -189,10 +195,10 @@ class Changes:
     def items(self) -> Iterator[ItemChanges]:
         """Each item of which a change is selected, with all of its changes in the window. Errors as of `each`."""
         found, together = 0, list[Item]()
-        for item in self._items():
-            if self.selection.may_be(item[0]):
+        for item in self._items(only_ends=self.selection.is_by_key):
+            if self.selection.may_be(item.key):
                 together.append(item)
-            if sum(len(pairs) for _, pairs in together) >= TOGETHER:
+            if sum(len(each.pairs) for each in together) >= TOGETHER:
                 for each in self._chosen(together):
                     found += 1
                     yield each
@@ -202,15 +208,16 @@ class Changes:
             yield each
         self._finish(found, [])
 
-    def _items(self) -> Iterator[Item]:
-        return by_item(self._vault, self._span, self._log(), self._unread, self._around.memory)
+    def _items(self, *, only_ends: bool = False) -> Iterator[Item]:
+        return by_item(self._vault, self._span, self._log(), self._unread, self._around.memory, only_ends=only_ends)
 
     def _chosen(self, items: Sequence[Item]) -> Iterator[ItemChanges]:
-        images = items_with_images(self._vault, [pairs for _, pairs in items])
-        for (key, pairs), changes in zip(items, images, strict=True):
+        images = items_with_images(self._vault, [each.pairs for each in items])
+        for item, changes in zip(items, images, strict=True):
             chosen = [self.selection.takes(each) for each in changes]
             if any(chosen):
-                yield ItemChanges(key, changes, chosen, breaks(pairs))
+                selected = item.count if self.selection.is_by_key else sum(chosen)
+                yield ItemChanges(item.key, changes, chosen, selected, item.broken, item.scanned)
 
     # --- for programs ---
 
@@ -258,7 +265,7 @@ class Changes:
             before=msgspec.Raw(b"null" if item.before is None else wire.one_line(item.before)),
             after=msgspec.Raw(b"null" if item.after is None else wire.one_line(item.after)),
             changed=names,
-            changes=sum(item.chosen),
+            changes=item.selected,
             note=item.doubt,
             actor_source=None if by is None else by.source,
         )

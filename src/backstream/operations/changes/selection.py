@@ -54,6 +54,12 @@ class ChangeCriteria(msgspec.Struct, frozen=True):
         return bool(self.keys or self.events or self.attributes) or any(each is not None for each in given)
 
     @property
+    def is_by_key(self) -> bool:
+        """Whether all changes of an item are meant, or none."""
+        given = (self.tenant, self.where, self.actor, self.numbers)
+        return not (self.events or self.attributes) and all(each is None for each in given)
+
+    @property
     def words(self) -> dict[str, str]:
         """The filters as they stand on the command line."""
         given = {
@@ -98,6 +104,7 @@ class ChangeSelection:
         self._names = {name: Nearest(name) for name in asked.attributes}
         self._who = Nearest(asked.actor or "")
         self.is_all = not asked.selects
+        self.is_by_key = asked.is_by_key
 
     @property
     def keys(self) -> frozenset[bytes] | None:

@@ -137,7 +137,7 @@ class _Planning:
     def _doubt(self, item: ItemChanges) -> str:
         if item.key in self._missing:
             return MISSING
-        if any(each.entry.scanned for each in item.changes):
+        if item.scanned:
             return FOUND_BY_READING
         return item.doubt
 
