@@ -10,13 +10,14 @@ import pytest
 
 from backstream.model import moment
 from backstream.model.changes.change import Change
+from backstream.model.values import wire
 from backstream.operations.capture.shards import OLDEST
 from backstream.operations.capture.sink import VaultKeeper
 from backstream.vault.catalog import Layout
 from backstream.vault.log.segments import pack
 from kit.clock import ManualClock
 from kit.feed import Feed
-from kit.images import SCHEMA, image
+from kit.images import SCHEMA, image, key
 from kit.losing import lose
 from kit.scene import Ran, Scene
 
@@ -148,6 +149,36 @@ def test_a_whole_restore_and_compact_record_it(scene: Scene, layout: Layout, who
     assert [each.code for each in shown] == [4, 0]
     assert all("a change made between" in each.err and "is missing" in each.err for each in shown), shown
     assert '"v"' in shown[1].out
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("whole", [True, False])
+def test_in_place_the_next_change_is_looked_at_before_a_row_is_reverted(scene: Scene, layout: Layout, *, whole: bool) -> None:
+    """Nobody has recorded the loss. The rows of which it is are left and named, the others are as they were then."""
+    feed = Feed(scene.store(), scene.table, began=began(), schema=SCHEMA, layout=layout)
+    gone = lose_batch(feed, scene, [changes_of(feed, hour) for hour in range(3)])
+    feed.reached(int(time.time()) - 120)
+    scene.create()
+    scene.put(*(image("z", number, v={"N": "2"}) for number in ITEMS))
+    words = [] if whole else [word for number in ITEMS for word in ("--key", key_of(number))]
+    restore = ["restore", scene.table, "--at", str(began() + HOUR + 30 * 60), "--in-place", "--yes", *words]
+    ran = scene.call(*restore, "--json")
+    assert (ran.code, ran.json()["put"], ran.json()["failed"], ran.json()["spared"]) == (1, 4, 2, 2), ran.err
+    lost = {wire.key_of(SCHEMA, change.keys) for change in gone}
+    assert {key for key, each in scene.items().items() if b'"2"' in each.replace(b" ", b"").partition(b'"v"')[2][:12]} == lost
+    for change in gone:
+        since, until = moment.iso(change.seconds - HOUR), moment.iso(change.seconds + HOUR)
+        assert (
+            f"{change.keys.decode()}: left alone, nothing tells how it was then: a change made between {since} and {until}"
+            in ran.err
+        )
+    assert {gap.key for gap in feed.vault.gaps.of_items()} == {change.keys.decode() for change in gone}
+    assert scene.call(*restore).code == 4, "by now it is recorded"
+    assert scene.call(*restore, "--allow-gap").code == 0
+
+
+def key_of(number: int) -> str:
+    return key("z", number).decode()
 
 
 def test_history_and_show_tell_of_it(scene: Scene) -> None:

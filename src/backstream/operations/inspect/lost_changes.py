@@ -9,11 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from backstream.engine.local.broken import BrokenChain
+from backstream.engine.local.broken import BrokenChain, of_item
 from backstream.engine.local.state import UnreadableSource
 from backstream.engine.local.whole_log import broken_chains
 from backstream.errors import BackstreamError, GapInTheWay
 from backstream.model import moment
+from backstream.model.changes.entry import Entry
+from backstream.model.window import Window
 from backstream.vault.gaps import Gap
 from backstream.vault.table_vault import TableVault
 
@@ -64,6 +66,11 @@ def record(vault: TableVault, found: Iterable[BrokenChain]) -> str:
     except BackstreamError as error:
         return f"the missing changes could not be recorded in the vault: {error.message}"
     return ""
+
+
+def lost_between(vault: TableVault, key: bytes, one: Entry, other: Entry, window: Window, now: float) -> BrokenChain | None:
+    """What is missing between two entries of an item that follow each other; None where nothing is, or it may still arrive."""
+    return next((each for each in of_item(vault.catalog, key, [one, other], window, now) if not each.pending), None)
 
 
 def _gap(vault: TableVault, found: BrokenChain) -> Gap:

@@ -16,6 +16,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from backstream.engine.local.broken import BrokenChain
 from backstream.engine.local.prefetch import ahead
 from backstream.engine.local.spill import Pairs
 from backstream.errors import Damaged
@@ -40,6 +41,9 @@ class Doubt(msgspec.Struct, frozen=True):
     accepted: bool = False
 
 
+Between = Callable[[bytes, Entry, Entry], BrokenChain | None]
+
+
 class Later(Protocol):
     """Tells what the vault has heard of an item after the moment."""
 
@@ -50,7 +54,12 @@ class Later(Protocol):
 class AbsenceEvidence:
     """Decides for one restore which live rows may be deleted or reverted. `lost`: the times of what could not be read."""
 
-    def __init__(self, request: RestoreRequest, window: Window, later: Later, lost: Callable[[], Sequence[KnownGap]]) -> None:
+    def __init__(
+        self, request: RestoreRequest, window: Window, later: Later, lost: Callable[[], Sequence[KnownGap]], between: Between
+    ) -> None:
+        """`between`: what is missing between an item's state at the moment and its first change after that."""
+        self.missing: list[BrokenChain] = []
+        self._between = between
         self._request = request
         self._window = window
         self._later = later
@@ -64,9 +73,23 @@ class AbsenceEvidence:
 
     def against_reverting(self, candidate: RowState) -> Doubt | None:
         """Why an item that differs from the state at the moment must stay as it is; None where it may be written."""
-        if self._proven or self._later.first(candidate.key) is not None:
+        first = self._later.first(candidate.key)
+        if first is not None and candidate.then is not None:
+            return self._against_unproven(candidate.key, candidate.then, first)
+        if self._proven or first is not None:
             return None
         return Doubt(f"left alone, the vault has not heard of its last change, and it may have been so then: {self._known_until}")
+
+    def _against_unproven(self, key: bytes, then: Entry, first: Entry) -> Doubt | None:
+        """Why the state at the moment is not known, though the vault has one: the next change was made upon another."""
+        lost = self._between(key, then, first)
+        if lost is None or not lost.since <= self._request.at < lost.until:
+            return None
+        self.missing.append(lost)
+        if self._request.allow_gap:
+            return None
+        between = f"{moment.iso(lost.since)} and {moment.iso(lost.until)}"
+        return Doubt(f"left alone, nothing tells how it was then: a change made between {between} is missing")
 
     def _missing_proof(self, then: Entry | None) -> Doubt | None:
         at, window = self._request.at, self._window

@@ -10,13 +10,14 @@ from contextlib import ExitStack, closing
 import msgspec
 
 from backstream import private_files
+from backstream.engine.local.broken import BrokenChain
 from backstream.errors import BackstreamError, TargetNotEmpty
 from backstream.model import moment
+from backstream.model.changes.entry import Entry
 from backstream.model.plan import Action, decide
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import Batches, BulkWriter, LeftOut
-from backstream.operations.inspect import safety
-from backstream.operations.inspect.lost_changes import reported
+from backstream.operations.inspect import lost_changes, safety
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore import deletes, resume_file
 from backstream.operations.restore.conditional_writer import CONFLICT, ConditionalWriter
@@ -114,7 +115,7 @@ class Restoration:
             if self._in_place and not self._request.dry_run:
                 self._undo.note(self._around.table_of(self._name))
             candidates = iter(()) if self._setup.alone else self._looking.candidates(stack)
-            self._evidence = AbsenceEvidence(self._request, self._window, self._looking.later, lambda: self._looking.lost)
+            self._evidence = self._new_evidence()
             self._check_deletes()
             meant = self._found(stack.enter_context(closing(self._meant(candidates))))
             sink = self._sink = self._setup.watching(self._new_sink())
@@ -218,6 +219,14 @@ class Restoration:
         table = self._around.table_of(self._name)
         description = table.facts().description if self._looking.compares or exists(table) else None
         return Planning(units_a_second(description, self._request.max_units))
+
+    def _new_evidence(self) -> AbsenceEvidence:
+        looking, window = self._looking, self._window
+
+        def between(key: bytes, then: Entry, first: Entry) -> BrokenChain | None:
+            return lost_changes.lost_between(self._vault, key, then, first, window, self._began)
+
+        return AbsenceEvidence(self._request, window, looking.later, lambda: looking.lost, between)
 
     def _check_deletes(self) -> None:
         """Count what would be deleted before anything is touched."""
@@ -360,6 +369,8 @@ class Restoration:
         if self._spared:
             self._looking.warnings.append(spared_words(self._spared, self._request))
         left = self._left.close()
+        missing = list(dict.fromkeys([*self._looking.missing, *self._evidence.missing]))
+        unrecorded = "" if self._request.dry_run else lost_changes.record(self._vault, self._evidence.missing)
         return Restored(
             table=self._vault.catalog.table,
             at=moment.iso(self._request.at),
@@ -371,7 +382,7 @@ class Restoration:
             dry_run=self._request.dry_run,
             seconds=round(self._around.clock.now() - self._began, 3),
             failures=self._left.failures,
-            warnings=[*self._looking.warnings, *self._setup.notes],
+            warnings=[*self._looking.warnings, *self._setup.notes, *filter(None, [unrecorded])],
             left=None if left is None else str(left),
             conflicts=self._conflicts,
             plan=None if self._planning is None else self._planning.planned(),
@@ -383,5 +394,5 @@ class Restoration:
             sparing=self._sparing,
             needs_expect_deletes=None if self._tally is None else deletes.needed(self._tally, self._request),
             expired=self._setup.expired,
-            missing=reported(self._looking.missing),
+            missing=lost_changes.reported(missing),
         )
