@@ -364,19 +364,26 @@ def killed_and_gone_on_with(scene: Scene, kills: int, units: int) -> None:
     for _ in range(kills):
         process = scene.start(*words, "--max-write-units", str(units))
         wait_for_writes(process)
-        time.sleep(chance.uniform(0, 0.9 * ROWS / units / kills))
+        written = right[-1] + chance.randint(len(right) % 2, ROWS // (kills + 2))  # as many, whatever time that takes
+        while rows_as(scene, expected) < written and process.poll() is None:
+            time.sleep(0.02)
         process.kill()
         _, said = process.communicate()
         assert process.returncode == -signal.SIGKILL, f"it ended before it was killed: {said}"
         (path,) = scene.folder.glob("backstream-restore-*")
         words = ["restore", scene.table, "--resume", str(path)]
-        right.append(sum(1 for key, found in scene.items().items() if same({key: found}, {key: expected[key]})))
+        right.append(rows_as(scene, expected))
     assert right == sorted(right), "what was done stays done"
     assert 0 < right[-1] < ROWS, "the kills came while it wrote"
     ran = scene.run(*words, "--json")
     assert (ran.code, ran.json()["put"], ran.json()["unchanged"]) == (0, ROWS - right[-1], right[-1]), ran.err
     assert same(scene.items(), expected)
     assert list(scene.folder.glob("backstream-restore-*")) == []
+
+
+def rows_as(scene: Scene, expected: dict[bytes, bytes]) -> int:
+    """How many rows are as they should be."""
+    return sum(1 for key, found in scene.items().items() if same({key: found}, {key: expected[key]}))
 
 
 def test_killed_and_gone_on_with(ruined: Scene) -> None:
