@@ -16,7 +16,7 @@ from backstream.apps import plain_http
 from backstream.apps.cli import completion
 from backstream.apps.cli.commands import Commands
 from backstream.apps.cli.declaring import HELP
-from backstream.apps.cli.output import hint, notice
+from backstream.apps.cli.screen import Screen
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
 from backstream.errors import BackstreamError, UsageError
 from backstream.model.values.visible import visible
@@ -26,6 +26,8 @@ STOPPED = 130
 PRIVATE = 0o077
 DEBUG = "--debug"
 ALONE = {"--read-data": "--read-data=100"}  # an option whose value may be left out
+
+err = Screen(stderr=True)
 
 
 def print_version() -> None:
@@ -101,8 +103,8 @@ def call(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return STOPPED
     except click.ClickException as error:
-        notice(f"error: {error.format_message()}")
-        notice("See `backstream --help`, or `backstream COMMAND --help`.")
+        err.print(f"error: {error.format_message()}")
+        err.print("See `backstream --help`, or `backstream COMMAND --help`.")
         return UsageError.exit_code
     except BrokenPipeError:
         return 1  # who read our report has gone away
@@ -124,13 +126,14 @@ def _invoke(words: Sequence[str]) -> int:
 def _say(error: BackstreamError, *, debug: bool) -> None:
     if debug:
         sys.stderr.write(visible("".join(traceback.format_exception(error))))
-    notice(f"error: {error.message}")
+    err.print(f"error: {error.message}")
     if error.hint:
-        hint(error.hint)
+        for each in error.hint.split("\n"):
+            err.print(each)
 
 
 def _say_defect(error: Exception, *, debug: bool) -> None:
     if debug:
         sys.stderr.write(visible("".join(traceback.format_exception(error))))
-    notice(f"error: {type(error).__name__}: {error}")
-    notice("This is a defect of Backstream: please report it, with what --debug shows.")
+    err.print(f"error: {type(error).__name__}: {error}")
+    err.print("This is a defect of Backstream: please report it, with what --debug shows.")
