@@ -34,7 +34,7 @@ soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under loa
 fuzz: $(VENV)/fuzz ## bytes of any kind for every reader of what lies in a bucket, an hour
 	$(BIN)/python -m fuzz
 
-bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (about 6 minutes)
+bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks
 
 $(VENV)/local: pyproject.toml requirements/cli.txt

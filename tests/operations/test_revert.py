@@ -342,3 +342,11 @@ def test_rows_that_are_named_by_their_keys_need_no_number(shop: Shop) -> None:
         shop.delete(each)
     nine = wire.key_of(SCHEMA, key("z", 9))
     assert shop.revert(asked=ChangeCriteria(keys=[nine])).deleted == 1
+
+
+def test_a_plan_that_was_carried_out_says_how_to_take_it_back(shop: Shop) -> None:
+    plan = shop.plan(shop.folder / "plan")
+    reverting.apply(plan.path, shop.around(), Writing())
+    with pytest.raises(UsageError, match="this plan has been carried out") as error:
+        reverting.apply(plan.path, shop.around(), Writing())
+    assert "--undo" in error.value.hint

@@ -51,8 +51,9 @@ class Certainty(msgspec.Struct, frozen=True, rename={"since": "from", "until": "
 def check_order(span: ChangeWindow) -> None:
     """UsageError where a window does not begin before it ends."""
     if span.since >= span.until:
+        what = "is empty" if span.since == span.until else "ends before it begins"
         raise UsageError(
-            f"the window ends before it begins: --from {moment.iso(span.since)}, --to {moment.iso(span.until)}",
+            f"the window {what}: --from {moment.iso(span.since)}, --to {moment.iso(span.until)}",
             hint="A window holds the changes made after --from, up to and including --to.",
         )
 

@@ -84,6 +84,9 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
     facts = around.table.facts()
     path = path_for(plan.head.id, around.folder)
     if path.exists():
+        if Standing(path).ended:
+            undo = _command(plan.head.table, "undo", path)
+            raise UsageError(f"this plan has been carried out: {path} is there", hint=f"This takes it back: {undo}")
         raise UsageError(
             f"this plan has been begun: {path} is there", hint=f"Go on with it: {_command(plan.head.table, 'resume', path)}"
         )
