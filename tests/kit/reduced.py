@@ -4,7 +4,7 @@ Two turns of different actors commute where neither writes what the other one re
 turns that commute are one: every actor is told the same in each, and the store holds the same after each write. So one of them is
 played. All writes count as dependent on each other: every order of them is played, and the store comes to every state that it can.
 
-The rule is the one of Flanagan and Godefroid (Dynamic partial-order reduction for model checking software, 2005), with sleep sets.
+The rule: Abdulla, Aronis, Jonsson, Sagonas, Optimal dynamic partial order reduction (2014), source sets and sleep sets.
 """
 
 from __future__ import annotations
@@ -113,23 +113,33 @@ def _still_asleep(path: Sequence[_Node], turns: Sequence[Turn]) -> dict[str, Tur
 
 
 def _want(path: Sequence[_Node], play: Play, later: int) -> None:
-    """Of the turns before this one the last that it depends on, by another actor: this one has to be tried there, before it."""
-    actor, turn = play.played[later], play.turns[later]
+    """For each turn that this one follows directly, by another actor: what has to be tried there so that this one comes first."""
     for earlier in reversed(range(later)):
-        if play.played[earlier] == actor or not dependent(play.turns[earlier], turn):
+        if play.played[earlier] == play.played[later] or not dependent(play.turns[earlier], play.turns[later]):
             continue
-        if not _leads_to(play, earlier, later, actor):
-            node = path[earlier]
-            node.wanted |= {actor} if actor in node.able else set(node.able)
-            return
+        after = _after(play, earlier, later)
+        if any(_follows(play, place, later) for place in after):
+            continue  # something comes between for a reason
+        first = _first([*(place for place in range(earlier + 1, later) if place not in after), later], play)
+        if not first & path[earlier].wanted:
+            path[earlier].wanted.add(min(first - path[earlier].asleep.keys(), default=min(first)))
 
 
-def _leads_to(play: Play, earlier: int, later: int, actor: str) -> bool:
-    """Whether an earlier turn of this actor came after that one for a reason, so that the two cannot change places alone."""
+def _after(play: Play, earlier: int, later: int) -> set[int]:
+    """The turns between two that come after the first one for a reason."""
     after = {earlier}
     for place in range(earlier + 1, later):
-        if any(play.played[each] == play.played[place] or dependent(play.turns[each], play.turns[place]) for each in after):
+        if any(_follows(play, each, place) for each in after):
             after.add(place)
-            if play.played[place] == actor:
-                return True
-    return False
+    return after - {earlier}
+
+
+def _follows(play: Play, one: int, other: int) -> bool:
+    """Whether a later turn may not come before an earlier one."""
+    return play.played[one] == play.played[other] or dependent(play.turns[one], play.turns[other])
+
+
+def _first(places: Sequence[int], play: Play) -> set[str]:
+    """Whose turn may be the first of these."""
+    found = (place for number, place in enumerate(places) if not any(_follows(play, each, place) for each in places[:number]))
+    return {play.played[place] for place in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import AlreadyExists, MissingObject
@@ -50,6 +50,7 @@ def asked(store: ObjectStore, what: str, name: str, body: bytes) -> object:
 
 @settings(max_examples=25, deadline=None)
 @given(programs=PROGRAMS)
+@example([[("get", "a/1")], [("get", "a/2"), ("put", "a/1")], [("put", "a/1"), ("put", "a/2")]])
 def test_every_state_and_every_outcome_is_come_to(programs: Sequence[Program]) -> None:
     clock = ManualClock()
     start = MemoryStore(clock)
