@@ -21,6 +21,7 @@ from backstream.vault.log import segments
 from kit import big_vault
 from kit.clock import ManualClock
 from kit.lived import SMALL, state
+from kit.spoil import spoil
 
 END = 10**9
 KEYS = (b'{"id":{"S":"a"}}', b'{"id":{"S":"b"}}')
@@ -76,7 +77,7 @@ def test_a_segment_of_other_changes_than_its_name_says_is_told_and_nothing_is_re
     entries = vault.log.read(listed)
     assert len(entries) == 15
     metadata = dict(vault.store.get(listed.name).info.metadata)
-    vault.store.put(listed.name, segments.pack([entries[number] for number in kept], segments.Codec.ZSTD), metadata)
+    spoil(vault.store, listed.name, segments.pack([entries[number] for number in kept], segments.Codec.ZSTD), metadata)
     request = RestoreRequest(at=big_vault.last_second(300), target=ToFile(tmp_path / "rows.json"), allow_gap=False)
     table = MemoryTable(big_vault.TABLE, clock)
     with pytest.raises(Refused, match="cannot be read") as refused:
