@@ -14,6 +14,7 @@ from backstream.errors import Damaged
 from backstream.model.values import object_limits
 
 BLOCK = 4 << 20  # bytes that are looked at together
+_LONGEST_HEADER = 18  # bytes of a zstd frame
 UNREADABLE = (zstandard.ZstdError, zlib.error, OSError, EOFError)  # what decompressors say of bytes that are cut or altered
 
 
@@ -37,18 +38,52 @@ def frames(body: bytes, sizes: Sequence[int], most: int) -> Iterator[bytes]:
 
 
 def zstd(body: bytes) -> Iterator[bytes]:
-    """The pieces of zstd data."""
-    whole = zstandard.frame_content_size(body)
-    if 0 <= whole <= BLOCK:
-        yield zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False)
-        return
+    """The pieces of zstd data: of all its frames, one after the other. EOFError where the last one is cut, or there is none."""
+    if not body:
+        raise EOFError("no data")
+    start = 0
+    while start < len(body):
+        end = _frame_end(body, start)
+        if not _is_skippable(body, start):
+            yield from _of_frame(body[start:end])
+        start = end
+
+
+def _of_frame(frame: bytes) -> Iterator[bytes]:
     decompressor = zstandard.ZstdDecompressor(max_window_size=object_limits.WINDOW)
-    reader, read = decompressor.stream_reader(body, read_across_frames=True), 0
+    if 0 <= zstandard.frame_content_size(frame) <= BLOCK:
+        yield decompressor.decompress(frame)
+        return
+    reader = decompressor.stream_reader(frame)
     while piece := reader.read(BLOCK):
-        read += len(piece)
         yield piece
-    if whole not in (-1, read):
-        raise EOFError(f"{read} of {whole} bytes")
+
+
+def _is_skippable(body: bytes, start: int) -> bool:
+    """Whether a frame holds what is no data: an index, or somebody's note (RFC 8878, 3.1.2)."""
+    return 0x184D2A50 <= int.from_bytes(body[start : start + 4], "little") <= 0x184D2A5F
+
+
+def _frame_end(body: bytes, start: int) -> int:
+    """Where the frame that begins there ends, by the sizes of its blocks (RFC 8878, 3.1.1). EOFError where that is beyond the data.
+
+    zstandard's own readers stop without a word at an empty frame, or in the middle of a later frame that is cut.
+    """
+    if _is_skippable(body, start):
+        end = start + 8 + int.from_bytes(body[start + 4 : start + 8], "little")
+    else:
+        head = body[start : start + _LONGEST_HEADER]
+        end, last = start + zstandard.frame_header_size(head), False
+        while not last and end < len(body):
+            block = int.from_bytes(body[end : end + 3], "little")
+            last, run, size = bool(block & 1), block >> 1 & 3 == 1, block >> 3
+            end += 3 + (1 if run else size)
+        end += 4 if zstandard.get_frame_parameters(head).has_checksum else 0
+        if not last:
+            end = len(body) + 1
+    if end > len(body):
+        raise EOFError(f"the frame at byte {start} is cut")
+    return end
 
 
 def gunzipped(body: bytes) -> Iterator[bytes]:

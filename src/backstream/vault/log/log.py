@@ -11,13 +11,14 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.model import moment
 from backstream.model.changes.entry import Entry
+from backstream.model.sealing import NONE
 from backstream.ports import ListedObject, ObjectStore, ObjectVersion, StoredObject
 from backstream.vault import below_markers
 from backstream.vault.below_markers import First, Newest
 from backstream.vault.catalog import folder
 from backstream.vault.log import chains, segments, taken_names
 from backstream.vault.log.chains import Run
-from backstream.vault.log.heads import head_of, heads_of
+from backstream.vault.log.heads import Head, head_of, heads_of
 from backstream.vault.log.positions import Positions, decode, encode
 from backstream.vault.log.segments import Codec, Segment, SegmentHeader, SegmentKind
 from backstream.vault.log.writer_chains import Link
@@ -138,7 +139,8 @@ class ChangeLog:
         return {"writer": writer, "counter": str(self._heads.count(now)), **({"heads": heads} if heads else {})}
 
     def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str], *, chain: str = "") -> None:
-        chain = chain or (f"writer {metadata['writer']}" if entries else "")
+        if entries and segment.kind not in segments.MADE_AGAIN:
+            chain = chain or f"writer {metadata['writer']}"
         self._put_body(segment, segments.pack(entries, segment.codec), metadata, chain=chain)
 
     def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "") -> None:
@@ -157,6 +159,8 @@ class ChangeLog:
 
     def _said_of_chain(self, segment: Segment, chain: str) -> dict[str, str]:
         before = self._heads.before(chain)
+        if before.path == segment.path:
+            before = Head(NONE, "")  # it was lost, and is made again: none comes before itself
         upon = before.path and segment.kind is not SegmentKind.TAIL
         return {"previous": before.digest, **({"upon": before.path} if upon else {})}
 

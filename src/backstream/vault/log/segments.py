@@ -66,6 +66,11 @@ class SegmentKind(enum.StrEnum):
     WITNESS = "witness"  # records of the stream that the witness found missing in the log
 
 
+MADE_AGAIN = frozenset((SegmentKind.REBUILT, SegmentKind.ADOPTED))
+"""Made from what else lies in the bucket, and made again where they are lost. So they name no predecessor: made in another order it
+would be another one, and those that are still there would name one that never comes back."""
+
+
 class Segment(msgspec.Struct, frozen=True):
     """What a segment's name says. Times are seconds, both ends included; sequence numbers are digits as received."""
 
