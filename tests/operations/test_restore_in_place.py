@@ -425,7 +425,7 @@ def test_the_command_shows_its_plan_and_the_way_back(ruined: Scene) -> None:
     ruined.put(image("row", 1, v={"S": "ruined"}))
     ruined.tail()
     dry = ruined.call("restore", ruined.table, "--at", str(at), "--in-place", "--dry-run")
-    assert (dry.code, "would be put" in dry.out, "1 write units" in dry.out, "ruined" in dry.out) == (0, True, True, True), dry.out
+    assert (dry.code, "would be put" in dry.out, "1 write unit," in dry.out, "ruined" in dry.out) == (0, True, True, True), dry.out
     refused = ruined.call("restore", ruined.table, "--at", str(at), "--in-place")
     assert (refused.code, "--dry-run" in refused.err) == (4, True)
     done = ruined.call("restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--json")

@@ -12,68 +12,16 @@ import pytest
 from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, Refused, UsageError
 from backstream.model.values import wire
 from backstream.operations import revert as reverting
-from backstream.operations.changes import ChangeCriteria, ChangeWindow
-from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Request, Reverted, Writing
+from backstream.operations.changes import ChangeCriteria
+from backstream.operations.revert import OnConflict, PlanRow, Writing
 from backstream.operations.revert.fitting import Fitting
 from backstream.operations.revert.planning import make_plan
-from backstream.ports import Delete, Put, TableFacts, Write
+from backstream.ports import TableFacts, Write
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
-from kit.clock import ManualClock
 from kit.images import SCHEMA, image, key
 from kit.losing import lose
-from kit.stage import Stage
-
-
-def number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
-
-
-class Shop:
-    """Four goods, then a bad window: 1 and 2 are repriced, 3 is deleted, 9 is new. All of it is in the vault, and proven."""
-
-    def __init__(self, layout: Layout, folder: Path) -> None:
-        self.clock = ManualClock()
-        self.stage = Stage(self.clock, layout=layout, shards=1)
-        self.folder = folder
-        for each in (1, 2, 3, 4):
-            self.put(each, price=number(5))
-        self.clock.move(50)
-        self.begun = int(self.clock.now()) - 1
-        self.put(1, price=number(0))
-        self.put(2, price=number(0))
-        self.delete(3)
-        self.put(9, price=number(0))
-        self.ended = int(self.clock.now())
-        self.clock.move(50)
-        self.stage.follow()
-
-    def put(self, item: int, **fields: Any) -> None:
-        self.stage.table.write([Put(image("z", item, **fields))])
-
-    def delete(self, item: int) -> None:
-        self.stage.table.write([Delete(key("z", item))])
-
-    def around(self, table: Any = None) -> Around:
-        return Around(table or self.stage.table, self.clock, self.folder)
-
-    def request(self, **words: Any) -> Request:
-        return Request(ChangeWindow(self.begun, words.pop("until", self.ended)), **words)
-
-    def revert(self, table: Any = None, **words: Any) -> Reverted:
-        return reverting.revert(self.stage.vault(), self.request(**words), self.around(table), Writing(), lambda _: True)
-
-    def plan(self, path: Path, **words: Any) -> Plan:
-        return reverting.plan(self.stage.vault(), self.request(**words), self.around(), path)
-
-    def prices(self) -> Mapping[str, str]:
-        """Number -> price, of all that is there."""
-        found = [wire.decode(each) for page in self.stage.table.scan() for each in page]
-        return {each["number"]["N"]: each["price"]["N"] for each in found}
-
-
-GOOD = {"1": "5", "2": "5", "3": "5", "4": "5"}
-BAD = {"1": "0", "2": "0", "4": "5", "9": "0"}
+from kit.shop import BAD, GOOD, AnotherTable, Shop, number
 
 
 @pytest.fixture(params=[Layout.ROWS, Layout.LOG])
@@ -179,18 +127,8 @@ def test_a_selection_that_matches_nothing_is_said(shop: Shop) -> None:
 
 
 def test_another_live_table_is_refused(shop: Shop) -> None:
-    class Other:
-        def __init__(self, table: Any) -> None:
-            self._table = table
-
-        def facts(self) -> TableFacts:
-            return TableFacts(**{**{f: getattr(self._table.facts(), f) for f in TableFacts.__struct_fields__}, "table_id": "x"})
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._table, name)
-
     with pytest.raises(Refused, match="is not the vault's"):
-        shop.revert(Other(shop.stage.table))
+        shop.revert(AnotherTable(shop.stage.table))
     assert shop.prices() == BAD
 
 
@@ -265,6 +203,30 @@ def test_it_goes_on_where_it_was_killed_and_is_undone_as_a_whole(shop: Shop, tur
     assert shop.prices() == {**BAD, "4": "6"}
     with pytest.raises(UsageError, match="taken back"):
         reverting.go_on(journal, shop.around(), Writing())
+
+
+def test_it_does_not_go_on_in_a_table_that_was_created_anew(shop: Shop) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        shop.revert(Dying(shop.stage.table, 2))
+    journal = next(each for each in shop.folder.iterdir() if "plan" not in each.name)
+    before, another = shop.prices(), shop.around(AnotherTable(shop.stage.table))
+    with pytest.raises(Refused, match="is not the one that this revert began to write to"):
+        reverting.go_on(journal, another, Writing())
+    assert shop.prices() == before
+    reverting.go_on(journal, another, Writing(), into_another=True)
+    assert shop.prices() == GOOD
+
+
+def test_conflicts_that_the_plan_knew_are_nothing_to_go_on_with(shop: Shop) -> None:
+    """Only writing them anew could help, and a resume never does: it has nothing else than the plan."""
+    shop.put(1, price=number(7))
+    report = shop.revert()
+    assert (report.conflicts, report.updated, report.resume) == (1, 1, None)
+    assert [each.name for each in shop.folder.iterdir()] == [Path(report.file or "").name]
+    with pytest.raises(UsageError, match="nothing is left"):
+        reverting.go_on(Path(report.file or ""), shop.around(), Writing())
+    assert reverting.undo(Path(report.file or ""), shop.around(), Writing(), live=True).failed == 0
+    assert shop.prices() == {**BAD, "1": "7"}
 
 
 # --- plans ------------------------------------------------------------------------------------------------------------------------

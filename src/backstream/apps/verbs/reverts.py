@@ -182,14 +182,18 @@ class Reverting:
         self,
         left: str | Path,
         *,
+        into_another: bool = False,
         patience: float = 30.0,
         max_write_units: float | None = None,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Reverted:
-        """Go on with a revert that was interrupted, or left something. `left`: its journal, or its id if that is in this folder."""
+        """Go on with a revert that was interrupted, or left something. `left`: its journal, or its id if that is in this folder.
+
+        Refused where the live table is another than the revert began to write to, unless `into_another`.
+        """
         around, writing = self._beside(progress, notice), Writing(max_write_units, patience)
-        return reverting.go_on(_journal(left), around, writing)
+        return reverting.go_on(_journal(left), around, writing, into_another=into_another)
 
     def undo_revert(
         self,

@@ -18,6 +18,7 @@ from backstream.model.calls.attribution import AttributionStatus, AttributionVer
 from backstream.model.calls.cloudtrail import Call, CallTarget
 from backstream.model.changes.change import EVENTS
 from backstream.model.changes.entry import Entry
+from backstream.model.counts import counted
 from backstream.model.tables import legacy_names
 from backstream.operations.blame.calls import Calls, Fact
 from backstream.operations.blame.report import Blamed, BlameFinding, Evidence, finding, kept
@@ -213,6 +214,6 @@ def _is_known(before: Found | None, now: Found) -> bool:
 def no_events(report: Blamed) -> NotFound:
     """The error where there were changes and files, but no event of the table."""
     return NotFound(
-        f"none of the {report.files:,} CloudTrail files of that time holds a call that wrote to {report.table}",
+        f"no call that wrote to {report.table} is in {counted(report.files, 'CloudTrail file')} of that time",
         hint="Data events of DynamoDB are off by default: see docs/who.md.",
     )

@@ -146,6 +146,7 @@ class Changes:
     def _finish(self, found: int, gone: Sequence[str]) -> None:
         if not found and not self.selection.is_all:
             raise self.selection.nothing(self.table, self._span)
+        self.selection.check_all_found(self.table, self._span)
         if gone:
             raise PartlyDone(f"images of changes cannot be read: {'; '.join(gone)}", hint="All other changes are listed.")
 

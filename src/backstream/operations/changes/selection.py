@@ -10,6 +10,7 @@ import msgspec
 from backstream.errors import NotFound, UsageError
 from backstream.model.changes.change import EVENTS, is_sequence
 from backstream.model.condition import Condition
+from backstream.model.counts import counted
 from backstream.model.values import wire
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.key_arguments import parse_key, parse_partition
@@ -54,6 +55,13 @@ class ChangeCriteria(msgspec.Struct, frozen=True):
         return bool(self.keys or self.events or self.attributes) or any(each is not None for each in given)
 
     @property
+    def only_numbers(self) -> bool:
+        """Whether single changes are named, and nothing narrows that."""
+        given = (self.partition, self.tenant, self.where, self.actor)
+        others = self.keys or self.events or self.attributes or any(each is not None for each in given)
+        return self.numbers is not None and not others
+
+    @property
     def is_by_key(self) -> bool:
         """Whether all changes of an item are meant, or none."""
         given = (self.tenant, self.where, self.actor, self.numbers)
@@ -68,9 +76,9 @@ class ChangeCriteria(msgspec.Struct, frozen=True):
             "where": self.where,
             "event": ",".join(self.events) or None,
             "actor": self.actor,
-            "attribute": ", ".join(self.attributes) or None,
+            "attribute": ", ".join(self.attributes) if self.attributes else None,
         }
-        words = {f"--{name}": value for name, value in given.items() if value is not None}
+        words = {f"--{name}": value or "''" for name, value in given.items() if value is not None}
         if self.keys:
             words["--key"] = ", ".join(key.decode() for key in self.keys[:NAMED]) + _more(len(self.keys))
         if self.numbers is not None:
@@ -96,6 +104,7 @@ class ChangeSelection:
         self._partitions = Nearest(asked.partition or "")
         self._events = frozenset(events_of(asked.events))
         self._numbers = None if asked.numbers is None else {(each.sequence, each.key) for each in asked.numbers}
+        self._awaited = set(self._numbers or ()) if asked.only_numbers else set[tuple[str, bytes | None]]()
         self._filters: list[Filter] = []
         if asked.tenant is not None:
             self._filters.append(TenantFilter(vault, asked.tenant))
@@ -130,7 +139,9 @@ class ChangeSelection:
             return True
         if not seen.is_numbered:
             return False
-        return (seen.sequence, seen.key) in self._numbers or (seen.sequence, None) in self._numbers
+        places = {(seen.sequence, seen.key), (seen.sequence, None)}
+        self._awaited -= places
+        return not self._numbers.isdisjoint(places)
 
     def _by_kind(self, seen: SeenChange) -> bool:
         if self._events and seen.event not in self._events:
@@ -154,6 +165,17 @@ class ChangeSelection:
             for name in names if nearest.wanting else ():
                 nearest.add(name)
         return any(name in self._names for name in names)
+
+    def check_all_found(self, table: str, span: ChangeWindow) -> None:
+        """NotFound where changes were named one by one, and some of them are not in the window: they would stay as they are."""
+        if not self._awaited:
+            return
+        named = sorted(sequence for sequence, _ in self._awaited)
+        raise NotFound(
+            f"{counted(len(named), 'change')} of --changes not found in {table} from {span}: "
+            f"{', '.join(named[:NAMED])}{_more(len(named))}",
+            hint="Nothing was touched. Choose a window that holds all of them, or leave these out of the file.",
+        )
 
     def nothing(self, table: str, span: ChangeWindow) -> NotFound:
         """The error of a selection that matches no change."""
@@ -213,6 +235,11 @@ def _number(path: Path, number: int, line: str, schema: KeySchema) -> Number:
         raise UsageError(
             f"{path}, line {number} is neither JSON nor a sequence number: {line[:80]!r}",
             hint="Give a file of lines of `changes --ndjson`, or of sequence numbers.",
+        )
+    if "changes" in fields and bytes(fields["changes"]) != b"1":
+        raise UsageError(
+            f"{path}, line {number} is of `changes --net`: it sums up several changes, and names the last one alone",
+            hint="Name single changes by lines of `changes --ndjson`, or whole items by --keys FILE.",
         )
     try:
         sequence = msgspec.json.decode(fields["sequence"], type=str)

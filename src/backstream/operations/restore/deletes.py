@@ -6,6 +6,7 @@ A vault whose log was hidden, or another table's vault, looks like an empty tabl
 from __future__ import annotations
 
 from backstream.errors import Refused
+from backstream.model.counts import counted
 from backstream.operations.restore.request import RestoreRequest
 from backstream.operations.restore.row_states import RowCounts
 
@@ -27,11 +28,12 @@ def check(tally: RowCounts, request: RestoreRequest, table: str, when: str) -> N
     if expected is None and needed(tally, request) is not None:
         empty = f"; the vault holds no row of {when}" if tally.then == 0 else ""
         raise Refused(
-            f"this would delete {deletes:,} of the {tally.live:,} rows of {table}{empty}; nothing was touched",
+            f"this would delete {deletes:,} of {counted(tally.live, 'live row')} of {table}{empty}; nothing was touched",
             hint=f"Look at it with --dry-run. If all of these are to go, say so: --expect-deletes {deletes}",
         )
     if expected is not None and deletes > expected:
         raise Refused(
-            f"this would delete {deletes:,} rows of {table}, more than the {expected:,} that are expected; nothing was touched",
+            f"this would delete {counted(deletes, 'row')} of {table}, more than the {expected:,} that are expected; "
+            "nothing was touched",
             hint=f"Look at it with --dry-run. If all of these are to go, say so: --expect-deletes {deletes}",
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, TargetNotEmpty, Unavailable
 from backstream.model import moment
+from backstream.model.counts import counted
 from backstream.model.tables import grants
 from backstream.model.tables.creation import Creation
 from backstream.model.tables.grants import Grant
@@ -163,9 +164,11 @@ class TableSetup:
         """Carry out what comes after the items; in a dry run only say what will be left."""
         if self._plan is None:
             if self.expired:
-                would = "would be" if self._request.dry_run else "were"
-                word = "rows whose time to live has passed since the moment"
-                self.notes.append(f"{self.expired:,} {word} {would} put back: DynamoDB deletes them again within days")
+                would = "would put" if self._request.dry_run else "put"
+                rows = counted(self.expired, "row")
+                self.notes.append(
+                    f"it {would} back {rows} whose time to live has passed since the moment: DynamoDB deletes such rows within days"
+                )
             return
         steps, left = list(self._plan.steps), list(self._plan.todo)
         if (step := self._plan.time_to_live) is not None:

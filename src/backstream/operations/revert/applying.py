@@ -22,6 +22,8 @@ from backstream.model.migration import ItemRewrite
 from backstream.model.values import wire
 from backstream.operations.bulk import journal
 from backstream.operations.bulk.writer import BulkWriter
+from backstream.operations.inspect import safety
+from backstream.operations.inspect.safety import Identity
 from backstream.operations.migrate.applying import Again, Applying, Conflict
 from backstream.operations.restore import Failure
 from backstream.operations.restore.resume_file import MOST_NAMED
@@ -107,10 +109,10 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
     return Execution(plan, around, writing, held, began, exactly=exactly, owned=owned).run()
 
 
-def go_on(path: Path, around: Around, writing: Writing) -> Reverted:
+def go_on(path: Path, around: Around, writing: Writing, *, into_another: bool = False) -> Reverted:
     """Go on with a revert that was interrupted, or that left something.
 
-    UsageError where there is none; Refused where its plan is another by now.
+    UsageError where there is none; Refused where its plan is another by now, or the live table is another, unless `into_another`.
     """
     standing = Standing(path)
     head = standing.head
@@ -120,6 +122,10 @@ def go_on(path: Path, around: Around, writing: Writing) -> Reverted:
         raise UsageError(f"the revert {head.restore} was taken back", hint="Begin a new one, without --resume.")
     if standing.ended:
         raise UsageError(f"the revert {head.restore} has done all that it was to do: nothing is left to go on with")
+    if not into_another:
+        safety.check_same_table(
+            Identity(head.arn, head.table_id), around.table.facts(), of="the one that this revert began to write to"
+        )
     plan = Plan(Path(head.plan))
     if plan.digest != head.digest:
         raise Refused(f"{head.plan} is another plan than the one that was begun; nothing was touched")
@@ -279,6 +285,12 @@ class Execution:
                 way = _command(self._plan.head.table, "resume", self._journal.path)
                 error.hint = f"{error.hint} Then go on with: {way}".strip()
 
+    @property
+    def _leaves_work(self) -> bool:
+        """Whether something that the plan writes was not written: to go on can help there alone."""
+        counts = self._plan.counts
+        return len(self._conflicts) + len(self._failures) > counts.conflicts + counts.failed
+
     def _report(self) -> Reverted:
         path = self._close()
         table, counts, head = self._plan.head.table, self._plan.counts, self._plan.head
@@ -303,20 +315,20 @@ class Execution:
             estimated_seconds=counts.estimated_seconds,
             expired=counts.expired,
             undo=None if path is None else _command(table, "undo", path),
-            resume=_command(table, "resume", path) if path is not None and (self._conflicts or self._failures) else None,
+            resume=_command(table, "resume", path) if path is not None and self._leaves_work else None,
             file=None if path is None else str(path),
         )
 
     def _close(self) -> Path | None:
         """The journal stays where it says anything: it is what undoes the revert."""
-        if self._owned and not self._conflicts and not self._failures:
+        if self._owned and not self._leaves_work:
             self._plan.path.unlink(missing_ok=True)
         if self._journal is None:
             return None
         if not self._journal.count:
             self._journal.discard()
             return None
-        if not self._conflicts and not self._failures:
+        if not self._leaves_work:
             self._journal.end()
         self._journal.close()
         return self._journal.path

@@ -38,5 +38,6 @@ class Fitting:
         for name, (index, kind) in self._keys.items():
             value = wire.attribute(image, name)
             if value is not None and (kind not in value or value[kind] == ""):
-                return f"{name} is a key of the index {index}, which takes {kind} alone: {next(iter(value), 'nothing')} was there"
+                was = "it was empty" if kind in value else f"{next(iter(value), 'nothing')} was there"
+                return f"{name} is a key of the index {index}, which takes {kind} alone, and never an empty one: {was}"
         return ""

@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from backstream.errors import Failed, Refused, UsageError
+from backstream.errors import BackstreamError, Failed, Refused, UsageError
 from backstream.model.changes.merge import Merge, MergeStep, MergeVerdict
 from backstream.model.values import wire
 from backstream.model.values.decoding import UNDECODABLE, reason
@@ -26,6 +26,7 @@ KIND = "backstream-revert"
 FORMAT = 1
 LEAST = 3  # lines: head, counts and digest
 _NULL = msgspec.Raw(b"null")
+_NEW = "Make a new one with --plan FILE."
 
 
 class PlanHead(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
@@ -120,6 +121,11 @@ class PlanCounts(msgspec.Struct, kw_only=True):
                 self.failed += 1
 
     @property
+    def of_rows(self) -> tuple[int, ...]:
+        """The counts of the rows that have a line."""
+        return self.put, self.updated, self.deleted, self.conflicts, self.gone, self.failed
+
+    @property
     def written(self) -> int:
         """How many items are to be written."""
         return self.put + self.updated + self.deleted
@@ -133,6 +139,28 @@ def raw(image: bytes | None) -> msgspec.Raw:
 def image_in(field: msgspec.Raw) -> bytes | None:
     """The inverse."""
     return None if bytes(field) == b"null" else bytes(field)
+
+
+def action_of(live: bytes | None, after: bytes | None) -> str:
+    """What makes an item of one state one of the other."""
+    return "delete" if after is None else "put" if live is None else "update"
+
+
+def _contradiction(row: PlanRow, key_of: Callable[[bytes], bytes]) -> str:
+    """Why a row cannot be carried out as it stands; empty where it can."""
+    live, after = image_in(row.live), image_in(row.after)
+    if not row.is_written:
+        return "" if after is None else "it is to be left, and has a state after it"
+    if row.verdict != MergeVerdict.WRITE or row.action != action_of(live, after):
+        return f"the action {row.action} of the verdict {row.verdict} is not what its images say"
+    try:
+        images = [each for each in (live, after) if each is not None]
+        for each in images:
+            wire.well_formed_item(each)
+        keys = {key_of(each) for each in (bytes(row.key), *images)}
+    except BackstreamError as error:
+        return error.message
+    return "" if images and len(keys) == 1 else "its images are not of its key"
 
 
 class PlanWriter:
@@ -204,6 +232,17 @@ class Plan:
             yield self._decoded(line, PlanRow)
             line = following
 
+    def check_rows(self, key_of: Callable[[bytes], bytes]) -> None:
+        """Refused where a row does not say what its images say, or the counts are others: before anything of it is written."""
+        counts = PlanCounts()
+        for number, row in enumerate(self.rows(), 2):
+            why = _contradiction(row, key_of)
+            if why:
+                raise Refused(f"line {number} of the plan {self.path} contradicts itself: {why}; nothing was touched", hint=_NEW)
+            counts.add(row)
+        if counts.of_rows != self.counts.of_rows:
+            raise Refused(f"the plan {self.path} has other rows than it counts; nothing was touched", hint=_NEW)
+
     def _checked(self) -> str:
         """The digest of all but the last line, which says the same."""
         digest, line, count = sha256(), b"", 0
@@ -219,7 +258,7 @@ class Plan:
         self._check_kind()
         raise Refused(
             f"the plan {self.path} has been altered, or is not whole: nothing was touched",
-            hint="Make a new one with --plan FILE.",
+            hint=_NEW,
         )
 
     def _check_kind(self) -> None:

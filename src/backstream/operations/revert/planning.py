@@ -21,7 +21,18 @@ from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore.plan import units_a_second
 from backstream.operations.restore.table_setup import is_over
 from backstream.operations.revert.fitting import Fitting
-from backstream.operations.revert.plan_file import FAILED, LEAVE, Plan, PlanCounts, PlanHead, PlanRow, PlanWriter, Undoing, raw
+from backstream.operations.revert.plan_file import (
+    FAILED,
+    LEAVE,
+    Plan,
+    PlanCounts,
+    PlanHead,
+    PlanRow,
+    PlanWriter,
+    Undoing,
+    action_of,
+    raw,
+)
 from backstream.operations.revert.request import Around, OnConflict, Request
 from backstream.ports import TableFacts
 from backstream.vault import catalog as catalogs
@@ -154,7 +165,7 @@ class _Planning:
             return PlanRow(key=msgspec.Raw(key), action=LEAVE, verdict=FAILED, reason=unfit, live=raw(live), undoing=undoing)
         return PlanRow(
             key=msgspec.Raw(key),
-            action="delete" if after is None else "put" if live is None else "update",
+            action=action_of(live, after),
             verdict=merged.verdict,
             reason=_reason(live, after),
             changed=merge.changed_names(live, after),

@@ -10,6 +10,7 @@ import msgspec
 from backstream import private_files
 from backstream.errors import Refused, UsageError
 from backstream.model.changes.merge import MergeVerdict
+from backstream.model.values import wire
 from backstream.operations import migrate
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.safety import Identity
@@ -75,7 +76,8 @@ def revert(vault: TableVault, request: Request, around: Around, writing: Writing
 def apply(path: Path, around: Around, writing: Writing, *, into_another: bool = False) -> Reverted:
     """Carry out a plan that was saved, exactly as it is: an item that has changed since is left and named.
 
-    UsageError where the file is no plan of this table; Refused where it has been altered, or the live table is another.
+    UsageError where the file is no plan of this table; Refused where it has been altered or contradicts itself, or the live table
+    is another.
     """
     saved = Plan(path)
     head, table = saved.head, around.table
@@ -84,6 +86,7 @@ def apply(path: Path, around: Around, writing: Writing, *, into_another: bool = 
     facts = table.facts()
     if not into_another:
         safety.check_same_table(Identity(head.arn, head.table_id), facts, of="the one that this plan was made for")
+    saved.check_rows(wire.KeyReader(facts.schema))
     deletes.check(saved, table, writing.expect_deletes)
     return execute(saved, around, writing, exactly=True, owned=False)
 

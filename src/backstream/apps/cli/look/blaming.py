@@ -13,6 +13,7 @@ from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.blame import Blamed, BlameFinding, Outcome
 from backstream.operations.blame.run import no_events
@@ -67,7 +68,7 @@ def blame(
     for each in report.unreadable[:NAMED]:
         notice(f"NOT READ: {each.file}: {each.why}")
     if report.unreadable[NAMED:]:
-        notice(f"... and {len(report.unreadable) - NAMED:,} more files: --json names every one")
+        notice(f"... and {counted(len(report.unreadable) - NAMED, 'more file')}: --json names every one")
     if report.changes == 0:
         notice(f"no change of {table} between {report.since} and {report.until}")
     elif report.events == 0 and report.changes > report.dynamodb:
@@ -121,7 +122,7 @@ def _lines(finding: BlameFinding) -> Iterator[str]:
     for call in finding.calls:
         yield f"    {_call(call)}"
     if finding.fitting > len(finding.calls):
-        yield f"    ... and {finding.fitting - len(finding.calls):,} more calls"
+        yield f"    ... and {counted(finding.fitting - len(finding.calls), 'more call')}"
 
 
 def _call(call: Caller) -> str:
@@ -148,7 +149,7 @@ def _sums(report: Blamed) -> Iterator[tuple[str, str]]:
     yield "no call", f"{report.none:,} without a call, {report.undelivered:,} whose call may not be delivered yet"
     if report.dynamodb:
         yield "time to live", f"{report.dynamodb:,} deleted by DynamoDB itself"
-    yield "CloudTrail", f"{report.files:,} files, {report.events:,} calls that wrote to the table"
+    yield "CloudTrail", f"{counted(report.files, 'file')}, {counted(report.events, 'call')} that wrote to the table"
     yield "delivered", f"up to {report.newest_delivery or '-'}"
     if report.annotated or report.known:
-        yield "annotated", f"{report.annotated:,} findings kept, {report.known:,} known before"
+        yield "annotated", f"{counted(report.annotated, 'finding')} kept, {report.known:,} known before"

@@ -18,6 +18,7 @@ from backstream.apps.cli.output import as_facts, as_json, notice, out
 from backstream.apps.verbs.changes import Selected
 from backstream.errors import UsageError
 from backstream.model import moment
+from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord
 
@@ -130,7 +131,7 @@ def _end(found: Selected) -> int:
     for warning in found.warnings:
         notice(f"note: not read: {warning}")
     if found.doubtful:
-        notice(f"note: of {found.doubtful:,} changes the vault does not hold both images; the `note` of each says why")
+        notice(f"note: of {counted(found.doubtful, 'change')} the vault does not hold both images; the `note` of each says why")
     return 0
 
 
@@ -172,7 +173,7 @@ def _for_people(records: Iterable[ChangeRecord | NetRecord]) -> int:
     count = 0
     for each in records:
         count += 1
-        times = f" ({each.changes:,} changes)" if isinstance(each, NetRecord) else ""
+        times = f" ({counted(each.changes, 'change')})" if isinstance(each, NetRecord) else ""
         who = "-" if each.actor is None else f"{each.actor} ({each.actor_source})"
         head = f"{each.time}  {each.event:<8}  {who}  {each.sequence or '-'}  {bytes(each.key).decode()}{times}"
         body = [each.note] if each.note else changed_lines(bytes(each.before), bytes(each.after))

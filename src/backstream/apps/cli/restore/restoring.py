@@ -28,6 +28,7 @@ from backstream.apps.verbs.arguments import Via
 from backstream.clock import SystemClock
 from backstream.errors import UsageError
 from backstream.model import moment
+from backstream.model.counts import counted
 from backstream.operations.restore import Failure, Planned, Restored
 from backstream.operations.restore.plan import Sampled
 
@@ -284,7 +285,9 @@ def _show(report: Restored, *, json: bool) -> int:
     as_failures("NOT RESTORED", report.failures)
     as_failures("LEFT ALONE", _only_spared(report))
     if report.left is not None:
-        others = f"; with --force also the {report.conflicts:,} rows that somebody changed meanwhile" if report.conflicts else ""
+        others = (
+            f"; with --force also {counted(report.conflicts, 'row')} that somebody changed meanwhile" if report.conflicts else ""
+        )
         hint(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
     if report.undo is not None and not report.dry_run:
         notice(f"To take back what it wrote, and nothing else: {report.undo}")
@@ -332,7 +335,7 @@ def _most(report: Restored) -> list[tuple[str, str]]:
 
 
 def _planned(plan: Planned) -> list[tuple[str, str]]:
-    takes = f"{plan.write_units:,} write units, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
+    takes = f"{counted(plan.write_units, 'write unit')}, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
     rows = [line for each in plan.sample for line in _row(each)]
     return [("would take", f"{takes}; indexes take as many again each"), *rows]
 

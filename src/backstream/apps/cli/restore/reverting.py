@@ -27,6 +27,7 @@ from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.library import TableBackup
 from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge, MergeVerdict
+from backstream.model.counts import counted
 from backstream.model.values.visible import visible_line
 from backstream.operations.restore import Failure
 from backstream.operations.revert import OnConflict, Plan, PlanRow, Reverted
@@ -116,7 +117,14 @@ def revert(
                     progress=bar,
                 )
             if resume is not None:
-                return backup.resume_revert(resume, patience=patience, max_write_units=max_write_units, progress=bar, notice=tell)
+                return backup.resume_revert(
+                    resume,
+                    into_another=into_another,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    progress=bar,
+                    notice=tell,
+                )
             if apply is not None:
                 return backup.apply_plan(
                     apply,
@@ -263,9 +271,9 @@ def _show(report: Reverted, plan: Path | None, *, json: bool) -> int:
 
 def _counts(report: Reverted) -> list[tuple[str, str]]:
     would = "would be " if report.dry_run else ""
-    takes = f"{report.write_units:,} write units, ${report.dollars:.4g} on demand, about {report.estimated_seconds:,.0f} s"
+    takes = f"{counted(report.write_units, 'write unit')}, ${report.dollars:.4g} on demand, about {report.estimated_seconds:,.0f} s"
     return [
-        ("table", f"{report.table}: changes from {report.since} to {report.until}"),
+        ("table", f"{report.table}: {_what(report)}"),
         (f"{would}put back", f"{report.put:,}"),
         (f"{would}updated", f"{report.updated:,}"),
         (f"{would}deleted", f"{report.deleted:,}"),
@@ -273,11 +281,26 @@ def _counts(report: Reverted) -> list[tuple[str, str]]:
         ("conflicts", f"{report.conflicts:,}"),
         *([("gone", f"{len(report.gone):,}: somebody has deleted them since")] if report.gone else []),
         ("failed", f"{report.failed:,}"),
-        *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
+        *(
+            [("expired", f"{report.expired:,} of those written: their time to live has passed, DynamoDB deletes them")]
+            if report.expired
+            else []
+        ),
         *_most_of_it(report),
-        *([("would take", f"{takes}; indexes take as many again each")] if report.dry_run else []),
+        *([("would take", f"{takes}; indexes take as many again each")] if report.dry_run and not _is_undo(report) else []),
         ("seconds", f"{report.seconds:.1f}"),
     ]
+
+
+def _is_undo(report: Reverted) -> bool:
+    """Whether it is of `--undo`: a revert's own window is never empty."""
+    return report.since == report.until
+
+
+def _what(report: Reverted) -> str:
+    if _is_undo(report):
+        return f"the revert that began at {report.since}, taken back"
+    return f"changes from {report.since} to {report.until}"
 
 
 def _most_of_it(report: Reverted) -> list[tuple[str, str]]:

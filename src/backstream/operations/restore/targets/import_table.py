@@ -12,6 +12,7 @@ from itertools import repeat
 import msgspec
 
 from backstream.errors import Failed, MissingTable, Refused, TargetNotEmpty, Unavailable, UsageError
+from backstream.model.counts import counted
 from backstream.model.tables.creation import Creation, on_demand
 from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.restore.failures import named_destination
@@ -146,7 +147,7 @@ def _state(importer: Importer, arn: str) -> ImportState:
 
 def _failed(taken: Snapshot, name: str, arn: str, state: ImportState) -> Failed:
     why = f" ({state.why})" if state.why else ""
-    counts = f"{state.imported:,} of {taken.items:,} items imported, {state.errors:,} errors"
+    counts = f"{state.imported:,} of {counted(taken.items, 'item')} imported, {counted(state.errors, 'error')}"
     log = f" DynamoDB's log of it: {state.log}." if state.log else ""
     return Failed(
         f"the import into {name} ended {state.status}: {counts}{why}",

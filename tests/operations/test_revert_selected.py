@@ -1,0 +1,100 @@
+"""`revert` of single changes that a file names, and plans that contradict themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backstream.errors import NotFound, Refused, UsageError
+from backstream.model.values import wire
+from backstream.operations import revert as reverting
+from backstream.operations.changes import ChangeCriteria
+from backstream.operations.changes.selection import Number, numbers_in
+from backstream.operations.revert import Writing
+from backstream.vault.catalog import Layout
+from kit.images import SCHEMA, key
+from kit.shop import BAD, GOOD, Shop
+
+
+@pytest.fixture(params=[Layout.ROWS, Layout.LOG])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
+    return Shop(request.param, tmp_path)
+
+
+def sequence_of(shop: Shop, item: int) -> str:
+    """Of the newest change of an item."""
+    return shop.stage.vault().history(wire.key_of(SCHEMA, key("z", item)))[-1].sequence
+
+
+def test_only_the_changes_that_are_named(shop: Shop) -> None:
+    report = shop.revert(asked=ChangeCriteria(numbers=[Number(sequence_of(shop, 1)), Number(sequence_of(shop, 9))]))
+    assert (report.updated, report.deleted, report.put) == (1, 1, 0)
+    assert shop.prices() == {"1": "5", "2": "0", "4": "5"}
+
+
+def test_a_named_change_that_is_not_in_the_window_is_said_and_nothing_is_written(shop: Shop) -> None:
+    """It would stay as it is, and the revert would look complete."""
+    numbers = [Number(sequence_of(shop, 1)), Number(sequence_of(shop, 4)), Number("7" * 25)]
+    with pytest.raises(NotFound, match=r"^2 changes of --changes not found in flights") as error:
+        shop.revert(asked=ChangeCriteria(numbers=numbers))
+    assert "7" * 25 in error.value.message
+    assert sequence_of(shop, 4) in error.value.message
+    assert shop.prices() == BAD
+    assert not list(shop.folder.iterdir())
+    narrowed = ChangeCriteria(numbers=numbers, keys=[wire.key_of(SCHEMA, key("z", 1))])
+    assert shop.revert(asked=narrowed).updated == 1
+
+
+def test_a_line_of_net_that_sums_up_several_changes_names_none(tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    line = {"sequence": "1" * 24, "key": json.loads(key("z", 1)), "changes": 1}
+    path.write_text(json.dumps(line))
+    assert numbers_in(path, SCHEMA) == [Number("1" * 24, wire.key_of(SCHEMA, key("z", 1)))]
+    path.write_text(json.dumps({**line, "changes": 3}))
+    with pytest.raises(UsageError, match="line 1 is of `changes --net`"):
+        numbers_in(path, SCHEMA)
+
+
+# --- a plan that was sealed anew, and says something else than its images ---------------------------------------------------------
+
+
+def other_action(line: bytes) -> bytes:
+    return line.replace(b'"action":"update"', b'"action":"put"')
+
+
+def other_key(line: bytes) -> bytes:
+    return line.replace(b'"key":{"zone":{"S":"z"},"number":{"N":"2"}}', b'"key":{"zone":{"S":"z"},"number":{"N":"4"}}')
+
+
+def fewer_deletes(line: bytes) -> bytes:
+    return line.replace(b'"deleted":1', b'"deleted":0')
+
+
+def other_verdict(line: bytes) -> bytes:
+    return line.replace(b'"action":"delete","verdict":"write"', b'"action":"delete","verdict":"conflict"')
+
+
+def no_item(line: bytes) -> bytes:
+    return line.replace(b'"after":{"price"', b'"after":{"cost":5,"price"')
+
+
+@pytest.mark.parametrize("change", [other_action, other_key, fewer_deletes, other_verdict, no_item])
+def test_a_plan_that_contradicts_itself_is_refused_before_anything_is_written(shop: Shop, change: Callable[[bytes], bytes]) -> None:
+    plan = shop.plan(shop.folder / "plan")
+    *lines, _ = plan.path.read_bytes().splitlines(keepends=True)
+    body = b"".join(map(change, lines))
+    assert body != b"".join(lines)
+    plan.path.write_bytes(body + json.dumps({"sha256": hashlib.sha256(body).hexdigest()}).encode() + b"\n")
+    with pytest.raises(Refused, match="nothing was touched"):
+        reverting.apply(plan.path, shop.around(), Writing())
+    assert shop.prices() == BAD
+
+
+def test_a_plan_that_was_not_touched_is_carried_out(shop: Shop) -> None:
+    plan = shop.plan(shop.folder / "plan")
+    assert reverting.apply(plan.path, shop.around(), Writing()).failed == 0
+    assert shop.prices() == GOOD
