@@ -75,6 +75,7 @@ def test_words_that_make_no_sense(scene: Scene, begun: int) -> None:
         (["--event", "DROP"], 2, "not an event"),
         (["--from", "2001-01-01T00:00:00Z"], 4, "before the vault's first change"),
         (["--to", "2001-01-01T00:00:00Z"], 2, "ends before it begins"),
+        (["--to", str(begun)], 2, "the window is empty"),
         (["--to", "2099-01-01T00:00:00Z"], 4, "future"),
         (["--net", "--summary"], 2, "--net or --summary"),
         (["--json", "--ndjson"], 2, "--json or --ndjson"),

@@ -166,6 +166,7 @@ def test_words_that_make_no_sense_write_nothing(scene: Scene, night: Night) -> N
     for words, code, said in (
         (before, 4, "before the vault's first change"),
         (backwards, 2, "ends before it begins"),
+        (["--from", str(night.ended), "--to", str(night.ended)], 2, "the window is empty"),
         ([*night.window, "--where", "relase exists"], 1, "'release'"),
         ([*night.window, "--changes", str(file)], 2, "neither JSON nor"),
         ([*night.window, "--keys", str(file)], 2, "not JSON"),

@@ -21,7 +21,7 @@ import click
 class Declared:
     """What an annotation says of a parameter. `names`: its options; without any, the parameter's name is one.
 
-    `min`: the least number that is allowed; None for any.
+    `min`: the least number that is allowed; None for any. `once`: a second value is refused, where click would drop the first.
     """
 
     def __init__(
@@ -31,12 +31,14 @@ class Declared:
         help: str = "",  # noqa: A002 - the word of every such library
         min: float | None = None,  # noqa: A002 - the same
         show_default: bool = True,
+        once: bool = False,
     ) -> None:
         self.names = names
         self.metavar = metavar
         self.help = help
         self.min = min
         self.show_default = show_default
+        self.once = once
 
 
 class Option(Declared):
@@ -59,8 +61,21 @@ class Place(click.Argument):
         return self.metavar or self.human_readable_name, f"{self._about}  [required]".strip() if self.required else self._about
 
 
+class FilterOption(click.Option):
+    """An option that selects. Given twice it is refused: the first value would be dropped, and more be selected than was meant."""
+
+
 class Verb(click.Command):
     """One command. Its usage line names arguments as manuals do: `TABLE`, and `[TABLE]` where it may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The parameters' values, in the context. A usage error where a filter is given twice."""
+        if any(isinstance(each, FilterOption) for each in self.params):
+            given = [each for each in self.make_parser(ctx).parse_args(list(args))[2] if isinstance(each, FilterOption)]
+            twice = next((each for each in given if given.count(each) > 1), None)
+            if twice is not None:
+                raise click.UsageError(f"{twice.opts[0]} is given twice: it takes one value", ctx)
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
         """The words of the usage line."""
@@ -114,7 +129,7 @@ def _param(parameter: inspect.Parameter, annotation: Any) -> click.Parameter:
         nargs = {"nargs": -1} if multiple else {}
         return Place(parameter.name, declared.help, metavar=declared.metavar, **{"required": False, **settings, **nargs})
     names = declared.names or (f"--{parameter.name.strip('_').replace('_', '-')}",)
-    return click.Option(
+    return (FilterOption if declared.once else click.Option)(
         [parameter.name, *names],
         help=declared.help,
         metavar=declared.metavar,

@@ -32,21 +32,26 @@ To = Annotated[str, Option("--to", metavar="MOMENT", help="The last second of th
 Keys = Annotated[list[str] | None, Option("--key", metavar="KEY", help="Only this item; repeatable.", show_default=False)]
 KeysFile = Annotated[
     Path | None,
-    Option("--keys", metavar="FILE", help="Only the items that the file names, a key a line.", show_default=False),
+    Option("--keys", metavar="FILE", help="Only the items that the file names, a key a line.", once=True, show_default=False),
 ]
-Partition = Annotated[str | None, Option("--partition", metavar="VALUE", help="Only items of this hash key.", show_default=False)]
-Tenant = Annotated[str | None, Option("--tenant", metavar="VALUE", help="Only this tenant's items.", show_default=False)]
+Partition = Annotated[
+    str | None, Option("--partition", metavar="VALUE", help="Only items of this hash key.", once=True, show_default=False)
+]
+Tenant = Annotated[str | None, Option("--tenant", metavar="VALUE", help="Only this tenant's items.", once=True, show_default=False)]
 Where = Annotated[
     str | None,
     Option(
         "--where",
         metavar="CONDITION",
         help='Only changes of which the item before or after satisfies it: status = "paid".',
+        once=True,
         show_default=False,
     ),
 ]
-Event = Annotated[str | None, Option("--event", metavar="EVENTS", help="Only these: INSERT,MODIFY,REMOVE.", show_default=False)]
-Actor = Annotated[str | None, Option("--actor", metavar="ACTOR", help="Only changes by this actor.", show_default=False)]
+Event = Annotated[
+    str | None, Option("--event", metavar="EVENTS", help="Only these: INSERT,MODIFY,REMOVE.", once=True, show_default=False)
+]
+Actor = Annotated[str | None, Option("--actor", metavar="ACTOR", help="Only changes by this actor.", once=True, show_default=False)]
 Attribute = Annotated[
     list[str] | None,
     Option("--attribute", metavar="NAME", help="Only changes of this attribute; repeatable.", show_default=False),

@@ -48,22 +48,26 @@ def restore(
     key: Annotated[list[str] | None, Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
     keys: Annotated[
         Path | None,
-        Option("--keys", metavar="FILE", help="Only the rows that the file names, a key a line.", show_default=False),
+        Option("--keys", metavar="FILE", help="Only the rows that the file names, a key a line.", once=True, show_default=False),
     ] = None,
     changed_between: Annotated[
         tuple[str, str] | None,
-        Option(metavar="M M", help="Only rows that changed after the first moment, up to the second.", show_default=False),
+        Option(
+            metavar="M M", help="Only rows that changed after the first moment, up to the second.", once=True, show_default=False
+        ),
     ] = None,
-    tenant: Annotated[str | None, Option(metavar="VALUE", help="Only this tenant's rows.", show_default=False)] = None,
+    tenant: Annotated[str | None, Option(metavar="VALUE", help="Only this tenant's rows.", once=True, show_default=False)] = None,
     no_indexes: Annotated[bool, Option("--no-indexes", help="The new table without its indexes.")] = False,
     accept_settings: Annotated[
         bool, Option("--accept-settings", help="Set also what names another account: principals, keys, destinations.")
     ] = False,
     settings_only: Annotated[bool, Option("--settings-only", help="The new table with its settings, without items.")] = False,
-    partition: Annotated[str | None, Option(metavar="VALUE", help="Only rows of this hash key.", show_default=False)] = None,
+    partition: Annotated[
+        str | None, Option(metavar="VALUE", help="Only rows of this hash key.", once=True, show_default=False)
+    ] = None,
     where: Annotated[
         str | None,
-        Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', show_default=False),
+        Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', once=True, show_default=False),
     ] = None,
     via: Annotated[Via, Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
     dry_run: Annotated[bool, Option("--dry-run", help="Say what would be done, and stop.")] = False,

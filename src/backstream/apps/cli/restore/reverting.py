@@ -54,6 +54,7 @@ def revert(
             "--changes",
             metavar="FILE",
             help="Only the changes that the file names: lines of `changes --ndjson`.",
+            once=True,
             show_default=False,
         ),
     ] = None,
