@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.clock import SystemClock
-from backstream.errors import AccessDenied, AlreadyExists, Damaged, Failed, MissingBucket
+from backstream.errors import AccessDenied, AlreadyExists, Damaged, Failed, MissingBucket, MissingObject
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.file_names import to_name, to_path
 from kit import crash_writer
@@ -127,6 +127,49 @@ def test_what_people_leave_there_is_left_alone(store: DirectoryStore, tmp_path: 
     assert [row.name for row in store.versions("")] == ["flights/abc"]
     (tmp_path / "100%").mkdir()
     with pytest.raises(Damaged, match="100%"):
+        list(store.list(""))
+
+
+@pytest.mark.parametrize("left", ["", "00000001", "00000002", "1", "\u0661", "00000002/metadata.json"])
+def test_what_is_left_of_an_object_that_somebody_removed_ends_no_listing(store: DirectoryStore, tmp_path: Path, left: str) -> None:
+    """An empty folder is no version, as a version that was deleted in a bucket is none."""
+    for name in ("flights/a", "flights/c"):
+        store.put(name, b"1")
+    folder = tmp_path / "flights" / "b@" / left
+    (folder.parent if left.endswith(".json") else folder).mkdir(parents=True)
+    if left.endswith(".json"):
+        folder.write_text("{}")
+    assert [each.name for each in store.list("flights/")] == ["flights/a", "flights/c"]
+    assert [each.name for each in store.versions("flights/")] == ["flights/a", "flights/c"]
+    assert list(store.versions_of("flights/b")) == []
+    for version in (None, "00000001"):
+        with pytest.raises(MissingObject, match="flights/b"):
+            store.get("flights/b", version)
+    new = store.put("flights/b", b"2", if_absent=True)
+    assert (store.get("flights/b").body, store.head("flights/b").version) == (b"2", new)
+
+
+def test_of_several_versions_one_that_was_removed_is_no_more(store: DirectoryStore, tmp_path: Path) -> None:
+    for body in (b"1", b"2", b"3"):
+        store.put("a", body)
+    for gone in ("00000001", "00000003"):
+        (tmp_path / "a@" / gone / "body").unlink()
+    assert [(each.version, each.latest) for each in store.versions("a")] == [("00000002", True)]
+    assert store.get("a").body == b"2"
+    assert store.put("a", b"4") == "00000004", "a number is used once"
+
+
+def test_a_file_where_a_version_belongs_ends_no_listing(store: DirectoryStore, tmp_path: Path) -> None:
+    store.put("a", b"1")
+    (tmp_path / "a@" / "00000002").write_text("x")
+    assert [each.version for each in store.versions("")] == ["00000001"]
+    assert store.get("a").body == b"1"
+
+
+def test_a_folder_whose_name_is_no_text_is_named(store: DirectoryStore, tmp_path: Path) -> None:
+    (tmp_path / "%FF@" / "00000001").mkdir(parents=True)
+    (tmp_path / "%FF@" / "00000001" / "body").write_text("x")
+    with pytest.raises(Damaged, match="'%FF@' in the store was not made by it"):
         list(store.list(""))
 
 

@@ -4,6 +4,7 @@
     flights/abc@/00000007/metadata.json     if it has any
     flights/abc@/00000008/deleted           the eighth is a delete marker
     flights/abc@/00000008/removed           it was one; somebody has taken it away, and its number stays taken
+    flights/abc@/00000009/                  nothing in it: somebody has taken that version away, as who deletes it in a bucket
     .backstream-drafts/                     versions being written; what a crash left there is nobody's
 
 A version is a folder that is written and synced as a draft and appears by one rename. The rename fails where that number is
@@ -20,7 +21,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -235,7 +236,7 @@ class DirectoryStore:
         with self._explained("list", prefix):
             for name, folder in self._objects(prefix.encode(), after.encode()):
                 numbers = _numbers(folder)
-                yield from _rows(name.decode(), folder, numbers[-1:] if only_latest else numbers)
+                yield from _rows(_text(name, folder), folder, numbers[-1:] if only_latest else numbers)
 
     def _objects(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, Path]]:
         """Names that start with `prefix` and follow `after`, in order, with their folders.
@@ -302,11 +303,15 @@ def _taken(folder: Path) -> list[int]:
 
 
 def _numbers(folder: Path) -> list[int]:
-    """The versions in an object's folder, oldest first: of the numbers that are taken those that nobody has removed."""
+    """The versions in an object's folder, oldest first, without the newest ones that somebody has taken away."""
     numbers = _taken(folder)
-    while numbers and (folder / _version(numbers[-1]) / _REMOVED).exists():
+    while numbers and not _is_version(folder / _version(numbers[-1])):
         numbers.pop()
     return numbers
+
+
+def _is_version(there: Path) -> bool:
+    return (there / _BODY).exists() or (there / _DELETED).exists()
 
 
 def _rows(name: str, folder: Path, numbers: list[int]) -> Iterator[ObjectVersion]:
@@ -318,14 +323,19 @@ def _rows(name: str, folder: Path, numbers: list[int]) -> Iterator[ObjectVersion
 
 
 def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion | None:
-    """The version as a listing shows it; None for a marker that was taken away."""
+    """The version as a listing shows it; None where it, or the marker, was taken away."""
+    for file, marker in ((_BODY, False), (_DELETED, True)):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            facts = (there / file).stat()
+            return ObjectVersion(name, there.name, facts.st_size, _seconds(facts), latest=latest, marker=marker)
+    return None
+
+
+def _text(name: bytes, folder: Path) -> str:
     try:
-        facts, marker = (there / _BODY).stat(), False
-    except FileNotFoundError:
-        if (there / _REMOVED).exists():
-            return None
-        facts, marker = (there / _DELETED).stat(), True
-    return ObjectVersion(name, there.name, facts.st_size, _seconds(facts), latest=latest, marker=marker)
+        return name.decode()
+    except UnicodeDecodeError:
+        raise Damaged(f"The folder {folder.name!r} in the store was not made by it.", hint="Move it elsewhere.") from None
 
 
 def _seconds(facts: os.stat_result) -> float:
