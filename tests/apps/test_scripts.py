@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from backstream.apps.cli.main import call
 from backstream.apps.verbs import scripts
 from backstream.apps.verbs.migrations import filtered
 from backstream.errors import Damaged, Refused, ScriptFailed, UsageError
+from backstream.operations.migrate.journal import MigrationHead, MigrationJournal
 from kit.scene import COMMAND
 
 
@@ -86,6 +91,19 @@ def test_it_may_import_what_lies_beside_it_and_leaves_nothing_there(tmp_path: Pa
         "def migrate(item):\n    return A(beside_it.ONE).a\n"
     )
     assert scripts.load(tmp_path / "script.py").migrate({}) == 1
+
+
+def test_what_lies_beside_it_takes_no_known_modules_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is imported later, by us or by a worker process, is what is installed: the folder may be anybody's to write to."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    for name in ("colorsys", "zstandard", "msgspec"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (tmp_path / "script.py").write_text("import colorsys\ndef migrate(item):\n    return colorsys.__file__\n")
+    assert str(tmp_path) not in scripts.load(tmp_path / "script.py").migrate({})
+    code = "import sys; sys.path[:] = sys.argv[1:]; import zstandard, msgspec"
+    subprocess.run([sys.executable, "-P", "-c", code, *sys.path], check=True, cwd=tmp_path)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -175,3 +193,41 @@ def test_another_script_than_the_one_that_was_begun_with_is_not_run(path: Path) 
     with pytest.raises(Refused, match="has changed since the migration began: nothing of it was run"):
         scripts.load(path, digest=digest)
     assert not ran.exists()
+
+
+def test_a_journal_of_another_user_does_not_say_what_is_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that others may write to, they may put another file in its place: with a script, and a digest that fits."""
+    ran = tmp_path / "ran"
+    path.write_text(f"open({str(ran)!r}, 'w')\ndef migrate(item):\n    return item\n")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    head = MigrationHead(migration="x", table="flights", script=str(path), digest=digest, began=1)
+    journal = tmp_path / "backstream-migrate-x.ndjson"
+    journal.write_bytes(msgspec.json.encode(head) + b"\n")
+    words = ["migrate", "flights", "--resume", str(journal), "--live", "--yes"]
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    assert call(words) == 4
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        '["d",5]',
+        '["d","x"]',
+        '["x",0]',
+        '["i",0]',
+        '["i",7,{"id":{"S":"a"}},null,null]',
+        '["i",0,7,null,null]',
+        '["i",0,{},7,null]',
+        "{}",
+        "[" * 100_000,
+        '["d",' + "9" * 6_000 + "]",
+    ],
+)
+def test_a_damaged_journal_is_named(tmp_path: Path, line: str) -> None:
+    head = MigrationHead(migration="x", table="flights", script="s.py", digest="", began=1)
+    journal = tmp_path / "backstream-migrate-x.ndjson"
+    journal.write_bytes(msgspec.json.encode(head) + b"\n" + line.encode() + b"\n")
+    with pytest.raises(UsageError, match=r"backstream-migrate-x\.ndjson is damaged"):
+        MigrationJournal(journal)

@@ -56,6 +56,10 @@ def test_own_settings_are_set_and_told() -> None:
         {"CanonicalUser": "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"},
         {"Federated": "cognito-identity.amazonaws.com"},
         {"Strange": "x"},
+        {"AWS": "AIDACKCEVSQ6C2EXAMPLE"},
+        {"AWS": f"arn:aws:iam::{OWN}:role/*"},
+        {"Service": "glue.amazonaws.com"},
+        {"Service": ["lambda.amazonaws.com", "glue.amazonaws.com"]},
         7,
     ],
 )
@@ -69,6 +73,48 @@ def test_a_policy_that_lets_others_in_is_left(principal: object) -> None:
 
 def test_who_is_let_in_by_everything_but_is_another() -> None:
     text = json.dumps({"Statement": {"Effect": "Allow", "NotPrincipal": {"AWS": OWN}, "Action": "*", "Resource": ARN}})
+    assert guarded(setup_of(resource_policy=text), NAMES, OWN).steps == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "bound"),
+    [
+        ({"StringEquals": {"aws:SourceAccount": OWN}}, True),
+        ({"StringEquals": {"AWS:SourceAccount": [OWN]}}, True),
+        ({"ArnLike": {"aws:SourceArn": f"arn:aws:glue:us-east-1:{OWN}:integration:*"}}, True),
+        ({"StringEquals": {"aws:SourceAccount": OTHER}}, False),
+        ({"StringEquals": {"aws:SourceAccount": [OWN, OTHER]}}, False),
+        ({"StringEquals": {"aws:SourceAccount": []}}, False),
+        ({"StringLike": {"aws:SourceAccount": "*"}}, False),
+        ({"StringNotEquals": {"aws:SourceAccount": OWN}}, False),
+        ({"StringEqualsIfExists": {"aws:SourceAccount": OWN}}, False),
+        ({"ArnLike": {"aws:SourceArn": f"arn:aws:glue:*:*:x/{OWN}"}}, False),
+        ({"StringLike": {"aws:SourceArn": f"arn:aws:glue:*:{OWN}:x"}}, False),
+        ({"StringEquals": {"aws:PrincipalTag/x": OWN}}, False),
+        ("x", False),
+    ],
+)
+def test_a_service_is_let_in_for_an_account(condition: object, bound: bool) -> None:  # noqa: FBT001
+    """AWS's services work for anybody: without a condition one of them reads the table for another account."""
+    setup = setup_of(resource_policy=policy({"Service": "glue.amazonaws.com"}, Condition=condition))
+    assert (guarded(setup, NAMES, OWN) == setup) is bound
+    assert any("glue.amazonaws.com" in each.who for each in grants(setup, OWN, accept=False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"Statement": []}',
+        json.dumps({"statement": json.loads(policy(OTHER))["Statement"]}),
+        json.dumps({"Statement": [{"effect": "Allow", "principal": "*"}]}),
+        json.dumps({"Statement": [{"Effect": "allow", "Principal": {"AWS": OTHER}}]}),
+        policy({"AWS": f"arn:aws:iam::{OWN}:root"}, Condition={"StringEquals": {"x": OTHER}}).replace(OTHER, "\\u0039" + OTHER[1:]),
+        policy({"AWS": OTHER}).replace(OTHER, "\\u0039" + OTHER[1:]),
+        "[" * 100_000,
+    ],
+)
+def test_a_policy_of_words_that_nobody_knows_is_left(text: str) -> None:
     assert guarded(setup_of(resource_policy=text), NAMES, OWN).steps == []
 
 

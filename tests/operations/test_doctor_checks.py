@@ -10,11 +10,13 @@ import pytest
 
 from backstream.errors import AccessDenied, Failed
 from backstream.model import moment
+from backstream.model.sealing import Signing
 from backstream.operations.doctor import Check, CheckVerdict, DoctorContext, bucket, capture, deployment, identity, lifecycle
 from backstream.operations.doctor.context import VaultPlace
 from backstream.operations.inspect.status import status
 from backstream.ports import Account, Described, TableFacts
 from backstream.stores.memory import MemoryStore
+from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
 from backstream.vault.log.segments import SegmentKind
@@ -178,6 +180,38 @@ def test_what_is_wrong_with_a_deployment_rings(
     assert mend in check.mend
     assert check.mend
     assert not_ok(checks) == [(name, verdict)], "and nothing else does"
+
+
+KMS_KEY = "kms:arn:aws:kms:us-east-1:123456789012:key/1"
+
+
+def signatures_of(kept: str, named: str) -> Check:
+    """What is found of a function with this variable, where the catalog names that key; empty for none."""
+    stage, account = Stage(ManualClock()), Deployed()
+    if named:
+        catalogs.change(stage.store, "flights", lambda each: msgspec.structs.replace(each, signing=Signing(named, "x", 1)))
+    variables(**({"BACKSTREAM_SIGN": kept} if kept else {}))(account)
+    patient = deployed.patient(account, stage.clock, stage.store)
+    (check,) = (each for each in deployment.of(patient, "flights", FACTS, stage.vault()) if each.name == "signatures")
+    return check
+
+
+@pytest.mark.parametrize(
+    ("kept", "named", "verdict", "found", "mend"),
+    [
+        ("", "", "ok", "none", ""),
+        (KMS_KEY, KMS_KEY, "ok", f"with {KMS_KEY}", ""),
+        ("", KMS_KEY, "warning", "is not set", f"BACKSTREAM_SIGN={KMS_KEY}"),
+        (KMS_KEY, "", "warning", "the catalog names no key", f"backstream init flights --sign {KMS_KEY}"),
+        (KMS_KEY.replace("key/1", "key/2"), KMS_KEY, "wrong", "--verify-key refuses", f"BACKSTREAM_SIGN={KMS_KEY}"),
+        ("", "ed25519:0123", "wrong", "is not set, and the catalog names ed25519:0123", "BACKSTREAM_SIGN=kms:ARN"),
+    ],
+)
+def test_the_key_of_a_function_is_the_vaults(kept: str, named: str, verdict: str, found: str, mend: str) -> None:
+    check = signatures_of(kept, named)
+    assert check.verdict == verdict
+    assert found in check.found
+    assert mend in check.mend
 
 
 def test_secrets_of_a_functions_environment_are_not_said() -> None:

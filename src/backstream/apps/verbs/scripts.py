@@ -99,7 +99,7 @@ def _run(path: Path, text: bytes) -> dict[str, Any]:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
     if (folder := str(path.resolve().parent)) not in sys.path:
-        sys.path.insert(0, folder)  # so that it can import what lies beside it, as a script that is run can
+        sys.path.append(folder)  # so that it can import what lies beside it: last, for nothing there takes a known module's place
     linecache.checkcache(str(path))
     with _explained(str(path)), _surroundings():
         exec(code, module.__dict__)  # noqa: S102 - to run the user's own script is what was asked for

@@ -18,6 +18,11 @@ from backstream.model.values.decoding import UNDECODABLE
 KEY = "KMS key"
 _ACCOUNT = re.compile(r"(?<![0-9A-Za-z-])(\d{12})(?![0-9A-Za-z-])")
 _PRINCIPALS = ("AWS", "Service", "Federated", "CanonicalUser")
+_OF_POLICY = {"Version", "Id", "Statement"}
+_OF_STATEMENT = {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+# What binds a service of AWS to work for one account: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+_SOURCES = ("aws:sourceaccount", "aws:sourcearn")
+_EXACT = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -68,8 +73,8 @@ def _left(step: SetupStep, account: str) -> Todo:
 
 
 def is_foreign(who: str, account: str) -> bool:
-    """Whether that is of another account than this one, or of anybody. A service of AWS is of none."""
-    if who == "*" or who.startswith("?"):
+    """Whether that is of another account than this one, or of anybody. A service of AWS, or an alias, is of none."""
+    if "*" in who or who.startswith("?"):
         return True
     accounts = set(_ACCOUNT.findall(who))
     return bool(accounts) and accounts != {account}
@@ -107,16 +112,19 @@ def _of_policy(text: str) -> list[str]:
         document = msgspec.json.decode(text, type=dict[str, Any])
     except UNDECODABLE:
         return ["? (the policy cannot be read)"]
-    said = document.get("Statement", [])
+    said = document.get("Statement")
+    if not said or set(document) - _OF_POLICY:
+        return ["? (the policy cannot be read)"]
     found = [who for each in (said if isinstance(said, list) else [said]) for who in _of_statement(each)]
-    mentioned = [each for each in _ACCOUNT.findall(text) if not any(each in who for who in found)]
+    plain = msgspec.json.encode(document).decode()  # digits may be escaped in it
+    mentioned = [each for each in _ACCOUNT.findall(plain) if not any(each in who for who in found)]
     return list(dict.fromkeys([*found, *mentioned]))
 
 
 def _of_statement(statement: Any) -> Sequence[str]:
-    if not isinstance(statement, Mapping):
+    if not isinstance(statement, Mapping) or set(statement) - _OF_STATEMENT or statement.get("Effect") not in ("Allow", "Deny"):
         return ["? (a statement that cannot be read)"]
-    if statement.get("Effect") == "Deny":
+    if statement["Effect"] == "Deny":
         return []
     principal = statement.get("Principal")
     if "NotPrincipal" in statement or principal is None:
@@ -125,9 +133,30 @@ def _of_statement(statement: Any) -> Sequence[str]:
         return [principal]
     if not isinstance(principal, Mapping) or set(principal) - set(_PRINCIPALS):
         return ["? (principals that cannot be read)"]
-    return [who for kind, said in principal.items() for who in _principals(kind, said)]
+    bound = _is_bound(statement.get("Condition"))
+    return [who for kind, said in principal.items() for who in _principals(kind, said, bound=bound)]
 
 
-def _principals(kind: str, said: Any) -> list[str]:
+def _principals(kind: str, said: Any, *, bound: bool) -> list[str]:
+    """`bound`: whether a service is let in only where it works for an account that the statement names."""
     every = [str(each) for each in (said if isinstance(said, list) else [said])]
-    return every if kind in ("AWS", "Service") else [f"? ({kind} {each})" for each in every]
+    if kind == "Service":
+        return every if bound else [f"? ({each}, whatever account it works for)" for each in every]
+    if kind == "AWS":  # an id as AIDA... is of an account that nobody can tell
+        return [each if each == "*" or _ACCOUNT.search(each) else f"? ({each})" for each in every]
+    return [f"? ({kind} {each})" for each in every]
+
+
+def _is_bound(condition: Any) -> bool:
+    """Whether a condition names the account, or something with an account in its ARN, that a service has to work for."""
+    if not isinstance(condition, Mapping):
+        return False
+    tests = [test for operator, test in condition.items() if operator in _EXACT and isinstance(test, Mapping)]
+    named = [said for test in tests for key, said in test.items() if str(key).lower() in _SOURCES]
+    return any(all(map(_is_of_one, said if isinstance(said, list) else [said])) for said in named if said)
+
+
+def _is_of_one(source: Any) -> bool:
+    """Whether it is an account's number, or an ARN that says whose it is, without a pattern before that."""
+    before = str(source).split(":")[:5]
+    return _ACCOUNT.fullmatch(before[-1]) is not None and len(before) in (1, 5) and not set("*?") & set("".join(before))

@@ -175,7 +175,8 @@ class Journal(Generic[HeadT]):
 
 
 class JournalState(Generic[HeadT]):
-    """What a file says: `settled` tells whether an item was written, `open` what may have been; `whole`: bytes of whole lines.
+    """What a file says: `settled` tells whether an item was written, `open` what may have been; `whole`: bytes of whole lines;
+    `owner`: the user whose file it is.
 
     `head`: the type of its first line; `what`: whose file it is, in words. Of a change that is settled 16 bytes are held.
     """
@@ -185,6 +186,7 @@ class JournalState(Generic[HeadT]):
         self._marks = bytearray()
         self._settled: set[bytes] = set()
         self.whole = 0
+        self.owner = -1
         self.ended = False
         self.taken_back = False
         lines = self._lines()
@@ -193,7 +195,10 @@ class JournalState(Generic[HeadT]):
         except UNDECODABLE as error:
             raise UsageError(f"not the file of a {what}: {path}: {reason(error)}") from error
         for line in lines:
-            self._note(self._decoded(line))
+            try:
+                self._note(self._decoded(line))
+            except (LookupError, TypeError, ValueError) as error:
+                raise self._damaged(line, "a line that no journal has") from error
         for each in self.changes():
             if self._marks[each.number] == _DONE:
                 self._settled.add(_short(each.key))
@@ -245,6 +250,7 @@ class JournalState(Generic[HeadT]):
     def _lines(self) -> Iterator[bytes]:
         try:
             with private_files.opened(self._path) as file:
+                self.owner = os.fstat(file.fileno()).st_uid
                 whole = 0
                 for line in file:
                     if not line.endswith(b"\n"):
@@ -262,18 +268,31 @@ class JournalState(Generic[HeadT]):
         try:
             return msgspec.json.decode(line, type=list[Any])
         except UNDECODABLE as error:
-            raise UsageError(f"{self._path} is damaged: {reason(error)}: {line[:80]!r}") from error
+            raise self._damaged(line, reason(error)) from error
+
+    def _damaged(self, line: bytes, why: str) -> UsageError:
+        return UsageError(f"{self._path} is damaged: {why}: {line[:80]!r}")
 
     def _note(self, line: list[Any]) -> None:
+        """LookupError, TypeError or ValueError where it is none that `Journal` writes."""
         mark, *rest = line
         if mark == "e":
             self.ended = True
         elif mark == "u":
             self.taken_back = True
         elif mark == "i":
+            _check_change(rest, len(self._marks))
             self._marks.append(_INTENDED)
         else:
             self._marks[rest[0]] = _MARKS[mark]
+
+
+def _check_change(parts: list[Any], number: int) -> None:
+    """ValueError where it is no change of this number."""
+    said, key, before, after, *image = parts
+    digests = all(each is None or isinstance(each, str) for each in (before, after))
+    if said != number or not isinstance(key, dict) or not digests or len(image) > 1:
+        raise ValueError(said)
 
 
 def _create(path: Path) -> BinaryIO:

@@ -13,6 +13,7 @@ from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, about, look, ok, warning, wrong
 from backstream.operations.inspect.readers import ALLOWED, FUNCTION, readers_of, too_many
 from backstream.ports import Described, TableFacts
+from backstream.vault.catalog import Catalog
 from backstream.vault.table_vault import TableVault
 
 DEPLOY = "backstream template cloudformation"
@@ -27,7 +28,7 @@ def of(patient: DoctorContext, table: str, facts: TableFacts | None, vault: Tabl
         checks += look("readers", lambda: _readers(found, readers_of(known, patient.clock.now())))
     names = list(dict.fromkeys([*([patient.function] if patient.function else []), *(_name(each) for each in found)]))
     for name in names:
-        checks += about(name, _function(patient, name, [each for each in found if _name(each) == name]))
+        checks += about(name, _function(patient, name, [each for each in found if _name(each) == name], vault))
     return checks
 
 
@@ -97,7 +98,7 @@ def _map(function: str, arn: str | None) -> str:
 # --- the function -----------------------------------------------------------------------------------------------------------------
 
 
-def _function(patient: DoctorContext, name: str, mappings: Sequence[Described]) -> list[Check]:
+def _function(patient: DoctorContext, name: str, mappings: Sequence[Described], vault: TableVault | None) -> list[Check]:
     found: list[Described] = []
     checks = look("function", lambda: _found(patient, name, found))
     if not found:
@@ -108,6 +109,7 @@ def _function(patient: DoctorContext, name: str, mappings: Sequence[Described]) 
         *checks,
         *look("handler", lambda: _handler(name, function)),
         *look("vault of the function", lambda: _vault(patient, name, function)),
+        *([] if vault is None else look("signatures", lambda: _signatures(name, function, vault.catalog))),
         *look("parallelization", lambda: _parallelization(name, function, max(factors, default=1))),
         *look("time and memory", lambda: _resources(name, function)),
         *look("concurrency", lambda: _concurrency(patient, name)),
@@ -174,6 +176,23 @@ def _vault(patient: DoctorContext, name: str, function: Described) -> Check:
     if own.rstrip("/") != place.url.rstrip("/"):
         return wrong(what, f"{own}, and this vault is {place.url}", mend)
     return ok(what, f"{own}, this one")
+
+
+def _signatures(name: str, function: Described, catalog: Catalog) -> Check:
+    """The key that its environment names, beside the one that the catalog tells of."""
+    what, variable, signing = "signatures", expected.SIGN_VARIABLE, catalog.signing
+    own, wanted = _variables(function).get(variable, ""), "" if signing is None else signing.key
+    if own == wanted:
+        return ok(what, f"with {own}, as the catalog says" if own else "none, as the catalog says")
+    if not wanted:
+        found = f"{variable} is {own}, and the catalog names no key: nothing is covered, for `init` has not said that it is signed"
+        return warning(what, found, f"backstream init {catalog.table} --sign {own}")
+    mend = _configure(name, function, variable, wanted if wanted.startswith("kms:") else "kms:ARN")
+    if not own and wanted.startswith("kms:"):
+        found = f"{variable} is not set: it signs with {wanted} as long as the catalog says so, which whoever writes it can change"
+        return warning(what, found, mend)
+    refused = "a restore with --verify-key refuses what it keeps"
+    return wrong(what, f"{variable} is {own or 'not set'}, and the catalog names {wanted}: {refused}", mend)
 
 
 def _parallelization(name: str, function: Described, factor: int) -> Check:
