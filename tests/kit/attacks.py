@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
+from backstream.errors import Damaged
 from backstream.model.changes.entry import Entry, to_line
 from backstream.model.values import digests, wire
 from backstream.ports import ObjectVersion, StoredObject
@@ -15,6 +17,7 @@ from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
 from backstream.vault.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord
 from backstream.vault.catalog import Catalog
+from backstream.vault.gaps import Gaps, note_of
 from backstream.vault.log import frames
 from backstream.vault.log.frames import FrameLine
 from backstream.vault.log.generation import Generation, Set
@@ -42,14 +45,24 @@ class Attack(enum.StrEnum):
     SET = "a compacted set with its record"
     WATERMARK = "a watermark"
     BASE = "a base backup"
+    NOTE = "a note"
     CATALOG = "a catalog"
     OLD_CATALOG = "an older catalog"
     ROLLBACK = "an older state of the whole vault"
 
 
-REMAIN = frozenset(
-    (Attack.NEW_SEGMENT, Attack.SET, Attack.WATERMARK, Attack.BASE, Attack.CATALOG, Attack.OLD_CATALOG, Attack.ROLLBACK)
-)  # without signatures
+REMAIN = frozenset(  # without signatures
+    (
+        Attack.NEW_SEGMENT,
+        Attack.SET,
+        Attack.WATERMARK,
+        Attack.BASE,
+        Attack.NOTE,
+        Attack.CATALOG,
+        Attack.OLD_CATALOG,
+        Attack.ROLLBACK,
+    )
+)
 
 
 class Attacker:
@@ -71,6 +84,7 @@ class Attacker:
             Attack.SET: self._set,
             Attack.WATERMARK: self._watermark,
             Attack.BASE: self._base,
+            Attack.NOTE: self._note,
             Attack.CATALOG: self._catalog,
             Attack.OLD_CATALOG: self._old_catalog,
             Attack.ROLLBACK: self._roll_back,
@@ -155,7 +169,6 @@ class Attacker:
 
     def _gap(self) -> None:
         self._put(f"{SYSTEM}gaps/{self._random.randbytes(8).hex()}.json", self._random.choice([b"{", b"", b"[]"]))
-        self._put(f"{SYSTEM}redriven/{self._random.randbytes(16).hex()}", b"x")
 
     def _swap(self) -> None:
         """True bytes, with their true signature, where others belong."""
@@ -204,6 +217,17 @@ class Attacker:
         bases = Bases(self._store, TABLE)
         bases.begin(BasePlan(1, "20261123T000000Z-abcdef", BaseKind.SCAN, "x", 1, began))
         bases.finish(Base(BaseKind.SCAN, "20261123T000000Z-abcdef", began, began + 1), CompletionRecord(1, "x", 0, 0))
+
+    def _note(self) -> None:
+        """All that was missing has come, and vault and table were the same."""
+        gaps = Gaps(self._store, TABLE)
+        for each in gaps.records():
+            with suppress(Damaged):  # one of his own
+                gap = gaps.read(each)
+                batch = gap.batch or gap.evidence
+                self._put(note_of(TABLE, batch), batch.encode(), {"format": "1"})
+        self._put(f"{SYSTEM}redriven/{self._random.randbytes(16).hex()}", b"x")
+        self._put(f"{SYSTEM}agreed/{self._random.choice([10**10, 99_999_999_999]):011d}", b"", {"format": "1"})
 
     def _current(self) -> Catalog:
         return catalogs.current(self._store, TABLE).catalog

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backstream.errors import BackstreamError
+from backstream.errors import BackstreamError, NotSigned
+from backstream.model.sealing import table_of
 from backstream.model.values import wire
 from backstream.operations.base.compact import compact
 from backstream.operations.inspect import signatures
@@ -23,6 +24,7 @@ from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, ObjectVersion, StoredObject
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gap, Gaps
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.attacks import REMAIN, TABLE, Attack, Attacker
@@ -179,3 +181,45 @@ def test_what_remains_possible_is_documented(attack: Attack) -> None:
 def test_what_is_documented_does_succeed(attack: Attack) -> None:
     """The generator has teeth: these bring back what was never so, and nothing names it."""
     assert any(not outcome(seed, with_signatures=False, allowed=frozenset((attack,))).harmless for seed in range(60))
+
+
+@pytest.mark.parametrize("with_signatures", [False, True])
+def test_a_note_closes_a_gap_unless_it_has_to_be_signed(with_signatures: bool) -> None:  # noqa: FBT001
+    """Of a batch that Lambda gave up: what it carries is missing, whatever a note says."""
+    found = target(Layout.LOG, compacted=False, with_signatures=with_signatures)
+    clock = ManualClock(found.now)
+    store = MemoryStore(clock)
+    store._versions = {name: list(versions) for name, versions in found.objects.items()}
+    at = next(iter(found.truth))
+    gap = Gap("Lambda gave up a batch", at - 5, at, "", batch="aws/lambda/x")
+    TableVault.open(signed(store) if with_signatures else store, TABLE).gaps.record(gap)
+    rows, why = restored(store, at, clock, found.head, with_signatures=with_signatures)
+    assert rows is None
+    assert "Lambda gave up a batch" in why
+    Attacker(store, 0).attack(frozenset((Attack.NOTE,)))
+    rows, why = restored(store, at, clock, found.head, with_signatures=with_signatures)
+    assert (rows is None) is with_signatures
+    assert ("it is not signed" in why) is with_signatures
+
+
+def test_a_note_of_a_second_to_come_is_not_believed_nor_one_that_is_not_signed() -> None:
+    """It would leave the gap that `verify` records without a beginning."""
+    found = target(Layout.LOG, compacted=False, with_signatures=True)
+    store = MemoryStore(ManualClock(found.now))
+    store._versions = {name: list(versions) for name, versions in found.objects.items()}
+    now = int(found.now)
+    gaps, signing_gaps = Gaps(store, TABLE), Gaps(signed(store), TABLE)
+    signing_gaps.agree(now - 50)
+    gaps.agree(now + 50)
+    gaps.agree(99_999_999_999)
+    readers = gaps, TableVault.open(verified(store), TABLE).gaps
+    assert [each.last_agreed(now) for each in readers] == [now - 50, now - 50]
+    gaps.agree(now - 10)
+    assert gaps.last_agreed(now) == now - 10
+    with pytest.raises(NotSigned, match="agreed/"):
+        readers[1].last_agreed(now)
+
+
+def test_a_finding_of_blame_is_signed() -> None:
+    """Whoever could put one would choose what `revert --actor` takes back."""
+    assert table_of(f"_backstream/{TABLE}/actors/dt=2026-01-01/hour=00/x.ndjson.zst") == TABLE

@@ -6,6 +6,7 @@ One that is found again and is longer by then gets a further record: see docs/no
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -19,6 +20,7 @@ from backstream.vault import below_markers
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
 
+_SECOND = re.compile(r"[0-9]{11}")
 _NO_RECORD = "Bring it back from a replica of the bucket: it says which changes are missing, and nothing else does."
 
 
@@ -120,14 +122,20 @@ class Gaps:
         """Note that vault and table were seen to hold the same at that second: what is found missing later was lost after it."""
         self._store.put(f"{self._agreed}{second:011d}", b"", {"format": "1"})
 
-    def last_agreed(self) -> int | None:
-        """The last second at which they were; None where nobody has seen it."""
-        seconds = [
-            int(found)
+    def last_agreed(self, until: int) -> int | None:
+        """The last second up to `until` at which they were; None where nobody has seen it.
+
+        NotSigned where the reader wants signatures, and the note of that second has none.
+        """
+        notes = {
+            int(found): each
             for each in below_markers.newest(self._store, self._agreed)
-            if (found := each.name.rpartition("/")[2]).isdecimal()
-        ]
-        return max(seconds, default=None)
+            if _SECOND.fullmatch(found := each.name.rpartition("/")[2]) and int(found) <= until
+        }
+        last = max(notes, default=None)
+        if last is not None:
+            below_markers.vouch(self._store, notes[last].name, notes[last].version)
+        return last
 
     def arrived(self, batch: str) -> None:
         """Note that the changes of a batch of the on-failure destination are in the vault, or in gaps of their own."""

@@ -157,8 +157,14 @@ class _Verification:
         start = self._vault.window(self._began).start(AFTER_ALL)
         if start is None:
             return []
-        since, until = self._last_agreed(start), int(self._around.clock.now())
-        gap = Gap(MISSED, min(since, until), until, self._vault.catalog.stream, differing=self._differing(suspects, until))
+        until = int(self._around.clock.now())
+        gap = Gap(
+            MISSED,
+            min(self._last_agreed(start, until), until),
+            until,
+            self._vault.catalog.stream,
+            differing=self._differing(suspects, until),
+        )
         try:
             self._vault.gaps.record(gap)
         except AccessDenied as error:
@@ -188,9 +194,9 @@ class _Verification:
         told = ABSENT if sight.newest is None else sight.newest.leaves
         return digests.of_state(self._kept(sight)) if told is None else told
 
-    def _last_agreed(self, start: Start) -> int:
+    def _last_agreed(self, start: Start, until: int) -> int:
         """The last second at which the vault is known to have held what the table did: by a `verify`, or a base backup."""
-        return max(start.begin, self._vault.gaps.last_agreed() or start.begin)
+        return max(start.begin, self._vault.gaps.last_agreed(until) or start.begin)
 
     def _note_agreement(self, *, whole: bool) -> list[str]:
         """Where every row was the same, note it. Who may only read the vault notes nothing: a later gap is the longer for it."""
