@@ -17,7 +17,7 @@ from backstream.operations.changes.selection import Number, numbers_in
 from backstream.operations.revert import Writing
 from backstream.vault.catalog import Layout
 from kit.images import SCHEMA, key
-from kit.shop import BAD, GOOD, Shop
+from kit.shop import BAD, GOOD, Shop, number
 
 
 @pytest.fixture(params=[Layout.ROWS, Layout.LOG])
@@ -57,6 +57,17 @@ def test_a_line_of_net_that_sums_up_several_changes_names_none(tmp_path: Path) -
     path.write_text(json.dumps({**line, "changes": 3}))
     with pytest.raises(UsageError, match="line 1 is of `changes --net`"):
         numbers_in(path, SCHEMA)
+
+
+def test_an_undo_names_the_items_that_somebody_has_changed_since(shop: Shop) -> None:
+    journal = Path(shop.revert().file or "")
+    shop.put(1, price=number(8))
+    foreseen = reverting.undo(journal, shop.around(), Writing(), live=False)
+    assert (foreseen.write_units, foreseen.put, foreseen.deleted, foreseen.conflicts) == (3, 2, 1, 1)
+    undone = reverting.undo(journal, shop.around(), Writing(), live=True)
+    assert (undone.conflicts, undone.failed) == (1, 0)
+    assert [json.loads(bytes(each))["number"]["N"] for each in undone.conflicting] == ["1"]
+    assert shop.prices() == {**BAD, "1": "8"}
 
 
 # --- a plan that was sealed anew, and says something else than its images ---------------------------------------------------------

@@ -137,6 +137,8 @@ def agreed(verdict: AttributionVerdict) -> Call | None:
 
 
 def _several(verdict: AttributionVerdict, same: Call | None) -> str:
+    if not verdict.fitting:
+        return "no call names the item, and there are calls at that time whose events do not tell which items they wrote"
     fit = "1 call fits" if verdict.fitting == 1 else f"{verdict.fitting:,} calls fit"
     if same is not None:
         return f"{fit}, all of them by one principal"

@@ -53,8 +53,8 @@ def check_order(span: ChangeWindow) -> None:
     if span.since >= span.until:
         what = "is empty" if span.since == span.until else "ends before it begins"
         raise UsageError(
-            f"the window {what}: --from {moment.iso(span.since)}, --to {moment.iso(span.until)}",
-            hint="A window holds the changes made after --from, up to and including --to.",
+            f"the window {what}: from {moment.iso(span.since)} to {moment.iso(span.until)}",
+            hint="A window holds the changes made after its first moment, up to and including its last one.",
         )
 
 

@@ -35,6 +35,7 @@ from backstream.ports import Put
 TOGETHER = 10_000  # items whose images are looked up by one reading of the log
 FETCHED = 100
 CHANGED_SINCE = "somebody has changed it since, so it is left as it is"
+OTHERS_CHANGED = frozenset({CHANGED_SINCE, CONFLICT})  # why an item is left that somebody else has changed
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from backstream.model.values import wire
 from backstream.operations import migrate
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.safety import Identity
+from backstream.operations.migrate.undo import OTHERS_CHANGED
 from backstream.operations.restore import Failure
 from backstream.operations.restore.resume_file import MOST_NAMED
 from backstream.operations.revert import deletes
@@ -99,6 +100,8 @@ def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_anoth
     asked = migrate.MigrationRequest(live=live, max_units=writing.max_units, patience=writing.patience)
     place = migrate.MigrationContext(around.table, around.clock, around.folder, progress=around.progress, into_another=into_another)
     undone = undo_restore(path, asked, place)
+    conflicts = [each for each in undone.failures if each.why in OTHERS_CHANGED]
+    takes = undone.plan
     return Reverted(
         table=undone.table,
         since=undone.at,
@@ -111,7 +114,11 @@ def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_anoth
         failed=undone.failed - undone.conflicts,
         dry_run=not live,
         seconds=undone.seconds,
-        failures=undone.failures,
+        conflicting=[msgspec.Raw(each.what.encode()) for each in conflicts],
+        failures=[*conflicts, *(each for each in undone.failures if each.why not in OTHERS_CHANGED)],
+        write_units=0 if takes is None else takes.write_units,
+        dollars=0.0 if takes is None else takes.dollars,
+        estimated_seconds=0.0 if takes is None else takes.estimated_seconds,
     )
 
 

@@ -288,7 +288,7 @@ def _counts(report: Reverted) -> list[tuple[str, str]]:
             else []
         ),
         *_most_of_it(report),
-        *([("would take", f"{takes}; indexes take as many again each")] if report.dry_run and not _is_undo(report) else []),
+        *([("would take", f"{takes}; indexes take as many again each")] if report.dry_run else []),
         ("seconds", f"{report.seconds:.1f}"),
     ]
 
