@@ -29,6 +29,7 @@ from backstream.operations.changes import (
     summary,
 )
 from backstream.operations.changes.items import Item
+from backstream.operations.changes.seen import Times, record
 from backstream.operations.changes.sorting import TimeSorter
 from backstream.ports import Put
 from backstream.vault.catalog import Layout
@@ -180,6 +181,15 @@ def test_little_memory_gives_the_same(stage: Stage) -> None:
     span = ChangeWindow(begun, int(stage.clock.now()))
     small = Changes(stage.vault(), span, ChangeCriteria(), ChangesContext(stage.clock, memory=Memory(1 << 20)))
     assert told(list(small.each())) == told(list(look(stage, begun).each()))
+
+
+@pytest.mark.parametrize("compacted", [0, 2])
+def test_the_list_of_all_is_what_one_change_at_a_time_gives(stage: Stage, compacted: int) -> None:
+    begun = int(stage.clock.now())
+    live(stage, compacted=compacted)
+    one_by_one = [record(each, None, Times()) for each in look(stage, begun).each()]
+    assert one_by_one
+    assert list(look(stage, begun).records()) == one_by_one
 
 
 def test_the_sorter_spills_and_merges(stage: Stage) -> None:

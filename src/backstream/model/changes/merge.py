@@ -186,14 +186,14 @@ def changed_fields(old: _Fields, new: _Fields) -> list[str]:
     if not old or not new:
         return [*new, *old]
     if list(old) == list(new):  # nearly always, and compared at once
-        values = zip(new, old.values(), new.values(), strict=True)
-        return [name for name, was, value in compress(values, map(ne, old.values(), new.values())) if not same_value(was, value)]
+        return [name for name in compress(new, map(ne, old.values(), new.values())) if not same_value(old[name], new[name])]
     get = old.get
     names = [name for name, value in new.items() if (was := get(name)) != value and not same_value(was, value)]
     return names if new.keys() >= old.keys() else names + [name for name in old if name not in new]
 
 
-_PLAIN = re.compile(rb'\{"(?:S":"[^"\\]*"|N":"(?:0|-?[1-9][0-9]*)"|BOOL":(?:true|false))\}').fullmatch  # of one spelling each
+PLAIN = rb'\{"(?:S":"[^"\\]*"|N":"(?:0|-?[1-9][0-9]*)"|BOOL":(?:true|false))\}'  # values of one spelling each
+_is_plain = re.compile(PLAIN).fullmatch
 
 
 def same_value(one: msgspec.Raw | None, other: msgspec.Raw | None) -> bool:
@@ -203,7 +203,7 @@ def same_value(one: msgspec.Raw | None, other: msgspec.Raw | None) -> bool:
     first, second = bytes(one), bytes(other)
     if first == second:
         return True
-    if _PLAIN(first) and _PLAIN(second):
+    if _is_plain(first) and _is_plain(second):
         return False
     return wire.same_image(b'{"v":%b}' % first, b'{"v":%b}' % second)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from backstream.model.changes import merge
-from backstream.model.changes.entry import Entry
+from backstream.model.changes.kinds import ChangedAttributes
+from backstream.model.changes.listing_lines import tells_all
 from backstream.operations.changes.seen import ChangeRecord, Times
 from backstream.operations.changes.sorting import Pair
 
@@ -15,36 +15,34 @@ _NULL = msgspec.Raw(b"null")
 _Raw = msgspec.Raw
 
 
-def is_simple(entry: Entry) -> bool:
-    """Whether a line tells all of its change: both images, its stream and number, and no name that is looked up."""
-    if entry.place is not None or entry.began is not None or entry.actor is not None:
-        return False
-    event = entry.event
-    if event == "MODIFY":
-        return entry.old is not None and entry.image is not None
-    if event == "INSERT":
-        return entry.old is None and entry.image is not None
-    return event == "REMOVE" and entry.old is not None and entry.image is None
+class Listing:
+    """Makes the records of changes. `others`: makes those of which a line does not tell all.
 
+    No image of a line has a line break.
+    """
 
-def records(
-    pairs: Iterator[Pair], key_of: Callable[[bytes], bytes], times: Times, others: Callable[[Pair], Iterator[ChangeRecord]]
-) -> Iterator[ChangeRecord]:
-    """The records of changes. `others`: makes those of which a line does not tell all. No image of a line has a line break."""
-    differ, spell = merge.changed_attributes, times.of
-    for pair in pairs:
-        entry = pair[0]
-        if not is_simple(entry):
-            yield from others(pair)
-            continue
-        old, new = entry.old, entry.image
-        yield ChangeRecord(
-            spell(entry.micros),
-            entry.sequence,
-            entry.event,
-            None,
-            _Raw(key_of(entry.keys)),
-            _NULL if old is None else _Raw(old),
-            _NULL if new is None else _Raw(new),
-            differ(old, new),
-        )
+    def __init__(self, key_of: Callable[[bytes], bytes], others: Callable[[Pair], Iterator[ChangeRecord]]) -> None:
+        self._key_of = key_of
+        self._others = others
+        self._times = Times()
+        self._changed = ChangedAttributes()
+
+    def records(self, pairs: Iterator[Pair]) -> Iterator[ChangeRecord]:
+        """The record of each change, in their order."""
+        changed, spell, key_of = self._changed, self._times.of, self._key_of
+        for pair in pairs:
+            entry = pair[0]
+            if not tells_all(entry):
+                yield from self._others(pair)
+                continue
+            old, new = entry.old, entry.image
+            yield ChangeRecord(
+                spell(entry.micros),
+                entry.sequence,
+                entry.event,
+                None,
+                _Raw(key_of(entry.keys)),
+                _NULL if old is None else _Raw(old),
+                _NULL if new is None else _Raw(new),
+                changed(old, new),
+            )

@@ -26,6 +26,7 @@ READERS = 4  # objects that are read side by side
 OVERHEAD = 700  # bytes that a change takes in memory besides its images
 EXPANDED = 12  # times as large as compressed, about
 BYTES_A_ROW = 500  # compressed; of larger ones fewer fit in a partition
+Decode = Callable[[bytes], list[Entry]]  # of many lines
 Unread = Callable[[str], None]  # is told what cannot be read, and raises where that ends it
 
 
@@ -41,7 +42,10 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class WindowLog:
-    """Reads the changes of one window, each perhaps more than once, in no order. `keys`: only these items, None for all."""
+    """Reads the changes of one window, each perhaps more than once, in no order. `keys`: only these items, None for all.
+
+    `decode`: as of `entries`, or less, where less is of interest.
+    """
 
     def __init__(
         self,
@@ -51,12 +55,14 @@ class WindowLog:
         *,
         keys: frozenset[bytes] | None = None,
         memory: Memory | None = None,
+        decode: Decode = entries,
     ) -> None:
         self._vault = vault
         self._span = span
         self._unread = unread
         self._keys = keys
         self._most = (memory or Memory()).bodies // 4
+        self._decode = decode
         self._links = Links(vault.log)
 
     @cached_property
@@ -98,7 +104,7 @@ class WindowLog:
         try:
             fetched = reading()
             self._links.note(fetched)
-            yield from sound(fetched.claim, fetched.body)
+            yield from sound(fetched.claim, fetched.body, self._decode)
         except Damaged as error:
             self._unread(error.of(listed.name).message if listed.name not in error.message else error.message)
 
@@ -120,7 +126,7 @@ class WindowLog:
     def _of_object(self, read: Callable[[], tuple[str, SegmentHeader, bytes]], name: str) -> Iterator[list[Entry]]:
         try:
             _, claim, body = read()
-            yield from sound(claim, body)
+            yield from sound(claim, body, self._decode)
         except Damaged as error:
             self._unread(error.message if name in error.message else f"{name}: {error.message}")
 
@@ -140,24 +146,24 @@ def _begin(listed: LogListing) -> int:
     return 0 if listed.segment is None else listed.segment.min_time
 
 
-def sound(claim: SegmentHeader, body: bytes) -> Iterator[list[Entry]]:
+def sound(claim: SegmentHeader, body: bytes, decode: Decode = entries) -> Iterator[list[Entry]]:
     """The entries of compressed lines, some MB at a time, once they are known to be what the name says. Damaged otherwise."""
     if claim.frames is not None:
         segments.check_frames(claim, body)
-        yield from _blocks(claim, body)
+        yield from _blocks(claim, body, decode)
         return
     tally, first, several = LineTally(), list[Entry](), False
-    for found in _blocks(claim, body):
+    for found in _blocks(claim, body, decode):
         tally.add(found, claim.count)
         several = several or bool(first)
         first = first or found
     tally.check(claim)
     if several:  # too large to be held
-        yield from _blocks(claim, body)
+        yield from _blocks(claim, body, decode)
     elif first:
         yield first
 
 
-def _blocks(claim: SegmentHeader, body: bytes) -> Iterator[list[Entry]]:
+def _blocks(claim: SegmentHeader, body: bytes, decode: Decode) -> Iterator[list[Entry]]:
     for block in segments.blocks(claim, body):
-        yield entries(block)
+        yield decode(block)

@@ -10,12 +10,14 @@ from backstream.engine.local.memory import Memory
 from backstream.errors import NotFound, PartlyDone
 from backstream.model.changes import merge
 from backstream.model.changes.change import MICROS
+from backstream.model.changes.entry import entries
+from backstream.model.changes.listing_lines import listed_entries
 from backstream.model.values import wire
 from backstream.operations.bulk.progress import Progress, Silent
-from backstream.operations.changes import listing
 from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import Item, by_item, looks_back
-from backstream.operations.changes.reading import WindowLog
+from backstream.operations.changes.listing import Listing
+from backstream.operations.changes.reading import Decode, WindowLog
 from backstream.operations.changes.seen import BROKEN, ChangeRecord, SeenChange, Times, items_with_images, record, with_images
 from backstream.operations.changes.selection import ChangeCriteria, ChangeSelection
 from backstream.operations.changes.sorting import Pair, TimeSorter
@@ -119,8 +121,9 @@ class Changes:
         """The window."""
         return self._span
 
-    def _log(self) -> WindowLog:
-        return WindowLog(self._vault, self._span, self._unread, keys=self.selection.keys, memory=self._around.memory)
+    def _log(self, decode: Decode = entries) -> WindowLog:
+        keys, memory = self.selection.keys, self._around.memory
+        return WindowLog(self._vault, self._span, self._unread, keys=keys, memory=memory, decode=decode)
 
     def _unread(self, what: str) -> None:
         if not self._allow_gap:
@@ -233,13 +236,13 @@ class Changes:
 
     def _all_records(self) -> Iterator[ChangeRecord]:
         """Where nothing has to be looked at but the lines."""
-        times, key_of = Times(), self._vault.key_of
+        listing = Listing(self._vault.key_of, self._other_records)
         with TimeSorter() as sorter:
-            for piece in self._log().pieces():
+            for piece in self._log(listed_entries).pieces():
                 if piece.before is not None:
-                    yield from listing.records(sorter.until(piece.before * MICROS), key_of, times, self._other_records)
+                    yield from listing.records(sorter.until(piece.before * MICROS))
                 sorter.add([(entry, None) for entry in piece.entries], piece.size)
-            yield from listing.records(sorter.until(None), key_of, times, self._other_records)
+            yield from listing.records(sorter.until(None))
 
     def _other_records(self, pair: Pair) -> Iterator[ChangeRecord]:
         for seen in self._inline(iter([pair])):

@@ -1,0 +1,127 @@
+"""Which attributes a change changed, found at a glance where a change of the same kind came shortly before.
+
+Changes come in kinds: a deploy sets one attribute of every row, a service two others. The names of such a kind tell where to look
+in the bytes of both images. All else is the same bytes before and after, so nothing else differs, and no image is decoded. Whatever
+that does not prove is left to `merge.changed_attributes`: the answer is always the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from backstream.model.changes import merge
+from backstream.model.values.decoding import UNDECODABLE
+
+KINDS = 4  # that are remembered
+MOST = 4  # attributes of a kind
+PATIENCE = 256  # changes of no known kind, beyond those of known ones, after which kinds are left alone for a while
+REST = 4_096  # changes of that while
+
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class _Attribute(msgspec.Struct, frozen=True, gc=False):
+    """An attribute of a kind: `tag` is its name in an image, up to its value; `plain` matches it there, with a plain value."""
+
+    name: str
+    tag: bytes
+    plain: Callable[[bytes, int], re.Match[bytes] | None]
+
+
+Kind = Sequence[_Attribute]
+
+
+def kind_of(names: Sequence[str]) -> Kind:
+    """The kind of changes that change these attributes, which stand in images in this order."""
+    tags = [msgspec.json.encode(name) + b":" for name in names]
+    return [_Attribute(name, tag, re.compile(re.escape(tag) + merge.PLAIN).match) for name, tag in zip(names, tags, strict=True)]
+
+
+class ChangedAttributes:
+    """Finds the names of the attributes that differ, as `merge.changed_attributes` does, in change after change."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, ...], Kind] = {}
+        self._missed = 0
+        self._resting = 0
+
+    def __call__(self, old: bytes | None, new: bytes | None) -> list[str]:
+        """The names of the top-level attributes in which two images differ, in the order of `merge.changed_attributes`."""
+        if old is None or new is None:
+            return merge.changed_attributes(old, new)
+        if self._resting:
+            self._resting -= 1
+            return merge.changed_attributes(old, new)
+        for kind in self._kinds.values():
+            found = differing(kind, old, new)
+            if found is not None:
+                self._missed -= bool(self._missed)
+                return found
+        names = merge.changed_attributes(old, new)
+        self._learn(names)
+        return names
+
+    def _learn(self, names: list[str]) -> None:
+        self._missed += 1
+        if self._missed > PATIENCE:
+            self._missed, self._resting = 0, REST
+        if 0 < len(names) <= MOST and tuple(names) not in self._kinds:
+            if len(self._kinds) == KINDS:
+                del self._kinds[next(iter(self._kinds))]
+            self._kinds[tuple(names)] = kind_of(names)
+
+
+def differing(kind: Kind, old: bytes, new: bytes) -> list[str] | None:
+    """The attributes of a kind that differ between two images, both valid JSON. None where others may differ, or nothing shows.
+
+    Both are walked from one attribute of the kind to the next. What lies between must be the same bytes in both, and whole members
+    of an object: with an empty member in place of the attribute it is one. So the attribute is one of the item's own, and not a
+    part of a text or of a nested map.
+    """
+    found, then, now, before = list[str](), 0, 0, b""
+    try:
+        for each in kind:
+            start = new.find(each.tag, now)
+            between = new[now:start]
+            if start < 0 or not old.startswith(between, then):
+                return None
+            _skip(before + between + b'"":0}')
+            then, now, before = then + len(between), start, b'{"":0'
+            was, value = each.plain(old, then), each.plain(new, now)
+            if was is not None and value is not None:
+                same = was[0] == value[0]
+                then, now = was.end(), value.end()
+            else:
+                then, now, same = _any_value(each.tag, old, then, new, now)
+            if not same:
+                found.append(each.name)
+            if new.find(each.tag, now) >= 0:
+                return None  # of two members of one name the last one counts
+    except UNDECODABLE:
+        return None
+    return found if old[then:] == new[now:] else None
+
+
+def _any_value(tag: bytes, old: bytes, then: int, new: bytes, now: int) -> tuple[int, int, bool]:
+    """Where an attribute ends in both images, and whether its values are the same. UNDECODABLE where that does not show."""
+    end_then, end_now = _end(old, then), _end(new, now)
+    was, value = _value(tag, old[then:end_then]), _value(tag, new[now:end_now])
+    return end_then, end_now, merge.same_value(was, value)
+
+
+def _end(image: bytes, start: int) -> int:
+    """Where an attribute that starts there may end: before the next comma after a brace, or the image's last brace."""
+    end = image.find(b'},"', start)
+    return len(image) - 1 if end < 0 else end + 1
+
+
+def _value(tag: bytes, member: bytes) -> msgspec.Raw:
+    """The value of what must be one member of an object, and nothing more."""
+    found = _members(b"{%b}" % member) if member.startswith(tag) else {}
+    if len(found) != 1:
+        raise ValueError(tag)
+    return next(iter(found.values()))
