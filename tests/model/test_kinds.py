@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model.changes import kinds
+from backstream.model.changes import kinds, merge
 from backstream.model.changes.change import Change
 from backstream.model.changes.entry import SCANNED, Entry, Scanned, entries, of_change, of_scanned, to_line
 from backstream.model.changes.kinds import ChangedAttributes, differing, kind_of
@@ -98,7 +98,7 @@ def test_a_kind_finds_all_or_says_that_it_cannot(made: list[tuple[bytes, bytes]]
 def test_a_known_kind_is_found_without_decoding(old: str, new: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     changed = ChangedAttributes()
     assert changed(old.encode(), new.encode()) == names
-    monkeypatch.setattr(kinds.merge, "changed_attributes", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(merge, "changed_attributes", lambda *_: pytest.fail("decoded"))
     assert changed(old.encode(), new.encode()) == names
     assert changed(new.encode(), old.encode()) == names
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from backstream.apps.cli.look import changes as listing
+from backstream.operations.changes import ChangeRecord
+from kit.clock import ManualClock
 from kit.images import image, key
 from kit.scene import Scene, next_second
 
@@ -38,6 +43,24 @@ def test_it_lists_what_changed(scene: Scene, begun: int) -> None:
     array = scene.call("changes", scene.table, "--from", str(begun), "--json").json()
     assert array == [json.loads(line) for line in lines]
     assert list(array[0]) == ["time", "sequence", "event", "actor", "key", "before", "after", "changed"]
+
+
+def test_what_is_found_after_a_pause_is_written_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    clock, written = ManualClock(), list[int]()
+    monkeypatch.setattr(listing, "SystemClock", lambda: clock)
+
+    def found() -> Iterator[ChangeRecord]:
+        nothing = msgspec.Raw(b"null")
+        for pause in (0, 0, 0, listing.PAUSE, 0):
+            clock.move(pause)
+            yield ChangeRecord("", None, "INSERT", None, nothing, nothing, nothing, [])
+            written.append(capsysbinary.readouterr().out.count(b"\n"))
+
+    assert listing.as_lines(found()) == 5
+    assert written == [1, 0, 0, 3, 0]
+    assert capsysbinary.readouterr().out.count(b"\n") == 1
 
 
 def test_net_and_summary(scene: Scene, begun: int) -> None:

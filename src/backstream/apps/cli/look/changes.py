@@ -16,6 +16,7 @@ from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice, out
 from backstream.apps.verbs.changes import Selected
+from backstream.clock import SystemClock
 from backstream.errors import UsageError
 from backstream.model import moment
 from backstream.model.counts import counted
@@ -23,9 +24,12 @@ from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord
 
 TOGETHER = 200  # lines that are written at once
+PAUSE = 0.5  # seconds after which a line that is found is written at once
 BARS = 60  # of a chart at most
 WIDEST = 50  # characters of its longest bar
 SHOWN = 10  # names of each kind in a summary for people
+
+Records = list[ChangeRecord | NetRecord]
 
 From = Annotated[str, Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)]
 To = Annotated[str, Option("--to", metavar="MOMENT", help="The last second of the window.")]
@@ -145,17 +149,17 @@ def _end(found: Selected) -> int:
 
 def as_lines(records: Iterable[ChangeRecord | NetRecord]) -> int:
     """Write a line of JSON for each, as they come; how many there were."""
-    return _written(records, lambda lines: b"".join(line + b"\n" for line in lines))
+    return _written(records, msgspec.json.Encoder().encode_lines)
 
 
 def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
     """As it is found, so that memory stays bounded."""
-    first = True
+    first, encode = True, msgspec.json.Encoder().encode
 
-    def joined(lines: list[bytes]) -> bytes:
+    def joined(together: Records) -> bytes:
         nonlocal first
         before, first = b"" if first else b",", False
-        return before + b",".join(lines)
+        return before + b",".join(map(encode, together))
 
     sys.stdout.buffer.write(b"[")
     count = _written(records, joined)
@@ -164,12 +168,19 @@ def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
     return count
 
 
-def _written(records: Iterable[ChangeRecord | NetRecord], joined: Callable[[list[bytes]], bytes]) -> int:
-    encode, write, count = msgspec.json.Encoder().encode, sys.stdout.buffer.write, 0
-    each = iter(records)
-    while lines := [encode(record) for record in itertools.islice(each, TOGETHER)]:
-        count += len(lines)
-        write(visible_json(joined(lines)))
+def _written(records: Iterable[ChangeRecord | NetRecord], joined: Callable[[Records], bytes]) -> int:
+    """Write them, many at once where they come quickly. What is found after a pause is written at once."""
+    together, count, now, due = Records(), 0, SystemClock().now, 0.0
+    for each in records:
+        together.append(each)
+        if len(together) == TOGETHER or now() >= due:
+            count += _write(joined(together), len(together))
+            together, due = [], now() + PAUSE
+    return count + (_write(joined(together), len(together)) if together else 0)
+
+
+def _write(body: bytes, count: int) -> int:
+    sys.stdout.buffer.write(visible_json(body))
     sys.stdout.buffer.flush()
     return count
 
