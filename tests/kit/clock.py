@@ -22,3 +22,19 @@ class ManualClock:
     def move(self, seconds: float) -> None:
         """Let time pass."""
         self._now += seconds
+
+
+class OffClock:
+    """`ports.Clock` of a machine that is so many seconds `ahead` of the servers' clock; behind it, where that is negative."""
+
+    def __init__(self, right: ManualClock, ahead: float) -> None:
+        self._right = right
+        self._ahead = ahead
+
+    def now(self) -> float:
+        """Epoch seconds, wrong."""
+        return self._right.now() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        """Move the right one on."""
+        self._right.sleep(seconds)

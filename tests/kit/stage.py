@@ -47,10 +47,13 @@ END_OF_TIME = 10**11
 
 
 class Stage:
-    """`model`: every write so far, as (second, canonical key, image or None); `notices`: what an operator was told."""
+    """`model`: every write so far, as (second, canonical key, image or None); `notices`: what an operator was told.
+
+    `machine`: the clock of who follows the table, by which the servers' need not go.
+    """
 
     def __init__(self, clock: Clock, *, layout: Layout = Layout.LOG, shards: int = 3, store: ObjectStore | None = None) -> None:
-        self.clock = clock
+        self.clock = self.machine = clock
         self.table = MemoryTable("flights", clock, images.SCHEMA, shards=shards)
         self.table.enable_stream()
         self.store = store or MemoryStore(clock)
@@ -136,7 +139,7 @@ class Stage:
         following = Following(
             table=table or self.table,
             streams=self.streams,
-            clock=self.clock,
+            clock=self.machine,
             writer=writer,
             notice=notice or self.notices.append,
             stop=stop or threading.Event(),
@@ -157,7 +160,7 @@ class Stage:
         following = Following(
             table=self.table,
             streams=self.streams,
-            clock=self.clock,
+            clock=self.machine,
             writer=writer,
             notice=self.notices.append,
             stop=stop or threading.Event(),

@@ -22,6 +22,7 @@ from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
 from backstream.operations.inspect.explained_gaps import note_explained
 from backstream.operations.setup.identity import check_owner, has_turned, label_second, proven_until, turn
+from backstream.operations.setup.server_clock import server_clock
 from backstream.operations.setup.settings import SettingsWatch
 from backstream.operations.setup.sources import check_destination, label_of
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
@@ -59,6 +60,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     """
     facts = following.table.facts()
     check_owner(vault.catalog, facts.arn)  # before anything is asked of what may be another's table
+    following = _by_the_servers_clock(following)
     arn = _source(following.table, facts, vault.catalog)
     try_to_record(vault, following.notice)
     vault, before = _after_absence(vault, following, facts, arn)
@@ -74,6 +76,12 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
             hint=f"Run `backstream init {facts.name} --enable-stream`, then `tail` again; the time between becomes a recorded gap.",
         )
     return msgspec.structs.replace(report, captured=report.captured + before.captured, gaps=report.gaps + before.gaps)
+
+
+def _by_the_servers_clock(following: Following) -> Following:
+    """The same, whatever this machine's clock says."""
+    clock = server_clock(following.clock, following.table)
+    return msgspec.structs.replace(following, clock=clock, deadline=following.deadline + clock.ahead)
 
 
 def _source(table: Table, facts: TableFacts, catalog: Catalog) -> str:

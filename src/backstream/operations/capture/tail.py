@@ -356,7 +356,8 @@ class Tail:
         claims = [follower.claim for follower in (*self._followers.values(), *self._done.values())]
         known = [claim for claim in claims if claim is not None]
         least = min(known) if known and len(known) == len(claims) else None
-        settled = self._parts.clock.now() - self._closed >= self._parts.settings.children_wait
+        wait_for = max(self._parts.settings.children_wait, self._parts.settings.sibling_wait)
+        settled = self._parts.clock.now() - self._closed >= wait_for
         found = max(known, default=None) if self._ended and settled else least
         return max((each for each in (found, self._base) if each is not None), default=None)
 

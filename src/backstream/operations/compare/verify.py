@@ -42,6 +42,7 @@ from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore import Failure, RestoreContext
 from backstream.operations.restore.foreign_objects import strangers
 from backstream.operations.restore.row_states import RowState, of_state, scan_into
+from backstream.operations.setup.server_clock import server_clock
 from backstream.vault.gaps import DifferingRow, Gap
 from backstream.vault.table_vault import TableVault
 
@@ -102,6 +103,7 @@ def verify(
     """
     if not 0 < sample <= 100:
         raise UsageError(f"not a share of the keys: {sample:g} %", hint="A sample is more than 0 and at most 100 percent.")
+    around = msgspec.structs.replace(around, clock=server_clock(around.clock, around.table_of(vault.catalog.table)))
     with ExitStack() as stack:
         return _Verification(vault, around, sample, patience, stack).run(repair_as)
 
