@@ -35,6 +35,7 @@ class MemoryKinesis:
             f"shardId-{number:012d}": _Shard(None, HASHES * number // shards, HASHES * (number + 1) // shards - 1)
             for number in range(shards)
         }
+        self.created = int(clock.now())
         self.unlisted: set[str] = set()  # shards that are there, and that the list does not show yet
         self._next = FIRST
 
@@ -60,7 +61,7 @@ class MemoryKinesis:
             for name, each in self._shards.items()
             if name not in self.unlisted
         ]
-        return StreamFacts(self._arn, self._label, enabled=True, view=VIEW, shards=shards)
+        return StreamFacts(self._arn, self._label, enabled=True, view=VIEW, shards=shards, created=self.created)
 
     def iterator(self, shard: str, after: str | None) -> str:
         """As `ports.ChangeStream`."""

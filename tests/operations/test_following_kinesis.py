@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import cast
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstream.errors import BackstreamError
+from backstream.errors import BackstreamError, Failed
 from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.tables.creation import on_demand
 from backstream.model.tables.setup import SetupStep
@@ -26,7 +29,8 @@ from backstream.operations.capture.tail import TailReport
 from backstream.operations.capture.witness import Witnessed, witness
 from backstream.operations.setup.identity import RECREATED, Lookup, recognise
 from backstream.operations.setup.init import InitOptions, init
-from backstream.ports import ObjectStore, Put
+from backstream.operations.setup.remade_kinesis import REMADE
+from backstream.ports import ChangeStream, ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
@@ -305,6 +309,63 @@ def test_a_table_that_was_made_again_behind_the_stream_has_its_own_rows_alone(wh
     stage.follow()
     assert stage.vault().window(stage.clock.now()).ranges[-1].since > gap.until
     assert set(engine_state(stage.vault(), END_OF_TIME)) == {wire.key_of(images.SCHEMA, images.key("z", 7))}
+
+
+@pytest.mark.parametrize("who", ["tail", "witness", "function"])
+def test_a_stream_that_was_made_again_under_its_name_is_another_one(who: str) -> None:
+    """Its ARN is the same, and its shards begin anew: what the one before still held is lost, and that is a gap."""
+    stage = Stage(shards=1)
+    stage.write(1)
+    stage.stream.split()  # the first shard of the one before has ended, and this is noted
+    stage.clock.move(1000)
+    stage.witness()
+    stage.follow()
+    assert not list(stage.vault().gaps.all())
+    proven = stage.vault().window(stage.clock.now()).durable
+    assert proven is not None
+    stage.clock.move(10)
+    stage.write(1)
+    stage.clock.move(5)
+    stage.stream = MemoryKinesis(stage.clock, ARN, "flights", stage.vault().catalog.stream, shards=1)
+    stage.write(2)
+    if who == "function":
+        stage.deliver(stage.writes.records()[-1:])
+    for _ in range(3):
+        stage.clock.move(1000)
+        stage.witness() if who == "witness" else stage.follow()
+        stage.stream._label = stage.vault().catalog.stream
+        for each in stage.vault().window(stage.clock.now()).ranges:
+            for second in {each.since, each.until}:
+                assert stage.state(second) == stage.writes.state(second), "what is claimed is as it was"
+    (gap,) = stage.vault().gaps.all()
+    assert (gap.reason, gap.since) == (REMADE, proven)
+    assert wire.key_of(images.SCHEMA, images.key("z", 2)) in stage.state(), "the new stream's changes are read from its beginning"
+    durable = stage.vault().window(stage.clock.now()).durable
+    assert durable is not None
+    assert durable >= stage.clock.now() - 302, "nothing of the one before holds the proof back"
+
+
+def test_a_tail_ends_where_the_stream_is_made_again_under_it() -> None:
+    stage = Stage(shards=1)
+    stage.write(1)
+    stage.clock.move(1000)
+    old, asked = stage.stream, itertools.count()
+    new = MemoryKinesis(stage.clock, ARN, "flights", stage.vault().catalog.stream, shards=1)
+
+    class Remade:
+        """Another one from the third look at it on."""
+
+        def __getattr__(self, name: str) -> object:
+            if name == "facts" and next(asked) == 3:
+                stage.clock.move(1)
+                new.created = int(stage.clock.now())
+                stage.stream = new
+            return getattr(new if stage.stream is new else old, name)
+
+    following = msgspec.structs.replace(stage.following(), streams=lambda _: cast("ChangeStream", Remade()))
+    with pytest.raises(Failed, match="deleted and created again: nothing more is claimed"):
+        follow(stage.vault(), following, until_caught_up=True)
+    assert stage.vault().window(stage.clock.now()).durable is None
 
 
 def table_of(stage: Stage) -> MemoryTable:

@@ -30,13 +30,17 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 class StreamFacts(msgspec.Struct, frozen=True):
-    """A stream and all its shards (every page). `label` names the stream and orders it among the table's streams."""
+    """A stream and all its shards (every page). `label` names the stream and orders it among the table's streams.
+
+    `created`: the second in which a Kinesis stream was created, whose ARN does not tell whether it is still the same one.
+    """
 
     arn: str
     label: str
     enabled: bool
     view: str
     shards: Sequence[Shard]
+    created: int | None = None
 
 
 class RecordsPage(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ RECORDS_PER_PAGE = 10_000  # the most that GetRecords gives
 class _StreamSummary(msgspec.Struct):
     StreamStatus: str
     RetentionPeriodHours: int
+    StreamCreationTimestamp: float | None = None
 
 
 class _Summarised(msgspec.Struct):
@@ -77,7 +78,8 @@ class KinesisStream:
 
     def source(self) -> KinesisSource:
         """What a catalog keeps of it. NotFound, AccessDenied, Unavailable."""
-        return KinesisSource(self._arn, self._described().RetentionPeriodHours * HOUR)
+        described = self._described()
+        return KinesisSource(self._arn, described.RetentionPeriodHours * HOUR, _created(described))
 
     def _described(self) -> _StreamSummary:
         request = {"StreamARN": self._arn}
@@ -85,8 +87,15 @@ class KinesisStream:
 
     def facts(self) -> StreamFacts:
         """The stream with all its shards, open and closed. A merged one has two parents."""
-        enabled = self._described().StreamStatus != "DELETING"
-        return StreamFacts(arn=self._arn, label=self._label, enabled=enabled, view=VIEW, shards=self._shards())
+        described = self._described()
+        return StreamFacts(
+            arn=self._arn,
+            label=self._label,
+            enabled=described.StreamStatus != "DELETING",
+            view=VIEW,
+            shards=self._shards(),
+            created=_created(described),
+        )
 
     def _shards(self) -> list[Shard]:
         found: list[Shard] = []
@@ -145,6 +154,10 @@ def check_arn(arn: str) -> str:
     if len(parts) != 6 or parts[2] != "kinesis" or not parts[5].startswith("stream/"):
         raise UsageError(f"not the ARN of a Kinesis stream: {arn!r}", hint="It is like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME.")
     return arn
+
+
+def _created(described: _StreamSummary) -> int | None:
+    return None if described.StreamCreationTimestamp is None else int(described.StreamCreationTimestamp)
 
 
 def _shard(described: _KinesisShard) -> Shard:

@@ -27,11 +27,15 @@ DAY = 86_400
 LATEST = 10**17  # microseconds: whatever lies beyond the year 5138 is no time
 
 
-class KinesisSource(msgspec.Struct, frozen=True):
-    """The Kinesis stream that a table's changes are taken from. `retention`: for how many seconds it keeps them."""
+class KinesisSource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The Kinesis stream that a table's changes are taken from. `retention`: for how many seconds it keeps them.
+
+    `created`: the second in which it was created, where it was asked just now: a catalog does not keep it.
+    """
 
     arn: str
     retention: int
+    created: int | None = None
 
 
 class _RecordBody(msgspec.Struct):

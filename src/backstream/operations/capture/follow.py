@@ -22,6 +22,7 @@ from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
 from backstream.operations.inspect.explained_gaps import note_explained
 from backstream.operations.setup.identity import check_owner, has_turned, label_second, proven_until, turn
+from backstream.operations.setup.remade_kinesis import REMADE, turn_to_remade
 from backstream.operations.setup.server_clock import server_clock
 from backstream.operations.setup.settings import SettingsWatch
 from backstream.operations.setup.sources import check_destination, label_of
@@ -143,7 +144,7 @@ def _run(
 
 def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: Following) -> VaultKeeper:
     writer, notice, findings = following.writer, following.notice, following.findings
-    check = partial(_check_same_table, following.table, vault.catalog)
+    check = _same_source_check(following, vault.catalog)
     if findings is None:
         return VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, before_mark=check)
     return WitnessKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, findings=findings, before_mark=check)
@@ -155,9 +156,27 @@ def _proven(catalog: Catalog, known: int) -> int:
     return known - 1 if known <= initialised else known
 
 
+def _same_source_check(following: Following, catalog: Catalog) -> Callable[[], None]:
+    """What raises where the changes are another table's by now, or another stream's of the same ARN: see `_check_same_table`."""
+    if catalog.kinesis is None:
+        return lambda: None
+    stream = following.streams(catalog.kinesis.arn)
+    begun = stream.facts().created
+
+    def check() -> None:
+        _check_same_table(following.table, catalog)
+        if stream.facts().created != begun:
+            raise Failed(
+                f"{REMADE}: nothing more is claimed of what came from the one before",
+                hint=f"Run `backstream tail {catalog.table}` again: it records the gap, and goes on with the new stream.",
+            )
+
+    return check
+
+
 def _check_same_table(table: Table, catalog: Catalog) -> None:
     """Failed where there is another table of the name by now. A DynamoDB stream ends with its table; a Kinesis stream does not."""
-    if catalog.kinesis is not None and has_turned(catalog, table.facts()):
+    if has_turned(catalog, table.facts()):
         raise Failed(
             f"the table {table.name} was deleted and created again: nothing more is claimed of the one before",
             hint=f"Run `backstream tail {table.name}` again: it records the gap, and goes on with the new table.",
@@ -183,6 +202,7 @@ class _PreviousStream(msgspec.Struct, frozen=True):
 def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _PreviousStream]:
     """Record what was missed while nobody followed. The vault to go on with, and what was done."""
     now = int(following.clock.now())
+    vault, remade = _after_remade_kinesis(vault, following, now)
     if has_turned(vault.catalog, facts):
         return _after_turn(vault, following, facts, now)
     if arn != vault.catalog.stream_arn:
@@ -192,7 +212,17 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
         )
     before = _drain_former(vault, following, now, facts)
     vault, done = _after_silence(vault, following, now)
-    return vault, msgspec.structs.replace(done, captured=done.captured + before)
+    return vault, msgspec.structs.replace(done, captured=done.captured + before, gaps=done.gaps + remade)
+
+
+def _after_remade_kinesis(vault: TableVault, following: Following, now: int) -> tuple[TableVault, int]:
+    """The vault to go on with where the Kinesis stream of this ARN is another one by now, and how many gaps were recorded."""
+    if vault.catalog.kinesis is None:
+        return vault, 0
+    done = turn_to_remade(vault, following.streams(vault.catalog.kinesis.arn).facts().created, now)
+    if done.gap is not None:
+        _tell(following, done.gap)
+    return done.vault, 0 if done.gap is None else 1
 
 
 def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[TableVault, _PreviousStream]:

@@ -120,13 +120,18 @@ class KinesisFollower:
             self._waiting_since = self._parts.clock.now()
         if page.arrivals and self.first is None:
             self.first = int(page.arrivals[0])
-        self._buffer += map(_ShardRead, page.changes, page.positions, page.arrivals)
+        self._buffer += map(_ShardRead, self._labelled(page.changes), page.positions, page.arrivals)
         self._iterator, self._read_to = page.next, page.reached or self._read_to
         if not self._buffer:
             self._passed_to = self._read_to
         self._ended = page.next is None
         self._at_its_end = page.behind == 0
         self._claim_quiet(page)
+
+    def _labelled(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """Under the label that the vault gives them by now: it has another one since the stream was made again."""
+        label = self._parts.label
+        return [each if each.stream == label else msgspec.structs.replace(each, stream=label) for each in changes]
 
     def _claim_quiet(self, page: RecordsPage) -> None:
         """An open shard of which all has been read holds nothing older than that look; a closed one says nothing of its children.

@@ -17,6 +17,7 @@ from backstream.model.tables.settings import TableSettings
 from backstream.operations.setup import settings
 from backstream.operations.setup.identity import check_owner, gap_of, has_turned, proven_until, record_turn, turned
 from backstream.operations.setup.legacy_contents import LegacyContents
+from backstream.operations.setup.remade_kinesis import is_remade, label_at, record_remade
 from backstream.operations.setup.sources import check_destination
 from backstream.ports import ObjectStore, Table, TableFacts
 from backstream.vault import catalog as catalogs
@@ -169,9 +170,9 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptio
         naming=words.naming or Naming.SHA256,
         tenant_attribute=words.tenant_attribute,
         compress=words.compress or Codec.ZSTD,
-        stream=_label(seen_at) if words.kinesis else stream_label(facts.stream_arn or ""),
+        stream=label_at(seen_at) if words.kinesis else stream_label(facts.stream_arn or ""),
         stream_arn=words.kinesis.arn if words.kinesis else facts.stream_arn or "",
-        kinesis=words.kinesis,
+        kinesis=None if words.kinesis is None else _kept(words.kinesis),
         initialised=moment.iso(seen_at),  # the server's time: it is compared with the times of changes
         complete_from=int(seen_at) if empty else None,
         settings=catalogs.encode_settings(seen),
@@ -185,13 +186,6 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptio
     return InitReport(
         catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen), needs_backfill=not empty
     )
-
-
-def _label(now: float, after: str = "") -> str:
-    """As DynamoDB labels its streams: by the time at which they begin, so that they are in order; greater than `after`."""
-    while (label := moment.iso(now).removesuffix("Z") + ".999") <= after:
-        now += 1
-    return label
 
 
 def _again(
@@ -210,7 +204,8 @@ def _again(
         signing=_signing(words, known),
     )
     if words.kinesis is not None and words.kinesis != known.kinesis:
-        wanted = _from_kinesis(store, table, wanted, words.kinesis)
+        wanted, remade = _from_kinesis(store, table, wanted, words.kinesis)
+        turns = [*turns, *remade]
     seen = table.settings()
     compared = settings.compare(wanted, seen)
     changes = [*turns, *changes_of(known, wanted), *(f"the table's {each}" for each in compared.changes)]
@@ -246,18 +241,35 @@ def _advice(catalog: Catalog, seen: TableSettings) -> list[str]:
     return []
 
 
-def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: KinesisSource) -> Catalog:
-    """The catalog with another source. What lies between the two is a gap, since nobody can tell that nothing is missing there."""
-    if known.kinesis is not None and known.kinesis.arn == source.arn:
-        return msgspec.structs.replace(known, kinesis=source)
+def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: KinesisSource) -> tuple[Catalog, list[str]]:
+    """The catalog with another source. What lies between the two is a gap, since nobody can tell that nothing is missing there.
+
+    And what is different, in words, where the source's ARN does not tell.
+    """
     now = table.server_time()
     vault = TableVault(store, known)
+    if known.kinesis is not None and known.kinesis.arn == source.arn:
+        return _from_same_kinesis(vault, source, now)
     durable = vault.window(now).durable
     since = moment.parse_iso_micros(known.initialised) // MICROS if durable is None else durable
     reason = f"from here on changes are taken from {source.arn}"
-    label = _label(now, known.stream)
+    label = label_at(now, known.stream)
     vault.gaps.record(Gap(reason=reason, since=min(since, int(now)), until=int(now), stream=label))
-    return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=source)
+    return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=_kept(source)), []
+
+
+def _from_same_kinesis(vault: TableVault, source: KinesisSource, now: float) -> tuple[Catalog, list[str]]:
+    catalog = msgspec.structs.replace(vault.catalog, kinesis=_kept(source))
+    if not is_remade(vault, source.created, now):
+        return catalog, []
+    gap = record_remade(vault, now)
+    lost = f"changes of {moment.iso(gap.since)} to {moment.iso(gap.until)} may be missing (a gap)"
+    return msgspec.structs.replace(catalog, stream=gap.stream), [f"{gap.reason}: {lost}"]
+
+
+def _kept(source: KinesisSource) -> KinesisSource:
+    """What a catalog keeps of it."""
+    return msgspec.structs.replace(source, created=None)
 
 
 def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
