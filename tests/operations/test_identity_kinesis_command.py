@@ -1,4 +1,4 @@
-"""A Kinesis stream, or the table behind it, is another one: end to end through the command line and the handler, on real servers."""
+"""A Kinesis stream, or the table behind it, is another one: end to end by the command line and the handler, on real servers."""
 
 from __future__ import annotations
 

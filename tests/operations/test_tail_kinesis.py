@@ -71,7 +71,7 @@ def told(scene: Scene) -> Told:
 @pytest.mark.parametrize("layout", list(Layout))
 def test_changes_in_disorder_and_again(told: Told, layout: Layout) -> None:
     """Hours apart and microseconds apart, some of them twice, and those of another table between them."""
-    told.init("--layout", layout)
+    told.init("--layout", str(layout))
     source, now = random.Random(1), (int(time.time()) - 7200) * 1_000_000
     writes, others = Writes(told.scene.table), Writes("another")
     for _ in range(20):
