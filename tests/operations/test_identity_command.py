@@ -228,14 +228,18 @@ def test_verify_of_a_table_made_again_records_nothing_of_it(followed: Scene) -> 
 
 
 @pytest.mark.parametrize("place", ["us-east-1:111122223333", "eu-west-1:000000000000"])
-def test_a_stream_of_another_account_or_region_is_refused(followed: Scene, place: str) -> None:
+@pytest.mark.parametrize("label", ["", "2099-01-01T00:00:00.000"])
+def test_a_stream_of_another_account_or_region_is_refused(followed: Scene, place: str, label: str) -> None:
     theirs = arn_of(followed).replace("us-east-1:000000000000", place)
     assert theirs != arn_of(followed)
+    theirs = theirs.rpartition("/")[0] + "/" + label if label else theirs
     before = [each.name for each in followed.store().versions("")]
     found = [{**each, "eventSourceARN": theirs} for each in records(followed)]
     with pytest.raises(Refused, match="nothing of this was written"):
         deliver(followed, found)
     assert [each.name for each in followed.store().versions("")] == before
+    assert followed.call("witness", followed.table).code == 0, "nobody has turned to it"
+    assert followed.vault().catalog.stream_arn == arn_of(followed)
 
 
 def test_a_stream_of_the_year_2099_is_refused(followed: Scene) -> None:
@@ -246,6 +250,17 @@ def test_a_stream_of_the_year_2099_is_refused(followed: Scene) -> None:
 
 
 def test_tail_in_another_region_is_refused(followed: Scene) -> None:
+    create_elsewhere(followed)
+    before = [each.name for each in followed.store().versions("")]
+    there = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+    for words in (["tail", followed.table, "--until-caught-up"], ["init", followed.table], ["backfill", followed.table]):
+        ran = followed.call(*words, environment=there)
+        assert (ran.code, "nothing of this was written" in ran.err) == (4, True), ran.err
+    assert [each.name for each in followed.store().versions("")] == before
+
+
+def create_elsewhere(followed: Scene) -> None:
+    """An empty table of the same name in another region."""
     elsewhere: Any = botocore.session.Session().create_client(
         "dynamodb",
         region_name="eu-west-1",
@@ -256,12 +271,19 @@ def test_tail_in_another_region_is_refused(followed: Scene) -> None:
     request = {**on_demand(SCHEMA).request}
     request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
     elsewhere.create_table(TableName=followed.table, **request)
-    before = [each.name for each in followed.store().versions("")]
+
+
+def test_a_replica_is_not_gone_on_with_from_another_region(followed: Scene) -> None:
+    """There is a table of the name there, without rows: the replica keeps its own."""
+    copy = f"{followed.table}-copy"
+    followed.create(copy)
+    words = ["replicate", followed.table, "--to", copy, "--state", str(followed.folder / "state.json"), "--until-caught-up"]
+    assert followed.call(*words).code == 0
+    create_elsewhere(followed)
     there = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
-    for words in (["tail", followed.table, "--until-caught-up"], ["init", followed.table], ["backfill", followed.table]):
-        ran = followed.call(*words, environment=there)
-        assert (ran.code, "nothing of this was written" in ran.err) == (4, True), ran.err
-    assert [each.name for each in followed.store().versions("")] == before
+    ran = followed.call(*words, "--to-region", "us-east-1", environment=there)
+    assert (ran.code, "is the state of another replica, from arn:aws:dynamodb:us-east-1" in ran.err) == (4, True), ran.err
+    assert set(followed.items(copy)) == keys(0, 1, 2, 3, 4)
 
 
 def test_late_records_do_not_empty_a_replica_of_a_table_that_was_made_again(followed: Scene) -> None:
