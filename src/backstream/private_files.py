@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
+
+from backstream.errors import UsageError
+from backstream.model.values.object_limits import LINE
 
 FILE, FOLDER = 0o600, 0o700
 _DIGITS = 8  # bytes of a random name: 64 bits
@@ -49,6 +53,14 @@ def read(path: Path) -> bytes:
 def opened(path: Path) -> BinaryIO:
     """The same, to be read in pieces."""
     return _opened(path, os.O_RDONLY, "rb")
+
+
+def lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The lines of a file, with their line breaks. UsageError at one that is longer than any that this tool writes or asks for."""
+    while line := file.readline(LINE + 1):
+        if len(line) > LINE:
+            raise UsageError(f"{path} has a line of more than {LINE:,} bytes: it is no file of this tool")
+        yield line
 
 
 def make_folder(folder: Path) -> None:

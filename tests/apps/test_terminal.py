@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import msgspec
@@ -84,6 +85,54 @@ def test_json_stays_json(capfdbinary: pytest.CaptureFixture[bytes], vault: str) 
     assert json.loads(out)[0]["image"][NASTY] == {"S": NASTY}
     out = told(capfdbinary, vault, "show", "flights", KEY, "--at", str(AT - 95))
     assert json.loads(out)[NASTY] == {"S": NASTY}
+
+
+@pytest.mark.parametrize("name", ["x", "dt=2025-11-23/x", "dt=2025-11-23/hour=12/x"])
+@pytest.mark.parametrize("form", ["--json", "--ndjson", "--net", "--summary", ""])
+def test_an_object_among_the_findings_of_blame_ends_no_list_of_changes(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, vault: str, name: str, form: str
+) -> None:
+    """It is refused, with nothing on stdout that is no JSON; with `--allow-gap` it is named, once, and all changes are listed."""
+    store = DirectoryStore(tmp_path, ManualClock(AT))
+    for each in [each.name for each in store.list("_backstream/flights/log/") if "[bold]" in each.name]:
+        store.delete(each)
+    store.put(f"_backstream/flights/actors/{name}", b"x")
+    words = ["changes", "flights", "--from", str(AT - 200), "--to", str(AT), *([form] if form else [])]
+    code, out, err = said(capfdbinary, vault, *words)
+    assert (code, out) == (4, "")
+    assert f"actors/{name}: a foreign object among the findings of blame" in err
+    code, out, err = said(capfdbinary, vault, *words, "--allow-gap")
+    assert code == 1
+    assert err.count(f"actors/{name}: a foreign object among the findings of blame") == 1
+    assert not set(out) & FORBIDDEN
+    if form == "--json":
+        assert [each["event"] for each in json.loads(out)] == ["INSERT", "MODIFY"]
+    elif form == "--ndjson":
+        assert [json.loads(line)["event"] for line in out.splitlines()] == ["INSERT", "MODIFY"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("restore", "flights", "--at", str(AT), "--to-file", "out", "--keys"),
+        ("restore", "flights", "--resume"),
+        ("restore", "flights", "--undo"),
+        ("migrate", "flights", "--live", "--yes", "--resume"),
+        ("revert", "flights", "--from", str(AT - 200), "--to", str(AT), "--dry-run", "--changes"),
+    ],
+)
+def test_a_file_of_one_endless_line_takes_no_memory(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, vault: str, words: tuple[str, ...]
+) -> None:
+    """It may lie in the working directory, where others put it."""
+    path = tmp_path / "endless"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    code, out, err = said(capfdbinary, vault, *words, str(path))
+    assert (code, out) == (2, "")
+    assert "has a line of more than 9,437,184 bytes: it is no file of this tool" in err
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10, "kilobytes"
 
 
 def test_a_page_hides_nothing() -> None:

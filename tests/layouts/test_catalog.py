@@ -10,7 +10,10 @@ import pytest
 
 from backstream.errors import Damaged, NotFound
 from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.tables.grants import guarded
 from backstream.model.tables.settings import PARTS, TableSettings
+from backstream.model.tables.settings_changes import differences
+from backstream.model.tables.setup import TableNames, after_import, plan
 from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
 from backstream.vault import catalog_versions
@@ -115,6 +118,43 @@ def test_settings_that_are_none_are_damage_only_for_who_reads_them(broken: str) 
     again = catalogs.decode(catalogs.encode(catalog), NAME)
     with pytest.raises(Damaged, match="flights"):
         catalogs.settings_of(again)
+
+
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+_PARTS = (
+    *("GlobalSecondaryIndexes", "LocalSecondaryIndexes", "Replicas", "GlobalTableWitnesses", "ProvisionedThroughput"),
+    *("OnDemandThroughput", "SSEDescription", "TableClassSummary", "StreamSpecification", "BillingModeSummary"),
+    *("AttributeDefinitions", "WarmThroughput", "DeletionProtectionEnabled", "MultiRegionConsistency", "KeySchema"),
+)
+_VALUES = (
+    "7",
+    '"x"',
+    "null",
+    "[7]",
+    '["x"]',
+    "[{}]",
+    "[[]]",
+    '{"a":1}',
+    '[{"IndexName":"x"}]',
+    '[{"IndexName":"x","KeySchema":[{}]}]',
+)
+
+
+@pytest.mark.parametrize("part", _PARTS)
+def test_a_description_of_another_shape_is_damage_or_harmless(part: str) -> None:
+    """Whoever can write a catalog ends no command as a defect: not where a table is set up, nor where it is compared."""
+    schema, names = golden("catalog.json").key_schema, TableNames(f"{ARN}flights", f"{ARN}new")
+    for value in _VALUES:
+        settings = msgspec.Raw(f'{{"table":{{"{part}":{value}}}}}'.encode())
+        try:
+            found = catalogs.settings_of(msgspec.structs.replace(golden("catalog.json"), settings=settings))
+        except Damaged:
+            continue
+        made = plan(found, schema, names)
+        guarded(made, names, "000000000000")
+        list(after_import(made.creation, names))
+        differences(found, TableSettings({}))
+        differences(TableSettings({}), found)
 
 
 def test_a_kinesis_source_is_kept() -> None:

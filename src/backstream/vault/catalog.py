@@ -16,7 +16,7 @@ from backstream.model.changes.change import MICROS
 from backstream.model.condition import path_of
 from backstream.model.sealing import Signing
 from backstream.model.tables.naming import SYSTEM_FOLDER, KeyOrder, Naming
-from backstream.model.tables.settings import TableSettings, from_description
+from backstream.model.tables.settings import TableSettings, check_shape, from_description
 from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.values.schema import KEY_TYPES, KeySchema
 from backstream.ports import ObjectStore, StoredObject
@@ -207,13 +207,16 @@ def settings_of(catalog: Catalog) -> TableSettings:
     """
     try:
         if "table" in msgspec.json.decode(catalog.settings, type=dict[str, msgspec.Raw]):
-            return msgspec.json.decode(catalog.settings, type=TableSettings)
-        return from_description(msgspec.json.decode(catalog.settings, type=dict[str, Any]))
+            found = msgspec.json.decode(catalog.settings, type=TableSettings)
+        else:
+            found = from_description(msgspec.json.decode(catalog.settings, type=dict[str, Any]))
+        check_shape(found)
     except MISSHAPEN as error:
         raise Damaged(
             f"the settings in the catalog of {catalog.table} cannot be read: {reason(error)}",
             hint=f"Earlier versions of {name_of(catalog.table)} are in the bucket.",
         ) from error
+    return found
 
 
 def with_settings(catalog: Catalog, settings: TableSettings) -> Catalog:

@@ -59,6 +59,66 @@ class TableSettings(msgspec.Struct, frozen=True):
     unknown: Mapping[str, str] = {}
 
 
+# --- what of a description is worked with, so that anything else is named where it is read ----------------------------------------
+
+_Number = int | float
+
+
+class _Named(msgspec.Struct):
+    AttributeName: str
+
+
+class _Definition(_Named):
+    AttributeType: str
+
+
+class _Capacity(msgspec.Struct, frozen=True):
+    ReadCapacityUnits: _Number | None = None
+    WriteCapacityUnits: _Number | None = None
+
+
+class _Warm(msgspec.Struct):
+    ReadUnitsPerSecond: _Number = 0
+    WriteUnitsPerSecond: _Number = 0
+
+
+class _Index(msgspec.Struct):
+    IndexName: str
+    KeySchema: list[_Named]
+    ProvisionedThroughput: _Capacity | None = None
+    OnDemandThroughput: dict[str, _Number] | None = None
+    WarmThroughput: _Warm | None = None
+
+
+class _Stream(msgspec.Struct, frozen=True):
+    StreamEnabled: bool = False
+
+
+class _Encryption(msgspec.Struct):
+    SSEType: str = ""
+    KMSMasterKeyArn: str = ""
+
+
+class _Table(msgspec.Struct):
+    AttributeDefinitions: list[_Definition] = []
+    GlobalSecondaryIndexes: list[_Index] = []
+    LocalSecondaryIndexes: list[_Index] | None = None
+    Replicas: list[dict[str, Any]] = []
+    GlobalTableWitnesses: list[dict[str, Any]] | None = None
+    ProvisionedThroughput: _Capacity = _Capacity()
+    OnDemandThroughput: dict[str, _Number] | None = None
+    WarmThroughput: _Warm | None = None
+    SSEDescription: _Encryption | None = None
+    StreamSpecification: _Stream = _Stream()
+    TableClassSummary: dict[str, Any] = {}
+    BillingModeSummary: dict[str, Any] | None = None
+
+
+def check_shape(settings: TableSettings) -> None:
+    """msgspec.ValidationError where the table's description is not of DynamoDB's shape: it may be anybody's."""
+    msgspec.convert(settings.table, _Table)
+
+
 # What may be unknown, and how people call it. The table's own description never is: without it there are no settings.
 PARTS = {
     "time_to_live": "time to live",

@@ -52,7 +52,7 @@ def _table_changes(known: TableSettings, seen: TableSettings) -> list[str]:
 def _scaled(autoscaling: AutoScaling) -> set[tuple[str | None, str]]:
     """Whose capacity auto scaling sets: (index or None for the table, `ReadCapacityUnits`)."""
     return {
-        (str(target["ResourceId"]).partition("/index/")[2] or None, str(target["ScalableDimension"]).rpartition(":")[2])
+        (str(target.get("ResourceId")).partition("/index/")[2] or None, str(target.get("ScalableDimension")).rpartition(":")[2])
         for target in autoscaling.targets
     }
 

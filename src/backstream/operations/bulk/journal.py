@@ -252,7 +252,7 @@ class JournalState(Generic[HeadT]):
             with private_files.opened(self._path) as file:
                 self.owner = os.fstat(file.fileno()).st_uid
                 whole = 0
-                for line in file:
+                for line in private_files.lines(file, self._path):
                     if not line.endswith(b"\n"):
                         break
                     whole += len(line)

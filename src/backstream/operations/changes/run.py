@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backstream.engine.local.memory import Memory
-from backstream.errors import NotFound, PartlyDone
+from backstream.errors import Damaged, NotFound, PartlyDone
 from backstream.model.changes import merge
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import entries
@@ -103,12 +103,12 @@ class Changes:
         self._span = span
         self._around = around
         self._allow_gap = allow_gap
-        self.actors = Actors.of_vault(vault)
+        self.warnings: list[str] = []
+        self.actors = Actors.of_vault(vault, self._unread_finding)
         self.selection = ChangeSelection(vault, asked, self.actors)
         now = around.clock.now()
         self.window = vault.window(now)
         self.certainty = windows.check(vault, span, self.window, now, allow_gap=allow_gap)
-        self.warnings: list[str] = []
         self.doubtful = 0
 
     @property
@@ -129,6 +129,11 @@ class Changes:
         if not self._allow_gap:
             raise safety.unreadable_backup([what])
         self.warnings.append(what)
+
+    def _unread_finding(self, error: Damaged) -> None:
+        """Who made a change is not known then; it is asked for at each."""
+        if error.message not in self.warnings:
+            self._unread(error.message)
 
     # --- in the order of time ---
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import NotFound, UsageError
 from backstream.model.changes.change import EVENTS, is_sequence
 from backstream.model.condition import Condition
@@ -260,9 +261,10 @@ def _object(line: str) -> dict[str, msgspec.Raw] | None:
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     try:
-        text = path.read_bytes().decode()
+        with path.open("rb") as file:
+            lines = [line.decode().strip() for line in private_files.lines(file, path)]
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8") from error
-    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [(number, line) for number, line in enumerate(lines, 1) if line]

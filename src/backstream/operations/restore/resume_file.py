@@ -160,7 +160,8 @@ def path_for(restore: str, folder: Path) -> Path:
 def load(path: Path) -> Loaded:
     """What a file says. UsageError where it is none."""
     try:
-        head, *lines = private_files.read(path).splitlines() or [b""]
+        with private_files.opened(path) as file:
+            head, *lines = [line.rstrip(b"\n") for line in private_files.lines(file, path)] or [b""]
         whole = bool(lines) and lines[-1] == _END
         left = [msgspec.json.decode(line, type=_Left) for line in lines[:-1]] if whole else []
         return Loaded(

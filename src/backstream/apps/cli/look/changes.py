@@ -17,7 +17,7 @@ from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice, out
 from backstream.apps.verbs.changes import Selected
 from backstream.clock import SystemClock
-from backstream.errors import UsageError
+from backstream.errors import PartlyDone, UsageError
 from backstream.model import moment
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
@@ -141,7 +141,7 @@ def _end(found: Selected) -> int:
         notice(f"note: not read: {warning}")
     if found.doubtful:
         notice(f"note: of {counted(found.doubtful, 'change')} the vault does not hold both images; the `note` of each says why")
-    return 0
+    return PartlyDone.exit_code if found.warnings else 0
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------------------
@@ -153,17 +153,16 @@ def as_lines(records: Iterable[ChangeRecord | NetRecord]) -> int:
 
 
 def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
-    """As it is found, so that memory stays bounded."""
+    """As it is found, so that memory stays bounded. Nothing is written where the first one cannot be had."""
     first, encode = True, msgspec.json.Encoder().encode
 
     def joined(together: Records) -> bytes:
         nonlocal first
-        before, first = b"" if first else b",", False
+        before, first = b"[" if first else b",", False
         return before + b",".join(map(encode, together))
 
-    sys.stdout.buffer.write(b"[")
     count = _written(records, joined)
-    sys.stdout.buffer.write(b"]\n")
+    sys.stdout.buffer.write(b"]\n" if count else b"[]\n")
     sys.stdout.buffer.flush()
     return count
 
