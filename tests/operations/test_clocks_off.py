@@ -149,6 +149,9 @@ def test_what_verify_finds_missing_is_missing_until_now(stage: Stage, clock: Man
 def test_an_error_within_a_servers_whole_seconds_is_left(clock: ManualClock) -> None:
     table = MemoryTable("flights", clock, images.SCHEMA)
     assert server_clock(OffClock(clock, 1.0), table).now() == clock.now() + 1.0
+    for off in (86_402.0, -86_402.0, 10.0**9):
+        assert server_clock(OffClock(clock, off), table).now() == clock.now() + off, "a server's date moves it by a day at most"
+    assert server_clock(OffClock(clock, 86_000.0), table).now() == clock.now()
     right = server_clock(OffClock(clock, 50.0), table)
     assert abs(right.now() - clock.now()) <= 1
     right.sleep(10)

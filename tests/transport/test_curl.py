@@ -47,6 +47,19 @@ def test_one_handle_sends_every_kind_of_request_and_none_leaks_into_the_next(ser
     assert len({each.connection for each in server.seen}) == 1  # kept alive
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["PUT", "GET", "POST"])
+def test_a_redirect_is_not_followed(server: Server, method: str, status: int) -> None:
+    """Whoever answers for a server must not send our requests, with items in them, elsewhere."""
+    with Server(lambda _: Says(200, b"taken")) as elsewhere:
+        server.script = lambda _: Says(status, b"", {"Location": f"{elsewhere.url}/k"})
+        curl = curl_to(server.url)
+        assert curl.send(HttpRequest(method, "/k", "", {}, b"an item")).status == status
+        found = list(curl.exchange([(0, HttpRequest("GET", "/k"))], 1))
+        assert [each.status for _, each in found if isinstance(each, Reply)] == [status]
+        assert (len(server.seen), elsewhere.seen) == (2, [])
+
+
 @pytest.mark.parametrize("method", ["PUT", "POST", "GET", "HEAD", "DELETE"])
 def test_nothing_of_a_request_is_left_for_the_next_of_its_kind(server: Server, method: str) -> None:
     server.script = lambda seen: Says(200, seen.path.encode() * 1_000, {"x-amz-version-id": seen.path} if seen.path == "/1" else {})

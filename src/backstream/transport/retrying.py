@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from backstream.model import moment
+from backstream.model.clocks import MOST_SKEW
 from backstream.ports import Clock
 from backstream.retries import Attempt, full_jitter, persistently
 from backstream.transport.messages import Endpoint, HttpRequest, NoAnswer, Reply
@@ -38,7 +39,6 @@ BUSY = {
     b"TransactionInProgressException",
 }
 SKEWED = {b"RequestTimeTooSkewed", b"RequestExpired", b"InvalidSignatureException", b"SignatureDoesNotMatch"}
-MOST_SKEW_SECONDS = 86_400.0  # a server that answers with another date than that is not followed
 SKEW_SECONDS = 240.0  # AWS refuses signatures 5 minutes off (S3: 15): a clock this far off is what was wrong with one
 
 
@@ -173,7 +173,7 @@ class RetryingSender:
         except ValueError:
             return False
         with self._learning:
-            if not SKEW_SECONDS <= abs(server_time - self._clock.now()) <= MOST_SKEW_SECONDS:
+            if not SKEW_SECONDS <= abs(server_time - self._clock.now()) <= MOST_SKEW:
                 return False
             self._sender.set_right(server_time)
         return True

@@ -6,7 +6,7 @@ behind would end a gap before the change that is missing. See docs/notes/0037.
 
 from __future__ import annotations
 
-from backstream.model.clocks import CLOCKS_APART
+from backstream.model.clocks import CLOCKS_APART, MOST_SKEW
 from backstream.ports import Clock, Table
 
 
@@ -30,7 +30,7 @@ class ServerClock:
 def server_clock(clock: Clock, table: Table) -> ServerClock:
     """The clock, set right by the table's server, which is asked once. It tells whole seconds: a smaller error is left as it is.
 
-    Errors as of `Table.server_time`.
+    So is one of more than a day: a server that answers so is not believed. Errors as of `Table.server_time`.
     """
     error = table.server_time() - clock.now()
-    return ServerClock(clock, error if abs(error) > CLOCKS_APART else 0.0)
+    return ServerClock(clock, error if CLOCKS_APART < abs(error) <= MOST_SKEW else 0.0)
