@@ -14,7 +14,9 @@ from backstream.clock import SystemClock
 from backstream.errors import BackstreamError
 from backstream.model.calls import cloudtrail as trails
 from backstream.model.changes import change, entry, invocation_record
-from backstream.model.tables import naming
+from backstream.model.tables import grants, naming, settings_changes
+from backstream.model.tables.settings import TableSettings
+from backstream.model.tables.setup import TableNames, plan
 from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.file_names import name_bytes
@@ -35,6 +37,24 @@ NOT_GIVEN = (msgspec.MsgspecError, RecursionError)  # of an event, which Lambda 
 TABLE = "flights"
 SYSTEM = f"_backstream/{TABLE}/"
 Target = Callable[[bytes], object]
+_ARN = f"arn:aws:dynamodb:us-east-1:123456789012:table/{TABLE}"
+_NAMES = TableNames(_ARN, f"{_ARN}-new")
+_CATALOG = catalog.Catalog(
+    1,
+    TABLE,
+    _ARN,
+    "an-id",
+    SCHEMA,
+    catalog.Layout.LOG,
+    naming.Naming.SHA256,
+    None,
+    Codec.ZSTD,
+    "2026",
+    f"{_ARN}/stream/2026",
+    "2026-01-01T00:00:00Z",
+    None,
+    msgspec.Raw(b"{}"),
+)
 
 
 def _in(name: str, read: Callable[[MemoryStore], object]) -> Target:
@@ -53,7 +73,24 @@ def _as_text(read: Callable[[str], object]) -> Target:
 
 
 def _settings(data: bytes) -> object:
-    return catalog.settings_of(catalog.decode(data, "catalog.json"))
+    """A catalog's settings, and the plan of a table like it."""
+    return _planned(catalog.settings_of(catalog.decode(data, "catalog.json")))
+
+
+def _description(data: bytes) -> object:
+    """The same, of a table's description alone."""
+    settings = msgspec.Raw(b'{"table":%s}' % data)
+    return _planned(catalog.settings_of(msgspec.structs.replace(_CATALOG, settings=settings)))
+
+
+def _planned(settings: TableSettings) -> object:
+    made = plan(settings, SCHEMA, _NAMES)
+    return grants.guarded(made, _NAMES, _NAMES.account), settings_changes.differences(settings, TableSettings({}))
+
+
+def _policy(data: bytes) -> object:
+    """A resource policy, which AWS gave as text."""
+    return _planned(TableSettings({}, resource_policy=data.decode("utf-8", "replace")))
 
 
 def _index(data: bytes) -> object:
@@ -91,6 +128,8 @@ TARGETS: Mapping[str, Target] = {
     "gap": _in(f"{SYSTEM}gaps/x.json", lambda store: list(Gaps(store, TABLE).all())),
     "drill": _in(f"{SYSTEM}drills/x.json", lambda store: Drills(store, TABLE).newest(1)),
     "catalog": _settings,
+    "description": _description,
+    "resource-policy": _policy,
     "positions": positions.decode,
     "summary": manifests.decode_summary,
     "files": manifests.decode_files,

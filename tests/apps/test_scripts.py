@@ -195,7 +195,9 @@ def test_another_script_than_the_one_that_was_begun_with_is_not_run(path: Path) 
     assert not ran.exists()
 
 
-def test_a_journal_of_another_user_does_not_say_what_is_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_of_another_user_does_not_say_what_is_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In a folder that others may write to, they may put another file in its place: with a script, and a digest that fits."""
     ran = tmp_path / "ran"
     path.write_text(f"open({str(ran)!r}, 'w')\ndef migrate(item):\n    return item\n")
@@ -206,7 +208,23 @@ def test_a_journal_of_another_user_does_not_say_what_is_run(path: Path, tmp_path
     words = ["migrate", "flights", "--resume", str(journal), "--live", "--yes"]
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
     assert call(words) == 4
+    assert "belongs to another user: the script that it names was not run" in capsys.readouterr().err
     assert not ran.exists()
+
+
+def test_the_command_runs_nothing_of_a_script_that_has_changed(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The journal names the script. Once it was run before it was compared."""
+    monkeypatch.chdir(tmp_path)
+    head = MigrationHead(
+        migration="0a1b", table="flights", script=str(path), digest=hashlib.sha256(b"as it was").hexdigest(), began=1
+    )
+    (tmp_path / "backstream-migrate-0a1b.ndjson").write_bytes(msgspec.json.encode(head) + b"\n")
+    path.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef migrate(item):\n    return item\n")
+    assert call(["migrate", "flights", "--resume", "0a1b", "--live", "--yes"]) == 4
+    assert f"{path} has changed since the migration began: nothing of it was run" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

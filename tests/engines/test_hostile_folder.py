@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import backstream
 from backstream.clock import SystemClock
 from backstream.engine.local.log_decoder import Task
 from backstream.engine.local.worker_pool import Crew
@@ -90,3 +92,16 @@ def test_a_whole_restore_by_worker_processes_runs_nothing_of_it(hostile: Path, t
     assert (done.returncode, done.stderr[-10:]) in [(0, f"workers: {number}") for number in range(1, 9)], done.stderr
     assert len((hostile / "rows.json").read_bytes().splitlines()) == 300
     assert not (hostile / "ran").exists()
+
+
+def test_whatever_is_started_leaves_the_working_directory_off_its_path() -> None:
+    """Each process that this package starts by its own interpreter: workers, the embedded servers, the demo's commands."""
+    sources = [each.read_text() for each in Path(backstream.__file__).parent.rglob("*.py")]
+    started = [found for text in sources for found in re.findall(r"\[sys\.executable,([^\]]*)", text)]
+    assert len(started) >= 4
+    assert [each for each in started if not each.startswith(' "-P", "-m", ')] == []
+    assert not [
+        text
+        for text in sources
+        if re.search(r"shell=True|os\.system\(|os\.exec|multiprocessing", text.partition('"""')[2].partition('"""')[2])
+    ]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from backstream.model.tables.grants import Grant, grants, guarded, is_foreign
-from backstream.model.tables.settings import KinesisDestination, TableSettings
+from backstream.model.tables.settings import AutoScaling, KinesisDestination, TableSettings
 from backstream.model.tables.setup import Setup, TableNames, plan
 from backstream.model.values.schema import KeyAttribute, KeySchema
 
@@ -137,6 +137,20 @@ def test_another_accounts_key_and_stream_are_left() -> None:
     assert key_of(OTHER) in safe.todo[0].command
     assert all(each.foreign and not each.accepted for each in grants(setup, OWN, accept=False))
     assert all(each.foreign and each.accepted for each in grants(setup, OWN, accept=True))
+
+
+def test_a_role_of_another_account_scales_nothing() -> None:
+    target = {
+        "ResourceId": "table/flights",
+        "ScalableDimension": "dynamodb:table:ReadCapacityUnits",
+        "MinCapacity": 1,
+        "MaxCapacity": 2,
+    }
+    for account, left in ((OWN, 0), (OTHER, 1)):
+        role = f"arn:aws:iam::{account}:role/scaling"
+        setup = setup_of(autoscaling=AutoScaling(targets=[{**target, "RoleARN": role}]))
+        assert [each.who for each in grants(setup, OWN, accept=False)] == [role]
+        assert len([each for each in guarded(setup, NAMES, OWN).todo if "--accept-settings" in each.why]) == left
 
 
 def test_who_is_of_another_account() -> None:

@@ -38,6 +38,15 @@ SEEDS = [
         b'"resources":[{"ARN":"arn:aws:dynamodb:us-east-1:123456789012:table/flights"}]}]}'
     ),
     b'{"stream":"2026","sequence":"7","micros":1,"actor":"a","names":["a"],"call":{"event_time":"x","event_name":"PutItem"}}',
+    (
+        b'{"GlobalSecondaryIndexes":[{"IndexName":"a","KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"WarmThroughput":{},'
+        b'"ProvisionedThroughput":{"ReadCapacityUnits":1}}],"SSEDescription":{"SSEType":"KMS","KMSMasterKeyArn":"arn:x"},'
+        b'"AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"Replicas":[{"RegionName":"us-east-1"}]}'
+    ),
+    (
+        b'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"dynamodb:*",'
+        b'"Resource":["*"],"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:glue:us-east-1:123456789012:x"}}}]}'
+    ),
     b'{"format":1,"number":1,"sets":[{"id":"00000001-abcdefabcdef","partitions":1,"lines":1,"size":1,"since":1,"until":2}]}',
 ]
 

@@ -54,6 +54,26 @@ def test_another_accounts_bucket_and_key_allow_what_the_role_is_allowed(role: st
     assert {"kms:Decrypt", "kms:GenerateDataKey", "s3:ListBucketVersions"} <= wanted.keys()
 
 
+@pytest.mark.parametrize(
+    "action", ["DeleteObjectVersion", "PutLifecycleConfiguration", "PutBucketVersioning", "BypassGovernanceRetention"]
+)
+def test_another_accounts_bucket_lets_its_admin_alone_end_versions(action: str) -> None:
+    """As the template's bucket does: whoever is allowed everything by a policy of his own is denied this."""
+    everything = {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}
+    policy = [everything, *POLICIES[0]["Statement"]]
+    resource = "arn:aws:s3:::our-vault" if action.startswith("Put") else "arn:aws:s3:::our-vault/vault/flights/x"
+    for who, may in (("role/BACKUP-ADMIN", True), ("role/administrator", False), ("root", False), ("user/BACKUP-ADMIN", False)):
+        principal = f"arn:aws:iam::222222222222:{who}"
+        assert templates.permitted(policy, Call(f"s3:{action}", resource), principal) is may, who
+        assert templates.permitted(policy, Call("s3:GetObject", f"{resource}/x"), principal)
+
+
+def test_every_policy_on_a_page_is_held_against_the_code() -> None:
+    """A page with a policy that no test reads would grow old."""
+    pages = sorted(Path(__file__).parents[3].glob("docs/*.md"))
+    assert [each.name for each in pages if '"Effect"' in each.read_text()] == ["deploy.md", "replicate.md"]
+
+
 def test_what_the_page_names_is_there() -> None:
     parsed = templates.parse(
         template(Choices(tables=["flights"], existing_bucket="x-y", existing_failures_bucket="x-y", expire_days=None))
