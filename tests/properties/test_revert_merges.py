@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import NotFound, PartlyDone, Unavailable
@@ -392,9 +392,40 @@ def check_once(rough: Rough) -> None:
         last[name] = who
 
 
+def row(by: str, **numbers: int) -> Item:
+    return {**{name: {"N": str(value)} for name, value in numbers.items()}, "by": {"S": by}}
+
+
+QUIET: dict[str, Any] = {
+    "layout": Layout.LOG,
+    "first": [(0, row("shop", a=0, b=0)), (1, row("shop", a=0))],
+    "window": [(0, row("deploy", a=1, b=0)), (2, row("deploy", a=1))],
+    "since": [],
+    "picked": "all",
+    "named": [True],
+    "by": Merge.ATTRIBUTES,
+    "on_conflict": OnConflict.SKIP,
+    "turns": {},
+    "meddling": [],
+}
+# A few random nights may hold none of these: others change the same attribute since, change an item that the window created,
+# or change an item in the moment in which it is written.
+ALWAYS = (
+    {**QUIET, "since": [(0, {"a": {"N": "2"}})]},
+    {**QUIET, "since": [(2, {"b": {"N": "2"}})]},
+    {**QUIET, "turns": {1: "meddle", 2: "meddle"}, "meddling": [(0, {"a": {"N": "2"}}), (0, {"b": {"N": "2"}})]},
+)
+
+
 def randomly(examples: int, **more: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     chosen = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    return lambda test: chosen(given(**night, **more)(test))
+
+    def made(test: Callable[..., None]) -> Callable[..., None]:
+        for each in ALWAYS:
+            test = example(**each, **{name: [] for name in more})(test)
+        return chosen(given(**night, **more)(test))
+
+    return made
 
 
 @randomly(30)
