@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import backstream
 from backstream.model.values import wire
 from kit.images import SCHEMA, image, key
 from kit.scene import Scene, next_second, same
@@ -123,6 +124,7 @@ def test_a_plan_is_a_file_that_is_applied_as_it_is(scene: Scene, night: Night) -
     made = scene.call("revert", scene.table, *night.window, *BAD, "--plan", str(path), "--json")
     assert made.code == 0, made.err
     assert made.json()["dry_run"]
+    assert f"Carry it out with: backstream revert {scene.table} --apply {path}\n" in made.err
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert scene.items() == night.after
     lines = path.read_bytes().splitlines(keepends=True)
@@ -225,6 +227,29 @@ def test_a_restore_of_what_changed_in_a_window_or_of_the_keys_in_a_file(scene: S
     assert (none.code, "nothing of" in none.err) == (1, True), none.err
     bad = scene.call(*words, "--keys", "nowhere")
     assert (bad.code, "cannot read" in bad.err) == (2, True)
+
+
+def test_the_library_has_the_same_verbs(scene: Scene, night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(scene.folder)
+    for variable, value in scene.environment.items():
+        monkeypatch.setenv(variable, value)
+    table = backstream.open(scene.url).table(scene.table)
+    chosen = table.changes(from_=night.begun, to=night.ended, where=BAD[1])
+    touched = {name(number) for number in (*UPDATED, *DELETED, *CREATED)}
+    assert {bytes(each.key) for each in chosen} == {bytes(each.key) for each in chosen.net()} == touched
+    assert chosen.summary().items == len(touched)
+    plan = table.plan_revert("night.ndjson", from_=night.begun, to=night.ended, where=BAD[1], max_write_units=4_000)
+    assert {bytes(row.key): row.action for row in plan}[name(110)] == "put"
+    assert (plan.report.put, plan.report.updated, plan.report.deleted, plan.report.dry_run) == (15, 107, 3, True)
+    asked: dict[str, object] = {}
+    with monkeypatch.context() as patched:
+        patched.setattr(table, "apply_plan", lambda _, **words: asked.update(words))
+        plan.apply(expect_deletes=3)
+    assert (asked["max_write_units"], asked["expect_deletes"]) == (4_000, 3)
+    done = plan.apply()
+    assert same(scene.items(), night.expected())
+    assert table.undo_revert(done.file or "").failed == 0
+    assert same(scene.items(), night.after)
 
 
 @pytest.mark.soak

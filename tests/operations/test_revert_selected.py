@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from backstream.apps.verbs.changes import asked_of
 from backstream.errors import NotFound, Refused, UsageError
 from backstream.model.values import wire
 from backstream.operations import revert as reverting
@@ -68,6 +70,16 @@ def test_an_undo_names_the_items_that_somebody_has_changed_since(shop: Shop) -> 
     assert (undone.conflicts, undone.failed) == (1, 0)
     assert [json.loads(bytes(each))["number"]["N"] for each in undone.conflicting] == ["1"]
     assert shop.prices() == {**BAD, "1": "8"}
+
+
+def test_one_name_is_no_list_of_names(tmp_path: Path) -> None:
+    """It would be one of letters: `attributes="ab"` would select what changed `a`."""
+    vault = Shop(Layout.LOG, tmp_path).stage.vault()
+    words: dict[str, Any]
+    for words in ({"keys": '{"zone":"z","number":1}'}, {"events": "INSERT"}, {"attributes": "price"}):
+        with pytest.raises(UsageError, match="are a list"):
+            asked_of(vault, **words)
+    assert asked_of(vault, attributes=["price"]).attributes == ["price"]
 
 
 # --- a plan that was sealed anew, and says something else than its images ---------------------------------------------------------

@@ -114,11 +114,16 @@ def asked_of(
     attributes: Iterable[str] = (),
 ) -> ChangeCriteria:
     """The filters. UsageError where a key or a file is none."""
+    for name, given, like in (
+        ("keys", keys, "[KEY]"),
+        ("events", events, '["INSERT", "REMOVE"]'),
+        ("attributes", attributes, '["price"]'),
+    ):
+        if isinstance(given, (str, bytes)):
+            raise UsageError(f"{name} are a list", hint=f"{name}={like}")
     schema = vault.catalog.key_schema
     every = [key_of(vault, key) for key in keys]
     every += [] if keys_file is None else changing.keys_in(Path(keys_file), schema)
-    if isinstance(events, str):
-        raise UsageError("events are a list", hint='events=["INSERT", "REMOVE"]')
     return ChangeCriteria(
         keys=list(dict.fromkeys(every)),
         partition=partition,

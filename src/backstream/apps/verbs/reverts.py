@@ -24,8 +24,9 @@ _Word = TypeVar("_Word", Merge, OnConflict)
 class RevertPlan:
     """A plan that was made, and not carried out yet: look at `rows`, then `apply` it exactly as it is."""
 
-    def __init__(self, made: Plan, apply: Callable[[int | None], Reverted]) -> None:
+    def __init__(self, made: Plan, needs_expect_deletes: int | None, apply: Callable[[int | None], Reverted]) -> None:
         self._made = made
+        self._needs_expect_deletes = needs_expect_deletes
         self._apply = apply
 
     @property
@@ -39,7 +40,7 @@ class RevertPlan:
     @property
     def report(self) -> Reverted:
         """What it would do."""
-        return reverting.foreseen(self._made)
+        return reverting.foreseen(self._made, needs_expect_deletes=self._needs_expect_deletes)
 
     def apply(self, *, expect_deletes: int | None = None) -> Reverted:
         """Carry it out: an item that has changed since the plan was made is left and named. `expect_deletes`: see `revert`."""
@@ -136,7 +137,10 @@ class Reverting:
         show: Callable[[PlanRow], None] = lambda _: None,
         progress: Progress | None = None,
     ) -> RevertPlan:
-        """Write the plan of a revert to a file, which must not be there yet, and change nothing. For the words see `revert`."""
+        """Write the plan of a revert to a file, which must not be there yet, and change nothing. For the words see `revert`.
+
+        `max_write_units` holds for the `apply` of the answer, too.
+        """
         vault = self._config.vault(self._name)
         request = self._request(
             vault,
@@ -158,7 +162,13 @@ class Reverting:
         )
         around = self._beside(progress)
         made = reverting.plan(vault, request, around, Path(path), max_units=max_write_units, show=show)
-        return RevertPlan(made, lambda most: self.apply_plan(path, into_another=into_another, expect_deletes=most))
+
+        def apply(most: int | None) -> Reverted:
+            return self.apply_plan(
+                path, into_another=into_another, max_write_units=max_write_units, expect_deletes=most, progress=progress
+            )
+
+        return RevertPlan(made, reverting.deletes_needed(made, around.table), apply)
 
     def apply_plan(
         self,

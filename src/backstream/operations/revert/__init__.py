@@ -1,6 +1,7 @@
 """`revert`: take back exactly the selected changes of a window, by a three-way merge, and keep everything else."""
 
 from backstream.operations.revert.applying import execute, go_on, path_for
+from backstream.operations.revert.deletes import needed as deletes_needed
 from backstream.operations.revert.plan_file import Plan, PlanRow
 from backstream.operations.revert.request import Around, OnConflict, Request, Reverted, Writing
 from backstream.operations.revert.run import apply, dry_run, foreseen, plan, revert, undo
@@ -14,6 +15,7 @@ __all__ = [
     "Reverted",
     "Writing",
     "apply",
+    "deletes_needed",
     "dry_run",
     "execute",
     "foreseen",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -262,7 +263,9 @@ def _show(report: Reverted, plan: Path | None, *, json: bool) -> int:
     if report.undo is not None:
         notice(f"To take back what it wrote, and nothing else: {report.undo}")
     if plan is not None:
-        notice(f"The plan is in {plan}. Carry it out with: backstream revert {report.table} --apply {plan}")
+        most = [] if report.needs_expect_deletes is None else ["--expect-deletes", str(report.needs_expect_deletes)]
+        way = shlex.join(["backstream", "revert", report.table, "--apply", str(plan), *most])
+        notice(f"The plan is in {plan}. Carry it out with: {way}")
     if json:
         as_json(report)
     else:
