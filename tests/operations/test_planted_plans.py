@@ -51,6 +51,14 @@ def put(store: ObjectStore, body: bytes, base: str = "planted") -> str:
     return name
 
 
+@pytest.mark.parametrize("base", ["log", "gaps"])
+def test_one_in_a_folder_that_a_functions_role_may_write_to_is_named(stage: Stage, base: str) -> None:
+    """A role for more than ten tables adds to `_backstream/*/log/*`: the pattern spans slashes, so to `base/log/plan.json`, too."""
+    name = put(stage.store, _json(plan(stage, id=base)), base)
+    with pytest.raises(Damaged, match=name):
+        backed_up(stage)
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -94,6 +94,9 @@ class Part(msgspec.Struct, frozen=True):
     found: First | None = None
 
 
+# Folders of a table to which functions add. A role for many tables names them behind a pattern, which spans slashes, so that it may
+# add to folders of these names further down: no id of a base backup is one of them.
+OTHERS = ("log", "gaps")
 _PART = re.compile(
     r"(?P<segment>\d{5,})-(?P<number>\d{6,})_(?P<count>\d+)_(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)"
     r"(?P<last>\.last)?\.ndjson\.(?P<codec>zst|gz)"
@@ -169,7 +172,7 @@ class Bases:
             plan = msgspec.json.decode(below_markers.pinned(self._store, found).body, type=BasePlan)
         except UNDECODABLE as error:
             raise Damaged(f"the plan of a base backup cannot be read: {name}: {reason(error)}") from error
-        if plan.id != base or not 1 <= plan.segments <= MOST_SEGMENTS or not moment.is_known(plan.began):
+        if plan.id != base or base in OTHERS or not 1 <= plan.segments <= MOST_SEGMENTS or not moment.is_known(plan.began):
             raise Damaged(f"{name}: it is no plan of a base backup as `backfill` writes it", hint=_NO_PLAN)
         return plan
 

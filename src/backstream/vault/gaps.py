@@ -130,7 +130,7 @@ class Gaps:
         notes = {
             int(found): each
             for each in below_markers.newest(self._store, self._agreed)
-            if _SECOND.fullmatch(found := each.name.rpartition("/")[2]) and int(found) <= until
+            if _SECOND.fullmatch(found := each.name.removeprefix(self._agreed)) and int(found) <= until
         }
         last = max(notes, default=None)
         if last is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -12,13 +13,19 @@ import pytest
 from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE
 from backstream.apps.deploy import ChangeSource, Choices, template
+from backstream.errors import Damaged
 from backstream.operations.setup.identity import REPLACED
 from backstream.ports import Delete, Put
+from backstream.stores.memory import MemoryStore
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
+from backstream.vault.bases import Bases
 from backstream.vault.catalog import Layout
+from backstream.vault.gaps import Gaps
+from backstream.vault.log.compacted import Compacted
 from kit import images, templates
 from kit.aws import Aws
+from kit.clock import ManualClock
 from kit.invocations import Invocation, LambdaStage
 from kit.recorded import ACCOUNT, Call, Recorder
 from kit.records import stream_records
@@ -285,6 +292,32 @@ def test_roles_add_to_nothing_else(deployed: Mapping[str, Any], name: str) -> No
         {f"{OBJECTS}_backstream/orders/log/x", f"{OBJECTS}_backstream/orders/gaps/x"} if several and name != "DrillRole" else set()
     )
     assert added == allowed | any_log
+
+
+def test_what_a_pattern_over_tables_reaches_counts_nowhere() -> None:
+    """With more than ten tables `*` stands for a table's name, and for slashes: no reader takes what lies there for its own."""
+    tables = ["flights", *(f"t-{number}" for number in range(11))]
+    policy = of(templates.parse(template(Choices(tables=tables))), "CaptureRole")
+    store = MemoryStore(ManualClock())
+    for folder in ("log", "gaps"):
+        plan = {"format": 1, "id": folder, "kind": "scan", "source": "x", "segments": 1, "began": 1}
+        written = {
+            f"base/{folder}/plan.json": json.dumps(plan).encode(),
+            f"base/complete/{folder}/20231114T221320Z-20231114T221330Z_scan_x.json": b"{}",
+            f"agreed/{folder}/00000000001": b"",
+            f"compacted/generations/{folder}/00000001.json": b'{"format":1,"number":1}',
+            f"redriven/{folder}/x": b"",
+        }
+        for name, body in written.items():
+            assert templates.permitted(policy, Call("s3:PutObject", f"{SYSTEM}{name}"))
+            store.put(f"_backstream/flights/{name}", body)
+    bases, gaps = Bases(store, "flights"), Gaps(store, "flights")
+    assert list(bases.complete()) == []
+    for folder in ("log", "gaps"):
+        with pytest.raises(Damaged, match="no plan of a base backup"):
+            bases.plan(folder)
+    assert gaps.last_agreed(10**10) is None
+    assert not Compacted(store, "flights").current().sets
 
 
 @pytest.mark.parametrize("name", ROLES)
