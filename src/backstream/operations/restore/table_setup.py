@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from backstream.errors import AccessDenied, BackstreamError, Failed, MissingTable, TargetNotEmpty, Unavailable
 from backstream.model import moment
 from backstream.model.counts import counted
 from backstream.model.tables import grants
 from backstream.model.tables.creation import Creation
 from backstream.model.tables.grants import Grant
-from backstream.model.tables.setup import Setup, SetupStep, TableNames, Todo, after_import, plan
+from backstream.model.tables.setup import DYNAMODB, Setup, SetupStep, TableNames, Todo, after_import, plan
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.restore.request import InPlace, NewTable, RestoreRequest, Resumed
@@ -150,10 +152,13 @@ class TableSetup:
         target = self._request.target
         if self._plan is None or not isinstance(target, NewTable):
             return
-        arn = self._table_of(target.name).facts().arn
+        arn, asked = self._table_of(target.name).facts().arn, self._plan.creation
         self._plan = self._planned(target, arn)
         names = TableNames(self._kept.table_arn, arn, self._kept.stream_arn)
         steps, left = [*after_import(self._plan.creation, names), *self._plan.steps], list(self._plan.todo)
+        if self._plan.creation != asked:  # its key is another account's after all, and the import has used it
+            left = [_with_their_key(asked, names), *(each for each in left if each.what != grants.KEY)]
+            self.grants = [msgspec.structs.replace(each, accepted=each.accepted or each.what == grants.KEY) for each in self.grants]
         if (step := self._plan.time_to_live) is not None:
             left.insert(
                 0, Todo(step.what, f"left off: whether imported rows have expired is not known. {TTL_CAUTION}", step.command)
@@ -190,6 +195,14 @@ class TableSetup:
             except BackstreamError as error:
                 refused.append(Todo(step.what, error.message, step.command, failed=True))
         return refused
+
+
+def _with_their_key(asked: Creation, names: TableNames) -> Todo:
+    """What is to be done where a table was imported with a key of another account: DynamoDB's own in its place."""
+    key = asked.request["SSESpecification"]["KMSMasterKeyId"]
+    request = {"TableName": names.name, "SSESpecification": {"Enabled": False}}
+    why = f"the import has used {key}, which is not of the account that the table is in ({names.account}): its owner can lock it"
+    return Todo(grants.KEY, why, SetupStep(grants.KEY, DYNAMODB, "UpdateTable", request).command, failed=True)
 
 
 class _Rows:
