@@ -57,6 +57,7 @@ def test_own_settings_are_set_and_told() -> None:
         {"Federated": "cognito-identity.amazonaws.com"},
         {"Strange": "x"},
         {"AWS": "AIDACKCEVSQ6C2EXAMPLE"},
+        {"AWS": "arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity E1"},
         {"AWS": f"arn:aws:iam::{OWN}:role/*"},
         {"Service": "glue.amazonaws.com"},
         {"Service": ["lambda.amazonaws.com", "glue.amazonaws.com"]},

@@ -17,6 +17,7 @@ from backstream.model.values.decoding import UNDECODABLE
 
 KEY = "KMS key"
 _ACCOUNT = re.compile(r"(?<![0-9A-Za-z-])(\d{12})(?![0-9A-Za-z-])")
+_NOBODYS = re.compile(r"[A-Z0-9]{16,}|arn:.*", re.DOTALL)  # ids as AIDA..., and ARNs, which do not tell an account
 _PRINCIPALS = ("AWS", "Service", "Federated", "CanonicalUser")
 _OF_POLICY = {"Version", "Id", "Statement"}
 _OF_STATEMENT = {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
@@ -142,8 +143,8 @@ def _principals(kind: str, said: Any, *, bound: bool) -> list[str]:
     every = [str(each) for each in (said if isinstance(said, list) else [said])]
     if kind == "Service":
         return every if bound else [f"? ({each}, whatever account it works for)" for each in every]
-    if kind == "AWS":  # an id as AIDA... is of an account that nobody can tell
-        return [each if each == "*" or _ACCOUNT.search(each) else f"? ({each})" for each in every]
+    if kind == "AWS":
+        return [f"? ({each})" if _NOBODYS.fullmatch(each) and not _ACCOUNT.search(each) else each for each in every]
     return [f"? ({kind} {each})" for each in every]
 
 
