@@ -12,9 +12,10 @@ import msgspec
 from backstream.engine.local.spill import Pairs
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
+from backstream.model.changes.kinds import ChangedAttributes
 from backstream.model.values import wire
 from backstream.operations.changes.run import Changes
-from backstream.operations.changes.seen import SeenChange, changed
+from backstream.operations.changes.seen import SeenChange
 from backstream.operations.changes.window import Certainty
 from backstream.operations.restore.nearest import scalar
 
@@ -137,6 +138,7 @@ class _Counting:
         self._events, self._tenants, self._attributes, self._actors = _Names(), _Names(), _Names(), _Names()
         self._times: Counter[int] = Counter()
         self._keys = _Keys(stack)
+        self._changed = ChangedAttributes()
         self._count = 0
 
     def add(self, seen: SeenChange) -> None:
@@ -145,7 +147,7 @@ class _Counting:
         self._events.add(seen.event)
         self._actors.add(self._changes.actors.of(seen) or NOBODY)
         self._times[seen.entry.micros // MICROS // self._step] += 1
-        for name in changed(seen):
+        for name in () if seen.doubt else self._changed(seen.old, seen.new):
             self._attributes.add(name)
         if self._tenant_attribute is not None:
             image = seen.new or seen.old
