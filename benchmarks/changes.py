@@ -1,9 +1,11 @@
-"""Listing the changes of a window, against the engine's reading of the same segments. Both in memory: no request is in it."""
+"""Listing the changes of a window, against the engine's reading of the same segments. Both from a folder: no request is in it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
+from functools import cache
 
 from backstream.apps.cli.look.changes import as_lines
 from backstream.clock import SystemClock
@@ -11,7 +13,7 @@ from backstream.engine.local.state import State
 from backstream.model.changes.change import from_record
 from backstream.model.changes.entry import of_change
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow
-from backstream.stores.memory import MemoryStore
+from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
 from backstream.vault.table_vault import TableVault
 from benchmarks import canned
@@ -36,7 +38,20 @@ def listed() -> Work:
 
 
 def engine() -> Work:
-    """The engine's reading: every change into partitions on disk."""
+    """The engine's reading, as restore has it: every change into partitions on disk, then each item's state with its image."""
+    vault = _vault()
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            with State(vault, SPAN.until) as state:
+                assert not state.unreadable
+                assert sum(entry.image is not None for partition in state for entry in partition.values()) == LISTED
+
+    return work
+
+
+def partitioned() -> Work:
+    """The first part of that: no state is asked for."""
     vault = _vault()
 
     def work(count: int) -> None:
@@ -48,8 +63,8 @@ def engine() -> Work:
 
 
 def _vault() -> TableVault:
-    """A log of so many changes, in runs of 1,000."""
-    vault = TableVault(MemoryStore(SystemClock()), catalog(Layout.LOG))
+    """A log of so many changes, in runs of 1,000; it lies in a folder as long as the process lives."""
+    vault = TableVault(DirectoryStore(_folder().name, SystemClock()), catalog(Layout.LOG))
     after = "nothing"
     for first in range(0, LISTED, canned.BATCH_RECORDS):
         numbers = range(first, first + canned.BATCH_RECORDS)
@@ -58,3 +73,8 @@ def _vault() -> TableVault:
         after = entries[-1].sequence
     vault.log.write_mark(LABEL, SPAN.until, writer="bench")
     return vault
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()

@@ -45,8 +45,8 @@ OF_LISTING = """\
 ## Listing changes
 
 `changes --ndjson` over a window in the log layout: every line with both images, in the order of time, and the names of the
-attributes that differ. Against what the engine takes to read the same segments for a restore. Both from memory: no request is in
-it.
+attributes that differ. Against what the engine takes to read the same segments for a restore: into partitions on disk, then each
+item's state with its image. Every change is of an item of its own, and of one kind: the same attribute changes. All from a folder.
 """
 OF_TABLES = """\
 ## Whole tables

@@ -46,6 +46,7 @@ class ChangedAttributes:
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, ...], Kind] = {}
+        self._last: Kind | None = None
         self._missed = 0
         self._resting = 0
 
@@ -53,13 +54,18 @@ class ChangedAttributes:
         """The names of the top-level attributes in which two images differ, in the order of `merge.changed_attributes`."""
         if old is None or new is None:
             return merge.changed_attributes(old, new)
+        if self._last is not None and (found := differing(self._last, old, new)) is not None:
+            return found
         if self._resting:
             self._resting -= 1
             return merge.changed_attributes(old, new)
+        return self._of_another_kind(old, new)
+
+    def _of_another_kind(self, old: bytes, new: bytes) -> list[str]:
         for kind in self._kinds.values():
-            found = differing(kind, old, new)
-            if found is not None:
+            if kind is not self._last and (found := differing(kind, old, new)) is not None:
                 self._missed -= bool(self._missed)
+                self._last = kind
                 return found
         names = merge.changed_attributes(old, new)
         self._learn(names)
@@ -68,11 +74,12 @@ class ChangedAttributes:
     def _learn(self, names: list[str]) -> None:
         self._missed += 1
         if self._missed > PATIENCE:
-            self._missed, self._resting = 0, REST
+            self._missed, self._resting, self._last = 0, REST, None
+            return
         if 0 < len(names) <= MOST and tuple(names) not in self._kinds:
             if len(self._kinds) == KINDS:
                 del self._kinds[next(iter(self._kinds))]
-            self._kinds[tuple(names)] = kind_of(names)
+            self._last = self._kinds[tuple(names)] = kind_of(names)
 
 
 def differing(kind: Kind, old: bytes, new: bytes) -> list[str] | None:

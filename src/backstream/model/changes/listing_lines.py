@@ -8,6 +8,8 @@ from backstream.model.changes.change import LATEST, is_sequence
 from backstream.model.changes.entry import Entry, entries
 from backstream.model.values.decoding import UNDECODABLE
 
+IMAGES = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, False)}  # which images a change has: the old, the new
+
 
 # Without the garbage collector's care: a million of them hold no cycles.
 class _Text(msgspec.Struct, gc=False):
@@ -41,15 +43,15 @@ _lines = msgspec.json.Decoder(_Line, strict=False)  # not strict: a number may s
 
 
 def listed_entries(lines: bytes) -> list[Entry]:
-    """The entries of many lines. Where every line tells all of its change, event ids and digests are left out: `tells_all`.
+    """The entries of many lines, without event ids and digests where every line tells all of its change.
 
-    Where one does not, all of them are as of `entry.entries`. Damaged where one is no line of the change log.
+    That is a line with both images, a stream and a number, and no name that is looked up. Where one does not, all of them are as of
+    `entry.entries`. Damaged where one is no line of the change log.
     """
     try:
-        found = list(map(_entry, _lines.decode_lines(lines)))
+        return list(map(_entry, _lines.decode_lines(lines)))
     except UNDECODABLE:
         return entries(lines)
-    return found if all(map(tells_all, found)) else entries(lines)
 
 
 def _entry(line: _Line) -> Entry:
@@ -60,17 +62,7 @@ def _entry(line: _Line) -> Entry:
         raise ValueError(sequence)
     if meta.began is not None or meta.actor is not None or meta.name is not None:
         raise ValueError(sequence)
-    event, keys, old, new = meta.event.S, bytes(line.keys), bytes(line.old) or None, bytes(line.new) or None
-    return Entry(meta.stream.S, sequence, micros, event, "", None, keys, new, old)
-
-
-def tells_all(entry: Entry) -> bool:
-    """Whether a line tells all of its change: both images, its stream and number, and no name that is looked up."""
-    if entry.place is not None or entry.began is not None or entry.actor is not None:
-        return False
-    event = entry.event
-    if event == "MODIFY":
-        return entry.old is not None and entry.image is not None
-    if event == "INSERT":
-        return entry.old is None and entry.image is not None
-    return event == "REMOVE" and entry.old is not None and entry.image is None
+    event, old, new = meta.event.S, bytes(line.old) or None, bytes(line.new) or None
+    if IMAGES.get(event) != (old is not None, new is not None):
+        raise ValueError(sequence)
+    return Entry(meta.stream.S, sequence, micros, event, "", None, bytes(line.keys), new, old)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from backstream.model.changes.kinds import ChangedAttributes
-from backstream.model.changes.listing_lines import tells_all
+from backstream.model.changes.listing_lines import IMAGES
 from backstream.operations.changes.seen import ChangeRecord, Times
 from backstream.operations.changes.sorting import Pair
 
@@ -29,17 +29,23 @@ class Listing:
 
     def records(self, pairs: Iterator[Pair]) -> Iterator[ChangeRecord]:
         """The record of each change, in their order."""
-        changed, spell, key_of = self._changed, self._times.of, self._key_of
+        changed, spell, key_of, images = self._changed, self._times.of, self._key_of, IMAGES.get
+        micros, time = -1, ""
         for pair in pairs:
             entry = pair[0]
-            if not tells_all(entry):
+            old, new, event = entry.old, entry.image, entry.event
+            if not (  # a line that tells all of its change
+                entry.place is None is entry.began and entry.actor is None and images(event) == (old is not None, new is not None)
+            ):
                 yield from self._others(pair)
                 continue
-            old, new = entry.old, entry.image
+            if entry.micros != micros:
+                micros = entry.micros
+                time = spell(micros)
             yield ChangeRecord(
-                spell(entry.micros),
+                time,
                 entry.sequence,
-                entry.event,
+                event,
                 None,
                 _Raw(key_of(entry.keys)),
                 _NULL if old is None else _Raw(old),

@@ -233,15 +233,17 @@ class Changes:
     def records(self) -> Iterator[ChangeRecord]:
         """As `each`, as records."""
         if self.selection.is_all and not looks_back(self._vault) and self.actors.knows_none:
-            yield from self._all_records()
-            return
+            return self._all_records()
+        return self._selected_records()
+
+    def _selected_records(self) -> Iterator[ChangeRecord]:
         times, by = Times(), self.actors.first
         for seen in self.each():
             yield record(seen, by(seen), times)
 
     def _all_records(self) -> Iterator[ChangeRecord]:
         """Where nothing has to be looked at but the lines."""
-        listing = Listing(self._vault.key_of, self._other_records)
+        listing = Listing(self._vault.key_reader, self._other_records)
         with TimeSorter() as sorter:
             for piece in self._log(listed_entries).pieces():
                 if piece.before is not None:
