@@ -319,7 +319,7 @@ def test_folders_without_events_say_so(scene: Scene, feed: Feed, tmp_path: Path)
     )
     none = blame(scene, management)
     assert none.code == 1
-    assert "holds a call that wrote to" in none.err
+    assert f"no call that wrote to {scene.table} is in 1 CloudTrail file of that time" in none.err
 
 
 NO_WINDOWS: list[tuple[list[str], int, str]] = [

@@ -299,7 +299,7 @@ def test_an_empty_state_needs_the_number(clock: ManualClock, tmp_path: Path) -> 
     stage.put([1])
     clock.move(10)
     stage.follow()
-    with pytest.raises(Refused, match="delete 1 of the 1 rows of flights; the vault holds no row"):
+    with pytest.raises(Refused, match="delete 1 of the 1 row of flights; the vault holds no row"):
         run(stage, tmp_path, at)
     with pytest.raises(Refused, match="the vault holds no row"):
         run(stage, tmp_path, at, where="v exists")

@@ -28,7 +28,7 @@ def check(tally: RowCounts, request: RestoreRequest, table: str, when: str) -> N
     if expected is None and needed(tally, request) is not None:
         empty = f"; the vault holds no row of {when}" if tally.then == 0 else ""
         raise Refused(
-            f"this would delete {deletes:,} of {counted(tally.live, 'live row')} of {table}{empty}; nothing was touched",
+            f"this would delete {deletes:,} of the {counted(tally.live, 'row')} of {table}{empty}; nothing was touched",
             hint=f"Look at it with --dry-run. If all of these are to go, say so: --expect-deletes {deletes}",
         )
     if expected is not None and deletes > expected:
