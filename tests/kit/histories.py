@@ -138,7 +138,10 @@ class World(Claims):
             return
         for stream in self.table.streams:
             for shard in stream.facts().shards:
-                young = [each for each in changes_of(stream, shard.id, None) if each.seconds > self.clock.now() - DAY]
+                try:
+                    young = [each for each in changes_of(stream, shard.id, None) if each.seconds > self.clock.now() - DAY]
+                except NotFound:
+                    continue  # it was forgotten with its parent just now
                 stream.trim(shard.id, keep=len(young))
 
     def split(self, step: Step) -> None:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from backstream.stores.directory import DirectoryStore
 from kit.feed import Feed
 from kit.images import image
 from kit.mapping import MappingSettings, invocation_record
+from kit.older_tools import Replicator
 from kit.proxy import FaultProxy, Request, Response, respond
 from kit.records import lambda_record
 from kit.scene import Scene, next_second, same
@@ -197,3 +199,119 @@ def test_a_drill_of_any_second_says_whose_vault_it_is_and_what_was_not_checked(s
     account, region = arn.split(":")[4], arn.split(":")[3]
     for word in (account, region, arn, scene.url, "not checked"):
         assert word.lower() in page.lower(), word
+
+
+SILENCE = ["the function came on the third day", "the mapping was off for two days", "every invocation died"]
+
+
+@pytest.mark.parametrize("what", SILENCE)
+def test_a_function_alone_proves_nothing_of_what_it_did_not_receive(scene: Scene, what: str) -> None:
+    """Rows that were written in a time that nobody vouches for are left alone, named, and counted as left."""
+    (scene.folder / "vault").mkdir()
+    scene.url = f"file://{scene.folder}/vault"
+    day = 86_400
+    feed = Feed(DirectoryStore(scene.folder / "vault", SystemClock()), scene.table, began=NOW - 6 * day)
+    heard, unheard = [image("heard", number) for number in range(4)], [image("unheard", number) for number in range(3)]
+    if what == SILENCE[1]:
+        feed.put(NOW - 5 * day, *heard)
+        feed.deliver(now=NOW - 5.0 * day)
+        feed.reached(NOW - 5 * day + 60)
+    feed.put(NOW - 4 * day, *unheard)
+    feed.take()
+    feed.put(NOW - day, image("row", 9))
+    if what != SILENCE[2]:
+        feed.deliver(now=NOW - 1.0 * day)
+    scene.create()
+    scene.put(*heard, *unheard, image("row", 9))
+    before = scene.items()
+    status = scene.call("status", scene.table, "--json").json()
+    assert status["window_to"] is None or status["window_to"] < f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(NOW - 4 * day))}Z"
+    for second in (NOW - 3 * day, NOW - 60):
+        ran = scene.call("restore", scene.table, "--at", str(second), *IN_PLACE, "--json")
+        assert ran.code == 1, ran.err
+        assert ran.json()["deleted"] == 0
+        assert {each["what"].encode() for each in ran.json()["sparing"]} >= {feed.vault.key_of(each) for each in unheard}
+        assert "live rows are left alone" in ran.err
+        assert same(scene.items(), before)
+
+
+def test_what_verify_finds_missing_is_a_gap_whether_it_is_repaired_or_not(scene: Scene) -> None:
+    scene.create()
+    assert scene.call("init", scene.table, "--enable-stream").code == 0
+    next_second()
+    scene.put(*(image("row", number) for number in range(4)))
+    next_second()
+    scene.tail()
+    assert scene.call("verify", scene.table, "--patience", "0").code == 0
+    next_second()
+    scene.put(image("lost", 1))
+    lost = next_second()
+    next_second()
+    scene.tail()
+    for each in scene.vault().log.listing():
+        if each.segment is not None and each.segment.count and each.segment.max_time >= lost - 1:
+            forget(scene, each.name)
+    for words in ([], ["--repair"]):
+        ran = scene.call("verify", scene.table, "--patience", "0", *words)
+        assert ran.code == 3, ran.out + ran.err
+        (gap,) = scene.vault().gaps.all()
+        assert gap.since <= lost <= gap.until
+    status = scene.call("status", scene.table)
+    assert gap.reason in status.out + status.err
+    refused = scene.call("restore", scene.table, "--at", str(lost), *IN_PLACE)
+    assert (refused.code, gap.reason in refused.err) == (4, True), refused.err
+
+
+def forget(scene: Scene, name: str) -> None:
+    """An object is gone, with all of its versions."""
+    client = scene.aws.client("s3")
+    found = client.list_object_versions(Bucket=scene.bucket, Prefix=f"backups/{name}")
+    for each in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]:
+        client.delete_object(Bucket=scene.bucket, Key=each["Key"], VersionId=each["VersionId"])
+
+
+def test_rows_first_seen_after_the_moment_in_an_adopted_bucket_are_left_or_deleted_by_who_knows(scene: Scene) -> None:
+    """Nothing tells whether they existed: named, counted as left, exit 1. `--delete-unknown` deletes them."""
+    client = scene.aws.client("s3")
+    rows = [image("old", number) for number in range(4)]
+    for each in rows:
+        put_as_older_tool(scene, client, each)
+    at = next_second()
+    bad = [image("bad deploy", number) for number in range(2)]
+    for each in bad:
+        put_as_older_tool(scene, client, each)
+    next_second()
+    scene.create()
+    scene.put(*rows, *bad)
+    adopted = scene.call("init", scene.table, "--adopt", "--enable-stream")
+    assert adopted.code == 0, adopted.err
+    before = scene.items()
+    left = scene.call("restore", scene.table, "--at", str(at), *IN_PLACE, "--json")
+    assert (left.code, left.json()["deleted"], left.json()["failed"], left.json()["spared"]) == (1, 0, 2, 2), left.err
+    assert "--delete-unknown" in left.err
+    assert same(scene.items(), before)
+    gone = scene.call("restore", scene.table, "--at", str(at), *IN_PLACE, "--delete-unknown", "--json")
+    assert (gone.code, gone.json()["deleted"]) == (0, 2), gone.err
+    assert len(scene.items()) == 4
+
+
+def put_as_older_tool(scene: Scene, client: Any, each: bytes) -> None:
+    """As dynamodb-replicator's backup keeps a row."""
+    Replicator(Into(client, scene.bucket), scene.table, ("number", "zone")).put(json.loads(each))
+
+
+class Into:
+    """An older tool's way into a bucket."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client, self._bucket = client, bucket
+
+    def put(self, name: str, body: bytes) -> str:
+        """PutObject."""
+        self._client.put_object(Bucket=self._bucket, Key=f"backups/{name}", Body=body)
+        return ""
+
+    def delete(self, name: str) -> str:
+        """DeleteObject."""
+        self._client.delete_object(Bucket=self._bucket, Key=f"backups/{name}")
+        return ""
