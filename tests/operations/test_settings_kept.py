@@ -204,10 +204,10 @@ def test_a_tail_goes_on_where_the_settings_cannot_be_read(furnished: Scene) -> N
     with FaultProxy(furnished.aws.endpoint("dynamodb")) as proxy:
         slow = answer(400, json.dumps({"__type": "ValidationException", "message": "no such thing"}))
 
-        def after_the_first(request: Request) -> Response | None:
-            return slow(request, lambda _: Response(500)) if described.matched > 1 else None
+        def after_the_second(request: Request) -> Response | None:  # the table, and the time of its server
+            return slow(request, lambda _: Response(500)) if described.matched > 2 else None
 
-        described = proxy.on(respond(after_the_first), operation="DescribeTable")
+        described = proxy.on(respond(after_the_second), operation="DescribeTable")
         tailed = furnished.call("tail", furnished.table, "--until-caught-up", environment={"AWS_ENDPOINT_URL_DYNAMODB": proxy.url})
     assert tailed.code == 0, tailed.err
     assert tailed.err.count("cannot be looked at") == 1
