@@ -14,11 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from backstream.apps.embedded import EmbeddedServers
+from backstream.vault.log.segments import SegmentKind
 from kit.aws import Aws
 from kit.proxy import FaultProxy, answer
 
@@ -27,6 +29,7 @@ BIN = Path(sys.executable).parent
 MARK = "# --- the environment from here on ---"
 FUNCTION = "backstream-flights-capture"
 WAITING = "sleep 3"  # on AWS a batch may wait ten seconds to fill up; the embedded servers do not wait
+PATIENCE = 60.0  # seconds that the function may take on a busy machine
 
 
 class Reader:
@@ -43,6 +46,7 @@ class Reader:
             "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": scaling,
             **aws.environment,
         }
+        self._batches = 0
         (folder / "dist").mkdir()
         shutil.copy(code, folder / "dist" / "backstream-lambda-arm64.zip")
 
@@ -69,7 +73,25 @@ class Reader:
                 self._environment[name] = value
         if "cloudformation deploy" in command:
             self._point()
+        if typed == WAITING:
+            self._wait_for_a_batch()
         return said.strip("\n").replace(f"{self._folder}/", "")
+
+    def _wait_for_a_batch(self) -> None:
+        """Until the function has captured what was written: the reader's fifteen seconds are not enough where much else runs."""
+        ends = time.monotonic() + PATIENCE
+        while (found := self._batches_there()) <= self._batches and time.monotonic() < ends:
+            time.sleep(0.2)
+        self._batches = found
+
+    def _batches_there(self) -> int:
+        store = self._aws.client("s3")
+        pages = [store.list_objects_v2(Bucket=each["Name"]) for each in store.list_buckets()["Buckets"]]
+        return sum(
+            "/log/" in each["Key"] and f"_{SegmentKind.LAMBDA}" in each["Key"]
+            for page in pages
+            for each in page.get("Contents", [])
+        )
 
     def _point(self) -> None:
         """The embedded servers are not where a function would look for AWS."""

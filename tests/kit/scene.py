@@ -99,7 +99,7 @@ class Scene:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            code = call(words)
+            code = call([str(word) for word in words])  # a member of an enumeration is the word that it stands for
             out.flush()
         return Ran(code, out.buffer.getvalue().decode(), err.getvalue())
 

@@ -15,7 +15,6 @@ from backstream.errors import IteratorExpired, NotFound, RecordsTrimmed, Unavail
 from backstream.model import moment
 from backstream.model.changes.change import Change
 from backstream.operations.capture.shards import (
-    RETENTION_SLACK,
     ChangeSink,
     DurablePrefix,
     FollowerContext,
@@ -111,7 +110,7 @@ class KinesisFollower:
         except (RecordsTrimmed, NotFound):  # a closed shard of which nothing is left is not found at all
             self.flush()
             page, from_oldest = self._oldest_left(), True
-        if from_oldest and self._known < int(page.server_time) - self._parts.retention - RETENTION_SLACK:
+        if from_oldest and self._known < int(page.server_time) - self._parts.retention:
             self._miss(page)
         self._take(page)
 

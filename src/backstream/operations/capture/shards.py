@@ -201,7 +201,7 @@ class Follower:
             self.flush()  # what was read before them must not wait behind them
             page = self._pass_over_trimmed()
         else:
-            if from_oldest and self._known < int(page.server_time) - DAY - RETENTION_SLACK:
+            if from_oldest and self._known < int(page.server_time) - DAY:
                 self._miss(page)  # who asks for the oldest is not told of older ones that are gone
         self._take(page)
         return bool(page.changes)

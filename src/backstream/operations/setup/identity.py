@@ -119,10 +119,11 @@ def record_turn(vault: TableVault, gap: Gap) -> bool:
 def check_lives(catalog: Catalog, gaps: Iterable[KnownGap], at: int) -> None:
     """Refused where a function has seen that the table was made again, and the catalog does not know the new table yet.
 
-    Rows of the old table would be given back as the new one's, gap or no gap.
+    Rows of the old table would be given back as the new one's, gap or no gap. A table that was made again once more by then leaves
+    nothing of the one that the catalog never knew.
     """
     for gap in gaps:
-        known = any(gap.since <= life.created <= gap.until + 1 for life in catalog.lives)
+        known = any(gap.since <= life.created <= max(gap.until + 1, at) for life in catalog.lives)
         if gap.reason == RECREATED and gap.until < at and not known:
             raise Refused(
                 f"{RECREATED} by {moment.iso(gap.until)}, and the vault's catalog does not know the new table yet",
