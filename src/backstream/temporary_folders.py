@@ -6,6 +6,7 @@ Each holds a file that is locked as long as its process lives. So a folder whose
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 import stat
@@ -48,6 +49,12 @@ def _locked(folder: Path) -> BinaryIO:
     fcntl.flock(lock, fcntl.LOCK_EX)
     made.rename(folder / _LOCK)  # whoever sweeps finds it locked
     return lock
+
+
+@functools.cache
+def sweep_once() -> None:
+    """`sweep`, the first time in this process: for what need not make a folder of its own."""
+    sweep()
 
 
 def sweep() -> None:

@@ -24,7 +24,7 @@ from backstream.operations.capture.follow import Following, follow
 from backstream.operations.capture.shards import Settings
 from backstream.operations.capture.witness import witness
 from backstream.operations.compare.verify import verify
-from backstream.operations.setup.identity import Lookup, recognise
+from backstream.operations.setup.identity import Lookup, recognise, turn
 from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ChangeStream, Delete, ObjectStore, Put, Table
 from backstream.tables.memory import MemoryTable
@@ -283,7 +283,7 @@ class World(Claims):
         store = CrashingStore(self.store, 1 + step.a % 6, after=bool(step.b % 2)) if step.c % 3 == 0 else self.store
 
         def work() -> None:
-            vault = self.vault(store)
+            vault = turn(self.vault(store), self.table.facts(), self.clock.now()).vault  # as `backstream backfill` does
             source = scan_of(vault, self.table, self.clock, segments=1 + step.b % 2, max_units=None)
             backfill(vault, source, BackfillContext(self.clock))
 

@@ -29,7 +29,7 @@ import msgspec
 
 from backstream import private_files
 from backstream.errors import Failed
-from backstream.temporary_folders import TemporaryFolder, sweep
+from backstream.temporary_folders import TemporaryFolder, sweep_once
 
 Head = TypeVar("Head")
 
@@ -148,7 +148,7 @@ class Spill(Generic[Head]):
         self, partitions: int, head: type[Head], *, buffer: int = BUFFER, number: Callable[[bytes], int] = zlib.crc32
     ) -> None:
         self.partitions = partitions
-        sweep()
+        sweep_once()
         self._held = ExitStack()
         self.writer: SpillWriter[Head] = SpillWriter(lambda: self.folder, partitions, buffer=buffer, number=number)
         self.writers: list[str] = [OWN]
