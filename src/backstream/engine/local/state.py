@@ -40,7 +40,6 @@ TOGETHER = 64  # objects at most that are taken by one order
 WORTH_WORKERS = 40_000  # entries; to start processes for fewer takes longer than to do without
 DEFAULT = Memory()
 FEW_KEYS = 1_000  # so many are looked up in each compacted set, of more it is read whole
-HOUR = 3600
 FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
 
 
@@ -145,7 +144,7 @@ class State:
     def _crew(self, workers: int) -> Crew:
         task = Task(
             schema=self._vault.catalog.key_schema,
-            since=0 if self._begin is None else self._begin // HOUR * HOUR,
+            since=self._begin or 0,  # not its hour's: of what is older only a part is read, and chains would seem broken
             at=self._end,
             keys=self._keys,
             voids=self._basis.voids,
