@@ -12,6 +12,7 @@ import pytest
 from backstream.clock import SystemClock
 from backstream.errors import Failed, NotFound, Refused, WrongStreamView
 from backstream.model.values import wire
+from backstream.operations.capture.shards import RETENTION_SLACK
 from backstream.operations.inspect.status import status
 from backstream.ports import RecordsPage, TableFacts
 from backstream.stores.directory import DirectoryStore
@@ -186,7 +187,7 @@ def test_absent_for_longer_than_a_day(stage: Stage, clock: ManualClock) -> None:
     assert report.gaps == 1
     (gap,) = stage.vault().coverage.lost()
     assert left - 60 <= gap.since <= left
-    assert abs(gap.until - (clock.now() - DAY)) < 60
+    assert abs(gap.until - RETENTION_SLACK - (clock.now() - DAY)) < 60
     assert window_until(stage) == gap.since - 1
     assert stage.follow().gaps == 0
 
@@ -207,7 +208,7 @@ def test_absent_again_before_anything_was_read(stage: Stage, clock: ManualClock)
             stage.follow()
     first, second = sorted(stage.vault().gaps.all(), key=lambda gap: gap.since)
     assert second.since == first.until
-    assert abs(second.until - (clock.now() - DAY)) < 60
+    assert abs(second.until - RETENTION_SLACK - (clock.now() - DAY)) < 60
 
 
 def test_asleep_for_longer_than_a_day_with_a_shard_that_had_held_nothing(stage: Stage, clock: ManualClock) -> None:

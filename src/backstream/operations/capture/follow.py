@@ -16,7 +16,7 @@ from backstream.model.changes.change import VIEW, stream_label
 from backstream.model.changes.deliveries import is_kinesis
 from backstream.operations.capture.discarded import try_to_record
 from backstream.operations.capture.kinesis_shards import KinesisFollower
-from backstream.operations.capture.shards import FollowerContext, Settings, Wrote
+from backstream.operations.capture.shards import RETENTION_SLACK, FollowerContext, Settings, Wrote
 from backstream.operations.capture.sink import VaultKeeper
 from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
@@ -230,8 +230,9 @@ def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[T
     if known >= kept_since:
         return vault, _PreviousStream(known)
     why = "neither a tail nor the witness read the stream for longer than it keeps records"
-    _record(vault, following, Gap(reason=why, since=known, until=kept_since, stream=vault.catalog.stream))
-    return vault, _PreviousStream(kept_since, gaps=1)
+    until = kept_since + RETENTION_SLACK  # it lets go of more while its shards are asked for, one after the other
+    _record(vault, following, Gap(reason=why, since=known, until=until, stream=vault.catalog.stream))
+    return vault, _PreviousStream(until, gaps=1)
 
 
 def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now: int) -> tuple[TableVault, _PreviousStream]:

@@ -12,7 +12,7 @@ from backstream.model import moment
 from backstream.model.changes.change import stream_label
 from backstream.operations.bulk.table_pair import Pair, pair_of
 from backstream.operations.capture.follow import followed
-from backstream.operations.capture.shards import FollowerContext
+from backstream.operations.capture.shards import RETENTION_SLACK, FollowerContext
 from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.replicate.copy import Copied, Copying, Replicating
 from backstream.operations.replicate.keeper import ReplicaKeeper
@@ -102,7 +102,7 @@ def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, c
         if not copies:
             old = f"this replica is new: what has not changed in {tables.source.name} within the stream's day is not looked at"
             around.notice(f"{old}. --copy brings it; {_whole(tables)}")
-        return now - DAY, 0
+        return now - DAY + RETENTION_SLACK, 0
     why = ""
     if before.head.source_id and tables.source.table_id and before.head.source_id != tables.source.table_id:
         why = "the source was deleted and created again, and rows of the one before are still in the target"
@@ -113,7 +113,7 @@ def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, c
     if not why:
         return before.known, 0
     around.notice(f"GAP: changes since {moment.iso(before.known)} may be missing in the target: {why}. {_whole(tables)}")
-    return now - DAY, 1
+    return now - DAY + RETENTION_SLACK, 1
 
 
 def _whole(tables: Pair) -> str:
