@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.apps.verbs import scripts
-from backstream.errors import Failed, OutsideWindow, Refused, ScriptFailed, Unavailable, UsageError
+from backstream.errors import Failed, OutsideWindow, PartlyDone, Refused, ScriptFailed, Unavailable, UsageError
 from backstream.model.values import wire
 from backstream.operations.base.backfill.scan import TableScan
 from backstream.operations.migrate import (
@@ -385,10 +385,17 @@ def test_a_table_that_takes_nothing_is_given_up(bench: Bench) -> None:
         return call()
 
     bench.table = Beside(bench.stage.table, on)
-    report = bench.run(patience=5.0)
-    assert (report.changed, report.failed, report.conflicts) == (3, ROWS - 3, 0)
-    assert {each.why for each in report.failures} == {"throttled"}
-    assert report.resume is not None
+    gave_up = ""
+    try:
+        report = bench.run(patience=5.0)
+    except PartlyDone as error:  # before all rows had been looked at: which comes first is a matter of chance
+        gave_up = f"{error.message}. {error.hint}"
+    if gave_up:
+        assert gave_up.startswith("stopped: throttled. 3 items were changed before. Go on with: backstream migrate")
+    else:
+        assert (report.changed, report.failed, report.conflicts) == (3, ROWS - 3, 0)
+        assert {each.why for each in report.failures} == {"throttled"}
+        assert report.resume is not None
     bench.table = bench.stage.table
     assert bench.go_on().already == 3
     assert set(bench.numbers().values()) == {1}
