@@ -20,6 +20,7 @@ from kit.older_tools import Replicator
 from kit.proxy import FaultProxy, Request, Response, respond
 from kit.records import lambda_record
 from kit.scene import Scene, next_second, same
+from kit.two_tenants import two_tenants
 
 NOW = int(time.time())
 T = NOW - 7_200
@@ -29,14 +30,7 @@ IN_PLACE = ("--in-place", "--yes")
 
 @pytest.fixture
 def feed(scene: Scene) -> Feed:
-    """Four rows of two tenants, all of it proven up to ten minutes after the moment; the vault in a folder."""
-    (scene.folder / "vault").mkdir()
-    scene.url = f"file://{scene.folder}/vault"
-    feed = Feed(DirectoryStore(scene.folder / "vault", SystemClock()), scene.table, began=T - 600, tenant_attribute="tenant")
-    feed.put(T, *(image("row", number, status={"S": "paid"}, tenant={"S": f"acme-{number % 2}"}) for number in range(4)))
-    feed.deliver()
-    feed.reached(PROVEN)
-    return feed
+    return two_tenants(scene, T, PROVEN)
 
 
 WINDOW = ("--from", str(T - 10), "--to", str(T + 10))

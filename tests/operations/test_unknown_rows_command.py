@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from backstream.clock import SystemClock
 from backstream.model import moment
 from backstream.model.tables.creation import on_demand
-from backstream.stores.directory import DirectoryStore
 from kit.feed import Feed
 from kit.images import SCHEMA, image, key
 from kit.scene import Ran, Scene, same
+from kit.two_tenants import two_tenants
 
 NOW = int(time.time())
 T = NOW - 3_600
@@ -22,14 +21,7 @@ PROVEN = T + 600
 
 @pytest.fixture
 def feed(scene: Scene) -> Feed:
-    """Four rows of two tenants, all of it proven up to ten minutes after the moment; the vault in a folder."""
-    (scene.folder / "vault").mkdir()
-    scene.url = f"file://{scene.folder}/vault"
-    feed = Feed(DirectoryStore(scene.folder / "vault", SystemClock()), scene.table, began=T - 600, tenant_attribute="tenant")
-    feed.put(T, *(image("row", number, status={"S": "paid"}, tenant={"S": f"acme-{number % 2}"}) for number in range(4)))
-    feed.deliver()
-    feed.reached(PROVEN)
-    return feed
+    return two_tenants(scene, T, PROVEN)
 
 
 def restore(scene: Scene, *words: str, at: int = T) -> Ran:

@@ -240,7 +240,9 @@ turns = st.lists(happenings, max_size=6).map(lambda every: dict(enumerate(every,
 class Night:
     """A history of three times: before the window, in it, and since. The vault has all of it."""
 
-    def __init__(self, layout: Layout, first: list[Write_], window: list[Write_], since: list[Write_], picked: str) -> None:
+    def __init__(
+        self, layout: Layout, first: list[Write_], window: list[Write_], since: list[Write_], picked: str, named: Sequence[bool]
+    ) -> None:
         clock = ManualClock()
         self.stage = stage = Stage(clock, layout=layout, shards=2)
         self.clock = clock
@@ -249,6 +251,7 @@ class Night:
             catalogs.change(stage.store, stage.vault().catalog.table, with_actor)
         write(stage, first)
         self.before = {number: live(stage.table, number) for number in ITEMS}
+        self.history = History(self.before, window, picked, named)
         clock.move(10)
         begun = int(clock.now()) - 1
         write(stage, window)
@@ -292,9 +295,8 @@ def revert_leaves_what_the_model_leaves(
     turns: dict[int, str],
     meddling: list[Write_],
 ) -> None:
-    made = Night(layout, first, window, since, picked)
-    history = History(made.before, window, picked, named)
-    stage, rough = made.stage, Rough(made.stage.table, turns, meddling)
+    made = Night(layout, first, window, since, picked, named)
+    history, stage, rough = made.history, made.stage, Rough(made.stage.table, turns, meddling)
     request = Request(made.span, criteria(stage, made.span, history, picked), by, on_conflict)
     with tempfile.TemporaryDirectory() as folder:
         around = Around(rough, stage.clock, Path(folder))
@@ -321,9 +323,8 @@ def plan_is_carried_out_exactly(
     between: list[Write_],
 ) -> None:
     """What somebody changes after the plan was made is left and named; all else becomes what the plan says."""
-    made = Night(layout, first, window, since, picked)
-    history = History(made.before, window, picked, named)
-    stage, rough = made.stage, Rough(made.stage.table, turns, meddling)
+    made = Night(layout, first, window, since, picked, named)
+    history, stage, rough = made.history, made.stage, Rough(made.stage.table, turns, meddling)
     request = Request(made.span, criteria(stage, made.span, history, picked), by, on_conflict)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as elsewhere:
         around, path = Around(rough, stage.clock, Path(folder)), Path(elsewhere) / "night.ndjson"

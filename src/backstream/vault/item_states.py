@@ -14,6 +14,7 @@ from functools import partial
 from backstream.errors import Damaged
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING, FoldState
+from backstream.model.clocks import FAR_APART
 from backstream.vault.bases import Part
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import inventory
@@ -26,7 +27,6 @@ from backstream.vault.table_vault import OnDamage, TableVault, raising
 READERS = 8
 FIRST_PIECE = 3_600  # seconds before the moment in which an item's last change is looked for first
 FURTHER = 8  # each piece of the log is so many times longer than the one before
-FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
 
 _Read = Callable[[], list[Entry]]
 

@@ -107,7 +107,7 @@ class SpillWriter(Generic[Head]):
             self._flush()
 
     def written(self, partition: int) -> BinaryIO | None:
-        """What this writer has added to a partition, to be read and closed; None where that is nothing."""
+        """The chunks that this writer has added to a partition, as a file to be closed; None if there are none."""
         with self._lock:
             if self._on_disk or self._held >= SMALL:
                 self._flush()
@@ -268,5 +268,5 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 def partitions_for(rows: int) -> int:
-    """How many partitions a spill of so many rows should have."""
+    """The number of partitions for a spill of so many rows."""
     return max(1, min(MOST_PARTITIONS, -(-rows // PAIRS)))

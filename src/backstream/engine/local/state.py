@@ -22,7 +22,7 @@ from backstream.errors import Damaged
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
-from backstream.model.clocks import CLOCKS_APART
+from backstream.model.clocks import CLOCKS_APART, FAR_APART
 from backstream.model.values import object_limits
 from backstream.model.window import Window
 from backstream.vault.bases import Part
@@ -40,7 +40,6 @@ TOGETHER = 64  # objects at most that are taken by one order
 WORTH_WORKERS = 40_000  # entries; to start processes for fewer takes longer than to do without
 DEFAULT = Memory()
 FEW_KEYS = 1_000  # so many are looked up in each compacted set, of more it is read whole
-FAR_APART = 60  # seconds: far more than the clocks that stamp changes may disagree
 
 
 class UnreadableSource(msgspec.Struct, frozen=True):

@@ -98,11 +98,12 @@ def _follow(tail: Tail, copying: Copying | None, words: ReplicateOptions) -> tup
 def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, copies: bool) -> tuple[int, int]:
     """The second up to which nothing is missing in the target, and how many times something was lost since."""
     now, before = int(around.clock.now()), state.before
+    anew = now - DAY + RETENTION_SLACK  # the stream lets go of more while its shards are asked for, one after the other
     if before is None or before.known is None:
         if not copies:
             old = f"this replica is new: what has not changed in {tables.source.name} within the stream's day is not looked at"
             around.notice(f"{old}. --copy brings it; {_whole(tables)}")
-        return now - DAY + RETENTION_SLACK, 0
+        return anew, 0
     why = ""
     if before.head.source_id and tables.source.table_id and before.head.source_id != tables.source.table_id:
         why = "the source was deleted and created again, and rows of the one before are still in the target"
@@ -113,7 +114,7 @@ def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, c
     if not why:
         return before.known, 0
     around.notice(f"GAP: changes since {moment.iso(before.known)} may be missing in the target: {why}. {_whole(tables)}")
-    return now - DAY + RETENTION_SLACK, 1
+    return anew, 1
 
 
 def _whole(tables: Pair) -> str:
