@@ -10,6 +10,7 @@ import boto3
 import msgspec
 
 from backstream.clock import SystemClock
+from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.change import VIEW
 from backstream.model.tables.naming import Naming
 from backstream.model.values.schema import KeyAttribute, KeySchema
@@ -49,7 +50,7 @@ def plain() -> Work:
 
 
 def _kept_in(layout: Layout) -> Work:
-    vault, batch = TableVault(store(), catalog(layout)), _batch()
+    vault, batch = TableVault(store(), catalog(layout), engines=LocalEngine), _batch()
 
     def work(count: int) -> None:
         for _ in range(count):

@@ -9,6 +9,7 @@ from functools import cache
 
 from backstream.apps.cli.look.changes import as_lines
 from backstream.clock import SystemClock
+from backstream.engine.local.engine import LocalEngine
 from backstream.engine.local.state import State
 from backstream.model.changes.change import from_record
 from backstream.model.changes.entry import of_change
@@ -64,7 +65,7 @@ def partitioned() -> Work:
 
 def _vault() -> TableVault:
     """A log of so many changes, in runs of 1,000; it lies in a folder as long as the process lives."""
-    vault = TableVault(DirectoryStore(_folder().name, SystemClock()), catalog(Layout.LOG))
+    vault = TableVault(DirectoryStore(_folder().name, SystemClock()), catalog(Layout.LOG), engines=LocalEngine)
     after = "nothing"
     for first in range(0, LISTED, canned.BATCH_RECORDS):
         numbers = range(first, first + canned.BATCH_RECORDS)

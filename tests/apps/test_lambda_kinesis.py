@@ -13,6 +13,7 @@ import pytest
 from backstream.apps import aws_lambda
 from backstream.apps.config import VAULT_VARIABLE, Config
 from backstream.clock import SystemClock
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import MalformedRecord, NotFound, Refused, UsageError
 from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.tables.setup import SetupStep
@@ -56,7 +57,7 @@ class Feed:
         return round((self.start + seconds) * 1_000_000)
 
     def vault(self, table: str = "flights") -> TableVault:
-        return TableVault.open(self.store, table)
+        return TableVault.open(self.store, table, engines=LocalEngine)
 
     def state(self, at: int | None = None, table: str = "flights") -> Mapping[bytes, bytes]:
         return state_at(self.vault(table), int(time.time()) if at is None else at)

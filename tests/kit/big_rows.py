@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.clock import SystemClock
+from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.entry import ImagePlace
 from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
@@ -91,7 +92,7 @@ def main(folder: Path, at: int, path: Path, items: int) -> None:
     """Restore it all and say so."""
     clock = SystemClock()
     around = RestoreContext(lambda name: MemoryTable(name, clock), clock, path.parent)
-    vault = TableVault.open(WithRows(DirectoryStore(folder, clock), items), TABLE)
+    vault = TableVault.open(WithRows(DirectoryStore(folder, clock), items), TABLE, engines=LocalEngine)
     report = restore(vault, RestoreRequest(at, ToFile(path)), around)
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 

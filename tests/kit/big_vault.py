@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.engine.local.prefetch import batches
 from backstream.model.changes.change import MICROS, Change
 from backstream.model.changes.entry import Entry, ImagePlace, Scanned, of_change, of_scanned
@@ -47,7 +48,7 @@ def vault_in(store: ObjectStore) -> TableVault:
     table = MemoryTable(TABLE, ManualClock(BEGAN - 60), KeySchema(KeyAttribute("id", "S")))
     table.enable_stream()
     init(store, table, InitOptions(layout=Layout.LOG))
-    return TableVault.open(store, TABLE)
+    return TableVault.open(store, TABLE, engines=LocalEngine)
 
 
 def keys_of(item: int) -> bytes:

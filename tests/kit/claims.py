@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError
 from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
@@ -118,7 +119,7 @@ class Claims:
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         """The table's vault as it is now."""
-        return TableVault.open(store or self.store, NAME)
+        return TableVault.open(store or self.store, NAME, engines=LocalEngine)
 
 
 def short(state: Mapping[bytes, bytes]) -> list[str]:

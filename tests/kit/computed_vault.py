@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.clock import SystemClock
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import Failed, MissingObject
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import Entry, ImagePlace
@@ -70,7 +71,7 @@ def init_table(store: ObjectStore, layout: Layout) -> TableVault:
     clock = ManualClock(BEGAN)
     table = MemoryTable(TABLE, clock, SCHEMA)
     table.enable_stream()
-    return TableVault(store, init(store, table, InitOptions(layout=layout, naming=Naming.PLAIN)).catalog)
+    return TableVault(store, init(store, table, InitOptions(layout=layout, naming=Naming.PLAIN)).catalog, engines=LocalEngine)
 
 
 class ComputedStore:
@@ -149,7 +150,7 @@ def main(count: int, path: Path) -> None:
     """Restore it all and say so."""
     store, clock = ComputedStore(count), SystemClock()
     around = RestoreContext(lambda name: MemoryTable(name, clock), clock, path.parent)
-    report = restore(TableVault.open(store, TABLE), RestoreRequest(AT, ToFile(path)), around)
+    report = restore(TableVault.open(store, TABLE, engines=LocalEngine), RestoreRequest(AT, ToFile(path)), around)
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 
 

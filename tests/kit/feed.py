@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from backstream.engine.local.engine import LocalEngine
+from backstream.engine.local.memory import Memory
 from backstream.model.changes.change import MICROS, Change
 from backstream.model.tables.naming import Naming
 from backstream.model.values import wire
@@ -24,6 +26,11 @@ from kit.images import SCHEMA
 from kit.records import lambda_record
 
 BATCH = 1_000
+
+
+def small_engine() -> LocalEngine:
+    """An engine of little memory, without processes."""
+    return LocalEngine(Memory(64 << 20))
 
 
 class Feed:
@@ -65,7 +72,7 @@ class Feed:
     @property
     def vault(self) -> TableVault:
         """What it fills."""
-        return TableVault(self.store, self.catalog)
+        return TableVault(self.store, self.catalog, engines=small_engine)
 
     def keep_as(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, RecordsTrimmed
 from backstream.model import moment
 from backstream.model.values import wire
@@ -62,7 +63,7 @@ class MoreWorld(World):
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         """With the way to the destination."""
-        return TableVault.open(store or self.store, NAME, lambda _url, _owner: self.destination)
+        return TableVault.open(store or self.store, NAME, lambda _url, _owner: self.destination, engines=LocalEngine)
 
     def versions_expire(self, step: Step) -> None:
         """A lifecycle rule removes what was superseded some time ago. Nobody is harmed but whoever asks for an older row."""
@@ -103,7 +104,7 @@ class MoreWorld(World):
         where: ObjectStore = self.destination
         if step.b % 3 == 2:
             where = CrashingStore(self.destination, 1 + step.a % 2, after=bool(step.c % 2))
-        vault = TableVault(vault.store, vault.catalog, lambda _url, _owner: where)
+        vault = TableVault(vault.store, vault.catalog, lambda _url, _owner: where, engines=LocalEngine)
         lookup = Lookup(self._described, self._stream)
         self._tolerating(lambda: redrive(vault, RedriveWords(), self.clock, writer="redrive", lookup=lookup))
 

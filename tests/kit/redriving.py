@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.change import Change, stream_label
 from backstream.model.window import Window
 from backstream.operations.capture.batch import BatchReport, keep_batch
@@ -56,7 +57,9 @@ class FailingStage(Stage):
 
     def vault(self, store: ObjectStore | None = None, destination: ObjectStore | None = None) -> TableVault:
         """With the way to the destination."""
-        return TableVault.open(store or self.store, self.table.name, lambda *_: destination or self.destination)
+        return TableVault.open(
+            store or self.store, self.table.name, lambda *_: destination or self.destination, engines=LocalEngine
+        )
 
     def window(self) -> Window:
         """As if a reader had said that all before the newest change in the log has arrived, or is a gap."""

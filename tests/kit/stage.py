@@ -14,6 +14,7 @@ from typing import Self
 
 import msgspec
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import NotFound
 from backstream.model.values import wire
 from backstream.operations.capture.follow import Following, Streams, follow
@@ -122,7 +123,7 @@ class Stage:
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         """The table's vault as it is now."""
-        return TableVault.open(store or self.store, self.table.name)
+        return TableVault.open(store or self.store, self.table.name, engines=LocalEngine)
 
     def follow(
         self,

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import NotFound, OutsideWindow, Refused, UsageError
 from backstream.model import moment
 from backstream.model.tables.naming import KeyOrder, Naming
@@ -110,7 +111,7 @@ class Life:
 
     def vault(self) -> TableVault:
         """As it is now."""
-        return TableVault.open(self.store, "flights")
+        return TableVault.open(self.store, "flights", engines=LocalEngine)
 
     def around(self, **tables: MemoryTable) -> RestoreContext:
         """What a restore needs."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.change import Change, stream_label
 from backstream.operations.capture.batch import BatchReport, keep_batch
 from backstream.vault.catalog import Layout
@@ -102,7 +103,7 @@ def test_a_window_that_is_read_while_a_batch_is_kept_claims_nothing_that_is_miss
         deliver(stage, changes[:2])
         proven(stage, changes[1])
         store: Any = Meanwhile(stage.store, turn, functools.partial(deliver_and_prove, stage, changes[2:]))
-        window = TableVault.open(store, "flights").window(clock.now())
+        window = TableVault.open(store, "flights", engines=LocalEngine).window(clock.now())
         assert window.until is not None
         assert window.until < changes[2].seconds, f"somebody was at work at call {turn} of {store.calls}"
         if store.calls < turn:

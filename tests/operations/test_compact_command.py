@@ -16,6 +16,7 @@ import pytest
 
 from backstream.apps.cli.main import call
 from backstream.clock import SystemClock
+from backstream.engine.local.engine import LocalEngine
 from backstream.model import moment
 from backstream.operations.base.compact import compact
 from backstream.operations.inspect.history import history
@@ -128,7 +129,7 @@ def filled(store: ObjectStore, items: int, number: int) -> tuple[TableVault, arr
 def read_of(store: ObjectStore, item: int) -> tuple[list[object], int]:
     """An item's history, and how many bytes it took."""
     watched = WatchedStore(store)
-    found = history(TableVault.open(watched, big_vault.TABLE), big_vault.keys_of(item))
+    found = history(TableVault.open(watched, big_vault.TABLE, engines=LocalEngine), big_vault.keys_of(item))
     return list(found), watched.read
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, Overtaken
 from backstream.model.changes.change import Change, stream_label
 from backstream.model.changes.entry import of_change
@@ -75,7 +76,7 @@ def lines(vault: TableVault) -> Counter[tuple[str, str]]:
 
 def each_counts_once(store: ObjectStore, changes: Sequence[Change], table: str = "flights") -> None:
     """Of these changes every one, and no other."""
-    assert lines(TableVault.open(store, table)) == Counter((each.stream, each.sequence) for each in changes)
+    assert lines(TableVault.open(store, table, engines=LocalEngine)) == Counter((each.stream, each.sequence) for each in changes)
 
 
 # --- two compactions -------------------------------------------------------------------------------------------------------------
@@ -255,7 +256,7 @@ def test_a_number_that_is_used_again_is_found(monkeypatch: pytest.MonkeyPatch) -
 def test_a_generation_that_somebody_hides_stays_in_force(*, every: bool) -> None:
     """Nobody takes its number, whether it is the newest alone that is hidden, or all are."""
     two = Two(1)
-    store, vault = two.store, TableVault.open(two.store, "flights")
+    store, vault = two.store, TableVault.open(two.store, "flights", engines=LocalEngine)
     there = vault.compacted.current()
     for name in {each.name for each in store.versions(GENERATIONS)} if every else {f"{GENERATIONS}{there.number:08d}.json"}:
         store.delete(name)

@@ -27,9 +27,10 @@ from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
 from backstream.vault.item_states import newest_each
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
-from kit.feed import Feed
+from kit.feed import Feed, small_engine
 from kit.images import SCHEMA, hard_images, image, key
 from kit.losing import lose
 from kit.stage import Stage, wait_for
@@ -70,7 +71,7 @@ class Range:
             self.tables["flights"].write([Put(each)])
 
     def drill(self, plan: DrillPlan | None = None, store: ObjectStore | None = None) -> Drill:
-        vault = self.feed.vault if store is None else type(self.feed.vault)(store, self.feed.catalog)
+        vault = self.feed.vault if store is None else TableVault(store, self.feed.catalog, engines=small_engine)
         around = RestoreContext(self.table, self.clock, Path("/nowhere"), memory=Memory(64 << 20))
         return drill(vault, plan or DrillPlan(), around)
 

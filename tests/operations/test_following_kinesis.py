@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, Failed
 from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.tables.creation import on_demand
@@ -68,7 +69,7 @@ class Stage:
         self.notices: list[str] = []
 
     def vault(self) -> TableVault:
-        return TableVault.open(self.store, "flights")
+        return TableVault.open(self.store, "flights", engines=LocalEngine)
 
     def write(self, number: int, *, delete: bool = False, late: float = 0) -> None:
         """A write now; its record, and one of another table, come to the stream now too, or were made that much earlier."""
@@ -84,7 +85,7 @@ class Stage:
             self.stream.put(content, number)
 
     def follow(self, store: ObjectStore | None = None) -> TailReport:
-        return follow(TableVault.open(store or self.store, "flights"), self.following(), until_caught_up=True)
+        return follow(TableVault.open(store or self.store, "flights", engines=LocalEngine), self.following(), until_caught_up=True)
 
     def witness(self) -> Witnessed:
         return witness(self.vault(), self.following())

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, Damaged, NotFound, Refused, TargetNotEmpty
 from backstream.model import moment
 from backstream.model.values import wire
@@ -91,7 +92,7 @@ class Place:
         """`restore flights --from-file`."""
         tables = {TABLE: self.table, "new": self.new}
         around = RestoreContext(lambda name: tables[name], self.clock, self.folder)
-        return restore_dump(path, TABLE, RestoreRequest(at=0, target=target, **words), around)
+        return restore_dump(path, TABLE, RestoreRequest(at=0, target=target, **words), around, LocalEngine)
 
 
 @pytest.fixture

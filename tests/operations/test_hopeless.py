@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.restore import RestoreContext, RestoreRequest, restore
 from backstream.operations.restore.request import Into
@@ -53,7 +54,9 @@ class Counting(ComputedStore):
 def test_nothing_more_is_read_and_all_that_is_left_is_named(tmp_path: Path) -> None:
     store, sink, clock = Counting(ROWS), Full(), ManualClock(BEGAN + 7_200)
     around = RestoreContext(lambda name: MemoryTable(name, clock), clock, tmp_path)
-    report = restore(TableVault.open(store, TABLE), RestoreRequest(AT, Into("elsewhere", lambda: sink)), around)
+    report = restore(
+        TableVault.open(store, TABLE, engines=LocalEngine), RestoreRequest(AT, Into("elsewhere", lambda: sink)), around
+    )
     assert report.put == sink.count
     assert TAKEN <= sink.count <= TAKEN + 64
     assert report.put + report.failed == ROWS

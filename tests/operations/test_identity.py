@@ -9,6 +9,7 @@ from typing import Any, Never, cast
 import msgspec
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import AccessDenied, Refused
 from backstream.model.changes.change import Change, stream_label
 from backstream.model.tables.creation import on_demand
@@ -314,4 +315,4 @@ def test_a_catalog_with_lives_has_a_format_that_older_tools_refuse(stage: Stage)
     stage.follow()
     assert b'"format": 2' in stage.store.get("_backstream/flights/catalog.json").body
     assert catalogs.load(stage.store, "flights").lives[0].complete
-    assert TableVault.open(stage.store, "flights").catalog.format == 2
+    assert TableVault.open(stage.store, "flights", engines=LocalEngine).catalog.format == 2

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backstream.engine.local.broken import BrokenChain
 from backstream.engine.local.whole_log import broken_chains
 from backstream.errors import AccessDenied, Damaged, GapInTheWay, Refused
 from backstream.model import moment
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.change import stream_label
 from backstream.operations.base.compact import compact
 from backstream.operations.capture.batch import keep_batch

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import AccessDenied, GapInTheWay, MissingBucket, UsageError
 from backstream.model.tables import naming
 from backstream.model.values import wire
@@ -342,14 +343,14 @@ class Deep(MemoryStore):
 
 @pytest.mark.parametrize("error", [AccessDenied("not yours"), MissingBucket("gone")])
 def test_a_reader_that_cannot_look_says_so_and_goes_on(stage: FailingStage, error: Exception) -> None:
-    vault = TableVault.open(stage.store, "flights", lambda *_: Closed(stage, error))
+    vault = TableVault.open(stage.store, "flights", lambda *_: Closed(stage, error), engines=LocalEngine)
     window = vault.window(stage.clock.now())
     assert window.open_gaps == []
     assert FAILED in window.unseen
     at = stage.changes()[0].seconds
     assert any(FAILED in each for each in safety.check_table("flights", at, window, allow_gap=False))
     assert len(status(vault, now=stage.clock.now()).unseen) == 1
-    nobody = TableVault.open(stage.store, "flights").window(stage.clock.now())
+    nobody = TableVault.open(stage.store, "flights", engines=LocalEngine).window(stage.clock.now())
     assert FAILED in nobody.unseen
 
 

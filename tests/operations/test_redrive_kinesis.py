@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.model import moment
 from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.tables.setup import SetupStep
@@ -60,7 +61,7 @@ class Shared:
         self.clock.move(100)
 
     def vault(self, name: str) -> TableVault:
-        return TableVault.open(self.store, name, lambda *_: self.destination)
+        return TableVault.open(self.store, name, lambda *_: self.destination, engines=LocalEngine)
 
     def write(self, seconds: int = 3) -> None:
         for second in range(seconds):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.model import moment
 from backstream.model.changes.change import Change, stream_label
 from backstream.model.tables.naming import Naming
@@ -58,7 +59,7 @@ class Rows:
 
     @property
     def vault(self) -> TableVault:
-        return TableVault.open(self.store, self.table.name)
+        return TableVault.open(self.store, self.table.name, engines=LocalEngine)
 
     def put(self, number: int, text: str, tenant: str | None = None) -> None:
         image = item(number, text, tenant)
@@ -291,7 +292,7 @@ def test_the_log_made_again_from_the_row_objects_alone(seed: int, words: Mapping
     copy = without_the_vaults_own_folder(rows)
     report = rebuild(copy, "users", writer="r")
     assert (report.foreign, report.damaged) == (0, [])
-    rebuilt = TableVault(copy, rows.vault.catalog)
+    rebuilt = TableVault(copy, rows.vault.catalog, engines=LocalEngine)
     for second in {second for second, _, _ in rows.model}:
         assert same(state(rebuilt, second), rows.expected(second)), f"at {second}"
     told = {(entry.order, entry.place): entry for listed in rebuilt.log.listing() for entry in rebuilt.log.read(listed)}

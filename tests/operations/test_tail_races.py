@@ -9,6 +9,7 @@ from time import sleep
 
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.capture.follow import Following, follow
 from backstream.operations.capture.shards import Settings
@@ -60,5 +61,5 @@ def test_children_of_a_shard_that_just_ended_are_read(turn: int) -> None:
         stop=threading.Event(),
         settings=RESTLESS,
     )
-    report = follow(TableVault.open(store, "items"), following, until_caught_up=True)
+    report = follow(TableVault.open(store, "items", engines=LocalEngine), following, until_caught_up=True)
     assert (report.caught_up, report.captured) == (True, 8)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, Failed, Throttled, Unavailable
 from backstream.model import moment
 from backstream.model.changes.change import Change
@@ -563,7 +564,7 @@ def test_gaps_are_read_after_the_log(plain: Stage, clock: ManualClock) -> None:
                 vault.gaps.record(Gap(reason="lost", since=now + 10, until=now + 20, stream=label))
                 vault.log.write_mark(label, now + 100, writer="tail")
 
-    window = TableVault.open(Meanwhile(plain.store), "flights").window(now + 200)
+    window = TableVault.open(Meanwhile(plain.store), "flights", engines=LocalEngine).window(now + 200)
     assert Meanwhile.done
     assert not any(each.since <= now + 15 <= each.until for each in window.ranges)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, NotSigned
 from backstream.model.sealing import table_of
 from backstream.model.values import wire
@@ -58,7 +59,7 @@ def target(layout: Layout, *, compacted: bool, with_signatures: bool) -> Target:
         init(store, stage.table, InitOptions(signing=signing(clock.now())))
     seconds = live(stage, 2)
     if compacted:
-        compact(TableVault.open(verified(store) if with_signatures else store, TABLE), clock)
+        compact(TableVault.open(verified(store) if with_signatures else store, TABLE, engines=LocalEngine), clock)
     seconds += live(stage, 1, first=2)
     stage.follow()
     vault = stage.vault()
@@ -106,7 +107,7 @@ def restored(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "items"
         try:
-            vault = TableVault.open(verified(store) if with_signatures else store, TABLE)
+            vault = TableVault.open(verified(store) if with_signatures else store, TABLE, engines=LocalEngine)
             signatures.check(vault, clock.now(), at, min_head=head if with_signatures else None)
             around = RestoreContext(lambda _: pytest.fail("no table is needed"), clock, Path(folder))
             report = restore(vault, RestoreRequest(at=at, target=ToFile(path)), around)
@@ -192,7 +193,7 @@ def test_a_note_closes_a_gap_unless_it_has_to_be_signed(with_signatures: bool) -
     store._versions = {name: list(versions) for name, versions in found.objects.items()}
     at = next(iter(found.truth))
     gap = Gap("Lambda gave up a batch", at - 5, at, "", batch="aws/lambda/x")
-    TableVault.open(signed(store) if with_signatures else store, TABLE).gaps.record(gap)
+    TableVault.open(signed(store) if with_signatures else store, TABLE, engines=LocalEngine).gaps.record(gap)
     rows, why = restored(store, at, clock, found.head, with_signatures=with_signatures)
     assert rows is None
     assert "Lambda gave up a batch" in why
@@ -213,7 +214,7 @@ def test_a_note_of_a_second_to_come_is_not_believed_nor_one_that_is_not_signed()
     gaps.agree(now + 50)
     gaps.agree(99_999_999_999)
     store.put(f"_backstream/{TABLE}/agreed/log/{now - 20:011d}", b"")  # as a role for many tables may
-    readers = gaps, TableVault.open(verified(store), TABLE).gaps
+    readers = gaps, TableVault.open(verified(store), TABLE, engines=LocalEngine).gaps
     assert [each.last_agreed(now) for each in readers] == [now - 50, now - 50]
     gaps.agree(now - 10)
     assert gaps.last_agreed(now) == now - 10

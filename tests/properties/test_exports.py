@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.errors import GapInTheWay, OutsideWindow
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.model.window import Start
@@ -182,7 +183,7 @@ class World:
 
     @property
     def vault(self) -> TableVault:
-        return TableVault.open(self.store, "items")
+        return TableVault.open(self.store, "items", engines=LocalEngine)
 
     def restored(self, at: int) -> dict[bytes, bytes]:
         target = MemoryTable(f"restored-{next(self._restored)}", self.clock)

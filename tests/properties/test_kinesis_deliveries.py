@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.tables.setup import SetupStep
 from backstream.model.values import wire
@@ -61,7 +62,7 @@ def prepared(layout: Layout) -> tuple[TableVault, ManualClock]:
     table.apply(SetupStep("", "dynamodb", "EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": ARN}))
     init(store, table, InitOptions(layout=layout, kinesis=KinesisSource(ARN, 86_400)))
     clock.move(100_000)
-    return TableVault.open(store, "flights"), clock
+    return TableVault.open(store, "flights", engines=LocalEngine), clock
 
 
 @settings(max_examples=60, deadline=None)

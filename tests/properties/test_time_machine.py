@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.engine.local.whole_log import broken_chains
 from backstream.errors import Failed, GapInTheWay, NotFound, OutsideWindow
 from backstream.model import moment
@@ -373,7 +374,7 @@ class TimeMachine(RuleBasedStateMachine):
     # --- how ---
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
-        return TableVault.open(store or self.store, "items")
+        return TableVault.open(store or self.store, "items", engines=LocalEngine)
 
     def follow(self, store: ObjectStore, stream: ChangeStream | None = None) -> None:
         follow(self.vault(store), self.following("tail", stream), until_caught_up=True)

@@ -25,7 +25,19 @@ from backstream.engine.local.memory import Memory
 from backstream.errors import BackstreamError, UsageError
 from backstream.model.changes.deliveries import is_kinesis
 from backstream.model.values import object_limits
-from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Files, Importer, ListedFiles, Markers, ObjectStore, Table
+from backstream.ports import (
+    Account,
+    BucketSettings,
+    ChangeStream,
+    Clock,
+    Engine,
+    Files,
+    Importer,
+    ListedFiles,
+    Markers,
+    ObjectStore,
+    Table,
+)
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
@@ -116,7 +128,7 @@ class Config:
         """The vault of a table to whoever signs what he makes of it: where it is signed, nothing else is believed."""
         vault = self.vault(table)
         signer = self.keys.signer_of(table, vault.catalog.signing)
-        return vault if signer is None else TableVault.open(self.keys.verified_by(signer, self.store), table, self.destination)
+        return vault if signer is None else self._open(self.keys.verified_by(signer, self.store), table)
 
     @property
     def _patient_store(self) -> ObjectStore:
@@ -193,9 +205,17 @@ class Config:
 
     def vault(self, table: str) -> TableVault:
         """What the vault holds of a table. NotFound before `init`."""
-        vault = TableVault.open(self.store, table, self.destination)
+        vault = self._open(self.store, table)
         self._owners.record(vault.catalog.bucket_owner)
         return vault
+
+    def _open(self, store: ObjectStore, table: str) -> TableVault:
+        return TableVault.open(store, table, self.destination, self.engine)
+
+    def engine(self) -> Engine[TableVault]:
+        """A new engine, which computes tables' states. Its module is loaded only now: a function that captures needs none."""
+        made: Engine[TableVault] = import_module("backstream.engine.local.engine").LocalEngine(self.memory)
+        return made
 
     @property
     def bucket_owner(self) -> str | None:

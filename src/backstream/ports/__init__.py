@@ -5,6 +5,7 @@ Implementations live in `stores/` and `tables/`; one contract suite per Protocol
 
 from backstream.ports.account import Account, BucketSettings, Described
 from backstream.ports.clock import Clock
+from backstream.ports.engine import Engine, NamePartitions, StatePartition, TableState, UnreadableSource
 from backstream.ports.images import Images, ScannedImages
 from backstream.ports.objects import (
     Files,
@@ -30,6 +31,7 @@ __all__ = [
     "Clock",
     "Delete",
     "Described",
+    "Engine",
     "Files",
     "Found",
     "HeadSigner",
@@ -39,6 +41,7 @@ __all__ = [
     "ListedFiles",
     "ListedObject",
     "Markers",
+    "NamePartitions",
     "ObjectInfo",
     "ObjectStore",
     "ObjectVersion",
@@ -47,11 +50,14 @@ __all__ = [
     "ScanPage",
     "ScannedImages",
     "Shard",
+    "StatePartition",
     "StoredObject",
     "StreamFacts",
     "Table",
     "TableFacts",
+    "TableState",
     "Tag",
+    "UnreadableSource",
     "Verifier",
     "Vouching",
     "Wanted",

@@ -17,7 +17,7 @@ from backstream.model.tables import naming
 from backstream.model.tables.owner import account_of
 from backstream.model.values import digests, wire
 from backstream.model.window import Window
-from backstream.ports import ObjectStore, StoredObject, Tag, Vouching, Wanted
+from backstream.ports import Engine, ObjectStore, StoredObject, Tag, Vouching, Wanted
 from backstream.vault import catalog as catalogs
 from backstream.vault.bases import Bases
 from backstream.vault.catalog import Catalog
@@ -37,6 +37,7 @@ _Words = ParamSpec("_Words")
 _Waiting = TypeVar("_Waiting")
 
 OnDamage = Callable[[Damaged], None]
+Engines = Callable[[], "Engine[TableVault]"]
 Images = Generator[tuple[Tag, bytes | BackstreamError | None], None, None]
 AT_HAND = 64  # images that need not be fetched, waiting for others to be begun
 READERS = 8  # a long history asks for the metadata of each version: a request each
@@ -50,13 +51,17 @@ def raising(error: Damaged) -> None:
 class TableVault:
     """What a vault holds of one table. Reading never writes.
 
-    `destinations`: how the bucket is reached in which the batches land that Lambda gives up; None: by nobody.
+    `destinations`: how the bucket is reached in which the batches land that Lambda gives up; None: by nobody. `engines`: makes the
+    engine that computes the table's states when one is first asked for; None where none will be.
     """
 
-    def __init__(self, store: ObjectStore, catalog: Catalog, destinations: Destinations | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, catalog: Catalog, destinations: Destinations | None = None, engines: Engines | None = None
+    ) -> None:
         self.store = store
         self.catalog = catalog
         self.destinations = destinations
+        self._engines = engines
         self.accept_settings = False  # whether what the catalog names is used whoever it belongs to
         self._key_of = wire.KeyReader(catalog.key_schema)
         self.log = ChangeLog(store, catalog.table, catalog.compress)
@@ -69,10 +74,23 @@ class TableVault:
         self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, arrived_since, lambda: self.destination)
 
     @classmethod
-    def open(cls, store: ObjectStore, table: str, destinations: Destinations | None = None) -> TableVault:
+    def open(
+        cls, store: ObjectStore, table: str, destinations: Destinations | None = None, engines: Engines | None = None
+    ) -> TableVault:
         """The table's vault. NotFound where `init` has not been run for it, UsageError where it is no table's name."""
         naming.check_table_name(table)
-        return cls(store, catalogs.load(store, table), destinations)
+        return cls(store, catalogs.load(store, table), destinations, engines)
+
+    def with_catalog(self, catalog: Catalog) -> TableVault:
+        """The same vault, read by another catalog."""
+        return TableVault(self.store, catalog, self.destinations, self._engines)
+
+    @cached_property
+    def engine(self) -> Engine[TableVault]:
+        """The engine that computes the table's states."""
+        if self._engines is None:
+            raise RuntimeError("this vault was opened without an engine")
+        return self._engines()
 
     @cached_property
     def destination(self) -> Destination | None:

@@ -173,7 +173,7 @@ class Restoring:
             max_units=max_write_units,
             force=force,
         )
-        return restore_dump(Path(path), self._name, request, around)
+        return restore_dump(Path(path), self._name, request, around, config.engine)
 
     def snapshot(
         self,

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
 from backstream.engine.local.spill import Spot
-from backstream.model import moment
 from backstream.model.changes import item_chain
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import Break, ChainEvidence, ItemChain, Judge
@@ -20,23 +18,6 @@ from backstream.vault.catalog import Catalog
 from backstream.vault.log.log import DAY, LATE
 
 _Read = list[Entry] | ItemChain
-
-
-class BrokenChain(msgspec.Struct, frozen=True):
-    """An item of which a change is missing, made between two seconds (both included). `key`: the canonical key.
-
-    `pending`: it may still arrive, as nobody has proven yet that all changes of that time are there.
-    """
-
-    key: bytes
-    since: int
-    until: int
-    pending: bool = False
-
-    def __str__(self) -> str:
-        still = ", or has not arrived yet" if self.pending else ""
-        between = f"{moment.iso(self.since)} and {moment.iso(self.until)}"
-        return f"{self.key.decode()}: a change made between {between} is missing{still}"
 
 
 def settled(catalog: Catalog, window: Window, now: float) -> int:

@@ -11,6 +11,7 @@ from backstream.model import moment
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import FoldState, is_later, later_scan
 from backstream.model.window import AFTER_ALL
+from backstream.ports.engine import StatePartition
 
 Head = tuple[bytes, Entry, Spot | None]  # a key, an entry without its image, and where that lies, if it is inline
 
@@ -75,7 +76,7 @@ class Folded:
         return FoldState(change, max(self._latest.get(key, change.seconds), change.seconds), self._scans.get(key))
 
 
-class Partition(Mapping[bytes, Entry]):
+class Partition(StatePartition):
     """What tells each item's state; inline images, which may be large, are read from disk when their entry is asked for."""
 
     def __init__(self, folded: Folded, inline: Picked) -> None:

@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from backstream.engine.local.broken import BrokenChain, broken_in, settled
+from backstream.engine.local.broken import broken_in, settled
 from backstream.engine.local.log_decoder import DecodedSource, LineSource, Taker, Task
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.partition import Folded, Partition
@@ -19,12 +19,14 @@ from backstream.engine.local.prefetch import ahead
 from backstream.engine.local.spill import Pairs, Spill, partitions_for
 from backstream.engine.local.worker_pool import Crew
 from backstream.errors import Damaged
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.clocks import CLOCKS_APART, FAR_APART
 from backstream.model.values import object_limits
 from backstream.model.window import Window
+from backstream.ports.engine import UnreadableSource
 from backstream.vault.bases import Part
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import segments
@@ -40,17 +42,6 @@ TOGETHER = 64  # objects at most that are taken by one order
 WORTH_WORKERS = 40_000  # entries; to start processes for fewer takes longer than to do without
 DEFAULT = Memory()
 FEW_KEYS = 1_000  # so many are looked up in each compacted set, of more it is read whole
-
-
-class UnreadableSource(msgspec.Struct, frozen=True):
-    """An object in the log or of a base backup that cannot be read, and why.
-
-    `lost`: the seconds, both included, whose changes or images it holds, as its name says; None where it is no such name.
-    """
-
-    name: str
-    why: str
-    lost: tuple[int, int] | None
 
 
 class State:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from backstream.engine.local.broken import BrokenChain, broken_in, settled
+from backstream.engine.local.broken import broken_in, settled
 from backstream.engine.local.memory import Memory
-from backstream.engine.local.state import DEFAULT, Progress, State, UnreadableSource
+from backstream.engine.local.state import DEFAULT, Progress, State
 from backstream.errors import Damaged
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.window import AFTER_ALL, Window
+from backstream.ports.engine import UnreadableSource
 from backstream.vault import bases
 from backstream.vault.bases import Base, Part
 from backstream.vault.coverage import RestoreBase

@@ -274,7 +274,7 @@ def _drain_former(vault: TableVault, following: Following, now: int, facts: Tabl
         old = msgspec.structs.replace(
             vault.catalog, stream_arn=former.stream_arn, stream=stream_label(former.stream_arn), kinesis=None
         )
-        drained = _drain(TableVault(vault.store, old, vault.destinations), following, former.stream_arn, now - DAY, facts)
+        drained = _drain(vault.with_catalog(old), following, former.stream_arn, now - DAY, facts)
         captured += 0 if drained is None else drained.captured
     return captured
 

@@ -10,7 +10,6 @@ import msgspec
 
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.spill import Pairs, Spill, partitions_for
-from backstream.engine.local.state import State
 from backstream.errors import Damaged
 from backstream.model.changes import fold
 from backstream.model.changes.entry import Entry, from_line
@@ -154,7 +153,7 @@ class _StatesBefore:
             return lambda _: found
         spilled = self._stack.enter_context(Pairs(partitions, buffer=self._memory.buffer))
         chosen = keys if len(keys) <= MANY else None
-        with State(self._vault, self._span.since, keys=chosen, memory=self._memory) as state:
+        with self._vault.engine.state(self._vault, self._span.since, keys=chosen) as state:
             for each in state.unreadable:
                 self._unread(f"{each.name}: {each.why}")
             states_into(state, spilled)

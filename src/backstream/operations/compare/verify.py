@@ -16,7 +16,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 import msgspec
 
 from backstream.engine.local.spill import Pairs
-from backstream.engine.local.state import State
 from backstream.errors import AccessDenied, BackstreamError, Refused, UsageError
 from backstream.model import moment
 from backstream.model.changes.comparison import DIFFERENCES, ComparisonKind, TableObservation, compare, in_sample
@@ -43,6 +42,7 @@ from backstream.operations.restore import Failure, RestoreContext
 from backstream.operations.restore.foreign_objects import strangers
 from backstream.operations.restore.row_states import RowState, of_state, scan_into
 from backstream.operations.setup.server_clock import server_clock
+from backstream.ports import TableState
 from backstream.vault.gaps import DifferingRow, Gap
 from backstream.vault.table_vault import TableVault
 
@@ -245,12 +245,12 @@ class _Verification:
             return self._compare(self._looks_again(news, again))
 
     @contextmanager
-    def _state(self, since: int | None = None) -> Iterator[State]:
+    def _state(self, since: int | None = None) -> Iterator[TableState]:
         """The vault's newest state, or what has changed in it since that second."""
         self._around.progress.phase("reading the change log", None)
         rows = self._table.facts().items if since is None else 0
         around = self._around
-        with State(self._vault, AFTER_ALL, around.progress.advance, since=since, rows=rows, memory=around.memory) as state:
+        with self._vault.engine.state(self._vault, AFTER_ALL, around.progress.advance, since=since, rows=rows) as state:
             self._failures.update({each.name: each.why for each in (*state.unreadable, *state.passed_over)})
             yield state
 
@@ -264,7 +264,7 @@ class _Verification:
             self._around.progress.advance(len(batch))
             yield from ((key, live.get(key), before) for key, before in batch)
 
-    def _looks_again(self, news: State, again: Pairs) -> Iterator[_Look]:
+    def _looks_again(self, news: TableState, again: Pairs) -> Iterator[_Look]:
         for number in range(news.partitions):
             changed = news.partition(number)
             for key, value in again.read(number):

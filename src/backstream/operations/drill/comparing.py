@@ -13,10 +13,8 @@ from contextlib import ExitStack
 
 import msgspec
 
-from backstream.engine.local.partition import Partition
 from backstream.engine.local.prefetch import ahead, batches
 from backstream.engine.local.spill import Pairs
-from backstream.engine.local.state import State
 from backstream.errors import BackstreamError, Damaged
 from backstream.model import moment
 from backstream.model.changes.entry import Entry
@@ -28,7 +26,7 @@ from backstream.operations.drill.report import DrillDifference, DrillPlan, Side
 from backstream.operations.drill.sample import Sample
 from backstream.operations.restore import Failure, RestoreContext
 from backstream.operations.restore.row_states import scan_into
-from backstream.ports import Table
+from backstream.ports import StatePartition, Table, TableState
 from backstream.vault.item_states import newest_each
 from backstream.vault.table_vault import TableVault
 
@@ -77,7 +75,7 @@ class Comparison:
         around, buffer = self._around, self._around.memory.buffer
         around.progress.phase("reading the change log again", None)
         with ExitStack() as stack:
-            state = stack.enter_context(State(self._vault, self._at, around.progress.advance, memory=around.memory))
+            state = stack.enter_context(self._vault.engine.state(self._vault, self._at, around.progress.advance))
             self.failures += [Failure(each.name, each.why) for each in state.unreadable]
             restored = stack.enter_context(Pairs(state.partitions, buffer=buffer))
             around.progress.phase("reading the scratch table", None)
@@ -180,7 +178,7 @@ class Comparison:
         """Those of the suspects that still are some, and how many they are."""
         left, count = stack.enter_context(Pairs(1, buffer=self._around.memory.buffer)), 0
         with (
-            State(self._vault, AFTER_ALL, since=self._at, memory=self._around.memory) as news,
+            self._vault.engine.state(self._vault, AFTER_ALL, since=self._at) as news,
             Pairs(news.partitions, buffer=self._around.memory.buffer) as again,
         ):
             for key, value in _read_again(self._vault, live, suspects):
@@ -195,7 +193,7 @@ class Comparison:
                     count += 1
         return left, count
 
-    def _is_cleared(self, key: bytes, suspect: _Suspect, since: Partition) -> bool:
+    def _is_cleared(self, key: bytes, suspect: _Suspect, since: StatePartition) -> bool:
         """Whether there is nothing to be said against a live row (any more)."""
         if _changed(suspect.then, since.known(key)):
             self._account.live_changed += 1
@@ -225,7 +223,7 @@ class Comparison:
                 self._account.compared(key, Side.HISTORY, expected, found, kind or DrillDifference.DIFFERENT)
 
 
-def _rows(state: State, scratch: Pairs, live: Pairs) -> Iterator[_Row]:
+def _rows(state: TableState, scratch: Pairs, live: Pairs) -> Iterator[_Row]:
     """Every item that the vault or one of the tables knows, one partition in memory at a time."""
     for number in range(state.partitions):
         then = state.partition(number)

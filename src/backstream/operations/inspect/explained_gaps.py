@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from backstream.engine.local.whole_log import changes_of
 from backstream.errors import AccessDenied, Damaged
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.explained import is_explained
@@ -41,7 +40,7 @@ def note_explained(vault: TableVault, now: float, *, proven_before: int | None =
 
 def _is_explained(vault: TableVault, gap: Gap, rows: Sequence[DifferingRow]) -> bool:
     keys = {each.key.encode() for each in rows}
-    changes = changes_of(vault, keys, gap.since - CLOCKS_APART, gap.until + CLOCKS_APART)
+    changes = vault.engine.changes(vault, keys, gap.since - CLOCKS_APART, gap.until + CLOCKS_APART)
     return all(_has_arrived(changes, row, gap) for row in rows)
 
 

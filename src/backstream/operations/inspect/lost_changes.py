@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from backstream.engine.local.broken import BrokenChain, of_item
-from backstream.engine.local.state import UnreadableSource
-from backstream.engine.local.whole_log import broken_chains
+from backstream.engine.local.broken import of_item
 from backstream.errors import BackstreamError, GapInTheWay
 from backstream.model import moment
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.window import Window
+from backstream.ports import UnreadableSource
 from backstream.vault.gaps import Gap
 from backstream.vault.table_vault import TableVault
 
@@ -95,7 +95,8 @@ def standing(vault: TableVault, keys: set[bytes], now: float) -> list[BrokenChai
     if not keys:
         return []
     unread: list[UnreadableSource] = []
-    found = [each for each in broken_chains(vault, now, keys=keys, unread=unread.append) if not each.pending]
+    broken = vault.engine.broken_chains(vault, now, keys=keys, unread=unread.append)
+    found = [each for each in broken if not each.pending]
     return found or [BrokenChain(key, each.since, each.until) for key in keys for each in _recorded(vault, key) if unread]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from backstream.engine.local.state import State
 from backstream.errors import Damaged, Failed
 from backstream.model import migration, moment
 from backstream.model.changes.entry import Entry
@@ -28,7 +27,7 @@ class Before:
         self._wanted = {each.key: each.before for each in noted if each.before is not None}
         self._images: dict[bytes, bytes] = {}
         if self._wanted:
-            with State(vault, began, keys=set(self._wanted)) as state:
+            with vault.engine.state(vault, began, keys=set(self._wanted)) as state:
                 self._keep((key, entry) for part in state for key, entry in part.items())
         if missing := self._wanted.keys() - self._images.keys():
             self._keep(self._since(missing))

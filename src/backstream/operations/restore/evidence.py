@@ -16,12 +16,12 @@ from typing import Protocol, Self
 
 import msgspec
 
-from backstream.engine.local.broken import BrokenChain
 from backstream.engine.local.prefetch import ahead
 from backstream.engine.local.spill import Pairs
 from backstream.errors import Damaged
 from backstream.model import moment
 from backstream.model.changes import fold
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.window import KnownGap, Window
 from backstream.operations.inspect import safety

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from backstream.engine.local.prefetch import ahead
-from backstream.engine.local.state import State
 from backstream.errors import BackstreamError, MissingObject
 from backstream.operations.restore.request import Failure
+from backstream.ports import TableState
 from backstream.vault.rows.row_versions import parse_metadata
 from backstream.vault.table_vault import TableVault
 
@@ -21,13 +21,13 @@ FOREIGN = "a foreign object: it was not written by Backstream"
 
 
 class _ListedObject(msgspec.Struct):
-    """One current object, as the listing shows it; in `State.names` beside the times at which the log spoke of that name."""
+    """One current object, as the listing shows it; in `TableState.names` beside the times at which the log spoke of that name."""
 
     size: int
     modified: float
 
 
-def strangers(vault: TableVault, state: State) -> Iterator[Failure]:
+def strangers(vault: TableVault, state: TableState) -> Iterator[Failure]:
     """The current objects in the table's folder that cannot be one of its rows.
 
     An object that is no younger than the segment that names it is that segment's row. The others - written over a row, unknown to
@@ -44,7 +44,7 @@ def strangers(vault: TableVault, state: State) -> Iterator[Failure]:
                 yield Failure(name, why)
 
 
-def _unexplained(state: State) -> Iterator[tuple[str, int]]:
+def _unexplained(state: TableState) -> Iterator[tuple[str, int]]:
     """Names and sizes of objects that the log does not account for, and of empty ones."""
     for partition in range(state.names.partitions):
         accounted: dict[bytes, float] = {}

@@ -31,7 +31,7 @@ from backstream.vault.catalog import Adopted, Catalog, Layout
 from backstream.vault.dumps.dump_pages import Pages, description_of
 from backstream.vault.log.log import ChangeLog
 from backstream.vault.log.segments import Codec, SegmentKind
-from backstream.vault.table_vault import TableVault
+from backstream.vault.table_vault import Engines, TableVault
 
 LIMITS = (
     "from a dump: each of its pages is of the moment in which it was read, the settings are what DescribeTable said, and rows that "
@@ -53,7 +53,7 @@ class _At:
         """Nothing here waits."""
 
 
-def restore_dump(path: Path, table: str, request: RestoreRequest, around: RestoreContext) -> Restored:
+def restore_dump(path: Path, table: str, request: RestoreRequest, around: RestoreContext, engines: Engines) -> Restored:
     """Bring back what a dump holds of a table. The request's moment is that of the dump: when its last file was written.
 
     NotFound, Damaged where it is no dump, or cannot be read; Refused where it is incomplete, unless the request allows a gap; then
@@ -62,7 +62,7 @@ def restore_dump(path: Path, table: str, request: RestoreRequest, around: Restor
     dump = DynamodumpDump(path, table)
     schema = dump.schema()
     with TemporaryFolder() as temporary:
-        vault, warnings = _taken_in(dump, description_of(schema.body, schema.name), table, temporary.path, around.clock)
+        vault, warnings = _taken_in(dump, description_of(schema.body, schema.name), table, temporary.path, around.clock, engines)
         if warnings and not request.allow_gap:
             raise Refused(
                 f"the dump of {table} in {path} is not whole: {'; '.join(warnings)}",
@@ -77,7 +77,7 @@ def restore_dump(path: Path, table: str, request: RestoreRequest, around: Restor
 
 
 def _taken_in(
-    dump: DynamodumpDump, described: dict[str, Any], table: str, folder: Path, clock: Clock
+    dump: DynamodumpDump, described: dict[str, Any], table: str, folder: Path, clock: Clock, engines: Engines
 ) -> tuple[TableVault, list[str]]:
     """A vault that holds the dump, and what the dump lacks."""
     now, written = int(clock.now()), [min(int(clock.now()), int(each.member.modified)) for each in dump.pages()]
@@ -92,7 +92,7 @@ def _taken_in(
         entries = list(_entries(vault, pages.read(page.number, page.member.body, name), name, at))
         if entries:
             log.write_batch(entries, SegmentKind.ADOPTED, writer="dump")
-    return TableVault.open(store, table), pages.missing()
+    return TableVault.open(store, table, engines=engines), pages.missing()
 
 
 def _entries(vault: TableVault, images: Sequence[bytes], name: str, at: int) -> Iterator[Entry]:

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from backstream.engine.local.spill import Pairs
-from backstream.engine.local.state import State
 from backstream.errors import Damaged
 from backstream.model.changes.entry import Entry, from_line, to_line
 from backstream.model.changes.fold import FoldState
 from backstream.operations.bulk.progress import Progress
-from backstream.ports import Table
+from backstream.ports import Table, TableState
 from backstream.vault.catalog import Layout
 from backstream.vault.item_states import newest_each
 from backstream.vault.table_vault import TableVault
@@ -41,7 +40,7 @@ class RowState(msgspec.Struct, frozen=True):
 
 
 def of_state(
-    state: State, live: Pairs | None, progress: Progress, *, with_known: bool = False, earlier: Pairs | None = None
+    state: TableState, live: Pairs | None, progress: Progress, *, with_known: bool = False, earlier: Pairs | None = None
 ) -> Iterator[RowState]:
     """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
     seen = 0
@@ -76,7 +75,7 @@ class RowCounts(msgspec.Struct):
     deletes: int = 0
 
 
-def tally(state: State, live: Pairs, would_delete: Callable[[RowState], bool]) -> RowCounts:
+def tally(state: TableState, live: Pairs, would_delete: Callable[[RowState], bool]) -> RowCounts:
     """Count what `of_state` is going to give. `would_delete` is asked of each live row that is not in the state."""
     count = RowCounts()
     for number in range(state.partitions):
@@ -99,7 +98,7 @@ def _entry(line: bytes | None) -> Entry | None:
     return None if line is None else from_line(line)
 
 
-def states_into(state: State, spill: Pairs) -> None:
+def states_into(state: TableState, spill: Pairs) -> None:
     """What tells each item's state, as lines of the log."""
     for number in range(state.partitions):
         for key, entry in state.partition(number).items():

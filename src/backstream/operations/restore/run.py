@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing
 import msgspec
 
 from backstream import private_files
-from backstream.engine.local.broken import BrokenChain
 from backstream.errors import BackstreamError, TargetNotEmpty
 from backstream.model import moment
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.plan import Action, decide
 from backstream.model.values import wire

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import msgspec
 
-from backstream.engine.local.broken import BrokenChain
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.spill import Pairs
-from backstream.engine.local.state import State
 from backstream.errors import Refused
 from backstream.model import moment
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.window import KnownGap, Window
 from backstream.operations.bulk.progress import Progress, Silent
@@ -33,7 +32,7 @@ from backstream.operations.restore.row_states import (
     tally,
     with_unknown,
 )
-from backstream.ports import Clock, Table
+from backstream.ports import Clock, Table, TableState
 from backstream.vault.table_vault import TableVault
 
 FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
@@ -74,7 +73,7 @@ class Looking:
         self.uncertain: frozenset[bytes] = frozenset()
         self.later: Later = LaterOfFew(vault, request.at)
         self._few: list[RowState] = []
-        self._all: tuple[State, Pairs] | None = None
+        self._all: tuple[TableState, Pairs] | None = None
 
     def tally(self, would_delete: Callable[[RowState], bool]) -> RowCounts:
         """How much would be deleted, known once `candidates` has been called and before the first of them is taken.
@@ -108,7 +107,7 @@ class Looking:
         self._around.progress.phase("rows", None)
         return with_unknown(keys, of_state(state, spilled, self._around.progress, earlier=earlier))
 
-    def _look_later(self, stack: ExitStack, state: State, keys: Collection[bytes] | None = None) -> None:
+    def _look_later(self, stack: ExitStack, state: TableState, keys: Collection[bytes] | None = None) -> None:
         buffer = self._around.memory.buffer // 2
         self.later = stack.enter_context(LaterInLog(self._vault, self._request.at, state.partitions, buffer, keys))
 
@@ -125,7 +124,7 @@ class Looking:
         target = self._request.target
         return target.before if isinstance(target, Resumed) and not self._request.force else None
 
-    def _earlier(self, stack: ExitStack, state: State, *, keys: Collection[bytes] | None = None) -> Pairs | None:
+    def _earlier(self, stack: ExitStack, state: TableState, *, keys: Collection[bytes] | None = None) -> Pairs | None:
         """What every item was before an interrupted restore began."""
         if self.earlier_moment is None:
             return None
@@ -133,13 +132,13 @@ class Looking:
         spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
         around = self._around
         before = self.earlier_moment
-        with State(self._vault, before, around.progress.advance, keys=keys, memory=around.memory) as earlier:
+        with self._vault.engine.state(self._vault, before, around.progress.advance, keys=keys) as earlier:
             states_into(earlier, spilled)
         return spilled
 
-    def _state(self, *, keys: Collection[bytes] | None = None, rows: int = 0) -> State:
-        around = self._around
-        return State(self._vault, self._request.at, around.progress.advance, keys=keys, rows=rows, memory=around.memory)
+    def _state(self, *, keys: Collection[bytes] | None = None, rows: int = 0) -> AbstractContextManager[TableState]:
+        progress = self._around.progress.advance
+        return self._vault.engine.state(self._vault, self._request.at, progress, keys=keys, rows=rows)
 
     def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
         at, name = self._request.at, self._vault.catalog.table
@@ -181,7 +180,7 @@ class Looking:
         self._around.progress.phase("rows", None)
         return of_state(state, live, self._around.progress, earlier=earlier)
 
-    def _check_chains(self, state: State) -> None:
+    def _check_chains(self, state: TableState) -> None:
         """Where changes of items are missing from the log, others may be: nothing is touched, unless that was asked for."""
         request, now = self._request, self._around.clock.now()
         shown = list(state.broken(self._window, now))
@@ -196,7 +195,7 @@ class Looking:
         self.uncertain = frozenset(each.key for each in around_it)
         self.warnings += [lost_changes.in_words(each) for each in (found,) if each] + [each for each in (unrecorded,) if each]
 
-    def _check_readable(self, state: State, lost: Sequence[BrokenChain] = ()) -> None:
+    def _check_readable(self, state: TableState, lost: Sequence[BrokenChain] = ()) -> None:
         """Where a part of the backup cannot be read, any row may be another: nothing is touched, unless that was asked for."""
         unreadable = state.unreadable
         self.warnings += [

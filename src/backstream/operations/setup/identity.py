@@ -103,7 +103,7 @@ def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None
         catalog = catalogs.change(vault.store, vault.catalog.table, lambda each: turned(each, facts))
     else:
         catalog = turned(vault.catalog, facts)
-    return Turn(TableVault(vault.store, catalog, vault.destinations), gap if recorded else None, save)
+    return Turn(vault.with_catalog(catalog), gap if recorded else None, save)
 
 
 def record_turn(vault: TableVault, gap: Gap) -> bool:

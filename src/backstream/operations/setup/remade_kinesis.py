@@ -37,7 +37,7 @@ def turn_to_remade(vault: TableVault, created: int | None, now: float) -> Turn:
         return Turn(vault)
     gap, before = record_remade(vault, now), vault.catalog.stream
     catalog = catalogs.change(vault.store, vault.catalog.table, lambda each: _labelled(each, before, gap.stream))
-    return Turn(TableVault(vault.store, catalog, vault.destinations), gap)
+    return Turn(vault.with_catalog(catalog), gap)
 
 
 def record_remade(vault: TableVault, now: float) -> Gap:

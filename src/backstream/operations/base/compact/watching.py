@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from backstream.engine.local.broken import BrokenChain, settled
+from backstream.engine.local.broken import settled
 from backstream.model.changes import item_chain
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry, states
 from backstream.model.changes.item_chain import ChainEvidence, ItemChain, Judge
 from backstream.operations.inspect.lost_changes import standing

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from backstream.engine.local.broken import BrokenChain, broken_in, settled
+from backstream.engine.local.broken import broken_in, settled
 from backstream.engine.local.spill import Spill
 from backstream.errors import Damaged, MissingObject
 from backstream.model import moment
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from backstream.engine.local.broken import BrokenChain
 from backstream.engine.local.memory import Memory
 from backstream.errors import Damaged, MissingObject, NotFound
+from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.counts import counted
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.inspect.check import records

@@ -1,0 +1,150 @@
+"""The engine: what computes the states of a table from its vault. An engine on one machine is `engine/local`; others can be put in.
+
+Operations reach the engine through the vault that they are given (`TableVault.engine`). Only `apps/config.py` chooses one.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from backstream.model.changes.broken_chain import BrokenChain
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.fold import FoldState
+from backstream.model.window import Window
+
+VaultT_contra = TypeVar("VaultT_contra", contravariant=True)
+EntriesRead = Callable[[int], None]  # is told how many more entries were read
+
+
+class UnreadableSource(msgspec.Struct, frozen=True):
+    """An object in the log or of a base backup that cannot be read, and why.
+
+    `lost`: the seconds, both included, whose changes or images it holds, as its name says; None where it is no such name.
+    """
+
+    name: str
+    why: str
+    lost: tuple[int, int] | None
+
+
+class StatePartition(Mapping[bytes, Entry]):
+    """One partition of a state: for each item, by canonical key, the entry that tells its state; deletes included."""
+
+    @abstractmethod
+    def exists(self, key: bytes) -> bool:
+        """Return whether the item exists in this state. No image is read."""
+
+    @abstractmethod
+    def known(self, key: bytes) -> FoldState:
+        """Return all that was found out about an item, so that more can be added to it; nothing where it is not here."""
+
+
+class NamePartitions(Protocol):
+    """Names of row objects, each with notes about it, in partitions. Adding is safe from many threads."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+
+    def add(self, key: bytes, value: bytes) -> None:
+        """Keep one more note about a name."""
+
+    def read(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """Return the names of one partition with their notes. All notes about a name are in one partition."""
+
+
+class TableState(Protocol):
+    """The state of a table at a moment: for each item the entry that tells its state then, deletes included.
+
+    An item's partition is `zlib.crc32(key) % partitions`, so that callers can cut a live table in the same way. `unreadable` names
+    the objects that could not be read, and foreign objects in the log: what they may hold is not in the state. `passed_over` names
+    those of a base backup for which another, equally good one stands in. An entry's image is the image after its change.
+
+    `names`: the name of every row object that the log speaks of up to the moment (after `read_on`, at any time), each with the time
+    (epoch seconds, as text) at which the store received the segment that says so.
+    """
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+
+    @property
+    def floor(self) -> int:
+        """The second before which a change says nothing. See `model.changes.fold.FoldState.newest`."""
+
+    @property
+    def unreadable(self) -> Sequence[UnreadableSource]:
+        """See above."""
+
+    @property
+    def passed_over(self) -> Sequence[UnreadableSource]:
+        """See above."""
+
+    @property
+    def names(self) -> NamePartitions:
+        """See above."""
+
+    def partition(self, number: int) -> StatePartition:
+        """Return the states of one partition's items. The caller uses it up before it asks for the next one."""
+
+    def __iter__(self) -> Iterator[StatePartition]:
+        """Return all partitions, one after another."""
+
+    def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
+        """Return the items of which changes are missing up to the moment, those included that may still arrive."""
+
+    def read_on(self) -> None:
+        """Note in `names` what came after the moment, too."""
+
+
+class Engine(Protocol[VaultT_contra]):
+    """Computes states of a table from its vault, in bounded memory. Reading only; safe to use for many states at once.
+
+    Errors: those of the vault's store; `Failed` where the engine cannot go on (a full disk, a dead process). An object that cannot
+    be read ends nothing: it is named.
+    """
+
+    def state(
+        self,
+        vault: VaultT_contra,
+        at: int,
+        progress: EntriesRead = lambda _: None,
+        *,
+        keys: Collection[bytes] | None = None,
+        since: int | None = None,
+        rows: int = 0,
+    ) -> AbstractContextManager[TableState]:
+        """Return the state at the end of second `at`. It can be read within the `with` block.
+
+        `keys`: only these items (canonical keys), None for all. `since`: only the log from that second on, and no base backup: the
+        state then holds what has changed since and perhaps a little more. `rows`: how many items there may be in all, where the
+        vault may know of fewer.
+        """
+
+    def broken_chains(
+        self,
+        vault: VaultT_contra,
+        now: float,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        keys: Collection[bytes] | None = None,
+        progress: EntriesRead = lambda _: None,
+        unread: Callable[[UnreadableSource], None] = lambda _: None,
+    ) -> Iterator[BrokenChain]:
+        """Return the items of which changes are missing in all that the vault holds of a table.
+
+        `since`, `until`: only what is missing between two seconds; `keys`: only these items; `now`: the clock's second. `unread` is
+        told what could not be read, before the first item comes. Those that are `pending` may still arrive.
+        """
+
+    def changes(self, vault: VaultT_contra, keys: Collection[bytes], since: int, until: int) -> Mapping[bytes, Sequence[Entry]]:
+        """Return the changes of these items that the log holds between two seconds and perhaps a little around them, in no order.
+
+        `Damaged` where a part of the log cannot be read.
+        """
