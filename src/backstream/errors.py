@@ -161,6 +161,11 @@ class StillChanging(Unavailable):
     """The table, or what belongs to it, is being created or changed: the same call goes through once that has ended."""
 
 
+def raising(error: Damaged) -> None:
+    """Raises it: who reads on past what is damaged gives another function in its place."""
+    raise error
+
+
 # --- the stream's own turns: the tail reacts to them, a user only sees what could not be mended ---------------------------------
 
 

@@ -2,6 +2,9 @@
 
 Files are 0600 and folders 0700 at least, whatever the umask. A new file is created, never found (O_EXCL), and no name is followed
 to somewhere else (O_NOFOLLOW): in a folder that others may write to, such as /tmp, a name may have been prepared by them.
+
+A file that says what is written to a table (a journal, a resume file, a plan) is believed only where nobody but its user and root
+may have written it, as ssh does with its keys. See docs/notes/0040-whose-files-are-believed.md.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from backstream.errors import UsageError
+from backstream.errors import Refused, UsageError
 from backstream.model.values.object_limits import LINE
 
 FILE, FOLDER = 0o600, 0o700
+OTHERS_WRITE = 0o022
+ROOT = 0
 _DIGITS = 8  # bytes of a random name: 64 bits
 
 
@@ -40,27 +45,45 @@ def append(path: Path) -> BinaryIO:
 
 
 def reopen(path: Path) -> BinaryIO:
-    """A file that is there, to be read and written. OSError where it is a link."""
-    return _opened(path, os.O_RDWR, "r+b")
+    """A file that is there, to be read and written. OSError where it is a link. Refused where others may have written it."""
+    return _own(_opened(path, os.O_RDWR, "r+b"), path)
 
 
-def read(path: Path) -> bytes:
-    """The contents of a file that this tool has written. OSError where it is a link, as FileNotFoundError where it is missing."""
-    with opened(path) as file:
-        return file.read()
+def read(path: Path, most: int) -> bytes:
+    """The contents of a file of at most so many bytes. OSError where it is a link or missing. UsageError where it is larger."""
+    with _opened(path, os.O_RDONLY, "rb") as file:
+        contents = file.read(most + 1)
+    if len(contents) > most:
+        raise UsageError(f"{path} has more than {most:,} bytes: it is no file of this tool")
+    return contents
 
 
 def opened(path: Path) -> BinaryIO:
-    """The same, to be read in pieces."""
-    return _opened(path, os.O_RDONLY, "rb")
+    """A file that this tool has written for its user, to be read. OSError and Refused as of `reopen`."""
+    return _own(_opened(path, os.O_RDONLY, "rb"), path)
 
 
-def lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    """The lines of a file, with their line breaks. UsageError at one that is longer than any that this tool writes or asks for."""
-    while line := file.readline(LINE + 1):
-        if len(line) > LINE:
-            raise UsageError(f"{path} has a line of more than {LINE:,} bytes: it is no file of this tool")
+def lines(file: BinaryIO, path: Path, most: int = LINE) -> Iterator[bytes]:
+    """The lines of a file, with their line breaks. UsageError at one of more than `most` bytes: this tool writes none."""
+    while line := file.readline(most + 1):
+        if len(line) > most:
+            raise UsageError(f"{path} has a line of more than {most:,} bytes: it is no file of this tool")
         yield line
+
+
+def _own(file: BinaryIO, path: Path) -> BinaryIO:
+    """The file. Refused, and closed, where others may have written it."""
+    found = os.fstat(file.fileno())
+    if found.st_uid not in (ROOT, os.geteuid()):
+        why = "belongs to another user"
+        hint = f"Run this as that user. Or look at the file, make it yours with `install -m 600 {path} COPY`, and name COPY."
+    elif found.st_mode & OTHERS_WRITE:
+        why = "may be written by other users"
+        hint = f"Look at the file. If nobody has changed it: `chmod go-w {path}`."
+    else:
+        return file
+    file.close()
+    raise Refused(f"{path} {why}, so what it says is not believed; nothing was touched", hint=hint)
 
 
 def make_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     secret.write_text("{}")
     link = tmp_path / "backstream-restore-1.ndjson"
     link.symlink_to(secret)
-    for way in (private_files.read, private_files.reopen, private_files.append, private_files.opened):
+    for way in (partial(private_files.read, most=100), private_files.reopen, private_files.append, private_files.opened):
         with pytest.raises(OSError, match="symbolic"):
             way(link)
     with pytest.raises(UsageError, match=r"no restore to resume: .*symbolic"):

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from backstream.errors import Damaged
+from backstream.operations.inspect.actors import Actors, AttributedEntry
 from backstream.stores.memory import MemoryStore
 from backstream.vault import findings
 from backstream.vault.findings import AttributionStore, Caller, Found, KeptFinding, better
@@ -127,3 +128,29 @@ def test_a_foreign_object_among_them_is_named(store: MemoryStore, name: str) -> 
     store.put(f"_backstream/flights/actors/{name}", b"?")
     with pytest.raises(Damaged, match="a foreign object among the findings of blame"):
         counts(store)
+
+
+def test_others_count_beside_what_is_foreign_or_damaged(store: MemoryStore) -> None:
+    """Each such object is named at each question; none hides what is sound."""
+    AttributionStore(store, "flights").keep([MATCH, AMBIGUOUS])
+    folder = "_backstream/flights/actors/"
+    (kept,) = [each.name for each in store.list(folder)]
+    planted = [f"{folder}a.txt", f"{folder}dt=2026-11-23/hour=04/notes", f"{folder}dt=2026-11-23/hour=04/{GOLDEN.name}"]
+    for name in planted:
+        store.put(name, b"?")
+    store.put(kept, findings.encode([OTHER]), {"format": "1"})  # a second version of what is written once
+    asked = AttributionStore(store, "flights")
+    for each in (MATCH, AMBIGUOUS):
+        said: list[str] = []
+        assert asked.of(each.stream, each.sequence, each.micros, lambda error, said=said: said.append(error.message)) == each.found  # type: ignore[misc]
+        assert len(said) == 4
+        assert all(any(name in line for line in said) for name in (*planted, kept))
+
+
+def test_the_annotations_of_others_are_shown_beside_a_foreign_object(store: MemoryStore) -> None:
+    AttributionStore(store, "flights").keep([MATCH])
+    store.put("_backstream/flights/actors/a.txt", b"?")
+    told: list[Damaged] = []
+    change = AttributedEntry(MATCH.stream, MATCH.sequence, MATCH.micros, None, None)
+    assert Actors(None, AttributionStore(store, "flights"), told.append).of(change) == MATCH.actor
+    assert ["a.txt" in each.message for each in told] == [True]

@@ -6,15 +6,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backstream.apps.cli.main import call
 from backstream.model import moment
+from backstream.operations import revert as reverting
 from backstream.operations.base.compact import compact
+from backstream.operations.changes import ChangeCriteria, ChangeWindow
+from backstream.operations.revert import Around, Request
+from backstream.operations.setup.init import InitOptions, init
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
-from kit.lived import lived
+from kit.lived import live
 from kit.stage import Stage
 
 KEY = '{"zone":"z","number":1}'
@@ -25,7 +30,9 @@ Answers = Callable[[], dict[str, tuple[int, object]]]
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
     layout, compacted = request.param
     (tmp_path / "vault").mkdir()
-    made = lived(store=DirectoryStore(tmp_path / "vault", ManualClock()), layout=layout)[0]
+    made = Stage(ManualClock(), layout=layout, store=DirectoryStore(tmp_path / "vault", ManualClock()))
+    init(made.store, made.table, InitOptions(tenant_attribute="zone"))
+    live(made)
     if compacted:
         compact(made.vault(), made.clock)
     return made
@@ -37,14 +44,22 @@ def answers(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     proven = stage.vault().window(stage.clock.now()).durable
     assert proven is not None
     at = moment.iso(proven)
-    out = tmp_path / "out"
+    begin, out, keys = moment.iso(proven - 1_800), tmp_path / "out", tmp_path / "keys"
+    keys.write_text(f"{KEY}\n")
+    window = ("flights", "--from", begin, "--to", at)
     ways = {
         "whole": ("restore", "flights", "--at", at, "--to-file", str(out)),
         "by key": ("restore", "flights", "--at", at, "--key", KEY, "--to-file", str(out)),
         "by partition": ("restore", "flights", "--at", at, "--partition", "z", "--to-file", str(out)),
+        "by tenant": ("restore", "flights", "--at", at, "--tenant", "z", "--to-file", str(out)),
+        "by keys": ("restore", "flights", "--at", at, "--keys", str(keys), "--to-file", str(out)),
+        "by condition": ("restore", "flights", "--at", at, "--where", "v > 0", "--to-file", str(out)),
+        "changed": ("restore", "flights", "--at", at, "--changed-between", begin, at, "--to-file", str(out)),
         "show": ("show", "flights", KEY, "--at", at),
         "history": ("history", "flights", KEY, "--json"),
-        "changes": ("changes", "flights", "--from", moment.iso(proven - 1_800), "--to", at, "--json"),
+        "changes": ("changes", *window, "--json"),
+        "changes of some": ("changes", *window, "--keys", str(keys), "--where", "v > 0", "--ndjson"),
+        "net changes": ("changes", *window, "--net", "--json"),
     }
 
     def answered() -> dict[str, tuple[int, object]]:
@@ -56,6 +71,11 @@ def answers(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
             said = capsys.readouterr()
             assert code != 2, said.err
             found[name] = code, sorted(out.read_text().splitlines()) if out.exists() else said.out
+        for name, asked in (("revert", ChangeCriteria()), ("revert of some", ChangeCriteria(where="v > 0"))):
+            request = Request(ChangeWindow(proven - 1_800, proven), asked)
+            (tmp_path / "plan").unlink(missing_ok=True)
+            plan = reverting.plan(stage.vault(), request, Around(stage.table, stage.clock, tmp_path), tmp_path / "plan")
+            found[name] = 0, sorted(map(msgspec.json.encode, plan.rows()))
         return found
 
     return answered
@@ -65,7 +85,7 @@ def same_but_named(before: dict[str, tuple[int, object]], after: dict[str, tuple
     """The same rows and versions. A restore may end with 1, since it names what lies there."""
     assert {name: said for name, (_, said) in after.items()} == {name: said for name, (_, said) in before.items()}
     assert {code for code, _ in after.values()} <= {0, 1}
-    assert {after[name][0] for name in ("show", "history", "changes")} == {0}
+    assert {after[name][0] for name in after if name.startswith(("show", "history", "changes"))} == {0}
 
 
 def rows(stage: Stage) -> list[str]:
@@ -77,6 +97,7 @@ def rows(stage: Stage) -> list[str]:
 def test_it_never_wins(stage: Stage, answers: Answers) -> None:
     before = answers()
     assert [code for code, _ in before.values()] == [0] * len(before)
+    assert all(said for _, said in before.values())
     assert json.loads(str(before["history"][1]))
     for name in rows(stage):
         version = next((each.version for each in stage.store.versions_of(name) if not each.marker), None)

@@ -5,7 +5,8 @@
 HASH is of the lines. Objects are never changed, and the same findings have the same name: a repeated write changes nothing.
 
 Of several findings on one change the one counts that was made when more had been delivered; of two that are equal in that and
-contradict each other none does. Keys of items are not in them. Format 1; see docs/notes/0029-who-made-a-change.md.
+contradict each other none does. An object that is foreign or damaged is told of, and the others count.
+Keys of items are not in them. Format 1; see docs/notes/0029-who-made-a-change.md.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar, cast
 
 import msgspec
 
-from backstream.errors import AlreadyExists, Damaged
+from backstream.errors import AlreadyExists, Damaged, raising
 from backstream.model import moment
 from backstream.model.changes.change import MICROS, is_sequence
 from backstream.model.values import object_limits
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 from backstream.vault import below_markers, decompression
-from backstream.vault.below_markers import Newest
+from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
 from backstream.vault.decompression import UNREADABLE
 from backstream.vault.log.segments import Codec
@@ -118,9 +119,16 @@ def better(one: Found | None, other: Found) -> Found:
 class _Listed(msgspec.Struct, frozen=True):
     """One object: the first and the last second of the changes that it is about."""
 
-    found: Newest
+    found: First
     first: int
     last: int
+
+
+class _Day(msgspec.Struct):
+    """A day's objects, and what is damaged or foreign among them."""
+
+    objects: list[_Listed] = []
+    damage: list[Damaged] = []
 
 
 class AttributionStore:
@@ -129,46 +137,71 @@ class AttributionStore:
     def __init__(self, store: ObjectStore, table: str) -> None:
         self._store = store
         self._prefix = folder(table) + "actors/"
-        self._is_empty: bool | None = None
-        self._days: dict[int, list[_Listed]] = {}
+        self._listed_first: First | None = None
+        self._days: dict[int, _Day] = {}
+        self._unreadable: dict[str, Damaged] = {}
         self._at_hand: OrderedDict[str, Mapping[tuple[str, int], Found]] = OrderedDict()
         self._held = 0
 
     # --- reading ---
 
-    def of(self, stream: str, sequence: str, micros: int) -> Found | None:
-        """What counts of one change; None where there is no finding. Damaged, naming the object, where one cannot be read.
+    def of(self, stream: str, sequence: str, micros: int, damaged: Callable[[Damaged], None] = raising) -> Found | None:
+        """The finding that counts of one change; None where there is none.
 
-        A LIST for each day that is asked for, a GET for each object, and one LIST where nothing was ever found.
+        `damaged` is told of each object that cannot be read, by name, and where it returns, the others count. A LIST for each day
+        that is asked for, a GET for each object, and one LIST where nothing was ever found.
         """
         second = micros // MICROS
         best: Found | None = None
-        for each in self._of_day(second):
+        day = self._of_day(second)
+        for error in day.damage:
+            damaged(error)
+        for each in day.objects:
             if each.first <= second <= each.last:
-                found = self._read(each).get((stream, int(sequence)))
+                try:
+                    found = self._read(each).get((stream, int(sequence)))
+                except Damaged as error:
+                    damaged(error)
+                    continue
                 best = best if found is None else better(best, found)
         return best
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever found: one LIST. Damaged where something foreign is there."""
-        if self._is_empty is None:
-            first = next(below_markers.newest(self._store, self._prefix), None)
-            self._is_empty = first is None
-            if first is not None:
-                self._parsed(first)  # what is foreign there stands before or among the days
-        return self._is_empty
+        """Whether nothing was ever found: one LIST."""
+        return self._first is None
 
-    def _of_day(self, second: int) -> Sequence[_Listed]:
-        if self.is_empty:
-            return ()
+    @property
+    def _first(self) -> First | None:
+        if self._listed_first is None:
+            self._listed_first = next(below_markers.firsts(self._store, self._prefix), None)
+        return self._listed_first
+
+    def _of_day(self, second: int) -> _Day:
+        """The objects of a day. What is foreign among all days stands before or among them: the first object tells."""
+        first = self._first
+        if first is None:
+            return _Day()
         day = second // _DAY
         if day not in self._days:
             prefix = f"{self._prefix}dt={moment.day_and_hour(second)[0]}/"
-            self._days[day] = [self._parsed(found) for found in below_markers.newest(self._store, prefix)]
+            found = self._days[day] = _Day()
+            for each in [*below_markers.firsts(self._store, prefix), *([] if first.name.startswith(prefix) else [first])]:
+                self._take(each, prefix, found)
         return self._days[day]
 
-    def _parsed(self, found: Newest) -> _Listed:
+    def _take(self, each: First, prefix: str, day: _Day) -> None:
+        """Add an object to a day's: only what is damaged of it where it lies elsewhere."""
+        try:
+            parsed = self._parsed(each)
+        except Damaged as error:
+            day.damage.append(error)
+            return
+        if each.name.startswith(prefix):
+            day.objects.append(parsed)
+            day.damage += below_markers.damage_of(self._store, each)
+
+    def _parsed(self, found: First) -> _Listed:
         name = _NAME.fullmatch(found.name.removeprefix(self._prefix))
         foreign = Damaged(f"{found.name}: a foreign object among the findings of blame")
         if name is None:
@@ -181,15 +214,24 @@ class AttributionStore:
 
     def _read(self, listed: _Listed) -> Mapping[tuple[str, int], Found]:
         name = listed.found.name
+        if name in self._unreadable:
+            raise self._unreadable[name]
         if name not in self._at_hand:
-            stored = below_markers.read(self._store, listed.found)
-            kept = decode(stored.body, name, stored.info.metadata.get("format", ""))
-            self._at_hand[name] = self._slim(kept)
+            self._at_hand[name] = self._slim(self._kept(listed.found))
             self._held += len(self._at_hand[name])
             while self._held > _AT_HAND and len(self._at_hand) > 1:
                 self._held -= len(self._at_hand.popitem(last=False)[1])
         self._at_hand.move_to_end(name)
         return self._at_hand[name]
+
+    def _kept(self, found: First) -> list[KeptFinding]:
+        """The findings of an object. Damaged where it cannot be read, which is remembered: it is asked for at each change."""
+        try:
+            stored = below_markers.pinned(self._store, found)
+            return decode(stored.body, found.name, stored.info.metadata.get("format", ""))
+        except Damaged as error:
+            self._unreadable[found.name] = error
+            raise
 
     def _slim(self, kept: Sequence[KeptFinding]) -> Mapping[tuple[str, int], Found]:
         """The findings of an object, in which equal texts are one: there are few actors."""
@@ -214,7 +256,7 @@ class AttributionStore:
         for together in hours.values():
             for start in range(0, len(together), MOST):
                 self._put(together[start : start + MOST])
-        self._is_empty, self._days = None, {}
+        self._listed_first, self._days = None, {}
 
     def _put(self, findings: Sequence[KeptFinding]) -> None:
         ordered = sorted(findings, key=lambda each: (each.micros, each.change))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from backstream.errors import Damaged
+from backstream.errors import Damaged, raising
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING, FoldState
 from backstream.model.clocks import FAR_APART
@@ -22,7 +22,7 @@ from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
 from backstream.vault.log.log import LogListing
-from backstream.vault.table_vault import OnDamage, TableVault, raising
+from backstream.vault.table_vault import OnDamage, TableVault
 
 READERS = 8
 FIRST_PIECE = 3_600  # seconds before the moment in which an item's last change is looked for first

@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
-from backstream.errors import BackstreamError, Damaged, MissingObject, NotSigned
+from backstream.errors import BackstreamError, Damaged, MissingObject, NotSigned, raising
 from backstream.model.changes import fold
 from backstream.model.changes.entry import Entry, ImagePlace
 from backstream.model.changes.invocation_record import FOLDER
@@ -41,11 +41,6 @@ Engines = Callable[[], "Engine[TableVault]"]
 Images = Generator[tuple[Tag, bytes | BackstreamError | None], None, None]
 AT_HAND = 64  # images that need not be fetched, waiting for others to be begun
 READERS = 8  # a long history asks for the metadata of each version: a request each
-
-
-def raising(error: Damaged) -> None:
-    """What cannot be read ends it."""
-    raise error
 
 
 class TableVault:

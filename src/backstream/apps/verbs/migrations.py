@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -108,8 +107,6 @@ class Migrating:
         path = _file(left)
         standing = MigrationJournal(path)
         head = standing.head
-        if script is None:
-            _check_own(path, standing)
         loaded = scripts.load(head.script, digest=head.digest) if script is None else scripts.load(script)
         around = self._around(progress, notice)
         reading = _Reading(head.at, head.snapshot, segments, max_read_units, allow_gap=True)
@@ -200,15 +197,6 @@ def _check_numbers(asked: MigrationRequest) -> None:
 
 def _file(named: str | Path) -> Path:
     return Path(named) if Path(named).exists() else migrations.path_for(str(named), resumable_folder())
-
-
-def _check_own(path: Path, standing: MigrationJournal) -> None:
-    """Refused where somebody else has written the file: it says which script is to be run, and which digest is right."""
-    if standing.owner != os.geteuid():
-        raise Refused(
-            f"{path} belongs to another user: the script that it names was not run",
-            hint="Name the script yourself: `migrate TABLE SCRIPT --resume ID`.",
-        )
 
 
 def _vault_or_none(config: Config, table: str) -> TableVault | None:

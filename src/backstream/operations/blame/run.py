@@ -12,7 +12,7 @@ import msgspec
 
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.spill import Spill, partitions_for
-from backstream.errors import NotFound, Refused
+from backstream.errors import Damaged, NotFound, Refused
 from backstream.model import moment
 from backstream.model.calls.attribution import AttributionStatus, AttributionVerdict, Made, attribute
 from backstream.model.calls.cloudtrail import Call, CallTarget
@@ -197,10 +197,20 @@ class _Join:
                 entry = Entry(made.stream, made.sequence, made.micros, made.event, "", each.actor, key, image)
                 self._sorter.add([(entry, None)])
 
+    def _not_a_finding(self, error: Damaged) -> None:
+        """Findings are added beside it; who reads them is told of it, too."""
+        note = f"not read: {error.message}"
+        if note not in self._report.notes:
+            self._report.notes.append(note)
+
     def _keep(self, waiting: list[KeptFinding]) -> None:
         """Keep what the vault does not know yet."""
         findings = self._vault.findings
-        new = [each for each in waiting if not _is_known(findings.of(each.stream, each.sequence, each.micros), each.found)]
+        new = [
+            each
+            for each in waiting
+            if not _is_known(findings.of(each.stream, each.sequence, each.micros, self._not_a_finding), each.found)
+        ]
         findings.keep(new)
         self._report.annotated += len(new)
         self._report.known += len(waiting) - len(new)

@@ -175,8 +175,7 @@ class Journal(Generic[HeadT]):
 
 
 class JournalState(Generic[HeadT]):
-    """What a file says: `settled` tells whether an item was written, `open` what may have been; `whole`: bytes of whole lines;
-    `owner`: the user whose file it is.
+    """What a file says: `settled` tells whether an item was written, `open` what may have been; `whole`: bytes of whole lines.
 
     `head`: the type of its first line; `what`: whose file it is, in words. Of a change that is settled 16 bytes are held.
     """
@@ -186,7 +185,6 @@ class JournalState(Generic[HeadT]):
         self._marks = bytearray()
         self._settled: set[bytes] = set()
         self.whole = 0
-        self.owner = -1
         self.ended = False
         self.taken_back = False
         lines = self._lines()
@@ -250,7 +248,6 @@ class JournalState(Generic[HeadT]):
     def _lines(self) -> Iterator[bytes]:
         try:
             with private_files.opened(self._path) as file:
-                self.owner = os.fstat(file.fileno()).st_uid
                 whole = 0
                 for line in private_files.lines(file, self._path):
                     if not line.endswith(b"\n"):

@@ -12,12 +12,12 @@ from typing import Protocol
 
 import msgspec
 
-from backstream.errors import Damaged
+from backstream.errors import Damaged, raising
 from backstream.model.changes.entry import Entry
 from backstream.model.condition import path_of, value_at
 from backstream.model.tables import legacy_names
 from backstream.vault.findings import AttributionStore
-from backstream.vault.table_vault import TableVault, raising
+from backstream.vault.table_vault import TableVault
 
 
 class ActorSource(enum.StrEnum):
@@ -87,7 +87,7 @@ class Actors:
     """Names the actors of one table's changes.
 
     `attribute`: the path of the attribute in which items name their last writer; `findings`: those of `blame`; `damaged` is told of
-    findings that cannot be read, and where it returns, the other sources are asked. One thread at a time may ask.
+    findings that cannot be read, and where it returns, the others count. One thread at a time may ask.
     """
 
     def __init__(
@@ -110,10 +110,7 @@ class Actors:
     @property
     def knows_none(self) -> bool:
         """Whether no source but the stream itself can name anybody."""
-        try:
-            return self._path is None and (self._findings is None or self._findings.is_empty)
-        except Damaged:
-            return False  # who asks for the actor of a change is told
+        return self._path is None and (self._findings is None or self._findings.is_empty)
 
     def first(self, change: Attributed) -> ActorClaim | None:
         """The word of the surest source; None where no source names anybody."""
@@ -132,11 +129,7 @@ class Actors:
         """`blame` has looked at changes of the stream alone."""
         if self._findings is None or not change.stream or change.stream == legacy_names.STREAM:
             return []
-        try:
-            found = self._findings.of(change.stream, change.sequence, change.micros)
-        except Damaged as error:
-            self._damaged(error)
-            return []
+        found = self._findings.of(change.stream, change.sequence, change.micros, self._damaged)
         if found is None or found.actor is None:
             return []
         names = tuple(name for name in found.names if name != found.actor)

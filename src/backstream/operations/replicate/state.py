@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 
 from backstream import private_files
-from backstream.errors import Failed, Refused
+from backstream.errors import Failed, Refused, UsageError
 from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.model.values.object_limits import RECORD
 from backstream.operations.capture.shards import ShardPosition
 
 KEPT = 2 * 86_400  # seconds
@@ -79,10 +80,10 @@ class StateFile:
 def load(path: Path, head: ReplicaHead) -> ReplicaState | None:
     """The state in the file, None where there is no file. Refused where it is of other tables, or no such file."""
     try:
-        state = msgspec.json.decode(private_files.read(path), type=ReplicaState)
+        state = msgspec.json.decode(private_files.read(path, RECORD), type=ReplicaState)
     except FileNotFoundError:
         return None
-    except (OSError, *UNDECODABLE) as error:
+    except (OSError, UsageError, *UNDECODABLE) as error:
         raise Refused(f"{path} is not the state of a replica: {reason(error)}", hint="Name another file: --state.") from error
     if (state.head.source, state.head.target) != (head.source, head.target):
         raise Refused(

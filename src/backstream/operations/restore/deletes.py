@@ -5,8 +5,8 @@ A vault whose log was hidden, or another table's vault, looks like an empty tabl
 
 from __future__ import annotations
 
-from backstream.errors import Refused
 from backstream.model.counts import counted
+from backstream.operations.bulk import expected_deletes
 from backstream.operations.restore.request import RestoreRequest
 from backstream.operations.restore.row_states import RowCounts
 
@@ -24,16 +24,6 @@ def needed(tally: RowCounts, request: RestoreRequest) -> int | None:
 
 def check(tally: RowCounts, request: RestoreRequest, table: str, when: str) -> None:
     """Refused where more would be deleted than is expected, or most of the table without any expectation."""
-    expected, deletes = request.expect_deletes, tally.deletes
-    if expected is None and needed(tally, request) is not None:
-        empty = f"; the vault holds no row of {when}" if tally.then == 0 else ""
-        raise Refused(
-            f"this would delete {deletes:,} of the {counted(tally.live, 'row')} of {table}{empty}; nothing was touched",
-            hint=f"Look at it with --dry-run. If all of these are to go, say so: --expect-deletes {deletes}",
-        )
-    if expected is not None and deletes > expected:
-        raise Refused(
-            f"this would delete {counted(deletes, 'row')} of {table}, more than the {expected:,} that are expected; "
-            "nothing was touched",
-            hint=f"Look at it with --dry-run. If all of these are to go, say so: --expect-deletes {deletes}",
-        )
+    empty = f"; the vault holds no row of {when}" if tally.then == 0 else ""
+    unexpected = f"{tally.deletes:,} of the {counted(tally.live, 'row')} of {table}{empty}"
+    expected_deletes.check(tally.deletes, request.expect_deletes, needed(tally, request), unexpected, table)

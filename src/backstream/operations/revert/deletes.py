@@ -5,8 +5,8 @@ A revert deletes only what the log says was created in its window. A window that
 
 from __future__ import annotations
 
-from backstream.errors import Refused
 from backstream.model.counts import counted
+from backstream.operations.bulk import expected_deletes
 from backstream.operations.revert.plan_file import Plan
 from backstream.ports import Table
 
@@ -31,14 +31,7 @@ def needed(plan: Plan, table: Table) -> int | None:
 
 def check(plan: Plan, table: Table, expected: int | None) -> None:
     """Refused where more would be deleted than is expected, or most of the table without any expectation."""
-    deletes = plan.counts.deleted
-    if expected is None and needed(plan, table) is not None:
-        why = f"more than half of the rows of {plan.head.table}"
-    elif expected is not None and deletes > expected:
-        why = f"more than the {expected:,} that are expected"
-    else:
-        return
-    raise Refused(
-        f"this would delete {counted(deletes, 'row')}, {why}; nothing was touched",
-        hint=f"Look at it with --dry-run. If all of these are to go, say so: --expect-deletes {deletes}",
-    )
+    deletes, name = plan.counts.deleted, plan.head.table
+    wanted = needed(plan, table) if expected is None else None  # to know it, the table is read
+    unexpected = f"{counted(deletes, 'row')}, more than half of the rows of {name}"
+    expected_deletes.check(deletes, expected, wanted, unexpected, name)

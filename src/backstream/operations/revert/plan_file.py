@@ -15,10 +15,12 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
+from backstream import private_files
 from backstream.errors import BackstreamError, Failed, Refused, UsageError
 from backstream.model.changes.merge import Merge, MergeStep, MergeVerdict
 from backstream.model.values import wire
 from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.model.values.object_limits import PLAN_LINE
 from backstream.operations.revert.request import OnConflict
 
 _Kind = TypeVar("_Kind")
@@ -172,7 +174,7 @@ class PlanWriter:
         self._digest = sha256()
         self._encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
         try:
-            self._file: BinaryIO = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
+            self._file: BinaryIO = private_files.create(path)
         except FileExistsError as error:
             raise UsageError(f"{path} is there already", hint="Give the plan another name, or move that file away.") from error
         except OSError as error:
@@ -276,8 +278,8 @@ class Plan:
 
     def _whole(self) -> Iterator[bytes]:
         try:
-            with self.path.open("rb") as file:
-                yield from file
+            with private_files.opened(self.path) as file:
+                yield from private_files.lines(file, self.path, PLAN_LINE)
         except OSError as error:
             raise UsageError(f"cannot read the plan {self.path}: {error.strerror}") from error
 

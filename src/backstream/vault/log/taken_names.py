@@ -6,7 +6,6 @@ the log can take a name before its writer. Such a batch is not acknowledged.
 
 from __future__ import annotations
 
-from itertools import filterfalse
 from operator import attrgetter
 
 import msgspec
@@ -15,6 +14,7 @@ from backstream.errors import Damaged, MissingObject, NameTaken
 from backstream.model.changes.entry import Entry
 from backstream.model.values import digests
 from backstream.ports import ObjectStore, StoredObject
+from backstream.vault import below_markers
 from backstream.vault.log import positions, segments
 from backstream.vault.log.segments import Segment
 
@@ -24,7 +24,8 @@ def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> Store
 
     The first version is the one that counts. Row versions may differ where their bytes are the same.
     """
-    first = _first(store, name)
+    found = below_markers.first(store, name)
+    first = store.get(name, found.version)
     if says_the_same(store, segment, first.body, body):
         return first
     raise NameTaken(
@@ -39,13 +40,6 @@ def says_the_same(store: ObjectStore, segment: Segment, one: bytes, other: bytes
     if one == other:
         return True
     return _same_positions(one, other) if segment.witnessed else _same_changes(store, segment, one, other)
-
-
-def _first(store: ObjectStore, name: str) -> StoredObject:
-    versions = list(filterfalse(attrgetter("marker"), store.versions_of(name)))
-    if not versions:
-        raise MissingObject(f"{store.url}/{name} was there a moment ago, and is gone")
-    return store.get(name, versions[-1].version)
 
 
 def _same_positions(there: bytes, ours: bytes) -> bool:
