@@ -9,10 +9,12 @@ with other contents was put there by somebody else: it is damage, and named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import groupby, pairwise, takewhile
+from typing import TypeVar
 
-from backstream.errors import Damaged, MissingObject
+from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Vouching
 
 
@@ -21,6 +23,9 @@ class Newest(ListedObject, frozen=True):
 
     version: str
     markers: tuple[ObjectVersion, ...] = ()
+
+
+Found = TypeVar("Found", bound=Newest)
 
 
 class First(Newest, frozen=True):
@@ -65,13 +70,29 @@ def first(store: ObjectStore, name: str) -> First:
 
 def pinned(store: ObjectStore, found: Newest) -> StoredObject:
     """The very version that was listed, whatever has come on top of it since."""
-    if found.markers or (isinstance(found, First) and found.later):
+    if _is_below(found):
         return store.get(found.name, found.version)
     try:
         current = store.get(found.name)
     except MissingObject:
         return store.get(found.name, found.version)
     return current if current.info.version == found.version else store.get(found.name, found.version)
+
+
+def pinned_each(store: ObjectStore, found: Iterable[Found]) -> Iterator[tuple[Found, StoredObject]]:
+    """The same of many, read side by side, in no order. Raises what `get` would of the first that cannot be had."""
+    wanted = ((each, each.name, each.version if _is_below(each) else None) for each in found)
+    with closing(store.get_each(wanted)) as reading:
+        for each, stored in reading:
+            if isinstance(stored, MissingObject) or (isinstance(stored, StoredObject) and stored.info.version != each.version):
+                stored = store.get(each.name, each.version)
+            if isinstance(stored, BackstreamError):
+                raise stored
+            yield each, stored
+
+
+def _is_below(found: Newest) -> bool:
+    return bool(found.markers) or (isinstance(found, First) and bool(found.later))
 
 
 def planted(store: ObjectStore, found: First) -> list[ObjectVersion]:

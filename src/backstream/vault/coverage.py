@@ -12,8 +12,9 @@ from backstream.model.changes import fold
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import Entry
 from backstream.model.clocks import CLOCKS_APART
-from backstream.model.window import FormerLife, IncrementalExport, KnownGap, Older, Range, Start, Void, Window
+from backstream.model.window import FormerLife, IncrementalExport, KnownGap, Older, Start, Void, Window
 from backstream.vault import bases
+from backstream.vault.arrivals import Arrivals
 from backstream.vault.bases import Base, Bases
 from backstream.vault.catalog import Catalog
 from backstream.vault.failure_destination import Destination
@@ -27,13 +28,12 @@ class RestoreBase(msgspec.Struct, frozen=True):
     """What a state is made of: a base backup, None where the log reaches back far enough, and the log since it began.
 
     `floor`: the second before which nothing counts but what the base backup holds, or nothing at all where there is none; `voids`:
-    the seconds that an export has taken the place of; `lost`: the gaps of the log.
+    the seconds that an export has taken the place of.
     """
 
     base: Base | None
     floor: int = fold.BEGINNING
     voids: Sequence[Void | FormerLife] = ()
-    lost: Sequence[Range] = ()
 
     def counts(self, entry: Entry) -> bool:
         """Whether an entry of the log has a say."""
@@ -54,6 +54,17 @@ def _is_of_before(life: FormerLife, entry: Entry) -> bool:
     if entry.scanned:
         return entry.since + CLOCKS_APART < life.created
     return entry.since < life.created or (bool(life.stream) and entry.stream < life.stream)
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """What a window was made of, so that who has it does not read it again: the complete base backups, what is missing from the
+    log, and the gaps of single items.
+    """
+
+    window: Window
+    complete: Sequence[Base]
+    lost: Sequence[Gap]
+    of_items: Sequence[Gap]
 
 
 class Coverage:
@@ -77,17 +88,21 @@ class Coverage:
         self._log = log
         self._gaps = gaps
         self._bases = bases
-        self._compacted = compacted
+        self._read: _Read | None = None
+        self._arrivals = Arrivals(log, compacted)
 
     def window(self, now: float) -> Window:
         """From when to when a restore is exact. Never more than what a watermark proves."""
-        starts, bridges = self._starts_and_bridges(self._bases.complete())
+        complete = self._bases.complete()
+        starts, bridges = self._starts_and_bridges(complete)
         # The log before the gaps: a gap is recorded before the watermark that passes it is written.
         durable = self.durable(now)
-        lost, unseen = self._lost_and_unseen()
+        lost, of_items, unseen = self._gaps_and_unseen()
         older = self._older(now, followed=durable is not None or bool(starts))
         gaps = self._known_gaps(starts, lost)
-        return Window(starts=starts, durable=durable, gaps=gaps, bridges=bridges, unseen=unseen, older=older)
+        window = Window(starts=starts, durable=durable, gaps=gaps, bridges=bridges, unseen=unseen, older=older)
+        self._read = _Read(window, complete, lost, of_items)
+        return window
 
     def _older(self, now: float, *, followed: bool) -> Older | None:
         """What was adopted. As long as this tool has captured nothing, the older one's bucket tells whether it is still so now."""
@@ -101,28 +116,31 @@ class Coverage:
             self._stale = self._arrived_since(adopted.folder, until)
         return Older(since, until if self._stale else max(until, int(now)), self._stale)
 
-    def basis(self, at: int) -> RestoreBase:
-        """What the state of the whole table at a second is made of."""
-        return self.bases_for(at)[0]
+    def basis(self, at: int, window: Window | None = None) -> RestoreBase:
+        """What the state of the whole table at a second is made of. See `bases_for`."""
+        return self.bases_for(at, window)[0]
 
-    def bases_for(self, at: int) -> list[RestoreBase]:
-        """All that the state at a second may be made of, equally exact: the best first, which has the least to read."""
-        complete = self._bases.complete()
+    def bases_for(self, at: int, window: Window | None = None) -> list[RestoreBase]:
+        """All that the state at a second may be made of, equally exact: the best first, which has the least to read.
+
+        `window`: what was read for it is not read again.
+        """
+        read = self._read_for(window)
+        complete, missing = (self._bases.complete(), self.lost()) if read is None else (read.complete, read.lost)
         starts, bridges = self._starts_and_bridges(complete)
         life = self._catalog.life_at(at)
         if life is not None:  # a base backup of a table that is gone says nothing of the one that has its name now
             starts = [start for start in starts if _is_since(life.created, start)]
-        window = Window(starts=starts, durable=None, gaps=self._known_gaps(starts, self.lost()), bridges=bridges)
-        lost = [Range(gap.since, gap.until) for gap in window.gaps]
+        known = Window(starts=starts, durable=None, gaps=self._known_gaps(starts, missing), bridges=bridges)
         base_of = {base.id: base for base in complete}
-        voids: list[Void | FormerLife] = [*window.voids(at)]
+        voids: list[Void | FormerLife] = [*known.voids(at)]
         voids += [] if life is None else [FormerLife(life.created, life.stream)]
         found = [
             # Of a table that was empty at `init` nothing counts from before, from a former life of it; but clocks may be apart.
-            RestoreBase(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids, lost)
-            for start in window.starts_for(at)
+            RestoreBase(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids)
+            for start in known.starts_for(at)
         ]
-        return found or [RestoreBase(None, fold.BEGINNING, voids, lost)]
+        return found or [RestoreBase(None, fold.BEGINNING, voids)]
 
     def _starts_and_bridges(self, complete: Sequence[Base]) -> tuple[list[Start], list[IncrementalExport]]:
         starts = [
@@ -176,14 +194,27 @@ class Coverage:
 
     def lost(self) -> list[Gap]:
         """What is missing from the log: not the gaps whose missing change has arrived since, but what waits to be redriven."""
-        return self._lost_and_unseen()[0]
+        return self._gaps_and_unseen()[0]
 
-    def _lost_and_unseen(self) -> tuple[list[Gap], str]:
+    def of_items(self, window: Window | None = None) -> Sequence[Gap]:
+        """The gaps of single items. `window`: what was read for it is not read again."""
+        read = self._read_for(window)
+        return self._gaps.of_items() if read is None else read.of_items
+
+    def _read_for(self, window: Window | None) -> _Read | None:
+        """What that window was made of; None where it is not the last one."""
+        return self._read if self._read is not None and self._read.window is window else None
+
+    def _gaps_and_unseen(self) -> tuple[list[Gap], list[Gap], str]:
+        """What is missing from the log, the gaps of single items, and why nobody can tell whether there is more."""
         # What waits before what has arrived: a batch that is redriven meanwhile is in the log by then.
         waiting, unseen = self._waiting()
-        recorded = self._recorded()
+        every = list(self._gaps.all())
+        # Those of an item make one item uncertain, and no moment.
+        recorded = self._arrivals.standing(self._gaps.unexplained([gap for gap in every if gap.key is None]))
         known = {gap.batch for gap in recorded if gap.batch is not None}
-        return [*recorded, *(gap for gap in waiting if gap.batch not in known)], unseen
+        of_items = [gap for gap in every if gap.key is not None]
+        return [*recorded, *(gap for gap in waiting if gap.batch not in known)], of_items, unseen
 
     def _waiting(self) -> tuple[list[Gap], str]:
         """The gaps of what Lambda gave up; why nobody can tell, where the destination cannot be looked into.
@@ -203,31 +234,6 @@ class Coverage:
                 [],
                 f"could not look into {url} for batches that Lambda gave up ({error.message}): what lies there is missing here",
             )
-
-    def _recorded(self) -> list[Gap]:
-        # Those of an item make one item uncertain, and no moment.
-        standing = [gap for gap in self._gaps.all() if gap.key is None and not self._is_explained(gap)]
-        missing = {gap: self._not_in_segments(gap) for gap in standing if gap.numbers}
-        # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
-        held = set(self._compacted.current().held) if any(missing.values()) else set()
-        return [gap for gap in standing if not gap.numbers or any((gap.stream, each) not in held for each in missing[gap])]
-
-    def _is_explained(self, gap: Gap) -> bool:
-        """Whether somebody has noted that its changes are in the vault."""
-        noted = gap.batch or (None if gap.differing is None else gap.evidence)
-        return noted is not None and self._gaps.has_arrived(noted)
-
-    def _not_in_segments(self, gap: Gap) -> set[str]:
-        """Which of its changes the log's segments lack: what was missing may have been redriven, or come in by a reader."""
-        missing = set(gap.numbers)
-        for listed in self._log.listing(since=gap.since, until=gap.until):
-            segment = listed.segment
-            if segment is None or segment.stream != gap.stream:
-                continue
-            if any(int(segment.first) <= int(each) <= int(segment.last) for each in missing):
-                held = {int(entry.sequence) for entry in self._log.read(listed)}
-                missing = {each for each in missing if int(each) not in held}
-        return missing
 
 
 def _reach(listed: LogListing) -> tuple[int, bool, float]:

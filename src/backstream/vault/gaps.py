@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -20,6 +21,7 @@ from backstream.vault import below_markers
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
 
+READERS = 16
 _SECOND = re.compile(r"[0-9]{11}")
 _NO_RECORD = "Bring it back from a replica of the bucket: it says which changes are missing, and nothing else does."
 
@@ -99,6 +101,8 @@ class Gaps:
         self._table = table
         self._agreed = folder(table) + "agreed/"
         self._prefix = folder(table) + "gaps/"
+        self._known: dict[tuple[str, str], Gap] = {}  # by the name and version of a record
+        self._noted: set[str] = set()
 
     def record(self, gap: Gap) -> None:
         """Keep it. One that is known stays as it is; where it is longer now, a further record says so, under a name of its own."""
@@ -142,12 +146,23 @@ class Gaps:
         self._store.put(note_of(self._table, batch), batch.encode(), {"format": "1"})
 
     def has_arrived(self, batch: str) -> bool:
-        """Whether that was noted."""
-        try:
-            below_markers.head(self._store, note_of(self._table, batch))
-        except MissingObject:
-            return False
+        """Whether that was noted. A note is never taken back, so one that was found is not asked for again."""
+        if batch not in self._noted:
+            try:
+                below_markers.head(self._store, note_of(self._table, batch))
+            except MissingObject:
+                return False
+            self._noted.add(batch)
         return True
+
+    def unexplained(self, gaps: Sequence[Gap]) -> list[Gap]:
+        """Those gaps of which nobody has noted that their changes are in the vault. The notes are asked for side by side."""
+        with ThreadPoolExecutor(READERS, thread_name_prefix="notes") as pool:
+            return [gap for gap, explained in zip(gaps, pool.map(self._is_explained, gaps), strict=True) if not explained]
+
+    def _is_explained(self, gap: Gap) -> bool:
+        noted = gap.batch or (None if gap.differing is None else gap.evidence)
+        return noted is not None and self.has_arrived(noted)
 
     def of_items(self) -> list[Gap]:
         """Those of single items: see `Gap.key`."""
@@ -156,10 +171,19 @@ class Gaps:
     def all(self) -> Iterator[Gap]:
         """Every gap ever recorded, as long as it is known to be. Damaged where one cannot be read: it must not pass for none."""
         longest: dict[str, Gap] = {}
-        for gap in map(self.read, self.records()):
+        for gap in self._each(list(self.records())):
             known = longest.get(gap.id)
             longest[gap.id] = gap if known is None else _together(known, gap)
         return iter(longest.values())
+
+    def _each(self, records: Sequence[First]) -> Iterator[Gap]:
+        """What these records say, in their order. A version never changes, so none is read twice; new ones are read together."""
+        new = [each for each in records if (each.name, each.version) not in self._known]
+        for each in new:
+            _check_there(each)
+        for each, found in below_markers.pinned_each(self._store, new):
+            self._known[each.name, each.version] = _decoded(each.name, found.body)
+        return (self._known[each.name, each.version] for each in records)
 
     def records(self) -> Iterator[First]:
         """The objects in which they are kept, hidden ones and those of which a marker is left too: none is ever taken back."""
@@ -168,8 +192,7 @@ class Gaps:
 
     def read(self, record: First) -> Gap:
         """A gap by its record. Damaged where it cannot be read."""
-        if not record.version:
-            raise Damaged(f"the record of a gap is gone: {record.name} has a delete marker, and nothing below it", hint=_NO_RECORD)
+        _check_there(record)
         return _decoded(record.name, below_markers.pinned(self._store, record).body)
 
 
@@ -181,6 +204,11 @@ def _together(one: Gap, other: Gap) -> Gap:
         max(one, other, key=lambda each: each.until),
         differing=tuple(sorted(rows, key=msgspec.structs.astuple)) if known else None,
     )
+
+
+def _check_there(record: First) -> None:
+    if not record.version:
+        raise Damaged(f"the record of a gap is gone: {record.name} has a delete marker, and nothing below it", hint=_NO_RECORD)
 
 
 def _decoded(name: str, body: bytes) -> Gap:

@@ -246,9 +246,9 @@ class TableVault:
         """From when to when a restore is exact. See `Coverage.window`."""
         return self.coverage.window(now)
 
-    def basis(self, at: int) -> RestoreBase:
-        """What the state of the whole table at a second is made of."""
-        return self.coverage.basis(at)
+    def basis(self, at: int, window: Window | None = None) -> RestoreBase:
+        """What the state of the whole table at a second is made of. `window`: what was read for it is not read again."""
+        return self.coverage.basis(at, window)
 
 
 def _inline(entry: Entry) -> bytes:

@@ -154,11 +154,11 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, allow_gap: bool 
     window = vault.window(now)
     safety.check_past(at, now, window)
     lost: list[str] = []
-    then = newest(vault, key, at, vault.basis(at), lambda error: lost.append(error.message))
+    then = newest(vault, key, at, vault.basis(at, window), lambda error: lost.append(error.message))
     if lost and not allow_gap:
         raise safety.unreadable_backup(lost)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
-    warnings += lost_changes.check_items(vault, [key], at, now, allow_gap=allow_gap)
+    warnings += lost_changes.check_items(vault, [key], at, now, window, allow_gap=allow_gap)
     if then is None:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key, lambda _: None), at)}")
     if then.removed:

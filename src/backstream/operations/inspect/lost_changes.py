@@ -77,12 +77,15 @@ def _gap(vault: TableVault, found: BrokenChain) -> Gap:
     return Gap(reason=REASON, since=found.since, until=found.until, stream=vault.catalog.stream, key=found.key.decode())
 
 
-def uncertain_at(vault: TableVault, at: int, now: float, keys: Collection[bytes] | None = None) -> list[BrokenChain]:
+def uncertain_at(
+    vault: TableVault, at: int, now: float, keys: Collection[bytes] | None = None, window: Window | None = None
+) -> list[BrokenChain]:
     """The items whose state at a second is uncertain, as a recorded gap says that stands. `keys`: of these only, None for all.
+    `window`: what was read for it is not read again.
 
     From the second of the change that shows the loss on the state is known again: a change carries the whole item.
     """
-    suspected = {gap.key.encode() for gap in vault.gaps.of_items() if gap.key is not None and gap.since <= at < gap.until}
+    suspected = {gap.key.encode() for gap in vault.coverage.of_items(window) if gap.key is not None and gap.since <= at < gap.until}
     of_these = suspected if keys is None else suspected.intersection(keys)
     return [each for each in standing(vault, of_these, now) if each.since <= at < each.until]
 
@@ -104,9 +107,9 @@ def _recorded(vault: TableVault, key: bytes) -> list[Gap]:
     return [gap for gap in vault.gaps.of_items() if gap.key == key.decode()]
 
 
-def check_items(vault: TableVault, keys: Collection[bytes], at: int, now: float, *, allow_gap: bool) -> list[str]:
+def check_items(vault: TableVault, keys: Collection[bytes], at: int, now: float, window: Window, *, allow_gap: bool) -> list[str]:
     """What is uncertain of these items at a second, in words. GapInTheWay unless that is accepted."""
-    found = uncertain_at(vault, at, now, keys)
+    found = uncertain_at(vault, at, now, keys, window)
     if found and not allow_gap:
         raise missing_of_items(found)
     return list(map(str, found))

@@ -11,6 +11,7 @@ from backstream.engine.local.spill import Pairs
 from backstream.errors import Damaged
 from backstream.model.changes.entry import Entry, from_line, to_line
 from backstream.model.changes.fold import FoldState
+from backstream.model.window import Window
 from backstream.operations.bulk.progress import Progress
 from backstream.ports import Table, TableState
 from backstream.vault.catalog import Layout
@@ -123,8 +124,8 @@ def named_by_key(vault: TableVault) -> bool:
     return vault.catalog.layout is Layout.ROWS and vault.catalog.adopted is None
 
 
-def of_histories(vault: TableVault, keys: Sequence[bytes], at: int) -> dict[bytes, Entry | None] | None:
+def of_histories(vault: TableVault, keys: Sequence[bytes], at: int, window: Window) -> dict[bytes, Entry | None] | None:
     """What tells the state of each of these items at a second, as the log says; None where a part of that cannot be read."""
     lost: list[Damaged] = []
-    found = newest_each(vault, keys, at, vault.basis(at), lost.append)
+    found = newest_each(vault, keys, at, vault.basis(at, window), lost.append)
     return None if lost else found

@@ -92,7 +92,7 @@ class Looking:
         """The rows asked for; checked before the first is touched."""
         keys = list(dict.fromkeys(self._request.keys))
         if len(keys) <= FEW_KEYS and self.earlier_moment is None and named_by_key(self._vault):
-            then = of_histories(self._vault, keys, self._request.at)
+            then = of_histories(self._vault, keys, self._request.at, self._window)
             if then is not None:
                 return self._few_rows(keys, then)
         state = stack.enter_context(self._state(keys=set(keys)))
@@ -142,7 +142,9 @@ class Looking:
 
     def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
         at, name = self._request.at, self._vault.catalog.table
-        words = lost_changes.check_items(self._vault, keys, at, self._around.clock.now(), allow_gap=self._request.allow_gap)
+        words = lost_changes.check_items(
+            self._vault, keys, at, self._around.clock.now(), self._window, allow_gap=self._request.allow_gap
+        )
         self.warnings += words
         self.uncertain = frozenset(keys) if words else frozenset()
         for key in keys:
@@ -184,7 +186,7 @@ class Looking:
         """Where changes of items are missing from the log, others may be: nothing is touched, unless that was asked for."""
         request, now = self._request, self._around.clock.now()
         shown = list(state.broken(self._window, now))
-        around_it = lost_changes.uncertain_at(self._vault, request.at, now)
+        around_it = lost_changes.uncertain_at(self._vault, request.at, now, window=self._window)
         found = list(dict.fromkeys([*shown, *around_it]))
         lost = [each for each in found if not each.pending]
         unrecorded = "" if request.dry_run else lost_changes.record(self._vault, lost)
