@@ -209,12 +209,15 @@ class Coverage:
         """What is missing from the log, the gaps of single items, and why nobody can tell whether there is more."""
         # What waits before what has arrived: a batch that is redriven meanwhile is in the log by then.
         waiting, unseen = self._waiting()
-        every = list(self._gaps.all())
-        # Those of an item make one item uncertain, and no moment.
-        recorded = self._arrivals.standing(self._gaps.unexplained([gap for gap in every if gap.key is None]))
+        recorded, of_items = self._recorded()
         known = {gap.batch for gap in recorded if gap.batch is not None}
-        of_items = [gap for gap in every if gap.key is not None]
         return [*recorded, *(gap for gap in waiting if gap.batch not in known)], of_items, unseen
+
+    def _recorded(self) -> tuple[list[Gap], list[Gap]]:
+        """Those that stand, and those of single items: they make one item uncertain, and no moment."""
+        every = list(self._gaps.all())
+        standing = self._arrivals.standing(self._gaps.unexplained([gap for gap in every if gap.key is None]))
+        return standing, [gap for gap in every if gap.key is not None]
 
     def _waiting(self) -> tuple[list[Gap], str]:
         """The gaps of what Lambda gave up; why nobody can tell, where the destination cannot be looked into.
