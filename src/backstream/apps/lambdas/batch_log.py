@@ -73,15 +73,17 @@ class BatchLine(msgspec.Struct, frozen=True):
             }
             for each, error in sorted(report.failures.items())[:NAMED]
         ]
-        self._write(delivery.table, facts, report.captured, len(report.failures), report.changes, {"failed": failed})
+        lag = None if report.newest is None else _lag(report.newest, self.ended)
+        figures = _Figures(report.captured, len(report.failures), report.size, lag, self._ms)
+        self._write(delivery.table, facts, figures, {"failed": failed})
 
     def refused(self, delivery: Delivery, error: Exception) -> None:
         """Say that nothing of one table's records was kept, and why."""
-        self._write(delivery.table, _facts(delivery), 0, len(delivery.records), {}, _why(error))
+        self._write(delivery.table, _facts(delivery), self._nothing(len(delivery.records)), _why(error))
 
     def passed_over(self, delivery: Delivery, variable: str) -> None:
         """Say that one table's records are not to be kept."""
-        self._write(delivery.table, _facts(delivery), 0, 0, {}, {"passed_over": f"the table is not in {variable}"})
+        self._write(delivery.table, _facts(delivery), self._nothing(), {"passed_over": f"the table is not in {variable}"})
 
     def unread(self, error: Exception) -> None:
         """Say of an event that could not be looked into why."""
@@ -91,17 +93,10 @@ class BatchLine(msgspec.Struct, frozen=True):
     def _ms(self) -> int:
         return _milliseconds(self.began, self.ended)
 
-    def _write(
-        self,
-        table: str,
-        facts: Mapping[str, Any],
-        captured: int,
-        failures: int,
-        changes: Mapping[int, Change],
-        rest: Mapping[str, Any],
-    ) -> None:
-        size, lag = sum(each.size for each in changes.values()), lag_of(changes.values(), self.ended)
-        figures = _Figures(captured, failures, size, lag, self._ms)
+    def _nothing(self, failures: int = 0) -> _Figures:
+        return _Figures(0, failures, 0, None, self._ms)
+
+    def _write(self, table: str, facts: Mapping[str, Any], figures: _Figures, rest: Mapping[str, Any]) -> None:
         put(_line(table, facts, figures, rest, self.ended, self.words))
 
 

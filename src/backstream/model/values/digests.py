@@ -8,6 +8,7 @@ notation, the members of a set sorted.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -36,6 +37,12 @@ def of_state_if_sound(image: bytes | None) -> str | None:
         return of_state(image)
     except Damaged:
         return None
+
+
+def of_scalars(image: Mapping[str, Any]) -> str | None:
+    """As `of_state`, of a decoded item that holds only S, N, BOOL and NULL; None where a number is to be looked at more closely."""
+    plain = _encode(image)
+    return None if _other_number(plain) is not None else sha256(plain).hexdigest()[:DIGITS]
 
 
 def of_body(body: bytes) -> str:

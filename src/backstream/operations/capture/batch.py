@@ -13,12 +13,15 @@ from typing import Any
 import msgspec
 
 from backstream.errors import BackstreamError, MalformedRecord, Unavailable
-from backstream.model.changes.change import Change
+from backstream.model.changes import plain_batch
+from backstream.model.changes.change import MICROS, Change
 from backstream.model.changes.deliveries import change_of, made_within
 from backstream.model.changes.entry import Entry
+from backstream.model.changes.plain_batch import PlainLine
 from backstream.operations.capture import durable
 from backstream.operations.setup.sources import record_ties
 from backstream.ports import Images
+from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
 from backstream.vault.images import images_for
 from backstream.vault.log.log import DAY
@@ -31,12 +34,13 @@ HOUR = 3600
 class BatchReport(msgspec.Struct, frozen=True):
     """`captured`: how many changes are in the log now; `failures`: what is not, by position in the batch, and why.
 
-    `changes`: what could be read of the batch, by position.
+    Of what could be read: `size` in bytes of keys and images; `newest`: the second of the newest change, None where there is none.
     """
 
     captured: int
     failures: Mapping[int, BackstreamError]
-    changes: Mapping[int, Change]
+    size: int
+    newest: float | None
 
 
 def keep_batch(
@@ -56,6 +60,8 @@ def keep_batch(
     further each time. WrongStreamView (the stream carries no whole items) refuses the batch as a whole.
     """
     time = _Time(now, deadline)
+    if (lines := _plain(vault, records, stream, time)) is not None:
+        return _log_plain(vault, lines, stream, kind, writer)
     changes, failures = _parse(records, stream)
     record_ties(vault, changes.values())
     positions = list(changes)
@@ -64,7 +70,7 @@ def keep_batch(
     failures |= {positions[each]: error for each, error in kept.failures.items()}
     entries = {positions[each]: entry for each, entry in kept.entries.items()}
     captured = _log(vault, entries, failures, _Batch(records, stream, changes, writer, kind, time, pool))
-    return BatchReport(captured, failures, changes)
+    return _report(captured, failures, list(changes.values()))
 
 
 def why(error: BackstreamError) -> str:
@@ -72,13 +78,39 @@ def why(error: BackstreamError) -> str:
     return error.message if isinstance(error, MalformedRecord) else error.hint
 
 
+def _plain(vault: TableVault, records: Sequence[Mapping[str, Any]], stream: str, time: _Time) -> list[PlainLine] | None:
+    """The lines of a batch that needs nothing but lines; None for any other, and where no time is left."""
+    catalog = vault.catalog
+    if catalog.layout is not Layout.LOG or catalog.kinesis is not None or not records or time.is_up:
+        return None
+    return plain_batch.lines(records, stream, catalog.key_schema)
+
+
+def _log_plain(vault: TableVault, lines: Sequence[PlainLine], stream: str, kind: SegmentKind, writer: str) -> BatchReport:
+    try:
+        vault.log.write_plain(lines, stream, kind, writer=writer)
+    except BackstreamError as error:
+        return _report(0, dict.fromkeys(range(len(lines)), error), lines)
+    return _report(len(lines), {}, lines)
+
+
+def _report(captured: int, failures: Mapping[int, BackstreamError], read: Sequence[Change | PlainLine]) -> BatchReport:
+    newest = max((each.micros for each in read), default=None)
+    return BatchReport(captured, failures, sum(each.size for each in read), None if newest is None else newest / MICROS)
+
+
 class _Time(msgspec.Struct, frozen=True):
     now: Callable[[], float]
     deadline: float
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is none left."""
+        return self.now() >= self.deadline
+
     def check(self) -> None:
         """Unavailable where there is none left."""
-        if self.now() >= self.deadline:
+        if self.is_up:
             raise Unavailable("no time left", hint="Give the function more time or memory, or the mapping smaller batches.")
 
 

@@ -11,6 +11,7 @@ import msgspec
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.model import moment
 from backstream.model.changes.entry import Entry
+from backstream.model.changes.plain_batch import PlainLine
 from backstream.model.sealing import NONE
 from backstream.ports import ListedObject, ObjectStore, ObjectVersion, StoredObject
 from backstream.vault import below_markers
@@ -19,6 +20,7 @@ from backstream.vault.catalog import folder
 from backstream.vault.log import chains, segments, taken_names
 from backstream.vault.log.chains import Run
 from backstream.vault.log.heads import Head, head_of, heads_of
+from backstream.vault.log.plain_lines import segments_of
 from backstream.vault.log.positions import Positions, decode, encode
 from backstream.vault.log.segments import Codec, Segment, SegmentHeader, SegmentKind
 from backstream.vault.log.writer_chains import Link
@@ -104,6 +106,11 @@ class ChangeLog:
             written.append(segment)
         return written
 
+    def write_plain(self, lines: Sequence[PlainLine], stream: str, kind: SegmentKind, *, writer: str) -> None:
+        """As `write_batch`, of changes of one stream that are lines already."""
+        for segment, body in segments_of(lines, stream, kind, self._codec):
+            self._put_body(segment, body, {"writer": writer}, chain=_chain_of(segment, writer))
+
     def write_arrivals(
         self, entries: Sequence[Entry], shard: str, *, before: str | None, position: str, writer: str
     ) -> list[Segment]:
@@ -139,8 +146,7 @@ class ChangeLog:
         return {"writer": writer, "counter": str(self._heads.count(now)), **({"heads": heads} if heads else {})}
 
     def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str], *, chain: str = "") -> None:
-        if entries and segment.kind not in segments.MADE_AGAIN:
-            chain = chain or f"writer {metadata['writer']}"
+        chain = chain or (_chain_of(segment, metadata["writer"]) if entries else "")
         self._put_body(segment, segments.pack(entries, segment.codec), metadata, chain=chain)
 
     def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "") -> None:
@@ -334,6 +340,10 @@ class ChangeLog:
             if since <= oldest:
                 return
             end, days = since - since % 3600, days * 8
+
+
+def _chain_of(segment: Segment, writer: str) -> str:
+    return "" if segment.kind in segments.MADE_AGAIN else f"writer {writer}"
 
 
 def _run(segment: Segment, stored: StoredObject) -> Run | None:

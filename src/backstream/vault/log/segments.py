@@ -169,7 +169,12 @@ def of_arrivals(entries: Sequence[Entry], shard: str, position: str | None, code
 
 
 def _digest(ordered: Sequence[Entry]) -> str:
-    return hashlib.sha256(b" ".join(map(_mark_of, ordered))).hexdigest()[:12]
+    return digest_of(map(_mark_of, ordered))
+
+
+def digest_of(marks: Iterable[bytes]) -> str:
+    """What a name carries of which changes its segment holds: `marks` in their order, a sequence number each."""
+    return hashlib.sha256(b" ".join(marks)).hexdigest()[:12]
 
 
 def _mark_of(entry: Entry) -> bytes:
