@@ -53,9 +53,17 @@ class Stage:
     `machine`: the clock of who follows the table, by which the servers' need not go.
     """
 
-    def __init__(self, clock: Clock, *, layout: Layout = Layout.LOG, shards: int = 3, store: ObjectStore | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        layout: Layout = Layout.LOG,
+        shards: int = 3,
+        store: ObjectStore | None = None,
+        table: str = "flights",
+    ) -> None:
         self.clock = self.machine = clock
-        self.table = MemoryTable("flights", clock, images.SCHEMA, shards=shards)
+        self.table = MemoryTable(table, clock, images.SCHEMA, shards=shards)
         self.table.enable_stream()
         self.store = store or MemoryStore(clock)
         self.streams: Streams = self.stream

@@ -20,9 +20,8 @@ import msgspec
 
 from backstream.errors import BackstreamError, Failed, IteratorExpired, MissingTable, NotFound, RecordsTrimmed
 from backstream.model.changes.change import MICROS, VIEW, Change
-from backstream.ports import Clock, Shard
+from backstream.ports import ChangeStream, Clock, Shard
 from backstream.tables.memory import MemoryTable
-from backstream.tables.memory_stream import MemoryStream
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from kit.aws import Aws
@@ -41,11 +40,12 @@ CODES: Mapping[type[BackstreamError], str] = {
 class StreamsServer:
     """Serves one table and all its streams; `clock`: the table's, also told in each answer's Date.
 
-    `page_shards`: how many shards DescribeStream gives at once; AWS gives 100.
+    `page_shards`: how many shards DescribeStream gives at once; AWS gives 100. `shown`: makes what clients see of each stream.
     """
 
     def __init__(self, table: MemoryTable, clock: Clock, *, page_shards: int = 100) -> None:
         self.clock = clock
+        self.shown: Callable[[ChangeStream], ChangeStream] = lambda stream: stream
         self._table = table
         self._page_shards = page_shards
         self._server = _Server(self)
@@ -87,11 +87,11 @@ class StreamsServer:
             raise MissingTable(f"Table: {request['TableName']} not found")
         return {"Table": msgspec.Raw(self._table.facts().description)}
 
-    def _stream(self, arn: str) -> MemoryStream:
+    def _stream(self, arn: str) -> ChangeStream:
         found = [stream for stream in self._table.streams if stream.arn == arn]
         if not found:
             raise NotFound(f"Requested resource not found: Stream: {arn} not found")
-        return found[0]
+        return self.shown(found[0])
 
     def _describe_stream(self, request: Mapping[str, Any]) -> object:
         facts = self._stream(request["StreamArn"]).facts()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from backstream.vault.log.log import HOUR, LogListing
+from backstream.vault.log.log import DAY, LogListing
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 
@@ -50,8 +50,8 @@ def readers_at_work(vault: TableVault, listed: Sequence[LogListing], now: float)
 
 
 def readers_of(vault: TableVault, now: float) -> list[str]:
-    """The same, of the log's last hours."""
-    return readers_at_work(vault, list(vault.log.listing(since=int(now) - HOUR)), now)
+    """The same, of the log's last day: a reader may be as far behind as the stream keeps records."""
+    return readers_at_work(vault, list(vault.log.listing(since=int(now) - DAY)), now)
 
 
 def too_many(readers: Sequence[str]) -> str:

@@ -57,7 +57,7 @@ def _judge(report: Witnessed, *, stopped: bool) -> int:
     """The exit code; what is left is said on stderr."""
     if report.throttled:
         notice(
-            f"the stream asked {report.throttled} times to slow down: a shard allows two readers at a time. "
+            f"the stream asked {counted(report.throttled, 'time')} to slow down: a shard allows two readers at a time. "
             f"Is there a third one beside the function and the witness of {report.table}?"
         )
     if report.waiting_for:
@@ -66,7 +66,7 @@ def _judge(report: Witnessed, *, stopped: bool) -> int:
     elif not report.caught_up and not stopped:
         notice(f"its time was up before it had caught up: run `backstream witness {report.table}` again, it goes on from there")
     if report.gaps:
-        notice(f"{report.gaps} gap(s) recorded: some changes are lost, see `backstream status {report.table}`")
+        notice(f"{counted(report.gaps, 'gap')} recorded: some changes are lost, see `backstream status {report.table}`")
     if report.gaps:
         return 1
     return 0 if report.caught_up else STOPPED if stopped else 1

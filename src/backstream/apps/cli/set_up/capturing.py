@@ -191,7 +191,7 @@ def tail(
         notice(f"not caught up: no shard is listed yet that follows {shards}; nothing later is claimed until one is")
         return 1
     if report.gaps and until_caught_up:
-        notice(f"{report.gaps} gap(s) recorded: some changes are lost, see `backstream status {table}`")
+        notice(f"{counted(report.gaps, 'gap')} recorded: some changes are lost, see `backstream status {table}`")
         return 1
     return 0
 
