@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from cfnlint.api import lint
-from cfnlint.config import ManualArgs
 
 from backstream.apps.cli.main import call
 from backstream.apps.deploy import ChangeSource, Choices, Format, template
@@ -42,9 +41,15 @@ FULL = "by a key, locked, archived, expired"
 LINTED = [pytest.param(choices, id=name, marks=[] if name == FULL else [pytest.mark.soak]) for name, choices in ALL.items()]
 
 
+def lint(text: str, **words: Any) -> Any:
+    """What cfn-lint finds. It is imported here, because its import takes two seconds: each pytest worker would pay for it."""
+    linter, config = import_module("cfnlint.api"), import_module("cfnlint.config")
+    return linter.lint(text, config=config.ManualArgs(regions=REGIONS, **words))
+
+
 @pytest.mark.parametrize("choices", LINTED)
 def test_cfn_lint_finds_nothing(choices: Choices) -> None:
-    found = lint(template(choices), config=ManualArgs(regions=REGIONS, include_checks=["W"]))
+    found = lint(template(choices), include_checks=["W"])
     assert [f"{each.rule.id}: {each.message}" for each in found] == []
 
 
@@ -56,7 +61,7 @@ def test_yaml_and_json_are_the_same_template(choices: Choices) -> None:
 @pytest.mark.soak
 def test_cfn_lint_would_find_something() -> None:
     broken = template(Choices()).replace("BatchSize: !Ref BatchSize", "BatchSizes: !Ref BatchSize")
-    assert lint(broken, config=ManualArgs(regions=REGIONS))
+    assert lint(broken)
 
 
 # --- what is in it ----------------------------------------------------------------------------------------------------------------
