@@ -1,11 +1,11 @@
-"""How far clocks are trusted."""
+"""The limits of trust in clocks."""
 
-# How far the clocks that stamp changes and answers may be apart, in seconds: an image is taken to be older than it is by this, and
-# its reading to have ended later, so that no change is on the wrong side of it.
+# The clocks that stamp changes and answers may differ by this many seconds. An image is taken to be older by this, and its reading
+# to have ended later by this, so that no change is on the wrong side of it.
 CLOCKS_APART = 2
 
-# Far more than that, in seconds: what is older than a reading by this changes nothing of what is known since.
+# A much larger difference, in seconds: an entry that is older than a reading by this cannot change anything that is known since.
 FAR_APART = 60
 
-# How far a server's date may move this machine's clock, in seconds: one that answers with another date than that is not followed.
+# A server's date may move this machine's clock by at most this many seconds. An answer with a date beyond that is ignored.
 MOST_SKEW = 86_400.0

@@ -7,9 +7,9 @@
     path       = name { "." name }               into maps; a name of other characters is a JSON string: "odd name"."a.b"
     literal    = a JSON string, a number, true, false or null
 
-Types never mix: every comparison with an attribute that is of another type, or missing, is false, also `!=`; it is then that
-`not status = "paid"` is true. Numbers are compared by value with all their digits, strings by their UTF-8 bytes, as DynamoDB does.
-`contains` is about a part of a string, or an element of a set or a list.
+Types never mix: every comparison with an attribute of another type, or with a missing one, is false, `!=` included; then `not
+status = "paid"` is true. Numbers are compared by value with all their digits, strings by their UTF-8 bytes, as DynamoDB does.
+`contains` tests for a part of a string, or for an element of a set or a list.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ Test = Callable[[Item], bool]
 
 
 class Condition:
-    """A condition, understood. UsageError, naming the position, where `text` is none.
+    """A parsed condition. Raises UsageError, naming the position, if `text` is not one.
 
-    `names`: the attributes that it is about, a path into maps with dots.
+    `names`: the attributes that it tests, as paths into maps with dots.
     """
 
     def __init__(self, text: str) -> None:
@@ -66,17 +66,20 @@ class Condition:
         self.names: list[str] = [".".join(path) for path in parser.paths]
 
     def matches(self, image: bytes) -> bool:
-        """Whether an image (DynamoDB JSON) satisfies it. Damaged where it is no image."""
+        """True if an image (DynamoDB JSON) satisfies it. Raises Damaged if the bytes are not an image."""
         return self._test(wire.decode(image))
 
 
 def path_of(text: str) -> tuple[str, ...]:
-    """The names along a path into maps, as a condition writes it (`meta.by`). UsageError where `text` is none."""
+    """Returns the names along a path into maps, as a condition writes it (`meta.by`). Raises UsageError if `text` is not one."""
     return _Parser(text, path=True).whole_path()
 
 
 def value_at(image: bytes, path: tuple[str, ...]) -> Any | None:
-    """The typed value (`{"S":"a"}`) at a path of an image; None where there is none. Damaged where it is no image."""
+    """Returns the typed value (`{"S":"a"}`) at a path of an image; None if there is none.
+
+    Raises Damaged if the bytes are not an image.
+    """
     first = wire.attribute(image, path[0])
     return None if first is None else _at({path[0]: first}, path)
 
@@ -92,7 +95,7 @@ def _typed(value: Any) -> tuple[str, Any]:
 
 
 def _at(item: Item, path: tuple[str, ...]) -> Any | None:
-    """The typed value at a path, None where there is none."""
+    """Returns the typed value at a path; None if there is none."""
     fields: Any = item
     for name in path[:-1]:
         value = fields.get(name)
@@ -123,7 +126,7 @@ def _contains(found_kind: str, found: Any, kind: str, wanted: Any) -> bool:
 
 
 def _order(kind: str, one: Any, other: Any) -> int:
-    """Less than, equal to or greater than 0, as `one` is before, equal to or after `other`."""
+    """Returns less than, equal to or greater than 0, as `one` is before, equal to or after `other`."""
     if kind == "N":
         try:
             return numbers.compare(one, other)
@@ -147,7 +150,7 @@ class _ConditionToken(msgspec.Struct, frozen=True):
 
     @property
     def word(self) -> str:
-        """A word or a sign in small letters; empty for all else."""
+        """A word or a sign in small letters; empty for any other token."""
         return self.text.lower() if self.kind in ("word", "sign") else ""
 
 

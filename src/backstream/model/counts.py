@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """The count and its noun, as "1 row" or "2,000 rows". `many`: the plural where it is more than an s."""
+    """Returns the count and its noun, as "1 row" or "2,000 rows". `many` is the plural if it is not formed with an s."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -1,4 +1,4 @@
-"""What a migration's function may give back, and what becomes of an item's image then: decided before anything is touched."""
+"""Checks the result of a migration's function, and makes an item's new image from it, before anything is touched."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ DELETE: Final = _Delete()  # what a migration's function gives back to have the 
 
 
 class DynamoDBJson(dict[str, dict[str, Any]]):
-    """An item in DynamoDB JSON, `{"id": {"S": "a"}}`, binary as base64 text: for the annotation of a function that wants it so."""
+    """An item in DynamoDB JSON, `{"id": {"S": "a"}}`, binary as base64 text. A function asks for it by this annotation."""
 
 
 class ItemRewrite(msgspec.Struct, frozen=True):
-    """What is to become of an item. `before`: its image, None where it does not exist; `after`: None to delete it."""
+    """The rewrite of an item. `before`: its image, None if it does not exist; `after`: its new image, None to delete it."""
 
     key: bytes
     before: bytes | None
@@ -38,17 +38,17 @@ class ItemRewrite(msgspec.Struct, frozen=True):
 
 
 def given(image: bytes | None, *, native: bool) -> Any:
-    """An item as the function gets it: a new object each time, since it may change it; None where there is none."""
+    """Returns an item as the function receives it: a new object each time, since it may change it; None if there is none."""
     if image is None:
         return None
     return DynamoDBJson(wire.decode(image)) if native else python_items.to_plain(image)
 
 
 def becomes(result: Any, passed: Any, base: bytes | None, *, native: bool) -> bytes | None:
-    """The image that the item is to have, None where it is to be deleted; `base` itself where it is to be left alone.
+    """Returns the item's new image; None to delete it; `base` itself to leave it alone.
 
-    `result`: what the function gave back; `passed`: the object it was given that stands for `base`, as it is by now.
-    Attributes that are equal to the base's keep its bytes. Unfit where the result is none.
+    `result`: the function's result; `passed`: the object for `base` that it received, in its present state. Attributes that are
+    equal to the base's keep its bytes. Raises InvalidItem if the result is not an item.
     """
     if result is DELETE:
         return None
@@ -67,7 +67,7 @@ def becomes(result: Any, passed: Any, base: bytes | None, *, native: bool) -> by
 
 
 def fields_of(item: Mapping[Any, Any], *, native: bool) -> Mapping[str, Any]:
-    """An item as a function gave it back, as decoded DynamoDB JSON. Unfit where it is none."""
+    """Returns an item from a function's result, as decoded DynamoDB JSON. Raises InvalidItem if it is not one."""
     if not native:
         return python_items.from_plain(item)
     try:
@@ -78,7 +78,10 @@ def fields_of(item: Mapping[Any, Any], *, native: bool) -> Mapping[str, Any]:
 
 
 def spliced(fields: Mapping[str, Any], base: bytes | None) -> bytes:
-    """The image of these attributes; each that is equal to that of `base` in its bytes. Unfit where another is none."""
+    """Returns the image of these attributes; those equal to `base`'s keep their bytes.
+
+    Raises InvalidItem if another one is invalid.
+    """
     old = {} if base is None else wire.decode(base)
     raw = {} if base is None else msgspec.json.decode(base, type=dict[str, msgspec.Raw])
     kept = {name for name, value in fields.items() if _is_kept(name, value, old)}
@@ -88,7 +91,10 @@ def spliced(fields: Mapping[str, Any], base: bytes | None) -> bytes:
 
 
 def _is_kept(name: str, value: Any, old: Mapping[str, Any]) -> bool:
-    """Whether an attribute is as it was. Only one that is not is judged: what the table holds already is no matter of ours."""
+    """True if an attribute is unchanged.
+
+    Only changed ones are checked: existing values of the table are not this tool's business.
+    """
     if name in old and value == old[name]:
         return True
     item_limits.check({name: value})
@@ -96,7 +102,7 @@ def _is_kept(name: str, value: Any, old: Mapping[str, Any]) -> bool:
 
 
 def digest(image: bytes | None) -> str | None:
-    """What tells an item's image from every other: the same for images that are the same item. None where there is none."""
+    """Returns a digest that is the same for images of the same item, and differs for all others; None without an image."""
     if image is None:
         return None
     canonical = _canonical({"M": wire.well_formed_item(image)})
@@ -125,7 +131,7 @@ def _canonical(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rewritten(text: str) -> str:
-    """Base64 whose unused bits are zero."""
+    """Returns base64 with its unused bits set to zero."""
     return base64.b64encode(base64.b64decode(text)).decode()
 
 

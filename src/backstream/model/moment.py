@@ -1,4 +1,4 @@
-"""Moments: a point in time to the second, as an operator writes it and as reports print it.
+"""Moments: points in time to the second, as an operator writes them and as reports print them.
 
 Three kinds of integers are in use and never mixed: seconds (a moment), micros (a change's time), both since 1970 UTC.
 """
@@ -26,9 +26,9 @@ _HINT = "A moment is ISO 8601 with an offset or Z (2026-11-23T04:15:00Z), epoch 
 
 
 def parse(text: str, now: float) -> int:
-    """The moment `text` means, in epoch seconds, fractions dropped: a change made in second T is included in the state at T.
+    """Parses a moment, in epoch seconds, fractions dropped: a change made in second T is included in the state at T.
 
-    `now`: epoch seconds. UsageError where it is no moment, or a time without an offset (whose offset would be a guess).
+    `now`: epoch seconds. Raises UsageError if the text is not a moment, or is a time without an offset (which would be a guess).
     """
     seconds = _seconds(text.strip(), int(now))
     if not 0 <= seconds < _END_OF_YEARS:
@@ -62,25 +62,25 @@ def _micros(moment: datetime.datetime) -> int:
 
 
 def iso(seconds: float) -> str:
-    """`2026-11-23T04:15:33Z`, the second that holds this moment."""
+    """Returns `2026-11-23T04:15:33Z`, the second that holds this moment."""
     day, clock = divmod(int(seconds), _DAY)
     return f"{_day(day)}T{clock // 3600:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}Z"
 
 
 def iso_millis(seconds: float) -> str:
-    """`2026-11-23T04:15:33.028Z`, always with three digits, as AWS's manifests write times."""
+    """Returns `2026-11-23T04:15:33.028Z`, always with three digits, as AWS's manifests write times."""
     millis = round(seconds * 1_000_000) // 1_000
     return f"{iso(millis // 1_000)[:-1]}.{millis % 1_000:03d}Z"
 
 
 def iso_micros(micros: int) -> str:
-    """`2026-11-23T04:15:33Z`, with a fraction where the source was finer than a second."""
+    """Returns `2026-11-23T04:15:33Z`, with a fraction if the source was finer than a second."""
     fraction = f".{micros % 1_000_000:06d}" if micros % 1_000_000 else ""
     return f"{iso(micros // 1_000_000)[:-1]}{fraction}Z"
 
 
 def parse_iso_micros(text: str) -> int:
-    """The inverse of `iso_micros`. ValueError where it is none."""
+    """The inverse of `iso_micros`. Raises ValueError if the text is not a time."""
     moment = datetime.datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"no offset: {text!r}")
@@ -88,19 +88,19 @@ def parse_iso_micros(text: str) -> int:
 
 
 def is_known(second: int) -> bool:
-    """Whether it is a second between 1970 and 9999: one that can be told."""
+    """True for a second between 1970 and 9999, which can be printed."""
     return 0 <= second < _END_OF_YEARS
 
 
 def end_of(second: int) -> int:
-    """The microsecond (since 1970) with which a second is over: changes made in it come before."""
+    """Returns the microsecond (since 1970) that ends a second: changes made in it come before."""
     return (second + 1) * 1_000_000
 
 
 def parse_http(text: str) -> float:
-    """The epoch second of an answer's `Date` or `Last-Modified`. ValueError where it is none.
+    """Returns the epoch second of an answer's `Date` or `Last-Modified`. Raises ValueError if it is not one.
 
-    There is one with every answer, in this form: reading it by `email.utils` would cost more than signing a request.
+    Every answer has one, in this form: `email.utils` would take longer to parse it than signing a request takes.
     """
     if (usual := _HTTP.fullmatch(text)) is None or usual[2] not in _MONTHS:
         return parsedate_to_datetime(text).timestamp()
@@ -110,13 +110,13 @@ def parse_http(text: str) -> float:
 
 
 def compact(seconds: int) -> str:
-    """`20261123T041533Z`: a time in an object's name."""
+    """Returns `20261123T041533Z`: a time in an object's name."""
     day, clock = divmod(seconds, _DAY)
     return f"{_day(day).replace('-', '')}T{clock // 3600:02d}{clock // 60 % 60:02d}{clock % 60:02d}Z"
 
 
 def parse_compact(text: str) -> int:
-    """The inverse of `compact`. ValueError where it is none."""
+    """The inverse of `compact`. Raises ValueError if the text is not a time."""
     found = _COMPACT.fullmatch(text)
     if found is None:
         raise ValueError(f"not a time in a name: {text!r}")
@@ -127,21 +127,21 @@ def parse_compact(text: str) -> int:
 
 
 def day_and_hour(seconds: int) -> tuple[str, str]:
-    """`("2026-11-23", "04")`: the partition of the log that a second belongs to, in UTC."""
+    """Returns `("2026-11-23", "04")`: the partition of the log that a second belongs to, in UTC."""
     day, clock = divmod(seconds, _DAY)
     return _day(day), f"{clock // 3600:02d}"
 
 
-# A listing of a log reads thousands of names, and nearly all of them are of a few days.
+# A listing of a log reads thousands of names, nearly all from a few days.
 
 
 @functools.lru_cache(maxsize=4096)
 def _day(number: int) -> str:
-    """`2026-11-23`: the day so many days after 1970 began. OverflowError where no calendar has it."""
+    """Returns `2026-11-23`: the day that is this many days after 1970 began. Raises OverflowError if no calendar has it."""
     return (_FIRST_DAY + datetime.timedelta(days=number)).isoformat()
 
 
 @functools.lru_cache(maxsize=4096)
 def _start_of_day(digits: str) -> int:
-    """The second with which `20261123` begins. ValueError where there is no such day."""
+    """Returns the second with which `20261123` begins. Raises ValueError if there is no such day."""
     return (datetime.date(int(digits[:4]), int(digits[4:6]), int(digits[6:])) - _FIRST_DAY).days * _DAY

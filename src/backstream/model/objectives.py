@@ -1,4 +1,4 @@
-"""Objectives: how much may be lost (RPO) and how long a restore may take (RTO), and whether what was measured meets them."""
+"""Objectives: the tolerated loss (RPO) and the tolerated time of a restore (RTO), and whether the measured figures meet them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ _DURATION = re.compile(r"(\d{1,6})\s*([smhd])", re.IGNORECASE | re.ASCII)
 
 
 class Objectives(msgspec.Struct, frozen=True):
-    """In seconds; None where there is none."""
+    """The objectives in seconds; None if there is none."""
 
     rpo_seconds: int | None = None
     rto_seconds: int | None = None
 
     def missed_rpo(self, measured: float | None) -> list[str]:
-        """Why the recovery point objective is missed; nothing where it is met, or there is none. `measured`: None for unknown."""
+        """Returns why the recovery point objective is missed; empty if it is met, or if there is none.
+
+        `measured` is None if unknown.
+        """
         return _missed("RPO", self.rpo_seconds, measured, "the vault does not prove any second to be complete")
 
     def missed_rto(self, measured: float | None, unknown: str = "there was no usable table") -> list[str]:
-        """Why the recovery time objective is missed, likewise."""
+        """Returns why the recovery time objective is missed; empty if it is met, or if there is none."""
         return _missed("RTO", self.rto_seconds, measured, unknown)
 
 
@@ -37,7 +40,7 @@ def _missed(name: str, objective: int | None, measured: float | None, unknown: s
 
 
 def parse(text: str) -> int:
-    """The seconds of `90s`, `30m`, `2h` or `1d`. UsageError where it is none."""
+    """Returns the seconds of `90s`, `30m`, `2h` or `1d`. Raises UsageError if the text is not a duration."""
     found = _DURATION.fullmatch(text.strip())
     if found is None:
         raise UsageError(f"not a duration: {text!r}", hint="Write 90s, 30m, 2h or 1d.")
@@ -45,7 +48,7 @@ def parse(text: str) -> int:
 
 
 def in_words(seconds: float) -> str:
-    """`0.8 s`, `42 s`, `30 min`, `1 h 05 min`, `3 d 02 h`: what a person can read at a glance."""
+    """Returns `0.8 s`, `42 s`, `30 min`, `1 h 05 min`, `3 d 02 h`: a duration that a person reads at a glance."""
     if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     whole = math.ceil(seconds)

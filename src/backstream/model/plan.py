@@ -1,4 +1,4 @@
-"""What a restore does to one item: decided from its state at the moment and its live state, before anything is touched."""
+"""Decides the action of a restore on one item, from its state at the moment and its live state, before anything is touched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backstream.model.values import wire
 
 
 class Action(enum.Enum):
-    """PUT the image of then; DELETE the live item; or leave it ALONE, since it is as it was."""
+    """The action on an item: PUT the old image, DELETE the live item, or leave it ALONE because it is unchanged."""
 
     PUT = "put"
     DELETE = "delete"
@@ -16,7 +16,10 @@ class Action(enum.Enum):
 
 
 def decide(then: bytes | None, live: bytes | None) -> Action:
-    """`then`: the image at the moment, `live`: the image now; None where the item does not exist. Damaged if one is no image."""
+    """Decides from the image at the moment (`then`) and the image now (`live`); None if the item does not exist.
+
+    Raises Damaged if one is not an image.
+    """
     if then is None:
         return Action.ALONE if live is None else Action.DELETE
     if live is not None and wire.same_image(then, live):

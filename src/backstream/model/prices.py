@@ -1,4 +1,4 @@
-"""What a vault's requests cost, by AWS's list prices: an estimate for choosing a layout, not a bill.
+"""Estimates the cost of a vault's requests by AWS's list prices, for choosing a layout. It is not a bill.
 
 Storage is left out: both layouts keep every image once, and only the requests differ. So are KMS, transfer and Lambda's own time.
 """
@@ -29,13 +29,13 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 def costs(changes_per_segment: float) -> list[Cost]:
-    """Of the rows layout and of the log layout, where a segment of the change log holds so many changes on average (at least 1)."""
+    """Returns the costs of the rows layout and of the log layout, for this many changes per segment on average (at least 1)."""
     segments = MILLION / max(1.0, changes_per_segment)
     log = segments * PUT
     reading = segments * GET + segments / LISTED * PUT
     rows = MILLION * GET + MILLION / LISTED * PUT
     return [
-        # A PUT a change, and a HEAD wherever the writer does not know yet what its object holds: in Lambda nearly always.
+        # One PUT per change, and one HEAD if the writer does not know yet what its object holds: in Lambda nearly always.
         Cost("rows", capture=round(MILLION * (PUT + GET) + log, 6), restore=round(rows + reading, 6)),
         Cost("log", capture=round(log, 6), restore=round(reading, 6)),
     ]

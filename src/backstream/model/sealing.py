@@ -1,4 +1,4 @@
-"""What a signature in a vault is made over, and which objects have one: pure.
+"""Defines what a signature in a vault covers, and which objects have one. Pure.
 
 A signature vouches for one version of one object: its name, its bytes and its metadata. It stands in the metadata itself. Row
 objects have none: the signed line of the log that names a row version has the SHA-256 of its bytes.
@@ -24,10 +24,10 @@ _SEALED = re.compile(
 
 
 class Signing(msgspec.Struct, frozen=True):
-    """How a table's vault is signed, as its catalog says.
+    """The signing of a table's vault, as its catalog states it.
 
-    `key`: `kms:ARN`, or `ed25519:FINGERPRINT`; `since`: the second from which on; `algorithm`: as KMS calls it. Who
-    verifies trusts a key of his own, never this record.
+    `key`: `kms:ARN`, or `ed25519:FINGERPRINT`; `since`: the first second of signing; `algorithm`: in KMS's terms. A verifier trusts
+    its own key, never this record.
     """
 
     key: str
@@ -40,19 +40,21 @@ class _Catalog(msgspec.Struct, frozen=True):
 
 
 def table_of(name: str) -> str | None:
-    """The table of whose vault an object is one that is signed; None for any other object."""
+    """Returns the table that a signed object's vault belongs to; None for any other object."""
     found = _SEALED.fullmatch(name)
     return None if found is None else found["table"]
 
 
 def is_catalog(name: str) -> bool:
-    """Whether it is a table's catalog, which alone of all signed objects has one version after the other."""
+    """True for a table's catalog. It is the only signed object with one version after the other."""
     found = _SEALED.fullmatch(name)
     return found is not None and found["catalog"] is not None
 
 
 def signing_of(catalog: bytes) -> Signing | None:
-    """How a vault is signed, by its catalog's bytes; None where it is not, or where they cannot be read: others say so."""
+    """Returns the signing of a vault, from its catalog's bytes; None if it is not signed, or if they cannot be read: others report
+    that.
+    """
     try:
         return msgspec.json.decode(catalog, type=_Catalog).signing
     except (msgspec.MsgspecError, RecursionError):
@@ -60,6 +62,6 @@ def signing_of(catalog: bytes) -> Signing | None:
 
 
 def statement(name: str, body: bytes, metadata: Mapping[str, str]) -> bytes:
-    """What is signed: all that there is to know of a version, but its signature."""
+    """Returns the bytes to sign: everything about a version except its signature."""
     said = sorted((key, value) for key, value in metadata.items() if key != SIGNATURE)
     return msgspec.json.encode([_DOMAIN, name, hashlib.sha256(body).hexdigest(), said])

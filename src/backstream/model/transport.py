@@ -1,4 +1,4 @@
-"""Whether what goes to a URL can be read on its way. Pure."""
+"""Tells whether requests to a URL can be read on their way. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 
 def is_exposed(url: str) -> bool:
-    """Whether a URL is plain http to another machine than this one.
+    """True if a URL is plain http to a machine other than this one.
 
-    This one is `localhost`, names below it (RFC 6761), 127.0.0.0/8 and ::1.
+    This machine is `localhost`, names below it (RFC 6761), 127.0.0.0/8 and ::1.
     """
     try:
         parts = urlsplit(url)

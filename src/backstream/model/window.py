@@ -1,4 +1,4 @@
-"""The recovery window: from when to when a restore is exact, and what stands in the way of a moment."""
+"""The recovery window: the period in which a restore is exact, and the obstacles for a moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AFTER_ALL = 10**11  # a second later than any
 
 
 class KnownGap(msgspec.Struct, frozen=True):
-    """Changes made between two seconds (both included) that may be missing, and why."""
+    """A period (seconds, both included) whose changes may be missing, and why."""
 
     since: int
     until: int
@@ -26,10 +26,11 @@ class KnownGap(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """From `end` on the vault knows every item, as long as no change since `begin` is missing (seconds).
+    """A start of knowledge: from `end` on the vault knows every item, as long as no change since `begin` is missing (seconds).
 
-    A table that was empty at `init`: then the two are one. A base backup: when its scan began and when it ended. `id`: the base
-    backup's, None of an empty table. `exact`: the second of which an export is the state, before anything that was done in it.
+    For a table that was empty at `init`, both are the same second. For a base backup, they are the begin and the end of its scan.
+    `id`: the base backup's id, None for an empty table. `exact`: the second whose beginning an export shows, before any change in
+    it.
     """
 
     begin: int
@@ -38,14 +39,14 @@ class Start(msgspec.Struct, frozen=True):
     exact: int | None = None
 
     def known_at(self, second: int) -> bool:
-        """Whether the state at the beginning of a second can be built on it."""
+        """True if the state at the beginning of a second can be built on it."""
         return self.end < second or (self.exact is not None and self.exact <= second)
 
 
 class IncrementalExport(msgspec.Struct, frozen=True):
-    """An incremental export: what became of every item between `since` and `until` (not included), in seconds, without a stream.
+    """An incremental export: every item's net change between `since` and `until` (not included), in seconds, without a stream.
 
-    It may reach a little further, within the second `until`: a moment builds on it from that second's end on.
+    It may reach a little further, within the second `until`, so a moment builds on it only from that second's end on.
     """
 
     since: int
@@ -54,14 +55,14 @@ class IncrementalExport(msgspec.Struct, frozen=True):
 
 
 class Path(msgspec.Struct, frozen=True):
-    """What a moment's state is made of: a start, the log since, and in place of the log's gaps exports, the oldest first."""
+    """The parts of a moment's state: a start, the log since, and exports in place of the log's gaps, oldest first."""
 
     start: Start
     bridges: Sequence[IncrementalExport] = ()
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Seconds, both included, of which each can be restored exactly."""
+    """A range of seconds, both included, each of which can be restored exactly."""
 
     since: int
     until: int
@@ -71,7 +72,7 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Void(msgspec.Struct, frozen=True, tag=True):
-    """Seconds, both included, of which only the lines of the export of that `id` count."""
+    """A superseded range: seconds, both included, in which only the lines of the export with that `id` count."""
 
     since: int
     until: int
@@ -79,9 +80,9 @@ class Void(msgspec.Struct, frozen=True, tag=True):
 
 
 class FormerLife(msgspec.Struct, frozen=True, tag=True):
-    """What came before a table was created again, in the second `created`: nothing of it is a row of the table since.
+    """The time before a table was created again, in the second `created`: none of its items is a row of the table since.
 
-    `stream`: the label of the first stream since, empty where labels do not tell.
+    `stream`: the label of the first stream since, empty if labels do not tell.
     """
 
     created: int
@@ -89,9 +90,9 @@ class FormerLife(msgspec.Struct, frozen=True, tag=True):
 
 
 class Older(msgspec.Struct, frozen=True):
-    """What an older tool has kept, by arrival: the first second, and the last up to which all that arrived has been taken in.
+    """The objects of an older tool, by arrival: the first second, and the last second up to which all of them have been taken in.
 
-    `stale`: more has arrived since that was not taken in.
+    `stale`: True if more have arrived since that were not taken in.
     """
 
     since: int
@@ -103,12 +104,12 @@ class Older(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True, dict=True):
-    """What the vault may claim, in seconds.
+    """The claims that the vault may make, in seconds.
 
-    `starts`: from when on it knows every item; `durable`: every change up to then has arrived, None where that is not known of any;
-    `gaps`: changes that are missing from the log, oldest first, whether or not a later base backup makes up for them;
-    `unseen`: what could not be looked at and may hold more gaps, in words, empty where that is nothing; `older`: what was adopted,
-    which is no part of what is exact.
+    `starts`: the starts of complete knowledge; `durable`: the second up to which every change has arrived, None if none is proven;
+    `gaps`: changes that are missing from the log, oldest first, even if a later base backup makes up for them; `unseen`: a
+    description of sources that could not be read and may hold more gaps, or empty; `older`: the adopted objects, which do not
+    belong to the exact period.
     """
 
     starts: Sequence[Start]
@@ -124,42 +125,42 @@ class Window(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def starts_empty(self) -> bool:
-        """Whether the vault has followed the table from when it was empty: before that there was nothing."""
+        """True if the vault has followed the table since it was empty: before that there was nothing."""
         return any(start.id is None for start in self.starts)
 
     def start(self, at: int) -> Start | None:
-        """What a moment's state builds on: of the starts that had ended by then the last to begin; None where there is none."""
+        """The latest-starting base that had completed by `at`; None if there is none."""
         ended = [start for start in self.starts if start.end <= at]
         return max(ended, key=_lateness, default=None)
 
     def starts_for(self, at: int) -> list[Start]:
-        """All starts that a moment's state may build on with the same gaps in the way, the best first."""
+        """Returns all starts that a moment's state may build on with the same gaps in the way, the best first."""
         path = self.path(at)
         best = self.start(at) if path is None else path.start
         if best is None:
             return []
         ended = sorted((start for start in self.starts if start.end <= at), key=_lateness)
-        # What lies between an earlier start and the best one is in the log, unless there is a gap.
+        # The changes between an earlier start and the best one are in the log, unless there is a gap.
         as_good = [
             each for each in reversed(ended) if each.begin < best.begin and not self._obstacles.between(each.begin, best.begin - 1)
         ]
         return [best, *as_good]
 
     def path(self, at: int) -> Path | None:
-        """How the state at a moment is made, exactly; None where it cannot be.
+        """Returns the exact way to make the state at a moment; None if there is none.
 
-        The newest start without a gap behind it, and the log. Or else an export that reaches over the last gap, on top of the exact
-        state at its beginning.
+        That is the newest start without a gap behind it, and the log. Otherwise it is an export that reaches over the last gap, on
+        top of the exact state at its beginning.
         """
         return self._path(at, [start for start in self.starts if start.end <= at], at)
 
     def _path(self, at: int, starts: Sequence[Start], ended: int) -> Path | None:
-        """As `path`, built on these starts, and on exports whose windows had ended by the second `ended`."""
+        """Returns the same as `path`, built on these starts, and on exports whose windows had ended by the second `ended`."""
         best = max(starts, key=_lateness, default=None)
         if best is not None and not self._obstacles.between(best.begin, at):
             return Path(best)
         last = max((min(gap.until, at) for gap in self.gaps if gap.since <= at), default=at)
-        # An export that begins after the last gap tells nothing that the log does not: one that reaches over the gap goes first.
+        # An export that begins after the last gap adds nothing to the log, so one that reaches over the gap goes first.
         for bridge in sorted(self.bridges, key=lambda bridge: (bridge.since <= last, bridge.until), reverse=True):
             if last < bridge.until <= ended:
                 known = [start for start in self.starts if start.known_at(bridge.since)]
@@ -169,16 +170,16 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         return None
 
     def gaps_before(self, at: int) -> list[KnownGap]:
-        """The gaps that make the state at a moment uncertain."""
+        """Returns the gaps that make the state at a moment uncertain."""
         start = self.start(at)
         found = [gap for gap in self.gaps if gap.since <= at and (start is None or gap.until >= start.begin)]
         return [] if found and self.bridges and self.path(at) is not None else found
 
     def voids(self, at: int) -> list[Void]:
-        """The seconds of which only an export's own lines count at a moment, since it tells all that became of every item.
+        """Returns the seconds in which only an export's own lines count at a moment, since it holds every item's net change.
 
-        From its beginning to the end of the gap that it reaches over: an item may have been changed before the gap and changed
-        back, or deleted, within it, and an export has no line for what is in the end as it was.
+        They reach from its beginning to the end of the gap that it covers. An item may have been changed before the gap and changed
+        back, or deleted, within it, and an export has no line for an item that ends up unchanged.
         """
         path = self.path(at)
         found = []
@@ -189,7 +190,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def ranges(self) -> list[Range]:
-        """All moments at which a restore of the whole table is exact, oldest first, none next to another."""
+        """Returns all moments at which a restore of the whole table is exact, oldest first, as ranges that do not touch."""
         if self.durable is None:
             return []
         joined: list[Range] = []
@@ -204,7 +205,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         return joined
 
     def _turning_points(self, durable: int) -> list[int]:
-        """The seconds at which it may change whether a moment is exact, and the end."""
+        """Returns the seconds at which exactness may change, and the end."""
         points = {durable + 1}
         points.update(start.end for start in self.starts)
         points.update(each for gap in self.gaps for each in (gap.since, gap.until + 1))
@@ -213,14 +214,15 @@ class Window(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def open_gaps(self) -> list[KnownGap]:
-        """The gaps that make the newest state uncertain."""
+        """Returns the gaps that make the newest state uncertain."""
         return self.gaps_before(AFTER_ALL)
 
     @property
     def since(self) -> int | None:
-        """The first second of the newest range that is exact, or of what will be once the stream has been read up to there.
+        """Returns the first second of the newest exact range, or of the range that will be exact once the stream has been read up
+        to there.
 
-        None where there is no start, or changes are missing that it does not make up for.
+        Returns None if there is no start, or if missing changes remain that it does not make up for.
         """
         ranges = self.ranges
         if ranges:
@@ -230,7 +232,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def until(self) -> int | None:
-        """The last second at which a restore of the whole table is exact; None where there is none."""
+        """Returns the last second at which a restore of the whole table is exact; None if there is none."""
         ranges = self.ranges
         return ranges[-1].until if ranges else None
 
@@ -251,7 +253,7 @@ def _lateness(start: Start) -> tuple[int, int]:
 
 
 class _Obstacles:
-    """Whether any gap lies in a time: gaps may be thousands, one for each record that Lambda could not keep."""
+    """Tells whether any gap lies in a period. There may be thousands of gaps, one for each record that Lambda could not keep."""
 
     def __init__(self, gaps: Sequence[KnownGap]) -> None:
         ordered = sorted(gaps, key=lambda gap: gap.since)
@@ -259,6 +261,6 @@ class _Obstacles:
         self._until = list(itertools.accumulate((gap.until for gap in ordered), max))
 
     def between(self, begin: int, at: int) -> bool:
-        """Whether a gap began by `at` and had not ended before `begin`."""
+        """True if a gap began by `at` and had not ended before `begin`."""
         begun = bisect.bisect_right(self._since, at)
         return begun > 0 and self._until[begun - 1] >= begin

@@ -1,4 +1,4 @@
-"""The seams of the house: what each part needs of the world, as Protocols with their semantics.
+"""The seams of the code: the outside services that each part needs, as Protocols with their semantics.
 
 Implementations live in `stores/` and `tables/`; one contract suite per Protocol runs on all of them.
 """

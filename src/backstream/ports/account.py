@@ -9,9 +9,10 @@ Described = Mapping[str, Any]  # AWS's own answer, or a part of it, decoded
 
 
 class BucketSettings(Protocol):
-    """How one bucket is set up, as S3 tells it. A setting that it does not have is None, or empty: that is an answer.
+    """Reads the settings of one bucket from S3. A setting that the bucket does not have is None or empty, which is an answer.
 
-    Errors as of `ObjectStore`; one that may not be read is `AccessDenied`, one that the endpoint does not know `Failed`.
+    Raises the errors of `ObjectStore`: `AccessDenied` for a setting that may not be read, `Failed` for one that the endpoint does
+    not know.
     """
 
     @property
@@ -19,25 +20,25 @@ class BucketSettings(Protocol):
         """The bucket's name."""
 
     def find(self) -> str:
-        """HeadBucket: the bucket's region, empty where the endpoint does not say. `MissingBucket`."""
+        """HeadBucket: returns the bucket's region, empty if the endpoint does not state it. Raises `MissingBucket`."""
 
     def is_of(self, account: str) -> bool:
-        """HeadBucket with ExpectedBucketOwner: whether it is that account's, of a bucket that `find` finds."""
+        """HeadBucket with ExpectedBucketOwner: True if a bucket that `find` finds belongs to that account."""
 
     def server_time(self) -> float:
-        """S3's time now (epoch seconds, whole), whatever it answers. Failed where it does not say."""
+        """Returns S3's time now (epoch seconds, whole), from whatever it answers. Raises Failed if it does not state it."""
 
     def versioning(self) -> str:
-        """GetBucketVersioning: `Enabled`, `Suspended`, or nothing where it never was."""
+        """GetBucketVersioning: returns `Enabled`, `Suspended`, or an empty text if it was never set."""
 
     def encryption(self) -> str | None:
-        """GetBucketEncryption: the algorithm that objects are encrypted with by default (`AES256`, `aws:kms`)."""
+        """GetBucketEncryption: returns the default encryption of objects (`AES256`, `aws:kms`)."""
 
     def public_access_block(self) -> Described:
         """GetPublicAccessBlock's configuration."""
 
     def policy(self) -> Described:
-        """GetBucketPolicy's document. Damaged where it is no JSON."""
+        """GetBucketPolicy's document. Raises Damaged if it is not JSON."""
 
     def object_lock(self) -> Described:
         """GetObjectLockConfiguration's configuration."""
@@ -47,19 +48,22 @@ class BucketSettings(Protocol):
 
 
 class Account(Protocol):
-    """Who asks, and what is deployed: functions, what feeds them, and alarms. Errors: `AccessDenied`, `Unavailable`, `Failed`."""
+    """Describes the caller, and the deployment: functions, their sources, and alarms.
+
+    Raises `AccessDenied`, `Unavailable`, `Failed`.
+    """
 
     def identity(self) -> Described:
         """GetCallerIdentity: `Account`, `Arn`."""
 
     def function(self, name: str) -> Described:
-        """GetFunctionConfiguration. `NotFound`."""
+        """GetFunctionConfiguration. Raises `NotFound`."""
 
     def reserved_concurrency(self, name: str) -> int | None:
-        """GetFunctionConcurrency: how many invocations may run at once, None where none are reserved."""
+        """GetFunctionConcurrency: the number of invocations that may run at once, None if none are reserved."""
 
     def mappings(self, *, stream: str = "", function: str = "") -> Sequence[Described]:
-        """ListEventSourceMappings, every page: those of a stream, of a function, or of both."""
+        """ListEventSourceMappings, every page: the mappings of a stream, of a function, or of both."""
 
     def alarms(self) -> Sequence[Described]:
         """DescribeAlarms, every page: the metric alarms of the region."""

@@ -1,4 +1,4 @@
-"""Where time comes from."""
+"""The source of time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where time comes from. Seconds since 1970 UTC; sleeping may be cut short by `wake`."""
+    """The source of time. Seconds are since 1970 UTC; `wake` may cut a sleep short."""
 
     def now(self) -> float:
         """The machine's time, in epoch seconds."""
 
     def sleep(self, seconds: float) -> None:
-        """Return after `seconds`."""
+        """Returns after `seconds`."""

@@ -63,7 +63,7 @@ class TableState(Protocol):
 
     An item's partition is `zlib.crc32(key) % partitions`, so that callers can cut a live table in the same way. `unreadable` names
     the objects that could not be read, and foreign objects in the log: what they may hold is not in the state. `passed_over` names
-    those of a base backup for which another, equally good one stands in. An entry's image is the image after its change.
+    those of a base backup that an equally good one replaces. An entry's image is the image after its change.
 
     `names`: the name of every row object that the log speaks of up to the moment (after `read_on`, at any time), each with the time
     (epoch seconds, as text) at which the store received the segment that says so.
@@ -96,7 +96,7 @@ class TableState(Protocol):
         """Return all partitions, one after another."""
 
     def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
-        """Return the items of which changes are missing up to the moment, those included that may still arrive."""
+        """Return the items that lack changes up to the moment, including changes that may still arrive."""
 
     def read_on(self) -> None:
         """Note in `names` what came after the moment, too."""
@@ -137,7 +137,7 @@ class Engine(Protocol[VaultT_contra]):
         progress: EntriesRead = lambda _: None,
         unread: Callable[[UnreadableSource], None] = lambda _: None,
     ) -> Iterator[BrokenChain]:
-        """Return the items of which changes are missing in all that the vault holds of a table.
+        """Return the items that lack changes in everything that the vault holds of a table.
 
         `since`, `until`: only what is missing between two seconds; `keys`: only these items; `now`: the clock's second. `unread` is
         told what could not be read, before the first item comes. Those that are `pending` may still arrive.

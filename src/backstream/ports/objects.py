@@ -1,4 +1,4 @@
-"""Named, versioned bytes: what a vault, a snapshot and the on-failure destination lie in."""
+"""Named, versioned bytes: the storage of a vault, a snapshot and the on-failure destination."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from backstream.errors import BackstreamError
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):
-    """What a store knows of one version besides its bytes. `modified`: epoch seconds at which the *store* received it.
+    """A store's metadata of one version, without its bytes. `modified`: epoch seconds at which the *store* received it.
 
-    `tag` names the version's content for `ObjectStore.put(if_match=)` (S3's ETag, with its quotes); empty where there is none.
+    `tag` names the version's content for `ObjectStore.put(if_match=)` (S3's ETag, with its quotes); empty if there is none.
     """
 
     name: str
@@ -70,7 +70,10 @@ class ObjectStore(Protocol):
         """`s3://bucket/prefix`, `file:///folder` or `memory:`, for people and messages; no trailing slash."""
 
     def check(self) -> None:
-        """Return if the root exists and keeps versions; raise `MissingBucket`, `UnversionedBucket` or `AccessDenied` otherwise."""
+        """Returns if the root exists and keeps versions.
+
+        Raises `MissingBucket`, `UnversionedBucket` or `AccessDenied` otherwise.
+        """
 
     def put(
         self,
@@ -81,93 +84,99 @@ class ObjectStore(Protocol):
         if_absent: bool = False,
         if_match: str | None = None,
     ) -> str:
-        """Add a version on top of `name`; return its version id. Metadata: lower-case names, printable ASCII values, 2 KB in all.
+        """Adds a version on top of `name` and returns its version id. Metadata: lower-case names, printable ASCII values, 2 KB in
+        all.
 
-        `if_absent`: only where no current object of that name exists (none ever, or a delete marker on top), atomically;
+        `if_absent`: writes only if no current object of that name exists (none ever, or a delete marker on top), atomically; raises
         `AlreadyExists` otherwise. If the answer to a first attempt was lost, its own write is recognised, not refused.
 
-        `if_match`: only where the current object is still the one with this `ObjectInfo.tag`, atomically. `ConditionNotMet`
-        where it is another one, `MissingObject` where there is none. A lost first attempt is recognised here too. `Failed`, and
-        nothing written, where the server does not know such a condition: an unconditional write could undo somebody else's.
-        One of the two conditions at most.
+        `if_match`: writes only if the current object is still the one with this `ObjectInfo.tag`, atomically. Raises
+        `ConditionNotMet` if it is another one, and `MissingObject` if there is none. A lost first attempt is recognised here too.
+        Raises `Failed`, and writes nothing, if the server does not know such a condition: an unconditional write could undo
+        somebody else's. At most one of the two conditions may be given.
         """
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
-        """The named version, or the current one. `MissingObject` (with `marker`) if there is none."""
+        """Returns the named version, or the current one. Raises `MissingObject` (with `marker`) if there is none."""
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
-        """Many objects, each as by `get`, with its tag: as they come, in no order. One thread at a time may ask for the next.
+        """Yields many objects as `get` returns them, each with its tag, in no order. One thread at a time may ask for the next.
 
-        An object that cannot be had comes as the error that `get` would raise, and the others go on; what `wanted` raises ends it.
-        `wanted` is taken in the caller's thread as there is room: no more than 64 objects are under way or wait to be given out,
-        and no more than 300 where some are to be tried again. Closed early it breaks off what is under way and leaves nothing
-        running.
+        An object that cannot be read comes as the error that `get` would raise, and the others continue; an error from `wanted`
+        ends it. `wanted` is read in the caller's thread as there is room: no more than 64 objects are under way or wait to be
+        yielded, and no more than 300 if some are to be tried again. Closing it early stops the requests under way and leaves
+        nothing running.
         """
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
-        """At most `length` bytes (1 or more) of the current object, from its byte `start` on; a negative one counts from its end.
+        """Returns at most `length` bytes (1 or more) of the current object, from byte `start` on; a negative one counts from its
+        end.
 
-        Fewer where the object ends before; one that is shorter than its wanted end is given whole. Asking for what lies behind its
-        end is `Failed`, as it is of S3. `MissingObject` as for `get`.
+        Returns fewer if the object ends before; one that is shorter than its wanted end is returned whole. Raises `Failed` for a
+        range behind its end, as S3 does, and `MissingObject` like `get`.
         """
 
     def head(self, name: str, version: str | None = None) -> ObjectInfo:
-        """As `get`, without the body."""
+        """Returns the same as `get`, without the body."""
 
     def delete(self, name: str) -> str:
-        """Put a delete marker on top; return the marker's version id. Also where nothing of that name exists (as S3 does)."""
+        """Puts a delete marker on top and returns the marker's version id, even if nothing of that name exists (as S3 does)."""
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
-        """Current objects whose names start with `prefix` (plain text, no folder) and come after `after`, in UTF-8 byte order."""
+        """Yields current objects whose names start with `prefix` (plain text, no folder) and come after `after`, in UTF-8 byte
+        order.
+        """
 
     def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
-        """All versions and delete markers of names that start with `prefix` and come after `after`: names in UTF-8 byte order,
-        newest first in each.
+        """Yields all versions and delete markers of names that start with `prefix` and come after `after`.
+
+        Names are in UTF-8 byte order, and each name's versions newest first.
         """
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
-        """The versions and delete markers of this one name, newest first; none where nothing of that name was ever put."""
+        """Yields the versions and delete markers of this one name, newest first; none if nothing of that name was ever put."""
 
 
 class Markers(Protocol):
-    """The right to take delete markers away. No writer of changes is given it: an `ObjectStore` never removes anything."""
+    """The right to remove delete markers. No writer of changes has it: an `ObjectStore` never removes anything."""
 
     def remove(self, name: str, version: str) -> bool:
-        """Remove one delete marker, so that what it hid is current again. False where no version with that id exists any more.
+        """Removes one delete marker, so that the object below it is current again. Returns False if no version with that id exists
+        any more.
 
-        `Refused` where that version is not a delete marker: a version with a body is never removed.
+        Raises `Refused` if that version is not a delete marker: a version with a body is never removed.
         """
 
 
 class Files(Protocol):
-    """Named bytes, written once and read whole: where a snapshot goes, and where AWS's exports lie. Every `ObjectStore` is one.
+    """Named bytes, written once and read whole: the storage of snapshots and of AWS's exports. Every `ObjectStore` is one.
 
-    Names, durability and errors are those of `ObjectStore`; versions are not needed.
+    Names, durability and errors are as in `ObjectStore`; versions are not needed.
     """
 
     @property
     def url(self) -> str:
-        """As of `ObjectStore`."""
+        """See `ObjectStore.url`."""
 
     def put(self, name: str, body: bytes) -> str:
-        """Make the file durable, whole or not at all, and return its version, `null` where there are none."""
+        """Makes the file durable, whole or not at all, and returns its version, `null` if there are none."""
 
     def get(self, name: str) -> StoredObject:
-        """The file. `MissingObject` if there is none."""
+        """Returns the file. Raises `MissingObject` if there is none."""
 
 
 class ListedFiles(Protocol):
-    """Files that somebody else wrote, to be found and read: CloudTrail's. Every `ObjectStore` is one.
+    """Files of another writer (CloudTrail), to be listed and read. Every `ObjectStore` is one.
 
-    Names and errors are those of `ObjectStore`.
+    Names and errors are as in `ObjectStore`.
     """
 
     @property
     def url(self) -> str:
-        """As of `ObjectStore`."""
+        """See `ObjectStore.url`."""
 
     def get(self, name: str) -> StoredObject:
-        """The file. `MissingObject` if there is none."""
+        """Returns the file. Raises `MissingObject` if there is none."""
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
-        """As of `ObjectStore`."""
+        """See `ObjectStore.list`."""

@@ -1,4 +1,4 @@
-"""Signatures: made with a key that no reader has, checked with one that everybody may have."""
+"""Signatures: made with a key that no reader has, checked with a key that everybody may have."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Verifier(Protocol):
 
     @property
     def key(self) -> str:
-        """Which key it is, for people and messages."""
+        """The name of the key, for people and messages."""
 
     def verifies(self, statement: bytes, signature: str) -> bool:
-        """Whether a signature (base64) of these bytes was made with that key. False for what is no signature."""
+        """True if a signature (base64) of these bytes was made with that key. False for text that is not a signature."""
 
 
 class HeadSigner(Protocol):
@@ -21,14 +21,17 @@ class HeadSigner(Protocol):
 
     @property
     def key(self) -> str:
-        """Which key it is: `kms:ARN`, or `ed25519:FINGERPRINT`."""
+        """The name of the key: `kms:ARN`, or `ed25519:FINGERPRINT`."""
 
     @property
     def algorithm(self) -> str:
-        """How it signs, as KMS calls it: `ECDSA_SHA_256`, `RSASSA_PKCS1_V1_5_SHA_256` or `ED25519_SHA_512`."""
+        """The algorithm in KMS's terms: `ECDSA_SHA_256`, `RSASSA_PKCS1_V1_5_SHA_256` or `ED25519_SHA_512`."""
 
     def sign(self, statement: bytes) -> str:
-        """The signature of these bytes, base64. `AccessDenied`, `Unavailable`, `Failed` where there is none to be had."""
+        """Returns the signature of these bytes, base64.
+
+        Raises `AccessDenied`, `Unavailable` or `Failed` if there is none to be had.
+        """
 
     def verifier(self) -> Verifier:
         """Its public key."""
@@ -36,10 +39,10 @@ class HeadSigner(Protocol):
 
 @runtime_checkable
 class Vouching(Protocol):
-    """A store that gives out nothing but what is signed. What a reader believes of an object's name alone it asks this for."""
+    """A store that returns only signed objects. A reader asks it to vouch for a statement that rests on an object's name alone."""
 
     def vouch(self, name: str, version: str | None) -> None:
-        """Return where a version (None: the current one) of an object is signed; `NotSigned` otherwise."""
+        """Returns if a version (None: the current one) of an object is signed; raises `NotSigned` otherwise."""
 
     def is_covered(self, modified: float) -> bool:
-        """Whether what the store received at that second has to be signed."""
+        """True if an object that the store received at that second must be signed."""

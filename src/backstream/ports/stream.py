@@ -11,9 +11,10 @@ from backstream.model.changes.change import Change
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """One shard as DescribeStream lists it. `last` is set once the shard is closed: it will get no more records.
+    """One shard in DescribeStream's list.
 
-    `adjacent`: the other parent of a Kinesis shard that two were merged into; `hashes`: a Kinesis shard's first and last hash key.
+    `last` is set once the shard is closed: it will get no more records. `adjacent`: the other parent of a Kinesis shard that was
+    made by merging two; `hashes`: a Kinesis shard's first and last hash key.
     """
 
     id: str
@@ -25,14 +26,14 @@ class Shard(msgspec.Struct, frozen=True):
 
     @property
     def parents(self) -> Sequence[str]:
-        """The shards whose keys it took over: they are read before it."""
+        """The shards whose keys it took over; they are read before it."""
         return [each for each in (self.parent, self.adjacent) if each is not None]
 
 
 class StreamFacts(msgspec.Struct, frozen=True):
     """A stream and all its shards (every page). `label` names the stream and orders it among the table's streams.
 
-    `created`: the second in which a Kinesis stream was created, whose ARN does not tell whether it is still the same one.
+    `created`: the second of a Kinesis stream's creation, because its ARN does not tell whether it is still the same one.
     """
 
     arn: str
@@ -46,9 +47,9 @@ class StreamFacts(msgspec.Struct, frozen=True):
 class RecordsPage(msgspec.Struct, frozen=True):
     """One GetRecords answer. `server_time`: epoch seconds by the service's clock. `next` is None at the end of a closed shard.
 
-    Only of a Kinesis stream: `positions` and `arrivals` are the changes' places in the shard, which are not their sequence numbers,
-    and when they came there (epoch seconds); `reached`: the place of the last record, of whatever table, None where there was none;
-    `behind`: seconds from there to the newest record, 0 at the shard's end.
+    For a Kinesis stream only: `positions` are the changes' places in the shard, which are not their sequence numbers, and
+    `arrivals` the times when they came there (epoch seconds); `reached`: the place of the last record, of whatever table, None if
+    there was none; `behind`: seconds from there to the newest record, 0 at the shard's end.
     """
 
     changes: Sequence[Change]
@@ -61,16 +62,20 @@ class RecordsPage(msgspec.Struct, frozen=True):
 
 
 class ChangeStream(Protocol):
-    """One table's changes in a DynamoDB stream, or in a Kinesis stream. Errors as for `Table`, and those named below."""
+    """One table's changes in a DynamoDB stream, or in a Kinesis stream. Raises the errors of `Table`, and those named below."""
 
     def facts(self) -> StreamFacts:
-        """The stream with all its shards, open and closed, that it still lists."""
+        """Returns the stream with all its shards, open and closed, that it still lists."""
 
     def iterator(self, shard: str, after: str | None) -> str:
-        """Where to read on: after that sequence number (in Kinesis: position), or at the oldest record held (None).
+        """Returns the iterator to read on with: after that sequence number (in Kinesis: position), or at the oldest record held
+        (None).
 
-        `RecordsTrimmed` where the stream no longer holds what follows `after`.
+        Raises `RecordsTrimmed` if the stream no longer holds the records after `after`.
         """
 
     def read(self, shard: str, iterator: str) -> RecordsPage:
-        """The next records, in the shard's order. `IteratorExpired`, `RecordsTrimmed`, `WrongStreamView` (no whole images)."""
+        """Returns the next records, in the shard's order.
+
+        Raises `IteratorExpired`, `RecordsTrimmed`, `WrongStreamView` (no whole images).
+        """

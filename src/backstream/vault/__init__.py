@@ -1,1 +1,1 @@
-"""How changes become objects in the vault, and objects become changes again."""
+"""Turns changes into objects in the vault, and objects back into changes."""

@@ -1,10 +1,11 @@
-"""Base backups: what the whole table held, read beside its stream or taken from an export, and what they may claim.
+"""Base backups: the contents of the whole table, scanned beside its stream or taken from an export, and the period they prove.
 
     base/ID/plan.json                                                       what is to be read, in how many segments
     base/ID/SEGMENT-PART_COUNT_BEGIN-END.ndjson.zst                         lines as of the change log; `.last` ends a segment
     base/complete/BEGIN-END_KIND_ID.json                                    all of it is there: from then on it counts
 
-A segment's parts follow each other without a break, so the last one says where to go on, and a listing is the manifest.
+A segment's parts follow each other without a break. So the last part states where a resumed backup continues, and a listing is the
+manifest.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _NO_PLAN = "Somebody else has put it there. `backfill --fresh` begins another on
 
 
 class BaseKind(enum.StrEnum):
-    """Where it was read from. INCREMENTAL is no whole table: its changes are in the log, only its record is here."""
+    """The source of a base backup. INCREMENTAL is not a whole table: its changes are in the log, and only its record is here."""
 
     SCAN = "scan"
     EXPORT = "export"
@@ -42,12 +43,12 @@ class BaseKind(enum.StrEnum):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds the whole table, so that it has parts of its own."""
+        """True if it holds the whole table, and so has parts of its own."""
         return self is not BaseKind.INCREMENTAL
 
 
 class BasePlan(msgspec.Struct, frozen=True):
-    """What a base backup is to be. `source`: the table's id, or the export's ARN; `began`: seconds."""
+    """The plan of a base backup. `source` is the table's id or the export's ARN; `began` is in epoch seconds."""
 
     format: int
     id: str
@@ -58,7 +59,10 @@ class BasePlan(msgspec.Struct, frozen=True):
 
 
 class Base(msgspec.Struct, frozen=True):
-    """A complete one. It holds every item that was in the table between `begin` and `end` (seconds); see `model.window.Start`."""
+    """A complete base backup.
+
+    It holds every item that was in the table between `begin` and `end` (seconds); see `model.window.Start`.
+    """
 
     kind: BaseKind
     id: str
@@ -67,7 +71,7 @@ class Base(msgspec.Struct, frozen=True):
 
 
 class CompletionRecord(msgspec.Struct, frozen=True):
-    """What the record of completion says besides its name."""
+    """The contents of the completion record; its name holds the rest."""
 
     format: int
     source: str
@@ -78,8 +82,8 @@ class CompletionRecord(msgspec.Struct, frozen=True):
 class Part(msgspec.Struct, frozen=True):
     """One object of a base backup, by its name.
 
-    `seconds`: from when its first read began to when its last one ended; `last`: the segment ends with it; `modified`: when the
-    store received it; `found`: its version that counts, the first; None where a listing did not tell.
+    `seconds`: the start of its first read and the end of its last one. `last`: True if the segment ends with it. `modified`: when
+    the store received it. `found`: the version that counts, which is the first; None if a listing did not state it.
     """
 
     name: str
@@ -94,8 +98,8 @@ class Part(msgspec.Struct, frozen=True):
     found: First | None = None
 
 
-# Folders of a table to which functions add. A role for many tables names them behind a pattern, which spans slashes, so that it may
-# add to folders of these names further down: no id of a base backup is one of them.
+# Functions add to these folders of a table. A role for many tables names them behind a pattern that spans slashes, so it may also
+# add to deeper folders of these names. For that reason no id of a base backup is one of them.
 OTHERS = ("log", "gaps")
 _PART = re.compile(
     r"(?P<segment>\d{5,})-(?P<number>\d{6,})_(?P<count>\d+)_(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)"
@@ -115,46 +119,49 @@ class Bases:
     # --- what there is ---
 
     def complete(self) -> list[Base]:
-        """Those that count, the oldest first."""
+        """Returns the base backups that count, oldest first."""
         records = below_markers.firsts(self._store, self._prefix + COMPLETE)
         return [base for each in records if (base := self._believed(each)) is not None]
 
     def _believed(self, record: First) -> Base | None:
-        """The same as by its name. NotSigned where the reader wants signatures, and the record has none."""
+        """Returns the base backup that a record's name states.
+
+        Raises NotSigned if the reader requires signatures and the record has none.
+        """
         base = self._named(record)
         if base is not None:
             below_markers.vouch(self._store, record.name, record.version)
         return base
 
     def lost(self) -> Iterator[tuple[str, Base]]:
-        """The records of complete ones of which nothing but a delete marker is left, and what their names say."""
+        """Yields the completion records that only delete markers are left of, with the base backup that each name states."""
         return (
             (each.name, base) for each in below_markers.emptied(self._store, self._prefix + COMPLETE) if (base := self._named(each))
         )
 
     def _named(self, record: ListedObject) -> Base | None:
-        """A complete one by the name of its record; None where it is no such name."""
+        """Returns the complete base backup that a record's name states; None if the name is not one of ours."""
         match = _COMPLETE.fullmatch(record.name.removeprefix(self._prefix + COMPLETE))
         times = None if match is None else _times(match)
         return None if match is None or times is None else Base(BaseKind(match["kind"]), match["id"], *times)
 
     def plans(self) -> list[BasePlan]:
-        """Of all that were begun, complete or not."""
+        """Returns the plans of all base backups that were begun, complete or not."""
         return [plan for name in self.ids() if (plan := self.plan(name)) is not None]
 
     def foreign(self) -> Iterator[str]:
-        """The names of current objects that are no part, plan or record of a base backup."""
+        """Yields the names of current objects that are not a part, plan or record of a base backup."""
         listing = below_markers.newest(self._store, self._prefix)
         return (each.name for each in listing if not each.markers and not each.name.endswith("/") and not self.owns(each.name))
 
     def owns(self, name: str) -> bool:
-        """Whether an object is a part, plan or record of a base backup, by its name."""
+        """True if the name is that of a part, plan or record of a base backup."""
         where, _, last = name.removeprefix(self._prefix).rpartition("/")
         pattern = _COMPLETE if f"{where}/" == COMPLETE else _PART
         return last == PLAN or pattern.fullmatch(last) is not None
 
     def ids(self) -> Iterator[str]:
-        """The ids of all that were begun."""
+        """Yields the ids of all base backups that were begun."""
         after = ""
         while (listed := next(self._store.versions(self._prefix, after=after), None)) is not None:
             found = listed.name.removeprefix(self._prefix).split("/")[0]
@@ -163,7 +170,7 @@ class Bases:
             after = f"{self._prefix}{found}0"  # "0" follows "/": past all of its objects
 
     def plan(self, base: str) -> BasePlan | None:
-        """What one is to be; None where that was never said. Damaged where it cannot be read."""
+        """Returns the plan of a base backup; None if it has none. Raises Damaged if it cannot be read."""
         name = f"{self._prefix}{base}/{PLAN}"
         found = next(below_markers.firsts(self._store, name), None)
         if found is None:
@@ -177,12 +184,12 @@ class Bases:
         return plan
 
     def parts(self, base: str) -> list[Part]:
-        """The parts of one, in order. Foreign objects are left out; see `whole` for what is missing."""
+        """Returns the parts of a base backup, in order. Foreign objects are left out; `whole` checks for missing ones."""
         listing = below_markers.firsts(self._store, f"{self._prefix}{base}/")
         return [part for each in listing if (part := _parse(each)) is not None]
 
     def whole(self, base: Base) -> list[Part]:
-        """All parts of a complete one. Damaged, naming it, where one has gone since."""
+        """Returns all parts of a complete base backup. Raises Damaged, naming the part, if one has disappeared."""
         parts = self.parts(base.id)
         account = self.account(base)
         held = sum(part.count for part in parts)
@@ -195,7 +202,7 @@ class Bases:
         return parts
 
     def account(self, base: Base) -> CompletionRecord:
-        """The record of a complete one. Damaged where it cannot be read."""
+        """Returns the record of a complete base backup. Raises Damaged if it cannot be read."""
         name = self.name_of(base)
         try:
             return msgspec.json.decode(
@@ -205,7 +212,7 @@ class Bases:
             raise Damaged(f"the record of a base backup cannot be read: {name}: {reason(error)}") from error
 
     def read(self, part: Part, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
-        """Those of a part's entries that are wanted. Damaged (naming the object) where it is not what its name says."""
+        """Returns the wanted entries of a part. Raises Damaged, naming the object, if its contents differ from its name."""
         claim, body = self.claim_and_body(part)
         try:
             return segments.select(claim, body, wanted)
@@ -213,24 +220,24 @@ class Bases:
             raise error.of(part.name) from error
 
     def claim_and_body(self, part: Part) -> tuple[SegmentHeader, bytes]:
-        """What a part's name says, and its bytes."""
+        """Returns the header that a part's name states, and the part's bytes."""
         claim = SegmentHeader(part.codec, part.count)
         return claim, (
             below_markers.get(self._store, part.name) if part.found is None else below_markers.pinned(self._store, part.found)
         ).body
 
     def planted(self, parts: Sequence[Part]) -> list[Damaged]:
-        """Later versions of these objects that say something else: not read, but to be named."""
+        """Returns later versions of these objects with other contents. They are not read, only reported."""
         return [each for part in parts if part.found is not None for each in below_markers.damage_of(self._store, part.found)]
 
     # --- writing ---
 
     def begin(self, plan: BasePlan) -> None:
-        """Say what is to be read. The same plan again changes nothing."""
+        """Stores the plan. Storing the same plan again changes nothing."""
         self._put_once(f"{self._prefix}{plan.id}/{PLAN}", msgspec.json.encode(plan))
 
     def write_part(self, base: str, segment: int, number: int, entries: Sequence[Entry], *, last: bool) -> bool:
-        """Make a part of a segment durable. False, and nothing is written, where somebody else has written that part."""
+        """Makes a part of a segment durable. Returns False, and writes nothing, if somebody else has written that part."""
         begin = min((entry.since for entry in entries), default=0)
         end = max((entry.seconds for entry in entries), default=0)
         if any(each.number == number for each in self.parts_of(base, segment)):
@@ -245,11 +252,11 @@ class Bases:
         return [part for each in listing if (part := _parse(each)) is not None]
 
     def finish(self, base: Base, account: CompletionRecord) -> None:
-        """Say that all of it is there."""
+        """Writes the completion record."""
         self._put_once(self.name_of(base), msgspec.json.encode(account))
 
     def name_of(self, base: Base) -> str:
-        """The name of the record of a complete one."""
+        """Returns the name of a complete base backup's record."""
         times = f"{moment.compact(base.begin)}-{moment.compact(base.end)}"
         return f"{self._prefix}{COMPLETE}{times}_{base.kind}_{base.id}.json"
 
@@ -281,7 +288,7 @@ def _parse(listed: First) -> Part | None:
 
 
 def _times(match: re.Match[str]) -> tuple[int, int] | None:
-    """The seconds in a name; None for a thirteenth month: the shape of a name of ours, but not one."""
+    """Returns the seconds in a name; None if they are not a time, such as a thirteenth month."""
     try:
         return moment.parse_compact(match["begin"]), moment.parse_compact(match["end"])
     except ValueError:

@@ -1,10 +1,11 @@
-"""Objects behind a delete marker: they are still there, below it, and every reader of the vault sees them.
+"""Reads objects below delete markers: they still exist, and every reader of the vault sees them.
 
-Compaction hides what it has taken over, and never waits for readers; a reader goes on with what it has listed. And whoever may
-delete objects can hide all of a vault, Object Lock or not: a marker removes nothing, so it must not pass for an absence.
+Compaction hides the objects that it replaces, and never waits for readers; a reader continues with the objects that it listed.
+Also, anybody who may delete objects can hide a whole vault, with or without Object Lock. A marker removes nothing, so it must not
+pass for an absence.
 
-Most of a vault's own objects are written once (create-only). Of such a name the version that was written first counts. A later one
-with other contents was put there by somebody else: it is damage, and named.
+Most of a vault's own objects are written once (create-only). The first version of such a name counts. A later version with other
+contents was put there by somebody else; it is reported as damage.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from backstream.ports import ListedObject, ObjectInfo, ObjectStore, ObjectVersio
 
 
 class Newest(ListedObject, frozen=True):
-    """The newest version of a name that has a body. `markers`: those on top of it, newest first; none where it is current."""
+    """The newest version of a name that has a body.
+
+    `markers`: the delete markers on top of it, newest first; empty if it is current.
+    """
 
     version: str
     markers: tuple[ObjectVersion, ...] = ()
@@ -29,9 +33,9 @@ Found = TypeVar("Found", bound=Newest)
 
 
 class First(Newest, frozen=True):
-    """The first version of a name that is written once. `later`: its other versions that have a body, newest first.
+    """The first version of a name that is written once. `later` holds the other versions with a body, newest first.
 
-    `over`: those of them that no create-only write makes, since there was no delete marker to write over.
+    `over` holds those that no create-only write can have made, because there was no delete marker to write over.
     """
 
     later: tuple[ObjectVersion, ...] = ()
@@ -39,18 +43,18 @@ class First(Newest, frozen=True):
 
 
 def firsts(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[First]:
-    """As `newest`, of names that are written once: of each the version that was written first."""
+    """Yields, like `newest`, names that are written once, each with the version that was written first."""
     return (each for each in every_first(store, prefix, after=after) if each.version)
 
 
 def every_first(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[First]:
-    """The same, and the names of which nothing but delete markers is left: these have no `version`."""
+    """Yields the same, and also names that only delete markers are left of; these have an empty `version`."""
     for _, rows in groupby(store.versions(prefix, after=after), key=lambda each: each.name):
         yield first_of(list(rows))
 
 
 def first_of(rows: Sequence[ObjectVersion]) -> First:
-    """The first version of one name, by its rows, newest first; without a `version` where all of them are markers."""
+    """Returns the first version of one name, from its rows (newest first). Its `version` is empty if all rows are markers."""
     bodies = [row for row in rows if not row.marker]
     if not bodies:
         return First(rows[0].name, 0, rows[0].modified, "", tuple(rows))
@@ -61,7 +65,7 @@ def first_of(rows: Sequence[ObjectVersion]) -> First:
 
 
 def first(store: ObjectStore, name: str) -> First:
-    """The first version of a name that is written once. MissingObject where there is none."""
+    """Returns the first version of a name that is written once. Raises MissingObject if there is none."""
     rows = list(store.versions_of(name))
     if not rows or not first_of(rows).version:
         raise MissingObject(f"{store.url}/{name} is missing.", marker=bool(rows))
@@ -69,7 +73,7 @@ def first(store: ObjectStore, name: str) -> First:
 
 
 def pinned(store: ObjectStore, found: Newest) -> StoredObject:
-    """The very version that was listed, whatever has come on top of it since."""
+    """Returns exactly the version that was listed, whatever has been written on top of it since."""
     if _is_below(found):
         return store.get(found.name, found.version)
     try:
@@ -96,25 +100,25 @@ def _is_below(found: Newest) -> bool:
 
 
 def planted(store: ObjectStore, found: First) -> list[ObjectVersion]:
-    """Its later versions whose bytes are not those of the first. Writing the same twice is harmless."""
+    """Returns the later versions whose bytes differ from the first version's. Writing the same bytes twice is harmless."""
     same_size = any(each.size == found.size for each in found.later)
     body = store.get(found.name, found.version).body if same_size else b""
     return [each for each in found.later if each.size != found.size or store.get(each.name, each.version).body != body]
 
 
 def vouch(store: ObjectStore, name: str, version: str | None = None) -> None:
-    """Return where an object may be believed by its name: NotSigned where the reader wants signatures, and it has none."""
+    """Returns if an object may be trusted by its name. Raises NotSigned if the reader requires signatures and it has none."""
     if isinstance(store, Vouching):
         store.vouch(name, version)
 
 
 def later_version(each: ObjectVersion) -> str:
-    """What a later version of such a name is called where it is named as damage."""
+    """Returns the text that names such a later version in a report of damage."""
     return f"{each.name} (version {each.version})"
 
 
 def damage_of(store: ObjectStore, found: Newest) -> list[Damaged]:
-    """Its later versions that say something else: not read, but to be named."""
+    """Returns later versions with other contents as errors. They are not read, only reported."""
     later = planted(store, found) if isinstance(found, First) and found.later else []
     return [Damaged(f"{later_version(each)}: {LATER}") for each in later]
 
@@ -126,23 +130,23 @@ PLANTED = "damage, a record of what is compacted that no compaction made; it is 
 
 
 def newest(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[Newest]:
-    """As `ObjectStore.list`, but of hidden objects too: a page of a listing costs the same with versions as without."""
+    """Yields objects like `ObjectStore.list`, hidden ones included. A page of a listing costs the same with versions as without."""
     return (each for each in every(store, prefix, after=after) if each.version)
 
 
 def every(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[Newest]:
-    """The same, and the names of which nothing but delete markers is left: these have no `version`."""
+    """Yields the same, and also names that only delete markers are left of; these have an empty `version`."""
     for _, rows in groupby(store.versions(prefix, after=after), key=lambda each: each.name):
         yield _of_name(rows)
 
 
 def emptied(store: ObjectStore, prefix: str) -> Iterator[Newest]:
-    """Only those of which nothing but delete markers is left, as a lifecycle rule leaves them."""
+    """Yields only names that nothing but delete markers are left of, as a lifecycle rule leaves them."""
     return (each for each in every(store, prefix) if not each.version)
 
 
 def _of_name(rows: Iterator[ObjectVersion]) -> Newest:
-    """Of one name's versions, newest first."""
+    """Returns the newest version with a body, from one name's versions (newest first)."""
     markers = list[ObjectVersion]()
     for row in rows:
         if not row.marker:
@@ -152,12 +156,12 @@ def _of_name(rows: Iterator[ObjectVersion]) -> Newest:
 
 
 def read(store: ObjectStore, found: Newest) -> StoredObject:
-    """The body of one that was listed, or of one that has come on top since."""
+    """Returns the body of a listed object, or of the version that has replaced it since."""
     return store.get(found.name, found.version) if found.markers else get(store, found.name)
 
 
 def head(store: ObjectStore, name: str) -> ObjectInfo:
-    """What the store knows of the object that `get` would give."""
+    """Returns the store's metadata of the object that `get` would return."""
     try:
         return store.head(name)
     except MissingObject as missing:
@@ -165,7 +169,7 @@ def head(store: ObjectStore, name: str) -> ObjectInfo:
 
 
 def get(store: ObjectStore, name: str) -> StoredObject:
-    """The current object, or, below a delete marker, the one that it hides. MissingObject where there was never one."""
+    """Returns the current object, or the one that a delete marker hides. Raises MissingObject if there was never one."""
     try:
         return store.get(name)
     except MissingObject as missing:
@@ -173,7 +177,7 @@ def get(store: ObjectStore, name: str) -> StoredObject:
 
 
 def get_range(store: ObjectStore, name: str, start: int, length: int) -> bytes:
-    """The same, of some of its bytes: see `ObjectStore.get_range`."""
+    """Returns some of the bytes that `get` would return: see `ObjectStore.get_range`."""
     try:
         return store.get_range(name, start, length)
     except MissingObject:
@@ -181,13 +185,13 @@ def get_range(store: ObjectStore, name: str, start: int, length: int) -> bytes:
 
 
 def some_of(body: bytes, start: int, length: int) -> bytes:
-    """The bytes that `ObjectStore.get_range` gives of a body."""
+    """Returns the part of a body that `ObjectStore.get_range` would return."""
     begin = max(0, len(body) + start) if start < 0 else start
     return body[begin : begin + length]
 
 
 def _below(store: ObjectStore, name: str, missing: MissingObject) -> str:
-    """The version below the delete marker; raises what was missing where there is none."""
+    """Returns the version below the delete marker. Raises `missing` if there is none."""
     below = next((row.version for row in store.versions_of(name) if not row.marker), None) if missing.marker else None
     if below is None:
         raise missing

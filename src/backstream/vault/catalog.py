@@ -1,4 +1,4 @@
-"""The catalog: what a vault must know of a table to give it back without the table. Every change of it is kept as a version."""
+"""The catalog: everything a vault must know to restore a table without the table. Every change of it is kept as a version."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from backstream.vault.log.segments import Codec
 
 FORMAT = 2
 FIRST_FORMAT = 1  # of a table that was never made again: every version of this tool reads it
-FIRST_SAVED = 600  # seconds after `initialised` by which the first catalog was saved, whatever clocks tell
+FIRST_SAVED = 600  # seconds after `initialised` in which the first catalog counts as saved, whatever the clocks say
 ATTEMPTS = 20  # to change a catalog that others change at the same time
 _EARLIER = "Its earlier versions are in the bucket."
 _LOST = "Bring it back from the bucket's versions or from a replica. `backstream init` would begin a new one."
 
 
 class Layout(enum.StrEnum):
-    """Where images live: each a version of its item's object, or inline in the log's segments."""
+    """The place of images: versions of the item's own object (rows), or inline in the log's segments (log)."""
 
     ROWS = "rows"
     LOG = "log"
 
 
 class BaseBackup(msgspec.Struct, frozen=True):
-    """A base backup, for people who read the catalog: from `ended` on the vault knows every item, once the log reaches there."""
+    """A base backup, for people who read the catalog. The vault knows every item from `ended` on, once the log reaches there."""
 
     id: str
     kind: str
@@ -48,9 +48,9 @@ class BaseBackup(msgspec.Struct, frozen=True):
 
 
 class Adopted(msgspec.Struct, frozen=True):
-    """What an older tool had written before: from when to when its objects arrived (ISO 8601), and how many versions were taken in.
+    """The objects that an older tool had written: their first and last arrival (ISO 8601), and the number of versions taken in.
 
-    `until`: what arrived later is not in the log; `folder`: where its objects lie, below the vault's root.
+    Objects that arrived after `until` are not in the log. `folder` is where its objects lie, below the vault's root.
     """
 
     since: str
@@ -60,17 +60,17 @@ class Adopted(msgspec.Struct, frozen=True):
 
 
 class Former(msgspec.Struct, frozen=True):
-    """A stream that the table had before, and the id that the table had then."""
+    """A stream that the table had before, and the id that the table had at that time."""
 
     stream_arn: str
     table_id: str
 
 
 class Life(msgspec.Struct, frozen=True):
-    """The table was deleted and created again: `created` (second), with this id. Nothing of before is a row of it.
+    """A deleted table that was created again at `created` (second), with this id. No earlier item is a row of it.
 
-    `stream`: the label of its first stream, empty where its changes come from a Kinesis stream, or it had none when this was seen;
-    `complete`: whether that stream was on from its creation, when it was empty, so that the vault knows every item from then on.
+    `stream`: the label of its first stream; empty if its changes come from a Kinesis stream, or if it had no stream when this was
+    seen; `complete`: True if that stream was on from the table's creation, so that the vault knows every item from then on.
     """
 
     created: int
@@ -80,10 +80,9 @@ class Life(msgspec.Struct, frozen=True):
 
 
 class Way(msgspec.Struct, frozen=True):
-    """How changes were kept: from some time after `since` (ISO 8601) until the next way, or now.
+    """The way in which changes were kept, from some time after `since` (ISO 8601) until the next way, or now.
 
-    Whoever reads what was kept long ago needs all of them. Old versions of the catalog have them too, but a lifecycle rule may have
-    removed those.
+    A reader of old changes needs all ways. Old versions of the catalog have them too, but a lifecycle rule may have removed those.
     """
 
     since: str
@@ -94,20 +93,24 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """One table as the vault knows it.
+    """The vault's knowledge of one table.
 
     `complete_from`: the second from which the vault knows every item (the table was empty then), None while it does not;
-    `compress`: how new segments of the log are; `settings`: the table's, read by `settings_of`. They stay bytes here, so that who
-    keeps changes (a Lambda function loads the catalog for each batch) neither pays for them nor stumbles over them. `base_backup`:
-    the newest complete one; what counts is the list of them below `base/complete/`. `failures`: the bucket where
-    what Lambda gives up lands, None where there is none. `kinesis`: set where changes come from Kinesis, not from the table's own
-    stream; `stream` is then the label that they get here, the time from which on they do, and `stream_arn` the Kinesis stream's.
-    `adopted`: where an older tool wrote here first; `key_order`: of the attributes in row objects' names. `former`: the streams
-    that it had before `stream_arn`; `lives`: each time that the table was deleted and created again, the oldest first. `ways`: in
-    which changes were ever kept, oldest first, the last is that of this catalog; None where an older version saved it: `ways_of`.
-    `actor_attribute`: the path of the attribute in which an item names its last writer; None where there is none.
-    `bucket_owner`: the account that the vault's bucket belongs to, None where nobody knew.
-    `signing`: with which key the vault's own objects are signed, None where they are not.
+    `compress`: the compression of new segments; `settings`: the table's settings, read by `settings_of`. They stay bytes here, so
+    that a capture function, which loads the catalog for each batch, neither pays for them nor fails on them. `base_backup`: the
+    newest complete one, for people; the list below `base/complete/` is what counts. `failures`: the bucket that receives the
+    batches which Lambda discards, None if there is none. `kinesis`: set if changes come from Kinesis, not from the table's own
+    stream. Then `stream` is the label that these changes get, the time from which they come, and `stream_arn` is the Kinesis
+    stream's.
+
+    `adopted`: set if an older tool wrote here first; `key_order`: the order of the attributes in row objects' names. `former`: the
+    streams that the table had before `stream_arn`; `lives`: each time that the table was deleted and created again, oldest first.
+    `ways`: every way in which changes were ever kept, oldest first; the last is this catalog's own. It is None if an older version
+    of this tool saved the catalog: see `ways_of`.
+
+    `actor_attribute`: the path of the attribute in which an item names its last writer, None if there is none. `bucket_owner`: the
+    account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None if
+    they are not signed.
     """
 
     format: int
@@ -137,22 +140,25 @@ class Catalog(msgspec.Struct, frozen=True):
     signing: Signing | None = None
 
     def life_at(self, second: int) -> Life | None:
-        """The life of the table at a second; None where it is the first one that the vault knows."""
+        """Returns the life of the table at a second; None if it is the first one that the vault knows."""
         return next((life for life in reversed(self.lives) if life.created <= second), None)
 
 
 def folder(table: str) -> str:
-    """The vault's own folder for a table, below the vault's root."""
+    """Returns the vault's own folder for a table, below the vault's root."""
     return f"{SYSTEM_FOLDER}/{table}/"
 
 
 def name_of(table: str) -> str:
-    """The object in which a table's catalog is kept."""
+    """Returns the name of the object that holds a table's catalog."""
     return folder(table) + "catalog.json"
 
 
 def encode(catalog: Catalog) -> bytes:
-    """The catalog as JSON for people: indented, fields in the order above; what few tables have is left out of others."""
+    """Returns the catalog as JSON for people: indented, fields in the order above.
+
+    Fields that few tables have are left out of the others.
+    """
     fields = msgspec.structs.asdict(catalog)
     fields["format"] = FORMAT if catalog.lives else FIRST_FORMAT  # an older tool would give back rows of an earlier life
     for name, usual in (
@@ -172,7 +178,7 @@ def encode(catalog: Catalog) -> bytes:
 
 
 def decode(body: bytes, name: str) -> Catalog:
-    """The inverse of `encode`. Damaged where it is none, or of a format that is newer than this tool."""
+    """The inverse of `encode`. Raises Damaged if the body is not a catalog, or if its format is newer than this tool."""
     try:
         catalog = msgspec.json.decode(body, type=Catalog)
     except UNDECODABLE as error:
@@ -185,7 +191,7 @@ def decode(body: bytes, name: str) -> Catalog:
 
 
 def _is_sound(catalog: Catalog) -> bool:
-    """Whether its times are times, its paths paths, and its key one that a table can have."""
+    """True if its times are times, its paths are paths, and its key is one that a table can have."""
     adopted = () if catalog.adopted is None else (catalog.adopted.since, catalog.adopted.until)
     try:
         for each in (catalog.initialised, *adopted):
@@ -201,9 +207,10 @@ def _is_sound(catalog: Catalog) -> bool:
 
 
 def settings_of(catalog: Catalog) -> TableSettings:
-    """The table's settings. Catalogs of the first version hold DescribeTable's answer as it came: all else is unknown there.
+    """Returns the table's settings. Catalogs of the first version hold DescribeTable's answer unchanged; other settings are unknown
+    there.
 
-    Damaged where they are neither.
+    Raises Damaged if they are neither.
     """
     try:
         if "table" in msgspec.json.decode(catalog.settings, type=dict[str, msgspec.Raw]):
@@ -220,19 +227,19 @@ def settings_of(catalog: Catalog) -> TableSettings:
 
 
 def with_settings(catalog: Catalog, settings: TableSettings) -> Catalog:
-    """The same catalog with these settings."""
+    """Returns the same catalog with these settings."""
     return msgspec.structs.replace(catalog, settings=encode_settings(settings))
 
 
 def encode_settings(settings: TableSettings) -> msgspec.Raw:
-    """Settings as a catalog holds them."""
+    """Returns settings as a catalog holds them."""
     return msgspec.Raw(msgspec.json.encode(settings))
 
 
 class Current(msgspec.Struct, frozen=True):
-    """A table's current catalog, the tag of its object, and when the store received it: what a change of it is made upon.
+    """A table's current catalog, the tag of its object, and when the store received it. Every change starts from one.
 
-    `tag` is None where a delete marker hides it: a change then comes on top of the marker.
+    `tag` is None if a delete marker hides the catalog: a change is then written on top of the marker.
     """
 
     catalog: Catalog
@@ -241,12 +248,12 @@ class Current(msgspec.Struct, frozen=True):
 
 
 def load(store: ObjectStore, table: str) -> Catalog:
-    """The table's current catalog. NotFound where `init` has not been run."""
+    """Returns the table's current catalog. Raises NotFound if `init` has not been run."""
     return current(store, table).catalog
 
 
 def known(store: ObjectStore, table: str) -> Current | None:
-    """The table's current catalog, to be changed; None where there is none."""
+    """Returns the table's current catalog, to be changed; None if there is none."""
     try:
         return current(store, table)
     except NotFound:
@@ -254,7 +261,7 @@ def known(store: ObjectStore, table: str) -> Current | None:
 
 
 def current(store: ObjectStore, table: str) -> Current:
-    """The table's current catalog, to be changed. NotFound where `init` has not been run."""
+    """Returns the table's current catalog, to be changed. Raises NotFound if `init` has not been run."""
     try:
         found, tag = _found(store, name_of(table))
     except MissingObject as error:
@@ -266,7 +273,7 @@ def current(store: ObjectStore, table: str) -> Current:
 
 
 def _unknown(store: ObjectStore, table: str) -> NotFound:
-    """There is no catalog, because there never was one, or because it is lost."""
+    """Returns the error for a missing catalog: there never was one, or it is lost."""
     if any(not each.marker for each in store.versions(folder(table))):
         return NotFound(
             f"the catalog of {table!r} is lost: {name_of(table)} is gone from {store.url}, other objects are there", hint=_LOST
@@ -286,9 +293,9 @@ def _found(store: ObjectStore, name: str) -> tuple[StoredObject, str | None]:
 
 
 def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
-    """Make this the current catalog in place of the one that it was made of (None: it is the first); earlier ones stay as versions.
+    """Replaces the catalog that this one was made from (None if it is the first). Earlier ones stay as versions.
 
-    ConditionNotMet where somebody has changed it meanwhile: then nothing is written, and the change is to be made anew.
+    Raises ConditionNotMet, and writes nothing, if somebody has changed it meanwhile. The caller then makes the change again.
     """
     catalog = msgspec.structs.replace(catalog, ways=_ways_with(store, catalog, upon), former=_former_with(store, catalog, upon))
     name, body = name_of(catalog.table), encode(catalog)
@@ -303,9 +310,9 @@ def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
 
 
 def change(store: ObjectStore, table: str, changed: Callable[[Catalog], Catalog]) -> Catalog:
-    """Change the table's catalog and return it. No change of others is lost: `changed` is asked again where it met another.
+    """Changes the table's catalog and returns it. No change of others is lost: `changed` is called again after each conflict.
 
-    Nothing is written where nothing is different. NotFound before `init`; Unavailable where others change it all the time.
+    Writes nothing if nothing differs. Raises NotFound before `init`, and Unavailable if others change it all the time.
     """
     for _ in range(ATTEMPTS):
         upon = current(store, table)
@@ -321,22 +328,23 @@ def change(store: ObjectStore, table: str, changed: Callable[[Catalog], Catalog]
 
 
 def contended(store: ObjectStore, table: str) -> Unavailable:
-    """The error where others change a catalog again and again."""
+    """Returns the error for a catalog that others change again and again."""
     return Unavailable(
         f"the catalog of {table} in {store.url} is changed by others all the time: this change was not made", hint="Try again."
     )
 
 
 def every_version(store: ObjectStore, table: str) -> Sequence[Catalog]:
-    """All catalogs the table ever had, newest first: an item's objects may bear the names of any of them."""
+    """Returns all catalogs that the table ever had, newest first. An item's objects may have the names that any of them gives."""
     name = name_of(table)
     return [decode(store.get(name, each.version).body, name) for each in store.versions_of(name) if not each.marker]
 
 
 def ways_of(store: ObjectStore, catalog: Catalog) -> Sequence[Way] | None:
-    """All ways in which the table's changes were ever kept, oldest first; None where nobody knows any more.
+    """Returns all ways in which the table's changes were ever kept, oldest first; None if they are no longer known.
 
-    A catalog that an older version of this tool saved does not say: then its old versions tell, if none of them has been removed.
+    A catalog saved by an older version of this tool does not hold them. Then they are read from its old versions, if none was
+    removed.
     """
     if catalog.ways is not None:
         return catalog.ways
@@ -358,7 +366,7 @@ def _add_way(ways: list[Way], catalog: Catalog, since: str) -> None:
 
 
 def _ways_with(store: ObjectStore, catalog: Catalog, upon: Current | None) -> tuple[Way, ...] | None:
-    """Those of the catalog that is to be changed, and that of the new one."""
+    """Returns the ways of the catalog that is to be changed, followed by the new catalog's way."""
     known = [] if upon is None else ways_of(store, upon.catalog)
     if known is None:
         return None
@@ -368,7 +376,10 @@ def _ways_with(store: ObjectStore, catalog: Catalog, upon: Current | None) -> tu
 
 
 def former_of(store: ObjectStore, catalog: Catalog) -> tuple[Former, ...]:
-    """The streams that the table had before, oldest first. What an older version of this tool saved, only old versions tell."""
+    """Returns the streams that the table had before, oldest first.
+
+    For catalogs saved by an older version of this tool, only the catalog's old versions hold them.
+    """
     if catalog.ways is not None or catalog.kinesis is not None:
         return catalog.former
     found = {each.stream_arn: each for each in catalog.former}
@@ -379,7 +390,9 @@ def former_of(store: ObjectStore, catalog: Catalog) -> tuple[Former, ...]:
 
 
 def _former_with(store: ObjectStore, catalog: Catalog, upon: Current | None) -> tuple[Former, ...]:
-    """Those of the new catalog, and what old versions tell of the one before it: from now on a rule may remove them."""
+    """Returns the new catalog's former streams, and those in old versions of the catalog before it, which a rule may remove from
+    now on.
+    """
     known = () if upon is None else former_of(store, upon.catalog)
     ours = {each.stream_arn for each in catalog.former} | {catalog.stream_arn}
     return (*(each for each in known if each.stream_arn not in ours), *catalog.former)

@@ -1,4 +1,4 @@
-"""The versions of a table's catalog: every change of it is kept as one."""
+"""The versions of a table's catalog. Every change of the catalog is kept as one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from backstream.vault.catalog import Catalog
 
 
 def versions(store: ObjectStore, table: str) -> Iterator[tuple[str, str]]:
-    """The object in which the catalog is kept, and each of its versions, newest first; what they say is not read."""
+    """Yields the name of the catalog's object with each of its versions, newest first. Their contents are not read."""
     return ((catalogs.name_of(table), each.version) for each in store.versions_of(catalogs.name_of(table)) if not each.marker)
 
 
 def version(store: ObjectStore, name: str, each: str) -> Catalog:
-    """One of them. Damaged where it cannot be read."""
+    """Returns one version of the catalog. Raises Damaged if it cannot be read."""
     return catalogs.decode(store.get(name, each).body, name)
 
 
 def in_force(store: ObjectStore, table: str, at: int) -> tuple[Catalog, float]:
-    """The catalog that was current at the end of a second, and when the store received it; the oldest where none is that old."""
+    """Returns the catalog that was current at the end of a second, and when the store received it.
+
+    Returns the oldest if none is that old.
+    """
     name = catalogs.name_of(table)
     there = [each for each in store.versions_of(name) if not each.marker]
     if not there:

@@ -1,9 +1,9 @@
-"""CloudTrail's files: where they lie, which of them may hold the events of some hours, and what is in them.
+"""Finds and reads CloudTrail's files: those that may hold the events of some hours.
 
     [PREFIX/]AWSLogs/[ORGANIZATION/]ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHMMZ_UNIQUE.json.gz
 
-A folder of files without that layout is read, too: whole, but for files whose names say that they hold nothing of the hours.
-Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html
+A folder of files without that layout is read too. Only files whose names exclude the hours are skipped. Source:
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from backstream.vault.decompression import UNREADABLE
 
 HOUR = 3_600
 LATE = 2 * HOUR  # seconds by which a file may be younger than its events: AWS delivers most within 15 minutes
-EARLY = 4_200  # seconds by which a file's name may be older: names that tell the hour in which the events began
+EARLY = 4_200  # seconds by which a file's name may be older than its events: some names state the hour in which the events began
 MOST_FILES = 100_000  # that are looked through in a folder without the layout
 LOGS = "AWSLogs/"
 _TRAIL = "CloudTrail"
@@ -42,7 +42,7 @@ _NO_EVENTS = re.compile(r"(?:^|/)CloudTrail-[A-Za-z]+/|_CloudTrail-[A-Za-z]+_") 
 
 
 class TrailFile(msgspec.Struct, frozen=True):
-    """One file. `delivered`: the second that its name says, None where it says none."""
+    """One file. `delivered` is the second in its name, None if the name has none."""
 
     name: str
     size: int
@@ -50,7 +50,7 @@ class TrailFile(msgspec.Struct, frozen=True):
 
 
 class Trail:
-    """The CloudTrail files of one table's account and region. `path`: that of the folder, as its URL says it."""
+    """The CloudTrail files of one table's account and region. `path` is the folder's path, as its URL states it."""
 
     def __init__(self, files: ListedFiles, path: str, target: CallTarget) -> None:
         self.source = files
@@ -60,13 +60,13 @@ class Trail:
 
     @property
     def url(self) -> str:
-        """Where they lie."""
+        """The URL of the folder."""
         return self._files.url
 
     def files(self, hours: Collection[int]) -> list[TrailFile]:
         """The files that may hold events of these hours (since 1970), in the order of their names.
 
-        Refused where the folder is of another account or region; NotFound where it does not exist.
+        Raises Refused if the folder belongs to another account or region, and NotFound if it does not exist.
         """
         regions = self._of_path() or self._below()
         if regions is None:
@@ -80,7 +80,7 @@ class Trail:
     # --- where they are ---
 
     def _of_path(self) -> list[_Region] | None:
-        """Where the URL itself leads to or below an account's folder; None where it does not."""
+        """Returns the region's folder if the URL itself leads to an account's folder or below it; None if it does not."""
         found = _IN_PATH.search(self._path)
         if found is None:
             return None
@@ -106,7 +106,9 @@ class Trail:
         )
 
     def _below(self) -> list[_Region] | None:
-        """Where the layout begins below the folder, with an account, an organization or AWSLogs; None where it does not."""
+        """Returns the region's folders if the layout begins below the folder, with an account, an organization or AWSLogs; None if
+        it does not.
+        """
         own = self._path.rpartition("/")[2]
         found: dict[str, list[str]] = {}
         for account, place in self._accounts(own):
@@ -129,7 +131,10 @@ class Trail:
                     yield own, ""
 
     def _folders(self, prefix: str) -> Iterator[str]:
-        """The folders right below one; a request for each. Nothing where a thousand files come before the next folder."""
+        """Yields the folders right below one, with a request for each.
+
+        Yields nothing if a thousand files come before the next folder.
+        """
         after = ""
         while True:
             listing = islice(self._files.list(prefix, after=after), 1_000)
@@ -141,7 +146,7 @@ class Trail:
             after = f"{prefix}{folder}0"  # "0" follows "/"
 
     def _without_layout(self) -> list[TrailFile]:
-        """Every file, but for those whose names say that they are another account's or region's."""
+        """Returns every file whose name does not state another account or region."""
         listed, others = list[TrailFile](), set[str]()
         for number, each in enumerate(self._files.list("")):
             if number >= MOST_FILES:
@@ -162,21 +167,24 @@ class Trail:
 
 
 class _Region(msgspec.Struct, frozen=True):
-    """The folder of a region. `prefix`: below the folder that was given; `date`: what of the day that one's path says already."""
+    """The folder of a region. `prefix` is below the given folder; `date` is the part of the day that the path already states."""
 
     files: ListedFiles
     prefix: str
     date: str
 
     def of_day(self, day: str) -> Iterator[TrailFile]:
-        """The files of a day (`2026/11/29/`)."""
+        """Yields the files of a day (`2026/11/29/`)."""
         if day.startswith(self.date):
             for each in self.files.list(f"{self.prefix}{day.removeprefix(self.date)}"):
                 if not each.name.endswith("/"):
                     yield _listed(each.name, each.size)
 
     def loose(self) -> Iterator[TrailFile]:
-        """The files right below the region's folder, in no day's: somebody copied them. A request for each year."""
+        """Yields the files right below the region's folder, in no day's folder: somebody copied them.
+
+        Costs a request for each year.
+        """
         after: str | None = None if self.date else ""
         while after is not None:
             listing, after = self.files.list(self.prefix, after=after), None
@@ -211,7 +219,7 @@ def _may_hold(file: TrailFile, hours: Collection[int]) -> bool:
 
 
 def missing(trail: Trail) -> NotFound:
-    """The error where a folder holds no files for the time that was asked for."""
+    """Returns the error for a folder without files for the requested time."""
     return NotFound(
         f"there are no CloudTrail files for that time in {trail.url}",
         hint="Data events of DynamoDB are off by default: see docs/who.md. A trail delivers within about 15 minutes.",
@@ -228,14 +236,14 @@ _json = json.JSONDecoder(parse_int=NumberText, parse_float=NumberText)
 
 
 def read(files: ListedFiles, file: TrailFile) -> bytes:
-    """A file's bytes, as they lie there."""
+    """Returns a file's bytes as stored."""
     return files.get(file.name).body
 
 
 def events(body: bytes) -> Iterator[object]:
-    """The elements of a file's `Records`, one after another, numbers as `NumberText`; a few MB are in memory at a time.
+    """Yields the elements of a file's `Records`, with numbers as `NumberText`. Memory holds a few MB at a time.
 
-    Damaged at the place from which on it is no such file: those before it have come.
+    Raises Damaged at the place where the file stops being one; the elements before that place have been yielded.
     """
     pieces: Iterable[bytes] = [body]
     if body.startswith(_GZIP):
@@ -257,7 +265,7 @@ def _decoded(pieces: Iterable[bytes]) -> Iterator[str]:
 
 
 class _TrailRecords:
-    """Reads `{"Records":[...]}` as its text comes."""
+    """Reads `{"Records":[...]}` as its text arrives."""
 
     def __init__(self, pieces: Iterator[str]) -> None:
         self._pieces = pieces
@@ -287,7 +295,7 @@ class _TrailRecords:
         self._place = found.end()
 
     def _next(self) -> str:
-        """The next sign that is no space; empty at the end."""
+        """Returns the next character that is not a space; empty at the end."""
         while True:
             found = _SPACE.match(self._text, self._place)
             self._place = self._place if found is None else found.end()
@@ -318,5 +326,5 @@ class _TrailRecords:
 
 
 def seconds_read(files: Sequence[TrailFile]) -> int | None:
-    """The newest delivery among files, by their names; None where no name tells one."""
+    """Returns the newest delivery among files, by their names; None if no name states one."""
     return max((each.delivered for each in files if each.delivered is not None), default=None)

@@ -1,4 +1,4 @@
-"""What a vault's log, gaps and base backups cover together: the recovery window, and what the state at a moment is made of."""
+"""Joins a vault's log, gaps and base backups: the recovery window, and the parts from which the state at a moment is made."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class RestoreBase(msgspec.Struct, frozen=True):
     voids: Sequence[Void | FormerLife] = ()
 
     def counts(self, entry: Entry) -> bool:
-        """Whether an entry of the log has a say."""
+        """True if an entry of the log counts."""
         return counts(self.voids, entry)
 
 
 def counts(voids: Sequence[Void | FormerLife], entry: Entry) -> bool:
-    """Whether an entry has a say, where exports have taken the place of these seconds, or the table was created again since."""
+    """True if an entry counts: no export supersedes its second, and the table was not created again since."""
     return not any(_is_of_before(void, entry) if isinstance(void, FormerLife) else _is_void(void, entry) for void in voids)
 
 
@@ -50,7 +50,10 @@ def _is_void(void: Void, entry: Entry) -> bool:
 
 
 def _is_of_before(life: FormerLife, entry: Entry) -> bool:
-    """A scanned image is taken to be older than it is by as much as clocks may be apart; a change tells its stream."""
+    """True if the entry is older than the table's life.
+
+    A scanned image is taken to be older by as much as clocks may differ; a change states its stream.
+    """
     if entry.scanned:
         return entry.since + CLOCKS_APART < life.created
     return entry.since < life.created or (bool(life.stream) and entry.stream < life.stream)
@@ -68,7 +71,7 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 class Coverage:
-    """Reads off one table's listings what is known, and from when on."""
+    """Derives from one table's listings what is known, and from when on."""
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class Coverage:
         arrived_since: Callable[[str, int], bool],
         destination: Callable[[], Destination | None] = lambda: None,
     ) -> None:
-        """`arrived_since`: whether anything of an older tool's in a folder has arrived after a second."""
+        """`arrived_since`: returns whether an object of an older tool has arrived in a folder after a second."""
         self._catalog = catalog
         self._arrived_since = arrived_since
         self._stale: bool | None = None
@@ -92,7 +95,7 @@ class Coverage:
         self._arrivals = Arrivals(log, compacted)
 
     def window(self, now: float) -> Window:
-        """From when to when a restore is exact. Never more than what a watermark proves."""
+        """Returns the period in which a restore is exact. It never exceeds what a watermark proves."""
         complete = self._bases.complete()
         starts, bridges = self._starts_and_bridges(complete)
         # The log before the gaps: a gap is recorded before the watermark that passes it is written.
@@ -105,7 +108,10 @@ class Coverage:
         return window
 
     def _older(self, now: float, *, followed: bool) -> Older | None:
-        """What was adopted. As long as this tool has captured nothing, the older one's bucket tells whether it is still so now."""
+        """Returns what was adopted.
+
+        As long as this tool has captured nothing, the older tool's bucket tells whether that still holds now.
+        """
         adopted = self._catalog.adopted
         if adopted is None:
             return None
@@ -136,7 +142,7 @@ class Coverage:
         voids: list[Void | FormerLife] = [*known.voids(at)]
         voids += [] if life is None else [FormerLife(life.created, life.stream)]
         found = [
-            # Of a table that was empty at `init` nothing counts from before, from a former life of it; but clocks may be apart.
+            # If the table was empty at `init`, nothing before that counts, because it is of a former life. But clocks may differ.
             RestoreBase(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids)
             for start in known.starts_for(at)
         ]
@@ -169,15 +175,15 @@ class Coverage:
 
     @property
     def followed_from(self) -> int:
-        """The second from which on every change is in the log, or in a recorded gap."""
+        """Returns the second from which every change is in the log, or in a recorded gap."""
         initialised = moment.parse_iso_micros(self._catalog.initialised) // MICROS
         return initialised if self._catalog.complete_from is None else min(initialised, self._catalog.complete_from)
 
     def watermark(self, now: float) -> LogListing | None:
-        """The watermark that reaches farthest: nothing else in the log proves that all changes up to a second have arrived.
+        """Returns the latest watermark. Nothing else in the log proves that all changes up to a second have arrived.
 
-        A tail and the witness read every shard of the stream. A function is not told which shard a batch is from, nor what it did
-        not receive: its segments prove nothing, and neither does a log in which nothing arrives.
+        A tail and the witness read every shard of the stream. A function does not learn which shard a batch is from, nor what it
+        did not receive. So its segments prove nothing, and neither does a log that receives nothing.
         """
         for piece in self._log.newest_first_days(now, self._catalog.complete_from or 0):
             marks = [each for each in piece if each.segment is not None and each.segment.kind is SegmentKind.MARK]
@@ -188,12 +194,15 @@ class Coverage:
         return None
 
     def durable(self, now: float) -> int | None:
-        """The second up to which it is proven that every change has arrived; None where nothing is."""
+        """Returns the second up to which every change is proven to have arrived; None if none is proven."""
         found = self.watermark(now)
         return None if found is None or found.segment is None else found.segment.max_time
 
     def lost(self) -> list[Gap]:
-        """What is missing from the log: not the gaps whose missing change has arrived since, but what waits to be redriven."""
+        """Returns the gaps of the log that still stand, those of batches that wait for redrive included.
+
+        A gap whose missing change has arrived since is closed.
+        """
         return self._gaps_and_unseen()[0]
 
     def of_items(self, window: Window | None = None) -> Sequence[Gap]:
@@ -207,7 +216,7 @@ class Coverage:
 
     def _gaps_and_unseen(self) -> tuple[list[Gap], list[Gap], str]:
         """What is missing from the log, the gaps of single items, and why nobody can tell whether there is more."""
-        # What waits before what has arrived: a batch that is redriven meanwhile is in the log by then.
+        # Read the waiting batches before what has arrived: a batch that is redriven meanwhile is in the log by then.
         waiting, unseen = self._waiting()
         recorded, of_items = self._recorded()
         known = {gap.batch for gap in recorded if gap.batch is not None}
@@ -220,9 +229,9 @@ class Coverage:
         return standing, [gap for gap in every if gap.key is not None]
 
     def _waiting(self) -> tuple[list[Gap], str]:
-        """The gaps of what Lambda gave up; why nobody can tell, where the destination cannot be looked into.
+        """Returns the gaps of discarded batches, and a reason if the destination cannot be read.
 
-        The vault is to be enough: who reads it may be without a right to a bucket beside it, and has to be told what that means.
+        The vault must be enough. Its reader may have no permission for a bucket beside it, and must be told what that means.
         """
         url = self._catalog.failures
         if url is None:
@@ -240,16 +249,16 @@ class Coverage:
 
 
 def _reach(listed: LogListing) -> tuple[int, bool, float]:
-    """Of two that reach equally far, the witness's: it says more."""
+    """Returns the sort key of a watermark's reach. If two reach equally far, the witness's ranks higher, because it says more."""
     segment = listed.segment
     return (0, False, 0.0) if segment is None else (segment.max_time, segment.witnessed, listed.modified)
 
 
 def _is_since(created: int, start: Start) -> bool:
-    """Whether a start is of the table that was created in that second. A scan is taken to begin earlier than it did."""
+    """True if a start belongs to the table that was created in that second. A scan is taken to begin earlier than it did."""
     return (start.begin + (CLOCKS_APART if start.id is not None else 0) if start.exact is None else start.exact) >= created
 
 
 def _exact(base: Base) -> int | None:
-    """An export's moment: its base backup is taken to begin as much earlier as to end later."""
+    """Returns an export's moment. Its base backup is taken to begin as much earlier as it ends later."""
     return (base.begin + base.end) // 2 if base.kind is bases.BaseKind.EXPORT else None

@@ -1,4 +1,4 @@
-"""Compressed bytes, a piece at a time, and never more of them than their kind may have."""
+"""Decompresses bytes piece by piece, and never more of them than their kind may have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ UNREADABLE = (zstandard.ZstdError, zlib.error, OSError, EOFError)  # what decomp
 
 
 def zstd_frame(data: bytes, most: int) -> bytes:
-    """One zstd frame, which declares its size. Damaged where it is none, or larger than `most` bytes."""
+    """Returns the contents of one zstd frame, which declares its size.
+
+    Raises Damaged if it is not one, or is larger than `most` bytes.
+    """
     try:
         declared = zstandard.frame_content_size(data)  # -1 where it does not say
         if declared < 0:
@@ -32,13 +35,13 @@ def zstd_frame(data: bytes, most: int) -> bytes:
 
 
 def frames(body: bytes, sizes: Sequence[int], most: int) -> Iterator[bytes]:
-    """Frames that follow each other, each of at most `most` bytes when decompressed; by their compressed sizes."""
+    """Yields frames that follow each other, by their compressed sizes. Each may have at most `most` bytes when decompressed."""
     for size, end in zip(sizes, accumulate(sizes), strict=True):
         yield zstd_frame(body[end - size : end], most)
 
 
 def zstd(body: bytes) -> Iterator[bytes]:
-    """The pieces of zstd data: of all its frames, one after the other. EOFError where the last one is cut, or there is none."""
+    """Yields the pieces of zstd data, over all its frames. Raises EOFError if the last frame is cut, or if there is none."""
     if not body:
         raise EOFError("no data")
     start = 0
@@ -60,14 +63,15 @@ def _of_frame(frame: bytes) -> Iterator[bytes]:
 
 
 def _is_skippable(body: bytes, start: int) -> bool:
-    """Whether a frame holds what is no data: an index, or somebody's note (RFC 8878, 3.1.2)."""
+    """True if a frame holds no data but an index, or somebody's note (RFC 8878, 3.1.2)."""
     return 0x184D2A50 <= int.from_bytes(body[start : start + 4], "little") <= 0x184D2A5F
 
 
 def _frame_end(body: bytes, start: int) -> int:
-    """Where the frame that begins there ends, by the sizes of its blocks (RFC 8878, 3.1.1). EOFError where that is beyond the data.
+    """Returns the end of the frame that begins at `start`, by the sizes of its blocks (RFC 8878, 3.1.1). Raises EOFError if the end
+    is beyond the data.
 
-    zstandard's own readers stop without a word at an empty frame, or in the middle of a later frame that is cut.
+    zstandard's own readers stop without an error at an empty frame, or in the middle of a later frame that is cut.
     """
     if _is_skippable(body, start):
         end = start + 8 + int.from_bytes(body[start + 4 : start + 8], "little")
@@ -94,7 +98,7 @@ def gunzipped(body: bytes) -> Iterator[bytes]:
 
 
 def bounded(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
-    """The same pieces; Damaged as soon as they are more than `most` bytes together."""
+    """Yields the same pieces. Raises Damaged as soon as they exceed `most` bytes together."""
     size = 0
     for piece in pieces:
         size += len(piece)
@@ -104,7 +108,10 @@ def bounded(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks that end where a line ends, without that line break. Damaged at a line beyond its limit."""
+    """Yields the same bytes in blocks that end at a line's end, without that line break.
+
+    Raises Damaged at a line beyond its limit.
+    """
     held: list[bytes] = []
     size = 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Drills: the reports of a table's restore tests, one object each, named by when they began, so that a listing is the history."""
+"""Drills: the reports of a table's restore tests, one object each, named by their start, so that a listing is the history."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ UNREADABLE = "the record of this drill cannot be read"
 
 
 class Held(msgspec.Struct, frozen=True):
-    """One drill as its record tells it, without its details. Times in ISO 8601, UTC; figures None where nothing could be measured.
+    """The summary of one drill's record. Times are ISO 8601, UTC; figures are None if nothing could be measured.
 
-    `began`: when; `at`: the moment that was restored; `error`: what stopped it, None where it came to its end.
+    `began`: its start; `at`: the moment that was restored; `error`: what stopped it, None if it finished.
     """
 
     id: str
@@ -41,13 +41,13 @@ class Drills:
         self._prefix = folder(table) + "drills/"
 
     def keep(self, drill: str, began: float, record: bytes) -> str:
-        """Make a drill's record durable and return its name. `record`: JSON that holds the fields of `Held`, and whatever else."""
+        """Makes a drill's record durable and returns its name. `record` is JSON that holds at least the fields of `Held`."""
         name = f"{self._prefix}{moment.compact(int(began))[:-1]}.{int(began * 1_000) % 1_000:03d}Z_{drill}.json"
         self._store.put(name, record, {"format": "1"})
         return name
 
     def newest(self, most: int) -> list[Held]:
-        """The last `most` drills, oldest first. One whose record cannot be read has not passed."""
+        """Returns the last `most` drills, oldest first. A drill whose record cannot be read counts as failed."""
         names = [listed.name for listed in below_markers.newest(self._store, self._prefix)]
         return [self._held(name) for name in itertools.islice(names, max(0, len(names) - most), None)]
 

@@ -1,6 +1,7 @@
-"""Lambda's on-failure destination: the batches that were given up. What lies there is missing from the vault until it is redriven.
+"""Lambda's on-failure destination, which holds discarded batches. They are missing from the vault until they are redriven.
 
-The destination is not the vault: a bucket beside it, which may keep no versions, and which a reader need not be able to reach.
+The destination is not part of the vault. It is another bucket, which may keep no versions, and which a reader may be unable to
+reach.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ Destinations = Callable[[str, str | None], ObjectStore]  # the bucket of a URL, 
 
 
 class FailedBatch(msgspec.Struct, frozen=True):
-    """One batch in the destination. `record`: None where the object cannot be read; `why` says why it is there, or that.
+    """One batch in the destination. `record` is None if the object cannot be read. `why` states why the batch is there, or why it
+    cannot be read.
 
-    `since`, `until`: between which seconds its changes were made, both included; `shared`: whether other tables' records are in it.
+    `since`, `until`: the seconds between which its changes were made, both included. `shared`: True if it also holds other tables'
+    records.
     """
 
     name: str
@@ -41,16 +44,16 @@ class FailedBatch(msgspec.Struct, frozen=True):
 
 
 class _FailedObject(msgspec.Struct, frozen=True):
-    """What an object says. `record`: None where it is another table's."""
+    """The contents of an object. `record` is None if it belongs to another table."""
 
     record: InvocationRecord | None
     shared: bool = False
 
 
 class Destination:
-    """The batches of one table in a bucket. Those of other tables and functions are passed over.
+    """The batches of one table in a bucket. Batches of other tables and functions are skipped.
 
-    `vault`: the table's, where it is noted which batches are done of those that carry other tables' records too.
+    `vault` is the table's. It holds notes of finished batches that also carry other tables' records.
     """
 
     def __init__(self, store: ObjectStore, vault: ObjectStore, table: str, table_arn: str) -> None:
@@ -63,13 +66,13 @@ class Destination:
 
     @property
     def url(self) -> str:
-        """The bucket's."""
+        """The bucket's URL."""
         return self._store.url
 
     def waiting(self) -> list[FailedBatch]:
-        """The batches of this table that wait, the oldest first, and whatever may be one: what cannot be read is no other's.
+        """Returns the waiting batches of this table, oldest first. An object that cannot be read counts as one of them.
 
-        One LIST where there are none, else a few thousand bytes of each. Errors as of the store's listing.
+        Costs one LIST if there are none, else a read of a few thousand bytes of each. Raises the errors of the store's listing.
         """
         with ThreadPoolExecutor(READERS, thread_name_prefix="destination") as pool:
             listed = (each for each in self._store.list(FOLDER) if not each.name.startswith(ASYNCHRONOUS))
@@ -77,7 +80,10 @@ class Destination:
         return sorted((each for each in found if each is not None), key=lambda each: (each.since, each.until, each.name))
 
     def records(self, batch: FailedBatch) -> Sequence[Any]:
-        """A batch's records, all of them. Damaged where they are not there; MissingObject where it has been redriven meanwhile."""
+        """Returns all records of a batch.
+
+        Raises Damaged if they are missing, and MissingObject if the batch has been redriven meanwhile.
+        """
         record, records = invocation_record.read(self._store.get(batch.name).body)
         if not records:
             raise Damaged("it carries no records: only a destination in S3 is given them")
@@ -86,9 +92,9 @@ class Destination:
         return records
 
     def done(self, batch: FailedBatch) -> None:
-        """Everything of it is in the vault, or in its gaps: it waits no more. Twice does no harm.
+        """Marks a batch as finished: all of it is in the vault, or in its gaps. A second call does no harm.
 
-        The vault notes it, which closes the gap that was recorded of it. A batch that other tables wait for too stays where it is.
+        The note in the vault closes the batch's recorded gap. A batch that other tables wait for too stays in the bucket.
         """
         self._vault.put(note_of(self._table, batch.name), batch.name.encode(), {"format": "1"})
         if not batch.shared:
@@ -124,7 +130,8 @@ class Destination:
             record, records = invocation_record.read(self._store.get(listed.name).body)
         if record.source is StreamKind.DYNAMODB:
             return _FailedObject(record if record.stream_arn.startswith(self._streams) else None)
-        # A Kinesis stream may carry several tables: its records name theirs. Where there are none it may be ours, and anybody's.
+        # A Kinesis stream may carry several tables, and its records name theirs. An object without readable records may belong to
+        # this table or to any other.
         named = invocation_record.tables_named(records)
         return _FailedObject(record if not named or self._table in named else None, named != {self._table})
 
@@ -134,12 +141,12 @@ class Destination:
         return FailedBatch(listed.name, since, until, record.condition, record, shared)
 
     def _unreadable(self, listed: ListedObject, error: BackstreamError) -> FailedBatch:
-        """Of any time that a stream may have held when it was written."""
+        """Returns the batch for an object that cannot be read. It may hold any time that a stream held when it was written."""
         until = int(listed.modified)
         return FailedBatch(listed.name, until - DAY, until, f"cannot be read: {error.message}")
 
     def gap(self, batch: FailedBatch) -> Gap:
-        """What is missing as long as it waits."""
+        """Returns the gap that stands as long as the batch waits."""
         reason = (
             f"Lambda gave up a batch ({batch.why}), which waits for `backstream redrive {self._table}`: {self.url}/{batch.name}"
         )
@@ -147,7 +154,10 @@ class Destination:
         return Gap(reason=reason, since=batch.since, until=batch.until, stream=stream, batch=batch.name)
 
     def lasting_gap(self, batch: FailedBatch) -> Gap:
-        """The same, to be recorded: with the numbers of its changes, where they can be read. Errors as of the store's reading."""
+        """Returns the same gap with the numbers of its changes, if they can be read, so that it can be recorded.
+
+        Raises the errors of the store's reading.
+        """
         gap = self.gap(batch)
         if batch.record is None or batch.record.source is not StreamKind.DYNAMODB:
             return gap

@@ -41,7 +41,7 @@ _NAME = re.compile(r"dt=\d{4}-\d\d-\d\d/hour=\d\d/(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)_
 
 
 class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The call that made a change, and who made the call. Times are ISO 8601, UTC; empty where its event did not say."""
+    """The call that made a change, and the caller. Times are ISO 8601, UTC; empty if the event did not state them."""
 
     event_time: str
     event_name: str
@@ -58,11 +58,11 @@ class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class KeptFinding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One finding. `stream`, `sequence`: of the change, made in microsecond `micros`.
+    """One finding. `stream` and `sequence` identify the change, which was made in microsecond `micros`.
 
-    `actor`: None where several calls may have made it, by several principals; `names`: every name by which the actor can be asked
-    for; `call`: None where it is not certain which one it was; `fitting`: how many calls may have made it; `settled`: all that
-    could contradict it had been delivered and read; `delivered`: the newest delivery that had been read (seconds).
+    `actor`: None if calls of several principals may have made it. `names`: every name by which the actor can be searched. `call`:
+    None if the call is not certain. `fitting`: the number of calls that may have made it. `settled`: True if everything that could
+    contradict it had been delivered and read. `delivered`: the newest delivery that had been read (seconds).
     """
 
     stream: str
@@ -77,18 +77,18 @@ class KeptFinding(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def change(self) -> tuple[str, int]:
-        """Which change it is about."""
+        """The identity of the change."""
         return self.stream, int(self.sequence)
 
     @property
     def found(self) -> Found:
-        """What a reader of many findings holds of it."""
+        """Returns the short form, for readers of many findings."""
         event = "" if self.call is None else self.call.event_id or self.call.request_id
         return Found(self.actor, self.names, event, self.fitting, self.settled, self.delivered)
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """A finding without its call: as of `KeptFinding`. `event`: the id of the call's event, empty where it is not certain."""
+    """A finding without its call; see `KeptFinding`. `event` is the id of the call's event, empty if it is not certain."""
 
     actor: str | None
     names: tuple[str, ...]
@@ -99,16 +99,16 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """The greater, the more it was based on."""
+        """The rank of a finding: it grows with the evidence read."""
         return self.settled, self.delivered
 
     def says(self, other: Found) -> bool:
-        """Whether another one says the same of the change."""
+        """True if another finding says the same of the change."""
         return (self.actor, self.names, self.event, self.fitting) == (other.actor, other.names, other.event, other.fitting)
 
 
 def better(one: Found | None, other: Found) -> Found:
-    """Which of two findings on a change counts; one that names nobody where neither is the better one."""
+    """Returns the better of two findings on a change. If neither is better, returns one that names nobody."""
     if one is None or one.rank < other.rank:
         return other
     if one.rank > other.rank or one.says(other):
@@ -117,7 +117,7 @@ def better(one: Found | None, other: Found) -> Found:
 
 
 class _Listed(msgspec.Struct, frozen=True):
-    """One object: the first and the last second of the changes that it is about."""
+    """One object, with the first and the last second of its changes."""
 
     found: First
     first: int
@@ -234,7 +234,7 @@ class AttributionStore:
             raise
 
     def _slim(self, kept: Sequence[KeptFinding]) -> Mapping[tuple[str, int], Found]:
-        """The findings of an object, in which equal texts are one: there are few actors."""
+        """Returns an object's findings, with equal texts shared, because there are few actors."""
         same: dict[object, object] = {}
 
         def once(value: _Value) -> _Value:
@@ -249,7 +249,7 @@ class AttributionStore:
     # --- writing ---
 
     def keep(self, findings: Sequence[KeptFinding]) -> None:
-        """Make findings durable, those of an hour together."""
+        """Makes findings durable, one object for each hour."""
         hours: dict[int, list[KeptFinding]] = {}
         for each in findings:
             hours.setdefault(each.micros // MICROS // _HOUR, []).append(each)
@@ -272,7 +272,7 @@ class AttributionStore:
 
 
 def encode(findings: Iterable[KeptFinding]) -> bytes:
-    """Findings as they are kept: lines of JSON, compressed."""
+    """Returns findings as they are stored: lines of JSON, compressed."""
     return Codec.ZSTD.compress(_lines(findings))
 
 

@@ -1,6 +1,7 @@
-"""Gaps: what is known to be missing from a log. None is ever changed or taken back; whether one still stands is read off the log.
+"""Gaps: the changes that are known to be missing from a log. A gap is never changed or removed; the log shows whether it still
+stands.
 
-One that is found again and is longer by then gets a further record: see docs/notes/0018.
+A gap that is found again and is longer by then gets a further record: see docs/notes/0018.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ _NO_RECORD = "Bring it back from a replica of the bucket: it says which changes 
 
 
 class DifferingRow(msgspec.Struct, frozen=True, array_like=True):
-    """A row that `verify` found to differ, and saw standing still between two seconds. `key`: the canonical key.
+    """A row that `verify` found to differ, and that did not change between two seconds. `key` is the canonical key.
 
-    `held`: the digest of the state that the vault held of it, `seen`: of the state that the table had. See `values.digests`.
+    `held` is the digest of the vault's state of it, and `seen` the digest of the table's state. See `values.digests`.
     """
 
     key: str
@@ -42,12 +43,11 @@ class DifferingRow(msgspec.Struct, frozen=True, array_like=True):
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     """Changes made between `since` and `until` (seconds, both included) may be missing.
 
-    `sequence`: the one change that is missing, where it is known; the gap is closed once the log holds it. `batch`: the object in
-    the on-failure destination whose changes are missing; the gap is closed once `redrive` has brought them. `sequences`: of that
-    batch, where they could be read; the gap is also closed once the log holds all of them.
-    `key`: the only item of which a change is missing (the canonical key); None where it may be any. `differing`: all rows in which
-    vault and table differed; the gap is closed once the vault holds the changes that explain each of them. None where that is not
-    known: see docs/notes/0031.
+    `sequence`: the one missing change, if it is known; the gap is closed once the log holds it. `batch`: the object in the
+    on-failure destination whose changes are missing; the gap is closed once `redrive` has brought them. `sequences`: the batch's
+    changes, if they could be read; the gap is also closed once the log holds all of them. `key`: the canonical key of the only item
+    that lacks a change; None if it may be any item. `differing`: all rows in which vault and table differed; the gap is closed once
+    the vault holds the changes that explain each of them. It is None if they are not known: see docs/notes/0031.
     """
 
     reason: str
@@ -63,9 +63,10 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def id(self) -> str:
-        """The same gap, found twice, is one: of a change or a batch whatever the reason, of a time by where it begins.
+        """The id of the gap. A gap that is found twice keeps its id: a change or a batch whatever the reason, a period by its
+        begin.
 
-        Of an item by the second of the change that shows it.
+        An item's gap is identified by the second of the change that shows it.
         """
         what: tuple[str, ...] = (self.stream, self.shard or "", self.reason, str(self.since))
         if self.key is not None:
@@ -78,17 +79,17 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def unread(self) -> bool:
-        """Whether nobody ever read the stream of that time, of any shard: no reader has to go back there."""
+        """True if nobody ever read the stream of that time, in any shard: no reader has to go back there."""
         return self.shard is self.sequence is self.key is self.batch is None and self.differing is None
 
     @property
     def evidence(self) -> str:
-        """Names these rows that differed, and no others."""
+        """The name of exactly these rows that differed."""
         return f"differing|{self.id}|{hashlib.sha256(msgspec.json.encode(self.differing)).hexdigest()}"
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """The sequence numbers of the changes that are missing; none where one of them is not known or is no number."""
+        """The sequence numbers of the missing changes; none if one of them is unknown or not a number."""
         found = self.sequences if self.sequence is None else (self.sequence,)
         return found if all(map(is_sequence, found)) else ()
 
@@ -105,7 +106,7 @@ class Gaps:
         self._noted: set[str] = set()
 
     def record(self, gap: Gap) -> None:
-        """Keep it. One that is known stays as it is; where it is longer now, a further record says so, under a name of its own."""
+        """Records a gap. A known gap stays unchanged; if it is longer now, a further record with its own name says so."""
         for name in self._names(gap):
             try:
                 self._store.put(name, msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
@@ -123,13 +124,13 @@ class Gaps:
             yield f"{self._prefix}{gap.id}-{gap.until}-{hashlib.sha256(gap.evidence.encode()).hexdigest()[:16]}.json"
 
     def agree(self, second: int) -> None:
-        """Note that vault and table were seen to hold the same at that second: what is found missing later was lost after it."""
+        """Notes that vault and table held the same at that second: a change that is found missing later was lost after it."""
         self._store.put(f"{self._agreed}{second:011d}", b"", {"format": "1"})
 
     def last_agreed(self, until: int) -> int | None:
-        """The last second up to `until` at which they were; None where nobody has seen it.
+        """Returns the last second up to `until` at which vault and table were seen to agree; None if they never were.
 
-        NotSigned where the reader wants signatures, and the note of that second has none.
+        Raises NotSigned if the reader requires signatures and the note of that second has none.
         """
         notes = {
             int(found): each
@@ -142,7 +143,7 @@ class Gaps:
         return last
 
     def arrived(self, batch: str) -> None:
-        """Note that the changes of a batch of the on-failure destination are in the vault, or in gaps of their own."""
+        """Notes that the changes of a batch of the on-failure destination are in the vault, or in gaps of their own."""
         self._store.put(note_of(self._table, batch), batch.encode(), {"format": "1"})
 
     def has_arrived(self, batch: str) -> bool:
@@ -165,11 +166,11 @@ class Gaps:
         return noted is not None and self.has_arrived(noted)
 
     def of_items(self) -> list[Gap]:
-        """Those of single items: see `Gap.key`."""
+        """Returns the gaps of single items: see `Gap.key`."""
         return [gap for gap in self.all() if gap.key is not None]
 
     def all(self) -> Iterator[Gap]:
-        """Every gap ever recorded, as long as it is known to be. Damaged where one cannot be read: it must not pass for none."""
+        """Yields every gap ever recorded. Raises Damaged if one cannot be read: it must not pass for no gap."""
         longest: dict[str, Gap] = {}
         for gap in self._each(list(self.records())):
             known = longest.get(gap.id)
@@ -186,18 +187,21 @@ class Gaps:
         return (self._known[each.name, each.version] for each in records)
 
     def records(self) -> Iterator[First]:
-        """The objects in which they are kept, hidden ones and those of which a marker is left too: none is ever taken back."""
+        """Yields the objects that hold the gaps, including hidden ones and those that only a marker is left of.
+
+        No gap is ever removed.
+        """
         listing = below_markers.every_first(self._store, self._prefix)
         return (each for each in listing if not each.markers or each.name.endswith(".json"))
 
     def read(self, record: First) -> Gap:
-        """A gap by its record. Damaged where it cannot be read."""
+        """Returns the gap in a record. Raises Damaged if it cannot be read."""
         _check_there(record)
         return _decoded(record.name, below_markers.pinned(self._store, record).body)
 
 
 def _together(one: Gap, other: Gap) -> Gap:
-    """The longer one of two records of a gap, with the rows of both: what differed once is explained, or is missing."""
+    """Returns the longer one of two records of a gap, with the rows of both. A row that differed once is explained or missing."""
     known = one.differing is not None and other.differing is not None
     rows = {*(one.differing or ()), *(other.differing or ())}
     return msgspec.structs.replace(

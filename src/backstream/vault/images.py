@@ -1,4 +1,4 @@
-"""Which place a catalog wants images in: the one point where the layouts part."""
+"""Selects the place of a table's images: the one point where the layouts part."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from backstream.vault.rows.rows import RowStore
 
 
 def images_for(store: ObjectStore, catalog: Catalog) -> RowStore | Inline:
-    """Where new images of this table go from now on."""
+    """Returns the place for new images of this table."""
     return RowStore(store, catalog) if catalog.layout is Layout.ROWS else Inline()

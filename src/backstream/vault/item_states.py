@@ -1,8 +1,8 @@
-"""A few items' states at a moment, as the log tells them: read backwards, and no further than it must be.
+"""Finds a few items' states at a moment in the log, reading backwards and no further than necessary.
 
-The log is the truth, not the listing of an item's versions: a version that is gone from the bucket is missing there, and one that a
-crash has left is in no segment. Of compacted sets a few frames are read; of small segments those between the item's last change and
-the moment; of a base backup its parts, where no change since tells the item's state.
+The log is the truth, not the listing of an item's versions: a version that was removed from the bucket is missing there, and a
+version that a crash left is in no segment. Reads a few frames of compacted sets, and the small segments between the item's last
+change and the moment. Reads the parts of a base backup only if no later change gives the item's state.
 """
 
 from __future__ import annotations
@@ -32,16 +32,20 @@ _Read = Callable[[], list[Entry]]
 
 
 def newest(vault: TableVault, key: bytes, at: int, basis: RestoreBase, damaged: OnDamage = raising) -> Entry | None:
-    """What tells one item's state at a second; None where it did not exist, as far as is known. See `newest_each`."""
+    """Returns the entry that gives one item's state at a second; None if it did not exist, as far as is known.
+
+    See `newest_each`.
+    """
     return newest_each(vault, [key], at, basis, damaged)[key]
 
 
 def newest_each(
     vault: TableVault, keys: Collection[bytes], at: int, basis: RestoreBase, damaged: OnDamage = raising
 ) -> dict[bytes, Entry | None]:
-    """The same of several items, by their canonical keys.
+    """Returns the same for several items, by their canonical keys.
 
-    `basis`: that of the same second; `damaged` is told of what cannot be read, and where it returns, the rest is.
+    `basis` is the one for the same second. `damaged` receives the error of each object that cannot be read; if it returns, the rest
+    is read.
     """
     return _Lookup(vault, keys, at, basis, damaged).run()
 
@@ -56,7 +60,7 @@ class _Lookup:
         self._links = Links(vault.log)
 
     def run(self) -> dict[bytes, Entry | None]:
-        """All of it."""
+        """Reads all sources, and returns the entry of each item."""
         begin = None if self._basis.base is None else self._basis.floor - FAR_APART
         found = self._vault.inventory(since=begin, until=self._at)
         self._read_sets(found.sets)
@@ -70,7 +74,7 @@ class _Lookup:
     # --- what has been found out ---
 
     def _told(self, key: bytes) -> int:
-        """The second before which nothing changes what is known of an item: but for the clocks, which may disagree."""
+        """Returns the second before which nothing can change the item's state, with a margin for clocks that disagree."""
         known = self._known[key]
         scanned = BEGINNING if known.scan is None else known.scan.since
         return max(known.latest, scanned) - FAR_APART
@@ -90,12 +94,12 @@ class _Lookup:
                 self._known[key] = self._known[key].with_entry(entry)
 
     def _is_of_base(self, entry: Entry) -> bool:
-        """Whether a scanned image is of the base backup that all builds on: of a set it may be another's."""
+        """True if a scanned image is from the base backup in use. A set may also hold images of another one."""
         base = self._basis.base
         return base is not None and base.begin <= entry.since <= base.end
 
     def _take(self, reads: Sequence[_Read], *, of_log: bool = True) -> None:
-        """Read them side by side."""
+        """Reads them side by side."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="items") as pool:
             for reading in [pool.submit(read) for read in reads]:
                 try:
@@ -106,7 +110,7 @@ class _Lookup:
     # --- where it is read ---
 
     def _read_sets(self, sets: Sequence[Set]) -> None:
-        """The frames of the items' lines: of the log's sets, and of those of base backups."""
+        """Reads the frames with the items' lines, from the log's sets or from the sets of base backups."""
         asked = [(each, key) for each in sets for key in self._known if each.until >= self._told(key)]
         self._take([partial(self._vault.of_set, *each) for each in asked], of_log=not (sets and sets[0].bases))
         for each in asked:
@@ -114,7 +118,7 @@ class _Lookup:
                 self._damaged(planted)
 
     def _read_segments(self, found: Inventory) -> None:
-        """Backwards, until nothing older can tell another state of any of the items."""
+        """Reads segments backwards, until no older one can change the state of any of the items."""
         left = sorted((each for each in found.segments if self._concerns(each)), key=_end)
         for each in found.segments:
             if each.segment is None:
@@ -129,7 +133,7 @@ class _Lookup:
         return listed.segment is not None and listed.segment.count > 0 and listed.segment.min_time <= self._at
 
     def _pieces(self) -> Iterator[int]:
-        """The seconds with which the pieces of the log begin, the newest first."""
+        """Yields the seconds at which the pieces of the log begin, newest first."""
         length = FIRST_PIECE
         while length < self._at:
             yield self._at - length
@@ -137,7 +141,7 @@ class _Lookup:
         yield BEGINNING
 
     def _read_parts(self, found: Inventory) -> None:
-        """The parts of base backups that may tell a state later than what is known: of the one that all builds on, or of any."""
+        """Reads the parts of base backups that may hold a later state than the known one: of the one in use, or of any."""
         try:
             parts = [each for each in self._parts(found) if each.seconds[0] <= self._at and each.seconds[1] >= self._earliest()]
         except Damaged as error:
@@ -162,6 +166,6 @@ def _end(listed: LogListing) -> int:
 
 
 def _cut(left: list[LogListing], since: int) -> Iterator[LogListing]:
-    """Take the last ones, which end at a second or later."""
+    """Removes and yields the last listings, which end at a second or later."""
     while left and _end(left[-1]) >= since:
         yield left.pop()

@@ -1,4 +1,4 @@
-"""One table in a vault, to be read: its catalog, log, gaps, base backups, drills and images, and an item's history."""
+"""Reads one table in a vault: its catalog, log, gaps, base backups, drills and images, and an item's history."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ READERS = 8  # a long history asks for the metadata of each version: a request e
 
 
 class TableVault:
-    """What a vault holds of one table. Reading never writes.
+    """A vault's contents for one table. Reading never writes.
 
-    `destinations`: how the bucket is reached in which the batches land that Lambda gives up; None: by nobody. `engines`: makes the
-    engine that computes the table's states when one is first asked for; None where none will be.
+    `destinations`: opens the bucket that receives the batches which Lambda discards; None if nobody can reach it. `engines`: makes
+    the engine that computes the table's states, at the first request; None if there will be none.
     """
 
     def __init__(
@@ -72,7 +72,10 @@ class TableVault:
     def open(
         cls, store: ObjectStore, table: str, destinations: Destinations | None = None, engines: Engines | None = None
     ) -> TableVault:
-        """The table's vault. NotFound where `init` has not been run for it, UsageError where it is no table's name."""
+        """Opens the table's vault.
+
+        Raises NotFound if `init` has not been run for it, and UsageError if it is not a table's name.
+        """
         naming.check_table_name(table)
         return cls(store, catalogs.load(store, table), destinations, engines)
 
@@ -89,13 +92,13 @@ class TableVault:
 
     @cached_property
     def destination(self) -> Destination | None:
-        """Where what Lambda gives up lands; None where there is no such place, or no way to it. Made when first asked for."""
+        """Returns the destination of discarded batches; None if there is none, or no access to it. It is made at the first call."""
         return None if self.catalog.failures is None else self.destination_at(self.catalog.failures)
 
     def destination_at(self, url: str) -> Destination | None:
-        """Another bucket, or this one, as the place where what Lambda gives up has landed; None where nobody can reach one.
+        """Returns another bucket, or this one, as the destination of discarded batches; None if nobody can reach one.
 
-        It has to be of the table's own account, unless `accept_settings`: the catalog's word for it is no order.
+        The bucket must belong to the table's own account, unless `accept_settings` is set: the catalog's statement is not trusted.
         """
         if self.destinations is None:
             return None
@@ -104,7 +107,7 @@ class TableVault:
 
     @property
     def owns_destination(self) -> bool:
-        """Whether the bucket that the catalog names can be listed as one of the table's own account."""
+        """True if the bucket that the catalog names can be listed as one of the table's own account."""
         if self.catalog.failures is None or self.destinations is None:
             return False
         try:
@@ -117,22 +120,22 @@ class TableVault:
     # --- images ---
 
     def key(self, entry: Entry) -> bytes:
-        """The canonical key of an entry's item."""
+        """Returns the canonical key of an entry's item."""
         return self._key_of(entry.keys)
 
     def key_of(self, image: bytes) -> bytes:
-        """The canonical key of an image. Damaged where it is no item of this table."""
+        """Returns the canonical key of an image. Raises Damaged if it is not an item of this table."""
         return self._key_of(image)
 
     @property
     def key_reader(self) -> wire.KeyReader:
-        """What `key_of` asks, for those that ask millions of times."""
+        """The reader behind `key_of`, for callers that ask millions of times."""
         return self._key_of
 
     def image(self, entry: Entry) -> bytes:
-        """The image an entry speaks of (of a REMOVE: the old one), from wherever it lives.
+        """Returns an entry's image (for a REMOVE: the old one), from wherever it is stored.
 
-        Damaged, naming the object and version, where what lies there is not an item with the entry's key.
+        Raises Damaged, naming the object and version, if that place does not hold an item with the entry's key.
         """
         if entry.place is None:
             return _inline(entry)
@@ -142,16 +145,16 @@ class TableVault:
             raise _gone(entry.place) from missing
 
     def images(self, wanted: Iterable[tuple[Tag, Entry | None]]) -> Images[Tag]:
-        """The images of many entries, each with its tag, in no order; None where there is no entry.
+        """Yields the images of many entries, each with its tag, in no order; None if there is no entry.
 
-        What `image` would raise comes as a value, and the others go on. `wanted` is taken as `ObjectStore.get_each` takes what it
-        is given, and a few dozen that need not be fetched besides.
+        An error that `image` would raise comes as a value, and the others continue. It reads `wanted` ahead as
+        `ObjectStore.get_each` does, plus a few dozen entries that need no request.
         """
         at_hand: deque[tuple[Tag, bytes | BackstreamError | None]] = deque()
         coming, more = iter(wanted), True
 
         def rows() -> Iterator[Wanted[tuple[Tag, Entry, ImagePlace]]]:
-            """What must be fetched; what need not waits `at_hand`, where it is soon too much to look for more."""
+            """Yields the images to fetch. Those that need no request wait in `at_hand`, and it stops if too many wait."""
             nonlocal more
             for tag, entry in coming:
                 if entry is not None and entry.place is not None:
@@ -172,7 +175,7 @@ class TableVault:
             yield from _emptied(at_hand)
 
     def _of_item(self, entry: Entry, place: ImagePlace, found: StoredObject) -> bytes:
-        """The image in an object, if it is of the entry's item."""
+        """Returns the image in an object, if it is of the entry's item."""
         try:
             key = self.key_of(found.body)
         except Damaged as error:
@@ -188,16 +191,16 @@ class TableVault:
     # --- what is to be read ---
 
     def inventory(self, *, since: int | None = None, until: int | None = None) -> Inventory:
-        """What the log holds, each change once. See `inventory.of_log`."""
+        """Returns the contents of the log, each change once. See `inventory.of_log`."""
         return inventory.of_log(self.log, self.compacted, since=since, until=until)
 
     # --- one item's history ---
 
     def history(self, key: bytes, damaged: OnDamage = raising) -> list[Entry]:
-        """Every state of one item that the log and the base backups name, in their order, each once. `key`: the canonical key.
+        """Returns every state of one item that the log and the base backups hold, in order, each once. `key` is the canonical key.
 
-        The image of one may be gone from the bucket: `image` tells. `damaged` is told of an object in the log or of a base backup
-        that cannot be read; where it returns, the rest is read.
+        An image may have been removed from the bucket: then `image` raises. `damaged` receives the error of each object in the log
+        or of a base backup that cannot be read; if it returns, the rest is read.
         """
         return fold.in_order(self._from_log(key, damaged))
 
@@ -205,7 +208,10 @@ class TableVault:
         return lambda entry: self.key(entry) == key
 
     def _from_log(self, key: bytes, damaged: OnDamage) -> Iterator[Entry]:
-        """What log and base backups hold of a key, in no order: of sets a few frames, of small objects all."""
+        """Yields the entries of a key in the log and the base backups, in no order.
+
+        It reads a few frames of sets, and all small objects.
+        """
         found, links = self.inventory(), Links(self.log)
         wanted = self._is_of(key)
         small = (each for each in found.segments if each.segment is None or each.segment.count)
@@ -227,13 +233,19 @@ class TableVault:
             damaged(Damaged(f"{gone.name}: {gone.why}"))
 
     def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
-        """A segment's entries that are wanted; which run it is, `links` is told. Damaged, naming it, where it cannot be read."""
+        """Returns the wanted entries of a segment, and notes its run in `links`.
+
+        Raises Damaged, naming it, if it cannot be read.
+        """
         fetched = self.log.fetch(listed)
         links.note(fetched)
         return self.log.entries(listed, fetched, wanted)
 
     def of_set(self, one: Set, key: bytes) -> list[Entry]:
-        """The entries of a set's frames in which all of one item are. Damaged, naming the object, where they cannot be read."""
+        """Returns the entries of the set's frames with one item's lines.
+
+        Raises Damaged, naming the object, if they cannot be read.
+        """
         name, claim, body = self.compacted.around(one, key)
         try:
             return segments.select(claim, body, self._is_of(key))
@@ -243,7 +255,7 @@ class TableVault:
     # --- what may be claimed ---
 
     def window(self, now: float) -> Window:
-        """From when to when a restore is exact. See `Coverage.window`."""
+        """Returns the period in which a restore is exact. See `Coverage.window`."""
         return self.coverage.window(now)
 
     def basis(self, at: int, window: Window | None = None) -> RestoreBase:
@@ -252,7 +264,7 @@ class TableVault:
 
 
 def _inline(entry: Entry) -> bytes:
-    """The image in the entry itself."""
+    """Returns the image in the entry itself."""
     image = entry.old if entry.removed else entry.image
     if image is None:
         raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
@@ -260,7 +272,7 @@ def _inline(entry: Entry) -> bytes:
 
 
 def _value(work: Callable[_Words, bytes], *args: _Words.args, **kwargs: _Words.kwargs) -> bytes | BackstreamError:
-    """What it returns, or what it raises."""
+    """Returns the result of the call, or the error that it raises."""
     try:
         return work(*args, **kwargs)
     except BackstreamError as error:

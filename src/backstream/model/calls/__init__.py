@@ -1,1 +1,1 @@
-"""Calls of DynamoDB as CloudTrail records them, and whose they were."""
+"""DynamoDB's calls as CloudTrail records them, and their callers."""

@@ -1,9 +1,9 @@
-"""Which call made which change of one item: an answer only where no other one fits.
+"""Attributes the changes of one item to calls, with an answer only if no other call fits.
 
 A call and its change are stamped by two hosts, both in whole seconds, which may differ by one or two: a call fits a change whose
-second is at most `TOLERANCE` away. Within that the order of two calls says nothing about the order of two changes. So a change has
-a call for certain only where one call is left that fits: no other one fits, or the others are the only ones that fit other changes.
-See docs/notes/0029-who-made-a-change.md.
+second is at most `TOLERANCE` away. Within that, the order of two calls says nothing about the order of two changes. So the call of
+a change is certain only if one fitting call is left: no other one fits, or the others are the only ones that fit other changes. See
+docs/notes/0029-who-made-a-change.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Unkeyed = Callable[[int, int], bool]  # (second, bit of CAN_BECOME): whether a 
 
 
 class AttributionStatus(enum.StrEnum):
-    """MATCHED: one call made it. AMBIGUOUS: several calls may have. NONE: none that is known."""
+    """The certainty of an answer. MATCHED: one call made it. AMBIGUOUS: several calls may have. NONE: no known call fits."""
 
     MATCHED = "matched"
     AMBIGUOUS = "ambiguous"
@@ -31,7 +31,7 @@ class AttributionStatus(enum.StrEnum):
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One change of the stream: what a call is looked for. `micros`: its time; `event`: INSERT, MODIFY or REMOVE."""
+    """One change of the stream, for which a call is searched. `micros`: its time; `event`: INSERT, MODIFY or REMOVE."""
 
     stream: str
     sequence: str
@@ -45,10 +45,10 @@ class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AttributionVerdict(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of one change. `calls`: the one that made it, or all that may have, in the order of their time.
+    """The answer for one change. `calls`: the call that made it, or all that may have, in the order of their time.
 
-    `fitting`: how many calls fit, of which `calls` lists the first; `unkeyed`: a call that names no key fits, too; `incomplete`:
-    there are fewer calls than changes which they fit, so that a call is not known.
+    `fitting`: the number of calls that fit; `calls` lists the first of them. `unkeyed`: True if a call that names no key fits too.
+    `incomplete`: True if there are fewer calls than changes that they fit, so that a call is missing.
     """
 
     status: AttributionStatus
@@ -59,7 +59,7 @@ class AttributionVerdict(msgspec.Struct, frozen=True, array_like=True):
 
 
 def attribute(changes: Sequence[Made], calls: Sequence[Call], unkeyed: _Unkeyed) -> list[AttributionVerdict]:
-    """A verdict for each of an item's changes. `calls`: those that name its key; one that came twice counts once."""
+    """Returns a verdict for each of an item's changes. `calls` are those that name its key; a call that came twice counts once."""
     every = sorted({call.id: call for call in calls}.values(), key=lambda call: (call.second, call.id))
     item = _ItemChanges(changes, every, unkeyed)
     item.settle()
@@ -87,7 +87,9 @@ class _ItemChanges:
         return [each for each in range(begin, end) if self._calls[each].becomes & CAN_BECOME[change.event]]
 
     def settle(self) -> None:
-        """A change for which one call is left takes it; that call is then left for no other change; and so on."""
+        """Assigns calls until nothing changes: a change with one call left takes it, and that call is then left for no other
+        change.
+        """
         waiting = [number for number in range(len(self._left)) if self._is_certain(number)]
         while waiting:
             number = waiting.pop()
@@ -108,7 +110,7 @@ class _ItemChanges:
         return len(self._left[number]) == 1 and not self._open[number] and number not in self._contradicted
 
     def _contradict(self, number: int) -> None:
-        """Calls are missing: nothing is certain of this change, nor of all that share calls with it."""
+        """Marks the change and all that share calls with it as uncertain, because calls are missing."""
         reached, waiting = {number}, [number]
         while waiting:
             for call in self._fitting[waiting.pop()]:

@@ -1,7 +1,7 @@
-"""DynamoDB's data events in CloudTrail: which call wrote to which items of one table, and who made it.
+"""Reads DynamoDB's data events in CloudTrail: the calls that wrote to items of one table, and their callers.
 
-Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html, "Understanding DynamoDB
-log file entries", and https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html.
+Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html, "Understanding DynamoDB log
+file entries", and https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ WRITES = frozenset((*_SINGLE, *_MANY, *_PARTIQL))
 _OF_WORD = {"put": _PUT, "update": _PUT, "delete": _DELETE, "conditioncheck": 0, "check": 0}
 _DEEPEST = 8  # levels of request parameters
 _LONGEST = 2_048  # characters of one field: CloudTrail's own limits are lower
-_MEMORY: dict[str, int] = {}  # seconds of times that were read: those of a file repeat
+_MEMORY: dict[str, int] = {}  # parsed times in seconds: the times in a file repeat
 _MOST_REMEMBERED = 4_096
 
 
 class CallerIdentity(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Who made a call: `userIdentity` of its event. Empty where the event does not say.
+    """The caller: `userIdentity` of the call's event. Fields are empty if the event does not state them.
 
     `issuer`: the ARN of the role of a session; `invoked_by`: the AWS service that made the call for somebody.
     """
@@ -55,13 +55,16 @@ class CallerIdentity(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name by which it can be asked for."""
+        """Every name by which the caller can be searched."""
         found = (self.actor, self.arn, self.issuer, self.invoked_by, self.access_key_id)
         return tuple(dict.fromkeys(each for each in found if each))
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One call that succeeded. `second`: the event's time; `becomes`: bits of `CAN_BECOME` that it can have led to."""
+    """One call that succeeded.
+
+    `second`: the event's time; `becomes`: bits of `CAN_BECOME` for the events that it can have led to.
+    """
 
     second: int
     becomes: int
@@ -74,12 +77,12 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def id(self) -> str:
-        """Equal for two deliveries of one event."""
+        """An id that is equal for two deliveries of one event."""
         return self.event_id or self.request_id or f"{self.second} {self.identity.actor} {self.operation} {self.source_address}"
 
 
 class TrailOwner(enum.Enum):
-    """Whose an event is: the table's account and region, another's, or it does not say."""
+    """The owner of an event: the table's account and region, another one, or unknown."""
 
     OWN = enum.auto()
     OTHER = enum.auto()
@@ -87,7 +90,7 @@ class TrailOwner(enum.Enum):
 
 
 class CallTarget(msgspec.Struct, frozen=True):
-    """The table whose calls are looked for."""
+    """The table whose calls are searched."""
 
     arn: str
     name: str
@@ -97,14 +100,14 @@ class CallTarget(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, arn: str, schema: KeySchema) -> CallTarget:
-        """The table of that ARN. ValueError where it is none."""
+        """Returns the target for a table's ARN. Raises ValueError if the text is not one."""
         parts = arn.split(":", 5)
         if len(parts) != 6 or not parts[5].startswith("table/"):
             raise ValueError(f"not the ARN of a table: {arn!r}")
         return cls(arn, parts[5].removeprefix("table/"), parts[4], parts[3], schema)
 
     def owner(self, event: Mapping[str, Any]) -> TrailOwner:
-        """Whose an event is, by its own words."""
+        """Returns the owner that an event states."""
         account, region = _text(event.get("recipientAccountId")), _text(event.get("awsRegion"))
         resources = [arn for arn in _arns(event) if ":dynamodb:" in arn]
         if resources:
@@ -115,11 +118,11 @@ class CallTarget(msgspec.Struct, frozen=True):
         return TrailOwner.OWN if account and region else TrailOwner.UNKNOWN
 
     def is_among(self, arns: Collection[str]) -> bool:
-        """Whether one of these ARNs is the table's, or of a part of it."""
+        """True if one of these ARNs belongs to the table or to a part of it."""
         return any(arn == self.arn or arn.startswith(f"{self.arn}/") for arn in arns)
 
     def is_named(self, name: str) -> bool:
-        """Whether a request of an event that is the table's owner's means it: by name, or by ARN."""
+        """True if a request in the owner's event names the table, by name or by ARN."""
         return name in (self.name, self.arn)
 
 
@@ -127,14 +130,14 @@ Written = tuple[bytes | None, Call]  # a canonical key, None where the event doe
 
 
 def is_write(event: Mapping[str, Any]) -> bool:
-    """Whether it is a call that may have written to some table of DynamoDB, and did not fail."""
+    """True for a successful call that may have written to some table of DynamoDB."""
     return event.get("eventSource") == SOURCE and event.get("eventName") in WRITES and not event.get("errorCode")
 
 
 def writes(event: Mapping[str, Any], target: CallTarget) -> Iterator[Written]:
-    """What an event for which `is_write` holds wrote to the table: each item once, None among them where a key is not told.
+    """Yields what a write event wrote to the table: each item once, with None for an item whose key is not stated.
 
-    `event`: decoded, its numbers as `key_words.NumberText`. Damaged where it has no time.
+    `event` is one that `is_write` accepts, decoded, with numbers as `key_arguments.NumberText`. Raises Damaged if it has no time.
     """
     operation, arns = str(event.get("eventName")), _arns(event)
     if arns and not target.is_among(arns):
@@ -164,7 +167,7 @@ def writes(event: Mapping[str, Any], target: CallTarget) -> Iterator[Written]:
 
 
 def second_of(event: Mapping[str, Any]) -> int:
-    """The second of an event's `eventTime`. Damaged where it is none."""
+    """Returns the second of an event's `eventTime`. Raises Damaged if it is not a time."""
     text = event.get("eventTime")
     if not isinstance(text, str):
         raise Damaged("an event without eventTime")
@@ -223,7 +226,7 @@ def _items(operation: str, event: Mapping[str, Any], target: CallTarget) -> Iter
 
 
 def _of_requests(node: object, target: CallTarget, table: str, becomes: int, depth: int) -> Iterator[_Item]:
-    """The keys in request parameters, whatever the spelling and the nesting: AWS's own examples have several."""
+    """Yields the keys in request parameters, whatever the spelling and the nesting: AWS's own examples have several."""
     if depth > _DEEPEST:
         return
     if isinstance(node, list):
@@ -251,14 +254,14 @@ def _of_requests(node: object, target: CallTarget, table: str, becomes: int, dep
 
 
 def _is_request(fields: Mapping[str, Any]) -> bool:
-    """Whether it is one item's: it has a key, or the item that is put, or it names a table and nothing is nested in it."""
+    """True if it is the request of one item: it has a key or an item to put, or it names a table and nests nothing."""
     if any(isinstance(fields.get(name), list | dict) for name in ("key", "keys", "item", "items")):
         return True
     return "tablename" in fields and not any(isinstance(value, list | dict) and _nested(value) for value in fields.values())
 
 
 def _places(fields: Mapping[str, Any]) -> list[list[Any]]:
-    """Where the keys of a request are: for each of its items the places that may hold it."""
+    """Returns the places of keys in a request: for each of its items the places that may hold its key."""
     keys = fields.get("keys")
     if isinstance(keys, list):
         return [[each] for each in keys]
@@ -266,13 +269,13 @@ def _places(fields: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def _nested(value: object) -> bool:
-    """Whether requests may lie in it, and not names and values of expressions."""
+    """True if requests may be nested in it, rather than names and values of expressions."""
     found = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
     return any(isinstance(each, dict | list) for each in found)
 
 
 def key_in(schema: KeySchema, *places: object) -> bytes | None:
-    """The canonical key in the first of these that holds it, with plain values or typed ones; None where none of them does."""
+    """Returns the canonical key in the first of these that holds it, with plain or typed values; None if none of them does."""
     for place in places:
         if isinstance(place, dict):
             values = {each.name: _value(each, place.get(each.name)) for each in schema.attributes}
@@ -282,7 +285,7 @@ def key_in(schema: KeySchema, *places: object) -> bytes | None:
 
 
 def _value(attribute: KeyAttribute, word: object) -> dict[str, str] | None:
-    """`{"S":"a"}` of a key attribute's plain value; None where that is none of its type."""
+    """Returns `{"S":"a"}` for a key attribute's plain value; None if the value is not of its type."""
     if isinstance(word, str) and word.startswith(partiql.REDACTED):
         return None
     try:
@@ -314,7 +317,7 @@ def _of_statements(parameters: Mapping[str, Any], event: Mapping[str, Any], targ
 
 
 def _statements(node: object, depth: int) -> Iterator[tuple[str, list[Any]]]:
-    """Each statement with its parameters."""
+    """Yields each statement with its parameters."""
     if depth > _DEEPEST:
         return
     if isinstance(node, list):
@@ -331,7 +334,7 @@ def _statements(node: object, depth: int) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _failed(answer: object) -> set[int]:
-    """The numbers of the statements of a batch that failed, each for itself: where the event has the answer."""
+    """Returns the numbers of the statements that failed on their own in a batch, if the event has the answer."""
     responses = answer.get("responses", answer.get("Responses")) if isinstance(answer, dict) else None
     each = responses if isinstance(responses, list) else []
     return {number for number, one in enumerate(each) if isinstance(one, dict) and (one.get("error") or one.get("Error"))}

@@ -1,7 +1,7 @@
-"""The statements of DynamoDB's PartiQL that write: which table, and what they say of the item's key.
+"""Parses the statements of DynamoDB's PartiQL that write: their table, and the values they give for the item's key.
 
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.html. CloudTrail shows a statement with the
-values of attributes redacted that are no key; in an INSERT it may redact all of them.
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.html. CloudTrail redacts the values of
+attributes outside the key; in an INSERT it may redact all values.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READS = ("select", "exists", "explain")
 
 
 class PartiqlVerb(enum.StrEnum):
-    """What a statement does to its item."""
+    """The effect of a statement on its item."""
 
     INSERT = "insert"
     UPDATE = "update"
@@ -39,9 +39,10 @@ class PartiqlVerb(enum.StrEnum):
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """A statement that writes. `values`: what it says of the item's top-level attributes, as plain JSON, numbers as `NumberText`.
+    """A statement that writes. `values`: the values that it gives for the item's top-level attributes, as plain JSON, numbers as
+    `NumberText`.
 
-    An attribute that is redacted, or is said twice in different ways, is not in `values`.
+    An attribute that is redacted, or that has two different values, is not in `values`.
     """
 
     verb: PartiqlVerb
@@ -55,21 +56,21 @@ class _PartiqlToken(msgspec.Struct, frozen=True):
 
     @property
     def word(self) -> str:
-        """A keyword or a sign in small letters; empty for all else."""
+        """A keyword or a sign in small letters; empty for any other token."""
         return self.text.lower() if self.kind in ("word", "sign") else ""
 
     @property
     def name(self) -> str | None:
-        """The name that it is; None where it is none."""
+        """The name in the token; None if it is not a name."""
         if self.kind == "quoted":
             return self.text[1:-1].replace('""', '"')
         return self.text if self.kind == "word" else None
 
 
 def parse(text: str, parameters: Sequence[Any] = ()) -> Statement | None:
-    """The statement of that text, None where it only reads. `parameters`: the values of its `?`, as far as they are known.
+    """Parses a statement; None if it only reads. `parameters`: the values of its `?`, as far as they are known.
 
-    ValueError where it is none of the statements that DynamoDB knows.
+    Raises ValueError if it is not a statement that DynamoDB knows.
     """
     tokens = _Tokens(text, parameters)
     first = tokens.take().word
@@ -92,7 +93,7 @@ class _Tokens:
         self._asked = 0
 
     def take(self) -> _PartiqlToken:
-        """The next token; one without text at the end."""
+        """Takes the next token; one without text at the end."""
         token = self._peek()
         self._place += 1
         return token
@@ -102,14 +103,14 @@ class _Tokens:
         return self._tokens[place] if 0 <= place < len(self._tokens) else _PartiqlToken("end", "")
 
     def table(self) -> str:
-        """The table's name. ValueError where there is none."""
+        """Takes the table's name. Raises ValueError if there is none."""
         name = self.take().name
         if name is None:
             raise ValueError("a statement without a table")
         return name
 
     def inserted(self) -> Mapping[str, Any]:
-        """The values of `VALUE {'a': 1, ...}`, those at its top."""
+        """Takes the top-level values of `VALUE {'a': 1, ...}`."""
         if self.take().word != "value" or self.take().word != "{":
             raise ValueError("an INSERT without VALUE {...}")
         values: dict[str, Any] = {}
@@ -122,7 +123,7 @@ class _Tokens:
         return _known(values)
 
     def conditions(self) -> Mapping[str, Any]:
-        """The values of `a = 1` in the WHERE clause: an item that is written must be named by its whole key there."""
+        """Takes the values of `a = 1` in the WHERE clause, which must contain the whole key of the written item."""
         while (token := self.take()).word != "where":
             if token.kind == "end":
                 raise ValueError("a statement without WHERE")
@@ -138,7 +139,7 @@ class _Tokens:
         return _known(values)
 
     def _value(self) -> Any:
-        """The literal or parameter that comes next; what is neither is passed over."""
+        """Takes the next literal or parameter; anything else is skipped."""
         token = self.take()
         if token.kind == "text":
             return _unquoted(token)
@@ -159,7 +160,7 @@ class _Tokens:
         self._asked += token.word == "?"
 
     def _skip(self, end: str) -> None:
-        """Go on behind the bracket that closes this one."""
+        """Moves past the bracket that closes this one."""
         waiting = [end]
         while waiting and (token := self.take()).kind != "end":
             self._count(token)
@@ -175,7 +176,7 @@ def _unquoted(token: _PartiqlToken) -> str:
 
 
 def _say(values: dict[str, Any], name: str, value: Any) -> None:
-    """Two words on one attribute that differ are none."""
+    """Records an attribute's value; two different values cancel each other."""
     values[name] = value if values.get(name, value) == value else _UNKNOWN
 
 

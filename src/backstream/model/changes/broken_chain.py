@@ -1,4 +1,4 @@
-"""A broken chain: an item of which a change is missing."""
+"""A broken chain: an item that lacks a change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backstream.model import moment
 
 
 class BrokenChain(msgspec.Struct, frozen=True):
-    """An item of which a change is missing, made between two seconds (both included). `key`: the canonical key.
+    """An item that lacks a change, made between two seconds (both included). `key`: the canonical key.
 
     `pending`: it may still arrive, as nobody has proven yet that all changes of that time are there.
     """

@@ -1,7 +1,7 @@
-"""One change of one item, in one normal form, whatever it came from.
+"""One change of one item, in one normal form for every source.
 
 Three inputs: a Lambda event (JSON, binary as base64 text), a `GetRecords` record as botocore gives it (binary as bytes, times as
-datetime) and the raw JSON of the Streams API, whose images are taken over as the bytes they are.
+datetime) and the raw JSON of the Streams API, whose images stay the bytes that they are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_DIGITS = 40  # of a sequence number
 
 
 def is_sequence(text: str) -> bool:
-    """Whether text is a sequence number: digits that are compared as an integer."""
+    """True if text is a sequence number: digits that are compared as an integer."""
     return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
@@ -59,27 +59,27 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> Order:
-        """Greater is later, among the changes of one item. Never the order of arrival."""
+        """The order of the change: greater is later, among the changes of one item. It is never the order of arrival."""
         return Order(self.stream, int(self.sequence))
 
     @property
     def seconds(self) -> int:
-        """The second in which it was made."""
+        """The second of the change."""
         return self.micros // MICROS
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of both images: nearly all that it takes to keep it."""
+        """The bytes of both images: nearly all the space that the change needs."""
         return len(self.new or b"") + len(self.old or b"")
 
     @property
     def size(self) -> int:
-        """Bytes of the keys and both images."""
+        """The bytes of the keys and both images."""
         return len(self.keys) + self.image_bytes
 
 
 def stream_label(arn: str) -> str:
-    """The label at the end of a stream's ARN (`.../stream/2026-11-23T04:15:33.123`): each stream of a table has its own."""
+    """Returns the label at the end of a stream's ARN (`.../stream/2026-11-23T04:15:33.123`). Each stream of a table has its own."""
     _, found, label = arn.rpartition("/stream/")
     if not found or not label:
         raise MalformedRecord(f"not a stream ARN: {arn!r}")
@@ -87,7 +87,7 @@ def stream_label(arn: str) -> str:
 
 
 def table_name(arn: str) -> str:
-    """The table's name in a stream's or table's ARN (`arn:aws:dynamodb:...:table/NAME/stream/...`)."""
+    """Returns the table's name in a stream's or table's ARN (`arn:aws:dynamodb:...:table/NAME/stream/...`)."""
     _, found, rest = arn.partition(":table/")
     name = rest.split("/", 1)[0]
     if not found or not name:
@@ -99,10 +99,10 @@ def table_name(arn: str) -> str:
 
 
 def from_record(record: Mapping[str, Any], stream: str) -> Change:
-    """A change from one record of a Lambda event (`event["Records"][i]`) or of botocore's GetRecords.
+    """Returns the change in one record of a Lambda event (`event["Records"][i]`) or of botocore's GetRecords.
 
-    MalformedRecord names what is wrong and the sequence number, and shows nothing of the item: its message goes to logs.
-    WrongStreamView if the stream carries no full images.
+    Raises MalformedRecord, which names the fault and the sequence number but shows nothing of the item, because its message goes to
+    logs. Raises WrongStreamView if the stream carries no full images.
     """
     body = record.get("dynamodb") if isinstance(record, Mapping) else None
     if not isinstance(body, Mapping):
@@ -158,7 +158,7 @@ _raw_page = msgspec.json.Decoder(_RawPage)
 
 
 def from_page(answer: bytes, stream: str) -> tuple[Sequence[Change], str | None]:
-    """The changes and the next iterator of a GetRecords answer in the raw JSON protocol; images are its own bytes.
+    """Returns the changes and the next iterator of a GetRecords answer in the raw JSON protocol; images are the answer's own bytes.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html
     """
@@ -187,7 +187,7 @@ def _from_raw(record: _RawRecord, stream: str) -> Change:
 
 
 def raw_image(name: str, raw: msgspec.Raw) -> bytes | None:
-    """The image's own bytes; an absent, null or empty object is no image."""
+    """Returns the image's own bytes. An absent, null or empty object is not an image."""
     data = bytes(raw)
     if data in (b"", b"null", b"{}"):
         return None
@@ -201,7 +201,7 @@ def raw_image(name: str, raw: msgspec.Raw) -> bytes | None:
 
 @contextmanager
 def naming_record(sequence: str) -> Iterator[None]:
-    """Whatever is wrong with a record within it: MalformedRecord that says which record it is."""
+    """Context in which every MalformedRecord gets the record's sequence number."""
     try:
         yield
     except MalformedRecord as error:
@@ -233,7 +233,10 @@ def assemble(
     identity: object,
     images: Mapping[str, bytes | None],
 ) -> Change:
-    """The change that these parts make: `created` in epoch seconds, or a datetime. MalformedRecord where they make none."""
+    """Assembles a change from its parts.
+
+    `created` is in epoch seconds, or a datetime. Raises MalformedRecord if they do not make one.
+    """
     keys, old, new = images["Keys"], images["OldImage"], images["NewImage"]
     if keys is None:
         raise MalformedRecord("no Keys")
@@ -264,7 +267,7 @@ def _micros(created: object) -> int:
 
 
 def _actor(identity: object) -> str | None:
-    """`dynamodb.amazonaws.com` for TTL deletes; botocore spells the fields with capitals, Lambda and the API without."""
+    """Returns `dynamodb.amazonaws.com` for TTL deletes. botocore spells the fields with capitals; Lambda and the API do not."""
     if not isinstance(identity, Mapping):
         return None
     principal = identity.get("principalId", identity.get("PrincipalId"))

@@ -1,7 +1,7 @@
-"""One item's two sides, a table and the vault or another table: the same or not, and whether they stood still.
+"""Compares one item on two sides, a table and the vault or another table, and tracks whether the sides stopped changing.
 
-A table changes while it is compared, and a change takes some seconds into its copy. So one look proves nothing but equality: a
-difference is what stays one while neither side moves for longer than a change may be on its way.
+A table changes while it is compared, and a change takes some seconds to reach its copy. So one look proves only equality. A
+difference is proven if it stays while neither side moves for longer than a change may be on its way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from backstream.model.values import wire
 
 
 class ComparisonKind(enum.StrEnum):
-    """How two sides compare. MISSING: only in the table; EXTRA: only in its copy; IN_FLIGHT: they did not stand still."""
+    """The result of a comparison.
+
+    MISSING: only in the table; EXTRA: only in its copy; IN_FLIGHT: the sides did not stop changing.
+    """
 
     SAME = "same"
     MISSING = "missing"
@@ -27,9 +30,10 @@ class ComparisonKind(enum.StrEnum):
 
 
 def compare(kept: bytes | None, live: bytes | None) -> ComparisonKind | None:
-    """`kept`: the copy's image, `live`: the table's, None where there is none. None: no such item on either side.
+    """Compares the copy's image (`kept`) with the table's (`live`); None if there is none. Returns None if neither side has the
+    item.
 
-    By value: numbers as numbers, sets without order. Damaged if one is no image.
+    Compares by value: numbers as numbers, sets without order. Raises Damaged if one is not an image.
     """
     if kept is None:
         return None if live is None else ComparisonKind.MISSING
@@ -42,9 +46,9 @@ DIFFERENCES = (ComparisonKind.MISSING, ComparisonKind.EXTRA, ComparisonKind.DIFF
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """An item as it was last looked at.
+    """An item at its last look.
 
-    `live`: its image in the table, None where there is none; `moved`: whether either side has changed since it was first looked at.
+    `live`: its image in the table, None if there is none; `moved`: True if either side has changed since the first look.
     """
 
     kind: ComparisonKind
@@ -53,34 +57,37 @@ class Observation(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> ComparisonKind:
-        """What is to be said of it when nobody looks again."""
+        """The verdict if nobody looks again."""
         return ComparisonKind.IN_FLIGHT if self.moved else self.kind
 
 
 class TableObservation(Observation, frozen=True, kw_only=True):
-    """One beside the vault. `known`: what the vault knew of it, `newest` what of that told its state."""
+    """An item of a table beside the vault. `known`: the vault's knowledge of it; `newest`: the entry that gives its state."""
 
     known: FoldState
     newest: Entry | None
 
     def still_is(self, newest: Entry | None, live: bytes | None) -> bool:
-        """Whether neither side has moved: then they compare as they did."""
+        """True if neither side has moved; the result of the comparison is then the same."""
         return newest == self.newest and stands(self.live, live)
 
 
 class PairObservation(Observation, frozen=True, kw_only=True):
-    """One beside another table. `other`: its image there, None where there is none."""
+    """An item of a table beside another table. `other`: its image there, None if there is none."""
 
     other: bytes | None
 
 
 def stands(before: bytes | None, now: bytes | None) -> bool:
-    """Whether a side is as it was."""
+    """True if a side has not changed."""
     return compare(before, now) in (None, ComparisonKind.SAME)
 
 
 def face(live: bytes | None, other: bytes | None, before: PairObservation | None) -> PairObservation | None:
-    """How an item looks in two tables now, given how it looked; None where neither has it. Damaged if one is no image."""
+    """Observes an item in two tables now, given the last observation; None if neither has it.
+
+    Raises Damaged if one is not an image.
+    """
     kind = compare(other, live)
     if kind is None:
         return None
@@ -89,5 +96,5 @@ def face(live: bytes | None, other: bytes | None, before: PairObservation | None
 
 
 def in_sample(key: bytes, percent: float) -> bool:
-    """Whether an item, by its canonical key, belongs to a sample of so many percent: the same items each time."""
+    """True if an item, by its canonical key, belongs to a sample of `percent`: the same items each time."""
     return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") < percent / 100 * 2**64

@@ -1,7 +1,7 @@
-"""The records of an event, whatever service delivers them: which table each is of, its change, its place in its shard.
+"""Parses the records of an event from any service: each record's table, its change, and its place in its shard.
 
-`event["Records"]` of a DynamoDB stream, or of a Kinesis stream that one or more tables are written to. Whoever gets such records in
-another way (from an on-failure destination) reads them here too.
+`event["Records"]` of a DynamoDB stream, or of a Kinesis stream that one or more tables are written to. Records that arrive in
+another way (from an on-failure destination) are read here too.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ OF_A_TABLE = "Map the function to a table's stream, or to a Kinesis stream that 
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What one event holds of one table. `source`: the ARN of the stream; `positions`: where in the event the records stand.
+    """One event's records of one table. `source`: the ARN of the stream; `positions`: the indexes of the records in the event.
 
-    A record that cannot be read far enough to tell its table is in the deliveries of all tables, since it may be of any: `unread`
-    are the positions of those.
+    A record whose table cannot be read is in the deliveries of all tables, since it may belong to any: `unread` holds the positions
+    of those.
     """
 
     source: str
@@ -35,7 +35,10 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 def deliveries(event: object) -> list[Delivery]:
-    """What an event holds, table by table. UsageError where it is no event of a stream, MalformedRecord where none can be read."""
+    """Splits an event by table.
+
+    Raises UsageError if it is not an event of a stream, and MalformedRecord if no record can be read.
+    """
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list):
         raise UsageError("not an event of a stream: it has no Records", hint=OF_A_TABLE)
@@ -57,7 +60,10 @@ def _delivery(records: Sequence[Record], source: str, table: str, found: Sequenc
 
 
 def _sources(records: Sequence[Any]) -> list[str]:
-    """The stream of each record. A mapping delivers one; records that do not say which belong to the one that others name."""
+    """Returns the stream of each record.
+
+    A mapping delivers one stream, so records without a stream get the one that others name.
+    """
     named = [_source(record) for record in records]
     first = next((source for source in named if source is not None), None)
     if records and first is None:
@@ -84,17 +90,20 @@ def _table(record: Any, source: str) -> str:
 
 
 def is_kinesis(arn: str) -> bool:
-    """Whether an ARN is a Kinesis stream's."""
+    """True if an ARN belongs to a Kinesis stream."""
     return arn.split(":")[2:3] == ["kinesis"]
 
 
 def change_of(record: Record, source: str) -> Change:
-    """The change that a record brings; `source`: the label of its stream. MalformedRecord, WrongStreamView: see `from_record`."""
+    """Returns the change in a record.
+
+    `source` is the label of its stream. Raises MalformedRecord and WrongStreamView: see `from_record`.
+    """
     return kinesis.from_record(record, source) if kinesis.is_kinesis(record) else change.from_record(record, source)
 
 
 def place_of(record: Record) -> str:
-    """The sequence number by which the event source mapping knows a record; empty where it has none that is usable."""
+    """Returns the sequence number by which the event source mapping identifies a record; empty if it has no usable one."""
     if kinesis.is_kinesis(record):
         return kinesis.position(record)
     body = record.get("dynamodb") if isinstance(record, Mapping) else None
@@ -103,7 +112,7 @@ def place_of(record: Record) -> str:
 
 
 def made_within(record: Record) -> tuple[int, int] | None:
-    """Between which seconds the change of a malformed record was made, as far as it tells; None where it does not."""
+    """Returns the seconds between which the change of a malformed record was made; None if the record does not state them."""
     if kinesis.is_kinesis(record):
         return kinesis.made_within(record)
     body = record.get("dynamodb") if isinstance(record, Mapping) else None
@@ -112,7 +121,7 @@ def made_within(record: Record) -> tuple[int, int] | None:
 
 
 def keys_of(record: Record) -> bytes | None:
-    """The keys that a record names, as JSON, for who has asked to see them; None where it names none."""
+    """Returns the keys that a record names, as JSON, for a user who asked to see them; None if it names none."""
     try:
         body = msgspec.json.decode(kinesis.data_of(record))["dynamodb"] if kinesis.is_kinesis(record) else record["dynamodb"]
         return msgspec.json.encode(body["Keys"])

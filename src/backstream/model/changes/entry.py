@@ -1,8 +1,9 @@
-"""One line of the change log: a change, or an image that was scanned, and where the image lives.
+"""One line of the change log: a change or a scanned image, and the place of the image.
 
-The line is that of AWS's incremental export (`Metadata`, `Keys`, `OldImage`, `NewImage`), with the stream, the sequence number, the
-event and the actor added under `Metadata`. In the rows layout `Metadata` names the object and version that hold the image instead.
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html (incremental export)
+The line has the format of AWS's incremental export (`Metadata`, `Keys`, `OldImage`, `NewImage`), with the stream, the sequence
+number, the event and the actor added under `Metadata`. In the rows layout `Metadata` names the object and version that hold the
+image instead. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html (incremental
+export)
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ NO_SEQUENCE = "0"
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A change as the log holds it. `image`: the new image where it is inline; `place`: where it lives otherwise.
+    """A change as the log holds it. `image`: the new image if it is inline; `place`: its place otherwise.
 
-    `began`: set where it is no change of the stream but an image that was scanned from the table, or taken from an export: the
-    second in which that read began. `micros` is then when the item was known to be so, and stream and sequence say nothing.
-    `received`: when the store received its segment (epoch seconds), where it has been compacted since; see `strangers`.
+    `began`: set if this is not a change of the stream but an image from a scan or an export; it is the second in which that read
+    began. Then `micros` is the time at which the item was known to have this state, and stream and sequence mean nothing.
+    `received`: when the store received its segment (epoch seconds), if it has been compacted since; see `foreign_objects`.
     `before`, `after`: the digests of the item's state before and after the change (`digests.of_state`); `body`: the SHA-256 of the
-    body of the row object that `place` names. None where the line does not say, as in format 1.
+    body of the row object that `place` names. They are None if the line does not state them, as in format 1.
     """
 
     stream: str
@@ -56,17 +57,17 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def scanned(self) -> bool:
-        """Whether it was read from the table or an export, and so has no place among the changes."""
+        """True if it was read from the table or an export, so that it has no place among the changes."""
         return self.began is not None
 
     @property
     def order(self) -> Order:
-        """As of the change: greater is later, among the changes of one item. Says nothing of a scanned image."""
+        """The order of the change: greater is later, among the changes of one item. It means nothing for a scanned image."""
         return Order(self.stream, int(self.sequence))
 
     @property
     def seconds(self) -> int:
-        """The second in which the change was made; of a scanned image: from which on the item is known to have been so."""
+        """The second of the change. For a scanned image: the second from which the item is known to have had this state."""
         return self.micros // MICROS
 
     @property
@@ -76,19 +77,19 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def removed(self) -> bool:
-        """Whether the item does not exist after this change."""
+        """True if the item does not exist after this change."""
         return self.event == "REMOVE"
 
     @property
     def leaves(self) -> str | None:
-        """The digest of the item's state after it: of a delete that is known without being said."""
+        """The digest of the item's state after the change. For a delete it is known even if the line does not state it."""
         return digests.ABSENT if self.removed else self.after
 
 
 def of_change(change: Change, place: ImagePlace | None, body: bytes | None = None) -> Entry:
-    """The entry of a change: its image at `place`, or inline where that is None.
+    """Returns the entry of a change: its image at `place`, or inline if that is None.
 
-    `body`: the bytes that lie at `place`; None where they are the change's own: its new image, or the old one of a delete.
+    `body`: the bytes stored at `place`; None if they are the change's own: its new image, or the old image of a delete.
     """
     inline = place is None
     removed = change.event == "REMOVE"
@@ -112,9 +113,10 @@ def of_change(change: Change, place: ImagePlace | None, body: bytes | None = Non
 
 
 def _before(change: Change) -> str | None:
-    """The digest of the state that the change was made upon; None where the record does not tell it.
+    """Returns the digest of the state before the change; None if the record does not state it.
 
-    An INSERT was made upon nothing. Time to live deletes what may have become another item meanwhile: nothing is said of its state.
+    The state before an INSERT is empty. Time to live may delete an item that has changed meanwhile, so nothing is stated about its
+    state.
     """
     if change.event == "INSERT":
         return digests.of_state_if_sound(change.old)
@@ -122,11 +124,11 @@ def _before(change: Change) -> str | None:
 
 
 class Scanned(msgspec.Struct, frozen=True):
-    """An item's state that was read, not delivered: by a scan, or from an export.
+    """An item's state that was read by a scan or from an export, not delivered by a stream.
 
-    `image`: None where the item did not exist; `old`: what the vault held instead, where that is known; `began`: the second in
-    which the read began, or of what it is the state; `micros`: from when on it is known to have been so; `became`: the event,
-    where an export tells it; `source`: an incremental export's id.
+    `image`: None if the item did not exist; `old`: the vault's image instead, if that is known; `began`: the second in which the
+    read began, or that the state belongs to; `micros`: the time from which the state is known; `became`: the event, if an export
+    states it; `source`: an incremental export's id.
     """
 
     keys: bytes
@@ -139,15 +141,15 @@ class Scanned(msgspec.Struct, frozen=True):
 
     @property
     def event(self) -> str:
-        """What the log calls it."""
+        """The event name in the log."""
         return self.became or ("REMOVE" if self.image is None else SCANNED)
 
 
 def of_scanned(scanned: Scanned, place: ImagePlace | None, body: bytes | None = None) -> Entry:
-    """The entry of a scanned state: its image at `place`, or inline where that is None. `body`: the bytes that lie at `place`.
+    """Returns the entry of a scanned state: its image at `place`, or inline if that is None. `body`: the bytes stored at `place`.
 
-    Its digest is that of the state that was read. An incremental export gives none: it says what became of an item in the end, and
-    not from when on it was so.
+    Its digest belongs to the state that was read. An incremental export gives none: it states only an item's last state, and not
+    since when it was so.
     """
     told = scanned.image is not None and not scanned.source
     return Entry(
@@ -168,16 +170,16 @@ def of_scanned(scanned: Scanned, place: ImagePlace | None, body: bytes | None = 
 
 
 def bare_change(change: Change) -> Entry:
-    """Which change it is, and nothing of the item's states: what a row version says of itself."""
+    """Returns the identity of a change without the item's states, as a row version states it."""
     return Entry(change.stream, change.sequence, change.micros, change.event, change.event_id, change.actor, change.keys)
 
 
 def bare_scan(scanned: Scanned) -> Entry:
-    """The same of a scanned state."""
+    """Returns the same for a scanned state."""
     return Entry("", NO_SEQUENCE, scanned.micros, scanned.event, scanned.source, None, scanned.keys, began=scanned.began)
 
 
-# Without the garbage collector's care: a million of them hold no cycles.
+# The garbage collector does not track these: a million of them hold no cycles.
 class _Text(msgspec.Struct, gc=False):
     S: str
 
@@ -213,7 +215,7 @@ _lines = msgspec.json.Decoder(_LogLine)
 
 
 def to_line(entry: Entry) -> bytes:
-    """The entry as one line of JSON, without its line break; images are spliced in as they are."""
+    """Returns the entry as one line of JSON, without its line break. Images are spliced in unchanged."""
     metadata = _LineMetadata(
         micros=_LineNumber(str(entry.micros)),
         began=None if entry.began is None else _LineNumber(str(entry.began * MICROS)),
@@ -237,7 +239,7 @@ def to_line(entry: Entry) -> bytes:
 
 
 def from_line(line: bytes) -> Entry:
-    """The inverse of `to_line`. Damaged where it is not such a line."""
+    """The inverse of `to_line`. Raises Damaged if the text is not such a line."""
     try:
         decoded = _lines.decode(line)
         return _entry(decoded, bytes(decoded.new) or None, bytes(decoded.old) or None)
@@ -246,7 +248,10 @@ def from_line(line: bytes) -> Entry:
 
 
 def entries(lines: bytes) -> list[Entry]:
-    """The entries of many lines, images and all: as of `from_line`, and faster. Damaged where one is no such line."""
+    """Returns the entries of many lines with their images: like `from_line`, but faster.
+
+    Raises Damaged if one is not such a line.
+    """
     try:
         return [_entry(line, bytes(line.new) or None, bytes(line.old) or None) for line in _lines.decode_lines(lines)]
     except UNDECODABLE as error:
@@ -258,7 +263,7 @@ class _Micros(msgspec.Struct, gc=False):
 
 
 class _StateMetadata(msgspec.Struct, kw_only=True, gc=False):
-    """Of `_LineMetadata` what matters for a state."""
+    """The part of `_LineMetadata` that matters for a state."""
 
     micros: _Micros = msgspec.field(name="WriteTimestampMicros")
     began: _Micros | None = msgspec.field(name="ReadBeganMicros", default=None)
@@ -284,10 +289,10 @@ _state_lines = msgspec.json.Decoder(_StateLine, strict=False)  # not strict: a n
 
 
 def states(lines: bytes) -> list[tuple[Entry, bytes]]:
-    """Of many lines what each says of its item's state: the entry without its images, and the new image, empty where it has none.
+    """Returns the item state in each of many lines: the entry without its images, and the new image, empty if it has none.
 
-    Who did it is left out, and of changes the event's id: nobody asks a
-    state for them, and there are millions. Four times as fast as `from_line`. Damaged where one is no such line.
+    The actor, and a change's event id, are left out: a state does not need them, and there are millions. Four times as fast as
+    `from_line`. Raises Damaged if one is not such a line.
     """
     try:
         decoded = _state_lines.decode_lines(lines)
@@ -321,7 +326,10 @@ def _said(text: _Text | None) -> str | None:
 
 
 def _entry(line: _LogLine, image: bytes | None, old: bytes | None) -> Entry:
-    """Called millions of times, so it calls little itself. ValueError where the line is none of a change or a scan."""
+    """Returns the entry in a line.
+
+    It is called millions of times, so it calls little itself. Raises ValueError if the line is not a change or a scan.
+    """
     meta = line.metadata
     micros = int(meta.micros.N)
     if not 0 <= micros < LATEST:
@@ -357,7 +365,7 @@ def _entry(line: _LogLine, image: bytes | None, old: bytes | None) -> Entry:
 
 
 def _seconds(number: _LineNumber) -> float:
-    """When a store received something. ValueError where that is no second."""
+    """Returns when a store received something, in epoch seconds. Raises ValueError if the number is not a second."""
     seconds = float(number.N)
     if not 0 <= seconds < LATEST // MICROS:
         raise ValueError(_NO_TIME)

@@ -1,4 +1,4 @@
-"""The fold: what tells an item's state at a moment, out of changes and scanned images in any order and any number of times.
+"""The fold: finds an item's state at a moment from changes and scanned images, in any order and with any repetition.
 
 Changes have a total order, their sequence numbers. A scanned image has none: it was read from the table, or taken from an export.
 It loses to every change of the second in which its read began, or of a later one; it wins over older ones, which it reflects.
@@ -17,9 +17,9 @@ BEGINNING = -1  # earlier than any second
 
 
 class FoldState(msgspec.Struct, frozen=True, gc=False):
-    """All that matters of one item's entries up to a moment, whatever the order in which they came.
+    """The summary of one item's entries up to a moment, in whatever order they came.
 
-    `change`: the change of the greatest order; `latest`: the greatest second of any change, which is the newest one's but where the
+    `change`: the change of the greatest order; `latest`: the greatest second of any change, which is the newest one's unless the
     clocks that stamp changes disagree; `scan`: the scanned image whose read began last.
     """
 
@@ -28,23 +28,23 @@ class FoldState(msgspec.Struct, frozen=True, gc=False):
     scan: Entry | None = None
 
     def with_entry(self, entry: Entry) -> FoldState:
-        """The same, knowing this entry too."""
+        """Returns the state with this entry added."""
         if entry.scanned:
             return FoldState(self.change, self.latest, later_scan(self.scan, entry))
         return FoldState(later(self.change, entry), max(self.latest, entry.seconds), self.scan)
 
     def with_known(self, other: FoldState) -> FoldState:
-        """The same, knowing all that another knows of the same item."""
+        """Returns the state with another state of the same item added."""
         known = self
         for entry in (other.change, other.scan):
             known = known if entry is None else known.with_entry(entry)
         return FoldState(known.change, max(known.latest, other.latest), known.scan)
 
     def newest(self, floor: int = BEGINNING) -> Entry | None:
-        """What tells the item's state; None where it did not exist, as far as these entries know.
+        """Returns the entry that gives the item's state; None if it did not exist, as far as these entries know.
 
-        `floor`: the second in which a base backup of the whole table began that the state builds on. An item that has neither a
-        scan of it nor a change since was not in the table then, whatever is known of older times.
+        `floor`: the second in which the base backup in use began. An item without a scan in it and without a later change was not
+        in the table then, whatever is known of older times.
         """
         scanned = BEGINNING if self.scan is None or self.scan.began is None else self.scan.began
         if self.latest >= max(floor, scanned):
@@ -53,12 +53,12 @@ class FoldState(msgspec.Struct, frozen=True, gc=False):
 
 
 def later(known: Entry | None, entry: Entry) -> Entry:
-    """Of two changes of one item the one that tells its state, whichever came first: the greater order."""
+    """Returns the change that gives the item's state, of two changes in any order: the one of greater order."""
     return entry if known is None or is_later(entry, known) else known
 
 
 def is_later(entry: Entry, known: Entry) -> bool:
-    """Whether a change of an item is of greater order than another of the same item."""
+    """True if a change of an item is of greater order than another of the same item."""
     one, other = entry.sequence, known.sequence
     if len(one) == len(other) and entry.stream == known.stream:
         return one > other  # as many digits: text compares as numbers do
@@ -66,17 +66,17 @@ def is_later(entry: Entry, known: Entry) -> bool:
 
 
 def later_scan(known: Entry | None, entry: Entry) -> Entry:
-    """Of two scanned images of one item the one that was read later, whichever came first."""
+    """Returns the scanned image that was read later, of two images of one item in any order."""
     return entry if known is None or _read(entry) > _read(known) else known
 
 
 def _read(scan: Entry) -> tuple[int, int, str, str]:
-    """When it was read, and by whom: what two exports say of an item are two states, of which either may be left out."""
+    """Returns the time and the source of a read. Two exports give two states of an item, of which either may be left out."""
     return scan.since, scan.micros, scan.event, scan.event_id
 
 
 def known_at(entries: Iterable[Entry], at: int) -> FoldState:
-    """What one item's entries, in any order, say of its state at second `at`."""
+    """Returns the summary of one item's entries, in any order, at second `at`."""
     known = FoldState()
     for entry in entries:
         if entry.seconds <= at:
@@ -85,15 +85,15 @@ def known_at(entries: Iterable[Entry], at: int) -> FoldState:
 
 
 def newest(entries: Iterable[Entry], at: int) -> Entry | None:
-    """Of one item's entries, in any order and any number of times, the one that tells its state at second `at`.
+    """Returns the entry that gives an item's state at second `at`, from its entries in any order and with any repetition.
 
-    None where there is none: as far as these entries know, the item did not exist yet.
+    Returns None if, as far as these entries know, the item did not exist yet.
     """
     return known_at(entries, at).newest()
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """One item's entries, each once, oldest first: changes by their order, a scan before the first change that beats it."""
+    """Returns one item's entries, each once, oldest first: changes by their order, a scan before the first change that beats it."""
     every = list(entries)
     changes = {entry.order: entry for entry in every if not entry.scanned}
     scans = {_read(entry): entry for entry in every if entry.scanned}

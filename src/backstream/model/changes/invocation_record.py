@@ -1,8 +1,9 @@
-"""What Lambda writes of a batch that it gave up: the invocation record in an S3 on-failure destination, told apart and read.
+"""Recognizes and reads Lambda's record of a discarded batch: the invocation record in an S3 on-failure destination.
 
 Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html and
-https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html: `DDBStreamBatchInfo` or `KinesisBatchInfo` says
-which records of which shard, `requestContext.condition` why; `payload`, in S3 only, is the whole event as an escaped JSON string.
+https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html: `DDBStreamBatchInfo` or `KinesisBatchInfo` states
+the records and their shard, `requestContext.condition` the reason; `payload`, in S3 only, is the whole event as an escaped JSON
+string.
 """
 
 from __future__ import annotations
@@ -20,23 +21,24 @@ from backstream.model.changes.change import MICROS
 from backstream.model.values.decoding import UNDECODABLE, reason
 
 FOLDER = "aws/lambda/"  # `aws/lambda/MAPPING/SHARD/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID`
-# Of asynchronous invocations, no stream's: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+# These belong to asynchronous invocations, not to streams:
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 ASYNCHRONOUS = FOLDER + "async/"
 PAYLOAD = b'"payload"'
 
 
 class StreamKind(enum.StrEnum):
-    """What kind of stream a batch is from, as its records name it."""
+    """The kind of a batch's stream, as its records name it."""
 
     DYNAMODB = "aws:dynamodb"
     KINESIS = "aws:kinesis"
 
 
 class InvocationRecord(msgspec.Struct, frozen=True):
-    """One batch that was given up, without its records.
+    """One discarded batch, without its records.
 
-    `since`, `until`: the seconds of its first and last record, None where it does not say; `given_up`: the second in which Lambda
-    wrote it; `size`: of how many records; `condition`: why, in AWS's word.
+    `since`, `until`: the seconds of its first and last record, None if it does not state them; `given_up`: the second in which
+    Lambda wrote it; `size`: the number of records; `condition`: the reason, in AWS's term.
     """
 
     source: StreamKind
@@ -71,7 +73,7 @@ _written = msgspec.json.Decoder(_InvocationRecord)
 
 
 def at_a_glance(start: bytes) -> InvocationRecord | None:
-    """What the first bytes of a record say, where all but the payload stands before it; None where the whole has to be read."""
+    """Reads the first bytes of a record, if everything but the payload precedes it; None if the whole record must be read."""
     told, found, _ = start.partition(PAYLOAD)
     try:
         written = _written.decode(told.rstrip().rstrip(b",") + b"}" if found else told)
@@ -81,9 +83,9 @@ def at_a_glance(start: bytes) -> InvocationRecord | None:
 
 
 def read(body: bytes) -> tuple[InvocationRecord, Sequence[Any]]:
-    """A whole record, and the records of its batch: none where it carries no payload.
+    """Returns a whole record, and the records of its batch: none if it carries no payload.
 
-    Damaged where it is none, or does not say of which stream.
+    Raises Damaged if it is not one, or does not name its stream.
     """
     try:
         written = _written.decode(body)
@@ -94,7 +96,7 @@ def read(body: bytes) -> tuple[InvocationRecord, Sequence[Any]]:
 
 
 def tables_named(records: Sequence[Any]) -> set[str]:
-    """The tables whose changes records of a Kinesis stream carry, as far as they can be read."""
+    """Returns the tables whose changes the records of a Kinesis stream carry, as far as they can be read."""
     return {name for record in records if (name := _table_named(record))}
 
 
@@ -104,7 +106,7 @@ def _of(written: _InvocationRecord, records: Sequence[Any]) -> InvocationRecord:
     if not arn:
         raise Damaged("an invocation record that does not say of which stream")
     times = [second for each in (info.first, info.last) if (second := _second(each)) is not None]
-    # A Kinesis stream's times are of arrival there, which is later than the change: the records tell when that was made.
+    # A Kinesis stream's times are times of arrival, which are later than the change: the records state when the change was made.
     if written.dynamodb is None or not times:
         times = [second for each in records if (second := _created(each)) is not None] or times
     return InvocationRecord(
@@ -119,7 +121,7 @@ def _of(written: _InvocationRecord, records: Sequence[Any]) -> InvocationRecord:
 
 
 def _records(payload: bytes) -> Sequence[Any]:
-    """An event's records, whether the event stands there as text or as it is."""
+    """Returns an event's records, whether the event is embedded as text or as JSON."""
     try:
         event = msgspec.json.decode(payload) if payload else None
         if isinstance(event, str):
@@ -143,7 +145,7 @@ def _second(text: str | None) -> int | None:
 
 
 def _created(record: Any) -> int | None:
-    """The second of a record's change; what is finer than a second has been written as a greater number."""
+    """Returns the second of a record's change. A time finer than a second is a greater number."""
     change = record if isinstance(record, Mapping) and "dynamodb" in record else _carried(record)
     body = change.get("dynamodb")
     created = body.get("ApproximateCreationDateTime") if isinstance(body, Mapping) else None
@@ -160,7 +162,7 @@ def _table_named(record: Any) -> str:
 
 
 def _carried(record: Any) -> Mapping[str, Any]:
-    """The change that a record of a Kinesis stream carries; empty where there is none."""
+    """Returns the change that a record of a Kinesis stream carries; empty if there is none."""
     body = record.get("kinesis") if isinstance(record, Mapping) else None
     data = body.get("data") if isinstance(body, Mapping) else None
     try:

@@ -1,12 +1,12 @@
-"""One item's chain: each change says which state it was made upon, so a change that is missing between two others shows.
+"""One item's chain: each change states the item's state before it, so a change that is missing between two others shows.
 
-A change carries the digest of the state before it and of the state after it. Of two changes that follow each other the second
-one's state before must be the first one's state after. Where a base backup read the item, or the vault began with an empty table,
-the state at that time is known too. The rule needs all that is known of an item up to a moment, in any order and any number of
-times; what does not say its digest (format 1, time to live deletes, an incremental export's lines) agrees with everything.
+A change carries the digest of the state before it and of the state after it. If two changes follow each other, the second one's
+state before must be the first one's state after. If a base backup read the item, or the vault began with an empty table, the state
+at that time is known too. The rule needs everything known of an item up to a moment, in any order and with any repetition. An entry
+without a digest (format 1, time to live deletes, an incremental export's lines) agrees with everything.
 
-A missing change is found where its item changes again or is read again. A loss that leaves the item as it was cannot be seen.
-`docs/notes/0020-each-change-proves-its-predecessor.md` tells why.
+A missing change is found when its item changes again or is read again. A loss that leaves the item as it was cannot be seen.
+`docs/notes/0020-each-change-proves-its-predecessor.md` explains why.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ MOST_LINKS = 100_000  # of one item that are held apart; beyond, changes that fo
 
 
 class Break(msgspec.Struct, frozen=True, order=True):
-    """A change of an item, made between two seconds (both included), is missing."""
+    """A missing change of an item, made between two seconds (both included)."""
 
     since: int
     until: int
 
 
 class WholeTableRead(msgspec.Struct, frozen=True):
-    """The whole table was read between two seconds, both included: an item not found did not exist at one time in between."""
+    """A read of the whole table between two seconds, both included: an item not found did not exist at one time in between."""
 
     since: int
     until: int
 
 
 class ChainEvidence(msgspec.Struct, frozen=True):
-    """What is known of the whole table.
+    """The evidence about the whole table.
 
-    `begin`: the second before which nothing counts, as it was another life of the table; `readings`: base backups that were read
-    as a whole, and the empty table at `init`; `settled`: the second up to which all changes have arrived that ever will; `gaps`:
-    seconds, both included, in which changes are known to be missing.
+    `begin`: nothing before this second counts, as it was another life of the table; `readings`: base backups that were read as a
+    whole, and the empty table at `init`; `settled`: no change up to this second can arrive any more; `gaps`: periods (seconds, both
+    included) in which changes are known to be missing.
     """
 
     begin: int = BEGINNING
@@ -54,7 +54,7 @@ class ChainEvidence(msgspec.Struct, frozen=True):
 
 
 class Judge:
-    """Tells which breaks of a chain are losses that nobody knows of yet."""
+    """Decides which breaks of a chain are losses that nobody knows of yet."""
 
     def __init__(self, evidence: ChainEvidence) -> None:
         self.evidence = evidence
@@ -63,14 +63,14 @@ class Judge:
         self._until = list(accumulate((until for _, until in ordered), max))
 
     def is_loss(self, found: Break) -> bool:
-        """Whether a break can be nothing but a loss: no gap explains it, and nothing can arrive any more that mends it."""
+        """True if a break can only be a loss: no gap explains it, and no later arrival can mend it."""
         begun = bisect_right(self._since, found.until)
         explained = begun > 0 and self._until[begun - 1] >= found.since
         return found.until <= self.evidence.settled and not explained
 
 
 class _Link(msgspec.Struct, frozen=True, gc=False):
-    """A change, or several that follow from one another: the first one's place, and the last one's; the seconds of both."""
+    """A change, or several that follow from one another: the place of the first and of the last one, and the seconds of both."""
 
     first: Order
     last: Order
@@ -80,13 +80,13 @@ class _Link(msgspec.Struct, frozen=True, gc=False):
     after: str | None
 
     def followed_by(self, other: _Link) -> _Link:
-        """The two as one."""
+        """Returns the two as one."""
         seconds = (self.since, self.until, other.since, other.until)
         return _Link(self.first, other.last, min(seconds), max(seconds), self.before, other.after)
 
 
 class _Sight(msgspec.Struct, frozen=True, order=True, gc=False):
-    """The item was seen in this state at one time between two seconds, both included."""
+    """An observation: the item had this state at one time between two seconds, both included."""
 
     since: int
     until: int
@@ -94,7 +94,7 @@ class _Sight(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class ItemChain:
-    """What is known of one item, to be added in any order; the same again changes nothing."""
+    """The knowledge of one item, added in any order; adding the same again changes nothing."""
 
     def __init__(self) -> None:
         self._links: list[_Link] = []
@@ -103,7 +103,7 @@ class ItemChain:
         self._most = MOST_LINKS
 
     def add(self, entry: Entry) -> None:
-        """Add a change or a scanned state."""
+        """Adds a change or a scanned state."""
         if entry.began is not None:
             self._scans.add((entry.began, entry.seconds))
             state = entry.leaves
@@ -117,11 +117,11 @@ class ItemChain:
             self._most = max(MOST_LINKS, 2 * len(self._links))
 
     def __bool__(self) -> bool:
-        """Whether anything is known."""
+        """True if anything is known."""
         return bool(self._links or self._scans)
 
     def losses(self, judge: Judge) -> list[Break]:
-        """Between which seconds changes are missing, the earliest first, none overlapping another."""
+        """Returns the periods (seconds) in which changes are missing, earliest first, none overlapping another."""
         begin = judge.evidence.begin
         links = _in_order([link for link in self._links if link.until >= begin])
         sights = sorted(self._all_sights(judge.evidence))
@@ -133,7 +133,7 @@ class ItemChain:
         return _apart(each for each in found if each is not None and judge.is_loss(each))
 
     def _all_sights(self, evidence: ChainEvidence) -> list[_Sight]:
-        """Where it was seen, and where it was looked for and not found."""
+        """Returns all observations: where the item was seen, and where it was looked for and not found."""
         found = [sight for sight in self._sights if sight.until >= evidence.begin]
         return found + [_Sight(each.since, each.until, ABSENT) for each in evidence.readings if not self._was_found(each)]
 
@@ -142,7 +142,10 @@ class ItemChain:
 
 
 def losses(entries: Sequence[Entry], judge: Judge) -> list[Break]:
-    """The same of an item's entries at once: where they follow from one another, as nearly always, in a few comparisons."""
+    """Returns the same for all of an item's entries at once.
+
+    If they follow from one another, as nearly always, it takes a few comparisons.
+    """
     if _follow(entries, judge.evidence):
         return []
     chain = ItemChain()
@@ -152,7 +155,7 @@ def losses(entries: Sequence[Entry], judge: Judge) -> list[Break]:
 
 
 def _follow(entries: Sequence[Entry], evidence: ChainEvidence) -> bool:
-    """Whether it is plain that nothing is missing: at most one scan, then changes of one stream, each upon what was before it."""
+    """True if clearly nothing is missing: at most one scan, then changes of one stream, each upon the state before it."""
     changes = [entry for entry in entries if entry.began is None]
     if len(evidence.readings) > 1 or len(entries) - len(changes) > 1 or not changes:
         return not evidence.readings and not changes and len(entries) < 2
@@ -171,7 +174,7 @@ def _follow(entries: Sequence[Entry], evidence: ChainEvidence) -> bool:
 
 
 def _in_order(links: Iterable[_Link]) -> list[_Link]:
-    """In the order of the changes, each once, and none that another one holds."""
+    """Returns links in the order of the changes, each once, without those that another one contains."""
     ordered = list[_Link]()
     longest_first = sorted(links, key=lambda each: each.last, reverse=True)
     for link in sorted(longest_first, key=lambda each: each.first):
@@ -183,7 +186,7 @@ def _in_order(links: Iterable[_Link]) -> list[_Link]:
 
 
 def _agreed(one: _Link, other: _Link) -> _Link:
-    """One change, told twice: what only one of the two says is so; of what they say differently nothing is known."""
+    """Merges two statements of one change: a part stated by only one is taken, and a part stated differently is unknown."""
     before, after = _both(one.before, other.before), _both(one.after, other.after)
     return msgspec.structs.replace(one, before=before, after=after)
 
@@ -208,7 +211,7 @@ def _joined(links: Sequence[_Link]) -> list[_Link]:
 
 
 def _between(one: _Link, other: _Link) -> Break | None:
-    """Whether a change is missing between two that follow each other."""
+    """Returns the break between two links that follow each other, if a change is missing."""
     if not one.after or not other.before or one.after == other.before:
         return None
     if one.last.stream != other.first.stream and other.since <= one.until:
@@ -217,7 +220,7 @@ def _between(one: _Link, other: _Link) -> Break | None:
 
 
 def _at_sight(links: Sequence[_Link], sight: _Sight) -> Break | None:
-    """Whether the item was seen in a state in which no change has left it, nor the first one found it."""
+    """Returns a break if the item was seen in a state that no change has left and that the first one did not find."""
     before = max((place for place, link in enumerate(links) if link.until < sight.since), default=-1)
     after = next((place for place in range(before + 1, len(links)) if links[place].since > sight.until), len(links))
     meanwhile = links[before + 1 : after]
@@ -232,7 +235,7 @@ def _at_sight(links: Sequence[_Link], sight: _Sight) -> Break | None:
 
 
 def _unchanged(links: Sequence[_Link], one: _Sight, other: _Sight) -> Break | None:
-    """Whether the item was seen in two states, and no change between is known."""
+    """Returns a break if the item was seen in two states without a known change between."""
     if one.state == other.state or one.until >= other.since:
         return None
     changed = any(link.until >= one.since and link.since <= other.until for link in links)
@@ -240,7 +243,7 @@ def _unchanged(links: Sequence[_Link], one: _Sight, other: _Sight) -> Break | No
 
 
 def _apart(found: Iterable[Break]) -> list[Break]:
-    """The same seconds, where breaks overlap as one break."""
+    """Returns the same seconds, with overlapping breaks joined."""
     apart: list[Break] = []
     for each in sorted(set(found)):
         if apart and each.since < apart[-1].until:

@@ -1,8 +1,8 @@
-"""Which attributes a change changed, found at a glance where a change of the same kind came shortly before.
+"""Finds the attributes that a change changed, quickly if a change of the same kind came shortly before.
 
 Changes come in kinds: a deploy sets one attribute of every row, a service two others. The names of such a kind tell where to look
-in the bytes of both images. All else is the same bytes before and after, so nothing else differs, and no image is decoded. Whatever
-that does not prove is left to `merge.changed_attributes`: the answer is always the same.
+in the bytes of both images. If all other bytes are the same before and after, nothing else differs, and no image is decoded.
+Everything that this does not prove is left to `merge.changed_attributes`, so the answer is always the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backstream.model.values.decoding import UNDECODABLE
 
 KINDS = 4  # that are remembered
 MOST = 4  # attributes of a kind
-PATIENCE = 256  # changes of no known kind, beyond those of known ones, after which kinds are left alone for a while
+PATIENCE = 256  # kinds are not tried for a while after this many more changes of unknown kinds than of known ones
 REST = 4_096  # changes of that while
 
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
@@ -25,7 +25,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class _Attribute(msgspec.Struct, frozen=True, gc=False):
-    """An attribute of a kind: `tag` is its name in an image, up to its value; `plain` matches it there, with a plain value."""
+    """An attribute of a kind. `tag` is its name in an image, up to its value; `plain` matches it there with a plain value."""
 
     name: str
     tag: bytes
@@ -36,13 +36,13 @@ Kind = Sequence[_Attribute]
 
 
 def kind_of(names: Sequence[str]) -> Kind:
-    """The kind of changes that change these attributes, which stand in images in this order."""
+    """Returns the kind of changes that change these attributes, which stand in images in this order."""
     tags = [msgspec.json.encode(name) + b":" for name in names]
     return [_Attribute(name, tag, re.compile(re.escape(tag) + merge.PLAIN).match) for name, tag in zip(names, tags, strict=True)]
 
 
 class ChangedAttributes:
-    """Finds the names of the attributes that differ, as `merge.changed_attributes` does, in change after change."""
+    """Finds the names of the attributes that differ, like `merge.changed_attributes`, in change after change."""
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, ...], Kind] = {}
@@ -51,7 +51,7 @@ class ChangedAttributes:
         self._resting = 0
 
     def __call__(self, old: bytes | None, new: bytes | None) -> list[str]:
-        """The names of the top-level attributes in which two images differ, in the order of `merge.changed_attributes`."""
+        """Returns the names of the top-level attributes in which two images differ, in the order of `merge.changed_attributes`."""
         if old is None or new is None:
             return merge.changed_attributes(old, new)
         if self._last is not None and (found := differing(self._last, old, new)) is not None:
@@ -83,11 +83,12 @@ class ChangedAttributes:
 
 
 def differing(kind: Kind, old: bytes, new: bytes) -> list[str] | None:
-    """The attributes of a kind that differ between two images, both valid JSON. None where others may differ, or nothing shows.
+    """Returns the attributes of a kind that differ between two images, both valid JSON; None if others may differ, or if nothing is
+    certain.
 
-    Both are walked from one attribute of the kind to the next. What lies between must be the same bytes in both, and whole members
-    of an object: with an empty member in place of the attribute it is one. So the attribute is one of the item's own, and not a
-    part of a text or of a nested map.
+    Walks both images from one attribute of the kind to the next. The bytes between must be the same in both, and must be whole
+    members of an object: with an empty member in place of the attribute they form one. So the attribute belongs to the item itself,
+    and is not a part of a text or of a nested map.
     """
     found, then, now, before = list[str](), 0, 0, b""
     try:
@@ -114,20 +115,23 @@ def differing(kind: Kind, old: bytes, new: bytes) -> list[str] | None:
 
 
 def _any_value(tag: bytes, old: bytes, then: int, new: bytes, now: int) -> tuple[int, int, bool]:
-    """Where an attribute ends in both images, and whether its values are the same. UNDECODABLE where that does not show."""
+    """Returns the end of an attribute in both images, and whether its values are equal.
+
+    Raises UNDECODABLE if that is not certain.
+    """
     end_then, end_now = _end(old, then), _end(new, now)
     was, value = _value(tag, old[then:end_then]), _value(tag, new[now:end_now])
     return end_then, end_now, merge.same_value(was, value)
 
 
 def _end(image: bytes, start: int) -> int:
-    """Where an attribute that starts there may end: before the next comma after a brace, or the image's last brace."""
+    """Returns the possible end of an attribute that starts there: before the next comma after a brace, or the last brace."""
     end = image.find(b'},"', start)
     return len(image) - 1 if end < 0 else end + 1
 
 
 def _value(tag: bytes, member: bytes) -> msgspec.Raw:
-    """The value of what must be one member of an object, and nothing more."""
+    """Returns the value of bytes that must be one member of an object, and nothing more."""
     found = _members(b"{%b}" % member) if member.startswith(tag) else {}
     if len(found) != 1:
         raise ValueError(tag)

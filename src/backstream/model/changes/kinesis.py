@@ -1,4 +1,4 @@
-"""Changes out of Kinesis Data Streams for DynamoDB: JSON in a record's data, once or more often, in any order.
+"""Reads changes from Kinesis Data Streams for DynamoDB: JSON in a record's data, once or more often, in any order.
 
 The data names the table, and has a time in micro- or milliseconds, an event ID, keys and both images; it has no sequence number.
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds_using-shards-and-metrics.html (its example record),
@@ -28,9 +28,9 @@ LATEST = 10**17  # microseconds: whatever lies beyond the year 5138 is no time
 
 
 class KinesisSource(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The Kinesis stream that a table's changes are taken from. `retention`: for how many seconds it keeps them.
+    """The Kinesis stream that a table's changes are taken from. `retention`: the seconds for which it keeps them.
 
-    `created`: the second in which it was created, where it was asked just now: a catalog does not keep it.
+    `created`: the second of its creation, if it was asked just now: a catalog does not keep it.
     """
 
     arn: str
@@ -66,24 +66,24 @@ _head = msgspec.json.Decoder(_Head)
 
 
 def is_kinesis(record: object) -> bool:
-    """Whether one of an event's records is of a Kinesis stream."""
+    """True if an event's record is from a Kinesis stream."""
     return isinstance(record, Mapping) and isinstance(record.get("kinesis"), Mapping)
 
 
 def position(record: Mapping[str, Any]) -> str:
-    """Kinesis' own sequence number of an event's record, which Lambda goes by; empty where it has none."""
+    """Returns Kinesis' own sequence number of an event's record, which Lambda uses; empty if it has none."""
     number = record["kinesis"].get("sequenceNumber")
     return number if isinstance(number, str) and number.isascii() and number.isdigit() else ""
 
 
 def shard(record: Mapping[str, Any]) -> str | None:
-    """The shard that an event's record came from (`eventID` is `SHARD:SEQUENCE`)."""
+    """Returns the shard of an event's record (`eventID` is `SHARD:SEQUENCE`)."""
     named, found, _ = str(record.get("eventID", "")).partition(":")
     return named if found else None
 
 
 def data_of(record: Mapping[str, Any]) -> bytes:
-    """The data of an event's record. MalformedRecord where it is not base64."""
+    """Returns the data of an event's record. Raises MalformedRecord if it is not base64."""
     text = record["kinesis"].get("data")
     try:
         if isinstance(text, str):
@@ -94,7 +94,7 @@ def data_of(record: Mapping[str, Any]) -> bytes:
 
 
 def table_of(data: bytes) -> str:
-    """The table whose change a record's data is. MalformedRecord where it is no change of a DynamoDB table."""
+    """Returns the table whose change a record's data is. Raises MalformedRecord if it is not a change of a DynamoDB table."""
     try:
         head = _head.decode(data)
     except UNDECODABLE as error:
@@ -109,10 +109,10 @@ def table_of(data: bytes) -> str:
 
 
 def from_data(data: bytes, source: str, position: str = "") -> Change:
-    """The change in a record's data; images are the data's own bytes.
+    """Returns the change in a record's data; images are the data's own bytes.
 
     `source`: the label under which the vault keeps the changes of this Kinesis stream; `position`: Kinesis' own number of the
-    record, for messages, which show nothing of the item. MalformedRecord where it is none.
+    record, for messages, which show nothing of the item. Raises MalformedRecord if the data is not a change.
     """
     try:
         found = _data.decode(data)
@@ -135,14 +135,15 @@ def from_data(data: bytes, source: str, position: str = "") -> Change:
 
 
 def from_record(record: Mapping[str, Any], source: str) -> Change:
-    """The change in one record of an event. See `from_data`."""
+    """Returns the change in one record of an event. See `from_data`."""
     return from_data(data_of(record), source, position(record))
 
 
 def made_within(record: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Between which seconds the change of a record was made, even a malformed one's: its own time, or not long before it arrived.
+    """Returns the seconds between which a record's change was made, even for a malformed record: its own time, or not long before
+    its arrival.
 
-    None where the record tells neither.
+    Returns None if the record states neither.
     """
     try:
         second = _micros(_data.decode(data_of(record)).body) // MICROS
@@ -155,10 +156,10 @@ def made_within(record: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _sequence(found: _Data, micros: int, data: bytes) -> str:
-    """A number that each duplicate of a change gets too, and that orders by time: see docs/notes/0014.
+    """Returns a number that orders by time and is equal for every duplicate of a change: see docs/notes/0014.
 
-    Within one microsecond (or millisecond, where the record knows no better) an item's INSERT comes before its MODIFY, and that
-    before its REMOVE; the event's ID decides what is left. A number that the record has itself decides all of it.
+    Within one microsecond (or millisecond, if the record has no better time) an item's INSERT comes before its MODIFY, and its
+    MODIFY before its REMOVE; the event's ID decides the rest. A number that the record has itself decides everything.
     """
     own = found.body.sequence
     if own is not None and own.isascii() and own.isdigit():
@@ -169,7 +170,7 @@ def _sequence(found: _Data, micros: int, data: bytes) -> str:
 
 
 def _micros(body: _RecordBody) -> int:
-    """The change's time. What the record says of the precision counts, and has to fit; without, the magnitude tells."""
+    """Returns the change's time. A precision in the record must fit; without one, the magnitude decides."""
     created = body.created
     unit = {"MICROSECOND": 1, "MILLISECOND": 1_000}.get(body.precision or "")
     if created is None or (body.precision is not None and unit is None):

@@ -1,4 +1,4 @@
-"""Lines of the change log, decoded for a listing of all changes: the least that it needs of them, since there are millions."""
+"""Decodes lines of the change log for a listing of all changes: only the needed parts, since there are millions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backstream.model.values.decoding import UNDECODABLE
 IMAGES = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, False)}  # which images a change has: the old, the new
 
 
-# Without the garbage collector's care: a million of them hold no cycles.
+# The garbage collector does not track these: a million of them hold no cycles.
 class _Text(msgspec.Struct, gc=False):
     S: str
 
@@ -21,7 +21,7 @@ class _Number(msgspec.Struct, gc=False):
 
 
 class _Metadata(msgspec.Struct, kw_only=True, gc=False):
-    """What a listing shows, and what says that a line does not tell all of its change."""
+    """The fields that a listing shows, and those that mark a line which does not hold all of its change."""
 
     micros: _Number = msgspec.field(name="WriteTimestampMicros")
     stream: _Text = msgspec.field(name="Stream")
@@ -43,10 +43,10 @@ _lines = msgspec.json.Decoder(_Line, strict=False)  # not strict: a number may s
 
 
 def listed_entries(lines: bytes) -> list[Entry]:
-    """The entries of many lines, without event ids and digests where every line tells all of its change.
+    """Returns the entries of many lines, without event ids and digests if every line holds all of its change.
 
-    That is a line with both images, a stream and a number, and no name that is looked up. Where one does not, all of them are as of
-    `entry.entries`. Damaged where one is no line of the change log.
+    Such a line has both images, a stream and a number, and no name to look up. If one line does not, all of them come from
+    `entry.entries`. Raises Damaged if one is not a line of the change log.
     """
     try:
         return list(map(_entry, _lines.decode_lines(lines)))
@@ -55,7 +55,10 @@ def listed_entries(lines: bytes) -> list[Entry]:
 
 
 def _entry(line: _Line) -> Entry:
-    """Called millions of times, so it calls little itself. ValueError where somebody else has to look at the line."""
+    """Returns the entry in a line.
+
+    It is called millions of times, so it calls little itself. Raises ValueError if the line needs the slower reader.
+    """
     meta = line.metadata
     micros, sequence = meta.micros.N, meta.sequence.S
     if not 0 <= micros < LATEST or not is_sequence(sequence):

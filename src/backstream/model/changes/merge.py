@@ -1,4 +1,4 @@
-"""Three-way merge of an item: take back what a window of changes did, and keep what others did since.
+"""Three-way merge of an item: undoes the changes of a window, and keeps later changes of others.
 
 For each item there are three states, each an image in DynamoDB JSON or None where the item does not exist:
 
@@ -6,8 +6,8 @@ For each item there are three states, each an image in DynamoDB JSON or None whe
     bad      at its end
     live     now
 
-`undone` merges by top-level attribute, or by the item as a whole. `undone_steps` takes back single changes, the newest first, and
-keeps the changes between them. Values are compared as DynamoDB compares them: numbers by value, sets without order.
+`undone` merges by top-level attribute, or by the item as a whole. `undone_steps` undoes single changes, newest first, and keeps the
+changes between them. Values are compared as DynamoDB compares them: numbers by value, sets without order.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from backstream.model.values import wire
 
 
 class Merge(enum.StrEnum):
-    """What counts as one thing in a merge: each top-level attribute, or the whole item."""
+    """The unit of a merge: each top-level attribute, or the whole item."""
 
     ATTRIBUTES = "attributes"
     ITEM = "item"
 
 
 class MergeVerdict(enum.StrEnum):
-    """What a merge found.
+    """The result of a merge.
 
-    UNCHANGED: the item is as it is to be. WRITE: it is to become `Merged.image`. CONFLICT: the window and others both changed it.
-    GONE: somebody has deleted it since, so there is nothing to take back.
+    UNCHANGED: the item already has the merged state. WRITE: it must become `Merged.image`. CONFLICT: the window and others both
+    changed it. GONE: somebody has deleted it since, so there is nothing to undo.
     """
 
     UNCHANGED = "unchanged"
@@ -44,14 +44,14 @@ class MergeVerdict(enum.StrEnum):
 
 
 class MergeStep(msgspec.Struct, frozen=True):
-    """One change of an item: its state before and after the change, None where it did not exist."""
+    """One change of an item: its state before and after the change, None if it did not exist."""
 
     old: bytes | None
     new: bytes | None
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """The outcome for one item. `image`: what it is to become (None: it is to be deleted), of a WRITE; `why`: of the others.
+    """The outcome for one item. `image`: for a WRITE, its new image (None: delete it); `why`: the reason of the other results.
 
     `attributes`: the names of the attributes in conflict.
     """
@@ -76,9 +76,9 @@ _NOTHING: _Fields = {}
 def undone(
     before: bytes | None, bad: bytes | None, live: bytes | None, by: Merge = Merge.ATTRIBUTES, *, overwrite: bool = False
 ) -> Merged:
-    """What an item becomes where a window's changes, from `before` to `bad`, are taken back and later changes are kept.
+    """Returns an item's new state after undoing a window's changes, from `before` to `bad`, and keeping later changes.
 
-    `overwrite`: where both changed the same, the state before the window wins. Damaged where bytes are no item.
+    `overwrite`: if both changed the same thing, the state before the window wins. Raises Damaged if bytes are not an item.
     """
     if wire.same_state(live, bad):
         return _to(before, live)
@@ -102,7 +102,7 @@ def _to(image: bytes | None, live: bytes | None) -> Merged:
 
 
 def _by_attribute(before: bytes, bad: bytes, live: bytes, *, overwrite: bool) -> Merged:
-    """All three exist."""
+    """Merges by attribute. All three states exist."""
     one, other, now = _fields(before), _fields(bad), _fields(live)
     result, conflicts = dict(now), list[str]()
     for name in changed_fields(one, other):
@@ -132,13 +132,13 @@ def undone_steps(
     *,
     overwrite: bool = False,
 ) -> Merged:
-    """What an item becomes where the chosen ones of a window's changes are taken back, the newest first, and the others stay.
+    """Returns an item's new state after undoing the chosen changes of a window, newest first, and keeping the others.
 
-    `steps`: all changes of the item in the window, the oldest first; `chosen`: which of them are taken back. Where all are, it is
+    `steps`: all changes of the item in the window, oldest first; `chosen`: True for each one to undo. If all are chosen, it is
     `undone` from the first one's old state to the last one's new state.
 
-    A second run finds nothing to do: an item is UNCHANGED where it is already as taking them back at the window's end would have
-    left it, but for later changes of others.
+    A second run finds nothing to do: an item is UNCHANGED if it already has the state that undoing them at the window's end would
+    have left, apart from later changes of others.
     """
     if all(chosen):
         return undone(steps[0].old, steps[-1].new, live, by, overwrite=overwrite)
@@ -172,17 +172,19 @@ def _backwards(steps: Sequence[MergeStep], chosen: Sequence[bool], live: bytes |
 
 
 def changed_names(old: bytes | None, new: bytes | None) -> list[str]:
-    """The names of the top-level attributes in which two states differ, in the order of the newer one, the removed ones last."""
+    """Returns the names of the top-level attributes in which two states differ, in the order of the newer one, the removed ones
+    last.
+    """
     return changed_fields({} if old is None else _fields(old), {} if new is None else _fields(new))
 
 
 def changed_attributes(old: bytes | None, new: bytes | None) -> list[str]:
-    """As `changed_names`, of images that are known to be items."""
+    """Returns the same as `changed_names`, for images that are known to be items."""
     return changed_fields(_NOTHING if old is None else _shallow.decode(old), _NOTHING if new is None else _shallow.decode(new))
 
 
 def changed_fields(old: _Fields, new: _Fields) -> list[str]:
-    """The same, of decoded states."""
+    """Returns the same for decoded states."""
     if not old or not new:
         return [*new, *old]
     if list(old) == list(new):  # nearly always, and compared at once
@@ -197,7 +199,7 @@ _is_plain = re.compile(PLAIN).fullmatch
 
 
 def same_value(one: msgspec.Raw | None, other: msgspec.Raw | None) -> bool:
-    """Whether two values of an attribute are equal, None where there is none. Numbers compare by value, sets without order."""
+    """True if two values of an attribute are equal; None stands for no value. Numbers compare by value, sets without order."""
     if one is None or other is None:
         return one is other
     first, second = bytes(one), bytes(other)

@@ -1,7 +1,7 @@
-"""Changes of one item at one and the same time: where nothing but their images tells which came first.
+"""Finds changes of one item with the same time, whose order only their images can tell.
 
-A change out of Kinesis is ordered by its time. Within one tick of that clock its event's name and ID decide (see docs/notes/0014),
-which is the same for everybody, but may be wrong. Where two such changes are seen together, their images tell whether it is.
+A change from Kinesis is ordered by its time. Within one tick of that clock its event's name and ID decide (see docs/notes/0014).
+That order is the same for everybody, but may be wrong. If two such changes are seen together, their images tell whether it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REASON = "two changes of one item at the same time, in an order that their image
 
 
 def contradicted(changes: Iterable[Change]) -> list[int]:
-    """The seconds in which changes of one item, made at the same time, do not follow from one another in the order they have."""
+    """Returns the seconds in which changes of one item, made at the same time, do not follow from one another in their order."""
     together: dict[tuple[int, bytes], dict[str, Change]] = {}
     for change in changes:
         together.setdefault((change.micros, change.keys), {})[change.sequence] = change

@@ -1,7 +1,7 @@
-"""CreateTable's request for a table that is to be like another one, from that one's settings. Pure.
+"""Builds CreateTable's request for a table like another one, from that one's settings. Pure.
 
-Description and request differ: the one says what is (zero capacity of an on-demand table, -1 for no maximum), the other what is
-wanted.
+Description and request differ: the description states what exists (zero capacity of an on-demand table, -1 for no maximum), the
+request what is wanted.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 class Creation(msgspec.Struct, frozen=True):
-    """A table to be created. `request`: CreateTable's, but for the table's name; `schema`: the keys that it names."""
+    """A table to create. `request`: CreateTable's request without the table's name; `schema`: the keys that it names."""
 
     schema: KeySchema
     request: Mapping[str, Any]
 
 
 def on_demand(schema: KeySchema) -> Creation:
-    """An on-demand table of these keys, and nothing else."""
+    """Returns the creation of an on-demand table with these keys, and nothing else."""
     return creation_of(schema, TableSettings({}), indexes=False)
 
 
 def creation_of(schema: KeySchema, settings: TableSettings, *, indexes: bool = True) -> Creation:
-    """A table of these settings, as far as CreateTable can set them; without `indexes`: neither global nor local ones.
+    """Returns the creation of a table with these settings, as far as CreateTable can set them; without `indexes` it has neither
+    global nor local ones.
 
-    The keys are those of `schema`, for they are the items'; settings may know less (those of a synthetic or an old catalog).
+    The keys come from `schema`, because they are the items'; settings of a synthetic or an old catalog may know less.
     """
     table = settings.table
     provisioned = is_provisioned(table)
@@ -75,24 +76,24 @@ _IMPORTABLE = (
 
 
 def importable(creation: Creation) -> dict[str, Any]:
-    """What of it ImportTable can be told; the rest is set afterwards: see `model.setup.after_import`."""
+    """Returns the part that ImportTable accepts. The rest is set afterwards: see `model.tables.setup.after_import`."""
     return {name: creation.request[name] for name in _IMPORTABLE if name in creation.request}
 
 
 def is_provisioned(table: Mapping[str, Any]) -> bool:
-    """Whether a described table has a set capacity: AWS says nothing of the billing mode where it was never another one."""
+    """True if a described table has a set capacity. AWS states no billing mode if it was never changed."""
     if mode := (table.get("BillingModeSummary") or {}).get("BillingMode"):
         return bool(mode == PROVISIONED)
     return bool(_capacity(table))
 
 
 def global_index(line: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """A described global index as a request names it, in CreateTable as in UpdateTable."""
+    """Returns a described global index as a request names it, in CreateTable and in UpdateTable."""
     return _index(line) | _throughput(line, provisioned=is_provisioned(table))
 
 
 def definitions(schema: KeySchema, table: Mapping[str, Any], indexes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The types of the table's keys and of these indexes' keys. A request may not name others."""
+    """Returns the types of the table's keys and of these indexes' keys. A request may not name others."""
     types = {each["AttributeName"]: each["AttributeType"] for each in table.get("AttributeDefinitions", ())}
     types |= {each.name: each.type for each in schema.attributes}
     of_indexes = [key["AttributeName"] for each in indexes for key in each["KeySchema"]]
@@ -110,7 +111,7 @@ def _index(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _throughput(part: Mapping[str, Any], *, provisioned: bool) -> dict[str, Any]:
-    """The capacity of a table or a global index, or its maximums."""
+    """Returns the capacity of a table or a global index, or its maximums."""
     if provisioned:
         return {"ProvisionedThroughput": found} if (found := _capacity(part)) else {}
     most = {name: units for name, units in (part.get("OnDemandThroughput") or {}).items() if units > 0}
@@ -123,7 +124,7 @@ def _capacity(part: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _encryption(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Nothing for AES256: that is what a table has which says nothing."""
+    """Returns the encryption settings; none for AES256, which is the default of a table."""
     if said.get("SSEType") != "KMS":
         return {}
     key = {"KMSMasterKeyId": said["KMSMasterKeyArn"]} if said.get("KMSMasterKeyArn") else {}

@@ -1,7 +1,8 @@
-"""Whom and what a table's kept settings name: principals, keys, streams, roles. Settings are data from a bucket, not orders. Pure.
+"""Finds the principals, keys, streams and roles that a table's kept settings name. Settings are data from a bucket, not orders.
+Pure.
 
-Whoever can write a catalog could let another account into the table that a restore creates, have it encrypted with another's key,
-or send its changes elsewhere. So a setting that names another account than the table's own is left to a person.
+Anybody who can write a catalog could let another account into the table that a restore creates, have it encrypted with another
+account's key, or send its changes elsewhere. So a setting that names an account other than the table's own is left to a person.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ _NOBODYS = re.compile(r"[A-Z0-9]{16,}|arn:.*", re.DOTALL)  # ids as AIDA..., and
 _PRINCIPALS = ("AWS", "Service", "Federated", "CanonicalUser")
 _OF_POLICY = {"Version", "Id", "Statement"}
 _OF_STATEMENT = {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
-# What binds a service of AWS to work for one account: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+# These conditions bind an AWS service to one account: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn")
 _EXACT = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """One thing that the settings name. `what`: the setting; `who`: a principal, or an ARN.
+    """One grant in the settings. `what`: the setting; `who`: a principal, or an ARN.
 
-    `foreign`: whether it is of another account, or of anybody; `accepted`: whether it is set all the same, or as it is our own.
+    `foreign`: True if it belongs to another account, or to anybody; `accepted`: True if it is set because the user accepts it, or
+    because it is the table's own.
     """
 
     what: str
@@ -39,7 +41,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 def grants(setup: Setup, account: str, *, accept: bool) -> list[Grant]:
-    """What a plan would set, as `plan` made it; `account`: the table's own."""
+    """Returns the grants that a plan from `plan` would set. `account` is the table's own."""
     found = []
     key = _key(setup)
     named = [(KEY, key)] if key else []
@@ -51,7 +53,7 @@ def grants(setup: Setup, account: str, *, accept: bool) -> list[Grant]:
 
 
 def guarded(setup: Setup, names: TableNames, account: str) -> Setup:
-    """The same plan, in which whatever names another account is a to-do."""
+    """Returns the same plan, in which every setting that names another account is a to-do."""
     steps = [step for step in setup.steps if not _is_foreign_step(step, account)]
     left = [_left(step, account) for step in setup.steps if _is_foreign_step(step, account)]
     key = _key(setup)
@@ -74,7 +76,7 @@ def _left(step: SetupStep, account: str) -> Todo:
 
 
 def is_foreign(who: str, account: str) -> bool:
-    """Whether that is of another account than this one, or of anybody. A service of AWS, or an alias, is of none."""
+    """True if it belongs to an account other than this one, or to anybody. An AWS service, or an alias, belongs to none."""
     if "*" in who or who.startswith("?"):
         return True
     accounts = set(_ACCOUNT.findall(who))
@@ -90,7 +92,7 @@ def _key(setup: Setup) -> str:
 
 
 def _named(step: SetupStep) -> list[str]:
-    """Everybody and everything outside of the table that a step names."""
+    """Returns everybody and everything outside of the table that a step names."""
     if step.operation == "PutResourcePolicy":
         return _of_policy(str(step.request["Policy"]))
     return sorted(set(_arns(step.request)))
@@ -108,7 +110,7 @@ def _arns(value: Any) -> Iterator[str]:
 
 
 def _of_policy(text: str) -> list[str]:
-    """The principals that it lets in, and any other account that it speaks of; `?` and why, where that cannot be told."""
+    """Returns the principals that a policy lets in, and any other account in it; `?` and the reason if that is unclear."""
     try:
         document = msgspec.json.decode(text, type=dict[str, Any])
     except UNDECODABLE:
@@ -139,7 +141,10 @@ def _of_statement(statement: Any) -> Sequence[str]:
 
 
 def _principals(kind: str, said: Any, *, bound: bool) -> list[str]:
-    """`bound`: whether a service is let in only where it works for an account that the statement names."""
+    """Returns the principals of a statement.
+
+    `bound`: True if a service is let in only while it works for an account that the statement names.
+    """
     every = [str(each) for each in (said if isinstance(said, list) else [said])]
     if kind == "Service":
         return every if bound else [f"? ({each}, whatever account it works for)" for each in every]
@@ -149,7 +154,7 @@ def _principals(kind: str, said: Any, *, bound: bool) -> list[str]:
 
 
 def _is_bound(condition: Any) -> bool:
-    """Whether a condition names the account, or something with an account in its ARN, that a service has to work for."""
+    """True if a condition names the account, or an ARN with an account, that a service must work for."""
     if not isinstance(condition, Mapping):
         return False
     tests = [test for operator, test in condition.items() if operator in _EXACT and isinstance(test, Mapping)]
@@ -158,6 +163,6 @@ def _is_bound(condition: Any) -> bool:
 
 
 def _is_of_one(source: Any) -> bool:
-    """Whether it is an account's number, or an ARN that says whose it is, without a pattern before that."""
+    """True for an account's number, or for an ARN that states its account without a pattern before it."""
     before = str(source).split(":")[:5]
     return _ACCOUNT.fullmatch(before[-1]) is not None and len(before) in (1, 5) and not set("*?") & set("".join(before))

@@ -1,8 +1,8 @@
-"""What the older tools write: how they name an item's object, and what they do to binary values. Pure.
+"""Reads the forms of the older tools: the names of their items' objects, and their binary values. Pure.
 
 They name an object by a hash of `JSON.stringify(key)`, or by the key's plain values. The attributes stand in the order that the key
-happened to have: that of the event, of the key schema, or sorted. So one item may have objects under two names, and all of them are
-looked for. `docs/older-tools.md` says which tool does what.
+happened to have: the event's order, the key schema's, or sorted. So one item may have objects under two names, and all of them are
+looked for. `docs/older-tools.md` lists the tools.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ _KEYS = 10**18
 
 
 class Style(msgspec.Struct, frozen=True):
-    """How an object got its name: by which naming, and in which order the key's attributes stood."""
+    """The way in which an object got its name: the naming, and the order of the key's attributes."""
 
     naming: Naming
     order: KeyOrder
 
 
 def sequence(micros: int, position: int, key: bytes) -> str:
-    """The place of a version among those of its item: by arrival, then by the listing's order within one instant. 40 digits.
+    """Returns the place of a version among its item's versions: by arrival, then by the listing's order within one instant. It has
+    40 digits.
 
-    The last ones come from the key, for a table's sequence numbers are each of one change.
+    The last digits come from the key, because each sequence number of a table belongs to one change.
     """
     of_key = int.from_bytes(hashlib.sha256(key).digest()[:16], "big") % _KEYS
     return f"{(micros * _POSITIONS + position) * _KEYS + of_key:040d}"
@@ -47,7 +48,7 @@ def sequence(micros: int, position: int, key: bytes) -> str:
 
 
 def names_of(schema: KeySchema, item: Mapping[str, Any]) -> dict[str, list[Style]]:
-    """Every ID that an older tool may have given the item with these attributes (as its object's body has them)."""
+    """Returns every ID that an older tool may have given the item with these attributes (as its object's body has them)."""
     found: dict[str, list[Style]] = {}
     for order in orders_of(schema):
         attributes = ordered(schema, order)
@@ -61,7 +62,7 @@ def names_of(schema: KeySchema, item: Mapping[str, Any]) -> dict[str, list[Style
 
 
 def ordered(schema: KeySchema, order: KeyOrder) -> Sequence[KeyAttribute]:
-    """The key's attributes in an order."""
+    """Returns the key's attributes in an order."""
     attributes = schema.attributes
     if order is KeyOrder.SORTED:
         return sorted(attributes, key=lambda each: each.name)
@@ -69,7 +70,7 @@ def ordered(schema: KeySchema, order: KeyOrder) -> Sequence[KeyAttribute]:
 
 
 def orders_of(schema: KeySchema) -> list[KeyOrder]:
-    """The orders in which a key of this schema may stand, each once: at most two."""
+    """Returns the possible orders of a key with this schema, each once: at most two."""
     found: dict[Sequence[str], KeyOrder] = {}
     for order in KeyOrder:
         found.setdefault(tuple(each.name for each in ordered(schema, order)), order)
@@ -87,7 +88,7 @@ def _ids(order: KeyOrder, key: Mapping[str, Any]) -> Iterator[tuple[Style, str]]
 
 
 def _forms(key: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The key as the body has it; and with its binary values as base64 text, as a Buffer and as a Uint8Array are written."""
+    """Yields the key as the body has it, and with its binary values as base64 text, as a Buffer and as a Uint8Array."""
     yield key
     plain = {name: mended(value)[0] for name, value in key.items()}
     if not any("B" in value for value in plain.values()):
@@ -106,12 +107,12 @@ def _array(data: bytes) -> Any:
 
 
 def stringify(value: Any) -> str:
-    """What JavaScript's `JSON.stringify` gives. Source: https://tc39.es/ecma262/#sec-quotejsonstring"""
+    """Returns the output of JavaScript's `JSON.stringify`. Source: https://tc39.es/ecma262/#sec-quotejsonstring"""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def tenant_texts(item: Mapping[str, Any]) -> dict[str, str]:
-    """By attribute the text by which an item would be put into a tenant's folder: the value as it is."""
+    """Returns for each attribute the text by which an item would be put into a tenant's folder: the value unchanged."""
     return {
         name: text
         for name, value in item.items()
@@ -125,14 +126,14 @@ def tenant_texts(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_body(body: bytes) -> dict[str, Any]:
-    """The attributes in an object's body. Damaged where it is not the JSON of an item; the values are not looked at yet."""
+    """Returns the attributes in an object's body. Raises Damaged if it is not the JSON of an item; values are not checked yet."""
     return wire.decode(body)
 
 
 def mended_item(item: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The item with its binary values as DynamoDB JSON has them, and whether any was otherwise.
+    """Returns the item with its binary values in DynamoDB JSON, and whether any was otherwise.
 
-    Damaged where it is no item even so: nothing is guessed.
+    Raises Damaged if it is not an item even then: nothing is guessed.
     """
     whole, changed = _mended_map(item)
     if not all(map(wire.well_formed, whole.values())):
@@ -142,7 +143,7 @@ def mended_item(item: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def mended(value: Any) -> tuple[Any, bool]:
-    """One typed value, likewise: `{"B":{"type":"Buffer","data":[...]}}` and `{"B":{"0":...}}` can mean nothing but these bytes."""
+    """Does the same for one typed value: `{"B":{"type":"Buffer","data":[...]}}` and `{"B":{"0":...}}` can only mean these bytes."""
     if not isinstance(value, Mapping) or len(value) != 1:
         return value, False
     ((kind, inner),) = value.items()
@@ -168,7 +169,7 @@ def _mended_map(fields: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _as_base64(written: Any) -> str | None:
-    """None where it is not one of the two forms."""
+    """Returns base64 text; None if the value is not one of the two forms."""
     if not isinstance(written, Mapping):
         return None
     if set(written) == {"type", "data"} and written["type"] == "Buffer":
@@ -190,7 +191,7 @@ def _is_byte(value: object) -> bool:
 
 
 def common_tenants(seen: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """The attributes whose value is the folder, of all these objects: each its folder and its item."""
+    """Returns the attributes whose value is the folder in all these objects, each given as its folder and its item."""
     common: list[str] | None = None
     for folder, item in seen:
         here = [name for name, text in tenant_texts(item).items() if text == folder]

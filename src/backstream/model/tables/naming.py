@@ -1,8 +1,8 @@
-"""What the rows layout calls an item's object: `TABLE/ID` or `TABLE/TENANT/ID`. One pair of functions makes and parses names.
+"""Names an item's object in the rows layout: `TABLE/ID` or `TABLE/TENANT/ID`. One pair of functions makes and parses names.
 
-ID is the sha256 or md5, in hex, of the canonical key, or the key itself in plain text (`HASH | RANGE`). Plain text is escaped with
-percent signs where it would be ambiguous or illegal, so that it can be read back: `%`, `/`, `|`, control characters, and the
-names `.` and `..`. What would be longer than an object's name may be is named by its hash, and marked so.
+ID is the sha256 or md5, in hex, of the canonical key, or the key itself in plain text (`HASH | RANGE`). Plain text that would be
+ambiguous or illegal is escaped with percent signs, so that it can be read back: `%`, `/`, `|`, control characters, and the names
+`.` and `..`. A name that would be too long is replaced by its hash, and marked so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HASHED = "%sha256-"
 
 
 class Naming(enum.StrEnum):
-    """How the rows layout names the objects of a table."""
+    """The way in which the rows layout names the objects of a table."""
 
     SHA256 = "sha256"
     MD5 = "md5"
@@ -38,9 +38,9 @@ class Naming(enum.StrEnum):
 
 
 class KeyOrder(enum.StrEnum):
-    """In which order a name takes the key's attributes: of the key schema, by their names, or the range key first.
+    """The order of the key's attributes in a name: the key schema's, sorted by name, or the range key first.
 
-    The older tools disagree; a bucket that one of them has written is gone on with in the order that is found there.
+    The older tools disagree; a bucket that one of them has written continues in the order that is found there.
     """
 
     SCHEMA = "schema"
@@ -49,7 +49,7 @@ class KeyOrder(enum.StrEnum):
 
 
 def object_name(table: str, naming: Naming, key: bytes, tenant: str | None = None, order: KeyOrder = KeyOrder.SCHEMA) -> str:
-    """The name of an item's object. `key`: the canonical key; `tenant`: its folder, where the table is split by tenant."""
+    """Returns the name of an item's object. `key`: the canonical key; `tenant`: its folder, if the table is split by tenant."""
     folder = f"{table}/" if tenant is None else f"{table}/{tenant}/"
     return folder + _item_id(naming, key if order is KeyOrder.SCHEMA else _in_order(key, order))
 
@@ -71,7 +71,7 @@ def _item_id(naming: Naming, key: bytes) -> str:
 
 
 class ParsedName(msgspec.Struct, frozen=True):
-    """What a row object's name tells. `key` is the canonical key where the name holds it (plain names), else None."""
+    """The parts of a row object's name. `key` is the canonical key if the name holds it (plain names), else None."""
 
     tenant: str | None
     id: str
@@ -79,7 +79,7 @@ class ParsedName(msgspec.Struct, frozen=True):
 
 
 def parse_name(table: str, naming: Naming, schema: KeySchema, *, tenants: bool, name: str) -> ParsedName | None:
-    """The inverse of `object_name`; None for a name that `object_name` does not make for this table: a foreign object."""
+    """The inverse of `object_name`. Returns None for a name that `object_name` does not make for this table: a foreign object."""
     folder, found, rest = name.partition(f"{table}/")
     if folder or not found:
         return None
@@ -103,7 +103,10 @@ def _parse_plain(schema: KeySchema, tenant: str | None, item_id: str) -> ParsedN
 
 
 def tenant_folder(value: Mapping[str, Any] | None) -> str:
-    """The folder of a tenant, given its typed value (`{"S": "acme"}`); items without a scalar one share a folder of their own."""
+    """Returns the folder of a tenant, from its typed value (`{"S": "acme"}`).
+
+    Items without a scalar value share a folder of their own.
+    """
     if value is not None and len(value) == 1:
         ((kind, text),) = value.items()
         if kind in ("S", "N", "B") and isinstance(text, str):
@@ -113,7 +116,7 @@ def tenant_folder(value: Mapping[str, Any] | None) -> str:
 
 
 def tenant_of(folder: str) -> str | None:
-    """The tenant whose folder this is; None where the folder does not tell: no tenant, or a name that is too long."""
+    """Returns the tenant of a folder; None if the folder does not tell: no tenant, or a name that is too long."""
     if folder == NO_TENANT or folder.startswith(_HASHED):
         return None
     return "" if folder == EMPTY_TENANT else _unescape(folder)
@@ -130,12 +133,12 @@ def _unescape(text: str) -> str:
 
 
 def is_table_name(text: str) -> bool:
-    """Whether DynamoDB takes it for one."""
+    """True if DynamoDB accepts it as a table's name."""
     return re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", text) is not None
 
 
 def check_table_name(table: str) -> None:
-    """UsageError for what cannot be a table's name, or would stand in the way of the vault's own folder.
+    """Raises UsageError for text that cannot be a table's name, or that would clash with the vault's own folder.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html (naming rules)
     """

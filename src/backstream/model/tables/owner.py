@@ -1,4 +1,4 @@
-"""Whose a table is: account, region and name, as an ARN tells them."""
+"""The owner of a table: account, region and name, from its ARN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 def owner_of(arn: str) -> Owner:
-    """The owner in the ARN of a table, or of one of its streams. MalformedRecord where it is neither."""
+    """Returns the owner in the ARN of a table, or of one of its streams. Raises MalformedRecord if it is neither."""
     parts = arn.split(":")
     if len(parts) < 6 or parts[2] != "dynamodb":
         raise MalformedRecord(f"not the ARN of a table: {arn!r:.200}")
@@ -28,5 +28,5 @@ def owner_of(arn: str) -> Owner:
 
 
 def account_of(arn: str) -> str | None:
-    """The account in an ARN; None where it names none."""
+    """Returns the account in an ARN; None if it names none."""
     return next(iter(arn.split(":")[4:5]), None) or None

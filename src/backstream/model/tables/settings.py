@@ -1,7 +1,7 @@
-"""A table's settings: all that is needed to set up a table like it, without what changes by itself. Pure.
+"""A table's settings: everything that is needed to set up a table like it, without parts that change by themselves. Pure.
 
-What AWS answers is brought into a form in which equal settings are equal bytes: nothing that moves (sizes, counts, dates, states in
-between), nothing that only names this one incarnation (ids, ARNs of the table itself), lists whose order means nothing sorted.
+AWS's answers are normalized so that equal settings are equal bytes. Parts that move (sizes, counts, dates, transitional states) and
+parts that only name this incarnation (ids, ARNs of the table itself) are dropped. Lists without a meaningful order are sorted.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import msgspec
 
 
 class PointInTimeRecovery(msgspec.Struct, frozen=True):
-    """DynamoDB's own point-in-time recovery. `recovery_period_in_days`: None where it is off, or was not said."""
+    """DynamoDB's own point-in-time recovery. `recovery_period_in_days` is None if it is off, or was not stated."""
 
     enabled: bool = False
     recovery_period_in_days: int | None = None
 
 
 class KinesisDestination(msgspec.Struct, frozen=True):
-    """A Kinesis stream that the table's changes go to. `precision`: of their times, MILLISECOND or MICROSECOND."""
+    """A Kinesis stream that receives the table's changes. `precision`: of their times, MILLISECOND or MICROSECOND."""
 
     stream_arn: str
     precision: str | None = None
 
 
 class ContributorInsights(msgspec.Struct, frozen=True):
-    """CloudWatch Contributor Insights of the table (`index` is None) or of one index, where they are on."""
+    """CloudWatch Contributor Insights of the table (`index` is None) or of one index, if they are on."""
 
     index: str | None = None
     mode: str | None = None
@@ -45,7 +45,7 @@ class TableSettings(msgspec.Struct, frozen=True):
     """A table's settings.
 
     `table`: DescribeTable's answer, stripped; `time_to_live`: the attribute, None while it is off; `resource_policy`: the policy's
-    text. `unknown`: part -> why, for each part that could not be seen when this was read: it is as it was last seen, or empty.
+    text. `unknown`: part -> reason, for each part that could not be read; such a part has its last known value, or is empty.
     """
 
     table: Mapping[str, Any]
@@ -115,11 +115,12 @@ class _Table(msgspec.Struct):
 
 
 def check_shape(settings: TableSettings) -> None:
-    """msgspec.ValidationError where the table's description is not of DynamoDB's shape: it may be anybody's."""
+    """Raises msgspec.ValidationError if the table's description does not have DynamoDB's shape: anybody may have written it."""
     msgspec.convert(settings.table, _Table)
 
 
-# What may be unknown, and how people call it. The table's own description never is: without it there are no settings.
+# The parts that may be unknown, and their names for people. The table's own description is never unknown: without it there are no
+# settings.
 PARTS = {
     "time_to_live": "time to live",
     "tags": "tags",
@@ -132,18 +133,19 @@ PARTS = {
 
 
 def from_description(description: Mapping[str, Any]) -> TableSettings:
-    """What a catalog of the first version knew, which kept DescribeTable's answer and nothing else."""
+    """Returns the settings of a catalog of the first version, which held only DescribeTable's answer."""
     return TableSettings(table_of(description), unknown=dict.fromkeys(PARTS, "not yet asked for when this was written"))
 
 
 def carried(known: TableSettings, seen: TableSettings) -> TableSettings:
-    """`seen`, in which each part that is unknown is as it was `known`: who loses a permission does not lose the settings."""
+    """Returns `seen` with each unknown part taken from `known`, so that losing a permission does not lose the settings."""
     return msgspec.structs.replace(seen, **{part: getattr(known, part) for part in PARTS if part in seen.unknown})
 
 
 # --- from AWS's answers -----------------------------------------------------------------------------------------------------------
 
-# By name, wherever it stands: in the table, its indexes, its replicas. By ending too, so that what AWS adds one day is still.
+# Removed by name, anywhere: in the table, its indexes, its replicas. Also by ending, so that fields that AWS adds one day are
+# covered.
 _MOVING_ENDINGS = ("DateTime", "Status", "SizeBytes")
 _LEFT_OUT = frozenset(
     {
@@ -162,7 +164,7 @@ _LEFT_OUT = frozenset(
         "TableId",
     }
 )
-# AWS promises no order of these: by the name of their lines.
+# AWS promises no order for these, so they are sorted by the name of their lines.
 _NAMES_OF_LINES = {
     "AttributeDefinitions": "AttributeName",
     "GlobalSecondaryIndexes": "IndexName",
@@ -177,9 +179,9 @@ _LEFT_OUT_OF_SCALING = frozenset(
 
 
 def table_of(description: Mapping[str, Any]) -> dict[str, Any]:
-    """DescribeTable's answer (`Table`), decoded, as settings."""
+    """Returns the settings in DescribeTable's decoded answer (`Table`)."""
     stripped = {name: _stripped(name, value) for name, value in description.items() if not _is_left_out(name)}
-    # A description of encryption stays for a while after it was turned off.
+    # A description of encryption stays for a while after encryption was turned off.
     if (description.get("SSEDescription") or {}).get("Status", "ENABLED") not in _ON:
         del stripped["SSEDescription"]
     return stripped
@@ -201,17 +203,17 @@ def _stripped(name: str, value: object) -> Any:
 
 
 def time_to_live_of(description: Mapping[str, Any]) -> str | None:
-    """DescribeTimeToLive's TimeToLiveDescription: the attribute, where it is on."""
+    """Returns the attribute in DescribeTimeToLive's TimeToLiveDescription, if it is on."""
     return description.get("AttributeName") if description.get("TimeToLiveStatus") in _ON else None
 
 
 def tags_of(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """ListTagsOfResource's Tags, all pages of them, by key."""
+    """Returns ListTagsOfResource's Tags, from all pages, by key."""
     return dict(sorted((tag["Key"], tag.get("Value", "")) for tag in tags))
 
 
 def point_in_time_recovery_of(description: Mapping[str, Any]) -> PointInTimeRecovery:
-    """DescribeContinuousBackups' ContinuousBackupsDescription, without the moments that move."""
+    """Returns DescribeContinuousBackups' ContinuousBackupsDescription, without the moments that move."""
     said = description.get("PointInTimeRecoveryDescription", {})
     if said.get("PointInTimeRecoveryStatus") not in _ON:
         return PointInTimeRecovery()
@@ -219,7 +221,7 @@ def point_in_time_recovery_of(description: Mapping[str, Any]) -> PointInTimeReco
 
 
 def kinesis_destinations_of(destinations: Iterable[Mapping[str, Any]]) -> list[KinesisDestination]:
-    """DescribeKinesisStreamingDestination's destinations that are on: others stay listed for a day."""
+    """Returns DescribeKinesisStreamingDestination's destinations that are on; others stay listed for a day."""
     found = [
         KinesisDestination(each["StreamArn"], each.get("ApproximateCreationDateTimePrecision"))
         for each in destinations
@@ -229,7 +231,7 @@ def kinesis_destinations_of(destinations: Iterable[Mapping[str, Any]]) -> list[K
 
 
 def contributor_insights_of(summaries: Iterable[Mapping[str, Any]]) -> list[ContributorInsights]:
-    """ListContributorInsights' summaries of one table, all pages of them, where they are on."""
+    """Returns ListContributorInsights' summaries of one table, from all pages, if they are on."""
     found = [
         ContributorInsights(each.get("IndexName"), each.get("ContributorInsightsMode"))
         for each in summaries
@@ -241,7 +243,7 @@ def contributor_insights_of(summaries: Iterable[Mapping[str, Any]]) -> list[Cont
 def autoscaling_of(
     targets: Iterable[Mapping[str, Any]], policies: Iterable[Mapping[str, Any]], actions: Iterable[Mapping[str, Any]]
 ) -> AutoScaling:
-    """What DescribeScalableTargets, DescribeScalingPolicies and DescribeScheduledActions answered, all pages of them."""
+    """Returns the answers of DescribeScalableTargets, DescribeScalingPolicies and DescribeScheduledActions, from all pages."""
     return AutoScaling(_scaling_lines(targets), _scaling_lines(policies), _scaling_lines(actions))
 
 

@@ -1,4 +1,4 @@
-"""What differs between two settings of a table, in words for an operator. Pure."""
+"""Describes the differences between two settings of a table, for an operator. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _LINES = {"GlobalSecondaryIndexes": "IndexName", "LocalSecondaryIndexes": "Index
 
 
 def differences(known: TableSettings, seen: TableSettings) -> list[str]:
-    """What is worth another version of the catalog: `["tags: team added", "time to live: none -> expires"]`.
+    """Returns the differences that are worth another version of the catalog: `["tags: team added", "time to live: none ->
+    expires"]`.
 
-    A part that is unknown in `seen` does not differ: who cannot look has no news, and two who may see different parts would
-    otherwise take turns for ever. A part that is no longer unknown is news, even if it is as it was.
+    A part that is unknown in `seen` does not differ: a reader without the permission has no news, and two readers that see
+    different parts would otherwise take turns for ever. A part that is no longer unknown is news, even if it is unchanged.
     """
     words = _table_changes(known, seen)
     for part, name in PARTS.items():
@@ -29,7 +30,7 @@ def differences(known: TableSettings, seen: TableSettings) -> list[str]:
 
 
 def lost(known: TableSettings, seen: TableSettings) -> list[str]:
-    """The parts that were known and cannot be seen now, with the reason."""
+    """Returns the parts that were known and cannot be seen now, with the reason."""
     return [f"{name}: {seen.unknown[part]}" for part, name in PARTS.items() if part in seen.unknown and part not in known.unknown]
 
 
@@ -50,7 +51,7 @@ def _table_changes(known: TableSettings, seen: TableSettings) -> list[str]:
 
 
 def _scaled(autoscaling: AutoScaling) -> set[tuple[str | None, str]]:
-    """Whose capacity auto scaling sets: (index or None for the table, `ReadCapacityUnits`)."""
+    """Returns the parts whose capacity auto scaling sets: (index or None for the table, `ReadCapacityUnits`)."""
     return {
         (str(target.get("ResourceId")).partition("/index/")[2] or None, str(target.get("ScalableDimension")).rpartition(":")[2])
         for target in autoscaling.targets
@@ -58,7 +59,9 @@ def _scaled(autoscaling: AutoScaling) -> set[tuple[str | None, str]]:
 
 
 def _still(table: Mapping[str, Any], scaled: set[tuple[str | None, str]]) -> dict[str, Any]:
-    """A description without the numbers that AWS moves: warm throughput (it grows with use), and capacity under auto scaling."""
+    """Returns a description without the numbers that AWS moves: warm throughput (it grows with use), and capacity under auto
+    scaling.
+    """
     still = _still_part(table, scaled, None)
     if "GlobalSecondaryIndexes" in still:
         still["GlobalSecondaryIndexes"] = [_still_part(each, scaled, each["IndexName"]) for each in still["GlobalSecondaryIndexes"]]
@@ -103,7 +106,7 @@ def _part_changes(name: str, old: object, new: object) -> list[str]:
 
 
 def _by_name(old: Mapping[str, object], new: Mapping[str, object]) -> str:
-    """`a added, b removed, c changed`."""
+    """Returns `a added, b removed, c changed`."""
     what = dict.fromkeys(new.keys() - old.keys(), "added") | dict.fromkeys(old.keys() - new.keys(), "removed")
     what |= {each: "changed" for each in old.keys() & new.keys() if old[each] != new[each]}
     return ", ".join(f"{each} {what[each]}" for each in sorted(what))

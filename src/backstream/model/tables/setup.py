@@ -1,7 +1,7 @@
-"""How a table is set up like another one: what it is created with, what is done once its items are in, what people do. Pure.
+"""Plans how to set up a table like another one: the creation, the steps after its items are in, and the steps for people. Pure.
 
-Later, not at once: what would act on the items while they are written (time to live, Kinesis), what would be in the way of starting
-over (deletion protection, which comes last), and what CreateTable does not know.
+Some settings are set later: those that would act on the items while they are written (time to live, Kinesis), those that would
+prevent a new start (deletion protection, which comes last), and those that CreateTable does not know.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from backstream.model.values.schema import KeySchema
 DYNAMODB = "dynamodb"
 SCALING = "application-autoscaling"
 
-# What every on-demand table has from its first second: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
+# Every on-demand table has this from its first second:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
 WARM = {"ReadUnitsPerSecond": 12_000, "WriteUnitsPerSecond": 4_000}
 _CAPACITY = {"ReadUnitsPerSecond": "ReadCapacityUnits", "WriteUnitsPerSecond": "WriteCapacityUnits"}
 
 
 class SetupStep(msgspec.Struct, frozen=True):
-    """One call that sets one thing. `what`: as people call it; `operation`: of the API of `service`, with this `request`."""
+    """One call that sets one thing. `what`: its name for people; `operation`: of the API of `service`, with this `request`."""
 
     what: str
     service: str
@@ -36,15 +37,15 @@ class SetupStep(msgspec.Struct, frozen=True):
 
     @property
     def command(self) -> str:
-        """The same call in words of the AWS CLI, for a POSIX shell."""
+        """The same call as a command of the AWS CLI, for a POSIX shell."""
         words = re.sub(r"(?<!^)(?=[A-Z])", "-", self.operation).lower()
         return f"aws {self.service} {words} --cli-input-json {shlex.quote(msgspec.json.encode(self.request).decode())}"
 
 
 class Todo(msgspec.Struct, frozen=True):
-    """Something that is not as it was, and why. `command`: what sets it, or shows it, empty where there is none.
+    """A setting that differs from the former table's, and why. `command`: sets it, or shows it; empty if there is none.
 
-    `failed`: it was tried; else it is a person's to decide, or nobody's to do.
+    `failed`: True if it was tried; otherwise a person decides, or there is nothing to do.
     """
 
     what: str
@@ -54,7 +55,7 @@ class Todo(msgspec.Struct, frozen=True):
 
 
 class TableNames(msgspec.Struct, frozen=True):
-    """The ARNs of the table whose settings these are, and of the one that is set up; `stream`: that of the former one's stream."""
+    """The ARNs of the settings' table and of the new table; `stream` is the ARN of the former table's stream."""
 
     former_arn: str
     arn: str
@@ -72,17 +73,17 @@ class TableNames(msgspec.Struct, frozen=True):
 
     @property
     def account(self) -> str:
-        """Whose the new table is; empty where its ARN does not tell."""
+        """The account of the new table; empty if its ARN does not state it."""
         return (self.arn.split(":") + [""] * 5)[4]
 
     @property
     def region(self) -> str:
-        """Where the new table is."""
+        """The region of the new table."""
         return (self.arn.split(":") + [""] * 4)[3]
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """The plan: create, fill, then the `steps` in this order. `time_to_live`: the first of them, or None."""
+    """The plan: create, fill, then the `steps` in this order. `time_to_live` is the first of them, or None."""
 
     creation: Creation
     time_to_live: SetupStep | None
@@ -91,7 +92,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 def plan(settings: TableSettings, schema: KeySchema, names: TableNames, *, indexes: bool = True) -> Setup:
-    """How to set up a table of these settings; without `indexes`: neither they nor what is set on them."""
+    """Plans a table with these settings; without `indexes`, neither they nor their settings are set."""
     left: list[Todo] = [*_unknown(settings), *_left_indexes(settings.table, schema, names, indexes=indexes)]
     steps: list[SetupStep] = []
     for step in _steps(settings, names):
@@ -106,7 +107,7 @@ def plan(settings: TableSettings, schema: KeySchema, names: TableNames, *, index
 
 
 def after_import(creation: Creation, names: TableNames) -> Iterator[SetupStep]:
-    """The steps that set what CreateTable could have set, and ImportTable cannot."""
+    """Yields the steps that set what CreateTable could have set, and ImportTable cannot."""
     request, of_table = creation.request, {"TableName": names.name}
     if "Tags" in request:
         yield SetupStep("tags", DYNAMODB, "TagResource", {"ResourceArn": names.arn, "Tags": request["Tags"]})
@@ -185,7 +186,7 @@ SERVICE_ROLE = ":role/aws-service-role/"  # the service takes its own by itself;
 
 
 def _scaling(settings: TableSettings, names: TableNames) -> Iterator[SetupStep | Todo]:
-    """Targets first: policies and scheduled actions are of a target."""
+    """Yields targets first: policies and scheduled actions belong to a target."""
     scaling = settings.autoscaling
     for target in scaling.targets:
         role = str(target.get("RoleARN", SERVICE_ROLE))
@@ -208,7 +209,7 @@ def _scaling_policy(policy: Mapping[str, Any], names: TableNames) -> Iterator[Se
 
 
 def _scaled(line: Mapping[str, Any], members: Sequence[str], names: TableNames) -> dict[str, Any]:
-    """A described line as it is registered, of the new table."""
+    """Returns a described line as it is registered for the new table."""
     kept = {"ServiceNamespace": DYNAMODB} | {name: line[name] for name in members if line.get(name) is not None}
     parts = str(line.get("ResourceId", "")).split("/", 2)
     if parts[:2] == ["table", names.former]:
@@ -217,14 +218,14 @@ def _scaled(line: Mapping[str, Any], members: Sequence[str], names: TableNames) 
 
 
 def _scaled_part(request: Mapping[str, Any]) -> str:
-    """`index by-carrier, ReadCapacityUnits`."""
+    """Returns `index by-carrier, ReadCapacityUnits`."""
     index = str(request.get("ResourceId", "")).partition("/index/")[2]
     dimension = str(request.get("ScalableDimension", "")).rpartition(":")[2]
     return f"{f'index {index}' if index else 'the table'}, {dimension}"
 
 
 def _with_dimensions(value: Any, names: TableNames) -> Any:
-    """A policy whose own metrics are those of the former table, with those of the new one."""
+    """Returns a policy in which the former table's own metrics are replaced by the new table's."""
     if isinstance(value, Mapping):
         if value.get("Name") == "TableName" and value.get("Value") == names.former:
             return {**value, "Value": names.name}
@@ -245,7 +246,7 @@ def _policy(policy: str, names: TableNames) -> SetupStep | Todo:
 
 
 def policy_for(policy: str, names: TableNames) -> str | None:
-    """The policy with the new table's ARNs in the place of the former one's; None where that is not sure to mean the same."""
+    """Returns the policy with the new table's ARNs in place of the former one's; None if that may change its meaning."""
     if names.arn == names.former_arn:
         return policy
     if names.arn.rpartition("/")[0] != names.former_arn.rpartition("/")[0]:
@@ -284,7 +285,7 @@ def _resource(resource: str, names: TableNames) -> str | None:
 
 
 def _unknown(settings: TableSettings) -> Iterator[Todo]:
-    """Set as they were last seen, which may be never."""
+    """Yields the parts that are set as they were last seen, which may be never."""
     for part, why in settings.unknown.items():
         known = getattr(settings, part, None) != getattr(TableSettings({}), part, None)
         done = "set as it was last seen" if known else "not set"
@@ -309,7 +310,7 @@ def _left_indexes(table: Mapping[str, Any], schema: KeySchema, names: TableNames
 
 
 def _warmth(table: Mapping[str, Any], names: TableNames) -> Iterator[Todo]:
-    """Warm throughput grows with use; to have it at once is billed, so that is asked for by a person."""
+    """Yields the warm throughput: it grows with use, and having it at once is billed, so a person decides."""
     why = "it grows with use; to have it at once costs something"
     if warm := _is_warm(table):
         yield _update("warm throughput", why, names, WarmThroughput=warm)
@@ -320,7 +321,7 @@ def _warmth(table: Mapping[str, Any], names: TableNames) -> Iterator[Todo]:
 
 
 def _is_warm(part: Mapping[str, Any]) -> dict[str, int]:
-    """The part's warm throughput, where it is more than it has when it is new."""
+    """Returns the part's warm throughput, if it is more than a new part has."""
     warm, capacity = part.get("WarmThroughput") or {}, part.get("ProvisionedThroughput") or {}
     grown = any(warm.get(name, 0) > max(least, capacity.get(_CAPACITY[name], 0)) for name, least in WARM.items())
     return {name: warm[name] for name in WARM if name in warm} if grown else {}
@@ -347,7 +348,7 @@ def _update(what: str, why: str, names: TableNames, **request: Any) -> Todo:
 
 
 def _from_outside(settings: TableSettings, names: TableNames) -> Iterator[Todo]:
-    """What points at the table, and is kept elsewhere."""
+    """Yields the things that point at the table and are kept elsewhere."""
     if owned := [key for key in settings.tags if key.startswith(OF_AWS)]:
         yield Todo(f"tags {', '.join(owned)}", "only AWS sets them: import the table into its stack, if it is to have one again")
     if settings.table.get("StreamSpecification", {}).get("StreamEnabled"):

@@ -1,8 +1,8 @@
-"""Binary values that came as base64 of base64, and how to tell.
+"""Detects and corrects binary values that arrive as base64 of base64.
 
 Records of Kinesis Data Streams for DynamoDB have been seen with binary values encoded twice
-(https://github.com/awslabs/amazon-kinesis-client/issues/959), which nothing says. But a record also says how large the change is
-(`SizeBytes`: of keys and images together), by the bytes that DynamoDB holds: so there are two readings, and one of them fits.
+(https://github.com/awslabs/amazon-kinesis-client/issues/959), without any mark. But a record also states the size of the change
+(`SizeBytes`: keys and images together), in the bytes that DynamoDB holds. So there are two readings, and one of them fits.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ Images = Mapping[str, bytes | None]
 
 
 def undoubled(images: Images, size: int | None) -> Images:
-    """The same images, of a record that says to be of `size` bytes; where its binary values are encoded twice, encoded once.
+    """Returns the same images of a record with a stated `size` in bytes, with binary values that were encoded twice encoded once.
 
-    As they came where there are none, no size is told, or one value cannot be read twice. Damaged where one is no image.
+    Returns them unchanged if there are none, no size is stated, or one value cannot be decoded twice. Raises Damaged if one is not
+    an image.
     """
     present = [image for image in images.values() if image is not None]
     if not size or not any(b'"B' in image for image in present):
@@ -37,7 +38,7 @@ def _size(images: list[bytes]) -> int:
 
 
 def _once(images: Images) -> Images | None:
-    """With each binary value decoded once; None where one of them is not base64 of base64."""
+    """Returns images with each binary value decoded once; None if one of them is not base64 of base64."""
     try:
         return {
             name: None if image is None else wire.encode({field: _value(each) for field, each in wire.decode(image).items()})

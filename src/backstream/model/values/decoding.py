@@ -1,7 +1,7 @@
-"""What decoders raise of bytes that are not what they should be, so that such bytes are named and nothing else ends.
+"""Lists the errors that decoders raise for invalid bytes, so that such bytes are reported and nothing else stops.
 
-msgspec raises more than its own errors: RecursionError where a value is nested too deep, wherever in the text it stands, and
-Python's own ValueError and OverflowError for numbers of thousands of digits.
+msgspec raises more than its own errors: RecursionError for a value that is nested too deep, anywhere in the text, and Python's own
+ValueError and OverflowError for numbers of thousands of digits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LONGEST = 300  # characters that are repeated of what a decoder says
 
 
 def reason(error: Exception) -> str:
-    """Why bytes cannot be decoded, in a few words; data that a decoder repeats is cut."""
+    """Returns why bytes cannot be decoded, in a few words. Data that a decoder repeats is cut."""
     if isinstance(error, RecursionError):
         return "nested too deep"
     text = str(error)

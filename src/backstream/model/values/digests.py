@@ -1,8 +1,8 @@
 """The digest of an item's state: equal for equal states, however their JSON is written.
 
-Two states are equal as `wire.same_state` says: numbers by value, sets and attributes in any order, the rest exactly. The digest is
-the beginning of the SHA-256 of the state's canonical form: JSON without spaces, the names in each map sorted, numbers in plain
-notation, the members of a set sorted.
+Two states are equal by the rule of `wire.same_state`: numbers by value, sets and attributes in any order, the rest exactly. The
+digest is the beginning of the SHA-256 of the state's canonical form: JSON without spaces, the names in each map sorted, numbers in
+plain notation, the members of a set sorted.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ DIGITS = 16  # hex digits: 64 bits
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _typed_values = msgspec.json.Decoder(dict[str, dict[str, msgspec.Raw]])
-# A number in another notation than `numbers.canonical` gives, or one that must be looked at more closely.
+# A number in a notation that differs from `numbers.canonical`, or one that must be looked at more closely.
 _other_number = re.compile(rb'"N":"(?!(?:0|-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|-?0\.[0-9]*[1-9])")').search
 
 
 def of_state(image: bytes | None) -> str:
-    """The digest of an item, or of no item where that is None. Damaged where the bytes are no item in DynamoDB JSON."""
+    """Returns the digest of an item, or of no item if that is None.
+
+    Raises Damaged if the bytes are not an item in DynamoDB JSON.
+    """
     return ABSENT if image is None else sha256(canonical(image)).hexdigest()[:DIGITS]
 
 
 def of_state_if_sound(image: bytes | None) -> str | None:
-    """As `of_state`; None where the bytes are no item, so that nothing can be said."""
+    """Returns the same as `of_state`; None if the bytes are not an item, so that nothing can be said."""
     try:
         return of_state(image)
     except Damaged:
@@ -46,25 +49,28 @@ def of_scalars(image: Mapping[str, Any]) -> str | None:
 
 
 def of_body(body: bytes) -> str:
-    """The SHA-256 of an object's bytes, in hex, as `sha256sum` prints it."""
+    """Returns the SHA-256 of an object's bytes, in hex, as `sha256sum` prints it."""
     return sha256(body).hexdigest()
 
 
 def canonical(image: bytes) -> bytes:
-    """The canonical form of an item: the same bytes for equal items. Damaged where the bytes are no item in DynamoDB JSON."""
+    """Returns the canonical form of an item: the same bytes for equal items.
+
+    Raises Damaged if the bytes are not an item in DynamoDB JSON.
+    """
     try:
         plain = _encode(_typed_values.decode(image))
     except msgspec.DecodeError as error:
         raise Damaged(f"not an item in DynamoDB JSON ({error}): {image[:80]!r}") from error
-    # What may be written in more than one way: lists and sets (by the bracket), maps, binary, escapes. Nearly every item has none.
-    # One test after the other: a generator over the signs takes as long as the rest.
+    # These may be written in more than one way: lists and sets (by the bracket), maps, binary, escapes. Nearly every item has none.
+    # The tests run one after the other: a generator over the signs takes as long as the rest.
     if b'":[' in plain or b'"M":' in plain or b'"B":' in plain or b"\\" in plain or _other_number(plain) is not None:
         return _encode({name: _canonical(value) for name, value in wire.well_formed_item(image).items()})
     return plain
 
 
 def _canonical(value: dict[str, Any]) -> dict[str, Any]:
-    """A well-formed attribute value in its canonical form, at any depth."""
+    """Returns a well-formed attribute value in its canonical form, at any depth."""
     ((kind, inner),) = value.items()
     match kind:
         case "N" | "B":

@@ -1,4 +1,4 @@
-"""Whether DynamoDB takes an item: told before it is asked, so that what it would refuse is named by its place in the item.
+"""Tells whether DynamoDB accepts an item before it is asked, so that an invalid value is reported with its place in the item.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
@@ -17,11 +17,13 @@ DEEPEST = 32
 
 
 class InvalidItem(ValueError):
-    """What DynamoDB would not take, or what is no item at all; the message names the place."""
+    """A value that DynamoDB would not accept, or that is not an item at all. The message names the place."""
 
 
 def check(fields: Mapping[str, Any]) -> None:
-    """Unfit, naming the place, where an item (decoded DynamoDB JSON, binary as base64 text) is none that DynamoDB takes."""
+    """Raises InvalidItem, naming the place, for an item (decoded DynamoDB JSON, binary as base64 text) that DynamoDB does not
+    accept.
+    """
     for name, value in fields.items():
         if not name:
             raise InvalidItem("the item has an attribute without a name")
@@ -30,7 +32,7 @@ def check(fields: Mapping[str, Any]) -> None:
 
 
 def check_size(image: bytes) -> None:
-    """Unfit for an item of more than 400 KB."""
+    """Raises InvalidItem for an item of more than 400 KB."""
     if len(image) > MOST_BYTES and (size := sizes.item_bytes(image)) > MOST_BYTES:
         raise InvalidItem(f"the item would have {size:,} bytes: DynamoDB keeps 400 KB at most")
 
@@ -74,7 +76,7 @@ def _check_set(kind: str, members: Iterable[Any], path: str) -> None:
 
 
 def _comparable(kind: str, inner: Any, path: str) -> Any:
-    """A scalar, checked, so that two of them are equal as DynamoDB says."""
+    """Returns a checked scalar in a form in which two are equal as DynamoDB compares them."""
     if kind == "N":
         try:
             return numbers.in_range(inner)

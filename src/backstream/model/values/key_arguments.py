@@ -1,4 +1,4 @@
-"""A key as an operator writes it on the command line: typed DynamoDB JSON, or plain JSON where the key schema tells the types."""
+"""Parses a key from the command line: typed DynamoDB JSON, or plain JSON with types from the key schema."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_ke
 
 
 class NumberText(str):
-    """A JSON number's own digits: a float would lose all beyond the sixteenth."""
+    """A JSON number's own digits. A float would lose all beyond the sixteenth."""
 
     __slots__ = ()
 
 
 def parse_key(schema: KeySchema, text: str) -> bytes:
-    """The canonical key of `{"id":{"S":"a"},"n":{"N":"5"}}` or `{"id":"a","n":5}`.
+    """Returns the canonical key of `{"id":{"S":"a"},"n":{"N":"5"}}` or `{"id":"a","n":5}`.
 
-    UsageError where it is not JSON, or attributes are missing, too many, or of another type than the key schema says.
+    Raises UsageError if it is not JSON, or if attributes are missing, superfluous, or of a type that differs from the key schema.
     """
     words = _json_object(schema, text)
     if set(words) != set(schema.names):
@@ -36,9 +36,9 @@ def parse_key(schema: KeySchema, text: str) -> bytes:
 
 
 def parse_partition(schema: KeySchema, text: str) -> bytes:
-    """What the canonical keys of all items with this hash key begin with. `text`: its value as it is, binary as base64.
+    """Returns the prefix of the canonical keys of all items with this hash key. `text`: its plain value, binary as base64.
 
-    UsageError where it is not of the type that the key schema says.
+    Raises UsageError if it does not have the key schema's type.
     """
     attribute = schema.hash
     try:
@@ -61,7 +61,7 @@ def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:
 
 
 def typed(attribute: KeyAttribute, word: Any) -> Any:
-    """The typed value of a key attribute that was written as plain JSON; what is typed already stays."""
+    """Returns the typed value of a key attribute in plain JSON; a typed one stays."""
     if isinstance(word, NumberText):
         return {"N": str(word)} if attribute.type == "N" else {"a number": str(word)}
     return {attribute.type: word} if isinstance(word, str) else word

@@ -17,7 +17,10 @@ _NUMBER = re.compile(r"\s*([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d{1,6}))?\s*", re.AS
 
 
 def canonical(text: str) -> str:
-    """The one plain notation of the number `text`: `1.50` -> `1.5`, `1E+3` -> `1000`, `-0.0` -> `0`. ValueError if it is none."""
+    """Returns the one plain notation of a number: `1.50` -> `1.5`, `1E+3` -> `1000`, `-0.0` -> `0`.
+
+    Raises ValueError if it is not one.
+    """
     match = _NUMBER.fullmatch(text)
     if match is None or not (match[2] or match[3]):
         raise ValueError(f"not a number: {text!r}")
@@ -39,7 +42,7 @@ def _plain(digits: str, exponent: int) -> str:
 
 
 def compare(one: str, other: str) -> int:
-    """Less than, equal to or greater than 0, as the number `one` is to `other`, by value. ValueError if one is none."""
+    """Returns less than, equal to or greater than 0, comparing two numbers by value. Raises ValueError if one is not a number."""
     first, second = canonical(one), canonical(other)
     if first == second:
         return 0
@@ -51,13 +54,16 @@ def compare(one: str, other: str) -> int:
 
 
 def _magnitude(plain: str) -> tuple[int, str, str]:
-    """What orders plain notations of one sign: the whole part by its length, then text by text."""
+    """Returns a key that orders plain notations of one sign: the whole part by its length, then text by text."""
     whole, _, fraction = plain.removeprefix("-").partition(".")
     return len(whole), whole, fraction
 
 
 def in_range(text: str) -> str:
-    """As `canonical`, of a number that DynamoDB takes: ValueError for more than 38 digits, or beyond 1E-130 to 9.99...E+125."""
+    """Returns the same as `canonical`.
+
+    Raises ValueError for a number beyond DynamoDB's limits: 38 digits, 1E-130 to 9.99...E+125.
+    """
     plain = canonical(text)
     whole, _, fraction = plain.removeprefix("-").partition(".")
     digits = (whole + fraction).strip("0")

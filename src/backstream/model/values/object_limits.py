@@ -1,7 +1,8 @@
-"""How large things may be, so that no object in a bucket can take a reader's memory: who can write there need not be a friend.
+"""The limits of sizes, so that no object in a bucket can exhaust a reader's memory: anybody may have written it.
 
 An item is at most 400 KB as DynamoDB counts. JSON spells a byte of that with at most nine (`{"S":""},` is an element of one byte):
-the item's JSON is at most 3.6 MB. A line of the change log has two images. What is larger is not ours: Damaged, and named.
+the item's JSON is at most 3.6 MB. A line of the change log has two images. A larger object is not this tool's: it is reported as
+Damaged.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ def unlimited(_key: str) -> int:
 
 
 def in_vault(key: str, most: int = 0) -> int:
-    """The bytes that an object of a vault may have, by its name. `most`: where an operator allows more than is usual."""
+    """Returns the bytes that an object of a vault may have, by its name.
+
+    `most`: the limit of an operator who allows more than usual.
+    """
     found = _SYSTEM.search(key)
     if found is None:
         return max(ROW, most)
@@ -62,12 +66,15 @@ def in_vault(key: str, most: int = 0) -> int:
 
 
 def in_files(key: str, most: int = 0) -> int:
-    """The bytes that a file of an export, a snapshot or a dump may have, by its name."""
+    """Returns the bytes that a file of an export, a snapshot or a dump may have, by its name."""
     return _of(key, _OF_FILES) or max(DATA_FILE, most)
 
 
 def allowed(text: str) -> int:
-    """The bytes that an operator allows, by the variable's text (MB); 0 where it is empty. UsageError where it is no number."""
+    """Returns the bytes that an operator allows, from the variable's text (MB); 0 if it is empty.
+
+    Raises UsageError if it is not a number.
+    """
     if not text:
         return 0
     if not text.isdecimal() or len(text) > 9:
@@ -80,16 +87,16 @@ def _of(name: str, kinds: tuple[tuple[re.Pattern[str], int], ...]) -> int | None
 
 
 def expanded(size: int) -> int:
-    """The bytes that so many compressed ones may become: what lines are made of never shrinks further than this."""
+    """Returns the bytes that `size` compressed bytes may expand to: log lines never compress further than this."""
     return max(_EXPANDED, _RATIO * size)
 
 
 def lines_in(size: int) -> int:
-    """How many lines an object of so many bytes can hold, whatever its name says."""
+    """Returns how many lines an object of `size` bytes can hold, whatever its name states."""
     return expanded(size) // _SHORTEST_LINE
 
 
 def too_large(what: str, most: int, size: int | None = None) -> Damaged:
-    """What is to be said of a thing beyond its limit (bytes)."""
+    """Returns the error for a thing beyond its limit (bytes)."""
     has = "it is larger" if size is None else f"it has {size:,} bytes, more"
     return Damaged(f"{what}: {has} than the {most:,} bytes that such a thing may have", hint=HINT)

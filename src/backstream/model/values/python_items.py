@@ -1,8 +1,8 @@
-"""Items as plain Python values, and back: what a script sees unless it asks for DynamoDB JSON.
+"""Converts items to plain Python values and back. A script sees these unless it asks for DynamoDB JSON.
 
     S str   N decimal.Decimal (int is taken, too)   B bytes   BOOL bool   NULL None   M dict   L list   SS NS BS set
 
-Nothing is lost: numbers keep their 38 digits and their text, empty strings stay, a set stays a set. What has no one meaning in
+Nothing is lost: numbers keep their 38 digits and their text, empty strings stay, a set stays a set. A value without one meaning in
 DynamoDB (a float, an empty set, a set of different types) is refused, with the path to it.
 """
 
@@ -17,13 +17,13 @@ from typing import Any
 from backstream.model.values import wire
 from backstream.model.values.item_limits import InvalidItem
 
-# 38 digits, as DynamoDB: by Python's own default, arithmetic would round to 28.
+# 38 digits, as in DynamoDB. By Python's own default, arithmetic would round to 28.
 CONTEXT = Context(prec=38, Emin=-130, Emax=125, traps=[InvalidOperation, DivisionByZero, Overflow])
 _BINARIES = (bytes, bytearray, memoryview)
 
 
 def to_plain(image: bytes) -> dict[str, Any]:
-    """An image's attributes as plain values. Damaged where it is none."""
+    """Returns an image's attributes as plain values. Raises Damaged if it is not an image."""
     return {name: _plain(value) for name, value in wire.well_formed_item(image).items()}
 
 
@@ -51,12 +51,15 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 
 
 def from_plain(fields: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """Plain values as decoded DynamoDB JSON. Unfit, naming the place, for what is no value of DynamoDB's."""
+    """Returns plain values as decoded DynamoDB JSON.
+
+    Raises InvalidItem, naming the place, for a value that DynamoDB does not have.
+    """
     return {_name(name, "item"): _typed(value, str(name)) for name, value in fields.items()}
 
 
 def _typed(value: Any, path: str) -> dict[str, Any]:
-    """One value; `path` names it in an error."""
+    """Returns one typed value. `path` names it in an error."""
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
 """A table's key schema, and the one canonical form of an item's key.
 
-Whatever order a source gives the key attributes in, and however it writes their numbers, one item has one canonical key: its
+One item has one canonical key, in whatever order a source gives the key attributes, and however it writes their numbers: its
 attributes in key-schema order, numbers in DynamoDB's plain notation, compact JSON. Names, grouping and comparison all use it.
 """
 
@@ -25,14 +25,14 @@ class KeyAttribute(msgspec.Struct, frozen=True):
 
 
 class KeySchema(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The partition key (`hash`) and, where the table has one, the sort key (`range`)."""
+    """The partition key (`hash`) and, if the table has one, the sort key (`range`)."""
 
     hash: KeyAttribute
     range: KeyAttribute | None = None
 
     @property
     def attributes(self) -> tuple[KeyAttribute, ...]:
-        """In key-schema order: hash, then range."""
+        """The attributes in key-schema order: hash, then range."""
         return (self.hash,) if self.range is None else (self.hash, self.range)
 
     @property
@@ -42,7 +42,10 @@ class KeySchema(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def canonical_value(attribute: KeyAttribute, value: object) -> dict[str, str]:
-    """`{"S": "a"}` of one key attribute, numbers in plain notation. MalformedRecord where it is missing or of another type."""
+    """Returns `{"S": "a"}` of one key attribute, numbers in plain notation.
+
+    Raises MalformedRecord if it is missing or of another type.
+    """
     if not isinstance(value, Mapping) or tuple(value) != (attribute.type,) or not isinstance(value[attribute.type], str):
         raise MalformedRecord(f"the key attribute {attribute.name!r} is not of type {attribute.type}: {value!r:.100}")
     text = value[attribute.type]
@@ -55,5 +58,8 @@ def canonical_value(attribute: KeyAttribute, value: object) -> dict[str, str]:
 
 
 def canonical_key(schema: KeySchema, image: Mapping[str, Any]) -> bytes:
-    """The canonical key of an item (or of its key alone), given as decoded DynamoDB JSON. MalformedRecord if it has none."""
+    """Returns the canonical key of an item (or of its key alone), from decoded DynamoDB JSON.
+
+    Raises MalformedRecord if it has none.
+    """
     return msgspec.json.encode({a.name: canonical_value(a, image.get(a.name)) for a in schema.attributes})

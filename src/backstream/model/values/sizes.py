@@ -1,4 +1,4 @@
-"""How large DynamoDB takes an item to be: what read and write units are counted by.
+"""Computes the size of an item as DynamoDB counts it for read and write units.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -16,15 +16,15 @@ CONTAINER = 3  # of a list or a map, besides what is in it, and 1 for each of it
 
 
 def item_bytes(image: bytes) -> int:
-    """The size of an item in bytes: names in UTF-8, and values. Damaged where it is no image."""
+    """Returns the size of an item in bytes: names in UTF-8, and values. Raises Damaged if it is not an image."""
     return sum(len(name.encode()) + _value_bytes(value) for name, value in wire.decode(image).items())
 
 
 def write_units(image: bytes) -> int:
-    """How many units it takes to write an item of that image, in a table alone. Damaged where it is large, and no image.
+    """Returns the units for writing an item with that image, without indexes. Raises Damaged if it is large and not an image.
 
-    JSON is longer than what DynamoDB counts, never shorter: nearly every item is known to take one without a look into it.
-    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+    JSON is longer than DynamoDB's count, never shorter: nearly every item is known to take one unit without a look into it. Source:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
     """
     return 1 if len(image) <= WRITE_UNIT else max(1, -(-item_bytes(image) // WRITE_UNIT))
 
@@ -49,6 +49,6 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
 
 
 def _number_bytes(text: str) -> int:
-    """A byte for two significant digits, and one more; one for the sign of a negative number."""
+    """Returns the bytes of a number: one for two significant digits, one more, and one for the sign of a negative number."""
     digits = text.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")
     return -(-len(digits) // 2) + 1 + text.startswith("-")

@@ -1,7 +1,7 @@
 """DynamoDB JSON on the wire: images as bytes, looked into but never rewritten.
 
-An image is the JSON object of an item's attributes (`{"id":{"S":"a"}}`), binary as base64 text. This room reads single attributes
-out of such bytes, and compares two images by value.
+An image is the JSON object of an item's attributes (`{"id":{"S":"a"}}`), binary as base64 text. This module reads single attributes
+from such bytes, and compares two images by value.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _MAPS = (dict, Mapping)  # what is no dict is rare, and an abstract class answer
 
 
 def encode(image: Mapping[str, Any]) -> bytes:
-    """The bytes of an image given as decoded DynamoDB JSON; raw `bytes` values (as boto3 gives them) become base64 text."""
+    """Returns the bytes of an image in decoded DynamoDB JSON. Raw `bytes` values (as boto3 gives them) become base64 text."""
     return msgspec.json.encode(image)
 
 
 def decode(image: bytes) -> dict[str, dict[str, Any]]:
-    """The attributes of an image. Damaged where the bytes are not a JSON object of typed values."""
+    """Returns the attributes of an image. Raises Damaged if the bytes are not a JSON object of typed values."""
     try:
         return _deep.decode(image)
     except UNDECODABLE as error:
@@ -43,7 +43,7 @@ def decode(image: bytes) -> dict[str, dict[str, Any]]:
 
 
 def attribute(image: bytes, name: str) -> dict[str, Any] | None:
-    """One typed value of an image, the rest left undecoded; None where the item has no such attribute."""
+    """Returns one typed value of an image, without decoding the rest; None if the item has no such attribute."""
     try:
         raw = _shallow.decode(image).get(name)
         return None if raw is None else msgspec.json.decode(raw, type=dict[str, Any])
@@ -52,7 +52,7 @@ def attribute(image: bytes, name: str) -> dict[str, Any] | None:
 
 
 def key_of(schema: KeySchema, image: bytes) -> bytes:
-    """The canonical key of an image. Damaged where the bytes are no item of this key schema."""
+    """Returns the canonical key of an image. Raises Damaged if the bytes are not an item of this key schema."""
     try:
         fields = _shallow.decode(image)
         return canonical_key(schema, {n: _any.decode(fields[n]) for n in schema.names if n in fields})
@@ -61,7 +61,7 @@ def key_of(schema: KeySchema, image: bytes) -> bytes:
 
 
 class KeyReader:
-    """Finds canonical keys of one schema. What is canonical already, as nearly every key is, is known at a glance."""
+    """Finds canonical keys of one schema. It recognizes a key that is already canonical, as nearly every key is, at a glance."""
 
     def __init__(self, schema: KeySchema) -> None:
         self._schema = schema
@@ -76,11 +76,11 @@ class KeyReader:
         self._plain = re.compile(rb"\{" + b",".join(attributes) + rb"\}").fullmatch
 
     def __call__(self, keys: bytes) -> bytes:
-        """The canonical key of an item's key attributes, or of its image: see `key_of`."""
+        """Returns the canonical key of an item's key attributes, or of its image: see `key_of`."""
         return keys if self._plain(keys) else key_of(self._schema, keys)
 
 
-# Text that JSON writes in one way only, and numbers as `numbers.canonical` gives them.
+# Text that JSON writes in only one way, and numbers in the form of `numbers.canonical`.
 _PLAIN = {
     "S": rb"[ !#-\[\]-~]*",
     "B": rb"[ !#-\[\]-~]*",
@@ -89,24 +89,24 @@ _PLAIN = {
 
 
 def one_line(raw: bytes) -> bytes:
-    """The same JSON without line breaks (valid JSON has them only between tokens), to stand in a line of newline-delimited JSON."""
+    """Returns the same JSON without line breaks (valid JSON has them only between tokens), for a line of newline-delimited JSON."""
     return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
 
 
 def same_image(one: bytes, other: bytes) -> bool:
-    """Whether two images are the same item: numbers by value, sets without order, the rest exactly."""
+    """True if two images are the same item: numbers by value, sets without order, the rest exactly."""
     return one == other or _comparable_map(well_formed_item(one)) == _comparable_map(well_formed_item(other))
 
 
 def same_state(one: bytes | None, other: bytes | None) -> bool:
-    """Whether two states of an item are the same: as of `same_image`, or both None, which is no item."""
+    """True if two states of an item are the same: by `same_image`, or both None, which is no item."""
     return one is other is None or (one is not None and other is not None and same_image(one, other))
 
 
 def fingerprint(image: bytes) -> bytes:
-    """16 bytes of an image, whatever the order of its attributes: where they are equal, the images are the same item.
+    """Returns 16 bytes of an image, in whatever order its attributes are: if they are equal, the images are the same item.
 
-    Where they are not, the images may still be one item in two spellings: `same_image` tells. Damaged where it is no image.
+    If they differ, the images may still be one item in two spellings: `same_image` decides. Raises Damaged if it is not an image.
     """
     try:
         fields = _shallow.decode(image)
@@ -116,7 +116,7 @@ def fingerprint(image: bytes) -> bytes:
 
 
 def well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
-    """As `decode`; Damaged also where a value is none, at any depth."""
+    """Returns the same as `decode`. Raises Damaged also if a value is not one, at any depth."""
     fields = decode(image)
     if not all(map(well_formed, fields.values())):
         raise Damaged(f"not an item in DynamoDB JSON: {image[:80]!r}")
@@ -128,7 +128,7 @@ def _comparable_map(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _comparable(value: Any) -> Any:
-    """A value whose `==` is DynamoDB's equality; of well-formed attribute values, at any depth."""
+    """Returns a value whose `==` is DynamoDB's equality, from well-formed attribute values, at any depth."""
     ((kind, inner),) = value.items()
     match kind:
         case "N":
@@ -150,7 +150,7 @@ def _comparable(value: Any) -> Any:
 
 
 def canonical_scalar(kind: str, text: str) -> str:
-    """The one text of a number (`N`) or of binary (`B`), equal for equal values. Damaged where it is none."""
+    """Returns the one text of a number (`N`) or of binary (`B`), equal for equal values. Raises Damaged if it is not one."""
     return _number(text) if kind == "N" else base64.b64encode(_binary(text)).decode()
 
 
@@ -169,7 +169,7 @@ def _binary(text: str) -> bytes:
 
 
 def well_formed(value: Any, depth: int = 0) -> bool:
-    """Whether decoded JSON is one typed attribute value (`{"S": "a"}`, `{"L": [{"N": "1"}]}`), nested no deeper than may be."""
+    """True if decoded JSON is one typed attribute value (`{"S": "a"}`, `{"L": [{"N": "1"}]}`), within the allowed depth."""
     if not isinstance(value, _MAPS) or len(value) != 1 or depth > DEEPEST:
         return False
     ((kind, inner),) = value.items()

@@ -4,7 +4,7 @@
     AWSDynamoDB/ID/data/NAME.json.gz        full export: lines of {"Item":...}
     AWSDynamoDB/data/NAME.json.gz           incremental export: lines of a net change; the folder is shared by all of them
     AWSDynamoDB/ID/manifest-files.json      one line a data file: its name, how many lines, its MD5
-    AWSDynamoDB/ID/manifest-summary.json    of which table, of when, how many items; comes last: an export without it is not whole
+    AWSDynamoDB/ID/manifest-summary.json    the table, the moment, the count of items; written last: it completes the export
 
 Beside each manifest lies its MD5 in base64. Source:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html

@@ -10,9 +10,10 @@ from backstream.model.values.decoding import UNDECODABLE, reason
 
 
 class NetChange(msgspec.Struct, frozen=True):
-    """What became of one item between an incremental export's two moments. `new`: None where it was deleted.
+    """The net change of one item between an incremental export's two moments. `new` is None if the item was deleted.
 
-    `micros`: when it was last written, since 1970; `old`: None where it did not exist before, or the export has new images only.
+    `micros` is the time of the last write, in microseconds since 1970. `old` is None if the item did not exist before, or if the
+    export has new images only.
     """
 
     micros: int
@@ -50,7 +51,7 @@ def item_line(image: bytes) -> bytes:
 
 
 def read_item(line: bytes) -> bytes:
-    """The image of a full export's line. Damaged where it is none."""
+    """Returns the image in a full export's line. Raises Damaged if the line is not one."""
     try:
         return _object(_items.decode(line).item)
     except UNDECODABLE as error:
@@ -58,7 +59,7 @@ def read_item(line: bytes) -> bytes:
 
 
 def read_change(line: bytes) -> NetChange:
-    """The change of an incremental export's line. Damaged where it is none."""
+    """Returns the change in an incremental export's line. Raises Damaged if the line is not one."""
     try:
         change = _changes.decode(line)
         return NetChange(

@@ -19,7 +19,10 @@ INCREMENTAL = "INCREMENTAL_EXPORT"
 
 
 class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`manifest-summary.json`. Times are ISO 8601, UTC. What only one kind of export has is UNSET in the other."""
+    """The contents of `manifest-summary.json`.
+
+    Times are ISO 8601, UTC. Fields that only one kind of export has are UNSET in the other.
+    """
 
     version: str
     export_arn: str
@@ -43,12 +46,12 @@ class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
     @property
     def incremental(self) -> bool:
-        """Whether its lines are net changes rather than items."""
+        """True if the lines are net changes rather than items."""
         return self.export_type == INCREMENTAL or self.export_from_time is not UNSET
 
 
 class DataFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One line of `manifest-files.json`. `md5_checksum`: base64, of the file's bytes as they lie there, compressed."""
+    """One line of `manifest-files.json`. `md5_checksum` is base64, over the file's bytes as stored (compressed)."""
 
     item_count: int
     md5_checksum: str
@@ -57,7 +60,7 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def name(self) -> str:
-        """Where it lies below the folder that the export was made into."""
+        """The file's name below the folder that the export was made into."""
         return below_root(self.data_file_s3_key)
 
 
@@ -72,49 +75,52 @@ class ExportNames(msgspec.Struct, frozen=True):
 
     @property
     def folder(self) -> str:
-        """That of this export alone."""
+        """The folder of this export alone."""
         return f"{FOLDER}{self.id}/"
 
     @property
     def started(self) -> str:
-        """The sign that it has begun."""
+        """The name of the object that marks the export as begun."""
         return f"{self.folder}_started"
 
     @property
     def summary(self) -> str:
-        """The manifest that comes last."""
+        """The name of the manifest that is written last."""
         return f"{self.folder}manifest-summary.json"
 
     @property
     def files(self) -> str:
-        """The manifest of the data files."""
+        """The name of the manifest that lists the data files."""
         return f"{self.folder}manifest-files.json"
 
     @property
     def data(self) -> str:
-        """The folder of a full export's data files: what ImportTable wants as its prefix."""
+        """The folder of a full export's data files. ImportTable takes it as its prefix."""
         return f"{self.folder}data/"
 
 
 def below_root(key: str) -> str:
-    """A manifest's S3 key without the prefix: AWS writes some keys with it and some without, and an export may have been moved."""
+    """Returns a manifest's S3 key without the prefix.
+
+    AWS writes some keys with it and some without, and an export may have been moved.
+    """
     before, found, after = key.rpartition(FOLDER)
     return found + after if found else before + after
 
 
 def checksum_names(manifest: str) -> tuple[str, str]:
-    """Where a manifest's checksum may lie: as AWS names it, and as its documentation does."""
+    """Returns the two possible names of a manifest's checksum: the name that AWS writes, and the name in its documentation."""
     stem = manifest.removesuffix(".json")
     return f"{stem}.md5", f"{stem}.checksum"
 
 
 def checksum(body: bytes) -> str:
-    """A file's MD5 in base64, as manifests and checksum files give it."""
+    """Returns a file's MD5 in base64, as manifests and checksum files state it."""
     return base64.b64encode(_md5(body).digest()).decode()
 
 
 def etag(body: bytes) -> str:
-    """What S3 answers to a single PUT of these bytes, unless the bucket encrypts with KMS."""
+    """Returns the ETag that S3 gives to a single PUT of these bytes, unless the bucket encrypts with KMS."""
     return _md5(body).hexdigest()
 
 
@@ -128,7 +134,7 @@ def encode_summary(summary: ManifestSummary) -> bytes:
 
 
 def decode_summary(body: bytes) -> ManifestSummary:
-    """The inverse of `encode_summary`. Damaged where it is none."""
+    """The inverse of `encode_summary`. Raises Damaged if the bytes are not a summary."""
     try:
         return _summary.decode(body)
     except UNDECODABLE as error:
@@ -136,12 +142,12 @@ def decode_summary(body: bytes) -> ManifestSummary:
 
 
 def encode_files(files: Sequence[DataFile]) -> bytes:
-    """The bytes of `manifest-files.json`: a line each."""
+    """Returns the bytes of `manifest-files.json`, one line per file."""
     return b"".join(msgspec.json.encode(each) + b"\n" for each in files)
 
 
 def decode_files(body: bytes) -> list[DataFile]:
-    """The inverse of `encode_files`. Damaged where it is none."""
+    """The inverse of `encode_files`. Raises Damaged if the bytes are not a list of files."""
     try:
         return [_file.decode(line) for line in body.split(b"\n") if line.strip()]
     except UNDECODABLE as error:

@@ -1,4 +1,4 @@
-"""Reads an export, AWS's own or one of ours, by its manifests. Nothing is believed: every file's MD5 and count are checked."""
+"""Reads an export, from AWS or from this tool, by its manifests. It trusts nothing: every file's MD5 and count are checked."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _Decoded = TypeVar("_Decoded")
 
 
 class DataFiles:
-    """Reads data files, line by line; each is checked against what its manifest says of it. Errors as of `Export`."""
+    """Reads data files line by line, and checks each file against its manifest. Raises the same errors as `Export`."""
 
     def __init__(self, store: Files) -> None:
         self._store = store
 
     def images(self, file: DataFile) -> Iterator[bytes]:
-        """The items of one file of a full export, or of a dump, byte for byte."""
+        """Yields the items of one file of a full export, or of a dump, byte for byte."""
         return self._read(file, lines.read_item)
 
     def _read(self, file: DataFile, decode: Callable[[bytes], _Decoded]) -> Iterator[_Decoded]:
-        """One line in memory, besides the compressed file."""
+        """Yields the decoded lines. Memory holds the compressed file and one line."""
         with _naming(file.name):
             body = _present(self._store, file.name)
             if manifests.checksum(body) != file.md5_checksum:
@@ -46,9 +46,9 @@ class DataFiles:
 
 
 class Export(DataFiles):
-    """A complete export: `summary` and `files` say what it holds, `images` or `changes` read one file, line by line.
+    """A complete export: `summary` and `files` describe its contents. `images` and `changes` read one file, line by line.
 
-    Every error names the file: Damaged where one is missing, cut, altered, or does not hold what the manifests say.
+    Every error names the file. Raises Damaged if a file is missing, cut, altered, or differs from the manifests.
     """
 
     def __init__(self, store: Files, summary: ManifestSummary, files: Sequence[DataFile]) -> None:
@@ -58,9 +58,9 @@ class Export(DataFiles):
 
     @classmethod
     def open(cls, store: Files, export_id: str) -> Export:
-        """The export of that id. `store`: what the export was made into, the folder that holds `AWSDynamoDB/`.
+        """Opens the export with that id. `store` is the folder that holds `AWSDynamoDB/`.
 
-        NotFound where it is not there or was never completed; UsageError where it is not in DynamoDB JSON.
+        Raises NotFound if the export does not exist or was never completed, and UsageError if it is not in DynamoDB JSON.
         """
         names = ExportNames(export_id)
         try:
@@ -83,12 +83,15 @@ class Export(DataFiles):
         return cls(store, summary, files)
 
     def changes(self, file: DataFile) -> Iterator[NetChange]:
-        """The net changes of one file of an incremental export, in no order."""
+        """Yields the net changes of one file of an incremental export, in no order."""
         return self._read(file, lines.read_change)
 
 
 def _lines(name: str, body: bytes) -> Iterator[bytes]:
-    """One after another, each with no more than a block besides it in memory. Damaged where they are cut, altered or too long."""
+    """Yields lines, with no more than one block in memory besides the line.
+
+    Raises Damaged if a line is cut, altered or too long.
+    """
     pieces = decompression.bounded(_decompressed(name, body), object_limits.expanded(len(body)))
     try:
         for block in decompression.whole_lines(pieces):
@@ -106,7 +109,7 @@ def _decompressed(name: str, body: bytes) -> Iterator[bytes]:
 
 
 def _verified(store: Files, manifest: str, body: bytes) -> bytes:
-    """A manifest's bytes, if its checksum file says the same."""
+    """Returns a manifest's bytes, after checking them against the checksum file."""
     wanted = _checksum_of(store, manifest)
     if manifests.checksum(body) != wanted:
         raise Damaged("its MD5 is not that of its checksum file")
@@ -123,7 +126,7 @@ def _checksum_of(store: Files, manifest: str) -> str:
 
 
 def _present(store: Files, name: str) -> bytes:
-    """A file that another one speaks of."""
+    """Returns the body of a file that another file refers to."""
     try:
         return store.get(name).body
     except MissingObject as error:

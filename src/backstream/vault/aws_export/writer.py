@@ -1,4 +1,4 @@
-"""Writes a full export as AWS does. The summary comes last: until it is there, nobody takes the export for whole."""
+"""Writes a full export as AWS does. The summary is written last; without it, no reader takes the export for complete."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WRITERS = 2  # files in the making, that being filled among them: what bounds me
 
 
 class ExportWriter:
-    """One full export, in the making: `start`, `add` each item once, `close`, and, if it is to be whole, `complete`.
+    """Writes one full export. Call `start`, `add` once for each item, `close`, and then `complete` if the export is complete.
 
-    Raises what the store raises. `files`, `items` and `bytes` (compressed) tell what was written, once it is closed.
+    Raises the store's errors. After `close`, `files`, `items` and `bytes` (compressed) state what was written.
     """
 
     def __init__(self, store: Files, export_id: str, codec: Codec, *, file_bytes: int = FILE_BYTES) -> None:
@@ -43,22 +43,22 @@ class ExportWriter:
 
     @property
     def items(self) -> int:
-        """How many items were written."""
+        """The number of items that were written."""
         return sum(each.item_count for each in self.files)
 
     def start(self) -> None:
-        """Say that it has begun: this is where a place that cannot be written to shows."""
+        """Marks the export as begun. A destination that cannot be written to fails here."""
         self._store.put(self.names.started, b"")
 
     def add(self, image: bytes) -> None:
-        """One item, byte for byte."""
+        """Adds one item, byte for byte."""
         self._lines += item_line(image)
         self._count += 1
         if len(self._lines) >= self._file_bytes:
             self._hand_over()
 
     def close(self) -> None:
-        """Return once every item is durable. An empty table has one empty file, as with AWS: ImportTable wants to find one."""
+        """Returns once every item is durable. An empty table gets one empty file, as with AWS, because ImportTable needs one."""
         if self._lines or not self._handed_over:
             self._hand_over()
         while self._writing:
@@ -66,7 +66,7 @@ class ExportWriter:
         self._pool.shutdown()
 
     def abandon(self) -> None:
-        """Stop here: what was written stays, and without manifests it is not an export."""
+        """Stops here. The written files stay; without manifests they are not an export."""
         self._pool.shutdown(cancel_futures=True)
 
     def _hand_over(self) -> None:
@@ -89,7 +89,7 @@ class ExportWriter:
         return DataFile(item_count=count, md5_checksum=checksum, etag=etag, data_file_s3_key=self._key(name)), len(body)
 
     def complete(self, catalog: Catalog, at: int, *, began: float, ended: float) -> None:
-        """Write the manifests: from then on it is whole. Times in epoch seconds; `at`: the moment of the state."""
+        """Writes the manifests, which complete the export. Times are epoch seconds; `at` is the moment of the state."""
         bucket, prefix = _bucket_and_prefix(self._store.url)
         summary = ManifestSummary(
             version=manifests.FULL_VERSION,
@@ -113,13 +113,13 @@ class ExportWriter:
         self._store.put(name, body)
 
     def _key(self, name: str) -> str:
-        """The name as manifests give it: with the prefix, from the bucket's root."""
+        """Returns the name as manifests give it: with the prefix, from the bucket's root."""
         _, prefix = _bucket_and_prefix(self._store.url)
         return f"{prefix}/{name}" if prefix else name
 
 
 def _bucket_and_prefix(url: str) -> tuple[str, str]:
-    """Both empty where it is no bucket."""
+    """Returns bucket and prefix; both are empty if the URL is not in a bucket."""
     if not url.startswith("s3://"):
         return "", ""
     bucket, _, prefix = url.removeprefix("s3://").partition("/")

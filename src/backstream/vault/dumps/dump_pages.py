@@ -1,4 +1,4 @@
-"""What the pages of dynamodump's dumps hold: the answers of Scan, one file each, and of DescribeTable."""
+"""Reads the pages of dynamodump's dumps: the answers of Scan, one file each, and of DescribeTable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _described = msgspec.json.Decoder(_DumpedTable)
 
 
 def description_of(body: bytes, name: str) -> dict[str, Any]:
-    """DescribeTable's `Table`. Damaged where it is none."""
+    """Returns DescribeTable's `Table`. Raises Damaged if the body is not one."""
     try:
         return _described.decode(body).table
     except UNDECODABLE as error:
@@ -36,14 +36,17 @@ def description_of(body: bytes, name: str) -> dict[str, Any]:
 
 
 class Pages:
-    """Takes pages in any order, and knows in the end whether they are all there are."""
+    """Takes pages in any order, and tells in the end whether any is missing."""
 
     def __init__(self) -> None:
         self._more: dict[int, bool] = {}
         self.items = 0
 
     def read(self, number: int, body: bytes, name: str) -> Sequence[bytes]:
-        """The images of one page. Damaged where it is none, is cut, or holds another number of items than it says."""
+        """Returns the images of one page.
+
+        Raises Damaged if it is not a page, is cut, or holds another number of items than it states.
+        """
         try:
             page = _pages.decode(body)
         except UNDECODABLE as error:
@@ -55,7 +58,7 @@ class Pages:
         return [bytes(each) for each in page.items]
 
     def missing(self) -> list[str]:
-        """What is not there, in words: pages between others, and what follows the last one, which says that more would."""
+        """Describes the missing pages: those between others, and those after a last page that announces more."""
         if not self._more:
             return ["it holds no pages of items"]
         last = max(self._more)

@@ -1,11 +1,12 @@
-"""A dump: a table's items as they were read, one after another, as lines of `{"Item":...}`. It is of no single moment.
+"""A dump: a table's items in the order in which they were read, as lines of `{"Item":...}`. It is not a state at one moment.
 
     _started                    the dump has begun, and whose it is
     data/SSSS-NNNNNNNN.json.gz  part N of segment S; also .json.zst, or .json: what ImportTable wants as its prefix is data/
     manifest.json               of which table, from when to when, how many items, the parts with their MD5; comes last:
                                 a dump without it is not whole
 
-The lines are those of DynamoDB's own full exports, the manifest is not: an export is of one moment, and must not be taken for this.
+The lines have the format of DynamoDB's own full exports. The manifest has another format, because an export is a state at one
+moment and a dump is not.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ WHAT = "Items as they were read between `began` and `ended`, one page after anot
 
 
 class Compression(enum.StrEnum):
-    """How the parts are compressed."""
+    """The compression of the parts."""
 
     GZIP = "gzip"
     ZSTD = "zstd"
@@ -47,14 +48,15 @@ class Compression(enum.StrEnum):
         return ".json" if self is Compression.NONE else f".json.{Codec(self.value).suffix}"
 
     def compress(self, lines: bytearray) -> bytes:
-        """One file's bytes, as `gzip -d` and `zstd -d` take them."""
+        """Returns one file's bytes, in a format that `gzip -d` and `zstd -d` read."""
         return bytes(lines) if self is Compression.NONE else Codec(self.value).compress(lines)
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`manifest.json`. Times are ISO 8601, UTC; `description`: DescribeTable's `Table` when it began, to make such a table of.
+    """The contents of `manifest.json`. Times are ISO 8601, UTC. `description` is DescribeTable's `Table` at the start of the dump,
+    from which such a table can be created.
 
-    `consistent`: whether each page was read strongly consistent.
+    `consistent`: True if each page was read strongly consistent.
     """
 
     format: int = FORMAT
@@ -75,7 +77,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dump(DataFiles):
-    """A whole dump, read: `manifest` says what it holds, `images` reads one of its `files`."""
+    """Reads a complete dump: `manifest` describes it, and `images` reads one of its `files`."""
 
     def __init__(self, store: Files, manifest: Manifest) -> None:
         super().__init__(store)
@@ -83,7 +85,7 @@ class Dump(DataFiles):
 
     @classmethod
     def open(cls, store: Files) -> Dump:
-        """NotFound where there is none, or it was never completed; Damaged where its manifest is none."""
+        """Opens a dump. Raises NotFound if there is none or it was never completed, and Damaged if its manifest is not one."""
         body = _found(store, MANIFEST)
         if body is None:
             raise NotFound(f"{store.url} has no {MANIFEST}: there is no dump, or it is not whole", hint="Make the dump again.")
@@ -94,9 +96,9 @@ class Dump(DataFiles):
 
 
 class DumpWriter:
-    """One dump, in the making: `start`, fill the `part`s of each segment, and, if it is to be whole, `complete`.
+    """Writes one dump. Call `start`, fill the `part`s of each segment, and then `complete` if the dump is complete.
 
-    Raises what the store raises. `files`, `items` and `bytes` (compressed) tell what was written.
+    Raises the store's errors. `files`, `items` and `bytes` (compressed) state what was written.
     """
 
     def __init__(self, store: Files, dump_id: str, compression: Compression, segments: int, part_bytes: int | None = None) -> None:
@@ -110,11 +112,11 @@ class DumpWriter:
 
     @property
     def items(self) -> int:
-        """How many items were written."""
+        """The number of items that were written."""
         return sum(each.item_count for each in self.files)
 
     def start(self) -> None:
-        """Say that it has begun. TargetNotEmpty where a dump lies already, or what was left of one."""
+        """Marks the dump as begun. Raises TargetNotEmpty if the place holds a dump, or the remains of one."""
         hint = "Give --to another folder, or remove what lies there."
         if _found(self._store, MANIFEST) is not None:
             raise TargetNotEmpty(f"{self._store.url} holds a dump already", hint=hint)
@@ -123,7 +125,7 @@ class DumpWriter:
         self._store.put(STARTED, self._id.encode())
 
     def segment(self, number: int) -> SegmentWriter:
-        """What writes the parts of one segment; one thread uses it."""
+        """Returns the writer of one segment's parts, for one thread."""
 
         def write(part: int, lines: bytearray, count: int) -> None:
             self._write(f"{DATA}{number:04d}-{part:08d}{self.compression.suffix}", lines, count)
@@ -139,13 +141,13 @@ class DumpWriter:
             self.bytes += len(body)
 
     def finish(self) -> None:
-        """All segments are written. An empty table has one empty file: ImportTable wants to find one."""
+        """Ends all segments. An empty table gets one empty file, because ImportTable needs one."""
         if not self.files:
             self._write(f"{DATA}{0:04d}-{1:08d}{self.compression.suffix}", bytearray(), 0)
         self.files.sort(key=lambda each: each.name)
 
     def complete(self, manifest: Manifest) -> None:
-        """From now on it is whole. Failed where somebody else has begun another one in the same place meanwhile."""
+        """Completes the dump. Raises Failed if somebody else has begun another one in the same place meanwhile."""
         if _found(self._store, STARTED) != self._id.encode():
             raise Failed(
                 f"another dump was begun in {self._store.url} meanwhile: neither is whole",
@@ -155,7 +157,7 @@ class DumpWriter:
 
 
 class SegmentWriter:
-    """Collects one segment's lines, and hands them over a part at a time."""
+    """Collects one segment's lines, and writes them one part at a time."""
 
     def __init__(self, write: Callable[[int, bytearray, int], None], part_bytes: int) -> None:
         self._write = write
@@ -165,14 +167,14 @@ class SegmentWriter:
         self._parts = 0
 
     def add(self, image: bytes) -> None:
-        """One item, byte for byte."""
+        """Adds one item, byte for byte."""
         self._lines += item_line(image)
         self._count += 1
         if len(self._lines) >= self._part_bytes:
             self.flush()
 
     def flush(self) -> None:
-        """Make durable what was not yet."""
+        """Makes durable the lines that are not durable yet."""
         if not self._count:
             return
         self._parts += 1

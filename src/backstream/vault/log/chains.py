@@ -1,4 +1,7 @@
-"""The chains of a tail's segments: each is an unbroken run of its shard and names its predecessor, so a missing one is seen."""
+"""The chains of a tail's segments.
+
+Each segment is an unbroken run of its shard and names its predecessor, so a missing one shows.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ from backstream.vault.log.segments import Segment, SegmentKind
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """All changes of a shard from `first` to `last` (sequence numbers), and none between `after` and `first`.
 
-    `after`: what its writer had made durable before: a sequence number, or a word where there was none (the stream's oldest
-    record, a gap). `since`, `until`: the seconds of its first and its last change. `head`: see `heads`, of its last segment;
-    `previous`: the head that its writer had before its first one; empty where an older version wrote it, or it was not read.
+    `after`: the last change that its writer had made durable before: a sequence number, or a word if there was none (the stream's
+    oldest record, a gap). `since`, `until`: the seconds of its first and its last change. `head`: the head of its last segment, see
+    `heads`. `previous`: the head that its writer had before its first segment; empty if an older version wrote it, or if it was not
+    read.
     """
 
     stream: str
@@ -33,11 +37,11 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Both sequence numbers, to compare."""
+        """Both sequence numbers, as integers that can be compared."""
         return int(self.first), int(self.last)
 
     def holds(self, sequence: str) -> bool:
-        """Whether a change of this number would be one of the run."""
+        """True if a change with this number would belong to the run."""
         first, last = self.bounds
         return first <= int(sequence) <= last
 
@@ -46,14 +50,17 @@ UNKNOWN = "unknown"  # the predecessor of a run that was not read: nobody asks f
 
 
 def run_of(segment: Segment, after: str = UNKNOWN) -> Run | None:
-    """The run that a segment is; None for a segment of another kind."""
+    """Returns the run of a segment; None for a segment of another kind."""
     if segment.kind is not SegmentKind.TAIL:
         return None
     return Run(segment.stream, segment.shard, segment.first, segment.last, after, segment.min_time, segment.max_time)
 
 
 def joined(runs: Iterable[Run]) -> list[Run]:
-    """The same changes in as few runs as can be. What still names a sequence number as its predecessor lacks that predecessor."""
+    """Returns the same changes in as few runs as possible.
+
+    A run whose `after` is still a sequence number lacks that predecessor.
+    """
     return [run for of_shard in _by_shard(runs).values() for run in _joined(of_shard)]
 
 
@@ -79,14 +86,14 @@ def _joined(runs: list[Run]) -> Iterator[Run]:
 
 
 def _longer(whole: Run, run: Run, last: str) -> Run:
-    """Both in one. Where both end with the same change, as where a tail has read a shard again, nobody knows which head counts."""
+    """Joins two runs. If both end with the same change, as after a tail has read a shard again, nobody knows which head counts."""
     end = run if last == run.last else whole
     head = "" if whole.last == run.last and whole.head != run.head else end.head
     return msgspec.structs.replace(whole, last=last, until=max(whole.until, run.until), head=head, writer=end.writer)
 
 
 def replaced(runs: Iterable[Run]) -> list[Run]:
-    """Those that are not what the one after them, by the same writer, was written upon."""
+    """Returns the runs that differ from the one that the next run, by the same writer, was written upon."""
     return [found for of_shard in _by_shard(runs).values() for found in _replaced(of_shard)]
 
 
@@ -101,26 +108,26 @@ def _replaced(runs: Sequence[Run]) -> Iterator[Run]:
         before = ending.get(run.after, [])
         if run.previous in ("", NONE) or not before:
             continue
-        # A run that goes on after that change may hold the segment in question, and does not tell its head.
+        # A run that continues after that change may hold the segment in question, but does not state its head.
         goes_on = reach[bisect_right(firsts, int(run.after)) - 1] > int(run.after)
         if not goes_on and not any(_may_precede(each, run) for each in before):
             yield before[0]
 
 
 def _may_precede(before: Run, run: Run) -> bool:
-    """Whether it may be the one that the next one's writer had in mind: another writer has heads of his own."""
+    """True if `before` may be the run that the next run's writer meant: another writer has its own heads."""
     return not before.head or before.writer != run.writer or before.head == run.previous
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """A segment that there must have been: whose last change `run.after` is. `since`: the second up to which all is there."""
+    """A segment that must have existed: its last change is `run.after`. `since` is the second up to which nothing is missing."""
 
     run: Run
     since: int | None
 
 
 def missing(runs: Iterable[Run]) -> list[Missing]:
-    """The predecessors that are not among these."""
+    """Returns the predecessors that are not among these runs."""
     found = []
     for of_shard in _by_shard(joined(runs)).values():
         for run, before in zip(of_shard, [None, *of_shard], strict=False):
@@ -129,12 +136,15 @@ def missing(runs: Iterable[Run]) -> list[Missing]:
     return found
 
 
-ENDS = 500  # that are remembered whatever their age: more shards than most tables have, each of which may be quiet for long
+ENDS = 500  # runs that are remembered whatever their age: more than most tables have shards, and a shard may be quiet for long
 
 
 def open_ends(runs: Iterable[Run], *, since: int, newest: int = ENDS) -> Sequence[Run]:
-    """What must be remembered of runs that are not listed any more: those to which a later one may be linked, with changes since
-    that second or among the `newest`, and those whose predecessor is missing."""
+    """Returns the runs that must be remembered although they are no longer listed.
+
+    A later run may link to these: they have changes since `since`, or are among the `newest`. Runs whose predecessor is missing are
+    kept too.
+    """
     newest_last = sorted(joined(runs), key=lambda run: run.until)
     young = len(newest_last) - newest
     return [run for place, run in enumerate(newest_last) if place >= young or run.until >= since or run.after.isdecimal()]

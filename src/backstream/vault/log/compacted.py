@@ -1,16 +1,17 @@
-"""What `compact` has made of small objects: sets of large ones, in which the lines of one key lie together; and which sets count.
+"""The output of `compact`: sets of large objects that replace small ones and keep the lines of one key together; and the sets that
+count.
 
     compacted/generations/NUMBER.json          which sets count, and what stands for what: the greatest number is in force
     compacted/SET/PART-of-PARTS.ndjson.zst     the set's lines, parted by the sha256 of their keys, sorted by key: see `frames`
     compacted/SET/sources.ndjson.zst           the objects that it stands for: see `sources`
 
-A set, and all that it replaces, change places in one write: that of the next generation, which is create-only, so that of two
-compactions at once one fails. Until then a set's objects are nobody's; from then on what they stand for counts no more, whether it
-has been hidden yet or not. Who lists the log first and asks for the generation then misses nothing.
+Publishing the next generation (a create-only PUT) atomically replaces the inputs with the set, so one of two simultaneous
+compactions fails. Before it, a set's objects count for nothing; after it, the set's sources no longer count, hidden or not. A
+reader that lists the log first and then asks for the generation misses nothing.
 
-A number is used once. A create-only write succeeds over a delete marker too, and generations that are over have one: so numbers are
-looked for below markers, of a number's versions the first one counts, and whoever has written a generation looks whether it is in
-force before anything is hidden.
+A number is used once. A create-only write also succeeds over a delete marker, and old generations have one. So numbers are looked
+up below markers, the first version of a number counts, and a compaction that has written a generation checks that it is in force
+before it hides anything.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _OWNER = re.compile(rf"(?:generations/(?P<generation>\d{{8,}})\.json$|(?P<set>{S
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """The generation in force; its record, None where there was never one; `planted`: records that no compaction made."""
+    """The generation in force, and its record; None if there was never one. `planted` holds records that no compaction made."""
 
     generation: Generation
     record: First | None
@@ -66,14 +67,14 @@ class Compacted:
     # --- reading ---
 
     def current(self) -> Generation:
-        """The generation in force, hidden or not; an empty one of number 0 where there was never one."""
+        """Returns the generation in force, hidden or not; an empty one of number 0 if there was never one."""
         return self.in_force().generation
 
     def in_force(self) -> InForce:
-        """The generation in force, its record, and what somebody has put beside it or above it.
+        """Returns the generation in force, its record, and any records that somebody has put beside it or above it.
 
-        A compaction hides all generations but its own last one. So of those that are not hidden, and the one before them, each must
-        have been made from the one before; one that was not hides nothing, and is named.
+        A compaction hides all generations but its own last one. So each generation that is not hidden must have been made from the
+        one before it. One that was not hides nothing, and is reported.
         """
         records = self.generations()
         found, record, planted = Generation(), None, list[ObjectVersion]()
@@ -89,18 +90,21 @@ class Compacted:
         return InForce(found, record, planted)
 
     def _begins(self, made: Generation, record: First) -> bool:
-        """Whether the first one that is looked at counts: one that is over, or one of which the one before has expired."""
+        """True if the first generation that is looked at counts: it is hidden, or its predecessor has expired."""
         return bool(record.markers) or stands_alone(made, self._sources_if_any)
 
     def _is_made_from(self, before: Generation, made: Generation, record: First) -> bool:
-        """Asked once of each record: it stays as it is, and so do those before it."""
+        """Checks each record once: it never changes, and neither do those before it."""
         which = record.name, record.version
         if which not in self._made_from:
             self._made_from[which] = is_made_from(before, made, self._sources_if_any)
         return self._made_from[which]
 
     def check_sound(self) -> None:
-        """Damaged where somebody has put a record beside or above the one in force: numbers are used once, so it is in the way."""
+        """Raises Damaged if somebody has put a record beside or above the one in force.
+
+        Numbers are used once, so it is in the way.
+        """
         planted = self.in_force().planted
         if planted:
             raise Damaged(
@@ -109,7 +113,7 @@ class Compacted:
             )
 
     def generation(self, record: Newest) -> Generation:
-        """A generation by its record. Damaged where it cannot be read."""
+        """Returns the generation in a record. Raises Damaged if it cannot be read."""
         name = record.name
         if (name, record.version) in self._read:
             return self._read[name, record.version]
@@ -131,13 +135,13 @@ class Compacted:
         return found
 
     def number(self) -> int:
-        """The greatest number that a generation ever had: a LIST."""
+        """Returns the greatest number that a generation ever had: a LIST."""
         return max(self.generations(), default=0)
 
     def generations(self) -> dict[int, First]:
-        """The records of all that there ever were, hidden ones too, by their numbers: of each the version that was written first.
+        """Returns the records of all generations, hidden ones too, by number, each with the version that was written first.
 
-        One of which nothing is left but delete markers has no version. A console's "folder" is none.
+        A record that only delete markers are left of has no version. A console's "folder" is not a record.
         """
         found = dict[int, First]()
         for name, rows in groupby(self._store.versions(self._prefix + _GENERATIONS), key=lambda each: each.name):
@@ -147,14 +151,14 @@ class Compacted:
         return found
 
     def replaced(self, generation: Generation) -> frozenset[str]:
-        """The names of objects that a set stands for, as far as they may still be listed."""
+        """Returns the names of the objects that sets replace, as far as they may still be listed."""
         return frozenset(generation.kept) | sources.names(map(self.sources, generation.unsettled))
 
     def stands_for(self, generation: Generation, concealed: Mapping[str, str], since: float) -> set[str]:
-        """Those of these hidden names of the log that a set stands for, or stood for before it was merged into another.
+        """Returns those of these hidden names of the log that a set replaces, or replaced before it was merged into another set.
 
-        `concealed`: each with the version that is hidden. Each set names what it took over itself, so the last compactions explain
-        what was hidden lately. `since`: when the first of these objects was received (epoch seconds).
+        `concealed` maps each name to its hidden version. Each set names the objects that it replaced itself, so the last
+        compactions explain what was hidden lately. `since` is when the first of these objects was received (epoch seconds).
         """
         left, told = set(concealed), set[str]()
         for one in self._ever_sets(generation, since) if left else ():
@@ -167,7 +171,7 @@ class Compacted:
         return set(concealed) - left
 
     def _ever_sets(self, generation: Generation, since: float) -> Iterator[Set]:
-        """The log's sets that are in force, and those that were in force after that time (epoch seconds); the newest first."""
+        """Yields the log's sets that are in force, and those that were in force after that time (epoch seconds), newest first."""
         yield from sorted(generation.changes, key=lambda each: each.id, reverse=True)
         for number, record in sorted(self.generations().items(), reverse=True):
             if number < generation.number and record.modified >= since - CLOCKS_APART:
@@ -180,16 +184,16 @@ class Compacted:
             return {}  # what it named is then taken to be hidden by somebody else, and is read
 
     def sources_name(self, set_id: str) -> str:
-        """The name of the object that says what a set stands for."""
+        """Returns the name of the object that lists a set's sources."""
         return f"{self._prefix}{set_id}/{_SOURCES}"
 
     def sources(self, set_id: str) -> Sources:
-        """All objects that a set stands for. Damaged where that cannot be read."""
+        """Returns all objects that a set replaces. Raises Damaged if the list cannot be read."""
         name = self.sources_name(set_id)
         return sources.decode(name, below_markers.pinned(self._store, below_markers.first(self._store, name)).body, self._folder)
 
     def parts(self, one: Set) -> list[First]:
-        """The objects of a set, in order. Damaged, naming the first that is missing, where not all are there."""
+        """Returns the objects of a set, in order. Raises Damaged, naming the first missing object, if any is missing."""
         names = self.part_names(one)
         there = {each.name: each for each in self.written(one.id)}
         missing = [name for name in names if name not in there]
@@ -201,42 +205,45 @@ class Compacted:
         return [there[name] for name in names]
 
     def part_names(self, one: Set) -> list[str]:
-        """The names of a set's objects, in order."""
+        """Returns the names of a set's objects, in order."""
         return [self.part_name(one.id, number, one.partitions) for number in range(one.partitions)]
 
     def written(self, set_id: str) -> list[First]:
-        """What there is of a set's objects, whether it counts or not, and though a newer compaction may have hidden it since."""
+        """Returns the existing objects of a set, whether it counts or not, also if a newer compaction has hidden them since."""
         found = list(below_markers.firsts(self._store, f"{self._prefix}{set_id}/"))
         self._firsts |= {each.name: each for each in found}
         return found
 
     def planted(self, part: First) -> list[Damaged]:
-        """Later versions of an object of a set that say something else: not read, but to be named."""
+        """Returns later versions of a set's object with other contents. They are not read, only reported."""
         return below_markers.damage_of(self._store, part)
 
     def seen(self) -> list[First]:
-        """The objects of sets that have been listed so far."""
+        """Returns the objects of sets that have been listed so far."""
         return list(self._firsts.values())
 
     def planted_around(self, one: Set, key: bytes) -> list[Damaged]:
-        """The same, of the object that a key's lines are in."""
+        """Returns the same for the object that a key's lines are in."""
         return self.planted(self._first(self.name_of(one, key)))
 
     def _first(self, name: str) -> First:
-        """The version of a set's object that counts. It stays the first one, so it is asked for once."""
+        """Returns the version of a set's object that counts. It stays the first one, so it is looked up once."""
         if name not in self._firsts:
             self._firsts[name] = below_markers.first(self._store, name)
         return self._firsts[name]
 
     def indexes(self) -> Iterator[Index]:
-        """What all sets' current objects say of themselves, whether the sets count or not. Damaged where one says nothing."""
+        """Yields the indexes of all sets' current objects, whether the sets count or not.
+
+        Raises Damaged if an object has no index.
+        """
         for listed in self._store.list(self._prefix):
             match = _OWNER.match(listed.name, len(self._prefix))
             if match is not None and match["set"] is not None and not listed.name.endswith(f"/{_SOURCES}"):
                 yield self._index(listed.name)[0]
 
     def claim_and_body(self, name: str) -> tuple[SegmentHeader, bytes]:
-        """What an object of a set says of itself, and its bytes. Damaged where it says nothing."""
+        """Returns the header of a set's object, from its index, and its bytes. Raises Damaged if it has no index."""
         body = below_markers.pinned(self._store, self._first(name)).body
         try:
             index = frames.read_index(body)
@@ -245,7 +252,7 @@ class Compacted:
         return index.claim, body
 
     def around(self, one: Set, key: bytes) -> tuple[str, SegmentHeader, bytes]:
-        """The name of the object that a key's lines are in, and of that the few frames that hold them, if there are any."""
+        """Returns the name of the object that a key's lines are in, and the few frames that hold them, if there are any."""
         name = self.name_of(one, key)
         try:
             index, end = self._index(name)
@@ -256,11 +263,11 @@ class Compacted:
         return name, SegmentHeader(Codec.ZSTD, 0, frames=()) if span is None else span.claim, body
 
     def name_of(self, one: Set, key: bytes) -> str:
-        """The name of the object in which a key's lines are, if there are any."""
+        """Returns the name of the object that holds a key's lines, if there are any."""
         return self.part_name(one.id, partition_of(key, one.partitions), one.partitions)
 
     def _index(self, name: str) -> tuple[Index, bytes]:
-        """An object's index, and its last bytes: these tell mostly all."""
+        """Returns an object's index and its last bytes, which hold the index in most cases."""
         end = self._some_of(name, -INDEX_GUESS, INDEX_GUESS)
         size = frames.index_size(end)
         if size > len(end):
@@ -274,7 +281,10 @@ class Compacted:
         return self._some_of(name, span.start, span.size)
 
     def _some_of(self, name: str, start: int, length: int) -> bytes:
-        """Some bytes of the version that counts. A range is of the current version, so where that is another all is read."""
+        """Returns some bytes of the version that counts.
+
+        A range request reads the current version, so if that is another one, the whole object is read.
+        """
         found = self._first(name)
         if not found.later and not found.markers:
             return below_markers.get_range(self._store, name, start, length)
@@ -283,21 +293,21 @@ class Compacted:
     # --- writing ---
 
     def part_name(self, set_id: str, number: int, partitions: int) -> str:
-        """The name of one of a set's objects."""
+        """Returns the name of one of a set's objects."""
         return f"{self._prefix}{set_id}/{number:05d}-of-{partitions:05d}.ndjson.zst"
 
     def write_part(self, set_id: str, number: int, partitions: int, body: bytes) -> None:
-        """Make it durable. One that is there already was made of the same lines: a set's id tells of which."""
+        """Makes the object durable. An existing object was made of the same lines, because the set's id identifies them."""
         self._put_once(self.part_name(set_id, number, partitions), body)
 
     def write_sources(self, set_id: str, taken: Sources) -> None:
-        """Say which objects a set stands for."""
+        """Writes the list of the objects that a set replaces."""
         self._put_once(self.sources_name(set_id), sources.encode(taken), sources.FORMAT)
 
     def commit(self, generation: Generation) -> None:
-        """Put it in force. Overtaken, and nothing has changed, where somebody else was faster.
+        """Puts the generation in force. Raises Overtaken, without any change, if somebody else was faster.
 
-        When this returns it is in force, or one is that was made from it: what its sets stand for counts no more.
+        When this returns, it is in force, or a generation made from it is: the sources of its sets no longer count.
         """
         name = self._generation_name(generation.number)
         body = msgspec.json.format(msgspec.json.encode(generation), indent=2)
@@ -313,7 +323,7 @@ class Compacted:
 
     @staticmethod
     def _leads_to(generation: Generation, current: Generation) -> bool:
-        """Whether a later generation was made from this one: it has its sets."""
+        """True if a later generation was made from this one: it has its sets."""
         return {each.id for each in generation.sets} <= {each.id for each in current.sets}
 
     def _generation_name(self, number: int) -> str:
@@ -326,17 +336,17 @@ class Compacted:
             return
 
     def every_set(self) -> list[Set]:
-        """The log's sets that are, or ever were, in force, as far as their records are there.
+        """Returns the log's sets that are, or ever were, in force, as far as their records exist.
 
-        The record of a generation that is over is hidden, and expires as every superseded version may.
+        The record of an old generation is hidden, and may expire like every superseded version.
         """
         records = [record for _, record in sorted(self.generations().items()) if record.version]
         return list({one.id: one for record in records for one in self.generation(record).changes}.values())
 
     def dead(self, generation: Generation) -> list[str]:
-        """The names of objects that will never count again, or never did: of sets and generations that are over.
+        """Returns the names of objects that will never count again, or never did: of old sets and generations.
 
-        A set is named after the generation that it is to count from; once there is another of that number, it never will.
+        A set is named after the generation that it should count from; once another generation has that number, it never will.
         """
         live = {each.id for each in generation.sets}
         found = []
@@ -365,11 +375,11 @@ def _overtaken() -> Overtaken:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """In which of a set's objects a key's lines lie: the first bits of the key's sha256. `partitions`: a power of two."""
+    """Returns the index of the object with a key's lines: the first bits of the key's sha256. `partitions` is a power of two."""
     return int.from_bytes(sha256(key).digest()[:4]) * partitions >> 32
 
 
 def set_id(number: int, sources: Sequence[str]) -> str:
-    """Of a set that is to count from that generation on. The same sources, the same id: an interrupted one is gone on with."""
+    """Returns a deterministic set id, so an interrupted compaction resumes. `number` is the generation that the set counts from."""
     digest = sha256("\n".join(sorted(sources)).encode()).hexdigest()[:12]
     return f"{number:08d}-{digest}"

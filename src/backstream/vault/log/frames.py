@@ -1,10 +1,10 @@
-"""Many lines sorted by key in one object, so that those of one key are read without the others.
+"""Packs many lines, sorted by key, into one object, so that one key's lines are read without the others.
 
     FRAME FRAME ... FRAME INDEX
 
-Each frame is zstd data of its own (some lines, whole ones, with a checksum); the index stands in a skippable frame at the end,
-which zstd's own tools pass over: to them the object is a plain `.ndjson.zst`. Whoever wants one key fetches the last bytes, and
-then that key's frames alone.
+Each frame is independent zstd data: some whole lines, with a checksum. The index is in a skippable frame at the end, which zstd's
+own tools ignore: to them the object is a plain `.ndjson.zst`. A reader of one key fetches the last bytes, and then only that key's
+frames.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _MAGIC = b"BKS1"
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One frame. `from_key`: greater than all keys before it, not greater than its first; `size`: bytes; `lines`: how many."""
+    """One frame.
+
+    `from_key`: greater than all keys before it, not greater than its first key; `size`: in bytes; `lines`: their number.
+    """
 
     from_key: str
     size: int
@@ -38,7 +41,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Index(msgspec.Struct, frozen=True):
-    """What an object of frames holds. `seconds`: the times of its first and last change; None where it holds none."""
+    """The index of an object of frames. `seconds`: the times of its first and last change; None if it holds none."""
 
     lines: int
     seconds: tuple[int, int] | None
@@ -46,11 +49,11 @@ class Index(msgspec.Struct, frozen=True):
 
     @property
     def claim(self) -> SegmentHeader:
-        """What it says of all of the object."""
+        """The header of the whole object."""
         return SegmentHeader(Codec.ZSTD, self.lines, seconds=self.seconds, frames=tuple(each.size for each in self.frames))
 
     def of_key(self, key: bytes) -> FrameSpan | None:
-        """Where the lines of a key lie, if there are any."""
+        """Returns the place of a key's lines, if there are any."""
         first_keys, wanted = [each.from_key for each in self.frames], key.decode()
         first = max(bisect_left(first_keys, wanted) - 1, 0)
         frames = self.frames[first : bisect_right(first_keys, wanted)]
@@ -61,19 +64,19 @@ class Index(msgspec.Struct, frozen=True):
 
 
 class FrameSpan(msgspec.Struct, frozen=True):
-    """Frames that follow each other: where they begin, and what is said of them."""
+    """Frames that follow each other: their offset, and their entries in the index."""
 
     start: int
     claim: SegmentHeader
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return sum(self.claim.frames or ())
 
 
 class FrameLine(msgspec.Struct, frozen=True, gc=False):
-    """One line, without its line break: whose it is, by its canonical key, and the second of its change."""
+    """One line, without its line break, with the canonical key of its item and the second of its change."""
 
     key: bytes
     seconds: int
@@ -81,7 +84,7 @@ class FrameLine(msgspec.Struct, frozen=True, gc=False):
 
 
 def pack(lines: Iterable[FrameLine]) -> tuple[bytes, Index]:
-    """An object of these lines, which are sorted by key (as bytes). The same lines, the same bytes."""
+    """Returns an object of these lines, which are sorted by key (as bytes). The same lines give the same bytes."""
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
     bodies, frames, seconds = list[bytes](), list[Frame](), list[int]()
     before = b""
@@ -108,7 +111,7 @@ def _cut(lines: Iterable[FrameLine]) -> Iterator[list[FrameLine]]:
 
 
 def _separator(before: bytes, key: bytes) -> str:
-    """The shortest beginning of `key` that is greater than `before`; all of it where they are equal. Order is that of UTF-8."""
+    """Returns the shortest prefix of `key` that is greater than `before`, or all of it if they are equal, in the order of UTF-8."""
     one, other = before.decode(), key.decode()
     same = next(
         (place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other))
@@ -125,7 +128,10 @@ def _packed(compressor: zstandard.ZstdCompressor, index: Index) -> bytes:
 
 
 def index_size(end: bytes) -> int:
-    """How many of an object's last bytes its index takes. `end`: at least the last few of them. Damaged where there is none."""
+    """Returns the size of an object's index in bytes.
+
+    `end` holds at least its last few bytes. Raises Damaged if it has no index.
+    """
     if len(end) < _FOOT.size:
         raise Damaged("it is too short to hold an index")
     size, magic = _FOOT.unpack(end[-_FOOT.size :])
@@ -135,12 +141,12 @@ def index_size(end: bytes) -> int:
 
 
 def whole_index_size(end: bytes) -> int:
-    """The same, with the head of the skippable frame around it: what follows the last frame of lines."""
+    """Returns the same with the head of the skippable frame around it: everything after the last frame of lines."""
     return _HEAD.size + index_size(end)
 
 
 def read_index(end: bytes) -> Index:
-    """The index in an object's last bytes. Damaged where it is not whole."""
+    """Returns the index in an object's last bytes. Raises Damaged if it is not whole."""
     size = index_size(end)
     if size > len(end):
         raise Damaged("it is shorter than its index")

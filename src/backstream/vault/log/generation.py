@@ -1,7 +1,7 @@
-"""The record of what is compacted, and what is true of each that a compaction made: it was made from the one before.
+"""The record of compacted sets, and the rules that hold for every record that a compaction made from the one before.
 
 Anybody who may write into the bucket can write a record of a greater number. It hides nothing, unless a compaction could have made
-it: what was compacted stays so, and no segment is passed over that no set stands for.
+it: compacted lines stay compacted, and a segment is skipped only if a set replaces it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _MOST_SETS, _MOST_PARTITIONS = 64, 16_384  # a generation has six, as a rule
 
 
 class Set(msgspec.Struct, frozen=True):
-    """Lines that were compacted together. `lines`, `size`: how many, and the bytes of their objects; `since`, `until`: the seconds
-    of the first and the last change. `bases`: the base backups whose lines they are; none where they are the log's.
+    """Lines that were compacted together.
+
+    `lines`, `size`: their number, and the bytes of their objects; `since`, `until`: the seconds of the first and the last change.
+    `bases`: the base backups whose lines they are; empty if they are the log's.
     """
 
     id: str
@@ -40,10 +42,10 @@ class Set(msgspec.Struct, frozen=True):
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """What counts, all of it.
+    """Everything that counts.
 
-    `kept`: segments that a set stands for and that stay all the same, as signs of where their writers are; `unsettled`: sets whose
-    sources may not all be hidden yet; `runs`: those that a later segment may follow, and those whose own predecessor is missing;
+    `kept`: segments that a set replaces but that stay, because they mark the positions of their writers; `unsettled`: sets whose
+    sources may not all be hidden yet; `runs`: runs that a later segment may follow, and runs whose own predecessor is missing;
     `held`: stream and sequence number of changes that were once recorded as missing, and are in a set.
     """
 
@@ -62,7 +64,7 @@ class Generation(msgspec.Struct, frozen=True):
 
     @property
     def compacted_until(self) -> int:
-        """The second of the last change in a set; 0 where there is none."""
+        """The second of the last change in a set; 0 if there is none."""
         return max((each.until for each in self.changes), default=0)
 
     @property
@@ -72,7 +74,7 @@ class Generation(msgspec.Struct, frozen=True):
 
 
 def is_sound(generation: Generation) -> bool:
-    """Whether its figures are such as a compaction writes: a name is made of them, and memory taken by them."""
+    """True if its figures are such as a compaction writes: names are made of them, and memory is reserved by them."""
     numbers = [number for run in generation.runs for number in (run.first, run.last)] + [number for _, number in generation.held]
     return (
         len(generation.sets) <= _MOST_SETS
@@ -95,10 +97,10 @@ SourcesOf = Callable[[str], Sources]  # what a set stands for, by its id; nothin
 
 
 def is_made_from(before: Generation, made: Generation, sources: SourcesOf) -> bool:
-    """Whether a compaction may have made this generation from that one.
+    """True if a compaction may have made this generation from that one.
 
-    No line is lost: a set stays, or is in a new one that has as many lines of the same time. No segment is passed over for which no
-    set stands. What a generation without new sets says besides is what the one before said.
+    No line is lost: a set stays, or is in a new one that has as many lines of the same time. A segment is skipped only if a set
+    replaces it. A generation without new sets repeats everything else from the one before.
     """
     known = {each.id: each for each in before.sets}
     new = [each for each in made.sets if each.id not in known]
@@ -110,7 +112,7 @@ def is_made_from(before: Generation, made: Generation, sources: SourcesOf) -> bo
 
 
 def stands_alone(made: Generation, sources: SourcesOf) -> bool:
-    """Whether one may count of which the generation before has expired: no segment is passed over that no set can stand for."""
+    """True if a generation may count although the one before it has expired: every segment that it skips may be in a set."""
     passed_over = set(made.kept).union(*(sources(each) for each in made.unsettled))
     return all(any(_stands_for(one, name) for one in made.changes) for name in passed_over)
 
@@ -145,7 +147,7 @@ def _passes_over_no_more(before: Generation, made: Generation, new: Sequence[Set
 
 
 def _stands_for(one: Set, name: str) -> bool:
-    """Whether a set may hold a segment's lines, by its name."""
+    """True if a set may hold a segment's lines, by the segment's name."""
     segment = parse_path(name.partition("/log/")[2])
     if segment is None or not segment.count:
         return True
@@ -153,9 +155,9 @@ def _stands_for(one: Set, name: str) -> bool:
 
 
 def last_ones(records: Mapping[int, First]) -> list[int]:
-    """The numbers of the generations that are not hidden, and of the one before them, the first one first.
+    """Returns the numbers of the generations that are not hidden, and of the one before them, in order.
 
-    Damaged where they are more than interrupted compactions leave.
+    Raises Damaged if there are more than interrupted compactions leave.
     """
     found = list[int]()
     for number in sorted(records, reverse=True):

@@ -1,9 +1,9 @@
-"""Heads: how the segments of a run, or of a writer, hang together, beside the sequence numbers that a run has anyway.
+"""Heads link the segments of a run, or of a writer, in addition to the sequence numbers that a run has anyway.
 
-Each segment's metadata has `previous`: the head that its writer had before, in the same run or, of a function, whatever it had
-written last. A head is a digest of all that there is of a segment but its signature. So a segment that is replaced does not fit
-the one that follows it, and a watermark that names heads vouches for all before them. A writer without runs also says where that
-one lies (`upon`): then one that is gone is missed, too (see `writer_chains`).
+Each segment's metadata has `previous`: the head that its writer had before, in the same run or, for a function, of its last
+segment. A head is a digest of a whole segment without its signature. So a replaced segment does not fit its successor, and a
+watermark that names heads vouches for all segments before them. A writer without runs also states the predecessor's name (`upon`),
+so that its removal shows too (see `writer_chains`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ REMEMBERED = 10_000
 
 
 def head_of(name: str, body: bytes, metadata: Mapping[str, str]) -> str:
-    """The head that a segment is."""
+    """Returns the head of a segment."""
     return hashlib.sha256(statement(name, body, metadata)).hexdigest()[:DIGITS]
 
 
 class Head(NamedTuple):
-    """A segment as the one after it names it: its head, and its name below the log."""
+    """A segment as its successor names it: its head, and its name below the log."""
 
     digest: str
     path: str
 
 
 class Heads:
-    """The heads of what one process writes. Safe from many threads."""
+    """The heads of one process's segments. Safe for many threads."""
 
     def __init__(self) -> None:
         self._heads: OrderedDict[str, Head] = OrderedDict()
@@ -44,11 +44,11 @@ class Heads:
         self._lock = threading.Lock()
 
     def before(self, chain: str) -> Head:
-        """The head of a chain so far; `none` where this process has written nothing of it yet."""
+        """Returns the current head of a chain; `none` if this process has written none of its segments yet."""
         return self._heads.get(chain, Head(NONE, ""))
 
     def note(self, chain: str, digest: str, path: str) -> None:
-        """It goes on from this segment."""
+        """Continues the chain from this segment."""
         with self._lock:
             self._heads[chain] = Head(digest, path)
             self._heads.move_to_end(chain)
@@ -56,18 +56,18 @@ class Heads:
                 self._heads.popitem(last=False)
 
     def forget(self, chain: str) -> None:
-        """Name no predecessor next time."""
+        """Names no predecessor next time."""
         with self._lock:
             self._heads.pop(chain, None)
 
     def named(self) -> str:
-        """The heads of the chains that were last written, as `CHAIN:HEAD`, with commas between."""
+        """Returns the heads of the chains that were last written, as `CHAIN:HEAD`, separated by commas."""
         with self._lock:
             newest = list(self._heads.items())[-NAMED:]
         return ",".join(f"{hashlib.sha256(chain.encode()).hexdigest()[:8]}:{head.digest}" for chain, head in newest)
 
     def count(self, now: float) -> int:
-        """A number that rises from watermark to watermark, whoever writes them: milliseconds, and never the same twice."""
+        """Returns a number that rises from watermark to watermark, over all writers: milliseconds, and never the same twice."""
         with self._lock:
             self._counter = max(self._counter + 1, int(now * 1_000))
             return self._counter
@@ -78,6 +78,6 @@ _of_stores: WeakKeyDictionary[ObjectStore, dict[str, Heads]] = WeakKeyDictionary
 
 
 def heads_of(store: ObjectStore, table: str) -> Heads:
-    """Those of a table's log in a store: one for a process, however often a function opens the vault."""
+    """Returns the heads of a table's log in a store: one object per process, however often a function opens the vault."""
     with _lock:
         return _of_stores.setdefault(store, {}).setdefault(table, Heads())

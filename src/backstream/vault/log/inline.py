@@ -7,12 +7,12 @@ from backstream.model.changes.entry import Entry, Scanned, of_change, of_scanned
 
 
 class Inline:
-    """Keeps images in the entries themselves: they are durable once their segment is."""
+    """Keeps images in the entries themselves, so they are durable once their segment is."""
 
     def keep(self, change: Change) -> Entry:
-        """The entry that carries both images."""
+        """Returns the entry that carries both images."""
         return of_change(change, None)
 
     def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
-        """The entry that carries the image: it will be written with its line."""
+        """Returns the entry that carries the image, to be written with its line."""
         return of_scanned(scanned, None), True

@@ -1,4 +1,4 @@
-"""What of a table's log and base backups is to be read, each line once: small objects, and the sets that stand for others."""
+"""The parts of a table's log and base backups to read, each line once: small objects, and the sets that replace others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from backstream.vault.bases import Bases, Part
 from backstream.vault.log.compacted import Compacted, Generation, Set
 from backstream.vault.log.log import DAY, ChangeLog, LogListing
 
-LATEST = DAY  # seconds by which what comes into the log may be older than what has been compacted: a stream keeps one day
+LATEST = DAY  # seconds by which new segments of the log may be older than what has been compacted: a stream keeps one day
 
 
 class Inventory(msgspec.Struct, frozen=True):
-    """`segments`: those that no set stands for, in order of their hours, foreign objects among them; `sets`: of the log.
+    """`segments`: those that no set replaces, in order of their hours, foreign objects included; `sets`: the log's sets.
 
-    `listed`: all segments there are, those too that a set stands for; `hidden`: those behind a delete marker that is not this
-    tool's own, which are read all the same.
+    `listed`: all segments, also those that a set replaces; `hidden`: those below a delete marker that is not this tool's own; they
+    are read all the same.
     """
 
     segments: Sequence[LogListing]
@@ -30,8 +30,9 @@ class Inventory(msgspec.Struct, frozen=True):
 
 
 def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, until: int | None = None) -> Inventory:
-    """What the log holds, or, of the segments, those whose hour lies between two seconds, and of the sets, those that may hold
-    changes of them.
+    """Returns the contents of the log.
+
+    With bounds, returns the segments whose hour lies between the two seconds, and the sets that may hold changes of that time.
     """
     listed, generation = _together(log, compacted, since, until)
     if since is not None or until is not None:
@@ -49,20 +50,20 @@ def of_log(log: ChangeLog, compacted: Compacted, *, since: int | None = None, un
 
 
 def _planted(each: ObjectVersion) -> LogListing:
-    """A record of what is compacted that does not count: named as what lies in the log and is not of it."""
+    """Returns a planted record of compaction, which does not count, as a foreign object of the log."""
     return LogListing(
         below_markers.later_version(each), each.size, each.modified, None, version=each.version, damage=below_markers.PLANTED
     )
 
 
 def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: int | None) -> tuple[list[LogListing], Generation]:
-    """A listing, and the generation that was in force all the while.
+    """Returns a listing, and the generation that was in force during all of it.
 
-    The generation is read last: what a compaction hid before the list was made, or while it was, this one stands for. But where it
-    is another than before the list, that may show segments that it stands for and no longer names: then all is listed again.
+    The generation is read last: it replaces everything that a compaction hid before or during the listing. But if it differs from
+    the one before the listing, the listing may show segments that it replaces and no longer names; then everything is listed again.
 
-    All that a compaction takes over it hides, so that below the markers of three years there is nothing but what sets stand for.
-    Only what came since is looked for there; and everything, as soon as anything else turns out to be hidden.
+    A compaction hides every source, so below the markers of three years there are only the sources of sets. Only objects that came
+    since are looked for there; and all of them, as soon as anything else turns out to be hidden.
     """
     suspicious = False
     while True:
@@ -82,7 +83,7 @@ def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: in
 
 
 def parts_of_bases(bases: Bases, generation: Generation) -> Iterator[Part]:
-    """The parts of all base backups, complete or not, that no set stands for."""
+    """Yields the parts of all base backups, complete or not, that no set replaces."""
     covered = {base for each in generation.bases for base in each.bases}
     for each in bases.ids():
         if each not in covered:

@@ -1,4 +1,4 @@
-"""What is missing from the chains of segments, a tail's and other writers', found while they are read."""
+"""Finds segments that are missing from the chains of a tail and of other writers, while the log is read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOURS_BACK = 6  # in which the segment before one nearly always is: a shard live
 
 
 class MissingSegment(msgspec.Struct, frozen=True):
-    """A segment that must have been there. `lost`: the seconds, both included, whose changes it may have held."""
+    """A segment that must have existed. `lost`: the seconds, both included, whose changes it may have held."""
 
     name: str
     why: str
@@ -33,14 +33,14 @@ class Links:
         self._links: list[Link] = []
 
     def note(self, fetched: FetchedSegment) -> None:
-        """A segment that was read, and so may tell its predecessor."""
+        """Notes a segment that was read, which may name its predecessor."""
         if fetched.run is not None:
             self._read.append(fetched.run)
         if fetched.link is not None:
             self._links.append(fetched.link)
 
     def missing(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[MissingSegment]:
-        """What should stand before the runs that were read, and was not among what was found, nor anywhere before."""
+        """Returns the predecessors of the runs that were read, if they are neither in the inventory nor anywhere before it."""
         noted = {(run.stream, run.shard, run.first, run.last) for run in self._read}
         listed = (chains.run_of(each.segment) for each in found.listed if each.segment is not None)
         known = [*self._read, *found.generation.runs]
@@ -56,7 +56,7 @@ class Links:
         return [*altered, *lost, *self.of_writers(found, since=since, until=until)]
 
     def of_writers(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[MissingSegment]:
-        """The same of writers without runs: the segment that one of theirs names as the one before."""
+        """Returns the same for writers without runs: the segment that one of theirs names as the one before."""
         there, compacted = {each.name for each in found.listed}, found.generation.compacted_until
         broken = list[MissingSegment]()
         read = {each.name for each in self._links}
@@ -76,7 +76,7 @@ class Links:
         return broken
 
     def _before(self, since: int | None) -> Iterator[list[Run]]:
-        """The runs of each of the hours before, the nearest first, and then of all that is older; by their names."""
+        """Yields the runs of each earlier hour, the nearest first, and then the runs of everything older, by their names."""
         if since is None:
             return
         for back in range(1, HOURS_BACK + 1):

@@ -1,4 +1,7 @@
-"""The change log of one table: immutable segments, the truth about order. Its listing is the manifest, and a tail's checkpoint."""
+"""The change log of one table: immutable segments, which are the truth about order.
+
+Its listing is the manifest, and a tail's checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from backstream.vault.log.writer_chains import Link
 
 HOUR = 3_600
 DAY = 86_400
-LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS names no bound
+LATE = 300  # seconds by which a change is taken to reach a Kinesis stream after later ones, at most: AWS states no bound
 MOST_DIGITS = 20  # of a counter
 COMPARED = 20  # later versions of one segment that are read, to see whether they say the same
 CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in the last two
@@ -36,8 +39,8 @@ CHECKPOINT_DAYS = 2  # a stream keeps one day: what a tail must find again is in
 class LogListing(msgspec.Struct, frozen=True):
     """One object of a log's listing. `segment` is None for a foreign object. `modified`: when the store received it.
 
-    `markers`: delete markers on top of it, `version`: the one below them; see `hidden.Newest`. `first`: the version that counts.
-    Both are empty where they were not looked for. `damage`: why it does not count, where it is a later version of a segment.
+    `markers`: delete markers on top of it; `version`: the version below them, see `below_markers.Newest`. `first`: the version that
+    counts. Both are empty if they were not looked for. `damage`: why it does not count, if it is a later version of a segment.
     """
 
     name: str
@@ -51,19 +54,19 @@ class LogListing(msgspec.Struct, frozen=True):
 
     @property
     def strange(self) -> str:
-        """Why it is not read, though it lies in the log; empty for a segment."""
+        """The reason why it is not read, though it lies in the log; empty for a segment."""
         return self.damage or ("a foreign object in the change log" if self.segment is None else "")
 
     @property
     def seconds(self) -> tuple[int, int] | None:
-        """The first and the last second that it holds changes of; None for a foreign object."""
+        """The first and the last second of its changes; None for a foreign object."""
         return None if self.segment is None else (self.segment.min_time, self.segment.max_time)
 
 
 class FetchedSegment(msgspec.Struct, frozen=True):
-    """A segment's bytes, what its name says of them, the run that it is, if it is one, and which version was read.
+    """A segment's bytes, the header from its name, its run if it is one, and the version that was read.
 
-    `link`: which it is of its writer's chain, if that has no runs.
+    `link`: its link in its writer's chain, if that has no runs.
     """
 
     claim: SegmentHeader
@@ -85,9 +88,9 @@ class ChangeLog:
     # --- writing ---
 
     def write_run(self, entries: Sequence[Entry], shard: str, *, after: str, writer: str) -> list[Segment]:
-        """Make an unbroken run of a shard durable: one segment, or one per hour where the run crosses hours, in order.
+        """Makes an unbroken run of a shard durable, in order: one segment, or one per hour if the run crosses hours.
 
-        `after`: the sequence number before the run, or what stands in its place (the stream's oldest record, a gap).
+        `after`: the sequence number before the run, or the word that replaces it (the stream's oldest record, a gap).
         """
         written = []
         for part in segments.by_hour(entries):
@@ -98,7 +101,7 @@ class ChangeLog:
         return written
 
     def write_batch(self, entries: Sequence[Entry], kind: SegmentKind, *, writer: str) -> list[Segment]:
-        """Make changes durable that are no unbroken run: one segment per hour."""
+        """Makes changes durable that are not an unbroken run: one segment per hour."""
         written = []
         for part in _by_hour(entries):
             segment = segments.of_batch(part, kind, self._codec)
@@ -114,9 +117,9 @@ class ChangeLog:
     def write_arrivals(
         self, entries: Sequence[Entry], shard: str, *, before: str | None, position: str, writer: str
     ) -> list[Segment]:
-        """Make changes durable as they came from a Kinesis shard, after `before` and up to `position`: one segment per hour.
+        """Makes changes from a Kinesis shard durable, after `before` and up to `position`: one segment per hour.
 
-        Only the last to be written says that all up to `position` is there.
+        Only the last segment to be written states that everything up to `position` is durable.
         """
         written = []
         hours = _by_hour(entries)
@@ -127,21 +130,21 @@ class ChangeLog:
         return written
 
     def write_mark(self, stream: str, seconds: int, *, writer: str, now: float = 0.0, closing: bool = False) -> None:
-        """Say that every shard of the stream has been read up to this second. `closing`: the writer stops after this."""
+        """Writes that every shard of the stream has been read up to this second. `closing`: True if the writer stops after this."""
         ending = {"closing": "yes"} if closing else {}
         self._put(
             segments.mark(stream, seconds, writer if closing else ""), [], self._said_of_heads(writer, max(now, seconds)) | ending
         )
 
     def write_watermark(self, stream: str, seconds: int, positions: Positions, *, writer: str, now: float = 0.0) -> None:
-        """Say the same as the witness, and where it stood in each shard: there its next run goes on."""
+        """Writes the same for the witness, with its position in each shard, from which its next run continues."""
         body = encode(positions)
         self._put_body(
             segments.witnessed(stream, seconds, body), body, self._said_of_heads(writer, max(now, seconds)) | {"closing": "yes"}
         )
 
     def _said_of_heads(self, writer: str, now: float) -> dict[str, str]:
-        """What a watermark says besides its second: how far this process's chains have come."""
+        """Returns a watermark's metadata besides its second: the latest heads of this process's chains."""
         heads = self._heads.named()
         return {"writer": writer, "counter": str(self._heads.count(now)), **({"heads": heads} if heads else {})}
 
@@ -157,7 +160,7 @@ class ChangeLog:
         try:
             self._store.put(name, body, said, if_absent=True)
         except AlreadyExists:
-            # Another tail, or this one before a crash, may have been here first with the same changes.
+            # Another tail, or this one before a crash, may have written the same changes first.
             first = taken_names.check(self._store, name, segment, body)
             body, said = first.body, dict(first.info.metadata)
         if chain:
@@ -173,9 +176,9 @@ class ChangeLog:
     # --- reading ---
 
     def listing(self, *, since: int | None = None, until: int | None = None, hidden_since: int = 0) -> Iterator[LogListing]:
-        """The log's objects whose hour lies between two seconds, in order of their hours; everything without bounds.
+        """Yields the log's objects whose hour lies between two seconds, in order of their hours; all objects without bounds.
 
-        Among them are those that are hidden by a delete marker, compacted ones too, in the hours from `hidden_since` on.
+        From the hour of `hidden_since` on, it includes objects that a delete marker hides, compacted ones too.
         """
         after = "" if since is None else self._prefix + _hour(since)
         end = None if until is None else self._prefix + _hour(until + 3600)
@@ -189,14 +192,14 @@ class ChangeLog:
                 yield LogListing(listed.name, listed.size, listed.modified, segment)
 
     def _listed(self, after: str, seen_through: str) -> Iterator[ListedObject]:
-        """The objects that come after a name; of names after `seen_through` hidden ones too."""
+        """Yields the objects that follow a name; after `seen_through`, hidden ones too."""
         if after < seen_through and seen_through > self._prefix + _hour(0):
             yield from takewhile(lambda each: each.name <= seen_through, self._store.list(self._prefix, after=after))
             after = seen_through
         yield from below_markers.firsts(self._store, self._prefix, after=after)
 
     def _versions(self, found: First, segment: Segment | None) -> Iterator[LogListing]:
-        """The version that counts, and those later ones of a segment that say something else."""
+        """Yields the version that counts, and later versions of the segment with other contents."""
         if segment is None and found.markers:
             return  # a foreign object that somebody has taken away
         newest = found.later[0].version if found.later else found.version
@@ -207,7 +210,7 @@ class ChangeLog:
             )
 
     def _planted(self, found: First, segment: Segment) -> Sequence[ObjectVersion]:
-        """The later versions that do not say the same changes. A second tail may have written them too, with rows of its own."""
+        """Returns the later versions with other changes. A second tail may have written them too, with its own rows."""
         later = found.later[:COMPARED]
         others = [each for each in later if not self._says_the_same(found, each, segment)]
         return [*others, *found.later[COMPARED:]]
@@ -217,7 +220,7 @@ class ChangeLog:
         return taken_names.says_the_same(self._store, segment, one, two)
 
     def with_versions(self, listed: Sequence[LogListing]) -> list[LogListing]:
-        """The same segments; of those whose version the listing did not tell all that there is: a request each."""
+        """Returns the same segments, with all versions of those whose version the listing did not state: a request each."""
         found = list[LogListing]()
         for each in listed:
             rows = [] if each.first or each.segment is None else list(self._store.versions_of(each.name))
@@ -225,29 +228,32 @@ class ChangeLog:
         return found
 
     def current_names(self) -> Iterator[str]:
-        """The names of all that is not hidden."""
+        """Yields the names of all objects that are not hidden."""
         return (each.name for each in self._store.list(self._prefix))
 
     def strays(self) -> Iterator[LogListing]:
-        """Foreign objects beside the log's days, which a listing of some hours may not come to: two requests, as a rule."""
+        """Yields foreign objects beside the log's days, which a listing of some hours may not reach: two requests, as a rule."""
         days = self._prefix + "dt="
         before = takewhile(lambda each: each.name < days, self._store.list(self._prefix))
         for listed in chain(before, self._store.list(self._prefix, after=self._prefix + "dt>")):  # ">" follows "="
             yield LogListing(listed.name, listed.size, listed.modified, None)
 
     def read(self, listed: LogListing) -> list[Entry]:
-        """A segment's entries. Damaged (naming the object) where it is not what its name says, or a foreign object."""
+        """Returns a segment's entries.
+
+        Raises Damaged, naming the object, if its contents differ from its name, or if it is a foreign object.
+        """
         return self.entries(listed, self.fetch(listed))
 
     def entries(self, listed: LogListing, fetched: FetchedSegment, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:
-        """The same, of a segment that was fetched already; those that are wanted."""
+        """Returns the wanted entries of a segment that was fetched already."""
         try:
             return segments.select(fetched.claim, fetched.body, wanted)
         except Damaged as error:
             raise error.of(listed.name) from error
 
     def fetch(self, listed: LogListing) -> FetchedSegment:
-        """A segment's bytes, not yet looked at. Damaged (naming the object) where it is a foreign object."""
+        """Returns a segment's bytes, not yet checked. Raises Damaged, naming the object, if it is a foreign object."""
         if listed.segment is None:
             raise Damaged(f"{listed.name}: {listed.strange}")
         stored = self._pinned(listed)
@@ -266,7 +272,7 @@ class ChangeLog:
         return Link(stored.info.name, head, said["previous"], self._prefix + upon if upon else "", segment.max_time)
 
     def heads_of(self, name: str) -> list[str] | None:
-        """The heads of all versions of a segment that can be read; None where there is none."""
+        """Returns the heads of all readable versions of a segment; None if there is none."""
         found = [each for each in self._store.versions_of(name) if not each.marker]
         return [head for each in found[-COMPARED:] if (head := self._head(each)) is not None] if found else None
 
@@ -277,15 +283,15 @@ class ChangeLog:
         return None
 
     def segment_of(self, name: str) -> Segment | None:
-        """What an object's name says; None for one that is no segment of this log."""
+        """Returns the segment that an object's name states; None if it is not a segment of this log."""
         return segments.parse_path(name.removeprefix(self._prefix)) if name.startswith(self._prefix) else None
 
     def version(self, name: str) -> str:
-        """The version of an object of the log that is current, or hidden. MissingObject where there is none."""
+        """Returns the version of a log object that is current, or hidden. Raises MissingObject if there is none."""
         return below_markers.head(self._store, name).version
 
     def metadata(self, listed: LogListing) -> Mapping[str, str]:
-        """What the writer said of a segment besides its name: `after`, `writer`, `closing`."""
+        """Returns what the writer stated of a segment besides its name: `after`, `writer`, `closing`."""
         info = below_markers.head(self._store, listed.name)
         if listed.first and info.version != listed.first:
             info = self._store.head(listed.name, listed.first)
@@ -298,18 +304,18 @@ class ChangeLog:
         return below_markers.pinned(self._store, Newest(listed.name, listed.size, listed.modified, listed.first, listed.markers))
 
     def counter(self, listed: LogListing) -> int | None:
-        """The counter of a watermark; None where an older version wrote it."""
+        """Returns the counter of a watermark; None if an older version wrote it."""
         said = self.metadata(listed).get("counter", "")
         return int(said) if said.isdecimal() and len(said) <= MOST_DIGITS else None
 
     def vouch(self, listed: LogListing) -> None:
-        """Return where a segment may be believed by its name alone. NotSigned where it has no signature that is asked for."""
+        """Returns if a segment may be trusted by its name alone. Raises NotSigned if it lacks a required signature."""
         below_markers.vouch(self._store, listed.name, listed.first or None)
 
     def positions(self, stream: str, now: float, retention: int) -> Positions:
-        """Where the last witness of this stream stood. Empty where none has run for as long as the stream keeps records.
+        """Returns the positions of the last witness of this stream; empty if none has run for as long as the stream keeps records.
 
-        Damaged, naming the object, where its watermark cannot be read.
+        Raises Damaged, naming the object, if its watermark cannot be read.
         """
         for back in (HOUR, CHECKPOINT_DAYS * DAY, retention + DAY):
             found = [each for each in self.listing(since=max(0, int(now) - back)) if _is_witnessed(each, stream)]
@@ -322,15 +328,15 @@ class ChangeLog:
         return {}
 
     def recent(self, now: float, *, since: float = float("inf")) -> list[LogListing]:
-        """The listing of the last two days, or from a day before `since` on, and whatever lies later (by a faster clock).
+        """Returns the listing of the last two days, or from a day before `since` on, and everything later (from a faster clock).
 
-        A Kinesis stream may keep records for longer than a day, so that a tail may go on where it stood long ago.
+        A Kinesis stream may keep records for longer than a day, so a tail may continue from an old position.
         """
         oldest = min(int(now) - CHECKPOINT_DAYS * DAY, since - DAY)
         return [each for each in self.listing(since=max(0, int(oldest))) if each.segment is not None]
 
     def newest_first_days(self, now: float, oldest: int) -> Iterator[list[LogListing]]:
-        """The listing in pieces, newest first, each piece reaching further back, until `oldest` (seconds) is covered."""
+        """Yields the listing in pieces, newest first, each piece reaching further back, until `oldest` (seconds) is covered."""
         end: int | None = None
         days = CHECKPOINT_DAYS
         while True:
@@ -347,7 +353,7 @@ def _chain_of(segment: Segment, writer: str) -> str:
 
 
 def _run(segment: Segment, stored: StoredObject) -> Run | None:
-    """The run that a segment is, with what its metadata says of the one before."""
+    """Returns the run of a segment, with the predecessor that its metadata names."""
     said = stored.info.metadata
     run = chains.run_of(segment, said.get("after", chains.UNKNOWN))
     if run is None or "previous" not in said:
@@ -377,7 +383,7 @@ def _hour(seconds: int) -> str:
 
 
 def reached(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
-    """Where a tail goes on: for each shard of the stream the tail's segment with the greatest sequence number."""
+    """Returns a tail's positions: for each shard of the stream the tail's segment with the greatest sequence number."""
     found: dict[str, Segment] = {}
     for each in listing:
         segment = each.segment
@@ -389,7 +395,7 @@ def reached(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
 
 
 def arrived(listing: Sequence[LogListing], stream: str) -> dict[str, Segment]:
-    """Where a tail of a Kinesis stream goes on: for each shard the segment with the greatest position."""
+    """Returns the positions of a tail of a Kinesis stream: for each shard the segment with the greatest position."""
     found: dict[str, Segment] = {}
     for each in listing:
         segment = each.segment

@@ -1,4 +1,4 @@
-"""Where the witness stood in each shard of a stream: the body of its watermarks. The next run reads only what came after."""
+"""The witness's position in each shard of a stream: the body of its watermarks. Its next run reads only later records."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NUMBER = re.compile(r"[0-9]{1,100}")
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """One shard. All records up to `last` are in the vault, or in a recorded gap.
 
-    `last`: the sequence number of a DynamoDB stream, or the position in a Kinesis shard; None where the shard held nothing yet.
+    `last`: the sequence number of a DynamoDB stream, or the position in a Kinesis shard; None if the shard held nothing yet.
     `seconds`: the second of the newest change up to there; `claim`: the second up to which all changes of the shard are in the
-    vault (epoch seconds). `ended`: the shard is closed, and `last` is its end.
+    vault (epoch seconds). `ended`: True if the shard is closed and `last` is its end.
     """
 
     last: str | None = None
@@ -40,13 +40,13 @@ class _PositionsBody(msgspec.Struct):
 
 
 def encode(positions: Positions) -> bytes:
-    """The body of a watermark: the same positions, the same bytes."""
+    """Returns the body of a watermark. The same positions give the same bytes."""
     body = _PositionsBody(FORMAT, dict(sorted(positions.items())))
     return Codec.ZSTD.compress(msgspec.json.encode(body))
 
 
 def decode(body: bytes) -> Positions:
-    """The inverse. Damaged where it is not what `encode` makes."""
+    """The inverse of `encode`. Raises Damaged if the body is not its output."""
     try:
         found = msgspec.json.decode(decompression.zstd_frame(body, object_limits.GENERATION), type=_PositionsBody)
     except (Damaged, *UNDECODABLE) as error:

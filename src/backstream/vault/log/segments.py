@@ -2,8 +2,8 @@
 
     log/dt=2026-11-23/hour=04/STREAM_SHARD_FIRST-LAST_COUNT_MINTIME-MAXTIME.ndjson.zst
 
-A name says what its segment holds, so a LIST is all that a reader or a returning tail needs. The SHARD field tells who wrote it:
-a shard's own id for a tail's unbroken run; a word of ours for every other kind (see `SegmentKind`).
+A name describes its segment's contents, so a reader or a returning tail needs only a LIST. The SHARD field identifies the writer:
+it is a shard's own id for a tail's unbroken run, and a fixed word for every other kind (see `SegmentKind`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from backstream.model.values import object_limits
 from backstream.vault import decompression
 from backstream.vault.decompression import UNREADABLE
 
-FORMAT = "2"  # of what has lines, in its metadata: since 2 they carry digests; those of 1 do not, and are read as ever
+FORMAT = "2"  # in the metadata of objects with lines: since 2 they carry digests; those of 1 do not, and stay readable
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
 NO_STREAM = "-"  # in the name of a segment of scanned images
@@ -34,7 +34,7 @@ FRAME_BYTES = 64 << 10  # of lines in a frame of a compacted object, before comp
 
 
 class Codec(enum.StrEnum):
-    """How a segment is compressed."""
+    """The compression of a segment."""
 
     ZSTD = "zstd"
     GZIP = "gzip"
@@ -45,14 +45,14 @@ class Codec(enum.StrEnum):
         return "zst" if self is Codec.ZSTD else "gz"
 
     def compress(self, data: bytes | bytearray) -> bytes:
-        """The same data, the same bytes: no clock in them."""
+        """Returns the compressed data. The same data give the same bytes: they contain no time."""
         if self is Codec.GZIP:
             return gzip.compress(data, GZIP_LEVEL, mtime=0)
         return zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compress(data)
 
 
 class SegmentKind(enum.StrEnum):
-    """Who wrote a segment, and so what its name may be believed to say."""
+    """The writer of a segment, which decides what its name proves."""
 
     TAIL = "tail"  # an unbroken run of its shard from FIRST to LAST: the checkpoint
     MARK = "mark"  # no changes: a watermark; a tail or the witness had read every shard up to MAXTIME
@@ -72,7 +72,7 @@ would be another one, and those that are still there would name one that never c
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """What a segment's name says. Times are seconds, both ends included; sequence numbers are digits as received."""
+    """The statements in a segment's name. Times are seconds, both ends included; sequence numbers are digits as received."""
 
     stream: str
     shard: str
@@ -85,25 +85,28 @@ class Segment(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> SegmentKind:
-        """Who wrote it, by its SHARD field."""
+        """The kind of its writer, by its SHARD field."""
         word = self.shard.partition(".")[0]
         return SegmentKind(word) if word in _OTHER_KINDS else SegmentKind.TAIL
 
     @property
     def position(self) -> str | None:
-        """Of a tail of a Kinesis stream: up to which record of its shard all is durable; None where nothing is said."""
+        """For a tail of a Kinesis stream: the record of its shard up to which everything is durable.
+
+        None if the name states none.
+        """
         found = _ARRIVALS.fullmatch(self.shard)
         return (found["position"] or None) if found else None
 
     @property
     def kinesis_shard(self) -> str | None:
-        """Of a tail of a Kinesis stream: which shard that is."""
+        """For a tail of a Kinesis stream: the shard that was read."""
         found = _ARRIVALS.fullmatch(self.shard)
         return found["shard"] if found else None
 
     @property
     def witnessed(self) -> bool:
-        """Whether it is a watermark of the witness. Its body says where the witness stood in each shard."""
+        """True if it is a watermark of the witness. Its body holds the witness's position in each shard."""
         return self.shard.startswith(_WITNESSED)
 
     @property
@@ -126,9 +129,9 @@ _NAME = re.compile(
 
 
 def parse_path(path: str) -> Segment | None:
-    """The inverse of `Segment.path`; None for a name that is not a segment's: a foreign object.
+    """The inverse of `Segment.path`. Returns None for any other name: that is a foreign object.
 
-    Every listing of a log reads each of its names, so each field is looked at as it is written, and none is written again.
+    Every listing of a log reads each of its names, so each field is checked as text, and none is formatted again.
     """
     match = _NAME.fullmatch(path)
     if match is None:
@@ -152,18 +155,18 @@ def parse_path(path: str) -> Segment | None:
 
 
 def of_run(entries: Sequence[Entry], shard: str, codec: Codec = Codec.ZSTD) -> Segment:
-    """The segment of a shard's unbroken run; `entries` in the shard's order, one stream, all in one hour."""
+    """Returns the segment of a shard's unbroken run. `entries` are in the shard's order, from one stream, all in one hour."""
     return _segment(entries, entries, shard, codec)
 
 
 def of_batch(entries: Sequence[Entry], kind: SegmentKind, codec: Codec = Codec.ZSTD) -> Segment:
-    """The segment of changes that are no run. Its SHARD carries a digest of which they are: another set, another name."""
+    """Returns the segment of changes that are not a run. Its SHARD carries their digest, so other changes get another name."""
     ordered = sorted(entries, key=lambda entry: entry.order)
     return _segment(entries, ordered, f"{kind.value}.{_digest(ordered)}", codec)
 
 
 def of_arrivals(entries: Sequence[Entry], shard: str, position: str | None, codec: Codec = Codec.ZSTD) -> Segment:
-    """The segment of changes as they came from a Kinesis shard. Its SHARD has shard, position and a digest of which they are."""
+    """Returns the segment of changes from a Kinesis shard. Its SHARD has the shard, the position and the digest of the changes."""
     ordered = sorted(entries, key=lambda entry: entry.order)
     return _segment(entries, ordered, f"{SegmentKind.KINESIS.value}.{shard}.{position or ''}.{_digest(ordered)}", codec)
 
@@ -178,9 +181,9 @@ def digest_of(marks: Iterable[bytes]) -> str:
 
 
 def _mark_of(entry: Entry) -> bytes:
-    """What tells an entry from any other: its sequence number, or, of a scanned state, whose it is, when it was read, and by whom.
+    """Returns the identity of an entry: its sequence number, or, for a scanned state, its item, when it was read, and its reader.
 
-    Two exports say the same of an item where their windows overlap, and each counts by itself: see `Window.voids`.
+    Two exports with overlapping windows hold the same state of an item, and each counts by itself: see `Window.voids`.
     """
     if not entry.scanned:
         return entry.sequence.encode()
@@ -203,19 +206,22 @@ def _segment(entries: Sequence[Entry], ordered: Sequence[Entry], shard: str, cod
 
 
 def mark(stream: str, seconds: int, ending: str = "") -> Segment:
-    """The name that says: every shard of this stream has been read up to this second. `ending`: the writer that stops with it."""
+    """Returns the name that states: every shard of this stream has been read up to this second.
+
+    `ending`: the writer that stops with it.
+    """
     shard = f"{SegmentKind.MARK}.end-{hashlib.sha256(ending.encode()).hexdigest()[:8]}" if ending else str(SegmentKind.MARK)
     return Segment(stream=stream, shard=shard, first="0", last="0", count=0, min_time=seconds, max_time=seconds)
 
 
 def witnessed(stream: str, seconds: int, body: bytes) -> Segment:
-    """The name of a watermark of the witness: another body makes another name."""
+    """Returns the name of a watermark of the witness. Another body gives another name."""
     shard = f"{_WITNESSED}{hashlib.sha256(body).hexdigest()[:12]}"
     return msgspec.structs.replace(mark(stream, seconds), shard=shard)
 
 
 def by_hour(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """The entries in their order, cut wherever the hour changes: no segment spans two."""
+    """Returns the entries in their order, split at each change of hour: no segment spans two hours."""
     runs: list[list[Entry]] = []
     for entry in entries:
         if not runs or entry.seconds // 3600 != runs[-1][-1].seconds // 3600:
@@ -228,15 +234,16 @@ def by_hour(entries: Iterable[Entry]) -> list[list[Entry]]:
 
 
 def pack(entries: Iterable[Entry], codec: Codec) -> bytes:
-    """The bytes of a segment."""
+    """Returns the bytes of a segment."""
     return codec.compress(b"".join(to_line(entry) + b"\n" for entry in entries))
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, array_like=True):
-    """What the name of an object with lines says of them.
+    """The statements about an object's lines, from its name or index.
 
     `ends`: the stream and the sequence number of the first change by their order, and the sequence number of the last; `seconds`:
-    from when to when. None where the name does not tell. `frames`: where its zstd data is many frames (see `frames`), their sizes.
+    the first and the last second. Both are None if the name does not state them. `frames`: the sizes of its zstd frames, if there
+    are many (see `frames`).
     """
 
     codec: Codec
@@ -247,7 +254,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True):
 
 
 def claim_of(segment: Segment) -> SegmentHeader:
-    """What a segment's name says."""
+    """Returns the header that a segment's name states."""
     if not segment.count:
         return SegmentHeader(segment.codec, 0)
     stream = "" if segment.stream == NO_STREAM else segment.stream
@@ -258,7 +265,7 @@ _stream, _sequence, _micros = attrgetter("stream"), attrgetter("sequence"), attr
 
 
 class LineTally:
-    """What lines hold, counted block by block, to be held against what their object's name says."""
+    """Counts lines block by block, to compare them with their object's header."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -266,7 +273,7 @@ class LineTally:
         self._seconds: list[int] = []
 
     def add(self, entries: Sequence[Entry], most: int | None = None) -> None:
-        """Count these too. Damaged where that makes more than `most`: nobody has to read on."""
+        """Counts these too. Raises Damaged if the total exceeds `most`: nobody has to read on."""
         if not entries:
             return
         streams, numbers = map(_stream, entries), map(int, map(_sequence, entries))
@@ -279,7 +286,7 @@ class LineTally:
         self._seconds = [each(self._seconds + ends) for each in (min, max)]
 
     def check(self, claim: SegmentHeader) -> None:
-        """Damaged where the name says something else."""
+        """Raises Damaged if the header says something else."""
         if self._count != claim.count:
             raise Damaged(f"it holds {self._count} changes, its name says {claim.count}")
         if claim.ends is not None and self._ends() != (claim.ends[0], *map(int, claim.ends[1:])):
@@ -293,12 +300,12 @@ class LineTally:
 
 
 def read(claim: SegmentHeader, body: bytes) -> list[Entry]:
-    """The entries of compressed lines. Damaged where they are cut, altered, or not what the name says."""
+    """Returns the entries of compressed lines. Raises Damaged if they are cut, altered, or differ from the header."""
     return select(claim, body, lambda _: True)
 
 
 def select(claim: SegmentHeader, body: bytes, wanted: Callable[[Entry], bool]) -> list[Entry]:
-    """Of the entries of compressed lines those that are wanted; no more than a block is in memory. Damaged as of `read`."""
+    """Returns the wanted entries of compressed lines, with one block in memory at a time. Raises Damaged like `read`."""
     tally, found = LineTally(), list[Entry]()
     for block in blocks(claim, body):
         entries = [from_line(line) for line in block.splitlines()]
@@ -309,9 +316,9 @@ def select(claim: SegmentHeader, body: bytes, wanted: Callable[[Entry], bool]) -
 
 
 def blocks(claim: SegmentHeader, body: bytes) -> Iterator[bytes]:
-    """Compressed lines, whole ones, some MB at a time, so that an object of any size takes little memory.
+    """Yields whole lines, some MB at a time, so that an object of any size takes little memory.
 
-    Damaged where they are cut or altered, or beyond a limit: that may show at the end only.
+    Raises Damaged if they are cut, altered, or beyond a limit, which may show only at the end.
     """
     try:
         yield from decompression.whole_lines(_pieces(claim, body))
@@ -320,7 +327,10 @@ def blocks(claim: SegmentHeader, body: bytes) -> Iterator[bytes]:
 
 
 def check_frames(claim: SegmentHeader, body: bytes) -> None:
-    """Damaged where frames are cut or altered, by their checksums, or do not hold as many lines as is said. No line is read."""
+    """Raises Damaged if frames are cut or altered, by their checksums, or hold another number of lines than stated.
+
+    No line is read.
+    """
     lines = 0
     try:
         for piece in _pieces(claim, body):
@@ -354,7 +364,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.=-]")
 
 
 def _compact_label(label: str) -> str:
-    """A label without colons, which Hadoop's paths do not allow; one of no known shape is escaped instead."""
+    """Returns a label without colons, which Hadoop's paths do not allow. A label of unknown shape is escaped instead."""
     if match := _LABEL.fullmatch(label):
         return "{}{}{}T{}{}{}{}".format(*match.groups())
     return _escape(label) if not _COMPACT.fullmatch(label) else f"%{ord(label[0]):02X}{label[1:]}"
@@ -368,7 +378,7 @@ def _expand_label(text: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _label_in(text: str) -> str:
-    """The stream's label in a name. ValueError where `Segment.path` would write it in another way."""
+    """Returns the stream's label in a name. Raises ValueError if `Segment.path` would write it in another way."""
     return _as_written(text, _expand_label(text), _compact_label)
 
 

@@ -1,9 +1,10 @@
-"""What a compacted set stands for: the small objects that it took over, each by its name and the version that was read.
+"""The sources of a compacted set: the small objects that it replaces, each with its name and the version that was read.
 
     compacted/SET/sources.ndjson.zst    since format 2 a JSON array of name and version a line; before, a JSON string, the name
 
-A name alone does not tell whose a delete marker is: once a compaction has hidden a segment, a create-only write of the same name
-succeeds again (a batch that is delivered once more, a watermark of the same second), and then anybody may hide the new version.
+A name alone does not identify the author of a delete marker. Once a compaction has hidden a segment, a create-only write of the
+same name succeeds again (a batch that is delivered once more, a watermark of the same second). Then anybody may hide the new
+version.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ Sources = Mapping[str, str]  # names, each with the version that was taken over,
 
 
 def encode(sources: Sources) -> bytes:
-    """The body: the same sources, the same bytes."""
+    """Returns the body. The same sources give the same bytes."""
     return Codec.ZSTD.compress(b"".join(msgspec.json.encode(each) + b"\n" for each in sorted(sources.items())))
 
 
 def decode(name: str, body: bytes, folder: str) -> Sources:
-    """The inverse, of every format. `folder`: the table's, in which all sources lie. Damaged, naming the object, otherwise."""
+    """The inverse of `encode`, for every format.
+
+    `folder` is the table's, which holds all sources. Raises Damaged, naming the object, if it is not one.
+    """
     try:
         blocks = decompression.whole_lines(decompression.bounded(decompression.zstd(body), object_limits.expanded(len(body))))
         return dict(_source(line, folder) for block in blocks for line in block.splitlines())
@@ -43,7 +47,7 @@ def decode(name: str, body: bytes, folder: str) -> Sources:
 
 
 def _source(line: bytes, folder: str) -> tuple[str, str]:
-    """A line. A set stands for nothing but segments and parts of base backups, whose names are long."""
+    """Returns the source in a line. A set replaces only segments and parts of base backups, whose names are long."""
     found = msgspec.json.decode(line, type=str | tuple[str, str])
     name, version = (found, ANY) if isinstance(found, str) else found
     below = name.removeprefix(folder)
@@ -53,15 +57,15 @@ def _source(line: bytes, folder: str) -> tuple[str, str]:
 
 
 def is_of(sources: Sources, name: str, version: str) -> bool:
-    """Whether this version is what was taken over."""
+    """True if this version is one of the sources."""
     return sources.get(name) in (ANY, version)
 
 
 def names(each: Iterable[Sources]) -> frozenset[str]:
-    """The names of all of them."""
+    """Returns the names of all of them."""
     return frozenset[str]().union(*each)
 
 
 def marked(sources: Sources) -> list[str]:
-    """Each with its version, as text: what a set's id is made of."""
+    """Returns each source with its version, as text. A set's id is made of them."""
     return [f"{name} {version}" for name, version in sources.items()]

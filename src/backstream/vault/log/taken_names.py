@@ -1,6 +1,6 @@
-"""Tells whether a create-only name in the log that is taken already holds the same changes, or somebody else's.
+"""Tells whether a create-only name in the log that is already taken holds the same changes, or somebody else's.
 
-The same changes get the same name, so that two writers do no harm. But a name says little of what lies there: whoever may write to
+The same changes get the same name, so two writers do no harm. But a name proves little about the contents: anybody who may write to
 the log can take a name before its writer. Such a batch is not acknowledged.
 """
 
@@ -20,9 +20,9 @@ from backstream.vault.log.segments import Segment
 
 
 def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> StoredObject:
-    """The first version of this name, which says the same as `body`. NameTaken, naming the object, where it does not.
+    """Returns the first version of this name, if it says the same as `body`. Raises NameTaken, naming the object, if it does not.
 
-    The first version is the one that counts. Row versions may differ where their bytes are the same.
+    The first version is the one that counts. Row versions may differ if their bytes are the same.
     """
     found = below_markers.first(store, name)
     first = store.get(name, found.version)
@@ -36,7 +36,7 @@ def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> Store
 
 
 def says_the_same(store: ObjectStore, segment: Segment, one: bytes, other: bytes) -> bool:
-    """Whether two bodies of a segment say the same changes, or the same positions."""
+    """True if two bodies of a segment hold the same changes, or the same positions."""
     if one == other:
         return True
     return _same_positions(one, other) if segment.witnessed else _same_changes(store, segment, one, other)
@@ -50,7 +50,7 @@ def _same_positions(there: bytes, ours: bytes) -> bool:
 
 
 def _same_changes(store: ObjectStore, segment: Segment, there: bytes, ours: bytes) -> bool:
-    """A batch has one name in whatever order its records arrive, and a duplicate within it may stand anywhere."""
+    """True if both hold the same changes. A batch has one name whatever the order of its records and the place of duplicates."""
     claim = segments.claim_of(segment)
     try:
         theirs, wanted = (sorted(segments.read(claim, each), key=attrgetter("order")) for each in (there, ours))
@@ -60,7 +60,10 @@ def _same_changes(store: ObjectStore, segment: Segment, there: bytes, ours: byte
 
 
 def _is_same(store: ObjectStore, one: Entry, other: Entry) -> bool:
-    """Images may be written in another order of attributes. The rows are read where lines tell no digest of them, or another."""
+    """True if both entries hold the same state.
+
+    Attributes may be in another order. The rows are read if the digests in the lines are missing or differ.
+    """
     for digest in ("before", "after"):
         if None not in (getattr(one, digest), getattr(other, digest)) and getattr(one, digest) != getattr(other, digest):
             return False
@@ -83,13 +86,16 @@ def _said(entry: Entry, body: str) -> Entry:
 
 
 def _state(image: bytes | None) -> bytes | None:
-    """Equal for equal items, however they are written."""
+    """Returns a digest that is equal for equal items, however they are written."""
     sound = None if image is None else digests.of_state_if_sound(image)
     return image if sound is None else sound.encode()
 
 
 def _row(store: ObjectStore, entry: Entry) -> str:
-    """The digest of the state in the row that an entry names; where that is not there, or not as the entry says, its place."""
+    """Returns the digest of the state in the row that an entry names.
+
+    Returns the row's place if the row is missing or does not fit the entry.
+    """
     if entry.place is None:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""The chains of writers without runs: a function, the witness, whatever writes one batch after the other.
+"""The chains of writers without runs: a function, the witness, every writer of one batch after the other.
 
-Each segment says where the one before it lies and which head that has. Functions have many short chains, which end without a word:
-so only what a segment names is asked for, and nothing is claimed of what comes after the last one.
+Each segment states the name and the head of the one before it. Functions have many short chains, which end without notice. So only
+a named segment can be missing, and nothing is claimed about what follows the last one.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import msgspec
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A segment of a chain. `head`: its own; `previous` and `upon`: head and name of the one that its writer wrote before.
+    """A segment of a chain. `head`: its own head; `previous` and `upon`: head and name of the segment that its writer wrote before.
 
-    `upon` is empty for a writer's first segment, after a write that failed, and where an older version wrote it.
-    `until`: its last second.
+    `upon` is empty for a writer's first segment, after a failed write, and if an older version wrote it. `until`: its last second.
     """
 
     name: str
@@ -26,7 +25,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 def doubtful(links: Iterable[Link]) -> Iterator[Link]:
-    """Those whose predecessor is not among them, or is another one there: each such predecessor once."""
+    """Yields the links whose predecessor is missing among them, or differs from the named one: each such predecessor once."""
     links = list(links)
     heads = {(each.name, each.head) for each in links}
     asked = set[tuple[str, str]]()

@@ -1,6 +1,6 @@
-"""A bucket that an older tool has written: its objects' versions and delete markers, and what each says of an item.
+"""Reads a bucket that an older tool has written: its objects' versions and delete markers, and the item in each.
 
-Listings carry times of arrival, and bodies the items; that is all there is. Reading never writes.
+Listings carry times of arrival, and bodies carry the items; there is no more information. Reading never writes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ MOST_LOOKED_AT = 500
 
 
 class Body(msgspec.Struct, frozen=True):
-    """What one version's body says. `key`: the canonical key, None where there is none; `styles`: how its object got its name.
+    """The contents of one version's body. `key`: the canonical key, None if there is none; `styles`: the ways in which its object
+    may have got its name.
 
-    `image`: the item where it had to be mended, None where the body is the image; `gone`: the tool found no item; `ours`: written
-    by this tool; `foreign`: an item whose object has another name than an older tool would give it; `why` it cannot be read.
+    `image`: the corrected item, None if the body is the image; `gone`: the tool found no item; `ours`: written by this tool;
+    `foreign`: an item whose object has another name than an older tool would give it; `why`: the reason why it cannot be read.
     """
 
     key: bytes | None = None
@@ -41,12 +42,12 @@ class Body(msgspec.Struct, frozen=True):
 
     @property
     def mended(self) -> bool:
-        """Whether its binary values were not DynamoDB JSON."""
+        """True if its binary values were not DynamoDB JSON."""
         return self.image is not None
 
 
 class LegacyVersion(msgspec.Struct, frozen=True):
-    """One version or delete marker of an object, of the item with that canonical key; `body` None of a marker."""
+    """One version or delete marker of an object, with the item's canonical key. `body` is None for a marker."""
 
     listed: ObjectVersion
     key: bytes | None
@@ -54,14 +55,14 @@ class LegacyVersion(msgspec.Struct, frozen=True):
 
     @property
     def micros(self) -> int:
-        """When it arrived."""
+        """The time of its arrival, in microseconds since 1970."""
         return arrival(self.listed)
 
 
 def arrived_since(store: ObjectStore, folder: str, second: int) -> bool:
-    """Whether a version or delete marker that is not this tool's arrived there after that second.
+    """True if a version or delete marker of another tool arrived there after that second.
 
-    Of so many that are new, some are taken to be another's: to look at all would take a request each.
+    If very many are new, some are taken to be another tool's, because looking at all of them would take a request each.
     """
     looked = 0
     for listed in _by_name(store, folder):
@@ -75,28 +76,28 @@ def arrived_since(store: ObjectStore, folder: str, second: int) -> bool:
 
 
 def _is_ours(store: ObjectStore, version: ObjectVersion | None) -> bool:
-    """Whether this tool wrote a version; of a delete marker that below it is asked for."""
+    """True if this tool wrote a version. For a delete marker, pass the version below it."""
     if version is None or version.marker:
         return False
     return parse_metadata(store.head(version.name, version.version)) is not None
 
 
 def _by_name(store: ObjectStore, folder: str) -> Iterator[list[ObjectVersion]]:
-    """The versions of one object after another, newest first, without our own and the "folders" that the S3 console makes."""
+    """Yields the versions of one object after another, newest first, without this tool's and the "folders" of the S3 console."""
     for name, versions in itertools.groupby(store.versions(folder), key=lambda each: each.name):
         if not name.startswith(f"{SYSTEM_FOLDER}/") and not name.endswith("/"):
             yield list(versions)
 
 
 def arrival(listed: ObjectVersion) -> int:
-    """Microseconds since 1970."""
+    """Returns microseconds since 1970."""
     return round(listed.modified * MICROS)
 
 
 class OlderBucket:
     """The objects of one table below `folder` (relative to the vault's root, with its slash at the end).
 
-    `tenant`: the attribute by which they are split into folders, None where they are not.
+    `tenant`: the attribute by which they are split into folders, None if they are not.
     """
 
     def __init__(self, store: ObjectStore, schema: KeySchema, folder: str, tenant: str | None = None) -> None:
@@ -108,14 +109,14 @@ class OlderBucket:
     # --- listing ---
 
     def names(self, before: float) -> Iterator[list[ObjectVersion]]:
-        """The versions of one object after another, each list oldest first: those that arrived before that moment."""
+        """Yields the versions of one object after another, each list oldest first, of all that arrived before that moment."""
         for versions in _by_name(self._store, self.folder):
             arrived = [each for each in versions if each.modified < before]
             if arrived:
                 yield arrived[::-1]
 
     def versions(self, before: float) -> Iterator[list[LegacyVersion]]:
-        """The same, read: with what each says, and which item it is of. Raises what stands in the way of all reading."""
+        """Yields the same after reading: the contents of each version, and its item. Raises an error that prevents all reading."""
         page: list[list[ObjectVersion]] = []
         size = 0
         for listed in self.names(before):
@@ -164,7 +165,7 @@ class OlderBucket:
     # --- the tenants' folders ---
 
     def tenants(self, names: Sequence[Sequence[ObjectVersion]]) -> list[str]:
-        """The attributes by which the folders of these objects may have been made; none where they lie in none."""
+        """Returns the attributes by which the folders of these objects may have been made; none if they lie in no folder."""
         newest = [next((each for each in reversed(listed) if not each.marker), None) for listed in names]
         wanted = [(each.name, each.name, each.version) for each in newest if each is not None]
         seen = []
@@ -177,7 +178,7 @@ class OlderBucket:
         return legacy_names.common_tenants(seen)
 
     def _folder_of(self, rest: str, body: bytes) -> tuple[str, Mapping[str, Any]] | None:
-        """The tenant's folder of an object that is named as an older tool would in there; None of any other."""
+        """Returns the tenant's folder of an object whose name an older tool would give it there; None for any other."""
         try:
             item = legacy_names.read_body(body)
             names = legacy_names.names_of(self._schema, item)
@@ -189,9 +190,10 @@ class OlderBucket:
 
 
 def _with_keys(versions: Sequence[tuple[ObjectVersion, Body | None]]) -> list[LegacyVersion]:
-    """Each version with its item's key: that of its body, else of the version below it, else of the next above that has one.
+    """Returns each version with its item's key: from its body, else from the version below it, else from the next one above with a
+    key.
 
-    Our own rows, and the delete markers upon them, are no part of it.
+    This tool's own rows, and the delete markers upon them, are left out.
     """
     kept: list[tuple[ObjectVersion, Body | None]] = []
     below: Body | None = None

@@ -1,9 +1,9 @@
-"""What lies on top of a row object, where several writers keep changes of one item at the same time.
+"""Keeps the right version on top of a row object while several writers keep changes of one item at the same time.
 
-Two tails, or a function beside a tail, may each be in the middle of an item's life. Who is behind comes to put a delete marker,
-or a late version, above what the other one has put there meanwhile. So whoever has put one looks again, puts the newest version
-back on top, and looks again, until a look finds the newest there. The last marker of all is followed by a look that sees all, so
-none stays above a newer version. Only a writer that dies between the two leaves one: `check` names it, `--repair` removes it.
+Two tails, or a function beside a tail, may each be in the middle of an item's life. The slower one may put a delete marker, or a
+late version, above a newer version of the other one. So each writer looks again after that, puts the newest version back on top,
+and repeats this until the newest version is on top. The last marker of all is followed by a look that sees everything, so none
+stays above a newer version. Only a writer that dies between the two leaves one: `check` reports it, `--repair` removes it.
 """
 
 from __future__ import annotations
@@ -18,31 +18,37 @@ from backstream.model.changes.entry import ImagePlace
 from backstream.ports import ObjectStore
 from backstream.vault.rows.row_versions import RowVersion, newest_row, parse_metadata
 
-# How far back a repeated change is looked for in its object; one that lies deeper is kept a second time, which does no harm.
+# How far back a repeated change is searched in its object. A deeper one is kept a second time, which does no harm.
 LATE_VERSIONS = 1_000
 
 Until = Callable[[RowVersion], bool]
 
 
 class TopSeen(msgspec.Struct, frozen=True):
-    """One look at an object. `rows`: its versions, newest first, as far as was looked; `markers`: those on top of them."""
+    """One look at an object.
+
+    `rows`: its versions, newest first, as far as was looked; `markers`: the delete markers on top of them.
+    """
 
     rows: Sequence[RowVersion]
     markers: frozenset[str]
 
     @property
     def newest(self) -> RowVersion:
-        """The version that tells the item's state."""
+        """The version that holds the item's state."""
         return newest_row(self.rows)
 
     @property
     def is_on_top(self) -> bool:
-        """Whether that state is the first below the markers."""
+        """True if that state is the first below the markers."""
         return same_state(self.rows[0], self.newest)
 
 
 def look(store: ObjectStore, name: str, known: Sequence[RowVersion], until: Until) -> TopSeen:
-    """What there is of an object now, down to the first version for which `until` is true. `known`: need not be asked for again."""
+    """Returns the object's versions now, down to the first one for which `until` is true.
+
+    `known` versions are not requested again.
+    """
     before = {row.place.version: row for row in known}
     rows, markers = list[RowVersion](), set[str]()
     for each in islice(store.versions_of(name), LATE_VERSIONS):
@@ -58,7 +64,7 @@ def look(store: ObjectStore, name: str, known: Sequence[RowVersion], until: Unti
 
 
 def _asked(store: ObjectStore, name: str, version: str) -> RowVersion | None:
-    """A version by its metadata; None for a foreign one, and for one that a lifecycle rule has just taken."""
+    """Returns a version from its metadata; None for a foreign one, and for one that a lifecycle rule has just removed."""
     try:
         return parse_metadata(store.head(name, version))
     except MissingObject:
@@ -75,10 +81,10 @@ def settle(
     mine: Sequence[str] = (),
     shared: bool = False,
 ) -> Sequence[RowVersion]:
-    """Have the newest version lie on top, under a marker if it is a delete; return the versions that were seen, newest first.
+    """Puts the newest version on top, under a marker if it is a delete. Returns the versions that were seen, newest first.
 
-    `left`: whether the item has gone to another object since the newest version; then a marker belongs on top. `shared`: others may
-    have put a marker for that reason: it stays, unless all of them are `mine`.
+    `left`: tells whether the item has moved to another object since the newest version; then a marker belongs on top. `shared`:
+    True if others may have put a marker for that reason; it stays, unless all markers are `mine`.
     """
     while True:
         seen = look(store, name, known, until)
@@ -103,10 +109,10 @@ def _put_again(store: ObjectStore, row: RowVersion) -> None:
 
 
 def same_state(one: RowVersion, other: RowVersion) -> bool:
-    """Whether two versions are of one change, or of one scan."""
+    """True if two versions are of one change, or of one scan."""
     return msgspec.structs.replace(one.entry, place=None) == msgspec.structs.replace(other.entry, place=None)
 
 
 def is_at(place: ImagePlace | None) -> Until:
-    """Whether a version is this one; with None none is."""
+    """Returns a test for this version; with None no version passes."""
     return lambda row: row.place == place

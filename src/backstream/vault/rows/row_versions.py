@@ -1,4 +1,4 @@
-"""The versions of row objects: what a version's metadata says, and what the versions of one object say together."""
+"""The versions of row objects: the metadata of one version, and the state that the versions of one object give together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ NOTHING = "nothing"
 
 
 class NewestVersion(msgspec.Struct, frozen=True):
-    """What a row object is known to hold: enough to tell whether a change is newer than all of it. See `model.fold.Known`."""
+    """The newest state that a row object is known to hold: enough to decide whether a change is newer.
+
+    See `model.changes.fold.FoldState`.
+    """
 
     order: Order | None = None
     latest: int = BEGINNING
@@ -29,23 +32,23 @@ class NewestVersion(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, known: FoldState) -> NewestVersion:
-        """The same, in little memory."""
+        """Returns the same in little memory."""
         order = None if known.change is None else known.change.order
         return cls(order, known.latest, BEGINNING if known.scan is None else known.scan.since)
 
     @classmethod
     def of_row(cls, row: RowVersion) -> NewestVersion | None:
-        """What an object holds whose top that version is; None where it does not say all."""
+        """Returns the state of an object with that version on top; None if the version does not state everything."""
         if not row.entry.scanned:
             return cls(row.entry.order, row.entry.seconds)
         return None if row.upon is None else cls(row.upon.order, row.upon.latest, row.entry.since)
 
     def is_of(self, row: RowVersion) -> bool:
-        """Whether a version is the newest change, or the scan, that this is known by."""
+        """True if a version is the newest change, or the scan, that this state comes from."""
         return row.entry.since == self.began if row.entry.scanned else row.entry.order == self.order
 
     def precedes(self, change: Change) -> bool:
-        """Whether a change is newer."""
+        """True if a change is newer."""
         newer = self.order is None or change.order > self.order
         return newer and max(self.latest, change.seconds) >= self.began
 
@@ -54,21 +57,22 @@ class NewestVersion(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> NewestVersion:
-        """The changes of `str(top)`. ValueError where it is none."""
+        """Parses `str(top)`. Raises ValueError if the text is not one."""
         if text == NOTHING:
             return cls()
         stream, sequence, latest = text.rsplit(" ", 2)
         return cls(Order(stream, int(sequence)), int(latest))
 
     def with_change(self, change: Change) -> NewestVersion:
-        """The same, with a change that is newer on top."""
+        """Returns the same with a newer change on top."""
         return NewestVersion(change.order, max(self.latest, change.seconds), self.began)
 
 
 class RowVersion(msgspec.Struct, frozen=True):
-    """One version of a row object: the log's entry of it, as its metadata tells it, but for the key; and the key's attributes.
+    """One version of a row object: its entry in the log, from its metadata but without the key, and the names of the key's
+    attributes.
 
-    `upon`: the changes that a scanned image was put on top of, so that nobody has to look for them below it; None where not known.
+    `upon`: the changes that a scanned image was put on top of, so that nobody has to look for them below it; None if not known.
     """
 
     entry: Entry
@@ -83,7 +87,7 @@ class RowVersion(msgspec.Struct, frozen=True):
 
 
 def metadata_of(entry: Entry, key_names: tuple[str, ...], upon: NewestVersion | None = None) -> dict[str, str]:
-    """What a row version says of itself."""
+    """Returns the metadata of a row version."""
     return {
         "format": FORMAT,
         **({"began": moment.iso(entry.since)} if entry.scanned else {"stream": entry.stream, "sequence": entry.sequence}),
@@ -97,7 +101,7 @@ def metadata_of(entry: Entry, key_names: tuple[str, ...], upon: NewestVersion | 
 
 
 def parse_metadata(info: ObjectInfo) -> RowVersion | None:
-    """The inverse of `metadata_of`; None for an object that this tool did not write."""
+    """The inverse of `metadata_of`. Returns None for an object that this tool did not write."""
     meta = info.metadata
     if meta.get("format") != FORMAT:
         return None
@@ -123,7 +127,7 @@ def parse_metadata(info: ObjectInfo) -> RowVersion | None:
 
 
 def known_of(rows: Iterable[RowVersion]) -> FoldState:
-    """What one object's versions say together."""
+    """Returns the state that one object's versions give together."""
     known = FoldState()
     for row in rows:
         known = known.with_entry(row.entry)
@@ -131,13 +135,13 @@ def known_of(rows: Iterable[RowVersion]) -> FoldState:
 
 
 def newest_row(rows: Sequence[RowVersion]) -> RowVersion:
-    """Of one object's versions, at least one, that which tells the item's state."""
+    """Returns the version that holds the item's state, from at least one version of an object."""
     newest = known_of(rows).newest()
     return next(row for row in rows if row.entry == newest)
 
 
 def row_versions(store: ObjectStore, name: str) -> Iterator[RowVersion]:
-    """The versions of one row object that this tool wrote, in the order in which the store got them, newest first."""
+    """Yields the versions of one row object that this tool wrote, newest first in the store's order."""
     for version in store.versions_of(name):
         if not version.marker:
             row = parse_metadata(store.head(name, version.version))
@@ -146,12 +150,12 @@ def row_versions(store: ObjectStore, name: str) -> Iterator[RowVersion]:
 
 
 def entry_of(row: RowVersion, keys: bytes) -> Entry:
-    """The log's entry of a row version. `keys`: the key of its item, in DynamoDB JSON."""
+    """Returns the log's entry of a row version. `keys` is the key of its item, in DynamoDB JSON."""
     return msgspec.structs.replace(row.entry, keys=keys)
 
 
 def keys_in(row: RowVersion, body: bytes) -> bytes:
-    """The key in a row version's body: the version says which attributes it has. Damaged where the body lacks one."""
+    """Returns the key in a row version's body: the version names the key's attributes. Raises Damaged if the body lacks one."""
     fields: Mapping[str, object] = wire.decode(body)
     missing = [name for name in row.key_names if name not in fields]
     if missing:

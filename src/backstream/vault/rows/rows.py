@@ -1,9 +1,9 @@
 """The rows layout: each image a version of its item's object, native DynamoDB JSON as the body, readable by anyone.
 
-Each version's metadata says which change it is, so the log can be rebuilt from the objects alone. A delete is a tombstone version
+Each version's metadata identifies its change, so the log can be rebuilt from the objects alone. A delete is a tombstone version
 (body: the old image) and then S3's delete marker: the marker keeps plain S3 tools right, the tombstone keeps time, order and actor.
-An interruption between leaves a version that no segment names, which does no harm: the change is delivered again. Of several
-writers at once the one that is behind puts back on top what is newer: see `row_tops`.
+An interruption between the two leaves a version that no segment names, which does no harm, because the change is delivered again.
+If several writers work at once, the slower one puts the newer version back on top: see `row_tops`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ LATE_NAMES = 200
 
 
 class RowStore:
-    """Keeps images as versions of row objects. Safe from many threads, as long as one item's changes come from one at a time.
+    """Keeps images as versions of row objects. Safe for many threads, as long as one item's changes come from one thread at a time.
 
-    It remembers what it knows of each object's top, so that a stream in order costs one PUT per change; only what may be late or
-    repeated is looked up. `remember` bounds that memory (names).
+    It remembers the top of each object, so that a stream in order costs one PUT per change; it looks up only changes that may be
+    late or repeated. `remember` bounds that memory (names).
     """
 
     def __init__(self, store: ObjectStore, catalog: Catalog, *, remember: int = REMEMBERED_NAMES) -> None:
@@ -56,7 +56,7 @@ class RowStore:
         self._lock = threading.Lock()
 
     def keep(self, change: Change) -> Entry:
-        """Make the change's image durable; the entry for the log. The same change again gives the version that is there."""
+        """Makes the change's image durable and returns the entry for the log. A repeated change returns the existing version."""
         name = self._name(change.keys, change.old if change.event == "REMOVE" else change.new)
         top, body = self._top(name), None
         if top.precedes(change):
@@ -75,9 +75,10 @@ class RowStore:
         return naming.object_name(catalog.table, catalog.naming, key, tenant, catalog.key_order)
 
     def _add(self, name: str, change: Change, top: NewestVersion, *, behind: bool) -> ImagePlace:
-        """On top, as far as is known. A look tells whether it hides, or brings back, what another writer has changed meanwhile.
+        """Adds a version on top, as far as is known. A look shows whether it hides, or brings back, a change of another writer.
 
-        It costs a LIST, so it is for deletes, for what is put upon a delete, and for who has just been `behind` in this object.
+        The look costs a LIST, so it is only for deletes, for versions upon a delete, and for a writer that was just `behind` in
+        this object.
         """
         row, known = self._put(name, change), top.with_change(change)
         if change.event == "REMOVE":
@@ -105,16 +106,16 @@ class RowStore:
         return RowVersion(bare, key_names, upon)
 
     def _forget_late(self, name: str) -> bool:
-        """Whether there was something late."""
+        """Returns whether there was something late."""
         with self._lock:
             return self._late.pop(name, None) is not None
 
     # --- scanned images ---
 
     def keep_scanned(self, scanned: Scanned) -> tuple[Entry, bool]:
-        """Make a scanned image durable, where the object's top is not that image already; what is newer stays on top.
+        """Makes a scanned image durable, unless the object's top is already that image. Newer versions stay on top.
 
-        The entry of a state without an item has no place where a tombstone tells that already.
+        The entry of a state without an item has no place if a tombstone already states that.
         """
         name = self._name(scanned.keys, scanned.image or scanned.old)
         while True:
@@ -130,9 +131,10 @@ class RowStore:
             return of_scanned(scanned, place, kept), True
 
     def _current(self, name: str) -> tuple[RowVersion | None, bytes | None]:
-        """The version that a row object is known by, under a delete marker the tombstone; and the current body, None without one.
+        """Returns the version that gives a row object's state (under a delete marker: the tombstone), and the current body, None
+        without one.
 
-        A body without a version is a foreign object's.
+        A body without a version belongs to a foreign object.
         """
         try:
             stored = self._store.get(name)
@@ -141,7 +143,9 @@ class RowStore:
         return parse_metadata(stored.info), stored.body
 
     def _add_scanned(self, name: str, scanned: Scanned, top: RowVersion | None, kept: bytes, *, empty: bool) -> ImagePlace:
-        """A version of it on top, and then again on top of that whatever is newer: what was there, or has come meanwhile."""
+        """Puts a version of the scan on top, and then every newer version on top of that: those that existed, or have come
+        meanwhile.
+        """
         upon = (
             NewestVersion() if empty else None if top is None else NewestVersion.of_row(top)
         )  # below a foreign object anything may lie
@@ -172,22 +176,22 @@ class RowStore:
         try:
             current = parse_metadata(self._store.head(name))
         except MissingObject as missing:
-            # Below a delete marker lies the tombstone that tells which delete it was.
+            # Below a delete marker lies the tombstone that identifies the delete.
             current = next(row_versions(self._store, name), None) if missing.marker else None
         if current is None:
             return NewestVersion()
         top = NewestVersion.of_row(current)
         if top is not None:
             return top
-        # A scanned image that does not say what it was put upon: the change below it is the newest there is.
+        # A scanned image that does not state what it was put upon: the newest change is right below it.
         change = next((row.entry for row in row_versions(self._store, name) if not row.entry.scanned), None)
         known = FoldState().with_entry(current.entry)
         return NewestVersion.of(known if change is None else known.with_entry(change))
 
     def _keep_late(self, name: str, change: Change) -> tuple[ImagePlace, bytes | None]:
-        """A change that something newer (or itself) has overtaken: kept once, and the newest put back on top for plain S3 tools.
+        """Keeps a change once that something newer (or itself) has overtaken, and puts the newest back on top for plain S3 tools.
 
-        The place, and the bytes there where an earlier delivery wrote them.
+        Returns the place, and the bytes there if an earlier delivery wrote them.
         """
         known = self._known_versions(name)
         kept, body = self._kept_before(known, change)
@@ -201,7 +205,10 @@ class RowStore:
         return kept.place, body
 
     def _kept_before(self, known: Sequence[RowVersion], change: Change) -> tuple[RowVersion | None, bytes | None]:
-        """The version that an earlier delivery of a change made, and its bytes. One of another image is none, whatever it says."""
+        """Returns the version that an earlier delivery of a change made, and its bytes.
+
+        A version with another image is not one, whatever it says.
+        """
         for row in known:
             if not row.entry.scanned and row.entry.order == change.order:
                 body = self._store.get(row.place.name, row.place.version).body
@@ -210,7 +217,10 @@ class RowStore:
         return None, None
 
     def _known_versions(self, name: str) -> Sequence[RowVersion]:
-        """The newest versions of an object that once had something late; remembered, since late changes come in batches."""
+        """Returns the newest versions of an object that once had something late.
+
+        They are remembered, since late changes come in batches.
+        """
         with self._lock:
             if name in self._late:
                 self._late.move_to_end(name)
@@ -223,7 +233,7 @@ class RowStore:
         return known
 
     def _hide(self, name: str, left: Until) -> None:
-        """Have a marker on top of an object that its item has left; unless it has come back meanwhile."""
+        """Puts a marker on top of an object that its item has left, unless the item has come back meanwhile."""
         try:
             self._store.head(name)
         except MissingObject:
@@ -231,7 +241,7 @@ class RowStore:
         self._settle(name, [], left=left, mine=[self._store.delete(name)])
 
     def _leave_old_tenant(self, change: Change, name: str) -> None:
-        """An item that moved to another tenant is no longer current under its old one; its versions there stay."""
+        """Hides the old object of an item that moved to another tenant. Its versions there stay."""
         if self._catalog.tenant_attribute is None or change.event != "MODIFY" or change.old is None:
             return
         old_name = self._name(change.keys, change.old)
@@ -239,7 +249,7 @@ class RowStore:
             self._hide(old_name, lambda newest: NewestVersion.of(known_of([newest])).precedes(change))
 
     def _leave_scanned_tenant(self, scanned: Scanned, name: str) -> None:
-        """The same, of an item that was found under another tenant than that of what the vault held."""
+        """Does the same for an item that was found under another tenant than the vault held it."""
         if self._catalog.tenant_attribute is None or scanned.image is None or scanned.old is None:
             return
         old_name = self._name(scanned.keys, scanned.old)
@@ -251,19 +261,22 @@ class RowStore:
 
 
 def _body_of(change: Change) -> bytes:
-    """What a row object holds of a change: of a delete the item as it was."""
+    """Returns the body of a change's row object: for a delete the old image."""
     return (change.old if change.event == "REMOVE" else change.new) or b""
 
 
 def _tells(top: RowVersion, body: bytes | None, scanned: Scanned) -> bool:
-    """Whether the version on top says already what was found. What an export says has a version of its own: see `Window.voids`."""
+    """True if the version on top already holds what was found.
+
+    The state in an export has a version of its own: see `Window.voids`.
+    """
     if top.entry.micros > scanned.micros or (scanned.source and top.entry.event_id != scanned.source):
         return False
     return scanned.image is None if top.entry.removed else _same(scanned.image, body)
 
 
 def _same(image: bytes | None, body: bytes | None) -> bool:
-    """Whether a row's body is this image; whatever cannot be read is not."""
+    """True if a row's body is this image. An unreadable body is not."""
     try:
         return image is not None and body is not None and wire.same_image(image, body)
     except Damaged:
