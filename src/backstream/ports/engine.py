@@ -49,7 +49,7 @@ class NamePartitions(Protocol):
 
     @property
     def partitions(self) -> int:
-        """How many partitions there are."""
+        """The number of partitions."""
 
     def add(self, key: bytes, value: bytes) -> None:
         """Keep one more note about a name."""
@@ -71,7 +71,7 @@ class TableState(Protocol):
 
     @property
     def partitions(self) -> int:
-        """How many partitions there are."""
+        """The number of partitions."""
 
     @property
     def floor(self) -> int:

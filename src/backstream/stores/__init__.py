@@ -1,1 +1,1 @@
-"""Where objects are kept: S3, a local directory, memory; and wrappers around any of them."""
+"""The stores of objects: S3, a local directory, memory; and wrappers around any of them."""

@@ -3,14 +3,13 @@
     flights/abc@/00000007/body              the seventh version of `flights/abc`, byte for byte
     flights/abc@/00000007/metadata.json     if it has any
     flights/abc@/00000008/deleted           the eighth is a delete marker
-    flights/abc@/00000008/removed           it was one; somebody has taken it away, and its number stays taken
-    flights/abc@/00000009/                  nothing in it: somebody has taken that version away, as who deletes it in a bucket
-    .backstream-drafts/                     versions being written; what a crash left there is nobody's
+    flights/abc@/00000008/removed           it was one; somebody has removed it, and its number stays taken
+    flights/abc@/00000009/                  empty: somebody has removed that version, as one deletes it in a bucket
+    .backstream-drafts/                     versions being written; the remains of a crash do not count
 
-A version is a folder that is written and synced as a draft and appears by one rename. The rename fails where that number is
-taken, so it also decides between processes that write the same name: the loser looks again and takes the next number. Hence
-numbers have no holes and are never used twice, and whether a version may be added (`if_absent`) is decided by the same act that
-adds it.
+A version is a folder that is written and synced as a draft and appears by one rename. The rename fails if that number is taken, so
+it also decides between processes that write the same name: the loser looks again and takes the next number. Hence numbers have no
+holes and are never used twice, and the act that adds a version also decides whether it may be added (`if_absent`).
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ class DirectoryStore:
         sync(draft)
 
     def _next_version(self, name: str, *, if_absent: bool, if_match: str | None) -> Path:
-        """Where the next version of `name` would lie, in a folder that will outlive a crash."""
+        """Returns the path of the next version of `name`, in a folder that will survive a crash."""
         folder = self._folder(name)
         numbers = _taken(folder)
         if if_match is not None:
@@ -138,7 +137,7 @@ class DirectoryStore:
         return folder / _version(numbers[-1] + 1)
 
     def _match(self, name: str, numbers: Sequence[int], tag: str) -> None:
-        """ConditionNotMet where the current version is another than that of the tag, MissingObject where there is none."""
+        """Raises ConditionNotMet if the current version does not have the tag, and MissingObject if there is none."""
         newest = _version(numbers[-1]) if numbers else ""
         if not newest or (self._folder(name) / newest / _DELETED).exists():
             raise self._missing(name, newest, marker=bool(newest))
@@ -194,7 +193,7 @@ class DirectoryStore:
             return ObjectInfo(name, number, facts.st_size, _seconds(facts), self._metadata(name, there), number)
 
     def _existing(self, name: str, version: str | None) -> str:
-        """The version asked for, or the newest."""
+        """Returns the requested version, or the newest."""
         if version is not None:
             if version.isdecimal():  # nothing else is ours, least of all a path
                 return version
@@ -239,10 +238,11 @@ class DirectoryStore:
                 yield from _rows(_text(name, folder), folder, numbers[-1:] if only_latest else numbers)
 
     def _objects(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, Path]]:
-        """Names that start with `prefix` and follow `after`, in order, with their folders.
+        """Yields names that start with `prefix` and follow `after`, in order, with their folders.
 
-        A heap holds what is known of the tree so far: objects by their names, folders by what all names inside begin with. That is
-        never more than any of those names, so a folder is opened before one of them is due. It holds the folders along one path.
+        A heap holds the known part of the tree: objects by their names, folders by the common prefix of all names inside. That
+        prefix is never greater than any of those names, so a folder is opened before one of them is due. It holds the folders along
+        one path.
         """
         begin = prefix[: prefix.rfind(b"/") + 1]
         heap = list(_entries(self._root.joinpath(*to_folder(begin)), begin))
@@ -273,7 +273,7 @@ class DirectoryStore:
 
     @contextmanager
     def _explained(self, doing: str, name: str) -> Iterator[None]:
-        """Whatever the system says, in our own errors."""
+        """Context that turns the system's errors into the project's."""
         try:
             yield
         except OSError as error:
@@ -281,7 +281,7 @@ class DirectoryStore:
 
 
 def named(error: OSError, message: str, root: Path) -> Failed:
-    """What the system said of a store in the folder `root`, as one of our errors."""
+    """Returns the project's error for a system error of a store in the folder `root`."""
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return AccessDenied(message, hint=f"Give this user access to {root}.")
     if not root.is_dir():
@@ -294,7 +294,7 @@ def _version(number: int) -> str:
 
 
 def _taken(folder: Path) -> list[int]:
-    """The numbers in an object's folder that are taken, in order; none if there is no such folder."""
+    """Returns the numbers in an object's folder that are taken, in order; none if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
@@ -303,7 +303,7 @@ def _taken(folder: Path) -> list[int]:
 
 
 def _numbers(folder: Path) -> list[int]:
-    """The versions in an object's folder, oldest first, without the newest ones that somebody has taken away."""
+    """Returns the versions in an object's folder, oldest first, without the newest ones that somebody has removed."""
     numbers = _taken(folder)
     while numbers and not _is_version(folder / _version(numbers[-1])):
         numbers.pop()
@@ -315,7 +315,7 @@ def _is_version(there: Path) -> bool:
 
 
 def _rows(name: str, folder: Path, numbers: list[int]) -> Iterator[ObjectVersion]:
-    """These versions of an object, of which the last is its newest, newest first."""
+    """Yields these versions of an object, newest first. The last number is its newest version."""
     for number in reversed(numbers):
         row = _row(name, folder / _version(number), latest=number == numbers[-1])
         if row is not None:
@@ -323,7 +323,7 @@ def _rows(name: str, folder: Path, numbers: list[int]) -> Iterator[ObjectVersion
 
 
 def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion | None:
-    """The version as a listing shows it; None where it, or the marker, was taken away."""
+    """Returns the version as a listing shows it; None if it, or the marker, was removed."""
     for file, marker in ((_BODY, False), (_DELETED, True)):
         with suppress(FileNotFoundError, NotADirectoryError):
             facts = (there / file).stat()
@@ -343,7 +343,7 @@ def _seconds(facts: os.stat_result) -> float:
 
 
 def _entries(folder: Path, begin: bytes) -> Iterator[tuple[bytes, str, Path]]:
-    """For each object and folder in `folder`: its name or what its names begin with, its component, and `folder`."""
+    """Yields for each object and folder in `folder`: its name or the prefix of its names, its component, and `folder`."""
     try:
         with os.scandir(folder) as entries:
             components = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
@@ -353,13 +353,13 @@ def _entries(folder: Path, begin: bytes) -> Iterator[tuple[bytes, str, Path]]:
 
 
 def may_hold(begin: bytes, prefix: bytes, after: bytes) -> bool:
-    """Whether a name that begins with `begin` can start with `prefix` and follow `after`."""
+    """True if a name that begins with `begin` can start with `prefix` and follow `after`."""
     related = begin.startswith(prefix) or prefix.startswith(begin)
     return related and (begin > after or after.startswith(begin))
 
 
 def _renamed(draft: Path, version: Path) -> bool:
-    """Whether the draft became that version; False if another writer was first."""
+    """True if the draft became that version; False if another writer was first."""
     try:
         draft.rename(version)
     except OSError as error:
@@ -370,7 +370,7 @@ def _renamed(draft: Path, version: Path) -> bool:
 
 
 def sync(folder: Path) -> None:
-    """Make the folder's own entries survive a crash."""
+    """Makes the folder's own entries survive a crash."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

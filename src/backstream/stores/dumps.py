@@ -1,6 +1,6 @@
 """dynamodump's dumps on disk: `DUMP/TABLE/schema.json` and `DUMP/TABLE/data/0001.json`, ..., in a folder, a zip or a tar.
 
-Nothing is unpacked to disk: members are read where they are.
+Nothing is unpacked to disk: members are read in place.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DumpPage(msgspec.Struct, frozen=True):
 
 
 class DynamodumpDump:
-    """One table in a dump. `path`: a folder, an archive, or the table's own folder. NotFound where there is no such dump."""
+    """One table in a dump. `path`: a folder, an archive, or the table's own folder. Raises NotFound if there is no such dump."""
 
     def __init__(self, path: Path, table: str) -> None:
         self.path = path
@@ -49,7 +49,7 @@ class DynamodumpDump:
             raise NotFound(f"there is no dump at {path}", hint="Give dynamodump's --dumpPath, or the archive that it made.")
         roots = {name[: -len(SCHEMA)] for name in _names(path) if name == SCHEMA or name.endswith(f"/{SCHEMA}")}
         named = sorted(root for root in roots if f"/{root}".endswith(f"/{table}/"))
-        alone = roots == {""}  # the path is that of the table's own folder
+        alone = roots == {""}  # the path is the table's own folder
         if len(named) != 1 and not alone:
             others = ", ".join(sorted(root.rstrip("/") for root in roots)) or "no table at all"
             raise NotFound(
@@ -59,11 +59,11 @@ class DynamodumpDump:
         self._root = "" if alone and not named else named[0]
 
     def schema(self) -> Member:
-        """DescribeTable's answer, as it was written."""
+        """Returns DescribeTable's answer, as it was written."""
         return next(each for each in _members(self.path) if each.name == self._root + SCHEMA)
 
     def pages(self) -> Iterator[DumpPage]:
-        """The pages, in the order in which they lie there."""
+        """Yields the pages, in their stored order."""
         for each in _members(self.path, self._root + "data/"):
             if match := _PAGE.fullmatch(each.name.removeprefix(self._root)):
                 yield DumpPage(int(match[1]), each)
@@ -83,7 +83,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _members(path: Path, prefix: str = "") -> Iterator[Member]:
-    """The files whose names begin with that, in their order: an archive is read once, from its beginning to its end."""
+    """Yields the files whose names begin with that prefix, in their order: an archive is read once, from beginning to end."""
     with _explained(path):
         if path.is_dir():
             files = sorted((path / prefix).glob("*.json") if prefix else path.rglob(SCHEMA))
@@ -108,7 +108,7 @@ def _members(path: Path, prefix: str = "") -> Iterator[Member]:
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
-    """Damaged where a member says that it is larger than a page may be; no more than it says is read of it."""
+    """Raises Damaged if a member states a size beyond a page's limit. No more than the stated size is read."""
     if size > object_limits.PAGE:
         raise object_limits.too_large(f"{path}: {name}", object_limits.PAGE, size)
 

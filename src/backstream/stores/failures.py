@@ -1,4 +1,4 @@
-"""What S3 answers in place of what was asked for, in our own error tree: the one place that knows S3's error codes.
+"""Turns S3's error answers into the project's error tree: the one place that knows S3's error codes.
 
 Each error names the operation and the object; its hint is the operator's next step.
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class TryAgain(Unavailable):
-    """The client's own retries do not cover this: whoever asked may do so again at once."""
+    """The client's own retries do not cover this: the caller may ask again at once."""
 
 
 class StoreFailure(msgspec.Struct, frozen=True):
-    """One of our errors, and the next step it suggests."""
+    """An error class of the project, and the next step it suggests."""
 
     error: type[Failed]
     hint: str
@@ -55,11 +55,11 @@ THERE = StoreFailure(AlreadyExists, "")
 SHORTER = StoreFailure(Damaged, "The object is shorter than another one says.")
 OTHER = StoreFailure(Failed, "")
 
-# Of what is asked of the bucket itself, the action that IAM knows by another name.
+# IAM knows these requests on the bucket itself by another name.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 LISTINGS = {"ListObjectsV2": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions"}
 
-# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; bare numbers are what HEAD gives, which has no body.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. Bare numbers come from HEAD, whose answers have no body.
 OF_CODE = {
     **dict.fromkeys(("403", "AccessDenied", "AllAccessDisabled", "AccountProblem"), DENIED),
     **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "NotSignedUp"), UNKNOWN),
@@ -76,7 +76,7 @@ OF_CODE = {
     "BucketAlreadyExists": TAKEN,
 }
 
-# What botocore raises before there is an answer, or while its body is read.
+# botocore raises these before there is an answer, or while its body is read.
 OF_CLASS: tuple[tuple[str, StoreFailure], ...] = (
     ("NoCredentialsError", UNNAMED),
     ("PartialCredentialsError", UNNAMED),
@@ -93,7 +93,7 @@ OF_CLASS: tuple[tuple[str, StoreFailure], ...] = (
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """What an error answer says. `code`: S3's, or for a HEAD, which has no body, the HTTP status in digits."""
+    """The contents of an error answer. `code`: S3's, or for a HEAD, which has no body, the HTTP status in digits."""
 
     code: str
     message: str
@@ -104,7 +104,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 
 def named(error: BotoError, operation: str, subject: str) -> Failed:
-    """Our error for botocore's; to be raised from it. `subject`: what the operation was about (`s3://bucket/name`)."""
+    """Returns the project's error for botocore's; to be raised from it. `subject`: the operation's subject (`s3://bucket/name`)."""
     if is_answer(error):
         return of_answer(_said(cast("ClientError", error).response), operation, subject)
     kind = first_of(error, OF_CLASS, OTHER)
@@ -112,7 +112,7 @@ def named(error: BotoError, operation: str, subject: str) -> Failed:
 
 
 def of_answer(said: ErrorAnswer, operation: str, subject: str) -> Failed:
-    """Our error for an answer."""
+    """Returns the project's error for an answer."""
     kind = _kind(said)
     message = f"{operation} of {subject} failed: {said.code}: {said.message or 'no message'}"
     if kind is NO_OBJECT:
@@ -124,18 +124,18 @@ def of_answer(said: ErrorAnswer, operation: str, subject: str) -> Failed:
 
 
 def no_answer(why: str, operation: str, subject: str, *, broken: bool, hopeless: bool) -> Failed:
-    """Our error where there was no whole answer. See `transport.messages.NoAnswer`."""
+    """Returns the project's error if there was no whole answer. See `transport.messages.NoAnswer`."""
     kind = DISTRUSTED if hopeless else BROKEN_OFF if broken else UNREACHED
     return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
 
 
 def beyond_limit(subject: str) -> Damaged:
-    """An object that is larger than its kind may be: it was not read."""
+    """Returns the error for an object that is larger than its kind may be. It was not read."""
     return Damaged(f"{subject}: it is larger than such an object may be", hint=object_limits.HINT)
 
 
 def not_a_listing(bucket: str, why: str = "") -> Damaged:
-    """A page of a listing that is some other document, which must not pass for an empty one. `why`: what is wrong with it."""
+    """Returns the error for a listing page that is another document: it must not pass for an empty one. `why`: its fault."""
     return Damaged(
         f"A listing of s3://{bucket} was answered with something else{why and f': {why}'}.",
         hint="Check AWS_ENDPOINT_URL_S3, and for proxies between here and S3. A server answers so, too, where a name has a control "
@@ -144,7 +144,7 @@ def not_a_listing(bucket: str, why: str = "") -> Damaged:
 
 
 def subject(bucket: str, key: str = "", version: str | None = None) -> str:
-    """What a request is about, in words."""
+    """Returns a description of a request's subject."""
     place = f"s3://{bucket}/{key}" if key else f"s3://{bucket}"
     return f"{place} (version {version})" if version else place
 

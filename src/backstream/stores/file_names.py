@@ -1,6 +1,7 @@
-"""Object names as paths and back, for `DirectoryStore`: one pure pair, `to_path` and `to_name`.
+"""Turns object names into paths and back, for `DirectoryStore`: one pure pair, `to_path` and `to_name`.
 
-A name's parts between slashes become folders. What is plain stays as it is, so that a person finds `flights/abc` at `flights/abc@`:
+A name's parts between slashes become folders. Plain characters stay unchanged, so that a person finds `flights/abc` at
+`flights/abc@`:
 
 - The last component ends in `@`: an object, not the folder of others. (`a` and `a/b` can both be objects.)
 - Bytes other than printable ASCII, and `%`, become `%XX`. So do a leading dot (`.`, `..` and hidden files are not ours) and a
@@ -22,7 +23,7 @@ _PLAIN = frozenset(range(0x20, 0x7F)) - {ord("%"), ord("/")}
 
 
 def to_path(name: str) -> list[str]:
-    """The path components of the object called `name`."""
+    """Returns the path components of the object called `name`."""
     *folders, last = name.encode().split(b"/")
     path = [component for part in folders for component in _cut(part)]
     *beginnings, end = _cut(last)
@@ -30,17 +31,20 @@ def to_path(name: str) -> list[str]:
 
 
 def to_folder(parts: bytes) -> list[str]:
-    """The path components of the folder that holds all names starting with `parts`, which ends in a slash or is empty."""
+    """Returns the path components of the folder with all names starting with `parts`, which ends in a slash or is empty."""
     return [component for part in parts.split(b"/")[:-1] for component in _cut(part)]
 
 
 def to_name(path: list[str]) -> str:
-    """The name of the object at these path components."""
+    """Returns the name of the object at these path components."""
     return b"".join(name_bytes(component) for component in path).decode()
 
 
 def name_bytes(component: str) -> bytes:
-    """What one component adds to a name: a part, with the slash behind it if it is a folder's. `Damaged` if it is not ours."""
+    """Returns one component's share of a name: a part, with the slash behind it if it is a folder's.
+
+    Raises `Damaged` if it is not ours.
+    """
     marked = component.endswith((OBJECT_MARK, CUT_MARK))
     text = component[:-1] if marked else component
     part = _unescaped(text)

@@ -1,4 +1,4 @@
-"""Plain files in a folder, as `ports.Files`: a snapshot lies there as it would in a bucket, to be copied with any tool.
+"""Plain files in a folder, as `ports.Files`: a snapshot has the same files there as in a bucket, to be copied with any tool.
 
 Unlike `DirectoryStore` it keeps no versions and adds no names of its own.
 """
@@ -63,14 +63,17 @@ class FolderFiles:
         return StoredObject(ObjectInfo(name, _NO_VERSION, len(body), facts.st_mtime, {}), body)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
-        """Files whose names start with `prefix` and come after `after`, in UTF-8 byte order. MissingBucket without the folder."""
+        """Yields files whose names start with `prefix` and come after `after`, in UTF-8 byte order.
+
+        Raises MissingBucket without the folder.
+        """
         if not self._root.is_dir():
             raise MissingBucket(f"There is no folder {self._root}.")
         with self._explained("list", prefix):
             yield from self._below("", prefix.encode(), after.encode())
 
     def _below(self, folder: str, prefix: bytes, after: bytes) -> Iterator[ListedObject]:
-        """Of one folder, whose own name ends in a slash; no link to a folder is followed."""
+        """Yields the files of one folder, whose own name ends in a slash. It follows no link to a folder."""
         with os.scandir(self._root / folder) as found:
             named = [(os.fsencode(f"{folder}{each.name}{'/' * each.is_dir(follow_symlinks=False)}"), each) for each in found]
         for name, each in sorted(named, key=itemgetter(0)):
@@ -82,7 +85,7 @@ class FolderFiles:
                 yield ListedObject(os.fsdecode(name), facts.st_size, facts.st_mtime)
 
     def _path(self, name: str) -> Path:
-        """Damaged for a name that leads out of the folder: an export's manifest may name any file."""
+        """Returns the path of a name. Raises Damaged if it leads out of the folder: an export's manifest may name any file."""
         if name.startswith("/") or "\0" in name or ".." in name.split("/"):
             raise Damaged(f"{self.url}: a name that leads out of it: {name!r:.300}")
         return self._root / name

@@ -24,7 +24,7 @@ class _OtherAlgorithm(Failed):
 
 
 class KmsKey:
-    """An asymmetric key of KMS: `ECC_NIST_P256`, or one of RSA, made to sign and verify."""
+    """An asymmetric key of KMS: `ECC_NIST_P256` or RSA, made to sign and verify."""
 
     def __init__(self, client: BaseClient, arn: str, algorithm: str = "") -> None:
         self._client: Any = client
@@ -33,12 +33,12 @@ class KmsKey:
 
     @property
     def arn(self) -> str:
-        """Which key."""
+        """The ARN of the key."""
         return self._arn
 
     @property
     def algorithm(self) -> str:
-        """The algorithm that it signs with. UsageError where it is no key to sign with a digest of SHA-256."""
+        """Returns the algorithm that it signs with. Raises UsageError if it is not a key that signs a digest of SHA-256."""
         if not self._algorithm:
             found = self._asked("GetPublicKey", "get_public_key").get("SigningAlgorithms", [])
             self._algorithm = next((each for each in ALGORITHMS if each in found), "")
@@ -50,7 +50,7 @@ class KmsKey:
         return self._algorithm
 
     def sign(self, statement: bytes) -> str:
-        """The signature of these bytes, base64."""
+        """Returns the signature of these bytes, base64."""
         digest = hashlib.sha256(statement).digest()
         for algorithm in ALGORITHMS if not self._algorithm else ():
             try:
@@ -65,7 +65,7 @@ class KmsKey:
         return base64.b64encode(answer["Signature"]).decode()
 
     def public(self) -> bytes:
-        """Its public key, DER."""
+        """Returns its public key, DER."""
         found: bytes = self._asked("GetPublicKey", "get_public_key")["PublicKey"]
         return found
 
@@ -79,6 +79,8 @@ class KmsKey:
 
 
 def _is_of_algorithm(error: Exception) -> bool:
-    """https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html#API_Sign_Errors"""
+    """True if the error says that the key does not use this algorithm:
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html#API_Sign_Errors
+    """
     said = getattr(error, "response", {}).get("Error", {})
     return bool(said.get("Code") == "InvalidKeyUsageException")

@@ -1,7 +1,7 @@
 """One page of S3's ListObjectsV2 or ListObjectVersions, read from its XML.
 
-botocore sorts versions and delete markers into two lists; which of the two is newer is then lost, as listings tell time to the
-second only. The document has them in order.
+botocore sorts versions and delete markers into two lists. That loses their order, because listings give times only to the second.
+The document has them in order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from backstream.ports import ListedObject, ObjectVersion
 
-# What expat says of a document that ends too early, and not of one that is none.
+# expat reports these for a document that ends too early, and not for one that is not XML.
 CUT_OFF = tuple(
     expat.errors.codes[each]
     for each in (expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN, expat.errors.XML_ERROR_PARTIAL_CHAR)
@@ -24,19 +24,19 @@ _ROWS = frozenset(("Version", "DeleteMarker", "Contents"))
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A page as it came: its own fields (`IsTruncated`, `NextKeyMarker`, ...), and the kind and the fields of each row."""
+    """A page as received: its own fields (`IsTruncated`, `NextKeyMarker`, ...), and the kind and the fields of each row."""
 
     fields: Mapping[str, str]
     kinds_and_rows: Sequence[tuple[str, Mapping[str, str]]]
 
     def text(self, fields: Mapping[str, str], name: str) -> str:
-        """A key or a place between keys, which may be encoded."""
+        """Returns a key or a place between keys, which may be encoded."""
         text = fields[name]
         return unquote_plus(text) if self.fields.get("EncodingType") == "url" and ("%" in text or "+" in text) else text
 
 
 def read(page: bytes) -> Document:
-    """The page's document. `expat.ExpatError` if it is not XML."""
+    """Parses the page's document. Raises `expat.ExpatError` if it is not XML."""
     outer: dict[str, str] = {}
     rows: list[tuple[str, dict[str, str]]] = []
     fields, text = outer, list[str]()
@@ -56,14 +56,14 @@ def read(page: bytes) -> Document:
 
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    # A page has tens of thousands of elements: what is called for each is to cost little.
+    # A page has tens of thousands of elements, so the code that is called for each must be cheap.
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text.append
     parser.Parse(page, True)  # noqa: FBT003 - expat's own signature: this is the end
     return Document(outer, rows)
 
 
 def versions(document: Document) -> list[ObjectVersion]:
-    """The rows of ListObjectVersions in the page's order, with whole keys as names."""
+    """Returns the rows of ListObjectVersions in the page's order, with whole keys as names."""
     return [
         ObjectVersion(
             name=document.text(fields, "Key"),
@@ -78,7 +78,7 @@ def versions(document: Document) -> list[ObjectVersion]:
 
 
 def objects(document: Document) -> list[ListedObject]:
-    """The rows of ListObjectsV2, with whole keys as names."""
+    """Returns the rows of ListObjectsV2, with whole keys as names."""
     return [
         ListedObject(document.text(fields, "Key"), int(fields["Size"]), _seconds(fields["LastModified"]))
         for _, fields in document.kinds_and_rows

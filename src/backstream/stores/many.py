@@ -1,4 +1,4 @@
-"""Many objects read by single reads, for stores whose client cannot have several requests in flight by itself."""
+"""Reads many objects by single reads, for stores whose client cannot have several requests in flight by itself."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Get = Callable[[str, str | None], StoredObject]
 
 
 def one_by_one(get: Get, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
-    """`ports.ObjectStore.get_each` where nothing is waited for."""
+    """Implements `ports.ObjectStore.get_each` for a store that never waits."""
     for tag, name, version in wanted:
         yield tag, _outcome(get, name, version)
 
 
 def from_threads(get: Get, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
-    """`ports.ObjectStore.get_each` by reads from a few threads; in the order in which they were wanted."""
+    """Implements `ports.ObjectStore.get_each` by reads from a few threads, in the order of `wanted`."""
     begun: deque[tuple[Tag, Future[StoredObject | BackstreamError]]] = deque()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="get")
     try:

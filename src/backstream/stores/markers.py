@@ -1,4 +1,4 @@
-"""What every `ports.Markers` refuses."""
+"""The refusal that every `ports.Markers` shares."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from backstream.errors import Refused
 
 
 def not_a_marker(name: str, version: str) -> Refused:
-    """The error where a version that is to be removed is not a delete marker."""
+    """Returns the error for a version to remove that is not a delete marker."""
     return Refused(f"version {version} of {name} is not a delete marker: it was not removed")

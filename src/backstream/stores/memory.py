@@ -55,7 +55,7 @@ class MemoryStore:
             return info.version
 
     def _match(self, name: str, there: Sequence[_Version], tag: str) -> None:
-        """ConditionNotMet where the current version is another than that of the tag, MissingObject where there is none."""
+        """Raises ConditionNotMet if the current version does not have the tag, and MissingObject if there is none."""
         newest = there[-1] if there else None
         if not isinstance(newest, StoredObject):
             raise MissingObject(f"There is no object memory:{name}.", marker=newest is not None)
@@ -129,7 +129,7 @@ class MemoryStore:
 
 
 def _row(version: _Version, *, latest: bool = False) -> ObjectVersion:
-    """The version as a listing shows it."""
+    """Returns the version as a listing shows it."""
     if isinstance(version, StoredObject):
         info = version.info
         return ObjectVersion(info.name, info.version, info.size, info.modified, latest=latest, marker=False)

@@ -1,4 +1,4 @@
-"""A wrapper that makes any `ports.ObjectStore` patient: what is `Unavailable` is tried again, within a budget of seconds."""
+"""Adds retries to any `ports.ObjectStore`: a call that is `Unavailable` is tried again, within a budget of seconds."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class RetryingStore:
     moment) if that is sooner; then the last error is raised. A retried `put` or `delete` may leave the same version twice, when
     only the first answer was lost; with `if_absent` the store below recognises its own write.
 
-    A listing that breaks off is started again behind the last row that was handed out, with a new budget: whoever reads it sees
-    each row once. `versions` cannot start in the middle of a name, so it skips what was seen; that costs the pages, never a row.
+    A listing that breaks off is started again behind the last row that was handed out, with a new budget: its reader sees each row
+    once. `versions` cannot start in the middle of a name, so it skips the rows already seen; that costs pages, never a row.
 
-    Of many objects (`get_each`) those that are `Unavailable` are asked for again after some of the others; the budget is each one's
-    own, from when it first failed.
+    In `get_each`, objects that are `Unavailable` are requested again after some of the others; each has its own budget, from its
+    first failure.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class RetryingStore:
                     raise
 
     def _resumed(self, start: Callable[[_Row | None], Iterator[_Row]]) -> Iterator[_Row]:
-        """The rows of `start(None)`; where they break off, those of `start(last row)`, and so on."""
+        """Yields the rows of `start(None)`; if they break off, those of `start(last row)`, and so on."""
         last, failed_behind, delays = None, None, self._delays()
         while True:
             try:
@@ -122,14 +122,14 @@ class RetryingStore:
                 return
 
     def _delays(self) -> Iterator[float]:
-        """The waits of one call that begins now, until its last moment."""
+        """Yields the waits of one call that begins now, until its last moment."""
         last_moment = self._clock.now() + self._budget
         if self._deadline is not None:
             last_moment = min(last_moment, self._deadline())
         return takewhile(lambda delay: self._clock.now() + delay <= last_moment, full_jitter(self._jitter))
 
     def _waited(self, delays: Iterator[float]) -> bool:
-        """Sleep before the next attempt; False, at once, if that would come too late."""
+        """Sleeps before the next attempt. Returns False, at once, if that would come too late."""
         delay = next(delays, None)
         if delay is None:
             return False
@@ -142,7 +142,7 @@ def _unavailable(outcome: object) -> bool:
 
 
 def _behind(last: ObjectVersion | None, rows: Iterator[ObjectVersion]) -> Iterator[ObjectVersion]:
-    """The rows that follow `last` in a listing begun anew, in which newer versions may stand before it."""
+    """Yields the rows that follow `last` in a listing begun anew, in which newer versions may precede it."""
     if last is None:
         yield from rows
         return

@@ -1,7 +1,7 @@
-"""S3 as a `ports.ObjectStore`, whichever client makes the requests (`s3_api.S3Api`).
+"""S3 as a `ports.ObjectStore`, over any client (`s3_api.S3Api`).
 
-Retries of single requests are the client's own; the store adds what the client cannot do: a body that breaks off while it is read,
-and a conditional write that meets its own first attempt.
+The client retries single requests. The store handles two cases that the client cannot: a body that breaks off while it is read, and
+a conditional write that meets its own first attempt.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _REMEMBERED = 10_000
 class S3Store:
     """See `ports.ObjectStore`. The store's names lie below `prefix/`, so `x/users` never sees `x/users-archive`.
 
-    `versioned`: a write to a bucket without versions is refused; False for one that may keep none, as `ports.Files` need none.
+    `versioned`: True to refuse a write to a bucket without versions; False if it may keep none, as for `ports.Files`.
     """
 
     def __init__(self, api: S3Api, prefix: str, clock: Clock, *, versioned: bool = True) -> None:
@@ -91,10 +91,10 @@ class S3Store:
         return self._checked(self._api.put(self._root + name, body, metadata or {}))
 
     def _put_if(self, name: str, body: bytes, metadata: dict[str, str], if_match: str | None) -> str:
-        """Write if the condition holds, and know one's own write again. `if_match` None: only where nothing is.
+        """Writes if the condition holds, and recognizes its own write. `if_match` None: only if there is no object.
 
         An attempt whose answer is lost may have written. So each carries an id, and a refusal counts only if the id on top is
-        another; an attempt that stays without an answer leaves its id to the next call for the same write.
+        another one. An attempt that stays without an answer leaves its id to the next call for the same write.
         """
         write = (name, sha256(body).digest(), tuple(sorted(metadata.items())), if_match)
         write_id = self._unanswered.take(write)
@@ -116,11 +116,11 @@ class S3Store:
             raise ConditionNotMet(f"{self.url}/{name} has changed.") from None
 
     def _check_conditions(self, name: str) -> None:
-        """Failed where the server ignores `If-Match`. Asked once, with a tag that nothing has.
+        """Raises Failed if the server ignores `If-Match`. It asks once, with a tag that no object has.
 
         A server that knows the condition writes nothing then.
 
-        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html (412, or 404 where nothing is)
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html (412, or 404 if there is no object)
         """
         if self._knows_conditions is None:
             try:
@@ -135,7 +135,7 @@ class S3Store:
             )
 
     def _version_of_write(self, name: str, write_id: str) -> str | None:
-        """The current version, if it is that write's."""
+        """Returns the current version, if it comes from that write."""
         try:
             there = self._head(name, None)
         except MissingObject:
@@ -182,7 +182,7 @@ class S3Store:
             raise
 
     def _find_bucket(self) -> None:
-        """Raise `MissingBucket` if that is what is missing: a HEAD's answer has no body to say so. Asked once."""
+        """Raises `MissingBucket` if the bucket is missing: a HEAD's answer has no body to say so. It asks once."""
         if self._bucket_found:
             return
         try:
@@ -202,11 +202,11 @@ class S3Store:
         return self._listed(lambda place: self._api.versions_page(self._root + prefix, place), start)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
-        # S3 can list by prefix only: names come in order, so that what follows the name's own versions only starts like it.
+        # S3 can list only by prefix. Names come in order, so the names after this name's own versions only start like it.
         return itertools.takewhile(lambda row: row.name == name, self.versions(name))
 
     def _listed(self, ask: Callable[[Mapping[str, str]], ListingPage[Row]], start: Mapping[str, str]) -> Iterator[Row]:
-        """The rows of all pages, by our names; without the "folder" of no name that the S3 console makes."""
+        """Yields the rows of all pages, with the store's names, without the empty-named "folder" of the S3 console."""
         place: Mapping[str, str] | None = start
         while place is not None:
             page = ask(place)
@@ -218,7 +218,7 @@ class S3Store:
             place = page.following
 
     def _again(self, call: Callable[[], _Answer]) -> _Answer:
-        """Call until it does not end in `TryAgain`, a few times."""
+        """Calls until it does not end in `TryAgain`, a few times."""
         delays = _more_attempts()
         while True:
             try:
@@ -237,12 +237,12 @@ class _UnansweredWrites:
         self._lock = threading.Lock()
 
     def take(self, write: object) -> str:
-        """The id under which this write was tried before, now its new owner's alone; or a new one."""
+        """Returns the id under which this write was tried before, now only for this caller; or a new one."""
         with self._lock:
             return self._ids.pop(write, None) or token_hex(16)
 
     def keep(self, write: object, write_id: str) -> None:
-        """Remember it. Of very many the oldest are forgotten: their writers have long given up."""
+        """Remembers the id. If there are very many, the oldest are forgotten: their writers have long given up."""
         with self._lock:
             self._ids[write] = write_id
             if len(self._ids) > _REMEMBERED:
@@ -262,6 +262,6 @@ def _named(name: str, found: StoredObject) -> StoredObject:
 
 
 def _told(name: str, info: ObjectInfo) -> ObjectInfo:
-    """What the caller is told of a version: its own name and metadata."""
+    """Returns a version's info for the caller: its own name and metadata."""
     metadata = {key: value for key, value in info.metadata.items() if key != _WRITE_ID}
     return ObjectInfo(name, info.version, info.size, info.modified, metadata, info.tag)

@@ -1,4 +1,4 @@
-"""What `s3.S3Store` needs of S3: single requests about one bucket, by whichever client. Names are whole keys."""
+"""The requests that `s3.S3Store` needs: single requests to one bucket, over any client. Names are whole keys."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Row = TypeVar("Row", ListedObject, ObjectVersion)
 
 
 def nobody() -> str | None:
-    """The account of a bucket of which nothing is known."""
+    """Returns None: the owner of a bucket that nothing is known about."""
     return None
 
 
 class ListingPage(msgspec.Struct, Generic[Row], frozen=True):
-    """One page of a listing. `following`: the parameters that ask for the next one, as S3 names them; None: there is none."""
+    """One page of a listing. `following`: the parameters that ask for the next one, as S3 names them; None if there is none."""
 
     rows: Sequence[Row]
     following: Mapping[str, str] | None
@@ -28,7 +28,7 @@ class ListingPage(msgspec.Struct, Generic[Row], frozen=True):
 class S3Api(Protocol):
     """One bucket's requests. Safe to call from many threads.
 
-    Errors: those of `failures`, naming operation and object. Each is raised after the client's own retries.
+    Raises the errors of `failures`, naming operation and object, after the client's own retries.
     """
 
     @property
@@ -36,45 +36,49 @@ class S3Api(Protocol):
         """Its name."""
 
     def owner(self) -> str | None:
-        """The account that each request expects the bucket to be of, as `x-amz-expected-bucket-owner`; None: any."""
+        """The account that each request expects to own the bucket, as `x-amz-expected-bucket-owner`; None: any."""
 
     def limit(self, key: str) -> int:
-        """The bytes that an object may have: `get` and `get_range` are Damaged for a larger answer, of which nothing is kept."""
+        """Returns the bytes that an object may have.
+
+        `get` and `get_range` raise Damaged for a larger answer, and keep nothing of it.
+        """
 
     def versioning(self) -> str:
-        """GetBucketVersioning: `Enabled`, `Suspended`, or nothing where it never was."""
+        """GetBucketVersioning: returns `Enabled`, `Suspended`, or an empty text if it was never set."""
 
     def find(self) -> None:
-        """HeadBucket: return if it is there."""
+        """HeadBucket: returns if it exists."""
 
     def put(
         self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
     ) -> str:
-        """PutObject: the new version's id; `null` where the bucket keeps none.
+        """PutObject: returns the new version's id; `null` if the bucket keeps none.
 
-        `if_absent`: with `If-None-Match: *`; `if_match`: with `If-Match` and this ETag. Either one not met is `AlreadyExists`.
+        `if_absent`: with `If-None-Match: *`; `if_match`: with `If-Match` and this ETag. Raises `AlreadyExists` if either one is not
+        met.
         """
 
     def get(self, key: str, version: str | None) -> StoredObject:
         """GetObject."""
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
-        """GetObject of each, as `ports.ObjectStore.get_each` has it."""
+        """GetObject of each, as `ports.ObjectStore.get_each` defines it."""
 
     def get_range(self, key: str, which: str) -> bytes:
-        """GetObject with this `Range` header: some bytes of the current object."""
+        """GetObject with this `Range` header: returns some bytes of the current object."""
 
     def head(self, key: str, version: str | None) -> ObjectInfo:
         """HeadObject. `MissingObject` may also mean that the bucket is missing: the answer has no body to say so."""
 
     def delete(self, key: str) -> str:
-        """DeleteObject without a version: the id of the delete marker."""
+        """DeleteObject without a version: returns the id of the delete marker."""
 
     def list_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ListedObject]:
-        """ListObjectsV2. `place`: `StartAfter`, or a page's `following`. `Damaged` where the answer is no listing."""
+        """ListObjectsV2. `place`: `StartAfter`, or a page's `following`. Raises `Damaged` if the answer is not a listing."""
 
     def versions_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ObjectVersion]:
-        """ListObjectVersions. `place`: `KeyMarker`, or a page's `following`. `Damaged` where the answer is no listing."""
+        """ListObjectVersions. `place`: `KeyMarker`, or a page's `following`. Raises `Damaged` if the answer is not a listing."""
 
 
 NULL_VERSION = "null"  # what S3 calls the only version of an object in a bucket that keeps none

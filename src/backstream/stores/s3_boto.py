@@ -1,4 +1,4 @@
-"""S3's requests through a botocore client, which finds credentials, endpoint and region, signs, and tries again."""
+"""S3's requests through a botocore client, which finds credentials, endpoint and region, signs, and retries."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _CLOSED: PublicAccessBlockConfigurationTypeDef = {
 
 
 def client_config(*, connections: int = 32, answer_within: float | None = None) -> Config:
-    """How the client should be made: `connections` is how many threads will use it.
+    """Returns the client's configuration. `connections` is the number of threads that will use it.
 
     Standard retries answer throttling and 5xx with backoff. The timeouts are short for S3, whose bodies here are small: a dead
-    connection is noticed in seconds. With `answer_within` (seconds) a single attempt has so long: its caller knows how much time
-    there is for more.
+    connection is noticed in seconds. With `answer_within` (seconds) there is a single attempt of that length: its caller knows how
+    much time there is for more.
     """
     return Config(
         signature_version="s3v4",
@@ -47,7 +47,7 @@ def client_config(*, connections: int = 32, answer_within: float | None = None) 
 
 
 class BotoApi:
-    """`s3_api.S3Api`. The client's answers to ListObjectVersions get one more field, which leaves other users of it alone."""
+    """See `s3_api.S3Api`. The client's answers to ListObjectVersions get one more field, which does not affect its other users."""
 
     def __init__(self, client: S3Client, bucket: str, limit: Limit = unlimited, owner: Whose = nobody) -> None:
         self._limit = limit
@@ -99,7 +99,7 @@ class BotoApi:
             return answer["Body"].read()
 
     def _check_size(self, key: str, answer: GetObjectOutputTypeDef) -> None:
-        """Damaged, and nothing more is read, where an object is larger than its kind may be."""
+        """Raises Damaged, and reads no more, if an object is larger than its kind may be."""
         if answer["ContentLength"] > self.limit(key):
             answer["Body"].close()
             raise too_large(subject(self._bucket, key), self.limit(key), answer["ContentLength"])
@@ -132,17 +132,17 @@ class BotoApi:
         return {name: page[of] for name, of in names.items()} if page["IsTruncated"] else None
 
     def _object(self, key: str, version: str | None) -> dict[str, Any]:
-        """The parameters that say which object, or which version of it."""
+        """Returns the parameters that name an object, or a version of it."""
         which = {**self._of_bucket(), "Key": key}
         return which if version is None else {**which, "VersionId": version}
 
     def _of_bucket(self) -> dict[str, Any]:
-        """The parameters that say which bucket, and whose."""
+        """Returns the parameters that name the bucket and its expected owner."""
         return of_bucket(self._bucket, self._owner())
 
     @contextmanager
     def _explained(self, operation: str, key: str = "", version: str | None = None) -> Iterator[None]:
-        """Whatever botocore raises, in our own errors."""
+        """Context that turns botocore's errors into the project's."""
         try:
             yield
         except boto_errors() as error:
@@ -150,7 +150,7 @@ class BotoApi:
 
 
 def _keep_document(response_dict: Mapping[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """botocore's hook before it parses an answer: what we add here stands in the parsed answer too."""
+    """botocore's hook before it parses an answer: fields added here appear in the parsed answer too."""
     customized_response_dict[_DOCUMENT] = response_dict["body"]
 
 
@@ -166,14 +166,15 @@ def _info(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) ->
 
 
 def of_bucket(bucket: str, owner: str | None) -> dict[str, Any]:
-    """The parameters of botocore that say which bucket, and whose it is expected to be."""
+    """Returns botocore's parameters that name the bucket and its expected owner."""
     return {"Bucket": bucket} if owner is None else {"Bucket": bucket, "ExpectedBucketOwner": owner}
 
 
 def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None = None) -> None:
-    """Make the bucket a vault can lie in: closed to the public, keeping versions. One that is ours already is only made so.
+    """Creates a bucket for a vault: closed to the public, keeping versions. If it already belongs to this account, only these
+    settings are made.
 
-    `AlreadyExists` if the name is another account's, `AccessDenied` and `Unavailable` as everywhere.
+    Raises `AlreadyExists` if the name belongs to another account, and `AccessDenied` and `Unavailable` as everywhere.
     """
     place: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:

@@ -1,4 +1,4 @@
-"""S3's requests over our own transport: those of the data plane, which are many. The few others are left to botocore."""
+"""S3's requests over the project's own transport: the many requests of the data plane. The few others are left to botocore."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ _Place = TypeVar("_Place")
 
 
 class S3Sender(Protocol):
-    """What sends requests and tries them again: `transport.retrying.Patient`."""
+    """Sends requests and retries them: see `transport.retrying.RetryingSender`."""
 
     def send(self, request: HttpRequest) -> Reply:
-        """The answer; NoAnswer where there is none."""
+        """Returns the answer. Raises NoAnswer if there is none."""
 
     def exchange(self, requests: Iterable[tuple[_Place, HttpRequest]]) -> Generator[tuple[_Place, Reply | NoAnswer], None, None]:
-        """The answers, or why there is none, as they come, each with its request's tag."""
+        """Yields the answers, or why there is none, as they come, each with its request's tag."""
 
 
 class HttpApi:
-    """`s3_api.S3Api`. `control`: the same bucket's requests by botocore."""
+    """See `s3_api.S3Api`. `control`: the same bucket's requests by botocore."""
 
     def __init__(self, sender: S3Sender, control: S3Api) -> None:
         self._sender = sender
@@ -81,7 +81,7 @@ class HttpApi:
     def put(
         self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
     ) -> str:
-        # A checksum of the body goes with it: S3 compares, and buckets with Object Lock ask for one.
+        # A checksum of the body goes with it: S3 compares it, and buckets with Object Lock require one.
         checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
         headers = {"x-amz-checksum-crc32": checksum, "x-amz-sdk-checksum-algorithm": "CRC32"}
         headers.update((META + name.lower(), value) for name, value in metadata.items())
@@ -118,7 +118,7 @@ class HttpApi:
         return HttpRequest("GET", object_path(key), _which(version), self._expecting(_CHECKSUM), most=self.limit(key))
 
     def _expecting(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Headers, with the account that the bucket is expected to be of. S3 answers 403 where it is another one's.
+        """Returns headers with the expected owner of the bucket. S3 answers 403 if it is another account.
 
         Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
         """
@@ -139,7 +139,7 @@ class HttpApi:
             return error
 
     def _whole(self, key: str, version: str | None, reply: Reply) -> StoredObject:
-        """The object of an answer, if it is what its checksum says."""
+        """Returns the object of an answer, if it matches its checksum."""
         told = reply.headers.get("x-amz-checksum-crc32")
         if told is not None and "-" not in told and told != base64.b64encode(zlib.crc32(reply.body).to_bytes(4)).decode():
             what = subject(self._bucket, key, version)
@@ -177,7 +177,7 @@ class HttpApi:
 
     @contextmanager
     def _reading_rows(self) -> Iterator[None]:
-        """Damaged where a page lacks what S3 says of each object, or says it in another form."""
+        """Context that raises Damaged if a page lacks a field of an object, or has it in another form."""
         try:
             yield
         except KeyError as error:
@@ -189,7 +189,7 @@ class HttpApi:
         self, operation: str, words: Iterable[tuple[str, str]], prefix: str, place: Mapping[str, str]
     ) -> listings.Document:
         parameters = [*words, ("encoding-type", "url"), ("prefix", prefix), *((WORDS[name], of) for name, of in place.items())]
-        # One that lists a bucket goes to the bucket itself, which is the endpoint's whole path or a slash.
+        # A request that lists a bucket goes to the bucket itself, which is the endpoint's whole path or a slash.
         reply = self._ask(operation, subject(self._bucket, prefix), HttpRequest("GET", "/", query_of(parameters)))
         try:
             page = listings.read(reply.body)
@@ -216,9 +216,10 @@ class HttpApi:
 
 
 def over_http(control: S3Api, connect: Callable[[], S3Sender | None]) -> S3Api:
-    """The bucket's requests over what `connect` gives; all of them by botocore where that is None. See `transport.lines.Lines`.
+    """Returns the bucket's requests over `connect`'s sender; all of them go through botocore if that is None. See
+    `transport.lines.Connections`.
 
-    Raises the errors of `failures` where there are no credentials to connect with.
+    Raises the errors of `failures` if there are no credentials to connect with.
     """
     try:
         sender = connect()
@@ -228,7 +229,7 @@ def over_http(control: S3Api, connect: Callable[[], S3Sender | None]) -> S3Api:
 
 
 def _refused(outcome: Reply | NoAnswer, operation: str, what: str) -> BackstreamError:
-    """Why there is nothing, in our own errors."""
+    """Returns the project's error for a request without a result."""
     if isinstance(outcome, NoAnswer) and outcome.beyond:
         return beyond_limit(what)
     if isinstance(outcome, NoAnswer):
@@ -259,7 +260,7 @@ def _info(key: str, reply: Reply) -> ObjectInfo:
 
 
 def _said(reply: Reply) -> ErrorAnswer:
-    """What an error answer says; where it has no body, or one that is not XML, its status."""
+    """Returns the contents of an error answer; its status if it has no body, or one that is not XML."""
     try:
         fields = listings.read(reply.body).fields
     except expat.ExpatError:

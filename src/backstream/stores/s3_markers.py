@@ -1,4 +1,4 @@
-"""S3's delete markers, taken away: `ports.Markers`. Needs s3:DeleteObjectVersion, which no other part of this tool does."""
+"""Removes S3's delete markers: `ports.Markers`. It needs s3:DeleteObjectVersion, which no other part of this tool does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # stubs: not there at run time
 
 
 class S3Markers:
-    """See `ports.Markers`. `store`: the same bucket and prefix, to be asked what a version is.
+    """See `ports.Markers`. `store`: the same bucket and prefix, to look up what a version is.
 
-    `owner`: the account that the bucket is expected to be of.
+    `owner`: the expected account of the bucket.
     """
 
     def __init__(self, client: S3Client, bucket: str, prefix: str, store: ObjectStore, owner: str | None = None) -> None:
@@ -28,7 +28,7 @@ class S3Markers:
         self._owner = owner
 
     def remove(self, name: str, version: str) -> bool:
-        # A version's id is a marker's or a body's for good, so nobody can turn the one into the other after this look.
+        # A version's id belongs to a marker or to a body for good, so nobody can turn one into the other after this look.
         found = next((row for row in self._store.versions_of(name) if row.version == version), None)
         if found is None:
             return False

@@ -1,4 +1,4 @@
-"""How a bucket is set up, asked of S3 by botocore: what only a look at a whole deployment needs."""
+"""Reads a bucket's settings from S3 by botocore: only a look at a whole deployment needs them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backstream.stores.s3_boto import of_bucket
 if TYPE_CHECKING:  # stubs: not there at run time
     from mypy_boto3_s3 import S3Client
 
-# S3's words for a setting that a bucket does not have: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+# S3's error codes for a setting that a bucket does not have: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _NONE = (
     "NoSuchBucketPolicy",
     "NoSuchLifecycleConfiguration",
@@ -29,7 +29,7 @@ _NONE = (
 
 
 class S3Settings:
-    """`ports.BucketSettings`. `owner`: the account that the bucket is expected to be of."""
+    """See `ports.BucketSettings`. `owner`: the expected account of the bucket."""
 
     def __init__(self, client: S3Client, bucket: str, owner: str | None = None) -> None:
         self._client = client
@@ -96,7 +96,7 @@ class S3Settings:
         return [dict(rule) for rule in answer.get("Rules", ())]
 
     def _ask(self, method: str, operation: str, **more: str) -> Mapping[str, Any]:
-        """The answer; nothing where the bucket has no such setting."""
+        """Returns the answer; empty if the bucket has no such setting."""
         try:
             answer: Mapping[str, Any] = getattr(self._client, method)(**{**of_bucket(self._bucket, self._owner), **more})
         except boto_errors() as error:

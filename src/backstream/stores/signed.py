@@ -1,6 +1,6 @@
-"""Stores that sign what a vault writes of its own, and stores that give out nothing but what is signed. See `model.sealing`.
+"""Stores that sign a vault's own objects, and stores that return only signed objects. See `model.sealing`.
 
-Both stand between a vault and its store, so no part of the vault knows of signatures, but those that believe a name alone.
+Both stand between a vault and its store, so no part of the vault knows of signatures, except the parts that trust a name alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SignerOf = Callable[[str, Signing | None], HeadSigner | None]
 
 
 class _Passing:
-    """Hands everything on."""
+    """Passes every call on."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -76,9 +76,10 @@ class _Passing:
 
 
 class SigningStore(_Passing):
-    """Signs what is written of a table's own objects, where there is a key for it.
+    """Signs a table's own objects as they are written, if there is a key for it.
 
-    `signer_of` is asked once for each table, with what its catalog says of signatures. What cannot be signed is not written.
+    `signer_of` is called once for each table, with its catalog's statement about signatures. An object that cannot be signed is not
+    written.
     """
 
     def __init__(self, store: ObjectStore, signer_of: SignerOf) -> None:
@@ -110,7 +111,7 @@ class SigningStore(_Passing):
         return self._store.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
 
     def _previous(self, name: str) -> str:
-        """The version upon which a catalog is made. Where another comes between, the condition of its write says so."""
+        """Returns the version that a catalog is made upon. If another comes between, the condition of its write says so."""
         return next((row.version for row in self._store.versions_of(name) if not row.marker), NONE)
 
     def _signer(self, name: str, body: bytes) -> HeadSigner | None:
@@ -129,7 +130,7 @@ class SigningStore(_Passing):
             self._signers[table] = self._signer_of(table, signing_of(catalog))
 
     def _read_catalog(self, table: str) -> None:
-        """Who writes has read the catalog first, as a rule."""
+        """Reads the table's catalog. A writer has read it already, as a rule."""
         name = f"_backstream/{table}/catalog.json"
         try:
             self._note(name, self._store.get(name).body)
@@ -138,9 +139,10 @@ class SigningStore(_Passing):
 
 
 class VerifyingStore(_Passing):
-    """Gives out what is signed with one key, and row objects, for which the log vouches. NotSigned, naming it, for anything else.
+    """Returns objects that are signed with one key, and row objects, for which the log vouches. Raises NotSigned, naming it, for
+    anything else.
 
-    What the store received before the vault was signed at all is given out: nobody claims to know it, see `is_covered`.
+    Objects that the store received before the vault was first signed are returned: nobody claims to know them, see `is_covered`.
     """
 
     def __init__(self, store: ObjectStore, verifier: Verifier) -> None:
@@ -197,7 +199,9 @@ class VerifyingStore(_Passing):
             raise _not_signed(info, f"its signature was not made with {self._verifier.key}, or not of these bytes and this name")
 
     def _check_catalog(self, found: StoredObject) -> None:
-        """It is signed, and lies upon the version upon which it was made: an older one that was put on top again does not."""
+        """Checks that the catalog is signed, and lies upon the version that it was made upon: an older one that was put on top
+        again does not.
+        """
         self._check_signature(found)
         info = found.info
         rows = [row.version for row in self._store.versions_of(info.name) if not row.marker]

@@ -1,1 +1,1 @@
-"""DynamoDB tables and their streams, spoken to in raw DynamoDB JSON."""
+"""DynamoDB tables and their streams, over raw DynamoDB JSON."""

@@ -1,4 +1,4 @@
-"""Who asks, and what is deployed: STS, Lambda and CloudWatch, asked by botocore."""
+"""Reads the caller's identity and the deployment from STS, Lambda and CloudWatch, through botocore."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Clients = Callable[[str], BaseClient]  # botocore's client of a service (`lambda
 
 
 class AwsAccount:
-    """`ports.Account`."""
+    """See `ports.Account`."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients

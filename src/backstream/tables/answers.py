@@ -1,6 +1,6 @@
-"""The shapes of DynamoDB's answers, as far as we read them: items and keys stay the bytes they are (`msgspec.Raw`).
+"""The shapes of DynamoDB's answers, as far as they are read: items and keys stay the bytes they are (`msgspec.Raw`).
 
-Names are those of the API: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html
+Names are the API's: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AttributeDefinition(msgspec.Struct, frozen=True):
 
 
 class StreamSpecification(msgspec.Struct, frozen=True):
-    """Whether a stream is on, and what it carries."""
+    """The state of a table's stream: enabled or not, and its contents."""
 
     StreamEnabled: bool = False
     StreamViewType: str | None = None
@@ -55,7 +55,7 @@ class DescribedTable(msgspec.Struct, frozen=True):
 
 
 def key_schema(table: DescribedTable) -> KeySchema:
-    """The key schema of a description. Failed where it names no type for a key attribute."""
+    """Returns the key schema of a description. Raises Failed if it names no type for a key attribute."""
     types = {each.AttributeName: each.AttributeType for each in table.AttributeDefinitions}
     try:
         roles = {each.KeyType: KeyAttribute(each.AttributeName, types[each.AttributeName]) for each in table.KeySchema}
@@ -68,13 +68,13 @@ def key_schema(table: DescribedTable) -> KeySchema:
 
 
 class ConsumedCapacity(msgspec.Struct, frozen=True):
-    """What a call took of the table's capacity."""
+    """The capacity that a call consumed."""
 
     CapacityUnits: float | None = None
 
 
 class ScanAnswer(msgspec.Struct, frozen=True):
-    """Some items, and where to go on; LastEvaluatedKey is empty at the end."""
+    """Some items, and the key to continue from; LastEvaluatedKey is empty at the end."""
 
     Items: list[msgspec.Raw] = []
     LastEvaluatedKey: msgspec.Raw = msgspec.Raw()
@@ -82,7 +82,7 @@ class ScanAnswer(msgspec.Struct, frozen=True):
 
 
 class UnprocessedKeys(msgspec.Struct, frozen=True):
-    """Keys of one table that BatchGetItem did not come to."""
+    """The keys of one table that BatchGetItem did not read."""
 
     Keys: list[msgspec.Raw]
 
@@ -107,7 +107,7 @@ class DeleteRequest(msgspec.Struct, frozen=True):
 
 
 class WriteRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One write of a batch: one of the two."""
+    """One write of a batch: a put or a delete."""
 
     PutRequest: PutRequest | None = None
     DeleteRequest: DeleteRequest | None = None
@@ -121,14 +121,14 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """An answer of which nothing is read."""
+    """An answer that nothing is read from."""
 
 
 # --- DescribeStream, GetShardIterator ---------------------------------------------------------------------------------------------
 
 
 class SequenceNumberRange(msgspec.Struct, frozen=True):
-    """Where a shard begins and, once it is closed, ends."""
+    """The beginning of a shard and, once it is closed, its end."""
 
     StartingSequenceNumber: str | None = None
     EndingSequenceNumber: str | None = None

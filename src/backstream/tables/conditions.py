@@ -1,4 +1,4 @@
-"""The condition that an item is still as it was: what makes a write of a restore give way to somebody else's.
+"""The condition that an item is unchanged: with it, a write of a restore gives way to somebody else's.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import msgspec
 
-# An expression has 4 KB and 300 operators at most; two names of four characters, an operator and `AND` make 18 characters.
+# An expression has at most 4 KB and 300 operators. Two names of four characters, an operator and `AND` make 18 characters.
 MOST_COMPARED = 140
 
 
-# What an UpdateItem changes, in its 4 KB: each attribute takes a name, a value and a sign.
+# The limit of an UpdateItem's changes in its 4 KB: each attribute takes a name, a value and a sign.
 MOST_CHANGED = 200
 
 
 class RequestCondition(msgspec.Struct, frozen=True):
-    """The parts of a request that say it."""
+    """The parts of a request that state the condition."""
 
     ConditionExpression: str
     ExpressionAttributeNames: dict[str, str]
@@ -24,10 +24,12 @@ class RequestCondition(msgspec.Struct, frozen=True):
 
 
 def unchanged(before: bytes | None, key: str, new: bytes | None = None) -> RequestCondition:
-    """That the item is as `before`, or, where that is None, does not exist. `key`: its hash key's name; `new`: what it will become.
+    """Returns the condition that the item is as `before`, or does not exist if that is None. `key`: its hash key's name; `new`: its
+    next image.
 
-    Each attribute is compared, whole (of an item with very many the first ones, in their order), and none of those that `new` would
-    add may be there. What else somebody has added, and changed nothing, is not seen: no condition can say "and nothing more".
+    Each attribute is compared as a whole (for an item with very many, only the first ones in their order), and no attribute that
+    `new` would add may exist. Other attributes that somebody has added, without changing any, go unseen: no condition can say "and
+    nothing more".
     """
     if before is None:
         return RequestCondition("attribute_not_exists(#k)", {"#k": key})
@@ -43,7 +45,7 @@ def unchanged(before: bytes | None, key: str, new: bytes | None = None) -> Reque
 
 
 class Update(msgspec.Struct, frozen=True):
-    """The parts of an UpdateItem that turns an item into another one, if it is still as it was."""
+    """The parts of an UpdateItem that turns an item into another one, if it is unchanged."""
 
     UpdateExpression: str
     ConditionExpression: str
@@ -52,9 +54,10 @@ class Update(msgspec.Struct, frozen=True):
 
 
 def update(before: bytes, after: bytes) -> Update | None:
-    """What changes `before` into `after`: only those attributes are named in which they differ, so that no other one is touched.
+    """Returns the update that changes `before` into `after`. It names only the attributes in which they differ, so no other one is
+    touched.
 
-    The condition is that of `unchanged`, those first that change. None where there are more than one request can name.
+    The condition comes from `unchanged`, changing attributes first. Returns None if more change than one request can name.
     """
     old, new = _fields(before), _fields(after)
     put = [name for name, raw in new.items() if name not in old or bytes(old[name]) != bytes(raw)]

@@ -33,10 +33,10 @@ POLL_SECONDS = 0.5
 
 
 class DynamoTable:
-    """`ports.Table` of the table `name`; `api`: that of `dynamodb`.
+    """See `ports.Table`, for the table `name`; `api` is the API of `dynamodb`.
 
     `autoscaling`: makes botocore's client for `application-autoscaling` when settings are read; without it that part is unknown.
-    `writing`: the same service for BatchWriteItem, by one that does not wait for it (see `ports.Table.write`).
+    `writing`: the same service for BatchWriteItem, through a client that does not retry (see `ports.Table.write`).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class DynamoTable:
     # --- what the table is --------------------------------------------------------------------------------------------------------
 
     def facts(self) -> TableFacts:
-        """What the table is now."""
+        """Returns the table's description now."""
         return self._described()[0]
 
     def _described(self) -> tuple[TableFacts, RawAnswer]:
@@ -87,18 +87,18 @@ class DynamoTable:
         return facts, answer
 
     def settings(self) -> TableSettings:
-        """The table's settings, as far as they may be read: some eight calls."""
+        """Returns the table's settings, as far as they may be read: some eight calls."""
         return read_settings(self._api, self._autoscaling, self.facts())
 
     @cached_property
     def _schema(self) -> KeySchema:
-        """A table's key schema never changes."""
+        """Returns the key schema, which never changes."""
         return self.facts().schema
 
     # --- reading ------------------------------------------------------------------------------------------------------------------
 
     def is_empty(self) -> tuple[bool, float]:
-        """Whether a strongly consistent read finds no item, and the server's time just before that read."""
+        """Returns whether a strongly consistent read finds no item, and the server's time just before that read."""
         before = self.server_time()
         page = self.page(0, 1, None, limit=1)
         while page.after is not None and not page.images:  # an empty page is not the last, only one without LastEvaluatedKey is
@@ -106,11 +106,11 @@ class DynamoTable:
         return not page.images, before
 
     def server_time(self) -> float:
-        """The service's time: that of the end of a call, so it is not later than what is begun after it."""
+        """Returns the service's time at the end of a call, so it is not later than anything begun after it."""
         return self._described()[1].server_time
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
-        """Pages of images of one of `segments` parts of the table. Each page is read when it is asked for, not before."""
+        """Yields pages of images of one of `segments` parts of the table. Each page is read when it is asked for, not before."""
         after: bytes | None = None
         while True:
             page = self.page(segment, segments, after)
@@ -123,7 +123,7 @@ class DynamoTable:
     def page(
         self, segment: int, segments: int, after: bytes | None, limit: int | None = None, *, consistent: bool = True
     ) -> ScanPage:
-        """One Scan. Its answer says what it took, where the endpoint counts that."""
+        """Does one Scan. The answer states the consumed capacity, if the endpoint counts it."""
         request = {
             "TableName": self._name,
             "ConsistentRead": consistent,
@@ -142,7 +142,7 @@ class DynamoTable:
         )
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """The images of those of `keys` that exist. A key given twice is read once: BatchGetItem refuses duplicates."""
+        """Returns the images of the existing items among `keys`. A repeated key is read once: BatchGetItem refuses duplicates."""
         distinct = list(dict.fromkeys(wire.key_of(self._schema, key) for key in keys))
         chunks = (distinct[start : start + KEYS_PER_FETCH] for start in range(0, len(distinct), KEYS_PER_FETCH))
         return [image for chunk in chunks for image in self._fetch_chunk(chunk)]
@@ -171,7 +171,7 @@ class DynamoTable:
     # --- writing ------------------------------------------------------------------------------------------------------------------
 
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
-        """One BatchWriteItem. Returns those of `writes` that were not done, themselves, to be tried again."""
+        """Does one BatchWriteItem. Returns the writes that were not done, the same objects, to be tried again."""
         if not writes:
             return []
         request: dict[str, object] = {"RequestItems": {self._name: [_request(write) for write in writes]}}
@@ -185,7 +185,7 @@ class DynamoTable:
         return self._originals(left, writes) if left else []
 
     def write_if(self, write: Write, before: bytes | None) -> bool:
-        """One PutItem or DeleteItem, on condition that the item is as it was."""
+        """Does one PutItem or DeleteItem, on condition that the item is unchanged."""
         put = isinstance(write, Put)
         body = {"Item": msgspec.Raw(write.image)} if isinstance(write, Put) else {"Key": msgspec.Raw(write.keys)}
         condition = unchanged(before, self._schema.hash.name, write.image if isinstance(write, Put) else None)
@@ -197,7 +197,7 @@ class DynamoTable:
         return True
 
     def change_if(self, after: bytes, before: bytes) -> bool:
-        """One UpdateItem, asked once, on condition that the item is as it was."""
+        """Sends one UpdateItem once, on condition that the item is unchanged."""
         changes = update(before, after)
         if changes is None:
             return self.write_if(Put(after), before)
@@ -210,7 +210,9 @@ class DynamoTable:
         return True
 
     def _originals(self, left: Sequence[answers.WriteRequest], writes: Sequence[Write]) -> list[Write]:
-        """The writes that the answer gives back: found by key, for it may spell their numbers differently or order them anew."""
+        """Returns the writes that the answer gives back, found by key, because it may spell their numbers differently or reorder
+        them.
+        """
         sent = {self._place(write): write for write in writes}
         try:
             return [sent.pop(self._place(_write(request))) for request in left]
@@ -226,7 +228,10 @@ class DynamoTable:
     # --- changing the table -------------------------------------------------------------------------------------------------------
 
     def enable_stream(self) -> None:
-        """Turn on a stream of new and old images and wait for it. WrongStreamView if the table has a stream of another view."""
+        """Turns on a stream of new and old images and waits for it.
+
+        Raises WrongStreamView if the table has a stream of another view.
+        """
         facts = self.facts()
         if not facts.stream_enabled:
             specification = {"StreamEnabled": True, "StreamViewType": VIEW}
@@ -240,12 +245,12 @@ class DynamoTable:
         self._wait("its stream", self._is_streaming)
 
     def create(self, creation: Creation) -> None:
-        """Create the table and wait until it is ACTIVE. TargetNotEmpty if the name is taken."""
+        """Creates the table and waits until it is ACTIVE. Raises TargetNotEmpty if the name is taken."""
         self._ask("CreateTable", {"TableName": self._name, **creation.request}, answers.Ignored)
         self._wait("the new table", self._is_active)
 
     def apply(self, step: SetupStep) -> None:
-        """Carry out one step. While the table is still changing, it is tried again."""
+        """Carries out one step, and retries while the table is still changing."""
         api = scaling_api(self._autoscaling) if step.service == SCALING else self._api
         deadline = self._clock.now() + STEP_SECONDS
         while True:
@@ -259,7 +264,7 @@ class DynamoTable:
                 return
 
     def delete(self) -> None:
-        """Delete the table and wait until it is gone. While it is being created or changed that is refused, and tried again."""
+        """Deletes the table and waits until it is gone. It retries while the table is being created or changed."""
         self._wait("its deletion", self._has_begun_to_go)
         self._wait("its deletion", self._is_gone)
 
@@ -313,7 +318,7 @@ def _request(write: Write) -> answers.WriteRequest:
 
 
 def _write(request: answers.WriteRequest) -> Write:
-    """What a write request says. ValueError if it is neither a put nor a delete."""
+    """Returns the write in a write request. Raises ValueError if it is neither a put nor a delete."""
     if request.PutRequest is not None:
         return Put(bytes(request.PutRequest.Item))
     if request.DeleteRequest is not None:

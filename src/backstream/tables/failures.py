@@ -1,6 +1,6 @@
-"""What DynamoDB answers in place of what was asked for, in our own error tree: the one place that knows its error codes.
+"""Turns DynamoDB's error answers into the project's error tree: the one place that knows its error codes.
 
-Each error names the operation and what it was about; its hint is the operator's next step.
+Each error names the operation and its subject; its hint is the operator's next step.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class TableFailure(msgspec.Struct, frozen=True):
-    """One of our errors, and the next step it suggests."""
+    """An error class of the project, and the next step it suggests."""
 
     error: type[Failed | Refused]
     hint: str
@@ -68,7 +68,7 @@ INVALID = TableFailure(InvalidPosition, "")
 FUNCTION_OPERATIONS = ("GetFunctionConfiguration", "GetFunctionConcurrency", "ListEventSourceMappings")
 STREAM_OPERATIONS = ("ListStreams", "DescribeStream", "DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords")
 
-# One code means different things in different operations: these come first.
+# One code means different things in different operations: these are checked first.
 OF_OPERATION = {
     ("CreateTable", "ResourceInUseException"): TAKEN,
     ("CreateTable", "LimitExceededException"): FULL,
@@ -118,7 +118,7 @@ OF_CODE = {
     "TrimmedDataAccessException": TRIMMED,
 }
 
-# What botocore raises before there is an answer.
+# botocore raises these before there is an answer.
 OF_CLASS: tuple[tuple[str, TableFailure], ...] = (
     ("NoCredentialsError", DENIED),
     ("PartialCredentialsError", DENIED),
@@ -131,7 +131,7 @@ OF_CLASS: tuple[tuple[str, TableFailure], ...] = (
 
 
 def named(error: BotoError, operation: str, subject: str) -> Failed | Refused:
-    """Our error for botocore's; to be raised from it. `subject`: what the operation was about (`table orders`)."""
+    """Returns the project's error for botocore's; to be raised from it. `subject`: the operation's subject (`table orders`)."""
     if is_answer(error):
         response = cast("ClientError", error).response
         said, status = response["Error"], response["ResponseMetadata"].get("HTTPStatusCode", 0)
@@ -141,13 +141,13 @@ def named(error: BotoError, operation: str, subject: str) -> Failed | Refused:
 
 
 def of_answer(code: str, message: str, status: int, operation: str, subject: str) -> Failed | Refused:
-    """Our error for an answer: its code, its words and its HTTP status."""
+    """Returns the project's error for an answer: its code, its message and its HTTP status."""
     kind = _of_answer(code, operation, status)
     return kind.error(f"{operation} of {subject} failed: {code}: {message or 'no message'}", hint=kind.hint)
 
 
 def no_answer(why: str, operation: str, subject: str, *, hopeless: bool) -> Failed | Refused:
-    """Our error where there was no whole answer. See `transport.messages.NoAnswer`."""
+    """Returns the project's error if there was no whole answer. See `transport.messages.NoAnswer`."""
     kind = DISTRUSTED if hopeless else UNREACHED
     return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
 

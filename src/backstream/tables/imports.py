@@ -41,13 +41,13 @@ class _ListedImports(msgspec.Struct, frozen=True):
 
 
 class DynamoImporter:
-    """`ports.Importer`."""
+    """See `ports.Importer`."""
 
     def __init__(self, api: RawApi) -> None:
         self._api = api
 
     def begin(self, table: str, creation: Creation, bucket: str, prefix: str, token: str) -> str:
-        """ImportTable of gzipped DynamoDB JSON. TargetNotEmpty if the table's name is taken."""
+        """Calls ImportTable for gzipped DynamoDB JSON. Raises TargetNotEmpty if the table's name is taken."""
         request = {
             "ClientToken": token,
             "InputFormat": "DYNAMODB_JSON",
@@ -58,14 +58,14 @@ class DynamoImporter:
         try:
             return ask(self._api, "ImportTable", request, _DescribedImport, f"table {table}")[0].ImportTableDescription.ImportArn
         except TargetNotEmpty:
-            # The answer to a first attempt may have been lost: then the name is taken by our own import, whatever the token says.
+            # The answer to a first attempt may have been lost: then our own import has taken the name, whatever the token says.
             arn = self._begun(bucket, prefix)
             if arn is None:
                 raise
             return arn
 
     def _begun(self, bucket: str, prefix: str) -> str | None:
-        """The import of these objects, if there is one that may be seen."""
+        """Returns the import of these objects, if one can be seen."""
         request: dict[str, object] = {"PageSize": 25}
         while True:
             try:
@@ -80,7 +80,7 @@ class DynamoImporter:
             request["NextToken"] = page.NextToken
 
     def state(self, arn: str) -> ImportState:
-        """DescribeImport."""
+        """Calls DescribeImport."""
         said = ask(self._api, "DescribeImport", {"ImportArn": arn}, _DescribedImport, f"import {arn}")[0].ImportTableDescription
         return ImportState(
             status=said.ImportStatus,

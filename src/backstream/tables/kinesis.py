@@ -1,4 +1,4 @@
-"""One Kinesis stream that a table's changes go to, over the raw JSON protocol: its shards, and one table's changes in them."""
+"""One Kinesis stream that receives a table's changes, over the raw JSON protocol: its shards, and one table's changes in them."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class _RecordsAnswer(msgspec.Struct):
 
 
 class KinesisStream:
-    """`ports.ChangeStream` of one table's changes in the Kinesis stream `arn`; `api`: that of `kinesis`.
+    """See `ports.ChangeStream`, for one table's changes in the Kinesis stream `arn`; `api` is the API of `kinesis`.
 
-    `label`: under which the vault keeps them. Records of other tables are passed over.
+    `label`: the label of these changes in the vault. Records of other tables are skipped.
     """
 
     def __init__(self, api: RawApi, arn: str, table: str = "", label: str = "") -> None:
@@ -77,7 +77,7 @@ class KinesisStream:
         self._subject = f"stream {arn}"
 
     def source(self) -> KinesisSource:
-        """What a catalog keeps of it. NotFound, AccessDenied, Unavailable."""
+        """Returns the part that a catalog keeps. Raises NotFound, AccessDenied, Unavailable."""
         described = self._described()
         return KinesisSource(self._arn, described.RetentionPeriodHours * HOUR, _created(described))
 
@@ -86,7 +86,7 @@ class KinesisStream:
         return ask(self._api, "DescribeStreamSummary", request, _Summarised, self._subject)[0].StreamDescriptionSummary
 
     def facts(self) -> StreamFacts:
-        """The stream with all its shards, open and closed. A merged one has two parents."""
+        """Returns the stream with all its shards, open and closed. A merged shard has two parents."""
         described = self._described()
         return StreamFacts(
             arn=self._arn,
@@ -108,7 +108,7 @@ class KinesisStream:
             request = {"NextToken": page.NextToken}
 
     def iterator(self, shard: str, after: str | None) -> str:
-        """Where to read on: after the record at that position, or at the oldest record held."""
+        """Returns the iterator to read on with: after the record at that position, or at the oldest record held."""
         start = {"ShardIteratorType": "TRIM_HORIZON"}
         if after is not None:
             start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": after}
@@ -119,7 +119,7 @@ class KinesisStream:
             raise RecordsTrimmed(error.message, hint=error.hint) from error
 
     def read(self, shard: str, iterator: str) -> RecordsPage:
-        """The next records of the shard that the iterator was asked for. MalformedRecord where one is no change of a table."""
+        """Returns the next records of the iterator's shard. Raises MalformedRecord if one is not a change of a table."""
         request = {"StreamARN": self._arn, "ShardIterator": iterator, "Limit": RECORDS_PER_PAGE}
         said, answer = ask(self._api, "GetRecords", request, _RecordsAnswer, self._shard_subject(shard))
         ours = [each for each in said.Records if self._is_ours(shard, each)]
@@ -149,7 +149,7 @@ class KinesisStream:
 
 
 def check_arn(arn: str) -> str:
-    """The same. UsageError where it is no Kinesis stream's."""
+    """Returns the same ARN. Raises UsageError if it is not a Kinesis stream's."""
     parts = arn.split(":")
     if len(parts) != 6 or parts[2] != "kinesis" or not parts[5].startswith("stream/"):
         raise UsageError(f"not the ARN of a Kinesis stream: {arn!r}", hint="It is like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME.")
@@ -173,7 +173,10 @@ def _shard(described: _KinesisShard) -> Shard:
 
 
 def _hashes(told: _Hashes | None) -> tuple[int, int] | None:
-    """None where they are not told, or are no numbers: then time tells whether all children of a shard are listed."""
+    """Returns the hash range; None if it is not stated, or is not numeric.
+
+    Then time tells whether all children of a shard are listed.
+    """
     if told is None or not (told.StartingHashKey.isdecimal() and told.EndingHashKey.isdecimal()):
         return None
     return int(told.StartingHashKey), int(told.EndingHashKey)

@@ -1,6 +1,6 @@
 """A DynamoDB table in memory: the reference of `ports.Table`, a dict from canonical key to image.
 
-With a stream enabled, every write that changes something leaves a record there, as DynamoDB does. Tests compare all else with it.
+With a stream enabled, every write that changes something leaves a record there, as in DynamoDB. Tests compare other tables with it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ TTL_ACTOR = "dynamodb.amazonaws.com"
 
 
 class MemoryTable:
-    """`ports.Table` in memory. Without a `schema` the table does not exist until `create`.
+    """See `ports.Table`, in memory. Without a `schema` the table does not exist until `create`.
 
-    `streams`: all it ever had, oldest first. `page_items`: how many items a page of a scan holds; `shards`: how many shards a
-    stream begins with. `tags`: put over those it was created with, the one setting that tests change. `account`, `region` and
-    `id`: whose it is; a test may set them before anything asks.
+    `streams`: all streams it ever had, oldest first. `page_items`: the items in a page of a scan; `shards`: the shards that a
+    stream begins with. `tags` override those of its creation, the one setting that tests change. `account`, `region` and `id`: its
+    identity; a test may set them before anything asks.
     """
 
     def __init__(self, name: str, clock: Clock, schema: KeySchema | None = None, *, page_items: int = 100, shards: int = 2) -> None:
@@ -61,13 +61,13 @@ class MemoryTable:
 
     @property
     def stream(self) -> MemoryStream:
-        """The latest of its streams, enabled or not; an IndexError if it never had one."""
+        """The latest of its streams, enabled or not. Raises IndexError if it never had one."""
         return self.streams[-1]
 
     # --- what the table is --------------------------------------------------------------------------------------------------------
 
     def facts(self) -> TableFacts:
-        """What the table is now."""
+        """Returns the table's description now."""
         with self._lock:
             schema = self._existing()
             stream = self.stream.facts() if self.streams else None
@@ -85,7 +85,7 @@ class MemoryTable:
             )
 
     def settings(self) -> TableSettings:
-        """What the table was made with, and what was set since."""
+        """Returns the settings of the table's creation, with those set since."""
         description = self.facts().description
         others = TableSettings({}) if self._settings is None else self._settings.others
         tags = dict(sorted({**others.tags, **self.tags}.items()))
@@ -118,13 +118,16 @@ class MemoryTable:
     # --- reading ------------------------------------------------------------------------------------------------------------------
 
     def is_empty(self) -> tuple[bool, float]:
-        """Whether there is no item, and the time just before looking."""
+        """Returns whether there is no item, and the time just before looking."""
         with self._lock:
             self._existing()
             return not self._items, self._clock.now()
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Sequence[bytes]]:
-        """Pages of images of one of `segments` parts. As in DynamoDB each page is of its own moment: writes may come between."""
+        """Yields pages of images of one of `segments` parts.
+
+        As in DynamoDB each page is of its own moment: writes may come between.
+        """
         page = self.page(segment, segments, None)
         while page.images:
             yield page.images
@@ -139,7 +142,7 @@ class MemoryTable:
     def page(
         self, segment: int, segments: int, after: bytes | None, limit: int | None = None, *, consistent: bool = True
     ) -> ScanPage:
-        """The next images after that key; keys come in the order of their hashes, as DynamoDB scans."""
+        """Returns the next images after that key; keys come in the order of their hashes, as in DynamoDB's scans."""
         if not 0 <= segment < segments:
             raise Failed(f"no segment {segment} of {segments}")
         with self._lock:
@@ -153,7 +156,7 @@ class MemoryTable:
             return ScanPage([image for _, image in page], page[-1][0][1] if page else None, self.server_time(), took)
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """The images of those of `keys` that exist, each once."""
+        """Returns the images of the existing items among `keys`, each once."""
         with self._lock:
             schema = self._existing()
             wanted = dict.fromkeys(wire.key_of(schema, key) for key in keys)
@@ -162,7 +165,7 @@ class MemoryTable:
     # --- writing ------------------------------------------------------------------------------------------------------------------
 
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
-        """All of one batch. Never leaves any undone: a wrapper that does is for tests to put around."""
+        """Does all of one batch. It never leaves any undone: tests use a wrapper for that."""
         with self._lock:
             schema = self._existing()
             images = {wire.key_of(schema, _body(write)): write.image if isinstance(write, Put) else None for write in writes}
@@ -175,7 +178,7 @@ class MemoryTable:
             return []
 
     def write_if(self, write: Write, before: bytes | None) -> bool:
-        """One write, if the item is as it was."""
+        """Does one write, if the item is unchanged."""
         with self._lock:
             key = wire.key_of(self._existing(), _body(write))
             now = self._items.get(key)
@@ -185,7 +188,7 @@ class MemoryTable:
             return same
 
     def change_if(self, after: bytes, before: bytes) -> bool:
-        """Those attributes that differ, if the item is as it was but for what nobody named."""
+        """Changes the attributes that differ, if all named attributes of the item are unchanged."""
         with self._lock:
             key = wire.key_of(self._existing(), after)
             now, old, new = (None if each is None else wire.decode(each) for each in (self._items.get(key), before, after))
@@ -199,11 +202,11 @@ class MemoryTable:
             return True
 
     def _write_units(self, key: bytes, image: bytes | None) -> int:
-        """By the larger one of the item before and after."""
+        """Returns the units, by the larger one of the item before and after."""
         return max(sizes.write_units(each) for each in (key, image, self._items.get(key)) if each is not None)
 
     def expire(self, keys: Sequence[bytes]) -> None:
-        """Delete these items as time to live does: the stream's records name DynamoDB as their actor."""
+        """Deletes these items as time to live does: the stream's records name DynamoDB as their actor."""
         with self._lock:
             schema = self._existing()
             for key in keys:
@@ -223,7 +226,7 @@ class MemoryTable:
     # --- changing the table -------------------------------------------------------------------------------------------------------
 
     def enable_stream(self) -> None:
-        """Turn on a stream, a new one unless one is on."""
+        """Turns on a stream, a new one unless one is on."""
         with self._lock:
             self._existing()
             if not self._is_streaming():
@@ -231,18 +234,18 @@ class MemoryTable:
                 self.streams.append(MemoryStream(arn, self._clock, shards=self._shards))
 
     def _next_label(self) -> str:
-        """When the stream was created, to the millisecond; no label comes twice, even if the clock stands still."""
+        """Returns the time of the stream's creation, to the millisecond. No label comes twice, even if the clock stands still."""
         moment = datetime.datetime.fromtimestamp(self._clock.now(), datetime.UTC).replace(tzinfo=None)
         return (moment + datetime.timedelta(milliseconds=len(self.streams))).isoformat(timespec="milliseconds")
 
     def disable_stream(self) -> None:
-        """Turn the stream off; what is in it stays readable."""
+        """Turns the stream off; its records stay readable."""
         with self._lock:
             for stream in self.streams:
                 stream.close()
 
     def create(self, creation: Creation) -> None:
-        """Create the table. TargetNotEmpty if it exists. A stream, whatever its view, is one of new and old images."""
+        """Creates the table. Raises TargetNotEmpty if it exists. A stream of any view becomes one of new and old images."""
         with self._lock:
             if self._schema is not None:
                 raise TargetNotEmpty(f"there is a table {self._name} already", hint="Name a table that does not exist yet.")
@@ -253,14 +256,14 @@ class MemoryTable:
                 self.enable_stream()
 
     def apply(self, step: SetupStep) -> None:
-        """Set what the step says."""
+        """Sets what the step states."""
         with self._lock:
             self._existing()
             if self._settings is not None:
                 self._settings.apply(step)
 
     def delete(self) -> None:
-        """Delete the table. Its streams stay readable, as DynamoDB's do for a day."""
+        """Deletes the table. Its streams stay readable, as DynamoDB's do for a day."""
         with self._lock:
             self._existing()
             self.disable_stream()

@@ -1,4 +1,4 @@
-"""The settings of a table in memory: what it was created with, and what steps have set since, of every kind that plans name."""
+"""The settings of a table in memory: those of its creation, and those that steps have set since, of every kind that plans name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_CAPACITY = {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}
 
 
 def described(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What DescribeTable says of a table that CreateTable was asked for like this."""
+    """Returns DescribeTable's answer for a table created by this CreateTable request."""
     said = {name: request[name] for name in _AS_ASKED if name in request}
     said["ProvisionedThroughput"] = request.get("ProvisionedThroughput", _NO_CAPACITY)
     if request.get("BillingMode") == ON_DEMAND:
@@ -39,14 +39,17 @@ def described(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class MemorySettings:
-    """`description`: DescribeTable's part that `creation` asked for; `others`: the rest, its `table` empty."""
+    """The settings of one table.
+
+    `description`: DescribeTable's part that `creation` asked for; `others`: the rest, its `table` empty.
+    """
 
     def __init__(self, creation: Creation) -> None:
         self.description = described(creation.request)
         self.others = TableSettings({}, tags=settings.tags_of(creation.request.get("Tags", ())))
 
     def apply(self, step: SetupStep) -> None:
-        """Set what the step says. Failed for an operation that no plan names."""
+        """Sets what the step states. Raises Failed for an operation that no plan names."""
         if step.operation == "UpdateTable":
             self.description |= {name: value for name, value in step.request.items() if name != "TableName"}
             return

@@ -1,7 +1,7 @@
 """A DynamoDB stream in memory: the reference of `ports.ChangeStream`, small, exact and deterministic.
 
-It behaves as AWS's does where that hurts: several shards that split, numbers that must not be compared as text or across shards,
-iterators that expire, records that are trimmed.
+It imitates the difficult parts of AWS's streams: several shards that split, numbers that must not be compared as text or across
+shards, iterators that expire, records that are trimmed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from backstream.ports import Clock, RecordsPage, Shard, StreamFacts
 ITERATOR_SECONDS = 15 * 60
 PLACES = 2**32  # keys are spread over the shards by their CRC-32
 
-# 21 digits, and 22 after five records: whoever compares sequence numbers as text is found out.
+# 21 digits, and 22 after five records: code that compares sequence numbers as text fails.
 FIRST_SEQUENCE = 10**21 - 5
 
 
@@ -40,7 +40,7 @@ class _MemoryShard(msgspec.Struct):
     aged: bool = False  # whether a day has passed since its last record, if it ever had one
 
     def is_forgotten(self) -> bool:
-        """Closed, and everything trimmed: streams list such a shard no longer."""
+        """True if it is closed and everything is trimmed: streams no longer list such a shard."""
         return self.last is not None and self.aged and not self.records
 
     def facts(self) -> Shard:
@@ -48,7 +48,7 @@ class _MemoryShard(msgspec.Struct):
 
 
 class _Place(msgspec.Struct):
-    """What an iterator's text says: a position in a shard, and when and in which era it was given out."""
+    """The contents of an iterator's text: a position in a shard, and when and in which era it was given out."""
 
     shard: str
     position: int
@@ -57,7 +57,10 @@ class _Place(msgspec.Struct):
 
 
 class MemoryStream:
-    """`ports.ChangeStream`, fed by a `MemoryTable` (`append`), steered by tests (`split`, `trim`, `expire_iterators`, `close`)."""
+    """See `ports.ChangeStream`.
+
+    It is fed by a `MemoryTable` (`append`), and steered by tests (`split`, `trim`, `expire_iterators`, `close`).
+    """
 
     def __init__(self, arn: str, clock: Clock, *, shards: int = 2, page_records: int = 1000) -> None:
         self.arn = arn
@@ -70,13 +73,13 @@ class MemoryStream:
         self.enabled = True
         self._shards: dict[str, _MemoryShard] = {}
         for index in range(shards):
-            # The bases fall from shard to shard: numbers of different shards say nothing about time.
+            # The bases fall from shard to shard: the order of numbers of different shards has no meaning in time.
             self._open(None, FIRST_SEQUENCE * (shards - index), PLACES * index // shards, PLACES * (index + 1) // shards)
 
     # --- as a table feeds it ------------------------------------------------------------------------------------------------------
 
     def append(self, keys: bytes, old: bytes | None, new: bytes | None, *, actor: str | None = None) -> None:
-        """Add the record of one change, made now. `keys`: the item's canonical key, which places it."""
+        """Adds the record of one change, made now. `keys`: the item's canonical key, which selects the shard."""
         with self._lock:
             place = zlib.crc32(keys)
             shard = next(each for each in self._shards.values() if each.last is None and each.low <= place < each.high)
@@ -97,7 +100,7 @@ class MemoryStream:
     # --- as tests steer it --------------------------------------------------------------------------------------------------------
 
     def split(self, shard: str, *, into: int = 2) -> list[str]:
-        """Close an open shard and open its children, which share its keys; their ids. `into=1`: a mere roll-over."""
+        """Closes an open shard, opens its children, which share its keys, and returns their ids. `into=1` is a mere roll-over."""
         with self._lock:
             parent = self._known(shard)
             if parent.last is not None:
@@ -108,7 +111,7 @@ class MemoryStream:
             return [self._open(shard, parent.base, low, high) for low, high in pairwise(bounds)]
 
     def trim(self, shard: str, *, keep: int = 0) -> None:
-        """Drop all but the last `keep` records, as 24 hours do; a closed shard without records is no longer listed."""
+        """Drops all but the last `keep` records, as 24 hours do. A closed shard without records is no longer listed."""
         with self._lock:
             found = self._known(shard)
             count = len(found.records) - keep
@@ -119,12 +122,12 @@ class MemoryStream:
                 del found.records[:count]
 
     def expire_iterators(self) -> None:
-        """Let every iterator given out so far be too old."""
+        """Lets every iterator given out so far expire."""
         with self._lock:
             self._era += 1
 
     def close(self) -> None:
-        """Disable the stream: every shard ends; what is in it stays readable."""
+        """Disables the stream: every shard ends; its records stay readable."""
         with self._lock:
             self.enabled = False
             for shard in self._shards.values():
@@ -133,20 +136,20 @@ class MemoryStream:
     # --- ports.ChangeStream -------------------------------------------------------------------------------------------------------
 
     def facts(self) -> StreamFacts:
-        """The stream with all its shards."""
+        """Returns the stream with all its shards."""
         with self._lock:
             shards = [shard.facts() for shard in self._shards.values() if not self._is_forgotten(shard)]
             return StreamFacts(self.arn, self._label, self.enabled, VIEW, shards)
 
     def iterator(self, shard: str, after: str | None) -> str:
-        """Where to read on: after that sequence number, or at the oldest record held."""
+        """Returns the iterator to read on with: after that sequence number, or at the oldest record held."""
         with self._lock:
             found = self._known(shard)
             position = found.trimmed if after is None else self._position_after(found, int(after))
             return self._token(found, position)
 
     def read(self, shard: str, iterator: str) -> RecordsPage:
-        """The next records of the shard that the iterator was asked for."""
+        """Returns the next records of the iterator's shard."""
         with self._lock:
             place = _parse(iterator)
             if place.era != self._era or self._clock.now() - place.issued >= ITERATOR_SECONDS:
@@ -171,7 +174,7 @@ class MemoryStream:
             shard.last = shard.base + self._made
 
     def _is_forgotten(self, shard: _MemoryShard) -> bool:
-        """Whether it is listed no more: a shard never goes before its parent."""
+        """True if it is no longer listed: a shard never disappears before its parent."""
         if not shard.is_forgotten():
             return False
         parent = None if shard.parent is None else self._shards.get(shard.parent)

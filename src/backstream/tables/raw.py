@@ -1,4 +1,4 @@
-"""DynamoDB's raw JSON protocol: our own bytes go out, the answer's own bytes come back. Who carries them is `RawApi`'s matter."""
+"""DynamoDB's raw JSON protocol: the request's own bytes go out, the answer's own bytes come back. `RawApi` carries them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class RawAnswer(msgspec.Struct, frozen=True):
-    """An answer's bytes as received. `of`: the call, in words; `date`: the Date header, if it came with one."""
+    """An answer's bytes as received. `of`: a description of the call; `date`: the Date header, if it has one."""
 
     body: bytes
     of: str
@@ -22,7 +22,7 @@ class RawAnswer(msgspec.Struct, frozen=True):
 
     @property
     def server_time(self) -> float:
-        """The service's time when it answered (epoch seconds, whole). Failed where the answer does not say."""
+        """Returns the service's time when it answered (epoch seconds, whole). Raises Failed if the answer does not state it."""
         try:
             return moment.parse_http(self.date or "")
         except ValueError as error:
@@ -36,17 +36,23 @@ class RawApi(Protocol):
     """Calls operations of one service, `dynamodb` or `dynamodbstreams`, in raw JSON. Safe to call from many threads."""
 
     def call(self, operation: str, body: bytes, subject: str) -> RawAnswer:
-        """The answer to `operation` (`BatchWriteItem`) with this JSON; errors of `failures`, naming `subject` (`table orders`)."""
+        """Returns the answer to `operation` (`BatchWriteItem`) with this JSON.
+
+        Raises errors of `failures`, naming `subject` (`table orders`).
+        """
 
 
 def ask(api: RawApi, operation: str, request: object, shape: type[T], subject: str) -> tuple[T, RawAnswer]:
-    """As `call`, the request given as objects (images in it as `msgspec.Raw`), the answer read as `shape`, and as it came."""
+    """Calls with a request given as objects (images in it as `msgspec.Raw`).
+
+    Returns the answer read as `shape`, and as received.
+    """
     answer = api.call(operation, msgspec.json.encode(request), subject)
     return decoded(answer.body, shape, operation, subject), answer
 
 
 def decoded(body: bytes | msgspec.Raw, shape: type[T], operation: str, subject: str) -> T:
-    """An answer, or a part of it, read as `shape`. Failed where it is not one."""
+    """Returns an answer, or a part of it, read as `shape`. Raises Failed if it does not have that shape."""
     try:
         return msgspec.json.decode(body, type=shape)
     except UNDECODABLE as error:

@@ -1,6 +1,6 @@
 """DynamoDB's raw JSON protocol through botocore, which finds credentials and endpoint, signs, retries and checks the CRC-32.
 
-What it would do to the content - build it from and parse it into Python objects, 10 times the cost of the rest - is left out.
+Its work on the content is left out: it would build it from Python objects and parse it into them, at 10 times the cost of the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ATTEMPTS = 6  # of one request
 
 
 def recommended_config(connections: int = 16, attempts: int = ATTEMPTS) -> Config:
-    """The botocore configuration for a `BotoRaw`'s client; `connections`: how many threads will call at once."""
+    """Returns the botocore configuration for a `BotoRaw`'s client; `connections`: the number of threads that will call at once."""
     return Config(
         parameter_validation=False,  # the parameters are in our bytes, where botocore does not look
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -34,7 +34,7 @@ def recommended_config(connections: int = 16, attempts: int = ATTEMPTS) -> Confi
 
 
 class BotoRaw:
-    """`raw.RawApi`. The client, made with `recommended_config`, belongs to raw calls from then on: its ordinary methods refuse.
+    """See `raw.RawApi`. The client, made with `recommended_config`, belongs to raw calls from then on: its ordinary methods refuse.
 
     Several may share one client.
     """
@@ -60,7 +60,7 @@ class BotoRaw:
 
 
 def _take_body(params: dict[str, Any], model: OperationModel, context: dict[str, Any], **_: object) -> None:
-    """Before the request is built of parameters: keep our body aside, in the context of this call."""
+    """Keeps our body aside, in the context of this call, before the request is built from parameters."""
     if _BODY not in params:
         raise TypeError("this botocore client belongs to a BotoRaw: make another one for ordinary calls")
     context[_BODY] = params.pop(_BODY)
@@ -69,12 +69,12 @@ def _take_body(params: dict[str, Any], model: OperationModel, context: dict[str,
 
 
 def _send_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    """Once the request is built, before it is signed: put our body in."""
+    """Puts our body in, once the request is built and before it is signed."""
     params["body"] = context[_BODY]
 
 
 def _keep_answer(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Before the answer is parsed: take the bytes, and leave nothing to parse. Error answers are botocore's to read."""
+    """Takes the bytes before the answer is parsed, and leaves nothing to parse. botocore itself reads error answers."""
     if response_dict["status_code"] < 300:
         customized_response_dict[_BODY] = response_dict["body"]
         response_dict["body"] = b"{}"

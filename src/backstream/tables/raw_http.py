@@ -1,4 +1,4 @@
-"""DynamoDB's raw JSON protocol over our own transport."""
+"""DynamoDB's raw JSON protocol over the project's own transport."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ VERSIONS = {KINESIS: "1.1"}  # of the JSON protocol; 1.0 elsewhere
 
 
 class DynamoSender(Protocol):
-    """What sends requests and tries them again: `transport.retrying.Patient`."""
+    """Sends requests and retries them: see `transport.retrying.RetryingSender`."""
 
     def send(self, request: HttpRequest) -> Reply:
-        """The answer; NoAnswer where there is none."""
+        """Returns the answer. Raises NoAnswer if there is none."""
 
 
 class HttpRaw:
-    """`raw.RawApi` of the service `target`."""
+    """See `raw.RawApi`, for the service `target`."""
 
     def __init__(self, sender: DynamoSender, target: str) -> None:
         self._sender = sender
@@ -56,7 +56,7 @@ class _Said(msgspec.Struct):
 
 
 def _said(reply: Reply) -> _Said:
-    """What it says; where it is no JSON, its status."""
+    """Returns the code and the message of an error answer; its status if it is not JSON."""
     try:
         said = msgspec.json.decode(reply.body, type=_Said)
     except msgspec.DecodeError:

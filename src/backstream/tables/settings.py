@@ -1,4 +1,7 @@
-"""A table's settings, asked of DynamoDB and of Application Auto Scaling part by part; what may not be seen is said, not guessed."""
+"""Reads a table's settings from DynamoDB and from Application Auto Scaling part by part.
+
+A part that may not be read is reported, not guessed.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,19 @@ AutoScalingClient = Callable[[], BaseClient]  # made when first asked for; Faile
 
 
 def autoscaling_config() -> Config:
-    """The botocore configuration for Auto Scaling's client: of a private network that has no way to it, little is waited for."""
+    """Returns the botocore configuration for Auto Scaling's client.
+
+    It waits only briefly, since a private network may not reach that service.
+    """
     quick = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
     return recommended_config(2).merge(quick)
 
 
 def read_settings(api: RawApi, autoscaling: AutoScalingClient | None, facts: TableFacts) -> TableSettings:
-    """The settings of the table that DescribeTable gave these facts of. MissingTable, Unavailable; else what fails is unknown."""
+    """Returns the settings of the table with these facts.
+
+    Raises MissingTable and Unavailable; other failures make a part unknown.
+    """
     asked = _Asked(api, facts)
     values: dict[str, Any] = {}
     unknown: dict[str, str] = {}
@@ -44,14 +53,14 @@ def read_settings(api: RawApi, autoscaling: AutoScalingClient | None, facts: Tab
     try:
         values["autoscaling"] = _well_formed(lambda: _autoscaling(autoscaling, facts))
     except Failed as error:
-        # Unavailable too: it is another service, which a private network may have no way to, and DynamoDB is what this is about.
+        # Unavailable too: it is another service, which a private network may not reach, and DynamoDB matters here.
         unknown["autoscaling"] = error.message
     table = _well_formed(lambda: settings.table_of(msgspec.json.decode(facts.description)))
     return TableSettings(table, **values, unknown=unknown)
 
 
 def _well_formed(read: Callable[[], T]) -> T:
-    """What `read` answers; Failed where a server's answer is not of the documented shape."""
+    """Returns the result of `read`. Raises Failed if a server's answer does not have the documented shape."""
     try:
         return read()
     except (AttributeError, KeyError, TypeError) as error:
@@ -68,7 +77,7 @@ class _Asked:
         self._subject = f"table {facts.name}"
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
-        """How to read each part of `TableSettings` that DynamoDB itself knows."""
+        """Returns a reader for each part of `TableSettings` that DynamoDB itself knows."""
         return {
             "time_to_live": self._time_to_live,
             "tags": self._tags,
@@ -109,14 +118,14 @@ class _Asked:
 
 
 def scaling_api(make: AutoScalingClient | None) -> RawApi:
-    """Application Auto Scaling's own. Failed where there is no client of it."""
+    """Returns the API of Application Auto Scaling. Raises Failed if there is no client for it."""
     if make is None:
         raise Failed("no client of Application Auto Scaling")
     return BotoRaw(make())
 
 
 def _autoscaling(make: AutoScalingClient | None, facts: TableFacts) -> AutoScaling:
-    """Targets first: policies and scheduled actions are of a target, and most tables have none."""
+    """Reads targets first: policies and scheduled actions belong to a target, and most tables have none."""
     api, subject = scaling_api(make), f"table {facts.name}"
     resources = _resources(facts, subject)
     chunks = [resources[start : start + RESOURCES_PER_CALL] for start in range(0, len(resources), RESOURCES_PER_CALL)]
@@ -135,7 +144,9 @@ def _autoscaling(make: AutoScalingClient | None, facts: TableFacts) -> AutoScali
 
 
 def _resources(facts: TableFacts, subject: str) -> list[str]:
-    """What can be scaled, by Auto Scaling's names: the table and its global indexes (local ones share its capacity)."""
+    """Returns the parts that can be scaled, by Auto Scaling's names: the table and its global indexes (local ones share its
+    capacity).
+    """
     described = decoded(facts.description, dict[str, Any], "DescribeTable", subject)
     names = [each["IndexName"] for each in described.get("GlobalSecondaryIndexes") or ()]
     return [f"table/{facts.name}", *(f"table/{facts.name}/index/{name}" for name in names)]
@@ -146,7 +157,7 @@ def _of_scaling(api: RawApi, operation: str, request: Mapping[str, object], line
 
 
 def _pages(api: RawApi, operation: str, request: Mapping[str, object], lines: str, subject: str) -> Iterator[dict[str, Any]]:
-    """The lines of every page, whatever number of pages they take."""
+    """Yields the lines of every page."""
     token: str | None = None
     while True:
         asked = {**request} if token is None else {**request, "NextToken": token}

@@ -13,7 +13,7 @@ RECORDS_PER_PAGE = 1000  # the most that GetRecords gives
 
 
 class DynamoStream:
-    """`ports.ChangeStream` of the stream `arn`; `api`: that of `dynamodbstreams`."""
+    """See `ports.ChangeStream`, for the stream `arn`; `api` is the API of `dynamodbstreams`."""
 
     def __init__(self, api: RawApi, arn: str) -> None:
         self._api = api
@@ -22,7 +22,7 @@ class DynamoStream:
         self._subject = f"stream {arn}"
 
     def facts(self) -> StreamFacts:
-        """The stream with all its shards, whatever number of pages they take."""
+        """Returns the stream with all its shards, from all pages."""
         page = self._describe(None)
         shards = [_shard(each) for each in page.Shards]
         while page.LastEvaluatedShardId is not None:
@@ -41,7 +41,7 @@ class DynamoStream:
         return ask(self._api, "DescribeStream", request, answers.StreamDescribed, self._subject)[0].StreamDescription
 
     def iterator(self, shard: str, after: str | None) -> str:
-        """Where to read on: after that sequence number, or at the oldest record held."""
+        """Returns the iterator to read on with: after that sequence number, or at the oldest record held."""
         start = {"ShardIteratorType": "TRIM_HORIZON"}
         if after is not None:
             start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
@@ -49,7 +49,7 @@ class DynamoStream:
         return ask(self._api, "GetShardIterator", request, answers.ShardIterator, self._shard_subject(shard))[0].ShardIterator
 
     def read(self, shard: str, iterator: str) -> RecordsPage:
-        """The next records of the shard that the iterator was asked for."""
+        """Returns the next records of the iterator's shard."""
         request = msgspec.json.encode({"ShardIterator": iterator, "Limit": RECORDS_PER_PAGE})
         answer = self._api.call("GetRecords", request, self._shard_subject(shard))
         changes, following = from_page(answer.body, self._label)

@@ -1,1 +1,1 @@
-"""The data plane's signed HTTP, over libcurl: many small requests at a tenth of what an SDK takes of the processor."""
+"""The data plane's signed HTTP, over libcurl: many small requests for a tenth of an SDK's processor time."""

@@ -1,4 +1,4 @@
-"""Credentials, region, endpoint, proxy and certificates: always botocore's own, so that nothing is configured twice."""
+"""Finds credentials, region, endpoint, proxy and certificates: always botocore's own, so that nothing is configured twice."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ SCOPE = re.compile("AWS4-HMAC-SHA256 Credential=[^/]+/[0-9]+/([^/,]+)/s3/aws4_re
 
 
 class SessionCredentials:
-    """A session's credentials, renewed by botocore when they are about to expire; read again every second, which is cheap.
+    """A session's credentials. botocore renews them when they are about to expire; they are read again every second, which is
+    cheap.
 
-    Calling it raises what botocore raises: NoCredentialsError, CredentialRetrievalError, ...
+    Calling it raises botocore's errors: NoCredentialsError, CredentialRetrievalError, ...
     """
 
     def __init__(self, session: Session, clock: Clock) -> None:
@@ -40,7 +41,7 @@ class SessionCredentials:
         self._read: tuple[float, Credentials] | None = None
 
     def __call__(self) -> Credentials:
-        """The credentials now."""
+        """Returns the credentials now."""
         now, read = self._clock.now(), self._read
         if read is not None and 0 <= now - read[0] < FRESH_SECONDS:
             return read[1]
@@ -57,7 +58,7 @@ class SessionCredentials:
 
 
 def wire(session: Session, endpoint: Endpoint, *, answer_within: float | None = None) -> Wire:
-    """How botocore would reach that endpoint: through which proxy, and whose certificates it would believe."""
+    """Returns botocore's way to reach that endpoint: the proxy, and the trusted certificates."""
     scheme = urlsplit(endpoint.base).scheme
     proxies = get_environ_proxies(endpoint.base)
     bundle = session.get_config_variable("ca_bundle")
@@ -71,16 +72,17 @@ def wire(session: Session, endpoint: Endpoint, *, answer_within: float | None = 
 
 
 def service_endpoint(client: BaseClient) -> Endpoint:
-    """Where a botocore client for DynamoDB or its streams sends its requests."""
+    """Returns the endpoint to which a botocore client for DynamoDB or its streams sends its requests."""
     return Endpoint(client.meta.endpoint_url.rstrip("/"), client.meta.region_name, client.meta.service_model.signing_name)
 
 
 def bucket_endpoint(client: S3Client, bucket: str) -> Endpoint | None:
-    """Where botocore's requests for a bucket's objects go, by name or by path as it chooses, and for which region they are signed.
+    """Returns the endpoint of botocore's requests for a bucket's objects, by name or by path as it chooses, with their signing
+    region.
 
-    None where that takes what we do not do: S3 Express, an access point of another service, a signature for many regions.
-    Asked of a request that botocore makes ready and that is never sent: of a presigned URL, it would be the global endpoint
-    even where requests go to the region's. `client`: made for Signature Version 4. Raises what botocore raises.
+    Returns None if that needs something that this transport does not do: S3 Express, an access point of another service, a
+    signature for many regions. It reads a request that botocore prepares and that is never sent. A presigned URL would show the
+    global endpoint even if requests go to the region's. `client`: made for Signature Version 4. Raises botocore's errors.
     """
     if bucket.endswith(EXPRESS):
         return None

@@ -1,6 +1,6 @@
 """Requests over libcurl: one at a time from many threads, or many at a time from one.
 
-libcurl brings keep-alive, proxies, certificates and decades of care; ours are the signature, and knowing what an answer is worth.
+libcurl provides keep-alive, proxies and certificates. This module adds the signature, and the judgment of answers.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _HOPELESS = {
 
 
 class Wire(msgspec.Struct, frozen=True):
-    """How to reach an endpoint. Times in seconds.
+    """The way to reach an endpoint. Times are in seconds.
 
-    `silence`: how long nothing may come; `answer_within`: how long a request may take in all, None: as long as something comes;
-    `proxy`: None for none; `trusted`: a file of certificates, None where none are to be checked.
+    `silence`: the longest time without data; `answer_within`: the longest time of a whole request, None: no limit while data comes;
+    `proxy`: None for none; `trusted`: a file of certificates, None to check none.
     """
 
     trusted: str | None
@@ -49,9 +49,9 @@ class Wire(msgspec.Struct, frozen=True):
 
 
 class Curl:
-    """Sends signed requests to one endpoint, each once; see `retrying.Patient`. Safe to call from many threads.
+    """Sends signed requests to one endpoint, each once; see `retrying.RetryingSender`. Safe to call from many threads.
 
-    `credentials` is asked for each request, and so is the clock, which `set_right` corrects.
+    `credentials` is called for each request, and so is the clock, which `set_right` corrects.
     """
 
     def __init__(self, endpoint: Endpoint, wire: Wire, credentials: Callable[[], Credentials], clock: Clock) -> None:
@@ -64,20 +64,20 @@ class Curl:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where requests go."""
+        """The endpoint that requests go to."""
         return self._endpoint
 
     def move(self, endpoint: Endpoint) -> None:
-        """Send to another endpoint from now on."""
+        """Sends to another endpoint from now on."""
         self._endpoint = endpoint
         self._signer = Signer(endpoint)
 
     def set_right(self, server_time: float) -> None:
-        """Sign by the service's time (epoch seconds) from now on, where this machine's clock is wrong."""
+        """Signs by the service's time (epoch seconds) from now on, because this machine's clock is wrong."""
         self._clock_error = server_time - self._clock.now()
 
     def send(self, request: HttpRequest) -> Reply:
-        """The answer; NoAnswer where there is none."""
+        """Returns the answer. Raises NoAnswer if there is none."""
         handle = self._prepared(request)
         try:
             handle.easy.perform()
@@ -90,9 +90,10 @@ class Curl:
     def exchange(
         self, requests: Iterable[tuple[Tag, HttpRequest]], in_flight: int
     ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
-        """The answers, or why there is none, as they come, each with its request's tag; at most so many requests at a time.
+        """Yields the answers, or why there is none, as they come, each with its request's tag; at most `in_flight` requests at a
+        time.
 
-        Requests are taken as there is room for them, and answers are only waited for when the next one is asked for.
+        Requests are taken as there is room for them. It waits for answers only when the next one is asked for.
         """
         flight: _Flight[Tag] = _Flight(self, in_flight)
         try:
@@ -110,7 +111,7 @@ class Curl:
         return handle
 
     def _keep(self, handle: _Handle) -> None:
-        """For the next request. One whose request failed is let go: its connection is not to be trusted."""
+        """Keeps the handle for the next request. A handle whose request failed is closed, because its connection is not trusted."""
         if len(self._idle) < IDLE_HANDLES:
             self._idle.append(handle)
 
@@ -156,7 +157,7 @@ class _Flight(Generic[Tag]):
         return self._under_way.pop(easy)
 
     def close(self) -> None:
-        """Break off what is under way."""
+        """Stops the requests that are under way."""
         for easy in self._under_way:
             self._multi.remove_handle(easy)
             easy.close()
@@ -191,7 +192,10 @@ class _Handle:
             easy.setopt(pycurl.CAINFO, wire.trusted)
 
     def take(self, base: str, request: HttpRequest, headers: dict[str, str]) -> None:
-        """Make ready for a request. What is as it was for the last one is not set again: each option costs as much as a digest."""
+        """Prepares a request.
+
+        Options that are unchanged since the last request are not set again: each costs as much as a digest.
+        """
         easy = self.easy
         self._head.clear()
         self._body.clear()
@@ -221,7 +225,7 @@ class _Handle:
         self._method = method
 
     def reply(self) -> Reply:
-        """What came."""
+        """Returns what was received."""
         status = self.easy.getinfo(pycurl.RESPONSE_CODE)
         body = b"".join(self._body)
         self._body.clear()  # not twice in memory until the next request
@@ -229,7 +233,7 @@ class _Handle:
 
 
 def _headers(lines: list[bytes]) -> dict[str, str]:
-    """Of an answer's header lines; interim answers (100 Continue, a proxy's 200 to CONNECT) stand before it."""
+    """Returns the headers in an answer's header lines; interim answers (100 Continue, a proxy's 200 to CONNECT) precede it."""
     found: dict[str, str] = {}
     for line in b"".join(lines).decode("latin-1").split("\n"):  # in one piece: what is done line by line costs many times as much
         name, colon, value = line.partition(":")

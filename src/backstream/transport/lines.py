@@ -1,4 +1,4 @@
-"""Senders for AWS's services, set up as a botocore session would reach them; one for each endpoint, sharing its connections."""
+"""Makes senders for AWS's services, configured like a botocore session; one for each endpoint, which shares its connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:  # stubs, and types that botocore does not export: not there a
 
 
 class Connections:
-    """`answer_within`: seconds that a single attempt has, and then there is no other: its caller knows what time there is."""
+    """Makes senders for one botocore session.
+
+    `answer_within`: the seconds of a single attempt, without another one: the caller knows how much time there is.
+    """
 
     def __init__(self, session: Session, clock: Clock, *, answer_within: float | None = None) -> None:
         self._session = session
@@ -30,14 +33,17 @@ class Connections:
         self._lock = threading.Lock()
 
     def to_service(self, client: BaseClient, *, once: bool = False) -> RetryingSender:
-        """What sends to the service of a botocore client: `dynamodb` or `dynamodbstreams`. `once`: and does not wait for it."""
+        """Returns the sender for a botocore client's service: `dynamodb` or `dynamodbstreams`.
+
+        `once`: it does not wait to retry.
+        """
         patient = self._to(chain.service_endpoint(client), lambda _: None)
         return patient.hasty() if once else patient
 
     def to_bucket(self, bucket: str, clients: Callable[[str | None], S3Client]) -> RetryingSender | None:
-        """What sends to a bucket; None for one that we cannot speak to, see `chain.bucket_endpoint`.
+        """Returns the sender for a bucket; None if this transport cannot reach it, see `chain.bucket_endpoint`.
 
-        `clients`: makes botocore's client of a region, or of the session's. Raises what botocore does without credentials.
+        `clients`: makes botocore's client for a region, or for the session's. Raises botocore's errors if there are no credentials.
         """
         endpoint = chain.bucket_endpoint(clients(None), bucket)
         if endpoint is None:

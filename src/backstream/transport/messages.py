@@ -1,4 +1,4 @@
-"""What goes over the wire, and what comes back: a request before it is signed, a reply, or why there is none."""
+"""The messages of the transport: a request before it is signed, a reply, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _UNRESERVED = "-_.~"  # RFC 3986; what SigV4 leaves as it is besides letters and
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
-    """One request, not yet signed: it may be sent many times, each time with the time and the credentials of then.
+    """One request, not yet signed. It may be sent many times, each time signed anew with the current time and credentials.
 
     `path`: below the endpoint's, encoded (`object_path`); `query`: encoded and in SigV4's order (`query_of`); `headers`: names in
-    lower case; all of them are signed; `most`: the bytes that its answer may have, 0 for any number.
+    lower case; all of them are signed; `most`: the limit of the answer's bytes, 0 for none.
     """
 
     method: str
@@ -36,15 +36,15 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def fine(self) -> bool:
-        """Whether the request was carried out."""
+        """True if the request was carried out."""
         return 200 <= self.status < 300
 
 
 class NoAnswer(BackstreamError):
-    """There is no whole answer: what was asked for may or may not have been done.
+    """There is no whole answer: the request may or may not have been carried out.
 
-    `broken`: the answer began and broke off, or is not what its checksum says; `hopeless`: the next attempt would end in the same
-    way, as with a certificate that nobody here trusts; `beyond`: it was larger than the request allows.
+    `broken`: the answer began and broke off, or does not match its checksum; `hopeless`: the next attempt would end in the same
+    way, as with an untrusted certificate; `beyond`: it was larger than the request allows.
     """
 
     def __init__(self, message: str, *, broken: bool = False, hopeless: bool = False, beyond: bool = False) -> None:
@@ -55,7 +55,7 @@ class NoAnswer(BackstreamError):
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What requests are signed with, at one moment."""
+    """The credentials for signing, at one moment."""
 
     access_key: str
     secret_key: str
@@ -63,7 +63,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where requests go and for which region and service (`s3`, `dynamodb`) they are signed.
+    """The destination of requests, and the region and service (`s3`, `dynamodb`) that they are signed for.
 
     `base`: scheme, host and port, and the path that all of its requests share; no trailing slash.
     """
@@ -74,25 +74,25 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @property
     def host(self) -> str:
-        """As in the Host header: with the port, but for the scheme's own."""
+        """The Host header: with the port, unless it is the scheme's own."""
         scheme, _, rest = self.base.partition("://")
         host = rest.partition("/")[0]
         return host.removesuffix(":443" if scheme == "https" else ":80")
 
     @property
     def path(self) -> str:
-        """The path that all of its requests share; empty where there is none."""
+        """The path that all of its requests share; empty if there is none."""
         _, _, rest = self.base.partition("://")
         _, slash, path = rest.partition("/")
         return slash + path
 
 
 def object_path(name: str) -> str:
-    """An object's key as a path: every byte of it kept, slashes as they are, nothing made shorter."""
+    """Returns an object's key as a path: every byte of it kept, slashes unchanged, nothing normalized."""
     return "/" + quote(name, safe="/" + _UNRESERVED)
 
 
 def query_of(parameters: Iterable[tuple[str, str]]) -> str:
-    """Parameters as SigV4 wants them: encoded, then sorted."""
+    """Returns parameters in SigV4's form: encoded, then sorted."""
     encoded = sorted((quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED)) for name, value in parameters)
     return "&".join(f"{name}={value}" for name, value in encoded)

@@ -1,4 +1,4 @@
-"""Requests that are not given up at once: throttling, 5xx, lost connections, a clock that is wrong, a bucket in another region."""
+"""Retries requests: throttling, 5xx, lost connections, a wrong clock, a bucket in another region."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ SKEW_SECONDS = 240.0  # AWS refuses signatures 5 minutes off (S3: 15): a clock t
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How patient to be: at most so many attempts of one request, and so many seconds of waiting between them.
+    """The limits of retries: the attempts of one request, and the seconds of waiting between them in total.
 
-    `waits`: whether throttling, 5xx and lost connections are waited out. If not, only what can be put right at once is tried again.
+    `waits`: True if throttling, 5xx and lost connections are waited out. If not, only errors that can be corrected at once are
+    retried.
     """
 
     attempts: int = 5
@@ -54,33 +55,33 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Sender(Protocol):
-    """What sends each request once: `curl.Curl`."""
+    """Sends each request once: see `curl.Curl`."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where requests go."""
+        """The endpoint that requests go to."""
 
     def move(self, endpoint: Endpoint) -> None:
-        """Send to another endpoint from now on."""
+        """Sends to another endpoint from now on."""
 
     def set_right(self, server_time: float) -> None:
-        """Sign by the service's time from now on."""
+        """Signs by the service's time from now on."""
 
     def send(self, request: HttpRequest) -> Reply:
-        """The answer; NoAnswer where there is none."""
+        """Returns the answer. Raises NoAnswer if there is none."""
 
     def exchange(
         self, requests: Iterable[tuple[Tag, HttpRequest]], in_flight: int
     ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
-        """The answers as they come."""
+        """Yields the answers as they come."""
 
 
 class RetryingSender:
-    """A sender that tries again what may go through, with full jitter, within its policy; the last answer stands.
+    """A sender that retries requests that may succeed, with full jitter, within its policy; the last answer counts.
 
-    A signature refused because of this machine's clock is made again by the service's, and a request that came to another region
-    than the bucket's goes to that: both cost an attempt, and are learned for all that follow. `elsewhere`: the endpoint of a
-    region, None where that cannot be.
+    If a signature is refused because of this machine's clock, the next one uses the service's time. If the bucket is in another
+    region, requests go there. Both cost an attempt, and hold for all later requests. `elsewhere`: returns the endpoint of a region,
+    None if there is none.
     """
 
     def __init__(
@@ -100,12 +101,12 @@ class RetryingSender:
         self._learning = threading.Lock()
 
     def hasty(self) -> RetryingSender:
-        """One over the same sender, with what is learned there, that does not wait for the service."""
+        """Returns a sender over the same connections and the same learned corrections that does not wait for the service."""
         policy = msgspec.structs.replace(self._policy, waits=False)
         return RetryingSender(self._sender, self._clock, policy, elsewhere=self._elsewhere, jitter=self._jitter)
 
     def send(self, request: HttpRequest) -> Reply:
-        """The answer; NoAnswer where there is none."""
+        """Returns the answer. Raises NoAnswer if there is none."""
         delays = self._delays()
         while True:
             asked = self._sender.endpoint
@@ -119,9 +120,10 @@ class RetryingSender:
     def exchange(
         self, requests: Iterable[tuple[Tag, HttpRequest]], in_flight: int = IN_FLIGHT
     ) -> Generator[tuple[Tag, Reply | NoAnswer], None, None]:
-        """The answers, or why there is none, as they come, each with its request's tag; at most so many requests at a time.
+        """Yields the answers, or why there is none, as they come, each with its request's tag; at most `in_flight` requests at a
+        time.
 
-        What fails is tried again after the next few dozen requests, so that its waiting holds up little.
+        A failed request is retried after the next few dozen requests, so that its waiting delays little.
         """
         asked = self._sender.endpoint
 
@@ -165,7 +167,7 @@ class RetryingSender:
         return self._clock_was_wrong(outcome) or self._region_was_wrong(outcome, asked)
 
     def _clock_was_wrong(self, reply: Reply) -> bool:
-        """Whether it was, by more than signatures bear; then it is set right."""
+        """True if the clock was wrong by more than signatures allow; then it is corrected."""
         if reply.status not in (400, 403) or (reply.body and error_code(reply) not in SKEWED):
             return False
         try:
@@ -179,7 +181,7 @@ class RetryingSender:
         return True
 
     def _region_was_wrong(self, reply: Reply, asked: Endpoint) -> bool:
-        """Whether the bucket is in another region than that which was asked; then requests go there from now on."""
+        """True if the bucket is in a region other than the one that was asked; then requests go there from now on."""
         region = reply.headers.get("x-amz-bucket-region")
         if region in (None, asked.region) or reply.status not in (301, 307, 400, 403):
             return False
@@ -193,20 +195,20 @@ class RetryingSender:
 
 
 def error_code(reply: Reply) -> bytes:
-    """The code in an error answer's XML or JSON; empty where there is none, as in the answer to a HEAD."""
+    """Returns the code in an error answer's XML or JSON; empty if there is none, as in the answer to a HEAD."""
     found = _CODE.search(reply.body)
     return b"" if found is None else found[1]
 
 
 def _is_passing(reply: Reply) -> bool:
-    """Whether the same request may well go through a moment later."""
+    """True if the same request may well succeed a moment later."""
     if reply.status in (429, 500, 502, 503, 504):
         return True
     return reply.status == 400 and error_code(reply) in BUSY
 
 
 def _checked(outcome: Reply | NoAnswer) -> Reply | NoAnswer:
-    """DynamoDB tells the CRC-32 of its answers: one that does not have it was altered on its way."""
+    """Checks the CRC-32 that DynamoDB states for its answers: an answer that differs was altered on its way."""
     told = None if isinstance(outcome, NoAnswer) else outcome.headers.get("x-amz-crc32")
     if told is None or isinstance(outcome, NoAnswer) or "content-encoding" in outcome.headers:
         return outcome

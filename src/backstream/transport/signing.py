@@ -1,4 +1,4 @@
-"""AWS's Signature Version 4. The signing key of a day is worked out once; a signature is then one HMAC and two digests.
+"""AWS's Signature Version 4. The signing key of a day is computed once; a signature is then one HMAC and two digests.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -26,7 +26,7 @@ class Signer:
         self._second: tuple[int, str, str] = (-1, "", "")
 
     def headers(self, request: HttpRequest, credentials: Credentials, now: float) -> dict[str, str]:
-        """All headers of the signed request, but for Host. `now`: epoch seconds."""
+        """Returns all headers of the signed request except Host. `now`: epoch seconds."""
         stamp, scope = self._stamp_and_scope(int(now))
         digest = sha256(request.body).hexdigest() if request.body else _EMPTY
         headers = {**request.headers, "x-amz-date": stamp}
@@ -46,7 +46,7 @@ class Signer:
         return headers
 
     def _stamp_and_scope(self, second: int) -> tuple[str, str]:
-        """The time and the scope that signatures of this second name: worked out once for all of them."""
+        """Returns the time and the scope that signatures of this second name, computed once for all of them."""
         known, stamp, scope = self._second
         if known != second:
             stamp = strftime("%Y%m%dT%H%M%SZ", gmtime(second))
@@ -65,5 +65,5 @@ class Signer:
 
 
 def _folded(value: str) -> str:
-    """A header's value as it is signed: no spaces around it, single ones within."""
+    """Returns a header's value as it is signed: no spaces around it, single ones within."""
     return " ".join(value.split()) if "  " in value or value.strip() != value or "\t" in value else value

@@ -1,4 +1,4 @@
-"""Broken chains: the items of which a change is missing, found among all that was read of a partition's items.
+"""Finds broken chains: items that lack a change, among all entries of a partition's items.
 
 The rule is `model.item_chain`; this applies it to one partition after another, so that memory stays bounded.
 """
@@ -21,13 +21,13 @@ _Read = list[Entry] | ItemChain
 
 
 def settled(catalog: Catalog, window: Window, now: float) -> int:
-    """The second up to which every change has arrived that ever will: proven, or older than what any stream still holds."""
+    """Returns the second up to which no change can arrive any more: proven, or older than anything that a stream still holds."""
     retention = DAY if catalog.kinesis is None else max(DAY, catalog.kinesis.retention)
     return max(-1 if window.durable is None else window.durable, int(now) - retention - LATE)
 
 
 def of_item(catalog: Catalog, key: bytes, entries: Sequence[Entry], window: Window, now: float) -> list[BrokenChain]:
-    """The changes that are missing among all entries of an item, the earliest first. Of a former life of the table nothing."""
+    """Returns the changes that are missing among all entries of an item, earliest first; none of a former life of the table."""
     begin = catalog.lives[-1].created if catalog.lives else BEGINNING
     evidence = ChainEvidence(begin, settled=AFTER_ALL, gaps=[(gap.since, gap.until) for gap in window.gaps])
     proven = settled(catalog, window, now)
@@ -35,7 +35,7 @@ def of_item(catalog: Catalog, key: bytes, entries: Sequence[Entry], window: Wind
 
 
 def broken_in(heads: Iterable[tuple[bytes, Entry, Spot | None]], evidence: ChainEvidence, proven: int) -> Iterator[BrokenChain]:
-    """The broken chains of one partition. `evidence.settled`: the last second that is looked at; `proven`: see `settled`."""
+    """Yields the broken chains of one partition. `evidence.settled`: the last second that is checked; `proven`: see `settled`."""
     judge = Judge(evidence)
     for key, read in _by_key(heads).items():
         for found in read.losses(judge) if isinstance(read, ItemChain) else item_chain.losses(read, judge):
@@ -47,7 +47,7 @@ def _broken(key: bytes, found: Break, proven: int) -> BrokenChain:
 
 
 def _by_key(heads: Iterable[tuple[bytes, Entry, Spot | None]]) -> dict[bytes, _Read]:
-    """All entries of each item; of an item of very many a chain, which is smaller."""
+    """Returns all entries of each item. For an item with very many it holds a chain, which is smaller."""
     every: dict[bytes, _Read] = {}
     for key, entry, _ in heads:
         read = every.get(key)

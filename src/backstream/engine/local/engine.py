@@ -1,4 +1,4 @@
-"""The engine of one machine, as the port asks for it."""
+"""The engine of one machine, for the engine port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backstream.vault.table_vault import TableVault
 
 
 class LocalEngine:
-    """See `ports.engine.Engine`. `memory`: how much one state may take, all its processes together."""
+    """See `ports.engine.Engine`. `memory`: the limit for one state, over all its processes."""
 
     def __init__(self, memory: Memory = DEFAULT) -> None:
         self._memory = memory

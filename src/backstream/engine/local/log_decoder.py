@@ -1,4 +1,4 @@
-"""From the log's bytes to partitions on disk: the part of the engine's work that processes share, see `crew`."""
+"""Decodes the log's bytes into partitions on disk: the part of the engine's work that processes share, see `worker_pool`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from backstream.vault.log.segments import LineTally, SegmentHeader
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What to take of every source, and where to: the same for all that share the work.
+    """The part of every source to take, and its destination: the same for all processes that share the work.
 
-    `since`: what is older does not matter; `at`: the last second that does; `keys`: only these items, None for all;
-    `voids`: see `Basis.counts`; `states`, `names`: folders of partitions, for worker processes.
+    `since`: older entries do not matter; `at`: the last second that matters; `keys`: only these items, None for all; `voids`: see
+    `RestoreBase.counts`; `states`, `names`: folders of partitions, for worker processes.
     """
 
     schema: KeySchema
@@ -40,8 +40,8 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class LineSource(msgspec.Struct, frozen=True, array_like=True):
-    """An object with lines: what its name says, when the store received it, and its bytes. `change_log`: not of a base backup;
-    `only_names`: nothing but the names in it is of interest.
+    r"""An object with lines: its header, when the store received it, and its bytes.\n\n`change_log`: True unless it belongs to a
+    base backup; `only_names`: True if only the names in it are needed.
     """
 
     claim: SegmentHeader
@@ -52,14 +52,14 @@ class LineSource(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DecodedSource(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a source: how many entries it holds, or why it cannot be read: then nothing of it is taken."""
+    """The result of a source: the number of its entries, or why it cannot be read; then nothing of it is taken."""
 
     entries: int
     damaged: str | None = None
 
 
 class Taker:
-    """Takes sources into the partitions: items' states to one writer, the names of the objects that they speak of to the other."""
+    """Takes sources into the partitions: items' states to one writer, the names of the objects in them to the other."""
 
     def __init__(self, task: Task, states: SpillWriter[Entry], names: SpillWriter[None]) -> None:
         self._task = task
@@ -68,7 +68,7 @@ class Taker:
 
     @classmethod
     def by_name(cls, task: Task, name: str) -> Self:
-        """That of a worker process of this name, which writes to the task's folders."""
+        """Returns the taker of a worker process with this name, which writes to the task's folders."""
         return cls(
             task,
             SpillWriter(lambda: Path(task.states), task.partitions, name, task.buffer),
@@ -76,7 +76,7 @@ class Taker:
         )
 
     def take(self, source: LineSource) -> DecodedSource:
-        """Take what a source says of items' states up to the moment, and note the names of the objects that it speaks of."""
+        """Takes a source's item states up to the moment, and notes the names of the objects in it."""
         try:
             for found in _sound(source):
                 self._take(source, found)
@@ -108,7 +108,7 @@ class Taker:
         return pairs if task.keys is None else [pair for pair in pairs if pair[0] in task.keys]
 
     def flush(self) -> None:
-        """Write what is kept back."""
+        """Writes everything that is still buffered."""
         self._states.flush()
         self._names.flush()
 
@@ -117,7 +117,7 @@ _States = list[tuple[Entry, bytes]]
 
 
 def _sound(source: LineSource) -> Iterable[_States]:
-    """All that it says, once it is known to be what it claims to be. Damaged where it is not."""
+    """Returns all states of a source, after checking it against its header. Raises Damaged if it differs."""
     if source.claim.frames is not None:
         segments.check_frames(source.claim, source.body)
         return _blocks(source)

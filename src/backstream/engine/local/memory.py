@@ -1,4 +1,4 @@
-"""How an engine divides the memory that it may take: among processes, and among what each of them holds."""
+"""Divides an engine's memory among its processes, and among the data that each of them holds."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ WORKER = 64 * MEGABYTE  # another process: about half of it is Python, the rest 
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Bytes that a state may take, all its processes together. A partition that holds huge items may take more: see `spill`."""
+    """The bytes that a state may use, over all its processes. A partition with huge items may use more: see `spill`."""
 
     total: int = USUAL
 
     @property
     def workers(self) -> int:
-        """How many processes there is room and work for besides this one; 0 where it is better to do without."""
+        """The number of worker processes that fit besides this one; 0 if it is better to have none."""
         room = (self.total - PARENT) // WORKER
         fits = min(room, _processors())
         return int(fits) if fits > 1 else 0
 
     @property
     def bodies(self) -> int:
-        """How many bytes of objects may be held that were read and not yet taken."""
+        """The bytes of objects that may be held after reading and before taking."""
         return min(self.total // 16, 64 * MEGABYTE)
 
     @property
     def buffer(self) -> int:
-        """How many bytes a writer of partitions may keep back."""
+        """The bytes that a writer of partitions may buffer."""
         return min(self.total // 16, 64 * MEGABYTE)
 
 
 def _processors() -> int:
-    """That this process may use, which may be fewer than there are."""
+    """Returns the processors that this process may use, which may be fewer than there are."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,4 +1,6 @@
-"""One partition of a state: the fold over its heads, and the images of those that tell, left on disk until they are asked for."""
+"""One partition of a state: the fold over its heads, and the images of the current entries, which stay on disk until they are asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ Head = tuple[bytes, Entry, Spot | None]  # a key, an entry without its image, an
 
 
 class Folded:
-    """What `model.fold` makes of many items' entries: the same, in a few lookups for each entry.
+    """The fold over many items' entries: the same result as `model.changes.fold`, in a few lookups per entry.
 
-    `newest`: what tells each item's state, by canonical key; `spots`: where its image lies, where it is inline. `at`: the moment;
-    entries from after it say nothing.
+    `newest`: the entry that gives each item's state, by canonical key; `spots`: the place of its image, if that is inline. `at`:
+    the moment; later entries do not count.
     """
 
     def __init__(self, heads: Iterable[Head], floor: int, at: int = AFTER_ALL) -> None:
@@ -35,7 +37,7 @@ class Folded:
         self._choose(floor, of_changes, of_scans)
 
     def _take(self, heads: Iterable[Head], of_changes: dict[bytes, Spot | None], of_scans: dict[bytes, Spot | None]) -> None:
-        """Find each item's newest change and last scan, and where their images lie."""
+        """Finds each item's newest change and last scan, and the places of their images."""
         changes, scans, end = self._changes, self._scans, self._end
         for key, entry, spot in heads:
             if entry.micros >= end:
@@ -55,7 +57,7 @@ class Folded:
                 self._note_latest(key, entry)
 
     def _note_latest(self, key: bytes, entry: Entry) -> None:
-        """The clocks that stamp changes disagree: the newest one is not the latest."""
+        """Notes the latest second if the clocks that stamp changes disagree: then the newest change is not the latest."""
         self._latest[key] = max(self._latest.get(key, entry.seconds), entry.seconds)
 
     def _choose(self, floor: int, of_changes: Mapping[bytes, Spot | None], of_scans: Mapping[bytes, Spot | None]) -> None:
@@ -69,7 +71,7 @@ class Folded:
                 self.spots[key] = spot
 
     def known(self, key: bytes) -> FoldState:
-        """All that was found out of an item."""
+        """Returns everything that was found out about an item."""
         change = self._changes.get(key)
         if change is None:
             return FoldState(scan=self._scans.get(key))
@@ -77,7 +79,10 @@ class Folded:
 
 
 class Partition(StatePartition):
-    """What tells each item's state; inline images, which may be large, are read from disk when their entry is asked for."""
+    """The entries that give the items' states.
+
+    Inline images may be large, so they are read from disk when their entry is asked for.
+    """
 
     def __init__(self, folded: Folded, inline: Picked) -> None:
         self._folded = folded
@@ -92,12 +97,12 @@ class Partition(StatePartition):
         return entry if image is None else with_image(entry, image)
 
     def exists(self, key: bytes) -> bool:
-        """Whether the item exists in this state. No image is read."""
+        """True if the item exists in this state. No image is read."""
         entry = self._newest.get(key)
         return entry is not None and not entry.removed
 
     def known(self, key: bytes) -> FoldState:
-        """All that was found out of an item, so that more can be added to it; nothing where it is not here."""
+        """Returns everything that was found out about an item, so that more can be added; empty if it is not here."""
         entry, known = self._newest.get(key), self._folded.known(key)
         if entry is None:
             return FoldState()
@@ -112,5 +117,5 @@ class Partition(StatePartition):
 
 
 def with_image(entry: Entry, image: bytes) -> Entry:
-    """The same entry, carrying its image."""
+    """Returns the same entry with its image."""
     return msgspec.structs.replace(entry, image=image)

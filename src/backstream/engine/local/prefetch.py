@@ -1,4 +1,7 @@
-"""Working through many items: in batches, and ahead: calls in flight while their answers are taken. How many bounds the memory."""
+"""Works through many items in batches, and with prefetching: calls are in flight while their answers are taken.
+
+Limits bound the memory.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in their order, `size` at a time, the last ones fewer; none are taken before they are asked for."""
+    """Yields the items in their order, `size` at a time, the last batch smaller. It takes none before they are asked for."""
     each = iter(items)
     while batch := list(itertools.islice(each, size)):
         yield batch
@@ -26,9 +29,9 @@ def ahead(
     in_flight: int,
     weight: Callable[[Item], int] = lambda _: 1,
 ) -> Iterator[tuple[Item, Callable[[], Answer]]]:
-    """Each item with what gives its `work`'s answer, or raises what the work raised.
+    """Yields each item with a function that returns its `work`'s answer, or raises its error.
 
-    No more is begun and not yet taken than weighs `in_flight` together, but at least one item.
+    The items that are begun and not yet taken weigh at most `in_flight` together, but at least one is begun.
     """
     begun: deque[tuple[Item, Future[Answer]]] = deque()
     weighs = 0

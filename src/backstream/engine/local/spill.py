@@ -1,13 +1,13 @@
-"""Partitions on disk: what does not fit in memory is cut by the hash of its key and looked at one partition at a time.
+"""Partitions on disk: data that does not fit in memory is cut by the hash of its key and processed one partition at a time.
 
 A partition is one file for each writer; a writer is a process. A file is a row of chunks, and a chunk is
 
     its lengths (two numbers of eight bytes)    the heads: key, head and the value's length, in MessagePack    the values
 
-so that heads are read without the values, which may be large, and a value is read by its spot when somebody asks for it. The
-files live as long as the process that made their folder, and nobody else reads them: the format may change at any time.
+so that heads are read without the values, which may be large, and a value is read by its spot on demand. The files live as long as
+the process that made their folder, and nobody else reads them: the format may change at any time.
 
-What is small never reaches the disk: a writer that holds less than `SMALL` when it is read gives the same chunks from memory.
+Small data never reaches the disk: a writer that holds less than `SMALL` when it is read gives the same chunks from memory.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Spot(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Where a value lies: by which writer, and where in the partition's file."""
+    """The place of a value: its writer, and the offset in the partition's file."""
 
     writer: str
     offset: int
@@ -56,11 +56,10 @@ _Waiting = tuple[list[tuple[bytes, Head, int]], list[bytes]]  # heads, each with
 
 
 class SpillWriter(Generic[Head]):
-    """Adds to the partitions in a folder, each pair with a head of the kind that the folder's `Spill` was made for.
+    """Adds pairs to the partitions in a folder, each with a head of the type that the folder's `Spill` was made for.
 
-    `folder`: where it lies, asked for when something is written to it.
-    `number`: which partition a key goes to, modulo how many there are. It keeps back at most `buffer` bytes. Safe to call from many
-    threads. Failed where the disk is full.
+    `folder`: returns the folder; called when something is written to it. `number`: gives a key's partition, modulo their count. It
+    buffers at most `buffer` bytes. Safe to call from many threads. Raises Failed if the disk is full.
     """
 
     def __init__(
@@ -82,11 +81,11 @@ class SpillWriter(Generic[Head]):
         self._lock = threading.Lock()
 
     def add(self, key: bytes, head: Head, value: bytes | None = None) -> None:
-        """Keep a pair; the same key may come many times."""
+        """Keeps a pair; the same key may come many times."""
         self.extend([(key, head, value)])
 
     def extend(self, pairs: Sequence[tuple[bytes, Head, bytes | None]]) -> None:
-        """Keep many."""
+        """Keeps many pairs."""
         number_of, partitions, waiting = self._number, self._partitions, self._waiting
         with self._lock:
             for key, head, value in pairs:
@@ -102,12 +101,12 @@ class SpillWriter(Generic[Head]):
                 self._flush()
 
     def flush(self) -> None:
-        """Write all that was kept back."""
+        """Writes everything that is still buffered."""
         with self._lock:
             self._flush()
 
     def written(self, partition: int) -> BinaryIO | None:
-        """The chunks that this writer has added to a partition, as a file to be closed; None if there are none."""
+        """Returns the chunks that this writer has added to a partition, as a file to be closed; None if there are none."""
         with self._lock:
             if self._on_disk or self._held >= SMALL:
                 self._flush()
@@ -133,7 +132,7 @@ def _chunk(heads: list[tuple[bytes, Head, int]], values: list[bytes]) -> bytes:
 
 
 def opened(path: Path) -> BinaryIO | None:
-    """A file of a partition; None where nothing was written to it."""
+    """Opens a file of a partition; None if nothing was written to it."""
     return path.open("rb") if path.exists() else None
 
 
@@ -141,7 +140,7 @@ class Spill(Generic[Head]):
     """Keys, each with a head and perhaps a value (bytes), in partitions in a temporary folder.
 
     Files are open only while they are written or read, so their number is not bounded by what a process may hold open. `head`: the
-    type of the heads, one that MessagePack can carry. `writers`: the names of those that write besides this process.
+    type of the heads, one that MessagePack can carry. `writers`: the names of the writers besides this process.
     """
 
     def __init__(
@@ -157,12 +156,12 @@ class Spill(Generic[Head]):
 
     @functools.cached_property
     def folder(self) -> Path:
-        """Where the partitions lie. It is made when it is first asked for."""
+        """The folder of the partitions. It is made at the first access."""
         with explained(Path(tempfile.gettempdir())):
             return self._held.enter_context(TemporaryFolder()).path
 
     def heads(self, partition: int) -> Iterator[tuple[bytes, Head, Spot | None]]:
-        """The pairs of one partition, each with the spot of its value. All pairs of a key are in one partition."""
+        """Yields the pairs of one partition, each with the spot of its value. All pairs of a key are in one partition."""
         for name, file in self._written(partition):
             with file:
                 offset = 0
@@ -180,7 +179,7 @@ class Spill(Generic[Head]):
                     offset = file.seek(following)
 
     def pick(self, partition: int, spots: Mapping[bytes, Spot]) -> Picked:
-        """One value for each key, left on disk until it is asked for; readable until the next partition is picked."""
+        """Returns one value for each key, left on disk until it is asked for; readable until the next partition is picked."""
         self._close_picked()
         self._picked = Picked(dict(self._written(partition)), spots)
         return self._picked
@@ -197,7 +196,7 @@ class Spill(Generic[Head]):
             self._picked = None
 
     def close(self) -> None:
-        """Leave nothing behind. A second call does nothing."""
+        """Removes everything. A second call does nothing."""
         self._close_picked()
         self._held.close()
 
@@ -209,23 +208,23 @@ class Spill(Generic[Head]):
 
 
 class Pairs(Spill[None]):
-    """Keys and values, and nothing besides. Adding is safe from many threads."""
+    """Keys and values, without heads. Adding is safe from many threads."""
 
     def __init__(self, partitions: int, *, buffer: int = BUFFER) -> None:
         super().__init__(partitions, type(None), buffer=buffer)
 
     def add(self, key: bytes, value: bytes) -> None:
-        """Keep a pair; the same key may come many times."""
+        """Keeps a pair; the same key may come many times."""
         self.writer.extend([(key, None, value)])
 
     def read(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        """The pairs of one partition, those of one writer in the order in which they came."""
+        """Yields the pairs of one partition, each writer's in the order in which they came."""
         with closing(Picked(dict(self._written(partition)), {})) as values:
             for key, spot in self.spots(partition):
                 yield key, values.at(spot)
 
     def spots(self, partition: int) -> Iterator[tuple[bytes, Spot]]:
-        """The keys of one partition, each with the spot of its value, by which `pick` finds it again."""
+        """Yields the keys of one partition, each with the spot of its value, with which `pick` finds it again."""
         return ((key, spot) for key, _, spot in self.heads(partition) if spot is not None)
 
 
@@ -240,7 +239,7 @@ class Picked(Mapping[bytes, bytes]):
         return self.at(self._spots[key])
 
     def at(self, spot: Spot) -> bytes:
-        """The value that lies there."""
+        """Returns the value at that spot."""
         file = self._files[spot.writer]
         file.seek(spot.offset)
         return file.read(spot.length)
@@ -252,7 +251,7 @@ class Picked(Mapping[bytes, bytes]):
         return len(self._spots)
 
     def close(self) -> None:
-        """Nothing can be asked for any more."""
+        """Closes the files; no value can be read any more."""
         for file in self._files.values():
             file.close()
 
@@ -268,5 +267,5 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 def partitions_for(rows: int) -> int:
-    """The number of partitions for a spill of so many rows."""
+    """Returns the number of partitions for a spill of `rows` rows."""
     return max(1, min(MOST_PARTITIONS, -(-rows // PAIRS)))

@@ -1,4 +1,4 @@
-"""The embedded engine: a table's state at a moment on one machine, in bounded memory, whatever the table's size."""
+"""The embedded engine: a table's state at a moment on one machine, in bounded memory whatever the table's size."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ FEW_KEYS = 1_000  # so many are looked up in each compacted set, of more it is r
 
 
 class State:
-    """The state of a table at a moment: for each item what tells its state then, deletes included.
+    """The state of a table at a moment: for each item the entry that gives its state then, deletes included.
 
     Entering it reads the base backup that the state builds on, if there is one, and the log since into partitions on disk;
-    `partition` folds them one at a time. `unreadable` names what could not be read, and foreign objects in the log: what they may
-    hold is not in the state. `keys`: only these items (canonical keys). `since`: only the log's hours from that second on, and no
-    base backup, so that it is what has changed since and perhaps a little more. `rows`: how many items there may be in all, where
-    the vault may know of fewer. `passed_over`: what could not be read of a base backup that another, as good,
-    stands in for. Old images are left out: an entry's image is that of after its change.
+    `partition` folds them one at a time. `unreadable` names the objects that could not be read, and foreign objects in the log:
+    their contents are not in the state. `keys`: only these items (canonical keys). `since`: only the log's hours from that second
+    on, and no base backup, so it holds the changes since then and perhaps a little more. `rows`: the number of items there may be
+    in all, if the vault may know of fewer. `passed_over` names the unreadable objects of a base backup that an equally good one
+    replaces. Old images are left out: an entry's image is the image after its change.
 
-    `names`: the name of every row object that the log speaks of up to the moment (after `read_on`, at any time), each with the time
-    at which the store received the segment that says so.
+    `names`: the name of every row object that the log names up to the moment (after `read_on`, at any time), each with the time at
+    which the store received the segment that says so.
     """
 
     names: Pairs
@@ -93,7 +93,10 @@ class State:
         return self
 
     def _read_all(self) -> bool:
-        """Read the first of the bases, and the log since. False, without the log, where it is damaged and there are others."""
+        """Reads the first of the bases, and the log since.
+
+        Returns False, without reading the log, if the base is damaged and there are others.
+        """
         self._basis = self._bases[0]
         parts = self._parts()
         found = self._vault.inventory(since=self._begin, until=self._end)
@@ -128,7 +131,7 @@ class State:
 
     @property
     def _begin(self) -> int | None:
-        """The second before which nothing of the log matters; None where all of it does."""
+        """Returns the second before which the log does not matter; None if all of it does."""
         return self._since if self._basis.base is None else self._basis.floor - FAR_APART
 
     def _crew(self, workers: int) -> Crew:
@@ -169,16 +172,18 @@ class State:
 
     @property
     def partitions(self) -> int:
-        """How many partitions there are."""
+        """The number of partitions."""
         return self._spill.partitions
 
     @property
     def floor(self) -> int:
-        """See `model.fold.Known.newest`."""
+        """See `model.changes.fold.FoldState.newest`."""
         return self._basis.floor
 
     def partition(self, number: int) -> Partition:
-        """What tells the state of each item of one partition, by canonical key; to be used up before the next is asked for."""
+        """Returns the entries that give the items' states in one partition, by canonical key; use it up before the next one is
+        asked for.
+        """
         folded = Folded(self._spill.heads(number), self.floor, self._at)
         return Partition(folded, self._spill.pick(number, folded.spots))
 
@@ -186,7 +191,7 @@ class State:
         return map(self.partition, range(self.partitions))
 
     def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
-        """The items of which changes are missing, up to the moment; those too that may still arrive."""
+        """Yields the items that lack changes up to the moment, including changes that may still arrive."""
         evidence = self._evidence(window)
         for number in range(self.partitions):
             yield from broken_in(self._spill.heads(number), evidence, settled(self._vault.catalog, window, now))
@@ -194,7 +199,7 @@ class State:
     def _evidence(self, window: Window) -> ChainEvidence:
         base, gaps = self._basis.base, [(gap.since, gap.until) for gap in window.gaps]
         if base is not None:
-            # One of which a part cannot be read does not tell which items there were not.
+            # A base backup with an unreadable part does not tell which items did not exist.
             readings = [WholeTableRead(base.begin, base.end)] if self._base_is_whole else []
             return ChainEvidence(readings=readings, settled=self._at, gaps=gaps)
         begun = self._vault.catalog.complete_from
@@ -203,7 +208,7 @@ class State:
         return ChainEvidence(begin=self.floor, readings=[WholeTableRead(self.floor, begun)], settled=self._at, gaps=gaps)
 
     def read_on(self) -> None:
-        """Note in `names` what came after the moment, too."""
+        """Notes in `names` what came after the moment, too."""
         later_on = self._vault.inventory(since=self._at)
         segments = (each for each in later_on.segments if each.segment is not None and not self._concerns(each))
         sets = (each for each in later_on.sets if each.since > self._end)
@@ -212,7 +217,7 @@ class State:
             self._read(crew, (each for one in sets for each in self._set(one, only_names=True)))
 
     def _concerns(self, listed: LogListing) -> bool:
-        """Whether a segment can hold changes up to the moment. A foreign object is kept, to be named."""
+        """True if a segment can hold changes up to the moment. A foreign object is kept, so that it is reported."""
         return listed.segment is None or (listed.segment.count > 0 and listed.segment.min_time <= self._end)
 
     # --- reading ---
@@ -227,7 +232,7 @@ class State:
         return _SourceObject(listed.name, listed.size, listed.seconds, read)
 
     def _set(self, one: Set, *, only_names: bool = False) -> Iterator[_SourceObject]:
-        """A set's objects; where only a few items are asked for, what of them may hold their lines."""
+        """Yields a set's objects; if only a few items are asked for, the parts of them that may hold their lines."""
         compacted = self._vault.compacted
 
         def source(claim: SegmentHeader, body: bytes) -> LineSource:
@@ -250,7 +255,7 @@ class State:
             self.unreadable.append(UnreadableSource(f"compacted set {one.id}", error.message, (one.since, one.until)))
 
     def _name_planted(self, planted: Sequence[Damaged]) -> None:
-        """A later version of what is written once is not read, and named."""
+        """Reports a later version of an object that is written once. It is not read."""
         for each in planted:
             name, _, why = each.message.rpartition(": ")
             self.unreadable.append(UnreadableSource(name, why, None))
@@ -263,7 +268,7 @@ class State:
         return _SourceObject(part.name, part.size, part.seconds, read)
 
     def _read(self, crew: Crew, objects: Iterable[_SourceObject]) -> None:
-        """Have them taken, in as few orders as can be; what cannot be read is named."""
+        """Has the objects taken, in as few orders as possible, and reports those that cannot be read."""
         in_flight = deque[tuple[list[_SourceObject], Future[list[DecodedSource]]]]()
         for each in self._orders(objects):
             in_flight.append((each[0], crew.take(each[1])))
@@ -273,7 +278,7 @@ class State:
             self._note(*in_flight.popleft())
 
     def _orders(self, objects: Iterable[_SourceObject]) -> Iterator[tuple[list[_SourceObject], list[LineSource]]]:
-        """Sources together with the objects that they are, some MB at a time; they are read ahead of whoever takes them."""
+        """Yields sources together with their objects, some MB at a time. They are read ahead."""
         together, sources, size = list[_SourceObject](), list[LineSource](), 0
         most = self._memory.bodies // 8
         with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
@@ -304,7 +309,7 @@ class State:
 
 
 class _SourceObject(msgspec.Struct, frozen=True):
-    """An object to be taken: its name, its size in bytes, the seconds that its name says, and how to read it."""
+    """An object to be taken: its name, its size in bytes, the seconds in its name, and a function that reads it."""
 
     name: str
     size: int

@@ -1,4 +1,4 @@
-"""A table's whole log, and all of its base backups, read to find what is missing from it: not to restore anything."""
+"""Reads a table's whole log, and all of its base backups, to find missing changes: not to restore anything."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def broken_chains(
     progress: Progress = lambda _: None,
     unread: Callable[[UnreadableSource], None] = lambda _: None,
 ) -> Iterator[BrokenChain]:
-    """The items of which changes are missing in all that the vault holds of a table, in bounded memory. Reading only.
+    """Yields the items that lack changes in everything that the vault holds of a table, in bounded memory. It only reads.
 
-    `since`, `until`: only what is missing between two seconds, and only what was logged around them is read; `keys`: only these
-    items; `now`: the clock's second; `unread` is told what could not be read, before the first item comes.
-    Those that are `pending` may still arrive.
+    `since`, `until`: only changes that are missing between two seconds, and only the log around them is read; `keys`: only these
+    items; `now`: the clock's second; `unread` receives every object that could not be read, before the first item comes. Changes
+    that are `pending` may still arrive.
     """
     window = vault.window(now)
     with _WholeLog(vault, since, AFTER_ALL if until is None else until, progress, keys, memory) as log:
@@ -48,9 +48,9 @@ def broken_chains(
 
 
 def changes_of(vault: TableVault, keys: Collection[bytes], since: int, until: int) -> dict[bytes, list[Entry]]:
-    """The changes of these items that the log holds of the hours between two seconds, a little more around them, in no order.
+    """Returns these items' changes in the log's hours between two seconds, and a little around them, in no order.
 
-    Damaged where a part of the log cannot be read.
+    Raises Damaged if a part of the log cannot be read.
     """
     with _Changes(vault, until, keys=keys, since=since) as log:
         for each in log.unreadable:
@@ -59,10 +59,10 @@ def changes_of(vault: TableVault, keys: Collection[bytes], since: int, until: in
 
 
 class _Changes(State):
-    """A part of the log, all changes of which are held in memory."""
+    """A part of the log with all its changes in memory."""
 
     def by_key(self) -> dict[bytes, list[Entry]]:
-        """The changes of each item; scanned states are none."""
+        """Returns the changes of each item, without scanned states."""
         found: dict[bytes, list[Entry]] = {}
         for number in range(self.partitions):
             for key, entry, _ in self._spill.heads(number):
@@ -103,7 +103,7 @@ class _WholeLog(State):
         """See `State.broken`."""
         begun = self._vault.catalog.complete_from
         empty = [] if begun is None or begun < (self._begin or 0) else [WholeTableRead(begun - CLOCKS_APART, begun)]
-        # A base backup of which a part cannot be read does not tell which items there were not.
+        # A base backup with an unreadable part does not tell which items did not exist.
         damaged = {each.name.split("/")[-2] for each in self.unreadable if "/base/" in each.name}
         read = [WholeTableRead(base.begin, base.end) for base in self._whole if base.id not in damaged]
         evidence = ChainEvidence(

@@ -1,4 +1,4 @@
-"""A worker process of the engine: takes sources that its parent sends over a pipe. Run as a module, by `crew` alone.
+"""A worker process of the engine: takes sources that its parent sends over a pipe. Only `worker_pool` runs it, as a module.
 
 Not `multiprocessing`: that would run the caller's own main module again, needs shared memory, which Lambda lacks, and leaves
 workers behind when the parent is killed. Here the parent's end closes the pipe, and a worker whose pipe is closed ends.
@@ -20,13 +20,13 @@ LENGTH = struct.Struct("<Q")
 
 
 class WorkerRequest(msgspec.Struct, frozen=True, array_like=True):
-    """What the parent asks: to take these sources; with none, to write all that is kept back."""
+    """The parent's request: take these sources; without sources: write everything that is buffered."""
 
     sources: list[LineSource]
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker answers: what became of each source; `failed`: why it cannot go on, and `hint` what to do."""
+    """A worker's answer: the result of each source. `failed`: why it cannot continue, with its `hint`."""
 
     taken: list[DecodedSource]
     failed: str | None = None
@@ -34,7 +34,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True):
 
 
 def send(pipe: BinaryIO, message: msgspec.Struct) -> None:
-    """Write a message."""
+    """Writes a message."""
     body = msgspec.msgpack.encode(message)
     pipe.write(LENGTH.pack(len(body)))
     pipe.write(body)
@@ -42,7 +42,7 @@ def send(pipe: BinaryIO, message: msgspec.Struct) -> None:
 
 
 def receive(pipe: BinaryIO) -> bytes | None:
-    """The bytes of the next message; None where the other end is gone."""
+    """Returns the bytes of the next message; None if the other end is closed."""
     head = pipe.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -52,7 +52,7 @@ def receive(pipe: BinaryIO) -> bytes | None:
 
 
 def main() -> None:
-    """Work until the parent has no more, or is gone."""
+    """Works until the parent has no more, or is gone."""
     gc.disable()  # millions of objects, and no cycles among them: reference counts free them all
     orders, answers = sys.stdin.buffer, sys.stdout.buffer
     begin = receive(orders)

@@ -1,4 +1,4 @@
-"""The worker processes of a state, seen from their parent; or, where there are none, the parent doing their work itself."""
+"""The worker processes of a state, seen from their parent; without any, the parent does their work itself."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _done = msgspec.msgpack.Decoder(Done)
 
 
 class Crew:
-    """Takes sources, several at once: by so many worker processes or, with none, by its `own` taker.
+    """Takes sources, several at once: in worker processes or, without any, with its `own` taker.
 
-    Failed where a worker dies, or the disk is full: then the state is not to be used.
+    Raises Failed if a worker dies, or if the disk is full: then the state must not be used.
     """
 
     def __init__(self, task: Task, workers: int, own: Taker | None = None) -> None:
@@ -52,7 +52,7 @@ class Crew:
         return self
 
     def take(self, sources: Sequence[LineSource]) -> Future[list[DecodedSource]]:
-        """Begin to take these; what became of each of them."""
+        """Begins to take these sources. The future holds the result of each."""
         if self._threads is None:
             raise RuntimeError("not entered")
         return self._threads.submit(self._take, sources)
@@ -80,7 +80,7 @@ class Crew:
             each.ask(WorkerRequest([]))
 
     def _end(self, *, kill: bool) -> None:
-        """No worker is left behind. Those in the middle of something are killed first, so that no thread waits for them."""
+        """Ends all workers. Those in the middle of something are killed first, so that no thread waits for them."""
         for each in self._every:
             each.end(kill=kill)
         if self._threads is not None:
@@ -88,9 +88,9 @@ class Crew:
 
 
 def _import_path() -> list[str]:
-    """Where a worker finds this package and what it needs: where this process does, but for the working directory.
+    """Returns the import path of a worker: this process's path without the working directory.
 
-    Anybody may have put a module of any name there. It counts only where this package itself lies in it.
+    Anybody may have put a module of any name there. It counts only if it contains this package itself.
     """
     here, own = Path.cwd(), Path(__file__).parents[2]
     return [each for each in sys.path if each and (Path(each).resolve() != here or here == own)]
@@ -113,7 +113,7 @@ class _Worker:
         self._send(task)
 
     def ask(self, order: WorkerRequest) -> list[DecodedSource]:
-        """Send an order and wait for its answer."""
+        """Sends an order and waits for its answer."""
         self._send(order)
         body = worker.receive(self._answers)
         if body is None:
@@ -138,7 +138,7 @@ class _Worker:
         )
 
     def end(self, *, kill: bool) -> None:
-        """It has ended when this returns."""
+        """Ends the process, and returns when it has ended."""
         if kill:
             self._process.kill()
         for pipe in (self._orders, self._answers):
