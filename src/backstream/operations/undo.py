@@ -1,6 +1,6 @@
-"""`restore --undo` takes an in-place restore back: exactly the rows that it wrote, each as it was just before.
+"""`restore --undo` undoes an in-place restore: exactly the rows that it wrote, each to its state just before.
 
-The restore's own file has the images, so no vault is needed. A row that somebody has changed since is left to them and named. A
+The restore's own file has the images, so no vault is needed. A row that somebody has changed since is left alone and named. A
 second run finds all of it done.
 """
 
@@ -21,10 +21,10 @@ from backstream.operations.restore.kept import UndoHead, UndoJournal
 
 
 def undo_restore(path: Path, asked: MigrationRequest, around: MigrationContext) -> Restored:
-    """Put back what a restore in place has deleted or overwritten, and delete what it has put anew; written only if `live`.
+    """Puts back the rows that a restore in place deleted or overwrote, and deletes the rows that it created; writes only if `live`.
 
-    UsageError where there is no such file; Refused where the live table is another than the restore wrote to, unless
-    `around.into_another`, or another process is at it.
+    Raises UsageError if there is no such file; Refused if the live table is not the one that the restore wrote to, unless
+    `around.into_another`, or if another process works on it.
     """
     standing = UndoJournal(path)
     head, table = standing.head, around.table

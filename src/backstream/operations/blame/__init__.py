@@ -1,4 +1,4 @@
-"""`blame`: which principal made each change, by CloudTrail's data events."""
+"""`blame`: finds the principal that made each change, from CloudTrail's data events."""
 
 from backstream.operations.blame.report import Blamed, BlameFinding, Outcome, UnreadableFile
 from backstream.operations.blame.run import BlameContext, BlameRequest, blame

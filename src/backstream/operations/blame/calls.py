@@ -1,4 +1,4 @@
-"""CloudTrail's events, read file by file into partitions by the keys that they name. What cannot be read is named."""
+"""Reads CloudTrail's events, file by file, into partitions by the keys that they name. Unreadable files are reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAMED = 3  # of what is wrong within one file
 
 
 class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a partition holds of a key: a change, with the actor in the stream's own record, or a call."""
+    """One fact about a key in a partition: a change, with the actor in the stream's own record, or a call."""
 
     made: Made | None = None
     actor: str | None = None
@@ -34,7 +34,7 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Calls:
-    """Reads the calls that wrote to one table. `hours`: those in which changes were made; calls of other hours are passed over."""
+    """Reads the calls that wrote to one table. `hours`: those in which changes were made; calls of other hours are skipped."""
 
     def __init__(self, trail: Trail, target: CallTarget, hours: Collection[int], memory: Memory, progress: Progress) -> None:
         self._trail = trail
@@ -51,7 +51,7 @@ class Calls:
         self.newest: int | None = None
 
     def read(self, spill: Spill[Fact]) -> None:
-        """Read all files. Refused where their events are another account's."""
+        """Reads all files. Raises Refused if their events belong to another account."""
         files = self._trail.files(self._hours)
         self.newest = cloudtrail.seconds_read(files)
         self._progress.phase("reading CloudTrail", len(files))

@@ -1,4 +1,4 @@
-"""What `blame` finds: for each change the call that made it, or why none can be named."""
+"""The findings of `blame`: for each change the call that made it, or why none can be named."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DELIVERY = 900  # seconds within which CloudTrail delivers most events: AWS's wo
 
 
 class Outcome(enum.StrEnum):
-    """What is known of a change.
+    """The result for a change.
 
     MATCHED: one call made it. AMBIGUOUS: several may have. NONE: no call fits, and everything of that time was delivered.
     UNDELIVERED: no call fits, and its event may not have been delivered. DYNAMODB: DynamoDB itself made it, as the stream says.
@@ -32,8 +32,8 @@ class Outcome(enum.StrEnum):
 class BlameFinding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One change and its calls. `time`: ISO 8601, UTC; `key`: DynamoDB JSON.
 
-    `actor`: who made it; None where that is not certain. `why`: in words, where it is not one call. `calls`: the call that made it,
-    or those that may have, the first 50 of `fitting`. `settled`: nothing that could contradict it is on its way or unread.
+    `actor`: who made it; None if that is not certain. `why`: the reason if it is not one call. `calls`: the call that made it, or
+    those that may have, the first 50 of `fitting`. `settled`: True if nothing that could contradict it is undelivered or unread.
     """
 
     time: str
@@ -50,7 +50,7 @@ class BlameFinding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UnreadableFile(msgspec.Struct, frozen=True):
-    """A file of CloudTrail's that cannot be read, or not to its end, and why."""
+    """A CloudTrail file that cannot be read, or not to its end, and why."""
 
     file: str
     why: str
@@ -59,9 +59,10 @@ class UnreadableFile(msgspec.Struct, frozen=True):
 class Blamed(msgspec.Struct, rename={"since": "from", "until": "to"}):
     """The sums of a `blame`. Times are ISO 8601, UTC.
 
-    `changes`: in the window, each of which is counted once in `matched`, `ambiguous`, `none`, `undelivered` or `dynamodb`; `files`:
-    that were read; `events`: the table's own among them, calls that wrote; `newest_delivery`: None where nothing was delivered;
-    `annotated`: findings that were written beside the log; `known`: those that were there already; `notes`: how sure it is.
+    `changes`: the window's changes; each is counted once in `matched`, `ambiguous`, `none`, `undelivered` or `dynamodb`; `files`:
+    the files that were read; `events`: the table's own events in them, from calls that wrote; `newest_delivery`: None if nothing
+    was delivered; `annotated`: findings that were written beside the log; `known`: findings that existed already; `notes`: notes
+    about the certainty.
     """
 
     table: str
@@ -84,25 +85,28 @@ class Blamed(msgspec.Struct, rename={"since": "from", "until": "to"}):
     seconds: float = 0.0
 
     def count(self, outcome: Outcome) -> None:
-        """One more change came to this."""
+        """Counts one more change with this outcome."""
         self.changes += 1
         setattr(self, outcome.value, getattr(self, outcome.value) + 1)
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """How far CloudTrail was read. `delivered`: the newest delivery (seconds), None for none; `whole`: every file could be read."""
+    """The extent of CloudTrail's files.
+
+    `delivered`: the newest delivery (seconds), None for none; `whole`: True if every file could be read.
+    """
 
     delivered: int | None
     whole: bool
     now: float
 
     def settles(self, second: int) -> bool:
-        """Whether nothing that could contradict a finding on a change of that second is on its way or unread."""
+        """True if nothing that could contradict a finding on a change of that second is undelivered or unread."""
         return self.whole and self.delivered is not None and self.delivered >= second + TOLERANCE + DELIVERY
 
 
 def finding(made: Made, key: bytes, actor: str | None, verdict: AttributionVerdict, evidence: Evidence) -> BlameFinding:
-    """The finding on a change. `actor`: that of the stream's own record."""
+    """Returns the finding on a change. `actor`: from the stream's own record."""
     settled = evidence.settles(made.second)
     calls = [caller(call) for call in verdict.calls]
     outcome, who, why = _judged(made, actor, verdict, evidence)
@@ -129,7 +133,7 @@ def _judged(made: Made, actor: str | None, verdict: AttributionVerdict, evidence
 
 
 def agreed(verdict: AttributionVerdict) -> Call | None:
-    """One of the calls that fit, where all of them were made by one and the same principal; else None."""
+    """Returns one of the calls that fit, if all of them were made by the same principal; else None."""
     if verdict.unkeyed or verdict.incomplete or not verdict.calls or verdict.fitting > len(verdict.calls):
         return None
     identities = {(call.identity.actor, call.identity.issuer) for call in verdict.calls}
@@ -157,7 +161,7 @@ def _undelivered(made: Made, evidence: Evidence) -> str:
 
 
 def caller(call: Call) -> Caller:
-    """A call as it is shown and kept."""
+    """Returns a call in the form that is shown and kept."""
     who = call.identity
     return Caller(
         event_time=moment.iso(call.second),
@@ -176,7 +180,7 @@ def caller(call: Call) -> Caller:
 
 
 def kept(made: Made, verdict: AttributionVerdict, evidence: Evidence) -> KeptFinding | None:
-    """What is kept of a finding; None where no call fits."""
+    """Returns the part of a finding that is kept; None if no call fits."""
     if verdict.status is AttributionStatus.NONE:
         return None
     certain = verdict.calls[0] if verdict.status is AttributionStatus.MATCHED else None

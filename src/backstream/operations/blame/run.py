@@ -1,6 +1,6 @@
-"""The join of a window's changes with CloudTrail's calls, by table, key and time; out of bounded memory.
+"""Joins a window's changes with CloudTrail's calls, by table, key and time, in bounded memory.
 
-Changes and calls are cut into partitions by key. A partition is judged in memory, and what comes of it is sorted by time on disk.
+Changes and calls are cut into partitions by key. A partition is judged in memory, and its findings are sorted by time on disk.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _verdicts = msgspec.msgpack.Decoder(AttributionVerdict)
 
 
 class BlameRequest(msgspec.Struct, frozen=True):
-    """What to look at. `key`: only this item (canonical); `annotate`: keep the findings beside the log.
+    """The request of a blame. `key`: only this item (canonical); `annotate`: keep the findings beside the log.
 
-    `allow_gap`: go on where changes of the window may be missing, or cannot be read; it is told in the notes; `whole`: the window
-    is all that the vault knows, gaps and all.
+    `allow_gap`: continue although changes of the window may be missing, or cannot be read; the notes say so; `whole`: the window is
+    everything that the vault knows, including gaps.
     """
 
     span: ChangeWindow
@@ -54,7 +54,7 @@ class BlameRequest(msgspec.Struct, frozen=True):
 
 
 class BlameContext(msgspec.Struct, frozen=True):
-    """What a blame needs besides the vault and CloudTrail's files."""
+    """The context of a blame besides the vault and CloudTrail's files."""
 
     clock: Clock
     memory: Memory
@@ -62,7 +62,7 @@ class BlameContext(msgspec.Struct, frozen=True):
 
 
 def target_of(vault: TableVault) -> CallTarget:
-    """The table that calls are looked for. Refused where the vault does not know its ARN."""
+    """Returns the table whose calls are searched. Raises Refused if the vault does not know its ARN."""
     try:
         return CallTarget.of(vault.catalog.table_arn, vault.catalog.key_schema)
     except ValueError as error:
@@ -75,10 +75,10 @@ def target_of(vault: TableVault) -> CallTarget:
 def blame(
     vault: TableVault, trail: Trail, asked: BlameRequest, around: BlameContext, each: Callable[[BlameFinding], None]
 ) -> Blamed:
-    """Find the call that made each change of a window. `each` is given the findings in the order of the changes' time.
+    """Finds the call that made each change of a window. `each` receives the findings in the order of the changes' time.
 
-    UsageError, OutsideWindow, GapInTheWay where the window is none or not known; Refused where the files are another account's;
-    NotFound where there are no files or no events of the table. Nothing is written before all files are read.
+    Raises UsageError, OutsideWindow, GapInTheWay if the window is invalid or not known; Refused if the files belong to another
+    account; NotFound if there are no files or no events of the table. Nothing is written before all files are read.
     """
     began = around.clock.now()
     sure = check(vault, asked.span, vault.window(began), began, allow_gap=asked.allow_gap or asked.whole)
@@ -115,7 +115,7 @@ class _Join:
         return ChangeWindow(max(0, self._asked.span.since - MARGIN), self._asked.span.until + MARGIN)
 
     def _expected(self) -> int:
-        """As many calls as there are changes."""
+        """Returns the expected number of facts: as many calls as there are changes."""
         found = self._vault.inventory(since=self._read.first, until=self._read.until)
         small = sum(each.segment.count for each in found.segments if each.segment is not None)
         return 2 * (small + sum(each.lines for each in found.sets))
@@ -123,7 +123,7 @@ class _Join:
     # --- reading ---
 
     def read_changes(self) -> None:
-        """The window's changes, and those around it."""
+        """Reads the window's changes, and those around it."""
         keys = None if self._asked.key is None else frozenset([self._asked.key])
         for piece in WindowLog(self._vault, self._read, self._unread, keys=keys, memory=self._around.memory).pieces():
             for entry in piece.entries:
@@ -138,7 +138,7 @@ class _Join:
         self._report.notes.append(f"not read: {why}")
 
     def read_calls(self, trail: Trail) -> None:
-        """CloudTrail's events of the hours in which there were changes."""
+        """Reads CloudTrail's events of the hours in which there were changes."""
         report = self._report
         self._evidence = Evidence(None, whole=True, now=self._around.clock.now())
         if not self._hours:
@@ -155,7 +155,7 @@ class _Join:
     # --- judging ---
 
     def findings(self) -> Iterator[BlameFinding]:
-        """One for each change of the window, in the order of time; kept beside the log where that was asked for."""
+        """Yields one finding per change of the window, in the order of time; keeps them beside the log if that was requested."""
         for number in range(self._spill.partitions if self._hours else 0):
             self._judge(number)
         waiting: list[KeptFinding] = []
@@ -174,7 +174,7 @@ class _Join:
         self._keep(waiting)
 
     def _judge(self, number: int) -> None:
-        """Verdicts on all items of a partition; they wait in the sorter as images of their changes."""
+        """Judges all items of a partition. The verdicts wait in the sorter in the place of their changes' images."""
         items: dict[bytes, tuple[dict[tuple[str, int], Fact], list[Call]]] = {}
         for key, fact, _ in self._spill.heads(number):
             changes, calls = items.setdefault(key, ({}, []))
@@ -198,13 +198,13 @@ class _Join:
                 self._sorter.add([(entry, None)])
 
     def _not_a_finding(self, error: Damaged) -> None:
-        """Findings are added beside it; who reads them is told of it, too."""
+        """Ignores an unreadable finding: new findings are added beside it, and their readers are told of it, too."""
         note = f"not read: {error.message}"
         if note not in self._report.notes:
             self._report.notes.append(note)
 
     def _keep(self, waiting: list[KeptFinding]) -> None:
-        """Keep what the vault does not know yet."""
+        """Keeps the findings that the vault does not know yet."""
         findings = self._vault.findings
         new = [
             each
@@ -217,12 +217,12 @@ class _Join:
 
 
 def _is_known(before: Found | None, now: Found) -> bool:
-    """Whether it is kept already, with as good reasons; or something that was found when more had been delivered."""
+    """True if it is kept already, with evidence as good, or found after more deliveries."""
     return before is not None and ((before.says(now) and before.settled >= now.settled) or before.rank > now.rank)
 
 
 def no_events(report: Blamed) -> NotFound:
-    """The error where there were changes and files, but no event of the table."""
+    """Returns the error for changes and files without any event of the table."""
     return NotFound(
         f"no call that wrote to {report.table} is in {counted(report.files, 'CloudTrail file')} of that time",
         hint="Data events of DynamoDB are off by default: see docs/who.md.",

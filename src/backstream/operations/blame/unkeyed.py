@@ -1,4 +1,4 @@
-"""Calls whose events do not tell which items they wrote: any change of their seconds may be theirs."""
+"""Records calls whose events do not name their items: any change of their seconds may belong to them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ _HOUR = 3_600
 
 
 class Unkeyed:
-    """The seconds of such calls, a bit for each: half a kilobyte for an hour, whatever the number of calls."""
+    """The seconds of such calls, one bit each: half a kilobyte for an hour, whatever the number of calls."""
 
     def __init__(self) -> None:
         self._hours: dict[int, dict[int, int]] = {}  # by the hour, by what the calls can have led to: a bit for each second
 
     def note(self, second: int, becomes: int) -> None:
-        """A call in that second can have led to these events (bits of `CAN_BECOME`)."""
+        """Notes a call in that second that can have led to these events (bits of `CAN_BECOME`)."""
         kinds = self._hours.setdefault(second // _HOUR, {})
         kinds[becomes] = kinds.get(becomes, 0) | 1 << second % _HOUR
 
     def fits(self, second: int, bit: int) -> bool:
-        """Whether one of them fits a change of that second and event."""
+        """True if one of them fits a change of that second and event."""
         return bool(self._hours) and any(self._is_noted(each, bit) for each in range(second - TOLERANCE, second + TOLERANCE + 1))
 
     def _is_noted(self, second: int, bit: int) -> bool:

@@ -1,4 +1,4 @@
-"""`changes`: what changed between two moments, in the order of time, item by item, or counted."""
+"""`changes`: lists the changes between two moments, in the order of time, item by item, or counted."""
 
 from backstream.operations.changes.run import Changes, ChangesContext, ItemChanges, NetRecord
 from backstream.operations.changes.seen import ChangeRecord, SeenChange

@@ -1,4 +1,6 @@
-"""The changes of a window item by item, each with the entry that tells the state before it: one partition in memory at a time."""
+"""Yields the changes of a window item by item, each with the entry that gives the state before it: one partition in memory at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,10 @@ MANY = 200_000  # keys that are held in memory
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One item that changed. `key`: canonical; `pairs`: its changes, the oldest first; `count`: how many there are.
+    """One item that changed. `key`: canonical; `pairs`: its changes, oldest first; `count`: their number.
 
-    Where only the states before and after the window matter, `pairs` has the first and the last change alone. `broken`: a change is
-    missing between two of them; `scanned`: one of them was found by a read of the table.
+    If only the states before and after the window matter, `pairs` has only the first and the last change. `broken`: True if a
+    change is missing between two of them; `scanned`: True if a read of the table found one of them.
     """
 
     key: bytes
@@ -41,7 +43,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 def looks_back(vault: TableVault) -> bool:
-    """Whether a change's old image may lie with the change before it: in the rows layout, and in an older tool's bucket."""
+    """True if a change's old image may be stored with the change before it: in the rows layout, and in an older tool's bucket."""
     catalog = vault.catalog
     if catalog.layout is Layout.ROWS or catalog.adopted is not None:
         return True
@@ -52,7 +54,7 @@ def looks_back(vault: TableVault) -> bool:
 def by_item(
     vault: TableVault, span: ChangeWindow, log: WindowLog, unread: Unread, memory: Memory, *, only_ends: bool = False
 ) -> Iterator[Item]:
-    """Each item that changed, with all of its changes in the window. `only_ends`: with the first and the last of them."""
+    """Yields each item that changed, with all of its changes in the window. `only_ends`: with the first and the last of them."""
     with ExitStack() as stack:
         partitions = partitions_for(log.rows)
         window = stack.enter_context(Spill(partitions, Entry, buffer=memory.buffer))
@@ -91,7 +93,7 @@ def _grouped(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
 
 
 def _ends(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
-    """The same; of the changes between an item's first and last only their places and digests are held."""
+    """Returns the same. For the changes between an item's first and last, it holds only their places and digests."""
     found: dict[bytes, _Ends] = {}
     for key, entry, _ in window.heads(number):
         if key not in found:
@@ -110,7 +112,7 @@ class _Ends:
         self._last: Entry | None = None
 
     def add(self, entry: Entry) -> None:
-        """One of them, in no order, perhaps more than once."""
+        """Adds one change, in no order, perhaps more than once."""
         if entry.scanned:
             self._scans.append(entry)
             return
@@ -126,18 +128,18 @@ class _Ends:
 
     @property
     def entries(self) -> list[Entry]:
-        """All of them, in no order."""
+        """Returns all of them, in no order."""
         ends = [] if self._first is None or self._last is None else [self._first, self._last]
         return [*self._scans, *self._between.values(), *ends]
 
 
 def _bare(entry: Entry) -> Entry:
-    """Its place among the changes, and the digests of the states before and after it."""
+    """Returns a change's place in the order, and the digests of the states before and after it."""
     return Entry(entry.stream, entry.sequence, entry.micros, entry.event, "", None, b"", before=entry.before, after=entry.after)
 
 
 class _StatesBefore:
-    """Tells what items were at the start of the window."""
+    """Finds the items' states at the start of the window."""
 
     def __init__(self, vault: TableVault, span: ChangeWindow, unread: Unread, memory: Memory, stack: ExitStack) -> None:
         self._vault = vault
@@ -147,7 +149,7 @@ class _StatesBefore:
         self._stack = stack
 
     def of(self, keys: set[bytes], partitions: int) -> Callable[[int], Mapping[bytes, Entry | None]]:
-        """By partition: what tells the state of each of the items."""
+        """Returns for each partition the entries that give the items' states."""
         if len(keys) <= FEW:
             found = self._few(keys)
             return lambda _: found
@@ -169,6 +171,6 @@ class _StatesBefore:
 
 
 def breaks(pairs: Sequence[Pair]) -> bool:
-    """Whether a change is missing between two changes of an item."""
+    """True if a change is missing between two changes of an item."""
     linked = ((one, other) for (one, _), (other, _) in pairwise(pairs))
     return any(one.leaves is not None and other.before is not None and one.leaves != other.before for one, other in linked)

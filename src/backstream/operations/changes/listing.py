@@ -1,4 +1,4 @@
-"""All changes of a window as records, straight from lines that hold both images: what `Changes.each` gives, with less work."""
+"""Makes records of all changes of a window straight from lines with both images: the same as `Changes.each`, with less work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Raw = msgspec.Raw
 
 
 class Listing:
-    """Makes the records of changes. `others`: makes those of which a line does not tell all.
+    """Makes the records of changes. `others`: makes the records of changes whose line is incomplete.
 
     No image of a line has a line break.
     """
@@ -28,7 +28,7 @@ class Listing:
         self._changed = ChangedAttributes()
 
     def records(self, pairs: Iterator[Pair]) -> Iterator[ChangeRecord]:
-        """The record of each change, in their order."""
+        """Yields the record of each change, in their order."""
         changed, spell, key_of, images = self._changed, self._times.of, self._key_of, IMAGES.get
         micros, time = -1, ""
         for pair in pairs:

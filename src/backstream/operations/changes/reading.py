@@ -1,4 +1,4 @@
-"""The changes of a window, as the log holds them: out of segments as they lie under their hours, and out of compacted sets."""
+"""Reads the changes of a window from the log: from segments under their hours, and from compacted sets."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Unread = Callable[[str], None]  # is told what cannot be read, and raises where 
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Changes that came together, and about how many bytes of memory they take.
+    """Changes that came together, with their approximate size in memory (bytes).
 
-    `before`: all changes made before this second have come by then; None: nobody knows yet.
+    `before`: all changes made before this second have come by then; None if that is not known yet.
     """
 
     entries: Sequence[Entry]
@@ -44,7 +44,7 @@ class Piece(msgspec.Struct, frozen=True):
 class WindowLog:
     """Reads the changes of one window, each perhaps more than once, in no order. `keys`: only these items, None for all.
 
-    `decode`: as of `entries`, or less, where less is of interest.
+    `decode`: like `entry.entries`, or with less detail if that is enough.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class WindowLog:
 
     @property
     def rows(self) -> int:
-        """How many changes there may be; more where they are large."""
+        """Returns the possible number of changes; more if they are large."""
         segments_ = [each.segment for each in self._found.segments if each.segment is not None and self._concerns(each)]
         count = sum(each.count for each in segments_) + sum(each.lines for each in self._found.sets)
         size = sum(each.size for each in self._found.segments if self._concerns(each)) + sum(each.size for each in self._found.sets)
         return max(min(count, object_limits.lines_in(size)), size // BYTES_A_ROW)
 
     def pieces(self) -> Iterator[Piece]:
-        """All of them: sets first, then segments in the order in which their changes begin."""
+        """Yields all of them: sets first, then segments in the order in which their changes begin."""
         found = self._found
         for each in found.segments:
             if each.segment is None:
@@ -109,7 +109,7 @@ class WindowLog:
             self._unread(error.of(listed.name).message if listed.name not in error.message else error.message)
 
     def _of_set(self, one: Set) -> Iterator[list[Entry]]:
-        """A set's lines; where only a few items are asked for, the frames that may hold theirs."""
+        """Yields a set's lines; if only a few items are asked for, the frames that may hold theirs."""
         compacted, keys = self._vault.compacted, self._keys
         if keys is not None and len(keys) <= one.partitions:
             for key in sorted(keys):
@@ -147,7 +147,10 @@ def _begin(listed: LogListing) -> int:
 
 
 def sound(claim: SegmentHeader, body: bytes, decode: Decode = entries) -> Iterator[list[Entry]]:
-    """The entries of compressed lines, some MB at a time, once they are known to be what the name says. Damaged otherwise."""
+    """Yields the entries of compressed lines, some MB at a time, after checking them against the header.
+
+    Raises Damaged if they differ.
+    """
     if claim.frames is not None:
         segments.check_frames(claim, body)
         yield from _blocks(claim, body, decode)

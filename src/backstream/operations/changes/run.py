@@ -1,4 +1,4 @@
-"""`changes`: every change of a window in the order of time, or item by item, with what it changed."""
+"""`changes`: every change of a window in the order of time, or item by item, with the attributes that it changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOTHING_CHANGED = "NONE"  # the event of an item that is at the end as it was at
 
 
 class ChangesContext(msgspec.Struct, frozen=True):
-    """What reading changes needs besides the vault."""
+    """The context for reading changes besides the vault."""
 
     clock: Clock
     memory: Memory = Memory()
@@ -40,10 +40,10 @@ class ChangesContext(msgspec.Struct, frozen=True):
 
 
 class ItemChanges(msgspec.Struct, frozen=True):
-    """All changes of one item in a window, the oldest first, and which of them are selected. `broken`: a change is missing.
+    """All changes of one item in a window, oldest first, and the selection among them. `broken`: True if a change is missing.
 
-    Where all changes of an item are selected by its key, `changes` has the first and the last one alone. `selected`: how many are
-    selected; `scanned`: one of all was found by a read of the table.
+    If all changes of an item are selected by its key, `changes` has only the first and the last one. `selected`: the number of
+    selected ones; `scanned`: True if a read of the table found one of all.
     """
 
     key: bytes
@@ -55,25 +55,25 @@ class ItemChanges(msgspec.Struct, frozen=True):
 
     @property
     def before(self) -> bytes | None:
-        """The item before the window."""
+        """The item's image before the window."""
         return self.changes[0].old
 
     @property
     def after(self) -> bytes | None:
-        """The item after it."""
+        """The item's image after the window."""
         return self.changes[-1].new
 
     @property
     def doubt(self) -> str:
-        """Why a state of it is not known; empty where all are."""
+        """The reason why a state of it is not known; empty if all are."""
         return next((each.doubt for each in self.changes if each.doubt), BROKEN if self.broken else "")
 
 
 class NetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One item: its state before a window against the state after it.
 
-    As of `ChangeRecord`, but `time`, `sequence` and `actor` are those of its last selected change; `event` is INSERT, MODIFY or
-    REMOVE by the two states, or NONE where they are the same; `changes` is how many selected changes it had.
+    Fields are as in `ChangeRecord`, but `time`, `sequence` and `actor` belong to its last selected change; `event` is INSERT,
+    MODIFY or REMOVE by the two states, or NONE if they are the same; `changes` is the number of selected changes.
     """
 
     time: str
@@ -90,9 +90,10 @@ class NetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Changes:
-    """The selected changes of a window. Made, it has checked that the vault can tell them: see `window.check` for what it raises.
+    """The selected changes of a window. Making it checks that the vault knows them: see `window.check` for its errors.
 
-    `certainty`: how sure the vault is of the window; `warnings`: what could not be read, in words, known once all was taken.
+    `certainty`: the vault's certainty about the window; `warnings`: descriptions of unreadable objects, complete once all changes
+    were taken.
     """
 
     def __init__(
@@ -131,14 +132,17 @@ class Changes:
         self.warnings.append(what)
 
     def _unread_finding(self, error: Damaged) -> None:
-        """Who made a change is not known then; it is asked for at each."""
+        """Notes an unreadable finding: the actor of a change is then unknown. It is called for each change."""
         if error.message not in self.warnings:
             self._unread(error.message)
 
     # --- in the order of time ---
 
     def each(self) -> Iterator[SeenChange]:
-        """The selected changes, the oldest first. NotFound where a selection matches none; PartlyDone where an image is gone."""
+        """Yields the selected changes, oldest first.
+
+        Raises NotFound if a selection matches none, and PartlyDone if an image is gone.
+        """
         found = 0
         gone: list[str] = []
         for seen in self._in_time():
@@ -169,7 +173,7 @@ class Changes:
             yield from with_images(self._vault, sorter.until(None))
 
     def _as_they_lie(self, sorter: TimeSorter) -> Iterator[SeenChange]:
-        """Where each line holds both images, changes are given as soon as nothing earlier can come."""
+        """Yields changes as soon as nothing earlier can come, if each line holds both images."""
         for piece in self._log().pieces():
             if piece.before is not None:
                 yield from self._inline(sorter.until(piece.before * MICROS))
@@ -187,9 +191,9 @@ class Changes:
                 yield SeenChange(key, entry, entry.old, None if entry.removed else entry.image)
 
     def keys(self) -> list[bytes]:
-        """The canonical keys of the items that changed; no image is read. NotFound where there are none.
+        """Returns the canonical keys of the items that changed; no image is read. Raises NotFound if there are none.
 
-        Only filters on keys are looked at.
+        Only filters on keys are applied.
         """
         found: dict[bytes, None] = {}
         for piece in self._log().pieces():
@@ -202,7 +206,7 @@ class Changes:
     # --- item by item ---
 
     def items(self) -> Iterator[ItemChanges]:
-        """Each item of which a change is selected, with all of its changes in the window. Errors as of `each`."""
+        """Yields each item with a selected change, with all of its changes in the window. Raises the errors of `each`."""
         found, together = 0, list[Item]()
         for item in self._items(only_ends=self.selection.is_by_key):
             if self.selection.may_be(item.key):
@@ -231,7 +235,7 @@ class Changes:
     # --- for programs ---
 
     def records(self) -> Iterator[ChangeRecord]:
-        """As `each`, as records."""
+        """Yields the same as `each`, as records."""
         if self.selection.is_all and not looks_back(self._vault) and self.actors.knows_none:
             return self._all_records()
         return self._selected_records()
@@ -242,7 +246,7 @@ class Changes:
             yield record(seen, by(seen), times)
 
     def _all_records(self) -> Iterator[ChangeRecord]:
-        """Where nothing has to be looked at but the lines."""
+        """Yields records from the lines alone."""
         listing = Listing(self._vault.key_reader, self._other_records)
         with TimeSorter() as sorter:
             for piece in self._log(listed_entries).pieces():
@@ -258,7 +262,7 @@ class Changes:
                 yield record(seen, self.actors.first(seen), Times())
 
     def net(self) -> Iterator[NetRecord]:
-        """One record for each item of which a change is selected, in no order."""
+        """Yields one record for each item with a selected change, in no order."""
         times = Times()
         for item in self.items():
             self.doubtful += bool(item.doubt)
@@ -283,7 +287,7 @@ class Changes:
 
 
 def _tells_nothing(seen: SeenChange) -> bool:
-    """Whether it is a read of the table that found nothing new."""
+    """True for a read of the table that found nothing new."""
     return seen.entry.scanned and not seen.doubt and not merge.changed_names(seen.old, seen.new)
 
 

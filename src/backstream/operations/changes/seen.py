@@ -1,4 +1,4 @@
-"""A change with both of its images, and what it changed."""
+"""A change with both of its images, and the attributes that it changed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ BROKEN = "a change before it is missing: it was made upon another state than the
 
 
 class SeenChange(msgspec.Struct, frozen=True, gc=False):
-    """One change of one item: `key` is the canonical key, `old` and `new` its images, None where the item did not exist.
+    """One change of one item: `key` is the canonical key, `old` and `new` its images, None if the item did not exist.
 
-    `doubt`: why one of the images is not known, empty where both are. `gone`: that is so since an image cannot be read.
+    `doubt`: why one of the images is not known, empty if both are. `gone`: True if that is because an image cannot be read.
     """
 
     key: bytes
@@ -47,12 +47,12 @@ class SeenChange(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def micros(self) -> int:
-        """When it was made, microseconds since 1970."""
+        """The time of the change, microseconds since 1970."""
         return self.entry.micros
 
     @property
     def event(self) -> str:
-        """INSERT, MODIFY, REMOVE, or BACKFILL where it was found by a read of the table."""
+        """INSERT, MODIFY, REMOVE, or BACKFILL if a read of the table found it."""
         return self.entry.event
 
     @property
@@ -62,15 +62,15 @@ class SeenChange(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_numbered(self) -> bool:
-        """Whether its sequence number is the stream's."""
+        """True if its sequence number is the stream's."""
         return not self.entry.scanned and self.entry.stream != legacy_names.STREAM
 
 
 class ChangeRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One change, for programs. `time`: ISO 8601, UTC; `key`, `before`, `after`: DynamoDB JSON, null where there is no item.
+    """One change, for programs. `time`: ISO 8601, UTC; `key`, `before`, `after`: DynamoDB JSON, null if there is no item.
 
-    `sequence`: null where no change of the stream brought it; `changed`: the names of the top-level attributes that differ;
-    `note`: why an image is not known; left out where both are; `actor_source`: who says so, left out where nobody does.
+    `sequence`: null if it does not come from a change of the stream; `changed`: the names of the top-level attributes that differ;
+    `note`: why an image is not known, left out if both are; `actor_source`: the source of the actor, left out if there is none.
     """
 
     time: str
@@ -89,25 +89,25 @@ _NULL = msgspec.Raw(b"null")
 
 
 def changed(seen: SeenChange) -> list[str]:
-    """The names of the attributes that a change changed; none where one of its images is not known."""
+    """Returns the names of the attributes that a change changed; none if one of its images is not known."""
     return [] if seen.doubt else merge.changed_attributes(seen.old, seen.new)
 
 
 class Times:
-    """Spells times; changes of one second come together, so the last one is remembered."""
+    """Formats times. Changes of one second come together, so it remembers the last one."""
 
     def __init__(self) -> None:
         self._micros, self._text = -1, ""
 
     def of(self, micros: int) -> str:
-        """As `moment.iso_micros`."""
+        """Returns the same as `moment.iso_micros`."""
         if micros != self._micros:
             self._micros, self._text = micros, moment.iso_micros(micros)
         return self._text
 
 
 def record(seen: SeenChange, by: ActorClaim | None, times: Times) -> ChangeRecord:
-    """The change as programs get it."""
+    """Returns the change as a record for programs."""
     entry = seen.entry
     return ChangeRecord(
         times.of(entry.micros),
@@ -124,13 +124,13 @@ def record(seen: SeenChange, by: ActorClaim | None, times: Times) -> ChangeRecor
 
 
 def with_images(vault: TableVault, pairs: Iterator[Pair]) -> Iterator[SeenChange]:
-    """The changes in their order, each with its images, which are fetched many at a time."""
+    """Yields the changes in their order, each with its images, which are fetched many at a time."""
     for batch in batches(pairs, TOGETHER):
         yield from (seen for group in _filled(vault, [batch]) for seen in group)
 
 
 def items_with_images(vault: TableVault, items: Sequence[Sequence[Pair]]) -> list[list[SeenChange]]:
-    """The same of the changes of several items, whose images are fetched together."""
+    """Returns the same for the changes of several items, whose images are fetched together."""
     return _filled(vault, items)
 
 
@@ -153,7 +153,7 @@ def _filled(vault: TableVault, groups: Sequence[Sequence[Pair]]) -> list[list[Se
 
 
 def _sources(entry: Entry, before: Entry | None) -> list[tuple[bool, Entry]]:
-    """The entries that hold the images of a change, each with whether it is the image before."""
+    """Returns the entries that hold the images of a change, each with True if it is the image before."""
     if entry.removed:
         return [(True, entry)]
     sources = [(False, entry)]
@@ -185,7 +185,7 @@ def _old(entry: Entry, before: Entry | None, fetched: bytes | None) -> bytes | N
 
 
 def _doubt(entry: Entry, before: Entry | None, old: bytes | None, new: bytes | None) -> str:
-    """Why an image is not known."""
+    """Returns why an image is not known."""
     if entry.removed and old is None and not entry.scanned:
         return NOT_HELD
     if not entry.removed and new is None:

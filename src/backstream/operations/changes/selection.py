@@ -1,4 +1,4 @@
-"""Which changes of a window are meant: those that pass every filter that was asked for."""
+"""Selects the changes of a window that pass every requested filter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMED = 5
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A change by its sequence number. `key`: the item's canonical key, None where only the number was given."""
+    """A change by its sequence number. `key`: the item's canonical key, None if only the number was given."""
 
     sequence: str
     key: bytes | None = None
@@ -37,7 +37,7 @@ class Number(msgspec.Struct, frozen=True):
 class ChangeCriteria(msgspec.Struct, frozen=True):
     """The filters. `keys`: canonical keys; `where`: a condition on the item before or after the change; `numbers`: these changes.
 
-    `attributes`: changes of one of these top-level attributes. None, or nothing, where there is no such filter.
+    `attributes`: changes of one of these top-level attributes. A filter that is None or empty does not apply.
     """
 
     keys: Sequence[bytes] = ()
@@ -51,26 +51,26 @@ class ChangeCriteria(msgspec.Struct, frozen=True):
 
     @property
     def selects(self) -> bool:
-        """Whether not all changes are meant."""
+        """True if not all changes are selected."""
         given = (self.partition, self.tenant, self.where, self.actor, self.numbers)
         return bool(self.keys or self.events or self.attributes) or any(each is not None for each in given)
 
     @property
     def only_numbers(self) -> bool:
-        """Whether single changes are named, and nothing narrows that."""
+        """True if single changes are named, and no other filter applies."""
         given = (self.partition, self.tenant, self.where, self.actor)
         others = self.keys or self.events or self.attributes or any(each is not None for each in given)
         return self.numbers is not None and not others
 
     @property
     def is_by_key(self) -> bool:
-        """Whether all changes of an item are meant, or none."""
+        """True if either all changes of an item are selected, or none."""
         given = (self.tenant, self.where, self.actor, self.numbers)
         return not (self.events or self.attributes) and all(each is None for each in given)
 
     @property
     def words(self) -> dict[str, str]:
-        """The filters as they stand on the command line."""
+        """Returns the filters in the spelling of the command line."""
         given = {
             "partition": self.partition,
             "tenant": self.tenant,
@@ -92,10 +92,10 @@ def _more(count: int) -> str:
 
 
 class ChangeSelection:
-    """Decides change by change, and remembers what it saw instead: the nearest names to one that nothing matches."""
+    """Decides change by change, and remembers other names that it saw, for a filter that matches nothing."""
 
     def __init__(self, vault: TableVault, asked: ChangeCriteria, actors: Actors) -> None:
-        """UsageError where a filter cannot be understood, or is none for this table."""
+        """Raises UsageError if a filter cannot be parsed, or does not fit this table."""
         self._asked = asked
         self._actors = actors
         self._keys = frozenset(asked.keys)
@@ -118,11 +118,11 @@ class ChangeSelection:
 
     @property
     def keys(self) -> frozenset[bytes] | None:
-        """Only these items can be meant; None where any can."""
+        """The only items that can be selected; None if any can."""
         return self._keys or None
 
     def may_be(self, key: bytes) -> bool:
-        """Whether an item's changes can be meant at all."""
+        """True if an item's changes can be selected at all."""
         if not key.startswith(self._beginning):
             if self._partitions.wanting:
                 self._partitions.add(scalar(wire.attribute(key, self._hash)))
@@ -130,7 +130,7 @@ class ChangeSelection:
         return not self._keys or key in self._keys
 
     def takes(self, seen: SeenChange) -> bool:
-        """Whether a change is meant."""
+        """True if a change is selected."""
         if self.is_all:
             return True
         return self.may_be(seen.key) and self._by_number(seen) and self._by_kind(seen) and self._by_images(seen)
@@ -168,7 +168,7 @@ class ChangeSelection:
         return any(name in self._names for name in names)
 
     def check_all_found(self, table: str, span: ChangeWindow) -> None:
-        """NotFound where changes were named one by one, and some of them are not in the window: they would stay as they are."""
+        """Raises NotFound if changes were named one by one, and some of them are not in the window: they would stay unchanged."""
         if not self._awaited:
             return
         named = sorted(sequence for sequence, _ in self._awaited)
@@ -179,7 +179,7 @@ class ChangeSelection:
         )
 
     def nothing(self, table: str, span: ChangeWindow) -> NotFound:
-        """The error of a selection that matches no change."""
+        """Returns the error for a selection that matches no change."""
         words = " and ".join(f"{name} {value}" for name, value in self._asked.words.items())
         hints = [self._partitions.said(f"values of {self._hash} that changed")] if self._asked.partition is not None else []
         hints += [each.nearest() for each in self._filters]
@@ -192,7 +192,7 @@ class ChangeSelection:
 
 
 def events_of(events: Collection[str]) -> list[str]:
-    """UsageError where one is no event."""
+    """Returns the events. Raises UsageError if one is not an event."""
     known = (*EVENTS, "BACKFILL")
     for each in events:
         if each not in known:
@@ -204,7 +204,10 @@ def events_of(events: Collection[str]) -> list[str]:
 
 
 def keys_in(path: Path, schema: KeySchema) -> list[bytes]:
-    """The canonical keys in a file, one a line: a key as on the command line, or a line of `changes --ndjson`. UsageError else."""
+    """Returns the canonical keys in a file, one per line: a key as on the command line, or a line of `changes --ndjson`.
+
+    Raises UsageError otherwise.
+    """
     found: list[bytes] = []
     for number, line in _lines(path):
         fields = _object(line)
@@ -219,7 +222,10 @@ def keys_in(path: Path, schema: KeySchema) -> list[bytes]:
 
 
 def numbers_in(path: Path, schema: KeySchema) -> list[Number]:
-    """The changes in a file, one a line: a line of `changes --ndjson`, or a sequence number. UsageError where a line is neither."""
+    """Returns the changes in a file, one per line: a line of `changes --ndjson`, or a sequence number.
+
+    Raises UsageError otherwise.
+    """
     found: list[Number] = []
     for number, line in _lines(path):
         found.append(_number(path, number, line, schema))

@@ -1,4 +1,4 @@
-"""Many changes in the order of their time, out of bounded memory: what does not fit waits on disk, in sorted runs."""
+"""Sorts many changes by time, in bounded memory: changes that do not fit wait on disk, in sorted runs."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _chunks = msgspec.msgpack.Decoder(list[Pair])
 
 
 def rank(entry: Entry) -> Rank:
-    """The place of a change among all changes: its time, then stream and sequence number; of one time and number the key."""
+    """Returns the place of a change among all changes: its time, then stream and sequence number, then the key."""
     return entry.micros, entry.stream, int(entry.sequence), entry.keys
 
 
 class TimeSorter:
-    """Takes changes in any order, and gives them back in the order of their time, each once."""
+    """Takes changes in any order, and returns them in the order of their time, each once."""
 
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
@@ -48,7 +48,7 @@ class TimeSorter:
         self._last: Rank | None = None
 
     def add(self, pairs: Sequence[Pair], size: int | None = None) -> None:
-        """Take these. `size`: the bytes that they take in memory, where that is known."""
+        """Takes these. `size`: their bytes in memory, if that is known."""
         self._waiting += [((entry.micros, entry.stream, int(entry.sequence), entry.keys), entry, old) for entry, old in pairs]
         self._held += sum(map(_weight, pairs)) if size is None else size
         if self._held > self._room:
@@ -57,7 +57,7 @@ class TimeSorter:
             self._waiting, self._held = [], 0
 
     def until(self, micros: int | None) -> Iterator[Pair]:
-        """Those made before a microsecond, all that are there for None. Nothing may be added until all of them are taken."""
+        """Yields those made before a microsecond, or all for None. Nothing may be added until all of them are taken."""
         ready = self._cut(micros)
         if self._runs:
             runs = [run.until(micros) for run in self._runs]
@@ -81,7 +81,7 @@ class TimeSorter:
                 yield entry, old
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leaves nothing behind."""
         for run in self._runs:
             run.close()
         self._runs, self._waiting = [], []
@@ -114,7 +114,7 @@ class _SortedRun:
         self.is_over = False
 
     def until(self, micros: int | None) -> Iterator[Ranked]:
-        """The next ones that were made before a microsecond."""
+        """Yields the next ones that were made before a microsecond."""
         while (found := self._head()) is not None and (micros is None or found[0][0] < micros):
             self._place += 1
             yield found
@@ -135,5 +135,5 @@ class _SortedRun:
         return [(rank(entry), entry, old) for entry, old in pairs]
 
     def close(self) -> None:
-        """The file is gone."""
+        """Closes the file, which removes it."""
         self._file.close()

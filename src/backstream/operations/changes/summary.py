@@ -1,4 +1,4 @@
-"""`changes --summary`: how many items and changes, by event, tenant, attribute, actor and time, and the busiest keys."""
+"""`changes --summary`: counts items and changes, by event, tenant, attribute, actor and time, and lists the busiest keys."""
 
 from __future__ import annotations
 
@@ -31,24 +31,25 @@ NO_TENANT = "(none)"
 
 
 class Busy(msgspec.Struct, frozen=True):
-    """A key and how often it changed."""
+    """A key and the number of its changes."""
 
     key: msgspec.Raw
     changes: int
 
 
 class During(msgspec.Struct, frozen=True):
-    """How many changes were made in the step that begins at `time` (ISO 8601, UTC)."""
+    """The number of changes in the step that begins at `time` (ISO 8601, UTC)."""
 
     time: str
     changes: int
 
 
 class ChangeSummary(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to"}):
-    """What a window's selected changes are. Counts by name are of changes; an attribute's: of changes that changed it.
+    """The summary of a window's selected changes. Counts by name are of changes; an attribute's count is of changes that changed
+    it.
 
-    `step_seconds`: how long each of `times` is: a minute, or more for a window of more than two days; steps without changes are
-    left out. `tenants`: None where the table is not split by tenant. `certainty`: how sure the vault is of the window.
+    `step_seconds`: the length of each of `times`: a minute, or more for a window of more than two days; steps without changes are
+    left out. `tenants`: None if the table is not split by tenant. `certainty`: the vault's certainty about the window.
     """
 
     table: str
@@ -68,7 +69,7 @@ class ChangeSummary(msgspec.Struct, frozen=True, rename={"since": "from", "until
 
 
 def summary(changes: Changes, tenant_attribute: str | None) -> ChangeSummary:
-    """Count all selected changes of a window, in bounded memory. Errors as of `Changes.each`."""
+    """Counts all selected changes of a window, in bounded memory. Raises the errors of `Changes.each`."""
     with ExitStack() as stack:
         counting = _Counting(changes, tenant_attribute, stack)
         for seen in changes.each():
@@ -77,7 +78,7 @@ def summary(changes: Changes, tenant_attribute: str | None) -> ChangeSummary:
 
 
 class _Names:
-    """Counts by name, of so many names at most."""
+    """Counts by name, up to a limited number of names."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -110,7 +111,7 @@ class _Keys:
         self._held = Counter()
 
     def counted(self) -> tuple[int, list[tuple[bytes, int]]]:
-        """How many keys there are, and the busiest."""
+        """Returns the number of keys, and the busiest."""
         total, busiest = 0, list[tuple[bytes, int]]()
         for counts in self._parts():
             total += len(counts)

@@ -1,4 +1,4 @@
-"""How sure the vault is of a window of changes, and when such a window is refused."""
+"""Tells how certain the vault is about a window of changes, and refuses some windows."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class ChangeWindow(msgspec.Struct, frozen=True):
 
 
 class Certainty(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to"}):
-    """How sure the vault is of a window. Times are ISO 8601, UTC.
+    """The vault's certainty about a window. Times are ISO 8601, UTC.
 
-    `proven`: every change of the window is in the vault; `proven_until`: the second up to which that is proven, None where nothing
-    is; `gaps`: where changes are missing, in words; `notes`: all that an operator should know, in words.
+    `proven`: True if every change of the window is in the vault; `proven_until`: the second up to which that is proven, None if
+    nothing is; `gaps`: descriptions of missing changes; `notes`: notes for an operator.
     """
 
     since: str
@@ -49,7 +49,7 @@ class Certainty(msgspec.Struct, frozen=True, rename={"since": "from", "until": "
 
 
 def check_order(span: ChangeWindow) -> None:
-    """UsageError where a window does not begin before it ends."""
+    """Raises UsageError if a window does not begin before it ends."""
     if span.since >= span.until:
         what = "is empty" if span.since == span.until else "ends before it begins"
         raise UsageError(
@@ -59,9 +59,9 @@ def check_order(span: ChangeWindow) -> None:
 
 
 def check(vault: TableVault, span: ChangeWindow, window: Window, now: float, *, allow_gap: bool) -> Certainty:
-    """How sure the vault is of a window. UsageError, OutsideWindow and GapInTheWay where it is refused.
+    """Returns the vault's certainty about a window. Raises UsageError, OutsideWindow and GapInTheWay if it is refused.
 
-    `allow_gap`: go on where changes are missing; it is told in `notes`.
+    `allow_gap`: continue although changes are missing; `notes` says so.
     """
     check_order(span)
     safety.check_past(span.until, now, window)
@@ -83,7 +83,7 @@ def check(vault: TableVault, span: ChangeWindow, window: Window, now: float, *, 
 
 
 def _before_all(vault: TableVault, span: ChangeWindow, window: Window, *, allow_gap: bool) -> list[str]:
-    """Before the stream was followed no change is known."""
+    """Checks for a window that begins before the stream was followed: no change is known from that time."""
     followed = vault.coverage.followed_from
     if span.first >= followed:
         return []

@@ -1,4 +1,4 @@
-"""Writes that give way: a row that somebody changed while the restore ran is not overwritten, but named as a conflict."""
+"""Makes conditional writes: a row that somebody changed while the restore ran is not overwritten, but reported as a conflict."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ CONFLICT = "somebody changed it while the restore ran"
 
 
 class Guarded(Protocol):
-    """What is asked of the table, as of `ports.Table`."""
+    """The part of `ports.Table` that it needs."""
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """See there."""
+        """See `ports.Table.fetch`."""
 
     def write_if(self, write: Write, before: bytes | None) -> bool:
-        """See there."""
+        """See `ports.Table.write_if`."""
 
 
 class ConditionalWriter:
-    """Stands before a table and writes one item at a time, each on condition that it is as it was when that was decided.
+    """Writes one item at a time to a table, each on condition that it is unchanged since the decision.
 
-    A batch's items are looked at once more just before: a condition alone does not see an attribute that somebody has added. What
-    was changed meanwhile is in `conflicts`. A write that finds its own work done already, since an earlier answer was lost, is no
-    conflict. Safe to call from many threads; an item's writes come one after another.
+    A batch's items are read once more just before, because a condition alone does not see an attribute that somebody has added.
+    Items that changed meanwhile are in `conflicts`. A write that finds its own work already done, because an earlier answer was
+    lost, is not a conflict. Safe to call from many threads; an item's writes come one after another.
     """
 
     def __init__(self, keys: Keyed, table: Guarded, keeper: UndoRecorder | None = None) -> None:
-        """`keeper`: keeps what an item is before it is written; None where nothing needs to be kept."""
+        """`keeper` keeps an item's image before it is written; None if nothing needs to be kept."""
         self._keys = keys
         self._table = table
         self._keeper = keeper
@@ -43,12 +43,12 @@ class ConditionalWriter:
         self.conflicts: list[LeftOut] = []
 
     def expect(self, write: Write, before: bytes | None) -> None:
-        """The write that is to come was decided when the item was like that."""
+        """Notes the item's image at the decision, before the write comes."""
         with self._lock:
             self._before[self._key(write)] = before
 
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:  # noqa: ARG002
-        """See `ports.Table.write`; nobody is told what it took. Raises what the table raises where nothing could be done."""
+        """See `ports.Table.write`; `took` is not called. Raises the table's error if nothing could be done."""
         found = self._found(writes)
         self._keep(writes, found)
         for place, write in enumerate(writes):
@@ -61,7 +61,7 @@ class ConditionalWriter:
         return []
 
     def _keep(self, writes: Sequence[Write], found: dict[bytes, bytes]) -> None:
-        """What is still as it was expected to be is going to be written."""
+        """Keeps the items that are still as expected, since they are going to be written."""
         if self._keeper is not None:
             with self._lock:
                 before = {key: self._before[key] for key in map(self._key, writes)}

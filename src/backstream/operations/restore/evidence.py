@@ -1,8 +1,8 @@
-"""What the vault proves of a live row before an in-place restore deletes or reverts it. Unknown is not absent.
+"""Checks the vault's proof about a live row before an in-place restore deletes or reverts it. Unknown is not absent.
 
-A live row is deleted only where the vault proves that it did not exist at the moment: a base backup or a beginning before it,
-unbroken proof up to it, and nothing that shows that it existed. A row is reverted only where its state is proven, or where the
-vault has heard of a change of it after the moment. See docs/notes/0021-unknown-is-not-absent.md.
+A live row is deleted only if the vault proves that it did not exist at the moment: a base backup or a beginning before it, unbroken
+proof up to it, and nothing that shows that it existed. A row is reverted only if its state is proven, or if the vault knows of a
+change of it after the moment. See docs/notes/0021-unknown-is-not-absent.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ IN_FLIGHT = 16
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """Why a live row is left alone. `accepted`: the user has accepted that with --allow-gap, so the row does not count as left."""
+    """The reason why a live row is left alone.
+
+    `accepted`: True if the user has accepted that with --allow-gap, so the row does not count as left.
+    """
 
     why: str
     accepted: bool = False
@@ -45,19 +48,22 @@ Between = Callable[[bytes, Entry, Entry], BrokenChain | None]
 
 
 class Later(Protocol):
-    """Tells what the vault has heard of an item after the moment."""
+    """Tells what the vault knows of an item after the moment."""
 
     def first(self, key: bytes) -> Entry | None:
-        """The item's first change after the moment, without its images; None where the vault has none."""
+        """Returns the item's first change after the moment, without its images; None if the vault has none."""
 
 
 class AbsenceEvidence:
-    """Decides for one restore which live rows may be deleted or reverted. `lost`: the times of what could not be read."""
+    """Decides for one restore which live rows may be deleted or reverted.
+
+    `lost`: the times of the objects that could not be read.
+    """
 
     def __init__(
         self, request: RestoreRequest, window: Window, later: Later, lost: Callable[[], Sequence[KnownGap]], between: Between
     ) -> None:
-        """`between`: what is missing between an item's state at the moment and its first change after that."""
+        """`between`: finds the changes that are missing between an item's state at the moment and its first change after that."""
         self.missing: list[BrokenChain] = []
         self._between = between
         self._request = request
@@ -67,12 +73,12 @@ class AbsenceEvidence:
         self._proven = safety.is_proven(request.at, window)
 
     def against_deleting(self, candidate: RowState) -> Doubt | None:
-        """Why a live row that is not in the state at the moment must stay; None where the vault proves that it did not exist."""
+        """Returns why a live row outside of the state at the moment must stay; None if the vault proves that it did not exist."""
         missing = None if self._request.delete_unknown else self._missing_proof(candidate.then)
         return missing or self._shown(self._later.first(candidate.key))
 
     def against_reverting(self, candidate: RowState) -> Doubt | None:
-        """Why an item that differs from the state at the moment must stay as it is; None where it may be written."""
+        """Returns why an item that differs from the state at the moment must stay unchanged; None if it may be written."""
         first = self._later.first(candidate.key)
         if first is not None and candidate.then is not None:
             return self._against_unproven(candidate.key, candidate.then, first)
@@ -81,7 +87,7 @@ class AbsenceEvidence:
         return Doubt(f"left alone, the vault has not heard of its last change, and it may have been so then: {self._known_until}")
 
     def _against_unproven(self, key: bytes, then: Entry, first: Entry) -> Doubt | None:
-        """Why the state at the moment is not known, though the vault has one: the next change was made upon another."""
+        """Returns why the state at the moment is uncertain, though the vault has one: the next change was made upon another."""
         lost = self._between(key, then, first)
         if lost is None or not lost.since <= self._request.at < lost.until:
             return None
@@ -105,7 +111,7 @@ class AbsenceEvidence:
         return safety.known_until(self._window)
 
     def _shown(self, first: Entry | None) -> Doubt | None:
-        """What shows that an item existed at the moment: its first change after it was made to an item that was there."""
+        """Returns the evidence that an item existed at the moment: its first change after it was made to an existing item."""
         if first is None or first.event == "INSERT":
             return None
         at = self._request.at
@@ -118,7 +124,7 @@ class AbsenceEvidence:
 
 
 class LaterOfFew:
-    """What a few items' own histories tell of them after a second. Nothing is read before it is asked for."""
+    """Finds later changes in a few items' own histories. Nothing is read before it is asked for."""
 
     def __init__(self, vault: TableVault, at: int) -> None:
         self._vault = vault
@@ -133,7 +139,7 @@ class LaterOfFew:
 
 
 class LaterInLog:
-    """What the log tells of all items after a second, on disk, one partition in memory. The log is read when first asked for.
+    """Finds all items' later changes in the log, on disk, with one partition in memory. The log is read at the first request.
 
     `keys`: only these items; None: every item.
     """
@@ -184,12 +190,12 @@ class LaterInLog:
 
 
 def first_after(entries: Sequence[Entry], at: int) -> Entry | None:
-    """The first change of one item after a second; scanned images are no changes."""
+    """Returns the first change of one item after a second; scanned images are not changes."""
     return min((each for each in entries if not each.scanned and each.seconds > at), key=lambda each: each.order, default=None)
 
 
 def changes_since(vault: TableVault, since: int) -> Iterator[Entry]:
-    """Every entry of the log from the hour of a second on. An object that cannot be read tells nothing and is passed over."""
+    """Yields every entry of the log from the hour of a second on. An unreadable object is skipped: it proves nothing."""
     found = vault.inventory(since=since)
     reads: list[Callable[[], Sequence[Entry]]] = [
         partial(vault.log.read, each) for each in found.segments if each.segment is not None and each.segment.max_time > since
@@ -213,5 +219,5 @@ def _without_images(entry: Entry) -> Entry:
 
 
 def _passed_over(error: Damaged) -> None:
-    """What cannot be read after the moment shows nothing; what was before it has been checked."""
+    """Ignores an unreadable object after the moment: it proves nothing, and earlier objects have been checked."""
     del error

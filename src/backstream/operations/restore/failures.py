@@ -1,6 +1,6 @@
-"""The bucket for failed batches that a catalog names, shown and guarded as the settings of a table are.
+"""Shows and guards the bucket for failed batches that a catalog names, like a table's settings.
 
-What lies there becomes gaps, and by `redrive` changes of the table. Whoever can write a catalog can name a bucket of his own.
+Its objects become gaps, and by `redrive` changes of the table. Anybody who can write a catalog can name a bucket of their own.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ WHAT = "bucket for failed batches"
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What a report says of it."""
+    """The entries of a report about the bucket."""
 
     grants: tuple[Grant, ...] = ()
     todo: tuple[Todo, ...] = ()
 
 
 def named_destination(vault: TableVault) -> Named:
-    """What a report says of the catalog's bucket for failed batches; nothing where it names none. One LIST."""
+    """Returns the entries of a report about the catalog's bucket for failed batches; empty if it names none. Costs one LIST."""
     url = vault.catalog.failures
     if url is None or vault.destinations is None:
         return Named()

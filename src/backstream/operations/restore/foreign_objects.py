@@ -1,4 +1,7 @@
-"""Objects among a table's rows that cannot be rows: of zero bytes, or not written by this tool. Named, never restored."""
+"""Finds objects among a table's rows that cannot be rows: of zero bytes, or not written by this tool.
+
+They are reported, never restored.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +24,17 @@ FOREIGN = "a foreign object: it was not written by Backstream"
 
 
 class _ListedObject(msgspec.Struct):
-    """One current object, as the listing shows it; in `TableState.names` beside the times at which the log spoke of that name."""
+    """One current object, as the listing shows it; in `TableState.names` beside the times at which the log named it."""
 
     size: int
     modified: float
 
 
 def strangers(vault: TableVault, state: TableState) -> Iterator[Failure]:
-    """The current objects in the table's folder that cannot be one of its rows.
+    """Yields the current objects in the table's folder that cannot be one of its rows.
 
     An object that is no younger than the segment that names it is that segment's row. The others - written over a row, unknown to
-    the log, or left by a crash before the segment was written - are looked at: rows say in their metadata what they are.
+    the log, or left by a crash before the segment was written - are checked: a row's metadata identifies it.
     """
     for listed in vault.store.list(f"{vault.catalog.table}/"):
         if listed.size or not listed.name.endswith("/"):  # a lone "folder", as the S3 console makes them, is nobody's row
@@ -45,7 +48,7 @@ def strangers(vault: TableVault, state: TableState) -> Iterator[Failure]:
 
 
 def _unexplained(state: TableState) -> Iterator[tuple[str, int]]:
-    """Names and sizes of objects that the log does not account for, and of empty ones."""
+    """Yields names and sizes of objects that the log does not account for, and of empty ones."""
     for partition in range(state.names.partitions):
         accounted: dict[bytes, float] = {}
         objects: dict[bytes, _ListedObject] = {}
@@ -68,5 +71,5 @@ def _why(vault: TableVault, name: str, size: int) -> str:
         return ""  # deleted since it was listed
     except BackstreamError as error:
         return error.message
-    # Among the rows of an adopted bucket lie an older tool's objects, and it may still be writing: what counts is in the log.
+    # An adopted bucket also holds an older tool's objects, and that tool may still be writing. The log holds the ones that count.
     return FOREIGN if row is None and vault.catalog.adopted is None else ""

@@ -1,6 +1,6 @@
-"""`restore --from-file`: a dump of dynamodump's brought into a new table, a table that is there, or a file.
+"""`restore --from-file`: restores a dynamodump dump into a new table, an existing table, or a file.
 
-The dump becomes a vault of its own, in a temporary folder, and that is restored, with all that a restore checks and counts.
+The dump becomes a vault of its own, in a temporary folder. The restore of that vault makes all checks and counts.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ LIMITS = (
 
 
 class _At:
-    """A clock that stands still: what is made of a dump is as old as the dump."""
+    """A clock that stands still: everything made from a dump has the dump's age."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     def now(self) -> float:
-        """Always the same."""
+        """Returns the same time always."""
         return self._seconds
 
     def sleep(self, seconds: float) -> None:
-        """Nothing here waits."""
+        """Does nothing, because nothing here waits."""
 
 
 def restore_dump(path: Path, table: str, request: RestoreRequest, around: RestoreContext, engines: Engines) -> Restored:
-    """Bring back what a dump holds of a table. The request's moment is that of the dump: when its last file was written.
+    """Restores a dump's items of a table. The request's moment is the time when the dump's last file was written.
 
-    NotFound, Damaged where it is no dump, or cannot be read; Refused where it is incomplete, unless the request allows a gap; then
-    what `restore` says. What could not be restored is in `failures` of the answer: run it again, it does no harm.
+    Raises NotFound or Damaged if it is not a dump, or cannot be read; Refused if it is incomplete, unless the request allows a gap;
+    and the errors of `restore`. Items that could not be restored are in `failures` of the answer. A second run does no harm.
     """
     dump = DynamodumpDump(path, table)
     schema = dump.schema()
@@ -79,7 +79,7 @@ def restore_dump(path: Path, table: str, request: RestoreRequest, around: Restor
 def _taken_in(
     dump: DynamodumpDump, described: dict[str, Any], table: str, folder: Path, clock: Clock, engines: Engines
 ) -> tuple[TableVault, list[str]]:
-    """A vault that holds the dump, and what the dump lacks."""
+    """Returns a vault that holds the dump, and the list of what the dump lacks."""
     now, written = int(clock.now()), [min(int(clock.now()), int(each.member.modified)) for each in dump.pages()]
     at = max(written, default=now)
     store = DirectoryStore(folder, _At(at))

@@ -1,7 +1,7 @@
-"""What an in-place restore deletes or overwrites is kept in a file before it is, so that the restore can be taken back.
+"""Keeps items in a file before an in-place restore deletes or overwrites them, so that the restore can be undone.
 
-The file holds the images themselves: the vault may not have them yet, or may never have heard of them. It stays until the user
-deletes it. `operations.restore_undo` reads it.
+The file holds the images themselves, because the vault may not have them yet, or may never get them. It stays until the user
+deletes it. `operations.undo` reads it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UndoHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UndoJournal(journal.JournalState[UndoHead]):
-    """What a restore has deleted or overwritten, as its file says."""
+    """The rows that a restore has deleted or overwritten, as its file records them."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, UndoHead, "restore that can be taken back")
@@ -42,12 +42,12 @@ Journal = journal.Journal[UndoHead]
 
 
 def path_for(restore: str, folder: Path) -> Path:
-    """The file of a restore's id."""
+    """Returns the path of a restore's file, by its id."""
     return folder / f"{_STEM}{restore}.ndjson"
 
 
 def begin(path: Path, head: UndoHead) -> Journal:
-    """The file of a restore that begins, or is gone on with. UsageError where it was taken back meanwhile."""
+    """Opens the file of a restore that begins or resumes. Raises UsageError if the restore was undone meanwhile."""
     if not path.exists():
         return Journal.begin(path, head, keeps_images=True)
     standing = UndoJournal(path)
@@ -57,14 +57,14 @@ def begin(path: Path, head: UndoHead) -> Journal:
 
 
 class Keyed(Protocol):
-    """Tells keys: `layouts.vault.TableVault`, or whatever knows the table's key schema."""
+    """Finds keys: a `vault.table_vault.TableVault`, or anything that knows the table's key schema."""
 
     def key_of(self, image: bytes) -> bytes:
-        """The canonical key of an image, or of a key."""
+        """Returns the canonical key of an image, or of a key."""
 
 
 class UndoRecorder:
-    """Stands before the writes of one restore: what an item is goes into the journal, durable, before the item is written.
+    """Records each item's image in the journal, durably, before one restore writes the item.
 
     Safe to call from many threads; an item's writes come one after another.
     """
@@ -75,23 +75,26 @@ class UndoRecorder:
         self._numbers: dict[bytes, int] = {}
 
     def keep(self, writes: Sequence[Write], found: dict[bytes, bytes]) -> None:
-        """These items, which are as `found`, are going to be written. One that is as it is to be already is not kept again."""
+        """Keeps these items, which are as `found`, because they are going to be written.
+
+        An item that already has its new state is not kept again.
+        """
         changes = [self._change(each, found) for each in writes]
         new = [each for each in changes if each.key not in self._numbers and not wire.same_state(each.before, each.after)]
         if new:
             self._numbers.update(zip([each.key for each in new], self._journal.intend(new), strict=True))
 
     def tried(self, key: bytes) -> None:
-        """Its request goes out next."""
+        """Notes that the item's request goes out next."""
         if key in self._numbers:
             self._journal.tried(self._numbers[key])
 
     def settle(self, key: bytes) -> None:
-        """It is written: it will not be tried again."""
+        """Notes that the item is written: it will not be tried again."""
         self._numbers.pop(key, None)
 
     def withdraw(self, key: bytes) -> None:
-        """It was not written: somebody had changed the item."""
+        """Notes that the item was not written: somebody had changed it."""
         if key in self._numbers:
             self._journal.withdraw(self._numbers.pop(key))
 
@@ -101,7 +104,7 @@ class UndoRecorder:
 
 
 class KeptTable:
-    """A table in which each item is looked at and kept before it is written, whoever has changed it; see `writing.Batches`."""
+    """A table in which each item is read and kept before it is written, whoever has changed it; see `bulk.writer`."""
 
     def __init__(self, keys: Keyed, table: Table, keeper: UndoRecorder) -> None:
         self._keys = keys

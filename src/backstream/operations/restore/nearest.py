@@ -1,4 +1,4 @@
-"""The names nearest to one that matches nothing: so that a typing error is seen at once."""
+"""Finds the names nearest to one that matches nothing, so that a typing error is seen at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEEPEST = 4  # maps within maps whose attributes are noted
 
 
 class Nearest:
-    """Collects names, and tells which are nearest to the one that was asked for. `wanting`: whether more names are of use."""
+    """Collects names, and finds those nearest to the requested one. `wanting`: True if more names are of use."""
 
     def __init__(self, wanted: str) -> None:
         self._wanted = wanted
@@ -30,12 +30,12 @@ class Nearest:
             self._seen.add(name)
 
     def said(self, what: str) -> str:
-        """The nearest names, in words. `what`: what they are the names of."""
+        """Returns the nearest names as text. `what`: the kind of the names."""
         return said(what, self._wanted, self._seen)
 
 
 class Attributes:
-    """Collects the names of items' attributes, and tells which of a condition's names no item has."""
+    """Collects the names of items' attributes, and finds the names in a condition that no item has."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -43,7 +43,7 @@ class Attributes:
 
     @property
     def wanting(self) -> bool:
-        """False once enough items were looked at."""
+        """False once enough items were read."""
         return self._items < LOOKED_AT
 
     def add_all(self, item: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Attributes:
         self._seen.update(list(_paths(item, ""))[: KEPT - len(self._seen)])
 
     def said(self, wanted: Iterable[str]) -> str:
-        """Which of these attributes no item has, in words, each with the nearest names."""
+        """Describes the wanted attributes that no item has, each with the nearest names."""
         missing = [name for name in dict.fromkeys(wanted) if name not in self._seen]
         if not self._seen:
             return ""
@@ -60,7 +60,7 @@ class Attributes:
 
 
 def _paths(item: Mapping[str, Any], before: str, depth: int = 1) -> Iterator[str]:
-    """The names of attributes, those in maps with dots."""
+    """Yields the names of attributes, those in maps with dots."""
     for name, value in item.items():
         yield before + name
         inner = value.get("M") if isinstance(value, Mapping) else None
@@ -69,13 +69,13 @@ def _paths(item: Mapping[str, Any], before: str, depth: int = 1) -> Iterator[str
 
 
 def said(what: str, wanted: str, names: Iterable[str]) -> str:
-    """The names nearest to `wanted`, in words; empty where there are none at all."""
+    """Returns the names nearest to `wanted` as text; empty if there are none at all."""
     known = sorted(names)
     near = difflib.get_close_matches(wanted, known, n=MOST, cutoff=0.5) or known[:MOST]
     return f"The nearest {what}: {', '.join(map(repr, near))}." if near else ""
 
 
 def scalar(value: Mapping[str, Any] | None) -> str | None:
-    """The text of a string, number or binary in DynamoDB JSON; None for anything else."""
+    """Returns the text of a string, number or binary in DynamoDB JSON; None for anything else."""
     texts: Sequence[Any] = [] if value is None else [text for kind, text in value.items() if kind in ("S", "N", "B")]
     return texts[0] if len(texts) == 1 and isinstance(texts[0], str) else None

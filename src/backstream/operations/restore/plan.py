@@ -1,4 +1,4 @@
-"""What a restore is going to do, counted while it is decided: rows, write units, dollars, time, and a few rows to look at."""
+"""Plans a restore, counted while it is decided: rows, write units, dollars, time, and a few sample rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from backstream.model.values import wire
 from backstream.model.values.sizes import write_units
 
 SAMPLE = 5  # rows of each kind that are shown
-# What a table takes at once, in write units a second: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+# The write units per second that a table takes at once:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
 ON_DEMAND_UNITS = 4_000.0
 
 
 class Sampled(msgspec.Struct, frozen=True):
-    """A row that is going to be put or deleted: its key, its image now and then; null where there is none."""
+    """A row to be put or deleted: its key, its image now and then; null if there is none."""
 
     key: msgspec.Raw
     action: str
@@ -27,8 +28,10 @@ class Sampled(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """`write_units`: of the table alone, each of its indexes takes as many again for what it holds; `dollars`: by on-demand prices;
-    `seconds`: at the speed at which the table takes writes, or at that which was asked for; `sample`: some of the rows.
+    """The estimate of a restore.
+
+    `write_units`: for the table alone, each index takes as many again for its items; `dollars`: by on-demand prices;
+    `estimated_seconds`: at the table's speed of writing, or at the requested one; `sample`: some of the rows.
     """
 
     write_units: int
@@ -38,7 +41,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Planning:
-    """Counts. `units_a_second`: what the writing will be held to."""
+    """Counts the plan. `units_a_second`: the limit of the writing."""
 
     def __init__(self, units_a_second: float) -> None:
         self._units_a_second = units_a_second
@@ -46,7 +49,7 @@ class Planning:
         self._sample: dict[Action, list[Sampled]] = {Action.PUT: [], Action.DELETE: []}
 
     def add(self, key: bytes, action: Action, then: bytes | None, live: bytes | None) -> None:
-        """One more row, and what will be done to it."""
+        """Adds one row and its action."""
         if action is Action.ALONE:
             return
         self._units += max(write_units(image) for image in (then, live) if image is not None)
@@ -54,7 +57,7 @@ class Planning:
             self._sample[action].append(Sampled(msgspec.Raw(key), action.value, _raw(live), _raw(then)))
 
     def planned(self) -> Planned:
-        """What was counted."""
+        """Returns the counted plan."""
         return Planned(
             write_units=self._units,
             dollars=round(self._units * prices.WRITE_UNIT, 6),
@@ -68,9 +71,9 @@ def _raw(image: bytes | None) -> msgspec.Raw:
 
 
 def units_a_second(description: bytes | None, asked: float | None) -> float:
-    """At which speed a table takes writes: its capacity, or what on-demand begins with; never more than was asked for.
+    """Returns a table's speed of writing: its capacity, or on-demand's initial capacity; never more than was asked for.
 
-    `description`: DescribeTable's `Table`; None for a table that is to be created.
+    `description`: DescribeTable's `Table`; None for a table to be created.
     """
     table: Mapping[str, Any] = msgspec.json.decode(description) if description else {}
     provisioned = table.get("ProvisionedThroughput", {}).get("WriteCapacityUnits") or 0

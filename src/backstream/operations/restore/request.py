@@ -1,4 +1,4 @@
-"""What a restore is asked, and what it answers."""
+"""The request and the report of a restore."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from backstream.operations.restore.targets.sinks import Sink
 
 
 class NewTable(msgspec.Struct, frozen=True):
-    """Into a table of this name: created with the settings that the catalog holds, or empty already.
+    """Restores into a table of this name: created with the settings that the catalog holds, or existing and empty.
 
-    `indexes`: with its global and local ones; `settings_only`: without items; `bare`: the caller has made it for this alone, so
-    there is nothing to be said of its settings.
+    `indexes`: with its global and local ones; `settings_only`: without items; `bare`: the caller has created it for this alone, so
+    its settings are not reported.
     """
 
     name: str
@@ -31,28 +31,28 @@ class NewTable(msgspec.Struct, frozen=True):
 
 
 class InPlace(msgspec.Struct, frozen=True):
-    """Into the table itself: puts and deletes, only where it differs."""
+    """Restores into the table itself: puts and deletes, only for differing items."""
 
 
 class ToFile(msgspec.Struct, frozen=True):
-    """Into a file of `{"Item":...}` lines, as AWS's full export writes them."""
+    """Restores into a file of `{"Item":...}` lines, as AWS's full export writes them."""
 
     path: Path
 
 
 class Into(msgspec.Struct, frozen=True):
-    """Into whatever `begin` makes once the moment has been checked; `name`: what reports call it."""
+    """Restores into the sink that `begin` makes once the moment has been checked; `name`: its name in reports."""
 
     name: str
     begin: Callable[[], Sink]
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """Into the table of this name, which an earlier restore left incomplete: only what differs.
+    """Restores differing items into the table of this name, which an earlier restore left incomplete.
 
-    `fresh`: it was created by the earlier one, which was interrupted before it had all of its settings; `in_place`: it is the table
-    itself; `before`: the moment before the earlier restore began, where that was interrupted: a row
-    that is neither as it was then nor as it is to be was changed by somebody else; `into`: the table that the earlier one wrote to.
+    `fresh`: the earlier restore created it, and was interrupted before it had all of its settings; `in_place`: it is the table
+    itself; `before`: the moment before the earlier restore began, if that was interrupted: a row that has neither its state of that
+    time nor its restored state was changed by somebody else; `into`: the table that the earlier one wrote to.
     """
 
     name: str
@@ -67,19 +67,19 @@ Target = NewTable | InPlace | ToFile | Into | Resumed
 
 
 class RestoreRequest(msgspec.Struct, frozen=True):
-    """What to bring back, to which second, and where to.
+    """The selection, the moment and the target of a restore.
 
     `keys`: canonical keys, only these rows; `tenant`: only that tenant's rows (the value of the catalog's tenant attribute);
-    `partition`: only the rows of that hash key; `where`: only rows that satisfy the condition (see `model.condition`). A row has to
-    pass all that are given; without any it is the whole table. `allow_gap`: restore what is known where something is uncertain.
+    `partition`: only the rows of that hash key; `where`: only rows that satisfy the condition (see `model.condition`). A row must
+    pass all given filters; without any it is the whole table. `allow_gap`: restore what is known, although something is uncertain.
     `patience`: seconds without any progress after which it gives up; `max_units`: write units a second at most; `force`: in place,
-    overwrite what somebody changes meanwhile; `conflicts`: keys that an earlier attempt found so changed, and that stay so.
-    `resumable`: whether it keeps a file to go on with.
+    overwrite what somebody changes meanwhile; `conflicts`: keys that an earlier attempt found changed, and that stay so.
+    `resumable`: True to keep a file for resuming.
 
-    In place: `into_another`: the live table may be another than the vault's (account, region or table id); `delete_unknown`: delete
-    also live rows of which nothing tells whether they existed at the moment; `keep_unknown`: such rows are no part of what is
-    asked, so leaving them counts as done; `expect_deletes`: at most so many rows may be deleted, needed where that is most of the
-    table.
+    For a restore in place: `into_another`: the live table may differ from the vault's (account, region or table id);
+    `delete_unknown`: also delete live rows that may or may not have existed at the moment; `keep_unknown`: such rows are outside of
+    the request, so leaving them counts as done; `expect_deletes`: the most rows that may be deleted, required if that is most of
+    the table.
     """
 
     at: int
@@ -102,31 +102,30 @@ class RestoreRequest(msgspec.Struct, frozen=True):
 
     @property
     def selects(self) -> bool:
-        """Whether only some rows are asked for."""
+        """True if only some rows are requested."""
         return bool(self.keys) or any(each is not None for each in (self.tenant, self.partition, self.where))
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One thing that was not restored, or not read, named so that it can be found: an item's key, an object's name."""
+    """One thing that was not restored, or not read, with a name by which it can be found: an item's key, an object's name."""
 
     what: str
     why: str
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """What a restore did (`dry_run`: would do). Counts are items; `warnings`: what is uncertain.
+    """The result of a restore (with `dry_run`: its plan). Counts are items; `warnings`: the uncertainties.
 
-    `settings`: when those that a new table was given were kept; `todo`: what of them is not set;
-    `grants`: whom and what they name. `left`: the file that names every
-    item left out, to be resumed; `failures` names the first ten thousand of `failed`; `conflicts`: how many of these somebody
-    changed while the restore ran. `plan`: what it takes; `undo`: the command that takes an in-place restore back.
-    `missing`: items of which the vault lacks a change.
+    `settings`: when a new table's settings were saved in the vault; `todo`: those that are not set; `grants`: the principals and
+    resources in them. `left`: the file that names every item left out, for resuming; `failures` names the first ten thousand of
+    `failed`; `conflicts`: the number of these that somebody changed while the restore ran. `plan`: its estimate; `undo`: the
+    command that undoes an in-place restore. `missing`: items that lack a change in the vault.
 
-    In place: `spared`: how many live rows were left alone because the vault does not prove what they were; `sparing` names the
-    first ten thousand. Those that should have been written are part of `failed`, those in a gap that was allowed of `unchanged`.
-    `needs_expect_deletes`: the number without which (`--expect-deletes`) so many deletes are refused; None where none is needed.
-    `covered`: what signatures cover, and the vault's head.
-    `expired`: how many of `put` are rows whose time to live has passed since the moment.
+    For a restore in place: `spared`: the number of live rows that were left alone because the vault does not prove their state;
+    `sparing` names the first ten thousand. Rows that should have been written also count as `failed`, rows in an accepted gap as
+    `unchanged`. `needs_expect_deletes`: the number that `--expect-deletes` requires for that many deletes; None if none is
+    required. `covered`: what signatures cover, and the vault's head. `expired`: the number of `put` rows whose time to live has
+    passed since the moment.
     """
 
     table: str

@@ -1,4 +1,7 @@
-"""A restore's own file: what was asked, and what was left undone. `--resume` goes on with it, wherever it was interrupted."""
+"""A restore's own file: the request, and the items left undone.
+
+`--resume` continues with it, wherever the restore was interrupted.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ _STEM = "backstream-restore-"
 
 
 class ResumeHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The file's first line: which restore it is, and what was asked. `at` and `before` in seconds.
+    """The file's first line: the restore's id and the request. `at` and `before` are in seconds.
 
-    `in_place`: into the table itself; `before`: the moment to which an undo goes back, `undo` its command; `keys`: those asked for,
-    none for all; `arn`, `table_id`: the table that is written to; `expect_deletes`, `delete_unknown`: see `Request`.
+    `in_place`: into the table itself; `before`: the moment to which an undo goes back, `undo` its command; `keys`: the requested
+    ones, none for all; `arn`, `table_id`: the table that is written to; `expect_deletes`, `delete_unknown`: see `RestoreRequest`.
     """
 
     restore: str
@@ -48,12 +51,15 @@ class _Left(msgspec.Struct):
     conflict: bool = msgspec.field(name="Conflict", default=False)
 
 
-# The last line: all that is left stands before it. Without it the restore was interrupted, and anything may be left.
+# The last line: all remaining items precede it. Without it the restore was interrupted, and any item may remain.
 _END = b'{"Ended":true}'
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What a file says. `ended`: only `keys` are left; otherwise all may be. `conflicts`: those that somebody else had changed."""
+    """The contents of a file.
+
+    `ended`: True if only `keys` are left; otherwise all items may be. `conflicts`: keys that somebody else had changed.
+    """
 
     head: ResumeHead
     ended: bool
@@ -62,9 +68,9 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class Leftovers:
-    """Collects failures as they come, and keeps the file of a restore that can be gone on with. `path`: None for no file at all.
+    """Collects failures as they come, and keeps the file of a resumable restore. `path` is None for no file at all.
 
-    The file is there, durable, from before the first write on; it goes when all is done.
+    The file is durable before the first write; it is deleted when everything is done.
     """
 
     def __init__(self, path: Path | None, head: ResumeHead) -> None:
@@ -76,7 +82,7 @@ class Leftovers:
         self._left = 0
 
     def begin(self, before: int | None, undo: str | None, into: Identity) -> None:
-        """Before the first write: from now on the restore can be resumed. `into`: the table that is written to."""
+        """Called before the first write: from now on the restore can be resumed. `into`: the table that is written to."""
         self._head = msgspec.structs.replace(self._head, arn=into.arn, table_id=into.table_id, undo=undo or self._head.undo)
         if before is not None:
             self._head = msgspec.structs.replace(self._head, before=before)
@@ -94,39 +100,42 @@ class Leftovers:
 
     @property
     def restore(self) -> str:
-        """Its id."""
+        """The restore's id."""
         return self._head.restore
 
     @property
     def begun(self) -> Path | None:
-        """The file, if it is there."""
+        """The file, if it exists."""
         return None if self._file is None else self._path
 
     @property
     def undo(self) -> str | None:
-        """The command that takes the restore back, from its first beginning on; None where there is none."""
+        """The command that undoes the restore, from its first beginning on; None if there is none."""
         return self._head.undo
 
     @property
     def command(self) -> str:
-        """What goes on with it."""
+        """The command that resumes it."""
         return f"backstream restore {self._head.table} --resume {self._path}"
 
     def name(self, failure: Failure) -> None:
-        """Something that is wrong, and that no second attempt mends."""
+        """Reports a failure that a second attempt does not mend."""
         self.count += 1
         if len(self.failures) < MOST_NAMED:
             self.failures.append(failure)
 
     def leave(self, key: bytes, why: str, *, conflict: bool = False) -> None:
-        """An item left out, by its canonical key."""
+        """Leaves an item out, by its canonical key."""
         self.name(Failure(key.decode(), why))
         self._left += 1
         if self._file is not None:
             self._file.write(msgspec.json.encode(_Left(msgspec.Raw(key), why, conflict)) + b"\n")
 
     def close(self) -> Path | None:
-        """All has been tried: the file names what is left and is returned; None, and it is gone, where nothing is."""
+        """Ends after all items were tried.
+
+        Returns the file with the remaining ones; if nothing remains, deletes it and returns None.
+        """
         if self._file is None or self._path is None:
             return None
         if self._left:
@@ -139,26 +148,26 @@ class Leftovers:
         return None
 
     def discard(self) -> None:
-        """Nothing was written: there is nothing to go on with."""
+        """Deletes the file, because nothing was written: there is nothing to resume."""
         if self._file is not None and self._path is not None:
             self._file.close()
             self._file = None
             self._path.unlink(missing_ok=True)
 
     def interrupt(self) -> None:
-        """Stop here: the file, if there is one, stays as it is, to be gone on with."""
+        """Stops here. The file, if there is one, stays for resuming."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def path_for(restore: str, folder: Path) -> Path:
-    """The file of a restore's id."""
+    """Returns the path of a restore's file, by its id."""
     return folder / f"{_STEM}{restore}.ndjson"
 
 
 def load(path: Path) -> Loaded:
-    """What a file says. UsageError where it is none."""
+    """Reads a file. Raises UsageError if it is not one."""
     try:
         with private_files.opened(path) as file:
             head, *lines = [line.rstrip(b"\n") for line in private_files.lines(file, path)] or [b""]

@@ -1,4 +1,4 @@
-"""The items a restore looks at, each with its state at the moment and its live state: one partition in memory at a time."""
+"""The items that a restore considers, each with its state at the moment and its live state: one partition in memory at a time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SCAN_SEGMENTS = 4
 
 
 class RowState(msgspec.Struct, frozen=True):
-    """One item. `then`: what tells its state at the moment; `live`: its image now; None where there is none.
+    """One item. `then`: the entry that gives its state at the moment; `live`: its image now; None if there is none.
 
-    `known`: all that `then` was chosen from, as far as that was asked for; `earlier`: what told its state before an interrupted
-    restore began.
+    `known`: everything that `then` was chosen from, if that was requested; `earlier`: the entry that gave its state before an
+    interrupted restore began.
     """
 
     key: bytes
@@ -36,14 +36,17 @@ class RowState(msgspec.Struct, frozen=True):
 
     @property
     def gone(self) -> bool:
-        """Whether the item did not exist at the moment, as far as the vault knows."""
+        """True if the item did not exist at the moment, as far as the vault knows."""
         return self.then is None or self.then.removed
 
 
 def of_state(
     state: TableState, live: Pairs | None, progress: Progress, *, with_known: bool = False, earlier: Pairs | None = None
 ) -> Iterator[RowState]:
-    """Every item that the vault or the live table knows. Hashed partitions are alike: the first tell how many items to expect."""
+    """Yields every item that the vault or the live table knows.
+
+    Hashed partitions are alike, so the first ones show how many items to expect.
+    """
     seen = 0
     for number in range(state.partitions):
         then = state.partition(number)
@@ -59,7 +62,7 @@ def of_state(
 
 
 def with_unknown(keys: Sequence[bytes], candidates: Iterator[RowState]) -> Iterator[RowState]:
-    """The candidates, and after them one for each of these keys that neither the vault at the moment nor the table knows."""
+    """Yields the candidates, and then one for each of these keys that neither the vault at the moment nor the table knows."""
     missing = dict.fromkeys(keys)
     for each in candidates:
         missing.pop(each.key, None)
@@ -69,7 +72,7 @@ def with_unknown(keys: Sequence[bytes], candidates: Iterator[RowState]) -> Itera
 
 
 class RowCounts(msgspec.Struct):
-    """How many rows exist in the live table, how many in the state at the moment, and how many live ones would be deleted."""
+    """The number of rows in the live table, in the state at the moment, and of live rows that would be deleted."""
 
     live: int = 0
     then: int = 0
@@ -77,7 +80,7 @@ class RowCounts(msgspec.Struct):
 
 
 def tally(state: TableState, live: Pairs, would_delete: Callable[[RowState], bool]) -> RowCounts:
-    """Count what `of_state` is going to give. `would_delete` is asked of each live row that is not in the state."""
+    """Counts what `of_state` will yield. `would_delete` is called for each live row that is not in the state."""
     count = RowCounts()
     for number in range(state.partitions):
         then = state.partition(number)
@@ -91,7 +94,7 @@ def tally(state: TableState, live: Pairs, would_delete: Callable[[RowState], boo
 
 
 def _picked(pairs: Pairs | None, number: int) -> Mapping[bytes, bytes]:
-    """The last value of each key."""
+    """Returns the last value of each key."""
     return {} if pairs is None else pairs.pick(number, dict(pairs.spots(number)))
 
 
@@ -100,14 +103,14 @@ def _entry(line: bytes | None) -> Entry | None:
 
 
 def states_into(state: TableState, spill: Pairs) -> None:
-    """What tells each item's state, as lines of the log."""
+    """Writes the entry that gives each item's state, as lines of the log."""
     for number in range(state.partitions):
         for key, entry in state.partition(number).items():
             spill.add(key, to_line(entry))
 
 
 def scan_into(vault: TableVault, table: Table, spill: Pairs) -> None:
-    """A strongly consistent read of the whole live table into partitions on disk."""
+    """Reads the whole live table, strongly consistent, into partitions on disk."""
 
     def segment(number: int) -> None:
         for page in table.scan(number, SCAN_SEGMENTS):
@@ -120,12 +123,12 @@ def scan_into(vault: TableVault, table: Table, spill: Pairs) -> None:
 
 
 def named_by_key(vault: TableVault) -> bool:
-    """Whether images lie in objects of their own, so that few items are looked up one by one: the log's lines are short then."""
+    """True if images are in objects of their own, so that few items are looked up one by one: the log's lines are short then."""
     return vault.catalog.layout is Layout.ROWS and vault.catalog.adopted is None
 
 
 def of_histories(vault: TableVault, keys: Sequence[bytes], at: int, window: Window) -> dict[bytes, Entry | None] | None:
-    """What tells the state of each of these items at a second, as the log says; None where a part of that cannot be read."""
+    """Returns for each of these items the log's entry that gives its state at a second; None if a part of that cannot be read."""
     lost: list[Damaged] = []
     found = newest_each(vault, keys, at, vault.basis(at, window), lost.append)
     return None if lost else found

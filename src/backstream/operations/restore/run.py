@@ -1,4 +1,4 @@
-"""The restore itself: check, decide for each item, do it or only say so, and account for every item."""
+"""The restore itself: checks, decides for each item, does it or only reports it, and accounts for every item."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from backstream.vault.table_vault import TableVault
 
 
 def restore(vault: TableVault, request: RestoreRequest, around: RestoreContext) -> Restored:
-    """Bring rows, a tenant or the whole table back to a second.
+    """Restores rows, a tenant or the whole table to a second.
 
-    OutsideWindow, GapInTheWay, TargetNotEmpty and Refused come before anything is touched. What could not be restored is in
-    `failures` of the answer, and, where a table was to be written, in the file `left`.
+    Raises OutsideWindow, GapInTheWay, TargetNotEmpty and Refused before anything is touched. Items that could not be restored are
+    in `failures` of the answer and, for a table as the target, in the file `left`.
     """
     resumable = request.resumable and not isinstance(request.target, ToFile | Into) and not request.dry_run
     restore_id = private_files.token()
@@ -104,7 +104,7 @@ class Restoration:
         self._setup = TableSetup(vault, request, around.table_of, around.clock)
 
     def run(self) -> Restored:
-        """Check, decide, write, and report. See `restore` for what it raises."""
+        """Checks, decides, writes, and reports. See `restore` for its errors."""
         safety.check_past(self._request.at, self._began, self._window)
         check_lives(self._vault.catalog, self._window.gaps, self._request.at)
         self._check_target()
@@ -155,7 +155,7 @@ class Restoration:
             self._check_same(self._around.table_of(self._name))
 
     def _check_same(self, table: Table) -> None:
-        """The live table is the vault's; a restore is resumed into the table that it began with."""
+        """Checks that the live table is the vault's, and that a restore is resumed into the table that it began with."""
         target, catalog = self._request.target, self._vault.catalog
         if self._request.into_another:
             return
@@ -165,7 +165,7 @@ class Restoration:
             safety.check_same_table(Identity(catalog.table_arn, catalog.table_id), table.facts(), of="the vault's")
 
     def _check_new(self, table: Table) -> None:
-        """A table that is there already is accepted if it is empty and has the same key schema."""
+        """Accepts an existing table if it is empty and has the same key schema."""
         if not exists(table):
             return
         if table.facts().schema != self._vault.catalog.key_schema:
@@ -197,7 +197,7 @@ class Restoration:
         return self._table_sink(table, keeper)
 
     def _keeper(self, into: Identity) -> UndoRecorder | None:
-        """What keeps the rows that are overwritten; None where nobody would take the restore back."""
+        """Returns the recorder of overwritten rows; None if nobody would undo the restore."""
         if not self._in_place or not self._request.resumable:
             return None
         path = undo_path_for(self._left.restore, self._around.folder)
@@ -213,7 +213,7 @@ class Restoration:
         )
 
     def _plan(self) -> Planning | None:
-        """None where no table is written."""
+        """Returns the plan; None if no table is written."""
         if isinstance(self._request.target, ToFile | Into):
             return None
         table = self._around.table_of(self._name)
@@ -229,7 +229,7 @@ class Restoration:
         return AbsenceEvidence(self._request, window, looking.later, lambda: looking.lost, between)
 
     def _check_deletes(self) -> None:
-        """Count what would be deleted before anything is touched."""
+        """Counts what would be deleted before anything is touched."""
         if not self._in_place:
             return
         self._tally = self._looking.tally(self._would_delete)
@@ -244,7 +244,7 @@ class Restoration:
     # --- doing it ---
 
     def _meant(self, candidates: Iterator[RowState]) -> Generator[Decided, None, None]:
-        """The items that are selected, each with its image at the moment, or why that cannot be had."""
+        """Yields the selected items, each with its image at the moment, or the reason why it cannot be read."""
         candidates = (each for each in candidates if not self._selection.rules_out(each) and not self._is_never_seen(each))
         wanted = ((each, None if each.gone else each.then) for each in self._while_hopeful(candidates))
         with closing(self._vault.images(wanted)) as images:
@@ -257,7 +257,7 @@ class Restoration:
                     yield candidate, error
 
     def _is_never_seen(self, candidate: RowState) -> bool:
-        """Whether a row was asked for by a key that neither the vault nor the table has ever held."""
+        """True if a row was requested by a key that neither the vault nor the table has ever held."""
         asked = self._request.keys and not isinstance(self._request.target, Resumed)
         if not asked or candidate.then is not None or candidate.live is not None:
             return False
@@ -267,7 +267,7 @@ class Restoration:
         return True
 
     def _found(self, meant: Iterator[Decided]) -> Iterator[Decided]:
-        """The same. NotFound, before anything is touched, where a selection matches nothing."""
+        """Yields the same. Raises NotFound, before anything is touched, if a selection matches nothing."""
         if not self._request.selects or isinstance(self._request.target, Resumed):
             return meant
         first = next(meant, None)
@@ -276,7 +276,7 @@ class Restoration:
         return itertools.chain([first], meant)
 
     def _while_hopeful(self, candidates: Iterator[RowState]) -> Iterator[RowState]:
-        """Once there is no sense in adding more, no more images are read: what they were for is left."""
+        """Yields candidates. Once adding more makes no sense, no more images are read: the rest is left."""
         for candidate in candidates:
             if self._sink.hopeless and candidate.then is not None and not candidate.gone:
                 self._around.progress.advance(1)
@@ -305,7 +305,7 @@ class Restoration:
             sink.add(Delete(candidate.key), candidate.live)
 
     def _may_write(self, candidate: RowState, action: Action) -> bool:
-        """Whether an item that differs may be written; otherwise it is named as spared, or as a conflict."""
+        """True if an item that differs may be written; otherwise it is reported as spared, or as a conflict."""
         doubt = self._doubt(candidate, action)
         if doubt is not None:
             self._spare(candidate.key, doubt)
@@ -335,9 +335,9 @@ class Restoration:
             self._left.leave(key, doubt.why)
 
     def _was_changed(self, candidate: RowState) -> bool:
-        """Whether somebody has changed a row since an interrupted restore began: it is not as it was before.
+        """True if somebody has changed a row since an interrupted restore began: it differs from its earlier state.
 
-        In a new table that a restore has begun to fill, a row that is not as it is to be is somebody else's.
+        In a new table that a restore has begun to fill, a row without its restored state belongs to somebody else.
         """
         if isinstance(self._request.target, Resumed) and not self._in_place:
             return candidate.live is not None and not self._request.force

@@ -1,6 +1,6 @@
-"""Which of the items a restore looks at are meant: those that pass every filter that was asked for.
+"""Selects the items of a restore: those that pass every requested filter.
 
-A filter on attributes takes an item that passes then, or now: a row that has changed is brought back whole.
+A filter on attributes accepts an item that passes then, or now: a row that has changed is restored whole.
 """
 
 from __future__ import annotations
@@ -21,39 +21,45 @@ from backstream.vault.table_vault import TableVault
 
 
 class Filter(Protocol):
-    """Whether an item is meant: told in two steps, since reading an image costs a request."""
+    """Tells whether an item is selected, in two steps, because reading an image costs a request."""
 
     def rules_out(self, candidate: RowState) -> bool:
-        """Whether it can be told without reading its image that an item is not meant. Always told of one that did not exist."""
+        """True if an item is not selected, as far as that is clear without reading its image.
+
+        It is always clear for one that did not exist.
+        """
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
-        """Whether an item that was not ruled out is meant: its image then, and now."""
+        """True if an item that was not ruled out is selected, by its image then and now."""
 
     def nearest(self) -> str:
-        """What was found instead, of the items that were looked at: the names nearest to the one that was asked for."""
+        """Returns the names nearest to the requested one, among the items that were looked at."""
 
 
 class Selection:
-    """All filters together; none: every item."""
+    """All filters together. Without any, every item is selected."""
 
     def __init__(self, filters: Sequence[Filter] = ()) -> None:
         self._filters = filters
 
     def rules_out(self, candidate: RowState) -> bool:
-        """Whether one of them rules it out."""
+        """True if one of the filters rules the item out."""
         return any(each.rules_out(candidate) for each in self._filters)
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
-        """Whether all of them want it."""
+        """True if all of the filters want the item."""
         return all(each.wants(then, live) for each in self._filters)
 
     def nearest(self) -> str:
-        """What the filters have found instead, in words; empty where that is nothing of use."""
+        """Describes what the filters have found instead; empty if that is of no use."""
         return " ".join(text for each in self._filters if (text := each.nearest()))
 
 
 def selection_of(vault: TableVault, request: RestoreRequest) -> Selection:
-    """What a request selects, besides its keys. UsageError where a filter cannot be understood, or is none for this table."""
+    """Returns a request's selection without its keys.
+
+    Raises UsageError if a filter cannot be parsed, or does not fit this table.
+    """
     filters: list[Filter] = []
     if request.partition is not None:
         schema = vault.catalog.key_schema
@@ -66,7 +72,7 @@ def selection_of(vault: TableVault, request: RestoreRequest) -> Selection:
 
 
 class PartitionFilter:
-    """One partition key's items: their keys tell."""
+    """Selects one partition key's items, by their keys."""
 
     def __init__(self, beginning: bytes, attribute: str, value: str) -> None:
         self._beginning = beginning
@@ -88,7 +94,7 @@ class PartitionFilter:
 
 
 class ConditionFilter:
-    """Items that satisfy a condition."""
+    """Selects items that satisfy a condition."""
 
     def __init__(self, condition: Condition) -> None:
         self._condition = condition
@@ -109,7 +115,7 @@ class ConditionFilter:
 
 
 class TenantFilter:
-    """Whether an item belongs to a tenant: then, or now. A row that changed its tenant is brought back whole."""
+    """Selects items that belong to a tenant: then, or now. A row that changed its tenant is restored whole."""
 
     def __init__(self, vault: TableVault, tenant: str) -> None:
         if vault.catalog.tenant_attribute is None:
@@ -124,7 +130,7 @@ class TenantFilter:
         self._names_tell = ways is not None and {each.tenant_attribute for each in ways} <= {None, self._attribute}
 
     def rules_out(self, candidate: RowState) -> bool:
-        """Whether it can be told without reading its image that an item is not the tenant's, neither at the moment nor live."""
+        """True if an item is clearly not the tenant's, neither at the moment nor live, without reading its image."""
         if self._names.wanting:
             self._note(candidate)
         if candidate.live is not None and self._in_image(candidate.live):
@@ -132,16 +138,17 @@ class TenantFilter:
         then = candidate.then
         if then is None or candidate.gone:
             return True
-        # An object's name tells the tenant, unless the row was kept before the table was split by tenant, or split by another.
+        # An object's name states the tenant, unless the row was kept before the table was split by tenant, or was split by another
+        # attribute.
         parts = then.place.name.split("/") if then.place is not None and self._names_tell else []
         return len(parts) == 3 and parts[1] != self._folder
 
     def wants(self, then: bytes | None, live: bytes | None) -> bool:
-        """Whether one of an item's two images is the tenant's."""
+        """True if one of an item's two images belongs to the tenant."""
         return any(image is not None and self._in_image(image) for image in (then, live))
 
     def _note(self, candidate: RowState) -> None:
-        """Keep the tenant's name, as far as it is known without reading an image from the vault."""
+        """Keeps the tenant's name, as far as it is known without reading an image from the vault."""
         then = candidate.then
         for image in (candidate.live, None if then is None else then.image):
             if image is not None:

@@ -1,7 +1,7 @@
 """`snapshot`: a table's state at a moment, written as one of AWS's full exports, ready for ImportTable.
 
-It is a restore into an export: the same checks, the same fold, the same account of what could not be read. Only where nothing was
-left out do the manifests follow that make it an export.
+It is a restore into an export: the same checks, the same fold, the same report of unreadable objects. Only if nothing was left out,
+the manifests follow that make it an export.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from backstream.vault.table_vault import TableVault
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What a snapshot did. `url`: its folder, `AWSDynamoDB/ID` below where it was asked to go; `bytes`: of its data files.
+    """The result of a snapshot. `url`: its folder, `AWSDynamoDB/ID` below the requested place; `bytes`: the size of its data files.
 
-    `complete`: whether it has its manifests. Otherwise `failures` names the first ten thousand of what was left out (`failed`), and
-    `url/data/` holds the rest.
+    `complete`: True if it has its manifests. Otherwise `failures` names the first ten thousand of the items left out (`failed`),
+    and `url/data/` holds the rest.
     """
 
     table: str
@@ -43,7 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 def snapshot(
     vault: TableVault, at: int, to: Files, around: RestoreContext, *, compress: Codec = Codec.GZIP, allow_gap: bool = False
 ) -> Snapshot:
-    """Write the whole table as it was at a second. OutsideWindow and GapInTheWay come before anything is written."""
+    """Writes the whole table's state at a second. Raises OutsideWindow and GapInTheWay before anything is written."""
     began = around.clock.now()
     export = ExportWriter(to, f"{int(began * 1_000):014d}-{uuid.uuid4().hex[:8]}", compress)
     request = RestoreRequest(at=at, target=Into(export.url, lambda: _ExportSink(export)), allow_gap=allow_gap)
@@ -67,7 +67,7 @@ def snapshot(
 
 
 class _ExportSink:
-    """A restore's sink that fills an export. See `operations.restore.sinks.Sink`."""
+    """A restore's sink that fills an export. See `operations.restore.targets.sinks.Sink`."""
 
     hopeless = ""
     touched = False
@@ -77,15 +77,15 @@ class _ExportSink:
         export.start()
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - an export is always new
-        """A line; a moment's state holds no deletes."""
+        """Adds a line; a moment's state holds no deletes."""
         if isinstance(write, Put):
             self._export.add(write.image)
 
     def finish(self) -> Sequence[LeftOut]:
-        """Make all of it durable: what the store does not take is raised, not left out."""
+        """Makes all of it durable. An item that the store does not take raises an error; it is not left out."""
         self._export.close()
         return []
 
     def abandon(self) -> None:
-        """Stop here, without manifests."""
+        """Stops here, without manifests."""
         self._export.abandon()

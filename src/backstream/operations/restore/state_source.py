@@ -1,4 +1,6 @@
-"""What a restore looks at: every item that may have to be put or deleted, read from the vault and, where it compares, the table."""
+"""Reads the items of a restore: every item that may have to be put or deleted, from the vault and, for a comparison, from the
+table.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,10 @@ FEW_KEYS = 100  # so many items are looked up one by one, more by reading the lo
 
 
 class RestoreContext(msgspec.Struct, frozen=True):
-    """What a restore needs besides the vault. `folder`: where a resumable file would go; `notice` is told, before the first
-    write, the command that goes on with it, should it be interrupted.
+    """The context of a restore besides the vault.
+
+    `folder`: the place of its resumable file; `notice` receives, before the first write, the command that resumes it after an
+    interruption.
     """
 
     table_of: Callable[[str], Table]
@@ -52,10 +56,11 @@ class RestoreContext(msgspec.Struct, frozen=True):
 
 
 class Looking:
-    """One restore's. `warnings`: what is uncertain; `lost`: the times of what could not be read, which `left` names; `missing`: the
-    items of which the vault lacks a change; `uncertain`: those of them whose state at the moment it may have told.
+    """The items of one restore. `warnings`: the uncertainties; `lost`: the times of the unreadable objects that `left` names;
+    `missing`: the items that lack a change in the vault; `uncertain`: the items among them whose state at the moment that change
+    may have given.
 
-    `name`: the target's. Raises what `safety` raises before anything is touched.
+    `name`: the target's. Raises the errors of `safety` before anything is touched.
     """
 
     def __init__(
@@ -76,20 +81,20 @@ class Looking:
         self._all: tuple[TableState, Pairs] | None = None
 
     def tally(self, would_delete: Callable[[RowState], bool]) -> RowCounts:
-        """How much would be deleted, known once `candidates` has been called and before the first of them is taken.
+        """Returns how much would be deleted, after `candidates` has been called and before the first of them is taken.
 
-        Of rows that were asked for by their keys only the deletes are counted.
+        For rows that were requested by their keys, only the deletes are counted.
         """
         if self._all is not None:
             return tally(*self._all, would_delete)
         return RowCounts(deletes=sum(1 for each in self._few if each.gone and each.live is not None and would_delete(each)))
 
     def candidates(self, stack: ExitStack) -> Iterator[RowState]:
-        """The items, one after another. `stack`: until it is closed they can be read."""
+        """Yields the items. They can be read until `stack` is closed."""
         return self._rows(stack) if self._request.keys else self._table(stack)
 
     def _rows(self, stack: ExitStack) -> Iterator[RowState]:
-        """The rows asked for; checked before the first is touched."""
+        """Yields the requested rows, after checks before the first is touched."""
         keys = list(dict.fromkeys(self._request.keys))
         if len(keys) <= FEW_KEYS and self.earlier_moment is None and named_by_key(self._vault):
             then = of_histories(self._vault, keys, self._request.at, self._window)
@@ -120,12 +125,12 @@ class Looking:
 
     @property
     def earlier_moment(self) -> int | None:
-        """That from which rows may have been changed by somebody else; None where every row is guarded from its first look on."""
+        """The moment from which somebody else may have changed rows; None if every row is guarded from its first look on."""
         target = self._request.target
         return target.before if isinstance(target, Resumed) and not self._request.force else None
 
     def _earlier(self, stack: ExitStack, state: TableState, *, keys: Collection[bytes] | None = None) -> Pairs | None:
-        """What every item was before an interrupted restore began."""
+        """Returns every item's state before an interrupted restore began."""
         if self.earlier_moment is None:
             return None
         self._around.progress.phase("reading what was before", None)
@@ -156,7 +161,7 @@ class Looking:
 
     @property
     def compares(self) -> bool:
-        """Whether only what differs from what is there is written."""
+        """True if only items that differ from the existing ones are written."""
         return isinstance(self._request.target, InPlace | Resumed)
 
     def _live_rows(self, keys: Sequence[bytes]) -> Sequence[bytes]:
@@ -183,7 +188,10 @@ class Looking:
         return of_state(state, live, self._around.progress, earlier=earlier)
 
     def _check_chains(self, state: TableState) -> None:
-        """Where changes of items are missing from the log, others may be: nothing is touched, unless that was asked for."""
+        """Checks the chains: if items lack changes in the log, others may too.
+
+        Nothing is touched then, unless that was requested.
+        """
         request, now = self._request, self._around.clock.now()
         shown = list(state.broken(self._window, now))
         around_it = lost_changes.uncertain_at(self._vault, request.at, now, window=self._window)
@@ -198,7 +206,10 @@ class Looking:
         self.warnings += [lost_changes.in_words(each) for each in (found,) if each] + [each for each in (unrecorded,) if each]
 
     def _check_readable(self, state: TableState, lost: Sequence[BrokenChain] = ()) -> None:
-        """Where a part of the backup cannot be read, any row may be another: nothing is touched, unless that was asked for."""
+        """Checks that the backup is readable: if a part is not, any row may differ.
+
+        Nothing is touched then, unless that was requested.
+        """
         unreadable = state.unreadable
         self.warnings += [
             f"{each.name} cannot be read ({each.why}): built on what was kept before it" for each in state.passed_over

@@ -1,6 +1,7 @@
-"""The table itself: a new one is created with the settings that its catalog holds, and gets the rest of them once its items are in.
+"""Sets up the table: a new one is created with the settings in its catalog, and gets the rest of them once its items are in.
 
-A setting that cannot be set ends no restore: it goes to the to-do list, with the command that sets it. The plan: `model.setup`.
+A setting that cannot be set does not stop a restore: it goes to the to-do list, with the command that sets it. `model.tables.setup`
+makes the plan.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ def _resumed(target: Resumed) -> NewTable:
 
 
 class TableSetup:
-    """One restore's: `prepare`, `create`, fill the sink that `watching` gives, `finish`. Does nothing but for a new table.
+    """The setup of one restore: call `prepare`, `create`, fill the sink from `watching`, then `finish`. It acts only on a new
+    table.
 
-    `todo`: what is left, tried and refused first; `notes`: what an operator should know; `settings`: when the settings were kept;
-    `grants`: whom and what they name.
+    `todo`: the remaining settings, those tried and refused first; `notes`: notes for an operator; `settings`: when the settings
+    were saved; `grants`: the principals and resources in them.
     """
 
     def __init__(self, vault: TableVault, request: RestoreRequest, table_of: Callable[[str], Table], clock: Clock) -> None:
@@ -56,11 +58,14 @@ class TableSetup:
 
     @property
     def alone(self) -> bool:
-        """Whether no items are asked for."""
+        """True if no items are requested."""
         return isinstance(self._request.target, NewTable) and self._request.target.settings_only
 
     def prepare(self) -> None:
-        """Plan; nothing is touched. A table that is there is left as it is: TargetNotEmpty where nothing else is asked for."""
+        """Plans without touching anything.
+
+        An existing table stays unchanged. Raises TargetNotEmpty if nothing but settings is requested for one.
+        """
         target = self._request.target
         if isinstance(target, Resumed) and target.fresh:
             self._kept, _ = self._kept_settings()
@@ -82,7 +87,7 @@ class TableSetup:
             self.notes.append(f"time to live is on. {TTL_CAUTION}")
 
     def _kept_settings(self) -> tuple[Catalog, float | None]:
-        """The catalog of the moment, and when it was kept, None where that is not known."""
+        """Returns the catalog of the moment, and when it was saved, None if that is not known."""
         vault, at = self._vault, self._request.at
         try:
             catalog, received = catalog_versions.in_force(vault.store, vault.catalog.table, at)
@@ -100,7 +105,7 @@ class TableSetup:
         return whole if target.accept_settings else grants.guarded(whole, names, names.account)
 
     def create(self, table: Table) -> None:
-        """Create the table, unless it is there."""
+        """Creates the table, unless it exists."""
         target = self._request.target
         if self._plan is None or not isinstance(target, NewTable):
             return
@@ -117,7 +122,7 @@ class TableSetup:
             table.create(self._plan.creation)
 
     def watching(self, sink: Sink) -> Sink:
-        """The sink, or one around it that counts the rows which time to live would delete again."""
+        """Returns the sink, or one around it that counts the rows which time to live would delete again."""
         attribute = self._time_to_live()
         if attribute is None:
             return sink
@@ -125,7 +130,7 @@ class TableSetup:
         return self._rows
 
     def _time_to_live(self) -> str | None:
-        """The attribute by which the target's rows expire, None where they do not. Of a live table as it is now."""
+        """Returns the attribute by which the target's rows expire, None if they do not. For a live table, as it is now."""
         target = self._request.target
         if isinstance(target, InPlace) or (isinstance(target, Resumed) and target.in_place):
             return self._of_live_table()
@@ -139,16 +144,16 @@ class TableSetup:
 
     @property
     def expired(self) -> int:
-        """How many of the rows that are put have expired since the moment."""
+        """The number of put rows that have expired since the moment."""
         return 0 if self._rows is None else self._rows.expired
 
     @property
     def creation(self) -> Creation | None:
-        """How the table is going to be created; None where it is there."""
+        """The table's creation; None if it exists."""
         return None if self._plan is None else self._plan.creation
 
     def finish_import(self) -> None:
-        """As `finish`, of a table that ImportTable made. Which of its rows have expired nobody has seen."""
+        """Does the same as `finish` for a table that ImportTable created. It cannot tell which of its rows have expired."""
         target = self._request.target
         if self._plan is None or not isinstance(target, NewTable):
             return
@@ -166,7 +171,7 @@ class TableSetup:
         self.todo = [*self._refused(steps), *left]
 
     def finish(self) -> None:
-        """Carry out what comes after the items; in a dry run only say what will be left."""
+        """Carries out the steps after the items; in a dry run only reports those that will be left."""
         if self._plan is None:
             if self.expired:
                 would = "would put" if self._request.dry_run else "put"
@@ -198,7 +203,7 @@ class TableSetup:
 
 
 def _with_their_key(asked: Creation, names: TableNames) -> Todo:
-    """What is to be done where a table was imported with a key of another account: DynamoDB's own in its place."""
+    """Returns the to-do for a table that was imported with another account's key: DynamoDB's own key in its place."""
     key = asked.request["SSESpecification"]["KMSMasterKeyId"]
     request = {"TableName": names.name, "SSESpecification": {"Enabled": False}}
     why = f"the import has used {key}, which is not of the account that the table is in ({names.account}): its owner can lock it"
@@ -206,9 +211,9 @@ def _with_their_key(asked: Creation, names: TableNames) -> Todo:
 
 
 class _Rows:
-    """A sink around one, which counts the rows whose time to live (in this attribute) has ended since the moment.
+    """A sink around another one, which counts the rows whose time to live (in this attribute) has ended since the moment.
 
-    Those whose had ended by then were about to be deleted as they were.
+    Rows whose time to live had ended by then were about to be deleted anyway.
     """
 
     def __init__(self, sink: Sink, attribute: str, at: int, clock: Clock) -> None:
@@ -220,37 +225,37 @@ class _Rows:
 
     @property
     def hopeless(self) -> str:
-        """As the sink says."""
+        """See the sink."""
         return self._sink.hopeless
 
     @property
     def touched(self) -> bool:
-        """As the sink says."""
+        """See the sink."""
         return self._sink.touched
 
     def add(self, write: Write, live: bytes | None) -> None:
-        """Count it, and hand it on."""
+        """Counts the write, and passes it on."""
         if isinstance(write, Put) and is_over(write.image, self._attribute, self._at, self._clock.now()):
             self.expired += 1
         self._sink.add(write, live)
 
     def finish(self) -> Sequence[LeftOut]:
-        """As the sink does."""
+        """See the sink."""
         return self._sink.finish()
 
     def abandon(self) -> None:
-        """As the sink does."""
+        """See the sink."""
         self._sink.abandon()
 
 
 def is_over(image: bytes, attribute: str, at: int, now: float) -> bool:
-    """Whether an item's time to live, in this attribute, has ended between second `at` and now."""
+    """True if an item's time to live, in this attribute, has ended between second `at` and now."""
     value = (wire.attribute(image, attribute) or {}).get("N")
     return value is not None and max(at, now - TTL_REACH) < float(value) < now
 
 
 def exists(table: Table) -> bool:
-    """Whether there is such a table."""
+    """True if the table exists."""
     try:
         table.facts()
     except MissingTable:
@@ -259,7 +264,7 @@ def exists(table: Table) -> bool:
 
 
 def _hint(error: Failed, creation: Creation) -> str:
-    """The error's own, and the way out of every refusal."""
+    """Returns the error's own hint, and the way around every refusal."""
     asked = ["tags, which take dynamodb:TagResource"] if "Tags" in creation.request else []
     key = creation.request.get("SSESpecification", {}).get("KMSMasterKeyId")
     asked += [f"the KMS key {key}"] if key else []

@@ -1,4 +1,4 @@
-"""Taking an in-place restore back: the second before it began, the file that it keeps, and the command that reads it."""
+"""Undo of an in-place restore: the second before it began, the file that it keeps, and the command that reads it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ POLL_SECONDS = 0.25
 
 
 class Undo:
-    """One restore's. `before`: the second in which it began, None where nothing is restored in place.
+    """The undo of one restore. `before`: the second in which it began, None if nothing is restored in place.
 
-    The first write waits until the service's clock has passed that second by more than the clocks that stamp changes may be apart:
-    so no change that the restore makes can be taken for one of that second.
+    The first write waits until the service's clock has passed that second by more than the possible difference of clocks, so that
+    no change of the restore can be taken for one of that second.
     """
 
     def __init__(self, request: RestoreRequest) -> None:
@@ -29,24 +29,24 @@ class Undo:
         self.before: int | None = None
 
     def note(self, table: Table) -> None:
-        """Now is before."""
+        """Notes the present as `before`."""
         if isinstance(self._request.target, InPlace):
             self.before = int(table.server_time())
 
     def wait(self, table: Table, clock: Clock) -> None:
-        """Return when writing may begin."""
+        """Returns when writing may begin."""
         while self.before is not None and int(table.server_time()) <= self.before + CLOCKS_APART:
             clock.sleep(POLL_SECONDS)
 
     def begin(self, path: Path, restore: str, table: str, into: Identity, keys: Keyed) -> UndoRecorder:
-        """Before the first write: from now on what is overwritten is kept. Failed where it cannot be."""
+        """Called before the first write: from now on overwritten items are kept. Raises Failed if they cannot be."""
         head = UndoHead(restore=restore, table=table, began=self.before or 0, arn=into.arn, table_id=into.table_id)
         self._journal = begin(path, head)
         self._command = command(table, path)
         return UndoRecorder(keys, self._journal)
 
     def close(self) -> None:
-        """Let the file go; it stays where it tells anything."""
+        """Closes the file; it stays if it holds anything."""
         if self._journal is None:
             return
         self._kept = self._journal.count
@@ -58,15 +58,15 @@ class Undo:
 
     @property
     def kept(self) -> bool:
-        """Whether there is anything to take back."""
+        """True if there is anything to undo."""
         return self._kept > 0 or (self._journal is not None and self._journal.count > 0)
 
     @property
     def command(self) -> str | None:
-        """The one command that takes the restore back; None where nothing is kept."""
+        """The one command that undoes the restore; None if nothing is kept."""
         return self._command
 
 
 def command(table: str, path: Path) -> str:
-    """What takes a restore back."""
+    """Returns the command that undoes a restore."""
     return shlex.join(["backstream", "restore", table, "--undo", str(path)])

@@ -1,4 +1,4 @@
-"""What a restore says of rows that it did not write, and of a selection that matches nothing."""
+"""The messages about rows that a restore did not write, and about a selection that matches nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMED = 5
 
 
 def nothing_matches(table: str, request: RestoreRequest, nearest: str) -> NotFound:
-    """The error of a selection that matches no row. `nearest`: the nearest names, in words."""
+    """Returns the error for a selection that matches no row. `nearest`: the nearest names, as text."""
     at = moment.iso(request.at)
     if request.keys and all(each is None for each in (request.tenant, request.partition, request.where)):
         named = ", ".join(key.decode() for key in request.keys[:NAMED])
@@ -25,7 +25,7 @@ def nothing_matches(table: str, request: RestoreRequest, nearest: str) -> NotFou
 
 
 def spared_words(count: int, request: RestoreRequest) -> str:
-    """The note on rows that were left alone."""
+    """Returns the note about rows that were left alone."""
     word = f"{count} live rows are left alone: the vault does not prove what they were at {moment.iso(request.at)}"
     offer = "; --delete-unknown deletes those of which nothing tells whether they existed"
     return word if request.delete_unknown or request.keep_unknown else word + offer

@@ -1,4 +1,4 @@
-"""`revert`: take back exactly the selected changes of a window, by a three-way merge, and keep everything else."""
+"""`revert`: undoes exactly the selected changes of a window, by a three-way merge, and keeps everything else."""
 
 from backstream.operations.revert.applying import execute, go_on, path_for
 from backstream.operations.revert.deletes import needed as deletes_needed

@@ -1,6 +1,6 @@
-"""Carrying a plan out: each item by a conditional write, on the item as it was merged against, and noted so that it can be undone.
+"""Executes a plan: each item by a write on condition that it is as it was for the merge, and recorded so that it can be undone.
 
-An item that somebody changed meanwhile is merged anew with what it is by then; where a plan is to be executed exactly, it is left.
+An item that somebody changed meanwhile is merged anew with its present state; if a plan must be executed exactly, it is left.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ TOGETHER = 100  # items that are looked at by one request
 
 
 class RevertHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The journal's first line. `restore`: the revert's id, by the name that `restore --undo` knows it by; `began`: the second.
+    """The journal's first line. `restore`: the revert's id, under the field name that `restore --undo` reads; `began`: the second.
 
-    `plan`, `digest`: the file of the plan, and what it says; `exactly`: nothing is merged anew; `owned`: the plan's file is ours.
+    `plan`, `digest`: the file of the plan, and its digest; `exactly`: nothing is merged anew; `owned`: the revert made the plan's
+    file itself.
     """
 
     restore: str
@@ -56,24 +57,24 @@ class RevertHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(journal.JournalState[RevertHead]):
-    """What a revert has written, as its journal says."""
+    """The progress of a revert, as its journal records it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, RevertHead, "revert")
 
 
 def path_for(revert: str, folder: Path) -> Path:
-    """The journal of a revert's id."""
+    """Returns the path of a revert's journal, by its id."""
     return folder / f"{_STEM}{revert}.ndjson"
 
 
 def plan_path_for(revert: str, folder: Path) -> Path:
-    """The plan that a revert makes for itself."""
+    """Returns the path of the plan that a revert makes for itself."""
     return folder / f"{_STEM}{revert}-plan.ndjson"
 
 
 def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owned: bool) -> Reverted:
-    """Carry a plan out. PartlyDone, before anything is written, where it has conflicts and is to stop at them."""
+    """Executes a plan. Raises PartlyDone, before anything is written, if it has conflicts and must stop at them."""
     began = around.clock.now()
     if plan.head.on_conflict is OnConflict.STOP and plan.counts.conflicts:
         named = ", ".join(bytes(row.key).decode() for row in plan.rows() if row.verdict == MergeVerdict.CONFLICT)
@@ -110,9 +111,9 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
 
 
 def go_on(path: Path, around: Around, writing: Writing, *, into_another: bool = False) -> Reverted:
-    """Go on with a revert that was interrupted, or that left something.
+    """Continues a revert that was interrupted, or that left something.
 
-    UsageError where there is none; Refused where its plan is another by now, or the live table is another, unless `into_another`.
+    Raises UsageError if there is none; Refused if its plan has changed, or if the live table is another one, unless `into_another`.
     """
     standing = Standing(path)
     head = standing.head
@@ -139,14 +140,14 @@ def _command(table: str, what: str, path: Path) -> str:
 
 
 def _wait_past(plan: Plan, around: Around) -> None:
-    """No change of ours is made in the window's last second, unless clocks are far apart."""
+    """Waits, so that no change of this revert falls into the window's last second, unless clocks are far apart."""
     latest = around.clock.now() + LONGEST_WAIT
     while moment.iso(around.table.server_time()) <= plan.head.until and around.clock.now() < latest:
         around.clock.sleep(POLL_SECONDS)
 
 
 class Execution:
-    """One plan on its way into the table. `standing`: what an earlier attempt has done."""
+    """One execution of a plan. `standing`: the work of an earlier attempt."""
 
     def __init__(
         self,
@@ -178,7 +179,7 @@ class Execution:
         self._done: dict[str, int] = {"put": 0, "updated": 0, "deleted": 0, "unchanged": plan.counts.unchanged}
 
     def run(self) -> Reverted:
-        """Write, and account for every item."""
+        """Writes, and accounts for every item."""
         try:
             for row in self._unchanged() if self._exactly else self._left():
                 self._take(row)
@@ -191,7 +192,7 @@ class Execution:
         return self._report()
 
     def _left(self) -> Iterator[PlanRow]:
-        """The rows that no earlier attempt has done."""
+        """Yields the rows that no earlier attempt has done."""
         self._around.progress.phase("writing", self._plan.counts.written)
         for row in self._plan.rows():
             if self._standing is not None and self._standing.is_settled(self._key_of(bytes(row.key))):
@@ -200,7 +201,7 @@ class Execution:
                 yield row
 
     def _unchanged(self) -> Iterator[PlanRow]:
-        """The rows whose items are still as they were when the plan was made: a condition does not see what somebody has added."""
+        """Yields the rows whose items are unchanged since the plan was made: a condition does not see an added attribute."""
         for together in batches(self._left(), TOGETHER):
             found = self._around.table.fetch([bytes(row.key) for row in together if row.is_written])
             live = {self._key_of(image): image for image in found}
@@ -233,7 +234,7 @@ class Execution:
             self._around.progress.advance(1)
 
     def _again(self, row: PlanRow) -> Again:
-        """What becomes of an item that is another by now than when it was merged."""
+        """Returns the function that merges an item again if it has changed since the plan."""
         head = self._plan.head
 
         def again(key: bytes, live: bytes | None) -> ItemRewrite | None:
@@ -274,7 +275,7 @@ class Execution:
         return iter(self._gone[planned:])
 
     def _stopped(self, error: BaseException) -> None:
-        """The journal stays, and says how to go on, unless nothing was written."""
+        """Keeps the journal, and says how to continue, unless nothing was written."""
         if self._journal is None:
             return
         if not self._journal.count:
@@ -287,7 +288,7 @@ class Execution:
 
     @property
     def _leaves_work(self) -> bool:
-        """Whether something that the plan writes was not written: to go on can help there alone."""
+        """True if a write of the plan is missing: only then resuming can help."""
         counts = self._plan.counts
         return len(self._conflicts) + len(self._failures) > counts.conflicts + counts.failed
 
@@ -320,7 +321,7 @@ class Execution:
         )
 
     def _close(self) -> Path | None:
-        """The journal stays where it says anything: it is what undoes the revert."""
+        """Closes the journal. It stays if it holds anything, because it undoes the revert."""
         if self._owned and not self._leaves_work:
             self._plan.path.unlink(missing_ok=True)
         if self._journal is None:

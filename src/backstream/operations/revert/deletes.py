@@ -1,6 +1,7 @@
-"""A revert that would delete most of a table is refused unless the user says how many deletes are expected.
+"""Refuses a revert that would delete most of a table, unless the user states how many deletes are expected.
 
-A revert deletes only what the log says was created in its window. A window that is far too long can still be most of a table.
+A revert deletes only items that were created in its window, according to the log. A window that is far too long can still cover
+most of a table.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ NAMES_ITEMS = ("--key", "--changes")  # selections by which somebody has named w
 
 
 def needed(plan: Plan, table: Table) -> int | None:
-    """The number that `--expect-deletes` needs; None where no number is needed.
+    """Returns the number that `--expect-deletes` needs; None if no number is needed.
 
-    Most of a table: more than half of its live rows. No more than twice as many rows as are to be deleted are read to know.
+    Most of a table means more than half of its live rows. At most twice as many rows as it would delete are read to find out.
     """
     deletes = plan.counts.deleted
     if not deletes or any(name in plan.head.selection for name in NAMES_ITEMS):
@@ -30,7 +31,7 @@ def needed(plan: Plan, table: Table) -> int | None:
 
 
 def check(plan: Plan, table: Table, expected: int | None) -> None:
-    """Refused where more would be deleted than is expected, or most of the table without any expectation."""
+    """Raises Refused if more would be deleted than expected, or most of the table without any expectation."""
     deletes, name = plan.counts.deleted, plan.head.table
     wanted = needed(plan, table) if expected is None else None  # to know it, the table is read
     unexpected = f"{counted(deletes, 'row')}, more than half of the rows of {name}"

@@ -1,4 +1,4 @@
-"""Whether the live table takes an item as it was: told in the plan, before anything is written."""
+"""Tells in the plan, before anything is written, whether the live table accepts an item's old state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backstream.ports import TableFacts
 class Fitting:
     """Knows the keys of a table's indexes, and the limit of an item's size.
 
-    An index's key has the type of its definition, and is not empty. Source:
+    The key of an index has the type of its definition, and is not empty. Source:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html
     """
 
@@ -30,7 +30,7 @@ class Fitting:
         }
 
     def unfit(self, image: bytes) -> str:
-        """Why the table would not take an item, in words; empty where it does."""
+        """Returns why the table would not accept an item; empty if it does."""
         try:
             item_limits.check_size(image)
         except InvalidItem as error:

@@ -1,7 +1,7 @@
-"""The plan of a revert as a file: lines of JSON that can be read, kept, and applied exactly as they are.
+"""The plan of a revert as a file: lines of JSON that can be read, kept, and applied without change.
 
-The first line says of which table and window it is; then a line for each item that is written or left alone; then the counts; the
-last line is the SHA-256 of all lines before it. The file is its owner's alone: it holds items.
+The first line names the table and the window. Then comes a line for each item that is written or left alone, then the counts. The
+last line is the SHA-256 of all lines before it. Only its owner may read the file, because it holds items.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PlanHead(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from
 
 
 class Undoing(msgspec.Struct, frozen=True):
-    """One change that is taken back, or that stays (`chosen` is false): the item before and after it."""
+    """One change that is undone, or that stays (`chosen` is false): the item before and after it."""
 
     before: msgspec.Raw
     after: msgspec.Raw
@@ -59,11 +59,11 @@ class Undoing(msgspec.Struct, frozen=True):
 
 
 class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One item. `action`: put, update, delete, or leave; `reason`: why, in words.
+    """One item. `action`: put, update, delete, or leave; `reason`: why, as text.
 
-    `live`: the item as it was when the plan was made, and the precondition of the write; `after`: what it is to become; null
-    where there is no item. `changed`: the attributes in which they differ. `verdict`: what the merge found, "failed" where it
-    could not be made. `undoing`: the changes that are taken back.
+    `live`: the item as it was when the plan was made, and the precondition of the write; `after`: its new image; null if there is
+    no item. `changed`: the attributes in which they differ. `verdict`: the result of the merge, "failed" if it could not be made.
+    `undoing`: the changes that are undone.
     """
 
     key: msgspec.Raw
@@ -77,13 +77,13 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def steps(self) -> tuple[list[MergeStep], list[bool]]:
-        """The changes as the merge takes them."""
+        """Returns the changes in the form of the merge."""
         steps = [MergeStep(image_in(each.before), image_in(each.after)) for each in self.undoing]
         return steps, [each.chosen for each in self.undoing]
 
     @property
     def is_written(self) -> bool:
-        """Whether the plan writes the item."""
+        """True if the plan writes the item."""
         return self.action != LEAVE
 
 
@@ -92,7 +92,7 @@ FAILED = "failed"
 
 
 class PlanCounts(msgspec.Struct, kw_only=True):
-    """How many items of each kind there are, and what writing them takes. `unchanged` have no line."""
+    """The number of items of each kind, and the write units that they take. `unchanged` items have no line."""
 
     put: int = 0
     updated: int = 0
@@ -107,7 +107,7 @@ class PlanCounts(msgspec.Struct, kw_only=True):
     expired: int = 0
 
     def add(self, row: PlanRow) -> None:
-        """Count a row."""
+        """Counts a row."""
         match row.action, row.verdict:
             case "put", _:
                 self.put += 1
@@ -129,27 +129,27 @@ class PlanCounts(msgspec.Struct, kw_only=True):
 
     @property
     def written(self) -> int:
-        """How many items are to be written."""
+        """The number of items to be written."""
         return self.put + self.updated + self.deleted
 
 
 def raw(image: bytes | None) -> msgspec.Raw:
-    """An image as it stands in a line."""
+    """Returns an image in the form of a line's field."""
     return _NULL if image is None else msgspec.Raw(wire.one_line(image))
 
 
 def image_in(field: msgspec.Raw) -> bytes | None:
-    """The inverse."""
+    """The inverse of `raw`."""
     return None if bytes(field) == b"null" else bytes(field)
 
 
 def action_of(live: bytes | None, after: bytes | None) -> str:
-    """What makes an item of one state one of the other."""
+    """Returns the action that turns one state of an item into the other."""
     return "delete" if after is None else "put" if live is None else "update"
 
 
 def _contradiction(row: PlanRow, key_of: Callable[[bytes], bytes]) -> str:
-    """Why a row cannot be carried out as it stands; empty where it can."""
+    """Returns why a row cannot be executed; empty if it can."""
     live, after = image_in(row.live), image_in(row.after)
     if not row.is_written:
         return "" if after is None else "it is to be left, and has a state after it"
@@ -166,10 +166,10 @@ def _contradiction(row: PlanRow, key_of: Callable[[bytes], bytes]) -> str:
 
 
 class PlanWriter:
-    """Writes a plan, line by line; `seal` makes it whole and durable. Until then it is no plan."""
+    """Writes a plan line by line. `seal` makes it whole and durable; until then it is not a plan."""
 
     def __init__(self, path: Path, head: PlanHead) -> None:
-        """Failed where there is no room. UsageError where something is there already."""
+        """Raises Failed if there is no room, and UsageError if the file exists."""
         self._path = path
         self._digest = sha256()
         self._encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
@@ -182,11 +182,11 @@ class PlanWriter:
         self._line(head)
 
     def add(self, row: PlanRow) -> None:
-        """One more item."""
+        """Adds one item."""
         self._line(row)
 
     def seal(self, counts: PlanCounts) -> None:
-        """All items are there."""
+        """Ends the plan: all items are in it."""
         self._line(counts)
         try:
             self._file.write(self._encode({"sha256": self._digest.hexdigest()}) + b"\n")
@@ -197,7 +197,7 @@ class PlanWriter:
             raise self._not_written(error) from error
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Leaves nothing behind."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -214,7 +214,7 @@ class PlanWriter:
 
 
 class Plan:
-    """A plan that was made. UsageError where the file is none; Refused where it has been altered since, or cut short."""
+    """A finished plan. Raises UsageError if the file is not one; Refused if it has been altered since, or cut short."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -226,7 +226,7 @@ class Plan:
         self.counts: PlanCounts = self._decoded(deque(lines, maxlen=1)[0], PlanCounts)
 
     def rows(self) -> Iterator[PlanRow]:
-        """Every item that is written or left alone, in the order of the file."""
+        """Yields every item that is written or left alone, in the order of the file."""
         lines = self._lines()
         next(lines)
         line = next(lines)
@@ -235,7 +235,7 @@ class Plan:
             line = following
 
     def check_rows(self, key_of: Callable[[bytes], bytes]) -> None:
-        """Refused where a row does not say what its images say, or the counts are others: before anything of it is written."""
+        """Raises Refused if a row contradicts its images, or if the counts differ: before any of it is written."""
         counts = PlanCounts()
         for number, row in enumerate(self.rows(), 2):
             why = _contradiction(row, key_of)
@@ -246,7 +246,7 @@ class Plan:
             raise Refused(f"the plan {self.path} has other rows than it counts; nothing was touched", hint=_NEW)
 
     def _checked(self) -> str:
-        """The digest of all but the last line, which says the same."""
+        """Returns the digest of all but the last line, which states the same."""
         digest, line, count = sha256(), b"", 0
         for following in self._whole():
             digest.update(line)
@@ -264,12 +264,12 @@ class Plan:
         )
 
     def _check_kind(self) -> None:
-        """UsageError where the first line is none of a plan's."""
+        """Raises UsageError if the first line is not a plan's."""
         first = next(self._whole(), b"")
         self._decoded(first, PlanHead)
 
     def _lines(self) -> Iterator[bytes]:
-        """All lines but the last."""
+        """Yields all lines but the last."""
         lines = self._whole()
         line = next(lines)
         for following in lines:

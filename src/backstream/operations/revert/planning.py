@@ -1,4 +1,4 @@
-"""Making the plan of a revert: check the window, read its changes, merge each item with what it is now. Nothing is written."""
+"""Makes the plan of a revert: checks the window, reads its changes, merges each item with its present state. Nothing is written."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def make_plan(
     max_units: float | None,
     show: Callable[[PlanRow], None],
 ) -> Plan:
-    """Write the plan of a revert to a file, and return it. `name`: the revert's id; `show` is told each row as it is made.
+    """Writes the plan of a revert to a file, and returns it. `name`: the revert's id; `show` receives each row as it is made.
 
-    UsageError, OutsideWindow, GapInTheWay and Refused where the window or the table is none to write to; NotFound where nothing is
-    selected.
+    Raises UsageError, OutsideWindow, GapInTheWay and Refused if the window or the table does not allow a revert; NotFound if
+    nothing is selected.
     """
     planning = _Planning(vault, request, around, max_units)
     rows = planning.rows()
@@ -92,7 +92,7 @@ class _Planning:
         self._missing = self._items_that_lack_changes()
 
     def head(self, name: str) -> PlanHead:
-        """The plan's first line."""
+        """Returns the plan's first line."""
         span, certainty = self._request.span, self._changes.certainty
         return PlanHead(
             id=name,
@@ -110,7 +110,7 @@ class _Planning:
         )
 
     def _items_that_lack_changes(self) -> frozenset[bytes]:
-        """Those of which a recorded gap, in this window, still stands."""
+        """Returns the items with a recorded gap in this window that still stands."""
         span = self._request.span
         gaps = [gap for gap in self._vault.gaps.of_items() if gap.since <= span.until and gap.until >= span.first]
         keys = {gap.key.encode() for gap in gaps if gap.key is not None}
@@ -120,7 +120,7 @@ class _Planning:
     # --- rows ---
 
     def rows(self) -> Iterator[PlanRow]:
-        """The items that are written or left alone."""
+        """Yields the items that are written or left alone."""
         self._around.progress.phase("items", None)
         for together in batches(self._changes.items(), TOGETHER):
             found = self._around.table.fetch([each.key for each in together])
@@ -177,7 +177,7 @@ class _Planning:
     # --- counts ---
 
     def count(self, row: PlanRow) -> None:
-        """Count one, and what it takes."""
+        """Counts a row, and its write units."""
         self._counts.add(row)
         if not row.is_written:
             return
@@ -188,7 +188,7 @@ class _Planning:
             self._counts.expired += 1
 
     def counts(self) -> PlanCounts:
-        """All of them."""
+        """Returns all counts."""
         counts = self._counts
         counts.dollars = round(counts.write_units * prices.WRITE_UNIT, 6)
         counts.estimated_seconds = round(counts.write_units / self._units_a_second, 1)
@@ -196,7 +196,7 @@ class _Planning:
 
 
 def steps_of(item: ItemChanges) -> tuple[list[MergeStep], list[bool]]:
-    """The changes that are taken back: one, the net of all of them, where all are."""
+    """Returns the changes that are undone: one, the net of all of them, if all are."""
     if all(item.chosen):
         return [MergeStep(item.before, item.after)], [True]
     return [MergeStep(each.old, each.new) for each in item.changes], list(item.chosen)
@@ -213,13 +213,13 @@ def _reason(live: bytes | None, after: bytes | None) -> str:
 
 
 def _time_to_live(vault: TableVault, around: Around) -> str | None:
-    """The attribute by which items expire, None where they do not; as the vault knows it where the table does not say."""
+    """Returns the attribute by which items expire, None if they do not; as the vault knows it if the table does not state it."""
     settings = around.table.settings()
     return catalogs.settings_of(vault.catalog).time_to_live if "time_to_live" in settings.unknown else settings.time_to_live
 
 
 def _check_table(vault: TableVault, facts: TableFacts, request: Request) -> None:
-    """Refused where the live table is another than the vault's."""
+    """Raises Refused if the live table is not the vault's."""
     catalog = vault.catalog
     if not request.into_another:
         safety.check_same_table(Identity(catalog.table_arn, catalog.table_id), facts, of="the vault's")
@@ -228,7 +228,7 @@ def _check_table(vault: TableVault, facts: TableFacts, request: Request) -> None
 
 
 def _check_proven(changes: Changes, request: Request) -> None:
-    """A window that reaches beyond what is proven may hold changes that nobody would see: only one that ends now may."""
+    """Refuses a window that reaches beyond the proven period: it may hold unseen changes. Only one that ends now may."""
     durable, span = changes.window.durable, request.span
     if request.allow_gap or (durable is not None and span.until <= durable):
         return
@@ -243,7 +243,7 @@ def _check_proven(changes: Changes, request: Request) -> None:
 
 
 def _check_life(vault: TableVault, request: Request) -> None:
-    """No row of a table that is gone is brought back into the one that has its name now."""
+    """Refuses to bring rows of a deleted table back into the table that has its name now."""
     created: Sequence[int] = [life.created for life in vault.catalog.lives if life.created > request.span.since]
     if created:
         raise OutsideWindow(

@@ -1,4 +1,4 @@
-"""What a revert is asked, and what it answers."""
+"""The request and the report of a revert."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from backstream.ports import Clock, Table
 
 
 class OnConflict(enum.StrEnum):
-    """What becomes of an item that the window and others both changed.
+    """The treatment of an item that the window and others both changed.
 
-    SKIP: it is left and named; the others are written. STOP: nothing is written where one is known before, and nothing more once
-    one shows. OVERWRITE: what the window changed is taken back all the same.
+    SKIP: it is left and named; the others are written. STOP: nothing is written if a conflict is known before, and nothing more
+    once one appears. OVERWRITE: the window's changes are undone all the same.
     """
 
     SKIP = "skip"
@@ -29,9 +29,9 @@ class OnConflict(enum.StrEnum):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Which changes to take back. `to_now`: the window ends now, so its last seconds need not be proven yet.
+    """The changes to undo. `to_now`: the window ends now, so its last seconds need not be proven yet.
 
-    `into_another`: the live table may be another than the vault's.
+    `into_another`: the live table may differ from the vault's.
     """
 
     span: ChangeWindow
@@ -44,9 +44,10 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Writing(msgspec.Struct, frozen=True):
-    """How to write. `max_units`: write units a second at most; `patience`: seconds without any progress after which it gives up.
+    """The options of writing. `max_units`: write units a second at most; `patience`: seconds without any progress after which it
+    gives up.
 
-    `expect_deletes`: at most so many rows may be deleted, needed where that is most of the table.
+    `expect_deletes`: the most rows that may be deleted, required if that is most of the table.
     """
 
     max_units: float | None = None
@@ -55,9 +56,9 @@ class Writing(msgspec.Struct, frozen=True):
 
 
 class Around(msgspec.Struct, frozen=True):
-    """What a revert needs besides the vault. `folder`: where its files go.
+    """The context of a revert besides the vault. `folder`: the place of its files.
 
-    `notice` is told, before the first write, how to go on, should it be interrupted.
+    `notice` receives, before the first write, the command that resumes it after an interruption.
     """
 
     table: Table
@@ -69,15 +70,16 @@ class Around(msgspec.Struct, frozen=True):
 
 
 class Reverted(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """What a revert did (`dry_run`: would do). Counts are items; `since` and `until` (`from` and `to` in JSON): the window.
+    """The result of a revert (with `dry_run`: its plan). Counts are items; `since` and `until` (`from` and `to` in JSON): the
+    window.
 
-    `put`: brought back; `updated`: attributes of them were reset; `deleted`: created by the window; `unchanged`: already as they
-    are to be; `conflicts`: left alone since others have changed the same, `conflicting` names the first ten thousand of them, and
-    `failures` says why; `gone`: those that somebody has deleted since, which are left alone and are no failure; `failed`: not
-    written for another reason. `expired`: how many of those written have a time to live that has passed.
+    `put`: brought back; `updated`: some attributes were reset; `deleted`: created by the window; `unchanged`: already in their
+    reverted state; `conflicts`: left alone since others have changed the same, `conflicting` names the first ten thousand of them,
+    and `failures` says why; `gone`: deleted by somebody since, left alone and not a failure; `failed`: not written for another
+    reason. `expired`: the number of written items whose time to live has passed.
 
-    `undo`: the command that takes the revert itself back; `resume`: the one that goes on with what is left; `file`: its journal.
-    `needs_expect_deletes`: the number without which (`--expect-deletes`) so many deletes are refused; None where none is needed.
+    `undo`: the command that undoes the revert itself; `resume`: the command that continues with the rest; `file`: its journal.
+    `needs_expect_deletes`: the number that `--expect-deletes` requires for that many deletes; None if none is required.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""`revert`: take back exactly the selected changes of a window, and keep everything else."""
+"""`revert`: undoes exactly the selected changes of a window, and keeps everything else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Show = Callable[[PlanRow], None]
 
 
 def _quietly(_: PlanRow) -> None:
-    """Show nothing."""
+    """Shows nothing."""
 
 
 def plan(
@@ -43,12 +43,12 @@ def plan(
     max_units: float | None = None,
     show: Show = _quietly,
 ) -> Plan:
-    """Write the plan of a revert to a file; nothing else is touched. See `planning.make_plan` for what it raises."""
+    """Writes the plan of a revert to a file, and touches nothing else. See `planning.make_plan` for its errors."""
     return make_plan(vault, request, around, path, name or private_files.token(), max_units=max_units, show=show)
 
 
 def dry_run(vault: TableVault, request: Request, around: Around, writing: Writing, show: Show = _quietly) -> Reverted:
-    """What a revert would do. `show` is told each item."""
+    """Returns the effect of a revert without making it. `show` receives each item."""
     began = around.clock.now()
     with TemporaryFolder() as temporary:
         made = plan(vault, request, around, temporary.path / "plan", max_units=writing.max_units, show=show)
@@ -56,9 +56,9 @@ def dry_run(vault: TableVault, request: Request, around: Around, writing: Writin
 
 
 def revert(vault: TableVault, request: Request, around: Around, writing: Writing, ask: Callable[[Plan], bool]) -> Reverted:
-    """Plan, ask, and carry it out. What is left is named, and can be gone on with.
+    """Plans, asks, and executes. The remaining items are named, and can be resumed.
 
-    Refused, with nothing touched, where `ask` says no.
+    Raises Refused, with nothing touched, if `ask` returns False.
     """
     name = private_files.token()
     made = plan(vault, request, around, plan_path_for(name, around.folder), name=name, max_units=writing.max_units)
@@ -75,10 +75,10 @@ def revert(vault: TableVault, request: Request, around: Around, writing: Writing
 
 
 def apply(path: Path, around: Around, writing: Writing, *, into_another: bool = False) -> Reverted:
-    """Carry out a plan that was saved, exactly as it is: an item that has changed since is left and named.
+    """Executes a saved plan exactly: an item that has changed since is left and named.
 
-    UsageError where the file is no plan of this table; Refused where it has been altered or contradicts itself, or the live table
-    is another.
+    Raises UsageError if the file is not a plan of this table; Refused if it has been altered or contradicts itself, or if the live
+    table is another one.
     """
     saved = Plan(path)
     head, table = saved.head, around.table
@@ -93,7 +93,7 @@ def apply(path: Path, around: Around, writing: Writing, *, into_another: bool = 
 
 
 def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_another: bool = False) -> Reverted:
-    """Take a revert back: each item that it wrote is as it was just before, unless somebody has changed it since.
+    """Undoes a revert: each item that it wrote gets its state just before, unless somebody has changed it since.
 
     No vault is needed: the journal holds the images.
     """
@@ -123,7 +123,10 @@ def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_anoth
 
 
 def foreseen(made: Plan, seconds: float = 0.0, needs_expect_deletes: int | None = None) -> Reverted:
-    """What a plan would do, as a report. `seconds`: how long it took to make it; `needs_expect_deletes`: see `deletes.needed`."""
+    """Returns a plan's effect as a report.
+
+    `seconds`: the time that it took to make it; `needs_expect_deletes`: see `deletes.needed`.
+    """
     conflicts, failures, gone = list[Failure](), list[Failure](), list[msgspec.Raw]()
     for row in made.rows():
         failure = Failure(bytes(row.key).decode(), row.reason)

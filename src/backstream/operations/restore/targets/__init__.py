@@ -1,1 +1,1 @@
-"""Where a restore writes to."""
+"""The targets of a restore."""

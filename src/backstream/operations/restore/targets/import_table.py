@@ -1,7 +1,7 @@
-"""`restore --via import`: a new table out of a snapshot, loaded by DynamoDB's own ImportTable, without any write capacity.
+"""`restore --via import`: loads a new table from a snapshot by DynamoDB's own ImportTable, without any write capacity.
 
-The snapshot goes into the vault's bucket, below the vault's own folder for the table, and stays there. What cannot be imported
-whole is not imported at all: BatchWriteItem can do with less, see `operations.restore`.
+The snapshot goes into the vault's bucket, below the vault's own folder for the table, and stays there. A table that cannot be
+imported whole is not imported at all: BatchWriteItem can do with less, see `operations.restore`.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ FIRST_POLL, LONGEST_POLL = 0.25, 15.0  # seconds; an import takes minutes at lea
 
 
 class Importing(msgspec.Struct, frozen=True):
-    """What an import needs besides a restore's surroundings. `files`: the place of a URL."""
+    """The context of an import besides a restore's. `files`: returns the files at a URL."""
 
     importer: Importer
     files: Callable[[str], Files]
 
 
 def restore_by_import(vault: TableVault, request: RestoreRequest, around: RestoreContext, importing: Importing) -> Restored:
-    """Bring the whole table back into a new one. `request`: into a NewTable, without any selection.
+    """Restores the whole table into a new one. `request`: into a NewTable, without any selection.
 
-    UsageError where it asks for something else, or the vault is not in S3; Refused where the table had local indexes, or its new
-    name is taken; then what `snapshot` refuses. Failed, saying where DynamoDB's log is, where not every item was imported.
+    Raises UsageError if it asks for something else, or if the vault is not in S3; Refused if the table had local indexes, or if its
+    new name is taken; and the errors of `snapshot`. Raises Failed, naming DynamoDB's log, if not every item was imported.
     """
     began = around.clock.now()
     target = _checked(vault, request)
@@ -113,7 +113,7 @@ def _check_free(around: RestoreContext, name: str) -> None:
 
 
 def _import(taken: Snapshot, creation: Creation, name: str, around: RestoreContext, importer: Importer) -> None:
-    """Return when every item of the snapshot has been imported; Failed otherwise."""
+    """Returns when every item of the snapshot has been imported. Raises Failed otherwise."""
     bucket, _, folder = taken.url.removeprefix("s3://").partition("/")
     around.progress.phase("importing", taken.items)
     arn = importer.begin(name, creation, bucket, f"{folder}/data/", taken.id)

@@ -1,4 +1,4 @@
-"""`restore --resume`: goes on with a restore that was interrupted, or that left something undone."""
+"""`restore --resume`: continues a restore that was interrupted, or that left something undone."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from backstream.vault.table_vault import TableVault
 
 
 class Again(msgspec.Struct, frozen=True):
-    """How to go on with a restore; see `RestoreRequest`. `force`: also with the rows that somebody changed meanwhile.
+    """The options for resuming a restore; see `RestoreRequest`. `force`: also restore the rows that somebody changed meanwhile.
 
-    `delete_unknown`, `expect_deletes`: also where the restore was begun without; `into_another`: the table may be another by now;
-    `accept_settings`: set also what names another account.
+    `delete_unknown`, `expect_deletes`: also if the restore was begun without; `into_another`: the table may be another one by now;
+    `accept_settings`: also make settings that name another account.
     """
 
     dry_run: bool = False
@@ -34,10 +34,10 @@ class Again(msgspec.Struct, frozen=True):
 
 
 def resume(vault: TableVault, path: Path, around: RestoreContext, again: Again) -> Restored:
-    """Go on with a restore that left something undone, or was interrupted. Its file stays as long as something is left.
+    """Continues a restore that left something undone, or was interrupted. Its file stays as long as something is left.
 
-    UsageError where there is no such file, or it is of another table; Refused where all that is left are rows that somebody else
-    has changed, unless that is to be forced.
+    Raises UsageError if there is no such file, or if it belongs to another table; Refused if only rows that somebody else has
+    changed are left, unless `force` is set.
     """
     loaded = resume_file.load(path)
     if loaded.head.table != vault.catalog.table:
@@ -51,7 +51,7 @@ def resume(vault: TableVault, path: Path, around: RestoreContext, again: Again) 
 
 
 def _rest(loaded: Loaded, again: Again) -> RestoreRequest:
-    """What is still to be asked: the rows that are left, or, of an interrupted restore, all that was asked for."""
+    """Returns the remaining request: the rows that are left or, for an interrupted restore, everything that was requested."""
     head = loaded.head
     passed = loaded.conflicts if loaded.ended and not again.force else []
     return RestoreRequest(

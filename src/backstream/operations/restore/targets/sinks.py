@@ -1,4 +1,4 @@
-"""Where restored items go: a table, a file, or nowhere (a dry run)."""
+"""The destinations of restored items: a table, a file, or nowhere (a dry run)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ from backstream.vault.aws_export.lines import item_line
 
 
 class Sink(Protocol):
-    """Takes a restore's writes, no two on one item. `finish` returns what could not be done, `abandon` leaves nothing half-done."""
+    """Takes a restore's writes, no two on one item.
+
+    `finish` returns the items that could not be written, `abandon` leaves nothing half-done.
+    """
 
     @property
     def hopeless(self) -> str:
-        """Why there is no sense in adding more; empty while there is."""
+        """The reason why adding more makes no sense; empty while it does."""
 
     @property
     def touched(self) -> bool:
-        """Whether anything was written that stays."""
+        """True if anything was written that stays."""
 
     def add(self, write: Write, live: bytes | None) -> None:
-        """Take one write. `live`: the item as it was when that was decided; None where there was none, or nobody looked."""
+        """Takes one write. `live`: the item's image when that was decided; None if there was none, or if nobody looked."""
 
     def finish(self) -> Sequence[LeftOut]:
-        """Return once all is done or named."""
+        """Returns once every write is done or named."""
 
     def abandon(self) -> None:
-        """Stop here."""
+        """Stops here."""
 
 
 class Nowhere:
@@ -44,18 +47,18 @@ class Nowhere:
     touched = False
 
     def add(self, write: Write, live: bytes | None) -> None:
-        """Count for nothing."""
+        """Does nothing."""
 
     def finish(self) -> Sequence[LeftOut]:
-        """Nothing was left out, since nothing was done."""
+        """Returns nothing left out, since nothing was done."""
         return []
 
     def abandon(self) -> None:
-        """Nothing to stop."""
+        """Does nothing."""
 
 
 class TableSink:
-    """Into a table; with a guard, into one that others may be writing to."""
+    """Writes into a table; with a guard, into one that others may be writing to."""
 
     def __init__(self, writer: BulkWriter, guard: ConditionalWriter | None = None) -> None:
         self._writer = writer
@@ -63,32 +66,32 @@ class TableSink:
 
     @property
     def hopeless(self) -> str:
-        """As the writer says."""
+        """See the writer."""
         return self._writer.hopeless
 
     @property
     def touched(self) -> bool:
-        """Whether DynamoDB has taken anything."""
+        """True if DynamoDB has taken anything."""
         return self._writer.written > 0
 
     def add(self, write: Write, live: bytes | None) -> None:
-        """Hand it to the writer."""
+        """Passes it to the writer."""
         if self._guard is not None:
             self._guard.expect(write, live)
         self._writer.add(write)
 
     def finish(self) -> Sequence[LeftOut]:
-        """Wait for the writer."""
+        """Waits for the writer."""
         self._writer.finish()
         return [*self._writer.left_out, *([] if self._guard is None else self._guard.conflicts)]
 
     def abandon(self) -> None:
-        """Stop the writer."""
+        """Stops the writer."""
         self._writer.abandon()
 
 
 class FileSink:
-    """Into a file of `{"Item":...}` lines. The file has its name only once it is whole."""
+    """Writes into a file of `{"Item":...}` lines. The file gets its name only once it is whole."""
 
     hopeless = ""
     touched = False
@@ -99,7 +102,7 @@ class FileSink:
         self._file: BinaryIO = _create(self._partial)
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - nothing is there
-        """Write a line; a moment's state in a file holds no deletes."""
+        """Writes a line; a moment's state in a file holds no deletes."""
         if isinstance(write, Delete):
             return
         try:  # not `_explained`: this is done a million times
@@ -108,7 +111,7 @@ class FileSink:
             raise _not_written(self._partial, error) from error
 
     def finish(self) -> Sequence[LeftOut]:
-        """Make it durable, then give it its name."""
+        """Makes it durable, then gives it its name."""
         with _explained(self._partial):
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -117,14 +120,14 @@ class FileSink:
         return []
 
     def abandon(self) -> None:
-        """Leave no file that could pass for the whole."""
+        """Leaves no file that could pass for the whole."""
         with suppress(OSError):  # a full disk, which is why we are here
             self._file.close()
         self._partial.unlink(missing_ok=True)
 
 
 def check_file(path: Path) -> None:
-    """TargetNotEmpty where something is there, Failed where nothing can be."""
+    """Raises TargetNotEmpty if something exists there, and Failed if no file can be created there."""
     if path.exists() and (path.is_dir() or path.stat().st_size > 0):
         raise TargetNotEmpty(f"{path} holds something already", hint="Give another path, or move it away.")
     if not path.parent.is_dir():
