@@ -9,6 +9,8 @@ import math
 import os
 import socket
 import uuid
+from collections.abc import Callable
+from copy import copy
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -129,6 +131,12 @@ class Config:
         vault = self.vault(table)
         signer = self.keys.signer_of(table, vault.catalog.signing)
         return vault if signer is None else self._open(self.keys.verified_by(signer, self.store), table)
+
+    def through(self, seen: Callable[[ObjectStore], ObjectStore]) -> Config:
+        """The same parts, with the vault's store seen through a wrapper."""
+        same = copy(self)
+        vars(same)["store"] = seen(self.store)
+        return same
 
     @property
     def _patient_store(self) -> ObjectStore:

@@ -1,0 +1,62 @@
+"""The ASGI application: every screen under its address, behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Receive, Scope, Send
+
+from backstream.apps.config import Config
+from backstream.apps.web.guard import Guard
+from backstream.apps.web.screens import drills, item, state, table, tables
+from backstream.apps.web.sessions import Secrets
+from backstream.apps.web.settings import WebSettings, doorkeeper_of
+from backstream.apps.web.site import Site
+from backstream.apps.web.static_files import StaticFiles
+from backstream.errors import BackstreamError
+
+Screen = Callable[[Site, Request], Awaitable[Response]]
+
+READING: tuple[tuple[str, Screen], ...] = (
+    ("/", tables.vault),
+    ("/t/{table}", table.table),
+    ("/t/{table}/changes", table.changes),
+    ("/t/{table}/kinds", table.counts),
+    ("/t/{table}/item", item.item),
+    ("/t/{table}/state", state.state),
+    ("/t/{table}/drills", drills.drills),
+)
+SENDING: tuple[tuple[str, Screen], ...] = (
+    ("/t/{table}/choose", table.choose),
+    ("/t/{table}/item", item.find),
+    ("/t/{table}/state", state.choose),
+)
+
+
+class Application:
+    """The whole of it. `site`: what its screens share; to be closed at the end."""
+
+    def __init__(self, config: Config, settings: WebSettings, secrets: Secrets, cookie: str) -> None:
+        self.site = Site(config, settings, secrets)
+        routes: list[BaseRoute] = [Route("/static/{name}", StaticFiles().__call__, methods=["GET"])]
+        routes += [Route(path, self._endpoint(screen), methods=["GET"]) for path, screen in READING]
+        routes += [Route(path, self._endpoint(screen), methods=["POST"]) for path, screen in SENDING]
+        router = Router(routes, redirect_slashes=False, default=self._nothing)
+        self.asgi = Guard(router, settings, doorkeeper_of(settings, secrets, cookie), secrets, cookie, self.site.problem)
+
+    def _endpoint(self, screen: Screen) -> Callable[[Request], Awaitable[Response]]:
+        return partial(self._answer, screen)
+
+    async def _answer(self, screen: Screen, request: Request) -> Response:
+        try:
+            return await screen(self.site, request)
+        except BackstreamError as error:
+            return self.site.failed(error)
+
+    async def _nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page = HTMLResponse(self.site.problem(404, "there is no such screen", "Begin at the vault's own: /."), 404)
+        await page(scope, receive, send)

@@ -1,0 +1,46 @@
+"""Two states of an item side by side: what is added, removed and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from backstream.apps.web import values
+from backstream.apps.web.privacy import Shown
+from backstream.model.values import wire
+
+ADDED, REMOVED, CHANGED, SAME = "added", "removed", "changed", "same"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One attribute. `kind`: what became of it; `before`, `after`: its values, empty where it was not there."""
+
+    name: str
+    kind: str
+    before: str
+    after: str
+
+
+def lines(before: Mapping[str, Shown], after: Mapping[str, Shown]) -> list[Line]:
+    """A line for each attribute that is not the same."""
+    names = [*after, *(name for name in before if name not in after)]
+    found = (_line(name, before.get(name), after.get(name)) for name in names)
+    return [each for each in found if each.kind != SAME]
+
+
+def _line(name: str, before: Shown | None, after: Shown | None) -> Line:
+    return Line(name, kind_of(before, after), values.cell(before), values.cell(after))
+
+
+def kind_of(before: Shown | None, after: Shown | None) -> str:
+    """What became of an attribute. Values are compared as DynamoDB compares them."""
+    if before is None:
+        return SAME if after is None else ADDED
+    if after is None:
+        return REMOVED
+    return SAME if before.token == after.token or _same(before.token, after.token) else CHANGED
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    return wire.same_image(b'{"a":%s}' % one, b'{"a":%s}' % other)

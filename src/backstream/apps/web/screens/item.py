@@ -1,0 +1,134 @@
+"""An item: its versions side by side."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstream.apps.verbs.arguments import key_of
+from backstream.apps.web import differences, values
+from backstream.apps.web.privacy import Shown
+from backstream.apps.web.site import Site, asked, count_in, field, go_to
+from backstream.apps.web.stopping import StopToken
+from backstream.errors import NotFound
+from backstream.operations.inspect.history import ItemHistory, ItemVersion
+from backstream.vault.table_vault import TableVault
+
+COLUMNS = 12  # versions side by side
+MOST = 10**9
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One version. `number`: from 1, the oldest; `cells`: value and what became of it, by attribute; `exists`: not deleted."""
+
+    number: int
+    time: str
+    event: str
+    actors: list[str]
+    sequence: str
+    exists: bool
+    cells: dict[str, tuple[str, str]]
+    changed: list[str]
+    json: str
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """Some of an item's versions, the oldest of them first. `first`: the number of that one; `total`: how many there are at all."""
+
+    names: list[str]
+    columns: list[Column]
+    first: int
+    total: int
+
+
+async def find(site: Site, request: Request) -> Response:
+    """`POST /t/TABLE/item`: to the screen of the item with the key in a form, which a private vault's addresses do not hold."""
+    name = request.path_params["table"]
+    key = await site.read(request, lambda token: key_of(site.vault(token, name), field(request, "key")))
+    return go_to(site.privacy.item_url(name, key))
+
+
+async def item(site: Site, request: Request) -> Response:
+    """`GET /t/TABLE/item?key=KEY`, or `?k=ID` where keys are private."""
+    name, typed = request.path_params["table"], asked(request, "json") == "dynamodb"
+
+    def read(token: StopToken) -> tuple[bytes, ItemHistory, Versions]:
+        vault = site.vault(token, name)
+        key = _key(site, vault, request)
+        told = site.backup(token, name).tell(key.decode(), allow_gap=True)
+        return key, told, versions(site, vault, told.versions, count_in(asked(request, "upto"), MOST), typed=typed)
+
+    key, told, shown = await site.read(request, read)
+    here = site.privacy.item_url(name, key)
+    more = "&json=dynamodb" if typed else ""
+    last = shown.first + len(shown.columns) - 1
+    return site.page(
+        request,
+        "item.html",
+        table=name,
+        key=values.key_words(key),
+        raw=key.decode(),
+        shown=shown,
+        typed=typed,
+        notes=site.privacy.words(told.notes),
+        unread=site.privacy.words(told.unread),
+        here=here,
+        other=f"{here}{'' if typed else '&json=dynamodb'}&upto={last}",
+        older=f"{here}{more}&upto={shown.first - 1}" if shown.first > 1 else "",
+        newer=f"{here}{more}&upto={min(shown.total, last + COLUMNS)}" if last < shown.total else "",
+        plan=f"/t/{quote(name)}/plan",
+        commands=[site.command("history", name, key.decode(), "--diff"), site.command("show", name, key.decode(), "--at", "now")],
+    )
+
+
+def _key(site: Site, vault: TableVault, request: Request) -> bytes:
+    if site.settings.private:
+        if not asked(request, "k"):
+            raise NotFound("this address names no item", hint="Keys do not stand in addresses here: look the item up in its table.")
+        return key_of(vault, site.privacy.recall(asked(request, "k")))
+    return key_of(vault, asked(request, "key"))
+
+
+def versions(site: Site, vault: TableVault, found: list[ItemVersion], upto: int, *, typed: bool) -> Versions:
+    """The last versions up to a number, the newest where that is 0, with what each changed."""
+    end = min(upto or len(found), len(found))
+    first = max(1, end - COLUMNS + 1)
+    chosen = found[first - 1 : end]
+    before = site.privacy.attributes(bytes(found[first - 2].image)) if first > 1 else {}
+    columns, names = list[Column](), dict.fromkeys(before)
+    for number, version in enumerate(chosen, first):
+        after = site.privacy.attributes(bytes(version.image))
+        names |= dict.fromkeys(after)
+        columns.append(_column(site, vault, number, version, before, after, typed=typed))
+        before = after
+    keys = [each for each in vault.catalog.key_schema.names if each in names]
+    return Versions([*keys, *sorted(each for each in names if each not in keys)], columns, first, len(found))
+
+
+def _column(
+    site: Site,
+    vault: TableVault,
+    number: int,
+    version: ItemVersion,
+    before: dict[str, Shown],
+    after: dict[str, Shown],
+    *,
+    typed: bool,
+) -> Column:
+    kinds = {name: differences.kind_of(before.get(name), after.get(name)) for name in {**before, **after}}
+    claims = site.privacy.claims(vault.catalog, version.actors)
+    exists = bytes(version.image) != b"null"
+    return Column(
+        number=number,
+        time=version.time,
+        event=version.event,
+        actors=[f"{each.actor} ({each.source}{'' if each.settled else ', not settled'})" for each in claims],
+        sequence=version.sequence or "",
+        exists=exists,
+        cells={name: (values.cell(after.get(name)), kind) for name, kind in kinds.items()},
+        changed=sorted(name for name, kind in kinds.items() if kind != differences.SAME),
+        json=values.document(after, typed=typed) if exists else "",
+    )

@@ -1,0 +1,83 @@
+"""The filters of a list of changes or of a plan: out of a form, and kept under an id, so that no content stands in a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from backstream.apps.verbs.changes import asked_of
+from backstream.apps.web.privacy import Privacy
+from backstream.errors import UsageError
+from backstream.model.values.decoding import UNDECODABLE
+from backstream.operations.changes import ChangeCriteria
+from backstream.operations.changes.selection import events_of
+from backstream.vault.table_vault import TableVault
+
+EVENTS = ("INSERT", "MODIFY", "REMOVE")
+MOST_KEYS = 200
+
+
+class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which changes. Empty fields select all. `keys`: as people write them."""
+
+    keys: tuple[str, ...] = ()
+    partition: str = ""
+    tenant: str = ""
+    where: str = ""
+    actor: str = ""
+    events: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+
+    @property
+    def selects(self) -> bool:
+        """Whether not all are meant."""
+        return self != Selection()
+
+    def criteria(self, vault: TableVault, privacy: Privacy) -> ChangeCriteria:
+        """The filters as operations take them. UsageError where one is none, or asks for what is not shown."""
+        privacy.check_filters(vault.catalog, self.where or None, self.attributes, self.tenant or None)
+        if self.actor and not privacy.allows_actor(vault.catalog):
+            raise UsageError("actors are not shown here: items name them in an attribute that is hidden or masked")
+        return asked_of(
+            vault,
+            keys=list(self.keys),
+            partition=self.partition or None,
+            tenant=self.tenant or None,
+            where=self.where or None,
+            events=events_of(self.events),
+            actor=self.actor or None,
+            attributes=list(self.attributes),
+        )
+
+
+def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> Selection:
+    """The selection in a form. `field`: a field's value; `every`: all values of one. UsageError where there are too many keys."""
+    keys = [line.strip() for text in every("key") for line in text.splitlines() if line.strip()]
+    if len(keys) > MOST_KEYS:
+        raise UsageError(f"more than {MOST_KEYS} keys", hint="Use the command line, with --keys FILE.")
+    return Selection(
+        keys=tuple(dict.fromkeys(keys)),
+        partition=field("partition").strip(),
+        tenant=field("tenant").strip(),
+        where=field("where").strip(),
+        actor=field("actor").strip(),
+        events=tuple(each for each in EVENTS if each in every("event")),
+        attributes=tuple(each.strip() for each in field("attribute").split(",") if each.strip()),
+    )
+
+
+def kept(chosen: Selection, privacy: Privacy) -> str:
+    """The id of a selection; empty for that of everything."""
+    return privacy.remember(msgspec.json.encode(chosen).decode()) if chosen.selects else ""
+
+
+def recalled(name: str, privacy: Privacy) -> Selection:
+    """The selection of an id. UsageError where it is forgotten."""
+    text = privacy.recall(name)
+    if not text:
+        return Selection()
+    try:
+        return msgspec.json.decode(text, type=Selection)
+    except UNDECODABLE as error:
+        raise UsageError("this address names no selection") from error

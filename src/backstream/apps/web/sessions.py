@@ -1,0 +1,170 @@
+"""Who may come in: by the token of the printed URL, by a proxy's header, or by name and password. Nothing is kept of sessions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from backstream import private_files
+from backstream.errors import Refused, UsageError
+
+_BYTES = 32
+_OTHERS = 0o077
+
+
+class Visitor(msgspec.Struct, frozen=True):
+    """Somebody who has come in. `name`: who a proxy or a password says it is; `session`: what their CSRF token is made from."""
+
+    session: str
+    name: str = ""
+
+
+class Doorkeeper(Protocol):
+    """Decides who comes in."""
+
+    @property
+    def challenge(self) -> str:
+        """The `WWW-Authenticate` of a refusal; empty for none."""
+
+    def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:
+        """Who asks; None where they may not come in. `peer`: the address that the connection comes from."""
+
+
+class Secrets:
+    """What this process alone knows: `token` lets in, the rest is made from `key`."""
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self.key = key or secrets.token_bytes(_BYTES)
+        self.token = self._made("token")
+
+    def _made(self, *words: str) -> str:
+        return hmac.new(self.key, "\0".join(words).encode(), hashlib.sha256).hexdigest()
+
+    def new_session(self) -> str:
+        """The value of a new cookie."""
+        name = secrets.token_urlsafe(_BYTES)
+        return f"{name}.{self._made('session', name)}"
+
+    def is_session(self, cookie: str) -> bool:
+        """Whether this process, or another with the same key, has given out the cookie."""
+        name, _, proof = cookie.partition(".")
+        return _same(proof, self._made("session", name))
+
+    def csrf(self, visitor: Visitor) -> str:
+        """What a form of theirs must carry."""
+        return self._made("csrf", visitor.session)
+
+    def is_csrf(self, visitor: Visitor, given: str) -> bool:
+        """Whether a form is theirs."""
+        return _same(given, self.csrf(visitor))
+
+    def is_token(self, given: str) -> bool:
+        """Whether this is the token of the printed URL."""
+        return _same(given, self.token)
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode())
+
+
+class ByCookie:
+    """Lets in whoever has opened the printed URL. `cookie`: its name, which differs by port: cookies do not."""
+
+    challenge = ""
+
+    def __init__(self, known: Secrets, cookie: str) -> None:
+        self._known = known
+        self._cookie = cookie
+
+    def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:  # noqa: ARG002
+        """Whoever has the cookie."""
+        given = cookies.get(self._cookie, "")
+        return Visitor(given) if given and self._known.is_session(given) else None
+
+
+class ByHeader:
+    """Lets in whom a proxy names in a header. The header is believed from the proxy's own addresses alone."""
+
+    challenge = ""
+
+    def __init__(self, header: str, proxies: Sequence[str]) -> None:
+        """UsageError where no proxy is named, or one is no address."""
+        if not proxies:
+            raise UsageError(
+                f"whose {header} is believed?",
+                hint="Name the proxy's address: --from-proxy 10.0.0.5. Anybody else could send the header, too.",
+            )
+        self._header = header.lower()
+        self._proxies = [_network(each) for each in proxies]
+
+    def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:  # noqa: ARG002
+        """Whom the proxy names."""
+        name = headers.get(self._header, "")
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return None
+        if not name or not any(address in each for each in self._proxies):
+            return None
+        return Visitor(f"header {name}", name)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"not an address: {text!r}", hint="Write 10.0.0.5, or a network as 10.0.0.0/24.") from error
+
+
+class ByPassword:
+    """Lets in whoever knows a name and its password: HTTP's basic authentication, which needs TLS."""
+
+    challenge = 'Basic realm="backstream", charset="UTF-8"'
+
+    def __init__(self, path: Path) -> None:
+        """`path`: lines of `name:password`. UsageError where there are none; Refused where others may read the file."""
+        self._users = dict(_users(path))
+        if not self._users:
+            raise UsageError(f"{path} names nobody", hint="One name:password a line.")
+
+    def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:  # noqa: ARG002
+        """Whoever sends a name and its password."""
+        kind, _, text = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "basic":
+            return None
+        try:
+            name, _, password = base64.b64decode(text, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        known = self._users.get(name)
+        fits = _same(_digest(password), known or _digest(secrets.token_hex(_BYTES)))
+        return Visitor(f"user {name}", name) if known is not None and fits else None
+
+
+def _users(path: Path) -> list[tuple[str, str]]:
+    try:
+        with private_files.opened(path) as file:
+            if os.fstat(file.fileno()).st_mode & _OTHERS:
+                raise Refused(f"others may read the passwords in {path}", hint=f"chmod 600 {path}")
+            lines = file.read().decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the passwords in {path}: {error}") from error
+    split = [line.partition(":") for line in lines if line.strip() and not line.startswith("#")]
+    if any(not name or not password for name, _, password in split):
+        raise UsageError(f"{path} has a line that is not name:password")
+    return [(name, _digest(password)) for name, _, password in split]
+
+
+def _digest(password: str) -> str:
+    """Of equal length for all, so that a comparison takes the same time."""
+    return hashlib.sha256(password.encode()).hexdigest()

@@ -1,0 +1,143 @@
+"""A table as it was at a second, to be browsed: worked out once, kept on disk by key, and read a page at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from backstream import private_files
+from backstream.apps.web.jobs import Job, Jobs
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.state import State
+from backstream.errors import BackstreamError, Failed
+from backstream.model.changes.entry import Entry, from_line, to_line
+from backstream.model.tables import naming
+from backstream.model.values import wire
+from backstream.operations.inspect import safety
+from backstream.operations.restore.nearest import scalar
+from backstream.ports import Clock
+from backstream.vault.catalog import Catalog
+from backstream.vault.table_vault import TableVault
+
+MOST = 6  # states that are kept on disk
+SIZE = 50
+TOGETHER = 1_000
+
+
+VaultOf = Callable[[Job], TableVault]  # opens the vault for a job, with which it ends
+
+
+class StateFile(msgspec.Struct, frozen=True):
+    """A state on disk. `items`: how many; `notes`: what is uncertain, in words; `unread`: what could not be read."""
+
+    path: Path
+    items: int
+    notes: list[str]
+    unread: list[str]
+
+
+class StatePage(msgspec.Struct, frozen=True):
+    """Some items: key, and image or why it cannot be had. `after`: the last key where more follow, else empty."""
+
+    items: list[tuple[bytes, bytes | BackstreamError | None]]
+    after: bytes
+
+
+class States:
+    """The states that somebody has asked for lately."""
+
+    def __init__(self, jobs: Jobs, folder: Path, clock: Clock) -> None:
+        self._jobs = jobs
+        self._folder = folder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, int], Job] = OrderedDict()
+
+    def of(self, table: str, at: int, memory: Memory, vault_of: VaultOf) -> Job:
+        """The job that works a state out, or has done so. A second that is not over yet is worked out anew."""
+        with self._lock:
+            job = self._known.get((table, at))
+            if job is None or (job.is_over and job.result is None) or job.began <= at + 1:
+                job = self._known[table, at] = Job("state", table, at, self._clock)
+                self._jobs.start(job, lambda each: write(vault_of(each), at, self._folder, each, memory, self._clock.now()))
+            self._known.move_to_end((table, at))
+            while len(self._known) > MOST:
+                self._forget(self._known.popitem(last=False)[1])
+            return job
+
+    @staticmethod
+    def _forget(job: Job) -> None:
+        job.token.set()
+        if isinstance(job.result, StateFile):
+            job.result.path.unlink(missing_ok=True)  # whoever reads it just now has it open
+
+
+def write(vault: TableVault, at: int, folder: Path, job: Job, memory: Memory, now: float) -> StateFile:
+    """Work a state out. OutsideWindow for a second that has not been."""
+    window = vault.window(now)
+    safety.check_past(at, now, window)
+    notes = safety.check_table(vault.catalog.table, at, window, allow_gap=True)
+    path = folder / f"state-{private_files.token()}"
+    job.phase("reading the change log", None)
+    with State(vault, at, job.advance, memory=memory) as state, closing(_opened(path)) as kept:
+        kept.execute("create table items (key blob primary key, tenant text, line blob) without rowid")
+        count = 0
+        for partition in state:
+            rows = [
+                (key, tenant_of(vault.catalog, entry), to_line(entry))
+                for key in partition
+                if partition.exists(key) and (entry := partition[key]) is not None
+            ]
+            for start in range(0, len(rows), TOGETHER):
+                job.token.check()
+                kept.executemany("insert into items values (?, ?, ?)", rows[start : start + TOGETHER])
+            count += len(rows)
+        kept.execute("create index tenants on items (tenant, key)")
+        kept.commit()
+        broken = [str(each) for each in state.broken(window, now)][:20]
+        unread = [f"{each.name}: {each.why}" for each in state.unreadable]
+    return StateFile(path, count, [*notes, *broken], unread)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        with private_files.create(path):
+            pass
+        return sqlite3.connect(path, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise Failed(f"the state cannot be kept in {path}: {error}", hint="Make room.") from error
+
+
+def tenant_of(catalog: Catalog, entry: Entry) -> str | None:
+    """The tenant of an item, by its image, or by the name of its object; None where there is none, or neither tells."""
+    if catalog.tenant_attribute is None:
+        return None
+    if entry.image is not None:
+        return scalar(wire.attribute(entry.image, catalog.tenant_attribute))
+    if entry.place is None:
+        return None
+    parsed = naming.parse_name(catalog.table, catalog.naming, catalog.key_schema, tenants=True, name=entry.place.name)
+    return None if parsed is None or parsed.tenant is None else naming.tenant_of(parsed.tenant)
+
+
+def page(vault: TableVault, state: StateFile, after: bytes, beginning: bytes, tenant: str | None) -> StatePage:
+    """The items that come after a key. `beginning`: what their keys begin with; `tenant`: only that one's, None for all."""
+    with closing(sqlite3.connect(f"file:{state.path}?mode=ro", uri=True)) as kept:
+        rows = list(_rows(kept, after, beginning, tenant))
+    shown = [(key, from_line(line)) for key, line in rows[:SIZE]]
+    found = dict(vault.images((key, entry) for key, entry in shown))
+    return StatePage([(key, found[key]) for key, _ in shown], shown[-1][0] if len(rows) > SIZE else b"")
+
+
+def _rows(kept: sqlite3.Connection, after: bytes, beginning: bytes, tenant: str | None) -> Iterator[tuple[bytes, bytes]]:
+    where, words = "key > ? and key >= ? and key < ?", [after, beginning, beginning + b"\xff"]
+    if tenant is None:
+        return iter(kept.execute(f"select key, line from items where {where} order by key limit ?", [*words, SIZE + 1]))  # noqa: S608
+    asked = [tenant, *words, SIZE + 1]
+    return iter(kept.execute(f"select key, line from items where tenant = ? and {where} order by key limit ?", asked))  # noqa: S608

@@ -1,0 +1,168 @@
+"""How many changes were made when, by the names of the log's objects alone: nothing of what they hold is read.
+
+A segment's name says how many changes it holds and from when to when. A compacted set says how many it holds in all; the names of
+the segments that it stands for say when.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from backstream.errors import BackstreamError
+from backstream.vault.log.compacted import Set
+from backstream.vault.table_vault import TableVault
+
+STEPS = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1_800,
+    3_600,
+    7_200,
+    14_400,
+    21_600,
+    43_200,
+    86_400,
+    604_800,
+    2_592_000,
+    31_536_000,
+)
+BARS = 120  # at most
+MOST_KEPT = 2_000  # sets whose segments are remembered
+MOST_OLDER = 100  # sets of earlier compactions that are asked
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """So many changes between two seconds, both included. `named`: a segment's name says so, and not only a set's total."""
+
+    since: int
+    until: int
+    count: int
+    named: bool = True
+
+
+class SegmentNames:
+    """What compacted sets stand for, as far as it was asked: that of a set never changes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], dict[str, Counted]] = OrderedDict()
+
+    def of(self, vault: TableVault, one: str) -> dict[str, Counted]:
+        """The segments of a set by their names; none where that cannot be read."""
+        place = (vault.catalog.table_id + vault.catalog.table, one)
+        with self._lock:
+            if place in self._known:
+                return self._known[place]
+        try:
+            names = vault.compacted.sources(one)
+        except BackstreamError:
+            return {}
+        found = {name: counted for name in names if (counted := _named(vault, name)) is not None}
+        with self._lock:
+            self._known[place] = found
+            while len(self._known) > MOST_KEPT:
+                self._known.popitem(last=False)
+        return found
+
+
+def _named(vault: TableVault, name: str) -> Counted | None:
+    segment = vault.log.segment_of(name)
+    return None if segment is None or not segment.count else Counted(segment.min_time, segment.max_time, segment.count)
+
+
+def counted(vault: TableVault, names: SegmentNames, since: int | None = None, until: int | None = None) -> list[Counted]:
+    """The changes of the log, or of a part of it, by the names of its objects."""
+    found = vault.inventory(since=since, until=until)
+    small = [
+        Counted(each.segment.min_time, each.segment.max_time, each.segment.count)
+        for each in found.segments
+        if each.segment is not None and each.segment.count
+    ]
+    return [*small, *_of_sets(vault, names, found.sets)]
+
+
+def _of_sets(vault: TableVault, names: SegmentNames, sets: Sequence[Set]) -> list[Counted]:
+    """By the segments that the sets stand for; those of earlier sets where later ones were made of them."""
+    if not sets:
+        return []
+    by_name: dict[str, Counted] = {}
+    for each in sets:
+        by_name |= names.of(vault, each.id)
+    lines = sum(each.lines for each in sets)
+    if sum(each.count for each in by_name.values()) < lines:
+        for each in _earlier(vault, sets):
+            by_name |= names.of(vault, each.id)
+    rest = lines - sum(each.count for each in by_name.values())
+    unnamed = [Counted(min(each.since for each in sets), max(each.until for each in sets), rest, named=False)] if rest > 0 else []
+    return [*by_name.values(), *unnamed]
+
+
+def _earlier(vault: TableVault, sets: Sequence[Set]) -> list[Set]:
+    known = {each.id for each in sets}
+    try:
+        older = [each for each in vault.compacted.every_set() if each.id not in known]
+    except BackstreamError:
+        return []
+    return sorted(older, key=lambda each: each.id, reverse=True)[:MOST_OLDER]
+
+
+def step_for(since: int, until: int) -> int:
+    """How long each bar is, so that there are not too many."""
+    length = max(1, until - since)
+    return next((step for step in STEPS if length <= step * BARS), STEPS[-1])
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """The changes of one step, which begins at second `since`. `kinds`: by event, where they were counted one by one."""
+
+    since: int
+    until: int
+    count: float
+    kinds: dict[str, int] | None = None
+
+
+def bars(found: Iterable[Counted], since: int, until: int, step: int) -> list[Bar]:
+    """The changes after second `since`, up to and including `until`, in steps; those of one object evenly over its time."""
+    first = (since + 1) // step
+    counts = [0.0] * (until // step - first + 1)
+    for each in found:
+        begin, end = max(each.since, since + 1), min(each.until, until)
+        if begin > end:
+            continue
+        density = each.count / (each.until - each.since + 1)
+        for number in range(begin // step, end // step + 1):
+            seconds = min(end, (number + 1) * step - 1) - max(begin, number * step) + 1
+            counts[number - first] += density * seconds
+    return [Bar((first + place) * step, (first + place + 1) * step - 1, count) for place, count in enumerate(counts)]
+
+
+def about(found: Iterable[Counted], since: int, until: int) -> int:
+    """About how many changes were made after `since`, up to `until`."""
+    return round(sum(each.count for each in bars(found, since, until, max(1, until - since + 1))))
+
+
+def until_of(found: Sequence[Counted], since: int, until: int, wanted: int) -> int:
+    """The second up to which about so many changes were made after `since`; `until` where there are fewer."""
+    seen = 0
+    for each in sorted(found, key=lambda each: each.until):
+        if each.until <= since or each.since > until:
+            continue
+        if not each.named:
+            return min(until, since + max(1, (until - since) * wanted // max(wanted, each.count)))
+        seen += each.count
+        if seen >= wanted:
+            return min(until, each.until)
+    return until

@@ -1,0 +1,82 @@
+"""Values of items as people read them: plain JSON that loses no digit, or DynamoDB JSON as it is kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from backstream.apps.web.privacy import Shown
+from backstream.model.values.decoding import UNDECODABLE
+
+MASKED = "(masked)"
+LONG = 400  # characters of a value in a table; the item's JSON has all of it
+_SETS = {"SS": "S", "NS": "N", "BS": "B"}
+
+
+def plain(raw: bytes) -> str:
+    """A typed value (`{"N":"1.50"}`) as plain JSON (`1.50`); as it is where it is none."""
+    try:
+        return _plain(msgspec.json.decode(raw))
+    except (*UNDECODABLE, ValueError, TypeError, KeyError, RecursionError):
+        return raw.decode("utf-8", "replace")
+
+
+def _plain(value: Any) -> str:
+    ((kind, inner),) = value.items()
+    if kind in ("N", "B"):
+        return str(inner) if kind == "N" else _text(inner)
+    if kind == "NULL":
+        return "null"
+    if kind == "M":
+        return "{" + ", ".join(f"{_text(name)}: {_plain(each)}" for name, each in inner.items()) + "}"
+    if kind == "L":
+        return "[" + ", ".join(map(_plain, inner)) + "]"
+    if kind in _SETS:
+        return "[" + ", ".join(_plain({_SETS[kind]: each}) for each in inner) + "]"
+    return json.dumps(inner, ensure_ascii=False)
+
+
+def _text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def kind_of(raw: bytes) -> str:
+    """The type of a typed value, as `S`; empty where it is none."""
+    try:
+        value = msgspec.json.decode(raw)
+    except UNDECODABLE:
+        return ""
+    return next(iter(value), "") if isinstance(value, dict) else ""
+
+
+def cell(value: Shown | None) -> str:
+    """A value for a table's cell, cut where it is long."""
+    if value is None:
+        return ""
+    if value.masked:
+        return MASKED
+    text = plain(value.raw)
+    return text if len(text) <= LONG else f"{text[:LONG]}…"
+
+
+def document(attributes: dict[str, Shown], *, typed: bool) -> str:
+    """A whole item as indented JSON, plain or DynamoDB's."""
+    lines = [f"  {_text(name)}: {_line(each, typed=typed)}" for name, each in attributes.items()]
+    return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
+
+
+def _line(value: Shown, *, typed: bool) -> str:
+    if value.masked:
+        return _text(MASKED)
+    return value.raw.decode("utf-8", "replace") if typed else plain(value.raw)
+
+
+def key_words(key: bytes) -> str:
+    """A key in plain JSON, for headings and lists."""
+    try:
+        fields = msgspec.json.decode(key, type=dict[str, msgspec.Raw])
+    except UNDECODABLE:
+        return key.decode("utf-8", "replace")
+    return ", ".join(f"{name} = {plain(bytes(raw))}" for name, raw in fields.items())
