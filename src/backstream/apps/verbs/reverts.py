@@ -34,6 +34,11 @@ class RevertPlan:
         """Its file."""
         return self._made.path
 
+    @property
+    def id(self) -> str:
+        """Its id, which its journal is named by once it is carried out."""
+        return self._made.head.id
+
     def __iter__(self) -> Iterator[PlanRow]:
         return self._made.rows()
 

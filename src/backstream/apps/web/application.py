@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from backstream.apps.config import Config
 from backstream.apps.web.guard import Guard
-from backstream.apps.web.screens import drills, item, state, table, tables
+from backstream.apps.web.screens import drills, item, plan, runs, state, table, tables
 from backstream.apps.web.sessions import Secrets
 from backstream.apps.web.settings import WebSettings, doorkeeper_of
 from backstream.apps.web.site import Site
@@ -29,11 +29,21 @@ READING: tuple[tuple[str, Screen], ...] = (
     ("/t/{table}/item", item.item),
     ("/t/{table}/state", state.state),
     ("/t/{table}/drills", drills.drills),
+    ("/t/{table}/plan", plan.form),
+    ("/plans/{plan}", plan.show),
+    ("/plans/{plan}/file", plan.download),
+    ("/runs", runs.runs),
+    ("/runs/{run}", runs.run),
 )
 SENDING: tuple[tuple[str, Screen], ...] = (
     ("/t/{table}/choose", table.choose),
     ("/t/{table}/item", item.find),
     ("/t/{table}/state", state.choose),
+    ("/t/{table}/plan", plan.make),
+    ("/t/{table}/restore", plan.make_new),
+    ("/plans/{plan}/run", plan.run),
+    ("/runs/left", runs.go_on),
+    ("/runs/{run}/stop", runs.stop),
 )
 
 

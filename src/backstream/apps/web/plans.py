@@ -1,0 +1,148 @@
+"""Plans: made in the background, shown a page at a time, downloaded as the file that the command applies, and carried out."""
+
+from __future__ import annotations
+
+import shutil
+from array import array
+from pathlib import Path
+
+import msgspec
+
+from backstream import private_files
+from backstream.apps.verbs.arguments import resumable_folder
+from backstream.apps.web import command_lines
+from backstream.apps.web.jobs import Job
+from backstream.apps.web.selection import Selection
+from backstream.apps.web.site import Site
+from backstream.errors import Failed, UsageError
+from backstream.model.changes.merge import Merge
+from backstream.operations.restore import Restored
+from backstream.operations.revert import OnConflict, PlanRow, Reverted
+from backstream.operations.revert.applying import plan_path_for
+
+SIZE = 40
+_rows = msgspec.json.Decoder(PlanRow)
+
+
+class PlanWish(msgspec.Struct, frozen=True):
+    """What a plan is to take back: the selected changes after `since`, up to `until` (`now` for all since then)."""
+
+    table: str
+    since: str
+    until: str
+    chosen: Selection
+    merge: Merge = Merge.ATTRIBUTES
+    on_conflict: OnConflict = OnConflict.SKIP
+    allow_gap: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the command."""
+        words = ["revert", self.table, *command_lines.window(self.since, self.until), *command_lines.filters(self.chosen)]
+        words += [] if self.merge is Merge.ATTRIBUTES else ["--merge", self.merge]
+        words += [] if self.on_conflict is OnConflict.SKIP else ["--on-conflict", self.on_conflict]
+        return [*words, "--allow-gap"] if self.allow_gap else words
+
+
+class RestoreWish(msgspec.Struct, frozen=True):
+    """Which state is to go into a new table."""
+
+    table: str
+    at: str
+    to: str
+    allow_gap: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the command."""
+        words = ["restore", self.table, "--at", self.at, "--to", self.to]
+        return [*words, "--allow-gap"] if self.allow_gap else words
+
+
+class PlanFile(msgspec.Struct, frozen=True):
+    """A plan that was made. `report`: what it would do; `offsets`: where each row's line begins, and the last one ends."""
+
+    path: Path
+    id: str
+    report: Reverted
+    offsets: array[int]
+
+    @property
+    def rows(self) -> int:
+        """How many items it writes or leaves alone."""
+        return len(self.offsets) - 1
+
+
+def plan(site: Site, wish: PlanWish, job: Job) -> PlanFile:
+    """Make a plan of a revert. Nothing is written but its file, in a folder that goes with the server."""
+    site.vault(job.token, wish.table)  # whose items may be shown
+    path = site.folder.path / f"plan-{job.id}.ndjson"
+    backup, chosen = site.backup(job.token, wish.table), wish.chosen
+    criteria = chosen.criteria(site.vault(job.token, wish.table), site.privacy)
+    made = backup.plan_revert(
+        path,
+        from_=wish.since,
+        to=wish.until,
+        keys=[key.decode() for key in criteria.keys],
+        partition=criteria.partition,
+        tenant=criteria.tenant,
+        where=criteria.where,
+        events=criteria.events,
+        actor=criteria.actor,
+        attributes=criteria.attributes,
+        merge=wish.merge,
+        on_conflict=wish.on_conflict,
+        allow_gap=wish.allow_gap,
+        progress=job,
+    )
+    return PlanFile(path, made.id, made.report, _offsets(path))
+
+
+def _offsets(path: Path) -> array[int]:
+    """Where the rows' lines begin: all but the first line, the counts and the digest."""
+    starts, place = array("q"), 0
+    with path.open("rb") as file:
+        for line in file:
+            starts.append(place)
+            place += len(line)
+    return starts[1:-1]
+
+
+def page(made: PlanFile, first: int) -> list[PlanRow]:
+    """The rows of a plan from a number on, a page of them."""
+    last = min(first + SIZE, made.rows)
+    if first >= last:
+        return []
+    with made.path.open("rb") as file:
+        file.seek(made.offsets[first])
+        body = file.read(made.offsets[last] - made.offsets[first])
+    return [_rows.decode(line) for line in body.splitlines()]
+
+
+def run(site: Site, wish: PlanWish, made: PlanFile, expect_deletes: int | None, job: Job) -> Reverted:
+    """Carry a plan out exactly as it is. Its file and journal stay in the server's folder, to resume it or take it back."""
+    path = plan_path_for(made.id, resumable_folder())
+    if not path.exists():
+        _keep(made.path, path)
+    backup = site.backup(job.token, wish.table)
+    return backup.apply_plan(path, expect_deletes=expect_deletes, progress=job, notice=job.notice)
+
+
+def _keep(made: Path, path: Path) -> None:
+    try:
+        with made.open("rb") as source, private_files.create(path) as target:
+            shutil.copyfileobj(source, target)
+    except OSError as error:
+        raise Failed(
+            f"the plan cannot be kept in {path}: {error.strerror}", hint="Make room, or start the server elsewhere."
+        ) from error
+
+
+def try_restore(site: Site, wish: RestoreWish, job: Job, *, dry_run: bool) -> Restored:
+    """Restore a state into a new table, or only say what that would do. UsageError where it is to go into the table itself."""
+    site.vault(job.token, wish.table)
+    if wish.to == wish.table:
+        raise UsageError("that is the table itself", hint="To change it in place, plan to take changes back up to now.")
+    return site.backup(job.token, wish.table).restore(
+        at=wish.at, to=wish.to, dry_run=dry_run, allow_gap=wish.allow_gap, progress=job, notice=job.notice
+    )

@@ -1,0 +1,116 @@
+"""Runs: what is under way, what earlier ones have left, and how to go on or to take them back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstream.apps.verbs.arguments import resumable_folder
+from backstream.apps.web import values
+from backstream.apps.web.jobs import DONE, RUNNING, Job
+from backstream.apps.web.left_files import LeftFile, left_files
+from backstream.apps.web.screens.forms import Deed, check_deed
+from backstream.apps.web.site import Site, field, go_to
+from backstream.errors import NotFound, UsageError
+from backstream.model.tables import naming
+from backstream.operations.restore import Failure, Restored
+from backstream.operations.revert import Reverted
+
+NAMED = 50  # failures of a run that are shown
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+async def runs(site: Site, request: Request) -> Response:
+    """`GET /runs`."""
+    left = await site.read(request, lambda _: left_files(resumable_folder()))
+    return site.page(request, "runs.html", jobs=site.jobs.of_kind("run"), left=left, folder=str(resumable_folder()))
+
+
+async def run(site: Site, request: Request) -> Response:
+    """`GET /runs/ID`."""
+    job = site.job(request.path_params["run"], "run")
+    if job.status == RUNNING:
+        await site.read(request, lambda _: job.finished.wait(0.5))
+    error = None if job.error is None else site.privacy.error(job.error)
+    left = await site.read(request, lambda _: _left_of(job)) if job.is_over else None
+    return site.page(
+        request,
+        "run.html",
+        table=job.table,
+        job=job,
+        running=job.status == RUNNING,
+        done=job.status == DONE,
+        error=error,
+        facts=_facts(job.result),
+        failures=_failures(site, job.result),
+        left=left,
+        commands=[job.command],
+    )
+
+
+def _facts(report: Any) -> list[tuple[str, str]]:
+    counts: tuple[str, ...]
+    if isinstance(report, Reverted):
+        counts = ("put", "updated", "deleted", "unchanged", "conflicts", "failed")
+    elif isinstance(report, Restored):
+        counts = ("put", "deleted", "unchanged", "conflicts", "failed")
+    else:
+        return []
+    words = {"put": "brought back", "updated": "reset", "deleted": "deleted", "unchanged": "already right"}
+    return [(words.get(name, name), f"{getattr(report, name):,}") for name in counts] + [("seconds", f"{report.seconds:.1f}")]
+
+
+def _failures(site: Site, report: Any) -> list[tuple[str, str]]:
+    found: list[Failure] = list(report.failures)[:NAMED] if isinstance(report, Reverted | Restored) else []
+    return [(values.key_words(each.what.encode()), next(iter(site.privacy.words([each.why])))) for each in found]
+
+
+def _left_of(job: Job) -> LeftFile | None:
+    """The file of a run that has ended: by it the run is resumed or taken back."""
+    report = job.result
+    name = report.file if isinstance(report, Reverted) else None
+    named = " ".join([name or "", *job.notices])
+    return next((each for each in left_files(resumable_folder()) if each.id in named), None)
+
+
+async def stop(site: Site, request: Request) -> Response:
+    """`POST /runs/ID/stop`: what it has not done stays undone, and can be resumed."""
+    job = site.job(request.path_params["run"], "run")
+    job.token.set()
+    return go_to(f"/runs/{job.id}")
+
+
+async def go_on(site: Site, request: Request) -> Response:
+    """`POST /runs/left`: resume what an earlier run has left, or take it back."""
+    table, kind, left, what = (field(request, name) for name in ("table", "kind", "id", "what"))
+    naming.check_table_name(table)
+    check_deed(site, request, Deed(table))
+    if _ID.fullmatch(left) is None or kind not in ("revert", "restore") or what not in ("resume", "undo"):
+        raise UsageError("this form names no run")
+    names = {
+        ("revert", "resume"): "revert",
+        ("revert", "undo"): "revert",
+        ("restore", "resume"): "restore",
+        ("restore", "undo"): "undo",
+    }
+    path = resumable_folder() / f"backstream-{names[kind, what]}-{left}.ndjson"
+    if not path.is_file():
+        raise NotFound(f"there is no file {path.name} in {path.parent}", hint="Start the server in the folder of that run.")
+    job = Job("run", table, f"{what} {kind} {left}", site.clock, site.command(kind, table, f"--{what}", str(path)))
+    site.jobs.start(job, lambda each: _do(site, each, kind, what, path))
+    return go_to(f"/runs/{job.id}")
+
+
+def _do(site: Site, job: Job, kind: str, what: str, path: Path) -> Reverted | Restored:
+    backup = site.backup(job.token, job.table)
+    if kind == "revert":
+        return (
+            backup.resume_revert(path, progress=job, notice=job.notice)
+            if what == "resume"
+            else backup.undo_revert(path, progress=job)
+        )
+    return backup.resume(path, progress=job, notice=job.notice) if what == "resume" else backup.undo_restore(path, progress=job)
