@@ -17,7 +17,16 @@ help: ## what there is
 demo: $(VENV)/local ## a real day of flights: captured, ruined, brought back (about a minute)
 	$(BIN)/backstream demo
 
-test: lint unit ## everything that must hold: style, types, layers, tests (15 to 20 minutes on two cores)
+# The checks need one processor, and so does the first collection of the tests, which compiles them for all workers at once.
+# What the checks say comes last, where it is seen; each of the two can fail the whole.
+test: $(VENV)/dev ## everything that must hold: style, types, layers, tests (about 10 minutes on two cores)
+	@mkdir -p build
+	@$(MAKE) --no-print-directory lint >build/lint.txt 2>&1 & checks=$$!; \
+	$(BIN)/pytest --collect-only --quiet >build/collected.txt 2>&1; \
+	$(MAKE) --no-print-directory unit; tests=$$?; \
+	wait $$checks; checks=$$?; cat build/lint.txt; \
+	if [ $$checks -ne 0 ]; then echo "make lint: failed, see above"; fi; \
+	exit $$((tests | checks))
 
 lint: $(VENV)/dev ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
@@ -30,6 +39,7 @@ unit: $(VENV)/dev ## the tests
 
 soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
 	$(BIN)/pytest $(SPREAD) -m soak --timeout 1800 --durations=10
+	$(BIN)/pytest $(SPREAD) -m "hypothesis and not soak" --hypothesis-profile thorough --timeout 1800 --durations=10
 
 fuzz: $(VENV)/fuzz ## bytes of any kind for every reader of what lies in a bucket, an hour
 	$(BIN)/python -m fuzz

@@ -19,7 +19,9 @@ from kit.deployable import built
 from kit.scene import Scene
 
 # How long an example takes to make or to run says how busy the machine is, and nothing of the code.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A test that names no number of examples takes 40 in `make test`, and many in `make soak`.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
+settings.register_profile("thorough", settings.get_profile("busy"), max_examples=500)
 settings.load_profile("busy")
 
 

@@ -61,11 +61,11 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def demo_in_the_middle(place: Place) -> Iterator[subprocess.Popen[str]]:
-    """A demo whose day is half over: servers, tail and writer are at work."""
+    """A demo in the morning of its day: servers, tail and writer are at work."""
     with subprocess.Popen(DEMO, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
         try:
             assert demo.stdout is not None
-            assert any(line.startswith("   12:00") for line in demo.stdout), "the day never came to noon"
+            assert any(line.startswith("   06:00") for line in demo.stdout), "the day never came to its morning"
             assert len(place.processes()) >= 3
             assert place.files()
             yield demo

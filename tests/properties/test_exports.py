@@ -244,7 +244,14 @@ def hunt(layout: Layout, plans: st.SearchStrategy[list[Full | Incremental]], exa
 
 @pytest.mark.parametrize("layout", Layout)
 def test_what_is_claimed_comes_back(layout: Layout) -> None:
-    hunt(layout, chains(), 60)
+    hunt(layout, chains(), 20)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("layout", Layout)
+def test_what_is_claimed_comes_back_for_long(layout: Layout) -> None:
+    hunt(layout, chains(), 500)
 
 
 SHORT: list[tuple[int, int, int | None]] = [(12, 0, 1), (18, 0, None)]
@@ -301,6 +308,22 @@ def a_window_builds_on_whatever_there_is(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Start, "known_at", lambda _self, _second: True)
 
 
+@pytest.mark.parametrize(
+    ("plant", "tangle"),
+    [
+        (what_an_export_made_up_for_still_counts, "a wider window"),
+        (a_window_builds_on_whatever_there_is, "a base backup within a window"),
+    ],
+)
+def test_planted_bugs_are_found_in_tangles(
+    plant: Callable[[pytest.MonkeyPatch], None], tangle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        check(TANGLES[tangle], Layout.LOG)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("plant", "plans"),
     [(what_an_export_made_up_for_still_counts, chains()), (a_window_builds_on_whatever_there_is, tangles())],
