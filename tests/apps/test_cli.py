@@ -14,9 +14,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from backstream import private_files
 from backstream.apps.cli.commands import ALL
 from backstream.model import moment
 from kit.feed import Feed
@@ -381,6 +383,24 @@ def test_a_signal_within_a_finalizer_is_not_swallowed(number: signal.Signals) ->
     assert time.monotonic() - began < 15
 
 
+WHILE_IT_ENDS = """
+import os, sys
+from backstream.apps.cli.main import run
+class Late:
+    def __del__(self, kill=os.kill, process=os.getpid(), number=int(sys.argv[1])):
+        kill(process, number)
+late = Late()  # goes with its module, when Python has given the signals back
+sys.argv[1:] = ["no-such-command"]
+run()
+"""
+
+
+def test_a_signal_while_a_failed_command_ends_changes_no_exit_code() -> None:
+    words = [sys.executable, "-c", WHILE_IT_ENDS, str(int(signal.SIGTERM))]
+    done = subprocess.run(words, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+
+
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM])
 @pytest.mark.usefixtures("slow_s3")
 def test_stopped_it_leaves_no_half_file(scene: Scene, feed: Feed, number: signal.Signals) -> None:
@@ -396,6 +416,28 @@ def test_stopped_it_leaves_no_half_file(scene: Scene, feed: Feed, number: signal
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, ""), err
     assert err == "stopped: nothing stays behind\n"
+    assert not list(scene.folder.iterdir())
+
+
+@pytest.mark.parametrize("words", [["--to-file", "out"], ["--in-place", "--yes"]])
+def test_stopped_as_soon_as_its_file_is_there_it_leaves_none(
+    scene: Scene, feed: Feed, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sees the file may stop the restore before that knows of it itself."""
+    create = private_files.create
+
+    def stopped(path: Path) -> BinaryIO:
+        file = create(path)
+        if path.suffix == ".partial":
+            file.close()
+            raise KeyboardInterrupt
+        return file
+
+    scene.create()
+    scene.put(*feed.model.at(T).values())
+    monkeypatch.setattr(private_files, "create", stopped)
+    ran = scene.call("restore", scene.table, "--at", str(T + 10), *words)
+    assert (ran.code, ran.err) == (130, "stopped: nothing stays behind\n")
     assert not list(scene.folder.iterdir())
 
 

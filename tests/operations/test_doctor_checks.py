@@ -10,6 +10,7 @@ import pytest
 
 from backstream.errors import AccessDenied, Failed
 from backstream.model import moment
+from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.sealing import Signing
 from backstream.operations.doctor import Check, CheckVerdict, DoctorContext, bucket, capture, deployment, identity, lifecycle
 from backstream.operations.doctor.context import VaultPlace
@@ -456,6 +457,18 @@ def test_a_tail_that_has_stopped(stage: Stage, hours: int, verdict: str) -> None
     assert check.verdict == verdict
     assert ("may be lost" in check.found) == (hours > 24)
     assert check.mend == "backstream tail flights"
+
+
+def test_a_kinesis_stream_keeps_records_as_long_as_it_says(stage: Stage) -> None:
+    vault = stage.vault()
+    source = KinesisSource("arn:aws:kinesis:us-east-1:123456789012:stream/flights", 7 * DAY)
+    vault.catalog = msgspec.structs.replace(vault.catalog, kinesis=source)
+    stage.clock.sleep(25 * 3_600)
+    check = one(capture.of(deployed.patient(Deployed(), stage.clock, stage.store), vault), "lag")
+    assert (check.verdict, "changes begin to be lost" in check.found) == (CheckVerdict.WARNING, True)
+    stage.clock.sleep(7 * DAY)
+    check = one(capture.of(deployed.patient(Deployed(), stage.clock, stage.store), vault), "lag")
+    assert (check.verdict, "the stream keeps 7 d: changes may be lost" in check.found) == (CheckVerdict.WRONG, True)
 
 
 def test_a_drill_that_is_missing_failed_or_old(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from backstream.errors import Unavailable
 from backstream.operations.base.compact import compact
 from backstream.operations.capture.discarded import record_waiting
 from backstream.operations.capture.outage import record_absence
@@ -24,6 +25,7 @@ from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
+from kit.faulty_store import FaultyStore
 from kit.losing import lose
 from kit.redriving import FailingStage
 from kit.stage import Stage
@@ -257,6 +259,28 @@ def test_a_gap_of_rows_whose_changes_were_on_their_way_closes_when_they_have_arr
     assert not standing(lagging)
     assert any(each.since <= gap.since and gap.until <= each.until for each in lagging.vault().window(lagging.clock.now()).ranges)
     assert verify(lagging.vault(), around(lagging), patience=1).differences == 0
+
+
+def test_a_reader_that_cannot_note_that_a_gap_is_closed_has_done_its_work_and_says_so(lagging: Stage) -> None:
+    verify(lagging.vault(), around(lagging), patience=1)
+    lagging.clock.sleep(60)
+    report = lagging.follow(store=FaultyStore(lagging.store, lambda name: "/redriven/" in name))
+    assert (report.caught_up, len(standing(lagging))) == (True, 1)
+    assert [each for each in lagging.notices if "whether a gap of rows that differed is closed cannot be looked at" in each]
+    lagging.follow()
+    assert not standing(lagging)
+
+
+def test_so_does_a_redrive(stage: FailingStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_answer(*_: object, **__: object) -> int:
+        raise Unavailable("no answer")
+
+    stage.give_up(stage.records(stage.write()))
+    monkeypatch.setattr("backstream.operations.inspect.explained_gaps.note_explained", no_answer)
+    report = stage.redrive()
+    assert (report.redriven, report.left) == (1, [])
+    (note,) = report.notes
+    assert note.startswith("whether a gap of rows that differed is closed cannot be looked at: no answer")
 
 
 def test_nothing_closes_before_a_reader_has_come_to_its_end(lagging: Stage) -> None:

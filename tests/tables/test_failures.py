@@ -24,7 +24,7 @@ from backstream.errors import (
 from backstream.model.tables.creation import on_demand
 from backstream.ports import Put
 from backstream.tables.dynamodb import DynamoTable
-from backstream.tables.failures import named
+from backstream.tables.failures import named, of_answer
 from backstream.tables.streams import DynamoStream
 from kit import images
 from kit.aws import Aws
@@ -104,6 +104,13 @@ def test_each_code(proxy: FaultProxy, transport: str, operation: str, code: str,
     assert "orders" in caught.value.message
     assert f"{code}: the service's own words" in caught.value.message
     assert caught.value.hint or error is Failed
+
+
+@pytest.mark.parametrize(("service", "a_day"), [("dynamodb", True), ("kinesis", False)])
+def test_a_kinesis_stream_that_is_gone_is_not_told_the_rules_of_dynamodbs(service: str, *, a_day: bool) -> None:
+    subject = f"shard 1 of stream arn:aws:{service}:us-east-1:123456789012:stream/orders"
+    error = of_answer("ResourceNotFoundException", "", 400, "GetRecords", subject)
+    assert (type(error), "24 hours" in error.hint) == (NotFound, a_day)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

@@ -27,9 +27,10 @@ def publish(path: Path, body: bytes, *, shared: bool = False) -> None:
             partial.chmod(SHARED)
         partial.replace(path)
     except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
         with suppress(OSError):  # where even its name is none, nothing is there
             partial.unlink(missing_ok=True)
-        raise _not_written(path, error) from error
 
 
 def append(path: Path, line: bytes) -> None:

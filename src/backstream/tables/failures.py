@@ -51,6 +51,9 @@ NO_TABLE = TableFailure(MissingTable, "Check the table's name, the region and th
 NO_STREAM = TableFailure(
     NotFound, "The stream or shard is gone: a stream ends 24 hours after it was disabled. Ask the table for its stream."
 )
+NO_KINESIS = TableFailure(
+    NotFound, "The Kinesis stream or shard is gone, and what it still held: check its name, its region and where the table sends."
+)
 NO_FUNCTION = TableFailure(NotFound, "Check the function's name, the region and the account.")
 NO_POLICY = TableFailure(NotFound, "The table has no resource policy.")
 FULL = TableFailure(
@@ -143,6 +146,8 @@ def named(error: BotoError, operation: str, subject: str) -> Failed | Refused:
 def of_answer(code: str, message: str, status: int, operation: str, subject: str) -> Failed | Refused:
     """Returns the project's error for an answer: its code, its message and its HTTP status."""
     kind = _of_answer(code, operation, status)
+    if kind is NO_STREAM and ":kinesis:" in subject:
+        kind = NO_KINESIS
     return kind.error(f"{operation} of {subject} failed: {code}: {message or 'no message'}", hint=kind.hint)
 
 

@@ -69,7 +69,13 @@ def run() -> None:
     keep_private()
     if completion.VARIABLE in os.environ:
         sys.exit(completion.answer(app, os.environ[completion.VARIABLE]))
-    sys.exit(call(sys.argv[1:]))
+    try:
+        code = call(sys.argv[1:])
+        _be_deaf()
+    except KeyboardInterrupt:
+        _be_deaf()
+        code = STOPPED
+    sys.exit(code)
 
 
 def keep_private() -> None:
@@ -81,6 +87,12 @@ def listen() -> None:
     """From now on SIGINT and SIGTERM are one: nothing half-done is left behind."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(each, _stop)
+
+
+def _be_deaf() -> None:
+    """What the command came to stands: a signal while the interpreter ends changes nothing of its exit code."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _stop(_number: int, frame: FrameType | None) -> None:

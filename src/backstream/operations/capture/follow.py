@@ -20,7 +20,7 @@ from backstream.operations.capture.shards import RETENTION_SLACK, FollowerContex
 from backstream.operations.capture.sink import VaultKeeper
 from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
-from backstream.operations.inspect.explained_gaps import note_explained
+from backstream.operations.inspect.explained_gaps import try_to_note
 from backstream.operations.setup.identity import check_owner, has_turned, label_second, proven_until, turn
 from backstream.operations.setup.remade_kinesis import REMADE, turn_to_remade
 from backstream.operations.setup.server_clock import server_clock
@@ -70,7 +70,8 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     with watch if following.findings is None else nullcontext():
         proven = vault.coverage.durable(following.clock.now())
         report = _run(vault, following, arn, before.known, until_caught_up=until_caught_up)
-        note_explained(vault, following.clock.now(), proven_before=None if following.findings is None else proven)
+        before_it = None if following.findings is None else proven
+        try_to_note(vault, following.clock.now(), following.notice, proven_before=before_it)
     if report.ended and not until_caught_up:
         raise Failed(
             f"the stream of {facts.name} was disabled: changes made from now on are lost",

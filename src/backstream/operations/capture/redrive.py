@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import msgspec
 
@@ -20,7 +19,7 @@ from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.capture.batch import BatchReport, keep_batch, why
 from backstream.operations.capture.discarded import record_waiting
 from backstream.operations.capture.outage import record_absence
-from backstream.operations.inspect.explained_gaps import note_explained
+from backstream.operations.inspect.explained_gaps import try_to_note
 from backstream.operations.setup.identity import NOBODY, Lookup, recognise
 from backstream.ports import Clock
 from backstream.vault.failure_destination import Destination, FailedBatch
@@ -47,7 +46,7 @@ class Redriven(msgspec.Struct, frozen=True):
 
     `records`: that they carry, as far as they were read; `captured`: of these the ones that are in the vault's log now;
     `given_up`: what was declared lost; `not_found`: what was to be, and is not left; `left`: what still waits. Of a
-    `dry_run` nothing was done.
+    `dry_run` nothing was done. `notes`: what else an operator should know.
     """
 
     table: str
@@ -60,6 +59,7 @@ class Redriven(msgspec.Struct, frozen=True):
     not_found: list[str]
     left: list[Left]
     dry_run: bool
+    notes: list[str] = []
 
 
 class RedriveOptions(msgspec.Struct, frozen=True):
@@ -115,6 +115,7 @@ class _Redrive:
         self._progress = progress
         self._left: list[Left] = []
         self._given_up: list[str] = []
+        self._notes: list[str] = []
         self._records = self._captured = self._redriven = 0
 
     def run(self) -> Redriven:
@@ -130,8 +131,7 @@ class _Redrive:
             with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
                 self._take(batches, pool)
         if self._captured:
-            with suppress(BackstreamError):  # a gap that could not be looked at stands, and the next `verify` looks again
-                note_explained(self._vault, self._clock.now())
+            try_to_note(self._vault, self._clock.now(), self._notes.append)
         return Redriven(
             table=self._vault.catalog.table,
             source=self._destination.url,
@@ -143,6 +143,7 @@ class _Redrive:
             not_found=[] if self._words.dry_run else sorted(set(self._words.give_up) - set(self._given_up)),
             left=self._left,
             dry_run=self._words.dry_run,
+            notes=self._notes,
         )
 
     def _record_absences(self, batches: Sequence[FailedBatch]) -> None:

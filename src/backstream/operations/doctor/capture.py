@@ -42,7 +42,7 @@ def of(patient: DoctorContext, vault: TableVault) -> list[Check]:
     return [
         *checks,
         *look("delete markers", lambda: _hidden(table, known)),
-        *look("lag", lambda: _lag(seen)),
+        *look("lag", lambda: _lag(seen, _kept_for(vault))),
         *look("witness", lambda: _witness(seen, now)),
         *look("writers", lambda: _writers(vault, seen.listed, now)),
         *look("base backup", lambda: _base(vault, known)),
@@ -93,7 +93,12 @@ def _witness(seen: _LogSummary, now: float) -> Iterator[Check]:
         yield ok("witness", f"its last watermark, by the {mark.by} {mark.writer}, proves all up to {in_words(age)} ago")
 
 
-def _lag(seen: _LogSummary) -> Check:
+def _kept_for(vault: TableVault) -> int:
+    """For how many seconds the stream keeps records."""
+    return expected.STREAM_KEEPS if vault.catalog.kinesis is None else vault.catalog.kinesis.retention
+
+
+def _lag(seen: _LogSummary, keeps: int) -> Check:
     """By the watermark: a tail says every minute how far it is, and the witness as often as it runs."""
     table, lag = seen.status.table, seen.status.lag_seconds
     if lag is None:
@@ -104,10 +109,14 @@ def _lag(seen: _LogSummary) -> Check:
     mend = f"backstream {'witness' if function else 'tail'} {table}"
     if function:
         return warning("lag", f"{in_words(lag)}: whether the function has missed anything since is not proven", mend)
-    if lag > expected.STREAM_KEEPS:
-        return wrong("lag", f"{in_words(lag)}, and the stream keeps 24 h: changes may be lost; the next tail records the gap", mend)
-    left = in_words(expected.STREAM_KEEPS - lag)
-    if lag > expected.STREAM_KEEPS / 2:
+    if lag > keeps:
+        return wrong(
+            "lag",
+            f"{in_words(lag)}, and the stream keeps {in_words(keeps)}: changes may be lost; the next tail records the gap",
+            mend,
+        )
+    left = in_words(keeps - lag)
+    if lag > keeps / 2:
         return wrong("lag", f"{in_words(lag)}: nobody follows the stream; in {left} changes begin to be lost", mend)
     return warning("lag", f"{in_words(lag)}: nobody follows the stream; in {left} changes begin to be lost", mend)
 

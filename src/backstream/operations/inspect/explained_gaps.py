@@ -6,9 +6,9 @@ time. Later one can: see docs/notes/0031.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from backstream.errors import AccessDenied, Damaged
+from backstream.errors import AccessDenied, BackstreamError, Damaged
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.explained import is_explained
 from backstream.model.clocks import CLOCKS_APART
@@ -36,6 +36,14 @@ def note_explained(vault: TableVault, now: float, *, proven_before: int | None =
         except (AccessDenied, Damaged):
             continue
     return noted
+
+
+def try_to_note(vault: TableVault, now: float, notice: Callable[[str], None], *, proven_before: int | None = None) -> None:
+    """Does as `note_explained`, for a process whose work this is not: `notice` is told of an error, and the gaps stand."""
+    try:
+        note_explained(vault, now, proven_before=proven_before)
+    except BackstreamError as error:
+        notice(f"whether a gap of rows that differed is closed cannot be looked at: {error.message}; until it is, the gap stands")
 
 
 def _is_explained(vault: TableVault, gap: Gap, rows: Sequence[DifferingRow]) -> bool:

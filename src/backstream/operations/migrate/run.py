@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from backstream import private_files
-from backstream.errors import BackstreamError, PartlyDone, ScriptFailed, UsageError
+from backstream.errors import BackstreamError, ScriptFailed, UsageError
 from backstream.model.migration import ItemRewrite
 from backstream.model.values.schema import KeySchema
 from backstream.operations.bulk.writer import BulkWriter, LeftOut
@@ -177,7 +177,10 @@ class _RunState:
             for row in rows:
                 if self._asked.limit is not None and self._counts["scanned"] >= self._asked.limit:
                     return False
-                self._check_hopeful()
+                self._check_script()
+                if self._writer is not None and self._writer.hopeless:
+                    self._account.warnings.append(f"stopped before all items were looked at: {self._writer.hopeless}")
+                    return False
                 self._around.progress.advance(1)
                 self._counts["scanned"] += 1
                 self._take(row)
@@ -189,11 +192,6 @@ class _RunState:
             for row in rows:
                 if standing is None or not standing.is_settled(row.key):
                     yield row
-
-    def _check_hopeful(self) -> None:
-        self._check_script()
-        if self._writer is not None and self._writer.hopeless:
-            raise PartlyDone(f"stopped: {self._writer.hopeless}")
 
     def _check_script(self) -> None:
         if self._applying.stopped is not None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,8 +89,8 @@ class Leftovers:
             self._head = msgspec.structs.replace(self._head, before=before)
         if self._path is None:
             return
+        whole = private_files.draft_of(self._path)  # what an earlier attempt left is there until this is
         try:
-            whole = private_files.draft_of(self._path)  # what an earlier attempt left is there until this is
             self._file = private_files.create(whole)
             self._file.write(msgspec.json.encode(self._head) + b"\n")
             self._file.flush()
@@ -97,6 +98,9 @@ class Leftovers:
             whole.replace(self._path)
         except OSError as error:
             raise Failed(f"how to go on with the restore cannot be kept in {self._path}: {error.strerror}") from error
+        finally:
+            with suppress(OSError):
+                whole.unlink(missing_ok=True)
 
     @property
     def restore(self) -> str:

@@ -45,6 +45,8 @@ def redrive(
         notice(f"... and {len(report.left) - NAMED_FAILURES} more: --json names every one")
     for each in report.not_found:
         notice(f"note: nothing that is left is {each}: there was nothing of that to give up")
+    for each in report.notes:
+        notice(f"note: {each}")
     if json:
         as_json(report)
     else:

@@ -91,7 +91,10 @@ class TableSink:
 
 
 class FileSink:
-    """Writes into a file of `{"Item":...}` lines. The file gets its name only once it is whole."""
+    """Writes into a file of `{"Item":...}` lines. The file gets its name only once it is whole.
+
+    Nothing is made before the first row, so `abandon` also removes a file that was just made.
+    """
 
     hopeless = ""
     touched = False
@@ -99,31 +102,38 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = private_files.draft_of(path)
-        self._file: BinaryIO = _create(self._partial)
+        self._file: BinaryIO | None = None
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - nothing is there
         """Writes a line; a moment's state in a file holds no deletes."""
         if isinstance(write, Delete):
             return
+        file = self._file or self._begin()
         try:  # not `_explained`: this is done a million times
-            self._file.write(item_line(write.image))
+            file.write(item_line(write.image))
         except OSError as error:
             raise _not_written(self._partial, error) from error
 
     def finish(self) -> Sequence[LeftOut]:
         """Makes it durable, then gives it its name."""
+        file = self._file or self._begin()
         with _explained(self._partial):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
             self._partial.rename(self._path)
         return []
 
     def abandon(self) -> None:
         """Leaves no file that could pass for the whole."""
-        with suppress(OSError):  # a full disk, which is why we are here
-            self._file.close()
+        if self._file is not None:
+            with suppress(OSError):  # a full disk, which is why we are here
+                self._file.close()
         self._partial.unlink(missing_ok=True)
+
+    def _begin(self) -> BinaryIO:
+        self._file = _create(self._partial)
+        return self._file
 
 
 def check_file(path: Path) -> None:
