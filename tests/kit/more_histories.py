@@ -10,7 +10,7 @@ from typing import cast
 
 from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, RecordsTrimmed
-from backstream.model import moment
+from backstream.model import moment_arguments
 from backstream.model.values import wire
 from backstream.model.window import Range
 from backstream.operations.base.compact import compact
@@ -206,7 +206,7 @@ class MoreWorld(World):
         """Whether it names a change that is missing where nothing is claimed: no stream holds it, and nobody came in time."""
         if finding.kind is not checks.FindingKind.LOST or finding.since is None or finding.until is None:
             return False
-        since, until = moment.parse(finding.since, 0), moment.parse(finding.until, 0)
+        since, until = moment_arguments.parse(finding.since, 0), moment_arguments.parse(finding.until, 0)
         return not any(each.since <= until and since <= each.until for each in ranges)
 
     def compaction_is_neutral(self, step: Step) -> None:

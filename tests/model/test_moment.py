@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.errors import UsageError
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 
 NOW = 1_763_871_333.9  # 2025-11-23T04:15:33.9Z
 
@@ -34,25 +34,82 @@ NOW = 1_763_871_333.9  # 2025-11-23T04:15:33.9Z
         ("20251123T041533Z", "2025-11-23T04:15:33Z"),
         ("  2025-11-23T04:15:33Z ", "2025-11-23T04:15:33Z"),
         ("2099-01-01T00:00:00Z", "2099-01-01T00:00:00Z"),
+        ("15 minutes ago", "2025-11-23T04:00:33Z"),
+        ("1 minute ago", "2025-11-23T04:14:33Z"),
+        ("2 Hours ago", "2025-11-23T02:15:33Z"),
+        ("90 seconds ago", "2025-11-23T04:14:03Z"),
+        ("3 days ago", "2025-11-20T04:15:33Z"),
+        ("2 weeks ago", "2025-11-09T04:15:33Z"),
+        ("1763871333028", "2025-11-23T04:15:33Z"),
+        ("yesterday 03:00Z", "2025-11-22T03:00:00Z"),
+        ("yesterday 3:00 UTC", "2025-11-22T03:00:00Z"),
+        ("Yesterday 03:00:15+02:00", "2025-11-22T01:00:15Z"),
+        ("yesterday 03:00 +02:00", "2025-11-22T01:00:00Z"),
+        ("today 03:00 Europe/Berlin", "2025-11-23T02:00:00Z"),
+        ("yesterday 23:30 Asia/Tokyo", "2025-11-22T14:30:00Z"),  # there it is 13:15 of the 23rd
+        ("yesterday 23:30 America/New_York", "2025-11-22T04:30:00Z"),  # there it is still the 22nd
+        ("2025-11-23 04:15 Europe/Berlin", "2025-11-23T03:15:00Z"),
+        ("2025-07-23T04:15:33.5 Europe/Berlin", "2025-07-23T02:15:33Z"),
     ],
 )
 def test_moments(text: str, iso: str) -> None:
-    assert moment.iso(moment.parse(text, NOW)) == iso
+    assert moment.iso(moment_arguments.parse(text, NOW)) == iso
 
 
-@pytest.mark.parametrize("text", ["2025-11-23T04:15:33", "2025-11-23", "2025-11-23 04:15"])
+@pytest.mark.parametrize("text", ["2025-11-23T04:15:33", "2025-11-23", "2025-11-23 04:15", "yesterday 03:00"])
 def test_a_time_without_an_offset_is_refused_with_the_remedy(text: str) -> None:
     with pytest.raises(UsageError, match="without an offset") as refused:
-        moment.parse(text, NOW)
+        moment_arguments.parse(text, NOW)
     assert f"{text}Z for UTC" in refused.value.hint
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "15 ago", "m ago", "-5", "2025-13-01T00:00:00Z", "99999999999999", "999999999w ago"]
+    "text",
+    [
+        *("", "yesterday", "15 ago", "m ago", "-5", "2025-13-01T00:00:00Z", "99999999999999", "999999999w ago"),
+        *("15 fortnights ago", "yesterday 24:00Z", "yesterday 03:60 UTC", "tomorrow 03:00Z"),
+        *("yesterday 03:00 +25:00", "now UTC", "15m ago UTC", "1763871333 UTC"),
+    ],
 )
 def test_no_moments(text: str) -> None:
     with pytest.raises(UsageError, match="not a moment"):
-        moment.parse(text, NOW)
+        moment_arguments.parse(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "offsets"),
+    [
+        ("2025-10-26 02:30 Europe/Berlin", "clocks show it twice", "2025-10-26T02:30:00+02:00 or 2025-10-26T02:30:00+01:00"),
+        ("2025-03-30 02:30 Europe/Berlin", "clocks skip it", "2025-03-30T02:30:00+01:00 or 2025-03-30T02:30:00+02:00"),
+    ],
+)
+def test_a_local_time_that_is_not_one_moment_is_refused(text: str, what: str, offsets: str) -> None:
+    with pytest.raises(UsageError, match=what) as refused:
+        moment_arguments.parse(text, NOW)
+    assert offsets in refused.value.hint
+
+
+def test_an_unknown_zone_is_named() -> None:
+    with pytest.raises(UsageError, match="not a time zone that this machine knows: 'Mars/Base'"):
+        moment_arguments.parse("2025-11-23 04:15 Mars/Base", NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2025-11-23 04:15", "2025-11-23 04:15 Europe/Berlin"),
+        ("yesterday 03:00", "yesterday 03:00 Europe/Berlin"),
+        ("2025-11-23", "2025-11-23 Europe/Berlin"),
+        ("2025-11-23 04:15Z", "2025-11-23 04:15Z"),
+        ("yesterday 03:00Z", "yesterday 03:00Z"),
+        ("15m ago", "15m ago"),
+        ("now", "now"),
+        ("1763871333", "1763871333"),
+    ],
+)
+def test_a_zone_is_for_times_that_have_none(text: str, same: str) -> None:
+    assert moment_arguments.with_zone(text, "Europe/Berlin") == same
+    moment_arguments.parse(same, NOW)
 
 
 @given(st.integers(0, 253_402_300_799_999_999))

@@ -13,7 +13,7 @@ import pytest
 
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import batches
-from backstream.model import moment
+from backstream.model import moment_arguments
 from backstream.model.calls.attribution import TOLERANCE
 from backstream.model.changes.entry import of_change
 from backstream.operations.blame import BlameContext, Blamed, BlameFinding, BlameRequest, Outcome, blame
@@ -236,7 +236,7 @@ def test_a_statement_without_its_key_leaves_nothing_certain_near_it() -> None:
     night = Night(200, keys=100)
     _, known = night.blame()
     chosen = next(each for each in known if each.event == "INSERT" and each.status is Outcome.MATCHED)
-    table, second = night.table, moment.parse(chosen.time, 0)
+    table, second = night.table, moment_arguments.parse(chosen.time, 0)
     night.events.append(
         table.statement(second, WRITERS[0], "INSERT INTO flights VALUE {'zone': ***(Redacted), 'number': ***(Redacted)}")
     )

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from zstandard import ZstdDecompressor
 
-from backstream.model import moment
+from backstream.model import moment_arguments
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
 from kit.feed import Feed
@@ -243,7 +243,7 @@ def test_stopped_on_its_way_it_cleans_up(sound: Scene, proxy: FaultProxy, sent: 
 def test_moments_that_are_refused(sound: Scene) -> None:
     for at in ("2100-01-01T00:00:00Z", "1999-01-01T00:00:00Z"):
         assert sound.call("drill", sound.table, "--at", at).code == 4
-    second = moment.parse(newest(sound), time.time())
+    second = moment_arguments.parse(newest(sound), time.time())
     sound.vault().gaps.record(Gap("lost", second, second, "stream"))
     ran = sound.call("drill", sound.table, "--at", str(second))
     assert (ran.code, "lost" in ran.err) == (4, True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.model.tables.naming import Naming
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.folder import FolderFiles
@@ -144,7 +144,7 @@ def test_a_snapshot_of_one_vault_is_the_base_backup_of_another_and_the_table_is_
     report = ran.json()
     assert (report["kind"], report["rows"], report["written"]) == ("export", len(then), len(then))
     assert (report["resumed"], report["read_units"]) == (False, None)
-    assert moment.parse(report["began"], 0) <= at <= moment.parse(report["ended"], 0)
+    assert moment_arguments.parse(report["began"], 0) <= at <= moment_arguments.parse(report["ended"], 0)
     wait_for(lambda: time.time() > at + 8)  # the stream is to be read past the export's moment
     scene.tail()
     now = int(time.time()) - 1
@@ -266,7 +266,7 @@ def check_reached(scene: Scene, feed: Feed) -> None:
     told = status(scene)
     assert (told["gaps"], len(told["closed_gaps"])) == ([], 1)
     assert {each["kind"] for each in told["base_backups"]} == {"export", "incremental"}
-    assert moment.parse(told["window_from"], 0) in (T + 899, T + 900)
+    assert moment_arguments.parse(told["window_from"], 0) in (T + 899, T + 900)
     assert told["window_to"] == moment.iso(T + 5_000)
     for at in (T + 900, T + 1_000):
         assert restored(scene, at) == feed.model.at(at)

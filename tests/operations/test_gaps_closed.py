@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backstream.model import moment
+from backstream.model import moment_arguments
 from kit.images import image, key
 from kit.scene import Scene, file_items, next_second, same
 
@@ -124,7 +124,7 @@ def test_history_across_a_gap(scene: Scene) -> None:
     assert [each["event"] for each in versions] == ["INSERT", "BACKFILL"]
     assert versions[1]["sequence"] is None
     assert versions[1]["time"] <= report["ended"]
-    assert moment.parse(report["began"], 0) <= moment.parse(versions[1]["time"], 0)
+    assert moment_arguments.parse(report["began"], 0) <= moment_arguments.parse(versions[1]["time"], 0)
     unchanged = scene.call("history", scene.table, key("row", 0).decode(), "--json").json()
     assert [each["event"] for each in unchanged] == ["INSERT"]
 

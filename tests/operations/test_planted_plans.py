@@ -10,7 +10,7 @@ import pytest
 
 from backstream.engine.local.state import State
 from backstream.errors import Damaged
-from backstream.model import moment
+from backstream.model import moment_arguments
 from backstream.operations.base.backfill import BackfillContext, Backfilled, backfill, scan_of
 from backstream.ports import ObjectStore
 from backstream.vault.bases import BaseKind, BasePlan
@@ -93,7 +93,7 @@ def test_one_of_the_future_is_not_gone_on_with(stage: Stage) -> None:
     put(stage.store, _json(plan(stage, began=int(stage.clock.now()) + 86_400)))
     report = backed_up(stage)
     assert (report.resumed, report.rows) == (False, 5)
-    assert moment.parse(report.began, 0) <= stage.clock.now()
+    assert moment_arguments.parse(report.began, 0) <= stage.clock.now()
 
 
 def test_a_sound_one_is_gone_on_with_and_holds_all(stage: Stage) -> None:

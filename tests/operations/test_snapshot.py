@@ -12,7 +12,7 @@ import pytest
 from backstream.apps.config import Config
 from backstream.clock import SystemClock
 from backstream.errors import Unavailable
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.model.tables.naming import Naming
 from backstream.model.values import wire
 from backstream.stores.folder import FolderFiles
@@ -109,7 +109,7 @@ def test_the_files_and_their_manifests_are_those_that_aws_documents(scene: Scene
     summary = json.loads(files[f"{folder}/manifest-summary.json"])
     times = [summary.pop("startTime"), summary.pop("endTime")]
     assert times == sorted(times)
-    assert all(moment.parse(each, NOW) >= NOW for each in times)
+    assert all(moment_arguments.parse(each, NOW) >= NOW for each in times)
     catalog = feed.catalog
     assert summary == {
         "version": "2020-06-30",

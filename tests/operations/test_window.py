@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from backstream.apps.aws_lambda import handler
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.model.window import Start, Window
 from backstream.operations.inspect import safety
 from backstream.vault.gaps import Gap
@@ -220,7 +220,7 @@ def test_absence_is_sure_only_where_the_vault_knows_all() -> None:
 def window_to(scene: Scene) -> int | None:
     """What `status` claims, in seconds."""
     claimed = scene.call("status", scene.table, "--json").json()["window_to"]
-    return None if claimed is None else moment.parse(claimed, 0)
+    return None if claimed is None else moment_arguments.parse(claimed, 0)
 
 
 def test_a_tail_never_claims_more_than_it_made_durable(scene: Scene) -> None:

@@ -15,7 +15,7 @@ from backstream.operations.inspect import history as histories
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.history import ItemHistory, ItemVersion, Shown
 from backstream.operations.inspect.status import Status, status
-from backstream.vault import vault_tables
+from backstream.vault import table_folders, vault_tables
 
 if TYPE_CHECKING:
     from backstream.apps.verbs.blaming import Blaming
@@ -86,7 +86,7 @@ class Vault:
 
     def names(self) -> list[str]:
         """As `tables`, with those whose catalog is lost: other objects of theirs are there."""
-        return vault_tables.folders(self._config.store)
+        return table_folders.folders(self._config.store)
 
     def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> list[Checked]:
         """`TableBackup.check` of every table. The first that cannot be looked at ends it: ask table by table to go on."""

@@ -1,4 +1,4 @@
-"""Moments: points in time to the second, as an operator writes them and as reports print them.
+"""Moments: points in time to the second, as reports and names print them. `moment_arguments` reads what an operator writes.
 
 Three kinds of integers are in use and never mixed: seconds (a moment), micros (a change's time), both since 1970 UTC.
 """
@@ -10,10 +10,6 @@ import functools
 import re
 from email.utils import parsedate_to_datetime
 
-from backstream.errors import UsageError
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_AGO = re.compile(r"(\d{1,9})\s*([smhdw])\s+ago", re.IGNORECASE)
 _END_OF_YEARS = 253_402_300_800
 _FIRST_DAY = datetime.date(1970, 1, 1)
 _DAY = 86_400  # seconds
@@ -21,39 +17,6 @@ _COMPACT = re.compile(r"([0-9]{8})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _HTTP = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
-_EPOCH = re.compile(r"\d{1,12}(\.\d*)?")
-_HINT = "A moment is ISO 8601 with an offset or Z (2026-11-23T04:15:00Z), epoch seconds, `15m ago`, or `now`."
-
-
-def parse(text: str, now: float) -> int:
-    """Parses a moment, in epoch seconds, fractions dropped: a change made in second T is included in the state at T.
-
-    `now`: epoch seconds. Raises UsageError if the text is not a moment, or is a time without an offset (which would be a guess).
-    """
-    seconds = _seconds(text.strip(), int(now))
-    if not 0 <= seconds < _END_OF_YEARS:
-        raise UsageError(f"not a moment between 1970 and 9999: {text!r}", hint=_HINT)
-    return seconds
-
-
-def _seconds(text: str, now: int) -> int:
-    if text.lower() == "now":
-        return now
-    if ago := _AGO.fullmatch(text):
-        return now - int(ago[1]) * _UNITS[ago[2].lower()]
-    if _EPOCH.fullmatch(text):
-        return int(text.partition(".")[0])
-    return _iso_seconds(text)
-
-
-def _iso_seconds(text: str) -> int:
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"not a moment: {text!r}", hint=_HINT) from error
-    if moment.tzinfo is None:
-        raise UsageError(f"a moment without an offset: {text!r}", hint=f"Write {text}Z for UTC, or {text}+02:00. {_HINT}")
-    return _micros(moment) // 1_000_000
 
 
 def _micros(moment: datetime.datetime) -> int:

@@ -20,7 +20,7 @@ from backstream.model.tables.settings import TableSettings, check_shape, from_de
 from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.values.schema import KEY_TYPES, KeySchema
 from backstream.ports import ObjectStore, StoredObject
-from backstream.vault import below_markers
+from backstream.vault import below_markers, table_folders
 from backstream.vault.log.segments import Codec
 
 FORMAT = 2
@@ -280,7 +280,7 @@ def _unknown(store: ObjectStore, table: str) -> NotFound:
         )
     return NotFound(
         f"the vault {store.url} does not know the table {table!r}",
-        hint=f"Run `backstream init {table} --vault {store.url}` first.",
+        hint=table_folders.others(store, table) or f"Run `backstream init {table} --vault {store.url}` first.",
     )
 
 

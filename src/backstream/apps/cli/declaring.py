@@ -17,6 +17,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 
+from backstream.model import moment_arguments
+from backstream.model.values.key_arguments import ItemText
+
+_ZONE = "backstream.zone"  # where a context keeps what eager options said
+_FROM_ITEM = "backstream.key_from_item"
+
 
 class Declared:
     """What an annotation says of a parameter. `names`: its options; without any, the parameter's name is one.
@@ -92,6 +98,58 @@ class Verb(click.Command):
             formatter.write_dl([each for each in records if each is not None])
 
 
+class MomentText(click.ParamType[Any]):
+    """The text of a moment. A time without an offset is read in the zone of `--tz`, if it is given."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's own signature
+        """The same text, with its zone."""
+        zone = None if ctx is None else ctx.meta.get(_ZONE)
+        return value if zone is None else moment_arguments.with_zone(str(value), zone)
+
+
+class KeyText(click.ParamType[Any]):
+    """The text of a key, or with `--key-from-item` the text of an item that holds it."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's own signature
+        """The text, marked as an item's where it is one."""
+        return ItemText(value) if ctx is not None and ctx.meta.get(_FROM_ITEM) else value
+
+
+def _note(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """What an eager option says is kept for the options that are read after it."""
+
+    def noted(context: click.Context, _param: click.Parameter, value: Any) -> None:
+        context.meta[name] = value
+
+    return noted
+
+
+def _companions(params: Sequence[click.Parameter]) -> list[click.Parameter]:
+    """Options that a command has because it takes moments or keys."""
+    kinds = {type(kind) for each in params for kind in (getattr(each.type, "types", None) or [each.type])}
+    zone = click.Option(
+        ["--tz"],
+        metavar="ZONE",
+        is_eager=True,
+        expose_value=False,
+        callback=_note(_ZONE),
+        help="The zone of times without an offset: Europe/Berlin, UTC.",
+    )
+    item = click.Option(
+        ["--key-from-item"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_note(_FROM_ITEM),
+        help="A key may be a whole item: its other attributes are ignored.",
+    )
+    return [*([item] if KeyText in kinds else []), *([zone] if MomentText in kinds else [])]
+
+
 class OneOf(click.Choice[str]):
     """One of an enumeration, by its value."""
 
@@ -108,15 +166,18 @@ def command_of(name: str, function: Callable[..., Any]) -> Verb:
     """The command that calls a function; the first paragraph of its docstring is its help."""
     annotations = get_type_hints(function, include_extras=True)
     params = [_param(each, annotations[each.name]) for each in inspect.signature(function).parameters.values()]
+    params += _companions(params)
     return Verb(name, params=params, callback=function, help=inspect.getdoc(function), context_settings=HELP)
 
 
 HELP = {"help_option_names": ["-h", "--help"]}
+TEXTS: dict[str, click.ParamType[Any]] = {"MOMENT": MomentText(), "KEY": KeyText()}  # by what the help calls them
 
 
 def _param(parameter: inspect.Parameter, annotation: Any) -> click.Parameter:
     kind, declared = get_args(annotation)[:2]
-    settings = _typed(_without_none(kind), declared.min)
+    word = (declared.metavar or "").split(" ")[0].strip("[]")
+    settings = _typed(_without_none(kind), declared.min, TEXTS.get(word, click.STRING))
     missing = parameter.default is inspect.Parameter.empty
     if missing:
         settings["required"] = True
@@ -145,12 +206,12 @@ def _without_none(kind: Any) -> Any:
     return next(each for each in get_args(kind) if each is not NoneType)
 
 
-def _typed(kind: Any, least: float | None) -> dict[str, Any]:
-    """How click reads a value of this type."""
+def _typed(kind: Any, least: float | None, text: click.ParamType[Any]) -> dict[str, Any]:
+    """How click reads a value of this type. `text`: how it reads text."""
     if get_origin(kind) is list:
-        return {"multiple": True, **_typed(get_args(kind)[0], least)}
+        return {"multiple": True, **_typed(get_args(kind)[0], least, text)}
     if get_origin(kind) is tuple:
-        return {"nargs": len(get_args(kind)), "type": tuple(_typed(each, least)["type"] for each in get_args(kind))}
+        return {"nargs": len(get_args(kind)), "type": tuple(_typed(each, least, text)["type"] for each in get_args(kind))}
     if kind is bool:
         return {"is_flag": True}
     if kind is Path:
@@ -159,7 +220,7 @@ def _typed(kind: Any, least: float | None) -> dict[str, Any]:
         return {"type": OneOf(kind)}
     if least is not None:
         return {"type": click.IntRange(min=int(least)) if kind is int else click.FloatRange(min=least)}
-    return {"type": {str: click.STRING, int: click.INT, float: click.FLOAT}[kind]}
+    return {"type": {str: text, int: click.INT, float: click.FLOAT}[kind]}
 
 
 def _or_default(default: Any, _context: click.Context, _param: click.Parameter, given: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -19,12 +20,13 @@ from backstream.apps.cli.declaring import HELP
 from backstream.apps.cli.screen import Screen
 from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
 from backstream.errors import BackstreamError, UsageError
-from backstream.model.values.visible import visible
+from backstream.model.values.visible import visible, visible_json
 from backstream.version import __version__
 
 STOPPED = 130
 PRIVATE = 0o077
 DEBUG = "--debug"
+JSON = "--json"
 ALONE = {"--read-data": "--read-data=100"}  # an option whose value may be left out
 
 err = Screen(stderr=True)
@@ -105,23 +107,26 @@ def _stop(_number: int, frame: FrameType | None) -> None:
 
 def call(words: Sequence[str]) -> int:
     """Do what these words say and return the exit code: the command line without its process."""
-    debug = DEBUG in words
+    debug, report = DEBUG in words, _say_as_json if JSON in words else _say
     plain_http.begin()
     try:
         return _invoke([ALONE.get(word, word) for word in words if word != DEBUG] or ["--help"])
     except BackstreamError as error:
-        _say(error, debug=debug)
+        _show_traceback(error, debug=debug)
+        report(type(error).__name__, error.message, error.hint, error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         return STOPPED
     except click.ClickException as error:
-        err.print(f"error: {error.format_message()}")
-        err.print("See `backstream --help`, or `backstream COMMAND --help`.")
+        hint = "See `backstream --help`, or `backstream COMMAND --help`."
+        report(UsageError.__name__, error.format_message(), hint, UsageError.exit_code)
         return UsageError.exit_code
     except BrokenPipeError:
         return 1  # who read our report has gone away
     except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours must still end with a word and a code
-        _say_defect(error, debug=debug)
+        _show_traceback(error, debug=debug)
+        hint = "This is a defect of Backstream: please report it, with what --debug shows."
+        report("Defect", f"{type(error).__name__}: {error}", hint, 1)
         return 1
 
 
@@ -135,17 +140,20 @@ def _invoke(words: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _say(error: BackstreamError, *, debug: bool) -> None:
+def _show_traceback(error: Exception, *, debug: bool) -> None:
     if debug:
         sys.stderr.write(visible("".join(traceback.format_exception(error))))
-    err.print(f"error: {error.message}")
-    if error.hint:
-        for each in error.hint.split("\n"):
+
+
+def _say(_kind: str, message: str, hint: str, _exit_code: int) -> None:
+    """Print an error for people: what happened, and the next step."""
+    err.print(f"error: {message}")
+    if hint:
+        for each in hint.split("\n"):
             err.print(each)
 
 
-def _say_defect(error: Exception, *, debug: bool) -> None:
-    if debug:
-        sys.stderr.write(visible("".join(traceback.format_exception(error))))
-    err.print(f"error: {type(error).__name__}: {error}")
-    err.print("This is a defect of Backstream: please report it, with what --debug shows.")
+def _say_as_json(kind: str, message: str, hint: str, exit_code: int) -> None:
+    """Print an error for programs: one line of JSON on stderr. A report on stdout, printed before, stays valid JSON."""
+    told = {"error": {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}}
+    sys.stderr.write(visible_json(json.dumps(told).encode()).decode() + "\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backstream.errors import UsageError
-from backstream.model import moment
+from backstream.model import moment_arguments
 from backstream.model import objectives as durations
 from backstream.model.objectives import Objectives
 from backstream.model.values.key_arguments import parse_key
@@ -52,7 +52,7 @@ def seconds_of(duration: str | float) -> float:
 def second_of(at: Moment, now: float, vault: TableVault) -> int:
     """UsageError, saying the recovery window, where it is no moment."""
     try:
-        return moment.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
+        return moment_arguments.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
     except UsageError as error:
         raise UsageError(error.message, hint=f"{error.hint} {vault.window(now)}") from error
 

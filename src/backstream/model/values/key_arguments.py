@@ -1,4 +1,7 @@
-"""Parses a key from the command line: typed DynamoDB JSON, or plain JSON with types from the key schema."""
+"""Parses a key from the command line: typed DynamoDB JSON, plain JSON, or the bare value of a hash key.
+
+The key schema gives the types of plain values.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,41 @@ class NumberText(str):
     __slots__ = ()
 
 
-def parse_key(schema: KeySchema, text: str) -> bytes:
-    """Returns the canonical key of `{"id":{"S":"a"},"n":{"N":"5"}}` or `{"id":"a","n":5}`.
+class ItemText(str):
+    """The JSON of a whole item, from which only the key attributes count."""
 
-    Raises UsageError if it is not JSON, or if attributes are missing, superfluous, or of a type that differs from the key schema.
+    __slots__ = ()
+
+
+def parse_key(schema: KeySchema, text: str) -> bytes:
+    """Returns the canonical key of `{"id":{"S":"a"},"n":{"N":"5"}}`, of `{"id":"a","n":5}`, or of `a` if there is no sort key.
+
+    `text`: an `ItemText` may hold other attributes too. Raises UsageError if attributes are missing, superfluous, or of a type that
+    differs from the key schema.
     """
-    words = _json_object(schema, text)
+    bare = schema.range is None and not isinstance(text, ItemText) and not text.lstrip().startswith("{")
+    words = {schema.hash.name: {schema.hash.type: text}} if bare else _json_object(schema, text)
+    if isinstance(text, ItemText):
+        words = {name: words[name] for name in schema.names if name in words}
     if set(words) != set(schema.names):
-        raise UsageError(f"not a key of this table: {text}", hint=_hint(schema))
+        raise UsageError(f"not a key of this table: {text}{_wrong_names(schema, words)}", hint=_hint(schema))
     try:
         return canonical_key(schema, {a.name: typed(a, words[a.name]) for a in schema.attributes})
     except MalformedRecord as error:
         raise UsageError(f"not a key of this table: {text}: {error.message}", hint=_hint(schema)) from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, as an escape or out of a terminal that is not UTF-8
         raise UsageError(f"not a key: {text!r} is not text in Unicode", hint=_hint(schema)) from error
+
+
+def _wrong_names(schema: KeySchema, words: Mapping[str, Any]) -> str:
+    """Returns the end of an error message: the superfluous and the missing attributes."""
+    extra = [name for name in words if name not in schema.names]
+    missing = [name for name in schema.names if name not in words]
+    lacks = f": it lacks {' and '.join(missing)}" if missing else ""
+    if not extra:
+        return lacks
+    also = f": {', '.join(extra)} {'is no key attribute' if len(extra) == 1 else 'are no key attributes'}"
+    return lacks + also + ("" if missing else "; --key-from-item takes only the key from a whole item")
 
 
 def parse_partition(schema: KeySchema, text: str) -> bytes:
@@ -54,7 +78,8 @@ def _json_object(schema: KeySchema, text: str) -> Mapping[str, Any]:
     try:
         words = json.loads(text, parse_int=NumberText, parse_float=NumberText)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"not a key: {text!r} is not JSON ({error})", hint=_hint(schema)) from error
+        bare = "" if text.lstrip().startswith("{") else ": a bare value is a key only where the table has no sort key"
+        raise UsageError(f"not a key: {text!r} is not JSON ({error}){bare}", hint=_hint(schema)) from error
     if not isinstance(words, dict):
         raise UsageError(f"not a key: {text!r} is not a JSON object", hint=_hint(schema))
     return words
@@ -70,4 +95,5 @@ def typed(attribute: KeyAttribute, word: Any) -> Any:
 def _hint(schema: KeySchema) -> str:
     long = ",".join(f'"{a.name}":{{"{a.type}":"..."}}' for a in schema.attributes)
     plain = ",".join(f'"{a.name}":{"5" if a.type == "N" else chr(34) + "..." + chr(34)}' for a in schema.attributes)
-    return f"A key of this table looks like {{{long}}} or {{{plain}}}."
+    bare = f", or is the bare value of {schema.hash.name}" if schema.range is None else ""
+    return f"A key of this table looks like {{{long}}} or {{{plain}}}{bare}."

@@ -27,7 +27,7 @@ from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.verbs.arguments import Via
 from backstream.clock import SystemClock
 from backstream.errors import UsageError
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.model.counts import counted
 from backstream.operations.restore import Failure, Planned, Restored
 from backstream.operations.restore.plan import Sampled
@@ -53,7 +53,10 @@ def restore(
     changed_between: Annotated[
         tuple[str, str] | None,
         Option(
-            metavar="M M", help="Only rows that changed after the first moment, up to the second.", once=True, show_default=False
+            metavar="MOMENT MOMENT",
+            help="Only rows that changed after the first moment, up to the second.",
+            once=True,
+            show_default=False,
         ),
     ] = None,
     tenant: Annotated[str | None, Option(metavar="VALUE", help="Only this tenant's rows.", once=True, show_default=False)] = None,
@@ -267,7 +270,7 @@ def _in_words(at: str, dump: Path | None) -> str:
     """To what it goes back."""
     if dump is not None:
         return f"what {dump} holds of it"
-    return moment.iso(moment.parse(at, SystemClock().now()))
+    return moment.iso(moment_arguments.parse(at, SystemClock().now()))
 
 
 def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None:

@@ -21,7 +21,7 @@ from backstream.operations.inspect.check.rows import RowCheck
 from backstream.operations.inspect.lost_changes import MOST_RECORDED, record
 from backstream.ports import Clock, Markers, ObjectStore
 from backstream.vault import catalog as catalogs
-from backstream.vault import vault_tables
+from backstream.vault import table_folders
 from backstream.vault.log import inventory
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.log import LogListing
@@ -61,7 +61,7 @@ def check_table(
     except Damaged as error:
         return _without_catalog(table, wrong(FindingKind.DAMAGED, catalogs.name_of(table), error.message).finding)
     except NotFound:
-        if table not in vault_tables.folders(store):
+        if table not in table_folders.folders(store):
             raise
         why = "the catalog is lost, and without it nothing else can be read"
         return _without_catalog(table, wrong(FindingKind.MISSING, catalogs.name_of(table), why).finding)

@@ -1,0 +1,45 @@
+"""The tables of which a vault holds anything, by its folders alone."""
+
+from __future__ import annotations
+
+import difflib
+
+from backstream.errors import BackstreamError
+from backstream.model.tables.naming import SYSTEM_FOLDER, is_table_name
+from backstream.ports import ObjectStore
+
+MOST_NAMED = 10
+
+
+def folders(store: ObjectStore) -> list[str]:
+    """The names of all tables of which the vault has anything, with a catalog or without. One LIST for each."""
+    found, after = [], ""
+    while (entry := next(store.versions(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
+        table = entry.name.split("/")[1]
+        # Another folder is no table's: `doctor` tries to write in one of its own.
+        if is_table_name(table) and (not entry.marker or _holds_anything(store, table)):
+            found.append(table)
+        after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
+    return found
+
+
+def others(store: ObjectStore, table: str) -> str:
+    """A hint for a name that the vault does not know: the nearest name, and the tables that it holds. Empty if it holds none.
+
+    Empty, too, for a role that may not list the vault: the hint is lost then, not the error that it belongs to.
+    """
+    try:
+        known = folders(store)
+    except BackstreamError:
+        return ""
+    if not known:
+        return ""
+    near = difflib.get_close_matches(table, known, n=1) or [each for each in known if each.lower() == table.lower()]
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    rest = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"{meant}The vault holds {', '.join(map(repr, known[:MOST_NAMED]))}{rest}."
+
+
+def _holds_anything(store: ObjectStore, table: str) -> bool:
+    """Whether there is more than delete markers."""
+    return any(not each.marker for each in store.versions(f"{SYSTEM_FOLDER}/{table}/"))
