@@ -224,7 +224,7 @@ def test_status(scene: Scene, feed: Feed) -> None:
     empty = scene.call("status", "--vault", f"s3://{scene.bucket}/elsewhere", "--json")
     assert (empty.code, empty.json()) == (0, [])
     unknown = scene.call("status", scene.table + "-unknown")
-    assert (unknown.code, "backstream init" in unknown.err) == (1, True)
+    assert (unknown.code, f"The vault holds {scene.table!r}." in unknown.err) == (1, True)
     assert feed.model.at(T)
 
 

@@ -15,7 +15,12 @@ Vault = Annotated[
 Json = Annotated[bool, Option("--json", help="A report for programs: JSON on stdout.")]
 At = Annotated[
     str,
-    Option("--at", metavar="MOMENT", help="2026-11-23T04:15:00Z, epoch seconds, '15m ago' or 'now'.", show_default=False),
+    Option(
+        "--at",
+        metavar="MOMENT",
+        help="2026-11-23T04:15:00Z, epoch (milli)seconds, '15m ago', 'yesterday 03:00Z' or 'now'.",
+        show_default=False,
+    ),
 ]
 Key = Annotated[
     str,
