@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from backstream.errors import UsageError
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.operations.changes import ChangeWindow
 from backstream.vault.table_vault import TableVault
 
@@ -48,7 +48,7 @@ def span_of(vault: TableVault, since: str, until: str, now: float, reach: tuple[
     """The window of an address. `reach`: the seconds of the first and the last change. UsageError where it is none."""
     first, last = reach or (None, None)
     end = _end(until, now, last)
-    begin = moment.parse(since, now) if since else _begin(vault, end, first)
+    begin = moment_arguments.parse(since, now) if since else _begin(vault, end, first)
     if begin >= end:
         raise UsageError(
             f"the window ends before it begins: {moment.iso(begin)} to {moment.iso(end)}",
@@ -59,7 +59,7 @@ def span_of(vault: TableVault, since: str, until: str, now: float, reach: tuple[
 
 def _end(until: str, now: float, last: int | None) -> int:
     if until:
-        return min(moment.parse(until, now), int(now))
+        return min(moment_arguments.parse(until, now), int(now))
     return int(now) if last is None else min(int(now), last + MARGIN)
 
 

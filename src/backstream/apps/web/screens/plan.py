@@ -15,7 +15,7 @@ from backstream.apps.web.plans import PlanFile, PlanWish, RestoreWish
 from backstream.apps.web.screens.forms import Deed, check_deed
 from backstream.apps.web.site import Site, asked, count_in, every, field, go_to
 from backstream.errors import NotFound, Refused, UsageError
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.model.changes.merge import Merge, MergeVerdict
 from backstream.operations.revert import OnConflict, PlanRow
 from backstream.operations.revert.plan_file import FAILED
@@ -86,7 +86,7 @@ async def make_new(site: Site, request: Request) -> Response:
 
 def _moment(site: Site, text: str) -> str:
     """A moment, made absolute, so that it means the same later on."""
-    return moment.iso(moment.parse(text, site.clock.now()))
+    return moment.iso(moment_arguments.parse(text, site.clock.now()))
 
 
 def _until(site: Site, text: str) -> str:

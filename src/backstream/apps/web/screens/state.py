@@ -14,7 +14,7 @@ from backstream.apps.web.site import Site, asked, field, go_to
 from backstream.apps.web.states import StateFile
 from backstream.apps.web.stopping import StopToken
 from backstream.errors import BackstreamError, OutsideWindow
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.model.values.key_arguments import parse_partition
 
 SOON = 1.5  # seconds that a page waits for a state, before it says that it is being worked out
@@ -50,7 +50,7 @@ async def state(site: Site, request: Request) -> Response:
     def begin(token: StopToken) -> tuple[int, Job]:
         vault = site.vault(token, name)
         now = site.clock.now()
-        at = moment.parse(asked(request, "at"), now) if asked(request, "at") else (vault.window(now).until or int(now))
+        at = moment_arguments.parse(asked(request, "at"), now) if asked(request, "at") else (vault.window(now).until or int(now))
         if at > now:
             raise OutsideWindow(f"{moment.iso(at)} is in the future", hint=str(vault.window(now)))
         site.privacy.check_filters(vault.catalog, None, (), tenant or None)

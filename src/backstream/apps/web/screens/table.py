@@ -19,7 +19,7 @@ from backstream.apps.web.timeline import Bar, Counted
 from backstream.apps.web.timeline_chart import Mark
 from backstream.apps.web.values import key_words
 from backstream.errors import UsageError
-from backstream.model import moment
+from backstream.model import moment, moment_arguments
 from backstream.model.changes.change import MICROS
 from backstream.operations.changes import SeenChange
 from backstream.operations.inspect.actors import ActorClaim
@@ -152,7 +152,7 @@ async def choose(site: Site, request: Request) -> Response:
         chosen.criteria(site.vault(token, name), site.privacy)
         for each in ("from", "to"):
             if field(request, each):
-                moment.parse(field(request, each), site.clock.now())
+                moment_arguments.parse(field(request, each), site.clock.now())
 
     await site.read(request, check)
     given = {"from": field(request, "from"), "to": field(request, "to"), "sel": selection.kept(chosen, site.privacy)}
