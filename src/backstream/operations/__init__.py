@@ -1,1 +1,1 @@
-"""What an operator can ask for: one module per verb, each a plain library function."""
+"""The operations of the tool: one module per verb, each a plain library function."""

@@ -40,8 +40,9 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class LineSource(msgspec.Struct, frozen=True, array_like=True):
-    r"""An object with lines: its header, when the store received it, and its bytes.\n\n`change_log`: True unless it belongs to a
-    base backup; `only_names`: True if only the names in it are needed.
+    """An object with lines: its header, when the store received it, and its bytes.
+
+    `change_log`: True unless it belongs to a base backup; `only_names`: True if only the names in it are needed.
     """
 
     claim: SegmentHeader

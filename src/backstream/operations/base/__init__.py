@@ -1,1 +1,1 @@
-"""Read whole tables into base backups, and keep the log in large objects."""
+"""Reads whole tables into base backups, and keeps the log in large objects."""

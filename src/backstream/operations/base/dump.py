@@ -1,7 +1,7 @@
-"""`dump`: a copy of a table's items by a parallel scan, as lines of DynamoDB JSON, for those who want just that.
+"""`dump`: copies a table's items by a parallel scan, as lines of DynamoDB JSON, and nothing else.
 
-It needs no stream and no vault, and so it is of no single moment: an item that changes while the table is read is in it as it was
-before or after. Stopped, it leaves parts without a manifest, which nothing takes for a dump.
+It needs no stream and no vault, so it does not show a single moment: an item that changes while the table is read is in it as it
+was before or after. A stopped dump leaves parts without a manifest, which nothing takes for a dump.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ NOT_A_MOMENT = "no state of any one moment: each item is as it was at some time 
 
 
 class Dumped(msgspec.Struct, frozen=True):
-    """What a dump did. `url`: where it lies; `bytes`: of its parts, compressed; `began`, `ended`: of the read, ISO 8601, UTC.
+    """The result of a dump. `url`: its place; `bytes`: the size of its parts, compressed; `began`, `ended`: the time of the read,
+    ISO 8601, UTC.
 
-    `read_units`: what the reading took, as DynamoDB says; `consistent`: whether each page was read strongly consistent.
+    `read_units`: the consumed read units, as DynamoDB states them; `consistent`: True if each page was read strongly consistent.
     """
 
     table: str
@@ -44,7 +45,7 @@ class Dumped(msgspec.Struct, frozen=True):
 
 
 class ScanOptions(msgspec.Struct, frozen=True):
-    """How a table is read. `max_units`: read units a second at most, from all segments together."""
+    """The options for reading a table. `max_units`: read units a second at most, over all segments."""
 
     segments: int = 4
     max_units: float | None = None
@@ -60,7 +61,10 @@ def dump(
     compress: Compression = Compression.GZIP,
     progress: Progress | None = None,
 ) -> Dumped:
-    """Copy all items of a table into files. TargetNotEmpty and Refused come before anything is written; raises what both raise."""
+    """Copies all items of a table into files.
+
+    Raises TargetNotEmpty and Refused before anything is written, and the errors of both.
+    """
     progress, began, facts = progress or Silent(), clock.now(), table.facts()
     if facts.status != ACTIVE:
         raise Refused(f"the table {facts.name} is {facts.status}", hint=f"Try again once it is {ACTIVE}.")

@@ -1,4 +1,4 @@
-"""`rebuild`: the change log made again from the row objects alone, where the log was lost."""
+"""`rebuild`: makes the change log again from the row objects alone, after the log was lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ PAGE = 1_000
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """`changes`: how many the rebuilt log holds; `foreign`: versions of other tools; `damaged`: what is unreadable."""
+    """The result of a rebuild.
+
+    `changes`: the number in the rebuilt log; `foreign`: versions of other tools; `damaged`: unreadable versions.
+    """
 
     changes: int
     foreign: int
@@ -31,9 +34,9 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 def rebuild(store: ObjectStore, table: str, *, writer: str) -> Rebuilt:
-    """Write a log that holds every change found among the table's row versions. Needs no catalog; run again it changes nothing.
+    """Writes a log with every change found among the table's row versions. It needs no catalog; a second run changes nothing.
 
-    Its segments are nobody's checkpoint and claim no window: what the row objects do not hold cannot be known from them.
+    Its segments are nobody's checkpoint and claim no window, because the row objects do not show which changes they lack.
     """
     log = ChangeLog(store, table)
     foreign, damaged, changes = 0, list[str](), 0
@@ -62,9 +65,9 @@ def _read(store: ObjectStore, version: ObjectVersion) -> Entry | BackstreamError
 
 
 def _told_by(entry: Entry, body: bytes) -> Entry:
-    """The entry with the digests that its row object tells: of the state that it left, and that there was none before an INSERT.
+    """Returns the entry with the digests that its row object proves: the state after it, and no state before an INSERT.
 
-    The state before a MODIFY is in another object, and a tombstone need not hold the one before a REMOVE: nothing is said of them.
+    The state before a MODIFY is in another object, and a tombstone need not hold the one before a REMOVE, so these stay unknown.
     """
     tells = not (entry.removed or (entry.scanned and entry.event_id))
     return msgspec.structs.replace(
@@ -76,13 +79,13 @@ def _told_by(entry: Entry, body: bytes) -> Entry:
 
 
 def write_hours(log: ChangeLog, spill: Pairs, partition: int, kind: SegmentKind, *, writer: str) -> int:
-    """Write the lines of one partition, spilled by their hour, as segments; how many changes these hold."""
+    """Writes the lines of one partition, spilled by their hour, as segments. Returns the number of their changes."""
     hours: dict[bytes, list[Entry]] = {}
     for hour, line in spill.read(partition):
         hours.setdefault(hour, []).append(from_line(line))
     count = 0
     for entries in hours.values():
-        # A change that was delivered twice may lie in its object twice: the log needs it once.
+        # A change that was delivered twice may be in its object twice: the log needs it once.
         unique = {(entry.order, entry.since, entry.micros, entry.place.name if entry.place else ""): entry for entry in entries}
         ordered = [unique[each] for each in sorted(unique)]
         streams = dict.fromkeys(entry.stream for entry in ordered)

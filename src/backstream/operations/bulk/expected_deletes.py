@@ -1,4 +1,4 @@
-"""`--expect-deletes N`: what would delete most of a table, or more than N rows, is refused."""
+"""`--expect-deletes N`: refuses to delete most of a table, or more than N rows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from backstream.model.counts import counted
 
 
 def check(deletes: int, expected: int | None, needed: int | None, unexpected: str, table: str) -> None:
-    """Refused where more would be deleted than is expected, or where a number is needed and none is given.
+    """Raises Refused if more would be deleted than expected, or if a number is needed and none is given.
 
-    `needed`: the number that is needed, None where none is; `unexpected`: how many would be deleted, of what, in words.
+    `needed`: the number that is needed, None if none is; `unexpected`: a description of the deletes.
     """
     if expected is None and needed is not None:
         what = unexpected

@@ -1,6 +1,6 @@
-"""The file of a migration, or of a restore in place: which items it has written, so that it can be taken back.
+"""The file of a migration, or of a restore in place: it lists the items that were written, so that they can be undone.
 
-The first line says which migration or restore it is. Then, by the number of each change:
+The first line identifies the migration or restore. Then, by the number of each change:
 
     ["i", 7, KEY, BEFORE, AFTER]   it is going to be made: the item's key, and digests of its image before and after, null for none
     ["i", 7, KEY, BEFORE, AFTER, IMAGE]   the same of a restore, which keeps the image before too, since the vault may not have it
@@ -10,8 +10,8 @@ The first line says which migration or restore it is. Then, by the number of eac
     ["e"]                          all items have been looked at
     ["u"]                          it is being taken back
 
-An "i" line is on the disk before its request goes out, a "t" line at least with the operating system: `kill -9` loses neither.
-Only one process at a time has the file. Its owner alone may read it.
+An "i" line is on the disk before its request goes out, a "t" line at least with the operating system: `kill -9` loses neither. Only
+one process at a time has the file. Its owner alone may read it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ HeadT = TypeVar("HeadT", bound=msgspec.Struct)
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """One change as it stands in the file. `tried`: its request may have gone out; `image`: that before, where it is kept."""
+    """One change in the file. `tried`: True if its request may have gone out; `image`: the image before, if it is kept."""
 
     number: int
     key: bytes
@@ -51,7 +51,7 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 class Journal(Generic[HeadT]):
-    """The file, held by this process. Safe to call from many threads. `keeps_images`: whether it keeps the images before."""
+    """The file, held by this process. Safe to call from many threads. `keeps_images`: True if it keeps the images before."""
 
     def __init__(self, path: Path, file: BinaryIO, head: HeadT, number: int, *, keeps_images: bool = False) -> None:
         self.path = path
@@ -65,7 +65,7 @@ class Journal(Generic[HeadT]):
 
     @classmethod
     def begin(cls, path: Path, head: HeadT, *, keeps_images: bool = False) -> Journal[HeadT]:
-        """A new one, durable. Failed where it cannot be kept."""
+        """Begins a new file, durable. Raises Failed if it cannot be kept."""
         try:
             file = _create(path)
         except OSError as error:
@@ -78,7 +78,7 @@ class Journal(Generic[HeadT]):
 
     @classmethod
     def reopen(cls, path: Path, standing: JournalState[HeadT], *, keeps_images: bool = False) -> Journal[HeadT]:
-        """One that an earlier process left, to be gone on with. Refused where another process has it."""
+        """Opens a file that an earlier process left, to resume it. Raises Refused if another process has it."""
         try:
             file = private_files.reopen(path)
         except OSError as error:
@@ -90,11 +90,11 @@ class Journal(Generic[HeadT]):
 
     @property
     def count(self) -> int:
-        """How many changes it speaks of."""
+        """The number of changes in it."""
         return self._next
 
     def intend(self, changes: Sequence[ItemRewrite]) -> list[int]:
-        """These are going to be made: their numbers. Durable when it returns."""
+        """Notes changes that are going to be made, and returns their numbers. They are durable when it returns."""
         digests = [(migration.digest(each.before), migration.digest(each.after)) for each in changes]
         with self._lock:
             numbers = list(range(self._next, self._next + len(changes)))
@@ -113,35 +113,35 @@ class Journal(Generic[HeadT]):
         return [msgspec.Raw(wire.one_line(change.before))]
 
     def tried(self, number: int) -> None:
-        """Its request goes out next."""
+        """Notes that the change's request goes out next."""
         self._mark("t", number)
 
     def done(self, number: int) -> None:
-        """It is so."""
+        """Notes that the change is done."""
         self._mark("d", number)
 
     def withdraw(self, number: int) -> None:
-        """It was not done, and will not be."""
+        """Notes that the change was not done, and will not be."""
         self._mark("w", number)
 
     def end(self) -> None:
-        """All items have been looked at."""
+        """Notes that all items have been looked at."""
         with self._lock:
             self._write([b'["e"]'])
         self._sync()
 
     def take_back(self) -> None:
-        """From now on it is being taken back: nobody goes on with it."""
+        """Notes that the changes are being undone: from now on nobody resumes it."""
         with self._lock:
             self._write([b'["u"]'])
         self._sync()
 
     def close(self) -> None:
-        """Let it go; it stays for whoever goes on or takes it back."""
+        """Closes the file; it stays for a resume or an undo."""
         self._file.close()
 
     def discard(self) -> None:
-        """Nothing was written: nobody needs it."""
+        """Deletes the file, because nothing was written."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -159,7 +159,7 @@ class Journal(Generic[HeadT]):
             raise _not_kept(self.path, error) from error
 
     def _sync(self) -> None:
-        """Make all that was written by now durable. Threads that wait for one another share the effort."""
+        """Makes everything written by now durable. Threads that wait for one another share the effort."""
         with self._lock:
             wanted = self._written
         with self._syncing:
@@ -175,9 +175,10 @@ class Journal(Generic[HeadT]):
 
 
 class JournalState(Generic[HeadT]):
-    """What a file says: `settled` tells whether an item was written, `open` what may have been; `whole`: bytes of whole lines.
+    """The contents of a file: `is_settled` tells whether an item was written, `open` returns changes that may have been made;
+    `whole`: the bytes of whole lines.
 
-    `head`: the type of its first line; `what`: whose file it is, in words. Of a change that is settled 16 bytes are held.
+    `head`: the type of its first line; `what`: a description of the file. A settled change takes 16 bytes of memory.
     """
 
     def __init__(self, path: Path, head: type[HeadT], what: str) -> None:
@@ -203,29 +204,29 @@ class JournalState(Generic[HeadT]):
 
     @property
     def count(self) -> int:
-        """How many changes it speaks of."""
+        """The number of changes in it."""
         return len(self._marks)
 
     @property
     def done(self) -> int:
-        """How many of them were made."""
+        """The number of changes that were made."""
         return self._marks.count(_DONE)
 
     def is_settled(self, key: bytes) -> bool:
-        """Whether the item was migrated."""
+        """True if the item was migrated."""
         return _short(key) in self._settled
 
     def settle(self, key: bytes) -> None:
-        """It was."""
+        """Notes that the item was migrated."""
         self._settled.add(_short(key))
 
     @property
     def open(self) -> list[Noted]:
-        """Changes of which it does not say whether they were made: those under way when it was interrupted."""
+        """Returns changes that may or may not have been made: those under way at an interruption."""
         return [each for each in self.changes() if self._marks[each.number] in (_INTENDED, _TRIED)]
 
     def changes(self) -> Iterator[Noted]:
-        """Every change that was not withdrawn, in the order of the file."""
+        """Yields every change that was not withdrawn, in the order of the file."""
         lines = self._lines()
         next(lines, None)
         for line in lines:
@@ -236,13 +237,13 @@ class JournalState(Generic[HeadT]):
                 yield Noted(number, msgspec.json.encode(key), before, after, self._marks[number] != _INTENDED, kept)
 
     def last_changes(self) -> Iterator[Noted]:
-        """Of each item the last change that was not withdrawn, in the order of the file."""
+        """Yields the last change of each item that was not withdrawn, in the order of the file."""
         last = {_short(each.key): each.number for each in self.changes()}
         return (each for each in self.changes() if last[_short(each.key)] == each.number)
 
     @staticmethod
     def _raw(line: bytes) -> list[msgspec.Raw]:
-        """The parts of a line with their bytes as they are: an image is never encoded anew."""
+        """Returns the parts of a line with their original bytes: an image is never encoded anew."""
         return msgspec.json.decode(line, type=list[msgspec.Raw])
 
     def _lines(self) -> Iterator[bytes]:
@@ -271,7 +272,7 @@ class JournalState(Generic[HeadT]):
         return UsageError(f"{self._path} is damaged: {why}: {line[:80]!r}")
 
     def _note(self, line: list[Any]) -> None:
-        """LookupError, TypeError or ValueError where it is none that `Journal` writes."""
+        """Notes a line. Raises LookupError, TypeError or ValueError if it is not one that `Journal` writes."""
         mark, *rest = line
         if mark == "e":
             self.ended = True
@@ -285,7 +286,7 @@ class JournalState(Generic[HeadT]):
 
 
 def _check_change(parts: list[Any], number: int) -> None:
-    """ValueError where it is no change of this number."""
+    """Raises ValueError if it is not a change with this number."""
     said, key, before, after, *image = parts
     digests = all(each is None or isinstance(each, str) for each in (before, after))
     if said != number or not isinstance(key, dict) or not digests or len(image) > 1:
@@ -293,7 +294,7 @@ def _check_change(parts: list[Any], number: int) -> None:
 
 
 def _create(path: Path) -> BinaryIO:
-    """A new file, its owner's alone; its name is durable."""
+    """Creates a new file that only its owner may read; its name is durable."""
     file = private_files.create(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

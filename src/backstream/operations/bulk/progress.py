@@ -1,4 +1,4 @@
-"""How far a long operation has come, told to whoever shows it."""
+"""The progress of a long operation, for a display."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ class Progress(Protocol):
     """Phases one after the other, each with its own count."""
 
     def phase(self, name: str, total: int | None) -> None:
-        """A new phase begins; `total`: how many steps it will have, None where that is unknown."""
+        """Begins a new phase. `total`: the number of its steps, None if unknown."""
 
     def expect(self, total: int) -> None:
-        """The phase will have about so many steps; told again as more becomes known."""
+        """States the approximate number of the phase's steps; called again as more becomes known."""
 
     def advance(self, steps: int) -> None:
-        """So many more steps of the phase are done. Called from any thread."""
+        """Adds finished steps to the phase. Called from any thread."""
 
 
 class Silent:
     """Shows nothing."""
 
     def phase(self, name: str, total: int | None) -> None:
-        """Show nothing."""
+        """Does nothing."""
 
     def expect(self, total: int) -> None:
-        """Show nothing."""
+        """Does nothing."""
 
     def advance(self, steps: int) -> None:
-        """Show nothing."""
+        """Does nothing."""

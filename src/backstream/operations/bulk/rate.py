@@ -1,8 +1,8 @@
-"""How fast to write: as fast as the table bears, and no faster than was asked for.
+"""Controls the speed of writing: as fast as the table accepts, and no faster than requested.
 
-`Congestion` decides how many calls may be under way, as TCP does for packets: one more with each round that goes well, half as many
-when the table throttles (additive increase, multiplicative decrease: that is what converges, and is fair to other writers). `Gate`
-makes threads keep to it, `Pace` to a number of units a second.
+`Congestion` decides the number of calls under way, as TCP does for packets: one more with each round that succeeds, half as many
+when the table throttles (additive increase, multiplicative decrease converges, and is fair to other writers). `Gate` makes threads
+keep to it, `Pace` to a number of units a second.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ SETTLING = 0.2  # seconds in which a back-off shows; until then nothing is concl
 
 
 class Congestion:
-    """How many calls may be under way at a time (`limit`). Pure: times come as arguments, in seconds of any one clock.
+    """The number of calls that may be under way at a time (`limit`). Pure: times come as arguments, in seconds of any one clock.
 
-    Only calls that were sent after the last back-off could show are judged, so that one burst of refusals is one back-off.
+    Only calls that were sent after the last back-off could take effect are judged, so that one burst of refusals is one back-off.
     """
 
     def __init__(self, *, least: int = LEAST, first: int = FIRST, most: int = MOST) -> None:
@@ -31,27 +31,30 @@ class Congestion:
 
     @property
     def limit(self) -> int:
-        """So many, from `least` to `most`."""
+        """The number of calls, from `least` to `most`."""
         return int(self._window)
 
     def went_well(self, sent: float, under_way: int) -> None:
-        """A call was accepted whole. `under_way`: how many were then; where that is less than may be, more would change nothing."""
+        """Notes a call that was accepted whole.
+
+        `under_way`: the calls at that time; if they were fewer than the limit, raising it would change nothing.
+        """
         if self._is_judged(sent) and under_way >= self.limit:
             self._window = min(self._most, self._window + 1 / self._window)
 
     def was_throttled(self, sent: float, now: float) -> None:
-        """A call was refused, or left something undone."""
+        """Notes a call that was refused, or that left something undone."""
         if self._is_judged(sent):
             self._window = max(self._least, self._window * SHARE_KEPT)
             self._backed_off, self._judged_from = now, now + SETTLING
 
     def _is_judged(self, sent: float) -> bool:
-        # A call that seems to be older than any call can be: the clock was set back, and that must not end the judging.
+        # A call that seems older than any call can be: the clock was set back, and that must not end the judging.
         return sent >= self._judged_from or sent < self._backed_off - LONGEST_CALL
 
 
 class Gate:
-    """Lets so many threads through at a time as `congestion` says, and tells it how their calls ended."""
+    """Lets as many threads through at a time as `congestion` allows, and tells it the results of their calls."""
 
     def __init__(self, clock: Clock, congestion: Congestion) -> None:
         self._clock = clock
@@ -62,24 +65,24 @@ class Gate:
 
     @property
     def limit(self) -> int:
-        """How many may be under way now."""
+        """The number of calls that may be under way now."""
         with self._changed:
             return self._congestion.limit
 
     def enter(self) -> None:
-        """Return when there is room; `leave` has to follow."""
+        """Returns when there is room; `leave` must follow."""
         with self._changed:
             self._changed.wait_for(lambda: self._under_way < self._congestion.limit)
             self._under_way += 1
 
     def begin(self) -> float:
-        """The call of a thread that has entered is sent now; `end` has to follow. Before, it may wait for another turn."""
+        """Marks that a thread that has entered sends its call now; `end` must follow. Before, it may wait for another turn."""
         with self._changed:
             self._sent += 1
             return self._clock.now()
 
     def end(self, sent: float, *, throttled: bool | None) -> None:
-        """It was refused for its number, or left something undone; None: neither that nor done whole, which says nothing."""
+        """Ends a call. `throttled`: True if it was refused for the rate, or left something undone; None if it proves nothing."""
         with self._changed:
             if throttled:
                 self._congestion.was_throttled(sent, self._clock.now())
@@ -95,7 +98,7 @@ class Gate:
 
 
 class Pace:
-    """At most so many units a second, from all threads together: whoever comes too early waits."""
+    """Allows a number of units a second, over all threads: a call that comes too early waits."""
 
     def __init__(self, clock: Clock, per_second: float) -> None:
         self._clock = clock
@@ -104,19 +107,19 @@ class Pace:
         self._lock = threading.Lock()
 
     def spend(self, units: float) -> None:
-        """Return when it is the turn of so many units."""
+        """Returns when there is room for these units."""
         wait = self.reserve(units) - self._clock.now()
         if wait > 0:
             self._clock.sleep(wait)
 
     def reserve(self, units: float) -> float:
-        """When it is the turn of so many units (epoch seconds); that much is spent then."""
+        """Returns when there is room for these units (epoch seconds), and spends them."""
         with self._lock:
             begins = max(self._free_at, self._clock.now())
             self._free_at = begins + units / self._per_second
             return begins
 
     def settle(self, units: float) -> None:
-        """What was spent turned out to be so many units more, or fewer: the next ones wait for that, or less."""
+        """Corrects an earlier spending by these units, more or fewer: the next calls wait for that, or less."""
         with self._lock:
             self._free_at += units / self._per_second

@@ -1,4 +1,4 @@
-"""A table read at a pace that leaves capacity for others: pages of a parallel Scan, and single items."""
+"""Reads a table at a pace that leaves capacity for others: pages of a parallel Scan, and single items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Stopped = Callable[[], bool]
 
 
 def check_reading(segments: int, max_units: float | None) -> None:
-    """UsageError where one of these is nothing that a table can be read by."""
+    """Raises UsageError if a table cannot be read with one of these."""
     if not 1 <= segments <= MOST_SEGMENTS:
         raise UsageError(f"not a number of segments: {segments}", hint=f"From 1 to {MOST_SEGMENTS}.")
     if max_units is not None and not 0 < max_units < float("inf"):
@@ -29,10 +29,12 @@ def check_reading(segments: int, max_units: float | None) -> None:
 
 
 class PacedTable:
-    """`max_units`: read units (4 KB each) a second at most, from all threads together. `units`: what was taken so far.
+    """Reads a table within a limit.
 
-    `consistent`: whether pages are read strongly consistent, or for half the units. Single items always are. Safe to call from many
-    threads.
+    `max_units`: read units (4 KB each) a second at most, over all threads. `units`: the units consumed so far.
+
+    `consistent`: True to read pages strongly consistent, False to read them for half the units. Single items always are. Safe to
+    call from many threads.
     """
 
     def __init__(self, table: Table, clock: Clock, *, max_units: float | None = None, consistent: bool = True) -> None:
@@ -45,11 +47,11 @@ class PacedTable:
 
     @property
     def units(self) -> float:
-        """The read units that were taken so far."""
+        """The read units consumed so far."""
         return sum(self._took)
 
     def pages(self, segment: int, segments: int, after: bytes | None, stopped: Stopped) -> Iterator[ScanPage]:
-        """What is left of a segment, page by page, until its end; nothing more is read once `stopped` says so."""
+        """Yields the rest of a segment, page by page; nothing more is read once `stopped` returns True."""
         budget = None if self._max_units is None else _PageBudget(self._pace, self._max_units / segments, self._unit_bytes)
         while not stopped():
             if budget is not None and not self._wait_until(budget.turn(), stopped):
@@ -67,7 +69,7 @@ class PacedTable:
         return sizes.READ_UNIT if self._consistent else 2 * sizes.READ_UNIT
 
     def _wait_until(self, second: float, stopped: Stopped) -> bool:
-        """Whether that time has come; not, if it was stopped before."""
+        """Waits. Returns True if that time has come, False if it was stopped before."""
         while not stopped():
             wait_for = second - self._clock.now()
             if wait_for <= 0:
@@ -76,7 +78,7 @@ class PacedTable:
         return False
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """As `ports.Table.fetch`. Each key costs its item's size in whole units, or one where there is none."""
+        """Does the same as `ports.Table.fetch`. Each key costs its item's size in whole units, or one if there is none."""
         at_once = len(keys) if self._max_units is None else max(1, int(self._max_units * PAGE_SECONDS))
         return [image for start in range(0, len(keys), at_once) for image in self._fetch(keys[start : start + at_once])]
 
@@ -91,12 +93,12 @@ class PacedTable:
         return images
 
     def write_if(self, write: Write, before: bytes | None) -> bool:
-        """As `ports.Table.write_if`: no budget of reads is asked."""
+        """Does the same as `ports.Table.write_if`, outside of the budget of reads."""
         return self._table.write_if(write, before)
 
 
 class _PageBudget:
-    """One segment's pages: when the turn of the next one is, and how many items it may have, so that it takes its share."""
+    """Paces one segment's pages: the time of the next one, and the number of its items, so that it consumes its share."""
 
     def __init__(self, pace: Pace, per_second: float, unit_bytes: int) -> None:
         self._pace = pace
@@ -105,19 +107,19 @@ class _PageBudget:
         self.limit = 1  # until it is known how large they are: one item may take a hundred units
 
     def turn(self) -> float:
-        """When the next page's turn is: what it will take, as far as that can be known, is paid before it is read."""
+        """Returns the time of the next page. Its expected cost is paid before it is read."""
         return self._pace.reserve(self._share)
 
     def took(self, page: ScanPage) -> float:
-        """Learn from a page, and pay what it took beyond its share. The units: an answer's, if its endpoint counts them.
+        """Learns from a page, and pays its cost beyond the share. Returns the units: the answer's, if its endpoint counts them.
 
-        Whatever it says, a page does not take less than its items' size.
+        A page never costs less than its items' size, even if it states less.
         """
         size = sum(map(sizes.item_bytes, page.images))
         whole = -(-size // sizes.READ_UNIT) * sizes.READ_UNIT / self._unit_bytes
         units = max(page.units or 0.0, whole)
         self._pace.settle(units - self._share)
-        # A page's units are rounded up: by them no item would seem to be smaller than a whole one.
+        # A page's units are rounded up: by them no item would seem to be smaller than a whole unit.
         each = (units if units > whole else size / self._unit_bytes) / max(1, len(page.images))
         fitting = int(self._share / each) if each else ITEMS_AT_ONCE
         self.limit = max(1, min(fitting, self.limit * GROWTH, ITEMS_AT_ONCE))
@@ -125,7 +127,7 @@ class _PageBudget:
 
 
 def side_by_side(parts: int, read: Callable[[int, Stopped], None]) -> None:
-    """Read so many parts, each in a thread. The first error ends all of them with their next page, and is raised."""
+    """Reads the parts, each in a thread. The first error ends all of them with their next page, and is raised."""
     stop = threading.Event()
     with ThreadPoolExecutor(parts, thread_name_prefix="segment") as pool:
         reading = [pool.submit(read, part, stop.is_set) for part in range(parts)]

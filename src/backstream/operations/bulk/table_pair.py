@@ -1,4 +1,4 @@
-"""Two live tables, one to be like the other: the same key schema, both there and at rest, and not one and the same."""
+"""A pair of live tables, source and target: both exist and are ACTIVE, have the same key schema, and are not the same table."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ ACTIVE = "ACTIVE"
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """`facts` of the one, and of the other; their key schema is one."""
+    """The descriptions of both tables, which share one key schema."""
 
     facts: tuple[TableFacts, TableFacts]
 
     @property
     def source(self) -> TableFacts:
-        """The one."""
+        """The source."""
         return self.facts[0]
 
     @property
     def target(self) -> TableFacts:
-        """The other, which is to be like it."""
+        """The target, which is kept like the source."""
         return self.facts[1]
 
     @property
     def schema(self) -> KeySchema:
-        """Of both."""
+        """The key schema of both."""
         return self.facts[0].schema
 
 
 def pair_of(table: Table, other: Table) -> Pair:
-    """MissingTable where one is not there; Refused where they are one table, not alike, or not ACTIVE. Nothing is touched."""
+    """Raises MissingTable if one does not exist; Refused if they are one table, not alike, or not ACTIVE. Nothing is touched."""
     one = table.facts()
     try:
         two = other.facts()
@@ -59,8 +59,10 @@ def pair_of(table: Table, other: Table) -> Pair:
 
 
 def is_same(one: TableFacts, two: TableFacts) -> bool:
-    """Whether two descriptions are of one table: a table has one ARN however it is reached, and only of other servers, or of one
-    that was made again, does the same ARN come with another id. Replicas of a global table have ARNs of their own.
+    """True if two descriptions are of one table.
+
+    A table has one ARN however it is reached. The same ARN comes with another id only from other servers, or from a table that was
+    created again. Replicas of a global table have ARNs of their own.
     """
     return one.arn == two.arn and (one.table_id == two.table_id or not (one.table_id and two.table_id))
 

@@ -1,4 +1,4 @@
-"""Writing many items into a table, none lost: batches side by side, what is unprocessed tried again until it is done or named."""
+"""Writes many items into a table, none lost: batches side by side, unprocessed items retried until they are done or named."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class Batches(Protocol):
-    """Takes a batch: `ports.Table`, or what stands before it."""
+    """Takes a batch: a `ports.Table`, or something in front of it."""
 
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
-        """As `ports.Table.write`."""
+        """See `ports.Table.write`."""
 
 
 class BulkWriter:
     """Collects writes, no two on one item, and sends them in batches from several threads; memory stays bounded.
 
-    How many are under way adapts to the table: see `speed.Congestion`. What was throttled or left unprocessed is tried again, after
-    a wait with full jitter. It gives up (`hopeless` says why) once nothing at all was accepted for `patience` seconds of trying, or
-    access ends in the middle; what was not written is in `left_out`. Access that was never there, or a missing table, is raised.
-    `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers where they say more.
-    `most`: calls under way at most.
+    The number under way adapts to the table: see `rate.Congestion`. Throttled or unprocessed items are tried again, after a wait
+    with full jitter. It gives up (`hopeless` says why) once nothing at all was accepted for `patience` seconds of trying, or if
+    access ends in the middle; unwritten items are in `left_out`. It raises an error for access that never worked, or a missing
+    table. `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers if they state
+    more. `most`: calls under way at most.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class BulkWriter:
         self.left_out: list[LeftOut] = []
 
     def add(self, write: Write) -> None:
-        """Hand over one write; blocks while enough batches are under way. Raises what ended an earlier batch."""
+        """Hands over one write; blocks while enough batches are under way. Raises the error that ended an earlier batch."""
         size = len(_body(write))
         units = 0 if self._budget is None else _units(write)
         full = len(self._batch) >= BATCH_ITEMS or self._bytes + size > BATCH_BYTES
@@ -89,19 +89,20 @@ class BulkWriter:
         self._units += units
 
     def finish(self) -> None:
-        """Return when every write has been done or is in `left_out`."""
+        """Returns when every write has been done or is in `left_out`."""
         if self._batch:
             self._send()
         self._collect(wait(self._futures)[0])
         self._pool.shutdown()
 
     def abandon(self) -> None:
-        """Stop: batches under way end, nothing new is sent."""
+        """Stops: batches under way end, nothing new is sent."""
         self.hopeless = self.hopeless or "stopped"
         self._pool.shutdown(cancel_futures=True)
 
     def _send(self) -> None:
-        # One at a time until the first is accepted: what is refused then was never allowed, later on it has ended in the middle.
+        # One at a time until the first is accepted: a refusal before that means access was never allowed, a later one that it has
+        # ended.
         while len(self._futures) >= (self._gate.limit + WAITING if self.written else 1) or (
             self._futures and sum(self._futures.values()) > BYTES_IN_FLIGHT
         ):
@@ -143,7 +144,7 @@ class BulkWriter:
         return rest, "DynamoDB left it unprocessed"
 
     def _call(self, batch: Sequence[Write], tried: _Tried) -> Sequence[Write]:
-        """One call, when there is room for it and it is its turn; what it left undone."""
+        """Makes one call when there is room for it and it is its turn. Returns the writes left undone."""
         self._gate.enter()
         try:
             if self._budget is None:
@@ -176,7 +177,9 @@ class BulkWriter:
         return rest
 
     def _access_ended(self, batch: Sequence[Write], error: BackstreamError) -> tuple[Sequence[Write], str]:
-        """Credentials that expire in the middle must not lose what is left; if nothing ever worked, the call was wrong."""
+        """Handles the end of access: credentials that expire in the middle must not lose the rest; if nothing ever worked, the call
+        was wrong.
+        """
         with self._lock:
             if not self.written:
                 raise error
@@ -184,7 +187,7 @@ class BulkWriter:
         return batch, error.message
 
     def _one_by_one(self, batch: Sequence[Write], tried: _Tried, error: BackstreamError) -> tuple[Sequence[Write], str]:
-        """One item that DynamoDB does not take makes it refuse the whole batch: find it, write the others."""
+        """Finds the one item that makes DynamoDB refuse the whole batch, and writes the others."""
         if len(batch) == 1:
             with self._lock:
                 self.left_out.append(LeftOut(batch[0], error.message))
@@ -205,7 +208,7 @@ class BulkWriter:
             self._progress(count)
 
     def _give_up(self, tried: _Tried, reason: str) -> bool:
-        """Whether nothing has been accepted for too long, counted from when this batch was first tried."""
+        """True if nothing has been accepted for too long, counted from this batch's first attempt."""
         with self._lock:
             if not self.hopeless and self._clock.now() - max(tried.since, self._accepted_at) > self._patience:
                 self.hopeless = reason
@@ -213,28 +216,28 @@ class BulkWriter:
 
 
 class _Tried:
-    """Since when a batch is tried (epoch seconds): from its first call on. Waiting for its turn may take longer than patience."""
+    """The time of a batch's first attempt (epoch seconds). Waiting for its turn before that may take longer than patience."""
 
     def __init__(self) -> None:
         self.since = math.inf
 
 
 class Budget:
-    """So many write units a second. `at_once`: how many one batch may have, unless it is a single item."""
+    """A budget of write units a second. `at_once`: the most that one batch may have, unless it is a single item."""
 
     def __init__(self, clock: Clock, per_second: float) -> None:
         self._pace = Pace(clock, per_second)
         self.at_once = per_second
 
     def spend(self, batch: Sequence[Write]) -> Spent:
-        """Return when it is the turn of a batch."""
+        """Returns when it is a batch's turn."""
         units = sum(map(_units, batch))
         self._pace.spend(units)
         return Spent(self._pace, units)
 
 
 class Spent:
-    """What one batch is thought to take, until it is known."""
+    """The expected cost of one batch, until the real one is known."""
 
     def __init__(self, pace: Pace, units: float) -> None:
         self._pace = pace
@@ -242,17 +245,17 @@ class Spent:
         self._took: float | None = None
 
     def took(self, units: float) -> None:
-        """What the answer says."""
+        """Notes the cost that the answer states."""
         self._took = units
 
     def settle(self, rest: Sequence[Write]) -> None:
-        """Pay what it took beyond that, or have back what it did not: an item that is replaced may be larger than the new one."""
+        """Pays the cost beyond the expected one, or gets the rest back: an item that is replaced may be larger than the new one."""
         took = self._units - sum(map(_units, rest)) if self._took is None else self._took
         self._pace.settle(took - self._units)
 
 
 def _units(write: Write) -> int:
-    """At least so many."""
+    """Returns the least number of units."""
     return sizes.write_units(_body(write))
 
 

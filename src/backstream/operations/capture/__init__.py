@@ -1,1 +1,1 @@
-"""Bring changes into the vault and prove that they are there."""
+"""Brings changes into the vault and proves that they are there."""

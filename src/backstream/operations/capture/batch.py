@@ -1,7 +1,7 @@
-"""One delivered batch made durable: the Lambda handler's work, told apart from Lambda.
+"""Makes one delivered batch durable: the Lambda handler's work, independent of Lambda.
 
-A batch is not a run of a shard (several invocations may work on one), so its segments are nobody's checkpoint. What cannot be
-kept is reported, to be delivered again, and recorded as a gap until it has arrived: the window never reaches beyond it.
+A batch is not a run of a shard (several invocations may work on one), so its segments are nobody's checkpoint. A record that cannot
+be kept is reported, to be delivered again, and recorded as a gap until it has arrived: the window never reaches beyond it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ HOUR = 3600
 
 
 class BatchReport(msgspec.Struct, frozen=True):
-    """`captured`: how many changes are in the log now; `failures`: what is not, by position in the batch, and why.
+    """The result of a batch. `captured`: the number of its changes in the log now; `failures`: the errors of the others, by
+    position in the batch.
 
-    Of what could be read: `size` in bytes of keys and images; `newest`: the second of the newest change, None where there is none.
+    Over the readable records: `size` is the bytes of keys and images; `newest` is the second of the newest change, None if there is
+    none.
     """
 
     captured: int
@@ -54,10 +56,10 @@ def keep_batch(
     now: Callable[[], float],
     deadline: float = float("inf"),
 ) -> BatchReport:
-    """Make the records of one batch durable: images, then the log. Malformed records do not hide the others.
+    """Makes the records of one batch durable: images, then the log. Malformed records do not hide the others.
 
-    Nothing is begun after `deadline` (epoch seconds), but the log of what is there by then is written: who runs out of time gets
-    further each time. WrongStreamView (the stream carries no whole items) refuses the batch as a whole.
+    Nothing is begun after `deadline` (epoch seconds), but the log of the images kept by then is written, so repeated timeouts still
+    make progress. Raises WrongStreamView (the stream carries no whole items) for the batch as a whole.
     """
     time = _Time(now, deadline)
     if (lines := _plain(vault, records, stream, time)) is not None:
@@ -74,12 +76,15 @@ def keep_batch(
 
 
 def why(error: BackstreamError) -> str:
-    """What went wrong, without a word of an item. A store's errors name objects, which may be named by keys: only their hint."""
+    """Returns the failure without a word of an item.
+
+    A store's errors name objects, whose names may be keys: only their hint is used.
+    """
     return error.message if isinstance(error, MalformedRecord) else error.hint
 
 
 def _plain(vault: TableVault, records: Sequence[Mapping[str, Any]], stream: str, time: _Time) -> list[PlainLine] | None:
-    """The lines of a batch that needs nothing but lines; None for any other, and where no time is left."""
+    """Returns the lines of a batch that needs only lines; None for any other, and if no time is left."""
     catalog = vault.catalog
     if catalog.layout is not Layout.LOG or catalog.kinesis is not None or not records or time.is_up:
         return None
@@ -105,24 +110,24 @@ class _Time(msgspec.Struct, frozen=True):
 
     @property
     def is_up(self) -> bool:
-        """Whether there is none left."""
+        """True if no time is left."""
         return self.now() >= self.deadline
 
     def check(self) -> None:
-        """Unavailable where there is none left."""
+        """Raises Unavailable if no time is left."""
         if self.is_up:
             raise Unavailable("no time left", hint="Give the function more time or memory, or the mapping smaller batches.")
 
 
 class _InTime:
-    """`ports.Images` while there is time."""
+    """A `ports.Images` that works while there is time."""
 
     def __init__(self, images: Images, time: _Time) -> None:
         self._images = images
         self._time = time
 
     def keep(self, change: Change) -> Entry:
-        """As of the images; Unavailable, and nothing done, once time is up."""
+        """Does the same as the images' `keep`. Raises Unavailable, and does nothing, once time is up."""
         self._time.check()
         return self._images.keep(change)
 
@@ -149,7 +154,7 @@ def _parse(records: Sequence[Mapping[str, Any]], stream: str) -> tuple[dict[int,
 
 
 def _log(vault: TableVault, entries: Mapping[int, Entry], failures: dict[int, BackstreamError], batch: _Batch) -> int:
-    """Write the log. Entries behind a failure may only be logged once that failure stands recorded as a gap."""
+    """Writes the log. Entries behind a failure may only be logged once that failure is recorded as a gap."""
     first_failed = min(failures, default=len(batch.records))
     safe = [entry for position, entry in sorted(entries.items()) if position < first_failed]
     try:
@@ -166,7 +171,10 @@ def _log(vault: TableVault, entries: Mapping[int, Entry], failures: dict[int, Ba
 
 
 def _record_gaps(vault: TableVault, failures: Mapping[int, BackstreamError], batch: _Batch) -> None:
-    """The first one whatever the time: should nobody come back to this batch, the window at least ends before it."""
+    """Records gaps.
+
+    The first one is recorded whatever the time: if nobody comes back to this batch, the window at least ends before it.
+    """
     gaps = [_gap(batch, position, failures[position]) for position in sorted(failures)]
 
     def record(gap: Gap) -> None:
@@ -188,10 +196,11 @@ def _gap(batch: _Batch, position: int, error: BackstreamError) -> Gap:
 
 
 def _bounds(batch: _Batch, position: int) -> tuple[int, int]:
-    """When the change was made. Where it does not say: between its neighbours in the batch, which is in the shard's order.
+    """Returns the seconds between which the change was made. Without a time of its own, these are its neighbours' in the batch,
+    which is in the shard's order.
 
-    The first of a batch has none before it. It is younger than a stream's day before the one that follows it, or before now; to the
-    hour, so that the same record delivered again makes the same gap.
+    The first one of a batch has no neighbour before it. It is younger than a stream's day before the one that follows it, or before
+    now. The bound is rounded to the hour, so that the same record delivered again makes the same gap.
     """
     if position in batch.changes:
         return batch.changes[position].seconds, batch.changes[position].seconds

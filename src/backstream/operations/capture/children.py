@@ -1,7 +1,7 @@
-"""The shards that follow a closed one: whether the stream's list, which lags behind the shards, names all of them.
+"""Tells whether the stream's list, which lags behind the shards, names all children of a closed shard.
 
 A closed shard has one child (it rolled over, or was merged) or two (it was split), which may be listed one after the other. As long
-as one may be missing, nobody reads what it holds, and nothing later than the parent's end may be claimed.
+as one may be missing, nobody reads its records, and nothing later than the parent's end may be claimed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from backstream.ports import Shard
 
 
 def all_listed(parent: Shard, children: Sequence[Shard]) -> bool | None:
-    """Whether these are all children of a closed shard; None where the list does not tell, and time has to.
+    """True if these are all children of a closed shard; None if the list does not tell, so that time must.
 
     Kinesis gives each shard's range of hash keys: together the children take over the whole of the parent's. DynamoDB gives none.
     There, two are all, since a partition splits in two, and one may be the first of two.

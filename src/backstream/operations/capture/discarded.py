@@ -1,4 +1,4 @@
-"""What Lambda gave up, recorded in the vault as soon as it is seen: the destination may lose it, the vault does not."""
+"""Records discarded batches in the vault as soon as they are seen: the destination may lose them, the vault does not."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from backstream.vault.table_vault import TableVault
 
 
 def record_waiting(vault: TableVault, destination: Destination | None = None) -> int:
-    """Record a gap for each batch that waits in the on-failure destination and has none yet. How many.
+    """Records a gap for each batch that waits in the on-failure destination and has none yet. Returns their number.
 
-    `destination`: another one than the catalog names. Errors as of the two stores.
+    `destination`: replaces the one that the catalog names. Raises the errors of the two stores.
     """
     there = vault.destination if destination is None else destination
     if there is None:
@@ -29,7 +29,7 @@ def record_waiting(vault: TableVault, destination: Destination | None = None) ->
 
 
 def try_to_record(vault: TableVault, notice: Callable[[str], None]) -> None:
-    """As `record_waiting`, by a process whose work this is not: what stands in the way is told, and no more."""
+    """Does the same as `record_waiting` for a process with another task: an error is only told to `notice`."""
     try:
         record_waiting(vault)
     except BackstreamError as error:

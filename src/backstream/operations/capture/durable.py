@@ -1,4 +1,4 @@
-"""Making changes durable: in order for one item, side by side for different ones. What `tail` and the Lambda handler share."""
+"""Makes changes durable: in order for one item, side by side for different ones. `tail` and the Lambda handler share it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SIDE_BY_SIDE = 64  # items at a time, if the pool has as many threads
 
 
 class KeptChanges(msgspec.Struct, frozen=True):
-    """What became of some changes, by position: the log's entry where the image is durable, the error where it is not."""
+    """The result for some changes, by position: the log's entry if the image is durable, the error if it is not."""
 
     entries: Mapping[int, Entry]
     failures: Mapping[int, BackstreamError]
 
     def unbroken(self, count: int) -> list[Entry]:
-        """The entries before the first failure: as far as a run may reach."""
+        """Returns the entries before the first failure: the longest possible run."""
         end = min(self.failures, default=count)
         return [self.entries[position] for position in range(end)]
 
 
 def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> KeptChanges:
-    """Make the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
+    """Makes the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
     grouped, failures = by_item(changes, schema)
     items = deque(grouped.values())
     entries: dict[int, Entry] = {}
@@ -40,7 +40,7 @@ def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: Thr
         return [_keep_item(changes, positions, images) for positions in _taken_from(items)]
 
     try:
-        # Each thread takes what is next: handing over the items one by one would cost more than keeping them inline does.
+        # Each thread takes the next item: handing over the items one by one would cost more than keeping them inline does.
         for kept in pool.map(keep_some, range(min(len(items), SIDE_BY_SIDE))):
             for done, failed in kept:
                 entries.update(done)
@@ -59,7 +59,7 @@ def _taken_from(items: deque[list[int]]) -> Iterator[list[int]]:
 
 
 def by_item(changes: Sequence[Change], schema: KeySchema) -> tuple[dict[bytes, list[int]], dict[int, BackstreamError]]:
-    """Each item's changes by their positions, under its canonical key; and those that are none, by position: MalformedRecord."""
+    """Returns each item's changes by their positions, under its canonical key, and the errors of invalid ones by position."""
     items: dict[bytes, list[int]] = {}
     failures: dict[int, BackstreamError] = {}
     for position, change in enumerate(changes):

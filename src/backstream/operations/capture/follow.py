@@ -1,4 +1,4 @@
-"""`tail` from the outside: where to go on, what was missed meanwhile, and the stream that a table has now."""
+"""`tail` as a whole: the position to continue from, the changes missed meanwhile, and the stream that a table has now."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Streams = Callable[[str], ChangeStream]  # a stream's ARN -> the stream
 
 
 class Following(msgspec.Struct, frozen=True):
-    """What `follow` works with. `writer` names this process in the vault; `notice` is told what an operator should see.
+    """The context of `follow`. `writer` names this process in the vault; `notice` receives messages for an operator.
 
-    `wrote` is told of each segment, in the threads that write them. `findings`: given where the stream is only to be checked
-    against the vault, as the witness does; `deadline`: the epoch second after which nothing more is read.
+    `wrote` receives each segment, in the threads that write them. `findings`: given if the stream is only checked against the
+    vault, as the witness does; `deadline`: the epoch second after which nothing more is read.
     """
 
     table: Table
@@ -55,9 +55,10 @@ class Following(msgspec.Struct, frozen=True):
 
 
 def follow(vault: TableVault, following: Following, *, until_caught_up: bool) -> TailReport:
-    """Bring the vault up to the table, and keep it there until `stop` is set (or only once, `until_caught_up`).
+    """Brings the vault up to the table, and keeps it there until `stop` is set (or only once, with `until_caught_up`).
 
-    Refused where the table has no stream, or one without whole items; Failed where it ends under a tail that was to go on.
+    Raises Refused if the table has no stream, or one without whole items; Failed if the stream ends under a tail that should
+    continue.
     """
     facts = following.table.facts()
     check_owner(vault.catalog, facts.arn)  # before anything is asked of what may be another's table
@@ -65,7 +66,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     arn = _source(following.table, facts, vault.catalog)
     try_to_record(vault, following.notice)
     vault, before = _after_absence(vault, following, facts, arn)
-    # Only now: a turn to another stream saves a catalog of its own.
+    # Done only now, because a turn to another stream saves a catalog of its own.
     watch = SettingsWatch(vault.store, following.table, following.settings.settings_every, following.notice)
     with watch if following.findings is None else nullcontext():
         proven = vault.coverage.durable(following.clock.now())
@@ -81,13 +82,13 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
 
 
 def _by_the_servers_clock(following: Following) -> Following:
-    """The same, whatever this machine's clock says."""
+    """Returns the same with the server's time, in case this machine's clock is wrong."""
     clock = server_clock(following.clock, following.table)
     return msgspec.structs.replace(following, clock=clock, deadline=following.deadline + clock.ahead)
 
 
 def _source(table: Table, facts: TableFacts, catalog: Catalog) -> str:
-    """The ARN of the table's stream, or of the Kinesis stream that the vault takes its changes from."""
+    """Returns the ARN of the table's stream, or of the Kinesis stream that the vault takes its changes from."""
     if catalog.kinesis is None:
         return stream_of(facts)
     check_destination(table, catalog.kinesis.arn)
@@ -95,13 +96,13 @@ def _source(table: Table, facts: TableFacts, catalog: Catalog) -> str:
 
 
 def followed(table: Table) -> tuple[TableFacts, str]:
-    """The table, and the ARN of its stream: see `stream_of`."""
+    """Returns the table, and the ARN of its stream: see `stream_of`."""
     facts = table.facts()
     return facts, stream_of(facts)
 
 
 def stream_of(facts: TableFacts) -> str:
-    """The ARN of a table's stream. Refused where it has none, WrongStreamView where that carries no whole items."""
+    """Returns the ARN of a table's stream. Raises Refused if it has none, and WrongStreamView if it carries no whole items."""
     if not facts.stream_enabled or facts.stream_arn is None:
         raise Refused(
             f"the stream of {facts.name} is off: its changes are being lost",
@@ -152,13 +153,15 @@ def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: 
 
 
 def _proven(catalog: Catalog, known: int) -> int:
-    """The last second of which nothing more can come: the second of `init` itself may hold more."""
+    """Returns the last second in which no more changes can appear: the second of `init` itself may hold more."""
     initialised = moment.parse_iso_micros(catalog.initialised) // 1_000_000
     return known - 1 if known <= initialised else known
 
 
 def _same_source_check(following: Following, catalog: Catalog) -> Callable[[], None]:
-    """What raises where the changes are another table's by now, or another stream's of the same ARN: see `_check_same_table`."""
+    """Returns the check that the changes still come from the same table, and from the same stream of that ARN: see
+    `_check_same_table`.
+    """
     if catalog.kinesis is None:
         return lambda: None
     stream = following.streams(catalog.kinesis.arn)
@@ -176,7 +179,7 @@ def _same_source_check(following: Following, catalog: Catalog) -> Callable[[], N
 
 
 def _check_same_table(table: Table, catalog: Catalog) -> None:
-    """Failed where there is another table of the name by now. A DynamoDB stream ends with its table; a Kinesis stream does not."""
+    """Raises Failed if another table has the name by now. A DynamoDB stream ends with its table; a Kinesis stream does not."""
     if has_turned(catalog, table.facts()):
         raise Failed(
             f"the table {table.name} was deleted and created again: nothing more is claimed of the one before",
@@ -185,7 +188,7 @@ def _check_same_table(table: Table, catalog: Catalog) -> None:
 
 
 def _retention(catalog: Catalog) -> int:
-    """For how many seconds the stream keeps records."""
+    """Returns the seconds for which the stream keeps records."""
     return DAY if catalog.kinesis is None else catalog.kinesis.retention
 
 
@@ -193,7 +196,10 @@ def _retention(catalog: Catalog) -> int:
 
 
 class _PreviousStream(msgspec.Struct, frozen=True):
-    """What was done before the table's stream could be followed. `known`: up to there all is in the vault, or in a recorded gap."""
+    """The work done before the table's stream could be followed.
+
+    `known`: up to there everything is in the vault, or in a recorded gap.
+    """
 
     known: int
     captured: int = 0
@@ -201,7 +207,7 @@ class _PreviousStream(msgspec.Struct, frozen=True):
 
 
 def _after_absence(vault: TableVault, following: Following, facts: TableFacts, arn: str) -> tuple[TableVault, _PreviousStream]:
-    """Record what was missed while nobody followed. The vault to go on with, and what was done."""
+    """Records the changes missed while nobody followed. Returns the vault to continue with, and the work done."""
     now = int(following.clock.now())
     vault, remade = _after_remade_kinesis(vault, following, now)
     if has_turned(vault.catalog, facts):
@@ -217,7 +223,7 @@ def _after_absence(vault: TableVault, following: Following, facts: TableFacts, a
 
 
 def _after_remade_kinesis(vault: TableVault, following: Following, now: int) -> tuple[TableVault, int]:
-    """The vault to go on with where the Kinesis stream of this ARN is another one by now, and how many gaps were recorded."""
+    """Returns the vault to continue with if the Kinesis stream of this ARN was created again, and the number of recorded gaps."""
     if vault.catalog.kinesis is None:
         return vault, 0
     done = turn_to_remade(vault, following.streams(vault.catalog.kinesis.arn).facts().created, now)
@@ -237,7 +243,9 @@ def _after_silence(vault: TableVault, following: Following, now: int) -> tuple[T
 
 
 def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now: int) -> tuple[TableVault, _PreviousStream]:
-    """The table, or its stream, is another one now: read what is left of the stream before, which is kept for a day, then turn."""
+    """Reads the rest of the previous stream, which is kept for a day, because the table or its stream is another one now; then
+    turns to the new one.
+    """
     known = proven_until(vault, now)
     drained = None if vault.catalog.kinesis is not None else _drain(vault, following, vault.catalog.stream_arn, known, facts)
     if drained is not None and not drained.caught_up:
@@ -257,7 +265,7 @@ def _after_turn(vault: TableVault, following: Following, facts: TableFacts, now:
 
 
 def _drain(vault: TableVault, following: Following, arn: str, known: int, facts: TableFacts) -> TailReport | None:
-    """None where it is gone: a day after it was disabled, which was before the table's own was enabled."""
+    """Returns None if the stream is gone: a day after it was disabled, which was before the table's own was enabled."""
     try:
         following.streams(arn).facts()
     except NotFound:
@@ -267,7 +275,10 @@ def _drain(vault: TableVault, following: Following, arn: str, known: int, facts:
 
 
 def _drain_former(vault: TableVault, following: Following, now: int, facts: TableFacts) -> int:
-    """Read what is left of streams that another has turned away from (`init`, a function): a day old at most. How many changes."""
+    """Reads the rest of former streams that `init` or a function has turned away from: a day old at most.
+
+    Returns the number of changes.
+    """
     captured = 0
     for former in vault.catalog.former:
         if is_kinesis(former.stream_arn):

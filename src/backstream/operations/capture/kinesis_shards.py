@@ -1,7 +1,8 @@
-"""One shard of a Kinesis stream, followed into one table's vault. `tail` runs many of these side by side.
+"""Follows one shard of a Kinesis stream into one table's vault. `tail` runs many of these side by side.
 
-Changes come in the order of their arrival, which is not that of their making, and records of other tables between them. So a
-segment is no run of sequence numbers: its name says instead up to which record of the shard all is durable: there a tail goes on.
+Changes come in the order of their arrival, not in the order in which they were made, with records of other tables between them. So
+a segment is not a run of sequence numbers. Its name states instead the record of the shard up to which everything is durable; a
+tail continues there.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ from backstream.vault.log.positions import Position
 
 
 class ArrivalKeeper(ChangeSink, Protocol):
-    """Where the changes of a Kinesis stream go. Safe to call from many threads."""
+    """The sink of a Kinesis stream's changes. Safe to call from many threads."""
 
     def keep_arrivals(
         self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]
     ) -> DurablePrefix:
-        """Make changes durable as they came. `positions`: Kinesis' own numbers of their records; `before`: that before them."""
+        """Makes changes durable in the order of arrival.
+
+        `positions`: Kinesis' own numbers of their records; `before`: the number before them.
+        """
 
     def note_ties(self, changes: Sequence[Change]) -> int:
-        """Record what their order leaves open, see note 14; how many times."""
+        """Records times whose order is uncertain, see note 14, and returns their number."""
 
 
 class _ShardRead(msgspec.Struct, frozen=True):
@@ -48,7 +52,7 @@ class _ShardRead(msgspec.Struct, frozen=True):
 
 
 class KinesisFollower:
-    """Reads one shard in order. Not thread-safe: one turn at a time. See `shards.Follower`, whose words these are."""
+    """Reads one shard in order. Not thread-safe: one turn at a time. See `shards.Follower` for the terms."""
 
     def __init__(
         self, keeper: ArrivalKeeper, parts: FollowerContext, shard: Shard, reached: ShardPosition | None, claim: int | None
@@ -74,16 +78,17 @@ class KinesisFollower:
 
     @property
     def finished(self) -> bool:
-        """Read to its end and durable."""
+        """True if it is read to its end and durable."""
         return self._ended and not self._buffer
 
     @property
     def position(self) -> Position:
-        """Up to where all of it is durable."""
+        """The position up to which everything is durable."""
         return Position(self._passed_to, self._seconds, self.claim, self.finished)
 
     def turn(self, *, hurry: bool) -> bool:
-        """Read once, and write a segment if one is due. Never at once again: a shard answers five times a second, to all together.
+        """Reads once, and writes a segment if one is due. It never asks for another turn at once: a shard answers five times a
+        second, to all readers together.
 
         Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
         """
@@ -107,7 +112,7 @@ class KinesisFollower:
         except IteratorExpired:
             self._iterator = None
             return
-        except (RecordsTrimmed, NotFound):  # a closed shard of which nothing is left is not found at all
+        except (RecordsTrimmed, NotFound):  # a closed shard without remaining records is not found at all
             self.flush()
             page, from_oldest = self._oldest_left(), True
         if from_oldest and self._known < int(page.server_time) - self._parts.retention:
@@ -128,14 +133,15 @@ class KinesisFollower:
         self._claim_quiet(page)
 
     def _labelled(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """Under the label that the vault gives them by now: it has another one since the stream was made again."""
+        """Returns the changes with the label that the vault gives them by now: it changes if the stream was created again."""
         label = self._parts.label
         return [each if each.stream == label else msgspec.structs.replace(each, stream=label) for each in changes]
 
     def _claim_quiet(self, page: RecordsPage) -> None:
-        """An open shard of which all has been read holds nothing older than that look; a closed one says nothing of its children.
+        """Notes that an open shard that was read completely holds nothing older than that look. A closed one says nothing about its
+        children.
 
-        That it was open then is known from the look after it.
+        The look after it shows that it was open then.
         """
         self.caught_up = self._quiet_since is not None and self._at_its_end and not self._buffer
         if self._quiet_since is not None and self.caught_up and not self._ended:
@@ -156,7 +162,7 @@ class KinesisFollower:
         return max(self._parts.known, self.claim or 0)
 
     def _miss(self, page: RecordsPage) -> None:
-        """Record what the stream had dropped before it was read: whatever it held until as long ago as it keeps records."""
+        """Records a gap for everything that the stream dropped before it was read, as far back as it keeps records."""
         since, until = self._known, int(page.server_time) - self._parts.retention
         reason = "the stream had dropped records before they were read"
         self._keeper.miss(Gap(reason=reason, since=since, until=until, stream=self._parts.label, shard=self.shard.id))
@@ -178,7 +184,7 @@ class KinesisFollower:
         )
 
     def flush(self) -> None:
-        """Make what was read durable. On failure as much as is unbroken, and the error."""
+        """Makes the changes that were read durable. On failure keeps the unbroken part, and raises the error."""
         while self._buffer:
             self._write(self._buffer[: self._parts.settings.segment_count])
 

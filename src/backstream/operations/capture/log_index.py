@@ -1,4 +1,4 @@
-"""Which records of a stream the log holds, by their sequence numbers: what the witness checks each record against."""
+"""Tells which records of a stream the log holds, by their sequence numbers. The witness checks each record against it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Numbers = frozenset[int]
 
 
 class _Segment(msgspec.Struct, frozen=True):
-    """A segment with changes, as its name tells. `run`: the shard of which it is an unbroken run, None where it is none."""
+    """A segment with changes, by its name. `run`: the shard of its unbroken run, None if it is not a run."""
 
     listed: LogListing
     stream: str
@@ -35,9 +35,9 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 class LogIndex:
-    """Reads the log of one table. Safe to call from many threads: two may read the same thing twice, to no effect.
+    """Reads the log of one table. Safe to call from many threads: two may read the same thing twice, without harm.
 
-    `notice` is told of segments that cannot be read: their changes count as missing.
+    `notice` receives segments that cannot be read: their changes count as missing.
     """
 
     def __init__(self, vault: TableVault, pool: ThreadPoolExecutor, notice: Callable[[str], None]) -> None:
@@ -48,7 +48,7 @@ class LogIndex:
         self._numbers: OrderedDict[str, Numbers] = OrderedDict()
 
     def missing(self, changes: Sequence[Change], shard: str) -> list[Change]:
-        """Those that the log does not hold, in their order. `shard`: of which all of them are."""
+        """Returns the changes that the log does not hold, in their order. `shard`: the shard of all of them."""
         left = self._not_in_segments(changes, shard)
         if left:
             for hour in {change.seconds // HOUR for change in left}:
@@ -98,7 +98,10 @@ class LogIndex:
     # --- what is compacted ---
 
     def _not_in_sets(self, changes: Sequence[Change]) -> list[Change]:
-        """The generation is read after the listing: what a compaction hid before that, a set stands for."""
+        """Looks in the sets.
+
+        The generation is read after the listing: a set replaces everything that a compaction hid before that.
+        """
         sets = self._vault.compacted.current().changes
         if not sets:
             return list(changes)

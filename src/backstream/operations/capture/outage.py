@@ -1,6 +1,6 @@
-"""A Lambda function that takes over from a tail: what was lost between them, where the tail had stopped for too long.
+"""Finds the changes lost between a tail and a Lambda function that takes over, if the tail had stopped for too long.
 
-A tail says at least every minute that it lives; a function says nothing while nothing changes. So only the silence of a tail tells.
+A tail writes at least every minute; a function writes nothing while nothing changes. So only the silence of a tail is evidence.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ RECENT = 3600
 
 
 def record_absence(vault: TableVault, stream: str, now: float) -> Gap | None:
-    """Record and return the gap before a function's first batch, where the last to write was a tail, more than a day ago.
+    """Records and returns the gap before a function's first batch, if the last writer was a tail, more than a day ago.
 
-    (Longer ago than a Kinesis stream keeps records, where changes come from one.)
-
-    To be called before the batch is logged: from then on the log looks as if somebody had followed all the time. One LIST where
-    somebody wrote within the last hour.
+    (With a Kinesis stream: longer ago than it keeps records.) Call it before the batch is logged: from then on the log looks as if
+    somebody had followed all the time. Costs one LIST if somebody wrote within the last hour.
     """
     if any(each.segment is not None for each in vault.log.listing(since=int(now) - RECENT)):
         return None
@@ -28,7 +26,7 @@ def record_absence(vault: TableVault, stream: str, now: float) -> Gap | None:
     if newest is None or not _is_tails(newest):
         return None
     retention = DAY if vault.catalog.kinesis is None else vault.catalog.kinesis.retention
-    # Of several shards the slowest counts: not what was written last, but up to where a watermark says that all is there.
+    # With several shards the slowest counts: not the last segment, but the second up to which a watermark proves everything.
     since, until = min(newest.max_time, proven_until(vault, now)), int(now) - retention
     if since >= until:
         return None
@@ -39,7 +37,7 @@ def record_absence(vault: TableVault, stream: str, now: float) -> Gap | None:
 
 
 def _newest(vault: TableVault, now: float) -> Segment | None:
-    """The last that was written; of several at once, a function's."""
+    """Returns the segment that was written last; of several at once, a function's."""
     for piece in vault.log.newest_first_days(now, 0):
         written = [(each.modified, not _is_tails(each.segment), each.segment) for each in piece if each.segment is not None]
         if written:

@@ -1,7 +1,7 @@
-"""`redrive`: brings what Lambda gave up back into the vault, from its on-failure destination, and marks there what is done.
+"""`redrive`: brings discarded batches back into the vault, from Lambda's on-failure destination, and marks finished ones there.
 
-First everything of a batch is durable, then it is marked. Whoever dies in between, or does it beside somebody else, leaves a batch
-that is kept once more, which changes nothing.
+A batch is marked only after all of it is durable. After a crash in between, or beside another redrive, a batch is kept once more,
+which changes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ GIVEN_UP = "given up by `redrive --give-up`"
 
 
 class Left(msgspec.Struct, frozen=True):
-    """What still waits, and why. `batch`: the object in the destination; `sequence`: of the one record, None for all of it.
+    """A batch that still waits, and why. `batch`: the object in the destination; `sequence`: the one record's number, None for all
+    of it.
 
     Either may be given to `--give-up`.
     """
@@ -42,11 +43,11 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class Redriven(msgspec.Struct, frozen=True):
-    """What came of it. `source`: the bucket; `batches`: how many of the table's waited there, and of them `redriven`.
+    """The result of a redrive. `source`: the bucket; `batches`: the number of the table's batches that waited there.
 
-    `records`: that they carry, as far as they were read; `captured`: of these the ones that are in the vault's log now;
-    `given_up`: what was declared lost; `not_found`: what was to be, and is not left; `left`: what still waits. Of a
-    `dry_run` nothing was done. `notes`: what else an operator should know.
+    `redriven`: the finished batches; `records`: their records, as far as they were read; `captured`: those that are in the
+    vault's log now; `given_up`: those declared lost; `not_found`: names that should have been declared lost and no longer wait;
+    `left`: batches that still wait. With `dry_run`, nothing was done. `notes`: more notes for an operator.
     """
 
     table: str
@@ -63,7 +64,7 @@ class Redriven(msgspec.Struct, frozen=True):
 
 
 class RedriveOptions(msgspec.Struct, frozen=True):
-    """What is asked for. `source`: the bucket's URL, None for the one that the catalog names; `give_up`: see `Left`."""
+    """The options of a redrive. `source`: the bucket's URL, None for the one that the catalog names; `give_up`: see `Left`."""
 
     source: str | None = None
     give_up: Collection[str] = ()
@@ -79,10 +80,10 @@ def redrive(
     progress: Progress | None = None,
     lookup: Lookup | None = None,
 ) -> Redriven:
-    """Take every batch of the table that waits, the oldest first, and keep it as the Lambda handler would have.
+    """Takes every waiting batch of the table, oldest first, and keeps it as the Lambda handler would have.
 
-    Idempotent, and safe beside a running function, tail or another redrive. UsageError where no destination is known; what the
-    destination's listing raises. A store that fails after that ends it: what was not come to is in `left`.
+    It is idempotent, and safe beside a running function, tail or another redrive. Raises UsageError if no destination is known, and
+    the errors of the destination's listing. If a store fails after that, it ends: the remaining batches are in `left`.
     """
     url = words.source or vault.catalog.failures
     destination = None if url is None else vault.destination_at(url)
@@ -147,7 +148,9 @@ class _Redrive:
         )
 
     def _record_absences(self, batches: Sequence[FailedBatch]) -> None:
-        """As the handler does before its first batch, which it may never have come to: as of when Lambda first gave one up."""
+        """Records outages, as the handler does before its first batch, which it may never have reached: as of Lambda's first
+        discarded batch.
+        """
         first: dict[str, int] = {}
         for each in batches:
             if each.record is not None and each.record.source is StreamKind.DYNAMODB:
@@ -159,7 +162,7 @@ class _Redrive:
                 record_absence(self._vault, stream_label(arn), second)
 
     def _is_known(self, arn: str) -> bool:
-        """Whether a stream is the table's. Nothing is recorded of one that is not; its batches are left, each with the reason."""
+        """True if a stream is the table's. Nothing is recorded for any other; its batches are left, each with the reason."""
         try:
             self._vault = recognise(self._vault, arn, self._lookup, self._clock.now())[0].vault
         except Refused:
@@ -204,7 +207,7 @@ class _Redrive:
             raise
 
     def _ours(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Of a Kinesis stream's, which may carry other tables' too, the table's records, and those that may be."""
+        """Returns the table's records, and those that may be its, from a Kinesis stream that may carry other tables' too."""
         try:
             found = [each for each in deliveries({"Records": records}) if each.table == self._vault.catalog.table]
         except UsageError as error:
@@ -212,10 +215,10 @@ class _Redrive:
         return [record for each in found for record in each.records]
 
     def _keep(self, records: Sequence[Record], arn: str, pool: ThreadPoolExecutor) -> BatchReport:
-        """Through the handler's path.
+        """Keeps the records through the handler's path.
 
-        As of a mapping that has several invocations for each shard: what comes this late says nothing of what came before it. A
-        stream that the table has had before is kept under its own label; only Kinesis' is the catalog's to give.
+        They count as from a mapping with several invocations per shard, because late records prove nothing about earlier ones. A
+        former stream of the table is kept under its own label; only a Kinesis stream's label comes from the catalog.
         """
         now, writer = self._clock.now, self._writer
         done, label = recognise(self._vault, arn, self._lookup, now())
@@ -223,7 +226,7 @@ class _Redrive:
         return keep_batch(self._vault, records, label, pool, writer=writer, kind=SegmentKind.PARALLEL, now=now)
 
     def _failed(self, batch: FailedBatch, report: BatchReport) -> Iterator[Left]:
-        """What of a batch is not kept, without what is given up. Raises what is no record's fault."""
+        """Yields the records of a batch that are not kept, without those given up. Raises an error that is not a record's fault."""
         for position, error in sorted(report.failures.items()):
             if not isinstance(error, MalformedRecord):
                 raise error
@@ -236,7 +239,7 @@ class _Redrive:
                 yield Left(batch.name, sequence, where + why(error))
 
     def _leave_whole(self, batch: FailedBatch, error: BackstreamError) -> None:
-        """What cannot be read at all, or of which nothing can be kept."""
+        """Leaves a batch that cannot be read at all, or that nothing can be kept of."""
         if batch.name not in self._words.give_up or self._words.dry_run:
             self._left.append(Left(batch.name, None, error.message))
             return
@@ -244,7 +247,7 @@ class _Redrive:
         self._done(batch)
 
     def _give_up(self, batch: FailedBatch, what: str, sequence: str | None, reason: str) -> None:
-        """Kept as a gap before it is marked: from now on the vault alone says that it is missing."""
+        """Records a gap before the batch is marked: from now on only the vault says that it is missing."""
         gap = self._destination.gap(batch)
         named = f"{GIVEN_UP}: {batch.name}: {reason}"
         self._vault.gaps.record(msgspec.structs.replace(gap, reason=named, sequence=sequence, batch=None))

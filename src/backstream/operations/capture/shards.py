@@ -1,4 +1,4 @@
-"""One shard of a stream, followed: read, made durable, cut into segments. `tail` runs many of these side by side."""
+"""Follows one shard of a stream: reads it, makes it durable, cuts it into segments. `tail` runs many of these side by side."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from backstream.vault.log.log import DAY
 from backstream.vault.log.positions import Position, Positions
 
 OLDEST, AFTER_GAP = "oldest", "gap"
-# Records show up in a stream "in near real time", without a promise: those of these last seconds may still be on their way.
+# Records show up in a stream "in near real time", without a promise: records of these last seconds may still be on their way.
 SETTLING = 5
 RETENTION_SLACK = 300  # how exactly a day is taken, where the clocks of several machines are compared
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """How a tail works. Times in seconds.
+    """The settings of a tail. Times are in seconds.
 
     A segment ends when its oldest change has waited `segment_age`, or at `segment_count` changes or `segment_bytes` of images.
-    `quiet_reads`: so many empty answers in a row mean that a shard has been read to its end, since a single one does not.
-    `children_wait`: how long a shard that ended may go without children in the stream's list before it is taken to have none;
-    `sibling_wait`: how long an only child has to have been there before it is taken to have no sibling.
+    `quiet_reads`: the number of empty answers in a row that mean that a shard has been read to its end, since a single one does
+    not. `children_wait`: the time without children in the stream's list after which an ended shard is taken to have none;
+    `sibling_wait`: the time after which an only child is taken to have no sibling.
     """
 
     segment_age: float = 3.0
@@ -47,10 +47,10 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Wrote(msgspec.Struct, frozen=True):
-    """What became durable at once: from `first` to `last`, as the shard's positions have it.
+    """Changes that became durable at once: from `first` to `last`, as positions of the shard.
 
-    `size`: bytes of keys and images; `newest`: when the newest change was made; `began`, `ended`: when it was written (epoch
-    seconds, all three).
+    `size`: bytes of keys and images; `newest`: the time of the newest change; `began`, `ended`: the time of writing (epoch seconds,
+    all three).
     """
 
     shard: str
@@ -64,18 +64,17 @@ class Wrote(msgspec.Struct, frozen=True):
 
 
 def wrote_of(shard: str, first: str, last: str, changes: Sequence[Change], began: float, ended: float) -> Wrote:
-    """As told of these changes."""
+    """Returns the report of these changes."""
     size = sum(each.size for each in changes)
     newest = max(each.micros for each in changes) / MICROS
     return Wrote(shard, first, last, len(changes), size, newest, began, ended)
 
 
 class ShardPosition(msgspec.Struct, frozen=True):
-    """How far a shard has been kept: the position of its last record, and the second in which the newest change was made.
+    """The progress in a shard: the position of its last kept record, and the second of the newest change.
 
-    `late`: for how many seconds a change may come after later ones; `proven`: the second up to which all of its changes were
-    durable by another account, None where there is none; `ended`: the shard is closed, and `last` is its end (empty where it held
-    nothing).
+    `late`: the seconds by which a change may come after later ones; `proven`: the second up to which another reader proved all of
+    its changes durable, None if none did; `ended`: True if the shard is closed and `last` is its end (empty if it held nothing).
     """
 
     last: str
@@ -86,36 +85,42 @@ class ShardPosition(msgspec.Struct, frozen=True):
 
     @property
     def claim(self) -> int:
-        """Up to which second all changes of the shard are durable: its own second may hold more."""
+        """The second up to which all changes of the shard are durable: its own second may hold more."""
         own = self.seconds - 1 - self.late
         return own if self.proven is None else max(own, self.proven)
 
 
 class DurablePrefix(msgspec.Struct, frozen=True):
-    """How many of some changes, from the first on, are durable now; and what stands in the way of the next."""
+    """The first `count` changes are durable; `failure` is why the next one is not."""
 
     count: int
     failure: BackstreamError | None = None
 
 
 class ChangeSink(Protocol):
-    """Where the changes of a stream go, and where it is noted how far each shard has been read. Safe to call from many threads."""
+    """The sink of a stream's changes, which also notes the progress in each shard. Safe to call from many threads."""
 
     def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:
-        """Make changes of a shard durable, in its order. `after`: the sequence number before them, or what stands in its place."""
+        """Makes changes of a shard durable, in its order.
+
+        `after`: the sequence number before them, or the word that replaces it.
+        """
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:
-        """Note that every shard has been read up to this second, and how far each. `closing`: nobody goes on from here for now."""
+        """Notes that every shard has been read up to this second, and the position in each.
+
+        `closing`: True if nobody continues from here for now.
+        """
 
     def look_around(self) -> None:
-        """Called now and then: see whether somebody else does the same work."""
+        """Called now and then, to see whether somebody else does the same work."""
 
     def miss(self, gap: Gap) -> None:
-        """Note that changes are lost."""
+        """Notes that changes are lost."""
 
 
 class FollowerContext(msgspec.Struct, frozen=True):
-    """What every shard's follower works with."""
+    """The context of every shard's follower."""
 
     stream: ChangeStream
     label: str
@@ -130,10 +135,10 @@ class FollowerContext(msgspec.Struct, frozen=True):
 
 
 class Follower:
-    """Reads one shard in order. Not thread-safe: one turn at a time. `reached`: how far an earlier run came.
+    """Reads one shard in order. Not thread-safe: one turn at a time. `reached`: an earlier run's progress.
 
-    `claim`: all changes of this shard up to that second are durable, None while nothing is known. `finished`: it has been read to
-    the end that it was closed with, and all of it is durable.
+    `claim`: all changes of this shard up to that second are durable, None while nothing is known. `finished`: True if the closed
+    shard has been read to its end, and all of it is durable.
     """
 
     def __init__(self, parts: FollowerContext, shard: Shard, reached: ShardPosition | None, claim: int | None) -> None:
@@ -158,24 +163,27 @@ class Follower:
 
     @property
     def finished(self) -> bool:
-        """Read to its end and durable."""
+        """True if it is read to its end and durable."""
         return self._ended and not self._buffer
 
     @property
     def position(self) -> Position:
-        """Up to where all of it is durable."""
+        """The position up to which everything is durable."""
         return Position(self._durable_to, self._last_seconds, self.claim, self.finished)
 
     @property
     def caught_up(self) -> bool:
-        """All that was there when this began to read is durable: nothing came for a while, or only newer things, as under load."""
+        """True if everything that existed when this began to read is durable: nothing came for a while, or only newer records, as
+        under load.
+        """
         quiet = not self._buffer and self._quiet >= self._parts.settings.quiet_reads
         return quiet or (self.claim is not None and self._asked is not None and self.claim >= self._asked)
 
     def turn(self, *, hurry: bool) -> bool:
-        """Read once, and write a segment if one is due (`hurry`: as soon as there is no more to read). Whether to read on at once.
+        """Reads once, and writes a segment if one is due (`hurry`: as soon as there is no more to read). Returns whether to read on
+        at once.
 
-        Raises what reading and writing raise; nothing is lost by it, the next turn goes on where this one stood.
+        Raises the errors of reading and writing. Nothing is lost by them: the next turn continues at the same position.
         """
         more = False
         try:
@@ -197,7 +205,7 @@ class Follower:
         except IteratorExpired:
             self._iterator = None
             return True
-        except (RecordsTrimmed, NotFound):  # a closed shard of which nothing is left is not found at all
+        except (RecordsTrimmed, NotFound):  # a closed shard without remaining records is not found at all
             self.flush()  # what was read before them must not wait behind them
             page = self._pass_over_trimmed()
         else:
@@ -232,7 +240,7 @@ class Follower:
     # --- trimmed records ---
 
     def _pass_over_trimmed(self) -> RecordsPage:
-        """The oldest records that are left. What lies before them is a gap, unless only old, known things were trimmed."""
+        """Returns the oldest remaining records. Everything before them is a gap, unless only old, known records were trimmed."""
         page = self._oldest_left()
         retained = int(page.server_time) - DAY + RETENTION_SLACK
         if self._last_seconds is None or not self._last_seconds < retained <= self._known:
@@ -241,7 +249,7 @@ class Follower:
 
     @property
     def _known(self) -> int:
-        """The second up to which everything that this shard held has been read."""
+        """Returns the second up to which everything that this shard held has been read."""
         return max(self._parts.known, self.claim or 0)
 
     def _oldest_left(self) -> RecordsPage:
@@ -254,7 +262,7 @@ class Follower:
             raise Unavailable(f"records are trimmed while they are asked for: {error.message}") from error
 
     def _miss(self, page: RecordsPage) -> None:
-        """Record the gap before this page."""
+        """Records the gap before this page."""
         since = max(self._last_seconds or 0, self._known)
         until = max(since, page.changes[0].seconds if page.changes else int(page.server_time))
         reason = "the stream had dropped records before they were read"
@@ -278,7 +286,7 @@ class Follower:
         )
 
     def flush(self) -> None:
-        """Make what was read durable. On failure as much as is unbroken, and the error."""
+        """Makes the changes that were read durable. On failure keeps the unbroken part, and raises the error."""
         while self._buffer:
             self._write(self._buffer[: self._parts.settings.segment_count])
 

@@ -1,4 +1,4 @@
-"""Where a tail's changes go: images into the vault, then a run of them into its log, which is the tail's checkpoint."""
+"""The sink of a tail: images go into the vault, then a run of them into its log, which is the tail's checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOUR = 3600
 
 
 class VaultKeeper:
-    """Keeps one stream's changes in a vault; see `shards.Keeper`. `writer` names this process in the log."""
+    """Keeps one stream's changes in a vault; see `shards.ChangeSink`. `writer` names this process in the log."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class VaultKeeper:
         notice: Callable[[str], None],
         before_mark: Callable[[], None] = lambda: None,
     ) -> None:
-        """`before_mark` raises where nothing more may be claimed."""
+        """`before_mark` raises if nothing more may be claimed."""
         self._before_mark = before_mark
         self._log = vault.log
         self._gaps = vault.gaps
@@ -52,12 +52,12 @@ class VaultKeeper:
         self._told: set[str] = set()
 
     def reached(self) -> Mapping[str, ShardPosition]:
-        """How far earlier runs came, by shard: the log says it."""
+        """Returns the progress of earlier runs, by shard, from the log."""
         recent = self._log.recent(self._clock.now())
         return {shard: ShardPosition(each.last, each.max_time) for shard, each in reached(recent, self._label).items()}
 
     def arrived(self, retention: int) -> Mapping[str, ShardPosition]:
-        """The same of a Kinesis stream, which keeps records for so many seconds."""
+        """Returns the same for a Kinesis stream, which keeps records for `retention` seconds."""
         now = self._clock.now()
         found = arrived(self._log.recent(now, since=now - retention), self._label)
         return {
@@ -65,7 +65,7 @@ class VaultKeeper:
         }
 
     def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:
-        """One segment: images first, then the run of them. Raises what the log raises: nothing is acknowledged then."""
+        """Writes one segment: images first, then the run of them. Raises the log's errors: nothing is acknowledged then."""
         run, failure = self._keep_images(changes)
         if run:
             self._log.write_run(run, shard, after=after, writer=self._writer)
@@ -74,34 +74,34 @@ class VaultKeeper:
     def keep_arrivals(
         self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]
     ) -> DurablePrefix:
-        """The same of a Kinesis stream's."""
+        """Does the same for a Kinesis stream's changes."""
         run, failure = self._keep_images(changes)
         if run:
             self._log.write_arrivals(run, shard, before=before, position=positions[len(run) - 1], writer=self._writer)
         return DurablePrefix(len(run), failure)
 
     def _keep_images(self, changes: Sequence[Change]) -> tuple[list[Entry], BackstreamError | None]:
-        """The entries up to the first change whose image could not be kept, and why it could not."""
+        """Returns the entries up to the first change whose image could not be kept, and its error."""
         kept = durable.keep(changes, self._images, self._schema, self._pool)
         return kept.unbroken(len(changes)), kept.failures[min(kept.failures)] if kept.failures else None
 
     def note_ties(self, changes: Sequence[Change]) -> int:
-        """Gaps in the vault's records."""
+        """Records gaps in the vault."""
         return record_ties_in(self._gaps, self._label, changes)
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the segments tell how far each is
-        """A mark in the log."""
+        """Writes a mark in the log."""
         self._before_mark()
         self._log.write_mark(self._label, seconds, writer=self._writer, now=self._clock.now(), closing=closing)
 
     def miss(self, gap: Gap) -> None:
-        """A gap in the vault's records."""
+        """Records a gap in the vault."""
         self._gaps.record(gap)
 
     def look_around(self) -> None:
-        """Tell of other tails on the same table: harmless, but paid for twice."""
+        """Reports other tails on the same table: they are harmless, but paid for twice."""
         ours, now = (SegmentKind.TAIL, SegmentKind.KINESIS, SegmentKind.MARK), self._clock.now()
-        # Who is at work now writes under this hour, or the one before: two days of a busy table's log would be too long a list.
+        # Active writers write under this hour, or the one before: two days of a busy table's log would be too long a list.
         recent = [each for each in self._log.listing(since=int(now) - HOUR) if each.segment and each.segment.kind in ours]
         newest = sorted((each for each in recent if now - each.modified < NEIGHBOUR_RECENT), key=lambda each: -each.modified)
         seen = [(each, self._log.metadata(each)) for each in newest[:NEIGHBOURS_ASKED]]

@@ -1,7 +1,8 @@
-"""`tail`: follows a table's stream into the vault. Safe to stop, kill and repeat at any instant: the log says where to go on.
+"""`tail`: follows a table's stream into the vault. It is safe to stop, kill and repeat at any instant: the log holds the position
+to continue from.
 
 A stream is a tree of shards; a child is read only after its parent has been read to its end and is durable, so one item's changes
-come in order. What was killed between is read again from the last durable segment on, and written again to no effect.
+come in order. After a kill, records are read again from the last durable segment on, and written again without effect.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ NewFollower = Callable[[FollowerContext, Shard, ShardPosition | None, int | None
 
 
 class TailReport(msgspec.Struct, frozen=True):
-    """What a tail did.
+    """The result of a tail.
 
-    `gaps`: how many it had to record; `durable`: the second up to which all changes are in the vault; `caught_up`: it had read
-    all there was; `ended`: the stream is closed and has been read to its end, there will never be more. `childless`: closed shards
-    after which none is listed: nothing later than their end is claimed. `throttled`: how often the stream asked to slow down.
+    `gaps`: the number of recorded gaps; `durable`: the second up to which all changes are in the vault; `caught_up`: True if it had
+    read everything; `ended`: True if the stream is closed and has been read to its end. `childless`: closed shards without listed
+    children: nothing later than their end is claimed. `throttled`: the number of times that the stream asked to slow down.
     """
 
     table: str
@@ -50,8 +51,9 @@ class TailReport(msgspec.Struct, frozen=True):
 class Tail:
     """Follows one stream with all its shards until it is told to stop, has caught up, or has no time left.
 
-    `base`: the second up to which all is in the vault or in a recorded gap, whatever the shards say. A reader that has one marks
-    its end also where it has come no further, so that the next goes on from there. None: nothing is claimed before it is read.
+    `base`: the second up to which everything is in the vault or in a recorded gap, whatever the shards say. A reader with a base
+    writes a mark at its end even without progress, so that the next one continues from there. None: nothing is claimed before it is
+    read.
     """
 
     def __init__(
@@ -73,10 +75,10 @@ class Tail:
         self._done_at: dict[str, float] = {}
         self._finished: set[str] = set()
         self._past: dict[str, Position] = {}  # finished and let go, as long as they are listed
-        self._lacking: set[str] = set()  # of `_done`, those of which a child is certainly not listed yet
-        self._unsure: set[str] = set()  # of `_done`, those of which one child is listed, and may have a sibling
+        self._lacking: set[str] = set()  # the members of `_done` that certainly lack a child in the list
+        self._unsure: set[str] = set()  # the members of `_done` with one listed child, which may have a sibling
         self._listed_at: dict[str, float] = {}  # when an only child was first seen in the list
-        self._told: set[str] = set()  # of whom it was said that a child is not listed
+        self._told: set[str] = set()  # shards whose missing child was already reported
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._caught: set[str] = set()  # who had caught up when its last turn ended: during a turn there is no telling
@@ -95,13 +97,14 @@ class Tail:
         self._looked_around_at = float("-inf")
 
     def run(self, *, until_caught_up: bool, deadline: float = float("inf")) -> TailReport:
-        """Follow the stream until told to stop, until it ends, until there is nothing left to read, or until `deadline`.
+        """Follows the stream until it is told to stop, until the stream ends, until there is nothing left to read, or until
+        `deadline`.
 
-        `deadline`: epoch seconds. A shard that is closed and has no child in the list keeps `until_caught_up` from its end for
-        `children_wait` seconds; then the report names it.
+        `deadline`: epoch seconds. A closed shard without a child in the list delays the end of `until_caught_up` by `children_wait`
+        seconds; then the report names it.
 
-        Raises what reading and writing raise, where trying again cannot help. What was not made durable by then is not
-        acknowledged either: the next run reads it again.
+        Raises the errors of reading and writing, if trying again cannot help. Records that are not durable by then are not
+        acknowledged either: the next run reads them again.
         """
         try:
             caught_up, ended = self._follow(until_caught_up=until_caught_up, deadline=deadline)
@@ -125,7 +128,7 @@ class Tail:
         )
 
     def _follow(self, *, until_caught_up: bool, deadline: float) -> tuple[bool, bool]:
-        """Whether there was nothing left to read, and whether the stream has ended."""
+        """Returns whether there was nothing left to read, and whether the stream has ended."""
         caught_up = ended = False
         with ThreadPoolExecutor(self._parts.settings.readers, thread_name_prefix="shard") as readers:
             while not (self._stop.is_set() or caught_up or ended or self._parts.clock.now() >= deadline):
@@ -143,13 +146,13 @@ class Tail:
 
     @property
     def _ended(self) -> bool:
-        """The stream is closed, and all of it has been read."""
+        """Returns whether the stream is closed, and all of it has been read."""
         return not (self._open or self._followers or self._stale or self._unsure)
 
     # --- the tree of shards ---
 
     def _look_at_stream(self, *, until_caught_up: bool) -> None:
-        """Find new shards: at the start, when one has come to its end, and now and then, since shards may split at any time."""
+        """Finds new shards: at the start, when one has come to its end, and now and then, since shards may split at any time."""
         now, settings = self._parts.clock.now(), self._parts.settings
         if now < self._look_at:
             return
@@ -180,9 +183,10 @@ class Tail:
             self._start_follower(shard)
 
     def _let_go(self, facts: StreamFacts) -> None:
-        """Forget the finished shards whose children are all listed: those are followed now, and bound the frontier themselves.
+        """Forgets the finished shards whose children are all listed: the children are followed now, and bound the frontier
+        themselves.
 
-        The list lags behind the shards. Until all of a shard's children show, nobody reads what they hold: nothing later may be
+        The list lags behind the shards. Until all of a shard's children show, nobody reads their records, so nothing later may be
         claimed, however long that takes.
         """
         listed = {shard.id for shard in facts.shards}
@@ -202,7 +206,7 @@ class Tail:
         self._past = {shard: position for shard, position in self._past.items() if shard in listed}
 
     def _lacks(self, shard: str, children: Sequence[Shard], *, is_listed: bool) -> None:
-        """A finished shard of which not all children are listed: nothing later than its end is claimed until they are."""
+        """Handles a finished shard that may lack listed children: nothing later than its end is claimed until all are listed."""
         if not children and not is_listed and self._is_forgotten(self._done[shard]):
             self._give_up_children(self._done.pop(shard))
             return
@@ -214,7 +218,7 @@ class Tail:
             self._parts.notice(f"{shard} has ended, and {which} is listed: until it is, {until} is claimed")
 
     def _has_no_sibling(self, child: Shard, parent: AnyFollower) -> bool:
-        """Whether an only child has been there for so long that a sibling would be listed too, or an earlier run has seen that."""
+        """True if an only child has existed for so long that a sibling would be listed too, or if an earlier run has seen that."""
         before = self._reached.get(parent.shard.id)
         if before is not None and before.ended and before.claim < self._parts.known:
             return True  # it had ended by then, and a watermark has passed its end
@@ -222,7 +226,7 @@ class Tail:
         return now - self._there_since(child.id, parent.claim, now) >= self._parts.settings.sibling_wait
 
     def _there_since(self, child: str, ended: int | None, now: float) -> float:
-        """By when at the latest a shard was there: it was listed, it held a change, or it was read after its parent's end."""
+        """Returns a time by which a shard existed: it was listed, it held a change, or it was read after its parent's end."""
         told = [self._listed_at.setdefault(child, now)]
         follower, before = self._followers.get(child) or self._done.get(child), self._reached.get(child)
         if follower is not None and follower.first is not None:
@@ -234,15 +238,17 @@ class Tail:
         return min(told)
 
     def _waited_for(self, shard: str) -> bool:
-        """Whether the children of a finished shard should have been listed by now."""
+        """True if the children of a finished shard should have been listed by now."""
         return self._parts.clock.now() - self._done_at[shard] >= self._parts.settings.children_wait
 
     def _is_forgotten(self, follower: AnyFollower) -> bool:
-        """Whether the stream no longer holds anything that was made right after this shard's end."""
+        """True if the stream no longer holds anything that was made right after this shard's end."""
         return follower.claim is not None and follower.claim < self._parts.clock.now() - self._parts.retention
 
     def _give_up_children(self, follower: AnyFollower) -> None:
-        """A shard that was never seen to have children is listed no longer: what those held is lost, unless somebody kept it."""
+        """Gives up the children of a shard that is no longer listed and never had any in the list: their changes are lost, unless
+        somebody kept them.
+        """
         since, until = follower.claim or 0, int(self._parts.clock.now()) - self._parts.retention
         reason = "no shard that follows one that ended was ever listed"
         shard = follower.shard.id
@@ -251,7 +257,7 @@ class Tail:
         self._parts.notice(f"GAP: changes of {moment.iso(since)} to {moment.iso(until)} are lost: {reason} ({shard})")
 
     def _orphaned(self) -> bool:
-        """Whether children of a finished shard are still to be listed, or may be."""
+        """True if children of a finished shard are still to be listed, or may be."""
         return (self._open and bool(self._done)) or bool(self._unsure)
 
     def _start_follower(self, shard: Shard) -> None:
@@ -305,7 +311,7 @@ class Tail:
                 self._retire(shard)
 
     def _later(self, what: str, error: Unavailable, *, give_up: bool) -> float:
-        """When to try again what failed: later and later, as long as it fails."""
+        """Returns when to retry: later and later, as long as it fails."""
         if isinstance(error, Throttled):
             self._throttled += 1
         failures = self._failures[what] = self._failures.get(what, 0) + 1
@@ -336,7 +342,7 @@ class Tail:
         return self._followers.keys() <= self._caught
 
     def _waits_in_vain(self) -> bool:
-        """Whether all has been read but what closed shards' children hold, and those should have been listed by now."""
+        """True if everything has been read except closed shards' children, and those should have been listed by now."""
         read = not self._stale and self._followers.keys() <= self._caught
         lacking = self._open and self._lacking and self._lacking == self._done.keys()
         return bool(read and lacking) and all(map(self._waited_for, self._lacking))
@@ -348,10 +354,11 @@ class Tail:
     # --- what may be claimed ---
 
     def _frontier(self) -> int | None:
-        """The second up to which every shard is durable; shards whose parents are still being read are bounded by those.
+        """Returns the second up to which every shard is durable. Shards whose parents are still being read are bounded by their
+        parents.
 
         A stream is closed as a whole: one that has been read to its end holds all changes made before the last one in any shard.
-        Just after that a shard that had split may have children that are not listed yet, and bounds what is claimed.
+        Just after that, a shard that had split may have children that are not listed yet, and bounds the claim.
         """
         claims = [follower.claim for follower in (*self._followers.values(), *self._done.values())]
         known = [claim for claim in claims if claim is not None]
@@ -362,7 +369,7 @@ class Tail:
         return max((each for each in (found, self._base) if each is not None), default=None)
 
     def _positions(self) -> Positions:
-        """How far each shard is durable, those among them that ended."""
+        """Returns how far each shard is durable, including those that ended."""
         standing = {**self._followers, **self._done}
         return {**self._past, **{shard: follower.position for shard, follower in standing.items()}}
 

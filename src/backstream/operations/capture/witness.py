@@ -1,8 +1,8 @@
 """The witness: a second reader of a table's stream. It checks each record against the log, and leaves a watermark.
 
-A function is not told what it did not receive. The witness reads the shards themselves, from where the last one stood to their
-tips, writes what the log lacks, and then says up to which second everything is in the vault. Two at once, or one beside a tail, are
-merely wasteful. Killed at any request it has claimed nothing that was not durable: the watermark comes last.
+A function does not learn what it did not receive. The witness reads the shards themselves, from the last position to their tips,
+writes the records that the log lacks, and then states the second up to which everything is in the vault. Two at once, or one beside
+a tail, are merely wasteful. Killed at any request, it has claimed nothing that was not durable: the watermark comes last.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SETTINGS = Settings(segment_count=2_000, segment_bytes=4 << 20, children_wait=10
 
 
 class Witnessed(msgspec.Struct, frozen=True):
-    """What a run of the witness found. Times in ISO 8601, UTC; None where there is nothing to say.
+    """The result of a run of the witness. Times are ISO 8601, UTC; None if there is nothing to report.
 
-    `checked`: how many records were read from the stream; `missing`: how many of them the log lacked, which it holds now, and
-    `oldest_missing`: when the oldest of these was made; `gaps`: how many were recorded; `proven_to`: everything up to there is in
-    the vault or in a recorded gap; `caught_up`: there was nothing left to read; `waiting_for`: closed shards after which none is
-    listed yet, at whose end the proof stands still; `throttled`: how often the stream asked to slow down.
+    `checked`: the number of records read from the stream; `missing`: the number of them that the log lacked and holds now;
+    `oldest_missing`: the time of the oldest of these; `gaps`: the number of recorded gaps; `proven_to`: everything up to there is
+    in the vault or in a recorded gap; `caught_up`: True if there was nothing left to read; `waiting_for`: closed shards without
+    listed children yet, at whose end the proof stands still; `throttled`: the number of times that the stream asked to slow down.
     """
 
     table: str
@@ -43,10 +43,10 @@ class Witnessed(msgspec.Struct, frozen=True):
 
 
 def witness(vault: TableVault, following: Following, *, budget: float = BUDGET) -> Witnessed:
-    """Read the stream from the last proven position, check it against the log, write what is missing, and leave a watermark.
+    """Reads the stream from the last proven position, checks it against the log, writes missing records, and leaves a watermark.
 
-    `budget`: seconds after which it stops reading; the next run goes on from there. Refused and Failed as of `follow`; Unavailable
-    where what was read could not be written down: nothing is claimed then.
+    `budget`: seconds after which it stops reading; the next run continues from there. Raises Refused and Failed like `follow`, and
+    Unavailable if records could not be written: nothing is claimed then.
     """
     began, findings = following.clock.now(), WitnessFindings()
     reading = msgspec.structs.replace(following, findings=findings, deadline=began + budget)

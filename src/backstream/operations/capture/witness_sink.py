@@ -1,4 +1,4 @@
-"""Where the witness brings what it reads: each record is checked against the log, and what is missing there is written."""
+"""The sink of the witness: each record is checked against the log, and missing ones are written."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from backstream.vault.table_vault import TableVault
 
 
 class WitnessFindings(msgspec.Struct):
-    """What a witness has found so far.
+    """The findings of a witness so far.
 
-    `missing`: records that the log did not hold, all of which it holds now; `oldest`: the second of the oldest of them;
-    `lost`: records that could not be kept, each of which is a recorded gap; `watermark`: the second of the last watermark written.
+    `missing`: the number of records that the log did not hold and holds now; `oldest`: the second of the oldest of them; `lost`:
+    the number of records that could not be kept; each is a recorded gap; `watermark`: the second of the last watermark written.
     """
 
     missing: int = 0
@@ -38,7 +38,7 @@ class WitnessFindings(msgspec.Struct):
 
 
 class WitnessKeeper(VaultKeeper):
-    """Checks one stream's changes against a vault; see `shards.Keeper`. `findings` is kept up to date."""
+    """Checks one stream's changes against a vault; see `shards.ChangeSink`. `findings` is kept up to date."""
 
     def __init__(
         self,
@@ -61,11 +61,11 @@ class WitnessKeeper(VaultKeeper):
     # --- where to go on ---
 
     def reached(self) -> Mapping[str, ShardPosition]:
-        """How far a witness or a tail had come before, by shard."""
+        """Returns the progress of an earlier witness or tail, by shard."""
         return _farthest(super().reached(), self._stood(0))
 
     def arrived(self, retention: int) -> Mapping[str, ShardPosition]:
-        """The same of a Kinesis stream, which keeps records for so many seconds."""
+        """Returns the same for a Kinesis stream, which keeps records for `retention` seconds."""
         return _farthest(super().arrived(retention), self._stood(retention, LATE))
 
     def _stood(self, retention: int, late: int = 0) -> Mapping[str, ShardPosition]:
@@ -79,7 +79,7 @@ class WitnessKeeper(VaultKeeper):
     # --- what was read ---
 
     def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:  # noqa: ARG002 - what it writes is no run
-        """Write those of the changes that the log lacks."""
+        """Writes the changes that the log lacks."""
         return self._check(changes, shard)
 
     def keep_arrivals(
@@ -90,7 +90,7 @@ class WitnessKeeper(VaultKeeper):
         before: str | None,  # noqa: ARG002 - the watermark says where the witness stood
         positions: Sequence[str],  # noqa: ARG002
     ) -> DurablePrefix:
-        """The same of a Kinesis stream's."""
+        """Does the same for a Kinesis stream's changes."""
         return self._check(changes, shard)
 
     def _check(self, changes: Sequence[Change], shard: str) -> DurablePrefix:
@@ -126,13 +126,13 @@ class WitnessKeeper(VaultKeeper):
     # --- what is proven ---
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - each may be the last
-        """A watermark in the log. Its body says where the next run goes on."""
+        """Writes a watermark in the log. Its body holds the positions from which the next run continues."""
         self._before_mark()
         self._log.write_watermark(self._label, seconds, positions, writer=self._writer, now=self._clock.now())
         self._findings.watermark = seconds
 
     def look_around(self) -> None:
-        """Others at work are what this one is there for."""
+        """Does nothing: the witness exists beside other readers."""
 
 
 def _reached(position: Position, late: int) -> ShardPosition:
@@ -140,7 +140,9 @@ def _reached(position: Position, late: int) -> ShardPosition:
 
 
 def _farthest(tails: Mapping[str, ShardPosition], witnesses: Mapping[str, ShardPosition]) -> Mapping[str, ShardPosition]:
-    """Of each shard what reaches farther: all before it is in the vault, or in a recorded gap, by either."""
+    """Returns for each shard the position that reaches farther: either one proves that everything before it is in the vault, or in
+    a recorded gap.
+    """
     found = dict(tails)
     for shard, reached in witnesses.items():
         before = found.get(shard)

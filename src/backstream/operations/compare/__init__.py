@@ -1,1 +1,1 @@
-"""Compare a table with its vault or with another table."""
+"""Compares a table with its vault or with another table."""

@@ -1,11 +1,11 @@
-"""`diff`: one live table against another, in both directions; and, where that is asked for, the other made like the first.
+"""`diff`: compares one live table with another, in both directions, and makes the other like the first on request.
 
-Both are read by parallel scans, and of each item its key and a fingerprint of 16 bytes are put on disk, cut by the hash of the key,
-so that one partition at a time is compared in memory. Where fingerprints differ the item is only a suspect: it is fetched from both
-tables, compared by value, and looked at again as `suspects` says.
+Both are read by parallel scans. Each item's key and a fingerprint of 16 bytes are put on disk, cut by the hash of the key, so that
+one partition at a time is compared in memory. If fingerprints differ, the item is only a suspect: it is fetched from both tables,
+compared by value, and looked at again: see `recheck`.
 
-A repair looks once more at both. What still differs as it did is written into the other table, on condition that the item there is
-as it was seen. Nothing else is written.
+A repair looks once more at both. An item that still differs in the same way is written into the other table, on condition that the
+item there is unchanged. Nothing else is written.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class _Unseen(msgspec.Struct, frozen=True):
 
 
 class Diffed(ComparedRows, frozen=True, kw_only=True):
-    """What a comparison of two tables found. `table2` is the copy, `arn` and `arn2` say which tables they are.
+    """The result of a comparison of two tables. `table2` is the copy; `arn` and `arn2` identify the tables.
 
-    `repaired`: how many of the differing rows are in `table2` as they are in `table` since; those that could not be are `failed`.
-    `read_units`: what the reading took of both tables.
+    `repaired`: the number of differing rows that `table2` now has like `table`; rows that could not be repaired count as `failed`.
+    `read_units`: the read units consumed in both tables.
     """
 
     table2: str
@@ -67,12 +67,15 @@ class Diffed(ComparedRows, frozen=True, kw_only=True):
 
     @property
     def mended(self) -> bool:
-        """Whether rows differed, and none does any more."""
+        """True if rows differed, and none does any more."""
         return self.repaired > 0 and self.repaired == self.differences and not self.failed
 
 
 class How(msgspec.Struct, frozen=True):
-    """`keys`: canonical ones, to compare only these, None for all; `max_units`: read units a second at most, of each table."""
+    """The options of a comparison.
+
+    `keys`: canonical ones, to compare only these, None for all; `max_units`: read units a second at most, of each table.
+    """
 
     keys: Sequence[bytes] | None = None
     segments: int = 4
@@ -82,7 +85,7 @@ class How(msgspec.Struct, frozen=True):
 
 
 class DiffContext(msgspec.Struct, frozen=True):
-    """What it works with."""
+    """The context of a comparison."""
 
     clock: Clock
     progress: Progress = Silent()
@@ -90,9 +93,9 @@ class DiffContext(msgspec.Struct, frozen=True):
 
 
 def diff(table: Table, other: Table, how: How, around: DiffContext) -> Diffed:
-    """Compare two tables. Nothing is written, unless it is to repair: then into `other` alone.
+    """Compares two tables. It writes nothing, except for a repair: then into `other` alone.
 
-    Raises what `pair_of` raises before anything is read, and what the tables raise. A row that cannot be compared, or mended, is
+    Raises the errors of `pair_of` before anything is read, and the tables' errors. A row that cannot be compared, or mended, is
     named in `failures`.
     """
     with ExitStack() as stack:
@@ -115,7 +118,7 @@ class _Diff:
         self._failures: dict[bytes, str] = {}
 
     def key_of(self, image: bytes) -> bytes:
-        """The canonical key of an item of both tables."""
+        """Returns the canonical key of an item of both tables."""
         return wire.key_of(self._pair.schema, image)
 
     def run(self) -> Diffed:
@@ -128,7 +131,7 @@ class _Diff:
     # --- looking ---
 
     def _first_look(self) -> Suspects[PairObservation]:
-        """What differs, as it was just now in both tables."""
+        """Returns the items that differ, as they are now in both tables."""
         keys = self._how.keys
         return self._look_at(self._differing() if keys is None else ((key, _Unseen()) for key in dict.fromkeys(keys)))
 
@@ -151,7 +154,7 @@ class _Diff:
     def _look(
         self, batch: Sequence[tuple[bytes, PairObservation | _Unseen]], found: Found, into: Suspects[PairObservation]
     ) -> None:
-        """Take what is the same by now, and hand on the others."""
+        """Takes the items that are equal by now, and hands on the others."""
         for key, seen in batch:
             before = seen if isinstance(seen, PairObservation) else None
             try:
@@ -169,7 +172,7 @@ class _Diff:
     # --- the whole tables ---
 
     def _differing(self) -> Iterator[tuple[bytes, _Unseen]]:
-        """The items whose fingerprints differ, or that one table alone has; the others are the same."""
+        """Yields the items whose fingerprints differ, or that only one table has; the others are the same."""
         rows = max(each.items for each in self._pair.facts)
         count, buffer = max(LEAST_PARTITIONS, partitions_for(rows)), self._memory.buffer // 2
         with Pairs(count, buffer=buffer) as one, Pairs(count, buffer=buffer) as two:
@@ -188,7 +191,7 @@ class _Diff:
                 yield key, _Unseen(sum(int.from_bytes(each[FINGERPRINT:]) for each in (mine, theirs)))
 
     def _scan(self, *spills: Pairs) -> None:
-        """Both tables at once, each by as many segments as were asked for."""
+        """Scans both tables at once, each with the requested number of segments."""
         segments = self._how.segments
         names = " and ".join(each.name for each in self._pair.facts)
         self._progress.phase(f"reading {names}", sum(each.items for each in self._pair.facts) or None)
@@ -205,7 +208,7 @@ class _Diff:
     # --- repairing ---
 
     def _repair(self, suspects: Suspects[PairObservation]) -> tuple[Suspects[PairObservation], int]:
-        """What there is to say after it, and how many were mended."""
+        """Returns the differences after the repair, and the number of mended items."""
         left = self._look_again(suspects)  # what moves now is in flight, and not ours to write
         suspects.close()
         self._progress.phase("repairing", None)
@@ -256,7 +259,7 @@ class _Diff:
         )
 
     def _warnings(self, found: Mapping[ComparisonKind, Sequence[bytes]]) -> Iterator[str]:
-        """What a reader of the counts has to know."""
+        """Yields the warnings about the counts."""
         if self._nowhere and self._how.keys is not None:
             yield f"{self._nowhere:,} of the keys are in neither table"
         if found[ComparisonKind.IN_FLIGHT]:
@@ -264,5 +267,5 @@ class _Diff:
 
 
 def _weight(seen: PairObservation | _Unseen) -> int:
-    """The bytes of images that a sight holds, or that a first one will."""
+    """Returns the bytes of the images that an observation holds, or that a first one will."""
     return seen.size if isinstance(seen, _Unseen) else sum(len(image) for image in (seen.live, seen.other) if image)

@@ -1,7 +1,7 @@
-"""What differed at a first look, looked at again and again: until it is the same, or has stood still for long enough.
+"""Rechecks items that differed at a first look, until they are equal, or have been unchanged for long enough.
 
-A comparison of two sides that change meanwhile finds suspects, no more. They lie on disk, each with its last sight, since they may
-be as many as the table's rows.
+A comparison of two sides that change meanwhile finds only suspects. They are on disk, each with its last observation, since they
+may be as many as the table's rows.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Found = TypeVar("Found")
 
 
 class ComparedRows(msgspec.Struct, frozen=True):
-    """What a comparison found. Counts are rows, `keys` the keys of all that are not the same, by kind.
+    """The result of a comparison. Counts are rows; `keys` holds the keys of all rows that are not the same, by kind.
 
     `missing`: in the table, not in its copy; `extra`: in the copy, not in the table; `in_flight`: they differed at each look, but
-    changed meanwhile. `failed`: what could not be read, or not be mended, named in `failures`. `at`: when it began.
+    changed meanwhile. `failed`: rows that could not be read or mended, named in `failures`. `at`: when it began.
     """
 
     table: str
@@ -52,17 +52,17 @@ class ComparedRows(msgspec.Struct, frozen=True):
 
     @property
     def wrong(self) -> int:
-        """How many rows and objects are not as they should be, for good."""
+        """The number of rows and objects that are permanently wrong."""
         return self.differences + self.failed
 
     @property
     def differences(self) -> int:
-        """How many rows differ for good."""
+        """The number of rows that differ permanently."""
         return self.missing + self.extra + self.different
 
 
 class Suspects(Generic[S]):
-    """Items that differed, each with its last sight, of the type `sight`. `buffer`: bytes that are kept back, see `spill`."""
+    """Items that differed, each with its last observation, of the type `sight`. `buffer`: bytes that are buffered, see `spill`."""
 
     def __init__(self, sight: type[S], buffer: int) -> None:
         self._spill = Pairs(1, buffer=buffer)
@@ -70,7 +70,7 @@ class Suspects(Generic[S]):
         self.count = 0
 
     def add(self, key: bytes, sight: S) -> None:
-        """One more."""
+        """Adds one."""
         self._spill.add(key, msgspec.msgpack.encode(sight))
         self.count += 1
 
@@ -78,14 +78,17 @@ class Suspects(Generic[S]):
         return ((key, self._decoder.decode(value)) for key, value in self._spill.read(0))
 
     def close(self) -> None:
-        """Leave nothing on disk; harmless to do twice."""
+        """Leaves nothing on disk. A second call does no harm."""
         self._spill.close()
 
 
 def until_still(
     suspects: Suspects[S], again: Callable[[Suspects[S]], Suspects[S]], clock: Clock, progress: Progress, patience: float
 ) -> Suspects[S]:
-    """Look `again` at what differs, `LOOKS` times within `patience` seconds; what is left after that. The others are closed."""
+    """Looks `again` at the differing items, `LOOKS` times within `patience` seconds, and returns the remaining ones.
+
+    The others are closed.
+    """
     for _ in range(LOOKS):
         if not suspects.count:
             break
@@ -97,7 +100,7 @@ def until_still(
 
 
 def by_verdict(suspects: Iterable[tuple[bytes, Observation]]) -> dict[ComparisonKind, list[bytes]]:
-    """The keys of what is left, by what is to be said of them, in order."""
+    """Returns the keys of the remaining items, by their verdict, in order."""
     keys: dict[ComparisonKind, list[bytes]] = {kind: [] for kind in (*DIFFERENCES, ComparisonKind.IN_FLIGHT)}
     for key, sight in suspects:
         keys[sight.verdict].append(key)
@@ -105,12 +108,12 @@ def by_verdict(suspects: Iterable[tuple[bytes, Observation]]) -> dict[Comparison
 
 
 def counted(keys: Mapping[ComparisonKind, Sequence[bytes]]) -> dict[str, int]:
-    """How many they are, by the names of `ComparedRows`'s counts."""
+    """Returns their number, by the names of `ComparedRows`'s counts."""
     return {kind.value: len(found) for kind, found in keys.items()}
 
 
 def named(keys: Mapping[ComparisonKind, Sequence[bytes]]) -> dict[str, list[msgspec.Raw]]:
-    """The keys as a report gives them."""
+    """Returns the keys in the form of a report."""
     return {kind.value: [msgspec.Raw(key) for key in found] for kind, found in keys.items()}
 
 
@@ -120,13 +123,13 @@ def read_again(
     most: int,
     weight: Callable[[Before], int],
 ) -> Iterator[tuple[Sequence[tuple[bytes, Before]], Found]]:
-    """Batches of keys, each with how its item looked before, and what `fetch` found of them, a few at once.
+    """Yields batches of keys, each with its item's last observation, and the result of `fetch`, a few at once.
 
-    `most`: about so many bytes of images are held; `weight`: those of how one looked.
+    `most`: the approximate limit of the images' bytes in memory; `weight`: the bytes of one observation.
     """
 
     def held(batch: Sequence[tuple[bytes, Before]]) -> int:
-        """What a batch holds and will fetch; `most` lets as many be under way as there are fetchers."""
+        """Returns the bytes that a batch holds and will fetch; `most` lets as many batches be under way as there are fetchers."""
         return max(2 * sum(weight(each) for _, each in batch), most // FETCHERS)
 
     with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:

@@ -1,6 +1,7 @@
-"""The table's truth written into the vault, for rows in which the two differ: as new versions, and as lines of the change log.
+"""Writes the table's present state into the vault, for rows in which the two differ: as new versions, and as lines of the change
+log.
 
-It is the state that the row has now, not the changes that were missed: of the time between nothing can be said.
+It is the state that the row has now, not the missed changes: the time between stays unknown.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ Wrong = tuple[bytes, bytes | None]  # a row's canonical key, and what the vault 
 
 
 def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], clock: Clock, progress: Progress, *, writer: str) -> int:
-    """Write what the table holds of these rows now, or that it holds nothing. How many; raises what table and vault raise.
+    """Writes the table's present state of these rows, or that it holds none. Returns their number. Raises the errors of table and
+    vault.
 
-    Safe beside a running tail: a row that changes meanwhile is told by its change.
+    Safe beside a running tail: a row that changes meanwhile gets its state from that change.
     """
     images = images_for(vault.store, vault.catalog)
     repaired = 0

@@ -1,10 +1,9 @@
-"""`verify`: what the vault holds of a table against the live table, row by row.
+"""`verify`: compares the vault's state of a table with the live table, row by row.
 
-The newest state of the log is compared with a strongly consistent scan, one partition in memory at a time. What differs is a
-suspect, no more: the change may be on its way. Suspects are looked at again, and again, over `patience` seconds. Those that have
-become the same are the same; those that still differ are differences if neither side moved all that time, else in flight.
-
-At each further look only that part of the log is read that may have grown: after the second up to which it was proven whole.
+The newest state of the log is compared with a strongly consistent scan, one partition in memory at a time. A differing row is only
+a suspect: the change may be on its way. Suspects are looked at again and again, over `patience` seconds. Rows that have become
+equal count as same; rows that still differ count as differences if neither side moved all that time, else as in flight. Each
+further look reads only the part of the log that may have grown: after the second up to which it was proven whole.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ MOST_DIFFERING = 10_000  # rows that a gap names: about a megabyte
 
 
 class _Look(msgspec.Struct, frozen=True):
-    """One item's sides. `newest`: what the vault says of it; `before`: how it looked last time."""
+    """One item's two sides. `newest`: the vault's entry of it; `before`: its last observation."""
 
     key: bytes
     known: FoldState
@@ -61,16 +60,16 @@ class _Look(msgspec.Struct, frozen=True):
 
     @property
     def unmoved(self) -> TableObservation | None:
-        """The last sight, if nothing has changed since."""
+        """The last observation, if nothing has changed since."""
         return self.before if self.before is not None and self.before.still_is(self.newest, self.live) else None
 
     @property
     def wanted(self) -> Entry | None:
-        """The entry whose image must be seen; None where there is none."""
+        """The entry whose image must be read; None if there is none."""
         return None if self.newest is None or self.newest.removed or self.unmoved is not None else self.newest
 
     def sight(self, image: bytes | BackstreamError | None) -> TableObservation | None:
-        """How it looks; None where the item is on neither side. An image that could not be had is raised."""
+        """Returns the observation; None if neither side has the item. Raises the error of an image that could not be read."""
         if isinstance(image, BackstreamError):
             raise image
         if (unmoved := self.unmoved) is not None:
@@ -83,10 +82,10 @@ class _Look(msgspec.Struct, frozen=True):
 
 
 class Verified(ComparedRows, frozen=True, kw_only=True):
-    """What a comparison of the vault, as the copy, with the live table found.
+    """The result of comparing the vault, as the copy, with the live table.
 
-    `sample`: the share of the keys that was compared, in percent. `repaired`: of how many differing or unreadable rows the vault
-    holds the table's truth since; what they were in between stays unknown.
+    `sample`: the share of the keys that was compared, in percent. `repaired`: the number of differing or unreadable rows whose
+    present state was written into the vault; their states in between stay unknown.
     """
 
     sample: float
@@ -95,11 +94,11 @@ class Verified(ComparedRows, frozen=True, kw_only=True):
 def verify(
     vault: TableVault, around: RestoreContext, *, sample: float = 100.0, patience: float = PATIENCE, repair_as: str | None = None
 ) -> Verified:
-    """Compare the vault's newest state with the live table. Nothing is written but into the vault: what was lost, as a gap.
+    """Compares the vault's newest state with the live table. It writes only into the vault: a gap for lost changes.
 
-    `sample`: compare only this share of the keys, in percent, chosen by a hash of the key; `patience`: for how many seconds a
-    difference must stand still to be one, at least as long as a change takes into the vault; `repair_as`: the writer's name under
-    which the table's truth is written into the vault wherever they differ, None to write no row.
+    `sample`: compare only this share of the keys, in percent, chosen by a hash of the key; `patience`: the seconds for which a
+    difference must stay unchanged to count, at least as long as a change takes into the vault; `repair_as`: the writer's name for
+    writing the table's present state into the vault for differing rows, None to write no row.
     """
     if not 0 < sample <= 100:
         raise UsageError(f"not a share of the keys: {sample:g} %", hint="A sample is more than 0 and at most 100 percent.")
@@ -145,10 +144,11 @@ class _Verification:
         safety.check_same_table(known, self._table.facts(), of="the vault's", way_on="")
 
     def _record_gap(self, suspects: Suspects[TableObservation]) -> list[str]:
-        """Record that changes are missing: since the vault was last known to agree with the table, until now, repaired or not.
+        """Records that changes are missing: since the vault was last known to agree with the table, until now, repaired or not.
 
-        Nothing is recorded of a table that there is no base backup of: then nothing is claimed of it. Nothing either of another
-        table than the vault's: it tells nothing about this one. What to warn of, then and where the vault may not be written.
+        Nothing is recorded without a base backup of the table, because then nothing is claimed of it. Nothing is recorded for a
+        table that is not the vault's either, because it says nothing about this one. Returns the warnings, also if the vault may
+        not be written.
         """
         try:
             self._check_same_table()
@@ -174,14 +174,16 @@ class _Verification:
         return self._may_close(gap)
 
     def _may_close(self, gap: Gap) -> list[str]:
-        """A word on a gap that may be no loss: nobody has proven yet that everything has arrived."""
+        """Returns a note about a gap that may not be a loss: nobody has proven yet that everything has arrived."""
         if gap.differing is None or (self._proven is not None and gap.until <= self._proven):
             return []
         what = "closes by itself if the changes that these rows lack arrive; if they do not, it is a loss"
         return [f"the gap of {moment.iso(gap.since)} to {moment.iso(gap.until)} that was recorded {what}"]
 
     def _differing(self, suspects: Suspects[TableObservation], until: int) -> tuple[DifferingRow, ...] | None:
-        """The rows that differ, if they are not very many, with what tells later whether their changes were only on their way."""
+        """Returns the rows that differ, if they are not very many, with the digests that will show whether their changes were only
+        on their way.
+        """
         began = int(self._began)
         rows = (
             DifferingRow(key.decode(), self._held(sight), digests.of_state(sight.live), began, until)
@@ -192,23 +194,23 @@ class _Verification:
         return found if len(found) <= MOST_DIFFERING else None
 
     def _held(self, sight: TableObservation) -> str:
-        """The digest of what the vault holds of a row. An older line does not say it."""
+        """Returns the digest of the vault's state of a row. An older line does not state it."""
         told = ABSENT if sight.newest is None else sight.newest.leaves
         return digests.of_state(self._kept(sight)) if told is None else told
 
     def _last_agreed(self, start: Start, until: int) -> int:
-        """The last second at which the vault is known to have held what the table did: by a `verify`, or a base backup."""
+        """Returns the last second at which the vault is known to have agreed with the table: by a `verify`, or a base backup."""
         return max(start.begin, self._vault.gaps.last_agreed(until) or start.begin)
 
     def _note_agreement(self, *, whole: bool) -> list[str]:
-        """Where every row was the same, note it. Who may only read the vault notes nothing: a later gap is the longer for it."""
+        """Notes that every row was the same. A reader that may not write notes nothing: a later gap is then longer."""
         if whole and self._sample == 100 and not self._failures:
             with suppress(AccessDenied):
                 self._vault.gaps.agree(int(self._began))
         return []
 
     def _repair(self, suspects: Suspects[TableObservation], writer: str) -> int:
-        """All that differs for good, and the rows whose image in the vault cannot be read."""
+        """Repairs all rows that differ permanently, and rows whose image in the vault cannot be read."""
         self._around.progress.phase("repairing", None)
         differing = ((key, self._kept(sight)) for key, sight in suspects if sight.verdict in DIFFERENCES)
         found = {key for key, sight in suspects if sight.verdict in DIFFERENCES}
@@ -246,7 +248,7 @@ class _Verification:
 
     @contextmanager
     def _state(self, since: int | None = None) -> Iterator[TableState]:
-        """The vault's newest state, or what has changed in it since that second."""
+        """Yields the vault's newest state, or its changes since that second."""
         self._around.progress.phase("reading the change log", None)
         rows = self._table.facts().items if since is None else 0
         around = self._around
@@ -255,7 +257,7 @@ class _Verification:
             yield state
 
     def _live_again(self, suspects: Suspects[TableObservation]) -> Iterator[tuple[bytes, bytes | None, TableObservation]]:
-        """Each suspect's key, its image in the table by now, and how it looked before."""
+        """Yields each suspect's key, its image in the table by now, and its last observation."""
 
         def fetch(batch: Sequence[tuple[bytes, TableObservation]]) -> Mapping[bytes, bytes]:
             return {self._vault.key_of(image): image for image in self._table.fetch([key for key, _ in batch])}
@@ -277,7 +279,7 @@ class _Verification:
     # --- comparing ---
 
     def _compare(self, looks: Iterable[_Look]) -> Suspects[TableObservation]:
-        """Take these looks, and return what differs. An image that cannot be read is named, the rest goes on."""
+        """Compares these looks, and returns the differing items. An unreadable image is named, and the rest continues."""
         self._around.progress.phase("comparing rows", None)
         suspects = self._stack.enter_context(closing(Suspects(TableObservation, self._around.memory.buffer)))
         with closing(self._vault.images((look, look.wanted) for look in looks)) as images:
@@ -316,7 +318,7 @@ class _Verification:
         )
 
     def _warnings(self, found: Mapping[ComparisonKind, Sequence[bytes]]) -> Iterator[str]:
-        """What a reader of the counts has to know."""
+        """Yields the warnings about the counts."""
         window = self._vault.window(self._around.clock.now())
         if self._sample < 100:
             yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
@@ -336,7 +338,7 @@ class _Verification:
 
 
 def _weight(sight: TableObservation) -> int:
-    """The bytes of images that a sight holds."""
+    """Returns the bytes of the images that an observation holds."""
     return sum(len(image) for image in (sight.live, sight.newest.image if sight.newest else None) if image)
 
 

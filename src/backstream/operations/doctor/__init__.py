@@ -1,4 +1,4 @@
-"""`doctor`: looks at all that a backup hangs on, before and after it is deployed, and says what is wrong and how to mend it."""
+"""`doctor`: checks everything that a backup depends on, before and after deployment, and says what is wrong and how to fix it."""
 
 from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import ALLOWED, Check, CheckVerdict, Doctor

@@ -1,4 +1,4 @@
-"""The alarms that tell of a function that falls behind, or loses changes: are they there, do they tell somebody, do they ring?"""
+"""Checks the alarms for a function that falls behind, or loses changes: whether they exist, notify somebody, or ring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "alarms"
 
 
 def of(patient: DoctorContext, function: str, mappings: Sequence[Described]) -> Iterator[Check]:
-    """What is missing, mute or ringing; one `ok` where nothing is."""
+    """Yields missing, mute or ringing alarms; one `ok` if there are none."""
     subjects = {function, *(str(each.get("UUID")) for each in mappings)}
     mine = [each for each in patient.account.alarms() if _metrics(each, subjects)]
     there = {metric for each in mine for metric in _metrics(each, subjects)}
@@ -33,7 +33,7 @@ def of(patient: DoctorContext, function: str, mappings: Sequence[Described]) -> 
 
 
 def _metrics(alarm: Described, subjects: set[str]) -> set[str]:
-    """The metrics of the function or its mappings that an alarm watches, alone or in a formula."""
+    """Returns the metrics of the function or its mappings that an alarm watches, alone or in a formula."""
     parts = [alarm, *((each.get("MetricStat") or {}).get("Metric") or {} for each in alarm.get("Metrics") or ())]
     return {
         str(each["MetricName"])

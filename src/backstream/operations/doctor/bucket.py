@@ -1,4 +1,4 @@
-"""The vault's bucket: is it there, does it keep versions, is it closed, and what does its lifecycle do to the vault?"""
+"""Checks the vault's bucket: its existence, its versioning, its public access, and the effect of its lifecycle on the vault."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SETTINGS = ("versioning", "encryption", "public access", "TLS only", "Object Loc
 
 
 def vault_place(patient: DoctorContext, table: str | None) -> list[Check]:
-    """Where the vault lies. Without a place all that builds on it is left out, and this says why."""
+    """Checks the vault's place. Without a place all dependent checks are left out, and this says why."""
     place = patient.place
     if place is None:
         return [wrong("vault", "none is named", f"export {expected.VAULT_VARIABLE}=s3://BUCKET/PREFIX, or give --vault")]
@@ -126,7 +126,7 @@ def _tls(bucket: BucketSettings) -> Check:
 
 
 def _denies_plain(statement: Mapping[str, Any], bucket: str) -> bool:
-    """Whether a statement refuses everybody all that does not come over TLS, for every object."""
+    """True if a statement denies everybody all requests without TLS, for every object."""
     condition = statement.get("Condition") or {}
     plain = any(str(each).lower() == "false" for each in _several((condition.get("Bool") or {}).get("aws:SecureTransport")))
     everybody = statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
@@ -138,7 +138,7 @@ def _denies_plain(statement: Mapping[str, Any], bucket: str) -> bool:
 
 
 def _several(value: Any) -> list[Any]:
-    """A policy's element, or a condition's value: one, or a list of them."""
+    """Returns a policy's element, or a condition's value, as a list."""
     return [] if value is None else list(value) if isinstance(value, list) else [value]
 
 

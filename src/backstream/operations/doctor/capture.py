@@ -1,4 +1,4 @@
-"""What arrives in the vault: by whom, how late, with what missing, how far back, and how it was last tried."""
+"""Checks the capture: who writes, with which lag and gaps, how far back, and the last drill."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ DAY = 86_400
 
 
 class _LogSummary(msgspec.Struct, frozen=True):
-    """What the log says of itself: summed up, and its small objects one by one."""
+    """The log's own figures: summed up, and its small objects one by one."""
 
     status: Status
     listed: Sequence[LogListing]
 
 
 def of(patient: DoctorContext, vault: TableVault) -> list[Check]:
-    """All that the vault itself can say."""
+    """Returns all checks of the vault itself."""
     table, now = vault.catalog.table, patient.clock.now()
     found: list[_LogSummary] = []
     checks = look("capture", lambda: _captured(vault, now, found))
@@ -65,7 +65,7 @@ def _captured(vault: TableVault, now: float, found: list[_LogSummary]) -> Check:
 
 
 def captured_by_function(vault: TableVault, now: float) -> bool:
-    """Whether a function brought the newest changes, those of the witness left aside: it may also run beside no function."""
+    """True if a function brought the newest changes, without the witness: it may also run without a function."""
     for piece in vault.log.newest_first_days(now, 0):
         brought = [each for each in piece if each.segment is not None and each.segment.kind is not SegmentKind.WITNESS]
         if any(each.segment is not None and each.segment.count for each in brought):
@@ -74,7 +74,7 @@ def captured_by_function(vault: TableVault, now: float) -> bool:
 
 
 def _hidden(table: str, known: Status) -> Check:
-    """Whether anything of the vault's own lies behind a delete marker that this tool did not put there. Its rows: see `check`."""
+    """Checks for the vault's own objects below a delete marker of somebody else. `check` covers its rows."""
     name = "delete markers"
     if not known.hidden:
         return ok(name, "none hides the catalog, the log, base backups or gaps")
@@ -84,7 +84,7 @@ def _hidden(table: str, known: Status) -> Check:
 
 
 def _witness(seen: _LogSummary, now: float) -> Iterator[Check]:
-    """A function proves nothing about what it did not receive: only where one captures is there a need for a witness."""
+    """Checks the witness. A function proves nothing about what it did not receive, so only a capturing function needs a witness."""
     known, mark = seen.status, seen.status.watermark
     if known.unproven:
         yield wrong("witness", known.unproven[0], f"backstream witness {known.table}")
@@ -99,7 +99,7 @@ def _kept_for(vault: TableVault) -> int:
 
 
 def _lag(seen: _LogSummary, keeps: int) -> Check:
-    """By the watermark: a tail says every minute how far it is, and the witness as often as it runs."""
+    """Checks the lag by the watermark: a tail writes one every minute, and the witness as often as it runs."""
     table, lag = seen.status.table, seen.status.lag_seconds
     if lag is None:
         return warning("lag", "no second is proven to be complete yet", f"backstream witness {table}")
@@ -122,7 +122,7 @@ def _lag(seen: _LogSummary, keeps: int) -> Check:
 
 
 def _writers(vault: TableVault, listed: Sequence[LogListing], now: float) -> Check:
-    """Who is at work now: two are never wrong, but one is enough."""
+    """Checks the present writers: two are never wrong, but one is enough."""
     written = recent_writers(vault, listed, now)
     at_work = sorted({said["writer"] for _, said in written if said.get("writer")} - ended(written))
     if len(at_work) > 1:
@@ -174,7 +174,7 @@ def _compaction(table: str, known: Status) -> Check:
 
 
 def _reach(patient: DoctorContext, known: Status) -> Check:
-    """How far back a restore of the whole table is exact, and for how long what is old stays."""
+    """Checks how far back a restore of the whole table is exact, and how long old versions stay."""
     if not known.ranges:
         return warning("reaches back", "no moment can be restored exactly yet", f"backstream status {known.table}")
     bucket = None if patient.place is None else patient.place.bucket

@@ -1,4 +1,4 @@
-"""All that `doctor` looks at, as whoever wires it hands it over."""
+"""The context of `doctor`, as the caller wires it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backstream.vault.table_vault import TableVault
 
 
 class VaultPlace(msgspec.Struct, frozen=True):
-    """Where the vault lies. `bucket`: None for a folder; `prefix`: of the vault in its bucket, empty or ending in `/`."""
+    """The place of the vault. `bucket`: None for a folder; `prefix`: of the vault in its bucket, empty or ending in `/`."""
 
     url: str
     store: ObjectStore
@@ -20,9 +20,10 @@ class VaultPlace(msgspec.Struct, frozen=True):
 
 
 class DoctorContext(msgspec.Struct, frozen=True):
-    """`place`: None where no vault is named; `table_of`, `stream_of`, `vault_of`, `bucket_of`: made when first asked for.
+    """The services to check.
 
-    `write`: whether an object may be put into the vault to see that it can be.
+    `place`: None if no vault is named; `table_of`, `stream_of`, `vault_of`, `bucket_of`: made at the first call. `write`: True if
+    an object may be put into the vault as a test.
     """
 
     place: VaultPlace | None
@@ -39,5 +40,5 @@ class DoctorContext(msgspec.Struct, frozen=True):
 
     @property
     def vault_option(self) -> str:
-        """How a command is told of this vault."""
+        """The option that names this vault on the command line."""
         return "" if self.place is None else f" --vault {self.place.url}"

@@ -1,4 +1,4 @@
-"""The function that captures, what feeds it and what rings: as deployed, beside what a sound deployment has (`expected`)."""
+"""Compares the deployed function, its sources and its alarms with a sound deployment (`expected`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPLOY = "backstream template cloudformation"
 
 
 def of(patient: DoctorContext, table: str, facts: TableFacts | None, vault: TableVault | None) -> list[Check]:
-    """The functions that this table's stream feeds, or the one that was named."""
+    """Checks the functions that this table's stream feeds, or the named one."""
     found: list[Described] = []
     checks = look("mappings", lambda: _mappings(patient, table, facts, vault, found))
     if vault is not None:
@@ -35,7 +35,7 @@ def of(patient: DoctorContext, table: str, facts: TableFacts | None, vault: Tabl
 def _mappings(
     patient: DoctorContext, table: str, facts: TableFacts | None, vault: TableVault | None, found: list[Described]
 ) -> Iterator[Check]:
-    """The event source mappings of the table's stream are added to `found`."""
+    """Checks the event source mappings of the table's stream, and adds them to `found`."""
     arn = None if facts is None or not facts.stream_enabled else facts.stream_arn
     if patient.function is not None:
         found += [each for each in _of_function(patient, patient.function) if _feeds(each, table, arn)]
@@ -55,7 +55,7 @@ def _mappings(
 
 
 def _readers(mappings: Sequence[Described], seen: Sequence[str]) -> Check:
-    """Functions by their mappings, whoever's they are; where none is known, the one that the log tells of."""
+    """Counts the stream's readers: functions by their mappings, of any owner; if none is known, the one that the log shows."""
     fed = [f"the function {_name(each)}" for each in mappings if each.get("State") not in ("Disabled", "Disabling")]
     every = [*(fed or [each for each in seen if each == FUNCTION]), *(each for each in seen if each != FUNCTION)]
     if crowded := too_many(every):
@@ -71,13 +71,13 @@ def _of_function(patient: DoctorContext, name: str) -> Sequence[Described]:
 
 
 def _feeds(mapping: Described, table: str, arn: str | None) -> bool:
-    """Whether it feeds from the table's current stream, or from Kinesis, which may carry any table."""
+    """True if it reads from the table's current stream, or from Kinesis, which may carry any table."""
     source = str(mapping.get("EventSourceArn"))
     return ":kinesis:" in source or (source == arn if arn is not None else f":table/{table}/stream/" in source)
 
 
 def _name(mapping: Described) -> str:
-    """The function's name, by its ARN (which may end in a version or an alias)."""
+    """Returns the function's name, from its ARN (which may end in a version or an alias)."""
     return str(mapping.get("FunctionArn", "")).partition(":function:")[2].partition(":")[0]
 
 
@@ -157,7 +157,10 @@ def _variables(function: Described) -> dict[str, str]:
 
 
 def _configure(name: str, function: Described, variable: str, value: str) -> str:
-    """The command that sets one variable. It takes all of them; those that are not ours may be secret, and are not said here."""
+    """Returns the command that sets one variable.
+
+    It replaces all of them; other variables may be secret, and are not shown here.
+    """
     given = {**_variables(function), variable: value}
     ours = [f"{each}={value}" for each, value in given.items() if each.startswith("BACKSTREAM_")]
     words = ",".join([*ours, *(["..."] if len(ours) < len(given) else [])])
@@ -179,7 +182,7 @@ def _vault(patient: DoctorContext, name: str, function: Described) -> Check:
 
 
 def _signatures(name: str, function: Described, catalog: Catalog) -> Check:
-    """The key that its environment names, beside the one that the catalog tells of."""
+    """Compares the key in its environment with the catalog's."""
     what, variable, signing = "signatures", expected.SIGN_VARIABLE, catalog.signing
     own, wanted = _variables(function).get(variable, ""), "" if signing is None else signing.key
     if own == wanted:

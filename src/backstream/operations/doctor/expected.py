@@ -1,4 +1,4 @@
-"""What a sound deployment looks like: the settings that the checks measure by, and that apps/deploy makes templates from."""
+"""The settings of a sound deployment: the checks measure by them, and apps/deploy makes templates from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_MEMORY = 256  # MB
 START = "TRIM_HORIZON"
 PARTIAL = "ReportBatchItemFailures"
 FOREVER = -1  # of attempts and of a record's age: a record that cannot be kept stops its shard until it expires
-# Why these two: docs/notes/0012-one-description-two-templates.md.
+# docs/notes/0012-one-description-two-templates.md explains these two.
 RETRIES = 10_000
 RECORD_AGE = 75_600  # seconds: 21 of the 24 hours that a stream keeps
 STREAM_KEEPS = 86_400  # seconds: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html

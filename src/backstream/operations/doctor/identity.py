@@ -1,4 +1,4 @@
-"""Who asks, where, and by which clock."""
+"""Checks the caller, the region and the clocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backstream.operations.doctor.report import Check, look, ok, warning, wrong
 
 
 def identity(patient: DoctorContext) -> list[Check]:
-    """The credentials, the region and the endpoints."""
+    """Checks the credentials, the region and the endpoints."""
     return [
         *look("credentials", lambda: _who(patient)),
         *look("region", lambda: ok("region", patient.region())),
@@ -37,7 +37,7 @@ def _who(patient: DoctorContext) -> Check:
 
 
 def clocks(patient: DoctorContext) -> list[Check]:
-    """This machine's clock against S3's."""
+    """Compares this machine's clock with S3's."""
     if patient.place is None or patient.place.bucket is None:
         return []
     server_time = patient.place.bucket.server_time
@@ -45,7 +45,7 @@ def clocks(patient: DoctorContext) -> list[Check]:
 
 
 def compare(patient: DoctorContext, name: str, ask: Callable[[], float]) -> Check:
-    """This machine's clock against that of a service that answers with its time."""
+    """Compares this machine's clock with a service that answers with its time."""
     before = patient.clock.now()
     theirs = ask()
     off = apart(before, patient.clock.now(), theirs)
@@ -59,12 +59,12 @@ def compare(patient: DoctorContext, name: str, ask: Callable[[], float]) -> Chec
 
 
 def apart(before: float, after: float, theirs: float) -> float:
-    """By how many seconds two clocks differ at least. `theirs`: whole, read between `before` and `after` of ours."""
+    """Returns the least difference of two clocks in seconds. `theirs`: whole seconds, read between `before` and `after` of ours."""
     return max(0.0, before - (theirs + 1), theirs - after)
 
 
 def account_of(patient: DoctorContext) -> str | None:
-    """The account's number; None where it cannot be had."""
+    """Returns the account's number; None if it is not available."""
     try:
         return str(patient.account.identity().get("Account"))
     except BackstreamError:

@@ -1,7 +1,7 @@
-"""What a bucket's lifecycle rules do to a vault, and how far back they let it reach.
+"""Judges the effect of a bucket's lifecycle rules on a vault, and how far back they let it reach.
 
-Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html and, for what has to be thawed before it
-can be read, https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html.
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html and, for objects that must be restored
+before they can be read, https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FROZEN = ("GLACIER", "DEEP_ARCHIVE")
 
 
 def judged(bucket: str, prefix: str, rules: Sequence[Described]) -> list[Check]:
-    """What is to be said of the rules that reach into the vault; one `ok` where nothing is."""
+    """Returns the checks of the rules that reach into the vault; one `ok` if there is nothing to report."""
     mine = [rule for rule in rules if _applies(rule, prefix)]
     found = [check for rule in mine for check in _of_rule(rule, _mend(bucket, rules, rule))]
     if found:
@@ -29,13 +29,13 @@ def judged(bucket: str, prefix: str, rules: Sequence[Described]) -> list[Check]:
 
 
 def keeps_days(prefix: str, rules: Sequence[Described]) -> int | None:
-    """For how many days at least an image stays once there is a newer one; None where no rule ends that."""
+    """Returns the days for which an image stays at least once there is a newer one; None if no rule ends that."""
     days = [_noncurrent_days(rule) for rule in rules if _applies(rule, prefix)]
     return min((each for each in days if each is not None), default=None)
 
 
 def _applies(rule: Described, prefix: str) -> bool:
-    """Whether a rule is in force and reaches an object below that prefix. The vault's objects bear no tags."""
+    """True if a rule is in force and reaches an object below that prefix. The vault's objects have no tags."""
     place = rule.get("Filter") or {}
     both = place.get("And") or {}
     if "Tag" in place or both.get("Tags"):

@@ -1,6 +1,6 @@
-"""One event source mapping: does it lose nothing, and never stand still?
+"""Checks that one event source mapping loses nothing, and never stalls.
 
-Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html; of what a destination keeps:
+Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html; for the contents of a destination:
 https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html.
 """
 
@@ -16,7 +16,7 @@ from backstream.ports import Described
 
 
 def of(patient: DoctorContext, mapping: Described) -> list[Check]:
-    """All that is to be said of it."""
+    """Returns all checks of it."""
     return [
         *look("mapping", lambda: _state(mapping)),
         *look("start", lambda: _start(mapping)),

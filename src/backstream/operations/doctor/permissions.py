@@ -1,6 +1,7 @@
-"""What the commands need, tried by real calls that change nothing: each that is denied, by its IAM action and resource.
+"""Tests the permissions of the commands by real calls that change nothing, and reports each denied one by its IAM action and
+resource.
 
-What writes is not tried, but for one object of the vault, where that is wanted.
+It tests no writes, except one object of the vault on request.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ KEYS = {"S": "backstream-doctor", "N": "0", "B": "AA=="}
 
 
 class _Need(msgspec.Struct, frozen=True):
-    """A call, and the IAM action and resource that it takes. `for_what`: what does not work without."""
+    """A call, with its IAM action and resource. `for_what`: the commands that do not work without it."""
 
     action: str
     resource: str
@@ -35,7 +36,7 @@ class _Need(msgspec.Struct, frozen=True):
 
 
 def of_vault(place: VaultPlace, bucket_name: str, *, write: bool) -> list[Check]:
-    """What reading the vault takes; with `write` what writing it takes, too."""
+    """Tests the permissions to read the vault; with `write`, those to write it, too."""
     bucket, objects = f"arn:aws:s3:::{bucket_name}", f"arn:aws:s3:::{bucket_name}/{place.prefix}*"
     reading = [
         _Need("s3:ListBucket", bucket, "everything", lambda: next(iter(place.store.list(SYSTEM_FOLDER)), None)),
@@ -62,7 +63,7 @@ def _get_missing(store: ObjectStore) -> None:
 
 
 def _get_version(store: ObjectStore) -> None:
-    """Read a version of some small object of the vault; there is none yet in an empty one."""
+    """Reads a version of some small object of the vault; an empty vault has none yet."""
     small = (each for each in store.versions(SYSTEM_FOLDER) if not each.marker and each.size < SMALL)
     if (each := next(small, None)) is not None:
         store.get(each.name, each.version)
@@ -87,7 +88,7 @@ def _written(place: VaultPlace, objects: str) -> Iterator[Check]:
 
 
 def of_table(patient: DoctorContext, table: Table, facts: TableFacts) -> list[Check]:
-    """What reading the table and its stream takes."""
+    """Tests the permissions to read the table and its stream."""
     key = msgspec.json.encode({each.name: {each.type: KEYS[each.type]} for each in facts.schema.attributes})
     reading = [
         _Need("dynamodb:Scan", facts.arn, "backfill, verify, drill, restore", lambda: table.page(0, 1, None, limit=1)),

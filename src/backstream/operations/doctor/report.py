@@ -1,4 +1,4 @@
-"""What a look at one thing found, and all of them together."""
+"""The result of one check, and of all of them together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from backstream.errors import BackstreamError, Damaged
 
 
 class CheckVerdict(enum.StrEnum):
-    """OK; WARNING: works, and could be safer; WRONG: changes or restores are, or will be, lost; UNKNOWN: could not be looked at."""
+    """The verdict of a check.
+
+    OK; WARNING: works, and could be safer; WRONG: changes or restores are, or will be, lost; UNKNOWN: could not be checked.
+    """
 
     OK = "ok"
     WARNING = "warning"
@@ -20,8 +23,10 @@ class CheckVerdict(enum.StrEnum):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One look. `name`: at what; `of`: whose (a table's, bucket's or function's name); `mend`: the next step, a command if there
-    is one, empty where nothing is to be done.
+    """One check.
+
+    `name`: its subject; `of`: the table's, bucket's or function's name; `mend`: the next step, a command if there is one, empty if
+    nothing must be done.
     """
 
     name: str
@@ -32,7 +37,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Doctor(msgspec.Struct, frozen=True):
-    """All checks, in the order in which they build on each other; `wrong`, `warnings`, `unknown`: how many there are of each."""
+    """All checks, in the order in which they build on each other; `wrong`, `warnings`, `unknown`: their numbers."""
 
     table: str | None
     vault: str | None
@@ -48,39 +53,39 @@ Look = Callable[[], Check | Iterable[Check]]
 
 
 def report(table: str | None, vault: str | None, checks: Sequence[Check]) -> Doctor:
-    """The checks, counted."""
+    """Returns the checks, counted."""
     verdicts = [each.verdict for each in checks]
     counts = {each: verdicts.count(each) for each in CheckVerdict}
     return Doctor(table, vault, checks, counts[CheckVerdict.WRONG], counts[CheckVerdict.WARNING], counts[CheckVerdict.UNKNOWN])
 
 
 def ok(name: str, found: str) -> Check:
-    """Nothing to be done."""
+    """Returns a check with nothing to do."""
     return Check(name, CheckVerdict.OK, found)
 
 
 def warning(name: str, found: str, mend: str = "") -> Check:
-    """Could be safer."""
+    """Returns a check that could be safer."""
     return Check(name, CheckVerdict.WARNING, found, mend)
 
 
 def wrong(name: str, found: str, mend: str = "") -> Check:
-    """To be mended."""
+    """Returns a check that needs a fix."""
     return Check(name, CheckVerdict.WRONG, found, mend)
 
 
 def unknown(name: str, error: BackstreamError) -> Check:
-    """Could not be looked at, and why."""
+    """Returns a check that could not be made, with the reason."""
     return Check(name, CheckVerdict.UNKNOWN, error.message, error.hint)
 
 
 def not_looked_at(names: Iterable[str], why: str) -> list[Check]:
-    """What could not be looked at since something else is not there: unknown, each of them."""
+    """Returns unknown checks that could not be made because something else is missing."""
     return [Check(name, CheckVerdict.UNKNOWN, f"not looked at: {why}") for name in names]
 
 
 def look(name: str, at: Look) -> list[Check]:
-    """What a look finds; what stands in its way is a finding too, never an end to the others, and never `ok`."""
+    """Returns the checks of a look. An error is a check too: it never ends the others, and is never `ok`."""
     try:
         found = at()
         return [found] if isinstance(found, Check) else list(found)
@@ -93,5 +98,5 @@ def look(name: str, at: Look) -> list[Check]:
 
 
 def about(subject: str, checks: Iterable[Check]) -> list[Check]:
-    """The checks, said to be of that subject."""
+    """Returns the checks with that subject."""
     return [msgspec.structs.replace(each, of=each.of or subject) for each in checks]

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they build on each other."""
+"""Runs all checks, in the order in which they build on each other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from backstream.vault import vault_tables
 
 
 def doctor(patient: DoctorContext, table: str | None) -> Doctor:
-    """Look at everything that the backup of a table hangs on; without one, of every table that the vault knows.
+    """Checks everything that the backup of a table depends on; without a table, for every table in the vault.
 
-    It writes nothing, but one object where `patient.write` says so. What cannot be looked at is `unknown`, and stops nothing.
+    It writes nothing, except one object if `patient.write` allows it. A failed check is `unknown`, and stops nothing.
     """
     names = [table] if table is not None else _known(patient)
     place = patient.place

@@ -1,4 +1,4 @@
-"""The table and its stream: are they there, and are they those that the vault has followed?"""
+"""Checks that the table and its stream exist, and are the ones that the vault has followed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AFTER = ("stream", SETTINGS, "point-in-time recovery", "deletion protection", "t
 
 
 def facts_of(patient: DoctorContext, name: str) -> tuple[TableFacts | None, list[Check]]:
-    """The table as it is now, and what is to be said of that."""
+    """Returns the table's present description, and its checks."""
     table = patient.table_of(name)
     try:
         facts = table.facts()
@@ -58,7 +58,7 @@ def _stream(facts: TableFacts) -> Check:
 
 
 def _of_settings(table: Table, facts: TableFacts) -> list[Check]:
-    """What of the settings is kept in the vault, and what DynamoDB itself can do for the table. Read once, for all of it."""
+    """Checks the settings kept in the vault, and DynamoDB's own protection of the table. They are read once, for all of it."""
     seen = table.settings()
     return [_kept(seen), _recovery(seen, facts), _deletion(seen, facts), _expiry(seen)]
 
@@ -99,7 +99,7 @@ def _expiry(seen: TableSettings) -> Check:
 
 
 def vault_of(patient: DoctorContext, name: str, facts: TableFacts | None) -> tuple[TableVault | None, list[Check]]:
-    """What the vault knows of the table, and whether that is still this table."""
+    """Returns the table's vault, and the checks of its identity."""
     try:
         vault = patient.vault_of(name)
     except NotFound:
@@ -139,7 +139,7 @@ def _key(schema: object) -> str:
 
 
 def of(patient: DoctorContext, name: str) -> tuple[TableFacts | None, TableVault | None, list[Check]]:
-    """All that can be said of a table beside its vault."""
+    """Returns all checks of a table beside its vault."""
     facts, checks = facts_of(patient, name)
     if facts is not None:
         checks += permissions.of_table(patient, patient.table_of(name), facts)

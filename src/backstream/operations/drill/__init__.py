@@ -1,4 +1,4 @@
-"""`drill`: a restore test. A moment is restored into a scratch table and compared, and what it took is measured and kept."""
+"""`drill`: a restore test. It restores a moment into a scratch table, compares it, and measures and keeps the result."""
 
 from backstream.operations.drill.report import PATIENCE, SAMPLE, Difference, Drill, DrillDifference, DrillPlan, Live, Pick, Side
 from backstream.operations.drill.run import drill

@@ -1,4 +1,4 @@
-"""The account of a drill's comparisons: what was counted, and the differences that a report names."""
+"""The account of a drill's comparisons: the counts, and the differences that a report names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_SHOWN = 4_096  # bytes of an image in a report
 
 
 def kind_of(expected: bytes | None, found: bytes | None) -> DrillDifference | None:
-    """How another side differs from what the vault says; None where it does not. By value: `1.50` is `1.5`, sets have no order."""
+    """Returns how another side differs from the vault; None if it does not. By value: `1.50` is `1.5`, sets have no order."""
     if expected is None:
         return None if found is None else DrillDifference.EXTRA
     if found is None:
@@ -24,10 +24,10 @@ def kind_of(expected: bytes | None, found: bytes | None) -> DrillDifference | No
 
 
 class DrillCounts:
-    """Counts as they come. `whys`: by key, why the restore left a row out.
+    """Counts differences as they come. `whys`: by key, why the restore left a row out.
 
-    `differences`: rows that are not as they should be, each once: one that is wrong in the scratch table is not looked at further,
-    and of those that are wrong by their histories, which are few, the keys are remembered.
+    `differences`: wrong rows, each once: a row that is wrong in the scratch table is not checked further, and the keys of rows that
+    are wrong by their histories, which are few, are remembered.
     """
 
     def __init__(self, whys: Mapping[bytes, str]) -> None:
@@ -46,15 +46,15 @@ class DrillCounts:
 
     @property
     def named(self) -> int:
-        """How many of the findings `differing` names."""
+        """The number of findings that `differing` names."""
         return len(self.differing)
 
     def unreadable(self, key: bytes, side: Side, why: str) -> None:
-        """What the vault holds of a row cannot be read."""
+        """Notes that the vault's state of a row cannot be read."""
         self._name(key, Difference(msgspec.Raw(key), DrillDifference.UNREADABLE, side, why=why))
 
     def compared(self, key: bytes, side: Side, expected: bytes | None, found: bytes | None, kind: DrillDifference) -> None:
-        """A row that differs."""
+        """Notes a row that differs."""
         shown = len(self.differing) < MOST_SHOWN
         difference = Difference(
             key=msgspec.Raw(key),

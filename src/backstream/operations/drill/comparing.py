@@ -1,6 +1,6 @@
-"""A restored scratch table, the live table and items' histories, each compared with what the vault says of the moment.
+"""Compares a restored scratch table, the live table and items' histories with the vault's state at the moment.
 
-The vault is read again for it, all of it: what the restore made of it is what is to be proven. A row of the live table may have
+The whole vault is read again for it, because the result of the restore is what must be proven. A row of the live table may have
 changed since the moment, and the change may be on its way into the vault. So a live row that differs is only a suspect: it is
 looked at again, on both sides, until the vault knows of a change after the moment, or `patience` has passed.
 """
@@ -35,7 +35,7 @@ IN_FLIGHT = 64  # images being read at once: what bounds memory, at 400 KB an it
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """One item: what tells its state at the moment, and its images in the two tables."""
+    """One item: the entry that gives its state at the moment, and its images in the two tables."""
 
     key: bytes
     then: Entry | None
@@ -48,7 +48,7 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class _Suspect(msgspec.Struct, frozen=True):
-    """A live row that is not as at the moment. `moved`: whether it has changed since it was first looked at."""
+    """A live row that differs from the moment. `moved`: True if it has changed since the first look."""
 
     then: Entry | None
     expected: bytes | None
@@ -57,7 +57,7 @@ class _Suspect(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """One drill's. `failures`, `warnings`: what could not be read, or compared."""
+    """The comparison of one drill. `failures`, `warnings`: objects that could not be read or compared."""
 
     def __init__(self, vault: TableVault, at: int, plan: DrillPlan, around: RestoreContext, account: DrillCounts) -> None:
         self._vault = vault
@@ -70,7 +70,7 @@ class Comparison:
         self.warnings: list[str] = []
 
     def run(self, scratch: Table, live: Table | None, drill: str) -> None:
-        """Compare everything. What differs is in the account."""
+        """Compares everything. The account holds the differences."""
         sample = Sample(drill, self._plan.sample)
         around, buffer = self._around, self._around.memory.buffer
         around.progress.phase("reading the change log again", None)
@@ -129,7 +129,7 @@ class Comparison:
             self._account.live_rows += row.live is not None
 
     def _is_wrong(self, row: _Row, expected: bytes | None) -> bool:
-        """Whether the scratch table has it otherwise: then nothing else needs to be known of the row."""
+        """True if the scratch table's row differs: then the row is not checked further."""
         kind = kind_of(expected, row.scratch)
         if kind is not None:
             self._account.compared(row.key, Side.SCRATCH, expected, row.scratch, kind)
@@ -165,7 +165,7 @@ class Comparison:
             self.warnings += self._not_proven()
 
     def _not_proven(self) -> list[str]:
-        """A word where the vault may not hold the change that explains a difference."""
+        """Returns a note if the vault may not hold the change that explains a difference."""
         now = self._around.clock.now()
         durable = self._vault.window(now).durable
         if durable is not None and durable >= self._live_read:
@@ -175,7 +175,7 @@ class Comparison:
         return [f"the vault is proven {until}: {missing} (--patience: how long that may take)"]
 
     def _look_again(self, live: Table, suspects: Pairs, stack: ExitStack) -> tuple[Pairs, int]:
-        """Those of the suspects that still are some, and how many they are."""
+        """Returns the remaining suspects, and their number."""
         left, count = stack.enter_context(Pairs(1, buffer=self._around.memory.buffer)), 0
         with (
             self._vault.engine.state(self._vault, AFTER_ALL, since=self._at) as news,
@@ -194,7 +194,7 @@ class Comparison:
         return left, count
 
     def _is_cleared(self, key: bytes, suspect: _Suspect, since: StatePartition) -> bool:
-        """Whether there is nothing to be said against a live row (any more)."""
+        """True if a live row is no longer suspect."""
         if _changed(suspect.then, since.known(key)):
             self._account.live_changed += 1
             return True
@@ -206,7 +206,7 @@ class Comparison:
     # --- item by item ---
 
     def _read_histories(self, sample: Sample) -> None:
-        """The sample's rows once more, by their own histories, as `show` reads them: the vault's own bytes must be the same."""
+        """Reads the sample's rows once more, by their own histories, as `show` does: the vault's own bytes must be the same."""
         self._around.progress.phase("reading single rows", None)
         basis, rows = self._vault.basis(self._at), dict(sample)
         states = newest_each(self._vault, rows, self._at, basis, _named_already)
@@ -224,7 +224,7 @@ class Comparison:
 
 
 def _rows(state: TableState, scratch: Pairs, live: Pairs) -> Iterator[_Row]:
-    """Every item that the vault or one of the tables knows, one partition in memory at a time."""
+    """Yields every item that the vault or one of the tables knows, one partition in memory at a time."""
     for number in range(state.partitions):
         then = state.partition(number)
         restored, now = (each.pick(number, dict(each.spots(number))) for each in (scratch, live))
@@ -233,7 +233,7 @@ def _rows(state: TableState, scratch: Pairs, live: Pairs) -> Iterator[_Row]:
 
 
 def _read_again(vault: TableVault, live: Table, suspects: Pairs) -> Iterator[tuple[bytes, bytes]]:
-    """Each suspect as it is in the table by now."""
+    """Yields each suspect as it is in the table by now."""
     for batch in batches(suspects.read(0), FETCHED):
         images = {vault.key_of(image): image for image in live.fetch([key for key, _ in batch])}
         for key, value in batch:
@@ -243,7 +243,7 @@ def _read_again(vault: TableVault, live: Table, suspects: Pairs) -> Iterator[tup
 
 
 def _changed(then: Entry | None, since: FoldState) -> bool:
-    """Whether the vault knows of a later state of an item than the one that was restored."""
+    """True if the vault knows a later state of an item than the restored one."""
     known = FoldState() if then is None else FoldState().with_entry(then)
     newest = known.with_known(since).newest()
     return newest is not None and (then is None or _identity(newest) != _identity(then))
@@ -258,7 +258,7 @@ def _light(entry: Entry | None) -> Entry | None:
 
 
 def _named_already(_: Damaged) -> None:
-    """An object of the log that cannot be read was named when the state was read."""
+    """Ignores an unreadable object of the log: it was named when the state was read."""
 
 
 _suspects = msgspec.msgpack.Decoder(_Suspect)

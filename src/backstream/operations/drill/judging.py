@@ -1,4 +1,4 @@
-"""The verdict: why a drill has not passed, each reason with its figures. No reason, and it has."""
+"""The verdict: the reasons why a drill has failed, each with its figures. Without reasons it has passed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def reasons(
     rto: float | None,
     error: str | None,
 ) -> list[str]:
-    """Why it has failed; empty where it has passed."""
+    """Returns the reasons of a failure; empty if it has passed."""
     stopped = [] if error is None else [f"it was stopped: {error}"]
     found = [*_differences(account), *_failures(failures), *_lost(lost)]
     return [*stopped, *found, *objectives.missed_rpo(rpo), *objectives.missed_rto(rto)]
@@ -70,7 +70,7 @@ def _failures(failures: Sequence[Failure]) -> Iterator[str]:
 
 
 def of_check(findings: Sequence[Finding], named: Collection[str]) -> list[str]:
-    """Why it has failed by what `check` found; what the restore has named already is not said twice."""
+    """Returns the reasons from the findings of `check`, without those that the restore has named already."""
     news = [each for each in findings if each.object not in named]
     if not news:
         return []
@@ -80,7 +80,7 @@ def of_check(findings: Sequence[Finding], named: Collection[str]) -> list[str]:
 
 
 def never_checked(account: DrillCounts) -> list[str]:
-    """What no drill looks at, or what this one did not."""
+    """Lists the parts that no drill checks, and those that this one did not."""
     live = [] if account.live_rows is not None else ["the live table; the notes say why"]
     return [
         *live,
@@ -90,7 +90,7 @@ def never_checked(account: DrillCounts) -> list[str]:
 
 
 def notable(rpo: float | None, objectives: Objectives) -> list[str]:
-    """A word where the vault is far behind and there is no objective to measure it by."""
+    """Returns a note if the vault is far behind and there is no objective to measure it by."""
     if objectives.rpo_seconds is not None or (rpo is not None and rpo <= NOTABLE_RPO):
         return []
     if rpo is None:

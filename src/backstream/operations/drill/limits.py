@@ -1,4 +1,4 @@
-"""How a drill is ended when its time is up: in the middle of whatever it does, but never while it cleans up."""
+"""Ends a drill when its time is up: in the middle of any step, but never while it cleans up."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 
 
 class OutOfTime(BaseException):
-    """The time is up. Not an Exception: nothing on its way may take it for a failure of a row, or of the live table."""
+    """The time is up. It is not an Exception: no handler may take it for a failure of a row, or of the live table."""
 
 
-# A block that ends with OutOfTime when the time is up; a drill enters one for each part that may be broken off.
+# A block that ends with OutOfTime when the time is up. A drill enters one for each part that may be interrupted.
 Limit = Callable[[], AbstractContextManager[object]]

@@ -1,4 +1,4 @@
-"""Which second a drill restores where none is given."""
+"""Chooses the second that a drill restores if none is given."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from backstream.vault.table_vault import TableVault
 
 
 def pick(vault: TableVault, how: Pick, window: Window, now: float) -> int:
-    """The newest second that can be restored, or a random one of all that are proven. OutsideWindow where there is none."""
+    """Returns the newest second that can be restored, or a random one of all proven ones. Raises OutsideWindow if there is none."""
     if how is Pick.RANDOM and window.ranges:
         return any_of(window.ranges, secrets.randbelow)
     return _newest(vault, window, now)
 
 
 def any_of(ranges: Sequence[Range], random_below: Callable[[int], int]) -> int:
-    """A second of these ranges, each second as likely as any other."""
+    """Returns a second of these ranges, each second with the same probability."""
     left = random_below(sum(each.until - each.since + 1 for each in ranges))
     for each in ranges:
         seconds = each.until - each.since + 1
@@ -30,9 +30,9 @@ def any_of(ranges: Sequence[Range], random_below: Callable[[int], int]) -> int:
 
 
 def _newest(vault: TableVault, window: Window, now: float) -> int:
-    """The second of the last change, or the last that is proven, whichever is later.
+    """Returns the second of the last change, or the last proven one, whichever is later.
 
-    What is proven is a few seconds behind what is there: a table that has just been captured would be tried as it was before that.
+    The proof is a few seconds behind the log: without this, a table that was just captured would be tested at a moment before that.
     """
     changed = _last_change(vault)
     seconds = [] if window.until is None else [window.until]

@@ -1,4 +1,4 @@
-"""What a drill is asked, and what it answers."""
+"""The request and the report of a drill."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ PATIENCE = 30.0
 
 
 class Pick(enum.StrEnum):
-    """Which moment a drill restores where none is given: the newest there is, or a random one of all that are proven."""
+    """The moment that a drill restores if none is given: the newest one, or a random one of all proven ones."""
 
     NEWEST = "newest"
     RANDOM = "random"
 
 
 class DrillPlan(msgspec.Struct, frozen=True):
-    """What to try.
+    """The plan of a drill.
 
     `at`: the second to restore, None to `pick` one; `scratch`: the name of a table that does not exist, None for one of its own;
-    `keep`: leave the scratch table there; `sample`: of how many rows the history is read; `patience`: for how many seconds a
-    difference to the live table must stand still to be one; `operator`: who runs it, for the report;
-    `covered`: what vouches for the vault.
+    `keep`: leave the scratch table there; `sample`: the number of rows whose history is read; `patience`: the seconds for which a
+    difference to the live table must stay unchanged to count; `operator`: who runs it, for the report; `covered`: the vault's
+    coverage by signatures.
     """
 
     at: int | None = None
@@ -48,7 +48,7 @@ class DrillPlan(msgspec.Struct, frozen=True):
 
 
 class Side(enum.StrEnum):
-    """What the vault's state was compared with: the restored SCRATCH table, the LIVE one, or an item's own HISTORY."""
+    """The side that the vault's state was compared with: the restored SCRATCH table, the LIVE one, or an item's own HISTORY."""
 
     SCRATCH = "scratch"
     LIVE = "live"
@@ -56,7 +56,10 @@ class Side(enum.StrEnum):
 
 
 class DrillDifference(enum.StrEnum):
-    """MISSING: only the vault has the row; EXTRA: only the other side; UNREADABLE: what the vault holds of it cannot be read."""
+    """The kind of a difference.
+
+    MISSING: only the vault has the row; EXTRA: only the other side; UNREADABLE: the vault's state of it cannot be read.
+    """
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -65,9 +68,9 @@ class DrillDifference(enum.StrEnum):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One row that is not as it should be. `expected`: its image by the vault, `found`: on the other side.
+    """One wrong row. `expected`: its image by the vault; `found`: its image on the other side.
 
-    Images are null where there is none, and where they would make the report too long. `why`: of what cannot be read.
+    Images are null if there is none, and if they would make the report too long. `why`: the reason if it cannot be read.
     """
 
     key: msgspec.Raw
@@ -79,9 +82,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Live(msgspec.Struct, frozen=True):
-    """The comparison with the live table: its rows, those as at the moment, those not judged, since they have changed since.
+    """The comparison with the live table: its rows, those equal to the moment, and those not judged because they have changed
+    since.
 
-    Rows that are wrong in the scratch table are none of these.
+    Rows that are wrong in the scratch table are not among these.
     """
 
     rows: int
@@ -91,21 +95,21 @@ class Live(msgspec.Struct, frozen=True):
 
 
 class Drill(msgspec.Struct, frozen=True):
-    """What a drill found. Times in ISO 8601, UTC; figures in seconds, None where nothing could be measured.
+    """The result of a drill. Times are ISO 8601, UTC; figures are in seconds, None if nothing could be measured.
 
-    `rows`: that the vault says there were at the moment; `matched`: of these, the same in the scratch table; `differences`: rows
-    that are not as they should be, on any side, of which `differing` names the first thousand; `failed`: objects of the vault that
-    cannot be read, or cannot be what they stand for, named in `failures`. `rpo_seconds`: the age, when the drill began, of the
-    newest second up to which the vault is complete; `rto_seconds`: from the drill's beginning until all rows were in the scratch
-    table. `reasons`: why it has not passed. `live`: None where it was not compared with the live table; `warnings` say why.
-    `sampled`: rows whose history was read one by one. `scratch`: the table's name, `kept`: whether it is still there. `error`: what
-    stopped the drill before its end, `hint`: the next step then.
+    `rows`: the vault's rows at the moment; `matched`: those that are the same in the scratch table; `differences`: wrong rows, on
+    any side; `differing` names the first thousand of them; `failed`: objects of the vault that cannot be read, or that contradict
+    their names, named in `failures`. `rpo_seconds`: the age, when the drill began, of the newest second up to which the vault is
+    complete; `rto_seconds`: from the drill's beginning until all rows were in the scratch table. `reasons`: why it has not passed.
+    `live`: None if it was not compared with the live table; `warnings` say why. `sampled`: rows whose history was read one by one.
+    `scratch`: the scratch table's name; `kept`: True if it still exists. `error`: the error that stopped the drill before its end;
+    `hint`: the next step then.
 
-    `findings`: what `check` found that affects the moment, at most ten thousand; `found`: how many; `checked`, `unchecked`: what of
-    the vault and of the table was looked at, and what was not. `account`, `region`, `table_arn`: of the table that the vault
-    has followed; `vault`: its URL; `operator`: who ran the drill, as AWS's token service says, or else the user and the machine.
-    `missing`: items of which the vault lacks a change. `covered`: what signatures cover, and the vault's head:
-    keep that elsewhere.
+    `findings`: findings of `check` that affect the moment, at most ten thousand; `found`: their number; `checked`, `unchecked`: the
+    parts of the vault and of the table that were checked, and those that were not. `account`, `region`, `table_arn`: the table that
+    the vault has followed; `vault`: its URL; `operator`: who ran the drill, by AWS's token service, or else the user and the
+    machine. `missing`: items that lack a change in the vault. `covered`: the coverage by signatures, and the vault's head: keep
+    that elsewhere.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""The drill itself: choose a moment, restore it into a scratch table, compare, clean up, judge, and keep the record."""
+"""The drill itself: chooses a moment, restores it into a scratch table, compares, cleans up, judges, and keeps the record."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ RECENT = 900  # seconds: the older the moment, the more of the live table has ch
 
 
 def drill(vault: TableVault, plan: DrillPlan, around: RestoreContext, limit: Limit = nullcontext) -> Drill:
-    """Try a restore, and say how it went; the record of it is kept in the vault.
+    """Tests a restore and reports the result; the vault keeps the record.
 
-    What the vault cannot give is no refusal but a drill that has failed, and so is what stops a restore on its way (`error`).
-    Refused (OutsideWindow, GapInTheWay, TargetNotEmpty) comes before anything is made. The scratch table is gone in the end,
-    however that comes, unless it is to be kept. `limit`: when the time is up; then the drill has failed, and cleans up.
+    If the vault cannot give something, the drill has failed; it does not refuse. The same holds for an error that stops a restore
+    (`error`). Raises Refused (OutsideWindow, GapInTheWay, TargetNotEmpty) before anything is created. The scratch table is deleted
+    in the end, whatever happens, unless it must be kept. `limit`: ends the time; then the drill has failed, and cleans up.
     """
     return _Drill(vault, plan, around, limit).run()
 
@@ -101,9 +101,9 @@ class _Drill:
         return safety.check_table(self._table, self._at, window, allow_gap=self._plan.allow_gap)
 
     def _await(self) -> None:
-        """Wait until the moment is proven, as it soon is where a tail runs: what arrives between two readings would differ.
+        """Waits until the moment is proven, which is soon if a tail runs: a change that arrives between two readings would differ.
 
-        Where nobody captures nothing arrives, and the drill goes on after its patience.
+        If nobody captures, nothing arrives, and the drill continues after its patience.
         """
         for _ in range(LOOKS):
             durable = self._vault.window(self._around.clock.now()).durable
@@ -122,7 +122,7 @@ class _Drill:
         self._check_vault()
 
     def _check_vault(self) -> None:
-        """Does the vault hold all that it claims of this moment? A restore meets only what it reads."""
+        """Checks that the vault holds everything that it claims of this moment. A restore meets only what it reads."""
         around = CheckContext(self._around.clock, self._around.memory, self._around.progress)
         checked = check(self._vault, around)
         at = moment.iso(self._at)
@@ -132,14 +132,20 @@ class _Drill:
         self._checked, self._unchecked = checked.checked, checked.unchecked
 
     def _restore(self) -> Restored:
-        """What cannot be read is named by it, and stops nothing. No file of what was left stays: nobody will resume it."""
+        """Restores into the scratch table.
+
+        Unreadable objects are named, and stop nothing. No file for a resume stays: nobody will resume it.
+        """
         target = NewTable(self._scratch.name, bare=True)
         request = RestoreRequest(at=self._at, target=target, allow_gap=True, max_units=self._plan.max_units)
         with TemporaryFolder() as temporary:
             return restore(self._vault, request, msgspec.structs.replace(self._around, folder=temporary.path))
 
     def _take_over(self, restored: Restored) -> None:
-        """Rows that were left out show in the comparison, with why; all else is something that cannot be read."""
+        """Takes over the restore's failures.
+
+        Rows that were left out show in the comparison, with the reason; all others are unreadable objects.
+        """
         rows = {each.what: each.why for each in restored.failures if each.what.startswith("{")}
         self._account = DrillCounts({key.encode(): why for key, why in rows.items()})
         self._missing = restored.missing
@@ -152,7 +158,7 @@ class _Drill:
     # --- the live table ---
 
     def _live(self) -> Table | None:
-        """The live table, where it can tell whether the restored rows are right."""
+        """Returns the live table, if it can tell whether the restored rows are right."""
         why = self._why_not_live()
         if why:
             self._warnings.append(f"not compared with the live table: {why}")
@@ -222,7 +228,7 @@ class _Drill:
         )
 
     def _kept(self, report: Drill) -> Drill:
-        """The report, its record durable in the vault; where that fails, the report says so."""
+        """Returns the report after its record is durable in the vault; if that fails, the report says so."""
         try:
             self._vault.drills.keep(self._id, self._began, msgspec.json.format(msgspec.json.encode(report), indent=1))
         except BackstreamError as error:
@@ -233,7 +239,7 @@ class _Drill:
 
 
 def _place(arn: str) -> tuple[str, str]:
-    """The region and the account in a table's ARN."""
+    """Returns the region and the account in a table's ARN."""
     parts = arn.split(":")
     return (parts[3], parts[4]) if len(parts) > 5 else ("", "")
 

@@ -1,4 +1,4 @@
-"""The scratch table: made for one drill, and gone when that ends, however it ends."""
+"""The scratch table: created for one drill, and deleted when that ends, however it ends."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LONGEST = 255  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguid
 
 
 def name_for(table: str, drill: str) -> str:
-    """A name that nobody else will think of: the table's, as far as there is room, and the drill's id."""
+    """Returns a name that nobody else will choose: the table's, as far as there is room, and the drill's id."""
     ending = f"-drill-{drill}"
     return table[: LONGEST - len(ending)] + ending
 
 
 def check_free(table: Table) -> None:
-    """TargetNotEmpty where there is such a table: it is somebody's, and a scratch table is deleted in the end."""
+    """Raises TargetNotEmpty if the table exists: it is somebody's, and a scratch table is deleted in the end."""
     naming.check_table_name(table.name)
     if exists(table):
         raise TargetNotEmpty(
@@ -35,10 +35,11 @@ def check_free(table: Table) -> None:
 
 @contextmanager
 def scratch_table(table: Table, schema: KeySchema, *, keep: bool, own_name: bool, limit: Limit = nullcontext) -> Iterator[None]:
-    """Make it, and delete it whatever happens, unless it is to be kept. Failed, saying how to, where it cannot be deleted.
+    """Creates the table, and deletes it whatever happens, unless it must be kept. Raises Failed with the command, if it cannot be
+    deleted.
 
-    `own_name`: whether nobody else can have thought of its name. Then one that is there already was made by a request whose answer
-    was lost; otherwise it is somebody's, made this very moment. `limit`: how long making it may take; deleting it has no limit.
+    `own_name`: True if nobody else can have chosen its name. Then an existing table was created by a request whose answer was lost;
+    otherwise it is somebody's, created this very moment. `limit`: the time for creating it; deleting it has no limit.
     """
     try:
         with limit():
@@ -60,7 +61,7 @@ def scratch_table(table: Table, schema: KeySchema, *, keep: bool, own_name: bool
 
 
 def _remove(table: Table, before: BaseException | None = None) -> None:
-    """`before`: what went wrong before, not to be forgotten over what goes wrong now."""
+    """Deletes the table. `before`: an earlier error, which must not be lost if deleting fails."""
     try:
         _delete(table)
     except BaseException as error:  # a second Ctrl-C too: whatever stops it, the table's owner must know
@@ -72,7 +73,7 @@ def _remove(table: Table, before: BaseException | None = None) -> None:
 
 
 def _delete(table: Table) -> None:
-    """Not asked for first: of a table that has only just been asked for, DescribeTable may not know yet."""
+    """Deletes the table without asking for it first: DescribeTable may not know a table yet that was just requested."""
     try:
         table.delete()
     except MissingTable:

@@ -1,1 +1,1 @@
-"""Look into a vault: its window, an item's history, and whether its objects are sound."""
+"""Looks into a vault: its window, an item's history, and the soundness of its objects."""

@@ -1,7 +1,7 @@
-"""Who made a change: every source that names somebody, the surest first.
+"""Finds the actor of a change: every source that names somebody, the surest first.
 
-A stream names nobody, except where DynamoDB itself made the change (time to live). Each claim says where it comes from, so that
-a reader can tell DynamoDB's own word from an application's. See docs/notes/0029-who-made-a-change.md.
+A stream names nobody, unless DynamoDB itself made the change (time to live). Each claim states its source, so that a reader can
+distinguish DynamoDB's statement from an application's. See docs/notes/0029-who-made-a-change.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from backstream.vault.table_vault import TableVault
 
 
 class ActorSource(enum.StrEnum):
-    """Where a name comes from.
+    """The source of a name.
 
     STREAM: the stream's record, in which DynamoDB names itself (time to live). CLOUDTRAIL: a finding of `blame --annotate`, by
     AWS's record of the call. ATTRIBUTE: an attribute of the item after the change, in which an application names itself.
@@ -33,9 +33,9 @@ class ActorSource(enum.StrEnum):
 
 
 class ActorClaim(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One source's word on who made a change.
+    """One source's claim about the actor of a change.
 
-    `names`: other names of the same actor, as the role of a session or an access key; `settled`: False where events that could
+    `names`: other names of the same actor, such as the role of a session or an access key; `settled`: False if events that could
     contradict it had not been delivered yet.
     """
 
@@ -45,15 +45,15 @@ class ActorClaim(msgspec.Struct, frozen=True, omit_defaults=True):
     settled: bool = True
 
     def is_of(self, wanted: Collection[str]) -> bool:
-        """Whether it names one of these actors."""
+        """True if it names one of these actors."""
         return self.actor in wanted or any(name in wanted for name in self.names)
 
 
 class Attributed(Protocol):
-    """The parts of a change that tell who made it.
+    """The parts of a change that identify its actor.
 
     `stream`, `sequence`: its place in the log; `micros`: its time; `actor`: the name in the stream's record; `new`: the item after
-    the change in DynamoDB JSON, None where it was deleted.
+    the change in DynamoDB JSON, None if it was deleted.
     """
 
     @property
@@ -69,7 +69,7 @@ class Attributed(Protocol):
 
 
 class AttributedEntry(msgspec.Struct, frozen=True):
-    """`Attributed`, of an entry of the log whose image lies elsewhere."""
+    """An `Attributed` for an entry of the log whose image lies elsewhere."""
 
     stream: str
     sequence: str
@@ -79,15 +79,15 @@ class AttributedEntry(msgspec.Struct, frozen=True):
 
 
 def told_by(entry: Entry, image: bytes) -> AttributedEntry:
-    """The entry, with its image, as a change that `Actors` can look at. `image`: not looked at where the entry is a delete."""
+    """Returns the entry, with its image, as a change for `Actors`. `image` is not used if the entry is a delete."""
     return AttributedEntry(entry.stream, entry.sequence, entry.micros, entry.actor, None if entry.removed else image)
 
 
 class Actors:
     """Names the actors of one table's changes.
 
-    `attribute`: the path of the attribute in which items name their last writer; `findings`: those of `blame`; `damaged` is told of
-    findings that cannot be read, and where it returns, the others count. One thread at a time may ask.
+    `attribute`: the path of the attribute in which items name their last writer; `findings`: the findings of `blame`; `damaged`
+    receives the error of each unreadable finding; if it returns, the others count. One thread at a time may ask.
     """
 
     def __init__(
@@ -99,34 +99,34 @@ class Actors:
 
     @classmethod
     def of_vault(cls, vault: TableVault, damaged: Callable[[Damaged], None] = raising) -> Actors:
-        """The actors that the vault of a table can name."""
+        """Returns the actors that the vault of a table can name."""
         return cls(vault.catalog.actor_attribute, vault.findings, damaged)
 
     def of(self, change: Attributed) -> str | None:
-        """The actor by the surest source; None where no source names one."""
+        """Returns the actor by the surest source; None if no source names one."""
         claim = self.first(change)
         return None if claim is None else claim.actor
 
     @property
     def knows_none(self) -> bool:
-        """Whether no source but the stream itself can name anybody."""
+        """True if no source but the stream itself can name anybody."""
         return self._path is None and (self._findings is None or self._findings.is_empty)
 
     def first(self, change: Attributed) -> ActorClaim | None:
-        """The word of the surest source; None where no source names anybody."""
+        """Returns the claim of the surest source; None if no source names anybody."""
         return next(iter(self.claims(change)), None)
 
     def claims(self, change: Attributed) -> list[ActorClaim]:
-        """Every source's word on a change, the surest source first."""
+        """Returns every source's claim about a change, the surest source first."""
         of_stream = [] if change.actor is None else [ActorClaim(change.actor, ActorSource.STREAM)]
         return [*of_stream, *self._of_findings(change), *self._of_attribute(change)]
 
     def is_by(self, change: Attributed, wanted: Collection[str]) -> bool:
-        """Whether any source names one of these actors: the selection of `--actor`."""
+        """True if any source names one of these actors: the selection of `--actor`."""
         return any(claim.is_of(wanted) for claim in self.claims(change))
 
     def _of_findings(self, change: Attributed) -> list[ActorClaim]:
-        """`blame` has looked at changes of the stream alone."""
+        """Returns the claims in findings. `blame` has only looked at changes of the stream."""
         if self._findings is None or not change.stream or change.stream == legacy_names.STREAM:
             return []
         found = self._findings.of(change.stream, change.sequence, change.micros, self._damaged)
@@ -136,7 +136,10 @@ class Actors:
         return [ActorClaim(found.actor, ActorSource.CLOUDTRAIL, names, found.settled)]
 
     def _of_attribute(self, change: Attributed) -> list[ActorClaim]:
-        """The image after the change names its writer. A delete leaves no such image: the old one names the writer before."""
+        """Returns the writer that the image after the change names.
+
+        A delete leaves no such image: the old one names the writer before.
+        """
         if self._path is None or change.new is None:
             return []
         value = value_at(change.new, self._path) or {}

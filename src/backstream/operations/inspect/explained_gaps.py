@@ -1,7 +1,7 @@
 """Gaps that `verify` recorded because rows differed, closed once the vault holds the changes that explain each of those rows.
 
-A vault lags behind its table, so a row may differ because its change is still on its way. Nobody can tell that from a loss at that
-time. Later one can: see docs/notes/0031.
+A vault lags behind its table, so a row may differ because its change is still on its way. At that time nobody can distinguish that
+from a loss. Later one can: see docs/notes/0031.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from backstream.vault.table_vault import TableVault
 
 
 def note_explained(vault: TableVault, now: float, *, proven_before: int | None = None) -> int:
-    """Note which gaps of differing rows are closed: how many. A reader has to have proven all seconds up to their end.
+    """Notes the gaps of differing rows that are closed, and returns their number. A reader must have proven all seconds up to their
+    end.
 
-    `proven_before`: only the gaps whose end has been proven since, where this is asked often. Nothing is noted where the vault may
-    not be written, or a part of the log cannot be read.
+    `proven_before`: only gaps whose end has been proven since, for frequent calls. Nothing is noted if the vault may not be
+    written, or if a part of the log cannot be read.
     """
     durable = vault.coverage.durable(now)
     if durable is None:

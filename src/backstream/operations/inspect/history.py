@@ -1,4 +1,4 @@
-"""`history` and `show`: what an item was, and when."""
+"""`history` and `show`: an item's states, and their times."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ READERS = 16
 
 
 class ItemVersion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One version of an item. `time`: ISO 8601, UTC; `image`: DynamoDB JSON as it was kept, null where the item was deleted.
+    """One version of an item. `time`: ISO 8601, UTC; `image`: DynamoDB JSON as it was kept, null if the item was deleted.
 
-    `sequence`: null where no change of the stream brought it, but a base backup (BACKFILL), a repair or an export: `time` is then
-    when the item was found to be so; or an older tool, and it is when its object arrived.
-    `actor`: the name by the surest source, `actor_source`; `actors`: every source's word, the surest first. Both are
-    left out where no source names anybody. See docs/who.md.
+    `sequence`: null if it does not come from a change of the stream. From a base backup (BACKFILL), a repair or an export, `time`
+    is then when the item was found in this state; from an older tool, it is when its object arrived. `actor`: the name by the
+    surest source, `actor_source`; `actors`: every source's claim, the surest first. Both are left out if no source names anybody.
+    See docs/who.md.
     """
 
     time: str
@@ -40,9 +40,9 @@ class ItemVersion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """An item at a moment. `image`: its bytes; `since`: when it became so; `warnings`: what is uncertain.
+    """An item at a moment. `image`: its bytes; `since`: the begin of this state; `warnings`: the uncertainties.
 
-    `unread`: what could not be read, and might tell another state.
+    `unread`: objects that could not be read, and might hold another state.
     """
 
     image: bytes
@@ -54,10 +54,10 @@ class Shown(msgspec.Struct, frozen=True):
 def history(
     vault: TableVault, key: bytes, unread: Callable[[str], None] | None = None, gone: Callable[[str], None] | None = None
 ) -> list[ItemVersion]:
-    """Every version of an item that the log names, oldest first. `key`: the canonical key.
+    """Returns every version of an item in the log, oldest first. `key`: the canonical key.
 
-    Refused where a part of the backup cannot be read, or, with `unread`, only that is told of it. A version whose image cannot be
-    read, since it is gone from the bucket or damaged, is left out: `gone` is told of it; PartlyDone without that.
+    Raises Refused if a part of the backup cannot be read; with `unread`, it only passes that on. A version whose image cannot be
+    read, because it is gone from the bucket or damaged, is left out and passed to `gone`; without `gone` it raises PartlyDone.
     """
     return _versions(vault, key, unread, gone)[0]
 
@@ -65,7 +65,7 @@ def history(
 def _versions(
     vault: TableVault, key: bytes, unread: Callable[[str], None] | None, gone: Callable[[str], None] | None
 ) -> tuple[list[ItemVersion], Sequence[Entry]]:
-    """See `history`; and all that the log says of the item."""
+    """See `history`. It also returns all entries of the log about the item."""
     lost: list[str] = []
     entries = vault.history(key, lambda error: lost.append(error.message))
     for each in lost:
@@ -86,9 +86,10 @@ def _versions(
 
 
 class ItemHistory(msgspec.Struct, frozen=True):
-    """An item's history with all that there is to say of it.
+    """An item's history with all notes about it.
 
-    `versions`: see `history`; `notes`: how fresh it is, and what is or may be missing; `unread`: what could not be read, in words.
+    `versions`: see `history`; `notes`: its freshness, and changes that are or may be missing; `unread`: descriptions of unreadable
+    objects.
     """
 
     versions: list[ItemVersion]
@@ -97,7 +98,10 @@ class ItemHistory(msgspec.Struct, frozen=True):
 
 
 def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) -> ItemHistory:
-    """The history of an item, and how fresh it is. Refused where a part of the backup cannot be read, unless `allow_gap`."""
+    """Returns the history of an item, and its freshness.
+
+    Raises Refused if a part of the backup cannot be read, unless `allow_gap`.
+    """
     window = vault.window(now)  # before the log is read: what arrives meanwhile is in it all the more
     unread: list[str] = []
     versions, entries = _versions(vault, key, unread.append if allow_gap else None, unread.append)
@@ -109,7 +113,7 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
 
 
 def _tells_nothing_new(version: ItemVersion, before: ItemVersion | None) -> bool:
-    """Whether a base backup found an item as it was known to be: it is no version of its own."""
+    """True if a base backup found an item in its known state: that is not a version of its own."""
     if before is None:
         return False
     one, other = bytes(version.image), bytes(before.image)
@@ -125,7 +129,7 @@ def _told_once(why: str, lost: list[str], unread: Callable[[str], None] | None) 
 
 
 def _image(vault: TableVault, entry: Entry, gone: Callable[[BackstreamError], None]) -> bytes | None:
-    """None, and `gone` is told why, where its image cannot be read."""
+    """Returns the image; None if it cannot be read: `gone` receives the error."""
     try:
         return b"null" if entry.removed else vault.image(entry)
     except (Damaged, MissingObject) as error:
@@ -147,9 +151,10 @@ def _version(actors: Actors, entry: Entry, image: bytes) -> ItemVersion:
 
 
 def show(vault: TableVault, key: bytes, at: int, *, now: float, allow_gap: bool = False) -> Shown:
-    """The item as it was at second `at`. NotFound where it did not exist then; OutsideWindow, GapInTheWay where that is unknown.
+    """Returns the item's state at second `at`. Raises NotFound if it did not exist then; OutsideWindow and GapInTheWay if that is
+    unknown.
 
-    Refused where a part of the backup cannot be read, unless `allow_gap`.
+    Raises Refused if a part of the backup cannot be read, unless `allow_gap`.
     """
     window = vault.window(now)
     safety.check_past(at, now, window)

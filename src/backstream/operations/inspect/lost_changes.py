@@ -1,6 +1,6 @@
-"""Changes that are missing of single items: found as the log is read, recorded as gaps of these items, and asked for again.
+"""Missing changes of single items: found as the log is read, recorded as gaps of these items, and looked for again.
 
-A recorded gap of an item stands as long as the item's chain is broken there, so one whose change has arrived is none any more.
+A recorded gap of an item stands as long as the item's chain is broken there, so it is closed once its change has arrived.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REASON = "a change of this item is missing: the next one was made upon another s
 
 
 class MissingChange(msgspec.Struct, frozen=True):
-    """A change of an item that is not in the vault. `since`, `until`: between which seconds it was made (ISO 8601, UTC).
+    """A change of an item that is not in the vault. `since`, `until`: the seconds between which it was made (ISO 8601, UTC).
 
     `pending`: it may still arrive.
     """
@@ -38,7 +38,7 @@ class MissingChange(msgspec.Struct, frozen=True):
 
 
 def reported(found: Sequence[BrokenChain]) -> list[MissingChange]:
-    """The same for a report, ten thousand at most."""
+    """Returns the same for a report, ten thousand at most."""
     return [
         MissingChange(msgspec.Raw(each.key), moment.iso(each.since), moment.iso(each.until), each.pending)
         for each in found[:MOST_REPORTED]
@@ -46,15 +46,15 @@ def reported(found: Sequence[BrokenChain]) -> list[MissingChange]:
 
 
 def in_words(found: Sequence[BrokenChain]) -> str:
-    """The first few of them, and how many more there are."""
+    """Describes the first few of them, and states how many more there are."""
     more = f"; and {len(found) - NAMED:,} more" if found[NAMED:] else ""
     return "; ".join(map(str, found[:NAMED])) + more
 
 
 def record(vault: TableVault, found: Iterable[BrokenChain]) -> str:
-    """Record losses as gaps of their items, a thousand at most; why that could not be done, empty where it was.
+    """Records losses as gaps of their items, a thousand at most. Returns why that failed; empty if it did not.
 
-    Who reads may be without the right to write, and is to be told what was found all the same.
+    A reader may not have permission to write, and must be told of the losses all the same.
     """
     lost = [_gap(vault, each) for each in found if not each.pending]
     if not lost:
@@ -69,7 +69,7 @@ def record(vault: TableVault, found: Iterable[BrokenChain]) -> str:
 
 
 def lost_between(vault: TableVault, key: bytes, one: Entry, other: Entry, window: Window, now: float) -> BrokenChain | None:
-    """What is missing between two entries of an item that follow each other; None where nothing is, or it may still arrive."""
+    """Returns the change that is missing between two successive entries of an item; None if none is, or if it may still arrive."""
     return next((each for each in of_item(vault.catalog, key, [one, other], window, now) if not each.pending), None)
 
 
@@ -80,10 +80,10 @@ def _gap(vault: TableVault, found: BrokenChain) -> Gap:
 def uncertain_at(
     vault: TableVault, at: int, now: float, keys: Collection[bytes] | None = None, window: Window | None = None
 ) -> list[BrokenChain]:
-    """The items whose state at a second is uncertain, as a recorded gap says that stands. `keys`: of these only, None for all.
-    `window`: what was read for it is not read again.
+    """Returns the items whose state at a second is uncertain, by recorded gaps that still stand. `keys`: only these items, None for
+    all. `window`: its sources are not read again.
 
-    From the second of the change that shows the loss on the state is known again: a change carries the whole item.
+    The state is known again from the second of the change that shows the loss, because a change carries the whole item.
     """
     suspected = {gap.key.encode() for gap in vault.coverage.of_items(window) if gap.key is not None and gap.since <= at < gap.until}
     of_these = suspected if keys is None else suspected.intersection(keys)
@@ -91,9 +91,9 @@ def uncertain_at(
 
 
 def standing(vault: TableVault, keys: set[bytes], now: float) -> list[BrokenChain]:
-    """The losses of these items that the log still shows. Nothing is read where there are no keys.
+    """Returns the losses of these items that the log still shows. Nothing is read if there are no keys.
 
-    Where a part of the log cannot be read, all that was recorded stands.
+    If a part of the log cannot be read, all recorded losses stand.
     """
     if not keys:
         return []
@@ -108,7 +108,7 @@ def _recorded(vault: TableVault, key: bytes) -> list[Gap]:
 
 
 def check_items(vault: TableVault, keys: Collection[bytes], at: int, now: float, window: Window, *, allow_gap: bool) -> list[str]:
-    """What is uncertain of these items at a second, in words. GapInTheWay unless that is accepted."""
+    """Describes the uncertainties of these items at a second. Raises GapInTheWay unless they are accepted."""
     found = uncertain_at(vault, at, now, keys, window)
     if found and not allow_gap:
         raise missing_of_items(found)
@@ -116,7 +116,7 @@ def check_items(vault: TableVault, keys: Collection[bytes], at: int, now: float,
 
 
 def missing_of_items(found: Sequence[BrokenChain]) -> GapInTheWay:
-    """Why nothing is done: changes of items are missing from the log."""
+    """Returns the error for items that lack changes in the log: nothing is done."""
     return GapInTheWay(
         f"changes of {len({each.key for each in found}):,} items are missing from the vault: {in_words(found)}",
         hint="Other items may have lost changes with them. Make a new base backup (`backstream backfill TABLE`), choose a moment "

@@ -1,7 +1,7 @@
-"""Who reads the table's stream now, as far as the log tells. DynamoDB has no list of a stream's readers.
+"""Finds the present readers of the table's stream, as far as the log shows. DynamoDB has no list of a stream's readers.
 
-A shard serves two readers; of more, all are throttled.
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html#Streams.Processing
+A shard serves two readers; with more, all are throttled. Source:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html#Streams.Processing
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _FUNCTIONS = (SegmentKind.LAMBDA, SegmentKind.PARALLEL)
 
 
 def recent_writers(vault: TableVault, listed: Sequence[LogListing], now: float) -> list[tuple[LogListing, Mapping[str, str]]]:
-    """What was written to the log just now, the newest first, and what its writer said besides: a request each, 20 at most."""
+    """Returns the segments written just now, newest first, with their writers' metadata: a request each, 20 at most."""
     recent = sorted((each for each in listed if each.modified >= now - RECENT), key=lambda each: -each.modified)
     return [(each, vault.log.metadata(each)) for each in recent[:MOST_ASKED] if each.segment is not None]
 
 
 def ended(written: Sequence[tuple[LogListing, Mapping[str, str]]]) -> set[str]:
-    """Those who have said that they stop."""
+    """Returns the writers that have announced their end."""
     return {said.get("writer", "") for _, said in written if "closing" in said}
 
 
 def readers_at_work(vault: TableVault, listed: Sequence[LogListing], now: float) -> list[str]:
-    """Each tail by its name, a function, and the witness, where they have read the stream within the last quarter of an hour."""
+    """Returns each tail by its name, a function, and the witness, if they have read the stream within the last 15 minutes."""
     written = recent_writers(vault, listed, now)
     stopped, found = ended(written), set[str]()
     for each, said in written:
@@ -50,12 +50,12 @@ def readers_at_work(vault: TableVault, listed: Sequence[LogListing], now: float)
 
 
 def readers_of(vault: TableVault, now: float) -> list[str]:
-    """The same, of the log's last day: a reader may be as far behind as the stream keeps records."""
+    """Returns the same for the log's last day: a reader may be as far behind as the stream keeps records."""
     return readers_at_work(vault, list(vault.log.listing(since=int(now) - DAY)), now)
 
 
 def too_many(readers: Sequence[str]) -> str:
-    """What is wrong with so many readers of one stream; empty where nothing is."""
+    """Returns the warning about too many readers of one stream; empty if there are not."""
     if len(readers) <= ALLOWED:
         return ""
     return f"{len(readers)} read the stream: {', '.join(readers)}; a shard serves two at a time, and of more all are slowed down"

@@ -1,4 +1,4 @@
-"""What must be true of a moment before anything is restored to it: the one place that says no, and why, and what to do instead."""
+"""Checks a moment before anything is restored to it: the one place that refuses, gives the reason, and names the alternative."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ LIMITS = (
 
 
 def check_past(at: int, now: float, window: Window) -> None:
-    """OutsideWindow for a moment in the future: what will be cannot be restored."""
+    """Raises OutsideWindow for a moment in the future, which cannot be restored."""
     if at > now:
         raise OutsideWindow(f"{moment.iso(at)} is in the future (now: {moment.iso(now)})", hint=str(window))
 
 
 def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list[str]:
-    """Whether the state of the *whole* table at a moment is known; what is uncertain, in words, where that is accepted.
+    """Checks that the state of the *whole* table at a moment is known. Returns the uncertainties, if they are accepted.
 
-    OutsideWindow, GapInTheWay.
+    Raises OutsideWindow and GapInTheWay.
     """
     known = window.start(at) is not None
     if not known and window.older is not None:
@@ -46,7 +46,7 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
 
 
 def _by_older_tool(what: str, at: int, window: Window, kept: Older, *, allow_gap: bool) -> list[str]:
-    """Of a moment of which only an older tool's backup tells, with what came after it: the limits, in words."""
+    """Returns the limits of a moment that only an older tool's backup, and later changes, cover."""
     if at < kept.since:
         raise OutsideWindow(f"{moment.iso(at)} is before the first object of the backup of {what}", hint=str(window))
     if kept.stale and at > kept.until and not allow_gap:
@@ -77,7 +77,7 @@ def _refuse_without_base(table: str, at: int, window: Window) -> NoReturn:
 
 
 def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Window, *, allow_gap: bool) -> list[str]:
-    """As `check_table`, for one item: `then` is its newest change up to the moment, None where the vault has none."""
+    """Does the same as `check_table` for one item. `then` is its newest change up to the moment, None if the vault has none."""
     what = f"{table} {key.decode()}"
     if window.start(at) is None and window.older is not None and (then is None or then.stream == legacy_names.STREAM):
         return _by_older_tool(table, at, window, window.older, allow_gap=allow_gap)
@@ -98,7 +98,7 @@ def _check_gaps(what: str, window: Window, gaps: Sequence[KnownGap], *, allow_ga
 
 
 def unreadable_backup(each: Sequence[str]) -> Refused:
-    """Why nothing is done: parts of the backup that are damaged, missing or foreign, each named with what is wrong with it."""
+    """Returns the error for parts of the backup that are damaged, missing or foreign, each named with its fault."""
     return Refused(
         f"{len(each)} object(s) of the backup cannot be read: {named(each)}",
         hint="Bring them back from the bucket's versions, or go on with --allow-gap, which names them all and what they may hold.",
@@ -106,27 +106,27 @@ def unreadable_backup(each: Sequence[str]) -> Refused:
 
 
 def named(each: Sequence[str]) -> str:
-    """The first few of these, and how many more there are."""
+    """Names the first few of these, and states how many more there are."""
     return "; ".join(each[:NAMED]) + (f"; and {len(each) - NAMED} more" if each[NAMED:] else "")
 
 
 def is_proven(at: int, window: Window) -> bool:
-    """Whether every change up to a second is known to be in the vault: proven by a reader, or taken in from an older tool."""
+    """True if every change up to a second is known to be in the vault: proven by a reader, or taken in from an older tool."""
     if window.durable is not None and at <= window.durable:
         return True
     return window.older is not None and at <= window.older.until
 
 
 def by_older_tool(at: int, window: Window) -> bool:
-    """Whether only an older tool's backup tells of a second: it knows nothing of rows that it never wrote."""
+    """True if only an older tool's backup covers a second: it does not know the rows that it never wrote."""
     return window.start(at) is None and window.older is not None
 
 
 def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[KnownGap]) -> bool:
-    """Whether an item that is not in the vault's state at a proven moment did not exist then, so that a live one may be deleted.
+    """True if an item outside of the vault's state at a proven moment did not exist then, so that a live one may be deleted.
 
-    `then`: its newest change up to the moment, a delete, or None; `lost`: the times of what could not be read. A row that the vault
-    never heard of did not exist only where the vault is known to have heard of all; a deleted one may have come back in a gap.
+    `then`: its newest change up to the moment, a delete, or None; `lost`: the times of unreadable objects. A row that the vault
+    does not know did not exist only if the vault is known to know all rows; a deleted one may have come back in a gap.
     """
     holes = [*window.gaps_before(at), *lost]
     if then is None:
@@ -135,18 +135,18 @@ def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[Kn
 
 
 def known_until(window: Window) -> str:
-    """Up to when the vault is sure to hold every change, in words."""
+    """Describes up to when the vault certainly holds every change."""
     known = "nothing" if window.durable is None else f"everything up to {moment.iso(window.durable)}"
     return f"the vault is sure to hold {known}"
 
 
 def not_seen(window: Window) -> list[str]:
-    """A word of warning where there may be gaps that nobody could look for."""
+    """Returns a warning if there may be gaps that nobody could look for."""
     return [window.unseen] if window.unseen else []
 
 
 def not_yet_arrived(table: str, at: int, window: Window) -> list[str]:
-    """A word of warning where the vault cannot know yet that everything up to the moment has come."""
+    """Returns a warning if the vault cannot know yet that every change up to the moment has arrived."""
     if window.durable is not None and at <= window.durable:
         return []
     word = (
@@ -161,9 +161,9 @@ ALL_THE_SAME = "--into-another writes into this table all the same."
 
 
 def check_same_table(known: Identity, found: TableFacts, *, of: str, way_on: str = ALL_THE_SAME) -> None:
-    """Refused where a live table is another than the known one: its account, region or table id differs.
+    """Raises Refused if a live table is not the known one: its account, region or table id differs.
 
-    `of`: whose table the known one is, in words; `way_on`: what to do where that is meant.
+    `of`: a description of the known table; `way_on`: the hint for a user who intends this.
     """
     differ = [
         f"{what} {theirs} instead of {ours}"
@@ -181,12 +181,12 @@ _PARTS = ("account", "region", "table id")
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Which table it is. `arn`, `table_id`: as DescribeTable says; empty where that is not known."""
+    """The identity of a table. `arn`, `table_id`: from DescribeTable; empty if not known."""
 
     arn: str
     table_id: str
 
     def parts(self) -> tuple[str, str, str]:
-        """Account, region and table id, each empty where it is not known."""
+        """The account, region and table id, each empty if it is not known."""
         parts = (self.arn.split(":") + [""] * 5)[:5]
         return parts[4], parts[3], self.table_id

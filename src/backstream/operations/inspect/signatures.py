@@ -1,4 +1,4 @@
-"""From when to when a vault is covered by signatures, and how far its heads have come: asked before anything is believed of it."""
+"""Finds the period that signatures cover, and the vault's head: checked before anything in a vault is trusted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from backstream.vault.table_vault import TableVault
 
 
 class SignedCover(msgspec.Struct, frozen=True):
-    """What vouches for a table's vault. Times in ISO 8601.
+    """The coverage of a table's vault by signatures. Times are ISO 8601.
 
-    `since`, `until`: the moments that signatures cover, None where there are none, or nobody asked for them; `head`: the counter of
-    the newest watermark, None where there is none or an older version wrote it. Keep it outside the bucket: a vault whose head is
-    less has been put back to an older state.
+    `since`, `until`: the moments that signatures cover, None if there are none, or if nobody asked for them; `head`: the counter of
+    the newest watermark, None if there is none, or if an older version wrote it. Keep the head outside the bucket: a vault with a
+    smaller head has been put back to an older state.
     """
 
     since: str | None = None
@@ -25,7 +25,10 @@ class SignedCover(msgspec.Struct, frozen=True):
 
 
 def covered(vault: TableVault, now: float) -> SignedCover:
-    """Read it off the catalog and the newest watermark. NotSigned where the reader wants signatures, and these have none."""
+    """Returns the coverage, from the catalog and the newest watermark.
+
+    Raises NotSigned if the reader requires signatures and these have none.
+    """
     mark = vault.coverage.watermark(now)
     head = None if mark is None else vault.log.counter(mark)
     signing = vault.catalog.signing
@@ -39,7 +42,10 @@ def covered(vault: TableVault, now: float) -> SignedCover:
 
 
 def check(vault: TableVault, now: float, at: int | None, *, min_head: int | None = None) -> SignedCover:
-    """What covers the vault. Refused where that is not the moment `at` (seconds, None: whatever there is), or it was put back."""
+    """Returns the coverage of the vault.
+
+    Raises Refused if it lacks the moment `at` (seconds, None: any), or if the vault was put back.
+    """
     found = covered(vault, now)
     check_head(found, min_head)
     if not isinstance(vault.store, Vouching):
@@ -59,7 +65,7 @@ def check(vault: TableVault, now: float, at: int | None, *, min_head: int | None
 
 
 def check_head(found: SignedCover, min_head: int | None) -> None:
-    """Refused where the vault's head is less than one that was seen before."""
+    """Raises Refused if the vault's head is less than one that was seen before."""
     if min_head is not None and (found.head is None or found.head < min_head):
         raise Refused(
             f"the vault's head is {found.head}, and {min_head} was seen before: an older state of the vault has been put back",
@@ -68,7 +74,7 @@ def check_head(found: SignedCover, min_head: int | None) -> None:
 
 
 def in_words(found: SignedCover) -> str:
-    """The same for people; empty where there is nothing to say."""
+    """Describes the coverage for people; empty if there is nothing to say."""
     if found.since is None:
         return ""
     return f"signatures cover {found.since} to {found.until}; the vault's head is {found.head}"

@@ -1,4 +1,4 @@
-"""`status`: what the vault holds of a table, and from when to when a restore is exact."""
+"""`status`: a table's protection in the vault, and the period in which a restore is exact."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ PROVEN_WITHIN = 900  # seconds: three runs of a witness that is due every five m
 
 
 class Status(msgspec.Struct, frozen=True):
-    """One table's state of protection. Times in ISO 8601, UTC; None where there is nothing to say.
+    """One table's state of protection. Times are ISO 8601, UTC; None if there is nothing to report.
 
     `window_from`, `window_to`: a restore of the whole table is exact between these; `lag_seconds`: the age of the newest second
-    that is known to be complete; `gaps`: what is missing, each `since`, `until` and `reason`; `captured_by`: the log's writers.
-    `ranges`: all such times, each `since` and `until`, the newest of which is the window; between them lie `closed_gaps`, which a
-    base backup or an export has made up for since. `base_backups`: the complete ones, each `id`, `kind`, `began` and `ended`.
-    `segments`: small objects of the log; `compacted_objects`: those that `compact` made, and how many of the changes these hold;
-    `foreign`: objects in the log that are not of it. `last_drill`: what it found;
-    `missed`: the objectives that are not met, and why. `costs`: what requests cost in both layouts, for segments as large as this
-    log's. `failures`: the bucket in which the batches land that Lambda gives up; `unseen`: what could not be looked at;
-    `adopted`: what an older tool had kept before, which is no part of the window; `hidden`: the vault's own objects that somebody
-    has hidden by a delete marker. They are read all the same, and `check --repair` brings them back; `damaged`: second versions of
-    what is written once, which are not read. `watermark`: the last proof that everything up to a second is in the vault;
-    `unproven`: why there is no such proof of what a function has captured since; `readers`: who reads the stream now.
+    that is known to be complete; `gaps`: missing changes, each `since`, `until` and `reason`; `captured_by`: the log's writers.
+    `ranges`: all such periods, each `since` and `until`; the newest one is the window. Between them are `closed_gaps`, which a
+    later base backup or export has made up for. `base_backups`: the complete ones, each `id`, `kind`, `began` and `ended`.
+    `segments`: small objects of the log; `compacted_objects`: objects that `compact` made, with the number of their changes;
+    `foreign`: objects in the log that do not belong to it. `last_drill`: its result; `missed`: the objectives that are not met, and
+    why. `costs`: the cost of requests in both layouts, for segments as large as this log's. `failures`: the bucket that receives
+    the batches which Lambda discards; `unseen`: sources that could not be read; `adopted`: an older tool's objects, which do not
+    belong to the window; `hidden`: the vault's own objects that somebody has hidden by a delete marker. They are read all the same,
+    and `check --repair` brings them back; `damaged`: second versions of objects that are written once, which are not read.
+    `watermark`: the last proof that everything up to a second is in the vault; `unproven`: why there is no such proof for a
+    function's later changes; `readers`: the present readers of the stream.
     """
 
     table: str
@@ -74,7 +74,7 @@ class Status(msgspec.Struct, frozen=True):
 class WatermarkShown(msgspec.Struct, frozen=True):
     """Everything up to `second` is in the vault, or in a recorded gap.
 
-    `written`: when that was said; `by`: `tail` or `witness`; `writer`: which process or function of these.
+    `written`: when that was recorded; `by`: `tail` or `witness`; `writer`: the process or function.
     """
 
     second: str
@@ -84,9 +84,9 @@ class WatermarkShown(msgspec.Struct, frozen=True):
 
 
 class OlderShown(msgspec.Struct, frozen=True):
-    """What an older tool had kept: `since` to `until` as its objects arrived; `limits`: what that cannot tell.
+    """An older tool's objects: `since` to `until` by their arrival; `limits`: the limits of that knowledge.
 
-    `stale`: it has written since, which `init --adopt` takes in.
+    `stale`: True if it has written since; `init --adopt` takes that in.
     """
 
     since: str
@@ -105,7 +105,7 @@ class GapShown(msgspec.Struct, frozen=True):
 
 
 class RangeShown(msgspec.Struct, frozen=True):
-    """From when to when a restore is exact."""
+    """A period in which a restore is exact."""
 
     since: str
     until: str
@@ -121,7 +121,7 @@ class BaseShown(msgspec.Struct, frozen=True):
 
 
 def status(vault: TableVault, *, now: float, objectives: Objectives = Objectives()) -> Status:  # noqa: B008 - frozen
-    """Read it off the log's listing and the gaps; nothing is read from the table."""
+    """Returns the status from the log's listing and the gaps. Nothing is read from the table."""
     window = vault.window(now)
     standing = set(window.open_gaps)
     log = vault.inventory()
@@ -180,7 +180,7 @@ def _watermark(vault: TableVault, now: float) -> WatermarkShown | None:
 
 
 def _unproven(catalog: Catalog, listed: Sequence[LogListing], durable: int | None, now: float) -> list[str]:
-    """A function proves nothing about what it did not receive: where one captures, a witness has to run."""
+    """Explains a missing proof: a function proves nothing about what it did not receive, so a witness must run beside it."""
     late = PROVEN_WITHIN + (0 if catalog.kinesis is None else LATE)
     if not captured_by_function(listed) or (durable is not None and now - durable <= late):
         return []
@@ -190,7 +190,7 @@ def _unproven(catalog: Catalog, listed: Sequence[LogListing], durable: int | Non
 
 
 def captured_by_function(listed: Sequence[LogListing]) -> bool:
-    """Whether the changes that came last were brought by a function, or by the witness beside one."""
+    """True if the latest changes were brought by a function, or by the witness beside one."""
     written = [each for each in listed if each.segment is not None and each.segment.count]
     newest = max(written, key=lambda each: each.modified, default=None)
     return newest is not None and newest.segment is not None and newest.segment.kind in _FUNCTIONS
@@ -204,7 +204,7 @@ def _older(vault: TableVault, window: Window) -> OlderShown | None:
 
 
 def _missed_rto(objectives: Objectives, last: Held | None) -> list[str]:
-    """How long a restore takes is known by drills alone, and of one that failed nothing is."""
+    """Returns why the recovery time objective is missed: only drills measure it, and a failed one measures nothing."""
     if objectives.rto_seconds is None:
         return []
     if last is None:

@@ -1,1 +1,1 @@
-"""Take over buckets that older tools have written."""
+"""Takes over buckets that older tools have written."""

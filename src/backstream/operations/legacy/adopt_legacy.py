@@ -1,6 +1,6 @@
-"""`init --adopt`: a bucket that an older tool has written becomes a vault as it is: only a log and a catalog are added.
+"""`init --adopt`: turns a bucket that an older tool has written into a vault without changing it: it only adds a log and a catalog.
 
-Run again it takes in what has arrived since, and otherwise changes nothing.
+A second run takes in later objects, and otherwise changes nothing.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from backstream.vault.log.segments import Codec
 
 
 class Adopting(msgspec.Struct, frozen=True):
-    """How to adopt. `folder`: where the objects lie below the vault's root, None: in one of the table's name; `schema`: the keys,
-    for a table that is gone.
+    """The options of an adoption.
+
+    `folder`: the objects' folder below the vault's root, None: the table's name; `schema`: the keys, for a deleted table.
     """
 
     folder: str | None = None
@@ -44,9 +45,9 @@ class Adopting(msgspec.Struct, frozen=True):
 
 
 def adopt(store: ObjectStore, table: Table, words: InitOptions, asked: Adopting, clock: Clock, *, writer: str) -> InitReport:
-    """Take in what an older tool has written, and write the catalog. The table may be gone, and need not have a stream.
+    """Takes in an older tool's objects, and writes the catalog. The table may be deleted, and need not have a stream.
 
-    Refused where there is nothing of an older tool's; MissingTable where neither the table nor `asked` tells the keys.
+    Raises Refused if there is nothing of an older tool's; MissingTable if neither the table nor `asked` gives the keys.
     """
     naming.check_table_name(table.name)
     check_actor_attribute(words)
@@ -78,7 +79,7 @@ def adopt(store: ObjectStore, table: Table, words: InitOptions, asked: Adopting,
 
 
 def _saved(store: ObjectStore, table: str, wanted: Callable[[Catalog | None], Catalog]) -> tuple[Catalog | None, Catalog]:
-    """Save the catalog that is wanted in place of the one that there is, if any; both."""
+    """Saves the wanted catalog in place of the existing one, if any. Returns both."""
     for _ in range(catalogs.ATTEMPTS):
         upon = catalogs.known(store, table)
         before = None if upon is None else upon.catalog
@@ -93,7 +94,7 @@ def _saved(store: ObjectStore, table: str, wanted: Callable[[Catalog | None], Ca
 
 
 def _facts(table: Table, asked: Adopting) -> TableFacts | None:
-    """None where the table is gone."""
+    """Returns the table's description; None if the table is deleted."""
     try:
         return with_stream(table, enable_stream=True) if asked.enable_stream else table.facts()
     except MissingTable:
@@ -141,7 +142,7 @@ def _new(table: Table, facts: TableFacts | None, schema: KeySchema, seen: TableS
 
 
 def _with_adopted(catalog: Catalog, found: LegacyContents, until: int, folder: str) -> Catalog:
-    """The same as before where nothing has arrived since."""
+    """Returns the catalog with the adopted objects; the same as before if nothing has arrived since."""
     now = Adopted(moment.iso(found.since), moment.iso(until), found.versions, folder)
     before = catalog.adopted
     if before is not None and msgspec.structs.replace(now, until=before.until) == before:
@@ -150,7 +151,7 @@ def _with_adopted(catalog: Catalog, found: LegacyContents, until: int, folder: s
 
 
 def _in_words(catalog: Catalog, words: InitOptions, found: LegacyContents, *, new: bool) -> Catalog:
-    """As was asked; of a new table what was not asked as it was found."""
+    """Returns the catalog with the requested options; for a new table the other options are as found."""
     as_found = words.naming in (None, found.style.naming)
     return msgspec.structs.replace(
         catalog,

@@ -1,8 +1,8 @@
-"""What an older tool has written, taken into the log: its bucket is read once, and nothing in it is changed.
+"""Imports an older tool's objects into the log: its bucket is read once, and nothing in it is changed.
 
-Each version of an object becomes a change whose time and order are those of its arrival, and each delete marker a REMOVE. These
-changes are of a stream before every real one, so what this tool captures from then on is newer, whatever the clocks say.
-See docs/notes/0017-older-tools-buckets.md.
+Each version of an object becomes a change with the time and order of its arrival, and each delete marker a REMOVE. These changes
+belong to a stream before every real one, so changes captured later are newer, whatever the clocks say. See
+docs/notes/0017-older-tools-buckets.md.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ _OWN = (SegmentKind.TAIL, SegmentKind.MARK, SegmentKind.LAMBDA, SegmentKind.PARA
 
 
 class _Step(msgspec.Struct, frozen=True, array_like=True):
-    """One version, spilled by its item's key. `position`: among the versions of its object; `image`: where it was mended."""
+    """One version, spilled by its item's key.
+
+    `position`: among the versions of its object; `image`: the corrected one, if it was corrected.
+    """
 
     micros: int
     name: str
@@ -53,7 +56,7 @@ class _Step(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Counts:
-    """What is counted while everything is read."""
+    """The counts while everything is read."""
 
     def __init__(self) -> None:
         self.foreign = self.unreadable = self.mended = self.objects = self.unsure = self.deletes = self.items = self.versions = 0
@@ -63,17 +66,17 @@ class _Counts:
         self.until = 0
 
     def name(self, what: str) -> None:
-        """Name the first few."""
+        """Names the first few."""
         if len(self.named) < NAMED:
             self.named.append(what)
 
     def saw(self, styles: Sequence[Style]) -> None:
-        """How an object is named."""
+        """Notes the possible styles of an object's name."""
         for style in styles:
             self.styles[style] = self.styles.get(style, 0) + 1
 
     def took(self, entry: Entry) -> None:
-        """A change for the log."""
+        """Counts a change for the log."""
         self.versions += 1
         self.deletes += entry.removed
         self.since = entry.seconds if self.since is None else min(self.since, entry.seconds)
@@ -81,7 +84,7 @@ class _Counts:
 
 
 def folder_of(table: str, folder: str | None) -> str:
-    """Where the objects lie, below the vault's root: in a folder of the table's name, unless another is given (`.`: the root)."""
+    """Returns the objects' folder, below the vault's root: the table's name, unless another is given (`.`: the root)."""
     if folder is None:
         return f"{table}/"
     inner = folder.strip("/")
@@ -91,9 +94,9 @@ def folder_of(table: str, folder: str | None) -> str:
 def take_in(
     store: ObjectStore, table: str, schema: KeySchema, clock: Clock, *, folder: str, tenant: str | None, writer: str
 ) -> tuple[LegacyContents, int]:
-    """Write the log of what an older tool's bucket holds, and up to which second all is in it.
+    """Writes the log of an older tool's bucket. Also returns the second up to which everything is in it.
 
-    Refused where there is nothing of an older tool's, UsageError where it must be told which attribute makes the folders.
+    Raises Refused if there is nothing of an older tool's; UsageError if the attribute that makes the folders must be given.
     """
     if next(OlderBucket(store, schema, folder).names(FOREVER), None) is None:
         raise _nothing(store, table, folder, _Counts())
@@ -141,7 +144,7 @@ def _found(counts: _Counts, style: Style, tenant: str | None) -> LegacyContents:
 
 
 def _followed_from(store: ObjectStore, table: str) -> int:
-    """From which second on this tool itself knows what was done: what an older one wrote since is told better by that."""
+    """Returns the second from which this tool itself knows the changes: from there its log is better than older objects."""
     log, known = ChangeLog(store, table), [FOREVER]
     own = (each.segment for each in log.listing() if each.segment is not None and each.segment.kind in _OWN)
     known += [segment.min_time for segment in itertools.islice(own, 1)]
@@ -159,7 +162,7 @@ def _known(store: ObjectStore, table: str) -> Catalog | None:
 
 
 def _taken(store: ObjectStore, table: str) -> int:
-    """Up to which second everything was taken in before; -1 where nothing was."""
+    """Returns the second up to which everything was taken in before; -1 if nothing was."""
     catalog = _known(store, table)
     if catalog is None or catalog.adopted is None:
         return -1
@@ -167,14 +170,14 @@ def _taken(store: ObjectStore, table: str) -> int:
 
 
 def _is_in_log(store: ObjectStore, table: str) -> bool:
-    """Whether the log still holds what was taken in, as segments or compacted; one that was lost is written anew."""
+    """True if the log still holds what was taken in, as segments or compacted; a lost log is written anew."""
     log = ChangeLog(store, table)
     segments = any(each.segment is not None and each.segment.kind is SegmentKind.ADOPTED for each in log.listing())
     return segments or bool(Compacted(store, table).current().changes)
 
 
 def _tenant(bucket: OlderBucket, before: int, table: str) -> str | None:
-    """The attribute by which the folders were made."""
+    """Returns the attribute by which the folders were made."""
     found = bucket.tenants(list(itertools.islice(bucket.names(before), SAMPLE)))
     if len(found) > 1:
         raise UsageError(
@@ -212,7 +215,10 @@ def _read(bucket: OlderBucket, before: int, spill: Pairs, counts: _Counts) -> No
 
 
 def _step(version: LegacyVersion, position: int, counts: _Counts) -> _Step | None:
-    """None of what is left alone. A version that cannot be read stands for its item all the same: nothing older may pass for it."""
+    """Returns a step; None for a version that is left alone.
+
+    An unreadable version still counts for its item: nothing older may pass for it.
+    """
     body, listed = version.body, version.listed
     if body is not None and body.foreign:
         counts.foreign += 1
@@ -230,7 +236,7 @@ def _step(version: LegacyVersion, position: int, counts: _Counts) -> _Step | Non
 
 
 def _entries(spill: Pairs, partition: int, counts: _Counts) -> Iterator[Entry]:
-    """The changes of each item in one partition."""
+    """Yields the changes of each item in one partition."""
     items: dict[bytes, list[_Step]] = {}
     for key, value in spill.read(partition):
         items.setdefault(key, []).append(_steps.decode(value))
@@ -248,7 +254,7 @@ _steps = msgspec.msgpack.Decoder(_Step)
 
 
 def _of_item(key: bytes, steps: Sequence[_Step]) -> Iterator[Entry]:
-    """One item's changes. A delete of what was not there says nothing."""
+    """Yields one item's changes. A delete of a missing item adds nothing."""
     last: _Step | None = None  # the item, while it exists
     micros, position = -1, 0
     for step in steps:

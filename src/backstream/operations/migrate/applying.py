@@ -1,7 +1,8 @@
-"""Writing what a migration decided, each item on condition that it is as it was: nobody is overwritten, no item changed twice.
+"""Writes the changes that a migration decided, each on condition that the item is unchanged: nobody is overwritten, no item changes
+twice.
 
-An item that somebody changed meanwhile is read again and decided anew. Where a request's answer was lost, only a look at the item
-can tell whether it was done; if somebody changed it since, nothing can: then it is named, and not changed again.
+An item that somebody changed meanwhile is read again and decided anew. If a request's answer was lost, only a look at the item can
+tell whether it was done. If somebody changed it since, nothing can tell: then it is named, and not changed again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ UNSURE = (
 
 
 class Conflict(Failed):
-    """An item is not as it was, and is not to be decided anew."""
+    """An item has changed, and must not be decided anew."""
 
 
 Again = Callable[
@@ -38,7 +39,7 @@ Again = Callable[
 
 
 class LeftAlone(msgspec.Struct, frozen=True):
-    """An item that was not changed, and why; `unsure`: it may have been."""
+    """An item that was not changed, and why. `unsure`: True if it may have been."""
 
     key: bytes
     why: str
@@ -46,7 +47,7 @@ class LeftAlone(msgspec.Struct, frozen=True):
 
 
 class _Pending:
-    """A change that is to be made. `number`: in the journal, None before it stands there; `doubtful`: it may be done already."""
+    """A change to be made. `number`: in the journal, None before it is there; `doubtful`: True if it may be done already."""
 
     def __init__(self, change: ItemRewrite, again: Again) -> None:
         self.change = change
@@ -56,11 +57,11 @@ class _Pending:
 
 
 class Applying:
-    """Stands before a table and makes changes one by one; `writing.Batches` for a `Writer`. Safe to call from many threads.
+    """Makes changes to a table one by one; it is the `writer.Batches` of a `BulkWriter`. Safe to call from many threads.
 
-    `journal`: None where it is not to be noted. `counts`: "changed", "created" those of them that did not exist, "deleted", and
-    "unchanged", those that were decided anew;
-    `left`: those that are not to be tried again; `stopped`: what ended all of it, the script's own error.
+    `journal`: None to record nothing. `counts`: "changed", "created" (changed items that did not exist before), "deleted", and
+    "unchanged" (after a new decision); `left`: items that will not be tried again; `stopped`: the script's own error that ended
+    everything.
     """
 
     def __init__(self, table: Table, key_of: Callable[[bytes], bytes], journal: Journal[Any] | None) -> None:
@@ -74,13 +75,13 @@ class Applying:
         self.stopped: ScriptFailed | None = None
 
     def expect(self, change: ItemRewrite, again: Again) -> Write:
-        """The write that is to be handed to the writer; `again` decides anew, where the item turns out to be another."""
+        """Returns the write for the writer. `again` decides anew, if the item turns out to have changed."""
         with self._lock:
             self._pending[change.key] = _Pending(change, again)
         return Delete(change.key) if change.after is None else Put(change.after)
 
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
-        """See `ports.Table.write`. Raises what the table raises where nothing could be done, and the script's error."""
+        """See `ports.Table.write`. Raises the table's error if nothing could be done, and the script's error."""
         every = [self._pending[self._key_of(each.image if isinstance(each, Put) else each.keys)] for each in writes]
         self._intend([each for each in every if each.number is None])
         units = 0
@@ -99,7 +100,7 @@ class Applying:
         return []
 
     def give_up(self, write: Write) -> None:
-        """It will not be tried again: unless it may have been done, it was not."""
+        """Notes that a write will not be tried again: it was not done, unless it may have been."""
         with self._lock:
             pending = self._pending.pop(self._key_of(write.image if isinstance(write, Put) else write.keys), None)
         if pending is not None and not pending.doubtful:
@@ -113,7 +114,7 @@ class Applying:
     # --- one item ---
 
     def _make(self, pending: _Pending) -> int:
-        """Make one change, or whatever it becomes; the write units that it took."""
+        """Makes one change, or its new decision. Returns the consumed write units."""
         if self.stopped is not None:
             raise self.stopped
         units = 0
@@ -129,7 +130,7 @@ class Applying:
         return units
 
     def _try(self, pending: _Pending) -> bool:
-        """Whether the change is made; False: the item is another."""
+        """Returns True if the change is made, False if the item has changed."""
         change = pending.change
         if self._journal is not None and pending.number is not None:
             self._journal.tried(pending.number)
@@ -141,11 +142,11 @@ class Applying:
                 raise
         else:
             done = self._put_or_delete(pending)
-        # After a lost answer the item being as it was to be is the only sign that it was done.
+        # After a lost answer, only the item's new state proves that it was done.
         return done or (pending.doubtful and wire.same_state(self._look(change.key), change.after))
 
     def _put_or_delete(self, pending: _Pending) -> bool:
-        """These the table's client asks again by itself; doing them a second time changes nothing."""
+        """Puts or deletes. The table's client retries these by itself; doing them a second time changes nothing."""
         change = pending.change
         if not wire.same_state(self._look(change.key), change.before):  # the condition alone does not see what somebody has added
             return False
@@ -154,7 +155,7 @@ class Applying:
         return self._table.write_if(write, change.before)
 
     def _decided_anew(self, pending: _Pending) -> bool:
-        """Whether that settles it: the item is another than it was."""
+        """Returns True if the new decision settles a changed item."""
         live = self._look(pending.change.key)
         if wire.same_state(live, pending.change.before):
             return False  # it was another for a moment only, or an answer was lost of what was not done

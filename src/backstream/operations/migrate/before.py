@@ -1,4 +1,4 @@
-"""The images of items as they were just before a migration changed them, found in the vault by their digests."""
+"""Finds items' images just before a migration changed them, in the vault by their digests."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _Read = Callable[[], Sequence[Entry]]
 
 
 class Before:
-    """Those of some items: one reading of the vault for most of them, one of the log since for nearly all others.
+    """The images of some items: one reading of the vault finds most of them, one of the log since then nearly all others.
 
-    `began`: the second in which the migration began: most items were then as they were when it came to them. What somebody changed
-    between that and the migration's own write stands in the log since.
+    `began`: the second in which the migration began: most items were then unchanged until it came to them. A change between that
+    and the migration's own write is in the log since.
     """
 
     def __init__(self, vault: TableVault, began: int, noted: Sequence[Noted]) -> None:
@@ -33,7 +33,7 @@ class Before:
             self._keep(self._since(missing))
 
     def image(self, noted: Noted) -> bytes | None:
-        """None where it did not exist. Failed where the vault does not hold it (yet)."""
+        """Returns an image; None if the item did not exist. Raises Failed if the vault does not hold it (yet)."""
         if noted.before is None:
             return None
         if noted.key not in self._images:
@@ -46,14 +46,14 @@ class Before:
         )
 
     def _keep(self, entries: Iterable[tuple[bytes, Entry]]) -> None:
-        """Those images that are wanted."""
+        """Keeps the wanted images."""
         there = ((key, entry) for key, entry in entries if key in self._wanted and not entry.removed)
         for key, image in self._vault.images(there):
             if isinstance(image, bytes) and migration.digest(image) == self._wanted[key]:
                 self._images[key] = image
 
     def _since(self, keys: Collection[bytes]) -> Iterator[tuple[bytes, Entry]]:
-        """What the log says of these items from the hour in which the migration began on."""
+        """Yields the log's entries of these items from the hour in which the migration began on."""
         found = self._vault.inventory(since=self._began)
         for listed in found.segments:
             if listed.segment is not None and listed.segment.count:

@@ -1,7 +1,7 @@
-"""`filter`: a function over lines of DynamoDB JSON, one after the other: what a dump or an export holds, or changes of one.
+"""`filter`: runs a function over lines of DynamoDB JSON, one after the other, from a dump or an export, or changes of one.
 
-A line is an item (`{"id":{"S":"a"}}`), an item as exports write it (`{"Item":{...}}`), or a change with its `NewImage`. What
-comes out has the shape of what went in; a line that is not changed comes out byte for byte.
+A line is an item (`{"id":{"S":"a"}}`), an item as exports write it (`{"Item":{...}}`), or a change with its `NewImage`. The output
+has the shape of the input; an unchanged line stays byte for byte.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class FilterScript(Script, Protocol):
-    """A script that may have a function `filter`, which says whether a line stays."""
+    """A script that may have a function `filter`, which decides whether a line stays."""
 
     @property
     def filters(self) -> bool:
-        """Whether it has."""
+        """True if it has."""
 
     def keep(self, item: Any) -> Any:
-        """Call it; ScriptFailed as for `migrate`."""
+        """Calls it. Raises ScriptFailed, as for `migrate`."""
 
 
 def filtered(lines: Iterable[bytes], script: FilterScript) -> Iterator[bytes]:
-    """The lines that stay, each with its line break. Damaged or ScriptFailed, naming the line."""
+    """Yields the lines that stay, each with its line break. Raises Damaged or ScriptFailed, naming the line."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -49,7 +49,7 @@ def filtered(lines: Iterable[bytes], script: FilterScript) -> Iterator[bytes]:
 
 
 def _line(line: bytes, script: FilterScript) -> bytes | None:
-    """What becomes of a line; None where it is left out."""
+    """Returns the new line; None if it is left out."""
     try:
         fields = _fields.decode(line)
     except UNDECODABLE as error:
@@ -66,7 +66,10 @@ def _line(line: bytes, script: FilterScript) -> bytes | None:
 
 
 def _shape(fields: dict[str, msgspec.Raw]) -> str | None:
-    """Under which name the item stands; None where the line is the item. An attribute of that name is a typed value, no item."""
+    """Returns the name of the field that holds the item; None if the line is the item.
+
+    An attribute of that name is a typed value, not an item.
+    """
     for name in _SHAPES:
         if name in fields and (len(fields) == 1 or "Keys" in fields) and not _is_value(fields[name]):
             return name
@@ -74,12 +77,12 @@ def _shape(fields: dict[str, msgspec.Raw]) -> str | None:
 
 
 def _is_value(raw: msgspec.Raw) -> bool:
-    """Whether it is one typed attribute value: then the line is an item with an attribute of that name."""
+    """True if it is one typed attribute value: then the line is an item with an attribute of that name."""
     return wire.well_formed(msgspec.json.decode(raw))
 
 
 def _judged(image: bytes, script: FilterScript) -> bytes | None:
-    """The image that stays, itself where it is not changed; None where it is left out."""
+    """Returns the image that stays, unchanged if it is the same; None if it is left out."""
     native = script.native
     item = migration.given(image, native=native)
     if script.filters:

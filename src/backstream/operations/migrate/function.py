@@ -1,4 +1,4 @@
-"""The user's function, run over an item: what it gives back, judged before anything is written."""
+"""Runs the user's function over an item, and checks its result before anything is written."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from backstream.model.values.schema import KeySchema
 
 
 class Script(Protocol):
-    """A script, loaded. `digest`: of its text; `native`: its function wants DynamoDB JSON; `takes_live`: and the live item, too.
+    """A loaded script. `digest`: of its text; `native`: True if its function wants DynamoDB JSON; `takes_live`: True if it also
+    takes the live item.
 
-    `migrate` and `finish` raise ScriptFailed, saying what was raised and on which line; the original is its cause.
+    `migrate` and `finish` raise ScriptFailed with the error and its line; the original is its cause.
     """
 
     @property
     def path(self) -> str:
-        """Where it lies."""
+        """Its path."""
 
     @property
     def digest(self) -> str:
@@ -30,21 +31,21 @@ class Script(Protocol):
 
     @property
     def native(self) -> bool:
-        """Whether its function wants DynamoDB JSON."""
+        """True if its function wants DynamoDB JSON."""
 
     @property
     def takes_live(self) -> bool:
-        """Whether its function takes the item of then and that of now."""
+        """True if its function takes the old item and the present one."""
 
     def migrate(self, *items: Any) -> Any:
-        """Call the function."""
+        """Calls the function."""
 
     def finish(self, counts: Mapping[str, Any]) -> None:
-        """Call the hook, where there is one."""
+        """Calls the hook, if there is one."""
 
 
 class Function:
-    """A script's function for a table's items. It is never run twice at a time, whoever asks: a script need not be thread-safe."""
+    """A script's function for a table's items. It never runs twice at a time, for any caller: a script need not be thread-safe."""
 
     def __init__(self, script: Script, schema: KeySchema) -> None:
         self._script = script
@@ -57,9 +58,9 @@ class Function:
         return self._script.takes_live
 
     def decide(self, key: bytes, seen: bytes, live: bytes | None) -> ItemRewrite | None:
-        """What is to become of an item, None to leave it alone. ScriptFailed, naming the item.
+        """Returns the rewrite of an item, None to leave it alone. Raises ScriptFailed, naming the item.
 
-        A function of one item says what `seen` is to become; one of two, what the live item is.
+        A function with one parameter rewrites `seen`; one with two rewrites the live item.
         """
         base = live if self._script.takes_live else seen
         try:

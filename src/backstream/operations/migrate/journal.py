@@ -1,4 +1,4 @@
-"""A migration's own file: which items it has written, so that none is migrated twice, and so that it can be taken back."""
+"""A migration's own file: it lists the written items, so that none is migrated twice, and so that they can be undone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ _STEM = "backstream-migrate-"
 
 
 class MigrationHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line. `began`: the second in which it began; `at`, `snapshot`: what it is run over, None for the live table;
-    `digest`: of the script; `undo`: whether the vault could take it back when it began.
+    """The first line.
+
+    `began`: the second in which it began; `at`, `snapshot`: the source, None for the live table; `digest`: of the script; `undo`:
+    True if the vault could undo it when it began.
     """
 
     migration: str
@@ -31,12 +33,12 @@ Noted = journal.Noted
 
 
 class MigrationJournal(journal.JournalState[MigrationHead]):
-    """What a migration's file says."""
+    """The contents of a migration's file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, MigrationHead, "migration")
 
 
 def path_for(migration_id: str, folder: Path) -> Path:
-    """The file of a migration's id."""
+    """Returns the path of a migration's file, by its id."""
     return folder / f"{_STEM}{migration_id}.ndjson"

@@ -1,4 +1,4 @@
-"""Several readers side by side, read ahead of whoever takes what they give: a bounded number."""
+"""Reads from several readers side by side, a bounded number of items ahead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Reader = Callable[[Callable[[T], None]], None]  # calls what it is given with ea
 
 @contextmanager
 def side_by_side(readers: Sequence[Reader[T]], stop: threading.Event) -> Iterator[Iterator[T]]:
-    """What several readers give, as it comes; what one of them raises is raised. `stop` is set once nobody takes any more."""
+    """Yields the results of several readers, as they come, and raises a reader's error.
+
+    `stop` is set once nobody takes any more.
+    """
     line = _Queue[T](stop)
     with ThreadPoolExecutor(len(readers), thread_name_prefix="read") as pool:
         try:
@@ -34,21 +37,21 @@ class _Stopped(Exception):
 
 
 class _End:
-    """One reader has ended."""
+    """Marks the end of one reader."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 class _Queue(Generic[T]):
-    """What waits between readers and taker."""
+    """The queue between readers and taker."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._waiting: queue.Queue[T | _End] = queue.Queue(WAITING)
 
     def run(self, reader: Reader[T]) -> None:
-        """One reader, to its end."""
+        """Runs one reader to its end."""
         end = _End()
         try:
             reader(self._give)
@@ -62,7 +65,7 @@ class _Queue(Generic[T]):
             return
 
     def taken(self, running: int) -> Iterator[T]:
-        """All that is given, until every reader has ended."""
+        """Yields everything until every reader has ended."""
         while running:
             value = self._waiting.get()
             if not isinstance(value, _End):

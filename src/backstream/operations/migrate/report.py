@@ -1,4 +1,4 @@
-"""The account of a migration: what is counted and shown, and the commands that go on with it or take it back."""
+"""The account of a migration: the counts, the shown changes, and the commands that resume it or undo it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from backstream.ports import Put, Write
 
 
 class MigrationCounts:
-    """One run's. `already`: items that earlier runs have changed; `file`: the journal's, where there is one."""
+    """The account of one run. `already`: items that earlier runs have changed; `file`: the journal's, if there is one."""
 
     def __init__(self, head: MigrationHead, source: str, asked: MigrationRequest, around: MigrationContext) -> None:
         self._head = head
@@ -43,16 +43,16 @@ class MigrationCounts:
 
     @staticmethod
     def key_of(schema: KeySchema) -> Callable[[bytes], bytes]:
-        """Finds canonical keys."""
+        """Returns the function that finds canonical keys."""
         return wire.KeyReader(schema)
 
     @staticmethod
     def is_other(before: bytes | None, live: bytes | None) -> bool:
-        """Whether the live item is not what the change was decided of."""
+        """True if the live item differs from the one that the change was decided for."""
         return before is not live and not wire.same_state(before, live)
 
     def planned(self, change: ItemRewrite) -> None:
-        """One more change, decided."""
+        """Counts one decided change."""
         action = Action.DELETE if change.after is None else Action.PUT
         self._planning.add(change.key, action, change.after, change.before)
         if len(self._shown) < self._asked.shown:
@@ -60,23 +60,23 @@ class MigrationCounts:
             self._shown.append(Sampled(msgspec.Raw(change.key), action.value, *raw))
 
     def conflict(self, key: bytes, why: str) -> None:
-        """An item that somebody else has changed."""
+        """Notes an item that somebody else has changed."""
         self._conflicts += 1
         self.unread(Failure(key.decode(), why))
 
     def failed(self, write: Write, why: str, schema: KeySchema) -> None:
-        """A change that was not made."""
+        """Notes a change that was not made."""
         key = wire.key_of(schema, write.image if isinstance(write, Put) else write.keys)
         self.unread(Failure(key.decode(), why))
 
     def unread(self, failure: Failure) -> None:
-        """Something that was not done."""
+        """Notes something that was not done."""
         self.failed_count += 1
         if len(self._failures) < MOST_NAMED:
             self._failures.append(failure)
 
     def for_finish(self, counts: Counter[str]) -> dict[str, Any]:
-        """What the hook is told."""
+        """Returns the counts for the hook."""
         named = ("scanned", "changed", "deleted", "unchanged")
         others = {"already": self.already, "failed": self.failed_count, "conflicts": self._conflicts}
         return {"live": self._asked.live, **{name: counts[name] for name in named}, **others}
@@ -84,11 +84,11 @@ class MigrationCounts:
     # --- words ---
 
     def words_before(self) -> str:
-        """How to go on, should it be interrupted."""
+        """Returns the command that resumes it after an interruption."""
         return f"{self._go_on()}{self._or_back()}"
 
     def words_after(self, counts: Counter[str], kept: bool) -> str:  # noqa: FBT001 - two callers, both beside its definition
-        """What stands after an error, and what can be done."""
+        """Describes the state after an error, and the next steps."""
         if not self._asked.live:
             return "Nothing was written."
         done = counts["changed"] + counts["deleted"] + self.already
@@ -116,7 +116,7 @@ class MigrationCounts:
     # --- the report ---
 
     def report(self, counts: Counter[str], warnings: Sequence[str], *, kept: bool, resumable: bool) -> Migrated:
-        """All of it. `kept`: whether the journal stays."""
+        """Returns the report. `kept`: True if the journal stays."""
         back = self._head.undo and kept and counts["changed"] + counts["deleted"] + self.already > 0
         return Migrated(
             table=self._head.table,

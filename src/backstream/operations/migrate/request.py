@@ -1,4 +1,4 @@
-"""What a migration is asked, and what it answers."""
+"""The request and the report of a migration."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ SHOWN = 10  # changes that a report shows
 
 
 class MigrationRequest(msgspec.Struct, frozen=True):
-    """How to do it. Without `live` nothing is written. `limit`: look at so many items at most; `shown`: so many changes reported.
+    """The options of a migration. Without `live` nothing is written. `limit`: the most items to look at; `shown`: the number of
+    reported changes.
 
     `concurrency`: writes under way at most; `max_units`: write units a second at most; `patience`: seconds without any progress
-    after which it gives up; `undoable`: refuse to write where the vault could not take it back.
+    after which it gives up; `undoable`: refuse to write if the vault could not undo it.
     """
 
     live: bool = False
@@ -34,10 +35,10 @@ class MigrationRequest(msgspec.Struct, frozen=True):
 
 
 class MigrationContext(msgspec.Struct, frozen=True):
-    """What a migration needs besides its script. `vault`: None where there is none for the table.
+    """The context of a migration besides its script. `vault`: None if there is none for the table.
 
-    `folder`: where its file goes; `notice` is told, before the first write, how to go on, should it be interrupted. `into_another`:
-    the table may be another than the vault's.
+    `folder`: the place of its file; `notice` receives, before the first write, the command that resumes it after an interruption.
+    `into_another`: the table may differ from the vault's.
     """
 
     table: Table
@@ -50,12 +51,12 @@ class MigrationContext(msgspec.Struct, frozen=True):
 
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
-    """What a migration did, or, unless `live`, would do. Counts are items.
+    """The result of a migration, or, unless `live`, its plan. Counts are items.
 
     `scanned`: those the function was run over; `already`: changed by an earlier run of the same migration, and not touched again;
-    `conflicts`: how many of `failed` are so because somebody else has changed them; `file`: where its progress stands, which `undo`
-    reads; `undo`: the command that takes it back, None where nothing was changed or the vault cannot; `back`: the one that brings
-    the whole table back, the changes of others too; `resume`: the one that goes on, where something is left.
+    `conflicts`: the number of `failed` items that somebody else has changed; `file`: the file with its progress, which `undo`
+    reads; `undo`: the command that undoes it, None if nothing was changed or if the vault cannot; `back`: the command that restores
+    the whole table, including the changes of others; `resume`: the command that continues, if something is left.
     """
 
     table: str

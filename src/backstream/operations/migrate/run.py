@@ -1,4 +1,4 @@
-"""The migration itself: run the function over each item, write what it changed or only say so, and account for every item."""
+"""The migration itself: runs the function over each item, writes its changes or only reports them, and accounts for every item."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONFLICT_SINCE = "the live item is another than it was then, so it is left as it
 
 
 class MigrationRun:
-    """One migration: what it runs, over what. `schema`: the table's; `at`, `snapshot`: see `journal.Head`."""
+    """One migration: its script and its source. `schema`: the table's; `at`, `snapshot`: see `journal.MigrationHead`."""
 
     def __init__(
         self, script: Script, source: ItemSource, schema: KeySchema, *, at: int | None = None, snapshot: str | None = None
@@ -48,11 +48,11 @@ class MigrationRun:
 def migrate(
     work: MigrationRun, asked: MigrationRequest, around: MigrationContext, rehearsal: MigrationRun | None = None
 ) -> Migrated:
-    """Run a script over every item. Without `live` nothing is written.
+    """Runs a script over every item. Without `live` nothing is written.
 
-    `rehearsal`: the same work, all of which is run first, without writing: so a script that cannot do it all fails before anything
-    is changed. Refused where the vault could not take it back; ScriptFailed, naming the item, where the script raises or gives back
-    nonsense: what had been written by then stays, is counted, and can be gone on with.
+    `rehearsal`: the same work. It is run first, without writing, so that a script that cannot do all of it fails before anything is
+    changed. Raises Refused if the vault could not undo it; ScriptFailed, naming the item, if the script raises or returns nonsense:
+    the items written by then stay, are counted, and the migration can be resumed.
     """
     head = MigrationHead(
         migration=private_files.token(),
@@ -77,15 +77,15 @@ def migrate(
 
 
 def _rehearse(work: MigrationRun, head: MigrationHead, asked: MigrationRequest, around: MigrationContext) -> None:
-    """Raises what stops it; the hook is left out."""
+    """Runs everything without writing, and raises the first error. The hook is left out."""
     dry = msgspec.structs.replace(asked, live=False, shown=0)
     _RunState(work, dry, around, MigrationCounts(head, work.source.name, dry, around), None, None, phase="rehearsal").over_all()
 
 
 def resume(path: Path, work: MigrationRun, asked: MigrationRequest, around: MigrationContext) -> Migrated:
-    """Go on with a migration that was interrupted or left something: what it has written is not migrated again.
+    """Continues a migration that was interrupted or left something: the items that it has written are not migrated again.
 
-    UsageError where there is no such file, or it is of another table; Refused where another process is at it.
+    Raises UsageError if there is no such file, or if it belongs to another table; Refused if another process works on it.
     """
     standing = MigrationJournal(path)
     if standing.head.table != around.table.name:
@@ -139,7 +139,7 @@ class _RunState:
         return self._report(ended=ended)
 
     def over_all(self) -> bool:
-        """Whether all items were looked at. What was decided is done, or named."""
+        """Returns whether all items were looked at. Every decided change is done, or named."""
         self._begin()
         try:
             ended = self._over_all()
@@ -172,7 +172,7 @@ class _RunState:
     # --- over every item ---
 
     def _over_all(self) -> bool:
-        """Whether all items were looked at."""
+        """Returns whether all items were looked at."""
         with closing(self._rows()) as rows:
             for row in rows:
                 if self._asked.limit is not None and self._counts["scanned"] >= self._asked.limit:
@@ -212,7 +212,7 @@ class _RunState:
             self._writer.add(self._applying.expect(change, self._again(row)))
 
     def _again(self, row: SourceRow) -> Callable[[bytes, bytes | None], ItemRewrite | None]:
-        """What to do with an item that is another by now: what was decided was decided of the old one."""
+        """Returns the function that decides for an item that has changed: the first decision was about the old one."""
         earlier = isinstance(self._work.source, Earlier)
 
         def again(key: bytes, live: bytes | None) -> ItemRewrite | None:
@@ -227,7 +227,7 @@ class _RunState:
     # --- the end ---
 
     def _drain(self) -> None:
-        """Return when all that was decided is written or named."""
+        """Returns when every decided change is written or named."""
         if self._writer is None:
             return
         self._writer.finish()
@@ -248,7 +248,7 @@ class _RunState:
         self._applying.left.clear()
 
     def _stopped(self, error: ScriptFailed) -> ScriptFailed:
-        """What was decided before is written; then the word about the item, and how to go on."""
+        """Writes the earlier decisions, and returns the error with the item and the way to resume."""
         also = ""
         try:
             self._drain()
@@ -273,7 +273,7 @@ class _RunState:
             self._writer.abandon()
 
     def _close(self) -> bool:
-        """Whether the file stays: it goes where it says nothing."""
+        """Returns whether the file stays: it is deleted if it holds nothing."""
         if self._journal is None:
             return False
         untouched = self._standing is None and not self._journal.count

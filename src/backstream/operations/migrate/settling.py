@@ -1,4 +1,4 @@
-"""What an interrupted migration left open: requests that were under way. The items themselves tell whether they were done."""
+"""Settles the open requests of an interrupted migration: the items themselves show whether they were done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FETCHED = 100
 
 
 def settle_open(standing: MigrationJournal, journal: Journal, account: MigrationCounts, around: MigrationContext) -> None:
-    """Note of each whether it was done. One that may have been, and that somebody has changed since, is named, and left."""
+    """Notes for each one whether it was done. An item that somebody may have changed since is named, and left."""
     schema = around.table.facts().schema
     for batch in batches(standing.open, FETCHED):
         live = {wire.key_of(schema, image): image for image in around.table.fetch([each.key for each in batch])}
@@ -33,7 +33,7 @@ def settle_open(standing: MigrationJournal, journal: Journal, account: Migration
 
 
 def _was_there(around: MigrationContext, noted: Noted) -> bool:
-    """Whether the vault has seen the item as it was to become."""
+    """True if the vault has seen the item in its new state."""
     if around.vault is None:
         return False
     try:

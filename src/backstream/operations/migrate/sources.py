@@ -1,4 +1,4 @@
-"""The items that a migration runs over: the live table, a snapshot of it, or the vault at a moment."""
+"""The items that a migration runs over: from the live table, a snapshot of it, or the vault at a moment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Reader = Callable[[Give], None]
 
 
 class SourceRow(msgspec.Struct, frozen=True):
-    """An item. `seen`: its image as the source has it; `live`: its image in the table, None where it is not there (any more)."""
+    """An item. `seen`: its image in the source; `live`: its image in the table, None if it is not there (any more)."""
 
     key: bytes
     seen: bytes
@@ -39,18 +39,21 @@ class SourceRow(msgspec.Struct, frozen=True):
 
 
 class ItemSource(Protocol):
-    """Where items come from. `name`: in words; `failures`: what could not be read, known once all has been; `warnings` likewise."""
+    """The source of items.
+
+    `name`: its description; `failures`: unreadable objects, complete once everything was read; `warnings` likewise.
+    """
 
     name: str
     failures: list[Failure]
     warnings: list[str]
 
     def rows(self) -> Generator[SourceRow]:
-        """Every item once, in no order. Closed early, it stops reading."""
+        """Yields every item once, in no order. Closed early, it stops reading."""
 
 
 class LiveTable:
-    """The table, by a parallel, strongly consistent scan."""
+    """The live table, by a parallel, strongly consistent scan."""
 
     def __init__(self, scan: TableScan, table: Table) -> None:
         self._scan = scan
@@ -77,7 +80,7 @@ class LiveTable:
 
 
 class Earlier:
-    """A state of before: each item with what the table holds of it now. `images` gives them all."""
+    """An earlier state: each item with the table's present image of it. `images` yields them all."""
 
     def __init__(self, name: str, table: Table, schema: KeySchema, images: Reader) -> None:
         self._table = table
@@ -104,7 +107,10 @@ class Earlier:
 
 
 def of_export(export: Export, url: str, table: Table, schema: KeySchema) -> Earlier:
-    """A snapshot, ours or AWS's. UsageError where it is an incremental export, Refused where it is of another table."""
+    """Returns a snapshot as a source, this tool's or AWS's.
+
+    Raises UsageError if it is an incremental export, Refused if it belongs to another table.
+    """
     if export.summary.incremental:
         raise UsageError(f"an incremental export holds changes, not items: {url}", hint="Give a snapshot, or a full export.")
     if (name := table_name(export.summary.table_arn)) != table.name:
@@ -119,7 +125,7 @@ def of_export(export: Export, url: str, table: Table, schema: KeySchema) -> Earl
 
 
 def of_moment(vault: TableVault, at: int, table: Table, around: RestoreContext, *, allow_gap: bool) -> Earlier:
-    """The vault at a second: the same checks, and the same fold, as a restore's."""
+    """Returns the vault at a second as a source: the same checks, and the same fold, as a restore's."""
 
     def read(give: Give) -> None:
         into = Into("the migration", lambda: _Given(give))
@@ -132,7 +138,7 @@ def of_moment(vault: TableVault, at: int, table: Table, around: RestoreContext, 
 
 
 class _Given:
-    """A restore's sink that gives each image away. See `operations.restore.sinks.Sink`."""
+    """A restore's sink that passes each image on. See `operations.restore.targets.sinks.Sink`."""
 
     hopeless = ""
     touched = False
@@ -141,13 +147,13 @@ class _Given:
         self._give = give
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - a moment's state is compared by whoever takes it
-        """Give it away."""
+        """Passes it on."""
         if isinstance(write, Put):
             self._give(write.image)
 
     def finish(self) -> Sequence[LeftOut]:
-        """Nothing was written."""
+        """Returns nothing, since nothing was written."""
         return []
 
     def abandon(self) -> None:
-        """Nothing to stop."""
+        """Does nothing."""

@@ -1,10 +1,8 @@
-"""A migration, or a restore in place, taken back: only the items that it changed, each as it was just before.
+"""Undoes a migration, or a restore in place: only the items that it changed, each to its state just before. An item is put back
+only if it is still unchanged since.
 
-An item is put back only where it is still as it was left.
-
-The journal tells which items, and by digests what they were and what they became. The vault has the images; of a restore the
-journal itself has them. An item that somebody
-has changed since is theirs: it is named, and left as it is. Done a second time, it finds all of it done.
+The journal lists the items, with digests of their old and new states. The vault has the images; a restore's journal has them
+itself. An item that somebody has changed since is named, and left unchanged. A second run finds all of it done.
 """
 
 from __future__ import annotations
@@ -39,10 +37,10 @@ OTHERS_CHANGED = frozenset({CHANGED_SINCE, CONFLICT})  # why an item is left tha
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):
-    """What taking a migration back did, or, unless `live`, would do. Counts are items.
+    """The result of undoing a migration, or, unless `live`, its plan. Counts are items.
 
-    `put`: as they were again; `deleted`: those that did not exist before; `unchanged`: as they were already; `conflicts`: how many
-    of `failed` somebody has changed since.
+    `put`: restored items; `deleted`: items that did not exist before; `unchanged`: items already in their old state; `conflicts`:
+    the number of `failed` items that somebody has changed since.
     """
 
     table: str
@@ -59,8 +57,9 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def undo(path: Path, asked: MigrationRequest, around: MigrationContext) -> Undone:
-    """Take back what a migration has changed. UsageError where there is no such file, Refused where there is no
-    vault, or another process is at it.
+    """Undoes the changes of a migration.
+
+    Raises UsageError if there is no such file; Refused if there is no vault, or if another process works on it.
     """
     standing = MigrationJournal(path)
     head = standing.head
@@ -76,7 +75,7 @@ def undo(path: Path, asked: MigrationRequest, around: MigrationContext) -> Undon
 
 
 def in_file(path: Path, standing: journal.JournalState[HeadT], asked: MigrationRequest, run: Callable[[], Undone]) -> Undone:
-    """Take something back, and note that in its file first, unless it is only looked at. Refused where another process is at it."""
+    """Undoes something, and notes that in its file first, unless it is a dry run. Raises Refused if another process works on it."""
     if not asked.live:
         return run()
     held = journal.Journal.reopen(path, standing)
@@ -92,7 +91,10 @@ HeadT = TypeVar("HeadT", bound=msgspec.Struct)
 
 
 class TakingBack:
-    """Puts back what a journal tells. `changes`: what it tells; `images`: what gives the images before, of some of the changes."""
+    """Puts back the items in a journal.
+
+    `changes`: the journal's changes; `images`: finds the images before, for some of the changes.
+    """
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class TakingBack:
         )
 
     def run(self, table: str, what: str) -> Undone:
-        """Do it, or, unless `live`, count it. `what`: the id of what is taken back."""
+        """Undoes everything, or, unless `live`, counts it. `what`: the id of the undone operation."""
         try:
             for noted in batches(self._changes(), TOGETHER):
                 self._around.progress.phase("reading what was before", None)
@@ -148,7 +150,7 @@ class TakingBack:
     # --- deciding ---
 
     def _take(self, noted: Sequence[Noted]) -> None:
-        """Those that are still as the migration left them are looked up, and put back."""
+        """Looks up and puts back the items that are still as the migration left them."""
         standing: list[tuple[Noted, bytes | None]] = []
         for batch in batches(noted, FETCHED):
             live = {self._key_of(image): image for image in self._around.table.fetch([each.key for each in batch])}
@@ -163,7 +165,7 @@ class TakingBack:
                 self._fail(each.key, error.message)
 
     def _is_left(self, noted: Noted, live: bytes | None) -> bool:
-        """Whether it is still as the migration left it."""
+        """True if it is still as the migration left it."""
         now = migration.digest(live)
         if now == noted.before:
             self._unchanged += 1
@@ -205,6 +207,6 @@ class TakingBack:
 
 
 def _no_more(key: bytes, live: bytes | None) -> ItemRewrite | None:
-    """An item that somebody changes while it is taken back is theirs."""
+    """Leaves alone an item that somebody changes during the undo."""
     del key, live
     raise Conflict(CONFLICT)

@@ -1,4 +1,4 @@
-"""Whether the vault could take a migration back, told before anything is written."""
+"""Tells whether the vault could undo a migration, before anything is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WITHOUT = "or give --without-undo, and do without a way back."
 
 
 def check_undoable(around: MigrationContext, began: int) -> list[str]:
-    """Refused where the vault does not hold all of the table as it is now; what is uncertain, in words."""
+    """Raises Refused if the vault does not hold all of the table's present state. Returns the uncertainties."""
     vault = vault_of(around)
     window = vault.window(around.clock.now())
     try:
@@ -26,7 +26,7 @@ def check_undoable(around: MigrationContext, began: int) -> list[str]:
 
 
 def vault_of(around: MigrationContext) -> TableVault:
-    """The table's vault. Refused where there is none, or it is of another table of that name."""
+    """Returns the table's vault. Raises Refused if there is none, or if it belongs to another table of that name."""
     name = around.table.name
     if around.vault is None:
         raise Refused(
@@ -45,6 +45,6 @@ def vault_of(around: MigrationContext) -> TableVault:
 
 
 def leave_the_second(around: MigrationContext, began: int) -> None:
-    """Return once no write can be taken for one of the second in which the migration began: an undo goes back there."""
+    """Returns once no write can be taken for one of the second in which the migration began: an undo goes back there."""
     while int(around.table.server_time()) <= began + CLOCKS_APART:
         around.clock.sleep(POLL_SECONDS)

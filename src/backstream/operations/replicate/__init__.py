@@ -1,4 +1,4 @@
-"""`replicate`: one table kept like another, from its stream or by a Lambda function."""
+"""`replicate`: keeps one table like another, from its stream or by a Lambda function."""
 
 from backstream.operations.replicate.batch import bring
 from backstream.operations.replicate.copy import Replicating

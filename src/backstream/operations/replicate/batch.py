@@ -1,4 +1,4 @@
-"""Some changes brought into a replica: what a tail's turn and a Lambda function's batch have in common."""
+"""Brings some changes into a replica: the common part of a tail's turn and a Lambda function's batch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from backstream.operations.replicate.reconcile import Reconciler
 
 
 def bring(changes: Sequence[Change], replica: Reconciler, schema: KeySchema) -> Mapping[int, BackstreamError]:
-    """Make the target's items like the source's where these changes say that something has happened.
+    """Makes the target's items like the source's, for the items of these changes.
 
-    The changes whose items are not yet so, by position, and why.
+    Returns the changes whose items are not yet equal, by position, with the error.
     """
     items, failures = by_item(changes, schema)
     heard = [replica.news([changes[position] for position in positions]) for positions in items.values()]

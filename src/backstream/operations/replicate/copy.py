@@ -1,4 +1,4 @@
-"""What is in the source already, brought into a replica: beside the changes, in any order with them."""
+"""Copies the source's existing items into a replica: beside the changes, in any order with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 60.0  # seconds of waiting for one page of items
 
 
 class Replicating(msgspec.Struct, frozen=True):
-    """What a replica works with. `streams`: the source's; `notice` is told what an operator should see, `say` how it goes."""
+    """The context of a replica. `streams`: the source's; `notice` receives messages for an operator, `say` the progress."""
 
     source: Table
     target: Table
@@ -34,14 +34,14 @@ class Replicating(msgspec.Struct, frozen=True):
 
 
 class Copied(msgspec.Struct, frozen=True):
-    """How many items were looked at, and whether these are `whole`, all that the source had when it began."""
+    """The number of items that were looked at. `whole`: True if these are all that the source had when it began."""
 
     items: int
     whole: bool
 
 
 class Copying:
-    """One scan of the source. `halt` ends it early, as the stop signal does."""
+    """One scan of the source. `halt` ends it early, like the stop signal."""
 
     def __init__(self, around: Replicating, replica: Reconciler) -> None:
         self._around = around
@@ -51,7 +51,7 @@ class Copying:
         self.halt = threading.Event()
 
     def run(self) -> Copied:
-        """Settle every item. Raises what reading and writing raise, once waiting does not help."""
+        """Settles every item. Raises the errors of reading and writing, once waiting does not help."""
         with ThreadPoolExecutor(COPIERS, thread_name_prefix="copier") as pool:
             whole = list(pool.map(self._segment, range(COPIERS)))
         return Copied(self._items, all(whole))

@@ -1,4 +1,4 @@
-"""Where the changes of a replica's source go when its stream is followed: into the target, and their places into the state file."""
+"""The sink of a followed source: its changes go into the target, and their positions into the state file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVERY = 10.0  # seconds between two words about how it goes
 
 
 class ReplicaKeeper:
-    """See `shards.Keeper`. `lag`: for how many seconds the target may be behind, None while that is not known."""
+    """See `shards.ChangeSink`. `lag`: the seconds by which the target may be behind, None while that is not known."""
 
     def __init__(self, replica: Reconciler, schema: KeySchema, state: StateFile, clock: Clock, say: Callable[[str], None]) -> None:
         self._replica = replica
@@ -30,7 +30,7 @@ class ReplicaKeeper:
         self.lag: float | None = None
 
     def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:  # noqa: ARG002 - every item is looked at anyway
-        """Settle their items. The places are in the file with the next mark: what is read twice does no harm."""
+        """Settles their items. The positions are in the file with the next mark: reading twice does no harm."""
         failures = bring(changes, self._replica, self._schema)
         first = min(failures, default=len(changes))
         if first:
@@ -39,7 +39,7 @@ class ReplicaKeeper:
         return DurablePrefix(first, failures.get(first))
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the file has them already
-        """Write the file, and say how it goes."""
+        """Writes the file, and reports the progress."""
         self._state.write(seconds)
         self.lag = max(0.0, self._clock.now() - seconds)
         if closing or self._clock.now() - self._said_at >= EVERY:
@@ -51,7 +51,7 @@ class ReplicaKeeper:
             )
 
     def miss(self, gap: Gap) -> None:
-        """Whoever follows has said it."""
+        """Does nothing: the follower has reported it."""
 
     def look_around(self) -> None:
-        """Two that do the same work agree on what comes of it."""
+        """Does nothing: two that do the same work get the same result."""

@@ -1,8 +1,8 @@
-"""Making items of one table like those of another, whatever order, how late and how often one hears that they have changed.
+"""Makes items of one table equal to another's, however late, in whatever order and how often their changes arrive.
 
-A change is taken as news that an item is not what it was, not as what it is now. What it is now, the source says: its live item is
-what the writer with the greatest sequence number has left. So a change that comes again, or after a later one, does no harm, and
-no second record of what was written last has to be kept beside the items.
+A change is taken as news that an item has changed, not as its present state. The source gives the present state: its live item is
+the result of the change with the greatest sequence number. So a change that comes again, or after a later one, does no harm, and no
+second record of the last write must be kept beside the items.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Images = Mapping[bytes, bytes | None]  # by key; None where there is no such ite
 
 
 class Deletes(enum.StrEnum):
-    """Which deletes reach the target."""
+    """The deletes that reach the target."""
 
     ALL = "all"
     NOT_TTL = "not-ttl"  # not those that DynamoDB makes when an item's time to live is over
@@ -37,10 +37,10 @@ class Deletes(enum.StrEnum):
 
 
 class News(msgspec.Struct, frozen=True):
-    """An item of which one has heard, by its canonical key.
+    """News of an item, by its canonical key.
 
-    `left`: what is to stay in the target where the source has no such item any more; None: nothing, it is to be deleted there too.
-    `order`: of the change that said so; None where no change did (a scan).
+    `left`: the image that stays in the target if the source no longer has the item; None: it is deleted there too. `order`: the
+    change's order; None if the news comes from a scan.
     """
 
     key: bytes
@@ -49,7 +49,7 @@ class News(msgspec.Struct, frozen=True):
 
 
 class ReconcileCounts:
-    """What has been done, in items. Safe to count from many threads."""
+    """Counts of finished items. Safe to count from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -58,7 +58,7 @@ class ReconcileCounts:
         self.unchanged = 0  # as they should be already
 
     def add(self, put: int = 0, deleted: int = 0, unchanged: int = 0) -> None:
-        """So many more."""
+        """Adds to the counts."""
         with self._lock:
             self.put += put
             self.deleted += deleted
@@ -68,8 +68,8 @@ class ReconcileCounts:
 class Reconciler:
     """Keeps `target` like `source`, item by item. Safe to call from many threads and from many processes at once.
 
-    The target is looked at before the source, and is written only where it is still as it was then. Then the source is looked at
-    once more: whoever writes last has seen afterwards that the source is still so.
+    The target is read before the source, and is written only if it is still unchanged. Then the source is read once more: the last
+    writer has seen afterwards that the source is still the same.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Reconciler:
         *,
         source_id: str = "",
     ) -> None:
-        """`source_id`: the id of the source; a table of its name that was created later has another."""
+        """`source_id`: the id of the source; a table of its name that was created later has another one."""
         self._source_id = source_id
         self._source = source
         self._target = target
@@ -96,14 +96,14 @@ class Reconciler:
     # --- what one hears ---
 
     def news(self, changes: Sequence[Change]) -> News:
-        """What one item's changes say together, in any order."""
+        """Returns the news from one item's changes, in any order."""
         newest = max(changes, key=lambda change: change.order)
         gone = newest.event == "REMOVE" and self._replicated(newest)
         left = None if gone or self._deletes is Deletes.ALL else newest.new or newest.old
         return News(self._key(newest.keys), left, newest.order)
 
     def found(self, image: bytes) -> News:
-        """An item that a scan of the source has come upon."""
+        """Returns the news of an item that a scan of the source found."""
         return News(self._key(image), None if self._deletes is Deletes.ALL else image)
 
     def _replicated(self, change: Change) -> bool:
@@ -112,7 +112,10 @@ class Reconciler:
     # --- what is done about it ---
 
     def settle(self, heard: Sequence[News]) -> Mapping[bytes, BackstreamError]:
-        """Make these items, no two alike, in the target as they are in the source. Those that are not yet so, by key, and why."""
+        """Makes these items, no two alike, equal in the target and the source.
+
+        Returns those that are not yet equal, by key, with the error.
+        """
         failed: dict[bytes, BackstreamError] = {}
         for start in range(0, len(heard), TOGETHER):
             failed |= self._settle({news.key: news for news in heard[start : start + TOGETHER]})
@@ -130,7 +133,7 @@ class Reconciler:
                 open_ = {key: heard[key] for key in wanted if key not in failed}
                 if not open_:
                     break
-                # What was written here is known; where somebody else has written, it is looked at again.
+                # Items written here are known; if somebody else has written one, it is looked at again.
                 there = written | self._look(self._target, {key: heard[key] for key in open_.keys() - written.keys()})
             else:
                 why = Unavailable("it is written all the time, and the target is behind it", hint="It is tried again.")
@@ -141,9 +144,9 @@ class Reconciler:
         return failed
 
     def _check_source(self, wanted: Images) -> None:
-        """Refused where items would be deleted because another table has the source's name now: it lacks them, and says nothing.
+        """Raises Refused if items would be deleted only because another table, which lacks them, has the source's name now.
 
-        Asked after the source was looked at. An id never comes back: if it is the same now, that look was at the same table.
+        Called after the source was read. An id never comes back: if it is the same now, the same table was read.
         """
         if not self._source_id or all(image is not None for image in wanted.values()):
             return
@@ -156,20 +159,20 @@ class Reconciler:
             )
 
     def _unlike(self, heard: Mapping[bytes, News], here: Images, there: Images) -> dict[bytes, bytes | None]:
-        """The items that are in the target not as they are to be, and how they are to be."""
+        """Returns the target's items that differ from their wanted state, with that state."""
         wanted = {key: self._wanted(news, here[key], there[key]) for key, news in heard.items()}
         return {key: image for key, image in wanted.items() if not wire.same_state(image, there[key])}
 
     def _wanted(self, news: News, here: bytes | None, there: bytes | None) -> bytes | None:
         if here is not None or news.left is None:
             return here
-        # A delete that is not replicated. The source no longer tells what was last, so here the order of the changes decides.
+        # A delete that is not replicated. The source no longer shows the last state, so here the order of the changes decides.
         if news.order is None:
             return news.left if there is None else there
         return news.left if self._is_newest(news.key, news.order) else there
 
     def _is_newest(self, key: bytes, order: Order) -> bool:
-        """Whether nothing newer has been heard of this item lately."""
+        """True if nothing newer is known of this item lately."""
         with self._lock:
             newest = max(order, self._left.pop(key, order))
             self._left[key] = newest
@@ -178,7 +181,7 @@ class Reconciler:
         return newest == order
 
     def _write(self, wanted: Images, there: Images, failed: dict[bytes, BackstreamError]) -> dict[bytes, bytes | None]:
-        """Write them where they still are as they were. Those that were written, and how; the errors go to `failed`."""
+        """Writes the items that are still unchanged. Returns the written ones with their images; errors go to `failed`."""
 
         def write(key: bytes) -> tuple[bytes, bool | BackstreamError]:
             image = wanted[key]

@@ -1,4 +1,4 @@
-"""`replicate`: a table kept like another one, by following that one's stream."""
+"""`replicate`: keeps a table like another one, by following that one's stream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from backstream.vault.log.log import DAY
 
 
 class ReplicateOptions(msgspec.Struct, frozen=True):
-    """How it is to be done. `copy`: also what is in the source already; `state`: the file that says how far it has come."""
+    """The options of a replica. `copy`: also copy the source's existing items; `state`: the file with the progress."""
 
     state: Path
     deletes: Deletes = Deletes.ALL
@@ -31,11 +31,10 @@ class ReplicateOptions(msgspec.Struct, frozen=True):
 
 
 class Replicated(msgspec.Struct, frozen=True):
-    """What was done. `changes` were read from the stream; `copied` items were looked at in a scan of the source.
+    """The result of a replica. `changes` were read from the stream; `copied` items were looked at in a scan of the source.
 
-    `copied_whole`: whether that scan, if there was to be one, came to its end; `put` and `deleted` count writes, `unchanged` items
-    that were so already; `gaps`: how often changes were lost; `lag_seconds`: how far the target may be behind, None where that is
-    not known.
+    `copied_whole`: True if that scan, if requested, came to its end; `put` and `deleted` count writes, `unchanged` items that were
+    equal already; `gaps`: the number of losses; `lag_seconds`: the seconds by which the target may be behind, None if not known.
     """
 
     table: str
@@ -52,10 +51,10 @@ class Replicated(msgspec.Struct, frozen=True):
 
 
 def replicate(around: Replicating, words: ReplicateOptions) -> Replicated:
-    """Keep the target like the source until `stop` is set, or until there is nothing left to read.
+    """Keeps the target like the source until `stop` is set, or until there is nothing left to read.
 
-    Refused (nothing written) where the tables do not fit each other, or the source has no stream of whole items. Failed where the
-    stream ends under it.
+    Raises Refused (nothing written) if the tables do not fit each other, or if the source has no stream of whole items; Failed if
+    the stream ends under it.
     """
     tables = pair_of(around.source, around.target)
     _, arn = followed(around.source)
@@ -82,7 +81,7 @@ def replicate(around: Replicating, words: ReplicateOptions) -> Replicated:
 
 
 def _follow(tail: Tail, copying: Copying | None, words: ReplicateOptions) -> tuple[TailReport, Copied]:
-    """Follow the stream, and copy beside it: the stream keeps a day, and a copy may take longer."""
+    """Follows the stream, and copies beside it: the stream keeps a day, and a copy may take longer."""
     if copying is None:
         return tail.run(until_caught_up=words.until_caught_up), Copied(0, whole=True)
     with ThreadPoolExecutor(1, thread_name_prefix="copy") as aside:
@@ -96,7 +95,7 @@ def _follow(tail: Tail, copying: Copying | None, words: ReplicateOptions) -> tup
 
 
 def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, copies: bool) -> tuple[int, int]:
-    """The second up to which nothing is missing in the target, and how many times something was lost since."""
+    """Returns the second up to which nothing is missing in the target, and the number of losses since."""
     now, before = int(around.clock.now()), state.before
     anew = now - DAY + RETENTION_SLACK  # the stream lets go of more while its shards are asked for, one after the other
     if before is None or before.known is None:

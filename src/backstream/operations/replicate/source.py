@@ -1,4 +1,4 @@
-"""Whether a delivery is of the table that a replica is kept like: of its account, its region, and not of one that it replaced."""
+"""Checks that a delivery belongs to a replica's source table: its account, its region, and not a table that it replaced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backstream.ports import Table, TableFacts
 
 
 class SourceTable(msgspec.Struct, frozen=True):
-    """A replica's source, as it was when it was looked at, and the stream that a delivery came from then."""
+    """A replica's source, as it was described, and the stream of the delivery at that time."""
 
     table: Table
     facts: TableFacts
@@ -27,11 +27,11 @@ class SourceTable(msgspec.Struct, frozen=True):
         return self.facts.table_id
 
     def delivers(self, arn: str) -> bool:
-        """Whether this stream is the one that was looked at."""
+        """True if this stream is the one that was checked."""
         return arn == self.stream_arn
 
     def check(self) -> None:
-        """Refused where the stream is of another account or region, or of a table of the same name that is gone."""
+        """Raises Refused if the stream belongs to another account or region, or to a deleted table of the same name."""
         name = self.facts.name
         ours, theirs = self.facts.arn.split(":")[3:5], self.stream_arn.split(":")[3:5]
         if ours != theirs or (not is_kinesis(self.stream_arn) and owner_of(self.stream_arn) != owner_of(self.facts.arn)):
@@ -45,7 +45,9 @@ class SourceTable(msgspec.Struct, frozen=True):
             raise Refused(f"{self.stream_arn} is not a stream that {name} has had: nothing of it was brought into the replica")
 
     def of_before(self, changes: Mapping[int, Change]) -> dict[int, BackstreamError]:
-        """The changes that were made before this table was created, by position: they are of another of the same name."""
+        """Returns the changes that were made before this table was created, by position: they belong to another one of the same
+        name.
+        """
         created = created_second(self.facts)
         if created is None:
             return {}

@@ -1,7 +1,7 @@
-"""How far a replica has come, in a small file: where each shard of the source's stream goes on.
+"""The progress of a replica, in a small file: the position in each shard of the source's stream.
 
-Losing it does no harm to the target: what the stream still holds is looked at again. But only who knows how far it had come can
-see, after a long absence, that the stream has dropped changes meanwhile.
+Losing it does no harm to the target: the stream's remaining records are read again. But only with this file can it detect, after a
+long absence, that the stream has dropped changes meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT = 2 * 86_400  # seconds
 
 
 class ReplicaHead(msgspec.Struct, frozen=True):
-    """Of what it is the state: the tables' ARNs and the stream's label. `source_id`: the source's, empty in older files."""
+    """The identity of the state: the tables' ARNs and the stream's label. `source_id`: the source's, empty in older files."""
 
     source: str
     target: str
@@ -52,18 +52,18 @@ class StateFile:
 
     @property
     def shards(self) -> Mapping[str, ShardPosition]:
-        """How far each shard has been read; none of a stream that is no longer the table's."""
+        """The progress in each shard; none for a stream that is no longer the table's."""
         return self._state.shards
 
     def reach(self, shard: str, reached: ShardPosition) -> None:
-        """So far is the target like the source; not yet in the file."""
+        """Notes the position up to which the target is like the source; not yet in the file."""
         with self._lock:
             self._state = msgspec.structs.replace(self._state, shards={**self._state.shards, shard: reached})
 
     def write(self, known: int) -> None:
-        """Write it whole, or not at all. Failed, naming the file, where it cannot be written."""
+        """Writes the file whole, or not at all. Raises Failed, naming the file, if it cannot be written."""
         with self._lock:
-            # A shard that ended two days ago is not asked for again: the stream keeps one.
+            # A shard that ended two days ago is not needed again: the stream keeps one day.
             shards = {shard: each for shard, each in self._state.shards.items() if each.seconds >= known - KEPT}
             self._state = msgspec.structs.replace(self._state, shards=shards, known=known)
             whole = private_files.draft_of(self._path)
@@ -78,7 +78,10 @@ class StateFile:
 
 
 def load(path: Path, head: ReplicaHead) -> ReplicaState | None:
-    """The state in the file, None where there is no file. Refused where it is of other tables, or no such file."""
+    """Returns the state in the file, None if there is no file.
+
+    Raises Refused if it belongs to other tables, or is not such a file.
+    """
     try:
         state = msgspec.json.decode(private_files.read(path, RECORD), type=ReplicaState)
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Set up a vault for a table, and tell whose table it is."""
+"""Sets up a vault for a table, and checks the identity of the table."""

@@ -1,4 +1,4 @@
-"""Is this still the vault's table, and its stream? Asked wherever anything comes in: see docs/notes/0018.
+"""Checks that a table and its stream are still the vault's. Every input is checked: see docs/notes/0018.
 
 A table is known by account, region, name and table id; its changes belong to a stream label. Input of another account or region is
 refused. The same name with another table id, or another stream, is a turn: the gap is recorded first, then the catalog is changed.
@@ -29,9 +29,9 @@ REPLACED = "the stream was replaced"
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The vault as it is to be used from now on. `gap`: what was recorded, None where nothing had to be.
+    """The vault to use from now on. `gap`: the recorded gap, None if none was needed.
 
-    `saved`: whether the catalog says so too; it does not where this process leaves it to others.
+    `saved`: True if the catalog says so too; False if this process leaves that to others.
     """
 
     vault: TableVault
@@ -40,7 +40,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """How to ask AWS what a table and a stream are. Either may be denied."""
+    """Asks AWS for the description of a table and of a stream. Either may be denied."""
 
     table: Callable[[], Table]
     stream: Callable[[str], ChangeStream]
@@ -57,7 +57,7 @@ NOBODY = Lookup(_not_asked, _not_asked)  # where AWS is not to be asked
 
 
 def check_owner(catalog: Catalog, arn: str) -> None:
-    """Refused where an ARN (a table's, or a stream's of one) is of another account, region or name than the vault's table."""
+    """Raises Refused if an ARN (a table's, or a stream's of one) differs from the vault's table in account, region or name."""
     if not catalog.table_arn:
         return
     ours, theirs = owner_of(catalog.table_arn), owner_of(arn)
@@ -72,7 +72,7 @@ def check_owner(catalog: Catalog, arn: str) -> None:
 
 
 def proven_until(vault: TableVault, now: float) -> int:
-    """The second up to which the vault holds everything that the stream ever said, or a gap that says what is missing."""
+    """Returns the second up to which the vault holds everything from the stream, or a gap for the missing part."""
     durable = vault.coverage.durable(now)
     known = moment.parse_iso_micros(vault.catalog.initialised) // MICROS if durable is None else durable
     for gap in sorted(vault.gaps.all(), key=lambda gap: gap.since):
@@ -82,17 +82,20 @@ def proven_until(vault: TableVault, now: float) -> int:
 
 
 def has_turned(catalog: Catalog, facts: TableFacts) -> bool:
-    """Whether the table has another id, or another stream, than the catalog says. Refused where it is another's table."""
+    """True if the table has another id, or another stream, than the catalog.
+
+    Raises Refused if it belongs to another account or region.
+    """
     check_owner(catalog, facts.arn)
     return _is_recreated(catalog, facts) or _has_newer_stream(catalog, facts)
 
 
 def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None = None, save: bool = True) -> Turn:
-    """Where the table has another id or stream than the catalog says: record the gap, then change the catalog. Else nothing.
+    """If the table has another id or stream than the catalog, records the gap, then changes the catalog. Otherwise does nothing.
 
-    `proven`: up to where the old stream is known, where the caller knows more than the log; `save`: False for a process that may
-    not write the catalog: the gap is recorded, and a tail, the witness or `init` changes the catalog. Refused where it is another
-    account's or region's table.
+    `proven`: the second up to which the old stream is known, if the caller knows more than the log; `save`: False for a process
+    that may not write the catalog: the gap is recorded, and a tail, the witness or `init` changes the catalog. Raises Refused if
+    the table belongs to another account or region.
     """
     if not has_turned(vault.catalog, facts):
         return Turn(vault)
@@ -107,7 +110,10 @@ def turn(vault: TableVault, facts: TableFacts, now: float, *, proven: int | None
 
 
 def record_turn(vault: TableVault, gap: Gap) -> bool:
-    """Record the gap before another table or stream. False where a function has done so, which leaves the catalog to others."""
+    """Records the gap before another table or stream.
+
+    Returns False if a function has done so, which leaves the catalog to others.
+    """
     before = (each for each in vault.gaps.all() if each.unread)
     same = (each for each in before if (each.reason, each.stream) == (gap.reason, gap.stream))
     if any(each.since <= gap.since and gap.until <= each.until for each in same):
@@ -117,10 +123,10 @@ def record_turn(vault: TableVault, gap: Gap) -> bool:
 
 
 def check_lives(catalog: Catalog, gaps: Iterable[KnownGap], at: int) -> None:
-    """Refused where a function has seen that the table was made again, and the catalog does not know the new table yet.
+    """Raises Refused if a function has seen that the table was created again, and the catalog does not know the new table yet.
 
-    Rows of the old table would be given back as the new one's, gap or no gap. A table that was made again once more by then leaves
-    nothing of the one that the catalog never knew.
+    Otherwise rows of the old table would be restored as the new one's, with or without a gap. If the table was created once more by
+    then, nothing remains of the one that the catalog never knew.
     """
     for gap in gaps:
         known = any(gap.since <= life.created <= max(gap.until + 1, at) for life in catalog.lives)
@@ -132,7 +138,7 @@ def check_lives(catalog: Catalog, gaps: Iterable[KnownGap], at: int) -> None:
 
 
 def gap_of(catalog: Catalog, facts: TableFacts, now: float, proven: int, *, was_on: bool = True) -> Gap:
-    """The gap between the last proven second and the table, or the stream, that there is now. `was_on`: see `turned`."""
+    """Returns the gap between the last proven second and the present table or stream. `was_on`: see `turned`."""
     recreated = _is_recreated(catalog, facts)
     until = _complete_from(catalog, facts, now)
     begins_complete = recreated and was_on and _was_streaming_from_the_start(catalog, facts)
@@ -145,9 +151,9 @@ def gap_of(catalog: Catalog, facts: TableFacts, now: float, proven: int, *, was_
 
 
 def turned(catalog: Catalog, facts: TableFacts, *, was_on: bool = True) -> Catalog:
-    """The catalog of the table and the stream that there are now; the same where it says so already.
+    """Returns the catalog of the present table and stream; the same one if it names them already.
 
-    `was_on`: False where the caller has just enabled the stream itself, so that it was not on from the table's creation.
+    `was_on`: False if the caller has just enabled the stream itself, so that it was not on from the table's creation.
     """
     recreated, replaced = _is_recreated(catalog, facts), _has_newer_stream(catalog, facts)
     if not recreated and not replaced:
@@ -177,14 +183,14 @@ def _is_recreated(catalog: Catalog, facts: TableFacts) -> bool:
 
 
 def _has_newer_stream(catalog: Catalog, facts: TableFacts) -> bool:
-    """Whether the table's own stream is another one than the vault follows, and later."""
+    """True if the table's own stream is a later one than the vault follows."""
     if catalog.kinesis is not None or not facts.stream_arn or not catalog.stream_arn:
         return False
     return facts.stream_arn != catalog.stream_arn and stream_label(facts.stream_arn) > catalog.stream
 
 
 def _complete_from(catalog: Catalog, facts: TableFacts, now: float) -> int:
-    """The second up to which changes of the table that there is now may be missing."""
+    """Returns the second up to which changes of the present table may be missing."""
     if catalog.kinesis is not None:
         return int(now)  # nothing tells when its changes began to go to the Kinesis stream
     second = label_second(stream_label(facts.stream_arn)) if facts.stream_arn else None
@@ -192,7 +198,10 @@ def _complete_from(catalog: Catalog, facts: TableFacts, now: float) -> int:
 
 
 def _was_streaming_from_the_start(catalog: Catalog, facts: TableFacts) -> bool:
-    """Whether the table was created with the stream that it has: in the same second. Later, it takes longer to become ACTIVE."""
+    """True if the table was created with its present stream: in the same second.
+
+    A stream enabled later takes longer to become ACTIVE.
+    """
     if not _has_newer_stream(catalog, facts) or not facts.stream_arn:
         return False
     second = label_second(stream_label(facts.stream_arn))
@@ -200,7 +209,7 @@ def _was_streaming_from_the_start(catalog: Catalog, facts: TableFacts) -> bool:
 
 
 def created_second(facts: TableFacts) -> int | None:
-    """The second in which the table was created, by DescribeTable; None where it does not say."""
+    """Returns the second of the table's creation, by DescribeTable; None if it does not state it."""
     told = msgspec.json.decode(facts.description).get("CreationDateTime")
     return int(told) if isinstance(told, int | float) and not isinstance(told, bool) else None
 
@@ -211,7 +220,7 @@ def _created(facts: TableFacts, otherwise: int) -> int:
 
 
 def label_second(label: str) -> int | None:
-    """A stream's label is the time at which it was enabled; one of another form says nothing."""
+    """Returns the time in a stream's label, at which it was enabled; None for a label of another form."""
     try:
         return moment.parse_iso_micros(label + "Z") // MICROS
     except ValueError:
@@ -222,11 +231,10 @@ def label_second(label: str) -> int | None:
 
 
 def recognise(vault: TableVault, arn: str, lookup: Lookup, now: float, *, save: bool = True) -> tuple[Turn, str]:
-    """The vault that a delivery of this stream belongs to, and the label to keep it under. Before anything of it is logged.
+    """Returns the vault that a delivery of this stream belongs to, and its label there. Call it before anything of it is logged.
 
-    `save`: as of `turn`.
-    Refused, and nothing written, where it is of another account, region, table or source, or of a stream that nobody can say to be
-    the table's.
+    `save`: see `turn`. Raises Refused, and writes nothing, if it belongs to another account, region, table or source, or to a
+    stream that is not known to be the table's.
     """
     if vault.catalog.kinesis is not None or is_kinesis(arn):
         return _of_kinesis(vault, arn, lookup, now, save=save)
@@ -252,13 +260,13 @@ def _of_kinesis(vault: TableVault, arn: str, lookup: Lookup, now: float, *, save
 
 
 def _known_labels(vault: TableVault) -> set[str]:
-    """The labels of streams that the table is known to have had."""
+    """Returns the labels of the streams that the table is known to have had."""
     former = catalogs.former_of(vault.store, vault.catalog)
     return {stream_label(each.stream_arn) for each in former if not is_kinesis(each.stream_arn)}
 
 
 def _verified(vault: TableVault, arn: str, label: str, lookup: Lookup) -> TableFacts | None:
-    """What the table is, None where that may not be asked but the stream is there. Refused where neither can be seen."""
+    """Returns the table's description; None if it may not be read but the stream exists. Raises Refused if neither can be seen."""
     why = []
     facts = None
     try:
@@ -282,7 +290,7 @@ def _verified(vault: TableVault, arn: str, label: str, lookup: Lookup) -> TableF
 
 
 def _unnamed_turn(vault: TableVault, label: str, now: float) -> Gap | None:
-    """The gap before a stream that is there, of a table that may not be described: whether it is the same one is told later."""
+    """Returns the gap before an existing stream of a table that may not be described: its identity is checked later."""
     until = label_second(label)
     until = int(now) if until is None else until
     if any(gap.stream == label and gap.unread for gap in vault.gaps.all()):

@@ -30,12 +30,11 @@ NOWHERE = "none"  # there is no destination for what Lambda gives up, or no acto
 
 
 class InitOptions(msgspec.Struct, frozen=True):
-    """What `init` was asked for; None means: as it is, or the default for a new table.
+    """The options of `init`. None means: unchanged, or the default for a new table.
 
     `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
-    `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`;
-    `bucket_owner`: the account that the vault's bucket belongs to.
-    `signing`: sign with this key.
+    `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`; `bucket_owner`: the account
+    that the vault's bucket belongs to. `signing`: sign with this key.
     """
 
     layout: Layout | None = None
@@ -51,11 +50,12 @@ class InitOptions(msgspec.Struct, frozen=True):
 
 
 class InitReport(msgspec.Struct, frozen=True):
-    """`created`: the table is new to the vault; `changes`: what is different from now on, in words, empty where nothing is.
+    """The report of `init`. `created`: True if the table is new to the vault; `changes`: descriptions of the changes from now on,
+    empty if there are none.
 
-    `unseen`: what of the table's settings could not be read this time, with the reason; `costs`: of both layouts, for batches of
-    `prices.USUAL_BATCH` changes; `advice`: what would better be set otherwise; `adopted`: what an older tool had written, where
-    that was asked for. `needs_backfill`: the vault does not know every item as it is now, and no change of it that comes will tell.
+    `unseen`: settings of the table that could not be read this time, with the reason; `costs`: of both layouts, for batches of
+    `prices.USUAL_BATCH` changes; `advice`: recommended settings; `adopted`: an older tool's objects, if they were adopted.
+    `needs_backfill`: True if the vault does not know every item's present state, and later changes will not show it.
     """
 
     catalog: Catalog
@@ -69,10 +69,10 @@ class InitReport(msgspec.Struct, frozen=True):
 
 
 def init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool = False) -> InitReport:
-    """Make a vault ready for a table, or change how it is kept from now on. The same words again change nothing.
+    """Prepares a vault for a table, or changes its options from now on. The same options again change nothing.
 
-    MissingTable, MissingBucket; Refused where the stream is off or carries no full images, UnversionedBucket where the vault would
-    lose what it overwrites.
+    Raises MissingTable, MissingBucket; Refused if the stream is off or carries no full images; UnversionedBucket if the vault would
+    lose overwritten objects.
     """
     naming.check_table_name(table.name)
     if words.tenant_attribute == "":
@@ -88,7 +88,7 @@ def init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream:
 
 
 def _init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool) -> InitReport:
-    """ConditionNotMet, and nothing changed, where another changes the catalog at the same time."""
+    """Raises ConditionNotMet, without any change, if another process changes the catalog at the same time."""
     upon = catalogs.known(store, table.name)
     known = None if upon is None else upon.catalog
     before = table.facts()
@@ -110,9 +110,9 @@ def _init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream
 
 
 def _turned(store: ObjectStore, known: Catalog, facts: TableFacts, table: Table, *, was_on: bool) -> tuple[Catalog, list[str]]:
-    """The catalog of the table and stream that there are now, and what is different, in words: a gap, which is recorded first.
+    """Returns the catalog of the present table and stream, and descriptions of the changes: a gap, which is recorded first.
 
-    `was_on`: whether the stream was on before `init` came.
+    `was_on`: True if the stream was on before `init`.
     """
     if not has_turned(known, facts):
         return known, []
@@ -124,7 +124,7 @@ def _turned(store: ObjectStore, known: Catalog, facts: TableFacts, table: Table,
 
 
 def _now_followed(known: Catalog, facts: TableFacts, table: Table) -> Catalog:
-    """The catalog of a table that was adopted without a stream, and has one now: from now on it is followed."""
+    """Returns the catalog of a table that was adopted without a stream, and has one now: from now on it is followed."""
     if known.stream_arn or known.adopted is None:
         return known
     return msgspec.structs.replace(
@@ -138,7 +138,7 @@ def _now_followed(known: Catalog, facts: TableFacts, table: Table) -> Catalog:
 
 
 def with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
-    """What the table is, with a stream that can be followed. Refused, WrongStreamView where it has none."""
+    """Returns the table's description, with a stream that can be followed. Raises Refused or WrongStreamView if it has none."""
     facts = table.facts()
     if not facts.stream_enabled:
         if not enable_stream:
@@ -157,7 +157,7 @@ def with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
 
 
 def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptions) -> InitReport:
-    # The stream is on by now. Where no item is found, every item that ever comes is a change in the stream from then on.
+    # The stream is on by now. If no item is found, every later item is a change in the stream.
     empty, seen_at = table.is_empty()
     seen = table.settings()
     catalog = Catalog(
@@ -224,7 +224,7 @@ def _again(
 
 
 def _needs_backfill(vault: TableVault, table: Table) -> bool:
-    """Whether no start counts without a gap behind it: as after a table was made again, or a stream was off."""
+    """True if no start counts without a gap behind it: as after a table was created again, or a stream was off."""
     window = vault.window(table.server_time())
     return not window.starts or bool(window.open_gaps)
 
@@ -242,9 +242,10 @@ def _advice(catalog: Catalog, seen: TableSettings) -> list[str]:
 
 
 def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: KinesisSource) -> tuple[Catalog, list[str]]:
-    """The catalog with another source. What lies between the two is a gap, since nobody can tell that nothing is missing there.
+    """Returns the catalog with another source. The time between the two is a gap, since nobody can tell that nothing is missing
+    there.
 
-    And what is different, in words, where the source's ARN does not tell.
+    It also returns descriptions of changes that the source's ARN does not show.
     """
     now = table.server_time()
     vault = TableVault(store, known)
@@ -268,12 +269,12 @@ def _from_same_kinesis(vault: TableVault, source: KinesisSource, now: float) -> 
 
 
 def _kept(source: KinesisSource) -> KinesisSource:
-    """What a catalog keeps of it."""
+    """Returns the part that a catalog keeps."""
     return msgspec.structs.replace(source, created=None)
 
 
 def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
-    """What is kept otherwise from now on, in words."""
+    """Describes the options that change from now on."""
     pairs = {
         "layout": (known.layout, wanted.layout),
         "naming": (known.naming, wanted.naming),
@@ -305,18 +306,18 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
 
 
 def check_actor_attribute(words: InitOptions) -> None:
-    """UsageError where the actor attribute is no path."""
+    """Raises UsageError if the actor attribute is not a path."""
     if words.actor_attribute not in (None, NOWHERE):
         path_of(words.actor_attribute or "")
 
 
 def actor_attribute(words: InitOptions, known: str | None) -> str | None:
-    """The actor attribute from now on."""
+    """Returns the actor attribute from now on."""
     return known if words.actor_attribute is None else (None if words.actor_attribute == NOWHERE else words.actor_attribute)
 
 
 def _signing(words: InitOptions, known: Catalog) -> Signing | None:
-    """The key that was signed with so far, if it is the same: it covers what it covered."""
+    """Returns the signing from now on. The same key keeps its first second."""
     before, asked = known.signing, words.signing
     return before if asked is None or (before is not None and before.key == asked.key) else asked
 

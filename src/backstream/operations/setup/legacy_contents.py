@@ -1,4 +1,4 @@
-"""What an older tool's bucket held when it was taken over: the report of `init --adopt`."""
+"""The report of `init --adopt`: the contents of an older tool's bucket when it was adopted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from backstream.model.tables.legacy_names import Style
 
 
 class LegacyContents(msgspec.Struct, frozen=True):
-    """What an older tool's bucket holds. `since`, `until`: when the first and the last version taken in arrived (seconds).
+    """The contents of an older tool's bucket. `since`, `until`: the arrival of the first and the last version taken in (seconds).
 
-    `versions` were taken in, of `items`, `deletes` of them delete markers; `mended`: those whose binary values were not DynamoDB
-    JSON, kept in the log as they should be; `unsure`: changes of an item that arrived under two names in one instant. `foreign` and
-    `unreadable` count, and name the first of, what was left alone: objects of other names, and those that hold no item.
+    `versions` were taken in, of `items`; `deletes` of them are delete markers; `mended`: versions whose binary values were not
+    DynamoDB JSON, corrected in the log; `unsure`: changes of an item that arrived under two names in one instant. `foreign` and
+    `unreadable` count, and name the first of, the objects left alone: those with other names, and those without an item.
     """
 
     since: int

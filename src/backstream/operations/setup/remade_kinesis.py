@@ -1,6 +1,7 @@
-"""A Kinesis stream that was deleted and created again has the same ARN: only the time of its creation tells.
+"""Detects a Kinesis stream that was deleted and created again: it has the same ARN, and only its creation time differs.
 
-What the one before still held is gone, and nothing tells when the table's changes began to go to the new one. See docs/notes/0037.
+The old stream's remaining records are lost, and nothing shows when the table's changes began to go to the new one. See
+docs/notes/0037.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ REMADE = "the Kinesis stream was deleted and created again"
 
 
 def is_remade(vault: TableVault, created: int | None, now: float) -> bool:
-    """Whether the stream is younger than what is proven: another one of its name proved that. `created`: the second, if known.
+    """True if the stream is younger than the proven period: then another one of its name proved that. `created`: the second, if
+    known.
 
-    What is proven ends minutes before the last look at a Kinesis stream, so no stream that was looked at is younger; and its
-    label tells when it was first taken for the source.
+    The proven period ends minutes before the last look at a Kinesis stream, so no stream that was looked at is younger. Its label
+    states when it first became the source.
     """
     if vault.catalog.kinesis is None or created is None:
         return False
@@ -29,9 +31,9 @@ def is_remade(vault: TableVault, created: int | None, now: float) -> bool:
 
 
 def turn_to_remade(vault: TableVault, created: int | None, now: float) -> Turn:
-    """Where the stream is another one by now: record the gap, then give its changes a label of their own. Else nothing.
+    """If the stream is another one by now, records the gap, then gives its changes a label of their own. Otherwise does nothing.
 
-    Shards and their numbers begin anew in it, so nothing of how far the one before was read counts.
+    Its shards and their numbers begin anew, so the positions in the old one do not count.
     """
     if not is_remade(vault, created, now):
         return Turn(vault)
@@ -41,19 +43,22 @@ def turn_to_remade(vault: TableVault, created: int | None, now: float) -> Turn:
 
 
 def record_remade(vault: TableVault, now: float) -> Gap:
-    """Record and return the gap from what is proven until now. Its `stream` is the label of what comes after it."""
+    """Records and returns the gap from the proven second until now. Its `stream` is the label of later changes."""
     gap = Gap(REMADE, min(proven_until(vault, now), int(now)), int(now), label_at(now, vault.catalog.stream))
     vault.gaps.record(gap)
     return gap
 
 
 def _labelled(catalog: Catalog, before: str, label: str) -> Catalog:
-    """The same where another reader was faster."""
+    """Returns the same catalog if another reader was faster."""
     return msgspec.structs.replace(catalog, stream=label) if catalog.stream == before else catalog
 
 
 def label_at(now: float, after: str = "") -> str:
-    """As DynamoDB labels its streams: by the time at which they begin, so that they are in order; greater than `after`."""
+    """Returns a label like DynamoDB's: the time at which the stream begins, so that labels are in order.
+
+    It is greater than `after`.
+    """
     while (label := moment.iso(now).removesuffix("Z") + ".999") <= after:
         now += 1
     return label

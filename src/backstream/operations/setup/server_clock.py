@@ -1,7 +1,7 @@
-"""The servers' time on a machine whose clock is off: what is written into a vault is compared with the times of changes.
+"""Provides the servers' time on a machine whose clock is wrong, because times in a vault are compared with the times of changes.
 
-A reader that is a minute ahead would take a shard that is listed only now for one that was listed a minute ago, and one that is
-behind would end a gap before the change that is missing. See docs/notes/0037.
+A reader that is a minute ahead would take a newly listed shard for one that was listed a minute ago, and one that is behind would
+end a gap before the missing change. See docs/notes/0037.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from backstream.ports import Clock, Table
 
 
 class ServerClock:
-    """`ports.Clock`: another clock, set right by so many seconds."""
+    """A `ports.Clock` that corrects another clock by some seconds."""
 
     def __init__(self, clock: Clock, ahead: float) -> None:
-        """`ahead`: what to add to the other one's time."""
+        """`ahead`: the seconds to add to the other clock's time."""
         self._clock = clock
         self.ahead = ahead
 
@@ -28,9 +28,10 @@ class ServerClock:
 
 
 def server_clock(clock: Clock, table: Table) -> ServerClock:
-    """The clock, set right by the table's server, which is asked once. It tells whole seconds: a smaller error is left as it is.
+    """Returns the clock, corrected by the table's server, which is asked once. The server states whole seconds, so a smaller error
+    stays.
 
-    So is one of more than a day: a server that answers so is not believed. Errors as of `Table.server_time`.
+    An error of more than a day stays too: such a server is not trusted. Raises the errors of `Table.server_time`.
     """
     error = table.server_time() - clock.now()
     return ServerClock(clock, error if CLOCKS_APART < abs(error) <= MOST_SKEW else 0.0)

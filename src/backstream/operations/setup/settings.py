@@ -1,4 +1,4 @@
-"""The table's settings in the catalog: compared, and kept as a new version of it when they have changed."""
+"""Compares the table's settings with the catalog, and saves them as a new version of it when they have changed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from backstream.vault.catalog import Catalog
 
 
 class ComparedSettings(msgspec.Struct, frozen=True):
-    """`catalog`: with the settings as seen, what could not be seen as it was known. `changes`: what is worth a version, in words;
-    `lost`: the parts that were known and cannot be seen now, with the reason."""
+    """The comparison of settings.
+
+    `catalog`: the catalog with the present settings; unreadable parts stay as they were known. `changes`: descriptions of the
+    changes that are worth a version; `lost`: the parts that were known and cannot be read now, with the reason.
+    """
 
     catalog: Catalog
     changes: list[str]
@@ -28,7 +31,7 @@ class ComparedSettings(msgspec.Struct, frozen=True):
 
 
 def compare(catalog: Catalog, seen: TableSettings) -> ComparedSettings:
-    """What the table's settings are now, beside those of its catalog. Nothing is written."""
+    """Compares the table's present settings with those in its catalog. Nothing is written."""
     known = catalogs.settings_of(catalog)
     now = carried(known, seen)
     return ComparedSettings(
@@ -37,14 +40,14 @@ def compare(catalog: Catalog, seen: TableSettings) -> ComparedSettings:
 
 
 def unseen(settings: TableSettings) -> list[str]:
-    """The parts that could not be read, each with the reason."""
+    """Returns the parts that could not be read, each with the reason."""
     return [f"{PARTS.get(part, part)}: {why}" for part, why in settings.unknown.items()]
 
 
 def refresh(store: ObjectStore, table: Table) -> ComparedSettings:
-    """Read the table's settings and, where they have changed, save a version of its catalog in which nothing else is different.
+    """Reads the table's settings and, if they have changed, saves a version of its catalog in which nothing else differs.
 
-    Raises what the table and the store raise, NotFound before `init`.
+    Raises the errors of the table and the store, and NotFound before `init`.
     """
     seen = table.settings()  # first: it takes several calls, and the catalog is to be a fresh one
     for _ in range(catalogs.ATTEMPTS):
@@ -63,8 +66,8 @@ def refresh(store: ObjectStore, table: Table) -> ComparedSettings:
 class SettingsWatch:
     """A context manager: refreshes the settings at once and every `every` seconds, on a thread of its own, until the block ends.
 
-    What fails is told once, until it goes well again: a tail is about changes, and goes on without. Nothing is ever told twice in a
-    row. On a thread, for a tail must not wait for a service that does not answer.
+    A failure is reported once, until the read succeeds again: a tail is about changes, and continues without. Nothing is reported
+    twice in a row. It runs on a thread, because a tail must not wait for a service that does not answer.
     """
 
     def __init__(self, store: ObjectStore, table: Table, every: float, notice: Callable[[str], None]) -> None:
@@ -104,7 +107,7 @@ class SettingsWatch:
         self._tell(parts, f"settings of {self._table.name} that were known cannot be seen: {'; '.join(compared.lost)}")
 
     def _tell(self, what: str, words: str) -> None:
-        """Say it unless it was the last thing said; nothing is said of no trouble (an empty `what`), but that ends a trouble."""
+        """Reports it unless it was the last report. An empty `what` means no trouble: nothing is reported, but a trouble ends."""
         if what and what != self._told:
             self._notice(words)
         self._told = what

@@ -1,7 +1,7 @@
-"""Where a table's changes come from: its own stream or a Kinesis stream, one at a time.
+"""The source of a table's changes: its own stream or a Kinesis stream, one at a time.
 
 The same change has another sequence number in each, so a vault that took both at once would not know which of two is later. The
-catalog says which it takes; see docs/notes/0014.
+catalog names the source; see docs/notes/0014.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backstream.vault.table_vault import TableVault
 
 
 def label_of(catalog: Catalog, arn: str) -> str:
-    """The label under which the vault keeps changes that this stream delivers. Refused where it takes them from elsewhere."""
+    """Returns the label that the vault gives to changes from this stream. Raises Refused if it takes them from elsewhere."""
     if catalog.kinesis is None and not is_kinesis(arn):
         return stream_label(arn)
     if catalog.kinesis is not None and catalog.kinesis.arn == arn:
@@ -33,7 +33,7 @@ def label_of(catalog: Catalog, arn: str) -> str:
 
 
 def check_destination(table: Table, arn: str) -> None:
-    """Refused where the table's changes do not go to that Kinesis stream, as far as that may be asked."""
+    """Raises Refused if the table's changes do not go to that Kinesis stream, as far as that may be read."""
     seen = table.settings()
     there = any(each.stream_arn == arn for each in seen.kinesis_destinations)
     if not there and "kinesis_destinations" not in seen.unknown:
@@ -45,13 +45,13 @@ def check_destination(table: Table, arn: str) -> None:
 
 
 def record_ties(vault: TableVault, changes: Iterable[Change]) -> None:
-    """Record as a gap what a Kinesis stream leaves open: the state after changes whose order their images contradict."""
+    """Records a gap for each uncertainty of a Kinesis stream: the state after changes whose order their images contradict."""
     if vault.catalog.kinesis is not None:
         record_ties_in(vault.gaps, vault.catalog.stream, changes)
 
 
 def record_ties_in(gaps: Gaps, label: str, changes: Iterable[Change]) -> int:
-    """As `record_ties`; how many."""
+    """Does the same as `record_ties`, and returns the number of gaps."""
     seconds = contradicted(changes)
     for second in seconds:
         gaps.record(Gap(reason=REASON, since=second, until=second, stream=label))

@@ -1,4 +1,4 @@
-"""AWS's own exports as input: a full one as a base backup, an incremental one as changes. The table is not touched."""
+"""Reads AWS's own exports: a full one as a base backup, an incremental one as changes. The table is not touched."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FILES_AT_ONCE = 4  # each is in memory, compressed
 
 
 class FullExport:
-    """`source.Source` of a full export: a data file, a segment; the state of one moment, whatever was read when."""
+    """A `source.TableSource` of a full export: each data file is a segment, and all show the state of one moment."""
 
     def __init__(self, export: Export, schema: KeySchema) -> None:
         self._export = export
@@ -48,11 +48,11 @@ class FullExport:
         self.units = None
 
     def begin(self) -> int:
-        """The export's moment: every change of that second or later may be newer."""
+        """Returns the export's moment: every change of that second or later may be newer."""
         return self._at - CLOCKS_APART
 
     def pages(self, segment: int, segments: int, reached: SegmentPosition, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
-        """The items of one file, from the first on that is not kept yet."""
+        """Yields the items of one file, from the first one that is not kept yet."""
         del segments  # as many as there are files
         for file in self._export.files[segment : segment + 1]:
             items = itertools.islice(enumerate(self._export.images(file), 1), reached.rows, None)
@@ -67,14 +67,14 @@ class FullExport:
         return Scanned(key, image, self.begin(), self.end() * MICROS)
 
     def end(self) -> int:
-        """The export's moment, too."""
+        """Returns the export's moment, too."""
         return self._at + CLOCKS_APART
 
 
 def check_export(vault: TableVault, export: Export) -> None:
-    """Refused where it is an export of another table: of another name, account or region, or one that was made again since.
+    """Raises Refused for an export of another table: of another name, account or region, or one that was created again since.
 
-    Damaged where it does not say of which.
+    Raises Damaged if it does not name its table.
     """
     try:
         exported = table_name(export.summary.table_arn)
@@ -95,9 +95,9 @@ def check_export(vault: TableVault, export: Export) -> None:
 
 
 def take_in(vault: TableVault, export: Export, parts: BackfillContext, *, writer: str) -> Backfilled:
-    """Take an incremental export's net changes into the log, each at the time of its item's last write.
+    """Takes an incremental export's net changes into the log, each at the time of its item's last write.
 
-    What an item was between that and its last write before, no export tells. Taken in again it changes nothing.
+    No export states an item's images between that write and its last write before the export. A second call changes nothing.
     """
     began, summary = parts.clock.now(), export.summary
     account = CompletionRecord(FORMAT, summary.export_arn, summary.item_count, 0)
@@ -126,14 +126,14 @@ def _net_changes(schema: KeySchema, export: Export) -> Iterator[Scanned]:
 
 
 def _net(schema: KeySchema, export: Export, file: DataFile, line: int, change: NetChange) -> Scanned:
-    """What became of an item."""
+    """Returns an item's net change."""
     try:
         key = canonical_key(schema, wire.decode(change.keys))
         if any(image is not None and wire.key_of(schema, image) != key for image in (change.old, change.new)):
             raise Damaged("an image of another item than its Keys")  # noqa: TRY301 - to be named with the others
     except (Damaged, MalformedRecord) as error:
         raise Damaged(f"{file.name}, line {line}: {error.message}") from error
-    # Only where the export has old images too, an item without one was not there before.
+    # Only if the export has old images too, an item without one did not exist before.
     known = "MODIFY" if change.old else ("INSERT" if export.summary.output_view == "NEW_AND_OLD_IMAGES" else None)
     return Scanned(
         keys=key,
@@ -147,12 +147,15 @@ def _net(schema: KeySchema, export: Export, file: DataFile, line: int, change: N
 
 
 def _name(arn: str) -> str:
-    """The export's own id, at the end of its ARN; ids of exports are theirs for good."""
+    """Returns the export's own id, at the end of its ARN; ids of exports are never reused."""
     return arn.rpartition("/")[2] or uuid.uuid5(uuid.NAMESPACE_URL, arn).hex
 
 
 def _window_of(export: Export) -> tuple[int, int]:
-    """Its seconds. One that begins within a second makes up for nothing: of that second the log and it both tell only a part."""
+    """Returns its seconds.
+
+    If it begins within a second, that second does not count: both the log and the export know only a part of it.
+    """
     since, until = (
         _micros(export.summary.export_from_time, "exportFromTime"),
         _seconds(export.summary.export_to_time, "exportToTime"),
@@ -165,7 +168,7 @@ def _seconds(text: str | msgspec.UnsetType, field: str) -> int:
 
 
 def _micros(text: str | msgspec.UnsetType, field: str) -> int:
-    """A summary's time. Damaged where it is none."""
+    """Returns a summary's time. Raises Damaged if it is not one."""
     try:
         return moment.parse_iso_micros("" if isinstance(text, msgspec.UnsetType) else text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What a base backup is given to work with, and what it says when it is done."""
+"""The context and the report of a base backup."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from backstream.vault.table_vault import TableVault
 
 
 class Backfilled(msgspec.Struct, frozen=True):
-    """What a base backup did. Times in ISO 8601, UTC.
+    """The result of a base backup. Times are ISO 8601, UTC.
 
-    `rows`: how many items it holds; `written`: of how many the vault did not have that image yet; `resumed`: whether an
-    interrupted one was gone on with; `began`, `ended`: of the read. Moments from `exact_from` on are exact once the stream has been
-    read up to there, null where changes are missing all the same; `captured_to`: how far that is, null where it is not known.
+    `rows`: the number of its items; `written`: the number of images that the vault did not have yet; `resumed`: True if an
+    interrupted one was continued; `began`, `ended`: the time of the read. Moments from `exact_from` on are exact once the stream
+    has been read up to there, null if changes are missing all the same; `captured_to`: the present end of the stream's proof, null
+    if it is not known.
     """
 
     table: str
@@ -38,7 +39,7 @@ class Backfilled(msgspec.Struct, frozen=True):
 
 
 class BackfillContext(msgspec.Struct, frozen=True):
-    """What a base backup works with."""
+    """The context of a base backup."""
 
     clock: Clock
     progress: Progress = Silent()
@@ -56,7 +57,7 @@ def report_of(
     began: float,
     units: float | None,
 ) -> Backfilled:
-    """The report of a complete one. `began`: when this run did, in epoch seconds."""
+    """Returns the report of a complete base backup. `began`: the start of this run, in epoch seconds."""
     now = parts.clock.now()
     window = vault.window(now)
     start = window.start(base.end)

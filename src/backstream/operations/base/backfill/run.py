@@ -1,7 +1,7 @@
-"""The base backup itself: segments side by side, images before the lines that name them, and the record that makes it count last.
+"""Makes the base backup: segments side by side, images before the lines that name them, and last the record that makes it count.
 
-Killed at any instant it goes on after the last part of each segment. Two at once share the work, at worst doing some of it twice:
-who finds that a part is there already goes on behind it.
+Killed at any instant, it continues after the last part of each segment. Two at once share the work, at worst doing some of it
+twice: a process that finds an existing part continues behind it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ KEPT = "What was read is kept: the same command goes on from there."
 
 
 def backfill(vault: TableVault, source: TableSource, parts: BackfillContext, *, fresh: bool = False) -> Backfilled:
-    """Read the whole of a source into the vault, as a base backup that its recovery window may start from.
+    """Reads the whole of a source into the vault, as a base backup that its recovery window may start from.
 
-    An interrupted one of the same source is gone on with, unless it is to be a `fresh` one. Raises what source and vault raise,
-    with what was read kept; nothing counts until all of it is there.
+    Resumes an interrupted base backup of the same source, unless it must be a `fresh` one. Raises the errors of source and vault;
+    the rows read so far are kept. Nothing counts until all of it is there.
     """
     return _Backfill(vault, source, parts).run(fresh=fresh)
 
@@ -84,7 +84,7 @@ class _Backfill:
     # --- the plan ---
 
     def _done(self) -> tuple[Base, CompletionRecord] | None:
-        """An export is of one moment: taken in once, there is nothing more in it."""
+        """Returns a complete base backup of the same export: an export has one moment, so taking it in again adds nothing."""
         if self._source.kind is not BaseKind.EXPORT:
             return None
         plans = {plan.id for plan in self._vault.bases.plans() if plan.source == self._source.id}
@@ -92,7 +92,10 @@ class _Backfill:
         return None if base is None else (base, self._vault.bases.account(base))
 
     def _unfinished(self) -> BasePlan | None:
-        """The newest one that was interrupted. Not a scan since which changes were lost: another one will make up for them."""
+        """Returns the newest interrupted one.
+
+        A scan since which changes were lost does not qualify: another one will make up for them.
+        """
         complete = {base.id for base in self._vault.bases.complete()}
         lost = max((gap.until for gap in self._vault.coverage.lost()), default=0) if self._source.kind is BaseKind.SCAN else 0
         wanted = (self._source.kind, self._source.id)
@@ -100,7 +103,10 @@ class _Backfill:
         return max((plan for plan in plans if self._can_go_on(plan, lost)), key=lambda plan: plan.began, default=None)
 
     def _can_go_on(self, plan: BasePlan, lost: int) -> bool:
-        """An export has as many segments as files: a plan of fewer would end without the others. No plan is of the future."""
+        """True if a plan can be resumed.
+
+        An export has as many segments as files, so a plan with fewer would lack the others. No plan may be of the future.
+        """
         whole = self._source.kind is not BaseKind.EXPORT or plan.segments == self._source.segments
         return whole and lost < plan.began <= self._clock.now()
 
@@ -112,7 +118,7 @@ class _Backfill:
         return plan
 
     def _begin(self) -> int:
-        """When it begins: after all that is known to be missing, where that ended only just now."""
+        """Returns its begin: after all known gaps, if one ended only just now."""
         before = max((gap.until for gap in self._vault.coverage.lost()), default=0)
         before = max(before, self._vault.coverage.followed_from - 1)
         began = self._source.begin()
@@ -156,7 +162,7 @@ class _Backfill:
     # --- the account ---
 
     def _account(self, plan: BasePlan) -> CompletionRecord:
-        """What lies there now. Damaged where a segment is not whole: then it does not count."""
+        """Returns the present contents. Raises Damaged if a segment is not whole: then the base backup does not count."""
         parts = self._vault.bases.parts(plan.id)
         numbers, ends = defaultdict[int, set[int]](set), set[int]()
         for part in parts:
@@ -172,7 +178,7 @@ class _Backfill:
         return CompletionRecord(FORMAT, plan.source, sum(part.count for part in parts), len(parts))
 
     def _sleep_until(self, second: int) -> None:
-        """The base backup counts for moments from then on: a few seconds from now at most, for the clocks' sake."""
+        """Waits until the second from which the base backup counts: a few seconds at most, because of the clocks."""
         wait_for = second - self._clock.now()
         if 0 < wait_for <= 2 * CLOCKS_APART + 1:
             self._clock.sleep(wait_for)

@@ -1,4 +1,4 @@
-"""A table read by a parallel, strongly consistent Scan, at a pace that leaves capacity for others."""
+"""Reads a table by a parallel, strongly consistent Scan, at a pace that leaves capacity for others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from backstream.vault.table_vault import TableVault
 
 
 class TableScan:
-    """`source.Source` of a live table. `max_units`: read units (4 KB each) a second at most, from all segments together."""
+    """A `source.TableSource` of a live table. `max_units`: read units (4 KB each) a second at most, over all segments."""
 
     def __init__(
         self, table: Table, schema: KeySchema, clock: Clock, *, segments: int, rows: int = 0, max_units: float | None = None
@@ -35,15 +35,15 @@ class TableScan:
 
     @property
     def units(self) -> float:
-        """The read units that were taken so far."""
+        """The read units consumed so far."""
         return self._paced.units
 
     def begin(self) -> int:
-        """As of the server's clock."""
+        """Returns the begin by the server's clock."""
         return int(self._table.server_time()) - CLOCKS_APART
 
     def pages(self, segment: int, segments: int, reached: SegmentPosition, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
-        """Each page's images with the second in which its read began: not before the answer to the last one was given."""
+        """Yields each page's images with the second in which its read began: not before the answer to the last one came."""
         began = self._table.server_time()
         for page in self._paced.pages(segment, segments, reached.last, stopped):
             yield [self._scanned(image, began, page.answered) for image in page.images]
@@ -58,7 +58,7 @@ class TableScan:
         )
 
     def end(self) -> int:
-        """As of the server's clock."""
+        """Returns the end by the server's clock. Raises Refused if the table was created again meanwhile."""
         if self._table.facts().table_id != self.id:
             raise Refused(
                 f"the table {self._table.name} was deleted and created again while it was read",
@@ -68,7 +68,7 @@ class TableScan:
 
 
 def scan_of(vault: TableVault, table: Table, clock: Clock, *, segments: int, max_units: float | None) -> TableScan:
-    """The scan of a vault's table. Refused where its key schema is another, or nothing would follow its changes."""
+    """Returns the scan of a vault's table. Raises Refused if its key schema differs, or if nothing would follow its changes."""
     facts = table.facts()
     if facts.schema != vault.catalog.key_schema:
         raise Refused(

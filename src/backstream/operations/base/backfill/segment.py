@@ -1,4 +1,4 @@
-"""One segment of a base backup: read page by page, kept, and written as parts that follow each other without a break."""
+"""Reads one segment of a base backup page by page, keeps the images, and writes parts that follow each other without a break."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Keep = Callable[[Sequence[Scanned]], list[Entry]]
 
 
 class BackfillWork(msgspec.Struct, frozen=True):
-    """What all segments of a base backup share."""
+    """The context that all segments of a base backup share."""
 
     bases: Bases
     source: TableSource
@@ -36,7 +36,7 @@ class BackfillWork(msgspec.Struct, frozen=True):
 
 
 class SegmentReader:
-    """One segment, read by one thread: pages into parts, each part durable before the next is begun."""
+    """Reads one segment in one thread: pages into parts, each part durable before the next is begun."""
 
     def __init__(self, work: BackfillWork, number: int) -> None:
         self._work = work
@@ -46,13 +46,13 @@ class SegmentReader:
         self._since = 0.0
 
     def read(self) -> None:
-        """All that is left of it, or as much as is read until it is stopped."""
+        """Reads the rest of the segment, or as much as it can until it is stopped."""
         self._work.progress.advance(self._reached()[0].rows)
         while not self._read_on():
             pass  # somebody else has written the part that this was about to write: on from behind it
 
     def _reached(self) -> tuple[SegmentPosition, bool]:
-        """Where to go on, and whether there is nothing left."""
+        """Returns the position to continue from, and whether nothing is left."""
         parts = self._work.bases.parts_of(self._work.plan.id, self._number)
         if not parts:
             return SegmentPosition(), False
@@ -87,7 +87,7 @@ class SegmentReader:
         return bool(self._buffer) and (old or len(self._buffer) >= PART_ROWS or size >= PART_BYTES)
 
     def _write(self, *, last: bool) -> bool:
-        """Whether the part was this one's to write."""
+        """Writes a part. Returns False if somebody else had written it."""
         if not self._buffer and not last:
             return True
         if not self._work.bases.write_part(self._work.plan.id, self._number, self._next, self._buffer, last=last):

@@ -1,4 +1,4 @@
-"""Where a base backup is read from: the table itself, or a full export of it."""
+"""The source of a base backup: the table itself, or a full export of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backstream.vault.bases import BaseKind
 
 
 class SegmentPosition(msgspec.Struct, frozen=True):
-    """How far a segment has been read: so many rows, the last of this canonical key, None where there is none yet."""
+    """The progress in a segment: the number of rows, and the canonical key of the last one, None if there is none yet."""
 
     rows: int = 0
     last: bytes | None = None
@@ -24,33 +24,36 @@ class TableSource(Protocol):
 
     @property
     def kind(self) -> BaseKind:
-        """What it is."""
+        """The kind of the source."""
 
     @property
     def id(self) -> str:
-        """What an interrupted base backup must be of, to be gone on with: the table's id, the export's ARN."""
+        """The identity of the source: the table's id, the export's ARN.
+
+        An interrupted base backup resumes only with the same one.
+        """
 
     @property
     def segments(self) -> int:
-        """How many there are."""
+        """The number of segments."""
 
     @property
     def side_by_side(self) -> int:
-        """How many of them at once."""
+        """The number of segments that are read at once."""
 
     @property
     def rows(self) -> int:
-        """About how many items there will be."""
+        """The approximate number of items."""
 
     @property
     def units(self) -> float | None:
-        """The read units that were taken so far; None where none are."""
+        """The read units consumed so far; None if there are none."""
 
     def begin(self) -> int:
-        """The second before which no image is read: every change of that second or later may be newer than an image of it."""
+        """Returns the second before which no image is read: every change of that second or later may be newer than an image."""
 
     def pages(self, segment: int, segments: int, reached: SegmentPosition, stopped: Stopped) -> Iterator[Sequence[Scanned]]:
-        """What is left of a segment, page by page, until its end; nothing more is read once `stopped` says so."""
+        """Yields the rest of a segment, page by page; nothing more is read once `stopped` returns True."""
 
     def end(self) -> int:
-        """The second by which everything had been read. Refused where it was not the same table to the end."""
+        """Returns the second by which everything had been read. Raises Refused if it was not the same table to the end."""

@@ -1,4 +1,4 @@
-"""The lines of small objects and of sets, sorted by key, each once: out of bounded memory, by way of a folder on disk."""
+"""Sorts the lines of small objects and of sets by key, each once, in bounded memory, by way of a folder on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DIGITS = 40  # that a sequence number has at most
 
 
 class Rank(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
-    """The order of one key's lines in a set: before its changes, which have a stream, what was scanned."""
+    """The order of one key's lines in a set: scanned lines, then changes, which have a stream."""
 
     stream: str
     sequence: str  # filled up with zeros, so that text compares as numbers do
@@ -33,7 +33,7 @@ class Rank(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
 
     @classmethod
     def of(cls, entry: Entry) -> Rank:
-        """That of an entry."""
+        """Returns the rank of an entry."""
         return cls(entry.stream, entry.sequence.zfill(DIGITS), entry.since, entry.micros)
 
 
@@ -42,7 +42,7 @@ Ranked = tuple[bytes, Rank, FrameLine]
 
 
 class SoundEntries(Iterable[Entry]):
-    """The entries of one small object, found sound."""
+    """The entries of one small object, after its check."""
 
     def __init__(self, claim: SegmentHeader, body: bytes) -> None:
         self._claim, self._body = claim, body
@@ -64,7 +64,9 @@ class SoundEntries(Iterable[Entry]):
         return (entry for entry, _ in self._each())
 
     def lines(self, received: float) -> Iterator[tuple[Entry, bytes]]:
-        """Each entry with its line: the bytes that were there; only where an image lies elsewhere it says when it was received."""
+        """Yields each entry with its original line; only if the image lies elsewhere, the line gets the time at which it was
+        received.
+        """
         for entry, text in self._each():
             if entry.place is None or entry.received is not None:
                 yield entry, text
@@ -74,7 +76,7 @@ class SoundEntries(Iterable[Entry]):
 
 
 class Sorter:
-    """Collects the lines of small objects; `sorted_lines` then gives those of one partition, merged with those of sets."""
+    """Collects the lines of small objects. `sorted_lines` then yields the lines of one partition, merged with the sets' lines."""
 
     def __init__(self, compacted: Compacted, key_of: KeyReader, partitions: int, merged: Sequence[Set], *, buffer: int) -> None:
         self.partitions = partitions
@@ -92,11 +94,11 @@ class Sorter:
         self._spill.close()
 
     def add(self, taken: SoundEntries, received: float) -> None:
-        """Take these, of an object that the store received then (epoch seconds)."""
+        """Takes these entries of an object that the store received then (epoch seconds)."""
         self._spill.writer.extend([(self._key_of(entry.keys), Rank.of(entry), text) for entry, text in taken.lines(received)])
 
     def sorted_lines(self, number: int) -> Iterator[FrameLine]:
-        """The lines of one partition in their order, none twice. Partitions are asked for one after another."""
+        """Yields the lines of one partition in their order, none twice. Ask for partitions one after another."""
         of_sets = (self._of_set(each, number) for each in self._merged)
         return _each_once(heapq.merge(self._new(number), *of_sets, key=lambda each: each[:2]))
 
@@ -108,7 +110,7 @@ class Sorter:
             yield key, rank, FrameLine(key, rank.micros // MICROS, values.at(spot))
 
     def _of_set(self, one: Set, number: int) -> Iterator[Ranked]:
-        """Those of a set's lines that belong here: it may be parted more coarsely."""
+        """Yields the lines of a set that belong here: the set may have fewer partitions."""
         name = self._compacted.part_name(one.id, number * one.partitions // self.partitions, one.partitions)
         if one.id not in self._fetched or self._fetched[one.id][0] != name:
             self._fetched[one.id] = (name, *self._compacted.claim_and_body(name))
@@ -129,7 +131,7 @@ class Sorter:
 
 
 def _each_once(every: Iterable[Ranked]) -> Iterator[FrameLine]:
-    """Of lines that say the same one, that which was received last."""
+    """Yields, among equal lines, the one that was received last."""
     for _, same in groupby(every, key=lambda each: each[:2]):
         lines = [line for _, _, line in same]
         yield from lines if len(lines) == 1 else _distinct(lines)

@@ -1,4 +1,4 @@
-"""What a compaction merges, into how many objects, and which segments stay as signs of their writers: decided, not done."""
+"""Decides what a compaction merges, into how many objects, and which segments stay as the marks of their writers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECKPOINT_DAYS = 3  # a tail looks back two
 
 
 def to_merge(sets: Sequence[Set], size: int) -> list[Set]:
-    """Which of these sets to write anew together with so many new bytes: the small ones, and more where they would be too many."""
+    """Returns the sets to rewrite together with this many new bytes: the small ones, and more if there would be too many."""
     merged: list[Set] = []
     left = sorted(sets, key=lambda each: (each.size, each.id))
     while left and (left[0].size < GROWTH * size or len(left) >= MOST_SETS):
@@ -26,7 +26,7 @@ def to_merge(sets: Sequence[Set], size: int) -> list[Set]:
 
 
 def partitions_for(size: int, merged: Iterable[Set]) -> int:
-    """Of how many objects a set of about so many bytes should be: a power of two, not less than of those that go into it."""
+    """Returns the number of objects for a set of about this many bytes: a power of two, not less than any merged set has."""
     least = max((each.partitions for each in merged), default=1)
     while least < MOST_PARTITIONS and least * PART_BYTES < size:
         least *= 2
@@ -34,10 +34,10 @@ def partitions_for(size: int, merged: Iterable[Set]) -> int:
 
 
 def signs(listed: Sequence[LogListing], now: float) -> frozenset[str]:
-    """The names of segments that stay where they are, though a set may stand for them: what a writer must find again.
+    """Returns the names of segments that stay although a set may replace them, because a writer must find them again.
 
-    That is a tail's checkpoint in each of its shards, as long as one may go on from there; the witness's last watermark; and of
-    each kind of segment, and of the marks with which tails end, the one that reaches farthest, and the one that came last.
+    These are a tail's checkpoint in each of its shards, as long as it may continue from there; the witness's last watermark; and
+    for each kind of segment, and for the closing marks of tails, the one that reaches farthest and the one that came last.
     """
     kept: dict[object, LogListing] = {}
     for each in listed:

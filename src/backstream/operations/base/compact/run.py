@@ -1,4 +1,4 @@
-"""The compaction itself: read, write the new, put it in force, hide the old."""
+"""The compaction itself: reads, writes the new objects, puts them in force, hides the old ones."""
 
 from __future__ import annotations
 
@@ -33,21 +33,23 @@ from backstream.vault.table_vault import TableVault
 
 READERS = 8
 HIDERS = 16
-LINKED_DAYS = 3  # for so long a tail's next segment may name one as its predecessor
+LINKED_DAYS = 3  # a tail's next segment may name one as its predecessor for this long
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """An object that was left as it is, because it cannot be read, or is foreign."""
+    """An object that was left alone, because it cannot be read, or is foreign."""
 
     name: str
     why: str
 
 
 class Compaction(msgspec.Struct, frozen=True):
-    """What was done. `segments`, `parts`: small objects of the log and of base backups that sets stand for since; `lines`: how many
-    they held; `hidden`: objects that have a delete marker now; `sets`, `objects`, `bytes`: what there is of compacted data now;
-    `left`: what could not be taken over. `missing`: items of which a change is missing, as far as their lines were rewritten here;
-    `unrecorded`: why that is not recorded in the vault, empty where it is.
+    """The result of a compaction.
+
+    `segments`, `parts`: the number of small objects of the log and of base backups that were merged; `lines`: the number of their
+    lines; `hidden`: the number of objects that got a delete marker; `sets`, `objects`, `bytes`: the amount of compacted data now;
+    `left`: objects that could not be merged. `missing`: items that lack a change, as far as their lines were rewritten here;
+    `unrecorded`: why that is not recorded in the vault, empty if it is.
     """
 
     table: str
@@ -67,15 +69,15 @@ class Compaction(msgspec.Struct, frozen=True):
 def compact(
     vault: TableVault, clock: Clock, *, until: int | None = None, memory: Memory | None = None, progress: Progress | None = None
 ) -> Compaction:
-    """Bring the lines of small objects into sets, sorted by key. Safe beside writers, readers and another compaction.
+    """Merges the lines of small objects into sets, sorted by key. Safe beside writers, readers and another compaction.
 
-    `until`: only segments all of whose changes were made up to that second. Overtaken where another compaction was faster.
+    `until`: only segments whose changes were all made up to that second. Raises Overtaken if another compaction was faster.
     """
     return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
 
 
 class _CompactRead(msgspec.Struct, frozen=True):
-    """A small object as it was read: what it claims, its bytes, and of a segment all that was fetched, with its version."""
+    """A small object that was read: its header, its bytes, and for a segment everything that was fetched, with its version."""
 
     claim: SegmentHeader
     body: bytes
@@ -84,7 +86,9 @@ class _CompactRead(msgspec.Struct, frozen=True):
 
 
 class _Small(msgspec.Struct, frozen=True):
-    """A small object: its name, its size, when it was received, how to read it, and of which base backup it is, if of one."""
+    """A small object: its name, its size, when it was received, a function that reads it, and its base backup, if it belongs to
+    one.
+    """
 
     name: str
     size: int
@@ -94,14 +98,14 @@ class _Small(msgspec.Struct, frozen=True):
 
 
 class _Taken(msgspec.Struct, frozen=True):
-    """What was taken over of a small object: how many lines, and of which version."""
+    """The part taken from a small object: the number of lines, and the version."""
 
     lines: int
     version: str
 
 
 class _NewSet(msgspec.Struct, frozen=True):
-    """A new set, and those that it replaces."""
+    """A new set, and the sets that it replaces."""
 
     set: Set
     merged: Sequence[Set]
@@ -162,7 +166,10 @@ class _Compaction:
         return self._until is None or listed.segment.max_time <= self._until
 
     def _new_parts(self, before: Generation) -> Iterator[_Small]:
-        """Those of complete base backups that no set stands for. One of which a part is missing is left: it may be brought back."""
+        """Yields the parts of complete base backups that no set replaces.
+
+        One with a missing part is left: the part may be brought back.
+        """
         covered = {each for one in before.bases for each in one.bases}
         for base in self._vault.bases.complete():
             if base.kind is base_backups.BaseKind.INCREMENTAL or base.id in covered:
@@ -177,7 +184,7 @@ class _Compaction:
     def _write(
         self, before: Generation, listed: Sequence[LogListing], segments: Sequence[_Small], parts: Sequence[_Small]
     ) -> Generation:
-        """All of the next generation but its record."""
+        """Writes everything of the next generation except its record."""
         wanted = {(gap.stream, number) for gap in self._vault.gaps.all() for number in gap.numbers}
         number = before.number + 1
         signs = plan.signs(listed, self._began)
@@ -216,11 +223,11 @@ class _Compaction:
         *,
         stale: frozenset[str] = frozenset(),
     ) -> _NewSet | None:
-        """Write a set of these small objects, and of those of these sets, which are of its kind, that it is to replace.
+        """Writes a set of these small objects, and of the sets (of its kind) that it should replace.
 
-        None where none of them could be read. A base backup of which one could not is left to be read as it is.
+        Returns None if none of them could be read. A base backup with an unreadable part is left unchanged.
 
-        `stale`: names of segments that a set stands for already, and that need not stay any longer.
+        `stale`: names of segments that a set already replaces, and that need not stay any longer.
         """
         size = sum(each.size for each in small)
         merged = plan.to_merge(sets, size)
@@ -241,7 +248,7 @@ class _Compaction:
         return _NewSet(written, merged)
 
     def _versions(self, stale: Iterable[str]) -> dict[str, str]:
-        """The versions of segments that are there; one that is gone needs no hiding."""
+        """Returns the versions of existing segments; a missing one needs no hiding."""
         found = dict[str, str]()
         for name in sorted(stale):
             with suppress(MissingObject):
@@ -249,7 +256,7 @@ class _Compaction:
         return found
 
     def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> dict[str, _Taken]:
-        """Read them all; the names of those that are sound, and what was taken over of each."""
+        """Reads them all. Returns the names of the sound ones, and the part taken from each."""
         self._progress.phase("reading small objects", len(small))
         taken = dict[str, _Taken]()
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
@@ -274,7 +281,7 @@ class _Compaction:
             self._runs += [] if fetched.run is None else [fetched.run]
 
     def _record_missing(self, found: Inventory) -> None:
-        """A segment that is gone from a writer's chain: a gap says so, since the one that names it is now hidden."""
+        """Records a gap for a segment that is missing from a writer's chain, since the one that names it is now hidden."""
         for gone in self._links.of_writers(found, since=None):
             since, until = gone.lost
             self._vault.gaps.record(Gap(f"{gone.name}: {gone.why}", since, until, self._vault.catalog.stream))
@@ -296,10 +303,10 @@ class _Compaction:
     # --- the old ---
 
     def _settle(self, generation: Generation, *, again: bool = False) -> Generation:
-        """Hide what sets stand for, where a run before this one did not come to it either. `generation` is or was in force.
+        """Hides the sources of sets, including those that an earlier run did not come to. `generation` is or was in force.
 
-        All later ones are made from it, so what it hides counts in none of them. `again`: a run before this one may have hidden
-        some of it; what was written anew since is not what a set took over, and stays.
+        All later generations are made from it, so its sources count in none of them. `again`: an earlier run may have hidden some
+        of them; a segment that was written anew since is not a source, and stays.
         """
         if not generation.unsettled:
             return generation
@@ -318,11 +325,11 @@ class _Compaction:
         return settled
 
     def _is_still(self, name: str, version: str) -> bool:
-        """Whether that version is the newest that there is."""
+        """True if that version is the newest one."""
         return version == sources.ANY or self._vault.log.version(name) == version
 
     def _hide(self, names: Iterable[str], due: Callable[[str], bool] = _always) -> None:
-        """Put delete markers on those that are due. Their versions stay, for readers that have listed them and for the owner."""
+        """Puts delete markers on those that are due. Their versions stay, for readers that have listed them and for the owner."""
         self._progress.phase("hiding what is compacted", None)
 
         def hide(name: str) -> bool:
@@ -339,6 +346,6 @@ class _Compaction:
 
 
 def _whole_bases(small: Sequence[_Small], taken: Collection[str]) -> list[str]:
-    """The base backups all of whose parts were taken."""
+    """Returns the base backups whose parts were all taken."""
     broken = {each.base for each in small if each.name not in taken}
     return list(dict.fromkeys(each.base for each in small if each.base is not None and each.base not in broken))

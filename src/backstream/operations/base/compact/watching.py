@@ -1,4 +1,4 @@
-"""Changes that are missing of items whose lines a compaction rewrites: suspected as the lines go by, and then asked for."""
+"""Finds changes that are missing from items whose lines a compaction rewrites: suspected as the lines go by, and then verified."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ TOGETHER = 1_000  # lines that are decoded at once
 
 
 class Watch:
-    """Looks at the lines of the log, sorted by key, as they are written anew.
+    """Watches the lines of the log, sorted by key, as they are rewritten.
 
-    What lies in sets that stay as they are is not seen: a break found here is a suspicion, until all lines of the item were read.
+    It does not see the sets that stay unchanged, so a break found here is a suspicion until all lines of the item were read.
     """
 
     def __init__(self, vault: TableVault, now: float) -> None:
@@ -32,7 +32,7 @@ class Watch:
         self._suspected: set[bytes] = set()
 
     def looking_at(self, lines: Iterable[FrameLine]) -> Iterator[FrameLine]:
-        """The same lines."""
+        """Yields the same lines."""
         for key, of_key in groupby(lines, key=lambda each: each.key):
             seen, chain = list[FrameLine](), ItemChain()
             for line in of_key:
@@ -44,7 +44,7 @@ class Watch:
             self._look(key, chain, seen)
 
     def _look(self, key: bytes, chain: ItemChain, seen: Sequence[FrameLine]) -> None:
-        """Few lines say what they say at once; of many the chain says it."""
+        """Checks an item's lines: few of them directly, many by the chain."""
         if chain:
             _add(chain, seen)
             found = chain.losses(self._judge)
@@ -54,7 +54,10 @@ class Watch:
             self._suspected.add(key)
 
     def losses(self) -> list[BrokenChain]:
-        """Those that are missing from all that the vault holds of the item. To be asked once the new lines are in force."""
+        """Returns the changes that are missing from everything that the vault holds of the item.
+
+        Call it once the new lines are in force.
+        """
         return standing(self._vault, self._suspected, self._now)
 
 

@@ -1,7 +1,7 @@
-"""`check`: every claim of a table's vault against every object of it.
+"""`check`: compares every claim of a table's vault with every object of it.
 
-`records` looks at what the vault says of itself, `lines` reads the change log and base backups, `rows` compares the versions that
-the log names with a listing of those that there are, `items` goes through each item's changes, and `repair` removes delete markers.
+`records` checks the vault's own records, `lines` reads the change log and base backups, `rows` compares the versions that the log
+names with a listing of the existing ones, `items` checks each item's changes, and `repair` removes delete markers.
 """
 
 from backstream.operations.inspect.check.report import Checked, Finding, FindingKind

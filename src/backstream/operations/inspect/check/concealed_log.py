@@ -1,4 +1,4 @@
-"""Segments of the log that are hidden, of all times: those that a set stands for are compaction's own, the others are not.
+"""Finds hidden segments of the log, of all times: compaction itself hid those that a set replaces, but not the others.
 
 Three years of compacted segments are many names, so they are compared on disk, by the hash of the name.
 """
@@ -22,7 +22,7 @@ _OWN = b"="  # before a version that a set took over; a listing begins with anot
 
 
 def concealed_log(vault: TableVault, memory: Memory, progress: Progress) -> Iterator[LogListing]:
-    """Those that somebody else has hidden."""
+    """Yields the segments that somebody else has hidden."""
     compacted = vault.compacted
     progress.phase("listing the change log", None)
     with Pairs(PARTITIONS, buffer=memory.buffer) as names:

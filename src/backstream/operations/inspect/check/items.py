@@ -1,4 +1,4 @@
-"""Each item's changes together: from when to when what is missing matters, what should not be hidden, and rows to be read."""
+"""Checks each item's changes together: when missing changes matter, objects that should not be hidden, and rows to be read."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _Value = TypeVar("_Value", MissingVersion, LoggedVersions, Entry)
 
 
 class Items:
-    """`percent`: of the row versions that the log names so many are read. `bodies`: how many were.
+    """Checks the items of a vault.
 
-    `linked`: how many changes say upon which state they were made; `silent`: how many do not, so that nothing shows whether one
-    before them is missing: an older version wrote them, they were adopted, or are of an incremental export, or expired.
+    `percent`: the share of the log's row versions that is read. `bodies`: the number that was read. `linked`: the number of changes
+    that state their previous state; `silent`: the number of those that do not, so that a missing change before them does not show:
+    an older version wrote them, they were adopted, or come from an incremental export, or expired.
     """
 
     def __init__(self, vault: TableVault, lines: Spill[Entry], rows: RowCheck, progress: Progress, *, percent: float) -> None:
@@ -41,7 +42,7 @@ class Items:
         self.bodies = self.linked = self.silent = 0
 
     def go_through(self) -> Iterator[RepairableFinding]:
-        """All items, one partition in memory at a time."""
+        """Yields the findings of all items, one partition in memory at a time."""
         self._progress.phase("going through items", None)
         for number in range(self._lines.partitions):
             items = dict[bytes, list[Entry]]()
@@ -108,7 +109,7 @@ class Items:
         return zlib.crc32(f"{place.name} {place.version}".encode()) % 10_000 < self._percent * 100
 
     def _why(self, key: bytes, entry: Entry, found: StoredObject) -> str:
-        """What is wrong with a row's body or metadata; empty where nothing is."""
+        """Returns the fault of a row's body or metadata; empty if there is none."""
         try:
             if self._vault.key_of(found.body) != key:
                 return "it holds the image of another item"
@@ -132,7 +133,7 @@ def _hidden_row(key: bytes, each: LoggedVersions) -> RepairableFinding:
 
 
 def _about(kind: FindingKind, key: bytes, entry: Entry, entries: Sequence[Entry], why: str) -> RepairableFinding:
-    """A finding about one version of an item."""
+    """Returns a finding about one version of an item."""
     since, until = affected(entry, entries)
     name, version = ("", None) if entry.place is None else (entry.place.name, entry.place.version)
     end = None if until is None else moment.iso(until)
@@ -141,9 +142,9 @@ def _about(kind: FindingKind, key: bytes, entry: Entry, entries: Sequence[Entry]
 
 
 def affected(entry: Entry, entries: Sequence[Entry]) -> tuple[int, int | None]:
-    """The seconds, both included, at which an entry tells its item's state; the second of the change itself at least.
+    """Returns the seconds, both included, at which an entry gives its item's state; the second of the change itself at least.
 
-    `entries`: all of the item's, in any order. None: still.
+    `entries`: all of the item's, in any order. The end is None if it still does.
     """
     beaten = [max(other.seconds, entry.seconds) for other in entries if _beats(other, entry)]
     return entry.seconds, max(entry.seconds, min(beaten) - 1) if beaten else None
@@ -159,7 +160,7 @@ def _same_change(one: Entry, other: Entry) -> bool:
 
 
 def _of(pairs: Pairs, number: int, kind: type[_Value]) -> dict[bytes, list[_Value]]:
-    """The values of one partition, by key."""
+    """Returns the values of one partition, by key."""
     decode = msgspec.msgpack.Decoder(kind).decode
     found = dict[bytes, list[_Value]]()
     for key, value in pairs.read(number):

@@ -1,4 +1,4 @@
-"""Every line of the change log and of base backups, read once: sound objects into partitions by key, the others into findings."""
+"""Reads every line of the change log and of base backups once: sound objects into partitions by key, the others into findings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READERS = 4
 
 
 class _LineObject(msgspec.Struct, frozen=True):
-    """One object with lines. `seconds`: of its changes, as its name says; `count`: how many it has, None where unknown."""
+    """One object with lines. `seconds`: of its changes, from its name; `count`: the number of lines, None if unknown."""
 
     name: str
     size: int
@@ -45,8 +45,10 @@ def _named(one: _LineObject, why: str) -> RepairableFinding:
 
 
 class LineReader:
-    """Reads them. `entries`: each line by its canonical key, without images; `read`: how many; `objects`: of how many objects;
-    `unsound`: the names of those that could not be read.
+    """Reads the lines.
+
+    `entries`: each line by its canonical key, without images; `read`: their number; `objects`: the number of objects; `unsound`:
+    the names of those that could not be read.
     """
 
     def __init__(self, vault: TableVault, memory: Memory, progress: Progress) -> None:
@@ -65,7 +67,7 @@ class LineReader:
         self.entries.close()
 
     def take(self, found: Inventory) -> Iterator[RepairableFinding]:
-        """Read all that this inventory has, and the base backups."""
+        """Reads everything in this inventory, and the base backups."""
         parts = [part for base in self._vault.bases.ids() for part in self._vault.bases.parts(base)]
         small = [each for each in found.segments if each.segment is None or each.segment.count]
         rows = sum(part.count for part in parts) + sum(one.lines for one in found.generation.sets)
@@ -94,7 +96,7 @@ class LineReader:
         return _LineObject(listed.name, listed.size, listed.seconds, None if listed.segment is None else listed.segment.count, read)
 
     def _set(self, one: Set) -> Iterator[RepairableFinding]:
-        """A set's objects, which together hold as many lines as its record says."""
+        """Checks a set's objects, which together hold the number of lines in its record."""
         compacted, before, seconds = self._vault.compacted, self.read, (one.since, one.until)
         try:
             parts = compacted.parts(one)
@@ -127,7 +129,7 @@ class LineReader:
             yield wrong(FindingKind.DAMAGED, name, f"{why} ({error.message})")
 
     def _take(self, objects: Sequence[_LineObject] | Iterator[_LineObject]) -> Iterator[RepairableFinding]:
-        """Have them read ahead; what cannot be read, or is not what it says, is found."""
+        """Reads the objects ahead, and yields a finding for each one that cannot be read, or that differs from its name."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
             bodies = self._memory.bodies // 2
             for one, reading in ahead(pool, lambda each: each.read(), objects, bodies, weight=lambda each: each.size):
@@ -142,7 +144,7 @@ class LineReader:
                     yield _named(one, error.message.removeprefix(f"{one.name}: "))
 
     def _keep(self, claim: SegmentHeader, body: bytes) -> None:
-        """Its lines, all of them or none. Damaged where it is not what its name says."""
+        """Keeps all lines of an object, or none. Raises Damaged if it differs from its name."""
         if claim.frames is not None:
             segments.check_frames(claim, body)
         tally, pairs = LineTally(), list[tuple[bytes, Entry, bytes | None]]()

@@ -1,4 +1,4 @@
-"""Changes that the changes around them prove, and that the log lacks: see `model.item_chain`."""
+"""Finds changes that the changes around them prove, and that the log lacks: see `model.changes.item_chain`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WHY = "a change of this item is missing: the next one was made upon another stat
 def lost_changes(
     vault: TableVault, lines: Spill[Entry], unsound: Collection[str], window: Window, now: float
 ) -> Iterator[BrokenChain]:
-    """Each of them. `unsound`: names of objects that could not be read; what may still arrive is none."""
+    """Yields each of them. `unsound`: names of objects that could not be read. A change that may still arrive is left out."""
     evidence = _evidence(vault, _whole(vault, unsound), window)
     proven = settled(vault.catalog, window, now)
     for number in range(lines.partitions):
@@ -37,7 +37,7 @@ def lost_changes(
 
 
 def _whole(vault: TableVault, unsound: Collection[str]) -> Sequence[Base]:
-    """The base backups that were read as a whole: they alone tell which items there were not."""
+    """Returns the base backups that were read as a whole: only they show which items did not exist."""
     damaged = {name.split("/")[-2] for name in unsound if "/base/" in name}
     whole = (each for each in vault.bases.complete() if each.kind.is_whole and each.id not in damaged)
     return [each for each in whole if _has_all_parts(vault, each)]
@@ -63,7 +63,7 @@ def _evidence(vault: TableVault, whole: Sequence[Base], window: Window) -> Chain
 
 
 def found_of(vault: TableVault, broken: BrokenChain) -> RepairableFinding:
-    """The finding that says so."""
+    """Returns the finding about a broken chain."""
     name = f"{folder(vault.catalog.table)}log/"
     since, until = moment.iso(broken.since), moment.iso(broken.until)
     return RepairableFinding(Finding(FindingKind.LOST, name, WHY, key=msgspec.Raw(broken.key), since=since, until=until, rows=1))

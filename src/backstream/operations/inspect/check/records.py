@@ -1,4 +1,4 @@
-"""What a vault says of itself besides its log: catalog, base backups, compacted sets, gaps and drills."""
+"""Checks a vault's own records besides its log: catalog, base backups, compacted sets, gaps and drills."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ OWN = (
 
 
 def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[RepairableFinding]:
-    """The vault's own objects that a delete marker hides, though this tool did not put it there; by listings alone.
+    """Yields the vault's own objects that a delete marker of somebody else hides, from listings alone.
 
-    `segments`: those of the log, as `Inventory.hidden` has them.
+    `segments`: the log's, from `Inventory.hidden`.
     """
     yield from concealed_records(vault)
     yield from concealed_log(vault, segments)
 
 
 def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
-    """Those that are neither of the log nor compacted."""
+    """Yields those that are neither of the log nor compacted."""
     store, table = vault.store, vault.catalog.table
     folder = catalogs.folder(table)
     for what, prefix in OWN:
@@ -48,19 +48,19 @@ def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
 
 
 def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[RepairableFinding]:
-    """The same of compacted objects, and of these segments of the log."""
+    """Yields the same for compacted objects, and for these segments of the log."""
     yield from _of_sets(vault)
     for each in segments:
         yield hidden(each.name, each.markers, "a segment of the change log", each.seconds)
 
 
 def _is_own(vault: TableVault, name: str) -> bool:
-    """Whether it was ever of the vault: who takes a foreign object away hides nothing."""
+    """True if it ever belonged to the vault: removing a foreign object hides nothing."""
     return vault.bases.owns(name) if "/base/" in name else name.endswith(".json") or "/redriven/" in name or "/agreed/" in name
 
 
 def _of_sets(vault: TableVault) -> Iterator[RepairableFinding]:
-    """The generation in force, and the objects of its sets; looked at again where another came into force meanwhile."""
+    """Checks the generation in force, and the objects of its sets; again if another one came into force meanwhile."""
     compacted = vault.compacted
     while True:
         in_force = compacted.in_force()
@@ -78,7 +78,7 @@ def _of_sets(vault: TableVault) -> Iterator[RepairableFinding]:
 
 
 def planted(vault: TableVault, found: Inventory) -> Iterator[RepairableFinding]:
-    """Later versions of what is written once, as far as its objects have been listed. To be asked after `concealed`."""
+    """Yields later versions of objects that are written once, as far as they have been listed. Call it after `concealed`."""
     for each in found.segments:
         if each.damage:
             yield second_version(each.name, each.strange)
@@ -91,7 +91,7 @@ def _seconds(sets: Sequence[Set]) -> tuple[int, int] | None:
 
 
 def readable(vault: TableVault) -> Iterator[RepairableFinding]:
-    """What of it is missing, damaged, or foreign."""
+    """Yields the records that are missing, damaged, or foreign."""
     yield from _catalogs(vault)
     yield from _gaps(vault)
     yield from _bases(vault)
@@ -99,9 +99,9 @@ def readable(vault: TableVault) -> Iterator[RepairableFinding]:
 
 
 def without_generation(vault: TableVault) -> Iterator[RepairableFinding]:
-    """What is found where nobody knows which compacted sets count; nothing where that is known.
+    """Yields a finding if it is unknown which compacted sets count.
 
-    All moments from the first compacted change on are affected, by as many changes as the sets hold that lie there.
+    All moments from the first compacted change on are affected, by as many changes as the existing sets hold.
     """
     records = vault.compacted.generations()
     if not records:
@@ -120,7 +120,7 @@ def without_generation(vault: TableVault) -> Iterator[RepairableFinding]:
 
 
 def _in_sets(vault: TableVault) -> tuple[int | None, int | None]:
-    """How many lines all sets' objects hold, and the second of the first change; None where these do not say."""
+    """Returns the number of lines in all sets' objects, and the second of the first change; None if the objects lack them."""
     try:
         indexes = list(vault.compacted.indexes())
     except Damaged:
@@ -159,7 +159,7 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
 
 
 def _compacted_bases(vault: TableVault) -> Iterator[RepairableFinding]:
-    """Those that a set stands for still have a record."""
+    """Checks that base backups in a set still have a record."""
     known = {each.id for each in vault.bases.complete()}
     for one in vault.compacted.current().bases:
         for lost in set(one.bases) - known:
@@ -169,7 +169,10 @@ def _compacted_bases(vault: TableVault) -> Iterator[RepairableFinding]:
 
 
 def _base(vault: TableVault, base: Base) -> Iterator[RepairableFinding]:
-    """Its parts are as many, with as many rows, as its record says. A moment that builds on it is affected, from its end on."""
+    """Checks that a base backup has the parts and rows in its record.
+
+    Every moment that builds on it is affected, from its end on.
+    """
     name = vault.bases.name_of(base)
     if base.kind.is_whole:
         yield from _look(name, FindingKind.MISSING, partial(vault.bases.whole, base), (base.end, None))

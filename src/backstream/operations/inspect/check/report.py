@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The findings and the report of a check."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ NAMED = 10_000  # findings that a report names; of more it gives the number
 
 
 class FindingKind(enum.StrEnum):
-    """HIDDEN: behind a delete marker that is not this tool's own; MISSING: claimed, and not there; DAMAGED: there, and not what it
-    should be; FOREIGN: there, and not of the vault; LOST: a change that the changes around it prove, and that the log lacks.
+    """The kind of a finding.
+
+    HIDDEN: behind a delete marker that is not this tool's own; MISSING: claimed but not there; DAMAGED: there, with wrong contents;
+    FOREIGN: there, but not part of the vault; LOST: a change that the changes around it prove, and that the log lacks.
     """
 
     HIDDEN = "hidden"
@@ -30,12 +32,12 @@ class FindingKind(enum.StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `object`: its name in the vault; `version`: which of its versions, None where it is no row;
-    `key`: the item's, null where it is not about one item.
+    """One fault. `object`: its name in the vault; `version`: the version of a row, None for other objects; `key`: the item's, null
+    if it is not about one item.
 
     `since`, `until` (in JSON `from` and `to`): the first and the last moment that it affects, in ISO 8601; `until` None: still;
-    both None: no moment, or all. `rows`: how many changes or rows it affects, None where nobody knows. `repairable`: whether
-    `--repair` mends it; `repaired`: whether it did.
+    both None: no moment, or all. `rows`: the number of affected changes or rows, None if unknown. `repairable`: True if `--repair`
+    mends it; `repaired`: True if it did.
     """
 
     kind: FindingKind
@@ -57,7 +59,7 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{self.object}{version}{whose}: {self.why}{when}"
 
     def affects(self, at: str) -> bool:
-        """Whether it affects the state at a moment (ISO 8601, as the finding's own)."""
+        """True if it affects the state at a moment (ISO 8601, like the finding's own)."""
         return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
 
 
@@ -69,7 +71,7 @@ class RepairableFinding(msgspec.Struct, frozen=True):
 
 
 def hidden(name: str, markers: Sequence[ObjectVersion], why: str, seconds: tuple[int, int] | None = None) -> RepairableFinding:
-    """An object behind delete markers."""
+    """Returns the finding about an object behind delete markers."""
     since, until = moments(seconds)
     put = moment.iso(int(max(each.modified for each in markers)))
     finding = Finding(
@@ -81,19 +83,19 @@ def hidden(name: str, markers: Sequence[ObjectVersion], why: str, seconds: tuple
 def wrong(
     kind: FindingKind, name: str, why: str, seconds: tuple[int, int | None] | None = None, rows: int | None = None
 ) -> RepairableFinding:
-    """Something that no removal of a marker mends."""
+    """Returns a finding that no removal of a marker mends."""
     since, until = moments(seconds)
     return RepairableFinding(Finding(kind, name, why, since=since, until=until, rows=rows))
 
 
 def planted(error: Damaged) -> RepairableFinding:
-    """A later version of what is written once, as the readers name it."""
+    """Returns the finding about a later version of an object that is written once, as the readers name it."""
     name, _, why = error.message.partition(": ")
     return second_version(name, why)
 
 
 def second_version(name: str, why: str) -> RepairableFinding:
-    """An object that does not count, by the name that `layouts.hidden.later_version` gives it."""
+    """Returns the finding about an object that does not count, by its name from `below_markers.later_version`."""
     found = _VERSIONED.fullmatch(name)
     if found is None:
         return wrong(FindingKind.DAMAGED, name, why)
@@ -101,7 +103,7 @@ def second_version(name: str, why: str) -> RepairableFinding:
 
 
 def moments(seconds: tuple[int, int | None] | None) -> tuple[str | None, str | None]:
-    """The same as text."""
+    """Returns the same as text."""
     if seconds is None:
         return None, None
     since, until = seconds
@@ -109,12 +111,12 @@ def moments(seconds: tuple[int, int | None] | None) -> tuple[str | None, str | N
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What a check of one table's vault found.
+    """The result of a check of one table's vault.
 
-    `objects`, `versions`: how many were compared with the vault's claims; `changes`: how many lines of the log and of base backups
-    were read; `bodies`: how many rows were read (`--read-data`); `findings`: at most ten thousand; `found`: how many there are;
-    `repaired`: of how many `--repair` removed the markers; `unrecorded`: why lost changes are no gaps of their items yet;
-    `checked`, `unchecked`: what was looked at, and what was not.
+    `objects`, `versions`: the numbers compared with the vault's claims; `changes`: the number of lines of the log and of base
+    backups that were read; `bodies`: the number of rows that were read (`--read-data`); `findings`: at most ten thousand; `found`:
+    the number of all findings; `repaired`: the number of them whose markers `--repair` removed; `unrecorded`: why lost changes are
+    not recorded as gaps of their items; `checked`, `unchecked`: the parts that were checked, and those that were not.
     """
 
     table: str
@@ -132,5 +134,5 @@ class Checked(msgspec.Struct, frozen=True):
 
     @property
     def left(self) -> int:
-        """How many findings are still to be mended."""
+        """The number of findings still to be mended."""
         return self.found - self.repaired

@@ -1,4 +1,4 @@
-"""The row versions that the log names, beside a listing of those that there are: both by the objects' names, in bounded memory."""
+"""Compares the row versions that the log names with a listing of the existing ones, by object names, in bounded memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Claimed = tuple[str, bytes]  # a version, and the key of its item
 
 
 class MissingVersion(msgspec.Struct, frozen=True, array_like=True):
-    """A version that the log names, and that is not there, or empty."""
+    """A version that the log names, and that is missing or empty."""
 
     name: str
     version: str
@@ -42,8 +42,10 @@ class LoggedVersions(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RowCheck:
-    """One comparison. `gone`, `covered`, `unlogged`: by the item's key, partitioned as the log's lines are: versions that are
-    missing, objects that are hidden, and what the newest version of an object says where the log does not name it.
+    """One comparison.
+
+    `gone`, `covered` and `unlogged` are keyed by item, and partitioned like the log's lines: missing versions, hidden objects, and
+    the metadata of an object's newest version if the log does not name it.
     """
 
     def __init__(self, vault: TableVault, lines: Spill[Entry], memory: Memory, progress: Progress) -> None:
@@ -65,7 +67,7 @@ class RowCheck:
         self._files.close()
 
     def compare(self) -> Iterator[RepairableFinding]:
-        """Fill the partitions; foreign objects come at once."""
+        """Fills the partitions, and yields foreign objects at once."""
         self._note_named()
         self._list()
         self._progress.phase("comparing with the listing", self._lines.partitions)
@@ -79,7 +81,7 @@ class RowCheck:
                     self._named.add(entry.place.name.encode(), msgspec.msgpack.encode((entry.place.version, key)))
 
     def _list(self) -> None:
-        """The log was read before: a version that it names was there by then."""
+        """Lists the rows. The log was read before, so every version that it names existed by then."""
         self._progress.phase("listing rows", None)
         for folder in self._folders():
             for name, rows in groupby(self._vault.store.versions(folder), key=lambda each: each.name):
@@ -98,7 +100,7 @@ class RowCheck:
     # --- one partition ---
 
     def _partition(self, number: int) -> Iterator[tuple[str, str | None]]:
-        """Compare; the names and versions of the newest bodies that the log does not name."""
+        """Compares one partition. Yields the names and versions of the newest bodies that the log does not name."""
         self._progress.advance(1)
         claimed = dict[str, dict[str, bytes]]()
         for name, value in self._named.read(number):
@@ -134,7 +136,9 @@ class RowCheck:
     # --- what the log does not name ---
 
     def _look_at(self, unlogged: Iterator[tuple[str, str | None]]) -> Iterator[RepairableFinding]:
-        """A crash leaves a row whose change is not in the log yet; a late change puts a copy on top; all else is foreign."""
+        """Checks these rows: a crash leaves a row whose change is not in the log yet; a late change puts a copy on top; all others
+        are foreign.
+        """
         wanted = (((name, version), name, version) for name, version in unlogged)
         for (name, _), found in self._vault.store.get_each(wanted):
             if isinstance(found, BackstreamError):

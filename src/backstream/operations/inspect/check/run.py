@@ -1,4 +1,4 @@
-"""The check itself: everything that the vault claims, against everything that is there."""
+"""The check itself: compares everything that the vault claims with everything that exists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SILENT = "which do not say upon which state they were made, against the one befo
 
 
 class CheckContext(msgspec.Struct, frozen=True):
-    """What a check needs besides the vault. `markers`: the right to take delete markers away; None: nothing is repaired."""
+    """The context of a check besides the vault. `markers`: the right to remove delete markers; None: nothing is repaired."""
 
     clock: Clock
     memory: Memory = Memory()
@@ -42,12 +42,11 @@ class CheckContext(msgspec.Struct, frozen=True):
 
 
 def check(vault: TableVault, around: CheckContext, *, percent: float = 0.0) -> Checked:
-    """Compare all that a table's vault claims with all that is there.
+    """Compares everything that a table's vault claims with everything that exists.
 
-    Nothing is written but the gaps of items of which a change is lost, where that is allowed; `around.markers` removes markers.
-
-    `percent`: of the row versions that the log names so many are read and verified, the others by a listing alone. Raises what the
-    store raises: what could not be looked at is no finding.
+    It writes only the gaps of items that lost a change, if that is allowed; `around.markers` removes markers. `percent`: the share
+    of the log's row versions that is read and verified; the others are checked by a listing alone. Raises the store's errors: an
+    object that could not be looked at is not a finding.
     """
     return _Check(vault, around, percent).run()
 
@@ -55,7 +54,7 @@ def check(vault: TableVault, around: CheckContext, *, percent: float = 0.0) -> C
 def check_table(
     open_vault: Callable[[], TableVault], store: ObjectStore, table: str, around: CheckContext, *, percent: float = 0.0
 ) -> Checked:
-    """As `check`, of a table whose catalog may be damaged or lost: that is then what was found, and all that can be said."""
+    """Does the same as `check` for a table whose catalog may be damaged or lost: that is then the only finding."""
     try:
         vault = open_vault()
     except Damaged as error:
@@ -104,7 +103,10 @@ class _Check:
         return self._report(rows, items)
 
     def _compare_chains(self) -> None:
-        """Each change against the one before it. Left out where the window cannot be told: a gap may explain what looks lost."""
+        """Checks each change against the one before it.
+
+        This is left out if the window is unknown, because a gap may explain what looks lost.
+        """
         now = self._around.clock.now()
         try:
             window = self._vault.window(now)
@@ -115,7 +117,7 @@ class _Check:
         self._note(found_of(self._vault, each) for each in self._recording(lost))
 
     def _recording(self, lost: Iterator[BrokenChain]) -> Iterator[BrokenChain]:
-        """The same; then they are gaps of their items, so that a restore of a moment before they show is warned."""
+        """Yields the same, and then records gaps of their items, so that a restore of a moment before they show is warned."""
         first: list[BrokenChain] = []
         for each in lost:
             if len(first) < MOST_RECORDED:
@@ -124,7 +126,7 @@ class _Check:
         self._unrecorded = record(self._vault, first)
 
     def _everything(self, segments: list[LogListing]) -> Inventory:
-        """What is to be read; of hidden segments those too that a listing of late hours did not come to."""
+        """Returns everything to be read, including hidden segments that a listing of late hours did not reach."""
         found = inventory.of_log(self._vault.log, self._vault.compacted)
         known = {each.name for each in found.listed}
         more = [each for each in segments if each.name not in known]
@@ -139,7 +141,7 @@ class _Check:
                 self._findings.append(msgspec.structs.replace(each.finding, repaired=repaired))
 
     def _repair(self, found: RepairableFinding) -> bool:
-        """Take away the markers that hide it. Those that somebody has taken away meanwhile are no error."""
+        """Removes the markers that hide it. Markers that somebody has removed meanwhile are not an error."""
         markers = self._around.markers
         if markers is None or not found.markers:
             return False
