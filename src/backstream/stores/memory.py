@@ -122,7 +122,9 @@ class MemoryStore:
                 yield _row(version, latest=place == 0)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
-        return (row for row in self.versions(name) if row.name == name)
+        with self._lock:
+            there = list(self._versions.get(name, ()))
+        return (_row(version, latest=place == 0) for place, version in enumerate(reversed(there)))
 
     def _next_version(self) -> str:
         return f"{next(self._numbers):08d}"

@@ -6,17 +6,19 @@ nobody has hidden are listed: what a set has taken over, the record of what is c
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, pairwise
 
-from backstream.model.changes.entry import Entry
 from backstream.vault.gaps import Gap
 from backstream.vault.log.compacted import Compacted, Generation
 from backstream.vault.log.log import DAY, HOUR, ChangeLog, LogListing
 
 READERS = 16
+LISTINGS = 4  # gaps of many times are looked for in so many listings at most
 Number = tuple[str, int]  # a stream's label, and a sequence number
-Ranges = list[tuple[int, int]]  # seconds, both included
+Times = list[tuple[int, int]]  # seconds, both included
 
 
 class Arrivals:
@@ -30,9 +32,23 @@ class Arrivals:
 
     def standing(self, gaps: Sequence[Gap]) -> list[Gap]:
         """The gaps of which the log lacks a change, and those that name none."""
-        if self._missing(gaps):
-            self._look_up(self._missing(gaps))
+        missing = self._missing(gaps)
+        if missing:
+            self._look_up(missing)
         return [gap for gap in gaps if not gap.numbers or self._missing([gap])]
+
+    def not_held(self, gaps: Sequence[Gap]) -> list[Gap]:
+        """The gaps that name no change, or one that is in no compacted set as far as its record says: no segment is read."""
+        held = _held(self._compacted.current())
+        return [gap for gap in gaps if not gap.numbers or not _numbers(gap) <= held]
+
+    def below_markers(self, gaps: Sequence[Gap]) -> set[tuple[str, str]]:
+        """The stream and number of each change that these gaps miss and that segments hold which a compaction has hidden."""
+        held = self._compacted.current()
+        times = _few(_times([gap for gap in gaps if gap.numbers and not _numbers(gap) <= _held(held)]))
+        for since, until in times:
+            self._read(self._log.listing(since=since, until=until), set().union(*map(_numbers, gaps)) - self._found)
+        return {(gap.stream, each) for gap in gaps for each in gap.numbers if (gap.stream, int(each)) in self._found}
 
     def _missing(self, gaps: Sequence[Gap]) -> list[Gap]:
         return [gap for gap in gaps if gap.numbers and not _numbers(gap) <= self._found]
@@ -43,47 +59,38 @@ class Arrivals:
         left = self._missing(gaps)
         if not left:
             return
-        for listing in self._listings(left, before):
-            self._read(listing, set().union(*map(_numbers, left)) - self._found)
+        self._read(self._listed(left, before), set().union(*map(_numbers, left)) - self._found)
         # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
         self._found |= _held(self._compacted.current()) if self._missing(left) else set()
 
-    def _listings(self, gaps: Sequence[Gap], generation: Generation) -> Iterator[Iterator[LogListing]]:
+    def _listed(self, gaps: Sequence[Gap], generation: Generation) -> Iterator[LogListing]:
+        """The segments around the times of these gaps."""
         compacted = max(0, generation.compacted_until - DAY)
-        old = _ranges([gap for gap in gaps if gap.until < compacted])
+        old = _times([gap for gap in gaps if gap.until < compacted])
         if old:
-            yield self._within(old, hidden_since=compacted)
-        for since, until in _ranges([gap for gap in gaps if gap.until >= compacted]):
-            yield self._log.listing(since=since, until=until)
-
-    def _within(self, ranges: Ranges, hidden_since: int) -> Iterator[LogListing]:
-        """The segments of all of these hours in one listing, which passes over what is hidden."""
-        for listed in self._log.listing(since=ranges[0][0], until=ranges[-1][1], hidden_since=hidden_since):
-            seconds = listed.seconds
-            if seconds is not None and any(since <= seconds[1] and seconds[0] <= until for since, until in ranges):
-                yield listed
+            yield from self._log.listing(since=old[0][0], until=old[-1][1], hidden_since=compacted)
+        for since, until in _few(_times([gap for gap in gaps if gap.until >= compacted])):
+            yield from self._log.listing(since=since, until=until)
 
     def _read(self, listing: Iterator[LogListing], missing: set[Number]) -> None:
         """Read the segments that may hold one of these, side by side."""
         by_stream = _by_stream(missing)
-        asked = [(each, wanted) for each in listing if (wanted := self._wanted_of(each, by_stream))]
+        asked = ((each, wanted) for each in listing if (wanted := self._wanted_of(each, by_stream)))
         with ThreadPoolExecutor(READERS, thread_name_prefix="arrivals") as pool:
-            for each, wanted, entries in pool.map(self._fetched, asked):
-                found = wanted & {(entry.stream, int(entry.sequence)) for entry in entries}
-                self._found |= found
-                self._without.setdefault(each.name, set()).update(wanted - found)
-
-    def _fetched(self, asked: tuple[LogListing, set[Number]]) -> tuple[LogListing, set[Number], list[Entry]]:
-        return *asked, self._log.read(asked[0])
+            while together := list(islice(asked, READERS)):
+                for (each, wanted), entries in zip(together, pool.map(lambda one: self._log.read(one[0]), together), strict=True):
+                    found = wanted & {(entry.stream, int(entry.sequence)) for entry in entries}
+                    self._found |= found
+                    self._without.setdefault(each.name, set()).update(wanted - found)
 
     def _wanted_of(self, listed: LogListing, by_stream: dict[str, list[int]]) -> set[Number]:
         """What a segment may hold of them, by its name, as far as it has not been read for that."""
         segment = listed.segment
         if segment is None or not segment.count or segment.stream not in by_stream:
             return set()
-        first, last = int(segment.first), int(segment.last)
-        there = {(segment.stream, each) for each in by_stream[segment.stream] if first <= each <= last}
-        return there - self._without.get(listed.name, set())
+        numbers = by_stream[segment.stream]
+        there = numbers[bisect_left(numbers, int(segment.first)) : bisect_right(numbers, int(segment.last))]
+        return {(segment.stream, each) for each in there} - self._without.get(listed.name, set())
 
 
 def _numbers(gap: Gap) -> set[Number]:
@@ -101,12 +108,19 @@ def _by_stream(numbers: set[Number]) -> dict[str, list[int]]:
     return found
 
 
-def _ranges(gaps: Sequence[Gap]) -> Ranges:
-    """The times of these gaps, those together that one page of a listing holds as a rule."""
-    found: Ranges = []
+def _times(gaps: Sequence[Gap]) -> Times:
+    """When they were, none within an hour of another."""
+    found: Times = []
     for since, until in sorted((gap.since, gap.until) for gap in gaps):
         if found and since <= found[-1][1] + HOUR:
             found[-1] = (found[-1][0], max(found[-1][1], until))
         else:
             found.append((since, until))
     return found
+
+
+def _few(times: Times) -> Times:
+    """The same in a few listings: they are parted where most lies between them."""
+    widest = sorted(range(1, len(times)), key=lambda place: times[place][0] - times[place - 1][1])[-(LISTINGS - 1) :]
+    starts = [0, *sorted(widest), len(times)]
+    return [(times[one][0], times[other - 1][1]) for one, other in pairwise(starts)] if times else []

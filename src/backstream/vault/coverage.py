@@ -228,6 +228,19 @@ class Coverage:
         standing = self._arrivals.standing(self._gaps.unexplained([gap for gap in every if gap.key is None]))
         return standing, [gap for gap in every if gap.key is not None]
 
+    def not_closed(self, gaps: Sequence[Gap]) -> list[Gap]:
+        """Those of these gaps that may still matter: of which a change is neither in a compacted set nor noted to have arrived."""
+        whole = [gap for gap in gaps if gap.key is None]
+        return [*(gap for gap in gaps if gap.key is not None), *self._arrivals.not_held(self._gaps.unexplained(whole))]
+
+    def fold_gaps(self) -> int:
+        """Fold the records of gaps into an index, where there are many: how many records. See `vault.gap_index`."""
+        return self._gaps.fold(self.not_closed)
+
+    def held_all_along(self, received: float) -> set[tuple[str, str]]:
+        """Changes that were recorded as missing after a time (epoch seconds), and that compacted segments hold all the same."""
+        return self._arrivals.below_markers(self._gaps.recorded_since(received))
+
     def _waiting(self) -> tuple[list[Gap], str]:
         """Returns the gaps of discarded batches, and a reason if the destination cannot be read.
 

@@ -8,90 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged, MissingObject
-from backstream.model import moment
-from backstream.model.changes.change import is_sequence
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 from backstream.vault import below_markers
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
+from backstream.vault.gap import DifferingRow, Gap, is_sound, merged, together
+from backstream.vault.gap_index import FoldedGap, GapIndex, GapIndexes, in_all
+
+__all__ = ["DifferingRow", "Gap", "Gaps", "note_of"]
 
 READERS = 16
+FOLDED_TOGETHER = 100  # records: to read so many one by one costs little, so that indexes stay few
+MOST_FOLDED = 20_000  # records at once: an index has to fit into memory
 _SECOND = re.compile(r"[0-9]{11}")
 _NO_RECORD = "Bring it back from a replica of the bucket: it says which changes are missing, and nothing else does."
-
-
-class DifferingRow(msgspec.Struct, frozen=True, array_like=True):
-    """A row that `verify` found to differ, and that did not change between two seconds. `key` is the canonical key.
-
-    `held` is the digest of the vault's state of it, and `seen` the digest of the table's state. See `values.digests`.
-    """
-
-    key: str
-    held: str
-    seen: str
-    since: int
-    until: int
-
-
-class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Changes made between `since` and `until` (seconds, both included) may be missing.
-
-    `sequence`: the one missing change, if it is known; the gap is closed once the log holds it. `batch`: the object in the
-    on-failure destination whose changes are missing; the gap is closed once `redrive` has brought them. `sequences`: the batch's
-    changes, if they could be read; the gap is also closed once the log holds all of them. `key`: the canonical key of the only item
-    that lacks a change; None if it may be any item. `differing`: all rows in which vault and table differed; the gap is closed once
-    the vault holds the changes that explain each of them. It is None if they are not known: see docs/notes/0031.
-    """
-
-    reason: str
-    since: int
-    until: int
-    stream: str
-    shard: str | None = None
-    sequence: str | None = None
-    batch: str | None = None
-    sequences: tuple[str, ...] = ()
-    key: str | None = None
-    differing: tuple[DifferingRow, ...] | None = None
-
-    @property
-    def id(self) -> str:
-        """The id of the gap. A gap that is found twice keeps its id: a change or a batch whatever the reason, a period by its
-        begin.
-
-        An item's gap is identified by the second of the change that shows it.
-        """
-        what: tuple[str, ...] = (self.stream, self.shard or "", self.reason, str(self.since))
-        if self.key is not None:
-            what = ("item", self.key, str(self.until))
-        elif self.sequence:
-            what = (self.stream, self.sequence)
-        elif self.batch:
-            what = ("batch", self.batch)
-        return hashlib.sha256("|".join(what).encode()).hexdigest()[:16]
-
-    @property
-    def unread(self) -> bool:
-        """True if nobody ever read the stream of that time, in any shard: no reader has to go back there."""
-        return self.shard is self.sequence is self.key is self.batch is None and self.differing is None
-
-    @property
-    def evidence(self) -> str:
-        """The name of exactly these rows that differed."""
-        return f"differing|{self.id}|{hashlib.sha256(msgspec.json.encode(self.differing)).hexdigest()}"
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """The sequence numbers of the missing changes; none if one of them is unknown or not a number."""
-        found = self.sequences if self.sequence is None else (self.sequence,)
-        return found if all(map(is_sequence, found)) else ()
 
 
 class Gaps:
@@ -102,12 +40,37 @@ class Gaps:
         self._table = table
         self._agreed = folder(table) + "agreed/"
         self._prefix = folder(table) + "gaps/"
+        self._indexes = GapIndexes(store, table)
+        self._number: int | None = None  # of the newest index, as far as is known here
         self._known: dict[tuple[str, str], Gap] = {}  # by the name and version of a record
         self._noted: set[str] = set()
 
     def record(self, gap: Gap) -> None:
-        """Records a gap. A known gap stays unchanged; if it is longer now, a further record with its own name says so."""
-        for name in self._names(gap):
+        """Keep it. One that is known stays as it is; where it is longer now, a further record says so, under a name of its own.
+
+        It goes where those read it who know the newest index. So where another index has come meanwhile, it is recorded again.
+        """
+        if self._number is None:
+            self._number = self._indexes.number()
+        while True:
+            number = self._number
+            if not (number and self._is_folded(gap)):
+                self._record_in(self._folder(number), gap)
+            self._number = self._indexes.number()
+            if self._number == number:
+                return
+
+    def _is_folded(self, gap: Gap) -> bool:
+        """Whether the newest index has it, as long, among those that stand."""
+        known = [each.gap for each in self._indexes.newest().standing if each.gap.id == gap.id]
+        return any(each.until >= gap.until and each.differing == gap.differing for each in known)
+
+    def _folder(self, number: int) -> str:
+        """Where what is found after that index is recorded."""
+        return f"{self._prefix}since={number:08d}/" if number else self._prefix
+
+    def _record_in(self, place: str, gap: Gap) -> None:
+        for name in self._names(place, gap):
             try:
                 self._store.put(name, msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
             except AlreadyExists:
@@ -117,11 +80,11 @@ class Gaps:
             else:
                 return
 
-    def _names(self, gap: Gap) -> Iterator[str]:
-        yield f"{self._prefix}{gap.id}.json"
-        yield f"{self._prefix}{gap.id}-{gap.until}.json"
+    def _names(self, place: str, gap: Gap) -> Iterator[str]:
+        yield f"{place}{gap.id}.json"
+        yield f"{place}{gap.id}-{gap.until}.json"
         if gap.differing is not None:
-            yield f"{self._prefix}{gap.id}-{gap.until}-{hashlib.sha256(gap.evidence.encode()).hexdigest()[:16]}.json"
+            yield f"{place}{gap.id}-{gap.until}-{hashlib.sha256(gap.evidence.encode()).hexdigest()[:16]}.json"
 
     def agree(self, second: int) -> None:
         """Notes that vault and table held the same at that second: a change that is found missing later was lost after it."""
@@ -170,12 +133,74 @@ class Gaps:
         return [gap for gap in self.all() if gap.key is not None]
 
     def all(self) -> Iterator[Gap]:
-        """Yields every gap ever recorded. Raises Damaged if one cannot be read: it must not pass for no gap."""
-        longest: dict[str, Gap] = {}
-        for gap in self._each(list(self.records())):
-            known = longest.get(gap.id)
-            longest[gap.id] = gap if known is None else _together(known, gap)
-        return iter(longest.values())
+        """Every gap ever recorded, as long as it is known to be, but those that an index says are closed.
+
+        Damaged where one cannot be read: it must not pass for none.
+        """
+        index, records = self._since_index()
+        return iter(merged([*(each.gap for each in index.standing), *self._each(records)]))
+
+    def _since_index(self) -> tuple[GapIndex, list[First]]:
+        """The newest index, and the records that it does not fold; more of them do no harm.
+
+        Those of its own time and of that before are looked for below delete markers too. What older tools record lies elsewhere,
+        and is current until an index folds it.
+        """
+        while True:
+            index = self._indexes.newest()
+            if not index.number:
+                return index, list(self.records())
+            folded = in_all([index])
+            found = [each for each in self._recent(index.number) if (each.name, each.version) not in folded]
+            if self._indexes.number() == index.number:
+                return index, found
+
+    def _recent(self, number: int) -> Iterator[First]:
+        """The records of the time since the index before that one, hidden or not, and all others that are current."""
+        since = f"{self._prefix}since={number - 1:08d}"
+        for listed in takewhile(lambda each: each.name <= since, self._store.list(self._prefix)):
+            yield from self._current(listed.name)
+        yield from (each for each in below_markers.every_first(self._store, self._prefix, after=since) if _is_record(each))
+
+    def _current(self, name: str) -> Iterator[First]:
+        """The current version of a record: over a marker, an older tool may have written a longer one."""
+        rows = list(self._store.versions_of(name))
+        if rows and not rows[0].marker:
+            yield below_markers.first_of(rows[:1])
+
+    def recorded_since(self, received: float) -> list[Gap]:
+        """The gaps that no index folds and that were recorded since (epoch seconds)."""
+        return merged(self._each([each for each in self._since_index()[1] if each.modified >= received]))
+
+    def fold(self, standing: Callable[[Sequence[Gap]], Sequence[Gap]]) -> int:
+        """Fold what is recorded since the newest index into a new one, where that is worth it: how many records.
+
+        `standing`: those of some gaps that are not known to be closed for good. Damaged as by `all`.
+        """
+        index, records = self._since_index()
+        if len(records) < FOLDED_TOGETHER:
+            return 0
+        records = sorted(records, key=lambda each: not each.markers)[:MOST_FOLDED]  # what is hidden must not be left behind
+        by_gap = {each.gap.id: (each.gap, list(each.records)) for each in index.standing}
+        for record, gap in zip(records, self._each(records), strict=True):
+            known, of_gap = by_gap.get(gap.id, (gap, []))
+            by_gap[gap.id] = together(known, gap), [*of_gap, (record.name, record.version)]
+        stand = {gap.id for gap in standing([gap for gap, _ in by_gap.values()])}
+        every = {key: FoldedGap(*each) for key, each in by_gap.items()}
+        new = GapIndex(
+            index.number + 1,
+            standing=[each for key, each in every.items() if key in stand],
+            closed=[each for key, each in every.items() if key not in stand],
+        )
+        if not self._indexes.write(new):
+            return 0  # another compaction was faster
+        with ThreadPoolExecutor(READERS, thread_name_prefix="hider") as pool:
+            list(pool.map(self._store.delete, [each.name for each in records if not each.markers]))
+        return len(records)
+
+    def folded(self) -> set[tuple[str, str]]:
+        """The name and version of each record that an index has folded: these are hidden by this tool."""
+        return in_all(list(self._indexes.every()))
 
     def _each(self, records: Sequence[First]) -> Iterator[Gap]:
         """What these records say, in their order. A version never changes, so none is read twice; new ones are read together."""
@@ -191,8 +216,7 @@ class Gaps:
 
         No gap is ever removed.
         """
-        listing = below_markers.every_first(self._store, self._prefix)
-        return (each for each in listing if not each.markers or each.name.endswith(".json"))
+        return (each for each in below_markers.every_first(self._store, self._prefix) if _is_record(each))
 
     def read(self, record: First) -> Gap:
         """Returns the gap in a record. Raises Damaged if it cannot be read."""
@@ -200,14 +224,8 @@ class Gaps:
         return _decoded(record.name, below_markers.pinned(self._store, record).body)
 
 
-def _together(one: Gap, other: Gap) -> Gap:
-    """Returns the longer one of two records of a gap, with the rows of both. A row that differed once is explained or missing."""
-    known = one.differing is not None and other.differing is not None
-    rows = {*(one.differing or ()), *(other.differing or ())}
-    return msgspec.structs.replace(
-        max(one, other, key=lambda each: each.until),
-        differing=tuple(sorted(rows, key=msgspec.structs.astuple)) if known else None,
-    )
+def _is_record(each: First) -> bool:
+    return not each.markers or each.name.endswith(".json")
 
 
 def _check_there(record: First) -> None:
@@ -220,7 +238,7 @@ def _decoded(name: str, body: bytes) -> Gap:
         gap = msgspec.json.decode(body, type=Gap)
     except UNDECODABLE as error:
         raise Damaged(f"the record of a gap cannot be read: {name}: {reason(error)}") from error
-    if not (moment.is_known(gap.since) and moment.is_known(gap.until)):
+    if not is_sound(gap):
         raise Damaged(f"the record of a gap cannot be read: {name}: it is of no time")
     return gap
 

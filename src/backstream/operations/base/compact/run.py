@@ -143,6 +143,7 @@ class _Compaction:
         if after.sets != before.sets:
             self._vault.compacted.commit(after)
             after = self._settle(after)
+        self._vault.coverage.fold_gaps()
         missing = self._watch.losses()
         return Compaction(
             table=self._vault.catalog.table,
@@ -186,6 +187,7 @@ class _Compaction:
     ) -> Generation:
         """Writes everything of the next generation except its record."""
         wanted = {(gap.stream, number) for gap in self._vault.gaps.all() for number in gap.numbers}
+        self._held |= self._late_gaps() if before.changes else set()
         number = before.number + 1
         signs = plan.signs(listed, self._began)
         changes = self._set(number, before.changes, segments, wanted, stale=frozenset(before.kept) - signs)
@@ -203,6 +205,11 @@ class _Compaction:
             runs=list(chains.open_ends([*before.runs, *self._runs], since=int(self._began) - LINKED_DAYS * DAY)),
             held=sorted(self._held | set(before.held)),
         )
+
+    def _late_gaps(self) -> set[tuple[str, str]]:
+        """Changes that a set took over before anybody said that they are missing."""
+        record = self._vault.compacted.in_force().record
+        return set() if record is None else self._vault.coverage.held_all_along(record.modified)
 
     def _segment(self, listed: LogListing) -> _Small:
         def read() -> _CompactRead:

@@ -42,8 +42,10 @@ def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
     """Yields those that are neither of the log nor compacted."""
     store, table = vault.store, vault.catalog.table
     folder = catalogs.folder(table)
+    folded = vault.gaps.folded()
     for what, prefix in OWN:
-        concealed = (each for each in below.newest(store, folder + prefix) if each.markers)
+        listed = below.every_first(store, folder + prefix)
+        concealed = (each for each in listed if each.version and each.markers and (each.name, each.version) not in folded)
         yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
 
 
