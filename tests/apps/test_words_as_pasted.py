@@ -94,3 +94,9 @@ def test_with_json_an_error_is_json_too(scene: Scene, words: tuple[str, ...], co
     assert (told["exit_code"], sorted(told)) == (code, ["exit_code", "hint", "kind", "message"])
     assert told["message"]
     assert kind in (None, told["kind"])
+
+
+def test_a_snapshot_goes_to_a_path_as_a_dump_does(scene: Scene) -> None:
+    ran = scene.call("snapshot", scene.table, "--at", str(T), "--to", "./exports", "--json")
+    assert ran.code == 0, ran.err
+    assert list((scene.folder / "exports").rglob("manifest-summary.json"))

@@ -126,6 +126,15 @@ def test_stopped_it_ends_cleanly_and_goes_on(scene: Scene, copy: str) -> None:
     assert (report["changes"], report["put"]) == (1, 1)
 
 
+def test_a_target_may_be_named_by_its_arn(scene: Scene, copy: str) -> None:
+    arn = scene.aws.client("dynamodb").describe_table(TableName=copy)["Table"]["TableArn"]
+    ran = scene.call("replicate", scene.table, "--to", arn, "--copy", "--until-caught-up", "--json")
+    assert (ran.code, len(scene.items(copy))) == (0, ROWS), ran.err
+    assert [each.name for each in scene.folder.glob("replicate-*")] == [
+        f"replicate-{scene.table}-to-{arn.replace(':', '_').replace('/', '_')}.json"
+    ]
+
+
 def test_words_that_are_wrong(scene: Scene, copy: str) -> None:
     for words, code, said in (
         (["--to", scene.table], 4, "same table"),

@@ -122,6 +122,26 @@ def test_a_bucket_is_made_for_a_vault_once_or_twice(aws: Aws, table_name: str, r
     assert set(client.get_public_access_block(Bucket=table_name)["PublicAccessBlockConfiguration"].values()) == {True}
 
 
+NOT_KNOWN = answer(501, error("NotImplemented"))
+
+
+def test_a_server_that_closes_no_bucket_keeps_versions_all_the_same(aws: Aws, table_name: str) -> None:
+    with FaultProxy(aws.endpoint("s3")) as proxy:
+        rule = proxy.on(NOT_KNOWN, operation="PUT ?publicAccessBlock")
+        warning = create_bucket(aws.client("s3", url=proxy.url), table_name, "us-east-1")
+    assert rule.fired == 1, "it is asked once: such an answer stays"
+    assert warning == f"PutPublicAccessBlock of s3://{table_name} failed: NotImplemented: said S3"
+    assert aws.client("s3").get_bucket_versioning(Bucket=table_name)["Status"] == "Enabled"
+
+
+def test_a_server_that_keeps_no_versions_is_named_by_the_call_it_does_not_know(aws: Aws, table_name: str) -> None:
+    with FaultProxy(aws.endpoint("s3")) as proxy:
+        rule = proxy.on(NOT_KNOWN, operation="PUT ?versioning")
+        with pytest.raises(Failed, match=f"PutBucketVersioning of s3://{table_name} failed: NotImplemented") as refused:
+            create_bucket(aws.client("s3", url=proxy.url), table_name, "us-east-1")
+    assert (rule.fired, "try again" in refused.value.hint) == (1, False)
+
+
 def test_a_bucket_of_somebody_else(broken: Broken, aws: Aws) -> None:
     broken.proxy.on(answer(409, error("BucketAlreadyExists")), method="PUT")
     with pytest.raises(AlreadyExists, match="s3://taken") as raised:

@@ -179,6 +179,17 @@ def test_a_busy_dynamodb_is_no_unknown_part(table: DynamoTable, proxy: FaultProx
         table.settings()
 
 
+@pytest.mark.parametrize("part", ["kinesis_destinations", "contributor_insights", "tags"])
+def test_a_server_that_fails_over_a_call_that_may_be_missing(
+    table: DynamoTable, proxy: FaultProxy, scaling: FaultProxy, part: str
+) -> None:
+    proxy.on(answer(500, json.dumps({"__type": "InternalServerError", "message": "no such call"})), operation=OPERATIONS[part])
+    no_scaling(scaling)
+    unknown = table.settings().unknown
+    assert set(unknown) == {part}
+    assert "no such call" in unknown[part]
+
+
 def test_a_network_without_a_way_to_auto_scaling(aws: Aws, table: DynamoTable) -> None:
     closed = "http://127.0.0.1:9"  # nobody listens on the discard port
     alone = DynamoTable(BotoRaw(aws.client("dynamodb", config=QUICK)), table.name, SystemClock(), scaler(aws, closed))

@@ -54,9 +54,9 @@ class Aws:
         control, lines = BotoApi(self.clients.s3, name, limit, owner), self._lines
         return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self.clients.s3_in))
 
-    def create_bucket(self, name: str, owner: str | None) -> None:
+    def create_bucket(self, name: str, owner: str | None) -> str | None:
         """Create a bucket, versioned and not public, where it does not exist."""
-        s3_boto.create_bucket(self.clients.s3, name, self.clients.s3.meta.region_name, owner)
+        return s3_boto.create_bucket(self.clients.s3, name, self.clients.s3.meta.region_name, owner)
 
     def markers(self, bucket: str, prefix: str, store: ObjectStore, owner: str | None) -> Markers:
         """The right to take delete markers out of a bucket."""

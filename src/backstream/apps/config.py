@@ -154,13 +154,14 @@ class Config:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
         return S3Store(self._aws.bucket(bucket, limit_of(object_limits.in_vault), self._owners.vault), prefix, self.clock)
 
-    def create_root(self) -> None:
-        """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
+    def create_root(self) -> str | None:
+        """Create the vault's bucket or folder: see `Vault.create` of the library."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            self._aws.create_bucket(parts.netloc, self._owners.vault())
-        elif parts.scheme == "file":
+            return self._aws.create_bucket(parts.netloc, self._owners.vault())
+        if parts.scheme == "file":
             private_files.make_folder(Path(unquote(parts.path)))
+        return None
 
     @property
     def markers(self) -> Markers:

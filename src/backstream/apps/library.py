@@ -76,9 +76,12 @@ class Vault:
         """The vault's URL."""
         return self._config.url
 
-    def create(self) -> None:
-        """Create the vault's bucket (versioned, not public) or folder, where it does not exist."""
-        self._config.create_root()
+    def create(self) -> str | None:
+        """Create the vault's bucket (versioned, not public) or folder if it does not exist.
+
+        Returns why a bucket could not be closed to the public; None if it is closed, and for a folder.
+        """
+        return self._config.create_root()
 
     def tables(self) -> list[str]:
         """The tables that this vault knows."""

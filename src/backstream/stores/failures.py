@@ -52,6 +52,7 @@ UNREACHED = StoreFailure(Unavailable, "No answer, after retries: check the netwo
 BROKEN_OFF = StoreFailure(TryAgain, "The connection broke while the object was read, every time: try again later.")
 DISTRUSTED = StoreFailure(Failed, "Check AWS_ENDPOINT_URL_S3 and the certificates that are trusted here (AWS_CA_BUNDLE).")
 THERE = StoreFailure(AlreadyExists, "")
+UNKNOWN_CALL = StoreFailure(Failed, "This server does not know the request. A vault needs a server that keeps versions.")
 SHORTER = StoreFailure(Damaged, "The object is shorter than another one says.")
 OTHER = StoreFailure(Failed, "")
 
@@ -74,6 +75,7 @@ OF_CODE = {
     **dict.fromkeys(("ConditionalRequestConflict", "OperationAborted"), CONTENDED),
     **dict.fromkeys(("412", "PreconditionFailed"), THERE),
     "BucketAlreadyExists": TAKEN,
+    **dict.fromkeys(("501", "NotImplemented"), UNKNOWN_CALL),
 }
 
 # botocore raises these before there is an answer, or while its body is read.

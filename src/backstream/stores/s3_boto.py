@@ -170,17 +170,24 @@ def of_bucket(bucket: str, owner: str | None) -> dict[str, Any]:
     return {"Bucket": bucket} if owner is None else {"Bucket": bucket, "ExpectedBucketOwner": owner}
 
 
-def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None = None) -> None:
-    """Creates a bucket for a vault: closed to the public, keeping versions. If it already belongs to this account, only these
+def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None = None) -> str | None:
+    """Creates a bucket for a vault: keeping versions, closed to the public. If it already belongs to this account, only these
     settings are made.
 
+    Returns why the bucket could not be closed to the public: a server that does not know that block keeps versions all the same.
     Raises `AlreadyExists` if the name belongs to another account, and `AccessDenied` and `Unavailable` as everywhere.
     """
+    operation = "CreateBucket"
     place: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
         with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # by an earlier run, which may have ended before the rest
             client.create_bucket(Bucket=bucket, **place)
-        client.put_public_access_block(**of_bucket(bucket, owner), PublicAccessBlockConfiguration=_CLOSED)
+        operation = "PutBucketVersioning"
         client.put_bucket_versioning(**of_bucket(bucket, owner), VersioningConfiguration={"Status": "Enabled"})
     except boto_errors() as error:
-        raise named(error, "CreateBucket", subject(bucket)) from error
+        raise named(error, operation, subject(bucket)) from error
+    try:
+        client.put_public_access_block(**of_bucket(bucket, owner), PublicAccessBlockConfiguration=_CLOSED)
+    except boto_errors() as error:
+        return named(error, "PutPublicAccessBlock", subject(bucket)).message
+    return None

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from backstream.boto_errors import BotoError
 
 
+class ServerFault(Unavailable):
+    """The service answered with a fault of its own (5xx), after retries. A server that does not know a call may do so, too."""
+
+
 class TableFailure(msgspec.Struct, frozen=True):
     """An error class of the project, and the next step it suggests."""
 
@@ -43,7 +47,7 @@ DENIED = TableFailure(
     AccessDenied, "Check the credentials (profile, role, expiry, the machine's clock) and that they allow this operation."
 )
 BUSY = TableFailure(Throttled, "The service asked to slow down, after retries: try again, or allow the table more capacity.")
-UNWELL = TableFailure(Unavailable, "The service did not answer well, after retries: try again later.")
+UNWELL = TableFailure(ServerFault, "The service did not answer well, after retries: try again later.")
 UNREACHED = TableFailure(
     Unavailable, "No answer, after retries: check the network, the region and the endpoint (AWS_REGION, AWS_ENDPOINT_URL)."
 )

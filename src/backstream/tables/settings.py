@@ -16,6 +16,7 @@ from backstream.errors import Failed, MissingTable, NotFound, Unavailable
 from backstream.model.tables import settings
 from backstream.model.tables.settings import AutoScaling, TableSettings
 from backstream.ports import TableFacts
+from backstream.tables.failures import ServerFault
 from backstream.tables.raw import RawApi, ask, decoded
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 
@@ -46,6 +47,8 @@ def read_settings(api: RawApi, autoscaling: AutoScalingClient | None, facts: Tab
     for part, read in asked.parts().items():
         try:
             values[part] = _well_formed(read)
+        except ServerFault as error:
+            unknown[part] = error.message  # servers that are not AWS answer so where they do not know a call
         except (MissingTable, Unavailable):
             raise
         except Failed as error:

@@ -62,6 +62,11 @@ def key_of(vault: TableVault, key: Key) -> bytes:
     return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
 
 
+def url_of(to: str | Path) -> str:
+    """Returns the URL of a place for files: a URL stays, and a path becomes a `file://` URL."""
+    return str(to) if "://" in str(to) else Path(to).absolute().as_uri()
+
+
 def key_schema_of(text: str) -> KeySchema:
     """The keys in `id:S` or `zone:S,number:N`, the hash key first. UsageError where they are none."""
     parts = [tuple(part.strip().rpartition(":")[::2]) for part in text.split(",")]

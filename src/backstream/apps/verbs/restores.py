@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.apps.config import Config
-from backstream.apps.verbs.arguments import Key, Moment, Via, resumable_folder, second_of, via_of
+from backstream.apps.verbs.arguments import Key, Moment, Via, resumable_folder, second_of, url_of, via_of
 from backstream.apps.verbs.changes import asked_of, span_of
 from backstream.apps.verbs.targets import target_of
 from backstream.errors import UsageError
@@ -188,7 +188,7 @@ class Restoring:
         vault = self._config.vault(self._name)
         around = self._surroundings(progress)
         second = second_of(at, around.clock.now(), vault)
-        return snapshot(vault, second, self._config.files(to), around, compress=compress, allow_gap=allow_gap)
+        return snapshot(vault, second, self._config.files(url_of(to)), around, compress=compress, allow_gap=allow_gap)
 
     def resume(
         self,

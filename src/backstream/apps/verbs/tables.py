@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backstream.apps.config import Config
 from backstream.apps.locations import TablePlace
-from backstream.apps.verbs.arguments import SEGMENTS, Key, resumable_folder
+from backstream.apps.verbs.arguments import SEGMENTS, Key, resumable_folder, url_of
 from backstream.errors import UsageError
 from backstream.model.values.key_arguments import parse_key
 from backstream.model.values.schema import KeySchema
@@ -75,10 +75,9 @@ def dump(
     """
     check_reading(segments, max_read_units)
     config = Config()
-    url = str(to) if "://" in str(to) else Path(to).absolute().as_uri()
     reading = ScanOptions(segments=segments, max_units=max_read_units, consistent=consistent)
     return dumping.dump(
-        config.table(table), config.files(url), reading, config.clock, compress=Compression(compress), progress=progress
+        config.table(table), config.files(url_of(to)), reading, config.clock, compress=Compression(compress), progress=progress
     )
 
 
@@ -110,7 +109,14 @@ def replicate(
         notice=notice,
         say=notice,
     )
-    path = Path(state) if state is not None else resumable_folder() / f"replicate-{table}-to-{to}.json"
+    path = (
+        Path(state) if state is not None else resumable_folder() / f"replicate-{_in_file_name(table)}-to-{_in_file_name(to)}.json"
+    )
     return replicating.replicate(
         around, replicating.ReplicateOptions(path, Deletes(deletes), copy=copy, until_caught_up=until_caught_up)
     )
+
+
+def _in_file_name(table: str) -> str:
+    """A table's name or ARN as a part of a file's name: an ARN has a slash and colons."""
+    return table.replace("/", "_").replace(":", "_")

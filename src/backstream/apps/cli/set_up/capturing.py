@@ -84,7 +84,9 @@ def init(
     adopting = Adopting(adopt_folder, None if key_schema is None else key_schema_of(key_schema), enable_stream) if adopt else None
     held = library.open(vault)
     if create_bucket:
-        held.create()
+        warning = held.create()
+        if warning is not None:
+            notice(f"warning: the bucket is not closed to the public: {warning}")
     backup = held.table(table)
     report = backup.init(
         layout=layout,
