@@ -137,6 +137,7 @@ def test_every_answer_carries_the_headers(server: Served) -> None:
         ({"csrf": "0" * 64}, {}),
         ({"csrf": "right"}, {"Origin": "https://evil.example"}),
         ({"csrf": "right"}, {"Origin": "null"}),
+        ({"csrf": "right"}, {"Origin": "null", "Sec-Fetch-Site": "same-site"}),
         ({"csrf": "right"}, {"Sec-Fetch-Site": "cross-site"}),
         ({"csrf": "right"}, {"Content-Type": "text/plain"}),
         ({"csrf": "right"}, {"Content-Type": "application/json"}),
@@ -150,6 +151,14 @@ def test_a_form_of_another_site_does_nothing(server: Served, fields: dict[str, s
         answer = visit.post(path, {**sent, "key": "{}"}, **headers)
         assert answer.status == 403
         assert "location" not in answer.headers
+
+
+def test_a_form_of_a_page_without_a_referrer_is_ours(server: Served) -> None:
+    visit = server.visit()
+    sent = visit.post(
+        "/t/flights/choose", {"csrf": visit.get("/t/flights").csrf}, Origin="null", **{"Sec-Fetch-Site": "same-origin"}
+    )
+    assert sent.status == 303
 
 
 def test_a_form_token_of_somebody_else_is_refused(server: Served) -> None:

@@ -144,10 +144,7 @@ class Guard:
     async def _forged(self, request: _Answering, visitor: Visitor) -> str:
         """Why a form does not come from a screen of ours; empty where it does."""
         headers = request.headers
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-            return "this form comes from another site"
-        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if not _is_own(headers):
             return "this form comes from another site"
         if headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
             return "this is no form of ours"
@@ -252,3 +249,17 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found
+
+
+def _is_own(headers: Mapping[str, str]) -> bool:
+    """Whether a form comes from a page of ours, as far as the browser tells.
+
+    Pages without a referrer send `Origin: null` with their forms (https://fetch.spec.whatwg.org/#append-a-request-origin-header):
+    then `Sec-Fetch-Site` has to say it.
+    """
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if site not in (None, "same-origin", "none"):
+        return False
+    if origin is None:
+        return True
+    return site == "same-origin" if origin == "null" else urlsplit(origin).netloc.lower() == headers.get("host", "").lower()

@@ -1,0 +1,133 @@
+"""A bad night in a real browser, from the first look to the reverted rows, by clicks alone; and every screen before axe-core."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backstream.apps.web.settings import WebSettings
+from backstream.model import moment
+from kit.orders import Orders
+from kit.served import Served, served
+
+if find_spec("playwright") is None or find_spec("axe_playwright_python") is None:
+    pytest.skip("playwright or axe-core is not installed: pip install 'backstream[dev]'", allow_module_level=True)
+
+from kit.browser import DESK, PHONE, browsing, chromium, settled, violations
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+if chromium() is None:
+    pytest.skip("there is no browser here: apt-get install chromium", allow_module_level=True)
+
+COMPLAINTS: list[str] = []
+PATIENCE = 60_000  # milliseconds: a browser on a busy machine takes its time
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def orders() -> Orders:
+    return Orders()
+
+
+@pytest.fixture
+def server(orders: Orders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.chdir(tmp_path)
+    with served(orders.config(), WebSettings(allow_restore=True)) as running:
+        yield running
+
+
+def opened(browser: Browser, server: Served, **looks: object) -> Page:
+    """A page that has come in by the printed address. What its console complains of is kept: scripts that the policy stops, too."""
+    context = browser.new_context(**{"viewport": DESK, **looks})  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.on("console", lambda message: COMPLAINTS.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: COMPLAINTS.append(str(error)))
+    page.goto(server.url)
+    page.get_by_role("heading", name="Vault", exact=True).wait_for()
+    return page
+
+
+def test_every_screen_is_accessible_and_fits_a_phone(browser: Browser, server: Served, orders: Orders) -> None:
+    page = opened(browser, server)
+    page.get_by_role("link", name="orders").click()
+    page.get_by_role("link", name="Plan", exact=True).click()
+    page.get_by_label("After", exact=True).fill(moment.iso(orders.begun))
+    page.get_by_role("button", name="Make the plan").click()
+    page.get_by_role("heading", name="Row by row").wait_for()
+    plan = page.url.partition("127.0.0.1")[2].partition("/")[2]
+    item = "t/orders/item?key=%7B%22order%22%3A%222026-0006%22%7D"
+    paths = ["", "t/orders", "t/orders/changes", item, "t/orders/state", "t/orders/plan", plan, "runs", "t/orders/drills"]
+    root = server.url.partition("?")[0]
+    found = list[str]()
+    for looks in ({"color_scheme": "light"}, {"color_scheme": "dark", "viewport": PHONE}):
+        page = opened(browser, server, **looks)
+        for path in paths:
+            page.goto(root + path)
+            settled(page)
+            found += [f"/{path} {looks}: {each}" for each in violations(page)]
+            wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+            assert not wide, f"/{path} scrolls sideways"
+    assert found == []
+    assert COMPLAINTS == []
+
+
+def test_the_bad_night_by_clicks_alone(browser: Browser, server: Served, orders: Orders) -> None:
+    page = opened(browser, server)
+    page.get_by_role("link", name="orders").click()
+    settled(page)
+    _drag(page, orders.begun - 40, orders.ended + 30)
+    settled(page)
+    assert re.search(r"deletes|removes 4", page.inner_text("#kinds"))
+    page.get_by_role("link", name='order = "2026-0006"').first.click()
+    page.get_by_role("heading", name="Plain JSON of each version").wait_for()
+    assert "± changed" in page.inner_text("table.versions")
+    page.locator("#slide").press("Home")
+    assert page.locator("th.chosen time").count() == 1
+    page.go_back()
+    page.get_by_role("button", name="Plan to take these back").click()
+    page.get_by_role("button", name="Make the plan").click()
+    page.get_by_role("heading", name="Row by row").wait_for()
+    page.get_by_label("Type orders to confirm").fill("orders")
+    page.get_by_role("button", name="Carry out this plan").click()
+    page.get_by_role("heading", name="Go on, or take it back").wait_for()
+    expected = orders.good | {name: orders.kept[name] for name in ("2026-0040",)}
+    note = {name: value for name, value in orders.kept["2026-0006"].items() if name in ("note", "by_customer")}
+    expected["2026-0006"] = orders.good["2026-0006"] | note
+    assert orders.scanned() == expected
+    assert COMPLAINTS == []
+
+
+def _drag(page: Page, since: int, until: int) -> None:
+    """Choose a window with the mouse on the timeline."""
+    chart = page.locator("svg.timeline")
+    box = chart.bounding_box()
+    assert box is not None
+    facts = {name: float(chart.get_attribute(f"data-{name}") or 0) for name in ("since", "until", "left", "right", "width")}
+
+    def place(second: int) -> float:
+        share = (second - facts["since"]) / (facts["until"] - facts["since"])
+        assert box is not None
+        return box["x"] + (facts["left"] + share * (facts["right"] - facts["left"])) / facts["width"] * box["width"]
+
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(place(since), middle)
+    page.mouse.down()
+    page.mouse.move(place(until), middle, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**from=*")
