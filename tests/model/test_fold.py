@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import NO_SEQUENCE, SCANNED, Entry
-from backstream.model.changes.fold import BEGINNING, FoldState, in_order, known_at, newest
+from backstream.model.changes.fold import BEGINNING, FoldState, in_order, known_at, newest, read_order, scans_first_in_order
 
 KEYS = b'{"id":{"S":"a"}}'
 END = 10**9
@@ -173,3 +173,10 @@ def test_in_order_is_each_once_and_ends_with_the_newest(entries: list[Entry], da
             after = next((later for later in ordered[place:] if not later.scanned), None)
             assert after is None or after.since >= each.since, "it stands before the first change that beats it"
     assert newest(entries, END) == (ordered[-1] if ordered else None)
+
+
+@given(ENTRIES)
+def test_one_by_one_they_are_in_the_same_order(entries: list[Entry]) -> None:
+    ordered = in_order(entries)
+    scans = sorted((each for each in ordered if each.scanned), key=read_order)
+    assert list(scans_first_in_order([*scans, *(each for each in ordered if not each.scanned)])) == ordered

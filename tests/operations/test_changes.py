@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import msgspec
 import pytest
 
 from backstream.engine.local.memory import Memory
-from backstream.engine.local.spill import Spill
 from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, Refused, UsageError
 from backstream.model.changes import fold
 from backstream.model.changes.entry import Entry
@@ -23,12 +23,11 @@ from backstream.operations.changes import (
     ChangeWindow,
     Number,
     SeenChange,
-    items,
     keys_in,
     numbers_in,
     summary,
 )
-from backstream.operations.changes.items import Item
+from backstream.operations.changes.items import PIECE, ItemPiece, pieces_of
 from backstream.operations.changes.seen import Times, record
 from backstream.operations.changes.sorting import TimeSorter
 from backstream.ports import Put
@@ -120,14 +119,22 @@ def test_they_are_all_that_was_written_in_the_window(stage: Stage, compacted: in
         assert by_item(found) == by_item(expected)
 
 
-EVERY_EVENT = ChangeCriteria(events=["INSERT", "MODIFY", "REMOVE"])
+INSERTS = ChangeCriteria(events=["INSERT"])
 
 
 def test_item_by_item_they_are_the_same(stage: Stage) -> None:
     begun = int(stage.clock.now())
     live(stage, compacted=3)
-    found = {each.key: told(each.changes) for each in look(stage, begun, asked=EVERY_EVENT).items()}
-    assert found == by_item(model(stage, begun, int(stage.clock.now())))
+    every = by_item(model(stage, begun, int(stage.clock.now())))
+    inserts = {item: [each for each in changes if each[2] is None] for item, changes in every.items()}
+    for item in look(stage, begun, asked=INSERTS).items():
+        found = told([each for each, chosen in zip(item.changes, item.chosen, strict=True) if chosen])
+        expected, changes = inserts.pop(item.key), every[item.key]
+        assert item.selected == len(expected)
+        assert (item.before, item.after) == (changes[0][2], changes[-1][3])
+        assert all(item.chosen) == (len(expected) == len(changes))
+        assert found == ([expected[0], *expected[1:][-1:]] if all(item.chosen) else expected)
+    assert not any(inserts.values())
 
 
 def test_of_whole_items_the_first_and_the_last_change_are_held(stage: Stage) -> None:
@@ -158,12 +165,28 @@ def test_a_change_that_is_missing_between_the_first_and_the_last_is_seen(stage: 
     assert not _ends_of([*ordered[::-1], *ordered], vault).broken  # in any order, more than once
 
 
-def _ends_of(entries: Sequence[Entry], vault: TableVault) -> Item:
-    with Spill(1, Entry) as spill:
-        spill.writer.extend([(vault.key(entry), entry, None) for entry in entries])
-        ((found, ends),) = items._ends(spill, 0).items()
-        assert sum(entry.image is not None or entry.place is not None for entry in ends) <= 2
-        return items._item(found, fold.in_order(ends), None, only_ends=True)
+def _ends_of(entries: Sequence[Entry], vault: TableVault) -> ItemPiece:
+    (found,) = pieces_of(entries, vault.key, {}, only_ends=True)
+    assert len(found.pairs) == 2
+    return found
+
+
+def test_an_item_that_changed_often_comes_in_pieces_out_of_little_memory(stage: Stage) -> None:
+    for number in range(1_200):
+        put(stage, number % 2, price={"N": str(number)})
+    begun = int(stage.clock.now()) - 1
+    clock(stage).move(10)
+    stage.follow()
+    vault = stage.vault()
+    entries = [entry for piece in look(stage, begun)._log().pieces() for entry in piece.entries]
+    random.Random(5).shuffle(entries)
+    pieces = list(pieces_of([*entries, *entries[:50]], vault.key, {}, room=20_000))
+    assert max(len(each.pairs) for each in pieces) == PIECE
+    assert [(each.count, each.broken) for each in pieces if each.is_last] == [(600, False)] * 2
+    for item in {each.key for each in pieces}:
+        pairs = [pair for each in pieces if each.key == item for pair in each.pairs]
+        expected = fold.in_order(entry for entry in entries if vault.key(entry) == item)
+        assert pairs == list(zip(expected, [None, *expected], strict=False))
 
 
 def test_of_a_later_window_the_state_before_comes_from_before_it(stage: Stage) -> None:
@@ -190,6 +213,24 @@ def test_the_list_of_all_is_what_one_change_at_a_time_gives(stage: Stage, compac
     one_by_one = [record(each, None, Times()) for each in look(stage, begun).each()]
     assert one_by_one
     assert list(look(stage, begun).records()) == one_by_one
+
+
+def test_the_sorter_holds_little_of_large_images() -> None:
+    """A chunk of each run is in memory: of large images it must not be a whole run."""
+    large = b"x" * 50_000
+    tracemalloc.start()
+    try:
+        with TimeSorter(room=1 << 20) as sorter:
+            for number in range(600):
+                entry = Entry(
+                    "s", str(10**20 + number * 7_919 % 600), number % 7, "MODIFY", "", None, b"k", image=large + b"%d" % number
+                )
+                sorter.add([(entry, None)])
+            tracemalloc.reset_peak()
+            assert sum(len(entry.image or b"") for entry, _ in sorter.until(None)) > 28 << 20
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_sorter_spills_and_merges(stage: Stage) -> None:

@@ -14,7 +14,9 @@ from backstream.apps.verbs.changes import asked_of
 from backstream.errors import NotFound, Refused, UsageError
 from backstream.model.values import wire
 from backstream.operations import revert as reverting
-from backstream.operations.changes import ChangeCriteria
+from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext
+from backstream.operations.changes.gathered import Gathered
+from backstream.operations.changes.run import NetRecord
 from backstream.operations.changes.selection import Number, numbers_in
 from backstream.operations.revert import Writing
 from backstream.vault.catalog import Layout
@@ -121,3 +123,44 @@ def test_a_plan_that_was_not_touched_is_carried_out(shop: Shop) -> None:
     plan = shop.plan(shop.folder / "plan")
     assert reverting.apply(plan.path, shop.around(), Writing()).failed == 0
     assert shop.prices() == GOOD
+
+
+def often(shop: Shop, times: int) -> list[str]:
+    """An item changes so often within the window; the sequence numbers of these changes."""
+    for each in range(times):
+        shop.put(1, price=number(100 + each), **{f"a{each}": number(each)})
+    shop.ended = int(shop.clock.now())
+    shop.clock.move(50)
+    shop.stage.follow()
+    return [each.sequence for each in shop.stage.vault().history(wire.key_of(SCHEMA, key("z", 1)))[-times:]]
+
+
+def test_a_plan_holds_the_changes_that_it_takes_back_and_the_last_one(shop: Shop, tmp_path: Path) -> None:
+    changes = often(shop, 300)
+    chosen = [Number(changes[100]), Number(changes[150])]
+    (row,) = shop.plan(tmp_path / "plan", asked=ChangeCriteria(numbers=chosen)).rows()
+    assert [each.chosen for each in row.undoing] == [False, True, True, False]
+    (tmp_path / "whole").mkdir()
+    (whole,) = (each for each in shop.plan(tmp_path / "whole" / "plan").rows() if b'"1"' in bytes(each.key))
+    assert len(whole.undoing) == 1
+
+
+def test_more_changes_of_an_item_than_a_plan_holds_are_not_taken_back_one_by_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = often(shop, 40)
+    before = shop.prices()
+    monkeypatch.setattr(Gathered.__init__, "__defaults__", (10_000,))
+    report = shop.revert(asked=ChangeCriteria(numbers=[Number(each) for each in changes[:-1]]))
+    assert (report.failed, report.updated) == (1, 0)
+    assert report.failures[0].why.startswith("39 changes of it are selected one by one, more than a plan holds")
+    assert shop.prices() == before
+    (net,) = look(shop, ChangeCriteria(numbers=[Number(each) for each in changes[:-1]]))
+    assert net.changes == 39
+    assert shop.revert(asked=ChangeCriteria(keys=[wire.key_of(SCHEMA, key("z", 1))])).updated == 1
+    assert shop.prices()["1"] == "5"
+
+
+def look(shop: Shop, asked: ChangeCriteria) -> list[NetRecord]:
+    window = shop.request().span
+    return list(Changes(shop.stage.vault(), window, asked, ChangesContext(shop.clock)).net())

@@ -7,7 +7,8 @@ It loses to every change of the second in which its read began, or of a later on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -67,10 +68,10 @@ def is_later(entry: Entry, known: Entry) -> bool:
 
 def later_scan(known: Entry | None, entry: Entry) -> Entry:
     """Returns the scanned image that was read later, of two images of one item in any order."""
-    return entry if known is None or _read(entry) > _read(known) else known
+    return entry if known is None or read_order(entry) > read_order(known) else known
 
 
-def _read(scan: Entry) -> tuple[int, int, str, str]:
+def read_order(scan: Entry) -> tuple[int, int, str, str]:
     """Returns the time and the source of a read. Two exports give two states of an item, of which either may be left out."""
     return scan.since, scan.micros, scan.event, scan.event_id
 
@@ -96,12 +97,25 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Returns one item's entries, each once, oldest first: changes by their order, a scan before the first change that beats it."""
     every = list(entries)
     changes = {entry.order: entry for entry in every if not entry.scanned}
-    scans = {_read(entry): entry for entry in every if entry.scanned}
+    scans = {read_order(entry): entry for entry in every if entry.scanned}
     ordered = [changes[order] for order in sorted(changes)]
     for read in sorted(scans, reverse=True):
         scan = scans[read]
         ordered.insert(_first_since(ordered, scan.since), scan)
     return ordered
+
+
+def scans_first_in_order(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yields what `in_order` returns, for entries that come one by one: the scans by `read_order`, then the changes by their order."""
+    scans = deque[Entry]()
+    for entry in entries:
+        if entry.scanned:
+            scans.append(entry)
+            continue
+        while scans and entry.since >= scans[0].since:
+            yield scans.popleft()
+        yield entry
+    yield from scans
 
 
 def _first_since(changes: Sequence[Entry], second: int) -> int:

@@ -1,6 +1,7 @@
 """`changes`: lists the changes between two moments, in the order of time, item by item, or counted."""
 
-from backstream.operations.changes.run import Changes, ChangesContext, ItemChanges, NetRecord
+from backstream.operations.changes.gathered import ItemChanges
+from backstream.operations.changes.run import Changes, ChangesContext, NetRecord
 from backstream.operations.changes.seen import ChangeRecord, SeenChange
 from backstream.operations.changes.selection import ChangeCriteria, Number, keys_in, numbers_in
 from backstream.operations.changes.summary import ChangeSummary, summary

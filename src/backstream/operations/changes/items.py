@@ -1,22 +1,25 @@
-"""Yields the changes of a window item by item, each with the entry that gives the state before it: one partition in memory at a
-time.
+"""Yields the changes of a window item by item, each with the entry that gives the state before it, in bounded memory.
+
+An item may have changed hundreds of thousands of times. Partitions are sorted by item, on disk where they are large, and an item
+comes in pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import groupby
 
 import msgspec
 
 from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import batches
 from backstream.engine.local.spill import Pairs, Spill, partitions_for
 from backstream.errors import Damaged
 from backstream.model.changes import fold
 from backstream.model.changes.entry import Entry, from_line
 from backstream.operations.changes.reading import Unread, WindowLog
-from backstream.operations.changes.sorting import Pair
+from backstream.operations.changes.sorting import CHUNK, Pair, Rank, TimeSorter
 from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.restore.row_states import states_into
 from backstream.vault import catalog as catalogs
@@ -26,20 +29,25 @@ from backstream.vault.table_vault import TableVault
 
 FEW = 300  # items whose states are looked up one by one; of more the log is read once
 MANY = 200_000  # keys that are held in memory
+SORTED = 64 << 20  # bytes of a partition's changes that wait in memory
+PIECE = 500  # changes of one item that come together
+PIECE_BYTES = 4 << 20  # of their images, if these are more than one
 
 
-class Item(msgspec.Struct, frozen=True):
-    """One item that changed. `key`: canonical; `pairs`: its changes, oldest first; `count`: their number.
+class ItemPiece(msgspec.Struct, frozen=True):
+    """Changes of one item that come together, the oldest first. `key`: canonical. An item's pieces come one after the other.
 
-    If only the states before and after the window matter, `pairs` has only the first and the last change. `broken`: True if a
-    change is missing between two of them; `scanned`: True if a read of the table found one of them.
+    If only the states before and after the window matter, there is one piece with the first and the last change alone. The last
+    piece has the rest: `count`: the number of the item's changes in the window; `broken`: True if a change is missing between two
+    of them; `scanned`: True if a read of the table found one of them.
     """
 
     key: bytes
     pairs: list[Pair]
-    count: int
-    broken: bool
-    scanned: bool
+    is_last: bool = False
+    count: int = 0
+    broken: bool = False
+    scanned: bool = False
 
 
 def looks_back(vault: TableVault) -> bool:
@@ -53,8 +61,8 @@ def looks_back(vault: TableVault) -> bool:
 
 def by_item(
     vault: TableVault, span: ChangeWindow, log: WindowLog, unread: Unread, memory: Memory, *, only_ends: bool = False
-) -> Iterator[Item]:
-    """Yields each item that changed, with all of its changes in the window. `only_ends`: with the first and the last of them."""
+) -> Iterator[ItemPiece]:
+    """Yields the pieces of each item that changed. `only_ends`: with the first and the last of its changes alone."""
     with ExitStack() as stack:
         partitions = partitions_for(log.rows)
         window = stack.enter_context(Spill(partitions, Entry, buffer=memory.buffer))
@@ -75,67 +83,82 @@ def by_item(
         states = before.of(keys, partitions) if looks_back(vault) else None
         for number in range(partitions):
             then = {} if states is None else states(number)
-            for key, entries in (_ends if only_ends else _grouped)(window, number).items():
-                yield _item(key, fold.in_order(entries), then.get(key), only_ends=only_ends)
+            found = (entry for _, entry, _ in window.heads(number))
+            yield from pieces_of(found, vault.key, then, only_ends=only_ends)
 
 
-def _item(key: bytes, ordered: Sequence[Entry], before: Entry | None, *, only_ends: bool) -> Item:
-    pairs = list(zip(ordered, [before, *ordered], strict=False))
-    kept = [pairs[0], pairs[-1]] if only_ends and len(pairs) > 2 else pairs
-    return Item(key, kept, len(pairs), breaks(pairs), any(entry.scanned for entry in ordered))
+def pieces_of(
+    found: Iterable[Entry],
+    key_of: Callable[[Entry], bytes],
+    before: Mapping[bytes, Entry | None],
+    *,
+    only_ends: bool = False,
+    room: int = SORTED,
+) -> Iterator[ItemPiece]:
+    """Yields the pieces of some items, whose changes come in any order and any number of times. For the rest see `by_item`.
+
+    `before`: the entries that give the items' states before them; `room`: bytes of changes that wait in memory.
+    """
+    with TimeSorter(room, _by_item(key_of)) as sorter:
+        for together in batches(found, CHUNK):
+            sorter.add([(entry, None) for entry in together])
+        ordered = (entry for entry, _ in sorter.until(None))
+        for key, entries in groupby(ordered, key=key_of):
+            yield from _Pieces(key, before.get(key), only_ends=only_ends).of(fold.scans_first_in_order(entries))
 
 
-def _grouped(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
-    found: dict[bytes, list[Entry]] = {}
-    for key, entry, _ in window.heads(number):
-        found.setdefault(key, []).append(entry)
-    return found
+def _by_item(key_of: Callable[[Entry], bytes]) -> Callable[[Entry], Rank]:
+    """Returns the order by item. An item's scans come before its changes: they are few, and the changes tell their places."""
 
-
-def _ends(window: Spill[Entry], number: int) -> Mapping[bytes, list[Entry]]:
-    """Returns the same. For the changes between an item's first and last, it holds only their places and digests."""
-    found: dict[bytes, _Ends] = {}
-    for key, entry, _ in window.heads(number):
-        if key not in found:
-            found[key] = _Ends()
-        found[key].add(entry)
-    return {key: each.entries for key, each in found.items()}
-
-
-class _Ends:
-    """One item's changes, each once. An item may have changed hundreds of thousands of times."""
-
-    def __init__(self) -> None:
-        self._between: dict[tuple[str, int], Entry] = {}
-        self._scans: list[Entry] = []
-        self._first: Entry | None = None
-        self._last: Entry | None = None
-
-    def add(self, entry: Entry) -> None:
-        """Adds one change, in no order, perhaps more than once."""
+    def rank(entry: Entry) -> Rank:
         if entry.scanned:
-            self._scans.append(entry)
-            return
-        for end in (self._first, self._last):
-            if end is not None and end.order == entry.order:
-                return
-        if self._first is None or entry.order < self._first.order:
-            self._first, entry = entry, self._first if self._first is not None else entry
-        if self._last is None or entry.order > self._last.order:
-            self._last, entry = entry, self._last if self._last is not None else entry
-        if entry is not self._first and entry is not self._last:
-            self._between[entry.stream, int(entry.sequence)] = _bare(entry)
+            return key_of(entry), 0, *fold.read_order(entry)
+        return key_of(entry), 1, entry.stream, int(entry.sequence)
+
+    return rank
+
+
+class _Pieces:
+    """Cuts one item's changes into pieces. `before`: the entry that gives its state before the window."""
+
+    def __init__(self, key: bytes, before: Entry | None, *, only_ends: bool) -> None:
+        self._key = key
+        self._before = before
+        self._only_ends = only_ends
+        self._pairs: list[Pair] = []
+        self._held = 0
+
+    def of(self, entries: Iterable[Entry]) -> Iterator[ItemPiece]:
+        """Yields the pieces. `entries`: all of the item's, in their order, at least one."""
+        previous, count, broken, scanned = self._before, 0, False, False
+        for entry in entries:
+            if self._is_full:
+                yield ItemPiece(self._key, self._taken())
+            broken = broken or (count > 0 and previous is not None and _breaks(previous, entry))
+            scanned = scanned or entry.scanned
+            count += 1
+            self._add((entry, previous))
+            previous = entry
+        yield ItemPiece(self._key, self._taken(), is_last=True, count=count, broken=broken, scanned=scanned)
+
+    def _add(self, pair: Pair) -> None:
+        if self._only_ends and len(self._pairs) == 2:
+            self._pairs.pop()
+        self._pairs.append(pair)
+        self._held += len(pair[0].image or b"") + len(pair[0].old or b"")
 
     @property
-    def entries(self) -> list[Entry]:
-        """Returns all of them, in no order."""
-        ends = [] if self._first is None or self._last is None else [self._first, self._last]
-        return [*self._scans, *self._between.values(), *ends]
+    def _is_full(self) -> bool:
+        return not self._only_ends and (len(self._pairs) == PIECE or self._held > PIECE_BYTES)
+
+    def _taken(self) -> list[Pair]:
+        pairs, self._pairs, self._held = self._pairs, [], 0
+        return pairs
 
 
-def _bare(entry: Entry) -> Entry:
-    """Returns a change's place in the order, and the digests of the states before and after it."""
-    return Entry(entry.stream, entry.sequence, entry.micros, entry.event, "", None, b"", before=entry.before, after=entry.after)
+def _breaks(one: Entry, other: Entry) -> bool:
+    """True if a change is missing between two changes of an item."""
+    return one.leaves is not None and other.before is not None and one.leaves != other.before
 
 
 class _StatesBefore:
@@ -168,9 +191,3 @@ class _StatesBefore:
             self._unread(error.message)
 
         return newest_each(self._vault, keys, at, self._vault.basis(at), damaged)
-
-
-def breaks(pairs: Sequence[Pair]) -> bool:
-    """True if a change is missing between two changes of an item."""
-    linked = ((one, other) for (one, _), (other, _) in pairwise(pairs))
-    return any(one.leaves is not None and other.before is not None and one.leaves != other.before for one, other in linked)

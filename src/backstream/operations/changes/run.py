@@ -15,10 +15,11 @@ from backstream.model.changes.listing_lines import listed_entries
 from backstream.model.values import wire
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes import window as windows
-from backstream.operations.changes.items import Item, by_item, looks_back
+from backstream.operations.changes.gathered import Gathered, ItemChanges
+from backstream.operations.changes.items import ItemPiece, by_item, looks_back
 from backstream.operations.changes.listing import Listing
 from backstream.operations.changes.reading import Decode, WindowLog
-from backstream.operations.changes.seen import BROKEN, ChangeRecord, SeenChange, Times, items_with_images, record, with_images
+from backstream.operations.changes.seen import ChangeRecord, SeenChange, Times, items_with_images, record, with_images
 from backstream.operations.changes.selection import ChangeCriteria, ChangeSelection
 from backstream.operations.changes.sorting import Pair, TimeSorter
 from backstream.operations.changes.window import ChangeWindow
@@ -37,36 +38,6 @@ class ChangesContext(msgspec.Struct, frozen=True):
     clock: Clock
     memory: Memory = Memory()
     progress: Progress = Silent()
-
-
-class ItemChanges(msgspec.Struct, frozen=True):
-    """All changes of one item in a window, oldest first, and the selection among them. `broken`: True if a change is missing.
-
-    If all changes of an item are selected by its key, `changes` has only the first and the last one. `selected`: the number of
-    selected ones; `scanned`: True if a read of the table found one of all.
-    """
-
-    key: bytes
-    changes: Sequence[SeenChange]
-    chosen: Sequence[bool]
-    selected: int
-    broken: bool = False
-    scanned: bool = False
-
-    @property
-    def before(self) -> bytes | None:
-        """The item's image before the window."""
-        return self.changes[0].old
-
-    @property
-    def after(self) -> bytes | None:
-        """The item's image after the window."""
-        return self.changes[-1].new
-
-    @property
-    def doubt(self) -> str:
-        """The reason why a state of it is not known; empty if all are."""
-        return next((each.doubt for each in self.changes if each.doubt), BROKEN if self.broken else "")
 
 
 class NetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -206,31 +177,40 @@ class Changes:
     # --- item by item ---
 
     def items(self) -> Iterator[ItemChanges]:
-        """Yields each item with a selected change, with all of its changes in the window. Raises the errors of `each`."""
-        found, together = 0, list[Item]()
-        for item in self._items(only_ends=self.selection.is_by_key):
-            if self.selection.may_be(item.key):
-                together.append(item)
-            if sum(len(each.pairs) for each in together) >= TOGETHER:
-                for each in self._chosen(together):
-                    found += 1
-                    yield each
-                together = []
-        for each in self._chosen(together):
+        """Yields each item with a selected change: see `ItemChanges`. Raises the errors of `each`."""
+        found = 0
+        for each in self._chosen_items():
             found += 1
             yield each
         self._finish(found, [])
 
-    def _items(self, *, only_ends: bool = False) -> Iterator[Item]:
+    def _items(self, *, only_ends: bool = False) -> Iterator[ItemPiece]:
         return by_item(self._vault, self._span, self._log(), self._unread, self._around.memory, only_ends=only_ends)
 
-    def _chosen(self, items: Sequence[Item]) -> Iterator[ItemChanges]:
-        images = items_with_images(self._vault, [each.pairs for each in items])
-        for item, changes in zip(items, images, strict=True):
-            chosen = [self.selection.takes(each) for each in changes]
-            if any(chosen):
-                selected = item.count if self.selection.is_by_key else sum(chosen)
-                yield ItemChanges(item.key, changes, chosen, selected, item.broken, item.scanned)
+    def _chosen_items(self) -> Iterator[ItemChanges]:
+        by_key = self.selection.is_by_key
+        gathered = Gathered()
+        for pieces in self._together():
+            images = items_with_images(self._vault, [each.pairs for each in pieces])
+            for piece, changes in zip(pieces, images, strict=True):
+                for each in changes:
+                    gathered.add(each, chosen=self.selection.takes(each))
+                if piece.is_last:
+                    if gathered.selected:
+                        yield gathered.item(piece, selected=piece.count if by_key else gathered.selected)
+                    gathered = Gathered()
+
+    def _together(self) -> Iterator[list[ItemPiece]]:
+        """Yields pieces whose images are fetched side by side."""
+        together, count = list[ItemPiece](), 0
+        for piece in self._items(only_ends=self.selection.is_by_key):
+            if self.selection.may_be(piece.key):
+                together.append(piece)
+                count += len(piece.pairs)
+            if count >= TOGETHER:
+                yield together
+                together, count = [], 0
+        yield together
 
     # --- for programs ---
 

@@ -1,4 +1,4 @@
-"""Sorts many changes by time, in bounded memory: changes that do not fit wait on disk, in sorted runs."""
+"""Sorts many changes by time, or item by item, in bounded memory: changes that do not fit wait on disk, in sorted runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import heapq
 import struct
 import tempfile
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +20,12 @@ from backstream.operations.changes.reading import OVERHEAD
 
 ROOM = 32 << 20  # bytes of changes that wait in memory
 CHUNK = 500  # changes that are read back together
+CHUNK_BYTES = 256 << 10  # of memory, if these are more than one: a chunk of each run is held
 
 _LENGTH = struct.Struct("<Q")
 
 Pair = tuple[Entry, Entry | None]  # a change, and the entry that tells the state before it where that is another one
-Rank = tuple[int, str, int, bytes]
+Rank = tuple[int | str | bytes, ...]
 Ranked = tuple[Rank, Entry, Entry | None]
 
 _rank = itemgetter(0)
@@ -38,10 +39,11 @@ def rank(entry: Entry) -> Rank:
 
 
 class TimeSorter:
-    """Takes changes in any order, and returns them in the order of their time, each once."""
+    """Takes changes in any order, and returns them in the order of their time, or of `rank_of`, each once."""
 
-    def __init__(self, room: int = ROOM) -> None:
+    def __init__(self, room: int = ROOM, rank_of: Callable[[Entry], Rank] = rank) -> None:
         self._room = room
+        self._rank_of = rank_of
         self._held = 0
         self._waiting: list[Ranked] = []
         self._runs: list[_SortedRun] = []
@@ -49,11 +51,14 @@ class TimeSorter:
 
     def add(self, pairs: Sequence[Pair], size: int | None = None) -> None:
         """Takes these. `size`: their bytes in memory, if that is known."""
-        self._waiting += [((entry.micros, entry.stream, int(entry.sequence), entry.keys), entry, old) for entry, old in pairs]
+        if self._rank_of is rank:  # a call less for each of millions
+            self._waiting += [((entry.micros, entry.stream, int(entry.sequence), entry.keys), entry, old) for entry, old in pairs]
+        else:
+            self._waiting += [(self._rank_of(entry), entry, old) for entry, old in pairs]
         self._held += sum(map(_weight, pairs)) if size is None else size
         if self._held > self._room:
             self._waiting.sort(key=_rank)
-            self._runs.append(_SortedRun(self._waiting))
+            self._runs.append(_SortedRun(self._waiting, self._rank_of))
             self._waiting, self._held = [], 0
 
     def until(self, micros: int | None) -> Iterator[Pair]:
@@ -99,14 +104,27 @@ def _weight(pair: Pair) -> int:
     return OVERHEAD + images + (0 if old is None else len(old.image or b"") + OVERHEAD)
 
 
+def _chunked(ranked: Sequence[Ranked]) -> Iterator[list[Pair]]:
+    chunk, held = list[Pair](), 0
+    for _, entry, old in ranked:
+        held += _weight((entry, old))
+        if chunk and (held > CHUNK_BYTES or len(chunk) == CHUNK):
+            yield chunk
+            chunk, held = [], _weight((entry, old))
+        chunk.append((entry, old))
+    if chunk:
+        yield chunk
+
+
 class _SortedRun:
     """Sorted changes in a file that only this process can see."""
 
-    def __init__(self, ranked: Sequence[Ranked]) -> None:
+    def __init__(self, ranked: Sequence[Ranked], rank_of: Callable[[Entry], Rank]) -> None:
+        self._rank_of = rank_of
         with explained(Path(tempfile.gettempdir())):
             self._file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is read later
-            for start in range(0, len(ranked), CHUNK):
-                body = _encode([(entry, old) for _, entry, old in ranked[start : start + CHUNK]])
+            for chunk in _chunked(ranked):
+                body = _encode(chunk)
                 self._file.write(_LENGTH.pack(len(body)) + body)
             self._file.seek(0)
         self._ready: list[Ranked] = []
@@ -115,7 +133,7 @@ class _SortedRun:
 
     def until(self, micros: int | None) -> Iterator[Ranked]:
         """Yields the next ones that were made before a microsecond."""
-        while (found := self._head()) is not None and (micros is None or found[0][0] < micros):
+        while (found := self._head()) is not None and (micros is None or found[1].micros < micros):
             self._place += 1
             yield found
 
@@ -132,7 +150,7 @@ class _SortedRun:
         if not length:
             return []
         pairs = _chunks.decode(self._file.read(_LENGTH.unpack(length)[0]))
-        return [(rank(entry), entry, old) for entry, old in pairs]
+        return [(self._rank_of(entry), entry, old) for entry, old in pairs]
 
     def close(self) -> None:
         """Closes the file, which removes it."""

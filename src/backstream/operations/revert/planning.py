@@ -13,6 +13,7 @@ from backstream.errors import BackstreamError, OutsideWindow, Refused
 from backstream.model import moment, prices
 from backstream.model.changes import merge
 from backstream.model.changes.merge import Merged, MergeStep, MergeVerdict
+from backstream.model.counts import counted
 from backstream.model.values.sizes import write_units
 from backstream.operations import changes as changing
 from backstream.operations.changes import Changes, ItemChanges
@@ -41,6 +42,10 @@ from backstream.vault.table_vault import TableVault
 TOGETHER = 100  # items that are looked at in the live table by one request
 FOUND_BY_READING = "a read of the table found it changed: no change of the stream tells by what"
 MISSING = "a change of this item is missing from the vault"
+TOO_MANY = (
+    "{} of it are selected one by one, more than a plan holds: take it back as a whole, selected by --key or --partition alone, "
+    "or in shorter windows"
+)
 
 
 def make_plan(
@@ -150,7 +155,7 @@ class _Planning:
             return MISSING
         if item.scanned:
             return FOUND_BY_READING
-        return item.doubt
+        return TOO_MANY.format(counted(item.selected, "change")) if item.too_many else item.doubt
 
     def _row_of(self, key: bytes, merged: Merged, live: bytes | None, undoing: list[Undoing]) -> PlanRow | None:
         if merged.verdict is MergeVerdict.UNCHANGED:
