@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO, cast
 
 from backstream.errors import Refused, UsageError
@@ -76,10 +77,10 @@ def _own(file: BinaryIO, path: Path) -> BinaryIO:
     found = os.fstat(file.fileno())
     if found.st_uid not in (ROOT, os.geteuid()):
         why = "belongs to another user"
-        hint = f"Run this as that user. Or look at the file, make it yours with `install -m 600 {path} COPY`, and name COPY."
+        hint = f"Run this as that user. Or look at the file, make it yours with `install -m 600 {quote(str(path))} COPY`, and name COPY."
     elif found.st_mode & OTHERS_WRITE:
         why = "may be written by other users"
-        hint = f"Look at the file. If nobody has changed it: `chmod go-w {path}`."
+        hint = f"Look at the file. If nobody has changed it: `chmod go-w {quote(str(path))}`."
     else:
         return file
     file.close()
