@@ -74,13 +74,13 @@ def lines(file: BinaryIO, path: Path, most: int = LINE) -> Iterator[bytes]:
 
 def _own(file: BinaryIO, path: Path) -> BinaryIO:
     """The file. Refused, and closed, where others may have written it."""
-    found = os.fstat(file.fileno())
+    found, name = os.fstat(file.fileno()), quote(str(path))
     if found.st_uid not in (ROOT, os.geteuid()):
         why = "belongs to another user"
-        hint = f"Run this as that user. Or look at the file, make it yours with `install -m 600 {quote(str(path))} COPY`, and name COPY."
+        hint = f"Run this as that user. Or look at the file, make it yours with `install -m 600 {name} COPY`, and name COPY."
     elif found.st_mode & OTHERS_WRITE:
         why = "may be written by other users"
-        hint = f"Look at the file. If nobody has changed it: `chmod go-w {quote(str(path))}`."
+        hint = f"Look at the file. If nobody has changed it: `chmod go-w {name}`."
     else:
         return file
     file.close()
