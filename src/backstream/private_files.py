@@ -77,10 +77,16 @@ def _own(file: BinaryIO, path: Path) -> BinaryIO:
     found, name = os.fstat(file.fileno()), quote(str(path))
     if found.st_uid not in (ROOT, os.geteuid()):
         why = "belongs to another user"
-        hint = f"Run this as that user. Or look at the file, make it yours with `install -m 600 {name} COPY`, and name COPY."
+        hint = (
+            f"Run this as that user. Or look at the file, make it yours with `install -m 600 {name} COPY` in a folder of your own, "
+            "and name COPY."
+        )
     elif found.st_mode & OTHERS_WRITE:
         why = "may be written by other users"
-        hint = f"Look at the file. If nobody has changed it: `chmod go-w {name}`."
+        hint = (
+            f"Look at the file. If nobody has changed it: `chmod go-w {name}`. Where that has no effect, as on some shared disks, "
+            "work in a folder on another file system."
+        )
     else:
         return file
     file.close()
