@@ -15,7 +15,7 @@ from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge
 from backstream.model.values.object_limits import PLAN_LINE
 from backstream.operations.migrate.journal import MigrationHead
-from backstream.operations.restore.kept import UndoHead
+from backstream.operations.restore.kept import UndoHead, UndoJournal
 from backstream.operations.restore.resume_file import ResumeHead
 from backstream.operations.revert.applying import RevertHead
 from backstream.operations.revert.plan_file import Plan, PlanHead
@@ -112,3 +112,15 @@ def test_a_plan_of_one_endless_line_is_none(tmp_path: Path) -> None:
     path.chmod(0o600)
     with pytest.raises(UsageError, match=f"{path} has a line of more than {PLAN_LINE:,} bytes"):
         Plan(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'["d",-1]', b'["d",true]', b'["d"]', b'["d",0,0]', b'["t",1]', b'["x",0]', b"[]", b'["i",0,{"id":{"S":"a"}},null,null]'],
+)
+def test_a_line_that_no_journal_has_is_damage(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(msgspec.json.encode(UNDO) + b'\n["i",0,{"id":{"S":"a"}},null,null]\n' + line + b"\n")
+    path.chmod(0o600)
+    with pytest.raises(UsageError, match=f"{path} is damaged: a line that no journal has"):
+        UndoJournal(path)

@@ -282,7 +282,10 @@ class JournalState(Generic[HeadT]):
             _check_change(rest, len(self._marks))
             self._marks.append(_INTENDED)
         else:
-            self._marks[rest[0]] = _MARKS[mark]
+            (number,) = rest
+            if type(number) is not int or number < 0:
+                raise ValueError(number)
+            self._marks[number] = _MARKS[mark]
 
 
 def _check_change(parts: list[Any], number: int) -> None:
