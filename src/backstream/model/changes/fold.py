@@ -106,7 +106,7 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def scans_first_in_order(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yields what `in_order` returns, for entries that come one by one: the scans by `read_order`, then the changes by their order."""
+    """Yields what `in_order` returns, for entries that come one by one: scans by `read_order`, then changes by their order."""
     scans = deque[Entry]()
     for entry in entries:
         if entry.scanned:

@@ -26,6 +26,7 @@ _LENGTH = struct.Struct("<Q")
 
 Pair = tuple[Entry, Entry | None]  # a change, and the entry that tells the state before it where that is another one
 Rank = tuple[int | str | bytes, ...]
+TimeRank = tuple[int, str, int, bytes]
 Ranked = tuple[Rank, Entry, Entry | None]
 
 _rank = itemgetter(0)
@@ -33,7 +34,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _chunks = msgspec.msgpack.Decoder(list[Pair])
 
 
-def rank(entry: Entry) -> Rank:
+def rank(entry: Entry) -> TimeRank:
     """Returns the place of a change among all changes: its time, then stream and sequence number, then the key."""
     return entry.micros, entry.stream, int(entry.sequence), entry.keys
 
