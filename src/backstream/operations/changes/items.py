@@ -19,7 +19,7 @@ from backstream.errors import Damaged
 from backstream.model.changes import fold
 from backstream.model.changes.entry import Entry, from_line
 from backstream.operations.changes.reading import Unread, WindowLog
-from backstream.operations.changes.sorting import CHUNK, Pair, Rank, TimeSorter
+from backstream.operations.changes.sorting import CHUNK, AnyRank, Pair, TimeSorter
 from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.restore.row_states import states_into
 from backstream.vault import catalog as catalogs
@@ -107,10 +107,10 @@ def pieces_of(
             yield from _Pieces(key, before.get(key), only_ends=only_ends).of(fold.scans_first_in_order(entries))
 
 
-def _by_item(key_of: Callable[[Entry], bytes]) -> Callable[[Entry], Rank]:
+def _by_item(key_of: Callable[[Entry], bytes]) -> Callable[[Entry], AnyRank]:
     """Returns the order by item. An item's scans come before its changes: they are few, and the changes tell their places."""
 
-    def rank(entry: Entry) -> Rank:
+    def rank(entry: Entry) -> AnyRank:
         if entry.scanned:
             return key_of(entry), 0, *fold.read_order(entry)
         return key_of(entry), 1, entry.stream, int(entry.sequence)

@@ -25,16 +25,16 @@ CHUNK_BYTES = 256 << 10  # of memory, if these are more than one: a chunk of eac
 _LENGTH = struct.Struct("<Q")
 
 Pair = tuple[Entry, Entry | None]  # a change, and the entry that tells the state before it where that is another one
-Rank = tuple[int | str | bytes, ...]
-TimeRank = tuple[int, str, int, bytes]
-Ranked = tuple[Rank, Entry, Entry | None]
+AnyRank = tuple[int | str | bytes, ...]
+Rank = tuple[int, str, int, bytes]
+Ranked = tuple[AnyRank, Entry, Entry | None]
 
 _rank = itemgetter(0)
 _encode = msgspec.msgpack.Encoder().encode
 _chunks = msgspec.msgpack.Decoder(list[Pair])
 
 
-def rank(entry: Entry) -> TimeRank:
+def rank(entry: Entry) -> Rank:
     """Returns the place of a change among all changes: its time, then stream and sequence number, then the key."""
     return entry.micros, entry.stream, int(entry.sequence), entry.keys
 
@@ -42,13 +42,13 @@ def rank(entry: Entry) -> TimeRank:
 class TimeSorter:
     """Takes changes in any order, and returns them in the order of their time, or of `rank_of`, each once."""
 
-    def __init__(self, room: int = ROOM, rank_of: Callable[[Entry], Rank] = rank) -> None:
+    def __init__(self, room: int = ROOM, rank_of: Callable[[Entry], AnyRank] = rank) -> None:
         self._room = room
         self._rank_of = rank_of
         self._held = 0
         self._waiting: list[Ranked] = []
         self._runs: list[_SortedRun] = []
-        self._last: Rank | None = None
+        self._last: AnyRank | None = None
 
     def add(self, pairs: Sequence[Pair], size: int | None = None) -> None:
         """Takes these. `size`: their bytes in memory, if that is known."""
@@ -120,7 +120,7 @@ def _chunked(ranked: Sequence[Ranked]) -> Iterator[list[Pair]]:
 class _SortedRun:
     """Sorted changes in a file that only this process can see."""
 
-    def __init__(self, ranked: Sequence[Ranked], rank_of: Callable[[Entry], Rank]) -> None:
+    def __init__(self, ranked: Sequence[Ranked], rank_of: Callable[[Entry], AnyRank]) -> None:
         self._rank_of = rank_of
         with explained(Path(tempfile.gettempdir())):
             self._file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - it is read later
