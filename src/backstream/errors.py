@@ -90,6 +90,10 @@ class NotFound(Failed):
     """What was named does not exist."""
 
 
+class CatalogLost(NotFound):
+    """The vault holds objects of the table, and its catalog is gone: nothing else says how to read them."""
+
+
 class MissingBucket(NotFound):
     """The vault's bucket or folder does not exist."""
 

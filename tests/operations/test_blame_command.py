@@ -327,6 +327,15 @@ def test_folders_without_events_say_so(scene: Scene, feed: Feed, tmp_path: Path)
     assert f"no call that wrote to {scene.table} is in 1 CloudTrail file of that time" in none.err
 
 
+def test_a_key_that_nobody_wrote_is_exit_1(scene: Scene, feed: Feed, tmp_path: Path) -> None:
+    feed.put(T, row(1))
+    delivered(feed)
+    ran = blame(scene, tmp_path, key("z", 9).decode(), "--json")
+    assert (ran.code, ran.json()["findings"]) == (1, [])
+    said = json.loads(ran.err.splitlines()[-1])["error"]["message"]
+    assert said.startswith(f"no change of {key('z', 9).decode()} in {scene.table} between")
+
+
 NO_WINDOWS: list[tuple[list[str], int, str]] = [
     (["--from", str(T + 10), "--to", str(T)], 2, "the window ends before it begins"),
     (["--from", str(T - 86_400), "--to", str(T)], 4, "before the vault's first change"),

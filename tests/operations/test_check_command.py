@@ -322,3 +322,15 @@ def test_a_catalog_that_is_lost(stage: Stage, run: Run) -> None:
     (found,) = said.report[0]["findings"]
     assert (found["kind"], found["object"]) == ("missing", f"{SYSTEM}catalog.json")
     assert run("check", "flights").code == 3
+    alone = run("status", "flights")
+    assert (alone.code, "the catalog of 'flights' is lost" in alone.err) == (1, True)
+
+
+def test_a_catalog_that_is_lost_is_named_beside_tables_that_are_well(stage: Stage, run: Run) -> None:
+    """`status` of the whole vault does not pass over the table, as if it had never been there."""
+    other = "_backstream/trains/catalog.json"
+    stage.store.put(other, stage.store.get(f"{SYSTEM}catalog.json").body.replace(b'"flights"', b'"trains"'))
+    lose(stage.store, f"{SYSTEM}catalog.json")
+    said = run("status")
+    assert (said.code, "trains" in said.out) == (1, True)
+    assert "the catalog of 'flights' is lost: _backstream/flights/catalog.json is gone" in said.err

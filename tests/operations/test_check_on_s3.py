@@ -66,3 +66,13 @@ def test_a_lost_version(lived: Scene) -> None:
     assert f"MISSING: {first.place.name} (version {first.place.version}) of " in said.err
     assert '"row"' in said.err
     assert "1 finding in the vault of" in said.err
+
+
+def test_a_lost_catalog(lived: Scene) -> None:
+    """Neither of these passes over the table: what its log holds is there, and nobody can read it."""
+    lose(lived.store(), f"_backstream/{lived.table}/catalog.json", aws=lived.aws)
+    for words in (["status"], ["doctor"], ["check"]):
+        said = lived.call(*words)
+        assert (said.code in (1, 3), said.code) == (True, 1 if words == ["status"] else 3), said.out + said.err
+        assert "catalog" in said.out + said.err
+        assert "is lost" in " ".join((said.out + said.err).split())

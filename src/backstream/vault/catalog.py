@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable, UsageError
+from backstream.errors import AlreadyExists, CatalogLost, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable, UsageError
 from backstream.model import moment
 from backstream.model.changes import kinesis
 from backstream.model.changes.change import MICROS
@@ -275,7 +275,7 @@ def current(store: ObjectStore, table: str) -> Current:
 def _unknown(store: ObjectStore, table: str) -> NotFound:
     """Returns the error for a missing catalog: there never was one, or it is lost."""
     if any(not each.marker for each in store.versions(folder(table))):
-        return NotFound(
+        return CatalogLost(
             f"the catalog of {table!r} is lost: {name_of(table)} is gone from {store.url}, other objects are there", hint=_LOST
         )
     return NotFound(

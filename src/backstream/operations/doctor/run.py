@@ -7,7 +7,7 @@ from backstream.operations.doctor import bucket, capture, deployment, identity
 from backstream.operations.doctor import table as tables
 from backstream.operations.doctor.context import DoctorContext
 from backstream.operations.doctor.report import Check, Doctor, about, report
-from backstream.vault import vault_tables
+from backstream.vault import table_folders
 
 
 def doctor(patient: DoctorContext, table: str | None) -> Doctor:
@@ -31,7 +31,7 @@ def _known(patient: DoctorContext) -> list[str]:
     if patient.place is None:
         return []
     try:
-        return vault_tables.tables(patient.place.store)
+        return table_folders.folders(patient.place.store)
     except BackstreamError:
         return []  # the checks of the vault say what stands in the way
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backstream.errors import BackstreamError, MissingTable, NotFound
+from backstream.errors import BackstreamError, CatalogLost, MissingTable, NotFound
 from backstream.model.changes.change import VIEW, stream_label
 from backstream.model.tables.settings import TableSettings
 from backstream.operations.doctor import permissions
@@ -102,6 +102,10 @@ def vault_of(patient: DoctorContext, name: str, facts: TableFacts | None) -> tup
     """Returns the table's vault, and the checks of its identity."""
     try:
         vault = patient.vault_of(name)
+    except CatalogLost as error:
+        return None, [
+            wrong("catalog", error.message, f"backstream check {name}{patient.vault_option}  # and bring the catalog back")
+        ]
     except NotFound:
         on = "" if facts is not None and facts.stream_enabled else " --enable-stream"
         return None, [

@@ -13,6 +13,7 @@ from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.errors import NotFound
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.blame import Blamed, BlameFinding, Outcome
@@ -69,6 +70,11 @@ def blame(
         notice(f"NOT READ: {each.file}: {each.why}")
     if report.unreadable[NAMED:]:
         notice(f"... and {counted(len(report.unreadable) - NAMED, 'more file')}: --json names every one")
+    if report.changes == 0 and key is not None:
+        raise NotFound(
+            f"no change of {key} in {table} between {report.since} and {report.until}",
+            hint=f"`backstream history {table} KEY` shows all that the vault knows of an item.",
+        )
     if report.changes == 0:
         notice(f"no change of {table} between {report.since} and {report.until}")
     elif report.events == 0 and report.changes > report.dynamodb:

@@ -89,7 +89,7 @@ def status(
         raise UsageError("--json and --emf - both write to stdout", hint="Give --emf a file.")
     held = library.open(vault)
     found, broken = of_each(
-        [table] if table is not None else held.tables(),
+        [table] if table is not None else held.names(),
         lambda name: held.table(name).status(rpo=rpo, rto=rto),
         alone=table is not None,
     )
