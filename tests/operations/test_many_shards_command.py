@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-import msgspec
 import pytest
 
 from backstream.apps import aws_lambda
@@ -34,9 +33,9 @@ def stage(scene: Scene, dynamodb: FaultProxy) -> Iterator[ManyShards]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers that do not wait for children that a test does not list, but long for the sibling of an only child."""
     module = "backstream.apps.verbs.capturing"
-    quick: dict[str, float] = {"poll": 0.02, "children_wait": 0.2, "sibling_wait": 2.0 * HOUR}
-    monkeypatch.setattr(f"{module}.SETTINGS", msgspec.structs.replace(SETTINGS, **quick))
-    monkeypatch.setattr(f"{module}.Settings", partial(Settings, **quick))
+    quick = partial(Settings, poll=0.02, children_wait=0.2, sibling_wait=2.0 * HOUR)
+    monkeypatch.setattr(f"{module}.SETTINGS", quick(segment_count=SETTINGS.segment_count, mark_busy=60.0, mark_idle=60.0))
+    monkeypatch.setattr(f"{module}.Settings", quick)
 
 
 class OnlyShard(Wrapped):
