@@ -7,8 +7,7 @@ from pathlib import Path
 
 from backstream.engine.local.engine import LocalEngine
 from backstream.operations.bulk.writer import LeftOut
-from backstream.operations.restore import RestoreContext, RestoreRequest, restore
-from backstream.operations.restore.request import Into
+from backstream.operations.restore import Into, RestoreContext, RestoreRequest, restore
 from backstream.ports import StoredObject, Write
 from backstream.tables.memory import MemoryTable
 from backstream.vault.table_vault import TableVault
@@ -34,7 +33,7 @@ class Full:
         assert (write is not None, live) == (True, None)
         self.count += 1
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         return []
 
     def abandon(self) -> None:

@@ -12,9 +12,7 @@ from backstream.errors import AccessDenied, Refused
 from backstream.model.changes.change import stream_label
 from backstream.model.tables.creation import on_demand
 from backstream.model.tables.naming import Naming
-from backstream.operations.restore import restore
-from backstream.operations.restore.request import NewTable, RestoreRequest
-from backstream.operations.restore.state_source import RestoreContext
+from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
 from backstream.operations.setup.identity import RECREATED, Lookup, recognise
 from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, Put

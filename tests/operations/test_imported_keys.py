@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from backstream.model.tables.grants import KEY
-from backstream.operations.restore.request import NewTable, RestoreRequest
-from backstream.operations.restore.table_setup import TableSetup
+from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest
+from backstream.operations.restore.request import RestoreJob
 from backstream.tables.memory import MemoryTable
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
@@ -31,8 +33,9 @@ def test_an_import_with_a_key_of_another_account_is_told_and_fails() -> None:
     stage.clock.sleep(10)
     new = MemoryTable("new", stage.clock, images.SCHEMA)
     new.delete()
-    request = RestoreRequest(at=int(stage.clock.now()), target=NewTable("new"))
-    setup = TableSetup(stage.vault(), request, lambda _: new, stage.clock)
+    target = NewTable("new")
+    around = RestoreContext(lambda _: new, stage.clock, Path())
+    setup = target.setup(RestoreJob(stage.vault(), RestoreRequest(int(stage.clock.now()), target), around))
     setup.prepare()
     assert setup.creation is not None
     new.create(setup.creation)  # as ImportTable does

@@ -48,7 +48,7 @@ class Unruly(MemoryTable):
 ROWS = {wire.key_of(SCHEMA, each): each for each in (image("row", number, v={"S": "x" * number}) for number in range(333))}
 
 
-def fill(table: Unruly, **words: float) -> BulkWriter:
+def fill(table: Unruly, **words: float) -> BulkWriter[Write]:
     """Write all rows."""
     writer = BulkWriter(table, words.pop("clock", ManualClock()), **words)  # type: ignore[arg-type]
     for each in ROWS.values():
@@ -57,7 +57,7 @@ def fill(table: Unruly, **words: float) -> BulkWriter:
     return writer
 
 
-def accounted(table: Unruly, writer: BulkWriter) -> None:
+def accounted(table: Unruly, writer: BulkWriter[Write]) -> None:
     """Each row is in the table or named, and none is both."""
     named = {wire.key_of(SCHEMA, each.write.image) for each in writer.left_out if isinstance(each.write, Put)}
     assert len(named) == len(writer.left_out)

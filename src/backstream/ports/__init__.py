@@ -22,13 +22,14 @@ from backstream.ports.objects import (
 )
 from backstream.ports.signing import HeadSigner, Verifier, Vouching
 from backstream.ports.stream import ChangeStream, RecordsPage, Shard, StreamFacts
-from backstream.ports.table import Delete, Importer, ImportState, Put, ScanPage, Table, TableFacts, Write
+from backstream.ports.table import ConditionalWrite, Delete, Importer, ImportState, Put, ScanPage, Table, TableFacts, Write
 
 __all__ = [
     "Account",
     "BucketSettings",
     "ChangeStream",
     "Clock",
+    "ConditionalWrite",
     "Delete",
     "Described",
     "Engine",

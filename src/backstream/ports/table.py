@@ -46,14 +46,51 @@ class Put(msgspec.Struct, frozen=True):
 
     image: bytes
 
+    @property
+    def body(self) -> bytes:
+        """What the request carries: the image. Its key is the item's."""
+        return self.image
+
+    @property
+    def after(self) -> bytes | None:
+        """The item after the write."""
+        return self.image
+
 
 class Delete(msgspec.Struct, frozen=True):
     """Deletes the item with this key (DynamoDB JSON)."""
 
     keys: bytes
 
+    @property
+    def body(self) -> bytes:
+        """What the request carries: the key."""
+        return self.keys
+
+    @property
+    def after(self) -> bytes | None:
+        """The item after the write: none."""
+        return None
+
 
 Write = Put | Delete
+
+
+class ConditionalWrite(msgspec.Struct, frozen=True):
+    """A write with its precondition: the item must still be as `before`, an image; None: it must still not exist."""
+
+    write: Write
+    before: bytes | None
+
+    @property
+    def body(self) -> bytes:
+        """See `Put` and `Delete`."""
+        return self.write.body
+
+    @property
+    def after(self) -> bytes | None:
+        """The item after the write; None: none."""
+        return self.write.after
 
 
 class Table(Protocol):

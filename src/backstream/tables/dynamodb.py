@@ -188,7 +188,7 @@ class DynamoTable:
         """Does one PutItem or DeleteItem, on condition that the item is unchanged."""
         put = isinstance(write, Put)
         body = {"Item": msgspec.Raw(write.image)} if isinstance(write, Put) else {"Key": msgspec.Raw(write.keys)}
-        condition = unchanged(before, self._schema.hash.name, write.image if isinstance(write, Put) else None)
+        condition = unchanged(before, self._schema.hash.name, write.after)
         request = {"TableName": self._name, **body, **_given(condition)}
         try:
             self._ask("PutItem" if put else "DeleteItem", request, answers.Ignored)
@@ -223,7 +223,7 @@ class DynamoTable:
             ) from error
 
     def _place(self, write: Write) -> tuple[type[Write], bytes]:
-        return type(write), wire.key_of(self._schema, write.image if isinstance(write, Put) else write.keys)
+        return type(write), wire.key_of(self._schema, write.body)
 
     # --- changing the table -------------------------------------------------------------------------------------------------------
 

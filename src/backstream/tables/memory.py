@@ -20,7 +20,7 @@ from backstream.model.tables.settings import TableSettings, table_of
 from backstream.model.tables.setup import SetupStep
 from backstream.model.values import sizes, wire
 from backstream.model.values.schema import KeySchema
-from backstream.ports import Clock, Put, ScanPage, TableFacts, Write
+from backstream.ports import Clock, ScanPage, TableFacts, Write
 from backstream.tables.memory_settings import MemorySettings
 from backstream.tables.memory_stream import MemoryStream
 
@@ -168,7 +168,7 @@ class MemoryTable:
         """Does all of one batch. It never leaves any undone: tests use a wrapper for that."""
         with self._lock:
             schema = self._existing()
-            images = {wire.key_of(schema, _body(write)): write.image if isinstance(write, Put) else None for write in writes}
+            images = {wire.key_of(schema, write.body): write.after for write in writes}
             if len(images) < len(writes) or len(writes) > WRITES_PER_BATCH:
                 raise Failed(f"BatchWriteItem of table {self._name} failed: more than {WRITES_PER_BATCH} writes, or two on one key")
             if took is not None:
@@ -180,11 +180,11 @@ class MemoryTable:
     def write_if(self, write: Write, before: bytes | None) -> bool:
         """Does one write, if the item is unchanged."""
         with self._lock:
-            key = wire.key_of(self._existing(), _body(write))
+            key = wire.key_of(self._existing(), write.body)
             now = self._items.get(key)
             same = wire.same_state(now, before)
             if same:
-                self._set(key, write.image if isinstance(write, Put) else None)
+                self._set(key, write.after)
             return same
 
     def change_if(self, after: bytes, before: bytes) -> bool:
@@ -275,7 +275,3 @@ class MemoryTable:
 
 def _place(key: bytes) -> tuple[int, bytes]:
     return zlib.crc32(key), key
-
-
-def _body(write: Write) -> bytes:
-    return write.image if isinstance(write, Put) else write.keys

@@ -79,10 +79,9 @@ class Restoring:
         needed where that is most of the table. `spared` and `sparing` of the answer tell which rows were left alone.
         """
         keys = list(keys)
-        target, way = target_of(to, to_file, in_place=in_place), via_of(via)
-        if isinstance(target, NewTable):
-            target = NewTable(target.name, indexes, settings_only, accept_settings)
-        elif settings_only or not indexes:
+        new = None if to is None else NewTable(to, indexes, settings_only, accept_settings)
+        target, way = target_of(new, to_file, in_place=in_place), via_of(via)
+        if new is None and (settings_only or not indexes):
             raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
         if not in_place and (into_another or delete_unknown or expect_deletes is not None):
             raise UsageError(
@@ -112,7 +111,9 @@ class Restoring:
         )
         covered = self._covered(vault, request.at)
         if way is Via.IMPORT:
-            done = restore_by_import(vault, request, around, Importing(self._config.importer, self._config.files))
+            if new is None:
+                raise UsageError("an import makes a new table", hint="Give --to NEW with --via import.")
+            done = restore_by_import(vault, new, request, around, Importing(self._config.importer, self._config.files))
         else:
             done = restoring.restore(vault, request, around)
         return _vouched(done, covered)
@@ -157,9 +158,7 @@ class Restoring:
         left alone.
         """
         naming.check_table_name(self._name)
-        target = target_of(to, to_file, in_place=in_place)
-        if isinstance(target, NewTable):
-            target = NewTable(target.name, indexes)
+        target = target_of(None if to is None else NewTable(to, indexes), to_file, in_place=in_place)
         config = self._config
         around = RestoreContext(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory)
         request = RestoreRequest(

@@ -9,12 +9,12 @@ from backstream.model.tables import naming
 from backstream.operations.restore import InPlace, NewTable, Target, ToFile
 
 
-def target_of(to: str | None, to_file: str | Path | None, *, in_place: bool) -> Target:
-    """UsageError where it is not exactly one."""
-    chosen = [each for each in (to, to_file, in_place or None) if each is not None]
+def target_of(new: NewTable | None, to_file: str | Path | None, *, in_place: bool) -> Target:
+    """UsageError where it is not exactly one, or no table's name."""
+    chosen = [each for each in (new, to_file, in_place or None) if each is not None]
     if len(chosen) != 1:
         raise UsageError("restore where to?", hint="Choose one: a new table (--to), --in-place or a file (--to-file).")
-    if to is not None:
-        naming.check_table_name(to)
-        return NewTable(to)
+    if new is not None:
+        naming.check_table_name(new.name)
+        return new
     return InPlace() if to_file is None else ToFile(Path(to_file))

@@ -7,14 +7,14 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from backstream.errors import AccessDenied, BackstreamError, NotFound, Unavailable
 from backstream.model.values import sizes
 from backstream.operations.bulk.rate import FIRST, LEAST, MOST, Congestion, Gate, Pace
-from backstream.ports import Clock, Put, Write
+from backstream.ports import Clock
 from backstream.retries import full_jitter
 
 BATCH_ITEMS = 25  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
@@ -25,21 +25,32 @@ WAITING = 8  # batches handed over beyond those that may be under way: they are 
 BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
 
 
-class LeftOut(msgspec.Struct, frozen=True):
+class Sendable(Protocol):
+    """What a batch consists of: a write, or one that carries more with it, such as its precondition."""
+
+    @property
+    def body(self) -> bytes:
+        """What its request carries: an image, or a key. It tells the size."""
+
+
+W = TypeVar("W", bound=Sendable)
+
+
+class LeftOut(msgspec.Struct, Generic[W], frozen=True):
     """A write that was not done, and why."""
 
-    write: Write
+    write: W
     reason: str
 
 
-class Batches(Protocol):
+class Batches(Protocol[W]):
     """Takes a batch: a `ports.Table`, or something in front of it."""
 
-    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+    def write(self, writes: Sequence[W], took: Callable[[float], None] | None = None) -> Sequence[W]:
         """See `ports.Table.write`."""
 
 
-class BulkWriter:
+class BulkWriter(Generic[W]):
     """Collects writes, no two on one item, and sends them in batches from several threads; memory stays bounded.
 
     The number under way adapts to the table: see `rate.Congestion`. Throttled or unprocessed items are tried again, after a wait
@@ -51,7 +62,7 @@ class BulkWriter:
 
     def __init__(
         self,
-        table: Batches,
+        table: Batches[W],
         clock: Clock,
         *,
         patience: float = PATIENCE,
@@ -67,7 +78,7 @@ class BulkWriter:
         self._progress = progress
         self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")
         self._futures: dict[Future[None], int] = {}  # with the bytes of their batches
-        self._batch: list[Write] = []
+        self._batch: list[W] = []
         self._bytes = 0
         self._units = 0
         self._random = random.Random()  # noqa: S311 - jitter, not a secret
@@ -75,11 +86,11 @@ class BulkWriter:
         self._accepted_at = clock.now()
         self.hopeless = ""
         self.written = 0
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[LeftOut[W]] = []
 
-    def add(self, write: Write) -> None:
+    def add(self, write: W) -> None:
         """Hands over one write; blocks while enough batches are under way. Raises the error that ended an earlier batch."""
-        size = len(_body(write))
+        size = len(write.body)
         units = 0 if self._budget is None else _units(write)
         full = len(self._batch) >= BATCH_ITEMS or self._bytes + size > BATCH_BYTES
         if self._batch and (full or (self._budget is not None and self._units + units > self._budget.at_once)):
@@ -118,7 +129,7 @@ class BulkWriter:
 
     # --- in the worker threads ---
 
-    def _write(self, batch: Sequence[Write]) -> None:
+    def _write(self, batch: Sequence[W]) -> None:
         rest, reason, tried = batch, self.hopeless, _Tried()
         for delay in full_jitter(self._random.random, base=BACKOFF, cap=LONGEST_BACKOFF):
             if not self.hopeless:
@@ -131,7 +142,7 @@ class BulkWriter:
         with self._lock:
             self.left_out.extend(LeftOut(write, reason or self.hopeless) for write in rest)
 
-    def _try(self, batch: Sequence[Write], tried: _Tried) -> tuple[Sequence[Write], str]:
+    def _try(self, batch: Sequence[W], tried: _Tried) -> tuple[Sequence[W], str]:
         try:
             rest = self._call(batch, tried)
         except Unavailable as error:
@@ -143,7 +154,7 @@ class BulkWriter:
         self._accept(len(batch) - len(rest))
         return rest, "DynamoDB left it unprocessed"
 
-    def _call(self, batch: Sequence[Write], tried: _Tried) -> Sequence[Write]:
+    def _call(self, batch: Sequence[W], tried: _Tried) -> Sequence[W]:
         """Makes one call when there is room for it and it is its turn. Returns the writes left undone."""
         self._gate.enter()
         try:
@@ -160,7 +171,7 @@ class BulkWriter:
         finally:
             self._gate.leave()
 
-    def _judged(self, call: Callable[[], Sequence[Write]], tried: _Tried) -> Sequence[Write]:
+    def _judged(self, call: Callable[[], Sequence[W]], tried: _Tried) -> Sequence[W]:
         if self.hopeless:  # since it began to wait
             raise Unavailable(self.hopeless)
         sent = self._gate.begin()
@@ -176,7 +187,7 @@ class BulkWriter:
             self._gate.end(sent, throttled=throttled)
         return rest
 
-    def _access_ended(self, batch: Sequence[Write], error: BackstreamError) -> tuple[Sequence[Write], str]:
+    def _access_ended(self, batch: Sequence[W], error: BackstreamError) -> tuple[Sequence[W], str]:
         """Handles the end of access: credentials that expire in the middle must not lose the rest; if nothing ever worked, the call
         was wrong.
         """
@@ -186,13 +197,13 @@ class BulkWriter:
             self.hopeless = error.message
         return batch, error.message
 
-    def _one_by_one(self, batch: Sequence[Write], tried: _Tried, error: BackstreamError) -> tuple[Sequence[Write], str]:
+    def _one_by_one(self, batch: Sequence[W], tried: _Tried, error: BackstreamError) -> tuple[Sequence[W], str]:
         """Finds the one item that makes DynamoDB refuse the whole batch, and writes the others."""
         if len(batch) == 1:
             with self._lock:
                 self.left_out.append(LeftOut(batch[0], error.message))
             return [], ""
-        rest: list[Write] = []
+        rest: list[W] = []
         reason = ""
         for write in batch:
             left, why = self._try([write], tried)
@@ -229,7 +240,7 @@ class Budget:
         self._pace = Pace(clock, per_second)
         self.at_once = per_second
 
-    def spend(self, batch: Sequence[Write]) -> Spent:
+    def spend(self, batch: Sequence[Sendable]) -> Spent:
         """Returns when it is a batch's turn."""
         units = sum(map(_units, batch))
         self._pace.spend(units)
@@ -248,16 +259,12 @@ class Spent:
         """Notes the cost that the answer states."""
         self._took = units
 
-    def settle(self, rest: Sequence[Write]) -> None:
+    def settle(self, rest: Sequence[Sendable]) -> None:
         """Pays the cost beyond the expected one, or gets the rest back: an item that is replaced may be larger than the new one."""
         took = self._units - sum(map(_units, rest)) if self._took is None else self._took
         self._pace.settle(took - self._units)
 
 
-def _units(write: Write) -> int:
+def _units(write: Sendable) -> int:
     """Returns the least number of units."""
-    return sizes.write_units(_body(write))
-
-
-def _body(write: Write) -> bytes:
-    return write.image if isinstance(write, Put) else write.keys
+    return sizes.write_units(write.body)

@@ -37,7 +37,7 @@ from backstream.operations.compare.recheck import (
 )
 from backstream.operations.restore import Failure
 from backstream.operations.restore.conditional_writer import CONFLICT, ConditionalWriter
-from backstream.ports import Clock, Delete, Put, Table, Write
+from backstream.ports import Clock, ConditionalWrite, Delete, Put, Table, Write
 
 LEAST_PARTITIONS = 256  # DescribeTable's count is hours old, and may be 0 of a table that is full by now
 CHANGED = "somebody changed it while it was repaired"
@@ -220,8 +220,7 @@ class _Diff:
             for key, sight in left:
                 if sight.verdict in DIFFERENCES:
                     write: Write = Delete(key) if sight.live is None else Put(sight.live)
-                    guard.expect(write, sight.other)
-                    writer.add(write)
+                    writer.add(ConditionalWrite(write, sight.other))
                     sent += 1
             writer.finish()
         except BaseException:
@@ -232,8 +231,8 @@ class _Diff:
             self._not_mended(each)
         return left, sent - len(not_done)
 
-    def _not_mended(self, left: LeftOut) -> None:
-        key = self.key_of(left.write.image if isinstance(left.write, Put) else left.write.keys)
+    def _not_mended(self, left: LeftOut[ConditionalWrite]) -> None:
+        key = self.key_of(left.write.body)
         self._failures[key] = CHANGED if left.reason == CONFLICT else left.reason
 
     # --- the account ---

@@ -19,7 +19,7 @@ from backstream.model.migration import ItemRewrite
 from backstream.model.values import wire
 from backstream.model.values.sizes import write_units
 from backstream.operations.bulk.journal import Journal
-from backstream.ports import Delete, Put, Table, Write
+from backstream.ports import Delete, Put, Table
 
 TRIES = 8  # of an item that somebody changes again and again
 CONFLICT = "somebody changed it meanwhile"
@@ -46,14 +46,23 @@ class LeftAlone(msgspec.Struct, frozen=True):
     conflict: bool = True
 
 
-class _Pending:
-    """A change to be made. `number`: in the journal, None before it is there; `doubtful`: True if it may be done already."""
+class PendingRewrite:
+    """A change that is to be made, with the item as it has to be before it: one write, for a `BulkWriter`.
+
+    `again` decides anew, where the item turns out to be another. `number`: in the journal, None before it stands there; `doubtful`:
+    it may be done already.
+    """
 
     def __init__(self, change: ItemRewrite, again: Again) -> None:
         self.change = change
         self.again = again
         self.number: int | None = None
         self.doubtful = False
+
+    @property
+    def body(self) -> bytes:
+        """What its request carries: the image after it, or the key of an item that is deleted."""
+        return self.change.key if self.change.after is None else self.change.after
 
 
 class Applying:
@@ -64,28 +73,19 @@ class Applying:
     everything.
     """
 
-    def __init__(self, table: Table, key_of: Callable[[bytes], bytes], journal: Journal[Any] | None) -> None:
+    def __init__(self, table: Table, journal: Journal[Any] | None) -> None:
         self._table = table
-        self._key_of = key_of
         self._journal = journal
-        self._pending: dict[bytes, _Pending] = {}
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
         self.left: list[LeftAlone] = []
         self.stopped: ScriptFailed | None = None
 
-    def expect(self, change: ItemRewrite, again: Again) -> Write:
-        """Returns the write for the writer. `again` decides anew, if the item turns out to have changed."""
-        with self._lock:
-            self._pending[change.key] = _Pending(change, again)
-        return Delete(change.key) if change.after is None else Put(change.after)
-
-    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
+    def write(self, writes: Sequence[PendingRewrite], took: Callable[[float], None] | None = None) -> Sequence[PendingRewrite]:
         """See `ports.Table.write`. Raises the table's error if nothing could be done, and the script's error."""
-        every = [self._pending[self._key_of(each.image if isinstance(each, Put) else each.keys)] for each in writes]
-        self._intend([each for each in every if each.number is None])
+        self._intend([each for each in writes if each.number is None])
         units = 0
-        for place, pending in enumerate(every):
+        for place, pending in enumerate(writes):
             try:
                 units += self._make(pending)
             except ScriptFailed as error:
@@ -99,11 +99,9 @@ class Applying:
         self._took(took, units)
         return []
 
-    def give_up(self, write: Write) -> None:
+    def give_up(self, pending: PendingRewrite) -> None:
         """Notes that a write will not be tried again: it was not done, unless it may have been."""
-        with self._lock:
-            pending = self._pending.pop(self._key_of(write.image if isinstance(write, Put) else write.keys), None)
-        if pending is not None and not pending.doubtful:
+        if not pending.doubtful:
             self._withdraw(pending)
 
     @staticmethod
@@ -113,7 +111,7 @@ class Applying:
 
     # --- one item ---
 
-    def _make(self, pending: _Pending) -> int:
+    def _make(self, pending: PendingRewrite) -> int:
         """Makes one change, or its new decision. Returns the consumed write units."""
         if self.stopped is not None:
             raise self.stopped
@@ -129,7 +127,7 @@ class Applying:
         self._leave(pending, BUSY)
         return units
 
-    def _try(self, pending: _Pending) -> bool:
+    def _try(self, pending: PendingRewrite) -> bool:
         """Returns True if the change is made, False if the item has changed."""
         change = pending.change
         if self._journal is not None and pending.number is not None:
@@ -145,7 +143,7 @@ class Applying:
         # After a lost answer, only the item's new state proves that it was done.
         return done or (pending.doubtful and wire.same_state(self._look(change.key), change.after))
 
-    def _put_or_delete(self, pending: _Pending) -> bool:
+    def _put_or_delete(self, pending: PendingRewrite) -> bool:
         """Puts or deletes. The table's client retries these by itself; doing them a second time changes nothing."""
         change = pending.change
         if not wire.same_state(self._look(change.key), change.before):  # the condition alone does not see what somebody has added
@@ -154,7 +152,7 @@ class Applying:
         write = Delete(change.key) if change.after is None else Put(change.after)
         return self._table.write_if(write, change.before)
 
-    def _decided_anew(self, pending: _Pending) -> bool:
+    def _decided_anew(self, pending: PendingRewrite) -> bool:
         """Returns True if the new decision settles a changed item."""
         live = self._look(pending.change.key)
         if wire.same_state(live, pending.change.before):
@@ -180,26 +178,24 @@ class Applying:
 
     # --- the account ---
 
-    def _intend(self, pending: Sequence[_Pending]) -> None:
+    def _intend(self, pending: Sequence[PendingRewrite]) -> None:
         if self._journal is not None and pending:
             for each, number in zip(pending, self._journal.intend([each.change for each in pending]), strict=True):
                 each.number = number
 
-    def _withdraw(self, pending: _Pending) -> None:
+    def _withdraw(self, pending: PendingRewrite) -> None:
         if self._journal is not None and pending.number is not None:
             self._journal.withdraw(pending.number)
 
-    def _settled(self, pending: _Pending, what: str) -> None:
+    def _settled(self, pending: PendingRewrite, what: str) -> None:
         if self._journal is not None and pending.number is not None and what != "unchanged":
             self._journal.done(pending.number)
         with self._lock:
             self.counts[what] += 1
             self.counts["created"] += what == "changed" and pending.change.before is None
-            self._pending.pop(pending.change.key, None)
 
-    def _leave(self, pending: _Pending, why: str, *, sure: bool = True) -> None:
+    def _leave(self, pending: PendingRewrite, why: str, *, sure: bool = True) -> None:
         if sure:
             self._withdraw(pending)
         with self._lock:
             self.left.append(LeftAlone(pending.change.key, why))
-            self._pending.pop(pending.change.key, None)

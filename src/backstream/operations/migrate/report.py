@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,11 @@ from backstream.model import moment
 from backstream.model.migration import ItemRewrite
 from backstream.model.plan import Action
 from backstream.model.values import wire
-from backstream.model.values.schema import KeySchema
 from backstream.operations.migrate.journal import MigrationHead
 from backstream.operations.migrate.request import Migrated, MigrationContext, MigrationRequest
 from backstream.operations.restore import Failure
 from backstream.operations.restore.plan import Planning, Sampled, units_a_second
 from backstream.operations.restore.resume_file import MOST_NAMED
-from backstream.ports import Put, Write
 
 
 class MigrationCounts:
@@ -42,11 +40,6 @@ class MigrationCounts:
         self.warnings: list[str] = []
 
     @staticmethod
-    def key_of(schema: KeySchema) -> Callable[[bytes], bytes]:
-        """Returns the function that finds canonical keys."""
-        return wire.KeyReader(schema)
-
-    @staticmethod
     def is_other(before: bytes | None, live: bytes | None) -> bool:
         """True if the live item differs from the one that the change was decided for."""
         return before is not live and not wire.same_state(before, live)
@@ -64,9 +57,8 @@ class MigrationCounts:
         self._conflicts += 1
         self.unread(Failure(key.decode(), why))
 
-    def failed(self, write: Write, why: str, schema: KeySchema) -> None:
+    def failed(self, key: bytes, why: str) -> None:
         """Notes a change that was not made."""
-        key = wire.key_of(schema, write.image if isinstance(write, Put) else write.keys)
         self.unread(Failure(key.decode(), why))
 
     def unread(self, failure: Failure) -> None:

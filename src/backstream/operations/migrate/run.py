@@ -15,7 +15,7 @@ from backstream.model.migration import ItemRewrite
 from backstream.model.values.schema import KeySchema
 from backstream.operations.bulk.writer import BulkWriter, LeftOut
 from backstream.operations.migrate import journal as journals
-from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
+from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict, PendingRewrite
 from backstream.operations.migrate.function import Function, Script
 from backstream.operations.migrate.journal import Journal, MigrationHead, MigrationJournal
 from backstream.operations.migrate.report import MigrationCounts
@@ -129,8 +129,8 @@ class _RunState:
         self._standing = standing
         self._function = Function(work.script, work.schema)
         self._counts: Counter[str] = Counter()
-        self._applying = Applying(around.table, account.key_of(work.schema), journal)
-        self._writer: BulkWriter | None = None
+        self._applying = Applying(around.table, journal)
+        self._writer: BulkWriter[PendingRewrite] | None = None
         self._phase = phase
 
     def run(self) -> Migrated:
@@ -209,7 +209,7 @@ class _RunState:
         if self._writer is None:
             self._counts["deleted" if change.after is None else "changed"] += 1
         else:
-            self._writer.add(self._applying.expect(change, self._again(row)))
+            self._writer.add(PendingRewrite(change, self._again(row)))
 
     def _again(self, row: SourceRow) -> Callable[[bytes, bytes | None], ItemRewrite | None]:
         """Returns the function that decides for an item that has changed: the first decision was about the old one."""
@@ -235,10 +235,10 @@ class _RunState:
             self._leave_out(each)
         self._collect()
 
-    def _leave_out(self, each: LeftOut) -> None:
+    def _leave_out(self, each: LeftOut[PendingRewrite]) -> None:
         self._applying.give_up(each.write)
         if self._applying.stopped is None:
-            self._account.failed(each.write, each.reason, self._work.schema)
+            self._account.failed(each.write.change.key, each.reason)
 
     def _collect(self) -> None:
         self._counts.update(self._applying.counts)

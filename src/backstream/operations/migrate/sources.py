@@ -151,7 +151,7 @@ class _Given:
         if isinstance(write, Put):
             self._give(write.image)
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         """Returns nothing, since nothing was written."""
         return []
 

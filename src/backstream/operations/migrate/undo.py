@@ -20,7 +20,7 @@ from backstream.model.migration import ItemRewrite
 from backstream.model.plan import Action
 from backstream.operations.bulk import journal
 from backstream.operations.bulk.writer import BulkWriter
-from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict
+from backstream.operations.migrate.applying import CONFLICT, Applying, Conflict, PendingRewrite
 from backstream.operations.migrate.before import Before
 from backstream.operations.migrate.journal import MigrationJournal, Noted
 from backstream.operations.migrate.request import MigrationContext, MigrationRequest
@@ -28,7 +28,6 @@ from backstream.operations.migrate.window import vault_of
 from backstream.operations.restore import Failure, Planned
 from backstream.operations.restore.plan import Planning, units_a_second
 from backstream.operations.restore.resume_file import MOST_NAMED
-from backstream.ports import Put
 
 TOGETHER = 10_000  # items whose images are looked up by one reading of the log
 FETCHED = 100
@@ -111,12 +110,12 @@ class TakingBack:
         self._around = around
         self._began = around.clock.now()
         self._planning = Planning(units_a_second(around.table.facts().description, asked.max_units))
-        self._applying = Applying(around.table, key_of, None)
+        self._applying = Applying(around.table, None)
         self._writer = self._new_writer() if asked.live else None
         self._unchanged = self._put = self._deleted = self._conflicts = self._failed = 0
         self._failures: list[Failure] = []
 
-    def _new_writer(self) -> BulkWriter:
+    def _new_writer(self) -> BulkWriter[PendingRewrite]:
         asked = self._asked
         return BulkWriter(
             self._applying, self._around.clock, patience=asked.patience, max_units=asked.max_units, most=asked.concurrency
@@ -180,7 +179,7 @@ class TakingBack:
     def _do(self, change: ItemRewrite) -> None:
         self._planning.add(change.key, Action.DELETE if change.after is None else Action.PUT, change.after, change.before)
         if self._writer is not None:
-            self._writer.add(self._applying.expect(change, _no_more))
+            self._writer.add(PendingRewrite(change, _no_more))
         elif change.after is None:
             self._deleted += 1
         else:
@@ -198,7 +197,7 @@ class TakingBack:
             self._conflicts += 1
             self._fail(each.key, each.why)
         for one in self._writer.left_out:
-            self._fail(self._key_of(one.write.image if isinstance(one.write, Put) else one.write.keys), one.reason)
+            self._fail(one.write.change.key, one.reason)
 
     def _fail(self, key: bytes, why: str) -> None:
         self._failed += 1

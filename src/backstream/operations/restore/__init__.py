@@ -2,21 +2,15 @@
 
 from backstream.operations.restore.kept import path_for as undo_path_for
 from backstream.operations.restore.plan import Planned
-from backstream.operations.restore.request import (
-    Failure,
-    InPlace,
-    Into,
-    NewTable,
-    Restored,
-    RestoreRequest,
-    Resumed,
-    Target,
-    ToFile,
-)
+from backstream.operations.restore.report import Failure, Restored
+from backstream.operations.restore.request import RestoreContext, RestoreRequest, Target
+from backstream.operations.restore.resume import Again, resume
 from backstream.operations.restore.resume_file import path_for
-from backstream.operations.restore.run import restore
-from backstream.operations.restore.state_source import RestoreContext
-from backstream.operations.restore.targets.resumed import Again, resume
+from backstream.operations.restore.run import PreparedRestore, prepare, restore
+from backstream.operations.restore.targets.file import Into, ToFile
+from backstream.operations.restore.targets.in_place import InPlace
+from backstream.operations.restore.targets.new_table import NewTable
+from backstream.operations.restore.targets.resumed import Resumed
 
 __all__ = [
     "Again",
@@ -25,6 +19,7 @@ __all__ = [
     "Into",
     "NewTable",
     "Planned",
+    "PreparedRestore",
     "RestoreContext",
     "RestoreRequest",
     "Restored",
@@ -32,6 +27,7 @@ __all__ = [
     "Target",
     "ToFile",
     "path_for",
+    "prepare",
     "restore",
     "resume",
     "undo_path_for",

@@ -10,7 +10,7 @@ from backstream.errors import BackstreamError
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.restore.kept import Keyed, UndoRecorder
-from backstream.ports import Put, Write
+from backstream.ports import ConditionalWrite, Write
 
 CONFLICT = "somebody changed it while the restore ran"
 
@@ -26,7 +26,7 @@ class Guarded(Protocol):
 
 
 class ConditionalWriter:
-    """Writes one item at a time to a table, each on condition that it is unchanged since the decision.
+    """Stands before a table and writes one item at a time, each on condition that it is as the write says it was.
 
     A batch's items are read once more just before, because a condition alone does not see an attribute that somebody has added.
     Items that changed meanwhile are in `conflicts`. A write that finds its own work already done, because an earlier answer was
@@ -38,55 +38,44 @@ class ConditionalWriter:
         self._keys = keys
         self._table = table
         self._keeper = keeper
-        self._before: dict[bytes, bytes | None] = {}
         self._lock = threading.Lock()
-        self.conflicts: list[LeftOut] = []
+        self.conflicts: list[LeftOut[ConditionalWrite]] = []
 
-    def expect(self, write: Write, before: bytes | None) -> None:
-        """Notes the item's image at the decision, before the write comes."""
-        with self._lock:
-            self._before[self._key(write)] = before
-
-    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:  # noqa: ARG002
+    def write(
+        self,
+        writes: Sequence[ConditionalWrite],
+        took: Callable[[float], None] | None = None,  # noqa: ARG002
+    ) -> Sequence[ConditionalWrite]:
         """See `ports.Table.write`; `took` is not called. Raises the table's error if nothing could be done."""
         found = self._found(writes)
         self._keep(writes, found)
         for place, write in enumerate(writes):
             try:
-                self._write(write, found.get(self._key(write)))
+                self._write(write, self._keys.key_of(write.body), found)
             except BackstreamError:
                 if not place:
                     raise
                 return writes[place:]  # those before are done: the next attempt begins here, and tells what is wrong
         return []
 
-    def _keep(self, writes: Sequence[Write], found: dict[bytes, bytes]) -> None:
+    def _keep(self, writes: Sequence[ConditionalWrite], found: dict[bytes, bytes]) -> None:
         """Keeps the items that are still as expected, since they are going to be written."""
         if self._keeper is not None:
-            with self._lock:
-                before = {key: self._before[key] for key in map(self._key, writes)}
-            still = [each for each in writes if wire.same_state(found.get(self._key(each)), before[self._key(each)])]
+            still = [each for each in writes if wire.same_state(found.get(self._keys.key_of(each.body)), each.before)]
             self._keeper.keep(still, found)
 
-    def _write(self, write: Write, found: bytes | None) -> None:
-        key = self._key(write)
-        with self._lock:
-            before = self._before[key]
+    def _write(self, write: ConditionalWrite, key: bytes, found: dict[bytes, bytes]) -> None:
         if self._keeper is not None:
             self._keeper.tried(key)
-        done = wire.same_state(found, before) and self._table.write_if(write, before)
-        if not done and not wire.same_state(self._found([write]).get(key), write.image if isinstance(write, Put) else None):
+        done = wire.same_state(found.get(key), write.before) and self._table.write_if(write.write, write.before)
+        if not done and not wire.same_state(self._found([write]).get(key), write.after):
             if self._keeper is not None:
                 self._keeper.withdraw(key)
             with self._lock:
                 self.conflicts.append(LeftOut(write, CONFLICT))
         if self._keeper is not None:
             self._keeper.settle(key)
-        with self._lock:
-            del self._before[key]
 
-    def _found(self, writes: Sequence[Write]) -> dict[bytes, bytes]:
-        return {self._keys.key_of(image): image for image in self._table.fetch([self._key(write) for write in writes])}
-
-    def _key(self, write: Write) -> bytes:
-        return self._keys.key_of(write.image if isinstance(write, Put) else write.keys)
+    def _found(self, writes: Sequence[ConditionalWrite]) -> dict[bytes, bytes]:
+        keys = [self._keys.key_of(write.body) for write in writes]
+        return {self._keys.key_of(image): image for image in self._table.fetch(keys)}

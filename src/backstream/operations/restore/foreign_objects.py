@@ -12,7 +12,7 @@ import msgspec
 
 from backstream.engine.local.prefetch import ahead
 from backstream.errors import BackstreamError, MissingObject
-from backstream.operations.restore.request import Failure
+from backstream.operations.restore.report import Failure
 from backstream.ports import TableState
 from backstream.vault.rows.row_versions import parse_metadata
 from backstream.vault.table_vault import TableVault

@@ -16,7 +16,7 @@ from backstream.errors import UsageError
 from backstream.model.migration import ItemRewrite
 from backstream.model.values import wire
 from backstream.operations.bulk import journal
-from backstream.ports import Put, Table, Write
+from backstream.ports import ConditionalWrite, Table, Write
 
 _STEM = "backstream-undo-"
 
@@ -74,7 +74,7 @@ class UndoRecorder:
         self._journal = kept
         self._numbers: dict[bytes, int] = {}
 
-    def keep(self, writes: Sequence[Write], found: dict[bytes, bytes]) -> None:
+    def keep(self, writes: Sequence[Write | ConditionalWrite], found: dict[bytes, bytes]) -> None:
         """Keeps these items, which are as `found`, because they are going to be written.
 
         An item that already has its new state is not kept again.
@@ -98,9 +98,9 @@ class UndoRecorder:
         if key in self._numbers:
             self._journal.withdraw(self._numbers.pop(key))
 
-    def _change(self, write: Write, found: dict[bytes, bytes]) -> ItemRewrite:
-        key = self._keys.key_of(_body(write))
-        return ItemRewrite(key, found.get(key), write.image if isinstance(write, Put) else None)
+    def _change(self, write: Write | ConditionalWrite, found: dict[bytes, bytes]) -> ItemRewrite:
+        key = self._keys.key_of(write.body)
+        return ItemRewrite(key, found.get(key), write.after)
 
 
 class KeptTable:
@@ -113,16 +113,12 @@ class KeptTable:
 
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         """See `ports.Table.write`."""
-        keys = [self._keys.key_of(_body(each)) for each in writes]
+        keys = [self._keys.key_of(each.body) for each in writes]
         found = {self._keys.key_of(image): image for image in self._table.fetch(keys)}
         self._keeper.keep(writes, found)
         for key in keys:
             self._keeper.tried(key)
         rest = self._table.write(writes) if took is None else self._table.write(writes, took)
-        for key in set(keys) - {self._keys.key_of(_body(each)) for each in rest}:
+        for key in set(keys) - {self._keys.key_of(each.body) for each in rest}:
             self._keeper.settle(key)
         return rest
-
-
-def _body(write: Write) -> bytes:
-    return write.image if isinstance(write, Put) else write.keys

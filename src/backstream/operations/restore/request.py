@@ -1,69 +1,97 @@
-"""The request and the report of a restore."""
+"""What a restore is asked: what to bring back, to which second, and where to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from backstream.model.tables.grants import Grant
-from backstream.model.tables.setup import Todo
-from backstream.operations.inspect.lost_changes import MissingChange
-from backstream.operations.inspect.safety import Identity
-from backstream.operations.inspect.signatures import SignedCover
-from backstream.operations.restore.plan import Planned
+from backstream.engine.local.memory import Memory
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.restore.plan import Planning
+from backstream.operations.restore.report import TargetOutcome
+from backstream.operations.restore.resume_file import Leftovers
 from backstream.operations.restore.targets.sinks import Sink
+from backstream.ports import Clock, Table
+from backstream.vault.table_vault import TableVault
 
 
-class NewTable(msgspec.Struct, frozen=True):
-    """Restores into a table of this name: created with the settings that the catalog holds, or existing and empty.
+class RestoreContext(msgspec.Struct, frozen=True):
+    """The context of a restore besides the vault.
 
-    `indexes`: with its global and local ones; `settings_only`: without items; `bare`: the caller has created it for this alone, so
-    its settings are not reported.
+    `folder`: the place of its resumable file; `notice` receives, before the first write, the command that resumes it after an
+    interruption.
     """
 
-    name: str
-    indexes: bool = True
-    settings_only: bool = False
-    accept_settings: bool = False
-    bare: bool = False
+    table_of: Callable[[str], Table]
+    clock: Clock
+    folder: Path
+    progress: Progress = Silent()
+    memory: Memory = Memory()
+    notice: Callable[[str], None] = lambda _: None
 
 
-class InPlace(msgspec.Struct, frozen=True):
-    """Restores into the table itself: puts and deletes, only for differing items."""
+class RestoreTarget(Protocol):
+    """Where one restore writes. There is a class for each kind, in `targets/`; nobody asks of which kind a target is.
 
-
-class ToFile(msgspec.Struct, frozen=True):
-    """Restores into a file of `{"Item":...}` lines, as AWS's full export writes them."""
-
-    path: Path
-
-
-class Into(msgspec.Struct, frozen=True):
-    """Restores into the sink that `begin` makes once the moment has been checked; `name`: its name in reports."""
-
-    name: str
-    begin: Callable[[], Sink]
-
-
-class Resumed(msgspec.Struct, frozen=True):
-    """Restores differing items into the table of this name, which an earlier restore left incomplete.
-
-    `fresh`: the earlier restore created it, and was interrupted before it had all of its settings; `in_place`: it is the table
-    itself; `before`: the moment before the earlier restore began, if that was interrupted: a row that has neither its state of that
-    time nor its restored state was changed by somebody else; `into`: the table that the earlier one wrote to.
+    The order of calls: `check`, `compare` any number of times, `planning`, and for each pass `open_sink` (unless it is a dry run),
+    `watch` and `finish`; `close` in any case. Nothing is touched before `open_sink`.
     """
 
-    name: str
-    fresh: bool = False
-    in_place: bool = False
-    before: int | None = None
-    into: Identity = Identity("", "")
-    accept_settings: bool = False
+    @property
+    def name(self) -> str:
+        """What reports call it: a table's name, a file's path."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it is the vault's own table: rows may be deleted, and every write can be taken back."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a file names what is left undone, for `--resume` to go on with."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether the restore goes on with an earlier one."""
+
+    @property
+    def wants_items(self) -> bool:
+        """Whether items are asked for at all."""
+
+    @property
+    def before(self) -> int | None:
+        """The second before an interrupted restore began, in which every row was its owner's; None where that does not matter."""
+
+    def check(self) -> None:
+        """Check that it can be written, and plan how. `TargetNotEmpty`, `Refused` and others where it cannot."""
+
+    def compare(self) -> Table | None:
+        """Return the table of whose rows only those are written that differ; None where all are. Refused for other keys."""
+
+    def planning(self) -> Planning | None:
+        """Return what counts the cost of the writes; None where no table is written."""
+
+    def open_sink(self, left: Leftovers) -> Sink:
+        """Return what takes the writes. The first touch: a table is created, and the files to resume and to undo with begin."""
+
+    def watch(self, sink: Sink) -> Sink:
+        """Return the sink, or one around it that counts what time to live would delete again."""
+
+    def finish(self, *, dry_run: bool) -> TargetOutcome:
+        """Do what comes after the items, and tell what there is to tell. In a dry run: only tell."""
+
+    def close(self) -> None:
+        """Let go of its files; they stay where they tell anything."""
 
 
-Target = NewTable | InPlace | ToFile | Into | Resumed
+class Target(msgspec.Struct, frozen=True):
+    """Where to restore, as a request says it. The kinds are in `targets/`."""
+
+    def bind(self, job: RestoreJob) -> RestoreTarget:
+        """Return the target of one restore."""
+        raise NotImplementedError
 
 
 class RestoreRequest(msgspec.Struct, frozen=True):
@@ -106,49 +134,9 @@ class RestoreRequest(msgspec.Struct, frozen=True):
         return bool(self.keys) or any(each is not None for each in (self.tenant, self.partition, self.where))
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """One thing that was not restored, or not read, with a name by which it can be found: an item's key, an object's name."""
+class RestoreJob(msgspec.Struct, frozen=True):
+    """One restore: the vault, the request, and what it needs besides."""
 
-    what: str
-    why: str
-
-
-class Restored(msgspec.Struct, frozen=True):
-    """The result of a restore (with `dry_run`: its plan). Counts are items; `warnings`: the uncertainties.
-
-    `settings`: when a new table's settings were saved in the vault; `todo`: those that are not set; `grants`: the principals and
-    resources in them. `left`: the file that names every item left out, for resuming; `failures` names the first ten thousand of
-    `failed`; `conflicts`: the number of these that somebody changed while the restore ran. `plan`: its estimate; `undo`: the
-    command that undoes an in-place restore. `missing`: items that lack a change in the vault.
-
-    For a restore in place: `spared`: the number of live rows that were left alone because the vault does not prove their state;
-    `sparing` names the first ten thousand. Rows that should have been written also count as `failed`, rows in an accepted gap as
-    `unchanged`. `needs_expect_deletes`: the number that `--expect-deletes` requires for that many deletes; None if none is
-    required. `covered`: what signatures cover, and the vault's head. `expired`: the number of `put` rows whose time to live has
-    passed since the moment.
-    """
-
-    table: str
-    at: str
-    target: str
-    put: int
-    deleted: int
-    unchanged: int
-    failed: int
-    dry_run: bool
-    seconds: float
-    failures: Sequence[Failure] = ()
-    warnings: Sequence[str] = ()
-    left: str | None = None
-    conflicts: int = 0
-    plan: Planned | None = None
-    undo: str | None = None
-    settings: str | None = None
-    todo: Sequence[Todo] = ()
-    grants: Sequence[Grant] = ()
-    spared: int = 0
-    sparing: Sequence[Failure] = ()
-    needs_expect_deletes: int | None = None
-    expired: int = 0
-    missing: Sequence[MissingChange] = ()
-    covered: SignedCover = SignedCover()
+    vault: TableVault
+    request: RestoreRequest
+    around: RestoreContext

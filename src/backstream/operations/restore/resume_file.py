@@ -16,7 +16,7 @@ from backstream import private_files
 from backstream.errors import Failed, UsageError
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.operations.inspect.safety import Identity
-from backstream.operations.restore.request import Failure
+from backstream.operations.restore.report import Failure
 
 MOST_NAMED = 10_000  # failures in a report: more would fill the memory, and the file names them all
 _STEM = "backstream-restore-"
@@ -68,18 +68,31 @@ class Loaded(msgspec.Struct, frozen=True):
     conflicts: list[bytes]
 
 
-class Leftovers:
-    """Collects failures as they come, and keeps the file of a resumable restore. `path` is None for no file at all.
+class NamedFailures:
+    """Failures: how many there are, and the first ten thousand of them."""
+
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
+        self.count = 0
+
+    def name(self, failure: Failure) -> None:
+        """Reports a failure that a second attempt does not mend."""
+        self.count += 1
+        if len(self.failures) < MOST_NAMED:
+            self.failures.append(failure)
+
+
+class Leftovers(NamedFailures):
+    """Collects failures as they come, and keeps the file of a restore that can be gone on with. `path`: None for no file at all.
 
     The file is durable before the first write; it is deleted when everything is done.
     """
 
     def __init__(self, path: Path | None, head: ResumeHead) -> None:
+        super().__init__()
         self._path = path
         self._head = head
         self._file: BinaryIO | None = None
-        self.failures: list[Failure] = []
-        self.count = 0
         self._left = 0
 
     def begin(self, before: int | None, undo: str | None, into: Identity) -> None:
@@ -103,6 +116,11 @@ class Leftovers:
                 whole.unlink(missing_ok=True)
 
     @property
+    def head(self) -> ResumeHead:
+        """What was asked."""
+        return self._head
+
+    @property
     def restore(self) -> str:
         """The restore's id."""
         return self._head.restore
@@ -122,11 +140,10 @@ class Leftovers:
         """The command that resumes it."""
         return f"backstream restore {self._head.table} --resume {self._path}"
 
-    def name(self, failure: Failure) -> None:
-        """Reports a failure that a second attempt does not mend."""
-        self.count += 1
-        if len(self.failures) < MOST_NAMED:
-            self.failures.append(failure)
+    def include(self, found: NamedFailures) -> None:
+        """What was found before the first write."""
+        self.count += found.count
+        self.failures += found.failures
 
     def leave(self, key: bytes, why: str, *, conflict: bool = False) -> None:
         """Leaves an item out, by its canonical key."""

@@ -81,7 +81,7 @@ class _ExportSink:
         if isinstance(write, Put):
             self._export.add(write.image)
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         """Makes all of it durable. An item that the store does not take raises an error; it is not left out."""
         self._export.close()
         return []

@@ -6,23 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 
 import msgspec
 
-from backstream.engine.local.memory import Memory
 from backstream.engine.local.spill import Pairs
-from backstream.errors import Refused
 from backstream.model import moment
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.window import KnownGap, Window
-from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.inspect import lost_changes, safety
 from backstream.operations.restore.evidence import Later, LaterInLog, LaterOfFew
 from backstream.operations.restore.foreign_objects import strangers
-from backstream.operations.restore.request import Failure, InPlace, RestoreRequest, Resumed
-from backstream.operations.restore.resume_file import Leftovers
+from backstream.operations.restore.report import Failure
+from backstream.operations.restore.request import RestoreJob, RestoreTarget
+from backstream.operations.restore.resume_file import NamedFailures
 from backstream.operations.restore.row_states import (
     RowCounts,
     RowState,
@@ -34,49 +31,32 @@ from backstream.operations.restore.row_states import (
     tally,
     with_unknown,
 )
-from backstream.ports import Clock, Table, TableState
-from backstream.vault.table_vault import TableVault
+from backstream.ports import TableState
 
+Candidates = Callable[[], Iterator[RowState]]
 FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
 
 
-class RestoreContext(msgspec.Struct, frozen=True):
-    """The context of a restore besides the vault.
-
-    `folder`: the place of its resumable file; `notice` receives, before the first write, the command that resumes it after an
-    interruption.
-    """
-
-    table_of: Callable[[str], Table]
-    clock: Clock
-    folder: Path
-    progress: Progress = Silent()
-    memory: Memory = Memory()
-    notice: Callable[[str], None] = lambda _: None
-
-
 class Looking:
-    """The items of one restore. `warnings`: the uncertainties; `lost`: the times of the unreadable objects that `left` names;
-    `missing`: the items that lack a change in the vault; `uncertain`: the items among them whose state at the moment that change
-    may have given.
+    """Reads for one restore. `warnings`: what is uncertain; `lost`: the times of what could not be read, which `named` names.
 
-    `name`: the target's. Raises the errors of `safety` before anything is touched.
+    `missing`: the items of which the vault lacks a change; `uncertain`: those of them whose state at the moment it may have told.
+
+    Raises what `safety` raises before anything is touched.
     """
 
-    def __init__(
-        self, vault: TableVault, request: RestoreRequest, around: RestoreContext, window: Window, left: Leftovers, name: str
-    ) -> None:
-        self._vault = vault
-        self._request = request
-        self._around = around
+    def __init__(self, job: RestoreJob, target: RestoreTarget, window: Window) -> None:
+        self._vault = job.vault
+        self._request = job.request
+        self._around = job.around
+        self._target = target
         self._window = window
-        self._left = left
-        self._name = name
+        self.named = NamedFailures()
         self.warnings: list[str] = []
         self.lost: list[KnownGap] = []
         self.missing: Sequence[BrokenChain] = ()
         self.uncertain: frozenset[bytes] = frozenset()
-        self.later: Later = LaterOfFew(vault, request.at)
+        self.later: Later = LaterOfFew(job.vault, job.request.at)
         self._few: list[RowState] = []
         self._all: tuple[TableState, Pairs] | None = None
 
@@ -89,14 +69,14 @@ class Looking:
             return tally(*self._all, would_delete)
         return RowCounts(deletes=sum(1 for each in self._few if each.gone and each.live is not None and would_delete(each)))
 
-    def candidates(self, stack: ExitStack) -> Iterator[RowState]:
-        """Yields the items. They can be read until `stack` is closed."""
+    def candidates(self, stack: ExitStack) -> Candidates:
+        """What gives the items, one after another, as often as it is called. `stack`: until it is closed they can be read."""
         return self._rows(stack) if self._request.keys else self._table(stack)
 
-    def _rows(self, stack: ExitStack) -> Iterator[RowState]:
+    def _rows(self, stack: ExitStack) -> Candidates:
         """Yields the requested rows, after checks before the first is touched."""
         keys = list(dict.fromkeys(self._request.keys))
-        if len(keys) <= FEW_KEYS and self.earlier_moment is None and named_by_key(self._vault):
+        if len(keys) <= FEW_KEYS and self._target.before is None and named_by_key(self._vault):
             then = of_histories(self._vault, keys, self._request.at, self._window)
             if then is not None:
                 return self._few_rows(keys, then)
@@ -109,34 +89,28 @@ class Looking:
         earlier = self._earlier(stack, state, keys=set(keys))
         self._look_later(stack, state, set(keys))
         self._all = (state, spilled)
-        self._around.progress.phase("rows", None)
-        return with_unknown(keys, of_state(state, spilled, self._around.progress, earlier=earlier))
+        progress = self._around.progress
+        progress.phase("rows", None)
+        return lambda: with_unknown(keys, of_state(state, spilled, progress, earlier=earlier))
 
     def _look_later(self, stack: ExitStack, state: TableState, keys: Collection[bytes] | None = None) -> None:
         buffer = self._around.memory.buffer // 2
         self.later = stack.enter_context(LaterInLog(self._vault, self._request.at, state.partitions, buffer, keys))
 
-    def _few_rows(self, keys: Sequence[bytes], then: dict[bytes, Entry | None]) -> Iterator[RowState]:
+    def _few_rows(self, keys: Sequence[bytes], then: dict[bytes, Entry | None]) -> Candidates:
         self._check_rows(keys, then)
         live = {self._vault.key_of(image): image for image in self._live_rows(keys)}
         self._around.progress.phase("rows", len(keys))
         self._few = [RowState(key, then[key], live.get(key)) for key in keys]
-        return iter(self._few)
-
-    @property
-    def earlier_moment(self) -> int | None:
-        """The moment from which somebody else may have changed rows; None if every row is guarded from its first look on."""
-        target = self._request.target
-        return target.before if isinstance(target, Resumed) and not self._request.force else None
+        return lambda: iter(self._few)
 
     def _earlier(self, stack: ExitStack, state: TableState, *, keys: Collection[bytes] | None = None) -> Pairs | None:
         """Returns every item's state before an interrupted restore began."""
-        if self.earlier_moment is None:
+        if (before := self._target.before) is None:
             return None
         self._around.progress.phase("reading what was before", None)
         spilled = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
         around = self._around
-        before = self.earlier_moment
         with self._vault.engine.state(self._vault, before, around.progress.advance, keys=keys) as earlier:
             states_into(earlier, spilled)
         return spilled
@@ -159,33 +133,31 @@ class Looking:
             if len(keys) <= FEW_KEYS and (then is None or then.removed):
                 self.warnings.append(f"{key.decode()} did not exist at {moment.iso(at)}")
 
-    @property
-    def compares(self) -> bool:
-        """True if only items that differ from the existing ones are written."""
-        return isinstance(self._request.target, InPlace | Resumed)
-
     def _live_rows(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        return self._live_table().fetch(keys) if self.compares else []
+        table = self._target.compare()
+        return [] if table is None else table.fetch(keys)
 
-    def _table(self, stack: ExitStack) -> Iterator[RowState]:
+    def _table(self, stack: ExitStack) -> Candidates:
         request, name = self._request, self._vault.catalog.table
         self.warnings += safety.check_table(name, request.at, self._window, allow_gap=request.allow_gap)
         self._around.progress.phase("reading the change log", None)
-        rows = self._live_table().facts().items if self.compares else 0
+        table = self._target.compare()
+        rows = 0 if table is None else table.facts().items
         state = stack.enter_context(self._state(rows=rows))
         self._check_chains(state)
         live = None
-        if self.compares:
+        if (table := self._target.compare()) is not None:
             self._around.progress.phase("reading the live table", None)
             live = stack.enter_context(Pairs(state.partitions, buffer=self._around.memory.buffer))
-            scan_into(self._vault, self._live_table(), live)
+            scan_into(self._vault, table, live)
         for failure in strangers(self._vault, state):
-            self._left.name(failure)
+            self.named.name(failure)
         earlier = self._earlier(stack, state)
         self._look_later(stack, state)
         self._all = None if live is None else (state, live)
-        self._around.progress.phase("rows", None)
-        return of_state(state, live, self._around.progress, earlier=earlier)
+        progress = self._around.progress
+        progress.phase("rows", None)
+        return lambda: of_state(state, live, progress, earlier=earlier)
 
     def _check_chains(self, state: TableState) -> None:
         """Checks the chains: if items lack changes in the log, others may too.
@@ -217,19 +189,13 @@ class Looking:
         if unreadable and not self._request.allow_gap:
             raise safety.unreadable_backup([*(f"{each.name}: {each.why}" for each in unreadable), *map(str, lost)])
         for each in unreadable:
-            self._left.name(Failure(each.name, each.why))
+            self.named.name(Failure(each.name, each.why))
         damaged = [each.lost for each in unreadable if each.lost is not None]
         self.lost = [KnownGap(since, until, "damaged") for since, until in damaged]
         self.warnings += [
             f"changes of {moment.iso(lost.since)} to {moment.iso(lost.until)} cannot be read: their rows are as they were before"
             for lost in self.lost
         ]
-
-    def _live_table(self) -> Table:
-        table = self._around.table_of(self._name)
-        if table.facts().schema != self._vault.catalog.key_schema:
-            raise Refused(f"the table {table.name} has another key schema than the vault's", hint="Restore --to a new table.")
-        return table
 
 
 def _light(entry: Entry) -> Entry:

@@ -6,7 +6,7 @@ makes the plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,36 +19,35 @@ from backstream.model.tables.grants import Grant
 from backstream.model.tables.setup import DYNAMODB, Setup, SetupStep, TableNames, Todo, after_import, plan
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
-from backstream.operations.restore.request import InPlace, NewTable, RestoreRequest, Resumed
+from backstream.operations.restore.report import TargetOutcome
+from backstream.operations.restore.request import RestoreJob
 from backstream.operations.restore.targets.sinks import Sink
 from backstream.ports import Clock, Put, Table, Write
 from backstream.vault import catalog as catalogs
 from backstream.vault import catalog_versions
 from backstream.vault.catalog import Catalog
-from backstream.vault.table_vault import TableVault
 
 TTL_CAUTION = "Where time to live is on, DynamoDB deletes rows that have expired, also restored ones."
 TTL_REACH = 5 * 365 * 86_400  # seconds: what expired before that, time to live leaves alone
 
 
-def _resumed(target: Resumed) -> NewTable:
-    return NewTable(target.name, accept_settings=target.accept_settings)
-
-
 class TableSetup:
-    """The setup of one restore: call `prepare`, `create`, fill the sink from `watching`, then `finish`. It acts only on a new
-    table.
+    """The settings of one restore's target: `prepare`, `create`, fill the sink that `watching` gives, `finish`.
 
-    `todo`: the remaining settings, those tried and refused first; `notes`: notes for an operator; `settings`: when the settings
-    were saved; `grants`: the principals and resources in them.
+    Unprepared it plans nothing: a live table keeps its settings. `indexes`, `accept_settings`: see `NewTable`. `notes`: what an
+    operator should know; `settings`: when the settings were kept; `grants`: whom and what they name; `todo`: what is left after
+    `finish_import`, tried and refused first.
     """
 
-    def __init__(self, vault: TableVault, request: RestoreRequest, table_of: Callable[[str], Table], clock: Clock) -> None:
-        self._vault = vault
-        self._request = request
-        self._table_of = table_of
-        self._clock = clock
-        self._kept = vault.catalog
+    def __init__(self, job: RestoreJob, name: str, *, indexes: bool = True, accept_settings: bool = False) -> None:
+        self._vault = job.vault
+        self._at = job.request.at
+        self._table_of = job.around.table_of
+        self._clock = job.around.clock
+        self._name = name
+        self._indexes = indexes
+        self._accept = accept_settings
+        self._kept = job.vault.catalog
         self._plan: Setup | None = None
         self._rows: _Rows | None = None
         self.todo: list[Todo] = []
@@ -56,39 +55,28 @@ class TableSetup:
         self.settings: str | None = None
         self.grants: list[Grant] = []
 
-    @property
-    def alone(self) -> bool:
-        """True if no items are requested."""
-        return isinstance(self._request.target, NewTable) and self._request.target.settings_only
-
-    def prepare(self) -> None:
-        """Plans without touching anything.
-
-        An existing table stays unchanged. Raises TargetNotEmpty if nothing but settings is requested for one.
-        """
-        target = self._request.target
-        if isinstance(target, Resumed) and target.fresh:
-            self._kept, _ = self._kept_settings()
-            self._plan = self._planned(_resumed(target), self._table_of(target.name).facts().arn)
-            return
-        if not isinstance(target, NewTable):
-            return
-        if exists(self._table_of(target.name)):
-            if target.settings_only:
-                raise TargetNotEmpty(f"the table {target.name} exists: its settings are left alone", hint="Give --to another name.")
-            if target.bare:
-                return
-            self.notes.append(f"the table {target.name} was there already: its settings are as they were. {TTL_CAUTION}")
+    def prepare(self, *, settings_only: bool = False, bare: bool = False) -> None:
+        """Plan a new table; nothing is touched. A table that is there is left as it is: TargetNotEmpty with `settings_only`."""
+        if exists(self._table_of(self._name)):
+            if settings_only:
+                raise TargetNotEmpty(f"the table {self._name} exists: its settings are left alone", hint="Give --to another name.")
+            if not bare:
+                self.notes.append(f"the table {self._name} was there already: its settings are as they were. {TTL_CAUTION}")
             return
         self._kept, received = self._kept_settings()
         self.settings = None if received is None else moment.iso(received)
-        self._plan = self._planned(target, f"{self._kept.table_arn.rpartition('/')[0]}/{target.name}")
-        if target.settings_only and self._plan.time_to_live is not None:
+        self._plan = self._planned(f"{self._kept.table_arn.rpartition('/')[0]}/{self._name}")
+        if settings_only and self._plan.time_to_live is not None:
             self.notes.append(f"time to live is on. {TTL_CAUTION}")
+
+    def prepare_rest(self) -> None:
+        """Plan what an earlier restore has not set of a table that it created."""
+        self._kept, _ = self._kept_settings()
+        self._plan = self._planned(self._table_of(self._name).facts().arn)
 
     def _kept_settings(self) -> tuple[Catalog, float | None]:
         """Returns the catalog of the moment, and when it was saved, None if that is not known."""
-        vault, at = self._vault, self._request.at
+        vault, at = self._vault, self._at
         try:
             catalog, received = catalog_versions.in_force(vault.store, vault.catalog.table, at)
         except AccessDenied:
@@ -98,16 +86,15 @@ class TableSetup:
             self.notes.append(f"no settings of the table were kept before {moment.iso(at)}: these are of {moment.iso(received)}")
         return catalog, received
 
-    def _planned(self, target: NewTable, arn: str) -> Setup:
+    def _planned(self, arn: str) -> Setup:
         names = TableNames(self._kept.table_arn, arn, self._kept.stream_arn)
-        whole = plan(catalogs.settings_of(self._kept), self._vault.catalog.key_schema, names, indexes=target.indexes)
-        self.grants = grants.grants(whole, names.account, accept=target.accept_settings)
-        return whole if target.accept_settings else grants.guarded(whole, names, names.account)
+        whole = plan(catalogs.settings_of(self._kept), self._vault.catalog.key_schema, names, indexes=self._indexes)
+        self.grants = grants.grants(whole, names.account, accept=self._accept)
+        return whole if self._accept else grants.guarded(whole, names, names.account)
 
     def create(self, table: Table) -> None:
         """Creates the table, unless it exists."""
-        target = self._request.target
-        if self._plan is None or not isinstance(target, NewTable):
+        if self._plan is None:
             return
         try:
             table.create(self._plan.creation)
@@ -116,28 +103,24 @@ class TableSetup:
         except Failed as error:
             raise type(error)(error.message, hint=_hint(error, self._plan.creation)) from error
         asked = self._plan.creation
-        self._plan = self._planned(target, table.facts().arn)  # which account and region it is in is known only now
+        self._plan = self._planned(table.facts().arn)  # which account and region it is in is known only now
         if self._plan.creation != asked:  # its key is another account's, whatever the catalog says of the table's own
             table.delete()
             table.create(self._plan.creation)
 
-    def watching(self, sink: Sink) -> Sink:
-        """Returns the sink, or one around it that counts the rows which time to live would delete again."""
-        attribute = self._time_to_live()
-        if attribute is None:
-            return sink
-        self._rows = _Rows(sink, attribute, self._request.at, self._clock)
-        return self._rows
+    def watching(self, sink: Sink, attribute: str | None) -> Sink:
+        """The sink, or one around it that counts the rows which time to live, by this attribute, would delete again."""
+        self._rows = None if attribute is None else _Rows(sink, attribute, self._at, self._clock)
+        return self._rows or sink
 
-    def _time_to_live(self) -> str | None:
-        """Returns the attribute by which the target's rows expire, None if they do not. For a live table, as it is now."""
-        target = self._request.target
-        if isinstance(target, InPlace) or (isinstance(target, Resumed) and target.in_place):
-            return self._of_live_table()
+    @property
+    def time_to_live(self) -> str | None:
+        """The attribute by which the new table's rows will expire, None where they do not."""
         step = None if self._plan is None else self._plan.time_to_live
         return None if step is None else str(step.request["TimeToLiveSpecification"]["AttributeName"])
 
-    def _of_live_table(self) -> str | None:
+    def live_time_to_live(self) -> str | None:
+        """The attribute by which the live table's rows expire now, None where they do not."""
         kept = catalogs.settings_of(self._vault.catalog)
         settings = self._table_of(self._vault.catalog.table).settings()
         return kept.time_to_live if "time_to_live" in settings.unknown else settings.time_to_live
@@ -154,11 +137,10 @@ class TableSetup:
 
     def finish_import(self) -> None:
         """Does the same as `finish` for a table that ImportTable created. It cannot tell which of its rows have expired."""
-        target = self._request.target
-        if self._plan is None or not isinstance(target, NewTable):
+        if self._plan is None:
             return
-        arn, asked = self._table_of(target.name).facts().arn, self._plan.creation
-        self._plan = self._planned(target, arn)
+        arn, asked = self._table_of(self._name).facts().arn, self._plan.creation
+        self._plan = self._planned(arn)
         names = TableNames(self._kept.table_arn, arn, self._kept.stream_arn)
         steps, left = [*after_import(self._plan.creation, names), *self._plan.steps], list(self._plan.todo)
         if self._plan.creation != asked:  # its key is another account's after all, and the import has used it
@@ -170,29 +152,28 @@ class TableSetup:
             )
         self.todo = [*self._refused(steps), *left]
 
-    def finish(self) -> None:
-        """Carries out the steps after the items; in a dry run only reports those that will be left."""
-        if self._plan is None:
+    def finish(self, *, dry_run: bool, undo: str | None = None) -> TargetOutcome:
+        """Carry out what comes after the items; in a dry run only say what will be left. `undo`: what takes it back."""
+        todo = [] if self._plan is None else self._after_items(self._plan, dry_run=dry_run)
+        notes = [*self.notes, *([] if self._plan is not None or not self.expired else [self._expiring(dry_run=dry_run)])]
+        return TargetOutcome(notes, todo, self.grants, self.settings, self.expired, undo)
+
+    def _after_items(self, planned: Setup, *, dry_run: bool) -> list[Todo]:
+        steps, left = list(planned.steps), list(planned.todo)
+        if (step := planned.time_to_live) is not None:
             if self.expired:
-                would = "would put" if self._request.dry_run else "put"
-                rows = counted(self.expired, "row")
-                self.notes.append(
-                    f"it {would} back {rows} whose time to live has passed since the moment: DynamoDB deletes such rows within days"
-                )
-            return
-        steps, left = list(self._plan.steps), list(self._plan.todo)
-        if (step := self._plan.time_to_live) is not None:
-            expired = 0 if self._rows is None else self._rows.expired
-            if expired:
-                why = f"left off: it would delete restored rows within days, those that have expired since then: {expired}"
+                why = f"left off: it would delete restored rows within days, those that have expired since then: {self.expired}"
                 left.insert(0, Todo(step.what, why, step.command))
             else:
                 steps.insert(0, step)
-        self.todo = left if self._request.dry_run else [*self._refused(steps), *left]
+        return left if dry_run else [*self._refused(steps), *left]
+
+    def _expiring(self, *, dry_run: bool) -> str:
+        would, rows = "would put" if dry_run else "put", counted(self.expired, "row")
+        return f"it {would} back {rows} whose time to live has passed since the moment: DynamoDB deletes such rows within days"
 
     def _refused(self, steps: Sequence[SetupStep]) -> list[Todo]:
-        target = self._request.target
-        table = self._table_of(target.name if isinstance(target, NewTable | Resumed) else "")
+        table = self._table_of(self._name)
         refused = []
         for step in steps:
             try:
@@ -239,7 +220,7 @@ class _Rows:
             self.expired += 1
         self._sink.add(write, live)
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         """See the sink."""
         return self._sink.finish()
 

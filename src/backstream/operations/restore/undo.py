@@ -8,7 +8,6 @@ from pathlib import Path
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore.kept import Journal, Keyed, UndoHead, UndoRecorder, begin
-from backstream.operations.restore.request import InPlace, RestoreRequest
 from backstream.ports import Clock, Table
 
 POLL_SECONDS = 0.25
@@ -21,8 +20,7 @@ class Undo:
     no change of the restore can be taken for one of that second.
     """
 
-    def __init__(self, request: RestoreRequest) -> None:
-        self._request = request
+    def __init__(self) -> None:
         self._journal: Journal | None = None
         self._kept = 0
         self._command: str | None = None
@@ -30,8 +28,7 @@ class Undo:
 
     def note(self, table: Table) -> None:
         """Notes the present as `before`."""
-        if isinstance(self._request.target, InPlace):
-            self.before = int(table.server_time())
+        self.before = int(table.server_time())
 
     def wait(self, table: Table, clock: Clock) -> None:
         """Returns when writing may begin."""

@@ -24,12 +24,11 @@ from backstream.operations.bulk import journal
 from backstream.operations.bulk.writer import BulkWriter
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.safety import Identity
-from backstream.operations.migrate.applying import Again, Applying, Conflict
+from backstream.operations.migrate.applying import Again, Applying, Conflict, PendingRewrite
 from backstream.operations.restore import Failure
 from backstream.operations.restore.resume_file import MOST_NAMED
 from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow, image_in
 from backstream.operations.revert.request import Around, OnConflict, Reverted, Writing
-from backstream.ports import Put
 
 _STEM = "backstream-revert-"
 CHANGED = "somebody has changed it since the plan was made"
@@ -170,7 +169,7 @@ class Execution:
         self._standing = standing
         self._stops = plan.head.on_conflict is OnConflict.STOP
         self._key_of = wire.KeyReader(around.table.facts().schema)
-        self._applying = Applying(around.table, self._key_of, held)
+        self._applying = Applying(around.table, held)
         self._writer = BulkWriter(self._applying, around.clock, patience=writing.patience, max_units=writing.max_units)
         self._lock = threading.Lock()
         self._conflicts: list[Failure] = []
@@ -230,7 +229,7 @@ class Execution:
             self._failures.append(Failure(key.decode(), self._writer.hopeless))
         else:
             change = ItemRewrite(self._key_of(key), image_in(row.live), image_in(row.after))
-            self._writer.add(self._applying.expect(change, self._again(row)))
+            self._writer.add(PendingRewrite(change, self._again(row)))
             self._around.progress.advance(1)
 
     def _again(self, row: PlanRow) -> Again:
@@ -267,8 +266,7 @@ class Execution:
         self._conflicts += [Failure(each.key.decode(), each.why) for each in self._applying.left]
         for one in self._writer.left_out:
             self._applying.give_up(one.write)
-            body = one.write.image if isinstance(one.write, Put) else one.write.keys
-            self._failures.append(Failure(self._key_of(body).decode(), one.reason))
+            self._failures.append(Failure(one.write.change.key.decode(), one.reason))
 
     def _gone_while_writing(self) -> Iterator[bytes]:
         planned = self._plan.counts.gone

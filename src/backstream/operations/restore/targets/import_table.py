@@ -16,8 +16,8 @@ from backstream.model.counts import counted
 from backstream.model.tables.creation import Creation, on_demand
 from backstream.operations.restore import NewTable, RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.restore.failures import named_destination
+from backstream.operations.restore.request import RestoreJob
 from backstream.operations.restore.snapshot import Snapshot, snapshot
-from backstream.operations.restore.table_setup import TableSetup
 from backstream.ports import Files, Importer, ImportState
 from backstream.vault import catalog as catalogs
 from backstream.vault.log.segments import Codec
@@ -35,29 +35,31 @@ class Importing(msgspec.Struct, frozen=True):
     files: Callable[[str], Files]
 
 
-def restore_by_import(vault: TableVault, request: RestoreRequest, around: RestoreContext, importing: Importing) -> Restored:
-    """Restores the whole table into a new one. `request`: into a NewTable, without any selection.
+def restore_by_import(
+    vault: TableVault, new: NewTable, request: RestoreRequest, around: RestoreContext, importing: Importing
+) -> Restored:
+    """Bring the whole table back into a new one. `request`: into `new`, without any selection.
 
-    Raises UsageError if it asks for something else, or if the vault is not in S3; Refused if the table had local indexes, or if its
-    new name is taken; and the errors of `snapshot`. Raises Failed, naming DynamoDB's log, if not every item was imported.
+    UsageError where it selects rows, or the vault is not in S3; Refused where the table had local indexes, or its new
+    name is taken; then what `snapshot` refuses. Failed, saying where DynamoDB's log is, where not every item was imported.
     """
     began = around.clock.now()
-    target = _checked(vault, request)
-    _check_free(around, target.name)
+    _check(vault, new, request)
+    _check_free(around, new.name)
     if request.dry_run:
         return restore(vault, request, around)
     files = importing.files(f"{vault.store.url}/{catalogs.folder(vault.catalog.table)}{FOLDER}")
-    setup, named = TableSetup(vault, request, around.table_of, around.clock), named_destination(vault)
-    setup.prepare()
+    setup, named = new.setup(RestoreJob(vault, request, around)), named_destination(vault)
+    setup.prepare(settings_only=new.settings_only, bare=new.bare)
     taken = snapshot(vault, request.at, files, around, compress=Codec.GZIP, allow_gap=request.allow_gap)
     if taken.complete:
         creation = setup.creation or on_demand(vault.catalog.key_schema)
-        _import(taken, creation, target.name, around, importing.importer)
+        _import(taken, creation, new.name, around, importing.importer)
         setup.finish_import()
     return Restored(
         table=taken.table,
         at=taken.at,
-        target=target.name,
+        target=new.name,
         put=taken.items if taken.complete else 0,
         deleted=0,
         unchanged=0,
@@ -81,9 +83,7 @@ def _what_stays(taken: Snapshot) -> str:
 # --- what is refused --------------------------------------------------------------------------------------------------------------
 
 
-def _checked(vault: TableVault, request: RestoreRequest) -> NewTable:
-    if not isinstance(request.target, NewTable):
-        raise UsageError("an import makes a new table", hint="Give --to NEW with --via import.")
+def _check(vault: TableVault, new: NewTable, request: RestoreRequest) -> None:
     if request.keys or any(each is not None for each in (request.tenant, request.partition, request.where)):
         raise UsageError("an import is of a whole table: rows cannot be selected", hint="Restore them without --via import.")
     if request.max_units is not None:
@@ -93,12 +93,11 @@ def _checked(vault: TableVault, request: RestoreRequest) -> NewTable:
             f"DynamoDB imports from S3 only, and the vault is in {vault.store.url}",
             hint="Restore without --via import, or write a snapshot into a bucket and import that.",
         )
-    if request.target.indexes and catalogs.settings_of(vault.catalog).table.get("LocalSecondaryIndexes"):
+    if new.indexes and catalogs.settings_of(vault.catalog).table.get("LocalSecondaryIndexes"):
         raise Refused(
             f"{vault.catalog.table} has local secondary indexes, which ImportTable cannot make",
             hint="Restore without --via import, or with --no-indexes.",
         )
-    return request.target
 
 
 def _check_free(around: RestoreContext, name: str) -> None:

@@ -1,80 +1,65 @@
-"""`restore --resume`: continues a restore that was interrupted, or that left something undone."""
+"""Restoring into a table that an earlier restore left incomplete."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import msgspec
-
-from backstream.errors import Refused, UsageError
+from backstream.operations.inspect import safety
 from backstream.operations.inspect.safety import Identity
-from backstream.operations.restore import resume_file
-from backstream.operations.restore.request import Restored, RestoreRequest, Resumed
-from backstream.operations.restore.resume_file import Leftovers, Loaded
-from backstream.operations.restore.run import Restoration
-from backstream.operations.restore.state_source import RestoreContext
-from backstream.vault.table_vault import TableVault
+from backstream.operations.restore.request import RestoreJob, Target
+from backstream.operations.restore.table_setup import TableSetup
+from backstream.operations.restore.targets.table import TableTarget
+from backstream.ports import Table
 
 
-class Again(msgspec.Struct, frozen=True):
-    """The options for resuming a restore; see `RestoreRequest`. `force`: also restore the rows that somebody changed meanwhile.
+class Resumed(Target, frozen=True):
+    """Restores differing items into the table of this name, which an earlier restore left incomplete.
 
-    `delete_unknown`, `expect_deletes`: also if the restore was begun without; `into_another`: the table may be another one by now;
-    `accept_settings`: also make settings that name another account.
+    `fresh`: the earlier restore created it, and was interrupted before it had all of its settings; `in_place`: it is the table
+    itself; `before`: the moment before the earlier restore began, if that was interrupted: a row that has neither its state of that
+    time nor its restored state was changed by somebody else; `into`: the table that the earlier one wrote to.
     """
 
-    dry_run: bool = False
-    patience: float = 30.0
-    max_units: float | None = None
-    force: bool = False
-    into_another: bool = False
-    delete_unknown: bool = False
-    expect_deletes: int | None = None
+    name: str
+    fresh: bool = False
+    in_place: bool = False
+    before: int | None = None
+    into: Identity = Identity("", "")
     accept_settings: bool = False
 
-
-def resume(vault: TableVault, path: Path, around: RestoreContext, again: Again) -> Restored:
-    """Continues a restore that left something undone, or was interrupted. Its file stays as long as something is left.
-
-    Raises UsageError if there is no such file, or if it belongs to another table; Refused if only rows that somebody else has
-    changed are left, unless `force` is set.
-    """
-    loaded = resume_file.load(path)
-    if loaded.head.table != vault.catalog.table:
-        raise UsageError(f"{path} is what is left of a restore of {loaded.head.table}, not of {vault.catalog.table}")
-    if loaded.ended and not again.force and len(loaded.conflicts) == len(loaded.keys):
-        raise Refused(
-            f"all that is left are {len(loaded.keys)} rows that somebody changed while the restore ran",
-            hint="--force brings them back too, and so undoes these changes.",
-        )
-    return Restoration(vault, _rest(loaded, again), around, Leftovers(None if again.dry_run else path, loaded.head)).run()
+    def bind(self, job: RestoreJob) -> IncompleteTable:
+        """Return the target of one restore."""
+        return IncompleteTable(job, self)
 
 
-def _rest(loaded: Loaded, again: Again) -> RestoreRequest:
-    """Returns the remaining request: the rows that are left or, for an interrupted restore, everything that was requested."""
-    head = loaded.head
-    passed = loaded.conflicts if loaded.ended and not again.force else []
-    return RestoreRequest(
-        at=head.at,
-        target=Resumed(
-            head.target,
-            fresh=not (loaded.ended or head.in_place),
-            in_place=head.in_place,
-            before=None if loaded.ended else head.before,
-            into=Identity(head.arn, head.table_id),
-            accept_settings=again.accept_settings,
-        ),
-        keys=[key for key in loaded.keys if key not in passed] if loaded.ended else [bytes(key) for key in head.keys],
-        tenant=head.tenant,
-        partition=head.partition,
-        where=head.where,
-        dry_run=again.dry_run,
-        allow_gap=True,  # that it was asked for, or that there was none, was settled when the restore began
-        patience=again.patience,
-        max_units=again.max_units,
-        force=again.force,
-        conflicts=passed,
-        into_another=again.into_another,
-        delete_unknown=again.delete_unknown or head.delete_unknown,
-        expect_deletes=head.expect_deletes if again.expect_deletes is None else again.expect_deletes,
-    )
+class IncompleteTable(TableTarget):
+    """A table that holds a part of the moment. See `request.RestoreTarget`."""
+
+    continues = True
+    is_shared = True
+
+    def __init__(self, job: RestoreJob, target: Resumed) -> None:
+        super().__init__(job, target.name, TableSetup(job, target.name, accept_settings=target.accept_settings))
+        self._target = target
+        self.in_place = target.in_place
+        self.before = None if job.request.force else target.before
+
+    def check(self) -> None:
+        """Refused where it is not the table that the earlier restore began with."""
+        if not self._job.request.into_another:
+            self._check_same()
+        if self._target.fresh:
+            self._setup.prepare_rest()
+
+    def _check_same(self) -> None:
+        if self._target.into.arn:
+            safety.check_same_table(self._target.into, self._table().facts(), of="the one that this restore began to write to")
+        elif self.in_place:
+            catalog = self._job.vault.catalog
+            known = Identity(catalog.table_arn, catalog.table_id)
+            safety.check_same_table(known, self._table().facts(), of="the vault's")
+
+    def compare(self) -> Table | None:
+        """The table as it is now."""
+        return self._live()
+
+    def _expires_by(self) -> str | None:
+        return self._setup.live_time_to_live() if self.in_place else self._setup.time_to_live

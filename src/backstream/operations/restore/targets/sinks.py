@@ -12,7 +12,7 @@ from backstream import private_files
 from backstream.errors import Failed, TargetNotEmpty
 from backstream.operations.bulk.writer import BulkWriter, LeftOut
 from backstream.operations.restore.conditional_writer import ConditionalWriter
-from backstream.ports import Delete, Write
+from backstream.ports import ConditionalWrite, Delete, Write
 from backstream.vault.aws_export.lines import item_line
 
 
@@ -33,7 +33,7 @@ class Sink(Protocol):
     def add(self, write: Write, live: bytes | None) -> None:
         """Takes one write. `live`: the item's image when that was decided; None if there was none, or if nobody looked."""
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         """Returns once every write is done or named."""
 
     def abandon(self) -> None:
@@ -49,7 +49,7 @@ class Nowhere:
     def add(self, write: Write, live: bytes | None) -> None:
         """Does nothing."""
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         """Returns nothing left out, since nothing was done."""
         return []
 
@@ -58,11 +58,41 @@ class Nowhere:
 
 
 class TableSink:
-    """Writes into a table; with a guard, into one that others may be writing to."""
+    """Writes into a table, whatever is there."""
 
-    def __init__(self, writer: BulkWriter, guard: ConditionalWriter | None = None) -> None:
+    def __init__(self, writer: BulkWriter[Write]) -> None:
         self._writer = writer
-        self._guard = guard
+
+    @property
+    def hopeless(self) -> str:
+        """See the writer."""
+        return self._writer.hopeless
+
+    @property
+    def touched(self) -> bool:
+        """True if DynamoDB has taken anything."""
+        return self._writer.written > 0
+
+    def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - it is overwritten
+        """Passes it to the writer."""
+        self._writer.add(write)
+
+    def finish(self) -> Sequence[LeftOut[Write]]:
+        """Waits for the writer."""
+        self._writer.finish()
+        return self._writer.left_out
+
+    def abandon(self) -> None:
+        """Stops the writer."""
+        self._writer.abandon()
+
+
+class ConditionalSink:
+    """Writes into a table that others may be writing to: each item only if it is still as it was. The others are conflicts."""
+
+    def __init__(self, writer: BulkWriter[ConditionalWrite], conditional: ConditionalWriter) -> None:
+        self._writer = writer
+        self._conditional = conditional
 
     @property
     def hopeless(self) -> str:
@@ -75,15 +105,13 @@ class TableSink:
         return self._writer.written > 0
 
     def add(self, write: Write, live: bytes | None) -> None:
-        """Passes it to the writer."""
-        if self._guard is not None:
-            self._guard.expect(write, live)
-        self._writer.add(write)
+        """Passes it to the writer, with its precondition."""
+        self._writer.add(ConditionalWrite(write, live))
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         """Waits for the writer."""
         self._writer.finish()
-        return [*self._writer.left_out, *([] if self._guard is None else self._guard.conflicts)]
+        return [LeftOut(each.write.write, each.reason) for each in (*self._writer.left_out, *self._conditional.conflicts)]
 
     def abandon(self) -> None:
         """Stops the writer."""
@@ -114,7 +142,7 @@ class FileSink:
         except OSError as error:
             raise _not_written(self._partial, error) from error
 
-    def finish(self) -> Sequence[LeftOut]:
+    def finish(self) -> Sequence[LeftOut[Write]]:
         """Makes it durable, then gives it its name."""
         file = self._file or self._begin()
         with _explained(self._partial):

@@ -1,0 +1,1 @@
+"""The keys that sign a vault, and those that verify it."""
