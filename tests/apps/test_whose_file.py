@@ -15,8 +15,8 @@ from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge
 from backstream.model.values.object_limits import PLAN_LINE
 from backstream.operations.migrate.journal import MigrationHead
-from backstream.operations.restore.kept import UndoHead, UndoJournal
 from backstream.operations.restore.resume_file import ResumeHead
+from backstream.operations.restore.targets.kept import UndoHead, UndoJournal
 from backstream.operations.revert.applying import RevertHead
 from backstream.operations.revert.plan_file import Plan, PlanHead
 from backstream.operations.revert.request import OnConflict

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
@@ -22,7 +23,7 @@ from kit.lived import lived
 
 SOURCE = Path(__file__).parents[2] / "src" / "backstream"
 LAYERS = ("model", "errors", "ports", "retries", "transport", "stores", "tables", "vault", "engine", "operations", "apps")
-TARGETS = {"target", "Target", "NewTable", "InPlace", "ToFile", "Into", "Resumed"}
+TARGETS = {"target", "Target", "TargetRequest", "NewTable", "InPlace", "ToFile", "Into", "Resumed"}
 
 
 def files() -> list[Path]:
@@ -111,14 +112,14 @@ class PathTaken:
     def __str__(self) -> str:
         stays, modules = self.stays, {module for module, _, _ in self.functions}
         layers = [layer_of(each) for each in stays]
-        climbs = sum(1 for one, other in zip(layers, layers[1:], strict=False) if other > one)
+        climbs = sum(1 for one, other in pairwise(layers) if other > one)
         counts = f"{len(self.functions)} functions, {len(modules)} modules"
         return f"{counts}; {len(stays)} stays, {len(stays) - len(modules)} returns, {climbs} climbs"
 
 
 def layer_of(module: str) -> int:
     """How high it lies."""
-    top = module.split("/")[0].removesuffix(".py")
+    top = module.partition("/")[0].removesuffix(".py")
     return LAYERS.index(top) if top in LAYERS else 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from backstream.apps.signing_keys import Ed25519Key
+from backstream.apps.signing.ed25519 import Ed25519Key
 from backstream.model.sealing import Signing
 from backstream.ports import ObjectStore
 from backstream.stores.signed import SigningStore, VerifyingStore

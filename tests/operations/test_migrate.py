@@ -35,6 +35,7 @@ from backstream.operations.migrate import (
     resume,
     undo,
 )
+from backstream.operations.migrate.applying import PendingRewrite
 from backstream.operations.restore import RestoreContext
 from backstream.operations.restore.snapshot import snapshot
 from backstream.operations.setup.init import InitOptions, init
@@ -398,8 +399,8 @@ def test_a_table_that_takes_nothing_is_given_up(bench: Bench) -> None:
 def test_a_table_that_takes_nothing_any_more_ends_the_reading_and_is_reported(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class GivesUp(BulkWriter):
-        def add(self, write: Write) -> None:
+    class GivesUp(BulkWriter[PendingRewrite]):
+        def add(self, write: PendingRewrite) -> None:
             super().add(write)
             self.hopeless = "throttled"
 

@@ -19,7 +19,7 @@ from backstream.model.clocks import CLOCKS_APART
 from backstream.operations import restore as restoring
 from backstream.operations.migrate import MigrationContext, MigrationRequest
 from backstream.operations.restore import Again, InPlace, NewTable, RestoreContext, Restored, RestoreRequest, restore
-from backstream.operations.restore.kept import UndoJournal
+from backstream.operations.restore.targets.kept import UndoJournal
 from backstream.operations.undo import undo_restore
 from backstream.ports import Delete, Put, Write
 from backstream.stores.memory import MemoryStore

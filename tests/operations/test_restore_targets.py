@@ -18,7 +18,7 @@ from backstream.operations.restore import (
     Restored,
     RestoreRequest,
     Resumed,
-    Target,
+    TargetRequest,
     ToFile,
     prepare,
 )
@@ -48,7 +48,7 @@ class Hall:
         tables = {"flights": self.stage.table, "there": self.there, "new": self.new}
         return RestoreContext(lambda name: tables[name], self.stage.clock, self.folder)
 
-    def target(self, kind: str) -> Target:
+    def target(self, kind: str) -> TargetRequest:
         return {
             "new table": NewTable("new"),
             "table that is there": NewTable("there"),

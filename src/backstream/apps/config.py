@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from backstream import private_files
 from backstream.apps.bucket_owners import BucketOwners
 from backstream.apps.locations import TablePlace, limit_of, place_of
-from backstream.apps.signing import Keys
+from backstream.apps.signing.keys import Keys
 from backstream.clock import SystemClock
 from backstream.engine.local import memory as memories
 from backstream.engine.local.memory import Memory

@@ -17,7 +17,7 @@ from backstream.operations.inspect.safety import Identity
 from backstream.operations.migrate.request import MigrationContext, MigrationRequest
 from backstream.operations.migrate.undo import TakingBack, Undone, in_file
 from backstream.operations.restore import Restored
-from backstream.operations.restore.kept import UndoHead, UndoJournal
+from backstream.operations.restore.targets.kept import UndoHead, UndoJournal
 
 
 def undo_restore(path: Path, asked: MigrationRequest, around: MigrationContext) -> Restored:

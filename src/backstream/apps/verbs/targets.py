@@ -6,10 +6,10 @@ from pathlib import Path
 
 from backstream.errors import UsageError
 from backstream.model.tables import naming
-from backstream.operations.restore import InPlace, NewTable, Target, ToFile
+from backstream.operations.restore import InPlace, NewTable, TargetRequest, ToFile
 
 
-def target_of(new: NewTable | None, to_file: str | Path | None, *, in_place: bool) -> Target:
+def target_of(new: NewTable | None, to_file: str | Path | None, *, in_place: bool) -> TargetRequest:
     """UsageError where it is not exactly one, or no table's name."""
     chosen = [each for each in (new, to_file, in_place or None) if each is not None]
     if len(chosen) != 1:

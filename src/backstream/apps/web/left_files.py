@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import BackstreamError
-from backstream.operations.restore.kept import UndoJournal
+from backstream.operations.restore.targets.kept import UndoJournal
 from backstream.operations.revert.applying import Standing
 
 MOST = 50  # files that are looked at, the newest

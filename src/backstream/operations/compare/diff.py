@@ -36,7 +36,7 @@ from backstream.operations.compare.recheck import (
     until_still,
 )
 from backstream.operations.restore import Failure
-from backstream.operations.restore.conditional_writer import CONFLICT, ConditionalWriter
+from backstream.operations.restore.targets.conditional_writer import CONFLICT, ConditionalWriter
 from backstream.ports import Clock, ConditionalWrite, Delete, Put, Table, Write
 
 LEAST_PARTITIONS = 256  # DescribeTable's count is hours old, and may be 0 of a table that is full by now

@@ -10,7 +10,7 @@ from backstream.model.tables import naming
 from backstream.model.tables.creation import on_demand
 from backstream.model.values.schema import KeySchema
 from backstream.operations.drill.limits import Limit
-from backstream.operations.restore.table_setup import exists
+from backstream.operations.restore.targets.table_setup import exists
 from backstream.ports import Table
 
 LONGEST = 255  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html

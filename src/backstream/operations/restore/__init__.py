@@ -1,14 +1,14 @@
 """`restore`: rows, a tenant or the whole table back to a second: into a new table, in place, or into a file."""
 
-from backstream.operations.restore.kept import path_for as undo_path_for
 from backstream.operations.restore.plan import Planned
 from backstream.operations.restore.report import Failure, Restored
-from backstream.operations.restore.request import RestoreContext, RestoreRequest, Target
+from backstream.operations.restore.request import RestoreContext, RestoreRequest, TargetRequest
 from backstream.operations.restore.resume import Again, resume
 from backstream.operations.restore.resume_file import path_for
 from backstream.operations.restore.run import PreparedRestore, prepare, restore
 from backstream.operations.restore.targets.file import Into, ToFile
 from backstream.operations.restore.targets.in_place import InPlace
+from backstream.operations.restore.targets.kept import path_for as undo_path_for
 from backstream.operations.restore.targets.new_table import NewTable
 from backstream.operations.restore.targets.resumed import Resumed
 
@@ -24,7 +24,7 @@ __all__ = [
     "RestoreRequest",
     "Restored",
     "Resumed",
-    "Target",
+    "TargetRequest",
     "ToFile",
     "path_for",
     "prepare",

@@ -16,7 +16,6 @@ from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.inspect import lost_changes
 from backstream.operations.restore import deletes, resume_file
-from backstream.operations.restore.conditional_writer import CONFLICT
 from backstream.operations.restore.evidence import AbsenceEvidence, Doubt
 from backstream.operations.restore.failures import Named
 from backstream.operations.restore.plan import Planning
@@ -26,6 +25,7 @@ from backstream.operations.restore.resume_file import Leftovers
 from backstream.operations.restore.row_states import RowCounts, RowState
 from backstream.operations.restore.selection import Selection
 from backstream.operations.restore.state_source import Candidates, Looking
+from backstream.operations.restore.targets.conditional_writer import CONFLICT
 from backstream.operations.restore.targets.sinks import Nowhere, Sink
 from backstream.operations.restore.wording import NEVER_SEEN, nothing_matches, spared_words
 from backstream.ports import Delete, Put, Write

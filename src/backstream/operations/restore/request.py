@@ -86,7 +86,7 @@ class RestoreTarget(Protocol):
         """Let go of its files; they stay where they tell anything."""
 
 
-class Target(msgspec.Struct, frozen=True):
+class TargetRequest(msgspec.Struct, frozen=True):
     """Where to restore, as a request says it. The kinds are in `targets/`."""
 
     def bind(self, job: RestoreJob) -> RestoreTarget:
@@ -111,7 +111,7 @@ class RestoreRequest(msgspec.Struct, frozen=True):
     """
 
     at: int
-    target: Target
+    target: TargetRequest
     keys: Sequence[bytes] = ()
     tenant: str | None = None
     partition: str | None = None

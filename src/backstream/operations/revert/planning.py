@@ -20,7 +20,7 @@ from backstream.operations.changes import Changes, ItemChanges
 from backstream.operations.inspect import lost_changes, safety
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore.plan import units_a_second
-from backstream.operations.restore.table_setup import is_over
+from backstream.operations.restore.targets.table_setup import is_over
 from backstream.operations.revert.fitting import Fitting
 from backstream.operations.revert.plan_file import (
     FAILED,

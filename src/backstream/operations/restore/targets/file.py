@@ -7,13 +7,13 @@ from pathlib import Path
 
 from backstream.operations.restore.plan import Planning
 from backstream.operations.restore.report import TargetOutcome
-from backstream.operations.restore.request import RestoreJob, Target
+from backstream.operations.restore.request import RestoreJob, TargetRequest
 from backstream.operations.restore.resume_file import Leftovers
 from backstream.operations.restore.targets.sinks import FileSink, Sink, check_file
 from backstream.ports import Table
 
 
-class ToFile(Target, frozen=True):
+class ToFile(TargetRequest, frozen=True):
     """Restores into a file of `{"Item":...}` lines, as AWS's full export writes them."""
 
     path: Path
@@ -23,7 +23,7 @@ class ToFile(Target, frozen=True):
         return Elsewhere(str(self.path), lambda: FileSink(self.path), lambda: check_file(self.path))
 
 
-class Into(Target, frozen=True):
+class Into(TargetRequest, frozen=True):
     """Restores into the sink that `begin` makes once the moment has been checked; `name`: its name in reports."""
 
     name: str

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.safety import Identity
-from backstream.operations.restore.request import RestoreJob, Target
-from backstream.operations.restore.table_setup import TableSetup
+from backstream.operations.restore.request import RestoreJob, TargetRequest
 from backstream.operations.restore.targets.table import TableTarget
+from backstream.operations.restore.targets.table_setup import TableSetup
 from backstream.ports import Table
 
 
-class InPlace(Target, frozen=True):
+class InPlace(TargetRequest, frozen=True):
     """Restores into the table itself: puts and deletes, only for differing items."""
 
-    def bind(self, job: RestoreJob) -> LiveTable:
+    def bind(self, job: RestoreJob) -> OwnTable:
         """Return the target of one restore."""
         name = job.vault.catalog.table
-        return LiveTable(job, name, TableSetup(job, name))
+        return OwnTable(job, name, TableSetup(job, name))
 
 
-class LiveTable(TableTarget):
+class OwnTable(TableTarget):
     """The vault's own table. See `request.RestoreTarget`."""
 
     in_place = True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from backstream.errors import TargetNotEmpty
-from backstream.operations.restore.request import RestoreJob, Target
-from backstream.operations.restore.table_setup import TableSetup, exists
+from backstream.operations.restore.request import RestoreJob, TargetRequest
 from backstream.operations.restore.targets.table import TableTarget
+from backstream.operations.restore.targets.table_setup import TableSetup, exists
 from backstream.ports import Table
 
 
-class NewTable(Target, frozen=True):
+class NewTable(TargetRequest, frozen=True):
     """Restores into a table of this name: created with the settings that the catalog holds, or existing and empty.
 
     `indexes`: with its global and local ones; `settings_only`: without items; `bare`: the caller has created it for this alone, so

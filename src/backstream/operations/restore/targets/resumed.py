@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.safety import Identity
-from backstream.operations.restore.request import RestoreJob, Target
-from backstream.operations.restore.table_setup import TableSetup
+from backstream.operations.restore.request import RestoreJob, TargetRequest
 from backstream.operations.restore.targets.table import TableTarget
+from backstream.operations.restore.targets.table_setup import TableSetup
 from backstream.ports import Table
 
 
-class Resumed(Target, frozen=True):
+class Resumed(TargetRequest, frozen=True):
     """Restores differing items into the table of this name, which an earlier restore left incomplete.
 
     `fresh`: the earlier restore created it, and was interrupted before it had all of its settings; `in_place`: it is the table

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 from backstream import private_files
 from backstream.errors import Failed, TargetNotEmpty
 from backstream.operations.bulk.writer import BulkWriter, LeftOut
-from backstream.operations.restore.conditional_writer import ConditionalWriter
+from backstream.operations.restore.targets.conditional_writer import ConditionalWriter
 from backstream.ports import ConditionalWrite, Delete, Write
 from backstream.vault.aws_export.lines import item_line
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from backstream.errors import Refused
 from backstream.operations.bulk.writer import Batches, BulkWriter
 from backstream.operations.inspect.safety import Identity
-from backstream.operations.restore.conditional_writer import ConditionalWriter
-from backstream.operations.restore.kept import KeptTable, UndoRecorder
-from backstream.operations.restore.kept import path_for as undo_path_for
 from backstream.operations.restore.plan import Planning, units_a_second
 from backstream.operations.restore.report import TargetOutcome
 from backstream.operations.restore.request import RestoreJob
 from backstream.operations.restore.resume_file import Leftovers
-from backstream.operations.restore.table_setup import TableSetup
+from backstream.operations.restore.targets.conditional_writer import ConditionalWriter
+from backstream.operations.restore.targets.kept import KeptTable, UndoRecorder
+from backstream.operations.restore.targets.kept import path_for as undo_path_for
 from backstream.operations.restore.targets.sinks import ConditionalSink, Sink, TableSink
-from backstream.operations.restore.undo import Undo
+from backstream.operations.restore.targets.table_setup import TableSetup
+from backstream.operations.restore.targets.undo import Undo
 from backstream.ports import Table, Write
 
 

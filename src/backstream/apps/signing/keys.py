@@ -126,6 +126,6 @@ def _kms_verifier(key: KmsKey) -> Verifier:
 def _keys() -> ModuleType:
     """`signing_keys`, by its name: it is an extra, which a function's zip is without. UsageError where it is not there."""
     try:
-        return import_module("backstream.apps.signing_keys")
+        return import_module("backstream.apps.signing.ed25519")
     except ImportError as error:
         raise UsageError(f"this needs cryptography: {error}", hint=_INSTALL) from error

@@ -9,7 +9,7 @@ from typing import Protocol
 from backstream.errors import BackstreamError
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
-from backstream.operations.restore.kept import Keyed, UndoRecorder
+from backstream.operations.restore.targets.kept import Keyed, UndoRecorder
 from backstream.ports import ConditionalWrite, Write
 
 CONFLICT = "somebody changed it while the restore ran"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations.inspect.safety import Identity
-from backstream.operations.restore.kept import Journal, Keyed, UndoHead, UndoRecorder, begin
+from backstream.operations.restore.targets.kept import Journal, Keyed, UndoHead, UndoRecorder, begin
 from backstream.ports import Clock, Table
 
 POLL_SECONDS = 0.25
