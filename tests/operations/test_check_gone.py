@@ -16,6 +16,7 @@ from backstream.operations.base.compact import compact
 from backstream.operations.inspect import check as checks
 from backstream.operations.inspect.check import Finding, FindingKind
 from backstream.operations.restore import NewTable, RestoreContext, RestoreRequest, restore
+from backstream.operations.setup.init import InitOptions, init
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
@@ -199,5 +200,7 @@ def test_a_lost_catalog_is_not_an_unknown_table(stage: Stage) -> None:
     error = refused(stage, lambda stage: stage.vault())
     assert "is lost" in error.message
     assert "replica" in error.hint
+    report = init(stage.store, stage.table, InitOptions())
+    assert (report.created, [each for each in report.advice if "their catalog is lost" in each]) == (True, report.advice[:1])
     empty = MemoryStore(stage.clock)
     assert "does not know the table" in refused(stage, lambda stage: stage.vault(empty)).message

@@ -272,9 +272,14 @@ def current(store: ObjectStore, table: str) -> Current:
     return Current(catalog, tag, found.info.modified)
 
 
+def is_lost(store: ObjectStore, table: str) -> bool:
+    """Returns True if the vault holds objects of a table that has no catalog."""
+    return any(not each.marker for each in store.versions(folder(table)))
+
+
 def _unknown(store: ObjectStore, table: str) -> NotFound:
     """Returns the error for a missing catalog: there never was one, or it is lost."""
-    if any(not each.marker for each in store.versions(folder(table))):
+    if is_lost(store, table):
         return CatalogLost(
             f"the catalog of {table!r} is lost: {name_of(table)} is gone from {store.url}, other objects are there", hint=_LOST
         )

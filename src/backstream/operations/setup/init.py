@@ -27,6 +27,10 @@ from backstream.vault.log.segments import Codec
 from backstream.vault.table_vault import TableVault
 
 NOWHERE = "none"  # there is no destination for what Lambda gives up, or no actor attribute, or it is to be forgotten
+FORMER = (
+    "objects of this table from before are in the vault, and their catalog is lost: nothing is claimed of that time. "
+    "If a replica of the bucket has that catalog, bring it back"
+)
 
 
 class InitOptions(msgspec.Struct, frozen=True):
@@ -157,6 +161,7 @@ def with_stream(table: Table, *, enable_stream: bool) -> TableFacts:
 
 
 def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptions) -> InitReport:
+    former = catalogs.is_lost(store, table.name)
     # The stream is on by now. If no item is found, every later item is a change in the stream.
     empty, seen_at = table.is_empty()
     seen = table.settings()
@@ -183,9 +188,8 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptio
         signing=words.signing,
     )
     catalogs.save(store, catalog, None)
-    return InitReport(
-        catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=_advice(catalog, seen), needs_backfill=not empty
-    )
+    advice = [*([FORMER] if former else []), *_advice(catalog, seen)]
+    return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=advice, needs_backfill=not empty)
 
 
 def _again(
