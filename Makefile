@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 5
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak bench fuzz docs lambda lambda-lock cli-lock clean help
+.PHONY: demo test lint types layers unit soak bench fuzz mutate docs lambda lambda-lock cli-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under loa
 fuzz: $(VENV)/fuzz ## bytes of any kind for every reader of what lies in a bucket, an hour
 	$(BIN)/python -m fuzz
 
+mutate: $(VENV)/mutate ## plant a fault in each rule, one at a time: does a fast test see it? (an hour; again: it goes on)
+	$(BIN)/python -m mutation
+
 bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks
 
@@ -61,6 +64,10 @@ $(VENV)/dev: $(VENV)/local
 # dynamodump pins its boto3, so it gets an environment of its own; without it the rest is measured all the same.
 $(VENV)/fuzz: $(VENV)/dev pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	touch $@
+
+$(VENV)/mutate: $(VENV)/dev pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[mutate]'
 	touch $@
 
 $(VENV)/bench: $(VENV)/local

@@ -22,6 +22,7 @@ from kit.scene import Scene
 # A test that names no number of examples takes 40 in `make test`, and many in `make soak`.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.register_profile("thorough", settings.get_profile("busy"), max_examples=500)
+settings.register_profile("mutants", settings.get_profile("busy"), max_examples=40, derandomize=True, database=None)
 settings.load_profile("busy")
 
 
