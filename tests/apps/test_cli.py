@@ -407,13 +407,13 @@ def test_stopped_it_leaves_no_half_file(scene: Scene, feed: Feed, number: signal
     feed.put(T, *(image("many", each) for each in range(300)))
     feed.deliver()
     process = scene.start("restore", scene.table, "--at", str(T), "--to-file", "out")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not [*scene.folder.glob(".out.*.partial")]:
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert (process.returncode, out) == (130, ""), err
     assert err == "stopped: nothing stays behind\n"
     assert not list(scene.folder.iterdir())
@@ -448,12 +448,12 @@ def test_stopped_in_the_middle_of_a_new_table_it_says_what_stays(scene: Scene, f
     new = scene.table + "-new"
     process = scene.start("restore", scene.table, "--at", str(T), "--to", new)
     client = scene.aws.client("dynamodb")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while new not in client.list_tables()["TableNames"] or not scene.items(new):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=90)
     assert process.returncode == 130
     assert f"stopped: go on with: backstream restore {scene.table} --resume" in err
     assert 0 < len(scene.items(new)) < 621

@@ -137,7 +137,7 @@ def test_an_open_shard_has_no_end(streamed: Streamed) -> None:
     iterators = {shard.id: streamed.stream.iterator(shard.id, None) for shard in streamed.stream.facts().shards}
     for _ in range(3):
         pages = {shard: streamed.stream.read(shard, iterator) for shard, iterator in iterators.items()}
-        assert all(abs(page.server_time - time.time()) < 5 for page in pages.values())
+        assert all(abs(page.server_time - time.time()) < 60 for page in pages.values())
         iterators = {shard: str(page.next) for shard, page in pages.items() if page.next is not None}
         assert len(iterators) == len(pages)
     streamed.table.write([Put(images.image("a", 2))])

@@ -238,10 +238,11 @@ def test_many_objects_are_wanted_little_by_little(store: ObjectStore) -> None:
         next(coming)
         assert taken - given < 64
     coming.close()
-    before, waited = taken, time.monotonic() + 10
+    before, waited = taken, time.monotonic() + 60
     while threading.active_count() > threads and time.monotonic() < waited:
         time.sleep(0.01)
-    assert (taken, threading.active_count()) == (before, threads)
+    assert taken == before
+    assert threading.active_count() <= threads
     assert store.get("a").body == b"1"
 
 

@@ -232,7 +232,7 @@ def test_stopped_it_leaves_nothing(vault: DirectoryStore, tmp_path: Path, tempor
     wait_for(lambda: processes.workers(process.pid) or process.poll() is not None, "no workers")
     time.sleep(wait)
     os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == 130, said
     assert b"Traceback" not in said
     # One that was being started at that very moment may have been too young to be known: it ends as soon as it looks for work.
@@ -249,7 +249,7 @@ def test_killed_it_leaves_no_process(vault: DirectoryStore, tmp_path: Path, temp
     process = start(vault, tmp_path / "out", temporary)
     wait_for(lambda: processes.workers(process.pid), "no workers")
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     wait_for(lambda: processes.session(process.pid) == [], "workers that live on")
     assert not (tmp_path / "out").exists()
 

@@ -342,7 +342,7 @@ def test_stopped_by_hand(stocked: Scene, proxy: FaultProxy, number: signal.Signa
     child = stocked.start("backfill", stocked.table, "--segments", "2")
     wait_for(lambda: sum(pages().values()) >= 5)
     child.send_signal(number)
-    out, said = child.communicate(timeout=30)
+    out, said = child.communicate(timeout=90)
     assert (child.returncode, out) == (130, "")
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
@@ -567,7 +567,7 @@ def test_a_budget_does_not_hold_up_who_stops_it(stocked: Scene) -> None:
     wait_for(lambda: bool(stocked.vault().bases.plans()))
     child.send_signal(signal.SIGINT)
     try:
-        child.communicate(timeout=10)
+        child.communicate(timeout=90)
     except subprocess.TimeoutExpired:
         child.kill()
         raise

@@ -285,11 +285,11 @@ def test_stopped_it_leaves_no_manifest(scene: Scene, dynamodb: FaultProxy, numbe
     scene.put(*(image("row", each, text={"S": "x" * 3_000}) for each in range(40)))
     scans = dynamodb.on(delay(0.05), operation="Scan")
     command = scene.start("dump", scene.table, "--to", "out", "--max-read-units", "2")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while scans.matched < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     command.send_signal(number)
-    _, err = command.communicate(timeout=30)
+    _, err = command.communicate(timeout=90)
     assert command.returncode == 130, err
     assert "not a dump" in err
     assert not (scene.folder / "out" / "manifest.json").exists()

@@ -261,7 +261,7 @@ def test_after_kill_9_it_goes_on_and_nothing_is_written_twice(scene: Scene, nigh
         assert time.monotonic() < deadline
         time.sleep(0.2)
     slow.kill()
-    slow.communicate(timeout=30)
+    slow.communicate(timeout=90)
     assert not same(scene.items(), night.expected())
     journal = next(each for each in Path(scene.folder).glob("backstream-revert-*.ndjson") if "plan" not in each.name)
     ran = scene.call("revert", scene.table, "--resume", str(journal), "--json")

@@ -88,7 +88,7 @@ def test_one_tables_changes_with_their_places(held: Stream) -> None:
     assert pages[-1].reached is not None
     assert int(pages[-1].reached) > int(positions[-1]), "the last record is another table's"
     assert all(before - 5 <= each <= time.time() + 5 for page in pages for each in page.arrivals)
-    assert all(abs(page.server_time - time.time()) < 5 for page in pages)
+    assert all(abs(page.server_time - time.time()) < 60 for page in pages)
     for place, position in enumerate(positions):
         assert changes_of(drain(held.stream, shard, after=position)) == changes[place + 1 :]
     assert sum(len(changes_of(drain(held.stream, each.id))) for each in held.stream.facts().shards) == 20

@@ -119,15 +119,16 @@ def test_a_body_that_breaks_off_is_no_answer(server: Server) -> None:
 
 
 def test_a_server_that_says_nothing(server: Server) -> None:
+    given_up = threading.Event()
+
     def slow(_: Seen) -> Says:
-        time.sleep(1.0)
+        given_up.wait(60)
         return Says()
 
     server.script = slow
-    began = time.monotonic()
     with pytest.raises(NoAnswer):
         curl_to(server.url, Wire(trusted=None, answer_within=0.2)).send(HttpRequest("GET", "/k"))
-    assert time.monotonic() - began < 0.9
+    given_up.set()
 
 
 def test_nobody_listens() -> None:
