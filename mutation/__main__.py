@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mutation.mutants import Mutant, mutants
 from mutation.records import Record, Records, table
 from mutation.related import RELATED
-from mutation.trial import PASSED, SOURCE, preload, trial
+from mutation.trial import PASSED, SOURCE, Bench, Ended, Limits, with_tests
 
 ENOUGH = 600.0  # seconds of the processor for tests that pass
 HANGS = 300.0  # seconds after which a trial that waits for something is ended
@@ -29,30 +31,28 @@ class Run:
 
     def go(self) -> None:
         """Try each that has not been tried of the module as it is."""
-        preload()
         for module in self._sources:
             known = {(each.operator, each.occurrence) for each in self._standing() if each.module == module}
             left = [each for each in self._mutants[module] if (each.operator, each.occurrence) not in known]
             if left and time.monotonic() < self._until:
-                self._module(module, left)
+                _in_process(functools.partial(self._module, module, left))
 
     def _module(self, module: str, left: Sequence[Mutant]) -> None:
-        tests = RELATED[module]
-        sound = trial(module, self._sources[module], tests, processor=ENOUGH, wall=ENOUGH)
+        with_tests(module, RELATED[module], lambda bench: self._tried(module, left, bench))
+
+    def _tried(self, module: str, left: Sequence[Mutant], bench: Bench) -> None:
+        sound = bench.trial(self._sources[module], Limits(ENOUGH, ENOUGH))
         if sound.code != PASSED:
-            sys.stderr.write(f"{module}: its tests do not pass as it is (code {sound.code}): no mutant is tried\n")
+            _say(f"{module}: its tests do not pass as it is (code {sound.code}): no mutant is tried")
             return
-        sys.stderr.write(f"{module}: {len(left)} mutants, {sound.seconds:.1f} s of the processor where nothing is wrong\n")
+        _say(f"{module}: {len(left)} mutants, {sound.seconds:.1f} s of the processor where nothing is wrong")
         for mutant in left:
             if time.monotonic() > self._until:
                 return
-            ended = trial(module, mutant.code, tests, processor=3 * sound.seconds + 10, wall=HANGS)
-            digest = _digest(self._sources[module])
-            self._records.add(
-                Record(module, digest, mutant.operator, mutant.occurrence, mutant.line, mutant.text, ended.outcome, ended.seconds)
-            )
+            ended = bench.trial(mutant.code, Limits(3 * sound.seconds + 20, HANGS))
+            self._records.add(_record(module, _digest(self._sources[module]), mutant, ended))
             if ended.outcome != "killed":
-                sys.stderr.write(f"{ended.outcome}: {module}:{mutant.line} {mutant.operator}: {mutant.text}\n")
+                _say(f"{ended.outcome}: {module}:{mutant.line} {mutant.operator}: {mutant.text}")
 
     def _standing(self) -> list[Record]:
         """What is known of the modules as they are now."""
@@ -65,6 +65,28 @@ class Run:
         made = Counter({module: len(found) for module, found in self._mutants.items()})
         sys.stdout.write("\n".join(table(standing, made)) + "\n")
         return any(each.outcome == "survived" for each in standing)
+
+
+def _in_process(work: Callable[[], None]) -> None:
+    """Of one module after the other nothing stays imported."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _record(module: str, digest: str, mutant: Mutant, ended: Ended) -> Record:
+    return Record(
+        module, digest, mutant.operator, mutant.occurrence, mutant.line, mutant.text, ended.outcome, round(ended.seconds, 2)
+    )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def _digest(source: str) -> str:
