@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Images of containers set it. Without compiled files each process would compile the source anew: a second for each command.
 unexport PYTHONDONTWRITEBYTECODE
-# On two cores: tests wait for servers and clocks more than they work. Who has nothing left takes over what others have not begun.
-WORKERS ?= 5
+# On two cores: a test waits for servers and clocks two thirds of its time. Who has nothing left takes over what others have not begun.
+WORKERS ?= 7
 SPREAD := -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test lint types layers unit soak bench fuzz mutate docs lambda lambda-lock cli-lock clean help

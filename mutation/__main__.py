@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from mutation.mutants import Mutant, mutants
+from mutation.mutants import Mutant, first_other, mutants, planted
 from mutation.records import Record, Records, table
 from mutation.related import RELATED
 from mutation.trial import PASSED, SOURCE, Bench, Ended, Limits, with_tests
@@ -49,10 +49,12 @@ class Run:
         for mutant in left:
             if time.monotonic() > self._until:
                 return
-            ended = bench.trial(mutant.code, Limits(3 * sound.seconds + 20, HANGS))
-            self._records.add(_record(module, _digest(self._sources[module]), mutant, ended))
+            code = planted(self._sources[module], mutant)
+            ended = bench.trial(code, Limits(3 * sound.seconds + 20, HANGS))
+            record = _record(module, self._sources[module], mutant, code, ended)
+            self._records.add(record)
             if ended.outcome != "killed":
-                _say(f"{ended.outcome}: {module}:{mutant.line} {mutant.operator}: {mutant.text}")
+                _say(f"{ended.outcome}: {module}:{mutant.line} {mutant.operator}: {record.text}")
 
     def _standing(self) -> list[Record]:
         """What is known of the modules as they are now."""
@@ -78,9 +80,16 @@ def _in_process(work: Callable[[], None]) -> None:
     os.waitpid(child, 0)
 
 
-def _record(module: str, digest: str, mutant: Mutant, ended: Ended) -> Record:
+def _record(module: str, source: str, mutant: Mutant, code: str, ended: Ended) -> Record:
     return Record(
-        module, digest, mutant.operator, mutant.occurrence, mutant.line, mutant.text, ended.outcome, round(ended.seconds, 2)
+        module=module,
+        source=_digest(source),
+        operator=mutant.operator,
+        occurrence=mutant.occurrence,
+        line=mutant.line,
+        text=first_other(source, code),
+        outcome=ended.outcome,
+        seconds=round(ended.seconds, 2),
     )
 
 

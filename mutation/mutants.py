@@ -14,43 +14,46 @@ COMPARISONS = ["Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "
 COMPARISONS += ["Is_IsNot", "IsNot_Is"]
 ARITHMETIC = ["Add_Sub", "Sub_Add", "Mul_FloorDiv", "FloorDiv_Mul", "Mod_FloorDiv"]
 OPERATORS = [
-    *(f"core/ReplaceComparisonOperator_{each}" for each in COMPARISONS),
-    *(f"core/ReplaceBinaryOperator_{each}" for each in ARITHMETIC),
-    "core/AddNot",
-    "core/ReplaceUnaryOperator_Delete_Not",
-    "core/ReplaceTrueWithFalse",
-    "core/ReplaceFalseWithTrue",
-    "core/ReplaceAndWithOr",
-    "core/ReplaceOrWithAnd",
-    "core/ReplaceBreakWithContinue",
-    "core/ReplaceContinueWithBreak",
-    "core/NumberReplacer",
-    "core/ZeroIterationForLoop",
+    *(f"ReplaceComparisonOperator_{each}" for each in COMPARISONS),
+    *(f"ReplaceBinaryOperator_{each}" for each in ARITHMETIC),
+    "AddNot",
+    "ReplaceUnaryOperator_Delete_Not",
+    "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue",
+    "ReplaceAndWithOr",
+    "ReplaceOrWithAnd",
+    "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak",
+    "NumberReplacer",
+    "ZeroIterationForLoop",
 ]
 
 
 class Mutant(msgspec.Struct, frozen=True):
-    """A module with one fault. `occurrence`: which of the places of this operator; `text`: the line with the fault."""
+    """A place of a module for one fault. `occurrence`: which of the places of this operator."""
 
     operator: str
     occurrence: int
     line: int
-    text: str
-    code: str
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """All that differ from the source."""
+    """All places, by operator."""
+    tree = get_ast(source)
     for name in OPERATORS:
-        operator = plugins.get_operator(name)()
-        places = [place for node in ast_nodes(get_ast(source)) for place in operator.mutation_positions(node)]
+        operator = plugins.get_operator(f"core/{name}")()
+        places = [place for node in ast_nodes(tree) for place in operator.mutation_positions(node)]
         for occurrence, ((line, _), _) in enumerate(places):
-            code = mutate_code(source, operator, occurrence)
-            if code is not None and code != source:
-                yield Mutant(name.removeprefix("core/"), occurrence, line, _first_other(source, code), code)
+            yield Mutant(name, occurrence, line)
 
 
-def _first_other(source: str, code: str) -> str:
+def planted(source: str, mutant: Mutant) -> str:
+    """The module with that fault."""
+    code = mutate_code(source, plugins.get_operator(f"core/{mutant.operator}")(), mutant.occurrence)
+    return source if code is None else code
+
+
+def first_other(source: str, code: str) -> str:
     """The first line that differs."""
     pairs = zip(source.splitlines(), code.splitlines(), strict=False)
     return next((mine.strip() for old, mine in pairs if old != mine), "")

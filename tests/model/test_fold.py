@@ -31,8 +31,9 @@ def scan(began: int, until: int, value: str = "", *, event: str = SCANNED) -> En
     return Entry("", NO_SEQUENCE, until * MICROS, event, "", None, KEYS, image=image, began=began)
 
 
+NUMBERS = st.sampled_from([1, 2, 3, 8, 9, 10, 11, 100])  # as texts they would be in another order
 CHANGES = st.builds(
-    change, st.integers(1, 8), st.integers(0, 6), stream=st.sampled_from(STREAMS), removed=st.booleans()
+    change, NUMBERS, st.integers(0, 6), stream=st.sampled_from(STREAMS), removed=st.booleans()
 )  # seconds of any order, many equal
 SCANS = st.builds(
     lambda began, took, event: scan(began, began + took, event=event),
@@ -139,6 +140,7 @@ def test_a_scan_and_the_changes_since_it_began_tell_the_truth(data: st.DataObjec
         pytest.param([scan(5, 9), scan(6, 8)], 1, id="the read that began last"),
         pytest.param([scan(5, 9), scan(5, 8)], 0, id="began together: the one that ended last"),
         pytest.param([change(9, 4), change(1, 4, stream=STREAMS[1])], 1, id="a newer stream"),
+        pytest.param([change(9, 4), change(10, 4)], 1, id="ten is more than nine"),
     ],
 )
 def test_by_example(entries: list[Entry], wins: int) -> None:

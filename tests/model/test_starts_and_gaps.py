@@ -80,6 +80,21 @@ def test_ranges_are_in_order_and_none_next_to_another(window: Window) -> None:
     assert newest is None or window.since == newest.since
 
 
+@given(windows())
+@example(Window([Start(0, 0), Start(5, 6, "base")], None, [KnownGap(4, 4, "lost")]))
+@example(Window([Start(0, 3, "one"), Start(5, 6, "two")], None, [KnownGap(5, 5, "lost")]))
+def test_earlier_starts_are_as_good_where_the_log_between_is_whole(window: Window) -> None:
+    for at in range(END + 2):
+        path = window.path(at)
+        best = window.start(at) if path is None else path.start
+        ended = [each for each in window.starts if best is not None and each.end <= at and each.begin < best.begin]
+        broken = [each for each in ended for gap in window.gaps if best and gap.since < best.begin and gap.until >= each.begin]
+        whole = sorted(((each.begin, each.end) for each in ended if each not in broken), reverse=True)
+        found = window.starts_for(at)
+        assert found[:1] == ([] if best is None else [best])
+        assert [(each.begin, each.end) for each in found[1:]] == whole
+
+
 @given(windows(most_bridges=0))
 def test_the_gaps_before_a_moment_are_those_of_which_something_is_missing(window: Window) -> None:
     for at in range(END + 2):
