@@ -46,8 +46,9 @@ class Run:
             _say(f"{module}: its tests do not pass as it is (code {sound.code}): no mutant is tried")
             return
         _say(f"{module}: {len(left)} mutants, {sound.seconds:.1f} s of the processor where nothing is wrong")
+        parent = os.getppid()
         for mutant in left:
-            if time.monotonic() > self._until:
+            if time.monotonic() > self._until or os.getppid() != parent:  # nobody goes on where the run was ended
                 return
             code = planted(self._sources[module], mutant)
             ended = bench.trial(code, Limits(3 * sound.seconds + 20, HANGS))

@@ -1,4 +1,4 @@
-"""Whether a live row may be deleted or reverted in place: the rules of `restore.evidence` and `restore.deletes` at their borders."""
+"""What may be deleted or reverted in place: the rules of `restore.evidence` and `restore.deletes`, border by border."""
 
 from __future__ import annotations
 
