@@ -23,14 +23,18 @@ from benchmarks import canned
 COUNTS = "/-/counts"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"\r\nx-amz-target: *\w+\.(\w+)", re.IGNORECASE)
+_CREATES = re.compile(rb"\r\nif-none-match: *\*", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect: *100-continue", re.IGNORECASE)
 
 
 class Stub:
-    """A context manager: the server, for as long as the block lasts."""
+    """A context manager: the server, for as long as the block lasts. `delay`: seconds that each of its answers takes."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self._delay = delay
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-P", "-m", "benchmarks.stub"]
+        command = [sys.executable, "-P", "-m", "benchmarks.stub", str(self._delay)]
         path = os.pathsep.join(each for each in sys.path if each)
         environment = {**os.environ, "PYTHONPATH": path}
         self._child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -70,6 +74,7 @@ class Answers:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._listings = canned.listings()
+        self._created = b""
         self._fixed = {
             "PutObject": _s3(b""),
             "GetObject": _s3(canned.body()),
@@ -82,6 +87,17 @@ class Answers:
             "Scan": _dynamodb(canned.scan_page()),
             "DescribeTable": _dynamodb(canned.described()),
         }
+
+    def of(self, head: bytes) -> bytes:
+        """The answer to a request by its head. A row that is created twice, one after the other, is refused, as S3 does."""
+        kind = kind_of(head)
+        if kind == "PutObject" and _CREATES.search(head):
+            path = head.split(b" ", 2)[1]
+            before, self._created = self._created, path
+            if path == before and b"/_backstream/" not in path:
+                self.counts[kind] += 1
+                return b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n"
+        return self.to(kind)
 
     def to(self, kind: str) -> bytes:
         """The answer, and the request is counted."""
@@ -97,8 +113,9 @@ class Answers:
 class Connection(asyncio.Protocol):
     """One client's connection: requests one after another, or several at once."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, delay: float) -> None:
         self._answers = answers
+        self._delay = delay
         self._came = b""
         self._continued = False
 
@@ -115,7 +132,11 @@ class Connection(asyncio.Protocol):
             if len(came) < whole:
                 self._encourage(head)
                 break
-            self._transport.write(self._answers.to(kind_of(head)))
+            answer = self._answers.of(head)
+            if self._delay:
+                asyncio.get_running_loop().call_later(self._delay, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
             self._came, self._continued = came[whole:], False
             came = self._came
 
@@ -181,10 +202,10 @@ def _dynamodb(body: bytes) -> bytes:
     )
 
 
-async def serve(ready: Callable[[int], None]) -> None:
-    """Answer on a loopback port of one's own until standard input ends."""
+async def serve(ready: Callable[[int], None], delay: float) -> None:
+    """Answer, so many seconds after each request, on a loopback port of one's own until standard input ends."""
     loop, answers = asyncio.get_running_loop(), Answers()
-    server = await loop.create_server(lambda: Connection(answers), "127.0.0.1", 0, backlog=256)
+    server = await loop.create_server(lambda: Connection(answers, delay), "127.0.0.1", 0, backlog=256)
     ended = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), ended.set)  # nobody writes to it: what there is to read is its end
     ready(server.sockets[0].getsockname()[1])
@@ -197,4 +218,4 @@ def _say(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(_say))
+    asyncio.run(serve(_say, float(sys.argv[1])))

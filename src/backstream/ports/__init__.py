@@ -6,19 +6,22 @@ Implementations live in `stores/` and `tables/`; one contract suite per Protocol
 from backstream.ports.account import Account, BucketSettings, Described
 from backstream.ports.clock import Clock
 from backstream.ports.engine import Engine, NamePartitions, StatePartition, TableState, UnreadableSource
-from backstream.ports.images import Images, ScannedImages
+from backstream.ports.images import Images, ManyImages, ScannedImages
 from backstream.ports.objects import (
     Files,
     Found,
     ListedFiles,
     ListedObject,
+    ManyWrites,
     Markers,
+    NewObject,
     ObjectInfo,
     ObjectStore,
     ObjectVersion,
     StoredObject,
     Tag,
     Wanted,
+    Written,
 )
 from backstream.ports.signing import HeadSigner, Verifier, Vouching
 from backstream.ports.stream import ChangeStream, RecordsPage, Shard, StreamFacts
@@ -41,8 +44,11 @@ __all__ = [
     "Importer",
     "ListedFiles",
     "ListedObject",
+    "ManyImages",
+    "ManyWrites",
     "Markers",
     "NamePartitions",
+    "NewObject",
     "ObjectInfo",
     "ObjectStore",
     "ObjectVersion",
@@ -63,4 +69,5 @@ __all__ = [
     "Vouching",
     "Wanted",
     "Write",
+    "Written",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -34,6 +34,18 @@ class StoredObject(msgspec.Struct, frozen=True):
 Tag = TypeVar("Tag")
 Wanted = tuple[Tag, str, str | None]  # an object's name and version (None: the current one), and what the caller knows it by
 Found = Generator[tuple[Tag, StoredObject | BackstreamError], None, None]
+
+
+class NewObject(msgspec.Struct, frozen=True):
+    """A version that is to be written, as by `ObjectStore.put`."""
+
+    name: str
+    body: bytes
+    metadata: Mapping[str, str]
+    if_absent: bool = False
+
+
+Written = Generator[tuple[Tag, str | BackstreamError], None, None]  # the new version's id, or why there is none
 
 
 class ObjectVersion(msgspec.Struct, frozen=True):
@@ -135,6 +147,23 @@ class ObjectStore(Protocol):
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         """Yields the versions and delete markers of this one name, newest first; none if nothing of that name was ever put."""
+
+
+@runtime_checkable
+class ManyWrites(Protocol):
+    """Writes of many objects by one thread, for a store where that costs less than as many threads."""
+
+    @property
+    def writes_many(self) -> bool:
+        """Whether this store gains by it: one that hands on to another store has what that one has."""
+
+    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
+        """Write each as by `ObjectStore.put`, with its tag: as they come, in no order; so no two of one name at a time.
+
+        An object that cannot be written comes as the error that `put` would raise, and the others go on: what is `Unavailable` is
+        not waited for here, and may have been written. So may be what `AlreadyExists`: its metadata tells. `wanted` is taken as
+        there is room. Closed early it breaks off what is under way.
+        """
 
 
 class Markers(Protocol):

@@ -67,6 +67,7 @@ OF_CODE = {
     **dict.fromkeys(("ExpiredToken", "TokenRefreshRequired"), EXPIRED),
     "RequestTimeTooSkewed": SKEWED,
     **dict.fromkeys(("416", "InvalidRange"), SHORTER),
+    **dict.fromkeys(("501", "NotImplemented"), OTHER),  # it will not know tomorrow either
     "NoSuchBucket": NO_BUCKET,
     **dict.fromkeys(("404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"), NO_OBJECT),
     **dict.fromkeys(("301", "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"), ELSEWHERE),

@@ -6,8 +6,10 @@ The document has them in order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import unquote_plus
 from xml.parsers import expat
 
@@ -36,7 +38,96 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def read(page: bytes) -> Document:
-    """Parses the page's document. Raises `expat.ExpatError` if it is not XML."""
+    """Parses the page's document. Raises `expat.ExpatError` if it is not XML.
+
+    Rows that are all alike, as S3 writes them, have only the fields that are needed here.
+    """
+    return _read_alike(page) or _read_any(page)
+
+
+# --- rows that are alike ----------------------------------------------------------------------------------------------------------
+# Nearly all of a page is rows of the same elements in the same order. One row tells the pattern of the others. What is around them,
+# and the last of them, is still read by expat. Whatever is out of the ordinary (attributes, comments, references, other bytes than
+# ASCII, a page that is cut) makes expat read the whole page.
+
+_NEEDED = frozenset(("Key", "VersionId", "IsLatest", "LastModified", "Size"))
+_UNUSUAL = bytes({*range(0x20)} - {0x09, 0x0A})
+_QUOTED = "(?:&quot;)?[^<&]*(?:&quot;)?"  # an ETag has quotes
+_ROW = re.compile(f"<({'|'.join(sorted(_ROWS))})>")
+_TOKEN = re.compile(r"<(/?)([A-Za-z]+)>([^<]*)")
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    """How rows of one kind are written: a pattern, and the fields that its groups are."""
+
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+
+
+def _read_alike(page: bytes) -> Document | None:
+    """Returns None where expat must read all of the page."""
+    if not page.isascii() or b"]" in page or (b"!" in page and b"<!" in page) or len(page.translate(None, _UNUSUAL)) != len(page):
+        return None
+    text = page.decode("ascii")
+    first = _ROW.search(text)
+    if first is None:
+        return None
+    at = last = first.start()
+    rows, shapes = list[tuple[str, dict[str, str]]](), dict[str, _Shape]()
+    while (found := _ROW.match(text, at)) is not None:
+        kind = found[1]
+        shape = shapes.get(kind)
+        if shape is None or shape.pattern.match(text, at) is None:
+            shape = _shape(text, at, kind)
+        if shape is None or (match := shape.pattern.match(text, at)) is None:
+            return None
+        shapes[kind] = shape
+        while match is not None:
+            rows.append((kind, dict(zip(shape.names, match.groups(), strict=True))))
+            last, at = at, match.end()
+            match = shape.pattern.match(text, at)
+    try:
+        around = _read_any((text[: first.start()] + text[last:]).encode())
+    except expat.ExpatError:
+        return None  # of the whole page it says what is wrong, and where
+    return Document(around.fields, rows) if len(around.kinds_and_rows) == 1 else None
+
+
+def _shape(text: str, at: int, kind: str) -> _Shape | None:
+    """Returns the shape of the row that begins at `at`, or None where the row is not plain."""
+    closing = f"</{kind}>"
+    end = text.find(closing, at)
+    return None if end < 0 else _shape_of(text[at : end + len(closing)])
+
+
+def _shape_of(row: str) -> _Shape | None:
+    tokens = list(_TOKEN.finditer(row))
+    if "".join(each[0] for each in tokens) != row:
+        return None
+    open_elements, parts, names = list[str](), list[str](), list[str]()
+    for place, token in enumerate(tokens):
+        closing, name, inner = token.groups()
+        if closing and (not open_elements or open_elements.pop() != name):
+            return None
+        if not closing and name in _ROWS and place:
+            return None
+        if not closing:
+            open_elements.append(name)
+        is_leaf = not closing and tokens[place + 1 : place + 2] and tokens[place + 1].group(1, 2) == ("/", name)
+        if name in _NEEDED and not closing:
+            if not is_leaf or name in names or len(open_elements) != 2:
+                return None
+            names.append(name)
+            parts.append(f"<{name}>([^<&]*)")
+        else:
+            parts.append(f"<{closing}{name}>" + ((_QUOTED if "&" in inner else "[^<&]*") if is_leaf else re.escape(inner)))
+    return None if open_elements else _Shape(re.compile("".join(parts)), tuple(names))
+
+
+# --- any document -----------------------------------------------------------------------------------------------------------------
+
+
+def _read_any(page: bytes) -> Document:
     outer: dict[str, str] = {}
     rows: list[tuple[str, dict[str, str]]] = []
     fields, text = outer, list[str]()
@@ -65,13 +156,13 @@ def read(page: bytes) -> Document:
 def versions(document: Document) -> list[ObjectVersion]:
     """Returns the rows of ListObjectVersions in the page's order, with whole keys as names."""
     return [
-        ObjectVersion(
-            name=document.text(fields, "Key"),
-            version=fields["VersionId"],
-            size=int(fields.get("Size", 0)),
-            modified=_seconds(fields["LastModified"]),
-            latest=fields["IsLatest"] == "true",
-            marker=kind == "DeleteMarker",
+        ObjectVersion(  # in the order of its fields: there are very many
+            document.text(fields, "Key"),
+            fields["VersionId"],
+            int(fields.get("Size", 0)),
+            _seconds(fields["LastModified"]),
+            fields["IsLatest"] == "true",
+            kind == "DeleteMarker",
         )
         for kind, fields in document.kinds_and_rows
     ]
@@ -85,5 +176,6 @@ def objects(document: Document) -> list[ListedObject]:
     ]
 
 
+@lru_cache(maxsize=4_096)  # many objects are written within one second
 def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()

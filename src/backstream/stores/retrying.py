@@ -9,7 +9,20 @@ from itertools import takewhile
 from typing import TypeVar
 
 from backstream.errors import Unavailable
-from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.ports import (
+    Clock,
+    Found,
+    ListedObject,
+    ManyWrites,
+    NewObject,
+    ObjectInfo,
+    ObjectStore,
+    ObjectVersion,
+    StoredObject,
+    Tag,
+    Wanted,
+    Written,
+)
 from backstream.retries import Attempt, full_jitter, persistently
 
 _Answer = TypeVar("_Answer")
@@ -77,6 +90,16 @@ class RetryingStore:
         ) as outcomes:
             for (tag, _, _), outcome in outcomes:
                 yield tag, outcome
+
+    @property
+    def writes_many(self) -> bool:
+        return isinstance(self._store, ManyWrites) and self._store.writes_many
+
+    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
+        store = self._store
+        if not isinstance(store, ManyWrites):
+            raise TypeError(f"{store!r} writes one object at a time")  # whoever asks has looked at `writes_many`
+        return store.put_each(wanted)  # who writes many at a time goes on with the others: see `ports.ManyWrites`
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         return self._patiently(lambda: self._store.get_range(name, start, length))

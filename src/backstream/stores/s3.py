@@ -27,10 +27,10 @@ from backstream.errors import (
     Unavailable,
     UnversionedBucket,
 )
-from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.ports import Clock, Found, ListedObject, NewObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted, Written
 from backstream.retries import Attempt, full_jitter, persistently
 from backstream.stores.failures import NO_BUCKET, TryAgain
-from backstream.stores.s3_api import NULL_VERSION, ListingPage, Row, S3Api
+from backstream.stores.s3_api import NULL_VERSION, ListingPage, ManyPuts, Row, S3Api
 
 _Answer = TypeVar("_Answer")
 
@@ -150,6 +150,19 @@ class S3Store:
             raise self._unversioned("versioning was turned off")
         return version
 
+    @property
+    def writes_many(self) -> bool:
+        return isinstance(self._api, ManyPuts)
+
+    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
+        api = self._api
+        if not isinstance(api, ManyPuts):
+            raise TypeError(f"{api!r} has one request in flight")  # whoever asks has looked at `writes_many`
+
+        with closing(api.put_each((tag, _below(self._root, new)) for tag, new in wanted)) as outcomes:
+            for tag, outcome in outcomes:
+                yield tag, outcome if isinstance(outcome, BackstreamError) else self._checked(outcome)
+
     # --- reading ---
 
     def get(self, name: str, version: str | None = None) -> StoredObject:
@@ -255,6 +268,10 @@ def _more_attempts() -> Iterator[float]:
 
 def _broke_off(outcome: object) -> bool:
     return isinstance(outcome, TryAgain)
+
+
+def _below(root: str, new: NewObject) -> NewObject:
+    return NewObject(root + new.name, new.body, new.metadata, new.if_absent)
 
 
 def _named(name: str, found: StoredObject) -> StoredObject:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.ports import Found, ListedObject, NewObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted, Written
 
 Whose = Callable[[], str | None]  # the account that a bucket is expected to be of; None where nobody knows
 Row = TypeVar("Row", ListedObject, ObjectVersion)
@@ -79,6 +79,14 @@ class S3Api(Protocol):
 
     def versions_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ObjectVersion]:
         """ListObjectVersions. `place`: `KeyMarker`, or a page's `following`. Raises `Damaged` if the answer is not a listing."""
+
+
+@runtime_checkable
+class ManyPuts(Protocol):
+    """One that has many requests in flight from one thread."""
+
+    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
+        """PutObject of each, as `ports.ManyWrites.put_each` has it; names are whole keys."""
 
 
 NULL_VERSION = "null"  # what S3 calls the only version of an object in a bucket that keeps none

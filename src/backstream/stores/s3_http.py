@@ -14,7 +14,7 @@ import msgspec
 from backstream.boto_errors import boto_errors
 from backstream.errors import BackstreamError, Damaged, Failed
 from backstream.model import moment
-from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.ports import Found, ListedObject, NewObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted, Written
 from backstream.stores import listings
 from backstream.stores.failures import (
     BROKEN_OFF,
@@ -42,6 +42,7 @@ WORDS = {
 
 
 _Place = TypeVar("_Place")
+_Outcomes = Generator[tuple[Wanted[Tag], Reply | NoAnswer | BackstreamError], None, None]
 
 
 class S3Sender(Protocol):
@@ -81,35 +82,73 @@ class HttpApi:
     def put(
         self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
     ) -> str:
+        condition = {"if-none-match": "*"} if if_absent else {} if if_match is None else {"if-match": if_match}
+        reply = self._ask("PutObject", subject(self._bucket, key), self._put(key, body, metadata, condition))
+        return reply.headers.get("x-amz-version-id", NULL_VERSION)
+
+    def _put(self, key: str, body: bytes, metadata: Mapping[str, str], condition: Mapping[str, str]) -> HttpRequest:
+        """Makes the request, without the expected bucket owner. Raises `Failed` where S3 would refuse the metadata."""
         # A checksum of the body goes with it: S3 compares it, and buckets with Object Lock require one.
         checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
-        headers = {"x-amz-checksum-crc32": checksum, "x-amz-sdk-checksum-algorithm": "CRC32"}
-        headers.update((META + name.lower(), value) for name, value in metadata.items())
-        if if_absent:
-            headers["if-none-match"] = "*"
-        if if_match is not None:
-            headers["if-match"] = if_match
-        what = subject(self._bucket, key)
-        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        headers = {"x-amz-checksum-crc32": checksum, "x-amz-sdk-checksum-algorithm": "CRC32", **condition}
+        for name, value in metadata.items():
+            headers[META + name.lower()] = value
+        said = "".join(headers.values())
+        if not (said.isascii() and said.isprintable()):
+            what = subject(self._bucket, key)
             raise Failed(f"PutObject of {what} failed: its metadata is not printable ASCII: {dict(metadata)}")
-        reply = self._ask("PutObject", what, HttpRequest("PUT", object_path(key), "", headers, body))
-        return reply.headers.get("x-amz-version-id", NULL_VERSION)
+        return HttpRequest("PUT", object_path(key), "", headers, body)
+
+    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
+        unfit: list[tuple[Tag, BackstreamError]] = []
+        with closing(self._outcomes("PutObject", self._puts(wanted, unfit))) as outcomes:
+            for (tag, name, _), outcome in outcomes:
+                if isinstance(outcome, Reply) and outcome.fine:
+                    yield tag, outcome.headers.get("x-amz-version-id", NULL_VERSION)
+                else:
+                    yield tag, _error(outcome, "PutObject", subject(self._bucket, name))
+        yield from unfit
+
+    def _puts(
+        self, wanted: Iterable[tuple[Tag, NewObject]], unfit: list[tuple[Tag, BackstreamError]]
+    ) -> Iterator[tuple[Wanted[Tag], HttpRequest]]:
+        """The requests; what cannot be one is put among the `unfit`."""
+        for tag, new in wanted:
+            condition = {"if-none-match": "*"} if new.if_absent else {}
+            try:
+                request = self._put(new.name, new.body, new.metadata, self._expecting(condition))
+            except Failed as error:
+                unfit.append((tag, error))
+            else:
+                yield (tag, new.name, None), request
 
     def get(self, key: str, version: str | None) -> StoredObject:
         return self._whole(key, version, self._ask("GetObject", subject(self._bucket, key, version), self._get(key, version)))
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
+        requests = ((each, self._get(each[1], each[2])) for each in wanted)
+        with closing(self._outcomes("GetObject", requests)) as outcomes:
+            for (tag, key, version), outcome in outcomes:
+                yield tag, self._outcome(key, version, outcome)
+
+    def _outcomes(self, operation: str, requests: Iterable[tuple[Wanted[Tag], HttpRequest]]) -> _Outcomes[Tag]:
+        """What became of many requests, with the objects that they are about, as they end; at most so many at a time."""
         under_way: dict[int, Wanted[Tag]] = {}
-        requests = self._noted(wanted, under_way)
+
+        def noted() -> Iterator[tuple[int, HttpRequest]]:
+            for place, (each, request) in enumerate(requests):
+                under_way[place] = each
+                yield place, request
+
+        coming = noted()
         while True:
             try:
-                with closing(self._sender.exchange(requests)) as outcomes:
+                with closing(self._sender.exchange(coming)) as outcomes:
                     for place, outcome in outcomes:
-                        tag, key, version = under_way.pop(place)
-                        yield tag, self._outcome(key, version, outcome)
+                        yield under_way.pop(place), outcome
             except boto_errors() as error:  # where credentials come from; what was under way has been broken off
-                for tag, key, version in under_way.values():
-                    yield tag, named(error, "GetObject", subject(self._bucket, key, version))
+                for each in under_way.values():
+                    yield each, named(error, operation, subject(self._bucket, each[1], each[2]))
                 under_way.clear()
             else:
                 return
@@ -125,16 +164,13 @@ class HttpApi:
         owner = self.owner()
         return headers if owner is None else {**headers, OWNER: owner}
 
-    def _noted(self, wanted: Iterable[Wanted[Tag]], under_way: dict[int, Wanted[Tag]]) -> Iterator[tuple[int, HttpRequest]]:
-        for place, each in enumerate(wanted):
-            under_way[place] = each
-            yield place, self._get(each[1], each[2])
-
-    def _outcome(self, key: str, version: str | None, outcome: Reply | NoAnswer) -> StoredObject | BackstreamError:
+    def _outcome(
+        self, key: str, version: str | None, outcome: Reply | NoAnswer | BackstreamError
+    ) -> StoredObject | BackstreamError:
+        if not (isinstance(outcome, Reply) and outcome.fine):
+            return _error(outcome, "GetObject", subject(self._bucket, key, version))
         try:
-            if isinstance(outcome, Reply) and outcome.fine:
-                return self._whole(key, version, outcome)
-            return _refused(outcome, "GetObject", subject(self._bucket, key, version))
+            return self._whole(key, version, outcome)
         except BackstreamError as error:
             return error
 
@@ -226,6 +262,11 @@ def over_http(control: S3Api, connect: Callable[[], S3Sender | None]) -> S3Api:
     except boto_errors() as error:
         raise named(error, "access", subject(control.bucket)) from error
     return control if sender is None else HttpApi(sender, control)
+
+
+def _error(outcome: Reply | NoAnswer | BackstreamError, operation: str, what: str) -> BackstreamError:
+    """Why there is nothing, of one of many requests."""
+    return _refused(outcome, operation, what) if isinstance(outcome, Reply | NoAnswer) else outcome
 
 
 def _refused(outcome: Reply | NoAnswer, operation: str, what: str) -> BackstreamError:

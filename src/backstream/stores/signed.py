@@ -14,6 +14,8 @@ from backstream.ports import (
     Found,
     HeadSigner,
     ListedObject,
+    ManyWrites,
+    NewObject,
     ObjectInfo,
     ObjectStore,
     ObjectVersion,
@@ -21,6 +23,7 @@ from backstream.ports import (
     Tag,
     Verifier,
     Wanted,
+    Written,
 )
 
 SignerOf = Callable[[str, Signing | None], HeadSigner | None]
@@ -55,6 +58,15 @@ class _Passing:
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
         return self._store.get_each(wanted)
+
+    @property
+    def writes_many(self) -> bool:
+        return isinstance(self._store, ManyWrites) and self._store.writes_many
+
+    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
+        if not isinstance(self._store, ManyWrites):
+            raise TypeError(f"{self._store!r} writes one object at a time")  # whoever asks has looked at `writes_many`
+        return self._store.put_each(wanted)
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         return self._store.get_range(name, start, length)
@@ -109,6 +121,16 @@ class SigningStore(_Passing):
                 said[PREVIOUS] = self._previous(name)
             metadata = {**said, SIGNATURE: signer.sign(statement(name, body, said))}
         return self._store.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
+
+    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
+        return super().put_each((tag, self._signed(new)) for tag, new in wanted)
+
+    def _signed(self, new: NewObject) -> NewObject:
+        signer = self._signer(new.name, new.body)
+        if signer is None:
+            return new
+        said = dict(new.metadata)
+        return NewObject(new.name, new.body, {**said, SIGNATURE: signer.sign(statement(new.name, new.body, said))}, new.if_absent)
 
     def _previous(self, name: str) -> str:
         """Returns the version that a catalog is made upon. If another comes between, the condition of its write says so."""

@@ -20,7 +20,7 @@ class Signer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._host, self._path = ("host", endpoint.host), endpoint.path
+        self._host, self._path = endpoint.host, endpoint.path
         self._of_s3 = endpoint.service == "s3"
         self._key: tuple[tuple[str, str], bytes] = (("", ""), b"")
         self._second: tuple[int, str, str] = (-1, "", "")
@@ -34,9 +34,14 @@ class Signer:
             headers["x-amz-content-sha256"] = digest
         if credentials.token is not None:
             headers["x-amz-security-token"] = credentials.token
-        signed = sorted([*headers.items(), self._host])
-        lines = "".join([f"{name}:{_folded(value)}\n" for name, value in signed])
-        names = ";".join([name for name, _ in signed])
+        headers["host"] = self._host
+        names_in_order = sorted(headers)
+        values = [headers[name] for name in names_in_order]
+        if not _is_folded("\n".join(values)):
+            values = list(map(_folded, values))
+        lines = "".join([f"{name}:{value}\n" for name, value in zip(names_in_order, values, strict=True)])
+        names = ";".join(names_in_order)
+        del headers["host"]
         canonical = f"{request.method}\n{self._path}{request.path}\n{request.query}\n{lines}\n{names}\n{digest}"
         text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._key_of(stamp[:8], credentials.secret_key), text.encode(), "sha256").hex()
@@ -62,6 +67,11 @@ class Signer:
                 key = hmac.digest(key, part.encode(), "sha256")
             self._key = (day, secret), key
         return key
+
+
+def _is_folded(values: str) -> bool:
+    """Whether none of some values, a line each, has to be folded."""
+    return not ("  " in values or "\t" in values or "\n " in values or " \n" in values or values[:1] == " " or values[-1:] == " ")
 
 
 def _folded(value: str) -> str:

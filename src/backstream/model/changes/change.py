@@ -125,7 +125,7 @@ def from_record(record: Mapping[str, Any], stream: str) -> Change:
 def _image(name: str, value: Any) -> bytes | None:
     if value is None or (name != "Keys" and not value):
         return None
-    if not isinstance(value, Mapping) or not value or not all(map(wire.well_formed, value.values())):
+    if not isinstance(value, Mapping) or not value or not (wire.only_scalars(value) or all(map(wire.well_formed, value.values()))):
         raise MalformedRecord(f"{name} is not DynamoDB JSON")
     return wire.encode(value)
 

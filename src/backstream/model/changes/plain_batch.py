@@ -18,7 +18,6 @@ from backstream.model.values.schema import KeySchema
 
 _encode = msgspec.json.Encoder().encode
 _MOST_DIGITS = 40  # of a sequence number
-_SCALARS: Mapping[str, type] = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 _number = re.compile(r"0|-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|-?0\.[0-9]*[1-9]").fullmatch
 _OTHERWISE = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError, msgspec.MsgspecError)
 
@@ -103,10 +102,8 @@ def _image(image: Any) -> tuple[bytes, str | None]:
     """An image's bytes, and its digest."""
     if type(image) is not dict:
         raise TypeError
-    for value in image.values():
-        (kind,) = value
-        if kind not in _SCALARS or type(value[kind]) is not _SCALARS[kind]:
-            return _other_image(image)
+    if not wire.only_scalars(image):
+        return _other_image(image)
     encoded, digest = _encode(image), digests.of_scalars(image)
     return encoded, digests.of_state_if_sound(encoded) if digest is None else digest
 

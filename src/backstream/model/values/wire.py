@@ -25,6 +25,7 @@ _deep = msgspec.json.Decoder(dict[str, dict[str, Any]])
 _any = msgspec.json.Decoder()
 
 SCALARS = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool}
+_PLAINLY: Mapping[str, type] = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 SETS = ("SS", "NS", "BS")
 _MAPS = (dict, Mapping)  # what is no dict is rare, and an abstract class answers twenty times as slowly
 
@@ -166,6 +167,18 @@ def _binary(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Damaged(f"not base64: {text!r:.60}") from error
+
+
+def only_scalars(image: Mapping[str, Any]) -> bool:
+    """Whether all values of decoded JSON are plainly S, N, BOOL or NULL: nearly every item's are, and this is soon said."""
+    try:
+        for value in image.values():
+            (kind,) = value
+            if type(value[kind]) is not _PLAINLY[kind]:
+                return False
+    except (LookupError, TypeError, ValueError):
+        return False
+    return True
 
 
 def well_formed(value: Any, depth: int = 0) -> bool:

@@ -6,7 +6,7 @@ be kept is reported, to be delivered again, and recorded as a gap until it has a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,7 +20,7 @@ from backstream.model.changes.entry import Entry
 from backstream.model.changes.plain_batch import PlainLine
 from backstream.operations.capture import durable
 from backstream.operations.setup.sources import record_ties
-from backstream.ports import Images
+from backstream.ports import Images, ManyImages, Tag
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
 from backstream.vault.images import images_for
@@ -67,7 +67,8 @@ def keep_batch(
     changes, failures = _parse(records, stream)
     record_ties(vault, changes.values())
     positions = list(changes)
-    images = _InTime(images_for(vault.store, vault.catalog), time)
+    in_order = now if kind is SegmentKind.LAMBDA and vault.catalog.kinesis is None else None
+    images = _InTime(images_for(vault.store, vault.catalog, in_order), time)
     kept = durable.keep(list(changes.values()), images, vault.catalog.key_schema, pool)
     failures |= {positions[each]: error for each, error in kept.failures.items()}
     entries = {positions[each]: entry for each, entry in kept.entries.items()}
@@ -130,6 +131,26 @@ class _InTime:
         """Does the same as the images' `keep`. Raises Unavailable, and does nothing, once time is up."""
         self._time.check()
         return self._images.keep(change)
+
+    @property
+    def keeps_many(self) -> bool:
+        return isinstance(self._images, ManyImages) and self._images.keeps_many
+
+    def keep_each(self, changes: Iterable[tuple[Tag, Change]]) -> Generator[tuple[Tag, Entry | BackstreamError | None], None, None]:
+        """As of the images; once time is up no more changes are taken, and what is left is for `keep` to refuse."""
+        late = list[Tag]()
+
+        def in_time() -> Iterator[tuple[Tag, Change]]:
+            for tag, change in changes:
+                if self._time.is_up:
+                    late.append(tag)
+                else:
+                    yield tag, change
+
+        if isinstance(self._images, ManyImages):
+            yield from self._images.keep_each(in_time())
+        for tag in late:
+            yield tag, None
 
 
 class _Batch(msgspec.Struct, frozen=True):

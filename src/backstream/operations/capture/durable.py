@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import msgspec
 
@@ -13,7 +14,7 @@ from backstream.model.changes.change import Change
 from backstream.model.changes.entry import Entry
 from backstream.model.values import wire
 from backstream.model.values.schema import KeySchema, canonical_key
-from backstream.ports import Images
+from backstream.ports import Images, ManyImages
 
 SIDE_BY_SIDE = 64  # items at a time, if the pool has as many threads
 
@@ -33,8 +34,10 @@ class KeptChanges(msgspec.Struct, frozen=True):
 def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> KeptChanges:
     """Makes the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
     grouped, failures = by_item(changes, schema)
-    items = deque(grouped.values())
     entries: dict[int, Entry] = {}
+    items = deque(grouped.values())
+    if isinstance(images, ManyImages) and images.keeps_many:
+        items = _keep_together(changes, items, images, entries, failures)
 
     def keep_some(_: int) -> list[tuple[dict[int, Entry], dict[int, BackstreamError]]]:
         return [_keep_item(changes, positions, images) for positions in _taken_from(items)]
@@ -48,6 +51,34 @@ def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: Thr
     finally:
         items.clear()  # whatever ended this early: the others begin nothing more
     return KeptChanges(entries, failures)
+
+
+def _keep_together(
+    changes: Sequence[Change],
+    ready: deque[list[int]],
+    images: ManyImages,
+    entries: dict[int, Entry],
+    failures: dict[int, BackstreamError],
+) -> deque[list[int]]:
+    """Keep what needs no look at what is there, one change of an item at a time; the positions that are left, by item."""
+    left = deque[list[int]]()
+
+    def coming() -> Iterator[tuple[list[int], Change]]:
+        while ready:
+            positions = ready.popleft()
+            yield positions, changes[positions[0]]
+
+    while ready:
+        with closing(images.keep_each(coming())) as outcomes:
+            for positions, outcome in outcomes:
+                if outcome is None:
+                    left.append(positions)
+                elif isinstance(outcome, BackstreamError):
+                    failures.update(dict.fromkeys(positions, outcome))
+                else:
+                    entries[positions[0]] = outcome
+                    ready.extend([positions[1:]] if positions[1:] else [])
+    return left
 
 
 def _taken_from(items: deque[list[int]]) -> Iterator[list[int]]:

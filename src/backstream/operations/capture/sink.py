@@ -42,7 +42,8 @@ class VaultKeeper:
         self._before_mark = before_mark
         self._log = vault.log
         self._gaps = vault.gaps
-        self._images = images_for(vault.store, vault.catalog)
+        in_order = clock.now if vault.catalog.kinesis is None else None
+        self._images = images_for(vault.store, vault.catalog, in_order)
         self._schema = vault.catalog.key_schema
         self._label = label
         self._pool = pool

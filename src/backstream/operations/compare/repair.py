@@ -15,7 +15,7 @@ from backstream.model.changes.entry import Scanned
 from backstream.model.clocks import CLOCKS_APART
 from backstream.operations.bulk.progress import Progress
 from backstream.ports import Clock, Table
-from backstream.vault.images import images_for
+from backstream.vault.images import images_for, keep_scanned
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 
@@ -37,7 +37,7 @@ def repair(vault: TableVault, table: Table, rows: Iterable[Wrong], clock: Clock,
         for batch in batches(rows, ROWS_AT_ONCE):
             if not repaired:
                 clock.sleep(CLOCKS_APART + 1)  # so that no change that is known already passes for one that came later
-            kept = list(pool.map(images.keep_scanned, _read(vault, table, batch)))
+            kept = keep_scanned(images, list(_read(vault, table, batch)), pool)
             vault.log.write_batch([entry for entry, _ in kept], SegmentKind.REPAIR, writer=writer)
             repaired += len(batch)
             progress.advance(len(batch))

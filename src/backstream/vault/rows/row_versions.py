@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -94,10 +95,16 @@ def metadata_of(entry: Entry, key_names: tuple[str, ...], upon: NewestVersion | 
         "time": moment.iso_micros(entry.micros),
         "event": entry.event,
         "event-id": entry.event_id,
-        "keys": json.dumps(key_names),  # escaped to ASCII, as S3's metadata must be
+        "keys": _in_json(key_names),
         **({"actor": entry.actor} if entry.actor is not None else {}),
         **({"upon": str(upon)} if upon is not None else {}),
     }
+
+
+@lru_cache(maxsize=64)
+def _in_json(key_names: tuple[str, ...]) -> str:
+    """Escaped to ASCII, as S3's metadata must be."""
+    return json.dumps(key_names)
 
 
 def parse_metadata(info: ObjectInfo) -> RowVersion | None:

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
-from backstream.errors import AlreadyExists, Damaged, MissingObject
+from backstream.errors import AlreadyExists, BackstreamError, Damaged, Failed, MissingObject, Unavailable
 from backstream.model.changes.change import Change
 from backstream.model.changes.entry import Entry, ImagePlace, Scanned, bare_change, bare_scan, of_change, of_scanned
 from backstream.model.changes.fold import FoldState
 from backstream.model.tables import naming
 from backstream.model.values import wire
 from backstream.model.values.schema import canonical_key
-from backstream.ports import ObjectStore
+from backstream.ports import ManyWrites, NewObject, ObjectStore, Tag
 from backstream.vault.catalog import Catalog
+from backstream.vault.rows import create_only
 from backstream.vault.rows.row_tops import LATE_VERSIONS, Until, is_at, same_state, settle
 from backstream.vault.rows.row_versions import (
     NewestVersion,
@@ -38,6 +40,7 @@ from backstream.vault.rows.row_versions import (
 
 REMEMBERED_NAMES = 100_000
 LATE_NAMES = 200
+NEW_SECONDS = 900  # for so long after it was made an INSERT is taken to be the newest change of its item
 
 
 class RowStore:
@@ -47,8 +50,12 @@ class RowStore:
     late or repeated. `remember` bounds that memory (names).
     """
 
-    def __init__(self, store: ObjectStore, catalog: Catalog, *, remember: int = REMEMBERED_NAMES) -> None:
+    def __init__(
+        self, store: ObjectStore, catalog: Catalog, now: Callable[[], float] | None = None, *, remember: int = REMEMBERED_NAMES
+    ) -> None:
+        """`now`: of a writer whose changes come in the order of their shards; a new item is then created without a look."""
         self._store = store
+        self._now = now
         self._catalog = catalog
         self._tops: OrderedDict[str, NewestVersion] = OrderedDict()
         self._late: OrderedDict[str, Sequence[RowVersion]] = OrderedDict()
@@ -65,6 +72,66 @@ class RowStore:
             place, body = self._keep_late(name, change)
         self._leave_old_tenant(change, name)
         return of_change(change, place, body)
+
+    # --- many at a time ---
+
+    @property
+    def keeps_many(self) -> bool:
+        return isinstance(self._store, ManyWrites) and self._store.writes_many
+
+    def keep_each(self, changes: Iterable[tuple[Tag, Change]]) -> Generator[tuple[Tag, Entry | BackstreamError | None], None, None]:
+        store, others = self._store, deque[Tag]()
+        if not isinstance(store, ManyWrites):
+            raise TypeError(f"{store!r} writes one object at a time")  # whoever asks has looked at `keeps_many`
+
+        def wanted() -> Iterator[tuple[tuple[Tag, Change, str], NewObject]]:
+            for tag, change in changes:
+                if (new := self._one_put(change)) is None:
+                    others.append(tag)
+                else:
+                    yield (tag, change, new.name), new
+
+        with closing(store.put_each(wanted())) as outcomes:
+            for (tag, change, name), outcome in outcomes:
+                yield tag, self._kept(name, change, outcome)
+        for tag in others:
+            yield tag, None
+
+    def _one_put(self, change: Change) -> NewObject | None:
+        """The version that is all that a change needs; None where more has to be looked at."""
+        if change.event == "REMOVE" or self._catalog.tenant_attribute is not None:
+            return None
+        name = self._name(change.keys, change.new)
+        with self._lock:
+            top, late = self._tops.get(name), name in self._late
+        if late or (top is None and not self._is_new(change)):
+            return None
+        if top is not None and (not top.precedes(change) or (change.event == "INSERT" and top.order is not None)):
+            return None
+        metadata = metadata_of(bare_change(change), self._catalog.key_schema.names)
+        new = NewObject(name, _body_of(change), metadata, if_absent=top is None)
+        if new.if_absent and create_only.known(self._store) is None:
+            create_only.probe(self._store, new)
+            return None  # what lies there now has to be looked at
+        return None if new.if_absent and not create_only.known(self._store) else new
+
+    def _is_new(self, change: Change) -> bool:
+        """Whether nothing can be below it that is newer, but for what another writer, who is ahead, has deleted again.
+
+        An item that was just inserted is new. Who comes to it late, as by a redrive or after a pause, looks first.
+        """
+        return change.event == "INSERT" and self._now is not None and self._now() - change.seconds < NEW_SECONDS
+
+    def _kept(self, name: str, change: Change, outcome: str | BackstreamError) -> Entry | BackstreamError | None:
+        """None where there is something already, and where the store was not well, or does not know this: `keep` looks into it."""
+        if isinstance(outcome, AlreadyExists | Unavailable) or type(outcome) is Failed:
+            return None
+        if isinstance(outcome, BackstreamError):
+            return outcome
+        with self._lock:
+            top = self._tops.get(name, NewestVersion())
+        self._note(name, top.with_change(change))
+        return of_change(change, ImagePlace(name, outcome))
 
     def _name(self, keys: bytes, image: bytes | None) -> str:
         catalog = self._catalog
@@ -129,6 +196,28 @@ class RowStore:
                 continue  # somebody was faster in an empty place: look again at what is there now
             self._leave_scanned_tenant(scanned, name)
             return of_scanned(scanned, place, kept), True
+
+    def keep_scanned_each(self, page: Sequence[Scanned]) -> dict[int, tuple[Entry, bool]]:
+        """As `keep_scanned` of those whose place is empty, by position, many at a time. The others are for `keep_scanned`."""
+        store, catalog = self._store, self._catalog
+        if not isinstance(store, ManyWrites) or not store.writes_many or catalog.tenant_attribute is not None:
+            return {}
+        wanted = [(place, self._name(each.keys, each.image)) for place, each in enumerate(page) if each.image is not None]
+        empty = list[tuple[int, str]]()
+        with closing(store.get_each(((place, name), name, None) for place, name in wanted)) as found:
+            for which, there in found:
+                empty += [which] if isinstance(there, MissingObject) and not there.marker else []
+        kept = dict[int, tuple[Entry, bool]]()
+        with closing(store.put_each((which, self._scanned_object(which[1], page[which[0]])) for which in empty)) as written:
+            for (place, name), version in written:
+                if isinstance(version, str):
+                    kept[place] = of_scanned(page[place], ImagePlace(name, version), page[place].image), True
+        return kept
+
+    def _scanned_object(self, name: str, scanned: Scanned) -> NewObject:
+        """For an empty place: below it lies nothing."""
+        metadata = metadata_of(bare_scan(scanned), self._catalog.key_schema.names, NewestVersion())
+        return NewObject(name, scanned.image or b"", metadata, if_absent=True)
 
     def _current(self, name: str) -> tuple[RowVersion | None, bytes | None]:
         """Returns the version that gives a row object's state (under a delete marker: the tombstone), and the current body, None

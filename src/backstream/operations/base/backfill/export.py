@@ -23,7 +23,7 @@ from backstream.operations.bulk.rate_limited_scan import Stopped
 from backstream.operations.setup.identity import check_owner
 from backstream.vault.aws_export import DataFile, Export, NetChange
 from backstream.vault.bases import FORMAT, Base, BaseKind, CompletionRecord
-from backstream.vault.images import images_for
+from backstream.vault.images import images_for, keep_scanned
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 
@@ -109,7 +109,7 @@ def take_in(vault: TableVault, export: Export, parts: BackfillContext, *, writer
         images = images_for(vault.store, vault.catalog)
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
             for batch in batches(_net_changes(vault.catalog.key_schema, export), SEGMENT_CHANGES):
-                kept = list(pool.map(images.keep_scanned, batch))
+                kept = keep_scanned(images, batch, pool)
                 vault.log.write_batch([entry for entry, _ in kept], SegmentKind.EXPORT, writer=writer)
                 written += sum(new for _, new in kept)
                 parts.progress.advance(len(batch))

@@ -25,7 +25,7 @@ from backstream.ports import ScannedImages
 from backstream.vault import catalog as catalogs
 from backstream.vault.bases import FORMAT, Base, BaseKind, BasePlan, CompletionRecord
 from backstream.vault.catalog import Catalog
-from backstream.vault.images import images_for
+from backstream.vault.images import images_for, keep_scanned
 from backstream.vault.table_vault import TableVault
 
 WRITERS = 32
@@ -151,7 +151,7 @@ class _Backfill:
 
     def _keep(self, pool: ThreadPoolExecutor) -> Keep:
         def keep(page: Sequence[Scanned]) -> list[Entry]:
-            kept = list(pool.map(self._images.keep_scanned, page))
+            kept = keep_scanned(self._images, page, pool)
             with self._lock:
                 self._written += sum(written for _, written in kept)
             self._parts.progress.advance(len(kept))
