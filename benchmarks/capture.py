@@ -1,16 +1,14 @@
-"""Capturing a stream's batches, by the function that the Lambda handler uses: in both layouts, and as plain boto3 would do it."""
+"""Capturing a stream's batches, by the function that the Lambda handler uses: in both layouts, and the limit of it."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import msgspec
 
 from backstream.clock import SystemClock
-from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.change import VIEW
 from backstream.model.tables.naming import Naming
 from backstream.model.values.schema import KeyAttribute, KeySchema
@@ -37,31 +35,38 @@ def log() -> Work:
     return _kept_in(Layout.LOG)
 
 
-def plain() -> Work:
-    """put_object of each record's new image under the item's key, one after another: what a handler in twenty lines does."""
-    s3, batch = boto3.client("s3"), _batch()
+def new_rows() -> Work:
+    """The rows layout, of items that are new and were inserted just now."""
+    batch = [inserted(number) for number in range(canned.BATCH_RECORDS)]
+    return _kept_in(Layout.ROWS, batch, now=lambda: BEGAN + canned.BATCH_RECORDS / 100)
+
+
+def limit() -> Work:
+    """Both images of each record encoded with msgspec, and the whole compressed with zstd: no more can be left out."""
+    batch = batch_of_changes()
 
     def work(count: int) -> None:
-        for record in batch * count:
-            key, image = record["dynamodb"]["Keys"]["id"]["S"], record["dynamodb"]["NewImage"]
-            s3.put_object(Bucket=canned.BUCKET, Key=f"{canned.TABLE}/{key}", Body=json.dumps(image).encode())
+        for _ in range(count):
+            lines = [msgspec.json.encode([each["dynamodb"]["OldImage"], each["dynamodb"]["NewImage"]]) for each in batch]
+            Codec.ZSTD.compress(b"".join(lines))
 
     return work
 
 
-def _kept_in(layout: Layout) -> Work:
-    vault, batch = TableVault(store(), catalog(layout), engines=LocalEngine), _batch()
+def _kept_in(layout: Layout, records: list[dict[str, Any]] | None = None, now: Callable[[], float] | None = None) -> Work:
+    vault, batch = TableVault(store(), catalog(layout)), batch_of_changes() if records is None else records
+    clock = now or SystemClock().now
 
     def work(count: int) -> None:
         for _ in range(count):
             with ThreadPoolExecutor(THREADS) as pool:
-                kept = keep_batch(vault, batch, LABEL, pool, writer="bench", kind=SegmentKind.LAMBDA, now=SystemClock().now)
+                kept = keep_batch(vault, batch, LABEL, pool, writer="bench", kind=SegmentKind.LAMBDA, now=clock)
             assert kept.captured == canned.BATCH_RECORDS, kept.failures
 
     return work
 
 
-def _batch() -> list[dict[str, Any]]:
+def batch_of_changes() -> list[dict[str, Any]]:
     """The same batch again is as much work as another: the stub keeps nothing, and nothing is remembered between batches."""
     return [record(number) for number in range(canned.BATCH_RECORDS)]
 
@@ -87,6 +92,13 @@ def record(number: int) -> dict[str, Any]:
         "dynamodb": body,
         "eventSourceARN": ARN,
     }
+
+
+def inserted(number: int) -> dict[str, Any]:
+    """The same item when it was new."""
+    made = record(number)
+    del made["dynamodb"]["OldImage"]
+    return {**made, "eventName": "INSERT"}
 
 
 def catalog(layout: Layout) -> Catalog:

@@ -10,6 +10,7 @@ import boto3
 from boto3.dynamodb.types import TypeDeserializer
 
 from benchmarks import canned
+from benchmarks.capture import batch_of_changes
 from benchmarks.ours import Work, side_by_side
 
 
@@ -90,5 +91,17 @@ def scan() -> Work:
     def work(count: int) -> None:
         for _ in range(count):
             assert len(dynamodb.scan(TableName=canned.TABLE, ConsistentRead=True)["Items"]) == canned.PAGE_ITEMS
+
+    return work
+
+
+def capture() -> Work:
+    """put_object of each record's new image under the item's key, one after another: what a handler in twenty lines does."""
+    s3, batch = boto3.client("s3"), batch_of_changes()
+
+    def work(count: int) -> None:
+        for record in batch * count:
+            key, image = record["dynamodb"]["Keys"]["id"]["S"], record["dynamodb"]["NewImage"]
+            s3.put_object(Bucket=canned.BUCKET, Key=f"{canned.TABLE}/{key}", Body=json.dumps(image).encode())
 
     return work

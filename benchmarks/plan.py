@@ -131,7 +131,9 @@ CAPTURE = Contest(
     (
         Side(LOG, "capture.log", 10, canned.BATCH_RECORDS),
         Side(ROWS, "capture.rows", 3, canned.BATCH_RECORDS),
-        Side("boto3, put_object of each image", "capture.plain", 1, canned.BATCH_RECORDS, warm=0),
+        Side(f"{ROWS}, new items", "capture.new_rows", 3, canned.BATCH_RECORDS),
+        Side("msgspec and zstd of both images: the limit", "capture.limit", 20, canned.BATCH_RECORDS),
+        Side("boto3, put_object of each image", "plain.capture", 1, canned.BATCH_RECORDS, warm=0),
     ),
     target=5,
     against=ROWS,
