@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 WINDOW = ["model/test_starts_and_gaps.py", "operations/test_gaps_grow.py", "operations/test_batch_in_time.py"]
-WINDOW += ["operations/test_absence.py", "properties/test_exports.py"]
+WINDOW += ["operations/test_absence.py"]
 FOLD = ["model/test_fold.py", "engines/test_partition.py", "engines/test_engine_contract.py"]
 LOG = ["layouts/test_segments.py", "layouts/test_positions.py", "layouts/test_chains.py", "layouts/test_writer_chains.py"]
 COMPACTED = ["layouts/test_compacted.py", "operations/test_compact_plan.py", "operations/test_compact_cases.py"]
 CHAINS = ["properties/test_lost_in_random_lives.py", "operations/test_lost_changes.py", "operations/test_check_lost.py"]
 TAIL = ["operations/test_children.py", "operations/test_tail_segments.py", "operations/test_tail_gaps.py"]
 TAIL += ["operations/test_witness.py", "operations/test_tail.py", "operations/test_clocks_off.py"]
-IN_PLACE = ["operations/test_unknown_rows.py", "operations/test_restore_in_place.py", "properties/test_in_place.py"]
-IN_PLACE += ["operations/test_planted.py", "operations/test_missing_segment.py", "operations/test_lost_changes.py"]
+IN_PLACE = ["operations/test_absence_evidence.py", "operations/test_unknown_rows.py", "operations/test_missing_segment.py"]
+IN_PLACE += ["operations/test_lost_changes.py"]
+WRITING = [*IN_PLACE, "operations/test_restore_in_place.py", "properties/test_in_place.py"]
 
 # Of these modules the tests are known that answer for them. The order is the order in which they are taken.
 RELATED: Mapping[str, Sequence[str]] = {
     "model/window.py": WINDOW,
     "model/changes/fold.py": FOLD,
     "model/changes/entry.py": [*FOLD, *LOG, "model/test_kinds.py", "layouts/test_scanned_rows.py", "layouts/test_bases.py"],
-    "operations/restore/deletes.py": ["operations/test_absence_evidence.py", *IN_PLACE],
-    "operations/restore/evidence.py": ["operations/test_absence_evidence.py", *IN_PLACE],
+    "operations/restore/deletes.py": IN_PLACE,
+    "operations/restore/evidence.py": IN_PLACE,
     "operations/restore/row_states.py": IN_PLACE,
     "vault/coverage.py": [*WINDOW, "operations/test_compact_beside.py"],
     "engine/local/partition.py": FOLD,
@@ -35,9 +36,9 @@ RELATED: Mapping[str, Sequence[str]] = {
     "operations/capture/sink.py": TAIL,
     "operations/capture/witness_sink.py": TAIL,
     "operations/capture/log_index.py": TAIL,
-    "operations/restore/undo.py": IN_PLACE,
-    "operations/restore/kept.py": IN_PLACE,
-    "operations/restore/conditional_writer.py": IN_PLACE,
+    "operations/restore/undo.py": WRITING,
+    "operations/restore/kept.py": WRITING,
+    "operations/restore/conditional_writer.py": WRITING,
     "operations/restore/state_source.py": IN_PLACE,
     "engine/local/state.py": [*FOLD, *CHAINS, "operations/test_planted.py", "operations/test_planted_plans.py"],
     "engine/local/log_decoder.py": [*FOLD, "operations/test_planted.py", "engines/test_hostile_folder.py"],

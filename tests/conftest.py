@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import kit.compiled
 import kit.one_loader  # noqa: F401 - each does what it says when it is imported, and comes before all others
@@ -22,7 +22,14 @@ from kit.scene import Scene
 # A test that names no number of examples takes 40 in `make test`, and many in `make soak`.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.register_profile("thorough", settings.get_profile("busy"), max_examples=500)
-settings.register_profile("mutants", settings.get_profile("busy"), max_examples=40, derandomize=True, database=None)
+settings.register_profile(
+    "mutants",
+    settings.get_profile("busy"),
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],  # that one fails is enough
+)
 settings.load_profile("busy")
 
 
