@@ -69,6 +69,7 @@ def test_no_second_is_promised_of_which_something_is_missing(window: Window) -> 
 def test_ranges_start_and_gaps_agree(window: Window) -> None:
     by_second = {second for second in range(END + 2) if window.start(second) is not None and not window.gaps_before(second)}
     assert promised(window) == {second for second in by_second if window.durable is not None and second <= window.durable}
+    assert by_second == {second for second in range(END + 2) if window.path(second) is not None}
 
 
 @given(windows())
@@ -184,6 +185,13 @@ def test_a_void_reaches_from_where_the_export_begins_to_the_end_of_the_gap() -> 
     assert found.voids(4) == []
     assert found.voids(11) == [], "the second has not ended"
     assert found.voids(12) == [Void(3, 5, "one"), Void(6, 7, "two")]
+
+
+def test_a_void_ends_with_the_gap_of_its_own_export() -> None:
+    """A gap that begins where the export ends is the next one's."""
+    gaps = [KnownGap(5, 7, "lost"), KnownGap(12, 13, "lost")]
+    found = Window([EMPTY], 30, gaps, [IncrementalExport(3, 12, "one"), IncrementalExport(12, 15, "two")])
+    assert found.voids(15) == [Void(3, 7, "one"), Void(12, 13, "two")]
 
 
 def test_an_export_is_built_on_a_base_backup_of_its_beginning_and_of_no_later_moment() -> None:
