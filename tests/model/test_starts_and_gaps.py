@@ -60,6 +60,7 @@ def test_the_ranges_are_the_seconds_that_are_exact(window: Window) -> None:
 
 
 @given(windows())
+@example(Window([Start(0, 0)], END, [KnownGap(5, 5, "lost"), KnownGap(8, 9, "lost")], [IncrementalExport(4, 8)]))
 def test_no_second_is_promised_of_which_something_is_missing(window: Window) -> None:
     """Of exports not all that would be exact is claimed: only what is built on an exact state where they begin."""
     assert promised(window) <= {second for second in range(END + 2) if is_exact(window, second)}
