@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.change import MICROS, Change
 from backstream.model.changes.entry import of_change
 from backstream.operations.base.compact import compact
@@ -34,7 +35,7 @@ class LongVault(msgspec.Struct, frozen=True):
 
     def vault(self, store: ObjectStore | None = None) -> TableVault:
         """As a command opens it."""
-        return TableVault.open(store or self.store, "flights")
+        return TableVault.open(store or self.store, "flights", engines=LocalEngine)
 
     def sequence(self, hour: int) -> str:
         """The number of the change of that hour."""
@@ -51,7 +52,7 @@ def lived(store: ObjectStore, clock: ManualClock, hours: int = HOURS) -> LongVau
     table = MemoryTable("flights", clock, images.SCHEMA)
     table.enable_stream()
     init(store, table, InitOptions(layout=Layout.LOG))
-    vault = TableVault.open(store, "flights")
+    vault = TableVault.open(store, "flights", engines=LocalEngine)
     found = LongVault(store, clock, vault.catalog.stream, hours)
     after = "start"
     for hour in range(hours):
