@@ -16,7 +16,7 @@ from backstream.model import moment
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.bulk.rate_limited_scan import PacedTable, Stopped, side_by_side
 from backstream.operations.bulk.table_pair import ACTIVE
-from backstream.ports import Clock, Files, Table
+from backstream.ports import Clock, Files, Table, TableFacts
 from backstream.vault.dumps.dumps import Compression, DumpWriter, Manifest
 
 NOT_A_MOMENT = "no state of any one moment: each item is as it was at some time between `began` and `ended`"
@@ -88,34 +88,47 @@ def dump(
     last = table.server_time()
     if table.facts().table_id != facts.table_id:
         raise Failed(f"the table {facts.name} was deleted and created again while it was read", hint="Dump it again, elsewhere.")
-    manifest = Manifest(
-        id=dump_id,
-        table=facts.name,
-        table_arn=facts.arn,
-        table_id=facts.table_id,
-        key_schema=facts.schema,
-        began=moment.iso(first),
-        ended=moment.iso(last + 1),
-        consistent=reading.consistent,
-        compression=compress,
-        items=writer.items,
-        bytes=writer.bytes,
-        files=writer.files,
-        description=msgspec.Raw(facts.description),
-    )
-    writer.complete(manifest)
+    told = _manifest(facts, writer, reading, id=dump_id, compression=compress, began=moment.iso(first), ended=moment.iso(last + 1))
+    writer.complete(told)
     return Dumped(
         table=facts.name,
         id=dump_id,
         url=to.url,
-        items=manifest.items,
-        files=len(manifest.files),
-        bytes=manifest.bytes,
+        items=told.items,
+        files=len(told.files),
+        bytes=told.bytes,
         segments=reading.segments,
-        consistent=manifest.consistent,
-        began=manifest.began,
-        ended=manifest.ended,
+        consistent=told.consistent,
+        began=told.began,
+        ended=told.ended,
         read_units=paced.units,
         seconds=round(clock.now() - began, 3),
         warnings=[NOT_A_MOMENT],
+    )
+
+
+def _manifest(
+    facts: TableFacts,
+    writer: DumpWriter,
+    reading: ScanOptions,
+    *,
+    id: str,  # noqa: A002 - the manifest's own word
+    compression: Compression,
+    began: str,
+    ended: str,
+) -> Manifest:
+    return Manifest(
+        id=id,
+        table=facts.name,
+        table_arn=facts.arn,
+        table_id=facts.table_id,
+        key_schema=facts.schema,
+        began=began,
+        ended=ended,
+        consistent=reading.consistent,
+        compression=compression,
+        items=writer.items,
+        bytes=writer.bytes,
+        files=writer.files,
+        description=msgspec.Raw(facts.description),
     )

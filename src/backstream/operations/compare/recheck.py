@@ -24,7 +24,7 @@ FETCHED = 100  # items read again at once: as many as one BatchGetItem takes
 PATIENCE = 30.0
 LOOKS = 8  # at what differs, spread over the patience: a row that keeps changing is caught equal sooner or later
 
-S = TypeVar("S", bound=Observation)
+S = TypeVar("S", bound=msgspec.Struct)
 Before = TypeVar("Before")
 Found = TypeVar("Found")
 
@@ -83,16 +83,22 @@ class Suspects(Generic[S]):
 
 
 def until_still(
-    suspects: Suspects[S], again: Callable[[Suspects[S]], Suspects[S]], clock: Clock, progress: Progress, patience: float
+    suspects: Suspects[S],
+    again: Callable[[Suspects[S]], Suspects[S]],
+    clock: Clock,
+    progress: Progress,
+    patience: float,
+    *,
+    what: str = "rows",
 ) -> Suspects[S]:
     """Looks `again` at the differing items, `LOOKS` times within `patience` seconds, and returns the remaining ones.
 
-    The others are closed.
+    The others are closed. `what`: the word for the items in the progress.
     """
     for _ in range(LOOKS):
         if not suspects.count:
             break
-        progress.phase(f"{suspects.count:,} rows differ: waiting for what is on its way", None)
+        progress.phase(f"{suspects.count:,} {what} differ: waiting for what is on its way", None)
         clock.sleep(patience / LOOKS)
         before, suspects = suspects, again(suspects)
         before.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import msgspec
 
@@ -20,7 +20,7 @@ from backstream.model import moment
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import FoldState
 from backstream.model.window import AFTER_ALL
-from backstream.operations.compare.recheck import FETCHED, LOOKS
+from backstream.operations.compare.recheck import FETCHED, Suspects, until_still
 from backstream.operations.drill.account import DrillCounts, kind_of
 from backstream.operations.drill.report import DrillDifference, DrillPlan, Side
 from backstream.operations.drill.sample import Sample
@@ -82,7 +82,7 @@ class Comparison:
             scan_into(self._vault, scratch, restored)
             now = stack.enter_context(Pairs(state.partitions, buffer=buffer))
             compares_live = live is not None and self._reads_live(live, now)
-            suspects = stack.enter_context(Pairs(1, buffer=buffer))
+            suspects = stack.enter_context(closing(Suspects(_Suspect, buffer)))
             rows = _rows(state, restored, now)
             self._compare(rows, sample, suspects if compares_live else None)
             self._read_histories(sample)
@@ -102,7 +102,7 @@ class Comparison:
 
     # --- row by row ---
 
-    def _compare(self, rows: Iterable[_Row], sample: Sample, suspects: Pairs | None) -> None:
+    def _compare(self, rows: Iterable[_Row], sample: Sample, suspects: Suspects[_Suspect] | None) -> None:
         self._around.progress.phase("comparing rows", None)
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
             for row, reading in ahead(pool, self._expected, rows, IN_FLIGHT):
@@ -137,24 +137,21 @@ class Comparison:
             self._account.matched += 1
         return kind is not None
 
-    def _suspect(self, row: _Row, expected: bytes | None, suspects: Pairs) -> None:
+    def _suspect(self, row: _Row, expected: bytes | None, suspects: Suspects[_Suspect]) -> None:
         if kind_of(expected, row.live) is not None:
-            suspects.add(row.key, msgspec.msgpack.encode(_Suspect(_light(row.then), expected, row.live)))
+            suspects.add(row.key, _Suspect(_light(row.then), expected, row.live))
         elif row.live is not None:
             self._account.live_same += 1
 
     # --- live rows that are not as at the moment ---
 
-    def _judge_live(self, live: Table, suspects: Pairs, stack: ExitStack) -> None:
-        left, count = self._look_again(live, suspects, stack)
-        for _ in range(LOOKS):
-            if not count:
-                break
-            self._around.progress.phase(f"{count:,} live rows differ: waiting for what is on its way", None)
-            self._around.clock.sleep(self._plan.patience / LOOKS)
-            left, count = self._look_again(live, left, stack)
-        for key, value in left.read(0):
-            suspect = _suspects.decode(value)
+    def _judge_live(self, live: Table, suspects: Suspects[_Suspect], stack: ExitStack) -> None:
+        def again(those: Suspects[_Suspect]) -> Suspects[_Suspect]:
+            return self._look_again(live, those, stack)
+
+        around = self._around
+        left = until_still(again(suspects), again, around.clock, around.progress, self._plan.patience, what="live rows")
+        for key, suspect in left:
             kind = kind_of(suspect.expected, suspect.live)
             if suspect.moved or kind is None:
                 self._account.live_changed += 1
@@ -174,24 +171,22 @@ class Comparison:
         missing = "a change of a live row that has not been captured by now counts as a difference"
         return [f"the vault is proven {until}: {missing} (--patience: how long that may take)"]
 
-    def _look_again(self, live: Table, suspects: Pairs, stack: ExitStack) -> tuple[Pairs, int]:
-        """Returns the remaining suspects, and their number."""
-        left, count = stack.enter_context(Pairs(1, buffer=self._around.memory.buffer)), 0
+    def _look_again(self, live: Table, suspects: Suspects[_Suspect], stack: ExitStack) -> Suspects[_Suspect]:
+        """Returns the remaining suspects."""
+        left = stack.enter_context(closing(Suspects(_Suspect, self._around.memory.buffer)))
         with (
             self._vault.engine.state(self._vault, AFTER_ALL, since=self._at) as news,
             Pairs(news.partitions, buffer=self._around.memory.buffer) as again,
         ):
-            for key, value in _read_again(self._vault, live, suspects):
-                again.add(key, value)
+            for key, moved in _read_again(self._vault, live, suspects):
+                again.add(key, msgspec.msgpack.encode(moved))
             for number in range(news.partitions):
                 since = news.partition(number)
                 for key, value in again.read(number):
                     suspect = _suspects.decode(value)
-                    if self._is_cleared(key, suspect, since):
-                        continue
-                    left.add(key, value)
-                    count += 1
-        return left, count
+                    if not self._is_cleared(key, suspect, since):
+                        left.add(key, suspect)
+        return left
 
     def _is_cleared(self, key: bytes, suspect: _Suspect, since: StatePartition) -> bool:
         """True if a live row is no longer suspect."""
@@ -232,14 +227,14 @@ def _rows(state: TableState, scratch: Pairs, live: Pairs) -> Iterator[_Row]:
             yield _Row(key, then.get(key), restored.get(key), now.get(key))
 
 
-def _read_again(vault: TableVault, live: Table, suspects: Pairs) -> Iterator[tuple[bytes, bytes]]:
+def _read_again(vault: TableVault, live: Table, suspects: Iterable[tuple[bytes, _Suspect]]) -> Iterator[tuple[bytes, _Suspect]]:
     """Yields each suspect as it is in the table by now."""
-    for batch in batches(suspects.read(0), FETCHED):
+    for batch in batches(suspects, FETCHED):
         images = {vault.key_of(image): image for image in live.fetch([key for key, _ in batch])}
-        for key, value in batch:
-            before, now = _suspects.decode(value), images.get(key)
+        for key, before in batch:
+            now = images.get(key)
             moved = before.moved or kind_of(before.live, now) is not None
-            yield key, msgspec.msgpack.encode(msgspec.structs.replace(before, live=now, moved=moved))
+            yield key, msgspec.structs.replace(before, live=now, moved=moved)
 
 
 def _changed(then: Entry | None, since: FoldState) -> bool:

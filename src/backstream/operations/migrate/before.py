@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from backstream.errors import Damaged, Failed
+from backstream.errors import Failed
 from backstream.model import migration, moment
 from backstream.model.changes.entry import Entry
+from backstream.operations.inspect.whole_log import changes_since
 from backstream.operations.migrate.journal import Noted
-from backstream.vault.log import segments
 from backstream.vault.table_vault import TableVault
-
-_Read = Callable[[], Sequence[Entry]]
 
 
 class Before:
@@ -54,20 +52,6 @@ class Before:
 
     def _since(self, keys: Collection[bytes]) -> Iterator[tuple[bytes, Entry]]:
         """Yields the log's entries of these items from the hour in which the migration began on."""
-        found = self._vault.inventory(since=self._began)
-        for listed in found.segments:
-            if listed.segment is not None and listed.segment.count:
-                yield from self._readable(lambda listed=listed: self._vault.log.read(listed), keys)  # type: ignore[misc]
-        for one in found.sets:
-            for part in self._vault.compacted.parts(one):
-                yield from self._readable(
-                    lambda part=part: segments.read(*self._vault.compacted.claim_and_body(part.name)),  # type: ignore[misc]
-                    keys,
-                )
-
-    def _readable(self, read: _Read, keys: Collection[bytes]) -> Iterator[tuple[bytes, Entry]]:
-        try:
-            entries = read()
-        except Damaged:
-            return  # what it may hold is looked for in the item's own history, which says what is wrong
-        yield from ((key, entry) for entry in entries if (key := self._vault.key(entry)) in keys)
+        # From the second before on: an item may have changed twice in the second in which the migration began.
+        changes = changes_since(self._vault, self._began - 1)
+        yield from ((key, entry) for entry in changes if (key := self._vault.key(entry)) in keys)

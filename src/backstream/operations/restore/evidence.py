@@ -8,15 +8,12 @@ change of it after the moment. See docs/notes/0021-unknown-is-not-absent.md.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
 
-from backstream.engine.local.prefetch import ahead
 from backstream.engine.local.spill import Pairs
 from backstream.errors import Damaged
 from backstream.model import moment
@@ -25,13 +22,10 @@ from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.window import KnownGap, Window
 from backstream.operations.inspect import safety
+from backstream.operations.inspect.whole_log import changes_since
 from backstream.operations.restore.request import RestoreRequest
 from backstream.operations.restore.row_states import RowState
-from backstream.vault.log import segments
 from backstream.vault.table_vault import TableVault
-
-READERS = 8
-IN_FLIGHT = 16
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -192,26 +186,6 @@ class LaterInLog:
 def first_after(entries: Sequence[Entry], at: int) -> Entry | None:
     """Returns the first change of one item after a second; scanned images are not changes."""
     return min((each for each in entries if not each.scanned and each.seconds > at), key=lambda each: each.order, default=None)
-
-
-def changes_since(vault: TableVault, since: int) -> Iterator[Entry]:
-    """Yields every entry of the log from the hour of a second on. An unreadable object is skipped: it proves nothing."""
-    found = vault.inventory(since=since)
-    reads: list[Callable[[], Sequence[Entry]]] = [
-        partial(vault.log.read, each) for each in found.segments if each.segment is not None and each.segment.max_time > since
-    ]
-    for one in found.sets:
-        reads += [partial(_of_part, vault, part.name) for part in vault.compacted.parts(one)]
-    with ThreadPoolExecutor(READERS, thread_name_prefix="later") as pool:
-        for _, reading in ahead(pool, lambda read: read(), reads, IN_FLIGHT):
-            try:
-                yield from reading()
-            except Damaged:
-                continue
-
-
-def _of_part(vault: TableVault, name: str) -> Sequence[Entry]:
-    return segments.read(*vault.compacted.claim_and_body(name))
 
 
 def _without_images(entry: Entry) -> Entry:
