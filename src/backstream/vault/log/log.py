@@ -1,7 +1,4 @@
-"""The change log of one table: immutable segments, which are the truth about order.
-
-Its listing is the manifest, and a tail's checkpoint.
-"""
+"""The change log of one table: immutable segments, the truth about order. Its listing is the manifest, and a tail's checkpoint."""
 
 from __future__ import annotations
 
@@ -64,10 +61,7 @@ class LogListing(msgspec.Struct, frozen=True):
 
 
 class FetchedSegment(msgspec.Struct, frozen=True):
-    """A segment's bytes, the header from its name, its run if it is one, and the version that was read.
-
-    `link`: its link in its writer's chain, if that has no runs.
-    """
+    """A segment's bytes, the header from its name, its run or its `link` in its writer's chain, and the version that was read."""
 
     claim: SegmentHeader
     body: bytes
@@ -239,10 +233,7 @@ class ChangeLog:
             yield LogListing(listed.name, listed.size, listed.modified, None)
 
     def read(self, listed: LogListing) -> list[Entry]:
-        """Returns a segment's entries.
-
-        Raises Damaged, naming the object, if its contents differ from its name, or if it is a foreign object.
-        """
+        """Returns a segment's entries. Raises Damaged, naming the object, if contents differ from its name, or it is foreign."""
         return self.entries(listed, self.fetch(listed))
 
     def entries(self, listed: LogListing, fetched: FetchedSegment, wanted: Callable[[Entry], bool] = lambda _: True) -> list[Entry]:

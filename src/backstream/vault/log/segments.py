@@ -91,10 +91,7 @@ class Segment(msgspec.Struct, frozen=True):
 
     @property
     def position(self) -> str | None:
-        """For a tail of a Kinesis stream: the record of its shard up to which everything is durable.
-
-        None if the name states none.
-        """
+        """For a tail of a Kinesis stream: the record of its shard up to which everything is durable; None if none is stated."""
         found = _ARRIVALS.fullmatch(self.shard)
         return (found["position"] or None) if found else None
 
