@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 800}
+DESK: ViewportSize = {"width": 1100, "height": 800}
 
 
 def chromium() -> str | None:
@@ -44,10 +44,12 @@ def settled(page: Page) -> None:
     expect(page.locator("[aria-busy]")).to_have_count(0, timeout=60_000)
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with a page, in words. The page's policy allows no other script, so it runs from outside of it."""
-    page.evaluate(open_axe())
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds wrong with a page, in words. The page's policy allows no other script, so it comes from outside of it."""
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(open_axe())
+    only = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else {}
+    found = page.evaluate("settings => axe.run(document, settings)", {"resultTypes": ["violations"], **only})
     return [f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:200]}" for each in found["violations"]]
 
 

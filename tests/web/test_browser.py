@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -48,9 +49,9 @@ def server(orders: Orders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield running
 
 
-def opened(browser: Browser, server: Served, **looks: object) -> Page:
+def opened(browser: Browser, server: Served) -> Page:
     """A page that has come in by the printed address. What its console complains of is kept: scripts that the policy stops, too."""
-    context = browser.new_context(**{"viewport": DESK, **looks})  # type: ignore[arg-type]
+    context = browser.new_context(viewport=DESK)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.on("console", lambda message: COMPLAINTS.append(message.text) if message.type == "error" else None)
@@ -60,30 +61,54 @@ def opened(browser: Browser, server: Served, **looks: object) -> Page:
     return page
 
 
+@pytest.mark.timeout(900)  # eighteen looks of axe-core at whole pages
 def test_every_screen_is_accessible_and_fits_a_phone(browser: Browser, server: Served, orders: Orders) -> None:
+    """With the variable SCREENS it also writes the pictures of the docs into that folder."""
     page = opened(browser, server)
     page.get_by_role("link", name="orders").click()
     page.get_by_role("link", name="Plan", exact=True).click()
     page.get_by_label("After", exact=True).fill(moment.iso(orders.begun))
+    page.get_by_label("Up to", exact=True).fill(moment.iso(orders.ended))
     page.get_by_role("button", name="Make the plan").click()
     page.get_by_role("heading", name="Row by row").wait_for()
-    plan = page.url.partition("127.0.0.1")[2].partition("/")[2]
-    item = "t/orders/item?key=%7B%22order%22%3A%222026-0006%22%7D"
-    paths = ["", "t/orders", "t/orders/changes", item, "t/orders/state", "t/orders/plan", plan, "runs", "t/orders/drills"]
-    root = server.url.partition("?")[0]
+    screens = {
+        "vault": "/",
+        "timeline": "/t/orders",
+        "changes": f"/t/orders/changes?from={moment.iso(orders.begun)}&to={moment.iso(orders.ended)}",
+        "item": "/t/orders/item?key=%7B%22order%22%3A%222026-0006%22%7D",
+        "state": f"/t/orders/state?at={moment.iso(orders.begun)}",
+        "plan-form": "/t/orders/plan",
+        "plan": page.url.partition(f":{server.port}")[2],
+        "runs": "/runs",
+        "drills": "/t/orders/drills",
+    }
     found = list[str]()
-    for looks in ({"color_scheme": "light"}, {"color_scheme": "dark", "viewport": PHONE}):
-        page = opened(browser, server, **looks)
-        for path in paths:
-            page.goto(root + path)
-            settled(page)
-            found += [f"/{path} {looks}: {each}" for each in violations(page)]
-            wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-            assert not wide, f"/{path} scrolls sideways"
+    for name, path in screens.items():
+        page.set_viewport_size(DESK)
+        page.emulate_media(color_scheme="light")
+        page.goto(f"http://127.0.0.1:{server.port}{path}")
+        settled(page)
+        found += [f"{name}: {each}" for each in violations(page)]
+        pictured(page, name)
+        page.emulate_media(color_scheme="dark")
+        found += [f"{name} in the dark: {each}" for each in violations(page, "color-contrast")]
+        pictured(page, f"{name}-dark")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(PHONE)
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found.append(f"{name} scrolls sideways on a phone")
+        pictured(page, f"{name}-phone")
     assert found == []
     assert COMPLAINTS == []
 
 
+def pictured(page: Page, name: str) -> None:
+    """A picture of what is in sight, for the docs, where the variable SCREENS names a folder."""
+    if "SCREENS" in os.environ:
+        page.screenshot(path=Path(os.environ["SCREENS"]) / f"{name}.png")
+
+
+@pytest.mark.timeout(900)  # a whole night, in a real browser
 def test_the_bad_night_by_clicks_alone(browser: Browser, server: Served, orders: Orders) -> None:
     page = opened(browser, server)
     page.get_by_role("link", name="orders").click()

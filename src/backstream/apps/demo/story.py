@@ -19,6 +19,7 @@ from backstream.apps.demo.night import CREATED, DELETED, TOUCHED, UPDATED, WHERE
 from backstream.apps.demo.proof import Copy
 from backstream.apps.demo.shell import Job, Shell, environment
 from backstream.apps.embedded import EmbeddedServers
+from backstream.apps.screens_installed import check_installed
 from backstream.clock import SystemClock
 from backstream.errors import Failed
 from backstream.model import moment
@@ -44,8 +45,13 @@ class VaultReach(msgspec.Struct, frozen=True):
     window_to: str | None
 
 
-def tell() -> None:
-    """Tell it on servers of its own. DifferencesFound where a row does not come back; nothing stays behind in any case."""
+def tell(*, stay: bool = False) -> None:
+    """Tell it on servers of its own. DifferencesFound where a row does not come back; nothing stays behind in any case.
+
+    `stay`: then show it all in a browser, until it is stopped. Failed, before anything else, where the screens are not installed.
+    """
+    if stay:
+        check_installed()
     clock = SystemClock()
     narration = Narration(clock)
     began = clock.now()
@@ -55,7 +61,7 @@ def tell() -> None:
         variables = environment(servers.environment(), VAULT, folder)
         client = plain_client(servers.url, variables["AWS_REGION"])
         _introduce(narration, servers.url)
-        _Story(narration, Shell(narration, variables, folder), client, clock, day).tell()
+        _Story(narration, Shell(narration, variables, folder), client, clock, day).tell(stay=stay)
     _sum_up(narration, clock.now() - began)
 
 
@@ -70,6 +76,7 @@ def _introduce(narration: Narration, url: str) -> None:
 
 def _sum_up(narration: Narration, seconds: float) -> None:
     narration.facts([*((title, f"{took:5.1f} s") for title, took in narration.steps), ("in all", f"{seconds:5.1f} s")])
+    narration.say("To look at this night in a browser: backstream demo --stay")
 
 
 class _Story:
@@ -83,7 +90,7 @@ class _Story:
         self._events = flights.events(day)
         self._written = 0
 
-    def tell(self) -> None:
+    def tell(self, *, stay: bool) -> None:
         step = self._narration.step
         with ExitStack() as stack:
             with step("A table, and a vault for it"):
@@ -100,6 +107,8 @@ class _Story:
                 self._prove(good, damage, tail)
             with step("Another night: only the bad writes"):
                 self._undo_only_the_bad_writes(good, tail)
+            if stay:
+                self._stay()
             with step("The end"):
                 self._end(tail)
 
@@ -205,6 +214,11 @@ class _Story:
         self._narration.good(f"The {TOUCHED} rows are back, and every booking is still there, byte for byte.")
         self._written += night.writes
         self._await(tail, lambda reached: reached.changes >= self._written)
+
+    def _stay(self) -> None:
+        """Show it in a browser; the tail stays at work, so what is done there is captured, too. Until somebody stops it."""
+        self._narration.say("The servers and the tail stay. Open the address below; Ctrl-C ends all of it.")
+        self._shell.run("web", "--allow-restore")
 
     def _end(self, tail: Job) -> None:
         self._narration.command("kill %1")

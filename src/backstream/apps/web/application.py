@@ -24,6 +24,7 @@ Screen = Callable[[Site, Request], Awaitable[Response]]
 READING: tuple[tuple[str, Screen], ...] = (
     ("/", tables.vault),
     ("/t/{table}", table.table),
+    ("/t/{table}/facts", table.facts),
     ("/t/{table}/changes", table.changes),
     ("/t/{table}/kinds", table.counts),
     ("/t/{table}/item", item.item),

@@ -57,6 +57,7 @@ def templates() -> Environment:
         "key_words": values.key_words,
         "number": lambda value: f"{value:,}",
         "bytes": size_words,
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     made.globals |= {"version": __version__}
     return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,11 @@ from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Vault
 from backstream.apps.cli.output import notice
 from backstream.apps.config import Config
-from backstream.errors import Failed, UsageError
+from backstream.apps.screens_installed import check_installed
+from backstream.errors import UsageError
 
 if TYPE_CHECKING:
     from backstream.apps.web.settings import WebSettings
-
-NEEDED = ("starlette", "uvicorn", "jinja2")
 
 
 def web(
@@ -63,9 +61,7 @@ def web(
 
     Prints the whole address, with its token, on stdout, and serves until it is stopped.
     """
-    missing = [each for each in NEEDED if find_spec(each) is None]
-    if missing:
-        raise Failed(f"the screens are not installed: {', '.join(missing)} missing", hint="pip install 'backstream[web]'")
+    check_installed()
     if (tls_cert is None) is not (tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together")
     config = Config(vault)

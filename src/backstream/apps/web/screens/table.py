@@ -98,11 +98,10 @@ async def table(site: Site, request: Request) -> Response:
     """`GET /t/TABLE`: first what the names of the log's objects tell; the rest is fetched by the page."""
     name, sel = request.path_params["table"], asked(request, "sel")
 
-    def read(token: StopToken) -> tuple[View, Status]:
-        vault = site.vault(token, name)
-        return view_of(site, vault, asked(request, "from"), asked(request, "to")), site.backup(token, name).status()
+    def read(token: StopToken) -> View:
+        return view_of(site, site.vault(token, name), asked(request, "from"), asked(request, "to"))
 
-    view, status = await site.read(request, read)
+    view = await site.read(request, read)
     chosen = selection.recalled(sel, site.privacy)
     span = view.span
     query = urlencode(span.query(sel=sel))
@@ -111,8 +110,6 @@ async def table(site: Site, request: Request) -> Response:
         "table.html",
         table=name,
         view=view,
-        status=status,
-        problems=problems(status),
         chart=timeline_chart.chart(view.bars, span.since, span.until, view.marks),
         chosen=chosen,
         events=selection.EVENTS,
@@ -123,6 +120,20 @@ async def table(site: Site, request: Request) -> Response:
         can_count=view.about <= kinds.MOST,
         most=kinds.MOST,
         commands=[_command(site, name, span, chosen, "--summary"), site.command("status", name)],
+    )
+
+
+async def facts(site: Site, request: Request) -> Response:
+    """`GET /t/TABLE/facts`: the recovery window and what an operator should look at, which takes longer than the timeline."""
+    name = request.path_params["table"]
+    status: Status = await site.read(request, lambda token: site.backup(token, name).status())
+    return site.page(
+        request,
+        "facts_part.html" if asked(request, "part") else "facts.html",
+        table=name,
+        status=status,
+        problems=problems(status),
+        commands=[site.command("status", name)],
     )
 
 
