@@ -45,7 +45,9 @@ POOLS = (
     "operations.restore.foreign_objects",
     "engine.local.state",
     "engine.local.worker_pool",
+    "vault.arrivals",
     "vault.failure_destination",
+    "vault.gaps",
     "vault.item_states",
     "vault.table_vault",
 )

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+
+import pytest
 
 from backstream.operations.base.compact import compact
 from backstream.operations.inspect.check import records
-from backstream.operations.inspect.history import show
+from backstream.operations.inspect.history import show, tell
+from backstream.operations.inspect.status import status
+from backstream.stores.memory import MemoryStore
 from backstream.vault.gaps import Gap
+from backstream.vault.table_vault import TableVault
+from kit import long_vault
 from kit.clock import ManualClock
 from kit.counted import CountedStore
 from kit.images import key
@@ -37,6 +44,38 @@ def test_a_bad_hour_of_thousands_of_records_is_read_once() -> None:
     compact(stage.vault(), stage.clock)
     assert requests_of_show(stage, second) == Counter(GET=7, LIST=20)
     assert list(records.concealed_records(stage.vault())) == [], "what an index has folded is hidden by this tool"
+
+
+@pytest.mark.parametrize(
+    ("hours", "closed", "of_sets"),
+    [(400, 300, (1, 1)), (2_600, 1_000, (1, 2)), pytest.param(long_vault.HOURS, 10_000, (2, 2), marks=pytest.mark.soak)],
+)
+def test_no_command_pays_for_the_length_of_history(hours: int, closed: int, of_sets: tuple[int, int]) -> None:
+    """Of three years a command asks as much as of two weeks, once they are compacted: a few listings, and what it looks at.
+
+    `of_sets`: the ranges that are read of the one set, which are two where its last bytes do not hold the item's lines.
+    """
+    clock = ManualClock()
+    long = long_vault.lived(MemoryStore(clock), clock, hours)
+    long_vault.record_gaps(long, standing=100, closed=closed)
+    long_vault.compacted(long)
+    now, last = clock.now(), hours - 1
+
+    def sent(work: Callable[[TableVault], object]) -> Counter[str]:
+        store = CountedStore(long.store)
+        work(long.vault(store))
+        return store.requests
+
+    def shown(hour: int) -> Counter[str]:
+        wanted = key("z", hour % long_vault.ITEMS)
+        return sent(lambda vault: show(vault, vault.key_of(wanted), long.second(hour), now=now, allow_gap=True))
+
+    assert sent(lambda vault: status(vault, now=now)) == Counter(GET=6, LIST=10, HEAD=3)
+    assert sent(lambda vault: vault.window(now)) == Counter(GET=5, LIST=11)
+    told = sent(lambda vault: tell(vault, vault.key_of(key("z", 7)), now=now, allow_gap=True))
+    assert told in (Counter(GET=31, LIST=20), Counter(GET=32, LIST=20))
+    assert shown(last) == Counter(GET=8 + of_sets[0], LIST=21)
+    assert shown(100) == Counter(GET=5 + of_sets[1], LIST=20)
 
 
 def requests_of_show(stage: Stage, at: int) -> Counter[str]:

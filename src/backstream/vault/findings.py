@@ -138,6 +138,7 @@ class AttributionStore:
         self._store = store
         self._prefix = folder(table) + "actors/"
         self._listed_first: First | None = None
+        self._has_looked = False
         self._days: dict[int, _Day] = {}
         self._unreadable: dict[str, Damaged] = {}
         self._at_hand: OrderedDict[str, Mapping[tuple[str, int], Found]] = OrderedDict()
@@ -173,8 +174,9 @@ class AttributionStore:
 
     @property
     def _first(self) -> First | None:
-        if self._listed_first is None:
+        if not self._has_looked:
             self._listed_first = next(below_markers.firsts(self._store, self._prefix), None)
+            self._has_looked = True
         return self._listed_first
 
     def _of_day(self, second: int) -> _Day:
@@ -256,7 +258,7 @@ class AttributionStore:
         for together in hours.values():
             for start in range(0, len(together), MOST):
                 self._put(together[start : start + MOST])
-        self._listed_first, self._days = None, {}
+        self._listed_first, self._has_looked, self._days = None, False, {}
 
     def _put(self, findings: Sequence[KeptFinding]) -> None:
         ordered = sorted(findings, key=lambda each: (each.micros, each.change))

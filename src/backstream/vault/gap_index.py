@@ -59,6 +59,11 @@ class GapIndexes:
         """The greatest number that an index has; 0 where there is none."""
         return max(self._records(), default=0)
 
+    def newest_two(self) -> list[GapIndex]:
+        """The two of the greatest numbers, as far as there are any. Damaged where one cannot be read."""
+        records = self._records()
+        return [self._index(number, records) for number in sorted(records)[-2:]]
+
     def newest(self) -> GapIndex:
         """The index of the greatest number, `NONE` where there is none.
 

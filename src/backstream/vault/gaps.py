@@ -198,6 +198,15 @@ class Gaps:
             list(pool.map(self._store.delete, [each.name for each in records if not each.markers]))
         return len(records)
 
+    def recent_records(self) -> Iterator[First]:
+        """Yields the records since the newest index, including hidden ones; all of them where there is no index."""
+        number = self._indexes.number()
+        return self._recent(number) if number else self.records()
+
+    def folded_lately(self) -> set[tuple[str, str]]:
+        """The same as `folded`, of the two newest indexes alone."""
+        return in_all(self._indexes.newest_two())
+
     def folded(self) -> set[tuple[str, str]]:
         """The name and version of each record that an index has folded: these are hidden by this tool."""
         return in_all(list(self._indexes.every()))

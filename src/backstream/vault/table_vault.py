@@ -79,6 +79,12 @@ class TableVault:
         naming.check_table_name(table)
         return cls(store, catalogs.load(store, table), destinations, engines)
 
+    def seen_through(self, store: ObjectStore) -> TableVault:
+        """The same vault, read by way of another store."""
+        found = TableVault(store, self.catalog, self.destinations, self._engines)
+        found.accept_settings = self.accept_settings
+        return found
+
     def with_catalog(self, catalog: Catalog) -> TableVault:
         """The same vault, read by another catalog."""
         return TableVault(self.store, catalog, self.destinations, self._engines)

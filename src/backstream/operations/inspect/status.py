@@ -13,12 +13,14 @@ from backstream.model.window import KnownGap, Window
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.check import Finding, records
 from backstream.operations.inspect.readers import readers_at_work
-from backstream.vault.catalog import Catalog
+from backstream.stores.one_look import one_look
+from backstream.vault.catalog import Catalog, folder
 from backstream.vault.drills import Held
 from backstream.vault.log.log import LATE, LogListing
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 
+LOOKS = 5  # a compaction takes longer than a look
 PROVEN_WITHIN = 900  # seconds: three runs of a witness that is due every five minutes
 
 
@@ -121,10 +123,25 @@ class BaseShown(msgspec.Struct, frozen=True):
 
 
 def status(vault: TableVault, *, now: float, objectives: Objectives = Objectives()) -> Status:  # noqa: B008 - frozen
-    """Returns the status from the log's listing and the gaps. Nothing is read from the table."""
+    """Returns the status from the log's listing and the gaps. Nothing is read from the table.
+
+    Each listing is made once. If a compaction has changed meanwhile which objects count, all is looked at anew.
+    """
+    compacted = f"{folder(vault.catalog.table)}compacted/"
+    together = f"{compacted}g"  # the generations, and the indexes of gaps
+    for _ in range(LOOKS):
+        look = one_look(vault.store, [together], [compacted])
+        found = _status(vault.seen_through(look), now, objectives)
+        if not look.has_changed():
+            return found
+    return _status(vault, now, objectives)
+
+
+def _status(vault: TableVault, now: float, objectives: Objectives) -> Status:
+    # The log before the gaps: a gap is recorded before the watermark that passes it is written.
+    log = vault.inventory()
     window = vault.window(now)
     standing = set(window.open_gaps)
-    log = vault.inventory()
     small = [each.segment for each in log.segments if each.segment is not None]
     written = [each for each in small if each.count]
     compacted = sum(each.lines for each in log.sets)
@@ -162,7 +179,7 @@ def status(vault: TableVault, *, now: float, objectives: Objectives = Objectives
         failures=catalog.failures,
         unseen=safety.not_seen(window),
         adopted=_older(vault, window),
-        hidden=[each.finding for each in records.concealed(vault, log.hidden)],
+        hidden=[each.finding for each in records.concealed_at_a_glance(vault, log.hidden)],
         damaged=[each.finding for each in records.planted(vault, log)],
         watermark=_watermark(vault, now),
         unproven=_unproven(catalog, log.listed, window.durable, now),

@@ -49,6 +49,24 @@ def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
         yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
 
 
+def concealed_at_a_glance(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[RepairableFinding]:
+    """Yields what hides a claim of the vault, by listings that do not grow with its history. `check` looks everywhere.
+
+    `segments`: hidden segments of the log, as in `Inventory.hidden`.
+    """
+    store, folder = vault.store, catalogs.folder(vault.catalog.table)
+    folded = vault.gaps.folded_lately()
+    for what, listed in (
+        ("the catalog", below.every_first(store, folder + "catalog.json")),
+        ("a gap", vault.gaps.recent_records()),
+        ("a base backup", below.every_first(store, folder + "base/complete/")),
+        *(("a base backup", below.every_first(store, f"{folder}base/{each.id}/")) for each in vault.bases.complete()[-1:]),
+    ):
+        concealed = (each for each in listed if each.version and each.markers and (each.name, each.version) not in folded)
+        yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
+    yield from concealed_log(vault, segments)
+
+
 def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[RepairableFinding]:
     """Yields the same for compacted objects, and for these segments of the log."""
     yield from _of_sets(vault)
