@@ -20,6 +20,7 @@ import pytest
 
 from backstream import private_files
 from backstream.apps.cli.commands import ALL
+from backstream.apps.cli.restore import restoring
 from backstream.model import moment
 from kit.feed import Feed
 from kit.images import image, key
@@ -331,6 +332,27 @@ def on_a_terminal(scene: Scene, answer: str) -> Ran:
     reading.join(10)
     os.close(ours)
     return Ran(process.returncode, out, b"".join(said).decode())
+
+
+def test_the_second_that_was_agreed_to_is_the_one_that_is_restored(
+    scene: Scene, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`1h ago` meant another second by the time the answer was there."""
+    asked: list[str] = []
+
+    def answer_a_second_later(question: str) -> None:
+        asked.append(question)
+        began = int(time.time())
+        while int(time.time()) <= began:
+            time.sleep(0.05)
+
+    monkeypatch.setattr(restoring, "need_terminal", lambda *_: None)
+    monkeypatch.setattr(restoring, "confirm", answer_a_second_later)
+    scene.create()
+    ran = scene.call("restore", scene.table, "--at", "3590s ago", "--in-place", "--json")
+    assert (ran.code, ran.json()["put"]) == (0, len(scene.items())), ran.err
+    assert feed.model.at(T)
+    assert asked == [f"Bring {scene.table} back to {ran.json()['at']} in place (puts and deletes)?"]
 
 
 def test_on_a_terminal_it_asks_and_shows_how_far_it_is(scene: Scene, feed: Feed) -> None:

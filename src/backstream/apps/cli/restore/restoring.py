@@ -209,11 +209,13 @@ def restore(
             )
 
     if in_place and not dry_run and not yes and via is Via.WRITES:
-        when = _in_words(at or "", from_file)
+        if changed_between is not None:
+            changed_between = (_fixed(changed_between[0]), _fixed(changed_between[1]))
         between = None if changed_between is None else " to ".join(changed_between)
         named = None if keys is None else str(keys)
         selected = _selected(key or (), tenant=tenant, partition=partition, where=where, file=named, changed_between=between)
-        _ask(table, when, selected, run)
+        planned = _ask(f"{selected}{table}", at or "", from_file, run)
+        at = planned.at if from_file is None else at  # `15m ago` means the second that was agreed to, however long the answer took
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
@@ -266,24 +268,23 @@ def _check_undo_words(**others: object) -> None:
         raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
 
 
-def _in_words(at: str, dump: Path | None) -> str:
-    """To what it goes back."""
-    if dump is not None:
-        return f"what {dump} holds of it"
-    return moment.iso(moment_arguments.parse(at, SystemClock().now()))
+def _fixed(text: str) -> str:
+    """Returns the moment as a time: `15m ago` would mean another second each time it is read."""
+    return moment.iso(moment_arguments.parse(text, SystemClock().now()))
 
 
-def _ask(table: str, when: str, what: str, run: Callable[..., Restored]) -> None:
+def _ask(what: str, at: str, dump: Path | None, run: Callable[..., Restored]) -> Restored:
     """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
-    question = f"Bring {what}{table} back to {when} in place (puts and deletes)?"
-    need_terminal(question, "Look at it with --dry-run first, then run it with --yes.")
+    asked, held = "Bring {} back to {} in place (puts and deletes)?".format, f"what {dump} holds of it"
+    need_terminal(asked(what, _fixed(at) if dump is None else held), "Look at it with --dry-run first, then run it with --yes.")
     planned = run(dry_run=True)
     as_failures("CANNOT BE RESTORED", planned.failures)
     for warning in planned.warnings:
         notice(f"note: {warning}")
     for name, value in _counts(planned):
         err.print(f"{name:<14}  {value}")
-    confirm(question)
+    confirm(asked(what, planned.at if dump is None else held))
+    return planned
 
 
 def _show(report: Restored, *, json: bool) -> int:
