@@ -250,10 +250,10 @@ def test_a_body_without_a_length_is_read_no_further_than_a_form_goes(server: Ser
 def test_a_client_that_sends_no_request_is_put_off(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as impatient:
         impatient.setattr(slow_clients, "HEAD_SECONDS", 0.2)
-        with closing(socket.create_connection(("127.0.0.1", server.port), timeout=20)) as connection:
-            with contextlib.suppress(ConnectionError):
-                connection.sendall(b"GET / HTTP/1.1\r\nHost: x")
-                assert connection.recv(1) == b""
+        connecting = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        with closing(connecting) as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x")
+            assert connection.recv(1) == b""
     assert server.visit().get("/").status == 200
 
 
