@@ -13,8 +13,13 @@ from backstream.model.changes.entry import NO_SEQUENCE, SCANNED, Entry
 from backstream.model.window import KnownGap, Older, Start, Window
 from backstream.operations.restore import InPlace, RestoreRequest
 from backstream.operations.restore.deletes import needed
-from backstream.operations.restore.evidence import AbsenceEvidence, first_after
+from backstream.operations.restore.evidence import AbsenceEvidence, LaterInLog, first_after
 from backstream.operations.restore.row_states import RowCounts, RowState
+from backstream.stores.memory import MemoryStore
+from backstream.vault.catalog import Layout
+from kit.clock import ManualClock
+from kit.feed import Feed
+from kit.images import image, key
 
 KEY = b'{"id":{"S":"a"}}'
 AT = 100  # the moment
@@ -22,8 +27,8 @@ EMPTY = Start(0, 0)
 
 
 def change(second: int, event: str = "MODIFY", number: int = 1) -> Entry:
-    image = None if event == "REMOVE" else KEY
-    return Entry("2026-01-01T00:00:00.000", str(number), second * MICROS, event, f"{number:032x}", None, KEY, image=image)
+    now = None if event == "REMOVE" else KEY
+    return Entry("2026-01-01T00:00:00.000", str(number), second * MICROS, event, f"{number:032x}", None, KEY, image=now)
 
 
 class Told:
@@ -140,6 +145,8 @@ def test_an_insert_that_may_lie_in_a_gap_is_accepted_with_the_gap() -> None:
     assert accepted is not None
     assert accepted.accepted
     assert evidence(known, first, delete_unknown=True).against_deleting(row()) is None
+    before = evidence(window((AT, AT)), first, delete_unknown=True).against_deleting(row())
+    assert "is a MODIFY" in words_of(before), "created in a gap that ends with the moment, it existed then"
     still = evidence(window(), first, delete_unknown=True).against_deleting(row())
     assert still is not None, "what shows that it existed counts whatever was accepted"
     assert not still.accepted
@@ -178,6 +185,20 @@ def test_the_first_change_after_a_moment() -> None:
     scanned = Entry("", NO_SEQUENCE, (AT + 1) * MICROS, SCANNED, "", None, KEY, image=KEY, began=AT + 1)
     assert first_after([second, scanned, first, before], AT) == first, "the first by its number, whatever its clock"
     assert first_after([before, scanned], AT) is None
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_later_changes_in_the_log_begin_a_second_after_the_moment(layout: Layout) -> None:
+    began = 1_700_000_000
+    feed = Feed(MemoryStore(ManualClock(began + 60)), "items", began=began, layout=layout)
+    feed.put(began + 10, image("z", 1, v={"N": "1"}), image("z", 2))
+    feed.put(began + 11, image("z", 1, v={"N": "2"}))
+    feed.deliver()
+    with LaterInLog(feed.vault, began + 10, partitions=2, buffer=1 << 16) as later:
+        first = later.first(feed.vault.key_of(key("z", 1)))
+        assert first is not None
+        assert first.seconds == began + 11
+        assert later.first(feed.vault.key_of(key("z", 2))) is None
 
 
 # --- how many deletes -------------------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class AbsenceEvidence:
         if first is None or first.event == "INSERT":
             return None
         at = self._request.at
-        if any(gap.since <= first.seconds and gap.until >= at for gap in self._window.gaps):
+        if any(gap.since <= first.seconds and gap.until > at for gap in self._window.gaps):
             if self._request.delete_unknown:
                 return None  # the insert may lie in the gap
             return Doubt("left alone, its insert may lie in a gap after the moment", self._request.allow_gap)
