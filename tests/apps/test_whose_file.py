@@ -108,7 +108,7 @@ def test_a_file_of_another_user_is_not_believed(
 def test_a_plan_of_one_endless_line_is_none(tmp_path: Path) -> None:
     path = tmp_path / "plan"
     with path.open("wb") as file:
-        file.truncate(1 << 40)
+        file.truncate(1 << 30)
     path.chmod(0o600)
     with pytest.raises(UsageError, match=f"{path} has a line of more than {PLAN_LINE:,} bytes"):
         Plan(path)
