@@ -12,6 +12,8 @@ HOUR = 3_600
 
 
 def _fails(name: str, seconds: int) -> bool:
+    sys.stdout.write(f"{name}\n")
+    sys.stdout.flush()
     command = [sys.executable, "-m", "fuzz.one", name, str(seconds)]
     return subprocess.run(command, check=False).returncode != 0  # noqa: S603 - this interpreter, with a module of ours
 

@@ -13,7 +13,10 @@ with atheris.instrument_imports(include=["backstream"]):
 def main() -> None:
     """Until the time is up, or something that is no error of ours is raised."""
     name, seconds = sys.argv[1], sys.argv[2]
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-verbosity=0", "-rss_limit_mb=1024"], lambda data: run(name, data))
+    atheris.Setup(
+        [sys.argv[0], f"-max_total_time={seconds}", "-verbosity=0", "-print_final_stats=1", "-rss_limit_mb=1024"],
+        lambda data: run(name, data),
+    )
     atheris.Fuzz()
 
 
