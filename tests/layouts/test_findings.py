@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -108,10 +109,12 @@ def test_two_that_contradict_each_other_name_nobody() -> None:
         (GOLDEN.read_bytes()[:-3], "1", "not findings"),
         (b"", "1", "not findings"),
         (findings.encode([msgspec.structs.replace(MATCH, sequence="x")]), "1", "sequence number"),
+        (findings.encode([MATCH] * 10_001), "1", "more than 10,000 findings"),
+        (findings.encode([msgspec.structs.replace(MATCH, actor="x" * (8 << 20))] * 9), "1", "decompressed: it is larger"),
         (GOLDEN.read_bytes(), "2", "format 2"),
         (GOLDEN.read_bytes(), "", "format unknown"),
     ],
-    ids=["cut", "empty", "sequence", "newer", "unknown"],
+    ids=["cut", "empty", "sequence", "many", "large", "newer", "unknown"],
 )
 def test_what_is_none_is_damaged_and_named(store: MemoryStore, body: bytes, of_format: str, why: str) -> None:
     name = f"_backstream/flights/actors/dt=2026-11-23/hour=04/{GOLDEN.name}"
@@ -154,3 +157,18 @@ def test_the_annotations_of_others_are_shown_beside_a_foreign_object(store: Memo
     change = AttributedEntry(MATCH.stream, MATCH.sequence, MATCH.micros, None, None)
     assert Actors(None, AttributionStore(store, "flights"), told.append).of(change) == MATCH.actor
     assert ["a.txt" in each.message for each in told] == [True]
+
+
+def test_a_reader_holds_little_of_large_findings(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may add findings can make each of them large."""
+    monkeypatch.setattr(findings, "_AT_HAND", 2_000)
+    asked = AttributionStore(store, "flights")
+    for number in range(100, 120):
+        large = msgspec.structs.replace(MATCH, actor=f"{number}" + "x" * (1 << 20), sequence=f"{number}{'0' * 20}")
+        asked.keep([large])
+    tracemalloc.start()
+    try:
+        assert asked.of(MATCH.stream, MATCH.sequence, MATCH.micros) is None
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()

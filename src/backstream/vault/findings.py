@@ -34,6 +34,7 @@ from backstream.vault.log.segments import Codec
 FORMAT = 1
 MOST = 10_000  # findings in an object
 _AT_HAND = 200_000  # findings that are held in memory: about 60 MB
+_USUAL = 300  # bytes that a finding takes in memory
 _DAY = 86_400
 _Value = TypeVar("_Value")
 _HOUR = 3_600
@@ -141,7 +142,7 @@ class AttributionStore:
         self._has_looked = False
         self._days: dict[int, _Day] = {}
         self._unreadable: dict[str, Damaged] = {}
-        self._at_hand: OrderedDict[str, Mapping[tuple[str, int], Found]] = OrderedDict()
+        self._at_hand: OrderedDict[str, tuple[Mapping[tuple[str, int], Found], int]] = OrderedDict()
         self._held = 0
 
     # --- reading ---
@@ -219,12 +220,13 @@ class AttributionStore:
         if name in self._unreadable:
             raise self._unreadable[name]
         if name not in self._at_hand:
-            self._at_hand[name] = self._slim(self._kept(listed.found))
-            self._held += len(self._at_hand[name])
+            slim, weight = self._slim(self._kept(listed.found))
+            self._at_hand[name] = slim, weight
+            self._held += weight
             while self._held > _AT_HAND and len(self._at_hand) > 1:
-                self._held -= len(self._at_hand.popitem(last=False)[1])
+                self._held -= self._at_hand.popitem(last=False)[1][1]
         self._at_hand.move_to_end(name)
-        return self._at_hand[name]
+        return self._at_hand[name][0]
 
     def _kept(self, found: First) -> list[KeptFinding]:
         """The findings of an object. Damaged where it cannot be read, which is remembered: it is asked for at each change."""
@@ -235,18 +237,21 @@ class AttributionStore:
             self._unreadable[found.name] = error
             raise
 
-    def _slim(self, kept: Sequence[KeptFinding]) -> Mapping[tuple[str, int], Found]:
-        """Returns an object's findings, with equal texts shared, because there are few actors."""
+    def _slim(self, kept: Sequence[KeptFinding]) -> tuple[Mapping[tuple[str, int], Found], int]:
+        """Returns an object's findings, with equal texts shared, because there are few actors, and as how many they weigh."""
         same: dict[object, object] = {}
 
         def once(value: _Value) -> _Value:
             return cast("_Value", same.setdefault(value, value))
 
         found = ((each.change, each.found) for each in kept)
-        return {
+        slim = {
             (once(stream), number): Found(once(one.actor), once(one.names), one.event, one.fitting, one.settled, one.delivered)
             for (stream, number), one in found
         }
+        texts = [text for each in same if each is not None for text in (each if isinstance(each, tuple) else (str(each),))]
+        texts += [one.event for one in slim.values()]
+        return slim, len(slim) + sum(map(len, texts)) // _USUAL
 
     # --- writing ---
 
@@ -298,9 +303,13 @@ _line = msgspec.json.Decoder(KeptFinding)
 
 
 def _decoded(body: bytes) -> Iterator[KeptFinding]:
-    pieces = decompression.bounded(decompression.zstd(body), object_limits.expanded(len(body)))
+    pieces = decompression.bounded(decompression.zstd(body), object_limits.FINDINGS)
+    count = 0
     for block in decompression.whole_lines(pieces):
         for each in map(_line.decode, block.splitlines()):
+            count += 1
+            if count > MOST:
+                raise Damaged(f"more than {MOST:,} findings in an object")
             if not is_sequence(each.sequence):
                 raise Damaged("a finding on a change without a sequence number")
             yield each

@@ -23,6 +23,7 @@ RECORD = 32 * MB  # a drill's report, a list of files
 BATCH = 12 * MB  # a batch that Lambda gave up: an event of 6 MB, escaped
 UNDOING = 48 * MB  # images of the changes of one item that a revert takes back one by one
 PLAN_LINE = 64 * MB  # of a plan: these, and the item before and after the revert
+FINDINGS = 64 * MB  # of blame in an object, decompressed: at most 10,000 of some hundred bytes
 LINES = 64 * MB  # an object of lines, as it lies in the bucket
 PAGE = 64 * MB  # of a dynamodump's items, indented
 DATA_FILE = 256 * MB  # of an export or a dump, as it lies there: AWS chooses how large
