@@ -20,6 +20,7 @@ WORKS = (
     Side("capture, log layout", "capture.log", 20, canned.BATCH_RECORDS, warm=2),
     Side("its limit: msgspec and zstd of both images", "capture.limit", 40, canned.BATCH_RECORDS, warm=2),
     Side("capture, rows layout, new items", "capture.new_rows", 4, canned.BATCH_RECORDS),
+    Side("tail, one shard, log layout", "capture.tail", 20, canned.BATCH_RECORDS, warm=2),
     Side("PutObject, one after another", "ours.put", 4_000, warm=100),
     Side("GetObject, many at a time", "ours.get_each", 6_000, warm=100),
     Side("ListObjectVersions, a version", "ours.versions", 30 * canned.PAGE_VERSIONS, warm=canned.PAGE_VERSIONS),

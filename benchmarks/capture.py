@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from backstream.clock import SystemClock
-from backstream.model.changes.change import VIEW
+from backstream.model.changes.change import VIEW, from_page
 from backstream.model.tables.naming import Naming
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.capture.batch import keep_batch
+from backstream.operations.capture.sink import VaultKeeper
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog, Layout, Way
 from backstream.vault.log.segments import Codec, SegmentKind
@@ -39,6 +40,21 @@ def new_rows() -> Work:
     """The rows layout, of items that are new and were inserted just now."""
     batch = [inserted(number) for number in range(canned.BATCH_RECORDS)]
     return _kept_in(Layout.ROWS, batch, now=lambda: BEGAN + canned.BATCH_RECORDS / 100)
+
+
+def tail() -> Work:
+    """What `tail` does with one shard's records in the log layout: an answer of GetRecords read, and a segment written."""
+    vault = TableVault(store(), catalog(Layout.LOG))
+    answer = msgspec.json.encode({"Records": batch_of_changes()})
+
+    def work(count: int) -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            sink = VaultKeeper(vault, LABEL, pool, SystemClock(), writer="bench", notice=lambda _: None)
+            for _ in range(count):
+                changes, _ = from_page(answer, LABEL)
+                assert sink.keep(changes, "shardId-000", after="0").count == canned.BATCH_RECORDS
+
+    return work
 
 
 def limit() -> Work:

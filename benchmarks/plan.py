@@ -132,6 +132,7 @@ CAPTURE = Contest(
         Side(LOG, "capture.log", 10, canned.BATCH_RECORDS),
         Side(ROWS, "capture.rows", 3, canned.BATCH_RECORDS),
         Side(f"{ROWS}, new items", "capture.new_rows", 3, canned.BATCH_RECORDS),
+        Side(f"{LOG}, a tail's shard", "capture.tail", 10, canned.BATCH_RECORDS),
         Side("msgspec and zstd of both images: the limit", "capture.limit", 20, canned.BATCH_RECORDS),
         Side("boto3, put_object of each image", "plain.capture", 1, canned.BATCH_RECORDS, warm=0),
     ),
