@@ -29,7 +29,7 @@ __all__ = [
     "replicate",
 ]
 
-# Where the names are that are not the library's own.
+# The modules of the names that are not the library's own.
 _ROOMS = {
     **dict.fromkeys(("DELETE", "DynamoDBJson"), "backstream.model.migration"),
     **dict.fromkeys(("diff", "dump", "replicate"), "backstream.apps.verbs.tables"),
@@ -37,7 +37,7 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    """The library is loaded when first used: a room of the house can be imported without all that stands above it."""
+    """Loads the library at its first use, so that a package can be imported without everything above it."""
     if name in __all__:
         return getattr(import_module(_ROOMS.get(name, "backstream.apps.library")), name)
     raise AttributeError(f"module 'backstream' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`python -m backstream`: the command `backstream` of this very interpreter."""
+"""`python -m backstream`: the command `backstream` of this interpreter."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
 """botocore's exceptions for code that may run without botocore: nothing can raise them before botocore is imported.
 
 Python evaluates the classes of an `except` clause only while an exception passes it. `except boto_errors() as error` therefore
-costs nothing where nothing fails, and imports nothing: a vault in a folder goes without botocore, which is half of a start.
+costs nothing if nothing fails, and imports nothing: a vault in a folder does not need botocore, which takes half of a start.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _MODULE = "botocore.exceptions"
 
 
 def boto_errors() -> tuple[type[ClientError], type[BotoCoreError]] | tuple[()]:
-    """All that botocore raises; nothing while it is not imported."""
+    """Returns botocore's error classes; none while it is not imported."""
     module = sys.modules.get(_MODULE)
     return () if module is None else (module.ClientError, module.BotoCoreError)
 
 
 def is_answer(error: BotoError) -> bool:
-    """Whether the service answered, with an error; False where there was no answer."""
+    """True if the service answered with an error; False if there was no answer."""
     return isinstance(error, sys.modules[_MODULE].ClientError)
 
 
 def first_of(error: BotoError, kinds: Iterable[tuple[str, T]], default: T) -> T:
-    """What stands beside the first of botocore's classes, by their names, that the error is of."""
+    """Returns the value beside the first of botocore's classes, by their names, that the error belongs to."""
     module = sys.modules[_MODULE]
     return next((kind for name, kind in kinds if isinstance(error, getattr(module, name))), default)

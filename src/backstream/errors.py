@@ -1,6 +1,6 @@
-"""Every error of Backstream, grouped by what a caller should do about it.
+"""Every error of Backstream, grouped by the action that a caller should take.
 
-Each says what happened, to what, and the next step (`hint`); its class carries the exit code of the command line.
+Each states the fault, its subject, and the next step (`hint`). Its class carries the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BackstreamError(Exception):
 
 
 class UsageError(BackstreamError):
-    """What was asked cannot be understood: a moment, a key, a URL, an option."""
+    """The request cannot be understood: a moment, a key, a URL, an option."""
 
     exit_code = 2
 
@@ -48,11 +48,11 @@ class Refused(BackstreamError):
 
 
 class OutsideWindow(Refused):
-    """The moment lies in the future, or where the vault cannot say what was."""
+    """The moment is in the future, or the vault cannot tell the state at it."""
 
 
 class GapInTheWay(Refused):
-    """Changes are known to be missing between the vault's data and the moment asked for."""
+    """Changes are known to be missing between the vault's data and the requested moment."""
 
 
 class TargetNotEmpty(Refused):
@@ -79,7 +79,7 @@ class PartlyDone(Failed):
 
 
 class ScriptFailed(Failed):
-    """A user's script raised, or gave back what is none of the things that it may."""
+    """A user's script raised an error, or returned an invalid value."""
 
 
 class AccessDenied(Failed):
@@ -87,7 +87,7 @@ class AccessDenied(Failed):
 
 
 class NotFound(Failed):
-    """What was named does not exist."""
+    """The named thing does not exist."""
 
 
 class CatalogLost(NotFound):
@@ -123,30 +123,30 @@ class Overtaken(Failed):
 
 
 class ConditionNotMet(Failed):
-    """A conditional write found the item to be other than it was expected to be."""
+    """A conditional write found that the item was not as expected."""
 
 
 class Damaged(Failed):
-    """Bytes were read that are not what this tool, or AWS, writes: truncated, not JSON, or another item's."""
+    """Bytes were read that neither this tool nor AWS writes: truncated, not JSON, or another item's."""
 
     def of(self, name: str) -> Damaged:
-        """The same, naming the object that it is about."""
+        """Returns the same error with the name of its object."""
         return Damaged(f"{name}: {self.message}", hint=self.hint)
 
 
 class NotSigned(Damaged):
-    """It is not signed with the key that the reader trusts: nobody vouches for it, so it is not believed."""
+    """The object is not signed with the key that the reader trusts: nobody vouches for it, so it is not trusted."""
 
     exit_code = 4
 
     def of(self, name: str) -> NotSigned:
-        """The same: it names its object already."""
+        """Returns the same error: it names its object already."""
         del name
         return self
 
 
 class MalformedRecord(Failed):
-    """A stream record or image lacks what every one of its kind has. `sequence`: its sequence number, or empty."""
+    """A stream record or image lacks a part that every one has. `sequence`: its sequence number, or empty."""
 
     def __init__(self, message: str, *, hint: str = "", sequence: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -158,15 +158,15 @@ class Unavailable(Failed):
 
 
 class Throttled(Unavailable):
-    """The service asked to slow down: more is asked of it than it gives."""
+    """The service asked to slow down: the requests exceed its limit."""
 
 
 class StillChanging(Unavailable):
-    """The table, or what belongs to it, is being created or changed: the same call goes through once that has ended."""
+    """The table, or a part of it, is being created or changed: the same call succeeds once that has ended."""
 
 
 def raising(error: Damaged) -> None:
-    """Raises it: who reads on past what is damaged gives another function in its place."""
+    """Raises the error. A caller that continues past damage passes another function in its place."""
     raise error
 
 
@@ -178,8 +178,8 @@ class IteratorExpired(Failed):
 
 
 class InvalidPosition(Failed):
-    """The service takes no such argument, as where a position in a shard is older than what it still holds."""
+    """The service does not accept such an argument, for example a position in a shard that is older than its records."""
 
 
 class RecordsTrimmed(Failed):
-    """The stream no longer holds the records asked for: they are older than 24 hours."""
+    """The stream no longer holds the requested records: they are older than 24 hours."""

@@ -1,10 +1,10 @@
-"""Files and folders that nobody but their owner may read, whoever calls: they hold items, keys and positions.
+"""Files and folders that only their owner may read, for every caller: they hold items, keys and positions.
 
 Files are 0600 and folders 0700 at least, whatever the umask. A new file is created, never found (O_EXCL), and no name is followed
 to somewhere else (O_NOFOLLOW): in a folder that others may write to, such as /tmp, a name may have been prepared by them.
 
-A file that says what is written to a table (a journal, a resume file, a plan) is believed only where nobody but its user and root
-may have written it, as ssh does with its keys. See docs/notes/0040-whose-files-are-believed.md.
+A file that controls writes to a table (a journal, a resume file, a plan) is trusted only if nobody but its user and root may have
+written it, as ssh does with its keys. See docs/notes/0040-whose-files-are-believed.md.
 """
 
 from __future__ import annotations
@@ -26,32 +26,35 @@ _DIGITS = 8  # bytes of a random name: 64 bits
 
 
 def token() -> str:
-    """A part of a name that cannot be guessed."""
+    """Returns a part of a name that cannot be guessed."""
     return secrets.token_hex(_DIGITS)
 
 
 def create(path: Path) -> BinaryIO:
-    """A new file, to be written and read. FileExistsError where anything is there, also a link to nowhere."""
+    """Creates a new file, to be written and read. Raises FileExistsError if anything exists there, even a link to nowhere."""
     return _opened(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, "w+b")
 
 
 def draft_of(path: Path) -> Path:
-    """A name beside `path` that nobody knows, for contents that are to take its place when they are whole."""
+    """Returns a secret name beside `path`, for contents that replace it when they are whole."""
     return path.with_name(f".{path.name}.{token()}.partial")
 
 
 def append(path: Path) -> BinaryIO:
-    """A file to be written on at its end; made where it is not there."""
+    """Opens a file for appending; creates it if it does not exist."""
     return _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, "ab")
 
 
 def reopen(path: Path) -> BinaryIO:
-    """A file that is there, to be read and written. OSError where it is a link. Refused where others may have written it."""
+    """Opens an existing file, to be read and written. Raises OSError if it is a link, and Refused if others may have written it."""
     return _own(_opened(path, os.O_RDWR, "r+b"), path)
 
 
 def read(path: Path, most: int) -> bytes:
-    """The contents of a file of at most so many bytes. OSError where it is a link or missing. UsageError where it is larger."""
+    """Returns the contents of a file of at most `most` bytes.
+
+    Raises OSError if it is a link or missing, and UsageError if it is larger.
+    """
     with _opened(path, os.O_RDONLY, "rb") as file:
         contents = file.read(most + 1)
     if len(contents) > most:
@@ -60,12 +63,15 @@ def read(path: Path, most: int) -> bytes:
 
 
 def opened(path: Path) -> BinaryIO:
-    """A file that this tool has written for its user, to be read. OSError and Refused as of `reopen`."""
+    """Opens a file that this tool has written for its user, for reading. Raises OSError and Refused like `reopen`."""
     return _own(_opened(path, os.O_RDONLY, "rb"), path)
 
 
 def lines(file: BinaryIO, path: Path, most: int = LINE) -> Iterator[bytes]:
-    """The lines of a file, with their line breaks. UsageError at one of more than `most` bytes: this tool writes none."""
+    """Yields the lines of a file, with their line breaks.
+
+    Raises UsageError at one of more than `most` bytes: this tool writes none.
+    """
     while line := file.readline(most + 1):
         if len(line) > most:
             raise UsageError(f"{path} has a line of more than {most:,} bytes: it is no file of this tool")
@@ -73,7 +79,7 @@ def lines(file: BinaryIO, path: Path, most: int = LINE) -> Iterator[bytes]:
 
 
 def _own(file: BinaryIO, path: Path) -> BinaryIO:
-    """The file. Refused, and closed, where others may have written it."""
+    """Returns the file. Raises Refused, and closes it, if others may have written it."""
     found, name = os.fstat(file.fileno()), quote(str(path))
     if found.st_uid not in (ROOT, os.geteuid()):
         why = "belongs to another user"
@@ -94,7 +100,7 @@ def _own(file: BinaryIO, path: Path) -> BinaryIO:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing."""
+    """Creates a folder and its missing parents."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(FOLDER, exist_ok=True)

@@ -1,5 +1,5 @@
-"""How long to wait before trying again: pure iterators of delays, apart from the sleeping and from what is tried; and trying again
-what failed among many things that are asked for together.
+"""Retries: pure iterators of delays, separate from the sleeping and the work; and retries for failed requests among many that run
+together.
 
 Full jitter: each wait is a random share of a ceiling that doubles, so that many clients refused together do not come back together
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
@@ -28,7 +28,7 @@ def full_jitter(
     attempts: int | None = None,
     budget: float | None = None,
 ) -> Iterator[float]:
-    """Delays in seconds, the n-th (from 0) drawn from 0 to min(cap, base * 2**n). `random` gives numbers from 0 to 1.
+    """Yields delays in seconds, the n-th (from 0) drawn from 0 to min(cap, base * 2**n). `random` gives numbers from 0 to 1.
 
     Ends after `attempts` delays, or before the sum of the delays would exceed `budget` seconds; without either it never ends.
     """
@@ -42,7 +42,7 @@ def full_jitter(
 
 
 class Attempt(Generic[Item]):
-    """An item that is asked for, and the delays it has left once it has failed."""
+    """An item to request, and the delays it has left once it has failed."""
 
     __slots__ = ("delays", "item")
 
@@ -59,9 +59,10 @@ def persistently(
     delays: Callable[[], Iterator[float]],
     sleep: Callable[[float], None],
 ) -> Generator[tuple[Item, Outcome], None, None]:
-    """Each item with its outcome, as they come. What failed is asked for again after a few dozen others; its last outcome stands.
+    """Yields each item with its outcome, as they come. A failed item is requested again after a few dozen others; its last outcome
+    counts.
 
-    `ask`: gives the outcomes of what it takes, as it takes it; `delays`: those of one item, from when it first failed.
+    `ask`: yields the outcomes of the attempts that it takes; `delays`: returns one item's delays, from its first failure.
     """
     coming = map(Attempt, items)
     failed: list[Attempt[Item]] = []
@@ -82,7 +83,7 @@ def persistently(
 def _before_others(
     before: Sequence[Attempt[Item]], others: Iterator[Attempt[Item]], failed: list[Attempt[Item]]
 ) -> Iterator[Attempt[Item]]:
-    """What failed last time, then the others, few of them once something has failed again."""
+    """Yields the items that failed last time, then the others, few of them once something has failed again."""
     yield from before
     left = TOGETHER - len(before)
     if failed and left <= 0:

@@ -1,4 +1,4 @@
-"""Temporary folders, which hold items: they vanish with what made them, or else the next process removes them.
+"""Temporary folders, which hold items: they disappear with the process that made them, or else the next process removes them.
 
 Each holds a file that is locked as long as its process lives. So a folder whose lock is free was left by a process that was killed.
 """
@@ -22,7 +22,10 @@ _LOCK, _INSIDE = "lock", "in"
 
 
 class TemporaryFolder:
-    """An empty folder, 0700, under a name that nobody knows. `path`: where; it is gone after `cleanup`, or the `with` block."""
+    """An empty folder, 0700, with a secret name.
+
+    `path`: its place; it is removed by `cleanup`, or at the end of the `with` block.
+    """
 
     def __init__(self) -> None:
         sweep()
@@ -32,7 +35,7 @@ class TemporaryFolder:
         self.path.mkdir(private_files.FOLDER)
 
     def cleanup(self) -> None:
-        """Remove it with all that it holds."""
+        """Removes it with all its contents."""
         self._whole.cleanup()
         self._lock.close()
 
@@ -53,12 +56,15 @@ def _locked(folder: Path) -> BinaryIO:
 
 @functools.cache
 def sweep_once() -> None:
-    """`sweep`, the first time in this process: for what need not make a folder of its own."""
+    """Runs `sweep` the first time in this process, for callers without a folder of their own."""
     sweep()
 
 
 def sweep() -> None:
-    """Remove what a killed process of this user has left: items lie in it. Nothing that is in use, or is not ours."""
+    """Removes folders that killed processes of this user have left, because they hold items.
+
+    It removes nothing that is in use, or not this tool's.
+    """
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             facts = folder.lstat()

@@ -1,6 +1,6 @@
-"""What one process reaches in AWS: buckets, tables, streams and the account, by botocore's chain of credentials and endpoints.
+"""The AWS services of one process: buckets, tables, streams and the account, by botocore's chain of credentials and endpoints.
 
-`Config` loads this module when it first needs it: a vault in a folder, or a handler that is only imported, goes without botocore.
+`Config` loads this module when it first needs it: a vault in a folder, or a handler that is only imported, does not need botocore.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TRANSPORT_VARIABLE = "BACKSTREAM_TRANSPORT"
 
 
 class Aws:
-    """Each part is made when first asked for. `place`, `answer_within`: see `Config`."""
+    """Makes each part at the first request. `place`, `answer_within`: see `Config`."""
 
     def __init__(self, place: TablePlace, clock: Clock, answer_within: float | None) -> None:
         self.clients = Clients(place, answer_within)
@@ -50,20 +50,22 @@ class Aws:
     # --- buckets ---
 
     def bucket(self, name: str, limit: Limit, owner: Whose) -> S3Api:
-        """A bucket's requests: over libcurl where it is, by botocore where that is wanted, or what the bucket takes."""
+        """Returns a bucket's requests: over libcurl if it is installed; through botocore if that is configured, or if the bucket
+        needs it.
+        """
         control, lines = BotoApi(self.clients.s3, name, limit, owner), self._lines
         return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self.clients.s3_in))
 
     def create_bucket(self, name: str, owner: str | None) -> str | None:
-        """Create a bucket, versioned and not public, where it does not exist."""
+        """Creates a bucket, versioned and not public, unless it exists."""
         return s3_boto.create_bucket(self.clients.s3, name, self.clients.s3.meta.region_name, owner)
 
     def markers(self, bucket: str, prefix: str, store: ObjectStore, owner: str | None) -> Markers:
-        """The right to take delete markers out of a bucket."""
+        """Returns the right to remove delete markers from a bucket."""
         return S3Markers(self.clients.s3, bucket, prefix, store, owner)
 
     def settings_of(self, bucket: str, owner: str | None = None) -> BucketSettings:
-        """How a bucket is set up."""
+        """Returns a bucket's settings."""
         return S3Settings(self.clients.s3_hasty, bucket, owner)
 
     # --- tables and streams ---
@@ -82,7 +84,7 @@ class Aws:
         return DynamoStream(self._raw(self.clients.streams, raw_http.STREAMS), arn)
 
     def kinesis(self, arn: str, catalog: Catalog | None) -> KinesisStream:
-        """A Kinesis stream by its ARN, to be read for one table. UsageError where it is none's."""
+        """Returns a Kinesis stream by its ARN, for reading one table's changes. Raises UsageError if it is not one's."""
         words = ("", "") if catalog is None else (catalog.table, catalog.stream)
         return KinesisStream(self._raw(self.clients.of("kinesis", region_of(arn)), raw_http.KINESIS), arn, *words)
 
@@ -90,7 +92,7 @@ class Aws:
 
     @cached_property
     def account(self) -> Account:
-        """Who asks, and what is deployed."""
+        """The caller's identity, and the deployment."""
         clients: dict[str, BaseClient] = {}
 
         def client(service: str) -> BaseClient:
@@ -106,18 +108,18 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """The region of tables and, as far as is known here, of the vault. Failed where none is set."""
+        """The region of tables and, as far as is known here, of the vault. Raises Failed if none is set."""
         return self.clients.dynamodb.meta.region_name
 
     def endpoints(self) -> dict[str, str]:
-        """Where requests go, by service."""
+        """The endpoints of requests, by service."""
         return {"S3": self.clients.s3.meta.endpoint_url, "DynamoDB": self.clients.dynamodb.meta.endpoint_url}
 
     # --- requests: over libcurl where it is, by botocore where that is wanted ---
 
     @cached_property
     def _lines(self) -> Connections | None:
-        """None for botocore's own way. UsageError where libcurl is asked for and is not there."""
+        """Returns None for botocore's own requests. Raises UsageError if libcurl is requested but not installed."""
         wanted = os.environ.get(TRANSPORT_VARIABLE, "")
         if wanted not in ("", "curl", "boto3"):
             raise UsageError(f"{TRANSPORT_VARIABLE} is {wanted!r}", hint="It may be `curl` or `boto3`.")
@@ -140,7 +142,7 @@ class Aws:
 
     @property
     def _writing(self) -> RawApi:
-        """DynamoDB, asked once: what writes much tries again itself, slower if the table throttles."""
+        """Returns DynamoDB's API without retries: a bulk writer retries itself, more slowly if the table throttles."""
         if self._lines is None:
             return BotoRaw(self.clients.dynamodb_once)
         return HttpRaw(self._lines.to_service(self.clients.dynamodb, once=True), raw_http.DYNAMODB)

@@ -1,7 +1,8 @@
 """A scheduled drill's Lambda handler: `backstream.apps.aws_drill.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event says what to try: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. The figures go to CloudWatch as lines in its embedded
-metric format, the record to the vault; an invocation whose drill has not passed fails, so that Lambda's own `Errors` shows it.
+The event names the table and the objectives: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. The figures go to CloudWatch as
+lines in its embedded metric format, the record to the vault; an invocation whose drill has not passed fails, so that Lambda's own
+`Errors` shows it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FOLDER = "/tmp"  # noqa: S108 - the only place where a function may write, and i
 
 
 class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an event may say: words of `backstream drill`, with their meaning there. Durations are seconds or `30m`."""
+    """The fields of an event: options of `backstream drill`, with the same meaning. Durations are seconds or `30m`."""
 
     table: str
     at: str | int | None = None
@@ -50,10 +51,10 @@ class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
-    """Drill one table in the time that there is; the drill's JSON, if it has passed.
+    """Drills one table in the available time, and returns the drill's JSON if it has passed.
 
-    Raises whatever else came of it: UsageError for an event that is none, Failed where the drill was stopped, DifferencesFound
-    where it did not pass. Neither the log nor what is raised tells of an item, by its key either: the record in the vault does.
+    Raises UsageError for an invalid event, Failed if the drill was stopped, and DifferencesFound if it did not pass. Neither the
+    log nor the error shows an item or its key; the record in the vault does.
     """
     wanted = _wanted(event)
     _settle_in()
@@ -83,7 +84,7 @@ def _wanted(event: object) -> DrillEvent:
 
 
 def _settle_in() -> None:
-    """What the engine may take of this function's memory, and where it may write, unless the environment says."""
+    """Sets the engine's memory limit and temporary folder for this function, unless the environment sets them."""
     os.environ.setdefault("TMPDIR", FOLDER)
     given = os.environ.get(FUNCTION_MEMORY, "")
     if given.isdecimal() and not os.environ.get(memories.VARIABLE):
@@ -112,7 +113,7 @@ def _drill(vault: Vault, wanted: DrillEvent, limit: Limit) -> Drill:
 
 
 def _account(found: Drill) -> dict[str, Any]:
-    """The counts and figures of a drill, and nothing of an item."""
+    """Returns the counts and figures of a drill, without any item."""
     return {
         "table": found.table,
         "drill": found.id,
@@ -141,7 +142,7 @@ def _tell(line: bytes) -> None:
 
 
 def _judge(found: Drill) -> None:
-    """Raise where it has not passed."""
+    """Raises an error if it has not passed."""
     if found.passed:
         return
     objectives = [*found.objectives.missed_rpo(found.rpo_seconds), *found.objectives.missed_rto(found.rto_seconds)]

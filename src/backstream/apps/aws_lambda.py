@@ -1,11 +1,11 @@
 """The Lambda handler: `backstream.apps.aws_lambda.handler`, on a DynamoDB or Kinesis stream, configured by `BACKSTREAM_VAULT`.
 
-Where that is not set, the older tools' variables are understood: see `older_words`.
+If that is not set, the older tools' variables are read: see `legacy_env`.
 
-Use it with `ReportBatchItemFailures`: what is not durable is reported by its lowest sequence number and delivered again from there.
-`BACKSTREAM_PARALLELIZATION`: set it to the mapping's ParallelizationFactor if that is greater than 1, so that the recovery window
-does not claim an order between batches that there is not. `BACKSTREAM_TABLES`: of a Kinesis stream that more tables are written to
-than are to be kept, those that are, separated by commas. `BACKSTREAM_LOG`: see `batch_log`.
+Use it with `ReportBatchItemFailures`: records that are not durable are reported by their lowest sequence number, and delivered
+again from there. `BACKSTREAM_PARALLELIZATION`: set it to the mapping's ParallelizationFactor if that is greater than 1, so that the
+recovery window does not claim an order between batches that there is not. `BACKSTREAM_TABLES`: the tables to keep, separated by
+commas, if a Kinesis stream carries others too. `BACKSTREAM_LOG`: see `batch_log`.
 """
 
 from __future__ import annotations
@@ -40,21 +40,23 @@ OURS = ("AWS_", "BACKSTREAM_", "Backup")
 TABLES_VARIABLE = "BACKSTREAM_TABLES"
 PARALLEL_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 
-# The vaults and streams for which this process has seen that nothing was lost before its first batch, or has recorded what was.
+# The vaults and streams for which this process has checked, or recorded, the changes lost before its first batch.
 _looked: set[tuple[str, str, str]] = set()
 
-# When a stream was last known to be the table's, by vault, table and stream: the second, the catalog's label then, and its own.
+# The time when a stream was last known to be the table's, by vault, table and stream: the second, the catalog's label then, and its
+# own.
 _recognised: dict[tuple[str, str, str], tuple[float, str, str]] = {}
 
-# The parts that the last batch was kept with, by what they were made of.
+# The parts of the last batch, by the settings that they were made of.
 _configs: dict[tuple[object, ...], Config] = {}
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list[dict[str, str]]]:
-    """Make one batch durable; `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest sequence number that is not.
+    """Makes one batch durable. Returns `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest sequence number that
+    is not.
 
-    Raises (the whole batch is delivered again) where nothing can be kept: no vault, no catalog, a stream without whole items. Where
-    only one of several tables cannot be kept, its records fail and the others' are kept.
+    Raises an error (the whole batch is delivered again) if nothing can be kept: no vault, no catalog, a stream without whole items.
+    If only one of several tables cannot be kept, its records fail and the others' are kept.
     """
     work = _Work(context)
     try:
@@ -67,7 +69,10 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
 
 
 def _keep_all(found: Sequence[Delivery], work: _Work) -> list[tuple[str, int]]:
-    """Keep each table's records; source and position in the event of those that failed. Raises where all tables are refused."""
+    """Keeps each table's records.
+
+    Returns source and position in the event of those that failed. Raises an error if all tables are refused.
+    """
     failed: list[tuple[str, int]] = []
     refusals: list[BackstreamError] = []
     positions: Sequence[int]
@@ -89,7 +94,7 @@ def _keep_all(found: Sequence[Delivery], work: _Work) -> list[tuple[str, int]]:
 
 
 class _Work:
-    """One invocation: begins nothing, and tries nothing again, once its reserve is reached."""
+    """One invocation. It begins nothing, and retries nothing, once its reserve is reached."""
 
     def __init__(self, context: Context | None) -> None:
         self._clock = SystemClock()
@@ -103,7 +108,7 @@ class _Work:
         self._kind = SegmentKind.LAMBDA
 
     def read_environment(self) -> None:
-        """UsageError where it says nothing that can be understood."""
+        """Reads the environment. Raises UsageError if it is invalid."""
         self._words = words()
         self._older = legacy_env.of_backup(os.environ)
         self._tables = frozenset(filter(None, (each.strip() for each in os.environ.get(TABLES_VARIABLE, "").split(","))))
@@ -113,15 +118,15 @@ class _Work:
         self._kind = SegmentKind.PARALLEL if int(factor) > 1 else SegmentKind.LAMBDA
 
     def line(self) -> BatchLine:
-        """To say something as of now."""
+        """Returns the line of the log for this batch, as of now."""
         return BatchLine(self._began, self._clock.now(), self._words)
 
     def wants(self, delivery: Delivery) -> bool:
-        """Whether the table is to be kept: of a stream of its own always."""
+        """True if the table is kept. A stream of its own is always kept."""
         return not self._tables or not is_kinesis(delivery.source) or delivery.table in self._tables
 
     def keep(self, delivery: Delivery) -> list[int]:
-        """Keep one table's records, and say so; the positions in the event of those that could not be."""
+        """Keeps one table's records, and logs that. Returns the positions in the event of those that could not be kept."""
         mine = [each for each, record in enumerate(delivery.records) if self._older.takes(record)]
         others = [record for record in delivery.records if not self._older.takes(record)]
         ours = delivery
@@ -138,8 +143,8 @@ class _Work:
         return [ours.positions[each] for each in report.failures]
 
     def _config(self) -> Config:
-        """This process's parts, as they were for the last batch where nothing else is asked for: clients are dear to make."""
-        # A call in flight at the deadline has a quarter of the reserve to end in.
+        """Returns this process's parts, reused from the last batch if the settings are the same: clients are expensive to make."""
+        # A call in flight at the deadline has a quarter of the reserve to finish.
         within = round(self._reserve / 4, 2)
         asked = (within, *invocation.settings(*OURS))
         if asked not in _configs:
@@ -150,7 +155,10 @@ class _Work:
         return config
 
     def _recognised(self, config: Config, delivery: Delivery) -> tuple[TableVault, str]:
-        """The vault that it belongs to, and under which label. A stream that is not the catalog's is asked about once a minute."""
+        """Returns the vault that it belongs to, and its label.
+
+        A stream that is not the catalog's is looked up about once a minute.
+        """
         vault, now = config.vault(delivery.table), config.clock.now()
         asked = (config.url, delivery.table, delivery.source)
         seen = _recognised.get(asked)

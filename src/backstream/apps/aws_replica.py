@@ -1,8 +1,8 @@
 """The replicator's Lambda handler: `backstream.apps.aws_replica.handler`, on a table's stream; it keeps another table like it.
 
-`BACKSTREAM_REPLICA` names that table, `BACKSTREAM_REPLICA_REGION` and `BACKSTREAM_REPLICA_ENDPOINT` where it is,
-`BACKSTREAM_REPLICA_DELETES` which deletes reach it (`all`, `not-ttl`, `none`). Where the first is not set, the older tools'
-variables are understood: see `older_words`. Use it with `ReportBatchItemFailures`. What comes again, late or in any order does no
+`BACKSTREAM_REPLICA` names that table, `BACKSTREAM_REPLICA_REGION` and `BACKSTREAM_REPLICA_ENDPOINT` its place,
+`BACKSTREAM_REPLICA_DELETES` the deletes that reach it (`all`, `not-ttl`, `none`). If the first is not set, the older tools'
+variables are read: see `legacy_env`. Use it with `ReportBatchItemFailures`. Records that come again, late or in any order do no
 harm: see docs/replicate.md.
 """
 
@@ -45,7 +45,7 @@ LAG = Metric("", "ReplicaLag", "Seconds", "Age of the batch's newest change.")
 
 
 class ReplicaEnvironment(msgspec.Struct, frozen=True):
-    """What the environment asks for."""
+    """The settings in the environment."""
 
     table: str
     place: TablePlace
@@ -54,22 +54,23 @@ class ReplicaEnvironment(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A pair of tables that this process has looked at."""
+    """A pair of tables that this process has checked."""
 
     source: SourceTable
     target: Table
     schema: KeySchema
 
 
-# By the environment that they were made of: clients are dear to make, and what a table is does not change.
+# By the environment that they were made of: clients are expensive to make, and a table's identity does not change.
 _known: dict[tuple[object, ...], _Known] = {}
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list[dict[str, str]]]:
-    """Bring one batch into the replica; `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest number that is not.
+    """Brings one batch into the replica. Returns `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest failed
+    number.
 
-    Raises (the whole batch is delivered again) where nothing can be done: variables that are missing or wrong, tables that do not
-    fit each other, a stream without whole items.
+    Raises an error (the whole batch is delivered again) if nothing can be done: variables that are missing or wrong, tables that do
+    not fit each other, a stream without whole items.
     """
     clock = SystemClock()
     left = invocation.seconds_for_batch(context)
@@ -92,7 +93,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
 
 
 def words_of(environment: Mapping[str, str]) -> ReplicaEnvironment:
-    """UsageError where no replica is named, or the variables contradict one another."""
+    """Returns the settings. Raises UsageError if no replica is named, or if the variables contradict one another."""
     older, named = legacy_env.of_replica(environment), environment.get(TABLE)
     if older is None and not named:
         raise UsageError(f"which table is the replica? {TABLE} is not set", hint=f"Set it, and {REGION} where it is elsewhere.")
@@ -122,7 +123,10 @@ def _tables(delivery: Delivery, words: ReplicaEnvironment) -> _Known:
 
 
 def _parse(delivery: Delivery, turnover: Turnover | None) -> tuple[dict[int, Change], dict[int, BackstreamError]]:
-    """The changes, and what is none, by position among the delivery's records. Those that are another function's are in neither."""
+    """Returns the changes, and the errors of malformed records, by position in the delivery.
+
+    Another function's records are in neither.
+    """
     changes: dict[int, Change] = {}
     failures: dict[int, BackstreamError] = {}
     label = delivery.source.rpartition("/")[2]
@@ -159,7 +163,7 @@ def _tell(
     began: float,
     ended: float,
 ) -> None:
-    """One line a batch, which is CloudWatch's metrics too. Nothing of an item is in it."""
+    """Writes one log line for a batch, which is CloudWatch's metrics too. It contains nothing of an item."""
     lag = lag_of(changes.values(), ended)
     figures: Sequence[tuple[Metric, float | None]] = [
         (CHANGES, len(changes.keys() - failures.keys())),

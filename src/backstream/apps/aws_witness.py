@@ -1,7 +1,7 @@
 """A scheduled witness's Lambda handler: `backstream.apps.aws_witness.handler`, configured by `BACKSTREAM_VAULT`.
 
 The event names the table: `{"table": "flights"}`. Its figures go to CloudWatch as lines in the embedded metric format. An
-invocation fails only where nothing new is proven: a run that has no time left says so, and the next one goes on from there.
+invocation fails only if nothing new is proven. A run without remaining time says so, and the next one continues from there.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
 
 class WitnessEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an event may say. `budget`: seconds or `4m` after which it stops reading, if the function has as much."""
+    """The fields of an event. `budget`: seconds or `4m` after which it stops reading, if the function has that much time."""
 
     table: str
     budget: str | int | None = None
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
-    """Check one table's stream in the time that there is; the witness's JSON.
+    """Checks one table's stream in the available time, and returns the witness's JSON.
 
-    Raises UsageError for an event that is none, and whatever kept the witness from proving anything. The log tells of no item.
+    Raises UsageError for an invalid event, and the error that kept the witness from proving anything. The log shows no item.
     """
     wanted = _wanted(event)
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
@@ -66,7 +66,7 @@ def _wanted(event: object) -> WitnessEvent:
 
 
 def _account(found: Witnessed, now: float) -> None:
-    """The figures, and all of the report: it names shards and counts records, and nothing of an item."""
+    """Logs the figures, and all of the report: it names shards and counts records, without any item."""
     sys.stdout.write(emf(metrics.of_witness(found, now)).decode())
     _tell(msgspec.to_builtins(found))
 

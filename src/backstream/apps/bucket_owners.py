@@ -1,6 +1,6 @@
-"""Whose buckets are expected to be: S3 refuses a request to a bucket of another account, also of one that took its name.
+"""The expected owners of buckets: S3 refuses a request to a bucket of another account, also of one that took its name.
 
-The environment says it, or what the vault's catalog has recorded. A bucket of which nobody knows the owner is asked without.
+The environment or the vault's catalog names the owner. Requests to a bucket with an unknown owner state none.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ VAULT, FAILURES, FILES = "BACKSTREAM_BUCKET_OWNER", "BACKSTREAM_FAILURES_OWNER",
 
 
 class BucketOwners:
-    """The accounts that one process expects buckets to be of. The environment goes before what is recorded."""
+    """The accounts that one process expects as owners of buckets. The environment takes precedence over the catalog."""
 
     def __init__(self) -> None:
         self._recorded: str | None = None
 
     def record(self, account: str | None) -> None:
-        """Note what the catalog says of the vault's bucket."""
+        """Notes the owner of the vault's bucket from the catalog."""
         self._recorded = account or self._recorded
 
     def vault(self) -> str | None:
-        """The account of the vault's bucket. UsageError where the environment names none."""
+        """Returns the account of the vault's bucket. Raises UsageError if the environment names an invalid one."""
         return _named(VAULT) or self._recorded
 
     def failures(self, table_account: str | None) -> str | None:
-        """The account of a bucket for failed batches: that of the table, unless the environment names another."""
+        """Returns the account of a bucket for failed batches: the table's account, unless the environment names another."""
         return _named(FAILURES) or table_account or None
 
     def files(self, *, in_vault: bool) -> str | None:
-        """The account of a bucket of exports and snapshots, which may be the vault's own."""
+        """Returns the account of a bucket of exports and snapshots, which may be the vault's own."""
         return self.vault() if in_vault else _named(FILES)
 
 

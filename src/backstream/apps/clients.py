@@ -1,4 +1,4 @@
-"""botocore's clients of one process, by its own chain of credentials, regions and endpoints."""
+"""botocore's clients of one process, by botocore's own chain of credentials, regions and endpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BESIDE = ("application-autoscaling", "sts", "lambda", "cloudwatch")  # asked now
 
 
 class Clients:
-    """Clients, each made when first asked for. `answer_within`: the seconds in which S3 has to answer, None for botocore's own."""
+    """Clients, each made at the first request. `answer_within`: the seconds in which S3 must answer, None for botocore's own."""
 
     def __init__(self, place: TablePlace, answer_within: float | None) -> None:
         self._place = place
@@ -37,12 +37,12 @@ class Clients:
     def session(self) -> botocore.session.Session:
         session = botocore.session.Session(profile=self._place.profile)
         if region := self._place.region or self._region_of(session) or os.environ.get("AWS_REGION"):
-            # Lambda and every other SDK know this variable; botocore only AWS_DEFAULT_REGION.
+            # Lambda and every other SDK know this variable; botocore knows only AWS_DEFAULT_REGION.
             session.set_config_variable("region", region)
         return session
 
     def _region_of(self, session: botocore.session.Session) -> str | None:
-        """Of the profile that was named."""
+        """Returns the region of the named profile."""
         if self._place.profile is None:
             return None
         try:
@@ -56,7 +56,7 @@ class Clients:
 
     @cached_property
     def s3_hasty(self) -> S3Client:
-        """For many questions that nothing hangs on: one that is not answered is not asked again and again."""
+        """A client for many questions that are not vital: one without an answer is not asked again and again."""
         return cast("S3Client", self.of("s3", quick=True))
 
     def s3_in(self, region: str | None) -> S3Client:
@@ -76,7 +76,10 @@ class Clients:
 
     @cached_property
     def autoscaling(self) -> BaseClient:
-        """Failed where DynamoDB is a server of one's own: its keys and table names are not for AWS's Auto Scaling."""
+        """Returns the Auto Scaling client.
+
+        Raises Failed if DynamoDB is a custom server, because its keys and table names are not for AWS.
+        """
         return self.beside("application-autoscaling", "Application Auto Scaling", "APPLICATION_AUTO_SCALING")
 
     def beside(self, service: str, name: str, variable: str) -> BaseClient:

@@ -60,11 +60,12 @@ STORE_PATIENCE = 20.0
 
 
 class Config:
-    """One process's parts, made when first asked for. `vault`: the URL, or None for the environment's.
+    """One process's parts, made at the first request. `vault`: the URL, or None for the environment's.
 
-    `patience`: how long a store's passing faults are waited out. `deadline`: the epoch second after which they are not at all, and
-    `answer_within` the seconds in which S3 has to answer: for a process that has little time, such as a Lambda function.
-    `verify_key`: nothing of the vault is believed that is not signed with it, `kms:ARN` or a file; `min_head`: see `signatures`.
+    `patience`: the seconds for which a store's temporary faults are retried. `deadline`: the epoch second after which they are not
+    retried at all; `answer_within`: the seconds in which S3 must answer. Both are for a process with little time, such as a Lambda
+    function. `verify_key`: trust only objects of the vault that are signed with it, `kms:ARN` or a file; `min_head`: see
+    `signatures`.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Config:
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
     def elsewhere(self, place: TablePlace) -> Config:
-        """The parts of tables in another account or region, or on another server, by this process's clock and patience."""
+        """Returns the parts of tables in another account or region, or on another server, with the same clock and patience."""
         return Config(
             self._vault,
             clock=self.clock,
@@ -105,7 +106,7 @@ class Config:
 
     @property
     def url(self) -> str:
-        """The vault's URL. UsageError where none is given."""
+        """The vault's URL. Raises UsageError if none is given."""
         url = self._vault or os.environ.get(VAULT_VARIABLE, "")
         if not url:
             raise UsageError("which vault?", hint=f"Give --vault s3://bucket/prefix (or file:///folder), or set {VAULT_VARIABLE}.")
@@ -113,27 +114,27 @@ class Config:
 
     @property
     def has_vault(self) -> bool:
-        """Whether a vault is named at all."""
+        """True if a vault is named at all."""
         return bool(self._vault or os.environ.get(VAULT_VARIABLE))
 
     @cached_property
     def store(self) -> ObjectStore:
-        """The vault's store: S3 or a local directory, with passing faults waited out. UsageError for a URL of neither."""
+        """The vault's store: S3 or a local directory, with temporary faults retried. Raises UsageError for a URL of neither."""
         return self.keys.verifying(self.keys.signing(self._patient_store))
 
     @cached_property
     def keys(self) -> Keys:
-        """Which key signs, and which verifies."""
+        """The keys that sign and verify."""
         return Keys(self._kms, self._verify_key)
 
     def verified(self, table: str) -> TableVault:
-        """The vault of a table to whoever signs what he makes of it: where it is signed, nothing else is believed."""
+        """Returns the vault of a table for a caller that signs its output: in a signed vault only signed objects are trusted."""
         vault = self.vault(table)
         signer = self.keys.signer_of(table, vault.catalog.signing)
         return vault if signer is None else self._open(self.keys.verified_by(signer, self.store), table)
 
     def through(self, seen: Callable[[ObjectStore], ObjectStore]) -> Config:
-        """The same parts, with the vault's store seen through a wrapper."""
+        """Returns the same parts, with the vault's store seen through a wrapper."""
         same = copy(self)
         vars(same)["store"] = seen(self.store)
         return same
@@ -165,7 +166,7 @@ class Config:
 
     @property
     def markers(self) -> Markers:
-        """The right to take delete markers out of the vault: nobody but `check --repair` asks for it."""
+        """Returns the right to remove delete markers from the vault: only `check --repair` asks for it."""
         place = place_of(self.url)
         if isinstance(place, Path):
             return DirectoryStore(place, self.clock)
@@ -173,7 +174,7 @@ class Config:
         return self._aws.markers(bucket, prefix, self.store, self._owners.vault())
 
     def files(self, url: str) -> Files:
-        """Where a snapshot goes, or an AWS export lies: a bucket, which need not keep versions, or a folder of plain files."""
+        """Returns the place of a snapshot or an AWS export: a bucket, which need not keep versions, or a folder of plain files."""
         place = place_of(url)
         if isinstance(place, Path):
             return FolderFiles(place, limit_of(object_limits.in_files))
@@ -184,7 +185,9 @@ class Config:
         return RetryingStore(files, self.clock, budget=self._patience)
 
     def trail(self, url: str) -> tuple[ListedFiles, str]:
-        """Where CloudTrail's files lie, a bucket or a folder, and the path of that place: `s3://bucket/path` or a folder's own."""
+        """Returns the place of CloudTrail's files, a bucket or a folder, and the path of that place: `s3://bucket/path` or a
+        folder's own.
+        """
         place = place_of(url) if "://" in url else Path(url).absolute()
         if isinstance(place, Path):
             return FolderFiles(place, limit_of(object_limits.in_files)), str(place)
@@ -203,7 +206,7 @@ class Config:
 
     @property
     def memory(self) -> Memory:
-        """What an engine may take: so many MB as the environment says. UsageError where that is no number, or too few."""
+        """Returns the engine's memory limit from the environment (MB). Raises UsageError if that is not a number, or too small."""
         text = os.environ.get(memories.VARIABLE, "")
         if not text:
             return Memory()
@@ -213,7 +216,7 @@ class Config:
         return Memory(int(text) * memories.MEGABYTE)
 
     def vault(self, table: str) -> TableVault:
-        """What the vault holds of a table. NotFound before `init`."""
+        """Returns the vault of a table. Raises NotFound before `init`."""
         vault = self._open(self.store, table)
         self._owners.record(vault.catalog.bucket_owner)
         return vault
@@ -222,13 +225,13 @@ class Config:
         return TableVault.open(store, table, self.destination, self.engine)
 
     def engine(self) -> Engine[TableVault]:
-        """A new engine, which computes tables' states. Its module is loaded only now: a function that captures needs none."""
+        """Returns a new engine, which computes tables' states. Its module is loaded only now: a capture function needs none."""
         made: Engine[TableVault] = import_module("backstream.engine.local.engine").LocalEngine(self.memory)
         return made
 
     @property
     def bucket_owner(self) -> str | None:
-        """The account of the vault's bucket: as the environment says, or the caller's own; None where nobody tells."""
+        """Returns the account of the vault's bucket: from the environment, or the caller's own; None if it is unknown."""
         settings = self.bucket_settings()
         if settings is None or (known := self._owners.vault()) is not None:
             return None if settings is None else known
@@ -239,9 +242,10 @@ class Config:
             return None
 
     def destination(self, url: str, account: str | None = None) -> ObjectStore:
-        """The bucket in which the batches land that Lambda gives up. UsageError where it is none, or the vault's own.
+        """Returns the bucket that receives the batches which Lambda discards. Raises UsageError if it is not a bucket, or is the
+        vault's own.
 
-        `account`: the one that it is expected to be of, the table's; None for any.
+        `account`: its expected owner, the table's account; None for any.
         """
         parts = urlsplit(url)
         if parts.scheme != "s3" or not parts.netloc or parts.path.strip("/") or url.rstrip("/") != f"s3://{parts.netloc}":
@@ -272,38 +276,38 @@ class Config:
         return self.kinesis(arn, catalog) if is_kinesis(arn) else self.stream(arn)
 
     def kinesis(self, arn: str, catalog: Catalog | None = None) -> KinesisStream:
-        """A Kinesis stream by its ARN, to be read for one table. UsageError where it is none's."""
+        """Returns a Kinesis stream by its ARN, for reading one table's changes. Raises UsageError if it is not one's."""
         return self._aws.kinesis(arn, catalog)
 
     # --- the account ---
 
     @property
     def account(self) -> Account:
-        """Who asks, and what is deployed."""
+        """The caller's identity, and the deployment."""
         return self._aws.account
 
     def bucket_settings(self) -> BucketSettings | None:
-        """How the vault's bucket is set up; None for a vault in a folder."""
+        """Returns the settings of the vault's bucket; None for a vault in a folder."""
         place = place_of(self.url)
         return None if isinstance(place, Path) else self._aws.settings_of(place[0], self._owners.vault())
 
     def settings_of(self, bucket: str) -> BucketSettings:
-        """How any other bucket is set up."""
+        """Returns the settings of any other bucket."""
         return self._aws.settings_of(bucket)
 
     @property
     def prefix(self) -> str:
-        """What comes before the vault's names in its bucket: nothing, or ending in `/`."""
+        """The prefix of the vault's names in its bucket: empty, or ending in `/`."""
         place = place_of(self.url)
         return "" if isinstance(place, Path) or not place[1] else f"{place[1]}/"
 
     @property
     def region(self) -> str:
-        """The region of tables and, as far as is known here, of the vault. Failed where none is set."""
+        """The region of tables and, as far as is known here, of the vault. Raises Failed if none is set."""
         return self._aws.region
 
     def endpoints(self) -> dict[str, str]:
-        """Where requests go, by service."""
+        """The endpoints of requests, by service."""
         return self._aws.endpoints()
 
     def _kms(self, arn: str) -> BaseClient:
@@ -311,6 +315,9 @@ class Config:
 
     @cached_property
     def _aws(self) -> Aws:
-        """The parts in AWS. Their module is loaded now, by its name: botocore comes with it and takes longer than all of ours."""
+        """The parts in AWS.
+
+        Their module is loaded now, by its name: botocore comes with it and takes longer than everything else.
+        """
         made: Aws = import_module("backstream.apps.aws").Aws(self._at, self.clock, self._answer_within)
         return made

@@ -1,4 +1,4 @@
-"""What `doctor` is to look at, from one process's parts. Apart from `config`, which a Lambda function loads too."""
+"""Builds the context of `doctor` from one process's parts. It is separate from `config`, which a Lambda function loads too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backstream.operations.doctor.context import VaultPlace
 
 
 def patient_of(config: Config, *, function: str | None, write: bool) -> DoctorContext:
-    """UsageError for a vault's URL that is none; that no vault is named is for `doctor` to find."""
+    """Returns the context. Raises UsageError for an invalid vault URL; `doctor` itself reports a missing one."""
     return DoctorContext(
         place=VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix) if config.has_vault else None,
         account=config.account,

@@ -1,7 +1,7 @@
 """S3, DynamoDB, Streams and Lambda on this machine, for the demo and the tests.
 
 `EmbeddedServers` runs the package `ministack` as a child process on a loopback port of its own. Run as a module, this file *is*
-that child: it starts a watch over its parent, then ministack.
+that child: it watches its parent, and starts ministack.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.5
 _PORTS_TRIED = 5
 
-# What the child must not inherit: the user's credentials (its Lambda workers would see them), and settings of another ministack.
+# The child must not inherit these: the user's credentials (its Lambda workers would see them), and settings of another ministack.
 _NOT_INHERITED = ("AWS_", "MINISTACK_", "LOCALSTACK_", "LAMBDA_")
 
-# Nothing kept, nothing shared, and no listener besides the one port: IoT's broker would otherwise bind 0.0.0.0:8883, and a Docker
-# daemon, if there were one, would be asked to remove containers.
+# Nothing is kept or shared, and there is no listener besides the one port. IoT's broker would otherwise bind 0.0.0.0:8883, and a
+# Docker daemon would be asked to remove containers.
 _SETTINGS = {
     "AUTH": "false",
     "BIND_HOST": _HOST,
@@ -80,7 +80,7 @@ class EmbeddedServers:
         self.stop()
 
     def environment(self) -> dict[str, str]:
-        """What a process needs in its environment to use these servers instead of AWS."""
+        """The environment with which a process uses these servers instead of AWS."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -90,7 +90,7 @@ class EmbeddedServers:
         }
 
     def start(self) -> None:
-        """Return when they answer."""
+        """Returns when they answer."""
         if find_spec("ministack") is None:
             raise Failed("The embedded servers are not installed.", hint="pip install 'backstream[local]'")
         self._folder = Path(tempfile.mkdtemp(prefix="backstream-servers-"))
@@ -101,10 +101,10 @@ class EmbeddedServers:
             raise
 
     def stop(self) -> None:
-        """End the child with all its own children, and remove its folder. Harmless if it was stopped, or never started."""
+        """Ends the child with all its own children, and removes its folder. Harmless if it was stopped, or never started."""
         if self._child is not None:
-            # The child leads a process group of its own, and is not reaped yet, so the number is still its own. Nothing it holds is
-            # to be saved: no need to ask politely and wait.
+            # The child leads a process group of its own, and is not reaped yet, so the number is still its own. Nothing in it must
+            # be saved, so it is killed at once.
             os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
             self._child = None
@@ -119,8 +119,8 @@ class EmbeddedServers:
         raise self._failed(f"found every one of {_PORTS_TRIED} ports taken")
 
     def _start_on(self, port: int) -> bool:
-        """Whether the servers now answer on `port`; False if somebody else took it in the meantime."""
-        # The health answer repeats this name, so that another server which took the port first is not taken for ours.
+        """Returns whether the servers answer on `port`; False if somebody else took it in the meantime."""
+        # The health answer repeats this name, so that another server on the port is not taken for this one.
         name = f"backstream-{secrets.token_hex(8)}"
         self.url = f"http://{_HOST}:{port}"
         self._child = self._spawn(port, name)
@@ -178,8 +178,8 @@ def _free_port() -> int:
 
 
 def _answers(url: str, name: str) -> bool:
-    """Whether the server called `name` answers at `url`."""
-    # No proxy from the environment may come between: this is loopback.
+    """True if the server called `name` answers at `url`."""
+    # No proxy from the environment may be used: this is loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{url}/_ministack/health", timeout=5) as answer:
@@ -189,10 +189,10 @@ def _answers(url: str, name: str) -> bool:
 
 
 def end_with(parent: int, folder: Path, clock: Clock) -> None:
-    """Watch the parent; once it is gone, even by SIGKILL, remove `folder` and end this whole process group.
+    """Watches the parent. Once it is gone, even by SIGKILL, removes `folder` and ends this whole process group.
 
     Linux's "death signal" would come when the *thread* that started us ends, and a pipe stays open in the parent's forked workers;
-    being handed to another parent is the one sign that means just this.
+    a new parent is the only exact sign.
     """
     while os.getppid() == parent:
         clock.sleep(_WATCH_SECONDS)
@@ -201,10 +201,10 @@ def end_with(parent: int, folder: Path, clock: Clock) -> None:
 
 
 def tell_services() -> None:
-    """Tell ministack the names of AWS's services.
+    """Gives ministack the names of AWS's services.
 
-    It would find them out by reading the models of all 400 of them, 5 s of processor time, as soon as it is asked for one that it
-    does not serve: Application Auto Scaling, of which each `init` asks.
+    Otherwise it reads the models of all 400 of them, 5 s of processor time, at the first request for a service that it does not
+    have: each `init` asks for Application Auto Scaling.
     """
     router = import_module("ministack.core.router")
     if hasattr(router, _NAMES):

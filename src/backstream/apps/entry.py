@@ -10,9 +10,9 @@ from backstream.version import __version__
 
 
 def main() -> None:
-    """Run the command line, which needs the extra `cli`: the core stays small for Lambda.
+    """Runs the command line, which needs the extra `cli`: the core stays small for Lambda.
 
-    The version alone is told without it: scripts ask for it, and the command line takes half a second of processor time to load.
+    Only the version is printed without it: scripts ask for it, and the command line takes half a second of processor time to load.
     """
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"backstream {__version__}\n")

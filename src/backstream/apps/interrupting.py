@@ -1,4 +1,4 @@
-"""Signals that end what is under way: raised where Python does not swallow them."""
+"""Raises errors from signals that end the work under way, at places where Python does not swallow them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ A_MOMENT = 0.02  # seconds
 
 
 def is_in_finalizer(frame: FrameType | None) -> bool:
-    """Whether what is raised here would be lost: Python swallows what is raised within a finalizer."""
+    """True if an error raised here would be lost: Python swallows errors within a finalizer."""
     while frame is not None:
         if frame.f_code.co_name == "__del__":
             return True
@@ -22,15 +22,15 @@ def is_in_finalizer(frame: FrameType | None) -> bool:
 
 
 def again_in_a_moment() -> None:
-    """Let SIGALRM come again, when a finalizer will have ended."""
+    """Sends SIGALRM again in a moment, when a finalizer will have ended."""
     signal.setitimer(signal.ITIMER_REAL, A_MOMENT)
 
 
 @contextmanager
 def raising_after(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
-    """Raise this in the main thread, whatever it waits for, if the block has not ended by then; at once where no time is left.
+    """Raises this in the main thread, whatever it waits for, if the block has not ended by then; at once if no time is left.
 
-    Failed outside of the main thread, which alone gets signals.
+    Raises Failed outside of the main thread, because only that gets signals.
     """
     if seconds <= 0:
         raise error()

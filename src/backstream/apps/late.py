@@ -1,4 +1,4 @@
-"""A class whose methods stand in classes of other modules, loaded when the first of them is asked for: PEP 562, for a class.
+"""A class whose methods are in classes of other modules, loaded at the first access to one of them: PEP 562, for a class.
 
 `backstream status` needs one method of `TableBackup` and its operation. All of them together load 200 modules more.
 """
@@ -17,7 +17,7 @@ class Late(type):
     ROOMS: Mapping[str, str]
 
     def __getattr__(cls, name: str) -> Any:
-        """The method of that name. All of its class are this class's own from then on: they call each other."""
+        """Returns the method of that name. From then on all methods of its class are this class's own: they call each other."""
         if name not in cls.ROOMS:
             raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
         module, _, room = cls.ROOMS[name].partition(":")
@@ -28,19 +28,19 @@ class Late(type):
         return vars(cls)[name]
 
     def __dir__(cls) -> list[str]:
-        """Those too that are not loaded yet."""
+        """Includes the methods that are not loaded yet."""
         return sorted({*super().__dir__(), *cls.ROOMS})
 
 
 class LateMethods(metaclass=Late):
-    """What such a class builds on."""
+    """The base of such a class."""
 
     ROOMS: ClassVar[Mapping[str, str]] = {}
 
     def __getattr__(self, name: str) -> Any:
-        """A method that was not loaded yet, of this object."""
+        """Returns a method of this object that was not loaded yet."""
         return getattr(type(self), name).__get__(self)
 
     def __dir__(self) -> list[str]:
-        """Those too that are not loaded yet."""
+        """Includes the methods that are not loaded yet."""
         return dir(type(self))

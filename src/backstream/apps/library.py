@@ -1,4 +1,4 @@
-"""The library: `backstream.open(...)`. The command line's commands are thin calls of what is here."""
+"""The library: `backstream.open(...)`. The command line's commands are thin calls of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 VERBS = "backstream.apps.verbs"
 DOCTOR = f"{VERBS}.doctoring"
 
-# Where the methods of `TableBackup` stand that are not its own.
+# The methods of `TableBackup` that are defined in other classes.
 METHODS = {
     **dict.fromkeys(
         ("init", "tail", "witness", "backfill", "take_export", "compact", "redrive", "rebuild"), f"{VERBS}.capturing:Capturing"
@@ -47,7 +47,7 @@ METHODS = {
 
 
 def percent_of(text: str) -> float:
-    """A share of the rows. UsageError where that is none."""
+    """Returns a share of the rows in percent. Raises UsageError if it is not one."""
     try:
         return float(text.removesuffix("%"))
     except ValueError as error:
@@ -57,16 +57,16 @@ def percent_of(text: str) -> float:
 def open(  # noqa: A001 - the promised name
     url: str | None = None, *, patience: float = STORE_PATIENCE, verify_key: str | None = None, min_head: int | None = None
 ) -> Vault:
-    """The vault at `s3://bucket/prefix` or `file:///folder`; None: that of the environment's `BACKSTREAM_VAULT`.
+    """Returns the vault at `s3://bucket/prefix` or `file:///folder`; None: the one in `BACKSTREAM_VAULT`.
 
-    `patience`: for how many seconds a store that does not answer is asked again; `verify_key`: believe nothing that is not signed
-    with it, `kms:ARN` or a file; `min_head`: refuse a vault whose head, which a drill has told before, is less.
+    `patience`: the seconds for which a store that does not answer is retried; `verify_key`: trust only objects that are signed with
+    it, `kms:ARN` or a file; `min_head`: refuse a vault with a smaller head than an earlier drill reported.
     """
     return Vault(Config(url, patience=patience, verify_key=verify_key, min_head=min_head))
 
 
 class Vault:
-    """Where backups live. Every method raises `backstream.BackstreamError`s, each with the next step in its `hint`."""
+    """A vault of backups. Every method raises `backstream.BackstreamError`s, each with the next step in its `hint`."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -84,22 +84,26 @@ class Vault:
         return self._config.create_root()
 
     def tables(self) -> list[str]:
-        """The tables that this vault knows."""
+        """Returns the tables that this vault knows."""
         return vault_tables.tables(self._config.store)
 
     def names(self) -> list[str]:
-        """As `tables`, with those whose catalog is lost: other objects of theirs are there."""
+        """Returns the same as `tables`, with those whose catalog is lost but whose other objects exist."""
         return table_folders.folders(self._config.store)
 
     def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> list[Checked]:
-        """`TableBackup.check` of every table. The first that cannot be looked at ends it: ask table by table to go on."""
+        """Runs `TableBackup.check` for every table.
+
+        The first one that cannot be read ends it: call it table by table to continue.
+        """
         return [self.table(name).check(read_data=read_data, repair=repair, progress=progress) for name in self.names()]
 
     def doctor(self, table: str | None = None, *, function: str | None = None, write: bool = False) -> Doctor:
-        """Look at all that a backup hangs on, before and after it is deployed. Works without a vault, bucket, table or permission.
+        """Checks everything that a backup depends on, before and after deployment. It works without a vault, bucket, table or
+        permission.
 
-        `table`: None for all that the vault knows; `function`: the Lambda function's name, None for those that the table's stream
-        feeds; `write`: put one object into the vault, to see that it can be.
+        `table`: None for all tables in the vault; `function`: the Lambda function's name, None for those that the table's stream
+        feeds; `write`: put one object into the vault as a test.
         """
         if table is not None:
             naming.check_table_name(table)
@@ -109,7 +113,7 @@ class Vault:
         return found
 
     def table(self, name: str) -> TableBackup:
-        """The backup of one table; nothing is read yet."""
+        """Returns the backup of one table; nothing is read yet."""
         return TableBackup(self._config, name)
 
 
@@ -127,37 +131,40 @@ else:
 
 
 class TableBackup(_Verbs):
-    """One table and its vault: what can be asked of them. Each method's module is loaded when it is first called."""
+    """One table and its vault, with all operations. Each method's module is loaded at its first call."""
 
     def __init__(self, config: Config, name: str) -> None:
         self._config = config
         self._name = name
 
     def history(self, key: Key, *, unread: Callable[[str], None] | None = None) -> list[ItemVersion]:
-        """Every version of an item, oldest first. `unread` is told of what cannot be read; without it that is refused.
+        """Returns every version of an item, oldest first. `unread` receives unreadable objects; without it they raise Refused.
 
-        PartlyDone where the image of a version is gone from the bucket, without `unread`.
+        Raises PartlyDone if the image of a version is gone from the bucket, without `unread`.
         """
         vault = self._config.vault(self._name)
         return histories.history(vault, key_of(vault, key), unread, unread)
 
     def tell(self, key: Key, *, allow_gap: bool = False) -> ItemHistory:
-        """Every version of an item, how fresh that is, and what could not be read. Refused as `history`, unless `allow_gap`."""
+        """Returns every version of an item, its freshness, and the unreadable objects.
+
+        Raises Refused like `history`, unless `allow_gap`.
+        """
         vault = self._config.vault(self._name)
         return histories.tell(vault, key_of(vault, key), now=self._config.clock.now(), allow_gap=allow_gap)
 
     def limits(self) -> list[str]:
-        """What the vault cannot tell of times before its own: said where an older tool's bucket was adopted, else nothing."""
+        """Returns the limits of the vault's knowledge before its own time, if an older tool's bucket was adopted; else nothing."""
         return [] if self._config.vault(self._name).catalog.adopted is None else [safety.LIMITS]
 
     def show(self, key: Key, at: Moment, *, allow_gap: bool = False) -> Shown:
-        """The item as it was."""
+        """Returns the item's state at a moment."""
         vault, now = self._config.vault(self._name), self._config.clock.now()
         second = second_of(at, now, vault)
         return histories.show(vault, key_of(vault, key), second, now=now, allow_gap=allow_gap)
 
     def status(self, *, rpo: Duration = None, rto: Duration = None) -> Status:
-        """Layout, recovery window, lag, gaps, sizes and the last drill. `rpo`, `rto`: objectives, as of `drill`."""
+        """Returns layout, recovery window, lag, gaps, sizes and the last drill. `rpo`, `rto`: objectives, see `drill`."""
         objectives = objectives_of(rpo, rto)
         vault = self._config.vault(self._name)
         return status(vault, now=self._config.clock.now(), objectives=objectives)

@@ -1,4 +1,4 @@
-"""What URLs and ARNs say of where things are, and how large objects may be there."""
+"""Reads the places in URLs and ARNs, and the limits of objects there."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 class TablePlace(msgspec.Struct, frozen=True):
-    """Where tables live. `profile`: of botocore's configuration; `endpoint`: DynamoDB's URL. None: as the environment says.
+    """The place of tables. `profile`: from botocore's configuration; `endpoint`: DynamoDB's URL. None: from the environment.
 
-    A profile that is named goes before the environment's credentials, and its region before the environment's.
+    A named profile takes precedence over the environment's credentials, and its region over the environment's.
     """
 
     profile: str | None = None
@@ -27,12 +27,12 @@ class TablePlace(msgspec.Struct, frozen=True):
 
 
 def region_of(arn: str) -> str | None:
-    """The region that an ARN names; None where it names none."""
+    """Returns the region in an ARN; None if it names none."""
     return next(iter(arn.split(":")[3:4]), None) or None
 
 
 def limit_of(of: Callable[[str, int], int]) -> object_limits.Limit:
-    """How large objects may be. UsageError where the environment says it wrongly."""
+    """Returns the limit of objects' sizes. Raises UsageError if the environment's value is invalid."""
     most = object_limits.allowed(os.environ.get(object_limits.VARIABLE, ""))
     return lambda key: of(key, most)
 
@@ -43,7 +43,7 @@ def is_aws(endpoint: str) -> bool:
 
 
 def place_of(url: str) -> Path | tuple[str, str]:
-    """The folder, or the bucket and prefix, that a URL names. UsageError where it is neither."""
+    """Returns the folder, or the bucket and prefix, that a URL names. Raises UsageError if it is neither."""
     parts = urlsplit(url)
     if parts.scheme == "s3" and parts.netloc:
         return parts.netloc, parts.path.strip("/")

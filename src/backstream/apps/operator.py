@@ -1,4 +1,4 @@
-"""Who runs this process, for reports that others read."""
+"""Identifies the user who runs this process, for reports that others read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backstream.errors import BackstreamError
 
 
 def operator(config: Config) -> str:
-    """The ARN of the credentials where AWS tells it (GetCallerIdentity needs no permission), else the user and the machine."""
+    """Returns the ARN of the credentials if AWS returns it (GetCallerIdentity needs no permission), else the user and the machine."""
     try:
         return str(config.account.identity()["Arn"])
     except (BackstreamError, KeyError):

@@ -1,4 +1,4 @@
-"""Reports requests that go over plain http to another machine: whoever is between reads and changes them."""
+"""Reports requests over plain http to another machine: anybody in between can read and change them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ _told = set[str]()
 
 
 def report(endpoint: str) -> None:
-    """Say once for each endpoint, on stderr, that what goes there is not encrypted. Nothing for https, and for this machine."""
+    """Reports once for each endpoint, on stderr, that requests to it are not encrypted.
+
+    Reports nothing for https, or for this machine.
+    """
     if is_exposed(endpoint) and endpoint not in _told:
         _told.add(endpoint)
         sys.stderr.write(visible_line(warning(endpoint)) + "\n")
 
 
 def warning(endpoint: str) -> str:
-    """The word for it."""
+    """Returns the warning."""
     return (
         f"warning: requests to {endpoint} are not encrypted: whoever is between can read and change items. "
         "Use https (AWS_ENDPOINT_URL*)."
@@ -26,5 +29,5 @@ def warning(endpoint: str) -> str:
 
 
 def begin() -> None:
-    """Say it again where it comes up again: a command begins."""
+    """Allows the report again, because a command begins."""
     _told.clear()

@@ -1,4 +1,4 @@
-"""Files for others to read: whole or not at all, since a scraper or a browser may come at any moment."""
+"""Files for other readers: written whole or not at all, since a scraper or a browser may come at any moment."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ SHARED = 0o644  # figures alone: who collects them is another user
 
 
 def check_folder(path: Path) -> None:
-    """UsageError where there is no folder for that file: to be told before an hour's work, not after it."""
+    """Raises UsageError if there is no folder for that file: before an hour's work, not after it."""
     if not path.parent.is_dir():
         raise UsageError(f"the folder {path.parent} does not exist", hint="Create it, or give another path.")
 
 
 def publish(path: Path, body: bytes, *, shared: bool = False) -> None:
-    """Put a file there, in place of what was there. Failed where that cannot be. `shared`: other users may read it."""
+    """Writes a file in place of an existing one. Raises Failed if that is not possible. `shared`: other users may read it."""
     partial = private_files.draft_of(path)
     try:
         with private_files.create(partial) as file:
@@ -34,7 +34,7 @@ def publish(path: Path, body: bytes, *, shared: bool = False) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Add a line of figures to a file that an agent follows. Failed where that cannot be."""
+    """Adds a line of figures to a file that an agent follows. Raises Failed if that is not possible."""
     try:
         new = not path.exists()
         with path.open("ab") as file:

@@ -35,8 +35,8 @@ _HINT = (
 def parse(text: str, now: float) -> int:
     """The moment that `text` means, in epoch seconds. Fractions are dropped: a change made in second T belongs to the state at T.
 
-    `now`: epoch seconds. UsageError for text that is no moment, for a time without an offset (its offset would be a guess), and for
-    a local time that its zone does not have, or has twice.
+    `now`: epoch seconds. Raises UsageError for text that is not a moment, for a time without an offset (which would be a guess),
+    and for a local time that its zone does not have, or has twice.
     """
     seconds = _seconds(text.strip(), now)
     if not moment.is_known(seconds):
@@ -97,7 +97,7 @@ def _of_a_day(text: str, now: float) -> int:
 
 
 def _zone_apart(text: str) -> tuple[str, datetime.tzinfo | None]:
-    """What is before the zone's name or the offset, and the zone."""
+    """Returns the text before the zone's name or the offset, and the zone."""
     stem, blank, last = text.rpartition(" ")
     if blank and _ZONE.fullmatch(last) and _is_local(stem.rstrip()):
         return stem.rstrip(), known_zone(last)
@@ -109,7 +109,7 @@ def _zone_apart(text: str) -> tuple[str, datetime.tzinfo | None]:
 
 
 def _is_local(text: str) -> bool:
-    """Whether a zone can follow: the text is a date or a day, with a time and without an offset."""
+    """True if a zone can follow: the text is a date or a day, with a time and without an offset."""
     return _DAY_AND_TIME.fullmatch(text) is not None or _naive(text) is not None
 
 
@@ -124,7 +124,7 @@ def _fixed(offset: str, text: str) -> datetime.tzinfo:
 
 
 def _on_day(days_before: int, clock: str, zone: datetime.tzinfo, now: float) -> datetime.datetime | None:
-    """That time of day, on the day that is so many days before today in this zone; None if no day has such a time."""
+    """Returns that time of day, `days_before` days before today in this zone; None if no day has such a time."""
     day = datetime.datetime.fromtimestamp(now, zone).date() - datetime.timedelta(days=days_before)
     try:
         return datetime.datetime.combine(day, datetime.time.fromisoformat(clock.zfill(5) if clock[1] == ":" else clock))
@@ -133,7 +133,7 @@ def _on_day(days_before: int, clock: str, zone: datetime.tzinfo, now: float) -> 
 
 
 def _naive(text: str) -> datetime.datetime | None:
-    """The date and time, where the text is one without an offset."""
+    """Returns the date and time, if the text is one without an offset."""
     try:
         found = datetime.datetime.fromisoformat(text)
     except ValueError:

@@ -62,7 +62,7 @@ class Path(msgspec.Struct, frozen=True):
 
 
 class Range(msgspec.Struct, frozen=True):
-    """A range of seconds, both included, each of which can be restored exactly."""
+    """A range of seconds, both included. Each second can be restored exactly."""
 
     since: int
     until: int

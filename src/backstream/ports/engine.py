@@ -63,7 +63,7 @@ class TableState(Protocol):
 
     An item's partition is `zlib.crc32(key) % partitions`, so that callers can cut a live table in the same way. `unreadable` names
     the objects that could not be read, and foreign objects in the log: what they may hold is not in the state. `passed_over` names
-    those of a base backup that an equally good one replaces. An entry's image is the image after its change.
+    the unreadable objects of a base backup that an equally good one replaces. An entry's image is the image after its change.
 
     `names`: the name of every row object that the log speaks of up to the moment (after `read_on`, at any time), each with the time
     (epoch seconds, as text) at which the store received the segment that says so.
@@ -105,8 +105,8 @@ class TableState(Protocol):
 class Engine(Protocol[VaultT_contra]):
     """Computes states of a table from its vault, in bounded memory. Reading only; safe to use for many states at once.
 
-    Errors: those of the vault's store; `Failed` where the engine cannot go on (a full disk, a dead process). An object that cannot
-    be read ends nothing: it is named.
+    Raises the errors of the vault's store, and `Failed` if the engine cannot continue (a full disk, a dead process). An unreadable
+    object stops nothing: it is named.
     """
 
     def state(

@@ -132,7 +132,7 @@ class Table(Protocol):
         """Yields pages of images, strongly consistent, of one of `segments` disjoint parts that together are the table."""
 
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """Returns the images of those of `keys` (any number) that exist, strongly consistent, in no order."""
+        """Returns the images of the existing items among `keys` (any number), strongly consistent, in no order."""
 
     def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         """One BatchWriteItem of at most 25 writes, no two on one key. Returns those that were *not* done, to be tried again.

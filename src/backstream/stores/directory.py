@@ -240,7 +240,7 @@ class DirectoryStore:
     def _objects(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, Path]]:
         """Yields names that start with `prefix` and follow `after`, in order, with their folders.
 
-        A heap holds the known part of the tree: objects by their names, folders by the common prefix of all names inside. That
+        A heap holds the known part of the tree: objects by their names, folders by the common prefix of all names inside. The
         prefix is never greater than any of those names, so a folder is opened before one of them is due. It holds the folders along
         one path.
         """

@@ -1,6 +1,6 @@
 """One page of S3's ListObjectsV2 or ListObjectVersions, read from its XML.
 
-botocore sorts versions and delete markers into two lists. That loses their order, because listings give times only to the second.
+botocore sorts versions and delete markers into two lists. This loses their order, because listings give times only to the second.
 The document has them in order.
 """
 

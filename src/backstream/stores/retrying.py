@@ -129,7 +129,7 @@ class RetryingStore:
                     raise
 
     def _resumed(self, start: Callable[[_Row | None], Iterator[_Row]]) -> Iterator[_Row]:
-        """Yields the rows of `start(None)`; if they break off, those of `start(last row)`, and so on."""
+        """Yields the rows of `start(None)`; if they break off, continues with `start(last row)`, and so on."""
         last, failed_behind, delays = None, None, self._delays()
         while True:
             try:

@@ -33,8 +33,8 @@ class MemoryTable:
     """See `ports.Table`, in memory. Without a `schema` the table does not exist until `create`.
 
     `streams`: all streams it ever had, oldest first. `page_items`: the items in a page of a scan; `shards`: the shards that a
-    stream begins with. `tags` override those of its creation, the one setting that tests change. `account`, `region` and `id`: its
-    identity; a test may set them before anything asks.
+    stream begins with. `tags` override the tags of its creation, the one setting that tests change. `account`, `region` and `id`:
+    its identity; a test may set them before anything asks.
     """
 
     def __init__(self, name: str, clock: Clock, schema: KeySchema | None = None, *, page_items: int = 100, shards: int = 2) -> None:

@@ -1,4 +1,4 @@
-"""The settings of a table in memory: those of its creation, and those that steps have set since, of every kind that plans name."""
+"""The settings of a table in memory: from its creation, and from later steps, of every kind that plans name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Changes that were recorded as missing, looked for in the log: all gaps together, each segment once.
+"""Looks in the log for changes that were recorded as missing: all gaps together, each segment once.
 
-A segment that is not seen here leaves a gap open, which is the safe side. So of the hours that are compacted only the objects that
-nobody has hidden are listed: what a set has taken over, the record of what is compacted names itself (`Generation.held`).
+A segment that is not seen here leaves a gap open, which is the safe side. So for compacted hours only objects that are not hidden
+are listed: the record of compaction itself names the changes in sets (`Generation.held`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Times = list[tuple[int, int]]  # seconds, both included
 
 
 class Arrivals:
-    """Tells which gaps still stand. What has arrived stays in the vault, so it is looked for until it is found, and no longer."""
+    """Tells which gaps still stand. A change that has arrived stays in the vault, so it is looked for only until it is found."""
 
     def __init__(self, log: ChangeLog, compacted: Compacted) -> None:
         self._log = log
@@ -31,19 +31,19 @@ class Arrivals:
         self._without: dict[str, set[Number]] = {}  # by the name of a segment: numbers that it does not hold
 
     def standing(self, gaps: Sequence[Gap]) -> list[Gap]:
-        """The gaps of which the log lacks a change, and those that name none."""
+        """Returns the gaps that lack a change in the log, and those that name none."""
         missing = self._missing(gaps)
         if missing:
             self._look_up(missing)
         return [gap for gap in gaps if not gap.numbers or self._missing([gap])]
 
     def not_held(self, gaps: Sequence[Gap]) -> list[Gap]:
-        """The gaps that name no change, or one that is in no compacted set as far as its record says: no segment is read."""
+        """Returns the gaps that name no change, or one that is in no compacted set, by its record: no segment is read."""
         held = _held(self._compacted.current())
         return [gap for gap in gaps if not gap.numbers or not _numbers(gap) <= held]
 
     def below_markers(self, gaps: Sequence[Gap]) -> set[tuple[str, str]]:
-        """The stream and number of each change that these gaps miss and that segments hold which a compaction has hidden."""
+        """Returns the stream and number of each missing change of these gaps that a segment hidden by compaction holds."""
         held = self._compacted.current()
         times = _few(_times([gap for gap in gaps if gap.numbers and not _numbers(gap) <= _held(held)]))
         for since, until in times:
@@ -60,11 +60,11 @@ class Arrivals:
         if not left:
             return
         self._read(self._listed(left, before), set().union(*map(_numbers, left)) - self._found)
-        # Asked for after the segments have been looked at: what has been compacted meanwhile stands in it.
+        # Asked for after the segments have been looked at, because it lists what has been compacted meanwhile.
         self._found |= _held(self._compacted.current()) if self._missing(left) else set()
 
     def _listed(self, gaps: Sequence[Gap], generation: Generation) -> Iterator[LogListing]:
-        """The segments around the times of these gaps."""
+        """Yields the segments around the times of these gaps."""
         compacted = max(0, generation.compacted_until - DAY)
         old = _times([gap for gap in gaps if gap.until < compacted])
         if old:
@@ -73,7 +73,7 @@ class Arrivals:
             yield from self._log.listing(since=since, until=until)
 
     def _read(self, listing: Iterator[LogListing], missing: set[Number]) -> None:
-        """Read the segments that may hold one of these, side by side."""
+        """Reads the segments that may hold one of these, side by side."""
         by_stream = _by_stream(missing)
         asked = ((each, wanted) for each in listing if (wanted := self._wanted_of(each, by_stream)))
         with ThreadPoolExecutor(READERS, thread_name_prefix="arrivals") as pool:
@@ -84,7 +84,7 @@ class Arrivals:
                     self._without.setdefault(each.name, set()).update(wanted - found)
 
     def _wanted_of(self, listed: LogListing, by_stream: dict[str, list[int]]) -> set[Number]:
-        """What a segment may hold of them, by its name, as far as it has not been read for that."""
+        """Returns the changes among them that a segment may hold, by its name, and that it has not been read for yet."""
         segment = listed.segment
         if segment is None or not segment.count or segment.stream not in by_stream:
             return set()
@@ -109,7 +109,7 @@ def _by_stream(numbers: set[Number]) -> dict[str, list[int]]:
 
 
 def _times(gaps: Sequence[Gap]) -> Times:
-    """When they were, none within an hour of another."""
+    """Returns the times of the gaps, none within an hour of another."""
     found: Times = []
     for since, until in sorted((gap.since, gap.until) for gap in gaps):
         if found and since <= found[-1][1] + HOUR:
@@ -120,7 +120,7 @@ def _times(gaps: Sequence[Gap]) -> Times:
 
 
 def _few(times: Times) -> Times:
-    """The same in a few listings: they are parted where most lies between them."""
+    """Returns the same times in a few listings, parted at the largest distances."""
     widest = sorted(range(1, len(times)), key=lambda place: times[place][0] - times[place - 1][1])[-(LISTINGS - 1) :]
     starts = [0, *sorted(widest), len(times)]
     return [(times[one][0], times[other - 1][1]) for one, other in pairwise(starts)] if times else []

@@ -155,7 +155,7 @@ class Bases:
         return (each.name for each in listing if not each.markers and not each.name.endswith("/") and not self.owns(each.name))
 
     def owns(self, name: str) -> bool:
-        """True if the name is that of a part, plan or record of a base backup."""
+        """True if the name belongs to a part, plan or record of a base backup."""
         where, _, last = name.removeprefix(self._prefix).rpartition("/")
         pattern = _COMPLETE if f"{where}/" == COMPLETE else _PART
         return last == PLAN or pattern.fullmatch(last) is not None

@@ -25,10 +25,10 @@ from backstream.vault.log.segments import SegmentKind
 
 
 class RestoreBase(msgspec.Struct, frozen=True):
-    """What a state is made of: a base backup, None where the log reaches back far enough, and the log since it began.
+    """The parts of a state: a base backup (None if the log reaches back far enough), and the log since it began.
 
-    `floor`: the second before which nothing counts but what the base backup holds, or nothing at all where there is none; `voids`:
-    the seconds that an export has taken the place of.
+    `floor`: entries before this second do not count; only the base backup, if there is one, does. `voids`: the seconds that an
+    export supersedes.
     """
 
     base: Base | None
@@ -60,8 +60,9 @@ def _is_of_before(life: FormerLife, entry: Entry) -> bool:
 
 
 class _Read(msgspec.Struct, frozen=True):
-    """What a window was made of, so that who has it does not read it again: the complete base backups, what is missing from the
-    log, and the gaps of single items.
+    """The sources of a window, so that its user does not read them again.
+
+    These are the complete base backups, the gaps of the log, and the gaps of single items.
     """
 
     window: Window
@@ -123,13 +124,13 @@ class Coverage:
         return Older(since, until if self._stale else max(until, int(now)), self._stale)
 
     def basis(self, at: int, window: Window | None = None) -> RestoreBase:
-        """What the state of the whole table at a second is made of. See `bases_for`."""
+        """Returns the parts of the whole table's state at a second. See `bases_for`."""
         return self.bases_for(at, window)[0]
 
     def bases_for(self, at: int, window: Window | None = None) -> list[RestoreBase]:
-        """All that the state at a second may be made of, equally exact: the best first, which has the least to read.
+        """Returns all alternatives for the state at a second. They are equally exact; the first one has the least to read.
 
-        `window`: what was read for it is not read again.
+        `window`: its sources are not read again.
         """
         read = self._read_for(window)
         complete, missing = (self._bases.complete(), self.lost()) if read is None else (read.complete, read.lost)
@@ -199,23 +200,23 @@ class Coverage:
         return None if found is None or found.segment is None else found.segment.max_time
 
     def lost(self) -> list[Gap]:
-        """Returns the gaps of the log that still stand, those of batches that wait for redrive included.
+        """Returns the gaps of the log that still stand, including batches that wait for redrive.
 
         A gap whose missing change has arrived since is closed.
         """
         return self._gaps_and_unseen()[0]
 
     def of_items(self, window: Window | None = None) -> Sequence[Gap]:
-        """The gaps of single items. `window`: what was read for it is not read again."""
+        """Returns the gaps of single items. `window`: its sources are not read again."""
         read = self._read_for(window)
         return self._gaps.of_items() if read is None else read.of_items
 
     def _read_for(self, window: Window | None) -> _Read | None:
-        """What that window was made of; None where it is not the last one."""
+        """Returns the sources of that window; None if it is not the last one."""
         return self._read if self._read is not None and self._read.window is window else None
 
     def _gaps_and_unseen(self) -> tuple[list[Gap], list[Gap], str]:
-        """What is missing from the log, the gaps of single items, and why nobody can tell whether there is more."""
+        """Returns the gaps of the log, the gaps of single items, and why there may be more that nobody can see."""
         # Read the waiting batches before what has arrived: a batch that is redriven meanwhile is in the log by then.
         waiting, unseen = self._waiting()
         recorded, of_items = self._recorded()
@@ -223,22 +224,24 @@ class Coverage:
         return [*recorded, *(gap for gap in waiting if gap.batch not in known)], of_items, unseen
 
     def _recorded(self) -> tuple[list[Gap], list[Gap]]:
-        """Those that stand, and those of single items: they make one item uncertain, and no moment."""
+        """Returns the gaps that stand, and the gaps of single items: they make one item uncertain, and no moment."""
         every = list(self._gaps.all())
         standing = self._arrivals.standing(self._gaps.unexplained([gap for gap in every if gap.key is None]))
         return standing, [gap for gap in every if gap.key is not None]
 
     def not_closed(self, gaps: Sequence[Gap]) -> list[Gap]:
-        """Those of these gaps that may still matter: of which a change is neither in a compacted set nor noted to have arrived."""
+        """Returns the gaps that may still matter: they lack a change that is neither in a compacted set nor noted as arrived."""
         whole = [gap for gap in gaps if gap.key is None]
         return [*(gap for gap in gaps if gap.key is not None), *self._arrivals.not_held(self._gaps.unexplained(whole))]
 
     def fold_gaps(self) -> int:
-        """Fold the records of gaps into an index, where there are many: how many records. See `vault.gap_index`."""
+        """Folds the records of gaps into an index, if there are many. Returns the number of records. See `vault.gap_index`."""
         return self._gaps.fold(self.not_closed)
 
     def held_all_along(self, received: float) -> set[tuple[str, str]]:
-        """Changes that were recorded as missing after a time (epoch seconds), and that compacted segments hold all the same."""
+        """Returns changes that were recorded as missing after a time (epoch seconds), and that compacted segments hold all the
+        same.
+        """
         return self._arrivals.below_markers(self._gaps.recorded_since(received))
 
     def _waiting(self) -> tuple[list[Gap], str]:

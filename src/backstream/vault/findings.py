@@ -1,12 +1,13 @@
-"""Findings of `blame`, kept beside the log: which call of CloudTrail made which change.
+"""Findings of `blame`, kept beside the log: the CloudTrail call that made each change.
 
     actors/dt=2026-11-23/hour=04/FIRSTTIME-LASTTIME_COUNT_HASH.ndjson.zst     under the hour of the changes, a JSON object a line
 
-HASH is of the lines. Objects are never changed, and the same findings have the same name: a repeated write changes nothing.
+HASH is the hash of the lines. Objects are never changed, and the same findings have the same name, so a repeated write changes
+nothing.
 
-Of several findings on one change the one counts that was made when more had been delivered; of two that are equal in that and
-contradict each other none does. An object that is foreign or damaged is told of, and the others count.
-Keys of items are not in them. Format 1; see docs/notes/0029-who-made-a-change.md.
+If one change has several findings, the one made after more deliveries counts. If two are equal in that and contradict each other,
+neither counts. A foreign or damaged object is reported, and the others count. Findings do not contain the keys of items. Format 1;
+see docs/notes/0029-who-made-a-change.md.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class _Listed(msgspec.Struct, frozen=True):
 
 
 class _Day(msgspec.Struct):
-    """A day's objects, and what is damaged or foreign among them."""
+    """A day's objects, and the damaged or foreign ones among them."""
 
     objects: list[_Listed] = []
     damage: list[Damaged] = []
@@ -148,10 +149,10 @@ class AttributionStore:
     # --- reading ---
 
     def of(self, stream: str, sequence: str, micros: int, damaged: Callable[[Damaged], None] = raising) -> Found | None:
-        """The finding that counts of one change; None where there is none.
+        """Returns the finding that counts for one change; None if there is none.
 
-        `damaged` is told of each object that cannot be read, by name, and where it returns, the others count. A LIST for each day
-        that is asked for, a GET for each object, and one LIST where nothing was ever found.
+        `damaged` receives the error of each unreadable object, with its name; if it returns, the others count. Costs a LIST for
+        each requested day and a GET for each object, or one LIST if there are no findings at all.
         """
         second = micros // MICROS
         best: Found | None = None
@@ -170,7 +171,7 @@ class AttributionStore:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever found: one LIST."""
+        """True if there are no findings at all: one LIST."""
         return self._first is None
 
     @property
@@ -181,7 +182,10 @@ class AttributionStore:
         return self._listed_first
 
     def _of_day(self, second: int) -> _Day:
-        """The objects of a day. What is foreign among all days stands before or among them: the first object tells."""
+        """Returns the objects of a day.
+
+        A foreign object among the days comes before or among them, so the first object shows it.
+        """
         first = self._first
         if first is None:
             return _Day()
@@ -194,7 +198,7 @@ class AttributionStore:
         return self._days[day]
 
     def _take(self, each: First, prefix: str, day: _Day) -> None:
-        """Add an object to a day's: only what is damaged of it where it lies elsewhere."""
+        """Adds an object to a day's: only its damage if it belongs elsewhere."""
         try:
             parsed = self._parsed(each)
         except Damaged as error:
@@ -229,7 +233,10 @@ class AttributionStore:
         return self._at_hand[name][0]
 
     def _kept(self, found: First) -> list[KeptFinding]:
-        """The findings of an object. Damaged where it cannot be read, which is remembered: it is asked for at each change."""
+        """Returns the findings of an object.
+
+        Raises Damaged if it cannot be read, which is remembered, because it is asked for at each change.
+        """
         try:
             stored = below_markers.pinned(self._store, found)
             return decode(stored.body, found.name, stored.info.metadata.get("format", ""))
@@ -288,7 +295,7 @@ def _lines(findings: Iterable[KeptFinding]) -> bytes:
 
 
 def decode(body: bytes, name: str, of_format: str) -> list[KeptFinding]:
-    """The inverse of `encode`. Damaged, naming the object, where it is none, or of a format that is newer than this tool."""
+    """The inverse of `encode`. Raises Damaged, naming the object, if it is not one, or if its format is newer than this tool."""
     if not (of_format.isdecimal() and int(of_format) <= FORMAT):
         raise Damaged(f"{name}: findings of blame in format {of_format or 'unknown'}", hint="Use a newer Backstream.")
     try:

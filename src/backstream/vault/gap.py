@@ -1,4 +1,4 @@
-"""A gap: changes that are known to be missing. Pure: how it is kept is the business of `gaps` and `gap_index`."""
+"""A gap: changes that are known to be missing. Pure: `gaps` and `gap_index` store it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def together(one: Gap, other: Gap) -> Gap:
 
 
 def merged(gaps: Iterable[Gap]) -> list[Gap]:
-    """Each gap once, as long as it is known to be."""
+    """Returns each gap once, in its longest form."""
     longest: dict[str, Gap] = {}
     for gap in gaps:
         known = longest.get(gap.id)
@@ -98,5 +98,5 @@ def merged(gaps: Iterable[Gap]) -> list[Gap]:
 
 
 def is_sound(gap: Gap) -> bool:
-    """Whether it is of times that there are."""
+    """True if its times exist."""
     return moment.is_known(gap.since) and moment.is_known(gap.until)

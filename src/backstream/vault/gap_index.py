@@ -1,4 +1,4 @@
-"""Gaps folded together by `compact`, so that nobody reads thousands of records of which hardly one still matters.
+"""An index of gaps, made by `compact`, so that nobody reads thousands of records when hardly one still matters.
 
     compacted/gaps/NUMBER.json.zst    all gaps that stood then, and those closed since the index before: each with its records
 
@@ -29,14 +29,14 @@ _BRING_BACK = "Bring it back from the bucket's versions or from a replica: witho
 
 
 class FoldedGap(msgspec.Struct, frozen=True, array_like=True):
-    """A gap, as long as it was known to be, and its records: the name of each, and the version that was read."""
+    """A gap in its longest form, and its records: the name of each, and the version that was read."""
 
     gap: Gap
     records: list[tuple[str, str]]
 
 
 class GapIndex(msgspec.Struct, frozen=True):
-    """One index. `standing`: all gaps that are not known to be closed; `closed`: those that were closed since the index before."""
+    """One index. `standing`: all gaps that are not known to be closed; `closed`: gaps that were closed since the index before."""
 
     number: int
     standing: list[FoldedGap]
@@ -56,7 +56,7 @@ class GapIndexes:
         self._read: dict[tuple[str, str], GapIndex] = {}
 
     def number(self) -> int:
-        """The greatest number that an index has; 0 where there is none."""
+        """Returns the greatest number of an index; 0 if there is none."""
         return max(self._records(), default=0)
 
     def newest_two(self) -> list[GapIndex]:
@@ -65,9 +65,10 @@ class GapIndexes:
         return [self._index(number, records) for number in sorted(records)[-2:]]
 
     def newest(self) -> GapIndex:
-        """The index of the greatest number, `NONE` where there is none.
+        """Returns the index with the greatest number, `NONE` if there is none.
 
-        Damaged where it cannot be read, or passes over a gap that stood when the one before it was made: no compaction does that.
+        Raises Damaged if it cannot be read, or if it skips a gap that stood when the one before it was made: no compaction does
+        that.
         """
         records = self._records()
         if not records:
@@ -81,12 +82,12 @@ class GapIndexes:
         return newest
 
     def every(self) -> Iterator[GapIndex]:
-        """All of them, the oldest first. Damaged where one cannot be read."""
+        """Yields all of them, oldest first. Raises Damaged if one cannot be read."""
         records = self._records()
         return (self._index(number, records) for number in sorted(records))
 
     def write(self, index: GapIndex) -> bool:
-        """Put it in force. False, and nothing is written, where there is one of that number."""
+        """Puts it in force. Returns False, and writes nothing, if there is one with that number."""
         body = Codec.ZSTD.compress(msgspec.json.encode(index))
         try:
             version = self._store.put(self._name(index.number), body, {"format": str(FORMAT)}, if_absent=True)
@@ -134,10 +135,10 @@ def _is_sound(each: FoldedGap) -> bool:
 
 
 def _may_close(gap: Gap) -> bool:
-    """Whether a gap may be closed at all: by its changes, by its batch, or by what explains its rows."""
+    """True if a gap may be closed at all: by its changes, by its batch, or by the explanation of its rows."""
     return gap.key is None and bool(gap.numbers or gap.batch or gap.differing is not None)
 
 
 def in_all(indexes: Sequence[GapIndex]) -> set[tuple[str, str]]:
-    """The records that are folded in any of these."""
+    """Returns the records that are folded in any of these."""
     return {each for index in indexes for one in (*index.standing, *index.closed) for each in one.records}

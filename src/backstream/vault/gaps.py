@@ -46,9 +46,9 @@ class Gaps:
         self._noted: set[str] = set()
 
     def record(self, gap: Gap) -> None:
-        """Keep it. One that is known stays as it is; where it is longer now, a further record says so, under a name of its own.
+        """Records a gap. A known gap stays unchanged; if it is longer now, a further record with its own name says so.
 
-        It goes where those read it who know the newest index. So where another index has come meanwhile, it is recorded again.
+        The record goes to the folder of the newest index. If another index has come meanwhile, it is recorded again.
         """
         if self._number is None:
             self._number = self._indexes.number()
@@ -61,12 +61,12 @@ class Gaps:
                 return
 
     def _is_folded(self, gap: Gap) -> bool:
-        """Whether the newest index has it, as long, among those that stand."""
+        """True if the newest index has it, with that length, among those that stand."""
         known = [each.gap for each in self._indexes.newest().standing if each.gap.id == gap.id]
         return any(each.until >= gap.until and each.differing == gap.differing for each in known)
 
     def _folder(self, number: int) -> str:
-        """Where what is found after that index is recorded."""
+        """Returns the folder of the gaps recorded after that index."""
         return f"{self._prefix}since={number:08d}/" if number else self._prefix
 
     def _record_in(self, place: str, gap: Gap) -> None:
@@ -110,7 +110,7 @@ class Gaps:
         self._store.put(note_of(self._table, batch), batch.encode(), {"format": "1"})
 
     def has_arrived(self, batch: str) -> bool:
-        """Whether that was noted. A note is never taken back, so one that was found is not asked for again."""
+        """True if the arrival was noted. A note is never removed, so a found one is not looked up again."""
         if batch not in self._noted:
             try:
                 below_markers.head(self._store, note_of(self._table, batch))
@@ -120,7 +120,7 @@ class Gaps:
         return True
 
     def unexplained(self, gaps: Sequence[Gap]) -> list[Gap]:
-        """Those gaps of which nobody has noted that their changes are in the vault. The notes are asked for side by side."""
+        """Returns the gaps without a note that their changes are in the vault. The notes are looked up side by side."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="notes") as pool:
             return [gap for gap, explained in zip(gaps, pool.map(self._is_explained, gaps), strict=True) if not explained]
 
@@ -133,18 +133,18 @@ class Gaps:
         return [gap for gap in self.all() if gap.key is not None]
 
     def all(self) -> Iterator[Gap]:
-        """Every gap ever recorded, as long as it is known to be, but those that an index says are closed.
+        """Yields every gap ever recorded, in its longest form, except those that an index states as closed.
 
-        Damaged where one cannot be read: it must not pass for none.
+        Raises Damaged if one cannot be read: it must not pass for no gap.
         """
         index, records = self._since_index()
         return iter(merged([*(each.gap for each in index.standing), *self._each(records)]))
 
     def _since_index(self) -> tuple[GapIndex, list[First]]:
-        """The newest index, and the records that it does not fold; more of them do no harm.
+        """Returns the newest index, and the records that it does not fold; more of them do no harm.
 
-        Those of its own time and of that before are looked for below delete markers too. What older tools record lies elsewhere,
-        and is current until an index folds it.
+        Records of its own time and of the time before are looked for below delete markers too. Records of older versions of this
+        tool are elsewhere, and are current until an index folds them.
         """
         while True:
             index = self._indexes.newest()
@@ -156,26 +156,26 @@ class Gaps:
                 return index, found
 
     def _recent(self, number: int) -> Iterator[First]:
-        """The records of the time since the index before that one, hidden or not, and all others that are current."""
+        """Yields the records of the time since the index before that one, hidden or not, and all others that are current."""
         since = f"{self._prefix}since={number - 1:08d}"
         for listed in takewhile(lambda each: each.name <= since, self._store.list(self._prefix)):
             yield from self._current(listed.name)
         yield from (each for each in below_markers.every_first(self._store, self._prefix, after=since) if _is_record(each))
 
     def _current(self, name: str) -> Iterator[First]:
-        """The current version of a record: over a marker, an older tool may have written a longer one."""
+        """Yields the current version of a record: over a marker, an older version of this tool may have written a longer one."""
         rows = list(self._store.versions_of(name))
         if rows and not rows[0].marker:
             yield below_markers.first_of(rows[:1])
 
     def recorded_since(self, received: float) -> list[Gap]:
-        """The gaps that no index folds and that were recorded since (epoch seconds)."""
+        """Returns the gaps that no index folds and that were recorded since (epoch seconds)."""
         return merged(self._each([each for each in self._since_index()[1] if each.modified >= received]))
 
     def fold(self, standing: Callable[[Sequence[Gap]], Sequence[Gap]]) -> int:
-        """Fold what is recorded since the newest index into a new one, where that is worth it: how many records.
+        """Folds the records since the newest index into a new one, if that is worth it. Returns the number of records.
 
-        `standing`: those of some gaps that are not known to be closed for good. Damaged as by `all`.
+        `standing`: returns the gaps that are not known to be closed permanently. Raises Damaged like `all`.
         """
         index, records = self._since_index()
         if len(records) < FOLDED_TOGETHER:
@@ -208,11 +208,14 @@ class Gaps:
         return in_all(self._indexes.newest_two())
 
     def folded(self) -> set[tuple[str, str]]:
-        """The name and version of each record that an index has folded: these are hidden by this tool."""
+        """Returns the name and version of each record that an index has folded: this tool hides these."""
         return in_all(list(self._indexes.every()))
 
     def _each(self, records: Sequence[First]) -> Iterator[Gap]:
-        """What these records say, in their order. A version never changes, so none is read twice; new ones are read together."""
+        """Yields the gaps in these records, in their order.
+
+        A version never changes, so none is read twice; new ones are read together.
+        """
         new = [each for each in records if (each.name, each.version) not in self._known]
         for each in new:
             _check_there(each)
@@ -253,5 +256,5 @@ def _decoded(name: str, body: bytes) -> Gap:
 
 
 def note_of(table: str, batch: str) -> str:
-    """The name of the note that a batch of the on-failure destination is done for this table."""
+    """Returns the name of the note that a batch of the on-failure destination is done for this table."""
     return f"{folder(table)}redriven/{hashlib.sha256(batch.encode()).hexdigest()[:32]}"

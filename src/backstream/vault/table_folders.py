@@ -1,4 +1,4 @@
-"""The tables of which a vault holds anything, by its folders alone."""
+"""Lists the tables that a vault holds anything of, by its folders alone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MOST_NAMED = 10
 
 
 def folders(store: ObjectStore) -> list[str]:
-    """The names of all tables of which the vault has anything, with a catalog or without. One LIST for each."""
+    """Returns the names of all tables with any object in the vault, with a catalog or without. Costs one LIST for each."""
     found, after = [], ""
     while (entry := next(store.versions(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
         table = entry.name.split("/")[1]
-        # Another folder is no table's: `doctor` tries to write in one of its own.
+        # Another folder belongs to no table: `doctor` tries to write in one of its own.
         if is_table_name(table) and (not entry.marker or _holds_anything(store, table)):
             found.append(table)
         after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
@@ -24,7 +24,7 @@ def folders(store: ObjectStore) -> list[str]:
 
 
 def others(store: ObjectStore, table: str) -> str:
-    """A hint for a name that the vault does not know: the nearest name, and the tables that it holds. Empty if it holds none.
+    """Returns a hint for a name that the vault does not know: the nearest name, and its tables. Empty if it holds none.
 
     Empty, too, for a role that may not list the vault: the hint is lost then, not the error that it belongs to.
     """
@@ -41,5 +41,5 @@ def others(store: ObjectStore, table: str) -> str:
 
 
 def _holds_anything(store: ObjectStore, table: str) -> bool:
-    """Whether there is more than delete markers."""
+    """True if there is more than delete markers."""
     return any(not each.marker for each in store.versions(f"{SYSTEM_FOLDER}/{table}/"))

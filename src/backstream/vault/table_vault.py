@@ -86,7 +86,7 @@ class TableVault:
         return found
 
     def with_catalog(self, catalog: Catalog) -> TableVault:
-        """The same vault, read by another catalog."""
+        """Returns the same vault, read with another catalog."""
         return TableVault(self.store, catalog, self.destinations, self._engines)
 
     @cached_property
@@ -265,7 +265,7 @@ class TableVault:
         return self.coverage.window(now)
 
     def basis(self, at: int, window: Window | None = None) -> RestoreBase:
-        """What the state of the whole table at a second is made of. `window`: what was read for it is not read again."""
+        """Returns the parts of the whole table's state at a second. `window`: its sources are not read again."""
         return self.coverage.basis(at, window)
 
 

@@ -1,4 +1,4 @@
-"""The bars of a terminal, by rich: loaded only where there is a terminal."""
+"""Progress bars on a terminal, by rich: loaded only if there is a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Rate(ProgressColumn):
 
 
 class Bars:
-    """`operations.progress.Progress`: a bar, the rate, the time that is left. What is printed meanwhile stands above them."""
+    """Implements `operations.bulk.progress.Progress`: a bar, the rate, the remaining time. Other output appears above them."""
 
     def __init__(self) -> None:
         columns = (
@@ -52,15 +52,15 @@ class Bars:
         self._bars.stop()
 
     def phase(self, name: str, total: int | None) -> None:
-        """A new bar."""
+        """Shows a new bar."""
         self._task = self._bars.add_task(visible_line(name), total=total)
 
     def expect(self, total: int) -> None:
-        """Stretch the bar."""
+        """Changes the bar's length."""
         if self._task is not None:
             self._bars.update(self._task, total=total)
 
     def advance(self, steps: int) -> None:
-        """Move the bar."""
+        """Moves the bar."""
         if self._task is not None:
             self._bars.advance(self._task, steps)

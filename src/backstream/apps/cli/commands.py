@@ -1,4 +1,4 @@
-"""The commands by the task that they serve, each loaded when it is called: `--help` and completion read this list alone."""
+"""The commands grouped by task. Each is loaded when it is called: `--help` and completion read only this list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backstream.apps.cli.declaring import Verb, command_of
 
 
 class Command(NamedTuple):
-    """Where a command is defined: a module of this package, and what `backstream --help` says of it in one line."""
+    """The place of a command: a module of this package, and its one-line summary in `backstream --help`."""
 
     module: str
     summary: str
@@ -68,25 +68,25 @@ ALL: Mapping[str, Command] = {name: command for group in GROUPS.values() for nam
 
 
 class Commands(click.Group):
-    """The group of all commands: only the one that is called is imported."""
+    """The group of all commands. Only the called one is imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
-        """The names of all commands, in the order of the help."""
+        """Returns the names of all commands, in the order of the help."""
         return list(ALL)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Verb | None:  # noqa: ARG002 - click's own signature
-        """The command of that name, loaded now; None if there is none."""
+        """Returns the command of that name, loaded now; None if there is none."""
         return load(cmd_name) if cmd_name in ALL else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names. An unknown name is a usage error, which names those that are close to it."""
+        """Returns the command that the first argument names. An unknown name is a usage error, which names similar commands."""
         if args[0] in ALL:
             return super().resolve_command(ctx, args)
         close = " or ".join(repr(each) for each in get_close_matches(args[0], ALL))
         raise click.UsageError(f"No such command {args[0]!r}.{f' Did you mean {close}?' if close else ''}", ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, then each group with its commands. Summaries wrap; none is cut."""
+        """Writes the options, then each group with its commands. Summaries wrap; none is cut."""
         click.Command.format_options(self, ctx, formatter)
         width = max(map(len, ALL))
         for title, group in GROUPS.items():
@@ -95,6 +95,6 @@ class Commands(click.Group):
 
 
 def load(name: str) -> Verb:
-    """The command of that name, out of its module."""
+    """Loads the command of that name from its module."""
     command = ALL[name]
     return command_of(name, getattr(import_module(f"backstream.apps.cli.{command.module}"), command.function or name))

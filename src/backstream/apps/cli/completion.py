@@ -1,4 +1,4 @@
-"""Completion in bash, zsh and fish: click answers what a shell asks; this puts the question where the shell reads it."""
+"""Completion in bash, zsh and fish: click answers a shell's requests; this installs the script that makes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def answer(app: click.Command, instruction: str) -> int:
-    """Write what a shell has asked for to stdout: `bash_complete`, `bash_source`. The exit code."""
+    """Writes the answer to a shell's request to stdout: `bash_complete`, `bash_source`. Returns the exit code."""
     shell, _, what = instruction.partition("_")
     kind = get_completion_class(shell)
     if kind is None or what not in ("source", "complete"):
@@ -28,19 +28,19 @@ def answer(app: click.Command, instruction: str) -> int:
 
 
 def print_script() -> None:
-    """Print the script for the shell in use."""
+    """Prints the script for the present shell."""
     sys.stdout.write(_script(_shell()) + "\n")
 
 
 def install() -> None:
-    """Put the script where the shell in use reads it, once, and say where."""
+    """Installs the script in the present shell's configuration, once, and says where."""
     shell = _shell()
     place = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](_script(shell) + "\n")
     sys.stdout.write(f"{shell} completion is installed in {place}: it works in a new terminal.\n")
 
 
 def _shell() -> str:
-    """The user's shell. UsageError where it is another one."""
+    """Returns the user's shell. Raises UsageError for a shell without completion."""
     shell = Path(os.environ.get("SHELL", "")).name
     if shell not in SHELLS:
         raise UsageError(f"no completion for this shell: {shell or 'SHELL is not set'}", hint=f"It may be {', '.join(SHELLS)}.")
@@ -48,7 +48,7 @@ def _shell() -> str:
 
 
 def _script(shell: str) -> str:
-    """The script by which the shell asks."""
+    """Returns the shell's completion script."""
     kind = get_completion_class(shell)
     if kind is None:
         raise Failed(f"this click knows no completion for {shell}", hint="Install a newer one.")
@@ -78,7 +78,7 @@ def _written(place: Path, text: str) -> Path:
 
 
 def _add_line(file: Path, line: str) -> None:
-    """Add a line to a shell's own file, unless it is there."""
+    """Adds a line to a shell's own file, unless it is there."""
     found = file.read_text() if file.exists() else ""
     if line not in found.splitlines():
         file.write_text(f"{found}{'' if found.endswith(chr(10)) or not found else chr(10)}{line}\n")

@@ -1,8 +1,8 @@
-"""Commands made of functions: a parameter's annotation says what it is on the command line, click does the rest.
+"""Makes commands from functions: a parameter's annotation describes it on the command line, and click does the rest.
 
-`Annotated[Path | None, Option(metavar="PATH", help="...")] = None` is an option that may be left out, of a type that click checks.
-This is what typer does, for the few types that our commands have. typer itself builds each parameter with pydantic, which takes
-longer to load than all else that a command on a small vault does: docs/notes/0034-start.md.
+`Annotated[Path | None, Option(metavar="PATH", help="...")] = None` is an optional option of a type that click checks. typer works
+in the same way. This module covers the few types that these commands have. typer itself builds each parameter with pydantic, which
+takes longer to load than everything else in a command on a small vault: docs/notes/0034-start.md.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _FROM_ITEM = "backstream.key_from_item"
 
 
 class Declared:
-    """What an annotation says of a parameter. `names`: its options; without any, the parameter's name is one.
+    """The description of a parameter in its annotation. `names`: its options; without any, the parameter's name is one.
 
-    `min`: the least number that is allowed; None for any. `once`: a second value is refused, where click would drop the first.
+    `min`: the least allowed number; None for any. `once`: a second value is refused; click itself would drop the first.
     """
 
     def __init__(
@@ -56,26 +56,29 @@ class Argument(Declared):
 
 
 class Place(click.Argument):
-    """An argument that says in the help what it is."""
+    """An argument with a description in the help."""
 
     def __init__(self, name: str, about: str, **settings: Any) -> None:
         super().__init__([name], **settings)
         self._about = about
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:  # noqa: ARG002 - click's own signature
-        """Its name and what it is."""
+        """Returns its name and description."""
         return self.metavar or self.human_readable_name, f"{self._about}  [required]".strip() if self.required else self._about
 
 
 class FilterOption(click.Option):
-    """An option that selects. Given twice it is refused: the first value would be dropped, and more be selected than was meant."""
+    """An option that selects.
+
+    It is refused if given twice: the first value would be dropped, and more would be selected than intended.
+    """
 
 
 class Verb(click.Command):
-    """One command. Its usage line names arguments as manuals do: `TABLE`, and `[TABLE]` where it may be left out."""
+    """One command. Its usage line names arguments as manuals do: `TABLE`, and `[TABLE]` if it is optional."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """The parameters' values, in the context. A usage error where a filter is given twice."""
+        """Parses the parameters' values into the context. Raises a usage error if a filter is given twice."""
         if any(isinstance(each, FilterOption) for each in self.params):
             given = [each for each in self.make_parser(ctx).parse_args(list(args))[2] if isinstance(each, FilterOption)]
             twice = next((each for each in given if given.count(each) > 1), None)
@@ -84,11 +87,11 @@ class Verb(click.Command):
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
-        """The words of the usage line."""
+        """Returns the parts of the usage line."""
         return ["[OPTIONS]", *(each.metavar or "" for each in self.params if isinstance(each, Place))]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the arguments, then the options."""
+        """Writes the arguments, then the options."""
         arguments = [each.get_help_record(ctx) for each in self.params if isinstance(each, Place)]
         if arguments:
             with formatter.section("Arguments"):
@@ -99,12 +102,12 @@ class Verb(click.Command):
 
 
 class MomentText(click.ParamType[Any]):
-    """The text of a moment. A time without an offset is read in the zone of `--tz`, if it is given."""
+    """The text of a moment. A time without an offset is read in the zone of `--tz`, if that is given."""
 
     name = "moment"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's own signature
-        """The same text, with its zone."""
+        """Returns the same text, with its zone."""
         zone = None if ctx is None else ctx.meta.get(_ZONE)
         return value if zone is None else moment_arguments.with_zone(str(value), zone)
 
@@ -115,12 +118,12 @@ class KeyText(click.ParamType[Any]):
     name = "key"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's own signature
-        """The text, marked as an item's where it is one."""
+        """Returns the text, marked if it is an item's."""
         return ItemText(value) if ctx is not None and ctx.meta.get(_FROM_ITEM) else value
 
 
 def _note(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """What an eager option says is kept for the options that are read after it."""
+    """Keeps the value of an eager option for the options that are read after it."""
 
     def noted(context: click.Context, _param: click.Parameter, value: Any) -> None:
         context.meta[name] = value
@@ -129,7 +132,7 @@ def _note(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 def _companions(params: Sequence[click.Parameter]) -> list[click.Parameter]:
-    """Options that a command has because it takes moments or keys."""
+    """Returns the options that a command has because it takes moments or keys."""
     kinds = {type(kind) for each in params for kind in (getattr(each.type, "types", None) or [each.type])}
     zone = click.Option(
         ["--tz"],
@@ -158,12 +161,12 @@ class OneOf(click.Choice[str]):
         self._kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The member of the enumeration."""
+        """Returns the member of the enumeration."""
         return self._kind(super().convert(value, param, ctx))
 
 
 def command_of(name: str, function: Callable[..., Any]) -> Verb:
-    """The command that calls a function; the first paragraph of its docstring is its help."""
+    """Returns the command that calls a function. The first paragraph of its docstring is its help."""
     annotations = get_type_hints(function, include_extras=True)
     params = [_param(each, annotations[each.name]) for each in inspect.signature(function).parameters.values()]
     params += _companions(params)
@@ -200,14 +203,14 @@ def _param(parameter: inspect.Parameter, annotation: Any) -> click.Parameter:
 
 
 def _without_none(kind: Any) -> Any:
-    """The type of a value that is given: `str` of `str | None`."""
+    """Returns the type of a given value: `str` for `str | None`."""
     if NoneType not in get_args(kind):
         return kind
     return next(each for each in get_args(kind) if each is not NoneType)
 
 
 def _typed(kind: Any, least: float | None, text: click.ParamType[Any]) -> dict[str, Any]:
-    """How click reads a value of this type. `text`: how it reads text."""
+    """Returns click's settings for a value of this type. `text`: the type for text."""
     if get_origin(kind) is list:
         return {"multiple": True, **_typed(get_args(kind)[0], least, text)}
     if get_origin(kind) is tuple:
@@ -224,5 +227,5 @@ def _typed(kind: Any, least: float | None, text: click.ParamType[Any]) -> dict[s
 
 
 def _or_default(default: Any, _context: click.Context, _param: click.Parameter, given: Sequence[Any]) -> Any:
-    """What was given as often as one likes, as a list; the function's own default where it was not given at all."""
+    """Returns a repeatable option's values as a list; the function's own default if none was given."""
     return list(given) if given else default

@@ -1,4 +1,4 @@
-"""What changed between two images of an item, in lines for people."""
+"""Describes the difference between two images of an item, in lines for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONG = 160  # characters; a longer value is cut where a plan is shown
 
 
 def attributes(image: bytes) -> dict[str, bytes]:
-    """An image's attributes, each in compact JSON; none for `null`."""
+    """Returns an image's attributes, each in compact JSON; none for `null`."""
     if image == b"null":
         return {}
     compact = msgspec.json.format(image, indent=-1)
@@ -21,13 +21,16 @@ def attributes(image: bytes) -> dict[str, bytes]:
 
 
 def difference(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
-    """A line for each attribute that is not the same."""
+    """Returns a line for each attribute that differs."""
     names = [*after, *(name for name in before if name not in after)]
     return _lines(before, after, [name for name in names if before.get(name) != after.get(name)])
 
 
 def changed_lines(before: bytes, after: bytes, *, cut: bool = False) -> list[str]:
-    """A line for each attribute whose value differs between two images, `null` for none. `cut`: of long values only that part."""
+    """Returns a line for each attribute that differs between two images, `null` for none.
+
+    `cut`: show only that part of long values.
+    """
     names = merge.changed_names(*(None if each == b"null" else each for each in (before, after)))
     return _lines(attributes(before), attributes(after), names, cut=cut)
 
@@ -47,7 +50,7 @@ def _lines(before: dict[str, bytes], after: dict[str, bytes], names: Sequence[st
 
 
 def _where_they_differ(old: str, new: str) -> tuple[str, str]:
-    """Two long values around the part that is not the same, so that a change deep in a large one is seen."""
+    """Returns the differing part of two long values, so that a change deep in a large one is visible."""
     if max(len(old), len(new)) <= LONG:
         return old, new
     same = _alike(old, new)
@@ -56,7 +59,7 @@ def _where_they_differ(old: str, new: str) -> tuple[str, str]:
 
 
 def _alike(one: str, other: str) -> int:
-    """How many characters two texts begin with alike."""
+    """Returns the number of characters that two texts begin with in common."""
     pairs = zip(one, other, strict=False)
     return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 

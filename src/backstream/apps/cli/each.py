@@ -1,4 +1,4 @@
-"""One command over several tables: each by itself, so that one that is broken never hides another."""
+"""One command over several tables: each on its own, so that a broken one never hides another."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _Answer = TypeVar("_Answer")
 
 
 def of_each(names: Iterable[str], ask: Callable[[str], _Answer], *, alone: bool) -> tuple[list[_Answer], list[BackstreamError]]:
-    """The answers of those tables that gave one, and the errors of the others, each said at once.
+    """Returns the answers of the tables that gave one, and the errors of the others, each printed at once.
 
-    `alone`: of one table that was named; then its error is raised.
+    `alone`: True for one named table; then its error is raised.
     """
     answers, broken = list[_Answer](), list[BackstreamError]()
     for name in names:
@@ -29,7 +29,7 @@ def of_each(names: Iterable[str], ask: Callable[[str], _Answer], *, alone: bool)
 
 
 def raise_worst(broken: Iterable[BackstreamError]) -> None:
-    """Raise the error of the greatest exit code, if there is any."""
+    """Raises the error with the greatest exit code, if there is any."""
     worst = max(broken, key=lambda each: each.exit_code, default=None)
     if worst is not None:
         raise worst

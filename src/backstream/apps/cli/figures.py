@@ -13,7 +13,7 @@ from backstream.apps.monitoring.prometheus import prometheus as text_file
 
 
 def write_metrics(measured: Sequence[Measured], prometheus: Path | None, emf: Path | None) -> None:
-    """A text file for Prometheus, and lines for CloudWatch: to a file, or, for `-`, to stdout."""
+    """Writes a text file for Prometheus, and lines for CloudWatch: to a file, or, for `-`, to stdout."""
     if prometheus is not None:
         publishing.publish(prometheus, text_file(measured), shared=True)
     lines = b"".join(map(emf_lines.emf, measured))

@@ -33,12 +33,12 @@ err = Screen(stderr=True)
 
 
 def print_version() -> None:
-    """Print it."""
+    """Prints the version."""
     sys.stdout.write(f"backstream {__version__}\n")
 
 
 def alone(act: Callable[[], None]) -> dict[str, Any]:
-    """What makes an option of click one that does something and ends, whatever else was given."""
+    """Returns click's settings for an option that does something and exits, whatever else was given."""
 
     def called(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's own signature
         if wanted:
@@ -66,7 +66,7 @@ app = Commands(
 
 
 def run() -> None:
-    """The process's entry: errors become one or two lines on stderr and the exit code of their class."""
+    """Runs the process: errors become one or two lines on stderr and the exit code of their class."""
     listen()
     keep_private()
     if completion.VARIABLE in os.environ:
@@ -81,24 +81,24 @@ def run() -> None:
 
 
 def keep_private() -> None:
-    """What is written from now on is for this user alone: files hold items and keys. A stricter umask stays."""
+    """Makes new files private to this user, because they hold items and keys. A stricter umask stays."""
     os.umask(os.umask(PRIVATE) | PRIVATE)
 
 
 def listen() -> None:
-    """From now on SIGINT and SIGTERM are one: nothing half-done is left behind."""
+    """Makes SIGTERM equal to SIGINT from now on: nothing half-done is left behind."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(each, _stop)
 
 
 def _be_deaf() -> None:
-    """What the command came to stands: a signal while the interpreter ends changes nothing of its exit code."""
+    """Ignores signals while the interpreter ends, so that the command's exit code stays."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(each, signal.SIG_IGN)
 
 
 def _stop(_number: int, frame: FrameType | None) -> None:
-    """KeyboardInterrupt, at once. But Python swallows what is raised within a finalizer: then a moment later."""
+    """Raises KeyboardInterrupt at once. Python swallows errors in a finalizer: then it raises a moment later."""
     if is_in_finalizer(frame):
         again_in_a_moment()
         return
@@ -106,7 +106,7 @@ def _stop(_number: int, frame: FrameType | None) -> None:
 
 
 def call(words: Sequence[str]) -> int:
-    """Do what these words say and return the exit code: the command line without its process."""
+    """Runs these arguments and returns the exit code: the command line without its process."""
     debug, report = DEBUG in words, _say_as_json if JSON in words else _say
     plain_http.begin()
     try:
@@ -131,7 +131,7 @@ def call(words: Sequence[str]) -> int:
 
 
 def _invoke(words: Sequence[str]) -> int:
-    """What the command returns; 0 where it returns nothing, or was asked for its help."""
+    """Returns the command's result; 0 if it returns nothing, or if only its help was requested."""
     try:
         with app.make_context("backstream", list(words)) as context:
             result = app.invoke(context)
@@ -146,7 +146,7 @@ def _show_traceback(error: Exception, *, debug: bool) -> None:
 
 
 def _say(_kind: str, message: str, hint: str, _exit_code: int) -> None:
-    """Print an error for people: what happened, and the next step."""
+    """Prints an error for people: the error, and the next step."""
     err.print(f"error: {message}")
     if hint:
         for each in hint.split("\n"):
@@ -154,6 +154,6 @@ def _say(_kind: str, message: str, hint: str, _exit_code: int) -> None:
 
 
 def _say_as_json(kind: str, message: str, hint: str, exit_code: int) -> None:
-    """Print an error for programs: one line of JSON on stderr. A report on stdout, printed before, stays valid JSON."""
+    """Prints an error for programs: one line of JSON on stderr. A report on stdout, printed before, stays valid JSON."""
     told = {"error": {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}}
     sys.stderr.write(visible_json(json.dumps(told).encode()).decode() + "\n")

@@ -1,4 +1,4 @@
-"""What the command line says: reports to stdout, everything else to stderr."""
+"""The output of the command line: reports to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ out = Screen()
 
 
 def notice(text: str) -> None:
-    """One line an operator should see."""
+    """Prints one line for an operator."""
     err.print(text)
 
 
 def hint(text: str) -> None:
-    """What to do next: its line breaks are our own."""
+    """Prints the next step. Its line breaks are this tool's own."""
     for each in text.split("\n"):
         notice(each)
 
 
 def line(data: bytes) -> None:
-    """A line of JSON for machines, on stderr."""
+    """Writes a line of JSON for machines, on stderr."""
     err.file.write(visible_json(data).decode() + "\n")
     err.file.flush()
 
 
 def confirmed(question: str) -> bool:
-    """Whether an operator at a terminal says yes; the question goes where everything but the report goes."""
+    """True if an operator at a terminal says yes. The question goes to stderr."""
     err.print(f"{question} [y/N]", end=" ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def confirm(question: str) -> None:
-    """Ask an operator at a terminal. Refused where the answer is no."""
+    """Asks an operator at a terminal. Raises Refused if the answer is no."""
     if not confirmed(question):
         raise Refused("nothing was touched: you said no")
 
 
 def need_terminal(question: str, hint: str) -> None:
-    """Return where somebody can be asked. Refused elsewhere, with what to do instead."""
+    """Returns if somebody can be asked. Otherwise raises Refused with the alternative."""
     if not sys.stdin.isatty():
         raise Refused(f"not confirmed: {question}", hint=hint)
 
 
 class Resumption:
-    """Tells the command that resumes a long operation, and tells it again where the operation is stopped."""
+    """Prints the command that resumes a long operation, and prints it again if the operation is stopped."""
 
     def __init__(self) -> None:
         self.command: str | None = None
@@ -75,25 +75,25 @@ class Resumption:
         notice(f"should this be interrupted, go on with: {command}")
 
     def after_stop(self, nothing: str) -> str:
-        """The next step of somebody who has stopped it; `nothing`: what to say where there is nothing to resume."""
+        """Returns the next step after a stop. `nothing`: the text if there is nothing to resume."""
         return f"go on with: {self.command}" if self.command is not None else nothing
 
 
 def as_json(value: object) -> None:
-    """A report for programs: one line of JSON."""
+    """Prints a report for programs: one line of JSON."""
     sys.stdout.buffer.write(visible_json(msgspec.json.encode(value)) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def as_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """A report for people: one fact a line."""
+    """Prints a report for people: one fact per line."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         out.print(f"{name:<{width}}  {value}")
 
 
 def of_costs(costs: Sequence[Cost]) -> list[tuple[str, str]]:
-    """What requests cost, as facts for `as_facts`."""
+    """Returns the cost of requests, as facts for `as_facts`."""
     each = [
         f"{cost.layout} ${cost.capture:.3g} per million changes captured, ${cost.restore:.3g} per million rows restored"
         for cost in costs
@@ -104,7 +104,7 @@ def of_costs(costs: Sequence[Cost]) -> list[tuple[str, str]]:
 
 
 def as_failures(word: str, failures: Sequence[Failure]) -> None:
-    """What was not done, on stderr: the first few, each a line."""
+    """Prints what was not done on stderr: the first few, one per line."""
     for failure in failures[:NAMED_FAILURES]:
         notice(f"{word}: {failure.what}: {failure.why}")
     if len(failures) > NAMED_FAILURES:
@@ -112,7 +112,7 @@ def as_failures(word: str, failures: Sequence[Failure]) -> None:
 
 
 def as_compared(report: ComparedRows, of: str) -> None:
-    """A comparison for people: its counts, and the first few keys of each kind."""
+    """Prints a comparison for people: its counts, and the first few keys of each kind."""
     as_facts(
         [
             ("table", of),
@@ -134,14 +134,14 @@ def as_compared(report: ComparedRows, of: str) -> None:
 
 
 def as_grants(grants: Sequence[Grant]) -> None:
-    """Whom and what a new table's settings name, each a line."""
+    """Prints the principals and resources in a new table's settings, one per line."""
     for each in grants:
         whose = "another account's" if each.foreign else "own"
         out.print(f"names      {each.what}: {each.who} ({whose}, {'set' if each.accepted else 'NOT SET'})")
 
 
 def as_todo(todo: Sequence[Todo]) -> None:
-    """What is left to do by hand, at a report's end: what, why, and on a line of its own the command."""
+    """Prints the remaining manual steps at a report's end: what, why, and the command on its own line."""
     if todo:
         out.print()
         out.print("TO DO")

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """`operations.progress.Progress` on a terminal: see `bars`, which is loaded there, by its name. Shows nothing elsewhere."""
+    """Shows `operations.bulk.progress.Progress` on a terminal, with `bars`, which is loaded there, by its name.
+
+    Shows nothing elsewhere.
+    """
 
     def __init__(self) -> None:
         self._bars: Bars | None = import_module("backstream.apps.cli.bars").Bars() if err.is_terminal else None
@@ -28,16 +31,16 @@ class ProgressBar:
             self._bars.__exit__(kind, error, trace)
 
     def phase(self, name: str, total: int | None) -> None:
-        """A new bar."""
+        """Shows a new bar."""
         if self._bars is not None:
             self._bars.phase(name, total)
 
     def expect(self, total: int) -> None:
-        """Stretch the bar."""
+        """Changes the bar's length."""
         if self._bars is not None:
             self._bars.expect(total)
 
     def advance(self, steps: int) -> None:
-        """Move the bar."""
+        """Moves the bar."""
         if self._bars is not None:
             self._bars.advance(steps)

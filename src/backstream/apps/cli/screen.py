@@ -1,4 +1,4 @@
-"""What a person reads: lines on stdout and stderr, with colours where a terminal shows them."""
+"""Output for people: lines on stdout and stderr, with colours if a terminal shows them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "magenta": "35
 
 
 class Screen:
-    """stdout, or stderr: whichever it is now, so that a test or a progress bar may stand in for it.
+    """The present stdout or stderr, so that a test or a progress bar may replace it.
 
     Keys and messages are data: a text is one line, whatever is in it. See `model.values.visible`.
     """
@@ -24,21 +24,21 @@ class Screen:
 
     @property
     def file(self) -> TextIO:
-        """Where it goes."""
+        """The stream that it writes to."""
         return sys.stderr if self._stderr else sys.stdout
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person sees it as it comes."""
+        """True if a person sees the output as it comes."""
         return self.file.isatty()
 
     @property
     def width(self) -> int:
-        """Columns; those of the variable COLUMNS where it is set, and 80 off a terminal."""
+        """The number of columns: from the variable COLUMNS if it is set, and 80 outside of a terminal."""
         return shutil.get_terminal_size().columns
 
     def print(self, text: str = "", *, style: str = "", end: str = "\n") -> None:
-        """Write a line. `style`: names of `CODES`, separated by blanks, for a terminal."""
+        """Writes a line. `style`: names of `CODES`, separated by blanks, for a terminal."""
         shown = visible_line(text)
         if style and self._coloured():
             shown = f"\x1b[{';'.join(CODES[each] for each in style.split())}m{shown}\x1b[0m"
@@ -46,5 +46,5 @@ class Screen:
         self.file.flush()
 
     def _coloured(self) -> bool:
-        """Source: https://no-color.org"""
+        """True if colours are shown. Source: https://no-color.org"""
         return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")

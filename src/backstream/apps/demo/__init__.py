@@ -1,5 +1,6 @@
-"""`backstream demo`: a real day of flights, captured, ruined by a bad deploy, and brought back; the proof is not ours.
+"""`backstream demo`: a real day of flights is captured, ruined by a bad deploy, and brought back. The proof is independent of
+Backstream.
 
-The demo stands outside: it writes with a plain botocore client, as any application does, runs the command `backstream` as child
-processes, as any operator does, and compares what came back without a line of Backstream's own reading or restoring.
+The demo is an outsider. It writes with a plain botocore client, like any application, and runs the command `backstream` as child
+processes, like any operator. It compares the result without any of Backstream's own code for reading or restoring.
 """

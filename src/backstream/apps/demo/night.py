@@ -18,7 +18,7 @@ _NONSENSE: Item = {"status": {"S": "unknown"}, "distance": {"N": "0"}}
 
 
 class Night:
-    """One night. `release` and `passengers` write; `expected` tells what the table is to hold once the release is undone."""
+    """One night. `release` and `passengers` write; `expected` returns the table's contents once the release is undone."""
 
     def __init__(self, airport: Airport, events: Sequence[Event], good: Copy) -> None:
         self._airport = airport
@@ -28,7 +28,7 @@ class Night:
         self._written: list[Item] = []
 
     def release(self) -> None:
-        """Ruin 107 flights, delete 15, leave 3 behind; meanwhile passengers make ten bookings."""
+        """Ruins 107 flights, deletes 15, leaves 3 behind; meanwhile passengers make ten bookings."""
         for number, key in enumerate(self._updated):
             self._airport.set(key, _NONSENSE)
             if number % 10 == 0:
@@ -50,11 +50,11 @@ class Night:
 
     @property
     def writes(self) -> int:
-        """How many changes the night brings, with those that undo the release."""
+        """The number of the night's changes, with those that undo the release."""
         return 2 * TOUCHED + len(self._written) + BOOKED
 
     def expected(self) -> Copy:
-        """The table without the release, and with everything else."""
+        """Returns the table without the release, and with everything else."""
         rows: dict[str, Mapping[str, object]] = {key: msgspec.json.decode(row) for key, row in self._good.rows.items()}
         for key in self._updated[:BOOKED]:
             name = key_of(key)

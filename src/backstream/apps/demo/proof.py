@@ -1,6 +1,6 @@
 """The proof: the whole table, read by a plain botocore client, compared value by value with what was read before.
 
-Nothing here is Backstream's own reading, restoring or comparing: a mistake of theirs cannot hide itself.
+It uses none of Backstream's own code for reading, restoring or comparing, so a mistake there cannot hide itself.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ NAMED = 20  # keys that a message names
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """A table's rows at one time: key -> the row's bytes, as JSON with sorted names; `sha256` is that of all rows, in order."""
+    """A table's rows at one time: key -> the row's bytes, as JSON with sorted names. `sha256` covers all rows, in order."""
 
     rows: Mapping[str, bytes]
     sha256: str
 
 
 class Differences(msgspec.Struct, frozen=True):
-    """What is not as it was: keys in JSON, as commands take them."""
+    """The differing rows: keys in JSON, as commands take them."""
 
     missing: list[str]
     extra: list[str]
@@ -36,18 +36,18 @@ class Differences(msgspec.Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return len(self.missing) + len(self.extra) + len(self.different)
 
 
 def scan(client: DynamoDBClient, table: str) -> Copy:
-    """Read every row, strongly consistent."""
+    """Reads every row, strongly consistent."""
     pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
     return copy_of(item for page in pages for item in page["Items"])
 
 
 def copy_of(items: Iterable[Mapping[str, Any]]) -> Copy:
-    """Keep items aside."""
+    """Returns a copy of items."""
     rows = {key_of(item): _sorted(item) for item in items}
     digest = hashlib.sha256()
     for key in sorted(rows):
@@ -56,12 +56,12 @@ def copy_of(items: Iterable[Mapping[str, Any]]) -> Copy:
 
 
 def key_of(item: Mapping[str, Any]) -> str:
-    """The item's key, as an operator would write it: `{"flight":"DL2003","scheduled":"2013-02-08T07:00"}`."""
+    """Returns the item's key, as an operator would write it: `{"flight":"DL2003","scheduled":"2013-02-08T07:00"}`."""
     return msgspec.json.encode({name: item[name]["S"] for name in KEY}).decode()
 
 
 def compare(before: Copy, now: Copy) -> Differences:
-    """Which rows are not byte for byte what they were."""
+    """Returns the rows that differ in any byte."""
     return Differences(
         missing=sorted(before.rows.keys() - now.rows.keys()),
         extra=sorted(now.rows.keys() - before.rows.keys()),
@@ -70,7 +70,7 @@ def compare(before: Copy, now: Copy) -> Differences:
 
 
 def prove(before: Copy, now: Copy) -> None:
-    """DifferencesFound, naming the rows, unless every row is what it was and there is none besides."""
+    """Raises DifferencesFound, naming the rows, unless every row is unchanged and there is no other one."""
     found = compare(before, now)
     if not found.count:
         return

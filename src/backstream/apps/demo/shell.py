@@ -17,12 +17,12 @@ from backstream.errors import Failed
 
 PATIENCE = 30.0  # seconds for a command that is to end at once
 
-# The user's AWS configuration and vault are none of the demo's business.
+# The user's AWS configuration and vault do not affect the demo.
 _NOT_INHERITED = ("AWS_", "BACKSTREAM_")
 
 
 def environment(servers: Mapping[str, str], vault: str, folder: Path) -> dict[str, str]:
-    """What the commands live in: the embedded servers, the demo's vault and folder, nothing of the user's AWS."""
+    """Returns the environment of the commands: the embedded servers, the demo's vault and folder, nothing of the user's AWS."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     nobody = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
     here = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "TMPDIR": str(folder), "BACKSTREAM_VAULT": vault}
@@ -30,9 +30,9 @@ def environment(servers: Mapping[str, str], vault: str, folder: Path) -> dict[st
 
 
 class Shell:
-    """Runs commands in one environment and folder. A command that does not end with 0 is a failure of the demo.
+    """Runs commands in one environment and folder. A command with an exit code other than 0 fails the demo.
 
-    Each is a session of its own: a Ctrl-C in the terminal reaches the demo alone, which then ends them.
+    Each is a session of its own: a Ctrl-C in the terminal reaches only the demo, which then ends them.
     """
 
     def __init__(self, narration: Narration, variables: Mapping[str, str], folder: Path) -> None:
@@ -52,7 +52,7 @@ class Shell:
         self._narration.output("\n".join(printed.splitlines()[-lines:]))
 
     def ask(self, *words: str) -> bytes:
-        """What the command prints, without showing it."""
+        """Returns the command's output, without showing it."""
         return self._run(words, stdout=subprocess.PIPE)
 
     def _run(self, words: Sequence[str], *, stdout: int | None = None) -> bytes:
@@ -106,7 +106,7 @@ class Job:
             raise self._failed(f"ended by itself, with code {self._process.returncode}")
 
     def stop(self) -> str:
-        """Ask it to end, as `kill` does, and wait; what it said meanwhile. Failed unless it ends cleanly."""
+        """Asks it to end, like `kill`, and waits. Returns its output. Raises Failed unless it ends cleanly."""
         self.check()
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -125,5 +125,5 @@ class Job:
 
 
 def _line(words: Sequence[str]) -> str:
-    """As it would be typed."""
+    """Returns the command line as it would be typed."""
     return shlex.join(("backstream", *words))

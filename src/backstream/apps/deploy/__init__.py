@@ -1,6 +1,7 @@
 """Deployment: one description of buckets, functions, roles and alarms, written as CloudFormation or as Terraform.
 
-`Choices` says what is wanted, `describe` what that takes (docs/deploy.md), and `template` writes it. Nothing is asked of AWS.
+`Choices` holds the options, `describe` turns them into resources (docs/deploy.md), and `template` writes them. It sends no request
+to AWS.
 """
 
 from backstream.apps.deploy.choices import Architecture, ChangeSource, Choices, Lock, LockMode

@@ -1,6 +1,6 @@
-"""What watches: alarms that ring when a backup is late, fails or is not proven, and a dashboard.
+"""The monitoring: alarms for a backup that is late, fails or is not proven, and a dashboard.
 
-Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html; our own: apps/monitoring/metrics.py.
+Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html; Backstream's own: apps/monitoring/metrics.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Dimension = tuple[str, Part | Text]
 
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
-    """What is asked about the alarms."""
+    """Yields the parameters of the alarms."""
     if not choices.alarms:
         return
     yield from topic_parameters(choices)
@@ -40,7 +40,7 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
 
 
 def topic_parameters(choices: Choices) -> Iterator[Parameter]:
-    """Whom alarms tell."""
+    """Yields the parameters of the alarms' topic."""
     if not choices.alarms:
         return
     if choices.topic_key:
@@ -51,7 +51,7 @@ def topic_parameters(choices: Choices) -> Iterator[Parameter]:
 
 
 def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
-    """The alarms with their topic, and the dashboard."""
+    """Yields the alarms with their topic, and the dashboard."""
     if choices.alarms:
         yield from _told(choices, _all_alarms(choices, targets))
     if choices.dashboard:
@@ -59,12 +59,12 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
 
 
 def of_replica(choices: Choices, target: Target) -> Iterator[Resource]:
-    """The alarms of a replicator."""
+    """Yields the alarms of a replicator."""
     yield from _told(choices, [_lag(), *_of_function(), *_given_up(target)])
 
 
 def _told(choices: Choices, alarms: Iterable[Resource]) -> Iterator[Resource]:
-    """The alarms, and the topic that they tell where one is made."""
+    """Yields the alarms, and the topic that they notify, if one is created."""
     if choices.topic_key:
         yield _topic()
     yield from (_telling_topic(each) if choices.topic_key else each for each in alarms)
@@ -100,7 +100,7 @@ def _telling_topic(alarm: Resource) -> Resource:
 
 
 def _lag() -> Resource:
-    """Two readings: one alone may be a slow batch."""
+    """Returns the alarm on lag, over two readings: one alone may be a slow batch."""
     what = "Capture is later than the RPO: what was changed since would be lost with the table."
     more = {
         **_metric(LAMBDA, "IteratorAge", ("FunctionName", Of(functions.CAPTURE, "Ref"))),
@@ -109,7 +109,7 @@ def _lag() -> Resource:
         "EvaluationPeriods": 2,
         "Threshold": text(Given("RpoSeconds"), "000"),
     }
-    # An idle table has no age: nothing is late.
+    # An idle table has no age, so it is not late.
     alarm = _alarm("LagAlarm", "lag", what, more, missing=QUIET, comparison="GreaterThanThreshold")
     return replace(alarm, why="IteratorAge is in milliseconds: the threshold is the seconds of the RPO, and three zeros.")
 
@@ -200,7 +200,10 @@ def _drill_errors() -> Resource:
 def _sum(
     id_: str, named: str, what: str | Text, namespace: str, metric: str, dimension: Dimension, *, periods: int = 1
 ) -> Resource:
-    """Rings where anything was counted in so many times five minutes in a row. Nothing measured: nothing to count."""
+    """Returns an alarm that rings if anything was counted in `periods` times five minutes in a row.
+
+    A missing measurement counts as zero.
+    """
     more = {
         **_metric(namespace, metric, dimension),
         "Statistic": "Sum",
@@ -234,7 +237,7 @@ WIDTH, HEIGHT, COLUMNS = 8, 6, 3
 
 
 def _dashboard(choices: Choices, targets: Sequence[Target]) -> Resource:
-    """Its body is JSON in a text, as CloudWatch wants it."""
+    """Returns the dashboard. Its body is JSON in a text, as CloudWatch requires."""
     widgets = [
         {
             "type": "metric",
@@ -246,7 +249,7 @@ def _dashboard(choices: Choices, targets: Sequence[Target]) -> Resource:
         }
         for at, each in enumerate(_widgets(choices, targets))
     ]
-    # Dashboards are the account's, not the region's: two regions may each have a stack of this name.
+    # Dashboards belong to the account, not to the region: two regions may each have a stack of this name.
     properties = {"DashboardName": text(StackValue.STACK, "-", StackValue.REGION), "DashboardBody": _json({"widgets": widgets})}
     return Resource("Dashboard", "AWS::CloudWatch::Dashboard", properties)
 
@@ -284,7 +287,7 @@ def _widget(title: str, series: Sequence[Value]) -> Mapping[str, Value]:
 
 
 def _json(value: Value, indent: str = "") -> Text:
-    """JSON for people, with what is known later in its place: a widget's properties a line each."""
+    """Returns JSON for people, with placeholders for later values: one line for each of a widget's properties."""
     inner = indent + " "
     if isinstance(value, Mapping):
         flat = not any(isinstance(each, Mapping | list) for each in value.values())

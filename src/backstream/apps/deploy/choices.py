@@ -1,4 +1,4 @@
-"""What is wanted of a deployment, and whether it can be had: everything that a template is made from is checked here."""
+"""The options of a deployment. Everything that a template is made from is checked here."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ YEARS = 36_500  # days
 
 
 class ChangeSource(StrEnum):
-    """What brings the changes."""
+    """The source of the changes."""
 
     DYNAMODB = "dynamodb"
     KINESIS = "kinesis"
 
 
 class Architecture(StrEnum):
-    """Of the function's processor, and so of its zip."""
+    """The architecture of the function's processor, and so of its zip."""
 
     ARM64 = "arm64"
     X86_64 = "x86_64"
 
 
 class LockMode(StrEnum):
-    """S3 Object Lock's. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html"""
+    """The modes of S3 Object Lock. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html"""
 
     GOVERNANCE = "governance"
     COMPLIANCE = "compliance"
 
 
 class Lock(NamedTuple):
-    """Every new version of the vault is locked for so many days."""
+    """The lock of every new version of the vault, in days."""
 
     mode: LockMode
     days: int
 
 
 class Limit(NamedTuple):
-    """Of a number."""
+    """The limits of a number."""
 
     least: int
     most: int
@@ -84,20 +84,19 @@ LIMITS: Mapping[str, Limit] = {
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
 
-# A DynamoDB stream forgets after 24 hours: an hour is left to put aside what has become too old.
+# A DynamoDB stream forgets after 24 hours: one hour is left to put too old changes aside.
 STREAM_AGE = Limit(60, 82_800, "the mapping's record age, in seconds (a stream keeps 24 hours),")
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted. UsageError, by `check`, for what cannot be.
+    """The options of a deployment. `check` raises UsageError for impossible ones.
 
-    `tables`: none makes a template for one table that is named when it is deployed. `streams`: ARNs, by table, as defaults.
-    `bucket` and `failures`: names of buckets to be made, or with `existing_...` of such as are there. Days: None for never.
-    `bucket_owner`: the account of an existing vault bucket, None for the deployment's own; `admin`: who may end what buckets keep;
-    `..._key`: the ARN of a KMS key for the buckets (`kms_key`), logs, variables, and a topic that is made for alarms;
-    `signing_profile`: the functions take only code that is signed by it; `sign`: `kms:ARN`, the key with which functions sign what
-    they write. `replica`: no vault, but a function that keeps this other
-    table like the one table.
+    `tables`: without any, the template is for one table that is named at deployment. `streams`: ARNs, by table, as defaults.
+    `existing_bucket` and `existing_failures_bucket`: names of existing buckets; None creates one. Days: None for never.
+    `bucket_owner`: the account of an existing vault bucket, None for the deployment's own; `admin`: the principal that may remove
+    the buckets' contents; `..._key`: the ARN of a KMS key for the buckets (`kms_key`), logs, variables, and a topic that is made
+    for alarms; `signing_profile`: the functions accept only code that is signed by it; `sign`: `kms:ARN`, the key with which
+    functions sign the objects that they write. `replica`: no vault, but a function that keeps this other table like the one table.
     """
 
     tables: Sequence[str] = ()
@@ -144,7 +143,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     drill_within_hours: int = 30
 
     def check(self) -> None:
-        """UsageError with a word for what is wrong."""
+        """Raises UsageError with the fault."""
         self._check_tables()
         for name in LIMITS:
             _within(getattr(self, name), self.limit(name))
@@ -177,7 +176,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.sign is None else self.sign.removeprefix(KMS)
 
     def limit(self, name: str) -> Limit:
-        """What one of the numbers may be."""
+        """Returns the limits of one of the numbers."""
         return STREAM_AGE if name == "record_age" and self.source is ChangeSource.DYNAMODB else LIMITS[name]
 
     def _check_tables(self) -> None:
@@ -257,7 +256,10 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def streams_by_table(tables: Sequence[str], given: Sequence[str], source: ChangeSource) -> dict[str, str]:
-    """Which stream is whose: `TABLE=ARN`, or a DynamoDB stream's ARN, which says it. UsageError where nothing does."""
+    """Returns the streams by table: from `TABLE=ARN`, or from a DynamoDB stream's ARN, which names the table.
+
+    Raises UsageError if neither does.
+    """
     streams: dict[str, str] = {}
     for each in given:
         table, separator, arn = each.partition("=")

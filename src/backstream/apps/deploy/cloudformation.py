@@ -47,7 +47,7 @@ def as_json(description: DeploymentDescription) -> str:
 
 
 def as_yaml(description: DeploymentDescription) -> str:
-    """The template as YAML, with a word on what each part is for."""
+    """Returns the template as YAML, with a comment on each part."""
     whys = {each.id: each.why for each in description.resources}
     return "".join(f"{line}\n" for line in _yaml(document(description), whys))
 

@@ -1,4 +1,4 @@
-"""The description: all that a deployment asks, makes and tells, in the order in which a person would read it."""
+"""The description: everything that a deployment asks, creates and outputs, in reading order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backstream.version import __version__
 
 
 def describe(choices: Choices) -> DeploymentDescription:
-    """All of a deployment. UsageError for choices that cannot be."""
+    """Returns all of a deployment. Raises UsageError for impossible choices."""
     choices.check()
     if choices.replica is not None:
         return replica.describe(msgspec.structs.replace(choices, witness=False, drill=False))

@@ -1,6 +1,6 @@
-"""What a description is made of: resources, parameters, and values that are known only when it is deployed.
+"""The parts of a description: resources, parameters, and values that are known only at deployment.
 
-Properties bear CloudFormation's names; `terraform.py` says what they are called there.
+Properties have CloudFormation's names; `terraform.py` translates them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Of:
-    """What a resource of this description is known by once it is there: its `Arn`, or its `Ref` (name or id)."""
+    """A property of a resource that is known after its creation: its `Arn`, or its `Ref` (name or id)."""
 
     resource: str
     attribute: str = "Arn"
 
 
 class StackValue(Enum):
-    """Where it is deployed. `STACK` is the deployment's own name, of which all other names are made."""
+    """A property of the deployment's place. `STACK` is the deployment's own name; all other names are made from it."""
 
     ACCOUNT = "AWS::AccountId"
     PARTITION = "AWS::Partition"
@@ -65,7 +65,7 @@ def text(*parts: Part | Text) -> Text:
 
 @dataclass(frozen=True)
 class Parameter:
-    """What is asked of who deploys. `default`: None where it must be given."""
+    """A question at deployment. `default`: None if a value must be given."""
 
     name: str
     meaning: str
@@ -77,13 +77,13 @@ class Parameter:
 
     @property
     def number(self) -> bool:
-        """Whether it is one."""
+        """True if it is a number."""
         return isinstance(self.default, int)
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing to be made. `kept`: it stays when the deployment is deleted; `after`: what has to be there first."""
+    """One resource to create. `kept`: it stays when the deployment is deleted; `after`: the resources that must exist first."""
 
     id: str
     type: str
@@ -95,7 +95,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Output:
-    """What the deployment tells about itself."""
+    """A value that the deployment outputs."""
 
     name: str
     meaning: str

@@ -1,4 +1,4 @@
-"""The functions, all of one zip: one keeps changes, with a mapping from each stream; the witness and the drill are scheduled."""
+"""The functions, all from one zip: one keeps changes, with a mapping from each stream; the witness and the drill are scheduled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backstream.version import __version__
 
 CAPTURE, CAPTURE_LOG = "Capture", "CaptureLog"
 WITNESS, WITNESS_LOG = "Witness", "WitnessLog"
-WITNESS_TIMEOUT = 300  # seconds: of which it reads for four minutes
+WITNESS_TIMEOUT = 300  # seconds, four minutes of them for reading
 WITNESS_MEMORY = 512  # MB
 DRILL, DRILL_LOG = "Drill", "DrillLog"
 DRILL_HANDLER = "backstream.apps.aws_drill.handler"
@@ -26,7 +26,7 @@ SIGNING = "CodeSigning"
 
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
-    """What is asked about the functions and the mapping."""
+    """Yields the parameters of the functions and the mapping."""
     zip_name = f"backstream-lambda-{__version__}-{choices.architecture}.zip"
     yield Parameter("CodeBucket", "The bucket where the function's zip lies, in this region.", pattern=BUCKET)
     yield Parameter("CodeKey", "The zip's key in it. A new zip needs a new key, or it is not seen.", zip_name, pattern=".+[.]zip")
@@ -73,7 +73,7 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
 
 
 def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
-    """The functions with their logs and roles, the mappings and the schedules."""
+    """Yields the functions with their logs and roles, the mappings and the schedules."""
     if choices.signing_profile:
         yield signing()
     yield log_group(CAPTURE_LOG, "capture", choices)
@@ -128,7 +128,7 @@ def signing() -> Resource:
 
 
 def function(id_: str, word: str, handler: str, choices: Choices, more: Mapping[str, Value], why: str) -> Resource:
-    """A function that finds the vault in its variables, unless `more` has others."""
+    """Returns a function that finds the vault in its variables, unless `more` has others."""
     properties: dict[str, Value] = {
         "FunctionName": text(StackValue.STACK, f"-{word}"),
         "Handler": handler,
@@ -153,7 +153,7 @@ def _vault_variables(choices: Choices) -> dict[str, Value]:
 
 
 def _writers_variables(choices: Choices) -> dict[str, Value]:
-    """They sign with this key whatever the catalog says: it lies in the bucket."""
+    """Returns the variables of writers. They sign with this key whatever the catalog says, because the catalog is in the bucket."""
     signing: dict[str, Value] = {expected.SIGN_VARIABLE: text(KMS, Given("SigningKeyArn"))} if choices.signing_key else {}
     return {**_vault_variables(choices), **signing}
 
@@ -172,7 +172,7 @@ def _capture(choices: Choices) -> Resource:
 
 
 def mapping(choices: Choices, target: Target) -> Resource:
-    """Why these settings: docs/notes/0012-one-description-two-templates.md."""
+    """Returns a mapping. docs/notes/0012-one-description-two-templates.md explains its settings."""
     properties: dict[str, Value] = {
         "FunctionName": Of(CAPTURE, "Ref"),
         "EventSourceArn": target.stream,
@@ -245,7 +245,7 @@ def _schedule(target: Target) -> Resource:
 
 
 def _event(target: Target) -> Text:
-    """The event of a drill: see apps/aws_drill.py."""
+    """Returns the event of a drill: see apps/aws_drill.py."""
     return text('{"table": ', _quoted(target), ', "rpo": "', Given("RpoSeconds"), 's", "rto": "', Given("RtoSeconds"), 's"}')
 
 

@@ -1,4 +1,4 @@
-"""A replica's deployment: a function that keeps another table like one, its role, its mapping, and where given-up batches go."""
+"""A replica's deployment: a function that keeps another table like one, its role, its mapping, and the bucket of failed batches."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _function(choices: Choices) -> Resource:
 
 
 def _role(choices: Choices, target: Target) -> Resource:
-    """It reads items of both tables and writes the second one; it has no right to the vault."""
+    """Returns its role. It reads items of both tables and writes the second one; it has no access to the vault."""
     statements = [
         roles.allow("SeeTables", ["dynamodb:DescribeTable"], [roles.table(target.name), _replica(choices)]),
         roles.allow("ReadItems", ["dynamodb:BatchGetItem"], [roles.table(target.name), _replica(choices)]),

@@ -1,4 +1,4 @@
-"""The roles: each may do the calls that its function makes, on what it makes them on, and no more (a test records them all)."""
+"""The roles: each may make exactly the calls of its function, on their resources (a test records them all)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from backstream.operations.drill import scratch
 
 CAPTURE_ROLE, WITNESS_ROLE, DRILL_ROLE, SCHEDULE_ROLE = "CaptureRole", "WitnessRole", "DrillRole", "ScheduleRole"
 DRILL_ID = 8  # characters: operations/drill/run.py
-# With more, a role's policies would grow beyond what IAM takes (see sizes.py): then objects of all the vault's tables are meant.
+# With more tables, a role's policies would exceed IAM's limit (see sizes.py): then they cover objects of all the vault's tables.
 NAMED_TABLES = 10
-# The catalog, and the object beside it that shows whether the server knows conditions: stores/s3.py.
+# These are the catalog, and the object beside it that shows whether the server knows conditions: stores/s3.py.
 CATALOGS = ("catalog.json", "catalog.json.if-match")
 
 Statement = Mapping[str, Value]
 
 
 def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
-    """Of the function that keeps the changes: it adds rows, segments of the log and gaps, and nothing else."""
+    """Returns the role of the function that keeps the changes: it adds rows, segments of the log and gaps, and nothing else."""
     tables = [each.name for each in targets]
     statements = [
         *_keeping(choices, tables),
@@ -40,9 +40,10 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
 
 
 def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
-    """Of the witness: it reads the streams itself, writes what the capturing function has not, and changes the catalog.
+    """Returns the role of the witness: it reads the streams itself, writes changes that the capturing function missed, and changes
+    the catalog.
 
-    The catalog names the table's id and its stream. The witness changes it where the table was made again, or its stream replaced.
+    The catalog names the table's id and its stream. The witness changes it if the table was created again, or its stream replaced.
     """
     tables = [each.name for each in targets]
     kinesis = [] if _streams(choices) else ["dynamodb:DescribeKinesisStreamingDestination"]
@@ -62,7 +63,7 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
 
 
 def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
-    """Of the function that tries restores."""
+    """Returns the role of the function that drills."""
     tables = [each.name for each in targets]
     reported = tables if len(tables) <= NAMED_TABLES else ["*"]
     reports = [_in_vault(choices, "_backstream/", each, "/drills/*") for each in reported]
@@ -90,7 +91,7 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
 
 
 def schedule_role(functions: Sequence[str]) -> Resource:
-    """Of the schedules that start the witness and drills."""
+    """Returns the role of the schedules that start the witness and drills."""
     statements = [allow("StartFunctions", ["lambda:InvokeFunction"], [Of(each) for each in functions])]
     return role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "What the schedules may do.")
 
@@ -121,7 +122,10 @@ def allow(sid: str, actions: Sequence[str], resources: Sequence[Value], conditio
 
 
 def _of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Sequence[Value]) -> Statement:
-    """A bucket's ARN does not say whose it is: somebody else may have taken the name of one that was deleted."""
+    """Returns a statement about the vault's bucket.
+
+    A bucket's ARN does not name its owner: somebody else may have taken a deleted one's name.
+    """
     return allow(sid, actions, resources, _owned_by(storage.vault_owner(choices)))
 
 
@@ -130,7 +134,7 @@ def _of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str 
 
 
 def failing(choices: Choices) -> Iterator[Statement]:
-    """What Lambda does in the role's name with a batch that it gives up."""
+    """Yields the permissions that Lambda uses in the role's name for a discarded batch."""
     yield _of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*")
     yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
 
@@ -141,7 +145,9 @@ def _owned_by(account: Part) -> Mapping[str, Value]:
 
 
 def _keeping(choices: Choices, tables: Sequence[Part]) -> Iterator[Statement]:
-    """What brings changes in: all is read; rows, the log and gaps are added to; and rows of deleted items get a delete marker."""
+    """Yields the permissions for capture: it reads everything, adds rows, segments and gaps, and puts delete markers on deleted
+    items' rows.
+    """
     places = _folders(choices, tables, "log", "gaps")
     rows = [_rows(choices, each) for each in tables]
     yield _read_vault(choices, tables)
@@ -175,7 +181,8 @@ def _in_vault(choices: Choices, *below: Part) -> Text:
 
 
 def _list_vault(choices: Choices) -> Statement:
-    """Also what makes a missing object a 404, and not a 403 that may mean anything; so it has no condition on a prefix.
+    """Returns the permission to list. It also makes a missing object a 404, not an ambiguous 403, so it has no condition on a
+    prefix.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
@@ -188,7 +195,8 @@ def _see_tables(tables: Sequence[Part], *more: str) -> Statement:
 
 
 def reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
-    """What Lambda does in the role's name. ListStreams (of both) knows no resource, so that `*` is the only one it can have.
+    """Yields the permissions that Lambda uses in the role's name. ListStreams (of both services) knows no resource, so it needs
+    `*`.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html and list_amazonkinesis.html
     """
@@ -205,7 +213,7 @@ def _streams(choices: Choices) -> bool:
 
 
 def keys(choices: Choices, *, vault: bool = True) -> Iterator[Statement]:
-    """The vault's key only by way of S3; the environment's is used by Lambda in the role's name."""
+    """Yields the permissions for keys: the vault's key only by way of S3; Lambda uses the environment's key in the role's name."""
     if choices.kms_key and vault:
         by_s3 = {"StringLike": {"kms:ViaService": [text("s3.*.", StackValue.DOMAIN)]}}
         yield allow("UseKey", ["kms:Decrypt", "kms:GenerateDataKey"], [Given("KmsKeyArn")], by_s3)
@@ -222,7 +230,9 @@ def _signing(choices: Choices) -> Iterator[Statement]:
 
 
 def log(log_group: Text) -> Statement:
-    """Not CreateLogGroup: the group is made here, with its retention, and Lambda is not to make it again without."""
+    """Returns the permission for logs, without CreateLogGroup: the template creates the group with its retention, and Lambda must
+    not create it without.
+    """
     arn = text("arn:", StackValue.PARTITION, ":logs:", StackValue.REGION, ":", StackValue.ACCOUNT, ":log-group:", log_group, ":*")
     return allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [arn])
 
@@ -232,7 +242,7 @@ def table(name: Part | Text) -> Text:
 
 
 def _scratch(table: Part) -> Text:
-    """Every name that a drill of the table may give its scratch table."""
+    """Returns a pattern for every name of a scratch table in a drill of the table."""
     if isinstance(table, str):
         return text(scratch.name_for(table, "?" * DRILL_ID))
     return text(table, "-drill-", "?" * DRILL_ID)

@@ -1,4 +1,7 @@
-"""What AWS takes of one deployment: how many resources, and how long policies. Better told here than while it is deployed."""
+"""Checks AWS's limits for one deployment: the number of resources, and the length of policies.
+
+An error here is better than one at deployment.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,16 @@ from backstream.errors import UsageError
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 RESOURCES, PARAMETERS = 500, 200
-# All inline policies of a role together, white space apart: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+# AWS limits all inline policies of a role together, without white space:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICIES = 10_240
-# Characters of what is known only later, at most: a stream's ARN of a table with a name of middling length, a bucket's name.
+# These are the most characters of later values: a stream's ARN for a table with a name of medium length, a bucket's name.
 _LATER = {StackValue.PARTITION: 10, StackValue.ACCOUNT: 12, StackValue.REGION: 14, StackValue.DOMAIN: 16, StackValue.STACK: 29}
 _GIVEN, _BUCKET = 120, 63
 
 
 def check(description: DeploymentDescription) -> None:
-    """UsageError where it is too large."""
+    """Raises UsageError if it is too large."""
     for has, most, what in (
         (len(description.resources), RESOURCES, "resources in a stack"),
         (len(description.parameters), PARAMETERS, "parameters of a stack"),
@@ -35,7 +39,7 @@ def _policies(resource: Resource) -> int:
 
 
 def _length(value: Value) -> int:
-    """Of a value as JSON."""
+    """Returns the length of a value as JSON."""
     match value:
         case Text(parts):
             return 2 + sum(len(each) if isinstance(each, str) else _length(each) for each in parts)

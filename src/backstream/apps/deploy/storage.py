@@ -1,4 +1,4 @@
-"""The buckets: the vault, and the one where Lambda puts what it has given up on. They outlive the deployment."""
+"""The buckets: the vault, and the bucket for batches that Lambda discards. They outlive the deployment."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from backstream.apps.deploy.expressions import Given, Of, Parameter, Part, Resou
 VAULT, FAILURES = "Vault", "Failures"
 FAILED_BATCHES = "aws/lambda/"  # https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 ABANDONED_DAYS = 7
-# What costs least of those that answer at once: a restore needs not to be prepared.
+# This class costs least among those with immediate access: a restore needs no preparation.
 ARCHIVE_CLASS = "GLACIER_IR"
-# What takes versions away, at once or later. https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+# These actions remove versions, at once or later.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 ENDING = ("s3:DeleteObjectVersion", "s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "s3:BypassGovernanceRetention")
-# The account's root user: aws:PrincipalArn of nobody else is like that.
+# The account's root user: no other principal has such an aws:PrincipalArn.
 ROOT = "arn:*:iam::*:root"
 ADMIN = r"arn:[a-z*-]+:iam::([0-9]{12}|[*]):(root|(role|user)/[a-zA-Z0-9_+=,.@/*-]+)"
 
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
-    """What is asked about the buckets."""
+    """Yields the parameters of the buckets."""
     if choices.existing_bucket:
         yield Parameter("VaultBucket", "The bucket of the vault. It is there already.", choices.existing_bucket, pattern=BUCKET)
     if choices.bucket_owner:
@@ -33,7 +34,7 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
 
 
 def failures_parameters(choices: Choices, *, several: bool = False) -> Iterator[Parameter]:
-    """What is asked about the bucket of failed batches, and about all that are made."""
+    """Yields the parameters of the bucket for failed batches, and of all created buckets."""
     if choices.existing_failures_bucket:
         meaning = "The bucket for batches that Lambda gave up on. It is there already."
         yield Parameter("FailuresBucket", meaning, choices.existing_failures_bucket, pattern=BUCKET)
@@ -45,7 +46,7 @@ def failures_parameters(choices: Choices, *, several: bool = False) -> Iterator[
 
 
 def resources(choices: Choices) -> Iterator[Resource]:
-    """The buckets that are to be made, each with its policy."""
+    """Yields the buckets to create, each with its policy."""
     if not choices.existing_bucket:
         why = "The vault. It stays when this stack is deleted: whatever happens to the stack, the backup is there."
         yield _bucket(VAULT, "vault", why, choices, _vault_only(choices))
@@ -54,7 +55,7 @@ def resources(choices: Choices) -> Iterator[Resource]:
 
 
 def failures_resources(choices: Choices) -> Iterator[Resource]:
-    """The bucket of failed batches with its policy, if it is to be made."""
+    """Yields the bucket for failed batches with its policy, if it is created."""
     if not choices.existing_failures_bucket:
         why = "Batches that Lambda gave up on, with their records: `backstream redrive` brings them into the vault. It stays, too."
         yield _bucket(FAILURES, "failures", why, choices, {"LifecycleConfiguration": {"Rules": [_no_abandoned_uploads()]}})
@@ -72,28 +73,28 @@ def failures_bucket(choices: Choices) -> Part:
 
 
 def vault_arn(choices: Choices, *below: Part | Text) -> Text:
-    """The ARN of the vault's bucket, or of objects in it."""
+    """Returns the ARN of the vault's bucket, or of objects in it."""
     return text("arn:", StackValue.PARTITION, ":s3:::", vault_bucket(choices), *below)
 
 
 def failures_arn(choices: Choices, *below: Part | Text) -> Text:
-    """The ARN of the bucket of failed batches, or of objects in it."""
+    """Returns the ARN of the bucket for failed batches, or of objects in it."""
     return text("arn:", StackValue.PARTITION, ":s3:::", failures_bucket(choices), *below)
 
 
 def vault_owner(choices: Choices) -> Part:
-    """The account that the vault's bucket belongs to: that of the deployment, unless another is named."""
+    """Returns the account of the vault's bucket: the deployment's, unless another is named."""
     return Given("VaultBucketOwner") if choices.bucket_owner else StackValue.ACCOUNT
 
 
 def vault_url(choices: Choices) -> Text:
-    """What `--vault` takes."""
+    """Returns the value for `--vault`."""
     return text("s3://", vault_bucket(choices), "/", Given("VaultPrefix"))
 
 
 def _bucket(id_: str, word: str, why: str, choices: Choices, more: Mapping[str, Value]) -> Resource:
     properties: dict[str, Value] = {
-        # A name known beforehand: who deploys again after a deletion is told that the bucket is there, and goes on with it.
+        # A name known beforehand: a new deployment after a deletion reports that the bucket exists, and can continue with it.
         "BucketName": text(StackValue.STACK, f"-{word}-", StackValue.ACCOUNT, "-", StackValue.REGION),
         "VersioningConfiguration": {"Status": "Enabled"},
         "BucketEncryption": {"ServerSideEncryptionConfiguration": [_encryption(choices)]},
@@ -113,7 +114,7 @@ def _encryption(choices: Choices) -> Mapping[str, Value]:
     if not choices.kms_key:
         return {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": Given("KmsKeyArn")}
-    # With a bucket key S3 asks KMS once in a while instead of once per object.
+    # With a bucket key S3 asks KMS now and then instead of once per object.
     return {"ServerSideEncryptionByDefault": by_key, "BucketKeyEnabled": True}
 
 
@@ -146,7 +147,7 @@ def _old_versions(choices: Choices) -> Mapping[str, Value]:
 
 
 def _policy(bucket: str) -> Resource:
-    """Nothing without TLS, whoever asks; and nobody but the administrator ends what the bucket keeps."""
+    """Returns the policy: nothing without TLS, for everybody; and only the administrator may remove the bucket's contents."""
     everything: list[Value] = [text(Of(bucket)), text(Of(bucket), "/*")]
     tls = _deny("OnlyWithTls", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": ["false"]}})
     others = {"ArnNotLike": {"aws:PrincipalArn": [Given("AdminArn")]}}

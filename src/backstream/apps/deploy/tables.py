@@ -1,4 +1,4 @@
-"""The tables of a deployment: their names and streams, and what their resources are called."""
+"""The tables of a deployment: their names and streams, and the names of their resources."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from backstream.apps.deploy.expressions import Given, Parameter, Text, text
 
 @dataclass(frozen=True)
 class Target:
-    """One table. `id`: what distinguishes its resources' names; empty where the table is a parameter itself."""
+    """One table. `id`: distinguishes its resources' names; empty if the table is a parameter itself."""
 
     id: str
     name: str | Given
     stream: Given
 
     def named(self, before: str, after: str) -> Text:
-        """A text with the table's name in it."""
+        """Returns a text with the table's name in it."""
         return text(before, self.name, after)
 
     @property
@@ -29,7 +29,7 @@ class Target:
 
 
 def targets(choices: Choices) -> list[Target]:
-    """The tables, in the order in which they were named."""
+    """Returns the tables, in the given order."""
     if not choices.tables:
         return [Target("", Given("TableName"), Given("StreamArn"))]
     ids = _ids(choices.tables)
@@ -37,7 +37,7 @@ def targets(choices: Choices) -> list[Target]:
 
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
-    """What is asked about the tables."""
+    """Yields the parameters of the tables."""
     kinesis = choices.source is ChangeSource.KINESIS
     pattern = KINESIS_ARN if kinesis else STREAM_ARN
     where = (
@@ -54,7 +54,9 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
 
 
 def _ids(tables: Sequence[str]) -> list[str]:
-    """Letters and digits only, as resources' names are, and no two alike: `order-items` and `order_items` are two tables."""
+    """Returns ids of letters and digits only, as in resources' names, and no two alike: `order-items` and `order_items` are two
+    tables.
+    """
     plain = ["".join(word[:1].upper() + word[1:] for word in re.split(r"[^a-zA-Z0-9]+", table)) or "Table" for table in tables]
     snake = [re.sub(r"(?<!^)(?=[A-Z])", "_", each).lower() for each in plain]
     return [each if snake.count(snake[at]) == 1 else f"{each}{at + 1}" for at, each in enumerate(plain)]

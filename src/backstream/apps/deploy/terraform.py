@@ -47,7 +47,7 @@ def _requirements() -> Block:
 
 
 def _kept(block: Block) -> Block:
-    """`terraform destroy` refuses as long as this stands there."""
+    """Marks a block that `terraform destroy` must refuse."""
     return Block(block.head, block.arguments, [*block.blocks, Block(("lifecycle",), {"prevent_destroy": True})])
 
 

@@ -1,4 +1,4 @@
-"""What each of a description's resources is to Terraform: often several, for the provider takes buckets and roles apart."""
+"""Translates a description's resources to Terraform: often into several, because the provider splits buckets and roles."""
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ def _function(resource: Resource, to: Values) -> list[Block]:
     names = {"S3Bucket": "s3_bucket", "S3Key": "s3_key"}
     plain = to.arguments(_without(properties, "Code", "Environment", "EphemeralStorage"))
     role = properties["Role"].resource
-    # A role's policy is a resource of its own here: without it the first invocations would be refused.
+    # A role's policy is a separate resource here: without the dependency the first invocations would be refused.
     after = [Raw(f"aws_cloudwatch_log_group.{snake(each)}") for each in resource.after]
     after.append(Raw(f"aws_iam_role_policy.{snake(role)}"))
-    # The names of environment variables are what they are.
+    # The names of environment variables stay unchanged.
     variables = {name: to.of(each) for name, each in properties["Environment"]["Variables"].items()}
     blocks = [Block(("environment",), {"variables": variables})]
     if "EphemeralStorage" in properties:

@@ -10,7 +10,7 @@ from typing import Any
 from backstream.apps.deploy.expressions import DeploymentDescription, Given, IfGiven, Of, Part, StackValue, Text, Value
 from backstream.apps.deploy.hcl import Raw
 
-# Terraform's type of a resource, and what it calls its Ref and Arn.
+# Terraform's type of a resource, and its names for Ref and Arn.
 NAMES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "AWS::S3::Bucket": ("aws_s3_bucket", {"Ref": "bucket", "Arn": "arn"}),
     "AWS::IAM::Role": ("aws_iam_role", {"Ref": "id", "Arn": "arn"}),
@@ -30,18 +30,18 @@ PLACES = {
 
 
 def snake(name: str) -> str:
-    """What `RpoMinutes` is called here: `rpo_minutes`."""
+    """Returns `rpo_minutes` for `RpoMinutes`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 class Values:
-    """Of one description."""
+    """The values of one description."""
 
     def __init__(self, description: DeploymentDescription) -> None:
         self._types = {each.id: each.type for each in description.resources}
 
     def of(self, value: Value) -> object:
-        """What `hcl.expression` takes."""
+        """Returns a value in the form for `hcl.expression`."""
         match value:
             case Text((only,)):
                 return self.of(only)
@@ -59,7 +59,7 @@ class Values:
         return value
 
     def arguments(self, properties: Mapping[str, Any], names: Mapping[str, str] | None = None) -> dict[str, object]:
-        """Arguments: those of the same names, but for case, and others by `names`."""
+        """Returns arguments: with the same names in snake case, or the names in `names`."""
         return {(names or {}).get(name, snake(name)): self.of(each) for name, each in properties.items()}
 
     def _reference(self, part: Given | Of | StackValue) -> str:
@@ -71,7 +71,7 @@ class Values:
         return f"{kind}.{snake(part.resource)}.{attributes[part.attribute]}"
 
     def _template(self, parts: Sequence[Part]) -> Raw:
-        """A text with values in it: in quotes, or line by line."""
+        """Returns a text with values in it: in quotes, or line by line."""
         several = any(isinstance(each, str) and "\n" in each for each in parts)
         pieces = [_literal(each, several=several) if isinstance(each, str) else f"${{{self._reference(each)}}}" for each in parts]
         joined = "".join(pieces)

@@ -10,7 +10,7 @@ from backstream.apps.deploy.description import describe
 
 
 class Format(StrEnum):
-    """Of a template."""
+    """The format of a template."""
 
     YAML = "yaml"
     JSON = "json"
@@ -18,6 +18,9 @@ class Format(StrEnum):
 
 
 def template(choices: Choices, format: Format = Format.YAML) -> str:  # noqa: A002 - the word for it
-    """A template for these choices: CloudFormation (YAML or JSON) or Terraform (HCL). UsageError for choices that cannot be."""
+    """Returns a template for these choices: CloudFormation (YAML or JSON) or Terraform (HCL).
+
+    Raises UsageError for impossible choices.
+    """
     written = {Format.YAML: cloudformation.as_yaml, Format.JSON: cloudformation.as_json, Format.HCL: terraform.as_hcl}
     return written[format](describe(choices))

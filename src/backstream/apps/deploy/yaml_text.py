@@ -1,6 +1,6 @@
-"""YAML for people to read: just what a CloudFormation template needs, with its short forms (`!Ref`) and comments.
+"""YAML for people: only the parts that a CloudFormation template needs, with its short forms (`!Ref`) and comments.
 
-Not by PyYAML: a plain installation has none, and it writes no comments.
+It does not use PyYAML: a plain installation lacks it, and it writes no comments.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-# What needs no quotes: it begins with a letter, and has nothing that YAML, also YAML 1.1, reads as more than text.
+# Text without quotes begins with a letter, and has nothing that YAML (or YAML 1.1) reads as more than text.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./()=+*-]*( [A-Za-z0-9_./()=+*-]+)*")
 _WORDS = {"yes", "no", "on", "off", "y", "n", "true", "false", "null"}
 _STEP = "  "
@@ -59,7 +59,7 @@ def _item(value: object, indent: str) -> Iterator[str]:
 
 
 def _fits(value: object) -> bool:
-    """Whether a small list or mapping goes on one line: CloudFormation takes 51,200 bytes in a call."""
+    """True if a small list or mapping goes on one line: CloudFormation accepts 51,200 bytes in a call."""
     if not isinstance(value, Mapping | list) or len(value) > _FEW:
         return False
     flow = _flow(value)
@@ -67,7 +67,7 @@ def _fits(value: object) -> bool:
 
 
 def _is_short(value: object) -> bool:
-    """Whether it stands on its key's line."""
+    """True if it goes on its key's line."""
     return _function(value) is not None or not isinstance(value, Mapping | list) or not value
 
 
@@ -80,7 +80,7 @@ def _function(value: object) -> tuple[str, object] | None:
 
 
 def _flow(value: object, indent: str = "") -> str:
-    """A value on one line; only a long text has more."""
+    """Returns a value on one line; only a long text has more."""
     if called := _function(value):
         name, argument = called
         if name == "!GetAtt" and isinstance(argument, Sequence):
@@ -96,7 +96,7 @@ def _flow(value: object, indent: str = "") -> str:
 
 
 def _within(value: object) -> str:
-    """A value within brackets, where a colon in a plain word may be misread."""
+    """Returns a value within brackets, where a colon in a plain word may be misread."""
     return re.sub(r"(?<!\S)(AWS::\w+)", r'"\1"', _flow(value))
 
 
@@ -106,5 +106,5 @@ def _scalar(value: object) -> str:
     text = str(value)
     if text.startswith("AWS::") or (_PLAIN.fullmatch(text) and text.lower() not in _WORDS):
         return text
-    # JSON's strings are YAML's, but for how they escape what is beyond ASCII: in JSON, that may be two halves.
+    # JSON's strings are YAML's, except for their escapes beyond ASCII: in JSON, that may be two halves.
     return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", json.dumps(text, ensure_ascii=False))

@@ -1,1 +1,1 @@
-"""What the Lambda handlers share: an invocation's time, its log lines and figures."""
+"""The common parts of the Lambda handlers: an invocation's time, its log lines and figures."""

@@ -1,8 +1,8 @@
-"""What the Lambda handler says of each batch, and `tail --log json` of each segment: one line of JSON.
-It is CloudWatch's metrics (EMF) too.
+"""The log lines of the Lambda handler (one per batch) and of `tail --log json` (one per segment), as JSON. They are CloudWatch's
+metrics (EMF) too.
 
-Records are named by sequence number: what is in an item, its key too, is not for a function's log, unless `BACKSTREAM_LOG` asks
-for keys. It holds words, separated by commas: `plain` (no EMF), `keys` (of records that failed).
+Records are named by sequence number. A function's log must not show items or keys, unless `BACKSTREAM_LOG` asks for keys. The
+variable holds words, separated by commas: `plain` (no EMF), `keys` (of records that failed).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # what a tail works with is nothing for a function to load
 
 VARIABLE = "BACKSTREAM_LOG"
 PLAIN, KEYS = "plain", "keys"
-NAMED = 20  # failures, of which there may be thousands: the count says how many
+NAMED = 20  # failures that are named; there may be thousands, and the count states the rest
 
 CHANGES = Metric("", "Changes", "Count", "Changes that are in the log now.")
 FAILURES = Metric("", "Failures", "Count", "Records that are not, and are delivered again.")
@@ -37,7 +37,7 @@ DURATION = Metric("", "Duration", "Milliseconds", "How long it took.")
 
 
 def words() -> frozenset[str]:
-    """What the environment asks for. UsageError for a word that means nothing."""
+    """Returns the words in the environment. Raises UsageError for an unknown word."""
     given = frozenset(filter(None, (each.strip() for each in os.environ.get(VARIABLE, "").split(","))))
     if unknown := given - {PLAIN, KEYS}:
         raise UsageError(f"{VARIABLE} has {', '.join(sorted(unknown))}", hint=f"It may hold `{PLAIN}` and `{KEYS}`.")
@@ -45,7 +45,7 @@ def words() -> frozenset[str]:
 
 
 class _Figures(msgspec.Struct, frozen=True):
-    """What a line tells and CloudWatch measures. `lag`: seconds, None where nothing changed; `took`: milliseconds."""
+    """The figures of a line, which CloudWatch measures. `lag`: seconds, None if nothing changed; `took`: milliseconds."""
 
     captured: int
     failures: int
@@ -55,14 +55,14 @@ class _Figures(msgspec.Struct, frozen=True):
 
 
 class BatchLine(msgspec.Struct, frozen=True):
-    """When a batch's work began and ended (epoch seconds), and what is to be said of it."""
+    """The begin and the end of a batch's work (epoch seconds), for its log lines."""
 
     began: float
     ended: float
     words: frozenset[str]
 
     def kept(self, delivery: Delivery, report: BatchReport) -> None:
-        """Say what became of one table's records."""
+        """Logs the result of one table's records."""
         facts = _facts(delivery)
         failed = [
             {
@@ -78,15 +78,15 @@ class BatchLine(msgspec.Struct, frozen=True):
         self._write(delivery.table, facts, figures, {"failed": failed})
 
     def refused(self, delivery: Delivery, error: Exception) -> None:
-        """Say that nothing of one table's records was kept, and why."""
+        """Logs that none of one table's records was kept, and why."""
         self._write(delivery.table, _facts(delivery), self._nothing(len(delivery.records)), _why(error))
 
     def passed_over(self, delivery: Delivery, variable: str) -> None:
-        """Say that one table's records are not to be kept."""
+        """Logs that one table's records are not kept by choice."""
         self._write(delivery.table, _facts(delivery), self._nothing(), {"passed_over": f"the table is not in {variable}"})
 
     def unread(self, error: Exception) -> None:
-        """Say of an event that could not be looked into why."""
+        """Logs why an event could not be read."""
         put({"table": None, "count": None, "captured": 0, "ms": self._ms, **_why(error)})
 
     @property
@@ -101,7 +101,7 @@ class BatchLine(msgspec.Struct, frozen=True):
 
 
 def of_tail(table: str, wrote: Wrote, wanted: frozenset[str]) -> bytes:
-    """A tail's line of one segment: the same fields."""
+    """Returns a tail's line for one segment: the same fields."""
     facts = {"shard": wrote.shard, "first": wrote.first, "last": wrote.last, "count": wrote.count}
     lag, took = _lag(wrote.newest, wrote.ended), _milliseconds(wrote.began, wrote.ended)
     figures = _Figures(wrote.count, 0, wrote.size, lag, took)
@@ -109,13 +109,13 @@ def of_tail(table: str, wrote: Wrote, wanted: frozenset[str]) -> bytes:
 
 
 def lag_of(changes: Iterable[Change], now: float) -> float | None:
-    """The age of the newest change, in seconds; None where there is none."""
+    """Returns the age of the newest change, in seconds; None if there is none."""
     newest = max((change.micros for change in changes), default=None)
     return None if newest is None else _lag(newest / MICROS, now)
 
 
 def put(line: Mapping[str, Any]) -> None:
-    """Say it: a line of JSON on stdout, at once, since Lambda may stop the process after the invocation."""
+    """Writes a line of JSON on stdout, at once, since Lambda may stop the process after the invocation."""
     sys.stdout.write(visible_json(msgspec.json.encode(line)).decode() + "\n")
     sys.stdout.flush()
 
@@ -147,7 +147,7 @@ def _milliseconds(began: float, ended: float) -> int:
 
 
 def _facts(delivery: Delivery) -> dict[str, Any]:
-    """Of DynamoDB's own streams no event names the shard."""
+    """Returns the facts of a delivery. Events of DynamoDB's own streams do not name the shard."""
     first, last = delivery.records[0], delivery.records[-1]
     return {
         "source": delivery.source,
@@ -166,6 +166,9 @@ def _named(delivery: Delivery, position: int, wanted: frozenset[str]) -> dict[st
 
 
 def _why(error: Exception) -> dict[str, Any]:
-    """Errors of the whole batch name tables, streams and settings; of others, which Lambda prints anyway, only the kind is told."""
+    """Returns the error.
+
+    Errors of the whole batch name tables, streams and settings; for others, which Lambda prints anyway, only the kind is shown.
+    """
     told = {"error": type(error).__name__}
     return told | ({"why": error.message, "hint": error.hint} if isinstance(error, BackstreamError) else {})

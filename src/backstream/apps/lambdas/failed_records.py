@@ -1,4 +1,4 @@
-"""How a function says which records of an event it could not do: an event source mapping begins there again."""
+"""Reports the failed records of an event: the event source mapping begins there again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from backstream.model.changes.deliveries import Record, place_of
 
 
 def identifiers(records: Sequence[Record], failed: Sequence[tuple[str, int]]) -> list[dict[str, str]]:
-    """The lowest failed sequence number of each source. Lambda retries from there on, so one is enough.
+    """Returns the lowest failed sequence number of each source. Lambda retries from there on, so one is enough.
 
-    A record that has no usable number is delivered again by naming the record before it; where there is none, an empty identifier
-    makes Lambda deliver the whole batch again.
-    Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
+    For a record without a usable number, the record before it is named; if there is none, an empty identifier makes Lambda deliver
+    the whole batch again. Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
     https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
     """
     numbers: dict[str, list[str]] = {}

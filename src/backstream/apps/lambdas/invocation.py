@@ -1,4 +1,4 @@
-"""One invocation of a Lambda function: how long it may take, and which settings its parts are made of."""
+"""One invocation of a Lambda function: its time, and the settings that its parts are made of."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ LEAST = 0.3  # seconds that a batch is given however late it comes: something ha
 
 
 class Context(Protocol):
-    """What a handler needs of Lambda's context object."""
+    """The part of Lambda's context object that a handler needs."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends this invocation."""
 
 
 def seconds_left(context: Context | None, otherwise: float) -> float:
-    """Until Lambda ends this invocation; `otherwise` where nobody says, as on a desk."""
+    """Returns the seconds until Lambda ends this invocation; `otherwise` if there is no context, as outside of Lambda."""
     return otherwise if context is None else context.get_remaining_time_in_millis() / 1_000
 
 
 def seconds_for_batch(context: Context | None) -> float:
-    """As `seconds_left`, for a stream's records."""
+    """Returns the same as `seconds_left`, for a stream's records."""
     return max(LEAST, seconds_left(context, NO_CONTEXT_SECONDS))
 
 
 def settings(*prefixes: str) -> tuple[tuple[str, str], ...]:
-    """The environment's variables of these prefixes: as long as they are the same, so are clients that were made of them."""
+    """Returns the environment's variables with these prefixes: while they are unchanged, clients made from them stay valid."""
     return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(prefixes)))

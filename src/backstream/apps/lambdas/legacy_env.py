@@ -1,8 +1,8 @@
 """The environment variables of the older tools' functions, for those who replace such a function and keep its settings.
 
-`BackupBucket`, `BackupPrefix`, `BackupRegion`, `PlainTextKeyAsFilename` and `MultiTenancyColumn` say where and how to keep a
-backup, `ReplicaTable`, `ReplicaRegion` and `ReplicaEndpoint` where a replica is. `TurnoverRole` and `TurnoverAt` share a stream
-between two functions: the one takes what was changed before a moment, the other what came then. See docs/older-tools.md.
+`BackupBucket`, `BackupPrefix`, `BackupRegion`, `PlainTextKeyAsFilename` and `MultiTenancyColumn` state where and how to keep a
+backup; `ReplicaTable`, `ReplicaRegion` and `ReplicaEndpoint` state the place of a replica. `TurnoverRole` and `TurnoverAt` share a
+stream between two functions: one takes the changes before a moment, the other the later ones. See docs/older-tools.md.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ Record = Mapping[str, Any]
 
 
 class Role(enum.StrEnum):
-    """Which changes are this function's: those made before the turnover, or those since."""
+    """This function's share of the changes: those made before the turnover, or those since."""
 
     BEFORE = "BEFORE"
     AFTER = "AFTER"
 
 
 class Turnover(msgspec.Struct, frozen=True):
-    """`at`: epoch milliseconds, as `TurnoverAt` has them."""
+    """The turnover between two functions. `at`: epoch milliseconds, as in `TurnoverAt`."""
 
     role: Role
     at: int
 
     def takes(self, record: Record) -> bool:
-        """Whether a stream's record is this function's, by its second. One without a time is for this one to refuse."""
+        """True if a stream's record is this function's, by its second. A record without a time is this function's to refuse."""
         made = _made(record)
         return made is None or (int(made) * 1000 < self.at) is (self.role is Role.BEFORE)
 
@@ -56,7 +56,7 @@ def _made(record: Record) -> float | None:
 
 
 class Backup(msgspec.Struct, frozen=True):
-    """How to keep a backup. `vault`: the URL, None where only `BACKSTREAM_VAULT` says it; the others None where nothing is said."""
+    """The options of a backup. `vault`: the URL, None if only `BACKSTREAM_VAULT` names it; the others are None if not set."""
 
     vault: str | None = None
     naming: Naming | None = None
@@ -64,7 +64,7 @@ class Backup(msgspec.Struct, frozen=True):
     turnover: Turnover | None = None
 
     def check(self, catalog: Catalog) -> None:
-        """UsageError where the vault keeps the table otherwise than the variables say: it is the catalog that is followed."""
+        """Raises UsageError if the vault keeps the table otherwise than the variables say: the catalog takes precedence."""
         kept = {"PlainTextKeyAsFilename": catalog.naming, "MultiTenancyColumn": catalog.tenant_attribute}
         said = {"PlainTextKeyAsFilename": self.naming, "MultiTenancyColumn": self.tenant_attribute}
         option = {"PlainTextKeyAsFilename": "--naming plain", "MultiTenancyColumn": f"--tenant-attribute {self.tenant_attribute}"}
@@ -76,11 +76,11 @@ class Backup(msgspec.Struct, frozen=True):
                 )
 
     def takes(self, record: Record) -> bool:
-        """Whether a record is to be kept here, and not by another function."""
+        """True if a record is kept here, and not by another function."""
         return self.turnover is None or self.turnover.takes(record)
 
     def note(self, vault: TableVault, stream: str, others: Sequence[Record]) -> None:
-        """What was left to another function is missing here: a gap, unless that one writes into the same vault."""
+        """Records a gap for the records left to another function, unless that one writes into the same vault."""
         times = [int(made) for record in others if (made := _made(record)) is not None]
         if times:
             reason = f"left to another function ({self.turnover})"
@@ -88,7 +88,7 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 class ReplicaPlace(msgspec.Struct, frozen=True):
-    """Where a replica is. `region`, `endpoint`: None for the function's own."""
+    """The place of a replica. `region`, `endpoint`: None for the function's own."""
 
     table: str
     region: str | None = None
@@ -97,7 +97,10 @@ class ReplicaPlace(msgspec.Struct, frozen=True):
 
 
 def of_backup(environment: Mapping[str, str]) -> Backup:
-    """What the variables of a backup function say. UsageError where they contradict one another, or `BACKSTREAM_VAULT`."""
+    """Returns the options in a backup function's variables.
+
+    Raises UsageError if they contradict one another, or `BACKSTREAM_VAULT`.
+    """
     bucket, prefix = _text(environment, "BackupBucket"), _text(environment, "BackupPrefix")
     named = [name for name in _BACKUP if _text(environment, name)]
     if bucket is None and prefix is not None:
@@ -117,7 +120,7 @@ def of_backup(environment: Mapping[str, str]) -> Backup:
 
 
 def of_replica(environment: Mapping[str, str]) -> ReplicaPlace | None:
-    """What the variables of a replicator function say; None where there are none. UsageError where they are incomplete."""
+    """Returns the place in a replicator function's variables; None if there are none. Raises UsageError if they are incomplete."""
     table = _text(environment, "ReplicaTable")
     named = [name for name in _REPLICA if _text(environment, name)]
     if table is None:
@@ -133,7 +136,10 @@ def of_replica(environment: Mapping[str, str]) -> ReplicaPlace | None:
 
 
 def turnover_of(environment: Mapping[str, str]) -> Turnover | None:
-    """None where the stream is this function's alone. UsageError for one variable without the other, or what neither can be."""
+    """Returns the turnover; None if the stream is this function's alone.
+
+    Raises UsageError for one variable without the other, or for impossible values.
+    """
     role, at = _text(environment, "TurnoverRole"), _text(environment, "TurnoverAt")
     if role is None and at is None:
         return None
@@ -147,12 +153,12 @@ def turnover_of(environment: Mapping[str, str]) -> Turnover | None:
 
 
 def _text(environment: Mapping[str, str], name: str) -> str | None:
-    """As the older functions look at it: an empty one is not set."""
+    """Returns a variable as the older functions read it: an empty one is not set."""
     return environment.get(name) or None
 
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:
-    """Whether it is set to anything; to `false` it was on too, which nobody can have meant. UsageError then."""
+    """True if it is set. The older functions took `false` for yes too, which nobody can have meant: that raises UsageError."""
     value = _text(environment, name)
     if value is not None and value.strip().lower() in _NO:
         raise UsageError(f"{name} is {value!r}, which the older function takes for yes", hint="Set it to true, or take it away.")

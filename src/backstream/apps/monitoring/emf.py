@@ -14,7 +14,7 @@ NAMESPACE = "Backstream"
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One figure: its name in Prometheus and in CloudWatch (empty: it is not sent there), CloudWatch's unit, what it means."""
+    """One figure: its name in Prometheus and in CloudWatch (empty: it is not sent there), CloudWatch's unit, its meaning."""
 
     series: str
     name: str
@@ -23,7 +23,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Figures of one table at one time (epoch seconds). One that could not be measured is not among them."""
+    """Figures of one table at one time (epoch seconds). A figure that could not be measured is left out."""
 
     table: str
     at: float
@@ -31,12 +31,12 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 def emf(measured: Measured) -> bytes:
-    """One line, which CloudWatch makes metrics of."""
+    """Returns one line from which CloudWatch makes metrics."""
     return msgspec.json.encode(emf_fields(measured)) + b"\n"
 
 
 def emf_fields(measured: Measured) -> dict[str, Any]:
-    """The fields of such a line; others may stand beside them."""
+    """Returns the fields of such a line; others may be added."""
     sent = [(metric, value) for metric, value in measured.values if metric.name]
     return {
         "_aws": {

@@ -1,4 +1,4 @@
-"""What a monitor is told of drills and vaults. `prometheus` and `emf` write it."""
+"""The figures of drills and vaults for monitors. `prometheus` and `emf` write them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LAST_TIME = Metric("backstream_last_drill_timestamp_seconds", "", "Seconds", "Wh
 
 
 def of_drill(drill: Drill) -> Measured:
-    """A drill's figures."""
+    """Returns a drill's figures."""
     at = moment.parse_iso_micros(drill.began) / MICROS
     return _measured(
         drill.table,
@@ -66,12 +66,12 @@ def of_drill(drill: Drill) -> Measured:
 
 
 def of_no_drill(table: str, at: float) -> Measured:
-    """Of a drill that was refused, or could not begin: it has not passed."""
+    """Returns the figures for a drill that was refused, or could not begin: it has not passed."""
     return _measured(table, at, [(DRILL_PASSED, False), (DRILL_TIME, at)])
 
 
 def of_witness(found: Witnessed, now: float) -> Measured:
-    """A run of the witness."""
+    """Returns the figures of a run of the witness."""
     proven = None if found.proven_to is None else moment.parse_iso_micros(found.proven_to) / MICROS
     return _measured(
         found.table,
@@ -87,7 +87,7 @@ def of_witness(found: Witnessed, now: float) -> Measured:
 
 
 def of_status(status: Status, now: float) -> Measured:
-    """A table's figures now. They have other names than a drill's: both files may lie in one collector's folder."""
+    """Returns a table's figures now. Their names differ from a drill's, since both files may be in one collector's folder."""
     last = status.last_drill
     return _measured(
         status.table,

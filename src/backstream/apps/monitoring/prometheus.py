@@ -8,7 +8,7 @@ from backstream.apps.monitoring.emf import Measured, Metric
 
 
 def prometheus(measured: Sequence[Measured]) -> bytes:
-    """A text file: each metric once, with a sample for each table."""
+    """Returns a text file: each metric once, with a sample for each table."""
     metrics = dict.fromkeys(metric for each in measured for metric, _ in each.values)
     return "".join(line for metric in metrics for line in _family(metric, measured)).encode()
 

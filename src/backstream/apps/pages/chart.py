@@ -18,7 +18,7 @@ FAR = 4.0  # an objective so many times the greatest figure would press all bars
 
 
 class ChartBar(msgspec.Struct, frozen=True):
-    """One drill: when, its figure in seconds (None: it could not be measured), and whether it passed."""
+    """One drill: its time, its figure in seconds (None: it could not be measured), and whether it passed."""
 
     label: str
     seconds: float | None
@@ -26,7 +26,7 @@ class ChartBar(msgspec.Struct, frozen=True):
 
 
 def chart(title: str, bars: Sequence[ChartBar], objective: float | None) -> str:
-    """The chart; `title` says what it shows, to those too who cannot see it."""
+    """Returns the chart. `title` describes it, also to those who cannot see it."""
     greatest = max([1.0, *(bar.seconds or 0.0 for bar in bars)])
     shown = objective if objective is not None and objective <= FAR * greatest else None
     most = _nice(max(greatest, shown or 0.0))
@@ -41,7 +41,7 @@ def chart(title: str, bars: Sequence[ChartBar], objective: float | None) -> str:
 
 
 def _nice(seconds: float) -> float:
-    """A little more, in steps that a person counts in."""
+    """Rounds up, in steps that a person counts in."""
     steps = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
     wanted = seconds * 1.12
     return next((float(step) for step in steps if step >= wanted), math.ceil(wanted / 86_400) * 86_400.0)
@@ -75,7 +75,7 @@ def _bars(bars: Sequence[ChartBar], most: float) -> list[str]:
 
 
 def _label(x: float, text: str) -> str:
-    """Below its bar, as far as there is room."""
+    """Returns a label below its bar, as far as there is room."""
     x, anchor = (WIDTH - RIGHT, "end") if x + LABEL / 2 > WIDTH - RIGHT else (x, "middle")
     return f'<text x="{x:.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{escape(text)}</text>'
 
@@ -104,5 +104,5 @@ def _objective(objective: float, most: float) -> list[str]:
 
 
 def _short(label: str) -> str:
-    """`11-23 04:15` of a time."""
+    """Returns `11-23 04:15` for a time."""
     return label[5:16].replace("T", " ")

@@ -1,4 +1,4 @@
-"""A drill's report as a page: a verdict that one can see from across the room, and below it all that stands behind it."""
+"""A drill's report as a page: a verdict that is visible from across the room, and below it all evidence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIDES = {
 
 
 def page(drill: Drill, history: Sequence[Held]) -> bytes:
-    """The page. `history`: the last drills, oldest first, this one among them. Nothing on it is loaded from anywhere."""
+    """Returns the page. `history`: the last drills, oldest first, including this one. It loads nothing from anywhere."""
     verdict = "PASS" if drill.passed else "FAIL"
     body = [
         "<!doctype html>",
@@ -179,7 +179,7 @@ def _finding(each: Finding) -> str:
 
 
 def _where(drill: Drill) -> str:
-    """Who vouches for what: an auditor reads this first."""
+    """Returns the identity of account, table, vault and operator: an auditor reads this first."""
     facts = [
         ("account", drill.account),
         ("region", drill.region),

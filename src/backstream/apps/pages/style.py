@@ -1,4 +1,4 @@
-"""How pages look: in light and in dark, on a wall and on paper. Nothing is loaded from anywhere."""
+"""The style of pages: in light and in dark, on screen and on paper. It loads nothing from anywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of pages: nothing in it is read as HTML, and nothing hides in it."""
+"""Text of pages: none of it is read as HTML, and nothing hides in it."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from backstream.model.values.visible import visible_line
 
 
 def escape(text: str) -> str:
-    """Text for a page, in an element or an attribute."""
+    """Returns text for a page, in an element or an attribute."""
     return html.escape(visible_line(text))

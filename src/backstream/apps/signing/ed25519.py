@@ -1,4 +1,4 @@
-"""Keys that sign and verify, by `cryptography`: the extra `backstream[sign]`. A function that signs with KMS does without it."""
+"""Keys that sign and verify, by `cryptography`: the extra `backstream[sign]`. A function that signs with KMS does not need it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PublicKey:
 
 
 class Ed25519Key:
-    """See `ports.Signer`: a private key in a file."""
+    """See `ports.HeadSigner`: a private key in a file."""
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
@@ -69,13 +69,16 @@ class Ed25519Key:
 
 
 def name_of(public: Ed25519PublicKey) -> str:
-    """Which key it is: `ed25519:` and the first digits of its SHA-256."""
+    """Returns the name of a key: `ed25519:` and the first digits of its SHA-256."""
     raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return f"ed25519:{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
 def ed25519_of(path: Path) -> Ed25519Key:
-    """The private key of a PEM file, as `openssl genpkey -algorithm ed25519` makes it. UsageError where it is none."""
+    """Returns the private key of a PEM file, as `openssl genpkey -algorithm ed25519` makes it.
+
+    Raises UsageError if it is not one.
+    """
     try:
         private = serialization.load_pem_private_key(_read(path), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -86,7 +89,10 @@ def ed25519_of(path: Path) -> Ed25519Key:
 
 
 def public_of(path: Path) -> Verifier:
-    """The public key of a PEM file, or that of a private one. UsageError where it is none that vaults are signed with."""
+    """Returns the public key of a PEM file, or the public part of a private one.
+
+    Raises UsageError if vaults are not signed with such a key.
+    """
     pem = _read(path)
     try:
         if b"PRIVATE KEY" in pem:

@@ -1,4 +1,4 @@
-"""Which key signs, and which verifies: as options and the environment name them."""
+"""Finds the keys that sign and verify, from options and the environment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ClientOf = Callable[[str], "BaseClient"]  # of KMS, by a key's ARN
 
 
 class Keys:
-    """One process's keys. `verify_key`: `kms:ARN` or a file; None: as the environment says."""
+    """One process's keys. `verify_key`: `kms:ARN` or a file; None: from the environment."""
 
     def __init__(self, client_of: ClientOf, verify_key: str | None) -> None:
         self._client_of = client_of
@@ -35,22 +35,25 @@ class Keys:
 
     @property
     def verifies(self) -> bool:
-        """Whether nothing is believed but what is signed."""
+        """True if only signed objects are trusted."""
         return bool(self._verify_key or os.environ.get(VERIFY_VARIABLE, ""))
 
     @cached_property
     def signer(self) -> HeadSigner | None:
-        """The key of the environment; None where it names none."""
+        """The key in the environment; None if it names none."""
         text = os.environ.get(SIGN_VARIABLE, "")
         return signer_of(text, self._client_of) if text else None
 
     def sign_with(self, text: str, now: float) -> Signing:
-        """Sign with this key from now on, whatever the environment says; what the catalog has to say of it."""
+        """Signs with this key from now on, whatever the environment says. Returns the entry for the catalog."""
         self.signer = signer = signer_of(text, self._client_of)
         return Signing(signer.key, signer.algorithm, int(now) + 1)
 
     def signer_of(self, table: str, signing: Signing | None) -> HeadSigner | None:
-        """Who signs a table's objects. Refused where its vault is signed with a key that this process does not have."""
+        """Returns the signer of a table's objects.
+
+        Raises Refused if its vault is signed with a key that this process does not have.
+        """
         if self.signer is not None:
             return self.signer
         if signing is None:
@@ -63,17 +66,17 @@ class Keys:
         )
 
     def signing(self, store: ObjectStore) -> ObjectStore:
-        """The store, which signs what is to be signed."""
+        """Returns the store, which signs the vault's own objects."""
         return SigningStore(store, self.signer_of)
 
     def verifying(self, store: ObjectStore) -> ObjectStore:
-        """The store, which gives out nothing but what is signed, where a key to verify with is named."""
+        """Returns the store, which returns only signed objects if a key to verify with is named."""
         text = self._verify_key or os.environ.get(VERIFY_VARIABLE, "")
         return VerifyingStore(store, verifier_of(text, self._client_of)) if text else store
 
     @staticmethod
     def verified_by(signer: HeadSigner, store: ObjectStore) -> ObjectStore:
-        """The same for whoever signs: his own key is the one to trust."""
+        """Returns the same for a process that signs: its own key is the one to trust."""
         return store if isinstance(store, VerifyingStore) else VerifyingStore(store, signer.verifier())
 
 
@@ -99,7 +102,7 @@ class KmsSigner:
 
 
 def signer_of(text: str, client_of: ClientOf, algorithm: str = "") -> HeadSigner:
-    """The key of `kms:ARN` or `ed25519:FILE`. UsageError where it is neither."""
+    """Returns the key of `kms:ARN` or `ed25519:FILE`. Raises UsageError if it is neither."""
     if text.startswith(KMS):
         arn = text.removeprefix(KMS)
         return KmsSigner(KmsKey(client_of(arn), arn, algorithm))
@@ -110,7 +113,7 @@ def signer_of(text: str, client_of: ClientOf, algorithm: str = "") -> HeadSigner
 
 
 def verifier_of(text: str, client_of: ClientOf) -> Verifier:
-    """The key of `kms:ARN`, or of a file (PEM). UsageError where it is none."""
+    """Returns the key of `kms:ARN`, or of a file (PEM). Raises UsageError if it is not one."""
     if text.startswith(KMS):
         arn = text.removeprefix(KMS)
         return _kms_verifier(KmsKey(client_of(arn), arn))
@@ -124,7 +127,10 @@ def _kms_verifier(key: KmsKey) -> Verifier:
 
 
 def _keys() -> ModuleType:
-    """`signing_keys`, by its name: it is an extra, which a function's zip is without. UsageError where it is not there."""
+    """Returns `signing_keys`, by its name: it is an extra, which a function's zip lacks.
+
+    Raises UsageError if it is not installed.
+    """
     try:
         return import_module("backstream.apps.signing.ed25519")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What callers of the library write, and what it means: moments, keys, durations, targets."""
+"""Parses the arguments of the library's callers: moments, keys, durations, targets."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ Duration = str | int | None  # `30m`, or seconds
 
 
 class Via(enum.StrEnum):
-    """How a new table is filled: by our own writes, or by DynamoDB's own ImportTable, from a snapshot in the vault's bucket."""
+    """The way to fill a new table: by this tool's writes, or by DynamoDB's ImportTable from a snapshot in the vault's bucket."""
 
     WRITES = "writes"
     IMPORT = "import"
 
 
 def resumable_folder() -> Path:
-    """Where a resumable file goes: here, or where anything may be written."""
+    """Returns the folder of resumable files: the present one, or another one that is writable."""
     here = Path.cwd()
     return here if os.access(here, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def objectives_of(rpo: Duration, rto: Duration) -> Objectives:
-    """UsageError where one is no duration."""
+    """Returns the objectives. Raises UsageError if one is not a duration."""
     return Objectives(*(None if each is None else durations.parse(each) if isinstance(each, str) else each for each in (rpo, rto)))
 
 
 def seconds_of(duration: str | float) -> float:
-    """The seconds of `90s` or `4m`, or of a number of seconds. UsageError where it is neither."""
+    """Returns the seconds of `90s` or `4m`, or of a number of seconds. Raises UsageError if it is neither."""
     return durations.parse(duration) if isinstance(duration, str) else duration
 
 
 def second_of(at: Moment, now: float, vault: TableVault) -> int:
-    """UsageError, saying the recovery window, where it is no moment."""
+    """Returns the second of a moment. Raises UsageError, with the recovery window, if it is not one."""
     try:
         return moment_arguments.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
     except UsageError as error:
@@ -58,7 +58,7 @@ def second_of(at: Moment, now: float, vault: TableVault) -> int:
 
 
 def key_of(vault: TableVault, key: Key) -> bytes:
-    """The canonical key."""
+    """Returns the canonical key."""
     return parse_key(vault.catalog.key_schema, key if isinstance(key, str) else json.dumps(key))
 
 
@@ -68,7 +68,7 @@ def url_of(to: str | Path) -> str:
 
 
 def key_schema_of(text: str) -> KeySchema:
-    """The keys in `id:S` or `zone:S,number:N`, the hash key first. UsageError where they are none."""
+    """Returns the keys in `id:S` or `zone:S,number:N`, the hash key first. Raises UsageError if they are invalid."""
     parts = [tuple(part.strip().rpartition(":")[::2]) for part in text.split(",")]
     if len(parts) not in (1, 2) or not all(name and kind in KEY_TYPES for name, kind in parts):
         raise UsageError(f"not a key schema: {text!r}", hint="Write id:S, or zone:S,number:N with the hash key first; S, N or B.")
@@ -76,7 +76,7 @@ def key_schema_of(text: str) -> KeySchema:
 
 
 def via_of(via: Via | str) -> Via:
-    """UsageError where it is none."""
+    """Returns the member. Raises UsageError if it is not one."""
     try:
         return Via(via)
     except ValueError as error:

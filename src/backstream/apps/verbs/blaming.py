@@ -1,4 +1,4 @@
-"""`blame`, as callers of the library ask for it: `TableBackup.blame`."""
+"""`blame` in the library: `TableBackup.blame`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Blaming:
         each: Callable[[BlameFinding], None] = lambda _: None,
         progress: Progress | None = None,
     ) -> Blamed:
-        """Find the principal that made each change after `from_`, up to and including `to`, in CloudTrail's data events.
+        """Finds the principal that made each change after `from_`, up to and including `to`, in CloudTrail's data events.
 
-        `cloudtrail`: `s3://bucket/AWSLogs/...` or a folder; `key`: only this item; `from_`: None for all that the vault knows;
-        `annotate`: keep the findings beside the log, for `history`, `changes` and `revert`. `each` is given a finding for each
-        change, the oldest first; the answer holds the sums. Refused where the files are of another account or region; NotFound
-        where there are none of that time; what cannot be read is in `unreadable` of the answer. `allow_gap`: go on where changes
-        of the window may be missing.
+        `cloudtrail`: `s3://bucket/AWSLogs/...` or a folder; `key`: only this item; `from_`: None for everything that the vault
+        knows; `annotate`: keep the findings beside the log, for `history`, `changes` and `revert`. `each` receives a finding for
+        each change, oldest first; the answer holds the sums. Raises Refused if the files belong to another account or region;
+        NotFound if there are none of that time. Unreadable files are in `unreadable` of the answer. `allow_gap`: continue although
+        changes of the window may be missing.
         """
         vault, now = self._config.vault(self._name), self._config.clock.now()
         target = target_of(vault)

@@ -1,4 +1,6 @@
-"""What brings changes into a vault and keeps it in order: `TableBackup.init`, `tail`, `witness`, `backfill`, `compact`, ..."""
+"""The operations that bring changes into a vault and keep it in order: `TableBackup.init`, `tail`, `witness`, `backfill`,
+`compact`, ...
+"""
 
 from __future__ import annotations
 
@@ -55,12 +57,12 @@ class Capturing:
         actor_attribute: str | None = None,
         sign: str | None = None,
     ) -> InitReport:
-        """Make the vault ready for the table; again with other words: change how it is kept from now on.
+        """Prepares the vault for the table; a second call with other options changes them from now on.
 
         `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
-        `kinesis`: the ARN of a Kinesis stream that the table's changes go to, to be taken from there; `adopt`: take in what an
-        older tool has written there before; `actor_attribute`: the path of the attribute in which items name their last writer, or
-        `none`; `sign`: sign the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`.
+        `kinesis`: the ARN of a Kinesis stream that receives the table's changes, as their source; `adopt`: take in an older tool's
+        objects there; `actor_attribute`: the path of the attribute in which items name their last writer, or `none`; `sign`: sign
+        the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`.
         """
         config = self._config
         if failures not in (None, NOWHERE):
@@ -85,9 +87,9 @@ class Capturing:
         settings: Settings | None = None,
         wrote: Callable[[Wrote], None] = lambda _: None,
     ) -> TailReport:
-        """Follow the table's stream into the vault until `stop` is set, or only until there is nothing left to read.
+        """Follows the table's stream into the vault until `stop` is set, or only until there is nothing left to read.
 
-        `notice` is told what an operator should see, `wrote` of each segment that is written, in threads of the tail.
+        `notice` receives messages for an operator, `wrote` each segment that is written, in threads of the tail.
         """
         vault = self._vault()
         following = self._following(vault, stop, notice, settings or Settings())
@@ -102,9 +104,10 @@ class Capturing:
         notice: Callable[[str], None] = lambda _: None,
         settings: Settings | None = None,
     ) -> Witnessed:
-        """Check the stream against the vault's log, write what is missing there, and leave a watermark: all up to there is proven.
+        """Checks the stream against the vault's log, writes missing records, and leaves a watermark: everything up to there is
+        proven.
 
-        `budget`: seconds, or `4m`, after which it stops reading; the next run goes on from there. `notice`: as of `tail`.
+        `budget`: seconds, or `4m`, after which it stops reading; the next run continues from there. `notice`: see `tail`.
         """
         vault, seconds = self._vault(), seconds_of(budget)
         if seconds <= 0:
@@ -133,9 +136,9 @@ class Capturing:
         fresh: bool = False,
         progress: Progress | None = None,
     ) -> Backfilled:
-        """Make a base backup of what is in the table now, safe beside a running tail or Lambda; an interrupted one is gone on with.
+        """Makes a base backup of the table's present contents, safe beside a running tail or Lambda. Resumes an interrupted one.
 
-        `max_read_units`: read units a second at most; `fresh`: begin a new one whatever was interrupted.
+        `max_read_units`: read units a second at most; `fresh`: begin a new one instead of resuming.
         """
         check_reading(segments, max_read_units)
         clock, table = self._config.clock, self._config.table(self._name)
@@ -147,7 +150,7 @@ class Capturing:
         return report
 
     def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
-        """Take in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental as changes."""
+        """Takes in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental one as changes."""
         vault = self._vault()
         export = export_of(self._config, url)
         check_export(vault, export)
@@ -157,9 +160,9 @@ class Capturing:
         return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)
 
     def compact(self, *, until: Moment | None = None, progress: Progress | None = None) -> Compaction:
-        """Make few large objects, in which the lines of a key lie together, of the log's many small ones and of base backups.
+        """Merges the many small objects of the log and of base backups into few large ones, which keep the lines of a key together.
 
-        Safe beside a running tail, Lambda function or restore. `until`: leave what is newer.
+        Safe beside a running tail, Lambda function or restore. `until`: leave newer objects.
         """
         vault, clock = self._config.verified(self._name), self._config.clock
         second = None if until is None else second_of(until, clock.now(), vault)
@@ -174,10 +177,10 @@ class Capturing:
         accept_settings: bool = False,
         progress: Progress | None = None,
     ) -> Redriven:
-        """Bring back the batches that Lambda gave up from its on-failure destination: `source`, or the one that `init` was told.
+        """Brings back the batches that Lambda discarded, from its on-failure destination: `source`, or the one given to `init`.
 
-        `give_up`: sequence numbers or objects, as the report's `left` names them, that are declared lost for good: recorded gaps.
-        `accept_settings`: the bucket may be of another account than the table.
+        `give_up`: sequence numbers or objects, from the report's `left`, to declare permanently lost: they become recorded gaps.
+        `accept_settings`: the bucket may belong to an account other than the table's.
         """
         words = RedriveWords(source, frozenset(give_up), dry_run)
         config = self._config
@@ -187,7 +190,7 @@ class Capturing:
         return redrive(vault, words, config.clock, writer=config.writer, progress=progress, lookup=lookup)
 
     def rebuild(self) -> Rebuilt:
-        """Make the change log again from the row objects alone."""
+        """Makes the change log again from the row objects alone."""
         return rebuild(self._config.store, self._name, writer=self._config.writer)
 
     def _vault(self) -> TableVault:

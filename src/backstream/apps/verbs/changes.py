@@ -1,4 +1,4 @@
-"""`changes` and `revert`, as callers of the library ask for them: `TableBackup.changes`, `summary`, `revert` and so on."""
+"""`changes` and `revert` in the library: `TableBackup.changes`, `summary`, `revert` and so on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from backstream.vault.table_vault import TableVault
 
 
 class Selected:
-    """A window of changes and a selection of them, read when it is iterated: a `ChangeRecord` for each change, the oldest first.
+    """A window of changes and a selection of them, read when it is iterated: a `ChangeRecord` for each change, oldest first.
 
-    Made, it has checked that the vault can tell the window. `certainty`: how sure the vault is of it; `warnings`: what could not be
-    read, where `allow_gap` was given, known once everything was taken.
+    Making it checks that the vault knows the window. `certainty`: the vault's certainty about it; `warnings`: unreadable objects,
+    if `allow_gap` was given, complete once everything was taken.
     """
 
     def __init__(self, changes: Changes, tenant_attribute: str | None) -> None:
@@ -30,21 +30,21 @@ class Selected:
         return self._changes.records()
 
     def net(self) -> Iterator[NetRecord]:
-        """One record for each item: its state before the window against the state after it."""
+        """Yields one record for each item: its state before the window against the state after it."""
         return self._changes.net()
 
     def summary(self) -> ChangeSummary:
-        """How many items and changes there are: by event, tenant, attribute, actor and minute, and the busiest keys."""
+        """Returns the counts of items and changes: by event, tenant, attribute, actor and minute, and the busiest keys."""
         return changing.summary(self._changes, self._tenant_attribute)
 
     @property
     def warnings(self) -> list[str]:
-        """What could not be read, in words."""
+        """Descriptions of unreadable objects."""
         return self._changes.warnings
 
     @property
     def doubtful(self) -> int:
-        """How many of the records that were taken lack an image: their `note` says why."""
+        """The number of taken records that lack an image: their `note` says why."""
         return self._changes.doubtful
 
 
@@ -70,12 +70,12 @@ class Changing:
         allow_gap: bool = False,
         progress: Progress | None = None,
     ) -> Selected:
-        """The changes made after `from_`, up to and including `to`: iterate over it, or ask for `net()` or `summary()`.
+        """Returns the changes made after `from_`, up to and including `to`: iterate over it, or call `net()` or `summary()`.
 
-        A change has to pass all filters that are given. `keys`, and those in `keys_file`, one a line: only these items;
-        `partition`: a hash key's value; `where`: a condition that the item satisfies before or after the change; `events`: INSERT,
-        MODIFY, REMOVE; `attributes`: changes of one of these top-level attributes. UsageError, OutsideWindow or GapInTheWay where
-        the window is none, or not known; `allow_gap`: list what is known all the same.
+        A change must pass all given filters. `keys`, and those in `keys_file`, one a line: only these items; `partition`: a hash
+        key's value; `where`: a condition that the item satisfies before or after the change; `events`: INSERT, MODIFY, REMOVE;
+        `attributes`: changes of one of these top-level attributes. Raises UsageError, OutsideWindow or GapInTheWay if the window is
+        invalid, or not known; `allow_gap`: list the known changes all the same.
         """
         vault = self._config.vault(self._name)
         asked = asked_of(
@@ -95,7 +95,7 @@ class Changing:
 
 
 def span_of(vault: TableVault, from_: Moment, to: Moment, around: changing.ChangesContext) -> ChangeWindow:
-    """UsageError where one of them is no moment."""
+    """Returns the window. Raises UsageError if one of them is not a moment."""
     now = around.clock.now()
     return ChangeWindow(*(second_of(each, now, vault) for each in (from_, to)))
 
@@ -113,7 +113,7 @@ def asked_of(
     actor: str | None = None,
     attributes: Iterable[str] = (),
 ) -> ChangeCriteria:
-    """The filters. UsageError where a key or a file is none."""
+    """Returns the filters. Raises UsageError if a key or a file is invalid."""
     for name, given, like in (
         ("keys", keys, "[KEY]"),
         ("events", events, '["INSERT", "REMOVE"]'),

@@ -1,4 +1,4 @@
-"""`doctor`, as callers of the library ask for it: `Vault.doctor`."""
+"""`doctor` in the library: `Vault.doctor`."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ __all__ = ["Doctor", "look"]
 
 
 def look(config: Config, table: str | None, *, function: str | None, write: bool) -> Doctor:
-    """Look at all that a backup hangs on: see `Vault.doctor`."""
+    """Checks everything that a backup depends on: see `Vault.doctor`."""
     return doctor(patient_of(config, function=function, write=write), table)

@@ -1,4 +1,4 @@
-"""Migrations, as callers of the library ask for them: `TableBackup.migrate`, `resume_migration`, `undo_migration`; `filtered`."""
+"""Migrations in the library: `TableBackup.migrate`, `resume_migration`, `undo_migration`; `filtered`."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Migrating:
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Migrated:
-        """Run a script's function `migrate` over every item of the live table, and write what it changes: only if `live`.
+        """Runs a script's function `migrate` over every item of the live table, and writes its changes only if `live`.
 
-        `at`, `from_snapshot`: run it over the vault at a moment, or a snapshot (`.../AWSDynamoDB/ID`), instead; `limit`: over so
-        many items at most; `shown`: so many changes in the report; `without_undo`: also where the vault could not take it back;
-        `rehearse`: before anything is written, run it over all items once.
+        `at`, `from_snapshot`: run it over the vault at a moment, or a snapshot (`.../AWSDynamoDB/ID`), instead; `limit`: the most
+        items; `shown`: the number of changes in the report; `without_undo`: run it even if the vault could not undo it; `rehearse`:
+        run it over all items once before anything is written.
         """
         reading = _Reading(at, from_snapshot, segments, max_read_units, allow_gap=allow_gap)
         asked = MigrationRequest(
@@ -101,7 +101,7 @@ class Migrating:
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Migrated:
-        """Go on with a live migration, whatever ended it. `left`: its file's path, or its id; `script`: its own."""
+        """Continues a live migration, whatever ended it. `left`: its file's path, or its id; `script`: its own."""
         asked = MigrationRequest(live=True, shown=shown, concurrency=concurrency, max_units=max_write_units, patience=patience)
         _check_numbers(asked)
         path = _file(left)
@@ -122,7 +122,7 @@ class Migrating:
         patience: float = PATIENCE,
         progress: Progress | None = None,
     ) -> Undone:
-        """Take back what a migration has changed, where nobody has changed it since; written only if `live`. `done`: as `left`."""
+        """Undoes a migration's changes, unless somebody has changed an item since; writes only if `live`. `done`: like `left`."""
         asked = MigrationRequest(live=live, concurrency=concurrency, max_units=max_write_units, patience=patience)
         _check_numbers(asked)
         return migrations.undo(_file(done), asked, self._around(progress, lambda _: None))
@@ -160,7 +160,7 @@ class Migrating:
 
 
 class _Reading:
-    """From where items are read, and how fast."""
+    """The source and the speed of reading items."""
 
     def __init__(
         self, at: Moment | None, snapshot: str | None, segments: int, max_read_units: float | None, *, allow_gap: bool
@@ -175,18 +175,18 @@ class _Reading:
         self._max_units = max_read_units
 
     def scan(self, around: MigrationContext, schema: KeySchema) -> TableScan:
-        """The live table's."""
+        """Returns the scan of the live table."""
         rows = around.table.facts().items
         return TableScan(around.table, schema, around.clock, segments=self._segments, rows=rows, max_units=self._max_units)
 
 
 def filtered(lines: Iterable[bytes], script: str | Path) -> Iterator[bytes]:
-    """Lines of DynamoDB JSON, as a script's function `filter` or `migrate` leaves them."""
+    """Yields lines of DynamoDB JSON after a script's function `filter` or `migrate`."""
     return migrations.filtered(lines, scripts.load(script, for_filter=True))
 
 
 def _check_numbers(asked: MigrationRequest) -> None:
-    """UsageError where one is out of bounds."""
+    """Raises UsageError if a number is out of bounds."""
     if not 1 <= asked.concurrency <= MOST:
         raise UsageError(f"not a number of writes under way: {asked.concurrency}", hint=f"From 1 to {MOST}.")
     if asked.max_units is not None and not 0 < asked.max_units < math.inf:
@@ -200,7 +200,7 @@ def _file(named: str | Path) -> Path:
 
 
 def _vault_or_none(config: Config, table: str) -> TableVault | None:
-    """None where no vault is named, or it knows no such table: what needs one says so then."""
+    """Returns None if no vault is named, or if it does not know the table: an operation that needs one reports that."""
     try:
         if not config.has_vault:
             return None
@@ -210,7 +210,10 @@ def _vault_or_none(config: Config, table: str) -> TableVault | None:
 
 
 def export_of(config: Config, url: str) -> Export:
-    """What `s3://bucket/prefix/AWSDynamoDB/ID` names. UsageError where it is no such URL, NotFound where there is none."""
+    """Returns the export at `s3://bucket/prefix/AWSDynamoDB/ID`.
+
+    Raises UsageError if the URL is not such a one, NotFound if there is none.
+    """
     root, found, export_id = url.rstrip("/").partition("/AWSDynamoDB/")
     if not found or not export_id or "/" in export_id:
         raise UsageError(f"not the folder of an export: {url!r}", hint="Write s3://bucket/prefix/AWSDynamoDB/ID.")

@@ -1,4 +1,4 @@
-"""What proves a backup, as callers of the library ask for it: `TableBackup.drill`, `drills`, `check`, `verify`."""
+"""The operations that prove a backup, in the library: `TableBackup.drill`, `drills`, `check`, `verify`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHOLE = 100.0  # percent
 
 
 class Proving(Capturing, Restoring):
-    """The part of a table's backup that tries whether it is one."""
+    """The part of a table's backup that tests it."""
 
     def drill(
         self,
@@ -44,11 +44,11 @@ class Proving(Capturing, Restoring):
         progress: Progress | None = None,
         limit: Limit = nullcontext,
     ) -> Drill:
-        """Try a restore: into a scratch table, compared with the vault and the live table, measured, and deleted again.
+        """Tests a restore: into a scratch table, compared with the vault and the live table, measured, and deleted again.
 
-        `at`: which moment, None to `pick` one; `scratch`: the scratch table's name, which must be free; `keep`: leave it there;
-        `rpo`, `rto`: what may be lost and how long it may take, seconds or `30m`. The answer says whether it `passed`.
-        `limit`: ends it with `OutOfTime` when its time is up; then it has not passed, and its scratch table is gone too.
+        `at`: the moment, None to `pick` one; `scratch`: the scratch table's name, which must be free; `keep`: leave it there;
+        `rpo`, `rto`: the tolerated loss and the tolerated time, seconds or `30m`. The answer says whether it `passed`. `limit`:
+        ends it with `OutOfTime` when its time is up; then it has not passed, and its scratch table is deleted too.
         """
         if sample < 0:
             raise UsageError(f"not a number of rows: {sample}")
@@ -74,10 +74,11 @@ class Proving(Capturing, Restoring):
         return drill(vault, plan, around, limit)
 
     def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> Checked:
-        """Compare all that the vault claims of the table with all that is there, by listings, and by reading the change log.
+        """Compares everything that the vault claims about the table with everything that exists, by listings, and by reading the
+        change log.
 
-        `read_data`: percent of the rows that are read and verified too; `repair`: take away the delete markers that are not this
-        tool's own, which needs s3:DeleteObjectVersion. The answer's `findings` name what is wrong.
+        `read_data`: percent of the rows that are read and verified too; `repair`: remove the delete markers that are not this
+        tool's own, which needs s3:DeleteObjectVersion. The answer's `findings` name the faults.
         """
         if not 0 <= read_data <= WHOLE:
             raise UsageError(f"not a percentage: {read_data:g}", hint="Give a number from 0 to 100.")
@@ -89,7 +90,7 @@ class Proving(Capturing, Restoring):
         return msgspec.structs.replace(found, checked=[*found.checked, words]) if words else found
 
     def drills(self, most: int = 30) -> list[Held]:
-        """The last drills, oldest first."""
+        """Returns the last drills, oldest first."""
         return self._vault().drills.newest(most)
 
     def verify(
@@ -100,9 +101,9 @@ class Proving(Capturing, Restoring):
         repair: bool = False,
         progress: Progress | None = None,
     ) -> Verified:
-        """Compare the vault with the live table; what is on its way is no difference. `sample`: percent of the keys.
+        """Compares the vault with the live table; changes in flight are not differences. `sample`: percent of the keys.
 
-        `repair`: write the table's truth into the vault where they differ.
+        `repair`: write the table's present state of differing rows into the vault.
         """
         vault = self._vault()
         writer = self._config.writer if repair else None

@@ -1,4 +1,4 @@
-"""Restores and snapshots, as callers of the library ask for them: `TableBackup.restore`, `resume`, `undo_restore`, `snapshot`."""
+"""Restores and snapshots in the library: `TableBackup.restore`, `resume`, `undo_restore`, `snapshot`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from backstream.vault.table_vault import TableVault
 
 
 class Restoring:
-    """The part of a table's backup that brings the past back, and takes that back."""
+    """The part of a table's backup that restores, and undoes restores."""
 
     _config: Config
     _name: str
@@ -63,20 +63,19 @@ class Restoring:
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
-        """Bring rows, a tenant or the whole table back to a second: `to` a new table, `in_place`, or `to_file`.
+        """Restores rows, a tenant or the whole table to a second: `to` a new table, `in_place`, or `to_file`.
 
-        A row has to pass all that are given of `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
+        A row must pass all given filters among `keys`, `tenant`, `partition` (a hash key's value) and `where` (a condition).
         `keys_file`: also the keys in this file, one a line; `changed_between`: only rows that changed after the first moment, up to
-        the second, deleted ones too.
-        A new table gets the settings that the vault holds, without `indexes` neither global nor local ones; with `settings_only` it
-        gets no items. What of its settings is not set is in `todo` of the answer; with
-        `accept_settings` also what names another account is set. `via`: how a new table is filled; an import is of
-        all rows, and from a vault in S3. `force`: in place, overwrite what somebody changes while it runs; `notice` is told the
-        command that goes on with it, should it be interrupted.
+        the second, deleted ones too. A new table gets the settings that the vault holds, without `indexes` neither global nor local
+        ones; with `settings_only` it gets no items. Settings that are not set are in `todo` of the answer; with `accept_settings`,
+        settings that name another account are set too. `via`: the way to fill a new table; an import takes all rows, from a vault
+        in S3. `force`: in place, overwrite rows that somebody changes while it runs; `notice` receives the command that resumes it
+        after an interruption.
 
-        In place: `into_another`: the live table may be another than the vault's (account, region or table id); `delete_unknown`:
-        delete also rows of which nothing tells whether they existed at `at`; `expect_deletes`: at most so many rows may be deleted,
-        needed where that is most of the table. `spared` and `sparing` of the answer tell which rows were left alone.
+        For a restore in place: `into_another`: the live table may differ from the vault's (account, region or table id);
+        `delete_unknown`: also delete rows that may or may not have existed at `at`; `expect_deletes`: the most rows that may be
+        deleted, required if that is most of the table. `spared` and `sparing` of the answer list the rows that were left alone.
         """
         keys = list(keys)
         new = None if to is None else NewTable(to, indexes, settings_only, accept_settings)
@@ -128,7 +127,7 @@ class Restoring:
         *,
         allow_gap: bool,
     ) -> list[bytes]:
-        """The keys of the rows that are asked for; none where all are. NotFound where none of these rows changed."""
+        """Returns the keys of the requested rows; none if all are. Raises NotFound if none of these rows changed."""
         reading = changing.ChangesContext(around.clock, around.memory, around.progress)
         asked = asked_of(vault, keys=keys, keys_file=keys_file)
         if changed_between is None:
@@ -152,10 +151,10 @@ class Restoring:
         force: bool = False,
         progress: Progress | None = None,
     ) -> Restored:
-        """Bring back this table out of a dump of dynamodump's: a folder, or its archive. No vault is needed.
+        """Restores this table from a dynamodump dump: a folder, or its archive. No vault is needed.
 
-        For the other words see `restore`. `at` of the answer is when the dump's last file was written; what is not in the dump is
-        left alone.
+        For the other options see `restore`. `at` of the answer is when the dump's last file was written; rows outside of the dump
+        are left alone.
         """
         naming.check_table_name(self._name)
         target = target_of(None if to is None else NewTable(to, indexes), to_file, in_place=in_place)
@@ -183,7 +182,7 @@ class Restoring:
         allow_gap: bool = False,
         progress: Progress | None = None,
     ) -> Snapshot:
-        """Write the table as it was at a second in AWS's export format, below the URL `to`; no live table is needed."""
+        """Writes the table's state at a second in AWS's export format, below the URL `to`; no live table is needed."""
         vault = self._config.vault(self._name)
         around = self._surroundings(progress)
         second = second_of(at, around.clock.now(), vault)
@@ -204,8 +203,10 @@ class Restoring:
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Restored:
-        """Do what an earlier restore left, wherever it was interrupted. `left`: the path that it named, or its id (then the file is
-        in this folder). `force`: also the rows that somebody changed meanwhile; for the other words see `restore`.
+        """Continues an earlier restore, wherever it was interrupted.
+
+        `left`: the path that it named, or its id (then the file is in this folder). `force`: also the rows that somebody changed
+        meanwhile; for the other options see `restore`.
         """
         vault = self._config.vault(self._name)
         vault.accept_settings = accept_settings
@@ -234,10 +235,10 @@ class Restoring:
         into_another: bool = False,
         progress: Progress | None = None,
     ) -> Restored:
-        """Take back what a restore in place has written: each row as it was just before, unless somebody has changed it since.
+        """Undoes a restore in place: each row gets its state just before, unless somebody has changed it since.
 
         `done`: the path of the file that the restore named, or its id (then the file is in this folder). No vault is needed.
-        `into_another`: the table may be another than the restore wrote to.
+        `into_another`: the table may differ from the one that the restore wrote to.
         """
         naming.check_table_name(self._name)
         config = self._config
@@ -249,7 +250,10 @@ class Restoring:
         return undo_restore(path, asked, around)
 
     def _covered(self, vault: TableVault, at: int | None) -> SignedCover:
-        """What vouches for the vault. Refused where signatures do not cover the moment, or an older state was put back."""
+        """Returns the vault's coverage by signatures.
+
+        Raises Refused if they do not cover the moment, or if an older state was put back.
+        """
         return signatures.check(vault, self._config.clock.now(), at, min_head=self._config.min_head)
 
     def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> RestoreContext:
@@ -258,6 +262,6 @@ class Restoring:
 
 
 def _vouched(done: Restored, covered: SignedCover) -> Restored:
-    """A report that says what vouches for what was restored."""
+    """Returns a report with the coverage by signatures."""
     words = signatures.in_words(covered)
     return msgspec.structs.replace(done, covered=covered, warnings=[*done.warnings, *([words] if words else [])])

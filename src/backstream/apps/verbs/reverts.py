@@ -1,4 +1,4 @@
-"""`revert`, as callers of the library ask for it: `TableBackup.revert`, `plan_revert`, `apply_plan` and so on."""
+"""`revert` in the library: `TableBackup.revert`, `plan_revert`, `apply_plan` and so on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Word = TypeVar("_Word", Merge, OnConflict)
 
 
 class RevertPlan:
-    """A plan that was made, and not carried out yet: look at `rows`, then `apply` it exactly as it is."""
+    """A plan that was made, and not executed yet: look at `rows`, then `apply` it exactly."""
 
     def __init__(self, made: Plan, needs_expect_deletes: int | None, apply: Callable[[int | None], Reverted]) -> None:
         self._made = made
@@ -36,7 +36,7 @@ class RevertPlan:
 
     @property
     def id(self) -> str:
-        """Its id, which its journal is named by once it is carried out."""
+        """Its id, which becomes its journal's name once it is executed."""
         return self._made.head.id
 
     def __iter__(self) -> Iterator[PlanRow]:
@@ -44,16 +44,16 @@ class RevertPlan:
 
     @property
     def report(self) -> Reverted:
-        """What it would do."""
+        """Its effect, as a report."""
         return reverting.foreseen(self._made, needs_expect_deletes=self._needs_expect_deletes)
 
     def apply(self, *, expect_deletes: int | None = None) -> Reverted:
-        """Carry it out: an item that has changed since the plan was made is left and named. `expect_deletes`: see `revert`."""
+        """Executes it: an item that has changed since the plan was made is left and named. `expect_deletes`: see `revert`."""
         return self._apply(expect_deletes)
 
 
 class Reverting:
-    """The part of a table's backup that takes changes back."""
+    """The part of a table's backup that undoes changes."""
 
     _config: Config
     _name: str
@@ -85,15 +85,15 @@ class Reverting:
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Reverted:
-        """Take back the selected changes made after `from_`, up to and including `to`, in place, and keep everything else.
+        """Undoes the selected changes made after `from_`, up to and including `to`, in place, and keeps everything else.
 
         For the selection see `changes`; `changes_file`: only the changes that its lines name, as `changes --ndjson` prints them.
         `merge`: by top-level "attributes", or any later change of an "item" is a conflict; `on_conflict`: "skip", "stop" or
-        "overwrite". `show` is told each row of a dry run; `ask` is given the plan before the first write, and may say no.
-        `expect_deletes`: at most so many rows may be deleted; needed, or it is refused, where that is more than half of the table.
+        "overwrite". `show` receives each row of a dry run; `ask` receives the plan before the first write, and may return False.
+        `expect_deletes`: the most rows that may be deleted; required if that is more than half of the table.
 
-        Refused across a gap, and where the window is not proven, unless `allow_gap`; `to="now"` need not be proven to its end. What
-        could not be written is named, and `resume` of the answer goes on with it; `undo` takes the revert itself back.
+        Raises Refused across a gap, and if the window is not proven, unless `allow_gap`; `to="now"` need not be proven to its end.
+        Unwritten items are named, and `resume` of the answer continues with them; `undo` undoes the revert itself.
         """
         vault = self._config.vault(self._name)
         request = self._request(
@@ -142,7 +142,7 @@ class Reverting:
         show: Callable[[PlanRow], None] = lambda _: None,
         progress: Progress | None = None,
     ) -> RevertPlan:
-        """Write the plan of a revert to a file, which must not be there yet, and change nothing. For the words see `revert`.
+        """Writes the plan of a revert to a file, which must not exist yet, and changes nothing. For the options see `revert`.
 
         `max_write_units` holds for the `apply` of the answer, too.
         """
@@ -186,9 +186,9 @@ class Reverting:
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Reverted:
-        """Carry out a plan that was saved, exactly as it is; an item that has changed since is left and named. No vault is needed.
+        """Executes a saved plan exactly; an item that has changed since is left and named. No vault is needed.
 
-        Refused where the file was altered, or the live table is another than the plan's, unless `into_another`.
+        Raises Refused if the file was altered, or if the live table is not the plan's, unless `into_another`.
         """
         around, writing = self._beside(progress, notice), Writing(max_write_units, patience, expect_deletes)
         return reverting.apply(Path(path), around, writing, into_another=into_another)
@@ -203,9 +203,9 @@ class Reverting:
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Reverted:
-        """Go on with a revert that was interrupted, or left something. `left`: its journal, or its id if that is in this folder.
+        """Continues a revert that was interrupted, or left something. `left`: its journal, or its id if that is in this folder.
 
-        Refused where the live table is another than the revert began to write to, unless `into_another`.
+        Raises Refused if the live table is not the one that the revert began to write to, unless `into_another`.
         """
         around, writing = self._beside(progress, notice), Writing(max_write_units, patience)
         return reverting.go_on(_journal(left), around, writing, into_another=into_another)
@@ -220,7 +220,7 @@ class Reverting:
         max_write_units: float | None = None,
         progress: Progress | None = None,
     ) -> Reverted:
-        """Take a revert back: each item that it wrote is as it was just before, unless somebody has changed it since.
+        """Undoes a revert: each item that it wrote gets its state just before, unless somebody has changed it since.
 
         `done`: its journal, or its id (then it is in this folder). No vault is needed.
         """
@@ -277,7 +277,7 @@ class Reverting:
 
 
 def _word(kind: type[_Word], word: _Word | str) -> _Word:
-    """UsageError where it is none of them."""
+    """Returns the member. Raises UsageError if it is not one."""
     try:
         return kind(word)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""Users' scripts, loaded into this process: `migrate(item)`, `filter(item)` and `finish(counts)`, and what they raise, in one line.
+"""Loads users' scripts into this process: `migrate(item)`, `filter(item)` and `finish(counts)`; their errors become one line.
 
-What a script prints goes to stderr: stdout is the report's. Its numbers reckon with 38 digits, as DynamoDB's do.
+A script's output goes to stderr, because stdout is the report's. Its numbers have 38 digits, like DynamoDB's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HOW = "Write `def migrate(item): ... return item`; docs/migrate.md has examples
 
 
 class LoadedScript:
-    """`operations.migrate.FilterScript` of a file, made by `load`."""
+    """Implements `operations.migrate.filtering.FilterScript` for a file; made by `load`."""
 
     def __init__(self, path: Path, text: bytes, functions: Mapping[str, Callable[..., Any]]) -> None:
         self.path = str(path)
@@ -38,15 +38,15 @@ class LoadedScript:
         self.takes_live = bool(others) and not self.filters
 
     def migrate(self, *items: Any) -> Any:
-        """Call its function."""
+        """Calls its function."""
         return self._call("migrate", *items)
 
     def keep(self, item: Any) -> Any:
-        """Call its function `filter`."""
+        """Calls its function `filter`."""
         return self._call("filter", item)
 
     def finish(self, counts: Mapping[str, Any]) -> None:
-        """Call its hook, where there is one."""
+        """Calls its hook, if there is one."""
         hook = self._functions.get("finish")
         if hook is not None:
             self._call("finish", *([dict(counts)] if _parameters(hook) else []))
@@ -57,10 +57,11 @@ class LoadedScript:
 
 
 def load(path: str | Path, *, for_filter: bool = False, digest: str | None = None) -> LoadedScript:
-    """The script at a path. `for_filter`: its function `filter`, where it has one, else `migrate`.
+    """Loads the script at a path. `for_filter`: use its function `filter` if it has one, else `migrate`.
 
-    `digest`: its SHA-256, where it must be a script that ran before: Refused, before anything of it runs, where it is another.
-    UsageError where there is none, it is no Python, or has no such function; ScriptFailed where it raises while it is loaded.
+    `digest`: its SHA-256, if it must be a script that ran before: raises Refused, before any of it runs, if it is another one.
+    Raises UsageError if there is none, if it is not Python, or if it has no such function; ScriptFailed if it raises an error while
+    it is loaded.
     """
     path = Path(path)
     text = _text(path)
@@ -88,7 +89,7 @@ def _text(path: Path) -> bytes:
 
 
 def _run(path: Path, text: bytes) -> dict[str, Any]:
-    """What the script defines. Not by an import: that would leave compiled files beside it."""
+    """Returns the script's definitions. It does not import the script: that would leave compiled files beside it."""
     try:
         code = compile(text, str(path), "exec")
     except (SyntaxError, ValueError) as error:
@@ -107,7 +108,7 @@ def _run(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _check(path: Path, name: str, function: Any, allowed: range) -> None:
-    """UsageError where it is no function of so many parameters."""
+    """Raises UsageError if it is not a function with an allowed number of parameters."""
     if not callable(function):
         raise UsageError(f"{path}: {name} is no function", hint=_HOW)
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
@@ -119,7 +120,7 @@ def _check(path: Path, name: str, function: Any, allowed: range) -> None:
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Those that a caller has to give by their place."""
+    """Returns the parameters that a caller must give by position."""
     try:
         every = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -129,7 +130,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _is_native(parameter: inspect.Parameter) -> bool:
-    """Whether it asks for DynamoDB JSON, by its name or its annotation."""
+    """True if it asks for DynamoDB JSON, by its name or its annotation."""
     annotation = parameter.annotation
     written = annotation.strip("'\" ").rpartition(".")[2] if isinstance(annotation, str) else ""
     return parameter.name == NATIVE or annotation is DynamoDBJson or written == DynamoDBJson.__name__
@@ -143,7 +144,7 @@ def _surroundings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(path: str) -> Iterator[None]:
-    """What the script raises, as ScriptFailed: what, and on which of its lines. Ctrl-C stays what it is."""
+    """Context that turns the script's errors into ScriptFailed, with the line. Ctrl-C stays unchanged."""
     try:
         yield
     except KeyboardInterrupt:

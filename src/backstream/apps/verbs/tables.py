@@ -39,10 +39,10 @@ def diff(
     patience: float = PATIENCE,
     progress: Progress | None = None,
 ) -> Diffed:
-    """Compare two live tables, in both directions; what is on its way is no difference. No vault is needed.
+    """Compares two live tables, in both directions; changes in flight are not differences. No vault is needed.
 
-    `place`: where `table2` is; `repair`: make it like `table` where they differ, by conditional writes; `keys`: only these items;
-    `max_read_units`: a second at most, of each table. Refused where they are one table, or have different key schemas.
+    `place`: the place of `table2`; `repair`: make differing rows like in `table`, by conditional writes; `keys`: only these items;
+    `max_read_units`: a second at most, of each table. Raises Refused if they are one table, or have different key schemas.
     """
     check_reading(segments, max_read_units)
     if patience < 0:
@@ -69,9 +69,10 @@ def dump(
     consistent: bool = True,
     progress: Progress | None = None,
 ) -> Dumped:
-    """Copy a table's items into a bucket (`s3://bucket/prefix`) or a folder, as lines of `{"Item":...}`. Not a point in time.
+    """Copies a table's items into a bucket (`s3://bucket/prefix`) or a folder, as lines of `{"Item":...}`. Not a point in time.
 
-    `max_read_units`: a second at most; `consistent=False` halves what it takes. TargetNotEmpty where a dump lies there already.
+    `max_read_units`: a second at most; `consistent=False` halves the consumed units. Raises TargetNotEmpty if a dump exists there
+    already.
     """
     check_reading(segments, max_read_units)
     config = Config()
@@ -93,10 +94,10 @@ def replicate(
     stop: threading.Event | None = None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Replicated:
-    """Keep the table `to` like `table`, from its stream, until `stop` is set, or until there is nothing left to read.
+    """Keeps the table `to` like `table`, from its stream, until `stop` is set, or until there is nothing left to read.
 
-    `place`: where `to` is; `deletes`: which of them are replicated; `copy`: also what is in the table already; `state`: the file
-    that says how far it has come. Refused where the tables do not fit each other.
+    `place`: the place of `to`; `deletes`: the deletes that are replicated; `copy`: also copy the table's existing items; `state`:
+    the file with its progress. Raises Refused if the tables do not fit each other.
     """
     here = Config()
     there = here if place is None else here.elsewhere(place)

@@ -1,4 +1,4 @@
-"""Where a restore goes, as callers of the library write it."""
+"""The target of a restore, from the arguments of the library."""
 
 from __future__ import annotations
 

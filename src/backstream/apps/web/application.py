@@ -49,7 +49,7 @@ SENDING: tuple[tuple[str, Screen], ...] = (
 
 
 class Application:
-    """The whole of it. `site`: what its screens share; to be closed at the end."""
+    """The whole application. `site`: the common parts of its screens, to be closed at the end."""
 
     def __init__(self, config: Config, settings: WebSettings, secrets: Secrets, cookie: str) -> None:
         self.site = Site(config, settings, secrets)

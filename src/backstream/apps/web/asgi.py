@@ -16,7 +16,10 @@ COOKIE = "backstream"
 
 
 def create() -> App:
-    """The application, read-only. Refused without a way to know who asks; UsageError where the environment is wrong."""
+    """Returns the application, read-only.
+
+    Raises Refused without a way to identify visitors; UsageError if the environment is invalid.
+    """
     settings = WebSettings(
         private=os.environ.get("BACKSTREAM_WEB_PRIVATE") == "1",
         hidden=frozenset(_words("HIDE")),

@@ -1,4 +1,4 @@
-"""The command that does the same as a screen, as one would type it."""
+"""Returns the command that does the same as a screen, as one would type it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from backstream.apps.web.selection import Selection
 
 
 def line(*words: str) -> str:
-    """A command, quoted for a shell."""
+    """Returns a command, quoted for a shell."""
     return shlex.join(["backstream", *words])
 
 
 def window(since: str, until: str) -> list[str]:
-    """The words of a window."""
+    """Returns the arguments of a window."""
     return ["--from", since, "--to", until]
 
 
 def filters(chosen: Selection) -> list[str]:
-    """The words of a selection."""
+    """Returns the arguments of a selection."""
     words: list[str] = []
     for name, value in (
         ("partition", chosen.partition),

@@ -14,7 +14,7 @@ ADDED, REMOVED, CHANGED, SAME = "added", "removed", "changed", "same"
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One attribute. `kind`: what became of it; `before`, `after`: its values, empty where it was not there."""
+    """One attribute. `kind`: its change; `before`, `after`: its values, empty if it was not there."""
 
     name: str
     kind: str
@@ -23,7 +23,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def lines(before: Mapping[str, Shown], after: Mapping[str, Shown]) -> list[Line]:
-    """A line for each attribute that is not the same."""
+    """Returns a line for each attribute that differs."""
     names = [*after, *(name for name in before if name not in after)]
     found = (_line(name, before.get(name), after.get(name)) for name in names)
     return [each for each in found if each.kind != SAME]
@@ -34,7 +34,7 @@ def _line(name: str, before: Shown | None, after: Shown | None) -> Line:
 
 
 def kind_of(before: Shown | None, after: Shown | None) -> str:
-    """What became of an attribute. Values are compared as DynamoDB compares them."""
+    """Returns the kind of an attribute's change. Values are compared as DynamoDB compares them."""
     if before is None:
         return SAME if after is None else ADDED
     if after is None:

@@ -1,4 +1,6 @@
-"""What stands before every screen: host, origin, who asks, how much and how slowly they send; and the headers of every answer."""
+"""Guards every screen: checks the host, the origin, the visitor, and the size and speed of requests; and sets the headers of every
+answer.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ Page = Callable[[int, str, str], bytes]  # a status, what is wrong, and the next
 
 
 class TooMuch(Exception):
-    """More was sent than any form of ours holds."""
+    """The request is larger than any form of these screens."""
 
 
 class TooSlow(Exception):
@@ -71,7 +73,7 @@ class Guard:
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answers one request."""
         if scope["type"] != "http":
             return
         request = _Answering(scope, receive, send)
@@ -128,9 +130,9 @@ class Guard:
         await self._app(request.scope, request.receive, request.send)
 
     async def _let_in(self, request: _Answering) -> bool:
-        """Whether the request is of the printed URL: then its token becomes a cookie, and the page goes on by itself.
+        """True if the request is for the printed URL: then its token becomes a cookie, and the page continues by itself.
 
-        A redirect would not do: of a link in another site's page a browser would not send a strict cookie along.
+        A redirect would not work: after a link in another site's page, a browser would not send a strict cookie along.
         """
         given = parse_qs(request.query).get("token", [""])[0]
         if request.method != "GET" or request.path != "/" or not self._known.is_token(given):
@@ -142,7 +144,7 @@ class Guard:
         return True
 
     async def _forged(self, request: _Answering, visitor: Visitor) -> str:
-        """Why a form does not come from a screen of ours; empty where it does."""
+        """Returns why a form does not come from a screen of this server; empty if it does."""
         headers = request.headers
         if not _is_own(headers):
             return "this form comes from another site"
@@ -187,7 +189,7 @@ class _Answering:
 
     @property
     def cookies(self) -> Mapping[str, str]:
-        """The request's cookies; none where they cannot be read."""
+        """The request's cookies; none if they cannot be read."""
         found: SimpleCookie = SimpleCookie()
         try:
             found.load(self.headers.get("cookie", ""))
@@ -196,7 +198,7 @@ class _Answering:
         return {name: morsel.value for name, morsel in found.items()}
 
     async def body(self) -> bytes:
-        """The whole body. TooMuch, TooSlow."""
+        """Returns the whole body. Raises TooMuch and TooSlow."""
         if self._body is None:
             try:
                 self._body = await asyncio.wait_for(self._read(), BODY_SECONDS)
@@ -218,14 +220,14 @@ class _Answering:
         return b"".join(parts)
 
     async def receive(self) -> Message:
-        """As ASGI's: the body at once, then what comes after it."""
+        """ASGI's `receive`: the body at once, then the messages after it."""
         if not self._given:
             self._given = True
             return {"type": "http.request", "body": await self.body(), "more_body": False}
         return await self._receive()
 
     async def send(self, message: Message) -> None:
-        """As ASGI's. ReaderGone where a piece is not taken in time."""
+        """ASGI's `send`. Raises ReaderGone if a piece is not taken in time."""
         if message["type"] == "http.response.start":
             self.started = True
             own = {name for name, _ in message["headers"]}
@@ -236,14 +238,14 @@ class _Answering:
             raise ReaderGone from error
 
     async def answer(self, status: int, body: bytes, more: list[tuple[bytes, bytes]]) -> None:
-        """A page of our own."""
+        """Sends a page of this server."""
         headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(body)).encode()), *more]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
-    """By name; of one that is there twice both values, so that nobody is taken for somebody else."""
+    """Returns headers by name; for a repeated one both values, so that nobody is taken for somebody else."""
     found: dict[str, str] = {}
     for name, value in pairs:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -252,10 +254,10 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
 
 
 def _is_own(headers: Mapping[str, str]) -> bool:
-    """Whether a form comes from a page of ours, as far as the browser tells.
+    """True if a form comes from a page of this server, as far as the browser states it.
 
     Pages without a referrer send `Origin: null` with their forms (https://fetch.spec.whatwg.org/#append-a-request-origin-header):
-    then `Sec-Fetch-Site` has to say it.
+    then `Sec-Fetch-Site` must state it.
     """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if site not in (None, "same-origin", "none"):

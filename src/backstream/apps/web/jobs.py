@@ -1,4 +1,4 @@
-"""Long work in the background: plans, runs and states. Everybody who has come in sees them; they end with the server."""
+"""Long work in the background: plans, runs and states. Every visitor sees them; they end with the server."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 
 
 class Job:
-    """One of them. `kind`: plan, run or state; `subject`: what its page needs to know of it; `command`: that does the same.
+    """One job. `kind`: plan, run or state; `subject`: its data for the page; `command`: the command that does the same.
 
-    `result`: what it returned; `error`: what it raised; `step`, `done`, `total`: how far it is. It is the `Progress` of its work.
+    `result`: its return value; `error`: its error; `step`, `done`, `total`: its progress. It is the `Progress` of its work.
     """
 
     def __init__(self, kind: str, table: str, subject: Any, clock: Clock, command: str = "") -> None:
@@ -44,7 +44,7 @@ class Job:
         self._lock = threading.Lock()
 
     def run(self, task: Callable[[Job], Any]) -> None:
-        """Do the work; never raises."""
+        """Does the work; never raises."""
         try:
             self.token.check()
             self.result = task(self)
@@ -60,32 +60,32 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """How long it has been at work."""
+        """The seconds since it began."""
         return (self.ended or self._clock.now()) - self.began
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """True if it has ended, in whatever way."""
         return self.status != RUNNING
 
     def notice(self, text: str) -> None:
-        """Keep what its work tells an operator."""
+        """Keeps a message for an operator."""
         self.notices.append(text)
 
     # --- Progress ---
 
     def phase(self, name: str, total: int | None) -> None:
-        """A new phase begins."""
+        """Begins a new phase."""
         self.token.check()
         with self._lock:
             self.step, self.done, self.total = name, 0, total or 0
 
     def expect(self, total: int) -> None:
-        """The phase will have about so many steps."""
+        """States the approximate number of the phase's steps."""
         self.total = total
 
     def advance(self, steps: int) -> None:
-        """So many more steps are done."""
+        """Adds finished steps."""
         self.token.check()
         with self._lock:
             self.done += steps
@@ -101,7 +101,7 @@ class Jobs:
         self._pool = ThreadPoolExecutor(TOGETHER, thread_name_prefix="job")
 
     def start(self, job: Job, task: Callable[[Job], Any]) -> Job:
-        """Begin a job; return at once."""
+        """Begins a job, and returns at once."""
         with self._lock:
             self._jobs[job.id] = job
             for name in [each.id for each in self._jobs.values() if each.is_over][: max(0, len(self._jobs) - MOST)]:
@@ -110,16 +110,16 @@ class Jobs:
         return job
 
     def get(self, name: str) -> Job | None:
-        """The job of an id; None where it is not remembered."""
+        """Returns the job with that id; None if it is not remembered."""
         return self._jobs.get(name)
 
     def of_kind(self, kind: str) -> list[Job]:
-        """All jobs of a kind, the newest first."""
+        """Returns all jobs of a kind, newest first."""
         with self._lock:
             return [each for each in reversed(self._jobs.values()) if each.kind == kind]
 
     def close(self) -> None:
-        """End all of them: what a run has not done yet can be resumed."""
+        """Ends all of them. The rest of a run can be resumed."""
         for each in list(self._jobs.values()):
             each.token.set()
         self._pool.shutdown(wait=True, cancel_futures=True)

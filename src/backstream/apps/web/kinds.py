@@ -1,4 +1,4 @@
-"""The changes of a window one by one, without their images: how many of each event there are when, and which keys change most."""
+"""Counts the changes of a window one by one, without their images: by event and time, and the keys that change most."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ BUSIEST = 10
 
 
 class Kinds(msgspec.Struct, frozen=True):
-    """`bars`: with counts by event; `busiest`: keys and how often each changed; `unread`: what could not be read, in words."""
+    """The counts.
+
+    `bars`: by event; `busiest`: keys and the number of their changes; `unread`: descriptions of unreadable objects.
+    """
 
     bars: list[Bar]
     events: dict[str, int]
@@ -28,7 +31,7 @@ class Kinds(msgspec.Struct, frozen=True):
 
 
 def kinds(vault: TableVault, span: ChangeWindow, step: int, token: StopToken, memory: Memory) -> Kinds:
-    """Count them. A change that was captured twice counts once; a read of the table counts for nothing."""
+    """Counts the changes. One that was captured twice counts once; a read of the table does not count."""
     unread: list[str] = []
     seen: set[tuple[str, str, bytes]] = set()
     keys: Counter[bytes] = Counter()

@@ -1,4 +1,4 @@
-"""What earlier runs have left in the server's folder: the files by which they are resumed, or taken back."""
+"""The files that earlier runs have left in the server's folder, by which they are resumed or undone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"backstream-(?P<kind>revert|undo|restore)-(?P<id>[0-9a-f]{16
 
 
 class LeftFile(msgspec.Struct, frozen=True):
-    """One of them. `kind`: revert, or restore; `state`: in words; `resume`, `undo`: whether that can be done."""
+    """One file. `kind`: revert, or restore; `state`: its description; `resume`, `undo`: True if that is possible."""
 
     kind: str
     id: str
@@ -31,7 +31,7 @@ class LeftFile(msgspec.Struct, frozen=True):
 
 
 def left_files(folder: Path) -> list[LeftFile]:
-    """The newest of them, the newest first. What cannot be read is left out: it is none of ours."""
+    """Returns the newest files, newest first. An unreadable file is left out: it is not this tool's."""
     found = sorted(_named(folder), key=lambda each: each[1].stat().st_mtime, reverse=True)[:MOST]
     return [each for each in (_state(*each) for each in found) if each is not None]
 

@@ -23,16 +23,16 @@ _CURSOR = msgspec.json.Decoder(tuple[int, str, str, str])
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """One change, and who made it."""
+    """One change, and its actor."""
 
     seen: SeenChange
     by: ActorClaim | None
 
 
 class ChangePage(msgspec.Struct, frozen=True):
-    """Some changes. `after`: the cursor behind the last of them, empty where the page is not full; `notes`: what is uncertain.
+    """Some changes. `after`: the cursor behind the last of them, empty if the page is not full; `notes`: the uncertainties.
 
-    `searched`: the second up to which was looked, where the page is not full and there is more.
+    `searched`: the second that the search reached, if the page is not full and there is more.
     """
 
     changes: list[Listed]
@@ -42,7 +42,7 @@ class ChangePage(msgspec.Struct, frozen=True):
 
 
 def cursor_of(seen: SeenChange) -> str:
-    """The place of a change in the list."""
+    """Returns the place of a change in the list."""
     entry = seen.entry
     return msgspec.json.encode((entry.micros, entry.stream, entry.sequence, entry.keys.decode())).decode()
 
@@ -67,7 +67,7 @@ def page(
     token: StopToken,
     memory: Memory,
 ) -> ChangePage:
-    """The changes that come after a cursor."""
+    """Returns the changes after a cursor."""
     return _Reading(vault, span, criteria, _rank(cursor), counted, ChangesContext(clock, memory), token).page()
 
 
@@ -98,7 +98,7 @@ class _Reading:
             begin = max(begin, self._after[0] // 1_000_000 - 1)
         give_up = self._around.clock.now() + PATIENCE
         while begin < self._span.until and len(self._found) <= SIZE:
-            # Of items that are named a few frames are read, however long the window is.
+            # For named items only a few frames are read, however long the window is.
             end = self._span.until if self._criteria.keys else until_of(self._counted, begin, self._span.until, wanted)
             end = max(end, begin + 1)
             self._piece(ChangeWindow(begin, end))

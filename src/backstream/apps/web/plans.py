@@ -25,7 +25,7 @@ _rows = msgspec.json.Decoder(PlanRow)
 
 
 class PlanWish(msgspec.Struct, frozen=True):
-    """What a plan is to take back: the selected changes after `since`, up to `until` (`now` for all since then)."""
+    """The request of a plan: the selected changes after `since`, up to `until` (`now` for all since then)."""
 
     table: str
     since: str
@@ -37,7 +37,7 @@ class PlanWish(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> list[str]:
-        """The words of the command."""
+        """Returns the arguments of the command."""
         words = ["revert", self.table, *command_lines.window(self.since, self.until), *command_lines.filters(self.chosen)]
         words += [] if self.merge is Merge.ATTRIBUTES else ["--merge", self.merge]
         words += [] if self.on_conflict is OnConflict.SKIP else ["--on-conflict", self.on_conflict]
@@ -45,7 +45,7 @@ class PlanWish(msgspec.Struct, frozen=True):
 
 
 class RestoreWish(msgspec.Struct, frozen=True):
-    """Which state is to go into a new table."""
+    """The request to restore a state into a new table."""
 
     table: str
     at: str
@@ -54,13 +54,13 @@ class RestoreWish(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> list[str]:
-        """The words of the command."""
+        """Returns the arguments of the command."""
         words = ["restore", self.table, "--at", self.at, "--to", self.to]
         return [*words, "--allow-gap"] if self.allow_gap else words
 
 
 class PlanFile(msgspec.Struct, frozen=True):
-    """A plan that was made. `report`: what it would do; `offsets`: where each row's line begins, and the last one ends."""
+    """A finished plan. `report`: its effect; `offsets`: the begin of each row's line, and the end of the last one."""
 
     path: Path
     id: str
@@ -69,12 +69,12 @@ class PlanFile(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """How many items it writes or leaves alone."""
+        """The number of items that it writes or leaves alone."""
         return len(self.offsets) - 1
 
 
 def plan(site: Site, wish: PlanWish, job: Job) -> PlanFile:
-    """Make a plan of a revert. Nothing is written but its file, in a folder that goes with the server."""
+    """Makes a plan of a revert. It writes only the plan's file, in a folder that is deleted with the server."""
     site.vault(job.token, wish.table)  # whose items may be shown
     path = site.folder.path / f"plan-{job.id}.ndjson"
     backup, chosen = site.backup(job.token, wish.table), wish.chosen
@@ -99,7 +99,7 @@ def plan(site: Site, wish: PlanWish, job: Job) -> PlanFile:
 
 
 def _offsets(path: Path) -> array[int]:
-    """Where the rows' lines begin: all but the first line, the counts and the digest."""
+    """Returns the offsets of the rows' lines: all but the first line, the counts and the digest."""
     starts, place = array("q"), 0
     with path.open("rb") as file:
         for line in file:
@@ -109,7 +109,7 @@ def _offsets(path: Path) -> array[int]:
 
 
 def page(made: PlanFile, first: int) -> list[PlanRow]:
-    """The rows of a plan from a number on, a page of them."""
+    """Returns a page of a plan's rows, from a number on."""
     last = min(first + SIZE, made.rows)
     if first >= last:
         return []
@@ -120,7 +120,7 @@ def page(made: PlanFile, first: int) -> list[PlanRow]:
 
 
 def run(site: Site, wish: PlanWish, made: PlanFile, expect_deletes: int | None, job: Job) -> Reverted:
-    """Carry a plan out exactly as it is. Its file and journal stay in the server's folder, to resume it or take it back."""
+    """Executes a plan exactly. Its file and journal stay in the server's folder, to resume or undo it."""
     path = plan_path_for(made.id, resumable_folder())
     if not path.exists():
         _keep(made.path, path)
@@ -139,7 +139,7 @@ def _keep(made: Path, path: Path) -> None:
 
 
 def try_restore(site: Site, wish: RestoreWish, job: Job, *, dry_run: bool) -> Restored:
-    """Restore a state into a new table, or only say what that would do. UsageError where it is to go into the table itself."""
+    """Restores a state into a new table, or only shows the plan. Raises UsageError if the target is the table itself."""
     site.vault(job.token, wish.table)
     if wish.to == wish.table:
         raise UsageError("that is the table itself", hint="To change it in place, plan to take changes back up to now.")

@@ -1,4 +1,4 @@
-"""What never leaves the server: hidden attributes, the values of masked ones, and, of private vaults, keys in URLs."""
+"""Keeps data on the server: hidden attributes, the values of masked ones, and, for private vaults, keys in URLs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Privacy:
     # --- items ---
 
     def attributes(self, image: bytes | None) -> dict[str, Shown]:
-        """An image's attributes, without the hidden ones; none for an item that does not exist."""
+        """Returns an image's attributes, without the hidden ones; none for an item that does not exist."""
         if image is None or image == b"null":
             return {}
         try:
@@ -52,16 +52,16 @@ class Privacy:
         }
 
     def names(self, names: Iterable[str]) -> list[str]:
-        """Attributes' names, without the hidden ones."""
+        """Returns attributes' names, without the hidden ones."""
         return [name for name in names if name not in self._settings.hidden]
 
     @property
     def guards(self) -> bool:
-        """Whether anything of items is held back."""
+        """True if anything of items is held back."""
         return bool(self._settings.guarded)
 
     def check_table(self, catalog: Catalog) -> None:
-        """Refused where a key attribute of the table is to be hidden: rows cannot be told apart without it."""
+        """Raises Refused if a key attribute of the table must be hidden: rows cannot be distinguished without it."""
         keys = self._settings.guarded.intersection(catalog.key_schema.names)
         if keys:
             raise Refused(
@@ -70,7 +70,7 @@ class Privacy:
             )
 
     def check_filters(self, catalog: Catalog, where: str | None, attributes: Sequence[str], tenant: str | None) -> None:
-        """UsageError where a filter would tell something of a guarded attribute."""
+        """Raises UsageError if a filter would disclose a guarded attribute."""
         guarded = self._settings.guarded
         asked = {name.partition(".")[0] for name in (Condition(where).names if where else [])}
         asked |= self._settings.hidden.intersection(attributes)
@@ -80,23 +80,26 @@ class Privacy:
             raise UsageError("a filter asks for an attribute that is hidden or masked here", hint="Use the command line for that.")
 
     def allows_actor(self, catalog: Catalog) -> bool:
-        """Whether the actor that items name themselves may be shown."""
+        """True if the actor in items may be shown."""
         attribute = catalog.actor_attribute
         return attribute is None or attribute.partition(".")[0].strip('"') not in self._settings.guarded
 
     def claims(self, catalog: Catalog, claims: Sequence[ActorClaim]) -> list[ActorClaim]:
-        """Who made a change, as far as that may be shown."""
+        """Returns the actors of a change, as far as they may be shown."""
         return [each for each in claims if each.source is not ActorSource.ATTRIBUTE or self.allows_actor(catalog)]
 
     # --- words ---
 
     def words(self, texts: Iterable[str]) -> list[str]:
-        """Notes that may speak of items' contents."""
+        """Returns notes that may mention items' contents."""
         found = list(texts)
         return [WITHHELD] if self.guards and found else found
 
     def error(self, error: BackstreamError) -> tuple[str, str]:
-        """What is wrong and the next step, as far as that may be shown. Our own words of usage and refusal hold no items."""
+        """Returns the error and the next step, as far as they may be shown.
+
+        This tool's own texts of usage and refusal hold no items.
+        """
         if self.guards and not isinstance(error, (UsageError, Refused)):
             return f"it failed ({type(error).__name__})", WITHHELD
         return error.message, error.hint
@@ -104,17 +107,17 @@ class Privacy:
     # --- URLs ---
 
     def item_url(self, table: str, key: bytes) -> str:
-        """The address of an item's screen: with its key, or, where that is private, with its hash."""
+        """Returns the address of an item's screen: with its key, or, if keys are private, with its hash."""
         if self._settings.private:
             return f"/t/{quote(table)}/item?k={self._remembered.put(key)}"
         return f"/t/{quote(table)}/item?{urlencode({'key': key.decode()})}"
 
     def remember(self, text: str) -> str:
-        """The id that stands for a text in URLs."""
+        """Returns the id that replaces a text in URLs."""
         return self._remembered.put(text.encode()) if text else ""
 
     def recall(self, name: str) -> str:
-        """The text of an id. UsageError where it is not known any more."""
+        """Returns the text of an id. Raises UsageError if it is no longer known."""
         if not name:
             return ""
         found = self._remembered.get(name)

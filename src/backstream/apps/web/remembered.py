@@ -1,4 +1,4 @@
-"""What must not stand in a URL: kept here, and named by an id. Ids are of this process and say nothing of what they stand for."""
+"""Keeps data that must not appear in a URL, by id. Ids belong to this process and reveal nothing about the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Remembered:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
 
     def put(self, value: bytes) -> str:
-        """The id of a value, which is kept."""
+        """Keeps a value, and returns its id."""
         name = hmac.new(self._secret, value, hashlib.sha256).hexdigest()[:_DIGITS]
         with self._lock:
             self._kept[name] = value
@@ -31,7 +31,7 @@ class Remembered:
         return name
 
     def get(self, name: str) -> bytes | None:
-        """The value of an id; None where it is not kept any more, or never was."""
+        """Returns the value of an id; None if it is not kept any more, or never was."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)

@@ -1,4 +1,4 @@
-"""The filters of a list of changes or of a plan: out of a form, and kept under an id, so that no content stands in a URL."""
+"""The filters of a list of changes or of a plan: from a form, and kept under an id, so that no content appears in a URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_KEYS = 200
 
 
 class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which changes. Empty fields select all. `keys`: as people write them."""
+    """The selected changes. Empty fields select all. `keys`: as people write them."""
 
     keys: tuple[str, ...] = ()
     partition: str = ""
@@ -31,11 +31,11 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def selects(self) -> bool:
-        """Whether not all are meant."""
+        """True if not all changes are selected."""
         return self != Selection()
 
     def criteria(self, vault: TableVault, privacy: Privacy) -> ChangeCriteria:
-        """The filters as operations take them. UsageError where one is none, or asks for what is not shown."""
+        """Returns the filters in the form of operations. Raises UsageError if one is invalid, or asks for hidden data."""
         privacy.check_filters(vault.catalog, self.where or None, self.attributes, self.tenant or None)
         if self.actor and not privacy.allows_actor(vault.catalog):
             raise UsageError("actors are not shown here: items name them in an attribute that is hidden or masked")
@@ -52,7 +52,10 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> Selection:
-    """The selection in a form. `field`: a field's value; `every`: all values of one. UsageError where there are too many keys."""
+    """Returns the selection in a form.
+
+    `field`: returns a field's value; `every`: returns all values of one. Raises UsageError if there are too many keys.
+    """
     keys = [line.strip() for text in every("key") for line in text.splitlines() if line.strip()]
     if len(keys) > MOST_KEYS:
         raise UsageError(f"more than {MOST_KEYS} keys", hint="Use the command line, with --keys FILE.")
@@ -68,12 +71,12 @@ def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> S
 
 
 def kept(chosen: Selection, privacy: Privacy) -> str:
-    """The id of a selection; empty for that of everything."""
+    """Returns the id of a selection; empty for the selection of everything."""
     return privacy.remember(msgspec.json.encode(chosen).decode()) if chosen.selects else ""
 
 
 def recalled(name: str, privacy: Privacy) -> Selection:
-    """The selection of an id. UsageError where it is forgotten."""
+    """Returns the selection of an id. Raises UsageError if it is forgotten."""
     text = privacy.recall(name)
     if not text:
         return Selection()

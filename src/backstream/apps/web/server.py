@@ -22,7 +22,10 @@ IDLE_SECONDS = 15
 
 
 class Listening(msgspec.Struct, frozen=True):
-    """Where to listen. `port`: 0 for any that is free; `names`: other names by which browsers reach it; `cert`, `key`: for TLS."""
+    """The address to listen at.
+
+    `port`: 0 for any free one; `names`: other names by which browsers reach it; `cert`, `key`: for TLS.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -32,9 +35,9 @@ class Listening(msgspec.Struct, frozen=True):
 
 
 def serve(config: Config, settings: WebSettings, where: Listening, tell: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `tell`: called with the URL as soon as it answers there.
+    """Serves until SIGINT or SIGTERM. `tell`: called with the URL as soon as it answers there.
 
-    Refused where others could come in without having to say who they are; Failed where the port is taken.
+    Raises Refused if others could come in without identification; Failed if the port is taken.
     """
     tls = where.cert is not None
     check_listening(where.host, settings, tls=tls)
@@ -67,7 +70,7 @@ def _url(where: Listening, port: int, known: Secrets, settings: WebSettings) -> 
 
 
 def uvicorn_config(asgi: Guard, cert: Path | None = None, key: Path | None = None) -> uvicorn.Config:
-    """How uvicorn serves: nothing is logged, and nobody can make it wait for ever."""
+    """Returns uvicorn's configuration: nothing is logged, and nobody can make it wait for ever."""
     return uvicorn.Config(
         asgi,
         http=ImpatientProtocol,

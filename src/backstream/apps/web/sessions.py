@@ -1,4 +1,4 @@
-"""Who may come in: by the token of the printed URL, by a proxy's header, or by name and password. Nothing is kept of sessions."""
+"""Identifies visitors: by the token of the printed URL, by a proxy's header, or by name and password. No session is stored."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _OTHERS = 0o077
 
 
 class Visitor(msgspec.Struct, frozen=True):
-    """Somebody who has come in. `name`: who a proxy or a password says it is; `session`: what their CSRF token is made from."""
+    """A visitor who was let in. `name`: from the proxy or the password; `session`: the source of the CSRF token."""
 
     session: str
     name: str = ""
 
 
 class Doorkeeper(Protocol):
-    """Decides who comes in."""
+    """Decides who is let in."""
 
     @property
     def challenge(self) -> str:
-        """The `WWW-Authenticate` of a refusal; empty for none."""
+        """Returns the `WWW-Authenticate` of a refusal; empty for none."""
 
     def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:
-        """Who asks; None where they may not come in. `peer`: the address that the connection comes from."""
+        """Returns the visitor; None if they are not let in. `peer`: the address that the connection comes from."""
 
 
 class Secrets:
-    """What this process alone knows: `token` lets in, the rest is made from `key`."""
+    """The secrets of this process: `token` lets a visitor in, the rest is made from `key`."""
 
     def __init__(self, key: bytes | None = None) -> None:
         self.key = key or secrets.token_bytes(_BYTES)
@@ -51,25 +51,25 @@ class Secrets:
         return hmac.new(self.key, "\0".join(words).encode(), hashlib.sha256).hexdigest()
 
     def new_session(self) -> str:
-        """The value of a new cookie."""
+        """Returns the value of a new cookie."""
         name = secrets.token_urlsafe(_BYTES)
         return f"{name}.{self._made('session', name)}"
 
     def is_session(self, cookie: str) -> bool:
-        """Whether this process, or another with the same key, has given out the cookie."""
+        """True if this process, or another with the same key, has issued the cookie."""
         name, _, proof = cookie.partition(".")
         return _same(proof, self._made("session", name))
 
     def csrf(self, visitor: Visitor) -> str:
-        """What a form of theirs must carry."""
+        """Returns the token that a visitor's form must carry."""
         return self._made("csrf", visitor.session)
 
     def is_csrf(self, visitor: Visitor, given: str) -> bool:
-        """Whether a form is theirs."""
+        """True if a form is the visitor's."""
         return _same(given, self.csrf(visitor))
 
     def is_token(self, given: str) -> bool:
-        """Whether this is the token of the printed URL."""
+        """True if this is the token of the printed URL."""
         return _same(given, self.token)
 
 
@@ -78,7 +78,7 @@ def _same(one: str, other: str) -> bool:
 
 
 class ByCookie:
-    """Lets in whoever has opened the printed URL. `cookie`: its name, which differs by port: cookies do not."""
+    """Lets in anybody who has opened the printed URL. `cookie`: its name, which differs by port, because cookies do not."""
 
     challenge = ""
 
@@ -87,18 +87,18 @@ class ByCookie:
         self._cookie = cookie
 
     def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:  # noqa: ARG002
-        """Whoever has the cookie."""
+        """Returns the visitor with the cookie."""
         given = cookies.get(self._cookie, "")
         return Visitor(given) if given and self._known.is_session(given) else None
 
 
 class ByHeader:
-    """Lets in whom a proxy names in a header. The header is believed from the proxy's own addresses alone."""
+    """Lets in a visitor whom a proxy names in a header. The header is trusted only from the proxy's own addresses."""
 
     challenge = ""
 
     def __init__(self, header: str, proxies: Sequence[str]) -> None:
-        """UsageError where no proxy is named, or one is no address."""
+        """Raises UsageError if no proxy is named, or if one is not an address."""
         if not proxies:
             raise UsageError(
                 f"whose {header} is believed?",
@@ -108,7 +108,7 @@ class ByHeader:
         self._proxies = [_network(each) for each in proxies]
 
     def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:  # noqa: ARG002
-        """Whom the proxy names."""
+        """Returns the visitor whom the proxy names."""
         name = headers.get(self._header, "")
         try:
             address = ipaddress.ip_address(peer)
@@ -127,18 +127,18 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 class ByPassword:
-    """Lets in whoever knows a name and its password: HTTP's basic authentication, which needs TLS."""
+    """Lets in anybody who knows a name and its password: HTTP's basic authentication, which needs TLS."""
 
     challenge = 'Basic realm="backstream", charset="UTF-8"'
 
     def __init__(self, path: Path) -> None:
-        """`path`: lines of `name:password`. UsageError where there are none; Refused where others may read the file."""
+        """`path`: lines of `name:password`. Raises UsageError if there are none; Refused if others may read the file."""
         self._users = dict(_users(path))
         if not self._users:
             raise UsageError(f"{path} names nobody", hint="One name:password a line.")
 
     def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:  # noqa: ARG002
-        """Whoever sends a name and its password."""
+        """Returns the visitor who sends a name and its password."""
         kind, _, text = headers.get("authorization", "").partition(" ")
         if kind.lower() != "basic":
             return None
@@ -166,5 +166,5 @@ def _users(path: Path) -> list[tuple[str, str]]:
 
 
 def _digest(password: str) -> str:
-    """Of equal length for all, so that a comparison takes the same time."""
+    """Returns a digest of the same length for all passwords, so that a comparison takes the same time."""
     return hashlib.sha256(password.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How the screens are served: to whom, what they may do, and what they never show."""
+"""The settings of the screens: their visitors, their rights, and the data that they never show."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _AUTH = "Write --auth header:X-Forwarded-User with --from-proxy ADDRESS, or --au
 
 
 class WebSettings(msgspec.Struct, frozen=True):
-    """What `backstream web` is told. `allow_restore`: tables may be written to; `private`: no key stands in a URL.
+    """The settings of `backstream web`. `allow_restore`: tables may be written to; `private`: no key appears in a URL.
 
-    `hidden`: attributes of which nothing is shown; `masked`: those whose values are not; `hosts`: the names, with their ports, by
-    which browsers reach it; `auth`: `header:NAME` or `basic:FILE`, empty for the token of the URL; `proxies`: whose header is
-    believed; `secure`: browsers reach it over TLS.
+    `hidden`: attributes that are not shown at all; `masked`: attributes whose values are not shown; `hosts`: the names, with their
+    ports, by which browsers reach it; `auth`: `header:NAME` or `basic:FILE`, empty for the token of the URL; `proxies`: the
+    addresses whose header is trusted; `secure`: browsers reach it over TLS.
     """
 
     allow_restore: bool = False
@@ -39,7 +39,7 @@ class WebSettings(msgspec.Struct, frozen=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's alone."""
+    """True if an address belongs only to this machine."""
     if host == "localhost":
         return True
     try:
@@ -49,7 +49,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_listening(host: str, settings: WebSettings, *, tls: bool) -> None:
-    """Refused where others could reach it without having to say who they are, or would send a password in the clear."""
+    """Raises Refused if others could reach it without identification, or would send a password in the clear."""
     if settings.auth.startswith("basic:") and not tls:
         raise Refused("passwords would be sent in the clear", hint="Give --tls-cert and --tls-key, or put a proxy in front.")
     if not is_loopback(host) and not settings.auth:
@@ -57,14 +57,14 @@ def check_listening(host: str, settings: WebSettings, *, tls: bool) -> None:
 
 
 def hosts_of(host: str, port: int, names: Sequence[str]) -> frozenset[str]:
-    """The `Host` headers that are answered. `names`: those of a proxy or of DNS, with a port where it is not the usual one."""
+    """Returns the `Host` headers that are answered. `names`: names of a proxy or of DNS, with a port if it is not the usual one."""
     own = [f"{each}:{port}" for each in (*LOOPBACK, host)] if is_loopback(host) else [f"{host}:{port}"]
     usual = [each for each in LOOPBACK if port in (80, 443)]
     return frozenset(each.lower() for each in (*own, *usual, *names))
 
 
 def doorkeeper_of(settings: WebSettings, known: Secrets, cookie: str) -> Doorkeeper:
-    """Who decides who comes in. UsageError where `auth` is neither a header nor a file."""
+    """Returns the doorkeeper. Raises UsageError if `auth` is neither a header nor a file."""
     kind, _, what = settings.auth.partition(":")
     if not settings.auth:
         return ByCookie(known, cookie)

@@ -1,4 +1,4 @@
-"""What every screen needs: the vault, templates, background jobs, and what may be shown."""
+"""The common parts of all screens: the vault, templates, background jobs, and the privacy settings."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ STATUSES: tuple[tuple[type[BackstreamError], int], ...] = ((UsageError, 400), (R
 
 
 def _shown(value: object) -> object:
-    """What a template puts out: whatever is not our own markup has everything visible, and is escaped after that."""
+    """Returns a template's output: everything but this server's own markup has all characters made visible, and is escaped after
+    that.
+    """
     return value if isinstance(value, Markup) else visible(value if isinstance(value, str) else str(value))
 
 
 def templates() -> Environment:
-    """The templates, with what all of them use."""
+    """Returns the templates, with their common functions."""
     made = Environment(
         loader=PackageLoader("backstream.apps.web"),
         autoescape=True,
@@ -64,7 +66,7 @@ def templates() -> Environment:
 
 
 def size_words(size: float) -> str:
-    """`1.5 MB` of a number of bytes."""
+    """Returns `1.5 MB` for a number of bytes."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -73,7 +75,7 @@ def size_words(size: float) -> str:
 
 
 class Site:
-    """One server's. `memory` of it is bounded: what is remembered has limits."""
+    """One server's parts. Its memory is bounded: everything remembered has limits."""
 
     def __init__(self, config: Config, settings: WebSettings, secrets: Secrets) -> None:
         self.config = config
@@ -90,7 +92,7 @@ class Site:
         self._templates = templates()
 
     def close(self) -> None:
-        """End what is under way, and leave nothing behind."""
+        """Ends the work under way, and leaves nothing behind."""
         self.work.close()
         self.jobs.close()
         self.folder.cleanup()
@@ -98,33 +100,33 @@ class Site:
     # --- the vault ---
 
     def held(self, token: StopToken) -> Vault:
-        """The vault, which nobody reads any more once the token says so."""
+        """Returns the vault. Reading ends once the token says so."""
         return Vault(self.config.through(partial(_seen, token)))
 
     def backup(self, token: StopToken, table: str) -> TableBackup:
-        """A table's backup."""
+        """Returns a table's backup."""
         naming.check_table_name(table)
         return self.held(token).table(table)
 
     def vault(self, token: StopToken, table: str) -> TableVault:
-        """A table's vault, whose items may be shown."""
+        """Returns a table's vault, whose items may be shown."""
         naming.check_table_name(table)
         found = self.config.through(partial(_seen, token)).vault(table)
         self.privacy.check_table(found.catalog)
         return found
 
     async def read(self, request: Request, task: Callable[[StopToken], _Answer]) -> _Answer:
-        """What a blocking function returns, which runs in a thread and ends when the reader goes away."""
+        """Returns the result of a blocking function, which runs in a thread and ends when the reader goes away."""
         return await self.work.run(request, task)
 
     # --- pages ---
 
     def page(self, request: Request, template: str, **filled: Any) -> Response:
-        """A page out of a template."""
+        """Returns a page from a template."""
         return HTMLResponse(self.text(template, csrf=self.secrets.csrf(visitor_of(request)), **filled))
 
     def text(self, template: str, **filled: Any) -> str:
-        """A template, filled."""
+        """Returns a filled template."""
         given = {
             "settings": self.settings,
             "url": self.config.url,
@@ -137,21 +139,21 @@ class Site:
         return str(self._templates.get_template(template).render(given))
 
     def problem(self, status: int, what: str, hint: str) -> bytes:
-        """A page that says that something is wrong; also for those who have not come in."""
+        """Returns a page that reports a problem, also for visitors who were not let in."""
         return self.text("error.html", status=status, what=what, hint=hint, csrf="", url="").encode()
 
     def failed(self, error: BackstreamError, **more: Any) -> Response:
-        """The page of an error."""
+        """Returns the page of an error."""
         what, hint = self.privacy.error(error)
         status = next((status for kind, status in STATUSES if isinstance(error, kind)), 502)
         return HTMLResponse(self.text("error.html", status=status, what=what, hint=hint, csrf="", **more), status)
 
     def command(self, *words: str) -> str:
-        """A command of this vault, as one would type it."""
+        """Returns a command of this vault, as one would type it."""
         return command_lines.line(*words, "--vault", self.config.url)
 
     def job(self, name: str, kind: str) -> Job:
-        """A job. NotFound where there is none of that id and kind."""
+        """Returns a job. Raises NotFound if there is none with that id and kind."""
         found = self.jobs.get(name)
         if found is None or found.kind != kind:
             raise NotFound(f"there is no {kind} {name}", hint="It is forgotten, or the server was started again.")
@@ -163,29 +165,29 @@ def _seen(token: StopToken, store: Any) -> Any:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Who asks."""
+    """Returns the visitor."""
     visitor: Visitor = request.scope["backstream.visitor"]
     return visitor
 
 
 def field(request: Request, name: str) -> str:
-    """A field of the form that was sent; empty where it was not."""
+    """Returns a field of the submitted form; empty if it is missing."""
     return next(iter(every(request, name)), "")
 
 
 def every(request: Request, name: str) -> list[str]:
-    """All values of a field."""
+    """Returns all values of a field."""
     form: Mapping[str, list[str]] = request.scope.get("backstream.form", {})
     return form.get(name, [])
 
 
 def asked(request: Request, name: str) -> str:
-    """A parameter of the address; empty where it is not there."""
+    """Returns a parameter of the address; empty if it is missing."""
     return str(request.query_params.get(name, ""))
 
 
 def count_in(text: str, most: int) -> int:
-    """The number in a parameter; 0 where it is none. UsageError where it is too large."""
+    """Returns the number in a parameter; 0 if it is not one. Raises UsageError if it is too large."""
     if not text:
         return 0
     if not text.isdecimal() or int(text[:18]) > most:
@@ -194,5 +196,5 @@ def count_in(text: str, most: int) -> int:
 
 
 def go_to(url: str) -> Response:
-    """Send the browser on, after a form."""
+    """Sends the browser on, after a form."""
     return RedirectResponse(url, 303)

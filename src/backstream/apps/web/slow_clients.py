@@ -1,4 +1,4 @@
-"""An HTTP protocol for uvicorn that waits for a request's head only so long: uvicorn itself would wait for ever."""
+"""An HTTP protocol for uvicorn that waits for a request's head only for a limited time: uvicorn itself would wait for ever."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class ImpatientProtocol(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait."""
+        """Begins to wait."""
         self._inner.connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Hand it on; stop waiting once a request is being answered."""
+        """Passes it on; stops waiting once a request is being answered."""
         self._inner.data_received(data)
         cycle = self._inner.cycle
         if cycle is not None and not cycle.response_complete:
@@ -32,21 +32,21 @@ class ImpatientProtocol(asyncio.Protocol):
             self._wait()
 
     def eof_received(self) -> bool | None:
-        """Hand it on."""
+        """Passes it on."""
         answer: bool | None = self._inner.eof_received()
         return answer
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is to come any more."""
+        """Stops waiting, because nothing more will come."""
         self._stop_waiting()
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Hand it on."""
+        """Passes it on."""
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Hand it on."""
+        """Passes it on."""
         self._inner.resume_writing()
 
     def _wait(self) -> None:

@@ -1,4 +1,4 @@
-"""Which window a screen shows: by its address, or the one that tells most."""
+"""Chooses the window of a screen: from its address, or the one that shows most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ MARGIN = 60
 
 
 class Span(msgspec.Struct, frozen=True):
-    """The changes after second `since`, up to and including `until`. `first`, `last`: what there is at all; None for nothing."""
+    """The changes after second `since`, up to and including `until`.
+
+    `first`, `last`: the whole range of changes; None if there are none.
+    """
 
     since: int
     until: int
@@ -24,11 +27,11 @@ class Span(msgspec.Struct, frozen=True):
 
     @property
     def window(self) -> ChangeWindow:
-        """As operations take it."""
+        """Returns the window in the form of operations."""
         return ChangeWindow(self.since, self.until)
 
     def query(self, **more: str) -> dict[str, str]:
-        """The parameters of an address."""
+        """Returns the parameters of an address."""
         return {
             "from": moment.iso(self.since),
             "to": moment.iso(self.until),
@@ -36,7 +39,7 @@ class Span(msgspec.Struct, frozen=True):
         }
 
     def moved(self, part: float, zoom: float) -> Span:
-        """The same, moved by a part of its length, and that many times as long around its middle."""
+        """Returns the same, moved by a part of its length, and that many times as long around its middle."""
         length = self.until - self.since
         middle = self.since + length / 2 + part * length
         half = max(0.5, length * zoom / 2)
@@ -45,7 +48,10 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def span_of(vault: TableVault, since: str, until: str, now: float, reach: tuple[int, int] | None) -> Span:
-    """The window of an address. `reach`: the seconds of the first and the last change. UsageError where it is none."""
+    """Returns the window of an address.
+
+    `reach`: the seconds of the first and the last change. Raises UsageError if it is invalid.
+    """
     first, last = reach or (None, None)
     end = _end(until, now, last)
     begin = moment_arguments.parse(since, now) if since else _begin(vault, end, first)

@@ -1,4 +1,4 @@
-"""A table as it was at a second, to be browsed: worked out once, kept on disk by key, and read a page at a time."""
+"""A table's state at a second, for browsing: computed once, kept on disk by key, and read a page at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VaultOf = Callable[[Job], TableVault]  # opens the vault for a job, with which i
 
 
 class StateFile(msgspec.Struct, frozen=True):
-    """A state on disk. `items`: how many; `notes`: what is uncertain, in words; `unread`: what could not be read."""
+    """A state on disk. `items`: their number; `notes`: the uncertainties; `unread`: unreadable objects."""
 
     path: Path
     items: int
@@ -43,14 +43,14 @@ class StateFile(msgspec.Struct, frozen=True):
 
 
 class StatePage(msgspec.Struct, frozen=True):
-    """Some items: key, and image or why it cannot be had. `after`: the last key where more follow, else empty."""
+    """Some items: key, and image or why it cannot be read. `after`: the last key if more follow, else empty."""
 
     items: list[tuple[bytes, bytes | BackstreamError | None]]
     after: bytes
 
 
 class States:
-    """The states that somebody has asked for lately."""
+    """The states that were requested lately."""
 
     def __init__(self, jobs: Jobs, folder: Path, clock: Clock) -> None:
         self._jobs = jobs
@@ -60,7 +60,7 @@ class States:
         self._known: OrderedDict[tuple[str, int], Job] = OrderedDict()
 
     def of(self, table: str, at: int, memory: Memory, vault_of: VaultOf) -> Job:
-        """The job that works a state out, or has done so. A second that is not over yet is worked out anew."""
+        """Returns the job that computes a state, or has done so. A second that is not over yet is computed anew."""
         with self._lock:
             job = self._known.get((table, at))
             if job is None or (job.is_over and job.result is None) or job.began <= at + 1:
@@ -79,7 +79,7 @@ class States:
 
 
 def write(vault: TableVault, at: int, folder: Path, job: Job, memory: Memory, now: float) -> StateFile:
-    """Work a state out. OutsideWindow for a second that has not been."""
+    """Computes a state. Raises OutsideWindow for a second in the future."""
     window = vault.window(now)
     safety.check_past(at, now, window)
     notes = safety.check_table(vault.catalog.table, at, window, allow_gap=True)
@@ -115,7 +115,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def tenant_of(catalog: Catalog, entry: Entry) -> str | None:
-    """The tenant of an item, by its image, or by the name of its object; None where there is none, or neither tells."""
+    """Returns the tenant of an item, by its image, or by the name of its object; None if there is none, or if neither tells."""
     if catalog.tenant_attribute is None:
         return None
     if entry.image is not None:
@@ -127,7 +127,7 @@ def tenant_of(catalog: Catalog, entry: Entry) -> str | None:
 
 
 def page(vault: TableVault, state: StateFile, after: bytes, beginning: bytes, tenant: str | None) -> StatePage:
-    """The items that come after a key. `beginning`: what their keys begin with; `tenant`: only that one's, None for all."""
+    """Returns the items after a key. `beginning`: the prefix of their keys; `tenant`: only that one's, None for all."""
     with closing(sqlite3.connect(f"file:{state.path}?mode=ro", uri=True)) as kept:
         rows = list(_rows(kept, after, beginning, tenant))
     shown = [(key, from_line(line)) for key, line in rows[:SIZE]]

@@ -18,7 +18,7 @@ class StaticFiles:
         self._bodies = {name: (folder / name).read_bytes() for name in TYPES}
 
     async def __call__(self, request: Request) -> Response:
-        """The file of that name; 404 for any other."""
+        """Returns the file of that name; 404 for any other."""
         name = request.path_params["name"]
         if name not in self._bodies:
             return Response(status_code=404)

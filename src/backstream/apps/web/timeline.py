@@ -1,7 +1,7 @@
-"""How many changes were made when, by the names of the log's objects alone: nothing of what they hold is read.
+"""Counts changes by time, from the names of the log's objects alone: their contents are not read.
 
-A segment's name says how many changes it holds and from when to when. A compacted set says how many it holds in all; the names of
-the segments that it stands for say when.
+A segment's name states the number of its changes and their period. A compacted set states only its total; the names of its source
+segments state the periods.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ MOST_OLDER = 100  # sets of earlier compactions that are asked
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """So many changes between two seconds, both included. `named`: a segment's name says so, and not only a set's total."""
+    """A number of changes between two seconds, both included.
+
+    `named`: True if a segment's name states it, and not only a set's total.
+    """
 
     since: int
     until: int
@@ -54,14 +57,14 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class SegmentNames:
-    """What compacted sets stand for, as far as it was asked: that of a set never changes."""
+    """The source segments of compacted sets, as far as they were requested: a set's sources never change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str], dict[str, Counted]] = OrderedDict()
 
     def of(self, vault: TableVault, one: str) -> dict[str, Counted]:
-        """The segments of a set by their names; none where that cannot be read."""
+        """Returns the segments of a set by their names; none if they cannot be read."""
         place = (vault.catalog.table_id + vault.catalog.table, one)
         with self._lock:
             if place in self._known:
@@ -84,7 +87,7 @@ def _named(vault: TableVault, name: str) -> Counted | None:
 
 
 def counted(vault: TableVault, names: SegmentNames, since: int | None = None, until: int | None = None) -> list[Counted]:
-    """The changes of the log, or of a part of it, by the names of its objects."""
+    """Returns the changes of the log, or of a part of it, from the names of its objects."""
     found = vault.inventory(since=since, until=until)
     small = [
         Counted(each.segment.min_time, each.segment.max_time, each.segment.count)
@@ -95,7 +98,7 @@ def counted(vault: TableVault, names: SegmentNames, since: int | None = None, un
 
 
 def _of_sets(vault: TableVault, names: SegmentNames, sets: Sequence[Set]) -> list[Counted]:
-    """By the segments that the sets stand for; those of earlier sets where later ones were made of them."""
+    """Counts by the sets' source segments; by earlier sets' if later ones were made from them."""
     if not sets:
         return []
     by_name: dict[str, Counted] = {}
@@ -120,13 +123,13 @@ def _earlier(vault: TableVault, sets: Sequence[Set]) -> list[Set]:
 
 
 def step_for(since: int, until: int) -> int:
-    """How long each bar is, so that there are not too many."""
+    """Returns the length of each bar, so that there are not too many."""
     length = max(1, until - since)
     return next((step for step in STEPS if length <= step * BARS), STEPS[-1])
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """The changes of one step, which begins at second `since`. `kinds`: by event, where they were counted one by one."""
+    """The changes of one step, which begins at second `since`. `kinds`: by event, if they were counted one by one."""
 
     since: int
     until: int
@@ -135,7 +138,9 @@ class Bar(msgspec.Struct, frozen=True):
 
 
 def bars(found: Iterable[Counted], since: int, until: int, step: int) -> list[Bar]:
-    """The changes after second `since`, up to and including `until`, in steps; those of one object evenly over its time."""
+    """Returns the changes after second `since`, up to and including `until`, in steps; one object's changes are spread evenly over
+    its time.
+    """
     first = (since + 1) // step
     counts = [0.0] * (until // step - first + 1)
     for each in found:
@@ -150,12 +155,12 @@ def bars(found: Iterable[Counted], since: int, until: int, step: int) -> list[Ba
 
 
 def about(found: Iterable[Counted], since: int, until: int) -> int:
-    """About how many changes were made after `since`, up to `until`."""
+    """Returns the approximate number of changes after `since`, up to `until`."""
     return round(sum(each.count for each in bars(found, since, until, max(1, until - since + 1))))
 
 
 def until_of(found: Sequence[Counted], since: int, until: int, wanted: int) -> int:
-    """The second up to which about so many changes were made after `since`; `until` where there are fewer."""
+    """Returns the second up to which about `wanted` changes were made after `since`; `until` if there are fewer."""
     seen = 0
     for each in sorted(found, key=lambda each: each.until):
         if each.until <= since or each.since > until:

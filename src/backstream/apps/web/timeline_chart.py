@@ -1,4 +1,7 @@
-"""The timeline as SVG: a bar for each step, and gaps, base backups and drills beside them. Shapes tell, colors only help."""
+"""The timeline as SVG: a bar for each step, and gaps, base backups and drills beside them.
+
+Shapes carry the meaning, colors only help.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ KINDS = ("INSERT", "MODIFY", "REMOVE")
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Something besides changes. `kind`: gap, base or drill; `since`, `until`: seconds; `words`: what it is."""
+    """A mark besides changes. `kind`: gap, base or drill; `since`, `until`: seconds; `words`: its description."""
 
     kind: str
     since: int
@@ -27,7 +30,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 def chart(bars: Sequence[Bar], since: int, until: int, marks: Sequence[Mark]) -> Markup:
-    """The chart of the changes after `since`, up to `until`."""
+    """Returns the chart of the changes after `since`, up to `until`."""
     most = max([1.0, *(each.count for each in bars)])
     title = f"{round(sum(each.count for each in bars)):,} changes after {moment.iso(since)}, up to {moment.iso(until)}"
     facts = {"since": since, "until": until, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH}
@@ -47,7 +50,7 @@ def chart(bars: Sequence[Bar], since: int, until: int, marks: Sequence[Mark]) ->
 
 
 def _patterns() -> str:
-    """Hatches, so that kinds are told apart without colors."""
+    """Returns hatches, so that kinds are distinct without colors."""
     paths = {"INSERT": (6, "M0 3H6"), "REMOVE": (6, "M0 6L6 0"), "gap": (8, "M0 0L8 8M0 8L8 0")}
     return f"<defs>{''.join(_pattern(name, size, path) for name, (size, path) in paths.items())}</defs>"
 

@@ -1,4 +1,4 @@
-"""Values of items as people read them: plain JSON that loses no digit, or DynamoDB JSON as it is kept."""
+"""Formats items' values for people: plain JSON that loses no digit, or DynamoDB JSON as it is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SETS = {"SS": "S", "NS": "N", "BS": "B"}
 
 
 def plain(raw: bytes) -> str:
-    """A typed value (`{"N":"1.50"}`) as plain JSON (`1.50`); as it is where it is none."""
+    """Returns a typed value (`{"N":"1.50"}`) as plain JSON (`1.50`); unchanged if it is not one."""
     try:
         return _plain(msgspec.json.decode(raw))
     except (*UNDECODABLE, ValueError, TypeError, KeyError, RecursionError):
@@ -43,7 +43,7 @@ def _text(text: str) -> str:
 
 
 def kind_of(raw: bytes) -> str:
-    """The type of a typed value, as `S`; empty where it is none."""
+    """Returns the type of a typed value, as `S`; empty if it is not one."""
     try:
         value = msgspec.json.decode(raw)
     except UNDECODABLE:
@@ -52,7 +52,7 @@ def kind_of(raw: bytes) -> str:
 
 
 def cell(value: Shown | None) -> str:
-    """A value for a table's cell, cut where it is long."""
+    """Returns a value for a table's cell, cut if it is long."""
     if value is None:
         return ""
     if value.masked:
@@ -62,7 +62,7 @@ def cell(value: Shown | None) -> str:
 
 
 def document(attributes: dict[str, Shown], *, typed: bool) -> str:
-    """A whole item as indented JSON, plain or DynamoDB's."""
+    """Returns a whole item as indented JSON, plain or DynamoDB's."""
     lines = [f"  {_text(name)}: {_line(each, typed=typed)}" for name, each in attributes.items()]
     return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
 
@@ -74,7 +74,7 @@ def _line(value: Shown, *, typed: bool) -> str:
 
 
 def key_words(key: bytes) -> str:
-    """A key in plain JSON, for headings and lists."""
+    """Returns a key in plain JSON, for headings and lists."""
     try:
         fields = msgspec.json.decode(key, type=dict[str, msgspec.Raw])
     except UNDECODABLE:

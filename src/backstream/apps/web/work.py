@@ -1,4 +1,4 @@
-"""Blocking work for requests: in threads, several at once, and ended when its reader has gone away."""
+"""Runs blocking work for requests: in threads, several at once, and ended when its reader has gone away."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS = 60.0  # that a screen may take to be read
 
 
 class ReaderGone(Exception):
-    """Whoever asked has closed the connection."""
+    """The requester has closed the connection."""
 
 
 class Work:
@@ -31,9 +31,10 @@ class Work:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="web")
 
     async def run(self, request: Request, task: Callable[[StopToken], _Answer]) -> _Answer:
-        """What `task` returns, or raises. `ReaderGone` where the connection is closed before; Unavailable where it takes too long.
+        """Returns the result of `task`, or raises its error. Raises `ReaderGone` if the connection is closed before; Unavailable if
+        it takes too long.
 
-        In both cases the task is told to stop, and does at its next request to the store.
+        In both cases the task is told to stop, and stops at its next request to the store.
         """
         token = StopToken(self._clock, self._clock.now() + self._seconds)
         working = asyncio.get_running_loop().run_in_executor(self._pool, task, token)
@@ -57,12 +58,12 @@ class Work:
             working.add_done_callback(_forget)
 
     def close(self) -> None:
-        """Take no more work."""
+        """Takes no more work."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 async def _gone(request: Request) -> None:
-    """Return when the connection is closed."""
+    """Returns when the connection is closed."""
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -70,6 +71,6 @@ async def _gone(request: Request) -> None:
 
 
 def _forget(working: asyncio.Future[_Answer]) -> None:
-    """Nobody asks any more how it ended."""
+    """Ignores the result, because nobody asks for it any more."""
     if not working.cancelled():
         working.exception()

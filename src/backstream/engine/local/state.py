@@ -125,8 +125,11 @@ class State:
 
     @property
     def _end(self) -> int:
-        """The last second of which the log is read: a change that was made before another of its item may be stamped with a later
-        time, and without it that item's chain would seem broken."""
+        """Returns the last second of the log to read.
+
+        A change that was made before another one of its item may be stamped with a later time, and without it that item's chain
+        would seem broken.
+        """
         return self._at + CLOCKS_APART
 
     @property

@@ -72,7 +72,7 @@ def later_scan(known: Entry | None, entry: Entry) -> Entry:
 
 
 def read_order(scan: Entry) -> tuple[int, int, str, str]:
-    """Returns the time and the source of a read. Two exports give two states of an item, of which either may be left out."""
+    """Returns the time and the source of a read. Two exports give two states of an item, and either may be left out."""
     return scan.since, scan.micros, scan.event, scan.event_id
 
 

@@ -1,7 +1,7 @@
-"""A function's batch as lines of the change log at once, where it holds nothing but what nearly every batch holds.
+"""Turns a function's batch directly into lines of the change log, if it contains only what nearly every batch contains.
 
-It gives the same bytes as the way by `change.from_record` and `entry.of_change`, without objects for each record in between. What
-is not plain at once is left to that way: a record that is malformed or of another form, a key that is written in another form.
+It gives the same bytes as the way by `change.from_record` and `entry.of_change`, without objects for each record in between.
+Everything else is left to that way: a malformed record or one of another form, a key in another form.
 """
 
 from __future__ import annotations

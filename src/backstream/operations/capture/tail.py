@@ -218,7 +218,7 @@ class Tail:
             self._parts.notice(f"{shard} has ended, and {which} is listed: until it is, {until} is claimed")
 
     def _has_no_sibling(self, child: Shard, parent: AnyFollower) -> bool:
-        """True if an only child has existed for so long that a sibling would be listed too, or if an earlier run has seen that."""
+        """True if an only child has existed long enough for a sibling to be listed too, or if an earlier run has seen that."""
         before = self._reached.get(parent.shard.id)
         if before is not None and before.ended and before.claim < self._parts.known:
             return True  # it had ended by then, and a watermark has passed its end

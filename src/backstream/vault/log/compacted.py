@@ -155,7 +155,7 @@ class Compacted:
         return frozenset(generation.kept) | sources.names(map(self.sources, generation.unsettled))
 
     def stands_for(self, generation: Generation, concealed: Mapping[str, str], since: float) -> set[str]:
-        """Returns those of these hidden names of the log that a set replaces, or replaced before it was merged into another set.
+        """Returns the hidden names of the log that a set replaces, or replaced before it was merged into another set.
 
         `concealed` maps each name to its hidden version. Each set names the objects that it replaced itself, so the last
         compactions explain what was hidden lately. `since` is when the first of these objects was received (epoch seconds).

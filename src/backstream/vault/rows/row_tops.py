@@ -18,7 +18,7 @@ from backstream.model.changes.entry import ImagePlace
 from backstream.ports import ObjectStore
 from backstream.vault.rows.row_versions import RowVersion, newest_row, parse_metadata
 
-# How far back a repeated change is searched in its object. A deeper one is kept a second time, which does no harm.
+# A repeated change is searched in its object this far back. A deeper one is kept a second time, which does no harm.
 LATE_VERSIONS = 1_000
 
 Until = Callable[[RowVersion], bool]

@@ -8,5 +8,5 @@ from backstream.operations.inspect.actors import ActorClaim
 
 
 def by(claims: Sequence[ActorClaim]) -> str:
-    """`alice (attribute)`, the surest source first; `-` where no source names anybody."""
+    """Returns `alice (attribute)`, the surest source first; `-` if no source names anybody."""
     return ", ".join(f"{claim.actor} ({claim.source}{'' if claim.settled else ', not settled'})" for claim in claims) or "-"

@@ -89,12 +89,12 @@ class _AsJson:
         self._before = b'{"findings":['
 
     def each(self, finding: BlameFinding) -> None:
-        """Write a finding."""
+        """Writes a finding."""
         self._write(self._before + visible_json(msgspec.json.encode(finding)))
         self._before = b",\n"
 
     def end(self, report: Blamed) -> None:
-        """Write the sums."""
+        """Writes the sums."""
         begin = self._before if self._before.startswith(b"{") else b""
         self._write(begin + b"]," + visible_json(msgspec.json.encode(report))[1:] + b"\n")
         sys.stdout.buffer.flush()
@@ -107,12 +107,12 @@ class _AsText:
     """A few lines for each change, then the sums."""
 
     def each(self, finding: BlameFinding) -> None:
-        """Write a finding."""
+        """Writes a finding."""
         for line in _lines(finding):
             sys.stdout.write(visible_line(line) + "\n")
 
     def end(self, report: Blamed) -> None:
-        """Write the sums."""
+        """Writes the sums."""
         sys.stdout.flush()
         as_facts(list(_sums(report)))
 

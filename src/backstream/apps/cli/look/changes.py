@@ -66,7 +66,7 @@ Attribute = Annotated[
 
 
 def events_of(text: str | None) -> list[str]:
-    """The events in `INSERT,MODIFY`, in any case."""
+    """Returns the events in `INSERT,MODIFY`, in any case."""
     return [] if text is None else [each.strip().upper() for each in text.split(",")]
 
 
@@ -125,7 +125,7 @@ def changes(
 
 
 def _check_words(*, net: bool, summary: bool, limit: int | None, json: bool, ndjson: bool) -> None:
-    """UsageError where they contradict each other."""
+    """Raises UsageError if the options contradict each other."""
     if net and summary:
         raise UsageError("--net or --summary?", hint="Give one of them.")
     if summary and limit is not None:
@@ -151,12 +151,12 @@ def _end(found: Selected) -> int:
 
 
 def as_lines(records: Iterable[ChangeRecord | NetRecord]) -> int:
-    """Write a line of JSON for each, as they come; how many there were."""
+    """Writes a line of JSON for each record, as they come. Returns their number."""
     return _written(records, msgspec.json.Encoder().encode_lines)
 
 
 def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
-    """As it is found, so that memory stays bounded. Nothing is written where the first one cannot be had."""
+    """Writes the array as it is found, so that memory stays bounded. Nothing is written if the first record fails."""
     first, encode = True, msgspec.json.Encoder().encode
 
     def joined(together: Records) -> bytes:
@@ -171,7 +171,7 @@ def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
 
 
 def _written(records: Iterable[ChangeRecord | NetRecord], joined: Callable[[Records], bytes]) -> int:
-    """Write them, many at once where they come quickly. What is found after a pause is written at once."""
+    """Writes records, many at once if they come quickly. A record after a pause is written at once."""
     together, count, now, due = Records(), 0, SystemClock().now, 0.0
     with _few_collections():
         for each in records:
@@ -245,7 +245,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def chart(found: ChangeSummary) -> list[str]:
-    """Changes by time: a bar for each step on a terminal, else numbers alone. Of many steps several share a bar."""
+    """Returns changes by time: a bar for each step on a terminal, else only numbers. Many steps share bars."""
     if not found.times:
         return []
     seconds = {moment.parse_iso_micros(each.time) // 1_000_000: each.changes for each in found.times}

@@ -69,7 +69,7 @@ def diff(
 
 
 def _judge(report: Diffed) -> None:
-    """What could not be done goes before what differs."""
+    """Raises the error of a comparison. Rows that could not be compared take precedence over differences."""
     both = f"{report.table} and {report.table2}"
     if report.mended:
         raise DifferencesFound(

@@ -115,7 +115,7 @@ def migrate(
 
 
 def _check_words(script: Path | None, resume: str | None, undo: str | None, *, earlier: bool) -> None:
-    """UsageError where they do not say what to do."""
+    """Raises UsageError if the options do not say what to do."""
     if resume is not None and undo is not None:
         raise UsageError("go on, or take back?", hint="Give --resume or --undo, not both.")
     if script is None and resume is None and undo is None:

@@ -76,13 +76,13 @@ def _name(each: Checked) -> None:
 
 
 def _line(finding: Finding) -> str:
-    """One finding for people."""
+    """Returns one finding as text for people."""
     rows = "" if finding.rows is None or bytes(finding.key) != b"null" else f", {counted(finding.rows, 'change')}"
     return f"{'REPAIRED' if finding.repaired else finding.kind.upper()}: {finding}{rows}"
 
 
 def _judge(found: list[Checked], broken: list[BackstreamError]) -> None:
-    """What was found goes before what could not be looked at, as it does for `doctor`."""
+    """Raises the error of a check. Findings take precedence over objects that could not be read, as for `doctor`."""
     wrong = [each for each in found if each.found]
     if wrong:
         raise DifferencesFound("; ".join(map(_sum, wrong)), hint=_next(wrong))

@@ -96,7 +96,7 @@ def drill(
 
 
 def _report_paths(report: Path | None, table: str) -> list[Path]:
-    """The page's and the JSON's: side by side, whichever of them was named, or both in the folder that was."""
+    """Returns the paths of the page and the JSON: side by side, whichever was named, or both in the named folder."""
     if report is None:
         return []
     stem = report / f"{table}-drill" if report.is_dir() else report
@@ -167,7 +167,7 @@ def _publish(found: Drill, backup: TableBackup, paths: list[Path]) -> None:
 
 
 def _judge(found: Drill) -> None:
-    """What stopped a drill goes before what it found: it did not come to its end."""
+    """Raises the error of a drill. An error that stopped it takes precedence over its findings."""
     if found.error is not None:
         raise Failed(f"the drill of {found.table} was stopped: {found.error}", hint=found.hint)
     if not found.passed:

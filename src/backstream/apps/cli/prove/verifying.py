@@ -40,7 +40,7 @@ def verify(
 
 
 def _judge(report: Verified) -> None:
-    """What could not be read goes before what differs: the comparison did not come to its end."""
+    """Raises the error of a comparison. Unreadable rows take precedence over differences: the comparison is not complete."""
     differ = "differs" if report.differences == 1 else "differ"
     differences = f"{counted(report.differences, 'row')} of {report.table} {differ} between the vault and the table"
     if report.repaired and report.repaired == report.wrong:

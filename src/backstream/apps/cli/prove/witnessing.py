@@ -54,7 +54,7 @@ def _facts(report: Witnessed) -> list[tuple[str, str]]:
 
 
 def _judge(report: Witnessed, *, stopped: bool) -> int:
-    """The exit code; what is left is said on stderr."""
+    """Returns the exit code, and prints the remaining work on stderr."""
     if report.throttled:
         notice(
             f"the stream asked {counted(report.throttled, 'time')} to slow down: a shard allows two readers at a time. "

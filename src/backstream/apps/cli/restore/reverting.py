@@ -185,7 +185,7 @@ def _planned(
 
 
 def _check_alone(words: tuple[object, ...], **files: object) -> None:
-    """UsageError where words are given that a file tells already: they would not count."""
+    """Raises UsageError if options are given that a file states already: they would not count."""
     for name, value in files.items():
         if value is not None and any(words):
             raise UsageError(
@@ -194,7 +194,7 @@ def _check_alone(words: tuple[object, ...], **files: object) -> None:
 
 
 def _check_words(since: str | None, *, dry_run: bool, **others: object) -> None:
-    """UsageError where they do not say what to do."""
+    """Raises UsageError if the options do not say what to do."""
     given = [f"--{name}" for name, value in others.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' or '.join(given)}?", hint="Give one of them.")
@@ -210,7 +210,7 @@ def _always(_: Plan) -> bool:
 
 
 def _ask_about(made: Plan) -> bool:
-    """Show the plan to somebody at a terminal, and ask. Refused elsewhere."""
+    """Shows the plan to somebody at a terminal, and asks. Raises Refused elsewhere."""
     head, counts = made.head, made.counts
     question = (
         f"Undo these changes of {head.table} from {head.since} to {head.until} "
@@ -229,7 +229,7 @@ def _ask_about(made: Plan) -> bool:
 
 
 def _ask(question: str) -> None:
-    """Refused elsewhere than at a terminal, and where the answer is no."""
+    """Asks. Raises Refused if there is no terminal, and if the answer is no."""
     need_terminal(question, "Run it with --yes.")
     confirm(question)
 
@@ -243,7 +243,7 @@ def _show_row(row: PlanRow) -> None:
 
 
 def _row_lines(row: PlanRow) -> list[str]:
-    """One item of a plan: what becomes of it, and only what differs."""
+    """Returns the lines of one item in a plan: its action, and only the differing attributes."""
     key = bytes(row.key).decode()
     if not row.is_written:
         return [f"{_LEFT.get(row.verdict, 'FAILED'):<8}  {key}: {row.reason}"]
@@ -297,7 +297,7 @@ def _counts(report: Reverted) -> list[tuple[str, str]]:
 
 
 def _is_undo(report: Reverted) -> bool:
-    """Whether it is of `--undo`: a revert's own window is never empty."""
+    """True if it is the report of `--undo`: a revert's own window is never empty."""
     return report.since == report.until
 
 

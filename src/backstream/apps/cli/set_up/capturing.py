@@ -28,7 +28,7 @@ from backstream.vault.log.segments import Codec
 
 
 class Log(enum.StrEnum):
-    """How `tail` tells of its segments."""
+    """The form of `tail`'s lines about its segments."""
 
     JSON = "json"
 
@@ -136,7 +136,7 @@ def _show_init(report: InitReport, url: str) -> None:
 
 
 def _complete_from(report: InitReport) -> str:
-    """The second from which the vault knows every item, of the table that there is now; or what brings them."""
+    """Returns the second from which the vault knows every item of the present table, or the command that gets it there."""
     lives = report.catalog.lives
     known = report.catalog.complete_from if not lives else lives[-1].created if lives[-1].complete else None
     if report.needs_backfill:

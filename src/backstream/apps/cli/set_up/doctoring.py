@@ -47,7 +47,7 @@ def doctor(
 
 
 def _show(found: Doctor) -> None:
-    """What is well first, in short; what is wrong last, where the eye is when it has ended."""
+    """Prints sound parts first, in short, and faults last, where the eye is at the end."""
     named = max(len(check.name) for check in found.checks)
     for subject, checks in _by_subject(found, CheckVerdict.OK):
         out.print(subject, style="bold")
@@ -69,7 +69,7 @@ def _show(found: Doctor) -> None:
 
 
 def _by_subject(found: Doctor, verdict: CheckVerdict) -> list[tuple[str, list[Check]]]:
-    """The checks of that verdict, in their order, by what they are of."""
+    """Returns the checks with that verdict, in their order, by subject."""
     groups: dict[str, list[Check]] = {}
     for check in found.checks:
         if check.verdict is verdict:
@@ -78,14 +78,14 @@ def _by_subject(found: Doctor, verdict: CheckVerdict) -> list[tuple[str, list[Ch
 
 
 def _together(checks: list[Check]) -> list[Check]:
-    """The permissions that are there as one line, after the others."""
+    """Returns the granted permissions as one line, after the others."""
     allowed = ", ".join(check.name for check in checks if check.found == ALLOWED)
     others = [check for check in checks if check.found != ALLOWED]
     return [*others, Check("permissions", CheckVerdict.OK, allowed)] if allowed else others
 
 
 def _facts(check: Check, named: int) -> None:
-    """One check, what was found in a column of its own, however many lines it takes."""
+    """Prints one check, with the finding in its own column, however many lines it takes."""
     width = max(NARROWEST, out.width - named - 4)
     lines = textwrap.wrap(check.found, width, break_on_hyphens=False) or [""]
     for position, line in enumerate(lines):

@@ -21,7 +21,7 @@ FILES = {Format.YAML: "backstream.yaml", Format.JSON: "backstream.json", Format.
 
 
 class Language(StrEnum):
-    """Whose template it is."""
+    """The language of the template."""
 
     CLOUDFORMATION = "cloudformation"
     TERRAFORM = "terraform"

@@ -1,1 +1,1 @@
-"""One module for each screen: each reads what it shows through the library and fills its page."""
+"""One module per screen: each reads its data through the library and fills its page."""

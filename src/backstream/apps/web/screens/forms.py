@@ -1,4 +1,4 @@
-"""Forms that change a table: only where that is allowed, and only with its name typed."""
+"""Forms that change a table: only if that is allowed, and only with its name typed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Deed(msgspec.Struct, frozen=True):
 
 
 def check_deed(site: Site, request: Request, deed: Deed) -> None:
-    """Refused in read-only mode, and where another name was typed than that of the table which is written to."""
+    """Raises Refused in read-only mode, and if the typed name is not the name of the table to be written."""
     if not site.settings.allow_restore:
         raise Refused(
             "this server is read-only: nothing was written",

@@ -22,7 +22,7 @@ MOST = 10**9
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One version. `number`: from 1, the oldest; `cells`: value and what became of it, by attribute; `exists`: not deleted."""
+    """One version. `number`: from 1, the oldest; `cells`: value and change, by attribute; `exists`: not deleted."""
 
     number: int
     time: str
@@ -36,7 +36,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Versions(msgspec.Struct, frozen=True):
-    """Some of an item's versions, the oldest of them first. `first`: the number of that one; `total`: how many there are at all."""
+    """Some of an item's versions, oldest first. `first`: the number of the first one; `total`: the number of all."""
 
     names: list[str]
     columns: list[Column]
@@ -93,7 +93,7 @@ def _key(site: Site, vault: TableVault, request: Request) -> bytes:
 
 
 def versions(site: Site, vault: TableVault, found: list[ItemVersion], upto: int, *, typed: bool) -> Versions:
-    """The last versions up to a number, the newest where that is 0, with what each changed."""
+    """Returns the last versions up to a number (0: the newest), with the changes of each."""
     end = min(upto or len(found), len(found))
     first = max(1, end - COLUMNS + 1)
     chosen = found[first - 1 : end]

@@ -1,4 +1,4 @@
-"""Plans: choose what to take back, see it row by row, download it, and, where that is allowed, carry it out."""
+"""Plans: choose the changes to undo, see them row by row, download the plan, and, if allowed, execute it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REASONS = {MergeVerdict.CONFLICT: "others have changed the same since", MergeVer
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One row of a plan. `lines`: what would change; `reason`: why it is left alone."""
+    """One row of a plan. `lines`: its changes; `reason`: why it is left alone."""
 
     key: str
     url: str
@@ -85,7 +85,7 @@ async def make_new(site: Site, request: Request) -> Response:
 
 
 def _moment(site: Site, text: str) -> str:
-    """A moment, made absolute, so that it means the same later on."""
+    """Returns a moment as an absolute time, so that it means the same later on."""
     return moment.iso(moment_arguments.parse(text, site.clock.now()))
 
 
@@ -176,7 +176,7 @@ def _row(site: Site, table: str, row: PlanRow) -> Row:
 
 
 def _reason(site: Site, row: PlanRow) -> str:
-    """Why a row is left alone; where attributes are hidden without the words that may name them."""
+    """Returns why a row is left alone; if attributes are hidden, without the words that may name them."""
     if not row.reason:
         return ""
     if not site.privacy.guards:

@@ -1,4 +1,4 @@
-"""Runs: what is under way, what earlier ones have left, and how to go on or to take them back."""
+"""Runs: those under way, the remains of earlier ones, and how to resume or undo them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _failures(site: Site, report: Any) -> list[tuple[str, str]]:
 
 
 def _left_of(job: Job) -> LeftFile | None:
-    """The file of a run that has ended: by it the run is resumed or taken back."""
+    """Returns the file of a run that has ended, by which the run is resumed or undone."""
     report = job.result
     name = report.file if isinstance(report, Reverted) else None
     named = " ".join([name or "", *job.notices])

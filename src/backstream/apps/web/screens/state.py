@@ -22,7 +22,7 @@ ATTRIBUTES = 8  # in the list; the item's own screen has all
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One row. `why`: why its image cannot be had, empty where it can."""
+    """One row. `why`: why its image cannot be read, empty if it can."""
 
     key: str
     url: str

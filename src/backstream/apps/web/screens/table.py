@@ -30,7 +30,7 @@ DRILLS = 30
 
 
 class View(msgspec.Struct, frozen=True):
-    """What the table's page shows besides its status."""
+    """The contents of the table's page besides its status."""
 
     span: Span
     step: int
@@ -54,17 +54,17 @@ class ChangeRow(msgspec.Struct, frozen=True):
 
 
 def base_url(table: str, span: Span, sel: str, **more: str) -> str:
-    """The address of a window of a table."""
+    """Returns the address of a window of a table."""
     return f"/t/{quote(table)}?{urlencode(span.query(sel=sel, **more))}"
 
 
 def reach_of(counted: list[Counted]) -> tuple[int, int] | None:
-    """The seconds of the first and the last change."""
+    """Returns the seconds of the first and the last change."""
     return (min(each.since for each in counted), max(each.until for each in counted)) if counted else None
 
 
 def view_of(site: Site, vault: TableVault, since: str, until: str) -> View:
-    """The timeline of a window, by the names of the log's objects."""
+    """Returns the timeline of a window, from the names of the log's objects."""
     found = timeline.counted(vault, site.names)
     span = span_of(vault, since, until, site.clock.now(), reach_of(found))
     step = timeline.step_for(span.since, span.until)

@@ -24,7 +24,7 @@ LATE = 900  # seconds of lag from which on it is a problem
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One table. `problems`: in words, the worst first; `status`: None where it cannot be read."""
+    """One table. `problems`: descriptions, the worst first; `status`: None if it cannot be read."""
 
     name: str
     problems: list[str]
@@ -54,7 +54,7 @@ def _row(site: Site, token: StopToken, name: str) -> Row:
 
 
 def problems(found: Status) -> list[str]:
-    """What an operator should look at, in words."""
+    """Describes the problems for an operator."""
     crowded = too_many(found.readers)
     return [
         *(f"damaged: {len(found.damaged):,} second versions, which are not read" for _ in range(bool(found.damaged))),
@@ -83,7 +83,7 @@ def _drill(found: Status) -> list[str]:
 
 
 def _dollars(found: Status, now: float) -> float | None:
-    """What the change log costs a month: its storage, and its requests at the pace of the window. None where that is not known."""
+    """Returns the monthly cost of the change log: its storage, and its requests at the pace of the window; None if unknown."""
     storage = found.log_bytes / 1e9 * STANDARD
     pace = _changes_a_month(found, now)
     capture = next((each.capture for each in found.costs if each.layout == found.layout), None)
