@@ -20,7 +20,7 @@ class BackstreamError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
-# --- the caller's words are wrong: change them and call again -----------------------------------------------------------------
+# --- the request is wrong: change it and call again -----------------------------------------------------------------
 
 
 class UsageError(BackstreamError):
@@ -67,7 +67,7 @@ class WrongStreamView(Refused):
     """The stream does not carry new and old images, so its records cannot be kept."""
 
 
-# --- failed: the world said no; mend it and call again --------------------------------------------------------------------------
+# --- failed: a service refused; fix the cause and call again ------------------------------------------------------------
 
 
 class Failed(BackstreamError):

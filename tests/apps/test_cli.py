@@ -477,7 +477,7 @@ def test_stopped_in_the_middle_of_a_new_table_it_says_what_stays(scene: Scene, f
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 130
-    assert f"stopped: go on with: backstream restore {scene.table} --resume" in err
+    assert f"stopped: resume with: backstream restore {scene.table} --resume" in err
     assert 0 < len(scene.items(new)) < 621
     ran = scene.run("restore", scene.table, "--resume", err.split()[-1], "--json")
     assert ran.code == 0, ran.err

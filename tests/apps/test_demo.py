@@ -20,7 +20,7 @@ from backstream.errors import DifferencesFound, Failed
 
 DEMO = (sys.executable, "-m", "backstream", "demo")
 # What the commands say of themselves on stderr: the ways on and back of the restore, and how fresh a history is.
-EXPECTED = ("should this be interrupted, ", "To take back what it wrote, ", "note: the vault is sure to hold ")
+EXPECTED = ("if this is interrupted, ", "To take back what it wrote, ", "note: the vault is sure to hold ")
 STOPPED = 130
 
 # --- the command, from the outside ---------------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ def test_no_permission_on_one_segment(stocked: Scene, proxy: FaultProxy) -> None
     said = backfill(stocked, code=1)
     assert rule.fired
     assert "not authorized" in said or "AccessDenied" in said
-    assert "What was read is kept" in said
+    assert "The rows read so far are kept" in said
     assert "Traceback" not in said
     vault = stocked.vault()
     assert vault.bases.complete() == []

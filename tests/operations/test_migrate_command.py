@@ -134,7 +134,7 @@ def test_ten_thousand_beside_a_writer(scene: Scene) -> None:
 
 def wait_for_writes(process: subprocess.Popen[str]) -> None:
     assert process.stderr is not None
-    while (line := process.stderr.readline()) and "go on with" not in line:
+    while (line := process.stderr.readline()) and "resume it with" not in line:
         pass
 
 

@@ -330,7 +330,7 @@ def failed(ran: Ran, code: int, *words: str) -> None:
     assert ran.code == code, ran.err
     assert ran.out == ""
     assert "Traceback" not in ran.err
-    lines = [line for line in ran.err.strip().splitlines() if not line.startswith("should this be interrupted")]
+    lines = [line for line in ran.err.strip().splitlines() if not line.startswith("if this is interrupted")]
     assert len(lines) == 2, ran.err
     assert lines[0].startswith("error: ")
     assert all(word in ran.err for word in words), ran.err

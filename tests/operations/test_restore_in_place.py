@@ -398,7 +398,7 @@ def test_killed_twenty_times_and_gone_on_with_each_time(ruined: Scene) -> None:
 def wait_for_writes(process: subprocess.Popen[str]) -> None:
     """Return when it has said how to go on with it, which is just before it writes, or has ended."""
     assert process.stderr is not None
-    while (line := process.stderr.readline()) and "go on with" not in line:
+    while (line := process.stderr.readline()) and "resume it with" not in line:
         pass
 
 

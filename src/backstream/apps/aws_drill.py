@@ -148,7 +148,7 @@ def _judge(found: Drill) -> None:
     objectives = [*found.objectives.missed_rpo(found.rpo_seconds), *found.objectives.missed_rto(found.rto_seconds)]
     counts = f"{found.differences:,} differences, {found.failed:,} unreadable objects"
     what = "; ".join([counts, *objectives])
-    where = f"What and why: the record of drill {found.id} in the vault (_backstream/{found.table}/drills/)."
+    where = f"Details: the record of drill {found.id} in the vault (_backstream/{found.table}/drills/)."
     if found.error is not None:
         raise Failed(f"the drill of {found.table} was stopped before its end: {what}", hint=f"{found.hint} {where}".strip())
     raise DifferencesFound(f"the drill of {found.table} at {found.at} failed: {what}", hint=where)

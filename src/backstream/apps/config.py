@@ -251,7 +251,7 @@ class Config:
         if parts.scheme != "s3" or not parts.netloc or parts.path.strip("/") or url.rstrip("/") != f"s3://{parts.netloc}":
             raise UsageError(f"not a bucket: {url!r}", hint="An on-failure destination is a whole bucket: write s3://bucket.")
         if urlsplit(self.url)[:2] == parts[:2]:
-            raise UsageError(f"{url} is the vault's own bucket", hint="What Lambda gives up needs a bucket of its own beside it.")
+            raise UsageError(f"{url} is the vault's own bucket", hint="Discarded batches need a bucket of their own beside it.")
         owner = partial(self._owners.failures, account)
         store = S3Store(self._aws.bucket(parts.netloc, lambda _: object_limits.BATCH, owner), "", self.clock, versioned=False)
         return RetryingStore(store, self.clock, budget=self._patience)

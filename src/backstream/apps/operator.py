@@ -10,7 +10,7 @@ from backstream.errors import BackstreamError
 
 
 def operator(config: Config) -> str:
-    """Returns the ARN of the credentials if AWS returns it (GetCallerIdentity needs no permission), else the user and the machine."""
+    """Returns the ARN of the credentials if AWS returns it (GetCallerIdentity needs no permission), else user and machine."""
     try:
         return str(config.account.identity()["Arn"])
     except (BackstreamError, KeyError):

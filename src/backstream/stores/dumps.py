@@ -54,7 +54,7 @@ class DynamodumpDump:
             others = ", ".join(sorted(root.rstrip("/") for root in roots)) or "no table at all"
             raise NotFound(
                 f"the dump {path} does not hold one table {table} with its {SCHEMA}: it holds {others}",
-                hint=f"Give the folder above {table}/{SCHEMA}, or that of the one table itself.",
+                hint=f"Give the folder above {table}/{SCHEMA}, or the folder of the one table itself.",
             )
         self._root = "" if alone and not named else named[0]
 

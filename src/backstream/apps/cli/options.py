@@ -31,25 +31,25 @@ VerifyKey = Annotated[
     Option(
         "--verify-key",
         metavar="FILE|kms:ARN",
-        help="Believe nothing that is not signed with it [env: BACKSTREAM_VERIFY_KEY].",
+        help="Trust only objects signed with it [env: BACKSTREAM_VERIFY_KEY].",
         show_default=False,
     ),
 ]
 MinHead = Annotated[
     int | None,
-    Option("--min-head", metavar="N", min=0, help="Refuse a vault whose head is less.", show_default=False),
+    Option("--min-head", metavar="N", min=0, help="Refuse a vault with a smaller head.", show_default=False),
 ]
-AllowGap = Annotated[bool, Option("--allow-gap", help="Go on where something is uncertain; it is named.")]
+AllowGap = Annotated[bool, Option("--allow-gap", help="Continue despite uncertainties; they are named.")]
 Rpo = Annotated[
     str | None,
-    Option("--rpo", metavar="DURATION", help="At most so much may be lost, as 30m: else exit 3.", show_default=False),
+    Option("--rpo", metavar="DURATION", help="Recovery point objective, e.g. 30m. Exit 3 if it is missed.", show_default=False),
 ]
 Rto = Annotated[
     str | None,
-    Option("--rto", metavar="DURATION", help="At most so long may a restore take, as 2h: else exit 3.", show_default=False),
+    Option("--rto", metavar="DURATION", help="Recovery time objective, e.g. 2h. Exit 3 if it is missed.", show_default=False),
 ]
 Metrics = Annotated[
-    Path | None, Option("--metrics", metavar="PATH", help="Write a Prometheus text file, in one go.", show_default=False)
+    Path | None, Option("--metrics", metavar="PATH", help="Write a Prometheus text file, atomically.", show_default=False)
 ]
 Emf = Annotated[
     Path | None,

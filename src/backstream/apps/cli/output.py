@@ -54,7 +54,7 @@ def confirmed(question: str) -> bool:
 def confirm(question: str) -> None:
     """Asks an operator at a terminal. Raises Refused if the answer is no."""
     if not confirmed(question):
-        raise Refused("nothing was touched: you said no")
+        raise Refused("aborted; nothing was changed")
 
 
 def need_terminal(question: str, hint: str) -> None:
@@ -72,11 +72,11 @@ class Resumption:
     def __call__(self, command: str) -> None:
         """Called as soon as there is something to resume."""
         self.command = command
-        notice(f"should this be interrupted, go on with: {command}")
+        notice(f"if this is interrupted, resume it with: {command}")
 
     def after_stop(self, nothing: str) -> str:
         """Returns the next step after a stop. `nothing`: the text if there is nothing to resume."""
-        return f"go on with: {self.command}" if self.command is not None else nothing
+        return f"resume with: {self.command}" if self.command is not None else nothing
 
 
 def as_json(value: object) -> None:

@@ -137,7 +137,7 @@ class _Story:
         )
 
     def _show_one_flight(self) -> None:
-        self._narration.say("Delta 2003 to Miami was due at 7:00. What became of it, and what each change changed:")
+        self._narration.say("Delta 2003 to Miami was due at 7:00. Its versions, and what each change changed:")
         self._shell.run("history", TABLE, ONE_FLIGHT, "--diff")
 
     def _ruin(self) -> tuple[Copy, int, Damage]:
@@ -207,7 +207,7 @@ class _Story:
         self._await(tail, lambda reached: reached.window_to is not None and reached.window_to >= moment.iso(ended))
         window = ["--from", moment.iso(begun), "--to", moment.iso(ended), "--where", WHERE]
         self._shell.run("changes", TABLE, *window, "--summary")
-        say(f"Exactly these {TOUCHED} rows are brought back, attribute by attribute. Whatever others wrote since stays.")
+        say(f"Exactly these {TOUCHED} rows are brought back, attribute by attribute. Later writes of others stay.")
         self._shell.run("revert", TABLE, *window, "--yes")
         now = proof.scan(self._client, TABLE)
         proof.prove(night.expected(), now)

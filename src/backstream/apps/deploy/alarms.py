@@ -87,7 +87,7 @@ def _all_alarms(choices: Choices, targets: Sequence[Target]) -> Iterator[Resourc
 
 def _topic() -> Resource:
     properties = {"TopicName": text(StackValue.STACK, "-alarms"), "KmsMasterKeyId": Given("TopicKeyArn")}
-    why = "Who subscribes to it is told when an alarm rings. The key's policy has to let cloudwatch.amazonaws.com use it."
+    why = "Its subscribers are notified when an alarm rings. The key's policy has to let cloudwatch.amazonaws.com use it."
     return Resource(TOPIC, "AWS::SNS::Topic", properties, why)
 
 

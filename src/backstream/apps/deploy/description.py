@@ -35,7 +35,7 @@ def describe(choices: Choices) -> DeploymentDescription:
 def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
     vault = storage.vault_url(choices)
     failures = text("s3://", storage.failures_bucket(choices))
-    yield Output("VaultUrl", "What --vault and BACKSTREAM_VAULT take.", vault)
+    yield Output("VaultUrl", "The value for --vault and BACKSTREAM_VAULT.", vault)
     yield Output("FailuresUrl", "Where batches lie that Lambda gave up on.", failures)
     yield Output("FunctionName", "The function that keeps changes.", Of(functions.CAPTURE, "Ref"))
     yield Output("CaptureRoleArn", "The role of that function: who a vault in another account lets in.", Of(roles.CAPTURE_ROLE))
@@ -47,4 +47,4 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
     for each in targets:
         yield Output(f"{each.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(each), "Ref"))
         command = text("backstream init ", each.name, " --vault ", vault, " --failures ", failures, *signing)
-        yield Output(f"{each.id}Next", "What to run now; nothing is kept before.", command)
+        yield Output(f"{each.id}Next", "The commands to run now; nothing is kept before.", command)

@@ -31,8 +31,8 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     yield Parameter("CodeBucket", "The bucket where the function's zip lies, in this region.", pattern=BUCKET)
     yield Parameter("CodeKey", "The zip's key in it. A new zip needs a new key, or it is not seen.", zip_name, pattern=".+[.]zip")
     kinds = tuple(each.value for each in Architecture)
-    yield Parameter("Architecture", "That of the zip.", choices.architecture.value, choices=kinds)
-    yield Parameter("Runtime", "Lambda's Python; that of the zip.", choices.runtime, pattern="python3[.][0-9]{1,2}")
+    yield Parameter("Architecture", "The architecture of the zip.", choices.architecture.value, choices=kinds)
+    yield Parameter("Runtime", "Lambda's Python, the same as in the zip.", choices.runtime, pattern="python3[.][0-9]{1,2}")
     yield _number(
         "MemorySize", "Memory of the capturing function, in MB; it sets its share of a processor, too.", "memory", choices
     )
@@ -50,10 +50,10 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
         meaning = "The KMS key with which the functions sign what they write; the one that `init --sign` names."
         yield Parameter("SigningKeyArn", meaning, choices.signing_key, pattern=KEY_ARN)
     yield _number("BatchSize", "Changes in one invocation at most.", "batch_size", choices)
-    yield _number("BatchingWindowSeconds", "How long a batch may wait to fill up.", "batching_window", choices)
+    yield _number("BatchingWindowSeconds", "Time in which a batch may fill up.", "batching_window", choices)
     meaning = "Batches of one shard at a time. More than 1 is faster where a shard has more than one function can keep."
     yield _number("ParallelizationFactor", meaning, "parallelization", choices)
-    meaning = "How often a failing batch is tried again before it goes to the failures' bucket."
+    meaning = "Retries of a failing batch before it goes to the failures' bucket."
     yield _number("MaximumRetryAttempts", meaning, "retries", choices)
     meaning = "Age at which a change that cannot be kept goes to the failures' bucket; a stream forgets it after 86400."
     yield _number("MaximumRecordAgeSeconds", meaning, "record_age", choices)
@@ -63,12 +63,12 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     if choices.alarms or choices.drill:
         yield _number(
             "RpoSeconds",
-            "How many seconds may be lost at most: the alarm on lag, and the drill, judge by it.",
+            "Recovery point objective in seconds, for the alarm on lag and the drill.",
             "rpo_seconds",
             choices,
         )
     if choices.drill:
-        yield _number("RtoSeconds", "How many seconds a restore may take: the drill judges by it.", "rto_seconds", choices)
+        yield _number("RtoSeconds", "Recovery time objective in seconds, for the drill.", "rto_seconds", choices)
         yield Parameter("DrillSchedule", "When restores are tried.", choices.drill_schedule, pattern=r"(rate|cron)[(].+[)]")
 
 
@@ -84,7 +84,7 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
         yield log_group(WITNESS_LOG, "witness", choices)
         yield roles.witness_role(choices, targets, log_name("witness"))
         yield _witness(choices)
-        yield _tried_once(WITNESS, "What a run did not come to, the next one does: it is not tried twice more, as Lambda would.")
+        yield _tried_once(WITNESS, "The next run does the rest, so a run is not tried twice more, as Lambda would.")
         yield from (_witnessing(each) for each in targets)
     if choices.drill:
         yield log_group(DRILL_LOG, "drill", choices)
@@ -187,7 +187,7 @@ def mapping(choices: Choices, target: Target) -> Resource:
         "DestinationConfig": {"OnFailure": {"Destination": storage.failures_arn(choices)}},
         "MetricsConfig": {"Metrics": ["EventCount"]},
     }
-    why = "The stream's changes, from the oldest that there is. What cannot be kept ends in the failures' bucket, never nowhere."
+    why = "The stream's changes, from the oldest on. A batch that cannot be kept goes to the failures' bucket."
     return Resource(mapping_id(target), "AWS::Lambda::EventSourceMapping", properties, why)
 
 

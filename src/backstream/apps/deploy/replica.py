@@ -48,7 +48,7 @@ def _parameters(choices: Choices) -> Iterator[Parameter]:
         yield Parameter("ReplicaRegion", "The region of that table.", choices.replica_region, pattern=REGION)
     yield Parameter(
         "ReplicaDeletes",
-        "Which deletes reach it; `not-ttl`: not those of time to live.",
+        "Which deletes reach it; `not-ttl`: all except time to live's.",
         choices.replica_deletes,
         choices=("all", "not-ttl", "none"),
     )
@@ -72,7 +72,7 @@ def _outputs(choices: Choices, target: Target) -> Iterator[Output]:
     yield Output("FailuresUrl", "Where batches lie that Lambda gave up on.", text("s3://", storage.failures_bucket(choices)))
     yield Output(f"{target.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(target), "Ref"))
     command = text("backstream diff ", target.name, " ", Given("ReplicaTable"), " --repair")
-    yield Output(f"{target.id}Next", "What makes both alike now; the function keeps them so.", command)
+    yield Output(f"{target.id}Next", "The command that makes both equal now; the function keeps them equal.", command)
 
 
 def _function(choices: Choices) -> Resource:
@@ -103,7 +103,9 @@ def _role(choices: Choices, target: Target) -> Resource:
         *roles.keys(choices, vault=False),
         roles.log(functions.log_name("replica")),
     ]
-    return roles.role(ROLE, "lambda", "replica", statements, "What the replicator may do: read both tables, write the second.")
+    return roles.role(
+        ROLE, "lambda", "replica", statements, "The permissions of the replicator: read both tables, write the second."
+    )
 
 
 def _replica(choices: Choices) -> Text:

@@ -33,7 +33,7 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         log(log_group),
     ]
     why = (
-        "What the capturing function may do. It adds rows, log segments and gaps of its tables. "
+        "The permissions of the capturing function. It adds rows, log segments and gaps of its tables. "
         "Lambda itself reads the stream with this role."
     )
     return role(CAPTURE_ROLE, "lambda", "capture", statements, why)
@@ -58,7 +58,7 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         *_signing(choices),
         log(log_group),
     ]
-    why = "What the witness may do: read the streams, write what is missing in the vault, and name a new stream in the catalog."
+    why = "The permissions of the witness: read the streams, write what is missing in the vault, and change the catalog."
     return role(WITNESS_ROLE, "lambda", "witness", statements, why)
 
 
@@ -86,14 +86,14 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
         *keys(choices),
         log(log_group),
     ]
-    why = "What the drill may do: read the vault and the tables, and write to scratch tables that it makes and deletes."
+    why = "The permissions of the drill: read the vault and the tables, and write to scratch tables that it makes and deletes."
     return role(DRILL_ROLE, "lambda", "drill", statements, why)
 
 
 def schedule_role(functions: Sequence[str]) -> Resource:
     """Returns the role of the schedules that start the witness and drills."""
     statements = [allow("StartFunctions", ["lambda:InvokeFunction"], [Of(each) for each in functions])]
-    return role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "What the schedules may do.")
+    return role(SCHEDULE_ROLE, "scheduler", "schedule", statements, "The permissions of the schedules.")
 
 
 # --- what they have in common -----------------------------------------------------------------------------------------------------

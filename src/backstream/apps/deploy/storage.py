@@ -26,7 +26,7 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
         yield Parameter("VaultBucket", "The bucket of the vault. It is there already.", choices.existing_bucket, pattern=BUCKET)
     if choices.bucket_owner:
         yield Parameter("VaultBucketOwner", "The account that this bucket belongs to.", choices.bucket_owner, pattern=ACCOUNT)
-    yield Parameter("VaultPrefix", "Where in its bucket the vault lies.", choices.prefix, pattern=PREFIX)
+    yield Parameter("VaultPrefix", "The vault's prefix in its bucket.", choices.prefix, pattern=PREFIX)
     yield from failures_parameters(choices, several=not choices.existing_bucket)
     if choices.expire_days is not None:
         meaning = "Days after which old versions are gone for good. No moment before them can be restored: see docs/deploy.md."
@@ -39,7 +39,7 @@ def failures_parameters(choices: Choices, *, several: bool = False) -> Iterator[
         meaning = "The bucket for batches that Lambda gave up on. It is there already."
         yield Parameter("FailuresBucket", meaning, choices.existing_failures_bucket, pattern=BUCKET)
     if several or not choices.existing_failures_bucket:
-        meaning = "Who alone may remove versions, and change versioning and lifecycle of the buckets: the ARN of a role or user."
+        meaning = "The ARN of the only role or user that may remove versions, and change versioning and lifecycle of the buckets."
         yield Parameter("AdminArn", meaning, choices.admin or ROOT, pattern=ADMIN)
     if choices.kms_key:
         yield Parameter("KmsKeyArn", "The KMS key that encrypts the buckets.", choices.kms_key, pattern=KEY_ARN)

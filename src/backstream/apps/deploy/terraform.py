@@ -13,9 +13,7 @@ from backstream.apps.deploy.terraform_values import Values, snake
 
 PROVIDER = ">= 6.0"  # the first whose aws_region knows `region`
 TERRAFORM = ">= 1.5"
-NAME = Parameter(
-    "Name", "The deployment's name, of which the names of all that it makes are made.", "backstream", pattern="[a-z][a-z0-9-]*"
-)
+NAME = Parameter("Name", "The deployment's name, the start of all its resources' names.", "backstream", pattern="[a-z][a-z0-9-]*")
 
 
 def as_hcl(description: DeploymentDescription) -> str:

@@ -33,7 +33,7 @@ CHANGES = Metric("", "Changes", "Count", "Changes that are in the log now.")
 FAILURES = Metric("", "Failures", "Count", "Records that are not, and are delivered again.")
 LAG = Metric("", "Lag", "Seconds", "Age of the batch's newest change.")
 BYTES = Metric("", "Bytes", "Bytes", "Size of the batch's keys and images.")
-DURATION = Metric("", "Duration", "Milliseconds", "How long it took.")
+DURATION = Metric("", "Duration", "Milliseconds", "The duration.")
 
 
 def words() -> frozenset[str]:

@@ -42,7 +42,7 @@ RPO = Metric("backstream_rpo_seconds", "RPO", "Seconds", "Age of the newest comp
 GAPS = Metric("backstream_gaps", "Gaps", "Count", "Gaps in the change log that no base backup has closed.")
 MISSED = Metric("backstream_objectives_missed", "ObjectivesMissed", "Count", "Objectives that are not met.")
 LAST_PASSED = Metric("backstream_last_drill_passed", "LastDrillPassed", "Count", "1 if the last drill passed, else 0.")
-LAST_RTO = Metric("backstream_last_drill_rto_seconds", "LastDrillRTO", "Seconds", "What the last drill measured.")
+LAST_RTO = Metric("backstream_last_drill_rto_seconds", "LastDrillRTO", "Seconds", "Figures of the last drill.")
 LAST_TIME = Metric("backstream_last_drill_timestamp_seconds", "", "Seconds", "When the last drill began, in seconds since 1970.")
 
 

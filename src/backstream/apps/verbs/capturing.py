@@ -150,7 +150,7 @@ class Capturing:
         return report
 
     def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
-        """Takes in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as a base backup, an incremental one as changes."""
+        """Takes in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as base backup, an incremental one as changes."""
         vault = self._vault()
         export = export_of(self._config, url)
         check_export(vault, export)

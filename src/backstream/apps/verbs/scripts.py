@@ -68,7 +68,7 @@ def load(path: str | Path, *, for_filter: bool = False, digest: str | None = Non
     if digest is not None and hashlib.sha256(text).hexdigest() != digest:
         raise Refused(
             f"{path} has changed since the migration began: nothing of it was run",
-            hint="Give the script as it was then, or name the one to go on with: `migrate TABLE SCRIPT --resume ID`.",
+            hint="Give the script as it was then, or name the script to continue with: `migrate TABLE SCRIPT --resume ID`.",
         )
     namespace = _run(path, text)
     wanted = ["filter", "migrate"] if for_filter else ["migrate"]

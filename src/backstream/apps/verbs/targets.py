@@ -13,7 +13,7 @@ def target_of(new: NewTable | None, to_file: str | Path | None, *, in_place: boo
     """UsageError where it is not exactly one, or no table's name."""
     chosen = [each for each in (new, to_file, in_place or None) if each is not None]
     if len(chosen) != 1:
-        raise UsageError("restore where to?", hint="Choose one: a new table (--to), --in-place or a file (--to-file).")
+        raise UsageError("choose exactly one of --to, --in-place, --to-file", hint="A new table, the table itself, or a file.")
     if new is not None:
         naming.check_table_name(new.name)
         return new

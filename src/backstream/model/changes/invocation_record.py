@@ -104,7 +104,7 @@ def _of(written: _InvocationRecord, records: Sequence[Any]) -> InvocationRecord:
     info = written.dynamodb or written.kinesis or _BatchInfo()
     arn = info.arn or next(filter(None, map(_arn, records)), "")
     if not arn:
-        raise Damaged("an invocation record that does not say of which stream")
+        raise Damaged("an invocation record that does not name its stream")
     times = [second for each in (info.first, info.last) if (second := _second(each)) is not None]
     # A Kinesis stream's times are times of arrival, which are later than the change: the records state when the change was made.
     if written.dynamodb is None or not times:

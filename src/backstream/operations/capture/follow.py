@@ -172,7 +172,7 @@ def _same_source_check(following: Following, catalog: Catalog) -> Callable[[], N
         if stream.facts().created != begun:
             raise Failed(
                 f"{REMADE}: nothing more is claimed of what came from the one before",
-                hint=f"Run `backstream tail {catalog.table}` again: it records the gap, and goes on with the new stream.",
+                hint=f"Run `backstream tail {catalog.table}` again: it records the gap, and continues with the new stream.",
             )
 
     return check
@@ -183,7 +183,7 @@ def _check_same_table(table: Table, catalog: Catalog) -> None:
     if has_turned(catalog, table.facts()):
         raise Failed(
             f"the table {table.name} was deleted and created again: nothing more is claimed of the one before",
-            hint=f"Run `backstream tail {table.name}` again: it records the gap, and goes on with the new table.",
+            hint=f"Run `backstream tail {table.name}` again: it records the gap, and continues with the new table.",
         )
 
 

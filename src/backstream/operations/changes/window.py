@@ -96,5 +96,5 @@ def _before_all(vault: TableVault, span: ChangeWindow, window: Window, *, allow_
 def _gap(table: str, span: ChangeWindow, window: Window, gaps: Sequence[KnownGap]) -> GapInTheWay:
     return GapInTheWay(
         f"{table}: changes may be missing between {str(span).replace(' to ', ' and ')}: {safety.named(list(map(str, gaps)))}",
-        hint=f"Choose a window without a gap, or go on with --allow-gap: then only the known changes are meant. {window}",
+        hint=f"Choose a window without a gap, or continue with --allow-gap: then only the known changes are meant. {window}",
     )

@@ -120,5 +120,5 @@ def missing_of_items(found: Sequence[BrokenChain]) -> GapInTheWay:
     return GapInTheWay(
         f"changes of {len({each.key for each in found}):,} items are missing from the vault: {in_words(found)}",
         hint="Other items may have lost changes with them. Make a new base backup (`backstream backfill TABLE`), choose a moment "
-        "before that, or go on with --allow-gap, which takes what is known.",
+        "before that, or continue with --allow-gap, which takes what is known.",
     )

@@ -52,7 +52,7 @@ def _by_older_tool(what: str, at: int, window: Window, kept: Older, *, allow_gap
     if kept.stale and at > kept.until and not allow_gap:
         raise OutsideWindow(
             f"{moment.iso(at)} is after {what} was adopted, and the older tool has written since",
-            hint=f"`backstream init {what} --adopt` takes that in; or go on with --allow-gap. {window}",
+            hint=f"`backstream init {what} --adopt` takes that in; or continue with --allow-gap. {window}",
         )
     limits = [
         LIMITS,
@@ -101,7 +101,7 @@ def unreadable_backup(each: Sequence[str]) -> Refused:
     """Returns the error for parts of the backup that are damaged, missing or foreign, each named with its fault."""
     return Refused(
         f"{len(each)} object(s) of the backup cannot be read: {named(each)}",
-        hint="Bring them back from the bucket's versions, or go on with --allow-gap, which names them all and what they may hold.",
+        hint="Bring them back from the bucket's versions, or continue with --allow-gap, which names them.",
     )
 
 

@@ -86,7 +86,7 @@ class MigrationCounts:
         done = counts["changed"] + counts["deleted"] + self.already
         if not kept and not done:
             return "Nothing was written."
-        return f"{done:,} items were changed before. Go on with: {self._go_on()}{self._or_back()}"
+        return f"{done:,} items were changed before. Resume with: {self._go_on()}{self._or_back()}"
 
     def _go_on(self) -> str:
         script, table = self._head.script, self._head.table

@@ -110,7 +110,7 @@ class Leftovers(NamedFailures):
             os.fsync(self._file.fileno())
             whole.replace(self._path)
         except OSError as error:
-            raise Failed(f"how to go on with the restore cannot be kept in {self._path}: {error.strerror}") from error
+            raise Failed(f"the file for resuming the restore cannot be kept in {self._path}: {error.strerror}") from error
         finally:
             with suppress(OSError):
                 whole.unlink(missing_ok=True)

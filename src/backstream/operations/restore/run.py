@@ -174,4 +174,4 @@ class PreparedRestore:
         if not touched and not self._target.continues:
             self._left.discard()  # of a continued one the file still says what an earlier attempt has left
         elif self._left.begun is not None:
-            error.hint = f"{error.hint} Then go on with: {self._left.command}".strip()
+            error.hint = f"{error.hint} Then resume with: {self._left.command}".strip()

@@ -27,5 +27,5 @@ def nothing_matches(table: str, request: RestoreRequest, nearest: str) -> NotFou
 def spared_words(count: int, request: RestoreRequest) -> str:
     """Returns the note about rows that were left alone."""
     word = f"{count} live rows are left alone: the vault does not prove what they were at {moment.iso(request.at)}"
-    offer = "; --delete-unknown deletes those of which nothing tells whether they existed"
+    offer = "; --delete-unknown deletes those that may or may not have existed"
     return word if request.delete_unknown or request.keep_unknown else word + offer

@@ -90,7 +90,7 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
             undo = _command(plan.head.table, "undo", path)
             raise UsageError(f"this plan has been carried out: {path} is there", hint=f"This takes it back: {undo}")
         raise UsageError(
-            f"this plan has been begun: {path} is there", hint=f"Go on with it: {_command(plan.head.table, 'resume', path)}"
+            f"this plan has been begun: {path} is there", hint=f"Resume it: {_command(plan.head.table, 'resume', path)}"
         )
     _wait_past(plan, around)
     head = RevertHead(
@@ -121,7 +121,7 @@ def go_on(path: Path, around: Around, writing: Writing, *, into_another: bool = 
     if standing.taken_back:
         raise UsageError(f"the revert {head.restore} was taken back", hint="Begin a new one, without --resume.")
     if standing.ended:
-        raise UsageError(f"the revert {head.restore} has done all that it was to do: nothing is left to go on with")
+        raise UsageError(f"the revert {head.restore} has done all that it was to do: nothing is left to resume")
     if not into_another:
         safety.check_same_table(
             Identity(head.arn, head.table_id), around.table.facts(), of="the one that this revert began to write to"
@@ -282,7 +282,7 @@ class Execution:
             self._journal.close()
             if isinstance(error, BackstreamError):
                 way = _command(self._plan.head.table, "resume", self._journal.path)
-                error.hint = f"{error.hint} Then go on with: {way}".strip()
+                error.hint = f"{error.hint} Then resume with: {way}".strip()
 
     @property
     def _leaves_work(self) -> bool:

@@ -70,7 +70,7 @@ def revert(vault: TableVault, request: Request, around: Around, writing: Writing
         if not agreed:
             made.path.unlink(missing_ok=True)
     if not agreed:
-        raise Refused("nothing was touched: you said no")
+        raise Refused("aborted; nothing was changed")
     return execute(made, around, writing, exactly=False, owned=True)
 
 

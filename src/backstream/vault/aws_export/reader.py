@@ -33,7 +33,7 @@ class DataFiles:
         with _naming(file.name):
             body = _present(self._store, file.name)
             if manifests.checksum(body) != file.md5_checksum:
-                raise Damaged("its MD5 is not that of manifest-files.json")
+                raise Damaged("its MD5 differs from manifest-files.json")
         count = 0
         for count, line in enumerate(_lines(file.name, body), 1):
             if count > file.item_count:
@@ -112,7 +112,7 @@ def _verified(store: Files, manifest: str, body: bytes) -> bytes:
     """Returns a manifest's bytes, after checking them against the checksum file."""
     wanted = _checksum_of(store, manifest)
     if manifests.checksum(body) != wanted:
-        raise Damaged("its MD5 is not that of its checksum file")
+        raise Damaged("its MD5 differs from its checksum file")
     return body
 
 

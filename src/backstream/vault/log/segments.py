@@ -287,7 +287,7 @@ class LineTally:
         if self._count != claim.count:
             raise Damaged(f"it holds {self._count} changes, its name says {claim.count}")
         if claim.ends is not None and self._ends() != (claim.ends[0], *map(int, claim.ends[1:])):
-            raise Damaged("its first and last sequence numbers are not those of its name")
+            raise Damaged("its first and last sequence numbers differ from its name")
         if claim.seconds is not None and self._seconds != list(claim.seconds):
             raise Damaged("its changes are not of the time that its name says")
 

@@ -31,7 +31,7 @@ def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> Store
     raise NameTaken(
         f"{store.url}/{name} is there already, and it holds something else: somebody else has written it",
         hint="These changes are not in the log, and are not acknowledged. Find out who may write to the vault, and run "
-        "`backstream check`. Whoever may remove versions can remove that one; the changes then get their place.",
+        "`backstream check`. Somebody who may remove versions can remove that one; the changes then get their place.",
     )
 
 

@@ -45,7 +45,7 @@ def blame(
 ) -> int:
     """Show which principal made each change, by CloudTrail's data events of DynamoDB.
 
-    Data events are off by default and cost money: see docs/who.md. Where several calls fit a change, all of them are listed.
+    Data events are off by default and cost money: see docs/who.md. If several calls fit a change, all of them are listed.
     """
     shown = _AsJson() if json else _AsText()
     with ProgressBar() as bar:

@@ -50,7 +50,7 @@ Where = Annotated[
     Option(
         "--where",
         metavar="CONDITION",
-        help='Only changes of which the item before or after satisfies it: status = "paid".',
+        help='Only changes whose item before or after matches: status = "paid".',
         once=True,
         show_default=False,
     ),
@@ -86,12 +86,12 @@ def changes(
     attribute: Attribute = None,
     net: Annotated[bool, Option("--net", help="One line per item: before the window against after it.")] = False,
     summary: Annotated[bool, Option("--summary", help="Only counts, and the busiest keys.")] = False,
-    limit: Annotated[int | None, Option(metavar="N", min=1, help="List so many at most.", show_default=False)] = None,
+    limit: Annotated[int | None, Option(metavar="N", min=1, help="List at most N.", show_default=False)] = None,
     allow_gap: AllowGap = False,
     json: Json = False,
     ndjson: Annotated[bool, Option("--ndjson", help="One JSON object a line, written as it is found.")] = False,
 ) -> int:
-    """Every change between two moments, and what it changed."""
+    """Every change between two moments, with the attributes that it changed."""
     _check_words(net=net, summary=summary, limit=limit, json=json, ndjson=ndjson)
     found = (
         library.open(vault)

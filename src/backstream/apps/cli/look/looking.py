@@ -75,7 +75,7 @@ def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: 
 
 
 def status(
-    table: Annotated[str | None, Argument(metavar="[TABLE]", help="One table; all of the vault's without.")] = None,
+    table: Annotated[str | None, Argument(metavar="[TABLE]", help="One table [all of the vault's].")] = None,
     *,
     vault: Vault = None,
     rpo: Rpo = None,

@@ -29,14 +29,12 @@ def diff(
         list[str] | None,
         Option("--key", metavar="KEY", help="Only this item; may be given many times.", show_default=False),
     ] = None,
-    segments: Annotated[int, Option(metavar="N", help="How many parts of each table are read side by side.")] = SEGMENTS,
+    segments: Annotated[int, Option(metavar="N", help="Parts of each table read in parallel.")] = SEGMENTS,
     max_read_units: Annotated[
         float | None,
         Option(metavar="N", help="Read units a second at most, of each table (4 KB each).", show_default=False),
     ] = None,
-    patience: Annotated[
-        float, Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
-    ] = PATIENCE,
+    patience: Annotated[float, Option(metavar="SECONDS", min=0, help="Time that a difference must last to count.")] = PATIENCE,
     json: Json = False,
 ) -> None:
     """Compare two live tables, in both directions; changes in flight are not differences. Nothing is written without --repair."""

@@ -18,8 +18,8 @@ def dump(
     table: TableName,
     *,
     to: Annotated[str, Option(metavar="URL|PATH", help="s3://bucket/prefix, file:///folder, or a folder.", show_default=False)],
-    compress: Annotated[Compression, Option(metavar="gzip|zstd|none", help="How its files are compressed.")] = Compression.GZIP,
-    segments: Annotated[int, Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
+    compress: Annotated[Compression, Option(metavar="gzip|zstd|none", help="Compression of its files.")] = Compression.GZIP,
+    segments: Annotated[int, Option(metavar="N", help="Parts of the table read in parallel.")] = SEGMENTS,
     max_read_units: Annotated[
         float | None, Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
     ] = None,

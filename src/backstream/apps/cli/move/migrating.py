@@ -27,7 +27,7 @@ def migrate(
     script: Script = None,
     *,
     vault: Vault = None,
-    live: Annotated[bool, Option("--live", help="Write. Without it nothing is: it is a dry run.")] = False,
+    live: Annotated[bool, Option("--live", help="Write. Without it, this is a dry run.")] = False,
     at: Annotated[
         str | None, Option(metavar="MOMENT", help="Over the vault at a moment, not the live table.", show_default=False)
     ] = None,
@@ -35,27 +35,25 @@ def migrate(
         str | None, Option(metavar="URL", help="Over a snapshot or AWS export: s3://.../AWSDynamoDB/ID.", show_default=False)
     ] = None,
     allow_gap: AllowGap = False,
-    limit: Annotated[int | None, Option(metavar="N", min=1, help="Look at so many items at most.", show_default=False)] = None,
-    show: Annotated[int, Option(metavar="N", min=0, help="Show so many of the changes.")] = SHOWN,
-    segments: Annotated[int, Option(metavar="N", help="Parts of the table that are read side by side.")] = SEGMENTS,
+    limit: Annotated[int | None, Option(metavar="N", min=1, help="Look at N items at most.", show_default=False)] = None,
+    show: Annotated[int, Option(metavar="N", min=0, help="Number of changes to show.")] = SHOWN,
+    segments: Annotated[int, Option(metavar="N", help="Parts of the table read in parallel.")] = SEGMENTS,
     concurrency: Annotated[int, Option(metavar="N", help="Writes under way at most; it adapts to the table.")] = MOST,
     max_write_units: Annotated[
-        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="Write units (1 KB) a second at most.", show_default=False)
     ] = None,
     max_read_units: Annotated[
-        float | None, Option(metavar="N", min=1, help="At most so many read units (4 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="Read units (4 KB) a second at most.", show_default=False)
     ] = None,
-    resume: Annotated[str | None, Option(metavar="ID", help="Go on with a live migration; it writes.", show_default=False)] = None,
-    undo: Annotated[str | None, Option(metavar="ID", help="Take a migration back; with --live.", show_default=False)] = None,
-    without_undo: Annotated[bool, Option("--without-undo", help="Write also where the vault cannot take it back.")] = False,
-    no_rehearsal: Annotated[
-        bool, Option("--no-rehearsal", help="Write at once: do not run it over all items first, without writing.")
-    ] = False,
-    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    resume: Annotated[str | None, Option(metavar="ID", help="Resume a live migration; it writes.", show_default=False)] = None,
+    undo: Annotated[str | None, Option(metavar="ID", help="Undo a migration; with --live.", show_default=False)] = None,
+    without_undo: Annotated[bool, Option("--without-undo", help="Write even if the vault could not undo it.")] = False,
+    no_rehearsal: Annotated[bool, Option("--no-rehearsal", help="Write at once, without a rehearsal over all items.")] = False,
+    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after this time without any progress.")] = 30.0,
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     json: Json = False,
 ) -> int:
-    """Run a function of yours over every item: a dry run, unless --live; what it changed can be taken back."""
+    """Run a function of yours over every item: a dry run, unless --live. Its changes can be undone."""
     _check_words(script, resume, undo, earlier=at is not None or from_snapshot is not None)
     backup = library.open(vault, patience=patience).table(table)
     if (live or resume is not None) and not yes and sys.stdin.isatty():
@@ -134,7 +132,7 @@ def _show_migrated(report: Migrated, *, json: bool) -> int:
         _show_changes(report)
         as_facts(_counts(report))
     if report.resume is not None:
-        notice(f"To go on with what is left: {report.resume}")
+        notice(f"To continue: {report.resume}")
     if report.undo is not None:
         notice(f"To take back what it changed, and nothing else: {report.undo}")
         notice(f"To bring the whole table back, the changes of others too: {report.back}")
@@ -206,7 +204,7 @@ def filter_lines(
         Argument(metavar="SCRIPT", help="A Python file with `def filter(item)` or `def migrate(item)`.", show_default=False),
     ],
 ) -> None:
-    """Lines of DynamoDB JSON from stdin to stdout, as a function of yours leaves them."""
+    """Run a function of yours over lines of DynamoDB JSON, from stdin to stdout."""
     stdout = sys.stdout.buffer
     try:
         for line in migrations.filtered(sys.stdin.buffer, script):

@@ -24,14 +24,12 @@ def replicate(
     to_region: ToRegion = None,
     to_endpoint: ToEndpoint = None,
     deletes: Annotated[
-        Deletes, Option(metavar="all|not-ttl|none", help="Which deletes reach TABLE2; not-ttl: none that time to live made.")
+        Deletes, Option(metavar="all|not-ttl|none", help="Deletes that reach TABLE2; not-ttl: all except time to live's.")
     ] = Deletes.ALL,
-    copy: Annotated[bool, Option("--copy", help="Also what is in TABLE already, beside the changes.")] = False,
+    copy: Annotated[bool, Option("--copy", help="Also copy TABLE's existing items, beside the changes.")] = False,
     state: Annotated[
         Path | None,
-        Option(
-            "--state", metavar="FILE", help="Says how far it has come [here: replicate-TABLE-to-TABLE2.json].", show_default=False
-        ),
+        Option("--state", metavar="FILE", help="File with its progress [replicate-TABLE-to-TABLE2.json].", show_default=False),
     ] = None,
     until_caught_up: Annotated[bool, Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
     json: Json = False,

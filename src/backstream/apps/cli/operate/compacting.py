@@ -17,10 +17,10 @@ def compact(
     table: TableName,
     *,
     vault: Vault = None,
-    until: Annotated[str | None, Option(metavar="MOMENT", help="Leave what is newer, such as '30d ago'.")] = None,
+    until: Annotated[str | None, Option(metavar="MOMENT", help="Leave newer objects alone, e.g. '30d ago'.")] = None,
     json: Json = False,
 ) -> None:
-    """Make few large objects of the log's many small ones, so that an item's history reads kilobytes; safe at any time."""
+    """Merge the log's many small objects into few large ones, so that an item's history reads kilobytes. Safe at any time."""
     with ProgressBar() as bar:
         report = library.open(vault).table(table).compact(until=until, progress=bar)
     for each in report.left:

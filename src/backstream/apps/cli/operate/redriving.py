@@ -24,15 +24,15 @@ def redrive(
     ] = None,
     give_up: Annotated[
         list[str] | None,
-        Option("--give-up", metavar="WHAT", help="Declare a left sequence number or object lost for good: a gap."),
+        Option("--give-up", metavar="WHAT", help="Declare a remaining sequence number or object lost: a gap."),
     ] = None,
     accept_settings: Annotated[
-        bool, Option("--accept-settings", help="The bucket may be of another account than the table.")
+        bool, Option("--accept-settings", help="The bucket may belong to another account than the table.")
     ] = False,
-    dry_run: Annotated[bool, Option("--dry-run", help="Only say what waits.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only list the waiting batches.")] = False,
     json: Json = False,
 ) -> None:
-    """Bring back the batches that Lambda gave up; safe at any time, beside a running function and twice."""
+    """Bring back the batches that Lambda discarded. Safe at any time, beside a running function, and repeatedly."""
     with ProgressBar() as bar:
         report = (
             library.open(vault)

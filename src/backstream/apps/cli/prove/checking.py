@@ -19,9 +19,7 @@ WHOLE = "100"
 
 
 def check(
-    table: Annotated[
-        str | None, Argument(metavar="[TABLE]", help="One table; all of the vault's without.", show_default=False)
-    ] = None,
+    table: Annotated[str | None, Argument(metavar="[TABLE]", help="One table [all of the vault's].", show_default=False)] = None,
     *,
     vault: Vault = None,
     verify_key: VerifyKey = None,
@@ -30,7 +28,7 @@ def check(
         str | None,
         Option("--read-data", metavar="PERCENT", help="Read and verify this share of the rows too; --read-data alone: all."),
     ] = None,
-    repair: Annotated[bool, Option("--repair", help="Take away the delete markers that are not Backstream's own.")] = False,
+    repair: Annotated[bool, Option("--repair", help="Remove the delete markers that are not Backstream's own.")] = False,
     json: Json = False,
 ) -> None:
     """Check the whole vault against its own claims: versions, checksums, chains, delete markers."""
@@ -99,5 +97,5 @@ def _next(wrong: list[Checked]) -> str:
     if markers:
         return "; ".join(f"backstream check {table} --repair" for table in markers) + " takes the delete markers away."
     if any(each.left for each in wrong):
-        return "What is missing or damaged is in earlier versions of its object, in a replica of the bucket, or lost."
+        return "Missing or damaged contents are in earlier versions of the object, in a replica of the bucket, or lost."
     return "Find out who may delete in the vault, and check again."

@@ -36,7 +36,7 @@ def drill(
     min_head: MinHead = None,
     at: Annotated[
         str | None,
-        Option(metavar="MOMENT", help="Which second to restore; without: the newest there is.", show_default=False),
+        Option(metavar="MOMENT", help="The second to restore [the newest].", show_default=False),
     ] = None,
     pick: Annotated[
         Pick, Option(metavar="newest|random", help="Without --at: the newest second, or any proven one of the whole window.")
@@ -52,17 +52,17 @@ def drill(
     rto: Rto = None,
     metrics_file: Metrics = None,
     emf: Emf = None,
-    sample: Annotated[int, Option(metavar="N", min=0, help="Read the histories of so many rows, byte for byte.")] = SAMPLE,
+    sample: Annotated[int, Option(metavar="N", min=0, help="Number of rows whose history is read, byte for byte.")] = SAMPLE,
     patience: Annotated[
-        float, Option(metavar="SECONDS", min=0, help="How long a difference to the live table must stand still to be one.")
+        float, Option(metavar="SECONDS", min=0, help="Time that a difference to the live table must last to count.")
     ] = PATIENCE,
     max_write_units: Annotated[
-        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="Write units (1 KB) a second at most.", show_default=False)
     ] = None,
     allow_gap: AllowGap = False,
     json: Json = False,
 ) -> None:
-    """Try a restore into a scratch table: compare, measure RPO and RTO, clean up, report."""
+    """Test a restore into a scratch table: compare, measure RPO and RTO, clean up, report."""
     if at is not None and pick is not Pick.NEWEST:
         raise UsageError("--at and --pick cannot be combined: choose one")
     if json and emf is not None and str(emf) == "-":

@@ -20,10 +20,8 @@ def verify(
     *,
     vault: Vault = None,
     sample: Annotated[float, Option(metavar="PERCENT", help="Only this share of the keys, always the same.")] = 100.0,
-    patience: Annotated[
-        float, Option(metavar="SECONDS", min=0, help="How long a difference must stand still to be one.")
-    ] = PATIENCE,
-    repair: Annotated[bool, Option("--repair", help="Write the table's truth into the vault where they differ.")] = False,
+    patience: Annotated[float, Option(metavar="SECONDS", min=0, help="Time that a difference must last to count.")] = PATIENCE,
+    repair: Annotated[bool, Option("--repair", help="Write the table's state of differing rows into the vault.")] = False,
     json: Json = False,
 ) -> None:
     """Compare the vault with the live table; changes in flight are not differences."""
@@ -46,12 +44,12 @@ def _judge(report: Verified) -> None:
     if report.repaired and report.repaired == report.wrong:
         raise DifferencesFound(
             f"{counted(report.wrong, 'row')} of {report.table} differed, or were unreadable; the vault holds the table's truth now",
-            hint="A sound capture leaves nothing to repair: look into why. What they were in between stays unknown.",
+            hint="A sound capture leaves nothing to repair: look into why. Their states in between stay unknown.",
         )
     if report.failed:
         raise PartlyDone(
             f"{report.failed:,} objects or rows could not be read" + (f"; {differences}" if report.differences else ""),
-            hint="Each is named above. What cannot be read cannot be restored either.",
+            hint="Each is named above. An unreadable row cannot be restored either.",
         )
     if report.differences:
         raise DifferencesFound(differences, hint=f"Is it captured? `backstream status {report.table}` says by whom, and its gaps.")

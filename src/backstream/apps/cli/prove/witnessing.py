@@ -20,12 +20,12 @@ def witness(
     table: TableName,
     *,
     vault: Vault = None,
-    budget: Annotated[str, Option(metavar="DURATION", help="Stop reading after so long, as 90s or 4m.")] = "4m",
+    budget: Annotated[str, Option(metavar="DURATION", help="Stop reading after this time, e.g. 90s or 4m.")] = "4m",
     json: Json = False,
 ) -> int:
     """Check a table's stream against the vault, write what is missing there, and prove the recovery window up to now.
 
-    Run it by cron where a function captures. Exit 1 where it did not catch up within its time, or had to record a gap.
+    Run it by cron if a function captures. Exit 1 if it did not catch up in time, or had to record a gap.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -61,9 +61,7 @@ def restore(
     ] = None,
     tenant: Annotated[str | None, Option(metavar="VALUE", help="Only this tenant's rows.", once=True, show_default=False)] = None,
     no_indexes: Annotated[bool, Option("--no-indexes", help="The new table without its indexes.")] = False,
-    accept_settings: Annotated[
-        bool, Option("--accept-settings", help="Set also what names another account: principals, keys, destinations.")
-    ] = False,
+    accept_settings: Annotated[bool, Option("--accept-settings", help="Also make settings that name another account.")] = False,
     settings_only: Annotated[bool, Option("--settings-only", help="The new table with its settings, without items.")] = False,
     partition: Annotated[
         str | None, Option(metavar="VALUE", help="Only rows of this hash key.", once=True, show_default=False)
@@ -72,38 +70,38 @@ def restore(
         str | None,
         Option(metavar="CONDITION", help='Only rows such as: total >= 10 and status = "paid".', once=True, show_default=False),
     ] = None,
-    via: Annotated[Via, Option(metavar="writes|import", help="How a new table is filled; import: ImportTable.")] = Via.WRITES,
-    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    via: Annotated[Via, Option(metavar="writes|import", help="The way to fill a new table; import: ImportTable.")] = Via.WRITES,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show the plan, and stop.")] = False,
     allow_gap: AllowGap = False,
     from_file: Annotated[
-        Path | None, Option(metavar="DUMP", help="Out of dynamodump's folder, zip or tar.", show_default=False)
+        Path | None, Option(metavar="DUMP", help="Restore from dynamodump's folder, zip or tar.", show_default=False)
     ] = None,
-    resume: Annotated[str | None, Option(metavar="ID", help="Write what an earlier restore left.", show_default=False)] = None,
+    resume: Annotated[str | None, Option(metavar="ID", help="Continue an earlier restore.", show_default=False)] = None,
     undo: Annotated[
         str | None,
-        Option(metavar="ID", help="Take an earlier restore in place back: exactly what it wrote.", show_default=False),
+        Option(metavar="ID", help="Undo an earlier restore in place: exactly its writes.", show_default=False),
     ] = None,
     max_write_units: Annotated[
-        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="Write units (1 KB) a second at most.", show_default=False)
     ] = None,
-    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after this time without any progress.")] = 30.0,
     force: Annotated[bool, Option("--force", help="Overwrite rows that somebody changes meanwhile, too.")] = False,
     into_another: Annotated[
-        bool, Option("--into-another", help="In place, also into another table than the vault's (account, region, table id).")
+        bool, Option("--into-another", help="In place, also into a table other than the vault's (account, region, table id).")
     ] = False,
     delete_unknown: Annotated[
-        bool, Option("--delete-unknown", help="In place, delete also rows of which nothing tells whether they existed then.")
+        bool, Option("--delete-unknown", help="In place, also delete rows that may or may not have existed then.")
     ] = False,
     expect_deletes: Annotated[
         int | None,
         Option(
-            metavar="N", min=0, help="In place, delete at most N rows; needed where most of a table would go.", show_default=False
+            metavar="N", min=0, help="In place, delete at most N rows; required if that is most of a table.", show_default=False
         ),
     ] = None,
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
     json: Json = False,
 ) -> int:
-    """Bring rows, a tenant or the whole table back to a second."""
+    """Restore rows, a tenant or the whole table to a second."""
     backup = library.open(vault, patience=patience, verify_key=verify_key, min_head=min_head).table(
         table
     )  # nothing is opened yet: a dump needs no vault

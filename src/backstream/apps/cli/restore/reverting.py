@@ -69,29 +69,27 @@ def revert(
         Merge, Option(metavar="attributes|item", help="Merge by attribute, or not at all: any later change is a conflict.")
     ] = Merge.ATTRIBUTES,
     on_conflict: Annotated[
-        OnConflict, Option(metavar="skip|stop|overwrite", help="What to do where others changed the same since.")
+        OnConflict, Option(metavar="skip|stop|overwrite", help="Treatment of items that others changed since.")
     ] = OnConflict.SKIP,
     dry_run: Annotated[bool, Option("--dry-run", help="Show what would change, row by row, and stop.")] = False,
     plan: Annotated[
         Path | None, Option(metavar="FILE", help="Write the plan to a file, and change nothing.", show_default=False)
     ] = None,
-    apply: Annotated[
-        Path | None, Option(metavar="FILE", help="Carry out a plan exactly as it was written.", show_default=False)
-    ] = None,
-    resume: Annotated[str | None, Option(metavar="ID", help="Write what an earlier revert left.", show_default=False)] = None,
-    undo: Annotated[str | None, Option(metavar="ID", help="Take an earlier revert itself back.", show_default=False)] = None,
+    apply: Annotated[Path | None, Option(metavar="FILE", help="Execute a plan exactly as written.", show_default=False)] = None,
+    resume: Annotated[str | None, Option(metavar="ID", help="Continue an earlier revert.", show_default=False)] = None,
+    undo: Annotated[str | None, Option(metavar="ID", help="Undo an earlier revert.", show_default=False)] = None,
     allow_gap: AllowGap = False,
     into_another: Annotated[
-        bool, Option("--into-another", help="Also into another table than the vault's (account, region, table id).")
+        bool, Option("--into-another", help="Also into a table other than the vault's (account, region, table id).")
     ] = False,
     expect_deletes: Annotated[
         int | None,
-        Option(metavar="N", min=0, help="Delete at most N rows; needed where most of a table would go.", show_default=False),
+        Option(metavar="N", min=0, help="Delete at most N rows; required if that is most of a table.", show_default=False),
     ] = None,
     max_write_units: Annotated[
-        float | None, Option(metavar="N", min=1, help="At most so many write units (1 KB) a second.", show_default=False)
+        float | None, Option(metavar="N", min=1, help="Write units (1 KB) a second at most.", show_default=False)
     ] = None,
-    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after so long without any progress.")] = 30.0,
+    patience: Annotated[float, Option(metavar="SECONDS", help="Give up after this time without any progress.")] = 30.0,
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table.")] = False,
     json: Json = False,
 ) -> int:

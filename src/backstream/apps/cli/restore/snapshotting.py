@@ -19,7 +19,7 @@ def snapshot(
     vault: Vault = None,
     at: At,
     to: Annotated[str, Option(metavar="URL", help="s3://bucket/prefix or file:///folder.", show_default=False)],
-    compress: Annotated[Codec, Option(metavar="gzip|zstd", help="How its files are compressed.")] = Codec.GZIP,
+    compress: Annotated[Codec, Option(metavar="gzip|zstd", help="Compression of its files.")] = Codec.GZIP,
     allow_gap: AllowGap = False,
     json: Json = False,
 ) -> int:

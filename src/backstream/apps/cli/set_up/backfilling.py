@@ -17,7 +17,7 @@ def backfill(
     table: TableName,
     *,
     vault: Vault = None,
-    segments: Annotated[int, Option(metavar="N", help="How many parts of the table are read side by side.")] = SEGMENTS,
+    segments: Annotated[int, Option(metavar="N", help="Parts of the table read in parallel.")] = SEGMENTS,
     max_read_units: Annotated[
         float | None, Option(metavar="N", help="Read units a second at most (4 KB each).", show_default=False)
     ] = None,
@@ -25,10 +25,10 @@ def backfill(
         str | None,
         Option(metavar="URL", help="Take in an AWS export instead: s3://bucket/prefix/AWSDynamoDB/ID.", show_default=False),
     ] = None,
-    fresh: Annotated[bool, Option("--fresh", help="Begin a new one, whatever was interrupted.")] = False,
+    fresh: Annotated[bool, Option("--fresh", help="Begin a new one instead of resuming.")] = False,
     json: Json = False,
 ) -> None:
-    """A base backup of what is in the table now, safe beside a running tail or Lambda. Interrupted, it is gone on with."""
+    """A base backup of the table's present contents, safe beside a running tail or Lambda. Resumes where it was interrupted."""
     backup = library.open(vault).table(table)
     try:
         with ProgressBar() as bar:
@@ -51,7 +51,7 @@ def _show(report: Backfilled) -> None:
     units = "" if report.read_units is None else f", {report.read_units:,.0f} read units"
     as_facts(
         [
-            ("table", f"{report.table}: {report.kind} {report.id}" + (", gone on with" if report.resumed else "")),
+            ("table", f"{report.table}: {report.kind} {report.id}" + (", resumed" if report.resumed else "")),
             ("rows", f"{report.rows:,}, of which {report.written:,} were new to the vault"),
             ("read", f"{report.began} to {report.ended}{units}"),
             ("exact from", f"{report.exact_from}, once the stream has been read up to there" if report.exact_from else "-"),

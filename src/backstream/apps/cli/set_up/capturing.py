@@ -37,48 +37,48 @@ def init(
     table: TableName,
     *,
     vault: Vault = None,
-    layout: Annotated[Layout | None, Option(metavar="rows|log", help="Where images live [new: rows].", show_default=False)] = None,
+    layout: Annotated[
+        Layout | None, Option(metavar="rows|log", help="The place of images [new: rows].", show_default=False)
+    ] = None,
     naming: Annotated[
         Naming | None, Option(metavar="sha256|md5|plain", help="Row objects' names [new: sha256].", show_default=False)
     ] = None,
     tenant_attribute: Annotated[str | None, Option(metavar="A", help="Split the rows by it.", show_default=False)] = None,
     compress: Annotated[
-        Codec | None, Option(metavar="zstd|gzip", help="How the log is compressed [new: zstd].", show_default=False)
+        Codec | None, Option(metavar="zstd|gzip", help="Compression of the log [new: zstd].", show_default=False)
     ] = None,
     failures: Annotated[
         str | None,
-        Option(metavar="s3://BUCKET|none", help="Where batches land that Lambda gives up.", show_default=False),
+        Option(metavar="s3://BUCKET|none", help="The bucket for batches that Lambda discards.", show_default=False),
     ] = None,
     key_order: Annotated[
         KeyOrder | None,
-        Option(
-            metavar="schema|sorted", help="Of the key's attributes in names; sorted: as the older tools look.", show_default=False
-        ),
+        Option(metavar="schema|sorted", help="Order of the key's attributes in names; sorted: older tools'.", show_default=False),
     ] = None,
     actor_attribute: Annotated[
         str | None,
-        Option(metavar="PATH|none", help="Where items name their last writer, as updatedBy or meta.by.", show_default=False),
+        Option(metavar="PATH|none", help="Attribute with the last writer, e.g. updatedBy or meta.by.", show_default=False),
     ] = None,
     enable_stream: Annotated[bool, Option("--enable-stream", help="Turn the table's stream on.")] = False,
     kinesis: Annotated[
         str | None, Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
     ] = None,
     create_bucket: Annotated[bool, Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
-    adopt: Annotated[bool, Option("--adopt", help="Take in what an older tool has written there.")] = False,
+    adopt: Annotated[bool, Option("--adopt", help="Take in an older tool's objects there.")] = False,
     adopt_folder: Annotated[
         str | None,
-        Option(metavar="NAME", help="Where its objects lie, below the vault [TABLE]; . for none.", show_default=False),
+        Option(metavar="NAME", help="Folder of its objects, below the vault [TABLE]; . for none.", show_default=False),
     ] = None,
     key_schema: Annotated[
-        str | None, Option(metavar="id:S[,n:N]", help="To adopt what is left of a table that is gone.", show_default=False)
+        str | None, Option(metavar="id:S[,n:N]", help="Its keys, to adopt the backup of a deleted table.", show_default=False)
     ] = None,
     sign: Annotated[
         str | None,
-        Option(metavar="kms:ARN|ed25519:FILE", help="Sign what the vault says of itself.", show_default=False),
+        Option(metavar="kms:ARN|ed25519:FILE", help="Sign the vault's own records.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a vault ready for a table: check table, stream and bucket, write the catalog."""
+    """Prepare a vault for a table: check table, stream and bucket, write the catalog."""
     if not adopt and (adopt_folder is not None or key_schema is not None):
         raise UsageError("--adopt-folder and --key-schema go with --adopt")
     adopting = Adopting(adopt_folder, None if key_schema is None else key_schema_of(key_schema), enable_stream) if adopt else None
@@ -199,7 +199,7 @@ def tail(
 
 
 def rebuild(table: TableName, *, vault: Vault = None, json: Json = False) -> int:
-    """Make the change log again from the row objects alone (rows layout), where it was lost."""
+    """Rebuild a lost change log from the row objects alone (rows layout)."""
     report = library.open(vault).table(table).rebuild()
     if json:
         as_json(report)

@@ -24,18 +24,18 @@ TITLES = {
 def doctor(
     table: Annotated[
         str | None,
-        Argument(metavar="[TABLE]", help="The DynamoDB table's name; without: all that the vault knows.", show_default=False),
+        Argument(metavar="[TABLE]", help="The DynamoDB table's name [all in the vault].", show_default=False),
     ] = None,
     *,
     vault: Vault = None,
     function: Annotated[
         str | None,
-        Option(metavar="NAME", help="The Lambda function; without: those that the table's stream feeds.", show_default=False),
+        Option(metavar="NAME", help="The Lambda function [those that the table's stream feeds].", show_default=False),
     ] = None,
     write: Annotated[bool, Option("--write", help="Put an object into the vault, read it back, and delete it.")] = False,
     json: Json = False,
 ) -> int:
-    """Check permissions, bucket, table, stream, capture, clock and deployment; say what is wrong, and how to mend it."""
+    """Check permissions, bucket, table, stream, capture, clock and deployment; say what is wrong, and how to fix it."""
     found = library.open(vault, patience=PATIENCE).doctor(table, function=function, write=write)
     if json:
         as_json(found)

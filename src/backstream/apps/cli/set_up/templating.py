@@ -31,7 +31,7 @@ def template(
     language: Annotated[Language, Argument(metavar="cloudformation|terraform", show_default=False)],
     tables: Annotated[
         list[str] | None,
-        Argument(metavar="[TABLE]...", help="The tables to keep; without, the template asks for one.", show_default=False),
+        Argument(metavar="[TABLE]...", help="The tables to keep [the template asks for one].", show_default=False),
     ] = None,
     *,
     to: Annotated[Path | None, Option(metavar="PATH", help="Write it into a file, or a folder.", show_default=False)] = None,
@@ -39,14 +39,14 @@ def template(
         list[str] | None,
         Option(metavar="[TABLE=]ARN", help="A table's stream, as the parameter's default; repeat it.", show_default=False),
     ] = None,
-    source: Annotated[ChangeSource, Option(metavar="dynamodb|kinesis", help="What brings the changes.")] = USUAL.source,
+    source: Annotated[ChangeSource, Option(metavar="dynamodb|kinesis", help="The source of the changes.")] = USUAL.source,
     existing_bucket: Annotated[
-        str | None, Option(metavar="NAME", help="Keep the vault in this bucket, and make none.", show_default=False)
+        str | None, Option(metavar="NAME", help="Keep the vault in this bucket, and create none.", show_default=False)
     ] = None,
     existing_failures_bucket: Annotated[
-        str | None, Option(metavar="NAME", help="Put failed batches in this bucket, and make none.", show_default=False)
+        str | None, Option(metavar="NAME", help="Put failed batches in this bucket, and create none.", show_default=False)
     ] = None,
-    prefix: Annotated[str, Option(metavar="PREFIX", help="Where in its bucket the vault lies.")] = USUAL.prefix,
+    prefix: Annotated[str, Option(metavar="PREFIX", help="The vault's prefix in its bucket.")] = USUAL.prefix,
     kms_key: Annotated[
         str | None, Option(metavar="ARN", help="Encrypt with this KMS key instead of S3's own.", show_default=False)
     ] = None,
@@ -71,7 +71,7 @@ def template(
     ] = None,
     topic_key: Annotated[
         str | None,
-        Option(metavar="ARN", help="Make a topic for the alarms, encrypted with this KMS key.", show_default=False),
+        Option(metavar="ARN", help="Create a topic for the alarms, encrypted with this KMS key.", show_default=False),
     ] = None,
     signing_profile: Annotated[
         str | None,
@@ -88,43 +88,39 @@ def template(
     replica_region: Annotated[
         str | None, Option(metavar="REGION", help="Where TABLE2 is, if in another region.", show_default=False)
     ] = None,
-    replica_deletes: Annotated[Deletes, Option(metavar="all|not-ttl|none", help="Which deletes reach TABLE2.")] = Deletes.ALL,
+    replica_deletes: Annotated[Deletes, Option(metavar="all|not-ttl|none", help="Deletes that reach TABLE2.")] = Deletes.ALL,
     object_lock: Annotated[
         LockMode | None,
         Option(metavar="governance|compliance", help="Lock each new version, with --lock-days.", show_default=False),
     ] = None,
-    lock_days: Annotated[int | None, Option(metavar="DAYS", help="How long it is locked.", show_default=False)] = None,
+    lock_days: Annotated[int | None, Option(metavar="DAYS", help="Days of the lock.", show_default=False)] = None,
     archive_after: Annotated[
         int | None, Option(metavar="DAYS", help="Move old versions to Glacier Instant Retrieval.", show_default=False)
     ] = None,
     expire_after: Annotated[
         int | None,
-        Option(metavar="DAYS", help="Let old versions go: ENDS what can be restored, see deploy.md.", show_default=False),
+        Option(metavar="DAYS", help="Delete old versions: ENDS what can be restored, see deploy.md.", show_default=False),
     ] = None,
     architecture: Annotated[
         Architecture, Option(metavar="arm64|x86_64", help="The function's, and its zip's.")
     ] = USUAL.architecture,
     runtime: Annotated[str, Option(metavar="NAME", help="Lambda's Python, and the zip's.")] = USUAL.runtime,
     memory: Annotated[int, Option(metavar="MB", help="The function's memory.")] = USUAL.memory,
-    timeout: Annotated[int, Option(metavar="SECONDS", help="What the function has for a batch.")] = USUAL.timeout,
+    timeout: Annotated[int, Option(metavar="SECONDS", help="The function's time for a batch.")] = USUAL.timeout,
     reserved_concurrency: Annotated[
         int | None, Option(metavar="N", help="Concurrency kept for the function alone.", show_default=False)
     ] = None,
-    log_days: Annotated[int, Option(metavar="DAYS", help="How long logs are kept.")] = USUAL.log_days,
+    log_days: Annotated[int, Option(metavar="DAYS", help="Days for which logs are kept.")] = USUAL.log_days,
     batch_size: Annotated[int, Option(metavar="N", help="Changes in a batch at most.")] = USUAL.batch_size,
-    batching_window: Annotated[
-        int, Option(metavar="SECONDS", help="How long a batch may wait to fill up.")
-    ] = USUAL.batching_window,
+    batching_window: Annotated[int, Option(metavar="SECONDS", help="Time in which a batch may fill up.")] = USUAL.batching_window,
     parallelization: Annotated[int, Option(metavar="N", help="Batches of one shard at a time.")] = USUAL.parallelization,
-    retries: Annotated[
-        int, Option(metavar="N", help="How often a failing batch is tried again before it is put aside.")
-    ] = USUAL.retries,
+    retries: Annotated[int, Option(metavar="N", help="Retries of a failing batch before it is put aside.")] = USUAL.retries,
     record_age: Annotated[
         int, Option(metavar="SECONDS", help="Age at which a change that cannot be kept is put aside.")
     ] = USUAL.record_age,
-    rpo: Annotated[str, Option(metavar="DURATION", help="At most so much may be lost: alarms and drills judge by it.")] = "30m",
-    rto: Annotated[str, Option(metavar="DURATION", help="At most so long may a restore take.")] = "2h",
-    alarm_topic: Annotated[str | None, Option(metavar="ARN", help="The SNS topic that alarms tell.", show_default=False)] = None,
+    rpo: Annotated[str, Option(metavar="DURATION", help="Recovery point objective of alarms and drills, e.g. 30m.")] = "30m",
+    rto: Annotated[str, Option(metavar="DURATION", help="Recovery time objective of drills, e.g. 2h.")] = "2h",
+    alarm_topic: Annotated[str | None, Option(metavar="ARN", help="The SNS topic that alarms notify.", show_default=False)] = None,
     alarms: Annotated[bool, Option(" /--no-alarms", help="Leave the alarms out.", show_default=False)] = True,
     dashboard: Annotated[bool, Option(" /--no-dashboard", help="Leave the dashboard out.", show_default=False)] = True,
     witness: Annotated[bool, Option(" /--no-witness", help="Leave the scheduled witness out.", show_default=False)] = True,
@@ -132,14 +128,14 @@ def template(
         str, Option(metavar="SCHEDULE", help="When the witness reads the streams: a rate or cron of EventBridge.")
     ] = USUAL.witness_schedule,
     witness_within: Annotated[
-        int, Option(metavar="MINUTES", help="Alarm if no witness has run for so long.")
+        int, Option(metavar="MINUTES", help="Alarm if no witness has run for this many minutes.")
     ] = USUAL.witness_within_minutes,
     drill: Annotated[bool, Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
     drill_schedule: Annotated[
-        str, Option(metavar="SCHEDULE", help="When restores are tried: a rate or cron of EventBridge.")
+        str, Option(metavar="SCHEDULE", help="When drills run: a rate or cron of EventBridge.")
     ] = USUAL.drill_schedule,
     drill_within: Annotated[
-        int, Option(metavar="HOURS", help="Ring where no drill has run for so long.")
+        int, Option(metavar="HOURS", help="Alarm if no drill has run for this many hours.")
     ] = USUAL.drill_within_hours,
     json: Annotated[bool, Option("--json", help="CloudFormation as JSON instead of YAML.")] = False,
 ) -> None:

@@ -30,7 +30,7 @@ from backstream.vault.table_vault import TableVault
 
 WRITERS = 32
 LONGEST_WAIT = 30  # seconds, for a gap that has only just ended to lie before the beginning
-KEPT = "What was read is kept: the same command goes on from there."
+KEPT = "The rows read so far are kept: the same command continues from there."
 
 
 def backfill(vault: TableVault, source: TableSource, parts: BackfillContext, *, fresh: bool = False) -> Backfilled:

@@ -122,7 +122,7 @@ class Items:
             return ""
         if row is None:
             return "its metadata is missing: nothing says which change it is"
-        return "" if row.entry.order == entry.order else "its metadata is that of another change"
+        return "" if row.entry.order == entry.order else "its metadata belongs to another change"
 
 
 def _hidden_row(key: bytes, each: LoggedVersions) -> RepairableFinding:
