@@ -155,10 +155,7 @@ def name_of(table: str) -> str:
 
 
 def encode(catalog: Catalog) -> bytes:
-    """Returns the catalog as JSON for people: indented, fields in the order above.
-
-    Fields that few tables have are left out of the others.
-    """
+    """Returns the catalog as JSON for people: indented, fields in the order above. Rare fields are left out if they are unset."""
     fields = msgspec.structs.asdict(catalog)
     fields["format"] = FORMAT if catalog.lives else FIRST_FORMAT  # an older tool would give back rows of an earlier life
     for name, usual in (
@@ -207,8 +204,7 @@ def _is_sound(catalog: Catalog) -> bool:
 
 
 def settings_of(catalog: Catalog) -> TableSettings:
-    """Returns the table's settings. Catalogs of the first version hold DescribeTable's answer unchanged; other settings are unknown
-    there.
+    """Returns the table's settings. Catalogs of the first version hold only DescribeTable's answer; the rest is unknown there.
 
     Raises Damaged if they are neither.
     """

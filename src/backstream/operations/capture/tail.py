@@ -183,8 +183,7 @@ class Tail:
             self._start_follower(shard)
 
     def _let_go(self, facts: StreamFacts) -> None:
-        """Forgets the finished shards whose children are all listed: the children are followed now, and bound the frontier
-        themselves.
+        """Forgets the finished shards whose children are all listed: the children are followed now, and bound the frontier.
 
         The list lags behind the shards. Until all of a shard's children show, nobody reads their records, so nothing later may be
         claimed, however long that takes.
@@ -246,9 +245,7 @@ class Tail:
         return follower.claim is not None and follower.claim < self._parts.clock.now() - self._parts.retention
 
     def _give_up_children(self, follower: AnyFollower) -> None:
-        """Gives up the children of a shard that is no longer listed and never had any in the list: their changes are lost, unless
-        somebody kept them.
-        """
+        """Gives up the unlisted children of a shard that is no longer listed: their changes are lost, unless somebody kept them."""
         since, until = follower.claim or 0, int(self._parts.clock.now()) - self._parts.retention
         reason = "no shard that follows one that ended was ever listed"
         shard = follower.shard.id
@@ -354,8 +351,7 @@ class Tail:
     # --- what may be claimed ---
 
     def _frontier(self) -> int | None:
-        """Returns the second up to which every shard is durable. Shards whose parents are still being read are bounded by their
-        parents.
+        """Returns the second up to which every shard is durable. Parents that are still being read bound their children.
 
         A stream is closed as a whole: one that has been read to its end holds all changes made before the last one in any shard.
         Just after that, a shard that had split may have children that are not listed yet, and bounds the claim.
