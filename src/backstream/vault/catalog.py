@@ -281,7 +281,7 @@ def _unknown(store: ObjectStore, table: str) -> NotFound:
         )
     return NotFound(
         f"the vault {store.url} does not know the table {table!r}",
-        hint=table_folders.others(store, table) or f"Run `backstream init {table} --vault {store.url}` first.",
+        hint=f"{table_folders.others(store, table)} Run `backstream init {table} --vault {store.url}` first.".strip(),
     )
 
 
