@@ -12,8 +12,9 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = "backstream"
 HANDLERS = "apps/aws_*.py"
-# What is loaded by name, as the library is by `backstream.open`, and what a handler of one's own builds on.
-ALSO = ("apps/library.py", "apps/monitoring/metrics.py")
+# What is loaded by name, as the library is by `backstream.open` and the engine by its first use, and what a handler of one's own
+# builds on.
+ALSO = ("apps/library.py", "apps/monitoring/metrics.py", "engine/local/engine.py")
 
 
 def our_files(source: Path = SOURCE) -> list[Path]:

@@ -150,7 +150,9 @@ def test_a_table_that_was_made_again_behind_it(told: Told, who: str) -> None:
         ran = told.scene.call("init", told.scene.table, "--kinesis", told.arn)
         assert (ran.code, f"{RECREATED}: changes of" in ran.out + ran.err) == (0, True), ran.err
     told.witness()
-    assert told.gaps() == [RECREATED]
+    assert set(told.gaps()) == {RECREATED}, (
+        "one, or a second that goes on where the first ended: who looks a second later sees further"
+    )
     refused = told.scene.call("restore", told.scene.table, "--at", str(missed), "--in-place", "--yes")
     assert (refused.code, RECREATED in refused.err) == (4, True), refused.err
     assert len(told.scene.items()) == 1, "rows of the table before do not come back"

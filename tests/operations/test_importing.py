@@ -177,7 +177,7 @@ def said(**changes: Any) -> Any:
     [
         ({"ImportStatus": "FAILED", "FailureCode": "ItemValidationError", "ErrorCount": 2}, "2 errors (ItemValidationError"),
         ({"ImportStatus": "COMPLETED", "ImportedItemCount": 39}, "39 of 40 items imported"),
-        ({"ImportStatus": "COMPLETED", "ImportedItemCount": 40, "ErrorCount": 1}, "1 error\n"),
+        ({"ImportStatus": "COMPLETED", "ImportedItemCount": 40, "ErrorCount": 1}, "1 error"),
         ({"ImportStatus": "CANCELLED"}, "ended CANCELLED"),
     ],
 )

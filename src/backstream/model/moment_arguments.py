@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-import zoneinfo
+from importlib import import_module
 
 from backstream.errors import UsageError
 from backstream.model import moment
@@ -58,13 +58,15 @@ def known_zone(name: str) -> datetime.tzinfo:
     """The zone of this name: UTC, or one of the IANA time zone database. UsageError for one that this machine does not know."""
     if name.upper() in ("UTC", "GMT", "Z"):
         return datetime.UTC
+    zones = import_module("zoneinfo")  # only here: it costs every start of a command, and few moments name a zone
     try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        found: datetime.tzinfo = zones.ZoneInfo(name)
+    except (zones.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(
             f"not a time zone that this machine knows: {name!r}",
             hint="Write a name such as Europe/Berlin or UTC. Without zones on this machine: pip install tzdata.",
         ) from error
+    return found
 
 
 def _seconds(text: str, now: float) -> int:

@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import click
 
 from backstream.model import moment_arguments
-from backstream.model.values.key_arguments import ItemText
+from backstream.model.values.item_text import ItemText
 
 _ZONE = "backstream.zone"  # where a context keeps what eager options said
 _FROM_ITEM = "backstream.key_from_item"

@@ -13,17 +13,12 @@ from typing import Any
 import msgspec
 
 from backstream.errors import MalformedRecord, UsageError
+from backstream.model.values.item_text import ItemText
 from backstream.model.values.schema import KeyAttribute, KeySchema, canonical_key, canonical_value
 
 
 class NumberText(str):
     """A JSON number's own digits. A float would lose all beyond the sixteenth."""
-
-    __slots__ = ()
-
-
-class ItemText(str):
-    """The JSON of a whole item, from which only the key attributes count."""
 
     __slots__ = ()
 
