@@ -56,6 +56,11 @@ def outcome(read: object, body: bytes) -> object:
         return str(error), error.code
 
 
+def test_a_page_in_an_encoding_that_nobody_knows_is_no_xml() -> None:
+    body = page([row(VERSION, 1)]).replace(b"UTF-8", b"U-8")
+    assert outcome(listings.read, body) == ("unknown encoding: U-8", expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING])
+
+
 SHAPES = (VERSION, MARKER, NO_OWNER, PRETTY, FULL)
 
 

@@ -149,7 +149,12 @@ def _read_any(page: bytes) -> Document:
     parser.buffer_text = True
     # A page has tens of thousands of elements, so the code that is called for each must be cheap.
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text.append
-    parser.Parse(page, True)  # noqa: FBT003 - expat's own signature: this is the end
+    try:
+        parser.Parse(page, True)  # noqa: FBT003 - expat's own signature: this is the end
+    except LookupError as unknown:  # the page names an encoding that Python does not have
+        error = expat.ExpatError(str(unknown))
+        error.code = expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]
+        raise error from unknown
     return Document(outer, rows)
 
 

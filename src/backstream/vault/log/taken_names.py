@@ -67,8 +67,24 @@ def _is_same(store: ObjectStore, one: Entry, other: Entry) -> bool:
     for digest in ("before", "after"):
         if None not in (getattr(one, digest), getattr(other, digest)) and getattr(one, digest) != getattr(other, digest):
             return False
+    if (one.place is None) is not (
+        other.place is None
+    ):  # the layout changed between the two: the image is in the line, or in a row
+        return _about(one) == _about(other) and _left(store, one) == _left(store, other)
     bodies = (_row(store, one), _row(store, other)) if one.body != other.body or one.body is None else ("", "")
     return _said(one, bodies[0]) == _said(other, bodies[1])
+
+
+def _about(entry: Entry) -> Entry:
+    """Returns the change without its images: they are in different places of the two layouts."""
+    return msgspec.structs.replace(_said(entry, ""), image=None, old=None)
+
+
+def _left(store: ObjectStore, entry: Entry) -> str | bytes | None:
+    """Returns the digest of the state that the change left, from the line or from the row that it names."""
+    if entry.event == "REMOVE":
+        return ""
+    return _row(store, entry) if entry.place is not None else digests.of_body(_state(entry.image) or b"")
 
 
 def _said(entry: Entry, body: str) -> Entry:
