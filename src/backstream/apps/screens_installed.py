@@ -1,4 +1,4 @@
-"""Whether the screens of `backstream web` can be served: they need the extra `web`."""
+"""Tells if the screens of `backstream web` can be served: they need the extra `web`."""
 
 from __future__ import annotations
 

@@ -31,10 +31,10 @@ class ManyImages(Protocol):
 
     @property
     def keeps_many(self) -> bool:
-        """Whether it does."""
+        """True if it does."""
 
     def keep_each(self, changes: Iterable[tuple[Tag, Change]]) -> Generator[tuple[Tag, Entry | BackstreamError | None], None, None]:
-        """As `Images.keep` of each, as they come, in no order; so no two changes of one item at a time.
+        """Does as `Images.keep` for each, and yields them as they end, in no order; so no two changes of one item at a time.
 
         None for a change that is to be kept by `keep`: more has to be looked at, and nothing or the same image has been written.
         """

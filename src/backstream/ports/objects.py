@@ -155,7 +155,7 @@ class ManyWrites(Protocol):
 
     @property
     def writes_many(self) -> bool:
-        """Whether this store gains by it: one that hands on to another store has what that one has."""
+        """True if this store gains by it. A store that passes requests on to another has that one's answer."""
 
     def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
         """Write each as by `ObjectStore.put`, with its tag: as they come, in no order; so no two of one name at a time.

@@ -48,7 +48,7 @@ class Put(msgspec.Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """What the request carries: the image. Its key is the item's."""
+        """Returns the request's contents: the image. Its key is the item's."""
         return self.image
 
     @property
@@ -64,7 +64,7 @@ class Delete(msgspec.Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """What the request carries: the key."""
+        """Returns the request's contents: the key."""
         return self.keys
 
     @property

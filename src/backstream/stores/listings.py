@@ -58,7 +58,7 @@ _TOKEN = re.compile(r"<(/?)([A-Za-z]+)>([^<]*)")
 
 
 class _Shape(msgspec.Struct, frozen=True):
-    """How rows of one kind are written: a pattern, and the fields that its groups are."""
+    """The written form of rows of one kind: a pattern, and the fields that its groups are."""
 
     pattern: re.Pattern[str]
     names: tuple[str, ...]

@@ -132,7 +132,7 @@ class HttpApi:
                 yield tag, self._outcome(key, version, outcome)
 
     def _outcomes(self, operation: str, requests: Iterable[tuple[Wanted[Tag], HttpRequest]]) -> _Outcomes[Tag]:
-        """What became of many requests, with the objects that they are about, as they end; at most so many at a time."""
+        """Yields the outcomes of many requests as they end, each with its object; a limited number is under way at a time."""
         under_way: dict[int, Wanted[Tag]] = {}
 
         def noted() -> Iterator[tuple[int, HttpRequest]]:

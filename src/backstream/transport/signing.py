@@ -70,7 +70,7 @@ class Signer:
 
 
 def _is_folded(values: str) -> bool:
-    """Whether none of some values, a line each, has to be folded."""
+    """True if none of these values, one a line, has to be folded."""
     return not ("  " in values or "\t" in values or "\n " in values or " \n" in values or values[:1] == " " or values[-1:] == " ")
 
 

@@ -1,4 +1,4 @@
-"""Where a second table is: the options of the commands that have one."""
+"""Options that say where a second table is, for the commands that have one."""
 
 from __future__ import annotations
 

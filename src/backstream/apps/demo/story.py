@@ -39,7 +39,7 @@ ONE_FLIGHT = '{"flight":"DL2003","scheduled":"2013-02-08T07:00"}'
 
 
 class VaultReach(msgspec.Struct, frozen=True):
-    """What `backstream status --json` says of how far the vault is."""
+    """The fields of `backstream status --json` that say how far the vault is."""
 
     changes: int
     window_to: str | None
@@ -235,7 +235,7 @@ class _Story:
 
 
 def _night_words() -> str:
-    """What the second release does, in numbers."""
+    """Returns the second release's writes, in numbers."""
     return f"{UPDATED} rows, deletes {DELETED} and leaves {CREATED} behind"
 
 

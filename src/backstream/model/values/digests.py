@@ -43,7 +43,7 @@ def of_state_if_sound(image: bytes | None) -> str | None:
 
 
 def of_scalars(image: Mapping[str, Any]) -> str | None:
-    """As `of_state`, of a decoded item that holds only S, N, BOOL and NULL; None where a number is to be looked at more closely."""
+    """Returns the same as `of_state`, for a decoded item of S, N, BOOL and NULL only; None if a number needs a closer look."""
     plain = _encode(image)
     return None if _other_number(plain) is not None else sha256(plain).hexdigest()[:DIGITS]
 

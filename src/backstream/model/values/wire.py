@@ -170,7 +170,7 @@ def _binary(text: str) -> bytes:
 
 
 def only_scalars(image: Mapping[str, Any]) -> bool:
-    """Whether all values of decoded JSON are plainly S, N, BOOL or NULL: nearly every item's are, and this is soon said."""
+    """True if all values of decoded JSON are plainly S, N, BOOL or NULL. Nearly every item's are, and this check is quick."""
     try:
         for value in image.values():
             (kind,) = value

@@ -26,11 +26,11 @@ BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
 
 
 class Sendable(Protocol):
-    """What a batch consists of: a write, or one that carries more with it, such as its precondition."""
+    """One element of a batch: a write, or one that carries more with it, such as its precondition."""
 
     @property
     def body(self) -> bytes:
-        """What its request carries: an image, or a key. It tells the size."""
+        """Returns the request's contents: an image, or a key. It tells the size."""
 
 
 W = TypeVar("W", bound=Sendable)

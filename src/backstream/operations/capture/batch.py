@@ -137,7 +137,7 @@ class _InTime:
         return isinstance(self._images, ManyImages) and self._images.keeps_many
 
     def keep_each(self, changes: Iterable[tuple[Tag, Change]]) -> Generator[tuple[Tag, Entry | BackstreamError | None], None, None]:
-        """As of the images; once time is up no more changes are taken, and what is left is for `keep` to refuse."""
+        """Does as the images' own. Once time is up it takes no more changes, and `keep` refuses the rest."""
         late = list[Tag]()
 
         def in_time() -> Iterator[tuple[Tag, Change]]:

@@ -61,7 +61,7 @@ class PendingRewrite:
 
     @property
     def body(self) -> bytes:
-        """What its request carries: the image after it, or the key of an item that is deleted."""
+        """Returns the request's contents: the image after it, or the key of an item that is deleted."""
         return self.change.key if self.change.after is None else self.change.after
 
 

@@ -212,7 +212,7 @@ class Pass:
             self._left.leave(key, left.reason)
 
     def report(self, outcome: TargetOutcome, *, dry_run: bool) -> Restored:
-        """What was done, or would be."""
+        """Returns the report of what was done, or would be."""
         for key in self._never_seen:
             self._left.name(Failure(key.decode(), NEVER_SEEN))
         tally, named, request = self._prepared.tally, self._prepared.named, self._request

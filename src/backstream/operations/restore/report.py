@@ -1,4 +1,4 @@
-"""What a restore answers."""
+"""The report of a restore."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Restored(msgspec.Struct, frozen=True):
 
 
 class TargetOutcome(msgspec.Struct, frozen=True):
-    """What a target has to tell once its items are in; see `Restored`. `notes`: words for its `warnings`."""
+    """A target's report once its items are in; see `Restored`. `notes`: words for its `warnings`."""
 
     notes: Sequence[str] = ()
     todo: Sequence[Todo] = ()

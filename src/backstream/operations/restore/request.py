@@ -1,4 +1,4 @@
-"""What a restore is asked: what to bring back, to which second, and where to."""
+"""The request of a restore: the rows to bring back, the second, and the target."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RestoreContext(msgspec.Struct, frozen=True):
 
 
 class RestoreTarget(Protocol):
-    """Where one restore writes. There is a class for each kind, in `targets/`; nobody asks of which kind a target is.
+    """The place that one restore writes to. Each kind has a class in `targets/`; nobody asks which kind a target is.
 
     The order of calls: `check`, `compare` any number of times, `planning`, and for each pass `open_sink` (unless it is a dry run),
     `watch` and `finish`; `close` in any case. Nothing is touched before `open_sink`.
@@ -42,23 +42,23 @@ class RestoreTarget(Protocol):
 
     @property
     def name(self) -> str:
-        """What reports call it: a table's name, a file's path."""
+        """Returns its name in reports: a table's name, a file's path."""
 
     @property
     def in_place(self) -> bool:
-        """Whether it is the vault's own table: rows may be deleted, and every write can be taken back."""
+        """True for the vault's own table: rows may be deleted, and every write can be taken back."""
 
     @property
     def resumable(self) -> bool:
-        """Whether a file names what is left undone, for `--resume` to go on with."""
+        """True if a file names what is left undone, from which `--resume` continues."""
 
     @property
     def continues(self) -> bool:
-        """Whether the restore goes on with an earlier one."""
+        """True if the restore continues an earlier one."""
 
     @property
     def wants_items(self) -> bool:
-        """Whether items are asked for at all."""
+        """True if items are asked for at all."""
 
     @property
     def before(self) -> int | None:
@@ -87,7 +87,7 @@ class RestoreTarget(Protocol):
 
 
 class TargetRequest(msgspec.Struct, frozen=True):
-    """Where to restore, as a request says it. The kinds are in `targets/`."""
+    """The target as a request names it. The kinds are in `targets/`."""
 
     def bind(self, job: RestoreJob) -> RestoreTarget:
         """Return the target of one restore."""

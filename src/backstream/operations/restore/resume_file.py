@@ -117,7 +117,7 @@ class Leftovers(NamedFailures):
 
     @property
     def head(self) -> ResumeHead:
-        """What was asked."""
+        """Returns the request that was made."""
         return self._head
 
     @property
@@ -141,7 +141,7 @@ class Leftovers(NamedFailures):
         return f"backstream restore {self._head.table} --resume {self._path}"
 
     def include(self, found: NamedFailures) -> None:
-        """What was found before the first write."""
+        """Counts in the failures that were found before the first write."""
         self.count += found.count
         self.failures += found.failures
 

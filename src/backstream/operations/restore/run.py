@@ -73,11 +73,11 @@ class PreparedRestore:
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether the request asks for no more than a plan."""
+        """True if the request asks for no more than a plan."""
         return self._job.request.dry_run
 
     def _new_file(self) -> Leftovers:
-        """What is left goes into a file of its own, where the target can be gone on with."""
+        """Returns the account of what is left: a new file, if the target can be resumed."""
         request, target, restore_id = self._job.request, self._target, private_files.token()
         head = ResumeHead(
             restore=restore_id,
@@ -170,7 +170,7 @@ class PreparedRestore:
         return self._stack.enter_context(closing(Pass(self._prepared, left)))
 
     def _explain(self, error: BackstreamError, *, touched: bool) -> None:
-        """How to go on, where anything was begun that can be gone on with."""
+        """Adds to the error's hint how to resume, if anything was begun that can be resumed."""
         if not touched and not self._target.continues:
             self._left.discard()  # of a continued one the file still says what an earlier attempt has left
         elif self._left.begun is not None:

@@ -70,7 +70,7 @@ class Looking:
         return RowCounts(deletes=sum(1 for each in self._few if each.gone and each.live is not None and would_delete(each)))
 
     def candidates(self, stack: ExitStack) -> Candidates:
-        """What gives the items, one after another, as often as it is called. `stack`: until it is closed they can be read."""
+        """Returns a function that yields the items, as often as it is called, until `stack` is closed."""
         return self._rows(stack) if self._request.keys else self._table(stack)
 
     def _rows(self, stack: ExitStack) -> Candidates:

@@ -104,7 +104,7 @@ class ChangeLog:
         return written
 
     def write_plain(self, lines: Sequence[PlainLine], stream: str, kind: SegmentKind, *, writer: str) -> None:
-        """As `write_batch`, of changes of one stream that are lines already."""
+        """Does as `write_batch`, for changes of one stream that are lines already."""
         for segment, body in segments_of(lines, stream, kind, self._codec):
             self._put_body(segment, body, {"writer": writer}, chain=_chain_of(segment, writer))
 

@@ -12,7 +12,7 @@ HOUR_MICROS = 3_600 * MICROS
 
 
 def segments_of(lines: Sequence[PlainLine], stream: str, kind: SegmentKind, codec: Codec) -> Iterator[tuple[Segment, bytes]]:
-    """As `segments.of_batch` and `segments.pack` give them, one for each hour."""
+    """Yields the same segments and bodies as `segments.of_batch` and `segments.pack`, one for each hour."""
     hours: dict[int, list[PlainLine]] = {}
     for line in lines:
         hours.setdefault(line.micros // HOUR_MICROS, []).append(line)

@@ -173,7 +173,7 @@ def _digest(ordered: Sequence[Entry]) -> str:
 
 
 def digest_of(marks: Iterable[bytes]) -> str:
-    """What a name carries of which changes its segment holds: `marks` in their order, a sequence number each."""
+    """Returns the part of a name that tells which changes a segment holds: from `marks`, a sequence number each, in order."""
     return hashlib.sha256(b" ".join(marks)).hexdigest()[:12]
 
 

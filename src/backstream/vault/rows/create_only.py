@@ -1,4 +1,4 @@
-"""Whether a store keeps a create-only PUT from hiding what is there: servers that speak S3 need not know conditions.
+"""Tells if a store keeps a create-only PUT from hiding what is there: servers that speak S3 need not know conditions.
 
 It is seen once for each store: one row is created twice, and the second time must be refused. A server that ignores the condition
 then has that row twice, which does no harm; whoever asked looks at that row again.
@@ -17,7 +17,7 @@ _lock = threading.Lock()
 
 
 def known(store: ObjectStore) -> bool | None:
-    """Whether it does; None where nobody has seen it yet."""
+    """True if it does; None if nobody has seen it yet."""
     return _seen.get(store)
 
 

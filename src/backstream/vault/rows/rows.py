@@ -116,7 +116,7 @@ class RowStore:
         return None if new.if_absent and not create_only.known(self._store) else new
 
     def _is_new(self, change: Change) -> bool:
-        """Whether nothing can be below it that is newer, but for what another writer, who is ahead, has deleted again.
+        """True if nothing newer can be below it, except for what another writer, who is ahead, has deleted again.
 
         An item that was just inserted is new. Who comes to it late, as by a redrive or after a pause, looks first.
         """
@@ -198,7 +198,9 @@ class RowStore:
             return of_scanned(scanned, place, kept), True
 
     def keep_scanned_each(self, page: Sequence[Scanned]) -> dict[int, tuple[Entry, bool]]:
-        """As `keep_scanned` of those whose place is empty, by position, many at a time. The others are for `keep_scanned`."""
+        """Does as `keep_scanned` for those whose place is empty, many at a time, and returns them by position.
+
+        The others are for `keep_scanned`."""
         store, catalog = self._store, self._catalog
         if not isinstance(store, ManyWrites) or not store.writes_many or catalog.tenant_attribute is not None:
             return {}

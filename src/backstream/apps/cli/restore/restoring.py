@@ -222,7 +222,7 @@ def restore(
 
 
 def _selected(keys: Sequence[str], **filters: str | None) -> str:
-    """What is meant, in words before a table's name."""
+    """Returns the selection in words, to stand before a table's name."""
     words = [f"{name.replace('_', ' ')} {value}" for name, value in filters.items() if value is not None]
     if not keys and not words:
         return ""
@@ -231,7 +231,7 @@ def _selected(keys: Sequence[str], **filters: str | None) -> str:
 
 
 def _after_stop(resumption: Resumption, via: Via, dump: Path | None) -> str:
-    """What stays behind of a restore that was stopped, and what to do then."""
+    """Returns what a stopped restore leaves behind, and the next step."""
     if via is Via.IMPORT:
         return "an import that has begun goes on by itself"
     if dump is not None:
@@ -335,7 +335,7 @@ def _counts(report: Restored) -> list[tuple[str, str]]:
 
 
 def _most(report: Restored) -> list[tuple[str, str]]:
-    """That a number of deletes has to be given, where it has to."""
+    """Returns the line that says how many deletes must be allowed, if they must be."""
     needed = report.needs_expect_deletes
     return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
 

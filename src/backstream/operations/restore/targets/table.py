@@ -1,4 +1,4 @@
-"""What the targets that are tables have in common."""
+"""The common part of the targets that are tables."""
 
 from __future__ import annotations
 
