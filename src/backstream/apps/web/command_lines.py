@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from backstream.apps.web.selection import Selection
+from backstream.apps.web.selection import ChangeFilters
 
 
 def line(*words: str) -> str:
@@ -18,7 +18,7 @@ def window(since: str, until: str) -> list[str]:
     return ["--from", since, "--to", until]
 
 
-def filters(chosen: Selection) -> list[str]:
+def filters(chosen: ChangeFilters) -> list[str]:
     """Returns the arguments of a selection."""
     words: list[str] = []
     for name, value in (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backstream.apps.web import values
-from backstream.apps.web.privacy import Shown
+from backstream.apps.web.privacy import ShownValue
 from backstream.model.values import wire
 
 ADDED, REMOVED, CHANGED, SAME = "added", "removed", "changed", "same"
@@ -22,18 +22,18 @@ class Line(msgspec.Struct, frozen=True):
     after: str
 
 
-def lines(before: Mapping[str, Shown], after: Mapping[str, Shown]) -> list[Line]:
+def lines(before: Mapping[str, ShownValue], after: Mapping[str, ShownValue]) -> list[Line]:
     """Returns a line for each attribute that differs."""
     names = [*after, *(name for name in before if name not in after)]
     found = (_line(name, before.get(name), after.get(name)) for name in names)
     return [each for each in found if each.kind != SAME]
 
 
-def _line(name: str, before: Shown | None, after: Shown | None) -> Line:
+def _line(name: str, before: ShownValue | None, after: ShownValue | None) -> Line:
     return Line(name, kind_of(before, after), values.cell(before), values.cell(after))
 
 
-def kind_of(before: Shown | None, after: Shown | None) -> str:
+def kind_of(before: ShownValue | None, after: ShownValue | None) -> str:
     """Returns the kind of an attribute's change. Values are compared as DynamoDB compares them."""
     if before is None:
         return SAME if after is None else ADDED

@@ -18,7 +18,7 @@ TOGETHER = 4  # that run at once; the others wait
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 
 
-class Job:
+class BackgroundTask:
     """One job. `kind`: plan, run or state; `subject`: its data for the page; `command`: the command that does the same.
 
     `result`: its return value; `error`: its error; `step`, `done`, `total`: its progress. It is the `Progress` of its work.
@@ -43,7 +43,7 @@ class Job:
         self._clock = clock
         self._lock = threading.Lock()
 
-    def run(self, task: Callable[[Job], Any]) -> None:
+    def run(self, task: Callable[[BackgroundTask], Any]) -> None:
         """Does the work; never raises."""
         try:
             self.token.check()
@@ -97,10 +97,10 @@ class Jobs:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._jobs: OrderedDict[str, BackgroundTask] = OrderedDict()
         self._pool = ThreadPoolExecutor(TOGETHER, thread_name_prefix="job")
 
-    def start(self, job: Job, task: Callable[[Job], Any]) -> Job:
+    def start(self, job: BackgroundTask, task: Callable[[BackgroundTask], Any]) -> BackgroundTask:
         """Begins a job, and returns at once."""
         with self._lock:
             self._jobs[job.id] = job
@@ -109,11 +109,11 @@ class Jobs:
         self._pool.submit(job.run, task)
         return job
 
-    def get(self, name: str) -> Job | None:
+    def get(self, name: str) -> BackgroundTask | None:
         """Returns the job with that id; None if it is not remembered."""
         return self._jobs.get(name)
 
-    def of_kind(self, kind: str) -> list[Job]:
+    def of_kind(self, kind: str) -> list[BackgroundTask]:
         """Returns all jobs of a kind, newest first."""
         with self._lock:
             return [each for each in reversed(self._jobs.values()) if each.kind == kind]

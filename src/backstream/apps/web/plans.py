@@ -11,8 +11,8 @@ import msgspec
 from backstream import private_files
 from backstream.apps.verbs.arguments import resumable_folder
 from backstream.apps.web import command_lines
-from backstream.apps.web.jobs import Job
-from backstream.apps.web.selection import Selection
+from backstream.apps.web.jobs import BackgroundTask
+from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site
 from backstream.errors import Failed, UsageError
 from backstream.model.changes.merge import Merge
@@ -30,7 +30,7 @@ class PlanWish(msgspec.Struct, frozen=True):
     table: str
     since: str
     until: str
-    chosen: Selection
+    chosen: ChangeFilters
     merge: Merge = Merge.ATTRIBUTES
     on_conflict: OnConflict = OnConflict.SKIP
     allow_gap: bool = False
@@ -73,7 +73,7 @@ class PlanFile(msgspec.Struct, frozen=True):
         return len(self.offsets) - 1
 
 
-def plan(site: Site, wish: PlanWish, job: Job) -> PlanFile:
+def plan(site: Site, wish: PlanWish, job: BackgroundTask) -> PlanFile:
     """Makes a plan of a revert. It writes only the plan's file, in a folder that is deleted with the server."""
     site.vault(job.token, wish.table)  # whose items may be shown
     path = site.folder.path / f"plan-{job.id}.ndjson"
@@ -119,7 +119,7 @@ def page(made: PlanFile, first: int) -> list[PlanRow]:
     return [_rows.decode(line) for line in body.splitlines()]
 
 
-def run(site: Site, wish: PlanWish, made: PlanFile, expect_deletes: int | None, job: Job) -> Reverted:
+def run(site: Site, wish: PlanWish, made: PlanFile, expect_deletes: int | None, job: BackgroundTask) -> Reverted:
     """Executes a plan exactly. Its file and journal stay in the server's folder, to resume or undo it."""
     path = plan_path_for(made.id, resumable_folder())
     if not path.exists():
@@ -138,7 +138,7 @@ def _keep(made: Path, path: Path) -> None:
         ) from error
 
 
-def try_restore(site: Site, wish: RestoreWish, job: Job, *, dry_run: bool) -> Restored:
+def try_restore(site: Site, wish: RestoreWish, job: BackgroundTask, *, dry_run: bool) -> Restored:
     """Restores a state into a new table, or only shows the plan. Raises UsageError if the target is the table itself."""
     site.vault(job.token, wish.table)
     if wish.to == wish.table:

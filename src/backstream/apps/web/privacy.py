@@ -19,7 +19,7 @@ WITHHELD = "the details are withheld here, since attributes are hidden or masked
 _attributes = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ShownValue(msgspec.Struct, frozen=True):
     """One attribute as it may be shown. `raw`: its typed value in DynamoDB JSON; `token`: equal where values are; `masked`."""
 
     raw: bytes
@@ -36,7 +36,7 @@ class Privacy:
 
     # --- items ---
 
-    def attributes(self, image: bytes | None) -> dict[str, Shown]:
+    def attributes(self, image: bytes | None) -> dict[str, ShownValue]:
         """Returns an image's attributes, without the hidden ones; none for an item that does not exist."""
         if image is None or image == b"null":
             return {}
@@ -46,7 +46,7 @@ class Privacy:
             return {}
         hidden, masked = self._settings.hidden, self._settings.masked
         return {
-            name: Shown(b"" if name in masked else bytes(raw), bytes(raw), name in masked)
+            name: ShownValue(b"" if name in masked else bytes(raw), bytes(raw), name in masked)
             for name, raw in fields.items()
             if name not in hidden
         }

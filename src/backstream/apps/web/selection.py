@@ -18,7 +18,7 @@ EVENTS = ("INSERT", "MODIFY", "REMOVE")
 MOST_KEYS = 200
 
 
-class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
+class ChangeFilters(msgspec.Struct, frozen=True, omit_defaults=True):
     """The selected changes. Empty fields select all. `keys`: as people write them."""
 
     keys: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def selects(self) -> bool:
         """True if not all changes are selected."""
-        return self != Selection()
+        return self != ChangeFilters()
 
     def criteria(self, vault: TableVault, privacy: Privacy) -> ChangeCriteria:
         """Returns the filters in the form of operations. Raises UsageError if one is invalid, or asks for hidden data."""
@@ -51,7 +51,7 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
-def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> Selection:
+def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> ChangeFilters:
     """Returns the selection in a form.
 
     `field`: returns a field's value; `every`: returns all values of one. Raises UsageError if there are too many keys.
@@ -59,7 +59,7 @@ def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> S
     keys = [line.strip() for text in every("key") for line in text.splitlines() if line.strip()]
     if len(keys) > MOST_KEYS:
         raise UsageError(f"more than {MOST_KEYS} keys", hint="Use the command line, with --keys FILE.")
-    return Selection(
+    return ChangeFilters(
         keys=tuple(dict.fromkeys(keys)),
         partition=field("partition").strip(),
         tenant=field("tenant").strip(),
@@ -70,17 +70,17 @@ def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> S
     )
 
 
-def kept(chosen: Selection, privacy: Privacy) -> str:
+def kept(chosen: ChangeFilters, privacy: Privacy) -> str:
     """Returns the id of a selection; empty for the selection of everything."""
     return privacy.remember(msgspec.json.encode(chosen).decode()) if chosen.selects else ""
 
 
-def recalled(name: str, privacy: Privacy) -> Selection:
+def recalled(name: str, privacy: Privacy) -> ChangeFilters:
     """Returns the selection of an id. Raises UsageError if it is forgotten."""
     text = privacy.recall(name)
     if not text:
-        return Selection()
+        return ChangeFilters()
     try:
-        return msgspec.json.decode(text, type=Selection)
+        return msgspec.json.decode(text, type=ChangeFilters)
     except UNDECODABLE as error:
         raise UsageError("this address names no selection") from error

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from backstream.apps.config import Config
 from backstream.apps.library import TableBackup, Vault
 from backstream.apps.web import command_lines, values
-from backstream.apps.web.jobs import Job, Jobs
+from backstream.apps.web.jobs import BackgroundTask, Jobs
 from backstream.apps.web.privacy import Privacy
 from backstream.apps.web.remembered import Remembered
 from backstream.apps.web.sessions import Secrets, Visitor
@@ -152,7 +152,7 @@ class Site:
         """Returns a command of this vault, as one would type it."""
         return command_lines.line(*words, "--vault", self.config.url)
 
-    def job(self, name: str, kind: str) -> Job:
+    def job(self, name: str, kind: str) -> BackgroundTask:
         """Returns a job. Raises NotFound if there is none with that id and kind."""
         found = self.jobs.get(name)
         if found is None or found.kind != kind:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from backstream import private_files
-from backstream.apps.web.jobs import Job, Jobs
+from backstream.apps.web.jobs import BackgroundTask, Jobs
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.state import State
 from backstream.errors import BackstreamError, Failed
@@ -30,10 +30,10 @@ SIZE = 50
 TOGETHER = 1_000
 
 
-VaultOf = Callable[[Job], TableVault]  # opens the vault for a job, with which it ends
+VaultOf = Callable[[BackgroundTask], TableVault]  # opens the vault for a job, with which it ends
 
 
-class StateFile(msgspec.Struct, frozen=True):
+class StateCopy(msgspec.Struct, frozen=True):
     """A state on disk. `items`: their number; `notes`: the uncertainties; `unread`: unreadable objects."""
 
     path: Path
@@ -57,14 +57,14 @@ class States:
         self._folder = folder
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, int], Job] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], BackgroundTask] = OrderedDict()
 
-    def of(self, table: str, at: int, memory: Memory, vault_of: VaultOf) -> Job:
+    def of(self, table: str, at: int, memory: Memory, vault_of: VaultOf) -> BackgroundTask:
         """Returns the job that computes a state, or has done so. A second that is not over yet is computed anew."""
         with self._lock:
             job = self._known.get((table, at))
             if job is None or (job.is_over and job.result is None) or job.began <= at + 1:
-                job = self._known[table, at] = Job("state", table, at, self._clock)
+                job = self._known[table, at] = BackgroundTask("state", table, at, self._clock)
                 self._jobs.start(job, lambda each: write(vault_of(each), at, self._folder, each, memory, self._clock.now()))
             self._known.move_to_end((table, at))
             while len(self._known) > MOST:
@@ -72,13 +72,13 @@ class States:
             return job
 
     @staticmethod
-    def _forget(job: Job) -> None:
+    def _forget(job: BackgroundTask) -> None:
         job.token.set()
-        if isinstance(job.result, StateFile):
+        if isinstance(job.result, StateCopy):
             job.result.path.unlink(missing_ok=True)  # whoever reads it just now has it open
 
 
-def write(vault: TableVault, at: int, folder: Path, job: Job, memory: Memory, now: float) -> StateFile:
+def write(vault: TableVault, at: int, folder: Path, job: BackgroundTask, memory: Memory, now: float) -> StateCopy:
     """Computes a state. Raises OutsideWindow for a second in the future."""
     window = vault.window(now)
     safety.check_past(at, now, window)
@@ -102,7 +102,7 @@ def write(vault: TableVault, at: int, folder: Path, job: Job, memory: Memory, no
         kept.commit()
         broken = [str(each) for each in state.broken(window, now)][:20]
         unread = [f"{each.name}: {each.why}" for each in state.unreadable]
-    return StateFile(path, count, [*notes, *broken], unread)
+    return StateCopy(path, count, [*notes, *broken], unread)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -126,7 +126,7 @@ def tenant_of(catalog: Catalog, entry: Entry) -> str | None:
     return None if parsed is None or parsed.tenant is None else naming.tenant_of(parsed.tenant)
 
 
-def page(vault: TableVault, state: StateFile, after: bytes, beginning: bytes, tenant: str | None) -> StatePage:
+def page(vault: TableVault, state: StateCopy, after: bytes, beginning: bytes, tenant: str | None) -> StatePage:
     """Returns the items after a key. `beginning`: the prefix of their keys; `tenant`: only that one's, None for all."""
     with closing(sqlite3.connect(f"file:{state.path}?mode=ro", uri=True)) as kept:
         rows = list(_rows(kept, after, beginning, tenant))

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps.web.privacy import Shown
+from backstream.apps.web.privacy import ShownValue
 from backstream.model.values.decoding import UNDECODABLE
 
 MASKED = "(masked)"
@@ -51,7 +51,7 @@ def kind_of(raw: bytes) -> str:
     return next(iter(value), "") if isinstance(value, dict) else ""
 
 
-def cell(value: Shown | None) -> str:
+def cell(value: ShownValue | None) -> str:
     """Returns a value for a table's cell, cut if it is long."""
     if value is None:
         return ""
@@ -61,13 +61,13 @@ def cell(value: Shown | None) -> str:
     return text if len(text) <= LONG else f"{text[:LONG]}…"
 
 
-def document(attributes: dict[str, Shown], *, typed: bool) -> str:
+def document(attributes: dict[str, ShownValue], *, typed: bool) -> str:
     """Returns a whole item as indented JSON, plain or DynamoDB's."""
     lines = [f"  {_text(name)}: {_line(each, typed=typed)}" for name, each in attributes.items()]
     return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
 
 
-def _line(value: Shown, *, typed: bool) -> str:
+def _line(value: ShownValue, *, typed: bool) -> str:
     if value.masked:
         return _text(MASKED)
     return value.raw.decode("utf-8", "replace") if typed else plain(value.raw)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from backstream.apps.verbs.arguments import key_of
 from backstream.apps.web import differences, values
-from backstream.apps.web.privacy import Shown
+from backstream.apps.web.privacy import ShownValue
 from backstream.apps.web.site import Site, asked, count_in, field, go_to
 from backstream.apps.web.stopping import StopToken
 from backstream.errors import NotFound
@@ -113,8 +113,8 @@ def _column(
     vault: TableVault,
     number: int,
     version: ItemVersion,
-    before: dict[str, Shown],
-    after: dict[str, Shown],
+    before: dict[str, ShownValue],
+    after: dict[str, ShownValue],
     *,
     typed: bool,
 ) -> Column:

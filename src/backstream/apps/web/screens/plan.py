@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from backstream.apps.web import differences, plans, selection, values
-from backstream.apps.web.jobs import RUNNING, Job
+from backstream.apps.web.jobs import RUNNING, BackgroundTask
 from backstream.apps.web.plans import PlanFile, PlanWish, RestoreWish
 from backstream.apps.web.screens.forms import Deed, check_deed
 from backstream.apps.web.site import Site, asked, count_in, every, field, go_to
@@ -23,7 +23,7 @@ from backstream.operations.revert.plan_file import FAILED
 REASONS = {MergeVerdict.CONFLICT: "others have changed the same since", MergeVerdict.GONE: "somebody has deleted it since"}
 
 
-class Row(msgspec.Struct, frozen=True):
+class PlannedRow(msgspec.Struct, frozen=True):
     """One row of a plan. `lines`: its changes; `reason`: why it is left alone."""
 
     key: str
@@ -69,7 +69,7 @@ async def make(site: Site, request: Request) -> Response:
     )
 
     await site.read(request, lambda token: wish.chosen.criteria(site.vault(token, name), site.privacy))
-    job = Job("plan", name, wish, site.clock, site.command(*wish.words, "--plan", f"{name}-plan.ndjson"))
+    job = BackgroundTask("plan", name, wish, site.clock, site.command(*wish.words, "--plan", f"{name}-plan.ndjson"))
     site.jobs.start(job, lambda each: plans.plan(site, wish, each))
     return go_to(f"/plans/{job.id}")
 
@@ -79,7 +79,7 @@ async def make_new(site: Site, request: Request) -> Response:
     name = request.path_params["table"]
     at, to = _moment(site, field(request, "at")), field(request, "new").strip()
     wish = RestoreWish(name, at, to, allow_gap=bool(field(request, "allow_gap")))
-    job = Job("plan", name, wish, site.clock, site.command(*wish.words, "--dry-run"))
+    job = BackgroundTask("plan", name, wish, site.clock, site.command(*wish.words, "--dry-run"))
     site.jobs.start(job, lambda each: plans.try_restore(site, wish, each, dry_run=True))
     return go_to(f"/plans/{job.id}")
 
@@ -129,7 +129,7 @@ async def show(site: Site, request: Request) -> Response:
     return await _of_rows(site, request, job, job.result)
 
 
-async def _of_rows(site: Site, request: Request, job: Job, made: PlanFile) -> Response:
+async def _of_rows(site: Site, request: Request, job: BackgroundTask, made: PlanFile) -> Response:
     first = count_in(asked(request, "first"), made.rows)
     rows = await site.read(request, lambda _: [_row(site, job.table, each) for each in plans.page(made, first)])
     here, following = f"/plans/{job.id}", first + len(rows)
@@ -162,10 +162,10 @@ def _deeds(site: Site, warnings: object) -> dict[str, object]:
     }
 
 
-def _row(site: Site, table: str, row: PlanRow) -> Row:
+def _row(site: Site, table: str, row: PlanRow) -> PlannedRow:
     live, after = (site.privacy.attributes(bytes(each)) for each in (row.live, row.after))
     key = bytes(row.key)
-    return Row(
+    return PlannedRow(
         key=values.key_words(key),
         url=site.privacy.item_url(table, key),
         action=row.action,
@@ -204,14 +204,16 @@ async def run(site: Site, request: Request) -> Response:
     if job.result is None:
         raise NotFound("this plan was not made", hint="Make it anew.")
     if isinstance(wish, RestoreWish):
-        running = Job("run", job.table, wish, site.clock, site.command(*wish.words))
+        running = BackgroundTask("run", job.table, wish, site.clock, site.command(*wish.words))
         site.jobs.start(running, lambda each: plans.try_restore(site, wish, each, dry_run=False))
     else:
         made, most = job.result, _expected(request)
         needed = made.report.needs_expect_deletes
         if needed is not None and (most is None or most < needed):
             raise Refused(f"this deletes {needed:,} rows, most of the table", hint="Type how many rows may be deleted.")
-        running = Job("run", job.table, wish, site.clock, site.command("revert", job.table, "--apply", f"{job.table}-plan.ndjson"))
+        running = BackgroundTask(
+            "run", job.table, wish, site.clock, site.command("revert", job.table, "--apply", f"{job.table}-plan.ndjson")
+        )
         site.jobs.start(running, lambda each: plans.run(site, wish, made, most, each))
     return go_to(f"/runs/{quote(running.id)}")
 

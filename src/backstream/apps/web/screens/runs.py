@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from backstream.apps.verbs.arguments import resumable_folder
 from backstream.apps.web import values
-from backstream.apps.web.jobs import DONE, RUNNING, Job
+from backstream.apps.web.jobs import DONE, RUNNING, BackgroundTask
 from backstream.apps.web.left_files import LeftFile, left_files
 from backstream.apps.web.screens.forms import Deed, check_deed
 from backstream.apps.web.site import Site, field, go_to
@@ -69,7 +69,7 @@ def _failures(site: Site, report: Any) -> list[tuple[str, str]]:
     return [(values.key_words(each.what.encode()), next(iter(site.privacy.words([each.why])))) for each in found]
 
 
-def _left_of(job: Job) -> LeftFile | None:
+def _left_of(job: BackgroundTask) -> LeftFile | None:
     """Returns the file of a run that has ended, by which the run is resumed or undone."""
     report = job.result
     name = report.file if isinstance(report, Reverted) else None
@@ -100,12 +100,12 @@ async def go_on(site: Site, request: Request) -> Response:
     path = resumable_folder() / f"backstream-{names[kind, what]}-{left}.ndjson"
     if not path.is_file():
         raise NotFound(f"there is no file {path.name} in {path.parent}", hint="Start the server in the folder of that run.")
-    job = Job("run", table, f"{what} {kind} {left}", site.clock, site.command(kind, table, f"--{what}", str(path)))
+    job = BackgroundTask("run", table, f"{what} {kind} {left}", site.clock, site.command(kind, table, f"--{what}", str(path)))
     site.jobs.start(job, lambda each: _do(site, each, kind, what, path))
     return go_to(f"/runs/{job.id}")
 
 
-def _do(site: Site, job: Job, kind: str, what: str, path: Path) -> Reverted | Restored:
+def _do(site: Site, job: BackgroundTask, kind: str, what: str, path: Path) -> Reverted | Restored:
     backup = site.backup(job.token, job.table)
     if kind == "revert":
         return (

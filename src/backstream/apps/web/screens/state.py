@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstream.apps.web import states, values
-from backstream.apps.web.jobs import Job
+from backstream.apps.web.jobs import BackgroundTask
 from backstream.apps.web.site import Site, asked, field, go_to
-from backstream.apps.web.states import StateFile
+from backstream.apps.web.states import StateCopy
 from backstream.apps.web.stopping import StopToken
 from backstream.errors import BackstreamError, OutsideWindow
 from backstream.model import moment, moment_arguments
@@ -47,7 +47,7 @@ async def state(site: Site, request: Request) -> Response:
     name = request.path_params["table"]
     partition, tenant = (site.privacy.recall(asked(request, each)) for each in ("part", "ten"))
 
-    def begin(token: StopToken) -> tuple[int, Job]:
+    def begin(token: StopToken) -> tuple[int, BackgroundTask]:
         vault = site.vault(token, name)
         now = site.clock.now()
         at = moment_arguments.parse(asked(request, "at"), now) if asked(request, "at") else (vault.window(now).until or int(now))
@@ -64,9 +64,9 @@ async def state(site: Site, request: Request) -> Response:
     commands = [site.command("restore", name, "--at", moment.iso(at), "--to-file", f"{name}.ndjson")]
     if job.error is not None:
         raise job.error
-    if not isinstance(job.result, StateFile):
+    if not isinstance(job.result, StateCopy):
         return site.page(request, "working.html", table=name, job=job, what=f"{name} at {moment.iso(at)}", commands=commands)
-    found: StateFile = job.result
+    found: StateCopy = job.result
     items, after = await site.read(request, lambda token: _page(site, token, request, found, partition, tenant))
     following = f"/t/{quote(name)}/state?{urlencode({**query, 'after': site.privacy.remember(after)})}" if after else ""
     return site.page(
@@ -86,7 +86,7 @@ async def state(site: Site, request: Request) -> Response:
     )
 
 
-def _page(site: Site, token: StopToken, request: Request, found: StateFile, partition: str, tenant: str) -> tuple[list[Item], str]:
+def _page(site: Site, token: StopToken, request: Request, found: StateCopy, partition: str, tenant: str) -> tuple[list[Item], str]:
     name = request.path_params["table"]
     vault = site.vault(token, name)
     beginning = parse_partition(vault.catalog.key_schema, partition) if partition else b""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from backstream.apps.web import command_lines, kinds, listing, selection, timeline, timeline_chart
 from backstream.apps.web.differences import Line, lines
 from backstream.apps.web.screens.tables import problems
-from backstream.apps.web.selection import Selection
+from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site, asked, every, field, go_to
 from backstream.apps.web.spans import Span, span_of
 from backstream.apps.web.stopping import StopToken
@@ -149,7 +149,7 @@ def _moves(name: str, span: Span, sel: str) -> list[tuple[str, str]]:
     return [(words, base_url(name, each, sel)) for words, each in moves]
 
 
-def _command(site: Site, name: str, span: Span, chosen: Selection, *more: str) -> str:
+def _command(site: Site, name: str, span: Span, chosen: ChangeFilters, *more: str) -> str:
     window = command_lines.window(moment.iso(span.since), moment.iso(span.until))
     return site.command("changes", name, *window, *command_lines.filters(chosen), *more)
 
@@ -246,5 +246,5 @@ async def counts(site: Site, request: Request) -> Response:
         bars=[(each, base_url(name, Span(each.since - 1, each.until), sel)) for each in counted.bars if each.count],
         unread=site.privacy.words(counted.unread),
         back=base_url(name, span, sel),
-        commands=[_command(site, name, span, Selection(), "--summary")],
+        commands=[_command(site, name, span, ChangeFilters(), "--summary")],
     )

@@ -23,7 +23,7 @@ MONTH = 30 * 86_400
 LATE = 900  # seconds of lag from which on it is a problem
 
 
-class Row(msgspec.Struct, frozen=True):
+class TableLine(msgspec.Struct, frozen=True):
     """One table. `problems`: descriptions, the worst first; `status`: None if it cannot be read."""
 
     name: str
@@ -35,7 +35,7 @@ class Row(msgspec.Struct, frozen=True):
 async def vault(site: Site, request: Request) -> Response:
     """`GET /`."""
 
-    def read(token: StopToken) -> list[Row]:
+    def read(token: StopToken) -> list[TableLine]:
         held = site.held(token)
         with ThreadPoolExecutor(READERS, thread_name_prefix="status") as pool:
             rows = list(pool.map(lambda name: _row(site, token, name), held.names()))
@@ -45,12 +45,12 @@ async def vault(site: Site, request: Request) -> Response:
     return site.page(request, "tables.html", rows=rows, commands=[site.command("status")])
 
 
-def _row(site: Site, token: StopToken, name: str) -> Row:
+def _row(site: Site, token: StopToken, name: str) -> TableLine:
     try:
         found = site.backup(token, name).status()
     except BackstreamError as error:
-        return Row(name, [site.privacy.error(error)[0]], None)
-    return Row(name, problems(found), found, _dollars(found, site.clock.now()))
+        return TableLine(name, [site.privacy.error(error)[0]], None)
+    return TableLine(name, problems(found), found, _dollars(found, site.clock.now()))
 
 
 def problems(found: Status) -> list[str]:
