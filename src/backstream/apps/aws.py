@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
 from backstream.stores.s3_markers import S3Markers
 from backstream.stores.s3_settings import S3Settings
-from backstream.tables import raw_http
+from backstream.tables import listing, raw_http
 from backstream.tables.account import AwsAccount
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.imports import DynamoImporter
@@ -73,6 +74,14 @@ class Aws:
     def table(self, name: str) -> Table:
         """A live table."""
         return DynamoTable(self._dynamodb, name, self._clock, lambda: self.clients.autoscaling, writing=self._writing)
+
+    def table_names(self) -> Iterator[str]:
+        """Yields the names of the account's tables."""
+        return listing.table_names(self._dynamodb)
+
+    def tags(self, table: str) -> dict[str, str]:
+        """Returns the tags of a live table."""
+        return listing.tags(self._dynamodb, self.table(table).facts().arn)
 
     @property
     def importer(self) -> Importer:

@@ -9,7 +9,7 @@ import math
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import cached_property, partial
 from importlib import import_module
@@ -261,6 +261,14 @@ class Config:
     def table(self, name: str) -> Table:
         """A live table."""
         return self._aws.table(name)
+
+    def table_names(self) -> Iterator[str]:
+        """Yields the names of the account's live tables."""
+        return self._aws.table_names()
+
+    def tags(self, table: str) -> dict[str, str]:
+        """Returns the tags of a live table."""
+        return self._aws.tags(table)
 
     @property
     def importer(self) -> Importer:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.apps.late import LateMethods
-from backstream.apps.verbs.arguments import Duration, Key, Moment, key_of, objectives_of, second_of
+from backstream.apps.selecting import Among, members, select
+from backstream.apps.table_selection import TableSelection
+from backstream.apps.verbs.arguments import Duration, Key, Moment, key_of, moment_of, objectives_of, second_of
 from backstream.errors import UsageError
 from backstream.model.tables import naming
 from backstream.operations.inspect import history as histories
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.history import ItemHistory, ItemVersion, Shown
 from backstream.operations.inspect.status import Status, status
-from backstream.vault import table_folders, vault_tables
+from backstream.vault import groups, table_folders, vault_tables
+from backstream.vault.groups import Group
 
 if TYPE_CHECKING:
     from backstream.apps.verbs.blaming import Blaming
@@ -90,6 +93,32 @@ class Vault:
     def names(self) -> list[str]:
         """Returns the same as `tables`, with those whose catalog is lost but whose other objects exist."""
         return table_folders.folders(self._config.store)
+
+    def select(self, asked: TableSelection, among: Among = Among.VAULT) -> list[str]:
+        """Returns the tables of a selection: see `selecting.select`."""
+        return select(self._config, asked, among)
+
+    def group(self, name: str, *, at: Moment | None = None) -> Group:
+        """Returns a group of tables as it is defined, or as it was at a moment. Raises NotFound if there is none."""
+        second = None if at is None else moment_of(at, self._config.clock.now())
+        return groups.load(self._config.store, name, second)
+
+    def groups(self) -> list[str]:
+        """Returns the names of the vault's groups."""
+        return groups.names(self._config.store)
+
+    def versions_of_group(self, name: str) -> list[Group]:
+        """Returns every definition of a group, newest first."""
+        return list(groups.versions(self._config.store, name))
+
+    def define_group(self, name: str, tables: Iterable[str] = (), *, tags: Mapping[str, str] | None = None) -> Group:
+        """Defines a group by the names of its tables, which the vault must know, or by tags. Earlier definitions are kept."""
+        groups.check_name(name)
+        found = Group(groups.FORMAT, name, "", tuple(dict.fromkeys(tables)), dict(tags or {}))
+        if bool(found.tables) == bool(found.tags):
+            raise UsageError("a group of which tables?", hint="Name its tables, or give the tags that they carry.")
+        members(self._config, found)
+        return groups.save(self._config.store, name, found.tables, found.tags, self._config.clock.now())
 
     def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> list[Checked]:
         """Runs `TableBackup.check` for every table.

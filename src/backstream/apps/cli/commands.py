@@ -24,6 +24,7 @@ class Command(NamedTuple):
 GROUPS: Mapping[str, Mapping[str, Command]] = {
     "Set up": {
         "init": Command("set_up.capturing", "Prepare a vault for a table: check table, stream and bucket, write the catalog."),
+        "group": Command("set_up.grouping", "Name the tables of one application, for commands over all of them."),
         "backfill": Command("set_up.backfilling", "Make a base backup of the table's current contents."),
         "template": Command("set_up.templating", "Print a CloudFormation or Terraform template of the deployment."),
         "doctor": Command("set_up.doctoring", "Check permissions, bucket, table, stream, capture, clock and deployment."),

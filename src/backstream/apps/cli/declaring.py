@@ -17,11 +17,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 
+from backstream.apps.table_selection import TableSelection
 from backstream.model import moment_arguments
 from backstream.model.values.item_text import ItemText
 
 _ZONE = "backstream.zone"  # where a context keeps what eager options said
 _FROM_ITEM = "backstream.key_from_item"
+_SELECTION = "backstream.selection."  # and the name of an option that selects tables
 
 
 class Declared:
@@ -65,6 +67,22 @@ class Place(click.Argument):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:  # noqa: ARG002 - click's own signature
         """Returns its name and description."""
         return self.metavar or self.human_readable_name, f"{self._about}  [required]".strip() if self.required else self._about
+
+
+class TablesPlace(Place):
+    """The names of tables. With the options that select tables in other ways, its value is a `TableSelection`."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> TableSelection:
+        """Returns the selection. Raises a usage error if nothing is selected, unless a command takes all then."""
+        names = super().process_value(ctx, value) or ()
+        every, *others = (ctx.meta.get(_SELECTION + each) for each in SELECTING)
+        asked = TableSelection(tuple(names), bool(every), *(tuple(each or ()) for each in others))
+        if not asked.is_given and self.needed:
+            raise click.MissingParameter("Name tables, or give --all, --match, --tag or --group.", ctx, self)
+        asked.check()
+        return asked
+
+    needed = False
 
 
 class FilterOption(click.Option):
@@ -150,7 +168,24 @@ def _companions(params: Sequence[click.Parameter]) -> list[click.Parameter]:
         callback=_note(_FROM_ITEM),
         help="A key may be a whole item: its other attributes are ignored.",
     )
-    return [*([item] if KeyText in kinds else []), *([zone] if MomentText in kinds else [])]
+    selecting = [_selecting(name) for name in SELECTING] if any(isinstance(each, TablesPlace) for each in params) else []
+    return [*selecting, *([item] if KeyText in kinds else []), *([zone] if MomentText in kinds else [])]
+
+
+# The options of a command that takes several tables, in the order of `TableSelection`.
+SELECTING = {
+    "all": (None, "All tables of the vault."),
+    "match": ("GLOB", "Tables whose names match, e.g. 'shop-*'; repeatable."),
+    "tag": ("KEY=VALUE", "Tables with this tag; repeated: with all of them."),
+    "group": ("NAME[@MOMENT]", "The tables of a group, as it is or was; repeatable."),
+}
+
+
+def _selecting(name: str) -> click.Option:
+    metavar, about = SELECTING[name]
+    kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"metavar": metavar, "multiple": True}
+    noted = _note(_SELECTION + name)
+    return click.Option([f"--{name}"], is_eager=True, expose_value=False, callback=noted, help=about, **kind)
 
 
 class OneOf(click.Choice[str]):
@@ -179,6 +214,10 @@ TEXTS: dict[str, click.ParamType[Any]] = {"MOMENT": MomentText(), "KEY": KeyText
 
 def _param(parameter: inspect.Parameter, annotation: Any) -> click.Parameter:
     kind, declared = get_args(annotation)[:2]
+    if kind is TableSelection:
+        tables = TablesPlace(parameter.name, declared.help, metavar=declared.metavar, nargs=-1, required=False)
+        tables.needed = parameter.default is inspect.Parameter.empty
+        return tables
     word = (declared.metavar or "").split(" ")[0].strip("[]")
     settings = _typed(_without_none(kind), declared.min, TEXTS.get(word, click.STRING))
     missing = parameter.default is inspect.Parameter.empty

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from backstream.apps.cli.output import notice
+from backstream.apps import library
+from backstream.apps.cli.output import as_array, as_json, hint, notice, out
+from backstream.apps.selecting import Among
+from backstream.apps.table_selection import TableSelection
 from backstream.errors import BackstreamError
 
 _Answer = TypeVar("_Answer")
@@ -33,3 +36,41 @@ def raise_worst(broken: Iterable[BackstreamError]) -> None:
     worst = max(broken, key=lambda each: each.exit_code, default=None)
     if worst is not None:
         raise worst
+
+
+def over(
+    asked: TableSelection, held: library.Vault, run: Callable[[str], int | None], *, json: bool, among: Among = Among.VAULT
+) -> int:
+    """Runs a command for each selected table, one after the other, and returns the worst exit code.
+
+    One table, named by its name, is as ever: its own report, its own error. Of several, `--json` prints one array; a table that
+    raised an error before it had a report has `{"table", "error"}` in it.
+    """
+    if asked.single is not None:
+        return run(asked.single) or 0
+    names = held.select(asked, among)
+    if not json:
+        return max((_told(name, run, None) for name in names), default=0)
+    with as_array() as reports:
+        return max((_told(name, run, reports) for name in names), default=0)
+
+
+def _told(name: str, run: Callable[[str], int | None], reports: Sequence[bytes] | None) -> int:
+    """Runs one, prints its error, and returns its exit code. `reports`: those of the array so far; None for people."""
+    before = 0 if reports is None else len(reports)
+    if reports is None:
+        out.print(f"--- {name}", style="bold")
+    try:
+        return run(name) or 0
+    except BackstreamError as error:
+        notice(f"error: {name}: {error.message}")
+        if error.hint:
+            hint(error.hint)
+        if reports is not None and len(reports) == before:
+            as_json({"table": name, "error": as_error(error)})
+        return error.exit_code
+
+
+def as_error(error: BackstreamError) -> dict[str, object]:
+    """Returns an error as programs get it: the same fields as on stderr."""
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}

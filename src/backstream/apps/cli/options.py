@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 from backstream.apps.cli.declaring import Argument, Option
+from backstream.apps.table_selection import TableSelection
 
 TableName = Annotated[str, Argument(metavar="TABLE", help="The DynamoDB table's name.", show_default=False)]
+Tables = Annotated[TableSelection, Argument(metavar="TABLE...", help="The DynamoDB tables' names.")]
+AllTables = Annotated[TableSelection, Argument(metavar="[TABLE...]", help="The DynamoDB tables' names [all of the vault's].")]
+ALL = TableSelection()
 Vault = Annotated[
     str | None,
     Option("--vault", metavar="URL", help="s3://bucket/prefix or file:///folder [env: BACKSTREAM_VAULT]", show_default=False),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,9 +81,32 @@ class Resumption:
 
 
 def as_json(value: object) -> None:
-    """Prints a report for programs: one line of JSON."""
-    sys.stdout.buffer.write(visible_json(msgspec.json.encode(value)) + b"\n")
+    """Prints a report for programs: one line of JSON. Within `as_array` it becomes an element of the array."""
+    body = visible_json(msgspec.json.encode(value))
+    if _arrays:
+        _arrays[-1].append(body)
+        return
+    sys.stdout.buffer.write(body + b"\n")
     sys.stdout.buffer.flush()
+
+
+_arrays: list[list[bytes]] = []  # the one that is being collected, if any
+
+
+@contextmanager
+def as_array() -> Iterator[Sequence[bytes]]:
+    """Prints the reports of several tables as one document: an array. What was done before a stop is in it.
+
+    Yields the reports so far.
+    """
+    collected: list[bytes] = []
+    _arrays.append(collected)
+    try:
+        yield collected
+    finally:
+        _arrays.pop()
+        sys.stdout.buffer.write(b"[" + b",".join(collected) + b"]\n")
+        sys.stdout.buffer.flush()
 
 
 def as_facts(facts: Sequence[tuple[str, str]]) -> None:

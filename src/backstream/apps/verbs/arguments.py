@@ -49,10 +49,15 @@ def seconds_of(duration: str | float) -> float:
     return durations.parse(duration) if isinstance(duration, str) else duration
 
 
+def moment_of(at: Moment, now: float) -> int:
+    """Returns the second of a moment. Raises UsageError if it is not one."""
+    return moment_arguments.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
+
+
 def second_of(at: Moment, now: float, vault: TableVault) -> int:
     """Returns the second of a moment. Raises UsageError, with the recovery window, if it is not one."""
     try:
-        return moment_arguments.parse(at.isoformat() if isinstance(at, datetime.datetime) else str(at), now)
+        return moment_of(at, now)
     except UsageError as error:
         raise UsageError(error.message, hint=f"{error.hint} {vault.window(now)}") from error
 

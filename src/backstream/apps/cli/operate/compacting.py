@@ -6,23 +6,30 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.each import over
+from backstream.apps.cli.options import Json, Tables, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.library import TableBackup
 from backstream.errors import DifferencesFound, PartlyDone
 from backstream.operations.base.compact import Compaction
 
 
 def compact(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     until: Annotated[str | None, Option(metavar="MOMENT", help="Leave newer objects alone, e.g. '30d ago'.")] = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Merge the log's many small objects into few large ones, so that an item's history reads kilobytes. Safe at any time."""
+    held = library.open(vault)
+    return over(tables, held, lambda table: _compact(held.table(table), until, json=json), json=json)
+
+
+def _compact(backup: TableBackup, until: str | None, *, json: bool) -> None:
     with ProgressBar() as bar:
-        report = library.open(vault).table(table).compact(until=until, progress=bar)
+        report = backup.compact(until=until, progress=bar)
     for each in report.left:
         notice(f"LEFT AS IT IS: {each.name}: {each.why}")
     if json:
@@ -41,7 +48,7 @@ def compact(
     if report.missing:
         raise DifferencesFound(
             f"changes of {len({bytes(each.key) for each in report.missing}):,} items are missing from the vault",
-            hint=f"Each is named above. A new base backup makes up for them: `backstream backfill {table}`.",
+            hint=f"Each is named above. A new base backup makes up for them: `backstream backfill {report.table}`.",
         )
 
 

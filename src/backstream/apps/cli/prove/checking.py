@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from backstream.apps import library
-from backstream.apps.cli.declaring import Argument, Option
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.each import of_each, raise_worst
-from backstream.apps.cli.options import Json, MinHead, Vault, VerifyKey
+from backstream.apps.cli.options import ALL, AllTables, Json, MinHead, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.errors import BackstreamError, DifferencesFound
@@ -19,7 +19,7 @@ WHOLE = "100"
 
 
 def check(
-    table: Annotated[str | None, Argument(metavar="[TABLE]", help="One table [all of the vault's].", show_default=False)] = None,
+    tables: AllTables = ALL,
     *,
     vault: Vault = None,
     verify_key: VerifyKey = None,
@@ -36,12 +36,12 @@ def check(
     percent = 0.0 if read_data is None else library.percent_of(read_data)
     with ProgressBar() as bar:
         found, broken = of_each(
-            [table] if table is not None else held.names(),
+            [tables.single] if tables.single is not None else held.select(tables),
             lambda name: held.table(name).check(read_data=percent, repair=repair, progress=bar),
-            alone=table is not None,
+            alone=tables.single is not None,
         )
     if json:
-        as_json(found[0] if table is not None else found)
+        as_json(found[0] if tables.single is not None else found)
     for each in found:
         if not json:
             _show(each)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.each import over
+from backstream.apps.cli.options import Json, Tables, Vault
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.errors import DifferencesFound, PartlyDone
@@ -16,25 +17,30 @@ from backstream.operations.compare.verify import Verified
 
 
 def verify(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     sample: Annotated[float, Option(metavar="PERCENT", help="Only this share of the keys, always the same.")] = 100.0,
     patience: Annotated[float, Option(metavar="SECONDS", min=0, help="Time that a difference must last to count.")] = PATIENCE,
     repair: Annotated[bool, Option("--repair", help="Write the table's state of differing rows into the vault.")] = False,
     json: Json = False,
-) -> None:
+) -> int:
     """Compare the vault with the live table; changes in flight are not differences."""
-    with ProgressBar() as bar:
-        report = library.open(vault).table(table).verify(sample=sample, patience=patience, repair=repair, progress=bar)
-    for warning in report.warnings:
-        notice(f"note: {warning}")
-    as_failures("NOT READ", report.failures)
-    if json:
-        as_json(report)
-    else:
-        as_compared(report, f"{report.table} at {report.at}")
-    _judge(report)
+    held = library.open(vault)
+
+    def one(table: str) -> None:
+        with ProgressBar() as bar:
+            report = held.table(table).verify(sample=sample, patience=patience, repair=repair, progress=bar)
+        for warning in report.warnings:
+            notice(f"note: {warning}")
+        as_failures("NOT READ", report.failures)
+        if json:
+            as_json(report)
+        else:
+            as_compared(report, f"{report.table} at {report.at}")
+        _judge(report)
+
+    return over(tables, held, one, json=json)
 
 
 def _judge(report: Verified) -> None:

@@ -6,15 +6,17 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.each import over
+from backstream.apps.cli.options import Json, Tables, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.verbs.arguments import SEGMENTS
+from backstream.errors import UsageError
 from backstream.operations.base.backfill import Backfilled
 
 
 def backfill(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     segments: Annotated[int, Option(metavar="N", help="Parts of the table read in parallel.")] = SEGMENTS,
@@ -27,24 +29,31 @@ def backfill(
     ] = None,
     fresh: Annotated[bool, Option("--fresh", help="Begin a new one instead of resuming.")] = False,
     json: Json = False,
-) -> None:
+) -> int:
     """A base backup of the table's present contents, safe beside a running tail or Lambda. Resumes where it was interrupted."""
-    backup = library.open(vault).table(table)
-    try:
+    if from_export is not None and tables.single is None:
+        raise UsageError("an export is of one table", hint="Name that table with --from-export.")
+    held = library.open(vault)
+
+    def one(table: str) -> None:
+        backup = held.table(table)
         with ProgressBar() as bar:
             if from_export is None:
                 report = backup.backfill(segments=segments, max_read_units=max_read_units, fresh=fresh, progress=bar)
             else:
                 report = backup.take_export(from_export, fresh=fresh, progress=bar)
+        for warning in report.warnings:
+            notice(f"note: {warning}")
+        if json:
+            as_json(report)
+        else:
+            _show(report)
+
+    try:
+        return over(tables, held, one, json=json)
     except KeyboardInterrupt:
         notice("stopped; what was read is kept, and the same command goes on from there")
         raise
-    for warning in report.warnings:
-        notice(f"note: {warning}")
-    if json:
-        as_json(report)
-    else:
-        _show(report)
 
 
 def _show(report: Backfilled) -> None:

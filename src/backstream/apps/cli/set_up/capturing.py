@@ -10,9 +10,11 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.each import over
+from backstream.apps.cli.options import Json, TableName, Tables, Vault
 from backstream.apps.cli.output import as_facts, as_json, line, notice, of_costs
 from backstream.apps.lambdas import batch_log
+from backstream.apps.selecting import Among
 from backstream.apps.verbs.arguments import key_schema_of
 from backstream.errors import UsageError
 from backstream.model import moment
@@ -34,7 +36,7 @@ class Log(enum.StrEnum):
 
 
 def init(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     layout: Annotated[
@@ -77,38 +79,43 @@ def init(
         Option(metavar="kms:ARN|ed25519:FILE", help="Sign the vault's own records.", show_default=False),
     ] = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Prepare a vault for a table: check table, stream and bucket, write the catalog."""
     if not adopt and (adopt_folder is not None or key_schema is not None):
         raise UsageError("--adopt-folder and --key-schema go with --adopt")
+    if tables.single is None and (kinesis is not None or adopt_folder is not None or key_schema is not None):
+        raise UsageError("--kinesis, --adopt-folder and --key-schema are of one table", hint="Name that table alone.")
     adopting = Adopting(adopt_folder, None if key_schema is None else key_schema_of(key_schema), enable_stream) if adopt else None
     held = library.open(vault)
     if create_bucket:
         warning = held.create()
         if warning is not None:
             notice(f"warning: the bucket is not closed to the public: {warning}")
-    backup = held.table(table)
-    report = backup.init(
-        layout=layout,
-        naming=naming,
-        tenant_attribute=tenant_attribute,
-        compress=compress,
-        failures=failures,
-        key_order=key_order,
-        enable_stream=enable_stream,
-        kinesis=kinesis,
-        adopt=adopting,
-        actor_attribute=actor_attribute,
-        sign=sign,
-    )
-    if report.adopted is not None:
-        notice(f"note: {LIMITS}")
-        for each in report.adopted.named:
-            notice(f"left alone: {each}")
-    if json:
-        as_json(report)
-    else:
-        _show_init(report, held.url)
+
+    def one(table: str) -> None:
+        report = held.table(table).init(
+            layout=layout,
+            naming=naming,
+            tenant_attribute=tenant_attribute,
+            compress=compress,
+            failures=failures,
+            key_order=key_order,
+            enable_stream=enable_stream,
+            kinesis=kinesis,
+            adopt=adopting,
+            actor_attribute=actor_attribute,
+            sign=sign,
+        )
+        if report.adopted is not None:
+            notice(f"note: {LIMITS}")
+            for each in report.adopted.named:
+                notice(f"left alone: {each}")
+        if json:
+            as_json(report)
+        else:
+            _show_init(report, held.url)
+
+    return over(tables, held, one, json=json, among=Among.ACCOUNT)
 
 
 def _show_init(report: InitReport, url: str) -> None:

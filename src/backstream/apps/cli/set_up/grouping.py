@@ -1,0 +1,74 @@
+"""`group`: names the tables of one application, so that one command is about all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from backstream.apps import library
+from backstream.apps.cli.declaring import Argument, Option
+from backstream.apps.cli.options import Json, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.apps.selecting import tags_of
+from backstream.errors import UsageError
+from backstream.vault.groups import Group
+
+
+def group(
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="The group [list all].", show_default=False)] = None,
+    tables: Annotated[
+        list[str] | None, Argument(metavar="[TABLE...]", help="Its tables from now on [show it].", show_default=False)
+    ] = None,
+    *,
+    vault: Vault = None,
+    tag: Annotated[
+        list[str] | None,
+        Option("--tag", metavar="KEY=VALUE", help="The tables with this tag, whichever they are; repeatable.", show_default=False),
+    ] = None,
+    at: Annotated[str | None, Option(metavar="MOMENT", help="Show the group as it was.", show_default=False)] = None,
+    versions: Annotated[bool, Option("--versions", help="Show every definition of the group, newest first.")] = False,
+    json: Json = False,
+) -> None:
+    """Name the tables of one application, list the groups, or show one as it is or was. Definitions are kept for ever."""
+    held, defines = library.open(vault), bool(tables or tag)
+    if defines and (at is not None or versions):
+        raise UsageError("--at and --versions show a group; tables and tags define one", hint="Do one after the other.")
+    if name is None:
+        _list(held, json=json, alone=not (tag or at or versions))
+    elif versions:
+        found = held.versions_of_group(name)
+        _show_versions(found, json=json)
+    else:
+        one = held.define_group(name, tables or (), tags=tags_of(tag or ())) if defines else held.group(name, at=at)
+        _show(one, json=json)
+
+
+def _list(held: library.Vault, *, json: bool, alone: bool) -> None:
+    if not alone:
+        raise UsageError("of which group?", hint="backstream group NAME ...")
+    found = [held.group(each) for each in held.groups()]
+    if json:
+        as_json(found)
+    elif found:
+        as_facts([(each.name, _members(each)) for each in found])
+    else:
+        notice(f"the vault {held.url} holds no group yet: backstream group NAME TABLE...")
+
+
+def _show(one: Group, *, json: bool) -> None:
+    if json:
+        as_json(one)
+    else:
+        as_facts([("group", one.name), ("tables", _members(one)), ("since", one.saved)])
+
+
+def _show_versions(found: list[Group], *, json: bool) -> None:
+    if json:
+        as_json(found)
+    else:
+        as_facts([(each.saved, _members(each)) for each in found])
+
+
+def _members(one: Group) -> str:
+    if one.tables:
+        return " ".join(one.tables)
+    return "those tagged " + ", ".join(f"{key}={value}" for key, value in one.tags.items())

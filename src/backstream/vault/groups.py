@@ -1,0 +1,125 @@
+"""Keeps groups of tables in the vault: `_backstream/~groups/NAME.json`. Every change of a group is kept as a version.
+
+No table can have the folder's name. A group names its tables, or the tags that a table of it carries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, NotFound, UsageError
+from backstream.model import moment
+from backstream.model.tables.naming import SYSTEM_FOLDER, is_table_name
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.ports import ObjectStore, ObjectVersion
+
+FORMAT = 1
+FOLDER = f"{SYSTEM_FOLDER}/~groups/"
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,100}")
+_ENDING = ".json"
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group: the names of its tables, in the order in which they were given, or the tags that its tables carry.
+
+    `saved`: the time of the definition (ISO 8601).
+    """
+
+    format: int
+    name: str
+    saved: str
+    tables: tuple[str, ...] = ()
+    tags: Mapping[str, str] = {}
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for text that cannot be a group's name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"not a group's name: {name!r}", hint="1 to 100 of the characters a-z, A-Z, 0-9, '_', '-' and '.'.")
+
+
+def names(store: ObjectStore) -> list[str]:
+    """Returns the names of all groups."""
+    found = (each.name.removeprefix(FOLDER) for each in store.list(FOLDER))
+    return sorted(each.removesuffix(_ENDING) for each in found if each.endswith(_ENDING))
+
+
+def save(store: ObjectStore, name: str, tables: Sequence[str], tags: Mapping[str, str], now: float) -> Group:
+    """Defines a group anew, or for the first time, and returns it. Writes nothing if it is defined like that already.
+
+    Raises ConditionNotMet if somebody defines it at the same time.
+    """
+    check_name(name)
+    wanted = Group(FORMAT, name, moment.iso(int(now)), tuple(tables), dict(tags))
+    try:
+        found = store.get(_name_of(name))
+    except MissingObject:
+        return _put(store, wanted, None)
+    known = _decoded(found.body, name)
+    same = (known.tables, dict(known.tags)) == (wanted.tables, dict(wanted.tags))
+    return known if same else _put(store, wanted, found.info.tag)
+
+
+def load(store: ObjectStore, name: str, at: int | None = None) -> Group:
+    """Returns a group as it is defined now, or as it was at the end of a second.
+
+    Raises NotFound if there is none of this name, or if there was none yet.
+    """
+    check_name(name)
+    chosen = next((each for each in _versions(store, name) if at is None or each.modified < at + 1), None)
+    if chosen is None or chosen.marker:
+        raise _unknown(store, name, at)
+    return _decoded(store.get(_name_of(name), chosen.version).body, name)
+
+
+def versions(store: ObjectStore, name: str) -> Iterator[Group]:
+    """Yields every definition of a group, newest first. Raises NotFound if there is none of this name."""
+    check_name(name)
+    found = [each for each in _versions(store, name) if not each.marker]
+    if not found:
+        raise _unknown(store, name, None)
+    return (_decoded(store.get(_name_of(name), each.version).body, name) for each in found)
+
+
+def _name_of(name: str) -> str:
+    return f"{FOLDER}{name}{_ENDING}"
+
+
+def _versions(store: ObjectStore, name: str) -> Iterator[ObjectVersion]:
+    return store.versions_of(_name_of(name))
+
+
+def _put(store: ObjectStore, group: Group, tag: str | None) -> Group:
+    body = msgspec.json.format(msgspec.json.encode(group), indent=2) + b"\n"
+    metadata = {"format": str(FORMAT)}
+    try:
+        if tag is None:
+            store.put(_name_of(group.name), body, metadata, if_absent=True)
+        else:
+            store.put(_name_of(group.name), body, metadata, if_match=tag)
+    except (AlreadyExists, MissingObject) as error:
+        raise ConditionNotMet(f"somebody else defines the group {group.name} now", hint="Run it again.") from error
+    return group
+
+
+def _decoded(body: bytes, name: str) -> Group:
+    try:
+        group = msgspec.json.decode(body, type=Group)
+    except UNDECODABLE as error:
+        raise Damaged(f"the group {_name_of(name)} cannot be read: {reason(error)}", hint="Define it anew.") from error
+    if group.format > FORMAT:
+        raise Damaged(f"the group {_name_of(name)} is of format {group.format}", hint="Use a newer Backstream.")
+    if group.name != name or not all(map(is_table_name, group.tables)) or bool(group.tables) == bool(group.tags):
+        raise Damaged(f"the group {_name_of(name)} says what none does", hint="Define it anew.")
+    return group
+
+
+def _unknown(store: ObjectStore, name: str, at: int | None) -> NotFound:
+    known = names(store)
+    said = f"The vault's groups: {', '.join(known)}." if known else f"Define it: backstream group {name} TABLE..."
+    if at is not None and name in known:
+        return NotFound(f"there was no group {name!r} at {moment.iso(at)}", hint=f"`backstream group {name} --versions` lists all.")
+    return NotFound(f"the vault {store.url} knows no group {name!r}", hint=said)

@@ -1,0 +1,120 @@
+"""Selections of tables: one command over several, groups that are kept and versioned, and every way to ask wrongly."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from backstream.ports import Put
+from kit.images import image
+from kit.scene import Scene
+
+FOUR = ("shop-orders", "shop-ledger", "shop-stock", "users")
+
+
+@pytest.fixture
+def shop(scene: Scene, table_name: str) -> tuple[Scene, list[str]]:
+    """A vault that knows four tables, three of them of one application. Their names are this test's own."""
+    names = [f"{table_name}-{each}" for each in FOUR]
+    for name in names:
+        scene.create(name)
+        scene.live(name).write([Put(image("row", 1))])
+    ran = scene.call("init", *names, "--enable-stream", "--json")
+    assert [each["catalog"]["table"] for each in ran.json()] == names, ran.err
+    return scene, names
+
+
+def test_tables_are_selected_in_every_way(shop: tuple[Scene, list[str]], table_name: str) -> None:
+    scene, names = shop
+    orders, ledger, stock, users = names
+
+    def compacted(*words: str) -> list[str]:
+        ran = scene.call("compact", *words, "--json")
+        assert ran.code == 0, ran.err
+        return [each["table"] for each in ran.json()]
+
+    assert compacted(users, orders, users) == [users, orders]
+    assert compacted("--all") == sorted(names)
+    assert compacted("--match", f"{table_name}-shop-*") == sorted([orders, ledger, stock])
+    assert compacted("--match", "*-users", "--match", "*-ledger") == sorted([users, ledger])
+    assert scene.call("group", "shop", orders, ledger).code == 0
+    assert compacted("--group", "shop") == [orders, ledger]
+    assert scene.call("compact", orders, "--json").json()["table"] == orders  # of one named table: the report itself, as ever
+    assert "--- " in scene.call("compact", "--group", "shop").out
+
+
+def test_a_group_can_be_read_as_it_was(shop: tuple[Scene, list[str]]) -> None:
+    scene, (orders, ledger, stock, _) = shop
+    scene.call("group", "shop", orders, ledger)
+    first = int(time.time())
+    while int(time.time()) == first:
+        time.sleep(0.05)
+    assert scene.call("group", "shop", orders, ledger, stock).code == 0
+    assert scene.call("group", "shop", "--json").json()["tables"] == [orders, ledger, stock]
+    assert scene.call("group", "shop", "--at", str(first), "--json").json()["tables"] == [orders, ledger]
+    assert [len(each["tables"]) for each in scene.call("group", "shop", "--versions", "--json").json()] == [3, 2]
+    then = scene.call("compact", "--group", f"shop@{first}", "--json").json()
+    assert [each["table"] for each in then] == [orders, ledger]
+    assert f"shop  {orders} {ledger} {stock}" in scene.call("group").out
+    before = scene.call("group", "shop", "--at", str(first - 3600))
+    assert (before.code, "there was no group" in before.err) == (1, True)
+
+
+def test_tags_select_tables_of_the_vault_and_of_the_account(shop: tuple[Scene, list[str]], table_name: str) -> None:
+    scene, (orders, ledger, _, users) = shop
+    client = scene.aws.client("dynamodb")
+    for name in (orders, ledger):
+        arn = scene.live(name).facts().arn
+        client.tag_resource(ResourceArn=arn, Tags=[{"Key": "app", "Value": table_name}])
+    unseen = scene.call("compact", "--tag", f"app={table_name}")
+    assert (unseen.code, "as the vault has last seen its tags" in unseen.err) == (1, True)
+    ran = scene.call("init", "--tag", f"app={table_name}", "--json")  # `init` asks the account, and keeps the tags
+    assert [each["catalog"]["table"] for each in ran.json()] == sorted([orders, ledger]), ran.err
+    assert scene.call("group", "tagged", "--tag", f"app={table_name}").code == 0
+    ran = scene.call("compact", "--group", "tagged", "--json")
+    assert [each["table"] for each in ran.json()] == sorted([orders, ledger])
+    assert users not in ran.out
+
+
+WRONG: list[tuple[list[str], int, str]] = [
+    (["compact"], 2, "TABLE"),
+    (["compact", "ORDERS", "--all"], 2, "which tables: names or --all?"),
+    (["compact", "--all", "--group", "shop"], 2, "which tables"),
+    (["compact", "--match", "shp-*"], 1, "no table of the vault matches 'shp-*'"),
+    (["compact", "--tag", "app"], 2, "not a tag: 'app'"),
+    (["compact", "--tag", "app=a", "--tag", "app=b"], 2, "twice"),
+    (["compact", "--group", "nobody"], 1, "knows no group 'nobody'"),
+    (["compact", "--group", "no/body"], 2, "not a group's name"),
+    (["compact", "--group", "shop@soon"], 2, "soon"),
+    (["compact", "ORDERS", "unknown-table"], 1, "does not know the table 'unknown-table'"),
+    (["group", "new", "ORDERS", "unknown-table"], 1, "does not know the table 'unknown-table' of the group 'new'"),
+    (["group", "new", "--tag", "app=nothing"], 1, "no table of the vault is tagged app=nothing"),
+    (["group", "new", "ORDERS", "--tag", "app=shop"], 2, "a group of which tables?"),
+    (["group", "n/w", "ORDERS"], 2, "not a group's name"),
+    (["group", "new", "ORDERS", "--at", "now"], 2, "--at and --versions show a group"),
+]
+
+
+def test_what_selects_nothing_touches_nothing(shop: tuple[Scene, list[str]]) -> None:
+    scene, names = shop
+    scene.call("group", "shop", *names[:2])
+    before = [each.name for each in scene.store().versions("")]
+    for words, code, said in WRONG:
+        ran = scene.call(*(names[0] if word == "ORDERS" else word for word in words))
+        assert (words, ran.code, ran.out) == (words, code, ""), ran.err
+        assert said in ran.err
+        error = json.loads(scene.call(*(names[0] if word == "ORDERS" else word for word in words), "--json").err.splitlines()[-1])
+        assert error["error"]["exit_code"] == code
+    assert [each.name for each in scene.store().versions("")] == before
+
+
+def test_a_table_that_fails_hides_no_other(shop: tuple[Scene, list[str]]) -> None:
+    scene, (orders, ledger, *_) = shop
+    scene.live(orders).delete()
+    ran = scene.call("verify", orders, ledger, "--json", "--patience", "0")
+    assert ran.code == max(1, 3)  # the first one is gone; the row of the second was never captured
+    broken, found = ran.json()
+    assert (broken["table"], broken["error"]["kind"]) == (orders, "MissingTable")
+    assert found["extra"] + found["missing"] == 1
