@@ -89,6 +89,7 @@ class Config:
         self._answer_within = answer_within
         self.clock = clock or SystemClock()
         self._owners = BucketOwners()
+        self._memory: Memory | None = None
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
     def elsewhere(self, place: TablePlace) -> Config:
@@ -204,9 +205,17 @@ class Config:
         in_vault = self.has_vault and urlsplit(self.url)[:2] == ("s3", bucket)
         return partial(self._owners.files, in_vault=in_vault)
 
+    def with_memory(self, memory: Memory) -> Config:
+        """Returns the same parts, with another memory limit: for a caller that needs the rest itself."""
+        same = copy(self)
+        vars(same)["_memory"] = memory
+        return same
+
     @property
     def memory(self) -> Memory:
         """Returns the engine's memory limit from the environment (MB). Raises UsageError if that is not a number, or too small."""
+        if self._memory is not None:
+            return self._memory
         text = os.environ.get(memories.VARIABLE, "")
         if not text:
             return Memory()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.doctoring import Doctor
     from backstream.apps.verbs.migrations import Migrating
     from backstream.apps.verbs.proving import Proving
+    from backstream.apps.verbs.querying import Querying, SqlSession
     from backstream.apps.verbs.restores import Restoring
     from backstream.apps.verbs.reverts import Reverting
     from backstream.operations.bulk.progress import Progress
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 VERBS = "backstream.apps.verbs"
 DOCTOR = f"{VERBS}.doctoring"
+QUERYING = f"{VERBS}.querying"
 
 # The methods of `TableBackup` that are defined in other classes.
 METHODS = {
@@ -44,6 +46,7 @@ METHODS = {
     **dict.fromkeys(("migrate", "resume_migration", "undo_migration"), f"{VERBS}.migrations:Migrating"),
     **dict.fromkeys(("changes",), f"{VERBS}.changes:Changing"),
     **dict.fromkeys(("revert", "plan_revert", "apply_plan", "resume_revert", "undo_revert"), f"{VERBS}.reverts:Reverting"),
+    **dict.fromkeys(("sql",), f"{VERBS}.querying:Querying"),
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
     **dict.fromkeys(("drill", "drills", "check", "verify"), f"{VERBS}.proving:Proving"),
 }
@@ -141,6 +144,26 @@ class Vault:
         found: Doctor = import_module(DOCTOR).look(self._config, table, function=function, write=write)
         return found
 
+    def sql(
+        self,
+        table: str | None = None,
+        *,
+        at: Moment | None = None,
+        allow_gap: bool = False,
+        skip_damaged: bool = False,
+        progress: Progress | None = None,
+    ) -> SqlSession:
+        """Returns a session of SQL over one table, or over all tables of the vault: each is a schema of its name.
+
+        Close it after use. `at`: the moment of the view `items`, now if it is None; `skip_damaged`: leave out what cannot be read.
+        Raises NotFound if the vault knows no table, and Failed if the extra `sql` is not installed.
+        """
+        names = self.tables() if table is None else [table]
+        found: SqlSession = import_module(QUERYING).open_session(
+            self._config, names, at=at, allow_gap=allow_gap, skip_damaged=skip_damaged, progress=progress
+        )
+        return found
+
     def table(self, name: str) -> TableBackup:
         """Returns the backup of one table; nothing is read yet."""
         return TableBackup(self._config, name)
@@ -148,7 +171,7 @@ class Vault:
 
 if TYPE_CHECKING:
 
-    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming):
+    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Querying):
         """The methods, as a type checker sees them."""
 
 else:

@@ -40,6 +40,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         "changes": Command("look.changes", "List every change between two moments, and what it changed."),
         "show": Command("look.looking", "Print an item as it was at a moment."),
         "blame": Command("look.blaming", "Show which principal made each change, by CloudTrail."),
+        "sql": Command("look.querying", "Query the history in SQL: changes, states, versions, gaps."),
         "web": Command("look.browsing", "Show history in a browser, on this machine, read-only."),
     },
     "Restore": {

@@ -30,6 +30,7 @@ class Declared:
     """The description of a parameter in its annotation. `names`: its options; without any, the parameter's name is one.
 
     `min`: the least allowed number; None for any. `once`: a second value is refused; click itself would drop the first.
+    `alone`: the option's value if it stands without one; None if it needs one.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Declared:
         min: float | None = None,  # noqa: A002 - the same
         show_default: bool = True,
         once: bool = False,
+        alone: str | None = None,
     ) -> None:
         self.names = names
         self.metavar = metavar
@@ -47,6 +49,7 @@ class Declared:
         self.min = min
         self.show_default = show_default
         self.once = once
+        self.alone = alone
 
 
 class Option(Declared):
@@ -231,6 +234,8 @@ def _param(parameter: inspect.Parameter, annotation: Any) -> click.Parameter:
         multiple = settings.pop("multiple", False)
         nargs = {"nargs": -1} if multiple else {}
         return Place(parameter.name, declared.help, metavar=declared.metavar, **{"required": False, **settings, **nargs})
+    if declared.alone is not None:
+        settings |= {"is_flag": False, "flag_value": declared.alone}
     names = declared.names or (f"--{parameter.name.strip('_').replace('_', '-')}",)
     return (FilterOption if declared.once else click.Option)(
         [parameter.name, *names],

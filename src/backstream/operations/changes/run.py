@@ -116,15 +116,18 @@ class Changes:
         """
         found = 0
         gone: list[str] = []
-        for seen in self._in_time():
-            if _tells_nothing(seen):
-                continue
-            if self.selection.takes(seen):
-                found += 1
-                self.doubtful += bool(seen.doubt)
-                gone += [seen.doubt] if seen.gone and len(gone) < safety.NAMED else []
-                yield seen
+        for seen in self.known():
+            found += 1
+            gone += [seen.doubt] if seen.gone and len(gone) < safety.NAMED else []
+            yield seen
         self._finish(found, gone)
+
+    def known(self) -> Iterator[SeenChange]:
+        """Yields the same. It is no error if there are none, or if an image is gone: see `SeenChange.gone`."""
+        for seen in self._in_time():
+            if not _tells_nothing(seen) and self.selection.takes(seen):
+                self.doubtful += bool(seen.doubt)
+                yield seen
 
     def _finish(self, found: int, gone: Sequence[str]) -> None:
         if not found and not self.selection.is_all:

@@ -1,0 +1,107 @@
+"""The view `changes`: every change of the hours that a query asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from backstream.model.changes.kinds import ChangedAttributes
+from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow, SeenChange
+from backstream.operations.changes import window as windows
+from backstream.operations.changes.items import looks_back
+from backstream.operations.changes.reading import WindowLog
+from backstream.operations.changes.sorting import TimeSorter
+from backstream.operations.inspect.actors import Actors
+from backstream.operations.sql import columns
+from backstream.operations.sql.columns import Columns, Row
+from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.scan import Asked
+from backstream.operations.sql.spans import Span, asked_for
+
+
+class ChangesView:
+    """Reads the changes of one table for a scan."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        keys = columns.of_keys(reading.vault.catalog.key_schema)
+        self._columns = Columns([*columns.CHANGES, *keys, *columns.CHANGES_IMAGES])
+        self.schema = self._columns.schema
+        self._changed = ChangedAttributes()
+
+    @property
+    def _whole(self) -> Span:
+        """The seconds from which changes are known, and those before that, if an older tool kept some of them."""
+        vault = self._reading.vault
+        since = 0 if vault.catalog.adopted is not None else vault.coverage.followed_from
+        return Span(max(1, since), self._reading.now + 1)
+
+    def spans(self, asked: Asked) -> list[Span]:
+        """Returns the times that have to be read."""
+        return asked_for(asked.predicate, self.schema, self._whole)
+
+    def read(self, asked: Asked) -> Iterator[pa.RecordBatch]:
+        """Yields the rows, in batches."""
+        for span in self.spans(asked):
+            window = ChangeWindow(span.since - 1, span.until - 1)
+            self._check(window)
+            for rows in batched((row, len(row.old or b"") + len(row.new or b"")) for row in self._rows(window, asked)):
+                self._reading.progress.advance(len(rows))
+                yield self._columns.batch(rows, asked.needed)
+
+    def _check(self, window: ChangeWindow) -> None:
+        reading = self._reading
+        reading.progress.phase(f"reading the changes from {window}", None)
+        allow = reading.allow_gap or reading.vault.catalog.adopted is not None
+        reading.note(windows.check(reading.vault, window, reading.window, reading.clock.now(), allow_gap=allow).notes)
+
+    def _rows(self, window: ChangeWindow, asked: Asked) -> Iterator[Row]:
+        if not self._needs_images(asked):
+            with TimeSorter() as sorter:
+                if self._gather(window, sorter):
+                    yield from self._without_images(sorter)
+                    return
+        yield from self._with_images(window, asked)
+
+    def _needs_images(self, asked: Asked) -> bool:
+        """True unless the lines of the log tell all that is asked for, in a vault that keeps images elsewhere."""
+        vault = self._reading.vault
+        by_attribute = vault.catalog.actor_attribute is not None and "actor" in asked.needed
+        return by_attribute or not columns.NEEDS_IMAGES.isdisjoint(asked.needed) or not looks_back(vault)
+
+    def _gather(self, window: ChangeWindow, sorter: TimeSorter) -> bool:
+        """Reads the lines. Returns False if a read of the table is among them: only images tell if it found anything new."""
+        log = WindowLog(self._reading.vault, window, self._reading.unread, memory=self._reading.memory)
+        for piece in log.pieces():
+            if any(each.scanned for each in piece.entries):
+                return False
+            sorter.add([(entry, None) for entry in piece.entries])
+        return True
+
+    def _without_images(self, sorter: TimeSorter) -> Iterator[Row]:
+        vault = self._reading.vault
+        actors = self._actors()
+        for entry, _ in sorter.until(None):
+            seen = SeenChange(vault.key(entry), entry, None, None)
+            yield Row(seen.key, entry, actor=actors.of(seen))
+
+    def _with_images(self, window: ChangeWindow, asked: Asked) -> Iterator[Row]:
+        reading = self._reading
+        around = ChangesContext(reading.clock, reading.memory)
+        found = Changes(reading.vault, window, ChangeCriteria(), around, allow_gap=True)
+        tells_changed = "changed" in asked.needed
+        told = 0
+        for seen in found.known():
+            if seen.gone:
+                reading.unread(f"an image of the change {seen.sequence} of {seen.key.decode()}: {seen.doubt}")
+            for each in found.warnings[told:]:
+                reading.unread(each)
+            told = len(found.warnings)
+            changed = None if not tells_changed or seen.doubt else self._changed(seen.old, seen.new)
+            yield Row(seen.key, seen.entry, seen.old, seen.new, seen.doubt, found.actors.of(seen), changed)
+        for each in found.warnings[told:]:
+            reading.unread(each)
+
+    def _actors(self) -> Actors:
+        return Actors.of_vault(self._reading.vault, lambda error: self._reading.unread(error.message))

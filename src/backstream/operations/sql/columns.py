@@ -1,0 +1,139 @@
+"""The columns of the views that are always there, and how each is made of a row."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from backstream.errors import Damaged
+from backstream.model.changes.entry import Entry
+from backstream.model.tables import legacy_names
+from backstream.model.values import wire
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.sql.scan import ALL
+from backstream.operations.sql.spans import TIME
+
+DIGITS = 40  # of a sequence number as text: then its order is the order of texts, too
+TEXT, COUNT, FLAG = pa.string(), pa.int64(), pa.bool_()
+_TYPED = re.compile(r"_(s|n|b|bool|ss|ns|bs|l|m|d\d+)", re.IGNORECASE)
+_KEY = "key_"
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One row of a view. `key`: canonical; `old`, `new`: images, None if there is none.
+
+    `note`: why an image is not known, empty if both are; `until`: the microsecond of the item's next version.
+    """
+
+    key: bytes
+    entry: Entry
+    old: bytes | None = None
+    new: bytes | None = None
+    note: str = ""
+    actor: str | None = None
+    changed: Sequence[str] | None = None
+    until: int | None = None
+
+    @property
+    def sequence(self) -> str | None:
+        """Its sequence number as text; None if it is not the stream's."""
+        return self.entry.sequence.zfill(DIGITS) if self.is_numbered else None
+
+    @property
+    def is_numbered(self) -> bool:
+        """True if its sequence number is the stream's."""
+        return not self.entry.scanned and self.entry.stream != legacy_names.STREAM
+
+
+Make = Callable[[Sequence[Row]], list[Any]]
+Column = tuple[pa.Field, Make]
+
+_TIME = (pa.field("time", TIME), lambda rows: [each.entry.micros for each in rows])
+_MICROS = (pa.field("micros", COUNT), lambda rows: [each.entry.micros for each in rows])
+_SEQUENCE = (pa.field("sequence", TEXT), lambda rows: [each.sequence for each in rows])
+_STREAM = (pa.field("stream", TEXT), lambda rows: [each.entry.stream if each.is_numbered else None for each in rows])
+_EVENT = (pa.field("event", TEXT), lambda rows: [each.entry.event for each in rows])
+_ACTOR = (pa.field("actor", TEXT), lambda rows: [each.actor for each in rows])
+_KEY_TEXT = (pa.field("key", TEXT), lambda rows: [text_of(each.key) for each in rows])
+_OLD = (pa.field("old", TEXT), lambda rows: [text_of(each.old) for each in rows])
+_NEW = (pa.field("new", TEXT), lambda rows: [text_of(each.new) for each in rows])
+_IMAGE = (pa.field("image", TEXT), lambda rows: [text_of(each.new) for each in rows])
+_CHANGED = (
+    pa.field("changed", pa.list_(TEXT)),
+    lambda rows: [None if each.changed is None else list(each.changed) for each in rows],
+)
+_NOTE = (pa.field("note", TEXT), lambda rows: [each.note or None for each in rows])
+_SINCE = (pa.field("since", TIME), _TIME[1])
+_UNTIL = (pa.field("until", TIME), lambda rows: [each.until for each in rows])
+_MOMENT = pa.field("moment", TIME)
+
+CHANGES: Sequence[Column] = (_KEY_TEXT, _STREAM, _SEQUENCE, _MICROS, _TIME, _EVENT, _ACTOR)
+CHANGES_IMAGES: Sequence[Column] = (_NEW, _OLD, _CHANGED, _NOTE)
+ITEMS: Sequence[Column] = (_KEY_TEXT,)
+ITEMS_LAST: Sequence[Column] = (_STREAM, _SEQUENCE, _MICROS, _TIME, _EVENT, _IMAGE)
+HISTORY: Sequence[Column] = (_KEY_TEXT, _STREAM, _SEQUENCE, _MICROS, _SINCE, _UNTIL, _EVENT, _ACTOR)
+HISTORY_IMAGE: Sequence[Column] = (_IMAGE, _NOTE)
+NEEDS_IMAGES = frozenset({"old", "new", "changed", "note", "image", ALL})  # and every typed column
+_FIXED = frozenset(
+    {each[0].name for group in (CHANGES, CHANGES_IMAGES, ITEMS_LAST, HISTORY, HISTORY_IMAGE) for each in group} | {"moment", ALL}
+)
+
+
+class Columns:
+    """The columns of one view, in their order."""
+
+    def __init__(self, made: Sequence[Column]) -> None:
+        self._made: Mapping[str, Column] = {each[0].name: each for each in made}
+        self.schema = pa.schema([each[0] for each in made])
+
+    def batch(self, rows: Sequence[Row], needed: frozenset[str]) -> pa.RecordBatch:
+        """Returns the needed columns of some rows."""
+        made = [each for name, each in self._made.items() if name in needed]
+        return pa.RecordBatch.from_arrays(
+            [array(make(rows), field.type) for field, make in made], schema=pa.schema([f for f, _ in made])
+        )
+
+
+def array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Returns the values as an Arrow array. Raises Damaged if a text is not UTF-8."""
+    try:
+        return pa.array(values, kind)
+    except (UnicodeEncodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        raise Damaged(f"a value of an item cannot be told as text: {error}") from error
+
+
+def text_of(body: bytes | None) -> str | None:
+    """Returns an image as text of one line. Raises Damaged if it is not UTF-8."""
+    try:
+        return None if body is None else wire.one_line(body).decode()
+    except UnicodeDecodeError as error:
+        raise Damaged(f"an image is not UTF-8: {body!r:.80}") from error
+
+
+def of_keys(schema: KeySchema) -> Iterator[Column]:
+    """Yields a column for each key attribute, with its own name if no other column can have it. Numbers are exact: as text."""
+    taken: set[str] = set()
+    for each in schema.attributes:
+        name = each.name
+        if name.lower() in _FIXED | taken or _TYPED.search(name):
+            name = _KEY + name
+        taken.add(name.lower())
+        kind = pa.binary() if each.type == "B" else TEXT
+        yield pa.field(name, kind, metadata={"attribute": each.name}), _key_values(each)
+
+
+def _key_values(attribute: KeyAttribute) -> Make:
+    decode, name, kind = msgspec.json.Decoder(dict[str, dict[str, str]]).decode, attribute.name, attribute.type
+    if kind == "B":
+        return lambda rows: [base64.b64decode(decode(each.key)[name][kind]) for each in rows]
+    return lambda rows: [decode(each.key)[name][kind] for each in rows]
+
+
+def moment_column(second: int) -> Column:
+    """Returns the column that says of which moment a state is."""
+    return _MOMENT, lambda rows: [second * 1_000_000] * len(rows)

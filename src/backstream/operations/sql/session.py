@@ -1,0 +1,184 @@
+"""One DuckDB that knows the vault's views and nothing else: no files, no extensions, no settings that a query could change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from backstream.engine.local.memory import MEGABYTE, Memory
+from backstream.errors import BackstreamError
+from backstream.operations.sql import facts_views
+from backstream.operations.sql.changes_view import ChangesView
+from backstream.operations.sql.history_view import HistoryView
+from backstream.operations.sql.items_view import ItemsView
+from backstream.operations.sql.reading import Reading
+from backstream.operations.sql.scan import Read, Scan
+from backstream.operations.sql.statements import check, explained
+from backstream.temporary_folders import TemporaryFolder
+
+BATCH = 2_000  # rows of an answer that come together
+LEAST = 64 * MEGABYTE  # with less, DuckDB cannot even sort
+CLOSED = (  # in this order: with the last one, nothing outside can be reached, and that cannot be undone
+    "TimeZone = 'UTC'",
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+    "allow_community_extensions = false",
+    "allow_persistent_secrets = false",
+    "enable_external_access = false",
+)
+VIEWS = ("changes", "items", "history", "gaps", "windows")
+
+
+class Session:
+    """Answers queries about some tables. `readings`: by the name of each one's schema. `at`: the moment of the view `items`.
+
+    A query names the views of the first table by their own names, and those of each as `"TABLE".changes`.
+    """
+
+    def __init__(self, readings: Mapping[str, Reading], memory: Memory, *, at: int | None = None) -> None:
+        self._readings = readings
+        self._at = at
+        self._failure: BaseException | None = None
+        self._stack = ExitStack()
+        folder = self._stack.enter_context(TemporaryFolder())
+        self._connection = self._stack.enter_context(_connected(folder.path, memory))
+        for number, (name, reading) in enumerate(readings.items()):
+            self._add(number, name, reading)
+        if len(readings) == 1:
+            self._connection.execute(f"SET search_path = {_text(_name(next(iter(readings))))}")
+        self._connection.execute("SET lock_configuration = true")
+
+    def _add(self, number: int, name: str, reading: Reading) -> None:
+        """Adds the views of a table. The scans lie in DuckDB's schema of temporary objects, where nobody looks."""
+        self._connection.execute(f"CREATE SCHEMA {_name(name)}")
+        changes, history = ChangesView(reading), HistoryView(reading)
+        items, items_at = ItemsView(reading, reading.now if self._at is None else self._at), ItemsView(reading)
+        self._view(number, name, "changes", changes.schema, changes.read)
+        self._view(number, name, "items", items.schema, items.read)
+        self._view(number, name, "history", history.schema, history.read)
+        self._view(number, name, "gaps", facts_views.GAPS, partial(facts_views.gaps, reading))
+        self._view(number, name, "windows", facts_views.WINDOWS, partial(facts_views.windows, reading))
+        if self._at is not None:
+            self._view(number, name, "items_at", items.schema, items.read)
+        scan = self._scan(number, "moments", items_at.schema, items_at.read)
+        self._connection.execute(
+            f"CREATE MACRO {_name(name)}.items_at(at_moment) AS TABLE SELECT * EXCLUDE (moment) FROM {scan} "  # noqa: S608 - quoted
+            "WHERE moment = date_trunc('second', CAST(at_moment AS TIMESTAMPTZ))"
+        )
+
+    def _view(self, number: int, name: str, view: str, schema: pa.Schema, read: Read) -> None:
+        scan = self._scan(number, view, schema, read)
+        self._connection.execute(f"CREATE VIEW {_name(name)}.{view} AS SELECT * FROM {scan}")  # noqa: S608 - quoted
+
+    def _scan(self, number: int, view: str, schema: pa.Schema, read: Read) -> str:
+        name = f"backstream_{number}_{view}"
+        self._connection.register(name, Scan(schema, read, self._note))
+        return f"temp.{name}"
+
+    def _note(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+
+    # --- queries ---
+
+    def schemas(self) -> dict[str, list[tuple[str, str]]]:
+        """Returns the columns of every view. With several tables, the name of a view begins with its table's."""
+        several = len(self._readings) > 1
+        return {
+            (f"{_name(name)}.{view}" if several else view): self.schema(name, view) for name in self._readings for view in VIEWS
+        }
+
+    def schema(self, name: str, view: str) -> list[tuple[str, str]]:
+        """Returns the columns of a view: their names and DuckDB's types."""
+        found = self._connection.execute(f"DESCRIBE {_name(name)}.{view}").fetchall()
+        return [(str(row[0]), str(row[1])) for row in found]
+
+    def run(self, text: str, take: Callable[[pa.Schema, Iterator[pa.RecordBatch]], None]) -> None:
+        """Runs one query, and calls `take` with the columns and rows of its answer.
+
+        Raises UsageError for a broken query, Refused for one that writes or reads anything else, and the readers' errors.
+        """
+        statement = check(self._connection, text)
+        self._failure = None
+        try:
+            answer = self._bound(statement)
+            with answer.to_arrow_reader(BATCH) as reader:
+                take(reader.schema, self._batches(reader))
+        except duckdb.Error as error:
+            raise self._cause(error) from error
+
+    def _bound(self, statement: str) -> duckdb.DuckDBPyRelation:
+        """Returns the query as a relation, whose rows come as they are read.
+
+        The errors of `sql` do not tell the place in the query, and those of `execute` do.
+        """
+        try:
+            return self._connection.sql(statement)
+        except (duckdb.BinderException, duckdb.CatalogException):
+            self._connection.execute(statement)
+            raise
+
+    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except (pa.ArrowException, OSError) as error:
+            raise self._cause(error) from error
+
+    def _cause(self, error: Exception) -> BaseException:
+        """Returns what ended a query: an error of our readers, which DuckDB has only passed on, or its own."""
+        if self._failure is not None:
+            return self._failure
+        return explained(error) if isinstance(error, duckdb.Error) else _of_text(str(error))
+
+    def close(self) -> None:
+        """Leaves nothing behind."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _connected(spills: Path, memory: Memory) -> duckdb.DuckDBPyConnection:
+    most = max(LEAST, memory.total // 2)
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{most // MEGABYTE}MiB",
+            "threads": 2 if most >= 2 * LEAST else 1,
+            "preserve_insertion_order": most >= 4 * LEAST,
+            "temp_directory": str(spills),
+            "python_enable_replacements": False,
+        },
+    )
+    for setting in CLOSED:
+        connection.execute(f"SET {setting}")
+    return connection
+
+
+def _name(name: str) -> str:
+    """Returns a name as SQL quotes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _of_text(text: str) -> BackstreamError:
+    """Returns the error that DuckDB told through Arrow, as text alone."""
+    kinds: Sequence[tuple[str, type[duckdb.Error]]] = (
+        ("Out of Memory Error", duckdb.OutOfMemoryException),
+        ("IO Error", duckdb.IOException),
+        ("Permission Error", duckdb.PermissionException),
+    )
+    kind = next((kind for word, kind in kinds if word in text), duckdb.Error)
+    return explained(kind(text))

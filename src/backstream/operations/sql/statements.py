@@ -1,0 +1,56 @@
+"""Which statements are run: one that reads. DuckDB's own parser says what a statement is."""
+
+from __future__ import annotations
+
+import duckdb
+
+from backstream.errors import BackstreamError, Failed, Refused, UsageError
+
+READS = frozenset({duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN})
+READ_ONLY = (
+    "`backstream sql` only reads: give SELECT, WITH, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN. "
+    "--csv, --json and --parquet write the answer."
+)
+
+
+def check(connection: duckdb.DuckDBPyConnection, text: str) -> str:
+    """Returns the one statement in a text. Raises UsageError for none, several or broken ones, and Refused for one that writes."""
+    try:
+        found = connection.extract_statements(text)
+    except duckdb.Error as error:
+        raise explained(error) from error
+    if len(found) != 1:
+        what = "no statement" if not found else f"{len(found)} statements"
+        raise UsageError(f"{what} in the query", hint="Give one SELECT. WITH names the parts of a longer one.")
+    if found[0].type not in READS:
+        raise Refused(f"not run, as it does not only read: a statement of the kind {found[0].type.name}", hint=READ_ONLY)
+    return str(found[0].query)
+
+
+def explained(error: duckdb.Error) -> BackstreamError:
+    """Returns DuckDB's error as one of ours. An error in the query names its place."""
+    lines = [line.rstrip() for line in str(error).splitlines()]
+    first = lines[0] if lines else type(error).__name__
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return Failed(
+            f"the query needs more memory or space for temporary files than it may use: {first}",
+            hint="Set BACKSTREAM_MEMORY_MB to a larger number of megabytes, make room where temporary files go (TMPDIR), "
+            "or ask for fewer hours and columns.",
+        )
+    if isinstance(error, duckdb.IOException):
+        return Failed(
+            f"temporary files cannot be written: {first}", hint="Make room where they go, or set TMPDIR to another folder."
+        )
+    if isinstance(error, duckdb.PermissionException):
+        return Refused(f"not allowed in a query: {first}", hint="A query reads the vault's views, and no files or extensions.")
+    return UsageError(f"{_what(error)}: {first}", hint="\n".join(_place(lines[1:])))
+
+
+def _what(error: duckdb.Error) -> str:
+    broken = isinstance(error, (duckdb.ParserException, duckdb.SyntaxException, duckdb.BinderException, duckdb.CatalogException))
+    return "the SQL is broken" if broken else "the query failed"
+
+
+def _place(lines: list[str]) -> list[str]:
+    """Returns the lines that show the place, with those before it that name alternatives."""
+    return [line for line in lines if line.strip()]
