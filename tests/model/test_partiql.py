@@ -1,6 +1,6 @@
 """PartiQL as CloudTrail shows it: the table, and the key where the statement tells it."""
 
-# ruff: noqa: S608 - these statements run nowhere
+
 from __future__ import annotations
 
 from typing import Any

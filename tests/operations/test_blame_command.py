@@ -1,6 +1,6 @@
 """`blame` from the command line: who made each change, what is ambiguous or not delivered, what is refused; and annotations."""
 
-# ruff: noqa: S608 - these statements run nowhere
+
 from __future__ import annotations
 
 import gzip

@@ -80,7 +80,7 @@ def test_every_hard_item_once_byte_for_byte_and_for_the_standard_tools(tmp_path:
     assert sorted(b"".join(plain).split(b"\n")[:-1]) == sorted(b'{"Item":' + each + b"}" for each in images)
     assert report.bytes == sum(file.stat().st_size for file in files)
     how = "format='newline_delimited', columns={Item: 'JSON'}, maximum_object_size=4194304"
-    query = f"SELECT count(*) FROM read_json(?, {how})"  # noqa: S608 - our own words
+    query = f"SELECT count(*) FROM read_json(?, {how})"
     assert duckdb.execute(query, [str(tmp_path / "out" / "data" / f"*{ends}")]).fetchone() == (len(images),)
 
 
