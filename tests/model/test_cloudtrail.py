@@ -1,6 +1,5 @@
 """Which items an event wrote to, in every shape that AWS documents; and who made the call."""
 
-
 from __future__ import annotations
 
 import json

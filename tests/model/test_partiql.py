@@ -1,6 +1,5 @@
 """PartiQL as CloudTrail shows it: the table, and the key where the statement tells it."""
 
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,3 @@
-
 """Many writers, many changes, and CloudTrail on all of them: each actor is right, and what cannot be told is said to be so."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """`blame` from the command line: who made each change, what is ambiguous or not delivered, what is refused; and annotations."""
 
-
 from __future__ import annotations
 
 import gzip
