@@ -17,7 +17,7 @@ from backstream.operations.sql.answers import rows_of
 from backstream.operations.sql.reading import Reading
 from backstream.operations.sql.session import Session
 from backstream.operations.sql.spans import Span, asked_for
-from backstream.ports import ObjectStore
+from backstream.ports import Clock, ObjectStore
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
@@ -31,7 +31,7 @@ from kit.stage import Stage
 HOUR = 3_600
 
 
-def reading_of(vault: TableVault, clock: ManualClock, **more: Any) -> Reading:
+def reading_of(vault: TableVault, clock: Clock, **more: Any) -> Reading:
     return Reading(vault, clock, int(clock.now()), **more)
 
 
