@@ -14,12 +14,13 @@ from backstream.apps.clients import Clients
 from backstream.apps.locations import TablePlace, region_of
 from backstream.errors import UsageError
 from backstream.model.values.object_limits import Limit
-from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Importer, Markers, ObjectStore, Table
+from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Importer, Markers, ObjectStore, Table, VersionRemover
 from backstream.stores import s3_boto
 from backstream.stores.s3_api import S3Api, Whose
 from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
 from backstream.stores.s3_markers import S3Markers
+from backstream.stores.s3_remover import S3Remover
 from backstream.stores.s3_settings import S3Settings
 from backstream.tables import listing, raw_http
 from backstream.tables.account import AwsAccount
@@ -64,6 +65,10 @@ class Aws:
     def markers(self, bucket: str, prefix: str, store: ObjectStore, owner: str | None) -> Markers:
         """Returns the right to remove delete markers from a bucket."""
         return S3Markers(self.clients.s3, bucket, prefix, store, owner)
+
+    def remover(self, bucket: str, prefix: str, owner: str | None) -> VersionRemover:
+        """Returns the right to remove versions from a bucket for good."""
+        return S3Remover(self.clients.s3, bucket, prefix, self._clock.now, owner)
 
     def settings_of(self, bucket: str, owner: str | None = None) -> BucketSettings:
         """Returns a bucket's settings."""

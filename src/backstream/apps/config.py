@@ -39,6 +39,7 @@ from backstream.ports import (
     Markers,
     ObjectStore,
     Table,
+    VersionRemover,
 )
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
@@ -173,6 +174,14 @@ class Config:
             return DirectoryStore(place, self.clock)
         bucket, prefix = place
         return self._aws.markers(bucket, prefix, self.store, self._owners.vault())
+
+    @property
+    def remover(self) -> VersionRemover:
+        """Returns the right to remove versions from the vault for good: only `retain` and `erase` ask for it."""
+        place = place_of(self.url)
+        if isinstance(place, Path):
+            return DirectoryStore(place, self.clock)
+        return self._aws.remover(*place, self._owners.vault())
 
     def files(self, url: str) -> Files:
         """Returns the place of a snapshot or an AWS export: a bucket, which need not keep versions, or a folder of plain files."""

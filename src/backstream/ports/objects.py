@@ -177,6 +177,34 @@ class Markers(Protocol):
         """
 
 
+class Lock(msgspec.Struct, frozen=True):
+    """What keeps a version from being removed. `until`: epoch seconds at which the lock ends; None for a legal hold."""
+
+    until: float | None = None
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """The outcome of one removal: `lock` is None if the version does not exist any more, whoever removed it."""
+
+    version: ObjectVersion
+    lock: Lock | None = None
+
+
+class VersionRemover(Protocol):
+    """The right to remove versions for good. Only retention and erasure have it; capture, restore and check never do."""
+
+    def remove_each(self, wanted: Iterable[ObjectVersion]) -> Iterator[Removal]:
+        """Removes versions, with a body or delete markers, and yields the outcome of each, in no order.
+
+        Many are removed by one request, and a request removes its versions in no order: whoever needs an order calls this again.
+        A locked version stays, and comes with its lock. Raises `AccessDenied` if versions may not be removed at all, and
+        `Unavailable` like `ObjectStore`; what was removed before stays removed, and the same call may be made again.
+        """
+
+    def lock_of(self, version: ObjectVersion) -> Lock | None:
+        """Returns the lock of a version; None if it has none, if it has ended, or if the store has no locks."""
+
+
 class Files(Protocol):
     """Named bytes, written once and read whole: the storage of snapshots and of AWS's exports. Every `ObjectStore` is one.
 

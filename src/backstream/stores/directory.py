@@ -38,7 +38,7 @@ from backstream.errors import (
 )
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.object_limits import Limit, too_large, unlimited
-from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.ports import Clock, Found, ListedObject, Lock, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, Wanted
 from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
 from backstream.stores.many import from_threads
 from backstream.stores.markers import not_a_marker
@@ -158,6 +158,22 @@ class DirectoryStore:
                 return False  # somebody else has done it
             sync(there)
             return True
+
+    def remove_each(self, wanted: Iterable[ObjectVersion]) -> Iterator[Removal]:
+        """See `ports.VersionRemover`. An empty folder stays, so that the number stays taken."""
+        for each in wanted:
+            with self._explained("remove a version of", each.name):
+                there = self._folder(each.name) / each.version
+                for file in (_BODY, _DELETED, _METADATA) if each.version.isdecimal() else ():
+                    with suppress(FileNotFoundError, NotADirectoryError):
+                        (there / file).unlink()
+                if there.is_dir():
+                    sync(there)
+            yield Removal(each)
+
+    def lock_of(self, version: ObjectVersion) -> Lock | None:
+        """See `ports.VersionRemover`. A folder has no locks."""
+        del version
 
     # --- reading ---
 

@@ -8,7 +8,7 @@ from itertools import count
 
 from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, UnversionedBucket
 from backstream.model.values.object_limits import Limit, too_large, unlimited
-from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
+from backstream.ports import Clock, Found, ListedObject, Lock, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, Wanted
 from backstream.stores.many import one_by_one
 from backstream.stores.markers import not_a_marker
 
@@ -16,13 +16,17 @@ _Version = StoredObject | ObjectVersion  # a body, or a delete marker
 
 
 class MemoryStore:
-    """See `ports.ObjectStore`. `versioned=False` makes `check` refuse, as on a bucket that keeps no versions."""
+    """See `ports.ObjectStore`. `versioned=False` makes `check` refuse, as on a bucket that keeps no versions.
+
+    `locks`: by name and version, what keeps it from being removed.
+    """
 
     def __init__(self, clock: Clock, *, versioned: bool = True, limit: Limit = unlimited) -> None:
         self._clock = clock
         self._versioned = versioned
         self._limit = limit
         self._versions: dict[str, list[_Version]] = {}  # oldest first
+        self.locks: dict[tuple[str, str], Lock] = {}
         self._numbers = count(1)
         self._lock = threading.Lock()
 
@@ -105,6 +109,23 @@ class MemoryStore:
             if found is not None:
                 there.remove(found)
         return found is not None
+
+    def remove_each(self, wanted: Iterable[ObjectVersion]) -> Iterator[Removal]:
+        """See `ports.VersionRemover`."""
+        for each in wanted:
+            lock = self.lock_of(each)
+            if lock is None:
+                with self._lock:
+                    there = self._versions.get(each.name, [])
+                    there[:] = [one for one in there if _row(one).version != each.version]
+                    if not there:
+                        self._versions.pop(each.name, None)
+            yield Removal(each, lock)
+
+    def lock_of(self, version: ObjectVersion) -> Lock | None:
+        """See `ports.VersionRemover`."""
+        lock = self.locks.get((version.name, version.version))
+        return lock if lock is not None and (lock.until is None or lock.until > self._clock.now()) else None
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         for row in self.versions(prefix):
