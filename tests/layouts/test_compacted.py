@@ -124,8 +124,8 @@ def test_a_damaged_record_is_named_and_what_to_do(store: ObjectStore, compacted:
 
 
 def test_a_newer_format_is_refused(store: ObjectStore, compacted: Compacted) -> None:
-    spoil(store, f"{FOLDER}generations/00000002.json", b'{"format":2,"number":2}')
-    with pytest.raises(Damaged, match="format 2") as raised:
+    spoil(store, f"{FOLDER}generations/00000002.json", b'{"format":3,"number":2}')
+    with pytest.raises(Damaged, match="format 3") as raised:
         compacted.current()
     assert "newer" in raised.value.hint
 

@@ -89,6 +89,15 @@ class FormerLife(msgspec.Struct, frozen=True, tag=True):
     stream: str
 
 
+class BeforeHorizon(msgspec.Struct, frozen=True, tag=True):
+    """The time up to the horizon, in the second `until`: the base backup of that second holds the outcome of all older changes."""
+
+    until: int
+
+
+Ignored = Void | FormerLife | BeforeHorizon  # times whose entries in the log do not count
+
+
 class Older(msgspec.Struct, frozen=True):
     """The objects of an older tool, by arrival: the first second, and the last second up to which all of them have been taken in.
 
@@ -109,7 +118,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
     `starts`: the starts of complete knowledge; `durable`: the second up to which every change has arrived, None if none is proven;
     `gaps`: changes that are missing from the log, oldest first, even if a later base backup makes up for them; `unseen`: a
     description of sources that could not be read and may hold more gaps, or empty; `older`: the adopted objects, which do not
-    belong to the exact period.
+    belong to the exact period; `horizon`: the second from which history is kept, None if all of it is.
     """
 
     starts: Sequence[Start]
@@ -118,6 +127,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
     bridges: Sequence[IncrementalExport] = ()
     unseen: str = ""
     older: Older | None = None
+    horizon: int | None = None
 
     @cached_property
     def _obstacles(self) -> _Obstacles:
@@ -245,7 +255,8 @@ class Window(msgspec.Struct, frozen=True, dict=True):
             known = f"from {moment.iso(self.since)}, once the stream has been read up to there"
         else:
             known = "none, since changes are missing: " + "; ".join(map(str, self.open_gaps))
-        return f"recovery window: {known}" + ("" if self.older is None else f"; {self.older}")
+        kept = "" if self.horizon is None else f"; history is kept from {moment.iso(self.horizon)}, the horizon"
+        return f"recovery window: {known}" + ("" if self.older is None else f"; {self.older}") + kept
 
 
 def _lateness(start: Start) -> tuple[int, int]:

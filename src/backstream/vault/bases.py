@@ -24,6 +24,7 @@ from backstream.ports import ListedObject, ObjectStore
 from backstream.vault import below_markers
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
+from backstream.vault.horizon import Horizon
 from backstream.vault.log import segments
 from backstream.vault.log.segments import Codec, SegmentHeader
 
@@ -35,16 +36,25 @@ _NO_PLAN = "Somebody else has put it there. `backfill --fresh` begins another on
 
 
 class BaseKind(enum.StrEnum):
-    """The source of a base backup. INCREMENTAL is not a whole table: its changes are in the log, and only its record is here."""
+    """The source of a base backup. INCREMENTAL is not a whole table: its changes are in the log, and only its record is here.
+
+    STATE is a state that was computed from the vault itself: its lines are the entries that gave each item's state at that second.
+    """
 
     SCAN = "scan"
     EXPORT = "export"
     INCREMENTAL = "incremental"
+    STATE = "state"
 
     @property
     def is_whole(self) -> bool:
         """True if it holds the whole table, and so has parts of its own."""
         return self is not BaseKind.INCREMENTAL
+
+    @property
+    def was_read(self) -> bool:
+        """True if the whole table was read for it, so that it shows which items did not exist."""
+        return self in (BaseKind.SCAN, BaseKind.EXPORT)
 
 
 class BasePlan(msgspec.Struct, frozen=True):
@@ -105,23 +115,48 @@ _PART = re.compile(
     r"(?P<segment>\d{5,})-(?P<number>\d{6,})_(?P<count>\d+)_(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)"
     r"(?P<last>\.last)?\.ndjson\.(?P<codec>zst|gz)"
 )
-_COMPLETE = re.compile(r"(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)_(?P<kind>scan|export|incremental)_(?P<id>[^/]+)\.json")
+_COMPLETE = re.compile(r"(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)_(?P<kind>scan|export|incremental|state)_(?P<id>[^/]+)\.json")
 
 
 class Bases:
     """The base backups of one table."""
 
-    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD) -> None:
+    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD, horizon: Horizon | None = None) -> None:
+        """`horizon`: base backups that began before it do not count, except for its own."""
         self._store = store
         self._prefix = folder(table) + "base/"
         self._codec = codec
+        self._horizon = horizon
 
     # --- what there is ---
 
     def complete(self) -> list[Base]:
         """Returns the base backups that count, oldest first."""
         records = below_markers.firsts(self._store, self._prefix + COMPLETE)
-        return [base for each in records if (base := self._believed(each)) is not None]
+        return [base for each in records if (base := self._believed(each)) is not None and self.counts(base)]
+
+    def counts(self, base: Base) -> bool:
+        """True if a complete base backup counts: it is the horizon's own, or began after the horizon."""
+        horizon = self._horizon
+        return horizon is None or base.id == horizon.base or base.begin > horizon.second
+
+    @property
+    def horizon(self) -> Horizon | None:
+        """The horizon by which base backups count."""
+        return self._horizon
+
+    def passed(self) -> set[str]:
+        """Returns the ids of all base backups that do not count because of the horizon, also of those that are not complete."""
+        if self._horizon is None:
+            return set()
+        alive = {each.id for each in self.complete()}
+        plans = {each.id: each.began for each in self.plans()}
+        return {each for each, began in plans.items() if each not in alive and began <= self._horizon.second}
+
+    def every_record(self) -> list[tuple[str, Base]]:
+        """Returns the names of all completion records, with their base backups, also of those that the horizon has passed."""
+        records = below_markers.firsts(self._store, self._prefix + COMPLETE)
+        return [(each.name, base) for each in records if (base := self._named(each)) is not None]
 
     def _believed(self, record: First) -> Base | None:
         """Returns the base backup that a record's name states.

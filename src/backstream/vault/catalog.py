@@ -20,11 +20,12 @@ from backstream.model.tables.settings import TableSettings, check_shape, from_de
 from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.values.schema import KEY_TYPES, KeySchema
 from backstream.ports import ObjectStore, StoredObject
-from backstream.vault import below_markers, table_folders
+from backstream.vault import below_markers, horizon, table_folders
 from backstream.vault.log.segments import Codec
 
-FORMAT = 2
-FIRST_FORMAT = 1  # of a table that was never made again: every version of this tool reads it
+FORMAT = 3
+LIVES_FORMAT = 2  # of a table that was made again
+FIRST_FORMAT = 1  # of a table that was never made again, with its whole history: every version of this tool reads it
 FIRST_SAVED = 600  # seconds after `initialised` in which the first catalog counts as saved, whatever the clocks say
 ATTEMPTS = 20  # to change a catalog that others change at the same time
 _EARLIER = "Its earlier versions are in the bucket."
@@ -110,7 +111,7 @@ class Catalog(msgspec.Struct, frozen=True):
 
     `actor_attribute`: the path of the attribute in which an item names its last writer, None if there is none. `bucket_owner`: the
     account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None if
-    they are not signed.
+    they are not signed. `horizon`: the second from which history is kept, None if all of it is.
     """
 
     format: int
@@ -138,6 +139,7 @@ class Catalog(msgspec.Struct, frozen=True):
     actor_attribute: str | None = None
     bucket_owner: str | None = None
     signing: Signing | None = None
+    horizon: horizon.Horizon | None = None
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -157,21 +159,20 @@ def name_of(table: str) -> str:
 def encode(catalog: Catalog) -> bytes:
     """Returns the catalog as JSON for people: indented, fields in the order above. Rare fields are left out if they are unset."""
     fields = msgspec.structs.asdict(catalog)
-    fields["format"] = FORMAT if catalog.lives else FIRST_FORMAT  # an older tool would give back rows of an earlier life
-    for name, usual in (
-        ("kinesis", None),
-        ("adopted", None),
-        ("key_order", KeyOrder.SCHEMA),
-        ("former", ()),
-        ("lives", ()),
-        ("ways", None),
-        ("actor_attribute", None),
-        ("bucket_owner", None),
-        ("signing", None),
-    ):
+    fields["format"] = format_of(catalog)
+    for name, usual in _USUAL.items():
         if fields[name] == usual:
             del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
+
+
+_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon")
+_USUAL = {**dict.fromkeys(_UNSET), "key_order": KeyOrder.SCHEMA, "former": (), "lives": ()}
+
+
+def format_of(catalog: Catalog) -> int:
+    """Returns its format. Older tools would give back rows of an earlier life, or would miss what `retain` removed."""
+    return FORMAT if catalog.horizon is not None else LIVES_FORMAT if catalog.lives else FIRST_FORMAT
 
 
 def decode(body: bytes, name: str) -> Catalog:
@@ -200,7 +201,7 @@ def _is_sound(catalog: Catalog) -> bool:
     if catalog.bucket_owner is not None and not re.fullmatch("[0-9]{12}", catalog.bucket_owner):
         return False
     complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)
-    return complete and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)
+    return complete and horizon.is_sound(catalog.horizon) and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)
 
 
 def settings_of(catalog: Catalog) -> TableSettings:
@@ -300,7 +301,7 @@ def save(store: ObjectStore, catalog: Catalog, upon: Current | None) -> None:
     """
     catalog = msgspec.structs.replace(catalog, ways=_ways_with(store, catalog, upon), former=_former_with(store, catalog, upon))
     name, body = name_of(catalog.table), encode(catalog)
-    metadata = {"format": str(FORMAT if catalog.lives else FIRST_FORMAT)}
+    metadata = {"format": str(format_of(catalog))}
     try:
         if upon is None or upon.tag is None:
             store.put(name, body, metadata, if_absent=True)

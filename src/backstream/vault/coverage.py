@@ -11,8 +11,8 @@ from backstream.model import moment
 from backstream.model.changes import fold
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import Entry
-from backstream.model.clocks import CLOCKS_APART
-from backstream.model.window import FormerLife, IncrementalExport, KnownGap, Older, Start, Void, Window
+from backstream.model.clocks import CLOCKS_APART, FAR_APART
+from backstream.model.window import BeforeHorizon, FormerLife, Ignored, IncrementalExport, KnownGap, Older, Start, Void, Window
 from backstream.vault import bases
 from backstream.vault.arrivals import Arrivals
 from backstream.vault.bases import Base, Bases
@@ -27,22 +27,47 @@ from backstream.vault.log.segments import SegmentKind
 class RestoreBase(msgspec.Struct, frozen=True):
     """The parts of a state: a base backup (None if the log reaches back far enough), and the log since it began.
 
-    `floor`: entries before this second do not count; only the base backup, if there is one, does. `voids`: the seconds that an
-    export supersedes.
+    `floor`: entries before this second do not count; only the base backup, if there is one, does. `voids`: the seconds of the log
+    that do not count, because an export supersedes them, the table was created again since, or they are before the horizon.
     """
 
     base: Base | None
     floor: int = fold.BEGINNING
-    voids: Sequence[Void | FormerLife] = ()
+    voids: Sequence[Ignored] = ()
+
+    @property
+    def log_since(self) -> int | None:
+        """The second before which the log does not matter; None if all of it does."""
+        if self.base is None:
+            return None
+        return self.base.end if self.is_state else self.floor - FAR_APART
+
+    @property
+    def is_state(self) -> bool:
+        """True if the base backup holds entries of any age, as `retain` writes it."""
+        return self.base is not None and self.base.kind is bases.BaseKind.STATE
 
     def counts(self, entry: Entry) -> bool:
         """True if an entry of the log counts."""
         return counts(self.voids, entry)
 
+    def is_of_base(self, entry: Entry) -> bool:
+        """True if an entry of a set of base backups is from the one in use. A set may also hold images of another one."""
+        base = self.base
+        if base is None:
+            return False
+        return entry.seconds <= base.end if self.is_state else base.begin <= entry.since <= base.end
 
-def counts(voids: Sequence[Void | FormerLife], entry: Entry) -> bool:
-    """True if an entry counts: no export supersedes its second, and the table was not created again since."""
-    return not any(_is_of_before(void, entry) if isinstance(void, FormerLife) else _is_void(void, entry) for void in voids)
+
+def counts(voids: Sequence[Ignored], entry: Entry) -> bool:
+    """True if an entry of the log counts: see `RestoreBase.voids`."""
+    return not any(_ignores(void, entry) for void in voids)
+
+
+def _ignores(void: Ignored, entry: Entry) -> bool:
+    if isinstance(void, BeforeHorizon):
+        return entry.seconds <= void.until
+    return _is_of_before(void, entry) if isinstance(void, FormerLife) else _is_void(void, entry)
 
 
 def _is_void(void: Void, entry: Entry) -> bool:
@@ -104,7 +129,16 @@ class Coverage:
         lost, of_items, unseen = self._gaps_and_unseen()
         older = self._older(now, followed=durable is not None or bool(starts))
         gaps = self._known_gaps(starts, lost)
-        window = Window(starts=starts, durable=durable, gaps=gaps, bridges=bridges, unseen=unseen, older=older)
+        horizon = self._catalog.horizon
+        window = Window(
+            starts=starts,
+            durable=durable,
+            gaps=gaps,
+            bridges=bridges,
+            unseen=unseen,
+            older=older,
+            horizon=None if horizon is None else horizon.second,
+        )
         self._read = _Read(window, complete, lost, of_items)
         return window
 
@@ -114,7 +148,7 @@ class Coverage:
         As long as this tool has captured nothing, the older tool's bucket tells whether that still holds now.
         """
         adopted = self._catalog.adopted
-        if adopted is None:
+        if adopted is None or self._catalog.horizon is not None:
             return None
         since, until = (moment.parse_iso_micros(each) // MICROS for each in (adopted.since, adopted.until))
         if followed:
@@ -140,22 +174,23 @@ class Coverage:
             starts = [start for start in starts if _is_since(life.created, start)]
         known = Window(starts=starts, durable=None, gaps=self._known_gaps(starts, missing), bridges=bridges)
         base_of = {base.id: base for base in complete}
-        voids: list[Void | FormerLife] = [*known.voids(at)]
+        voids: list[Ignored] = [*known.voids(at), *self.before_horizon]
         voids += [] if life is None else [FormerLife(life.created, life.stream)]
-        found = [
-            # If the table was empty at `init`, nothing before that counts, because it is of a former life. But clocks may differ.
-            RestoreBase(base_of.get(start.id or ""), start.begin - (CLOCKS_APART if start.id is None else 0), voids)
-            for start in known.starts_for(at)
-        ]
+        found = [_restore_base(start, base_of.get(start.id or ""), voids) for start in known.starts_for(at)]
         return found or [RestoreBase(None, fold.BEGINNING, voids)]
 
+    @property
+    def before_horizon(self) -> list[Ignored]:
+        """The part of the log that does not count, wherever it still lies: everything up to the horizon."""
+        horizon = self._catalog.horizon
+        return [] if horizon is None else [BeforeHorizon(horizon.second)]
+
     def _starts_and_bridges(self, complete: Sequence[Base]) -> tuple[list[Start], list[IncrementalExport]]:
-        starts = [
-            Start(each.begin, each.end, each.id, _exact(each)) for each in complete if each.kind is not bases.BaseKind.INCREMENTAL
-        ]
-        if self._catalog.complete_from is not None:
-            starts.append(Start(self._catalog.complete_from, self._catalog.complete_from))
-        starts += [Start(life.created, life.created) for life in self._catalog.lives if life.complete]
+        starts = [_start(each) for each in complete if each.kind is not bases.BaseKind.INCREMENTAL]
+        horizon = fold.BEGINNING if self._catalog.horizon is None else self._catalog.horizon.second
+        empty = [] if self._catalog.complete_from is None else [self._catalog.complete_from]
+        empty += [life.created for life in self._catalog.lives if life.complete]
+        starts += [Start(second, second) for second in empty if second > horizon]
         return starts, [
             IncrementalExport(each.begin, each.end, each.id) for each in complete if each.kind is bases.BaseKind.INCREMENTAL
         ]
@@ -186,7 +221,8 @@ class Coverage:
         A tail and the witness read every shard of the stream. A function does not learn which shard a batch is from, nor what it
         did not receive. So its segments prove nothing, and neither does a log that receives nothing.
         """
-        for piece in self._log.newest_first_days(now, self._catalog.complete_from or 0):
+        horizon = 0 if self._catalog.horizon is None else self._catalog.horizon.second
+        for piece in self._log.newest_first_days(now, max(horizon, self._catalog.complete_from or 0)):
             marks = [each for each in piece if each.segment is not None and each.segment.kind is SegmentKind.MARK]
             if marks:
                 found = max(marks, key=_reach)
@@ -225,7 +261,8 @@ class Coverage:
 
     def _recorded(self) -> tuple[list[Gap], list[Gap]]:
         """Returns the gaps that stand, and the gaps of single items: they make one item uncertain, and no moment."""
-        every = list(self._gaps.all())
+        horizon = fold.BEGINNING if self._catalog.horizon is None else self._catalog.horizon.second
+        every = [gap for gap in self._gaps.all() if gap.until > horizon]
         standing = self._arrivals.standing(self._gaps.unexplained([gap for gap in every if gap.key is None]))
         return standing, [gap for gap in every if gap.key is not None]
 
@@ -273,6 +310,21 @@ def _reach(listed: LogListing) -> tuple[int, bool, float]:
 def _is_since(created: int, start: Start) -> bool:
     """True if a start belongs to the table that was created in that second. A scan is taken to begin earlier than it did."""
     return (start.begin + (CLOCKS_APART if start.id is not None else 0) if start.exact is None else start.exact) >= created
+
+
+def _start(base: Base) -> Start:
+    """Returns the start of knowledge that a base backup is. A state at a second holds all changes of that second."""
+    if base.kind is bases.BaseKind.STATE:
+        return Start(base.end + 1, base.end, base.id)
+    return Start(base.begin, base.end, base.id, _exact(base))
+
+
+def _restore_base(start: Start, base: Base | None, voids: Sequence[Ignored]) -> RestoreBase:
+    """Returns the parts that a state with this start is made of."""
+    if base is not None and base.kind is bases.BaseKind.STATE:
+        return RestoreBase(base, fold.BEGINNING, [*voids, BeforeHorizon(base.end)])
+    # If the table was empty at `init`, nothing before that counts, because it is of a former life. But clocks may differ.
+    return RestoreBase(base, start.begin - (CLOCKS_APART if start.id is None else 0), voids)
 
 
 def _exact(base: Base) -> int | None:

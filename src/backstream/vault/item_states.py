@@ -58,14 +58,16 @@ class _Lookup:
         self._damaged = damaged
         self._known = dict.fromkeys(keys, FoldState())
         self._links = Links(vault.log)
+        self._sets_of_bases: Sequence[Set] = ()
 
     def run(self) -> dict[bytes, Entry | None]:
         """Reads all sources, and returns the entry of each item."""
-        begin = None if self._basis.base is None else self._basis.floor - FAR_APART
+        begin = self._basis.log_since
         found = self._vault.inventory(since=begin, until=self._at)
         self._read_sets(found.sets)
         self._read_segments(found)
-        self._read_sets([each for each in found.generation.bases if each.since <= self._at])
+        self._sets_of_bases = inventory.sets_of_bases(self._vault.bases, found.generation)
+        self._read_sets([each for each in self._sets_of_bases if each.since <= self._at])
         self._read_parts(found)
         for gone in self._links.missing(found, since=begin, until=self._at):
             self._damaged(Damaged(f"{gone.name}: {gone.why}"))
@@ -87,16 +89,11 @@ class _Lookup:
 
     def _note(self, entries: Iterable[Entry], *, of_log: bool = True) -> None:
         for entry in entries:
-            if entry.seconds > self._at or not (self._basis.counts(entry) or (not of_log and self._is_of_base(entry))):
+            if entry.seconds > self._at or not (self._basis.counts(entry) or (not of_log and self._basis.is_of_base(entry))):
                 continue
             key = self._vault.key(entry)
             if key in self._known:
                 self._known[key] = self._known[key].with_entry(entry)
-
-    def _is_of_base(self, entry: Entry) -> bool:
-        """True if a scanned image is from the base backup in use. A set may also hold images of another one."""
-        base = self._basis.base
-        return base is not None and base.begin <= entry.since <= base.end
 
     def _take(self, reads: Sequence[_Read], *, of_log: bool = True) -> None:
         """Reads them side by side."""
@@ -153,7 +150,7 @@ class _Lookup:
 
     def _parts(self, found: Inventory) -> list[Part]:
         base = self._basis.base
-        covered = {each for one in found.generation.bases for each in one.bases}
+        covered = {each for one in self._sets_of_bases for each in one.bases}
         if base is None:
             return list(inventory.parts_of_bases(self._vault.bases, found.generation))
         if base.id in covered or self._earliest() > base.end:

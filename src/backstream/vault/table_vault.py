@@ -21,7 +21,7 @@ from backstream.ports import Engine, ObjectStore, StoredObject, Tag, Vouching, W
 from backstream.vault import catalog as catalogs
 from backstream.vault.bases import Bases
 from backstream.vault.catalog import Catalog
-from backstream.vault.coverage import Coverage, RestoreBase
+from backstream.vault.coverage import Coverage, RestoreBase, counts
 from backstream.vault.drills import Drills
 from backstream.vault.failure_destination import Destination, Destinations
 from backstream.vault.findings import AttributionStore
@@ -61,7 +61,7 @@ class TableVault:
         self._key_of = wire.KeyReader(catalog.key_schema)
         self.log = ChangeLog(store, catalog.table, catalog.compress)
         self.gaps = Gaps(store, catalog.table)
-        self.bases = Bases(store, catalog.table, catalog.compress)
+        self.bases = Bases(store, catalog.table, catalog.compress, catalog.horizon)
         self.compacted = Compacted(store, catalog.table)
         self.drills = Drills(store, catalog.table)
         self.findings = AttributionStore(store, catalog.table)
@@ -222,8 +222,9 @@ class TableVault:
         wanted = self._is_of(key)
         small = (each for each in found.segments if each.segment is None or each.segment.count)
         reads: list[Callable[[], list[Entry]]] = [
-            *(partial(self.of_set, each, key) for each in found.generation.sets),
-            *(partial(self.of_segment, each, links, wanted) for each in small),
+            *(partial(self._counting, partial(self.of_set, each, key)) for each in found.sets),
+            *(partial(self._counting, partial(self.of_segment, each, links, wanted)) for each in small),
+            *(partial(self.of_set, each, key) for each in inventory.sets_of_bases(self.bases, found.generation)),
             *(partial(self.bases.read, part, wanted) for part in inventory.parts_of_bases(self.bases, found.generation)),
         ]
         with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
@@ -237,6 +238,11 @@ class TableVault:
                 damaged(planted)
         for gone in links.missing(found, since=None):
             damaged(Damaged(f"{gone.name}: {gone.why}"))
+
+    def _counting(self, read: Callable[[], list[Entry]]) -> list[Entry]:
+        """Returns the entries of the log that count: those after the horizon."""
+        voids = self.coverage.before_horizon
+        return [each for each in read() if counts(voids, each)] if voids else read()
 
     def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
         """Returns the wanted entries of a segment, and notes its run in `links`.

@@ -15,7 +15,7 @@ from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import Entry, states
 from backstream.model.values.schema import KeySchema
 from backstream.model.values.wire import KeyReader
-from backstream.model.window import FormerLife, Void
+from backstream.model.window import Ignored
 from backstream.vault.coverage import counts
 from backstream.vault.log import segments
 from backstream.vault.log.segments import LineTally, SegmentHeader
@@ -32,7 +32,7 @@ class Task(msgspec.Struct, frozen=True):
     since: int
     at: int
     keys: frozenset[bytes] | None
-    voids: Sequence[Void | FormerLife]
+    voids: Sequence[Ignored]
     partitions: int
     states: str
     names: str

@@ -23,7 +23,7 @@ from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
-from backstream.model.clocks import CLOCKS_APART, FAR_APART
+from backstream.model.clocks import CLOCKS_APART
 from backstream.model.values import object_limits
 from backstream.model.window import Window
 from backstream.ports.engine import UnreadableSource
@@ -78,7 +78,8 @@ class State:
         self._keys = None if keys is None else frozenset(keys)
         self._rows = rows
         self._since = since
-        self._bases = [RestoreBase(None)] if since is not None else vault.coverage.bases_for(at)
+        whole = RestoreBase(None, voids=vault.coverage.before_horizon)
+        self._bases = [whole] if since is not None else vault.coverage.bases_for(at)
         self._basis = self._bases[0]
         self.unreadable: list[UnreadableSource] = []
         self.passed_over: list[UnreadableSource] = []
@@ -135,12 +136,13 @@ class State:
     @property
     def _begin(self) -> int | None:
         """Returns the second before which the log does not matter; None if all of it does."""
-        return self._since if self._basis.base is None else self._basis.floor - FAR_APART
+        return self._since if self._basis.base is None else self._basis.log_since
 
     def _crew(self, workers: int) -> Crew:
         task = Task(
             schema=self._vault.catalog.key_schema,
-            since=self._begin or 0,  # not its hour's: of what is older only a part is read, and chains would seem broken
+            # Not its hour's: of what is older only a part is read, and chains would seem broken. A state's entries have any age.
+            since=0 if self._basis.is_state else self._begin or 0,
             at=self._end,
             keys=self._keys,
             voids=self._basis.voids,
@@ -203,7 +205,8 @@ class State:
         base, gaps = self._basis.base, [(gap.since, gap.until) for gap in window.gaps]
         if base is not None:
             # A base backup with an unreadable part does not tell which items did not exist.
-            readings = [WholeTableRead(base.begin, base.end)] if self._base_is_whole else []
+            read_whole = self._base_is_whole and not self._basis.is_state
+            readings = [WholeTableRead(base.begin, base.end)] if read_whole else []
             return ChainEvidence(readings=readings, settled=self._at, gaps=gaps)
         begun = self._vault.catalog.complete_from
         if begun is None or self.floor == BEGINNING:

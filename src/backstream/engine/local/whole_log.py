@@ -79,7 +79,7 @@ class _WholeLog(State):
     ) -> None:
         super().__init__(vault, until, progress, keys=keys, memory=memory)
         self._from = since
-        self._bases = [RestoreBase(None)]
+        self._bases = [RestoreBase(None, voids=vault.coverage.before_horizon)]
         self._basis = self._bases[0]
         self._whole: list[Base] = []
 
@@ -105,7 +105,7 @@ class _WholeLog(State):
         empty = [] if begun is None or begun < (self._begin or 0) else [WholeTableRead(begun - CLOCKS_APART, begun)]
         # A base backup with an unreadable part does not tell which items did not exist.
         damaged = {each.name.split("/")[-2] for each in self.unreadable if "/base/" in each.name}
-        read = [WholeTableRead(base.begin, base.end) for base in self._whole if base.id not in damaged]
+        read = [WholeTableRead(base.begin, base.end) for base in self._whole if base.id not in damaged and base.kind.was_read]
         evidence = ChainEvidence(
             begin=BEGINNING if begun is None else begun - CLOCKS_APART,
             readings=empty + read,

@@ -108,7 +108,8 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     missing = [f"GAP: {each}" for each in of_item(vault.catalog, key, entries, window, now)]
     limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
     gaps = [f"changes may be missing: {safety.named([str(gap) for gap in window.gaps])}"] if window.gaps else []
-    fresh = [*safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
+    kept = [] if window.horizon is None else [f"history is kept from {moment.iso(window.horizon)}, the horizon"]
+    fresh = [*kept, *safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
     return ItemHistory(versions, [*limits, *missing, *gaps, *fresh], unread)
 
 

@@ -22,9 +22,20 @@ LIMITS = (
 
 
 def check_past(at: int, now: float, window: Window) -> None:
-    """Raises OutsideWindow for a moment in the future, which cannot be restored."""
+    """Raises OutsideWindow for a moment in the future, and for one before the horizon: neither can be restored."""
     if at > now:
         raise OutsideWindow(f"{moment.iso(at)} is in the future (now: {moment.iso(now)})", hint=str(window))
+    check_kept(at, window)
+
+
+def check_kept(at: int, window: Window) -> None:
+    """Raises OutsideWindow for a moment before the horizon."""
+    if window.horizon is not None and at < window.horizon:
+        raise OutsideWindow(
+            f"{moment.iso(at)} is before the horizon: history is kept from {moment.iso(window.horizon)}, and `retain` has removed "
+            "what was before",
+            hint=str(window),
+        )
 
 
 def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list[str]:
@@ -32,6 +43,7 @@ def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list
 
     Raises OutsideWindow and GapInTheWay.
     """
+    check_kept(at, window)
     known = window.start(at) is not None
     if not known and window.older is not None:
         return _by_older_tool(table, at, window, window.older, allow_gap=allow_gap)
@@ -78,6 +90,7 @@ def _refuse_without_base(table: str, at: int, window: Window) -> NoReturn:
 
 def check_item(table: str, key: bytes, at: int, then: Entry | None, window: Window, *, allow_gap: bool) -> list[str]:
     """Does the same as `check_table` for one item. `then` is its newest change up to the moment, None if the vault has none."""
+    check_kept(at, window)
     what = f"{table} {key.decode()}"
     if window.start(at) is None and window.older is not None and (then is None or then.stream == legacy_names.STREAM):
         return _by_older_tool(table, at, window, window.older, allow_gap=allow_gap)

@@ -38,7 +38,8 @@ class Status(msgspec.Struct, frozen=True):
     belong to the window; `hidden`: the vault's own objects that somebody has hidden by a delete marker. They are read all the same,
     and `check --repair` brings them back; `damaged`: second versions of objects that are written once, which are not read.
     `watermark`: the last proof that everything up to a second is in the vault; `unproven`: why there is no such proof for a
-    function's later changes; `readers`: the present readers of the stream.
+    function's later changes; `readers`: the present readers of the stream. `horizon`: the second from which `retain` keeps history;
+    None if all of it is kept.
     """
 
     table: str
@@ -71,6 +72,7 @@ class Status(msgspec.Struct, frozen=True):
     watermark: WatermarkShown | None = None
     unproven: list[str] = []
     readers: list[str] = []
+    horizon: str | None = None
 
 
 class WatermarkShown(msgspec.Struct, frozen=True):
@@ -184,6 +186,7 @@ def _status(vault: TableVault, now: float, objectives: Objectives) -> Status:
         watermark=_watermark(vault, now),
         unproven=_unproven(catalog, log.listed, window.durable, now),
         readers=readers_at_work(vault, log.listed, now),
+        horizon=None if catalog.horizon is None else catalog.horizon.since,
     )
 
 

@@ -28,6 +28,7 @@ from backstream.model.clocks import CLOCKS_APART
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore, ObjectVersion
 from backstream.vault import below_markers
+from backstream.vault import catalog as catalogs
 from backstream.vault.below_markers import First, Newest
 from backstream.vault.catalog import folder
 from backstream.vault.log import frames, sources
@@ -58,6 +59,7 @@ class Compacted:
 
     def __init__(self, store: ObjectStore, table: str) -> None:
         self._store = store
+        self._table = table
         self._folder = folder(table)
         self._prefix = self._folder + "compacted/"
         self._firsts: dict[str, First] = {}
@@ -97,8 +99,13 @@ class Compacted:
         """Checks each record once: it never changes, and neither do those before it."""
         which = record.name, record.version
         if which not in self._made_from:
-            self._made_from[which] = is_made_from(before, made, self._sources_if_any)
+            self._made_from[which] = is_made_from(before, made, self._sources_if_any, self._horizon)
         return self._made_from[which]
+
+    def _horizon(self) -> int:
+        """Returns the horizon in the catalog as it is now: a reader that has run for long may know an older one."""
+        horizon = catalogs.load(self._store, self._table).horizon
+        return -1 if horizon is None else horizon.second
 
     def check_sound(self) -> None:
         """Raises Damaged if somebody has put a record beside or above the one in force.
@@ -182,6 +189,12 @@ class Compacted:
             return self.sources(set_id)
         except (Damaged, MissingObject):
             return {}  # what it named is then taken to be hidden by somebody else, and is read
+
+    def owner_of(self, name: str) -> tuple[int | None, str | None]:
+        """Returns the number of the generation, or the id of the set, that an object belongs to; twice None if it is of neither."""
+        match = _OWNER.match(name, len(self._prefix)) if name.startswith(self._prefix) else None
+        number = None if match is None else match["generation"]
+        return None if number is None else int(number), None if match is None else match["set"]
 
     def sources_name(self, set_id: str) -> str:
         """Returns the name of the object that lists a set's sources."""

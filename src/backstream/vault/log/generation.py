@@ -19,7 +19,8 @@ from backstream.vault.log.chains import Run
 from backstream.vault.log.segments import parse_path
 from backstream.vault.log.sources import Sources
 
-FORMAT = 1
+FORMAT = 2
+FIRST_FORMAT = 1  # of a record whose sets hold the whole history
 SET_ID = r"\d{8,}-[0-9a-f]{12}"
 MOST_OPEN = 100  # generations that are not hidden: a compaction hides all but its last one
 _MOST_SETS, _MOST_PARTITIONS = 64, 16_384  # a generation has six, as a rule
@@ -46,16 +47,23 @@ class Generation(msgspec.Struct, frozen=True):
 
     `kept`: segments that a set replaces but that stay, because they mark the positions of their writers; `unsettled`: sets whose
     sources may not all be hidden yet; `runs`: runs that a later segment may follow, and runs whose own predecessor is missing;
-    `held`: stream and sequence number of changes that were once recorded as missing, and are in a set.
+    `held`: stream and sequence number of changes that were once recorded as missing, and are in a set. `horizon`: changes up
+    to that second were left out of the sets, as the catalog's horizon allows; unset if none were.
     """
 
-    format: int = FORMAT
+    format: int = FIRST_FORMAT
     number: int = 0
     sets: list[Set] = []
     kept: list[str] = []
     unsettled: list[str] = []
     runs: list[Run] = []
     held: list[tuple[str, str]] = []
+    horizon: int | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def begins_after(self) -> int:
+        """The second up to which no change is in the sets, by the horizon; -1 if there is none."""
+        return -1 if self.horizon is msgspec.UNSET else self.horizon
 
     @property
     def changes(self) -> list[Set]:
@@ -82,6 +90,7 @@ def is_sound(generation: Generation) -> bool:
         and all(map(is_sequence, numbers))
         and all(is_sequence(run.after) or not run.after.isdecimal() for run in generation.runs)
         and all(moment.is_known(run.since) and moment.is_known(run.until) for run in generation.runs)
+        and (generation.horizon is msgspec.UNSET or moment.is_known(generation.horizon))
     )
 
 
@@ -94,14 +103,18 @@ def _is_sound_set(one: Set) -> bool:
 # --- one generation after the other -------------------------------------------------------------------------------------------
 
 SourcesOf = Callable[[str], Sources]  # what a set stands for, by its id; nothing where that cannot be read
+HorizonOf = Callable[[], int]  # the catalog's horizon, a second; -1 if there is none
 
 
-def is_made_from(before: Generation, made: Generation, sources: SourcesOf) -> bool:
-    """True if a compaction may have made this generation from that one.
+def is_made_from(before: Generation, made: Generation, sources: SourcesOf, horizon: HorizonOf) -> bool:
+    """True if a compaction, or `retain`, may have made this generation from that one.
 
     No line is lost: a set stays, or is in a new one that has as many lines of the same time. A segment is skipped only if a set
-    replaces it. A generation without new sets repeats everything else from the one before.
+    replaces it. A generation without new sets repeats everything else from the one before. Only a generation whose horizon is the
+    first to be that late may leave lines out, up to the catalog's horizon.
     """
+    if made.begins_after != before.begins_after:
+        return before.begins_after < made.begins_after <= horizon() and _is_shortened(before, made)
     known = {each.id: each for each in before.sets}
     new = [each for each in made.sets if each.id not in known]
     if made.number != before.number + 1 or not _keeps_sets(before, made, known, new):
@@ -121,10 +134,33 @@ def _keeps_sets(before: Generation, made: Generation, known: dict[str, Set], new
     stays = {each.id: each for each in made.sets if each.id in known}
     if len(stays) + len(new) != len(made.sets) or any(known[each] != stays[each] for each in stays):
         return False
-    if any(each.id.partition("-")[0].lstrip("0") != str(made.number) for each in new):
+    if not all(_is_numbered(each, made) for each in new):
         return False
     gone = [each for each in before.sets if each.id not in stays and each.lines]
     return all(any(_holds(one, each) for one in new) for each in gone)
+
+
+def _is_shortened(before: Generation, made: Generation) -> bool:
+    """True if nothing but lines up to the generation's horizon may be missing.
+
+    A set that reaches beyond is there, or a new one reaches as far. Sets of base backups may go: their parts stay.
+    """
+    known = {each.id: each for each in before.sets}
+    new = [each for each in made.sets if each.id not in known]
+    if made.number != before.number + 1 or any(known[each.id] != each for each in made.sets if each.id in known):
+        return False
+    if any(each.bases or not _is_numbered(each, made) for each in new) or not _says_no_more_of_segments(before, made):
+        return False
+    gone = [each for each in before.changes if each not in made.sets and each.lines and each.until > made.begins_after]
+    return all(any(one.until >= each.until and one.lines for one in new) for each in gone)
+
+
+def _is_numbered(one: Set, made: Generation) -> bool:
+    return one.id.partition("-")[0].lstrip("0") == str(made.number)
+
+
+def _says_no_more_of_segments(before: Generation, made: Generation) -> bool:
+    return made.held == before.held and set(made.kept) <= set(before.kept) and set(made.unsettled) <= set(before.unsettled)
 
 
 def _holds(new: Set, old: Set) -> bool:

@@ -82,9 +82,18 @@ def _together(log: ChangeLog, compacted: Compacted, since: int | None, until: in
             return [each for each in listed if not each.markers or each.name not in own], generation
 
 
+def sets_of_bases(bases: Bases, generation: Generation) -> Sequence[Set]:
+    """Returns the sets of base backups that count. One that also holds a base backup from before the horizon does not."""
+    if bases.horizon is None or not generation.bases:
+        return generation.bases
+    alive = {each.id for each in bases.complete()}
+    return [each for each in generation.bases if alive.issuperset(each.bases)]
+
+
 def parts_of_bases(bases: Bases, generation: Generation) -> Iterator[Part]:
-    """Yields the parts of all base backups, complete or not, that no set replaces."""
-    covered = {base for each in generation.bases for base in each.bases}
+    """Yields the parts of all base backups, complete or not, that no set replaces, and that the horizon has not passed."""
+    covered = {base for each in sets_of_bases(bases, generation) for base in each.bases}
+    covered |= bases.passed()
     for each in bases.ids():
         if each not in covered:
             yield from bases.parts(each)

@@ -66,7 +66,7 @@ class Links:
                 broken.append(MissingSegment(link.upon, _NO_SEGMENT.format(link.name), (link.until, link.until)))
                 continue
             outside = (since is not None and segment.min_time < since) or (until is not None and segment.min_time > until)
-            taken_over = segment.max_time <= compacted
+            taken_over = segment.max_time <= max(compacted, found.generation.begins_after)
             if link.upon not in read and (outside or taken_over or link.upon in there):
                 continue  # it was not asked for, or a set stands for it
             heads = self._log.heads_of(link.upon)

@@ -96,7 +96,7 @@ class _Backfill:
 
         A scan since which changes were lost does not qualify: another one will make up for them.
         """
-        complete = {base.id for base in self._vault.bases.complete()}
+        complete = {base.id for base in self._vault.bases.complete()} | self._vault.bases.passed()
         lost = max((gap.until for gap in self._vault.coverage.lost()), default=0) if self._source.kind is BaseKind.SCAN else 0
         wanted = (self._source.kind, self._source.id)
         plans = [plan for plan in self._vault.bases.plans() if plan.id not in complete and (plan.kind, plan.source) == wanted]

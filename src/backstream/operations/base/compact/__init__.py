@@ -5,6 +5,6 @@ Nothing is hidden before its replacement is durable and in force, so an interrup
 objects; the next run continues from there.
 """
 
-from backstream.operations.base.compact.run import Compaction, compact
+from backstream.operations.base.compact.run import Compaction, compact, settle
 
-__all__ = ["Compaction", "compact"]
+__all__ = ["Compaction", "compact", "settle"]

@@ -76,6 +76,11 @@ def compact(
     return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
 
 
+def settle(vault: TableVault, clock: Clock) -> Generation:
+    """Hides what an interrupted compaction has not hidden yet, and returns the generation in force."""
+    return _Compaction(vault, clock, None, Memory(), Silent()).settled()
+
+
 class _CompactRead(msgspec.Struct, frozen=True):
     """A small object that was read: its header, its bytes, and for a segment everything that was fetched, with its version."""
 
@@ -160,6 +165,10 @@ class _Compaction:
             unrecorded=lost_changes.record(self._vault, missing),
         )
 
+    def settled(self) -> Generation:
+        """See `settle`."""
+        return self._settle(self._vault.compacted.current(), again=True)
+
     def _is_due(self, listed: LogListing) -> bool:
         if listed.segment is None:
             self._left.append(Unread(listed.name, listed.strange))
@@ -194,7 +203,8 @@ class _Compaction:
         scans = self._set(number, before.bases, parts, set())
         taken = {each.name for each in segments} - {each.name for each in self._left}
         replaced = {each.id for one in (changes, scans) if one is not None for each in one.merged}
-        return Generation(
+        return msgspec.structs.replace(
+            before,
             number=number,
             sets=[
                 *(each for each in before.sets if each.id not in replaced),

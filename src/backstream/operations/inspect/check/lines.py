@@ -14,10 +14,12 @@ from backstream.engine.local.prefetch import ahead
 from backstream.engine.local.spill import Spill, partitions_for
 from backstream.errors import Damaged, MissingObject
 from backstream.model.changes.entry import Entry, states
+from backstream.model.window import Ignored
 from backstream.operations.bulk.progress import Progress
 from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, planted, second_version, wrong
 from backstream.vault import below_markers
-from backstream.vault.log import segments
+from backstream.vault.coverage import counts
+from backstream.vault.log import inventory, segments
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
@@ -59,6 +61,7 @@ class LineReader:
         self.objects = 0
         self.unsound: set[str] = set()
         self.entries: Spill[Entry] = Spill(1, Entry)
+        self._voids: Sequence[Ignored] = vault.coverage.before_horizon  # of the log; lines of base backups count at any age
 
     def __enter__(self) -> Self:
         return self
@@ -68,8 +71,10 @@ class LineReader:
 
     def take(self, found: Inventory) -> Iterator[RepairableFinding]:
         """Reads everything in this inventory, and the base backups."""
-        parts = [part for base in self._vault.bases.ids() for part in self._vault.bases.parts(base)]
+        passed = self._vault.bases.passed()
+        parts = [part for base in self._vault.bases.ids() if base not in passed for part in self._vault.bases.parts(base)]
         small = [each for each in found.segments if each.segment is None or each.segment.count]
+        of_bases = inventory.sets_of_bases(self._vault.bases, found.generation)
         rows = sum(part.count for part in parts) + sum(one.lines for one in found.generation.sets)
         rows += sum(each.segment.count for each in small if each.segment is not None)
         self.entries.close()
@@ -77,7 +82,10 @@ class LineReader:
         self._progress.phase("reading the change log", rows)
         links = Links(self._vault.log)
         yield from self._take([self._segment(each, links) for each in small])
-        for one in found.generation.sets:
+        for one in found.generation.changes:
+            yield from self._set(one)
+        self._voids = ()
+        for one in of_bases:
             yield from self._set(one)
         yield from map(planted, self._vault.bases.planted(parts))
         yield from self._take(
@@ -152,6 +160,7 @@ class LineReader:
             tally.add([entry for entry, _ in found])
             pairs += [(self._vault.key(entry), entry, None) for entry, _ in found]
         tally.check(claim)
-        self.entries.writer.extend(pairs)
+        counting = [each for each in pairs if counts(self._voids, each[1])] if self._voids else pairs
+        self.entries.writer.extend(counting)
         self.read += len(pairs)
         self._progress.advance(len(pairs))

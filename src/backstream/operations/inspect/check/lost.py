@@ -39,7 +39,7 @@ def lost_changes(
 def _whole(vault: TableVault, unsound: Collection[str]) -> Sequence[Base]:
     """Returns the base backups that were read as a whole: only they show which items did not exist."""
     damaged = {name.split("/")[-2] for name in unsound if "/base/" in name}
-    whole = (each for each in vault.bases.complete() if each.kind.is_whole and each.id not in damaged)
+    whole = (each for each in vault.bases.complete() if each.kind.was_read and each.id not in damaged)
     return [each for each in whole if _has_all_parts(vault, each)]
 
 

@@ -174,13 +174,13 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
         yield wrong(FindingKind.MISSING, name, "the record of a complete base backup: it does not count without", (ended, None))
     for name in bases.foreign():
         yield wrong(FindingKind.FOREIGN, name, "not of this vault")
-    for each in bases.ids():
+    for each in set(bases.ids()) - bases.passed():
         yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", FindingKind.DAMAGED, partial(bases.plan, each))
 
 
 def _compacted_bases(vault: TableVault) -> Iterator[RepairableFinding]:
     """Checks that base backups in a set still have a record."""
-    known = {each.id for each in vault.bases.complete()}
+    known = {each.id for each in vault.bases.complete()} | vault.bases.passed()
     for one in vault.compacted.current().bases:
         for lost in set(one.bases) - known:
             yield wrong(

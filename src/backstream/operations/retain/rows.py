@@ -1,0 +1,128 @@
+"""Finds row versions that no moment from the horizon on needs: in bounded memory, by the names of their objects.
+
+A version stays if a line that counts names it: an entry of the state at the horizon, a later change, a later base backup. So it
+does not matter where in its object the current image lies. Of the others, a version goes only on evidence: a line of the log from before
+the horizon names it, or it was superseded before the horizon. The version that plain S3 tools see stays, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
+from typing import Self
+
+import msgspec
+
+from backstream.engine.local.spill import Pairs
+from backstream.model.changes.entry import Entry
+from backstream.model.clocks import FAR_APART
+from backstream.operations.retain.sweep import Doomed
+from backstream.ports import ObjectVersion
+from backstream.vault.table_vault import TableVault
+
+PARTITIONS = 256
+HELD = 10_000  # listed versions of one object that are written at a time
+
+
+class RowNames:
+    """The row versions that lines name, with whether the line counts from the horizon on, and the listing of all that exist."""
+
+    def __init__(self, vault: TableVault, horizon: int, buffer: int) -> None:
+        self._vault = vault
+        self._horizon = horizon
+        self._named = Pairs(PARTITIONS, buffer=buffer)
+        self._listed = Pairs(PARTITIONS, buffer=buffer)
+        self.any = False
+        self.bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._named.close()
+        self._listed.close()
+
+    def keep(self, entry: Entry) -> None:
+        """Notes that this entry counts."""
+        self._note(entry, counts=True)
+
+    def of_log(self, entries: Iterable[Entry]) -> None:
+        """Notes these entries of the log: those up to the horizon do not count."""
+        for entry in entries:
+            self._note(entry, counts=entry.seconds > self._horizon)
+
+    def _note(self, entry: Entry, *, counts: bool) -> None:
+        if entry.place is not None:
+            self.any = True
+            self._named.add(entry.place.name.encode(), msgspec.msgpack.encode((entry.place.version, counts)))
+
+    def superfluous(self) -> Iterator[Doomed]:
+        """Yields what goes of each object. Call it once every line has been noted."""
+        if not self.any:
+            return
+        for folder in folders(self._vault):
+            for name, rows in groupby(self._vault.store.versions(folder), key=lambda each: each.name):
+                for held in _some(rows):
+                    self.bytes += sum(each.size for each in held)
+                    self._listed.add(name.encode(), msgspec.msgpack.encode(held))
+        for number in range(PARTITIONS):
+            yield from self._partition(number)
+
+    def _partition(self, number: int) -> Iterator[Doomed]:
+        named = dict[bytes, dict[str, bool]]()
+        for name, value in self._named.read(number):
+            version, counts = _claims.decode(value)
+            known = named.setdefault(name, {})
+            known[version] = known.get(version, False) or counts
+        there = dict[bytes, list[ObjectVersion]]()
+        for name, value in self._listed.read(number):
+            if name in named:  # an object that no line names is not ours to remove
+                there.setdefault(name, []).extend(_versions.decode(value))
+        for name, rows in there.items():
+            if (found := self._doomed(rows, named[name])).first or found.then:
+                yield found
+
+    def _doomed(self, rows: Sequence[ObjectVersion], named: dict[str, bool]) -> Doomed:
+        """Returns what goes of one object, whose rows are newest first."""
+        superseded_early = {below.version for above, below in pairwise(rows) if above.modified <= self._horizon - FAR_APART}
+        bodies = [
+            row
+            for row in rows
+            if not row.marker and not row.latest and not named.get(row.version, False)
+            if row.version in named or row.version in superseded_early
+        ]
+        going = {row.version for row in bodies}
+        left = [row for row in rows if row.version not in going]
+        return Doomed(bodies, _bare_markers(left))
+
+
+def _bare_markers(rows: Sequence[ObjectVersion]) -> list[ObjectVersion]:
+    """Returns the delete markers that hide nothing any more: no version lies below them."""
+    bare = list[ObjectVersion]()
+    for row in reversed(rows):
+        if not row.marker:
+            break
+        bare.append(row)
+    return bare
+
+
+def folders(vault: TableVault) -> list[str]:
+    """Returns the folders in which the table's rows lie."""
+    own, adopted = f"{vault.catalog.table}/", vault.catalog.adopted
+    folder = own if adopted is None else adopted.folder
+    return [own] if folder.startswith(own) else [folder] if own.startswith(folder) else [own, folder]
+
+
+def _some(rows: Iterator[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
+    held = list[ObjectVersion]()
+    for row in rows:
+        held.append(row)
+        if len(held) == HELD:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+_claims = msgspec.msgpack.Decoder(tuple[str, bool])
+_versions = msgspec.msgpack.Decoder(list[ObjectVersion])

@@ -1,0 +1,209 @@
+"""The retention itself, in its order: the state, the horizon, and then what only older moments need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from backstream.engine.local.memory import Memory
+from backstream.errors import Refused, UsageError
+from backstream.model import moment
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.inspect import lost_changes
+from backstream.operations.retain import choosing, own_objects, state
+from backstream.operations.retain.log_lines import LogLines
+from backstream.operations.retain.report import Retention, dollars
+from backstream.operations.retain.rows import RowNames
+from backstream.operations.retain.shortening import shorten
+from backstream.operations.retain.sweep import Doomed, Sweep
+from backstream.ports import Clock, TableState, VersionRemover
+from backstream.vault import catalog as catalogs
+from backstream.vault import horizon as horizons
+from backstream.vault.bases import Base, BaseKind
+from backstream.vault.catalog import Catalog, folder
+from backstream.vault.horizon import Horizon
+from backstream.vault.log.generation import Generation
+from backstream.vault.log.inventory import Inventory
+from backstream.vault.table_vault import TableVault
+
+
+class RetainContext(msgspec.Struct, frozen=True):
+    """The context of a retention besides the vault. `remover`: the right to remove versions; None for a dry run."""
+
+    clock: Clock
+    remover: VersionRemover | None
+    memory: Memory = Memory()
+    progress: Progress = Silent()
+
+
+def retain(vault: TableVault, keep: int, around: RetainContext) -> Retention:
+    """Keeps the history of at least the last `keep` seconds, and removes what only older moments need.
+
+    Safe beside writers, readers, compactions and another retention; an interrupted one is completed by the next. Raises Refused
+    before anything is written or removed if a claimed moment would be lost, or if the state at the horizon is not certain; and if
+    a part of the log cannot be read, before any row version is removed.
+    """
+    if keep < 1:
+        raise UsageError(f"a vault cannot keep {keep} seconds of history", hint="Write a period, as --keep 400d.")
+    return _Retention(vault, keep, around).run()
+
+
+class _Retention:
+    def __init__(self, vault: TableVault, keep: int, around: RetainContext) -> None:
+        self._vault = vault
+        self._keep = keep
+        self._around = around
+        self._began = around.clock.now()
+        self._dry = around.remover is None
+        self._sweep = Sweep(around.remover)
+        self._notes: list[str] = []
+
+    def run(self) -> Retention:
+        before = self._size()
+        horizon = self._choose()
+        if horizon is None:
+            return self._report(None, before)
+        with RowNames(self._vault, horizon, self._around.memory.buffer // 4) as rows:
+            self._note_state(horizon, rows)
+            vault = self._published(horizon)
+            self._remove_rows(vault, horizon, rows)
+            self._remove_own(vault, horizon)
+            return self._report(horizon, before, rows.bytes)
+
+    # --- the horizon ---
+
+    def _choose(self) -> int | None:
+        """Returns the second of the horizon, the current one if it stays; None if there is none."""
+        window, known = self._vault.window(self._began), self._vault.catalog.horizon
+        wanted = choosing.wanted(self._began, self._keep)
+        found = choosing.choose(window, wanted, oldest=self._oldest())
+        if found is None or (known is not None and found <= known.second):
+            if known is None:
+                self._notes.append(f"nothing to remove: no history is older than {moment.iso(wanted)}")
+            return None if known is None else known.second
+        if found < wanted:
+            self._notes.append(f"{moment.iso(found)} is the last second up to {moment.iso(wanted)} that can be restored exactly")
+        return found
+
+    def _oldest(self) -> int | None:
+        """Returns the second of the oldest thing that is there."""
+        found = self._vault.inventory()
+        seconds = [each.segment.min_time for each in found.segments if each.segment is not None]
+        seconds += [each.since for each in found.sets] + [base.begin for base in self._vault.bases.complete()]
+        return min(seconds, default=None)
+
+    def _note_state(self, horizon: int, rows: RowNames) -> None:
+        """Notes the row versions of the state at the horizon. Writes that state as a base backup unless there is one."""
+        self._around.progress.phase("reading the state at the horizon", None)
+        with self._vault.engine.state(self._vault, horizon, self._around.progress.advance) as found:
+            known = self._vault.catalog.horizon
+            if known is None or known.second < horizon:
+                self._check_state(found)
+            if self._dry or self._base(horizon) is not None:
+                for partition in found:
+                    for entry in state.entries_at(partition, horizon):
+                        rows.keep(entry)
+                self._ready = self._base(horizon)
+            else:
+                self._ready = state.write(self._vault, horizon, found, rows.keep)
+
+    def _check_state(self, found: TableState) -> None:
+        unsure = [f"{each.name}: {each.why}" for each in found.unreadable]
+        lost = list(found.broken(self._vault.window(self._began), self._began))
+        if unsure or lost:
+            raise Refused(
+                "the state at the horizon is not certain, so nothing was removed: "
+                + "; ".join([*unsure[:3], *([lost_changes.in_words(lost)] if lost else [])]),
+                hint="`backstream check` names all that is damaged or missing; a new base backup makes up for it.",
+            )
+
+    def _base(self, horizon: int) -> Base | None:
+        """Returns a base backup that holds the state at the horizon, which an earlier run may have written."""
+        states = [each for each in self._vault.bases.complete() if each.kind is BaseKind.STATE and each.end == horizon]
+        return max(states, key=lambda each: each.id, default=None)
+
+    def _published(self, second: int) -> TableVault:
+        """Publishes the horizon, and returns the vault with it. A dry run only reads as if it were published."""
+        vault, catalog = self._vault, self._vault.catalog
+        if self._dry:
+            base = "" if self._ready is None else self._ready.id
+            return vault.with_catalog(_with_horizon(catalog, horizons.at(second, base or "none yet")))
+        if self._ready is None:
+            raise AssertionError  # it was written just now
+        new = horizons.at(second, self._ready.id)
+        return vault.with_catalog(catalogs.change(vault.store, catalog.table, lambda found: _with_horizon(found, new)))
+
+    # --- what goes ---
+
+    def _remove_rows(self, vault: TableVault, horizon: int, rows: RowNames) -> None:
+        lines, found = LogLines(vault, self._around.memory, self._around.progress), vault.inventory()
+        for entries in lines.of_log(found):
+            rows.of_log(entries)
+        for entries in lines.of_later_bases():
+            for entry in entries:
+                rows.keep(entry)
+        self._removing("row versions", rows.superfluous())
+        if self._dry:
+            self._estimate_sets(found, horizon)
+
+    def _estimate_sets(self, found: Inventory, horizon: int) -> None:
+        """Counts the bytes that rewriting the sets that span the horizon would free: in proportion to their time."""
+        for each in found.sets:
+            if each.since <= horizon:
+                share = min(1.0, (horizon - each.since + 1) / max(1, each.until - each.since + 1))
+                self._sweep.count("compacted objects", each.partitions, int(each.size * share))
+
+    def _remove_own(self, vault: TableVault, horizon: int) -> None:
+        generation = vault.compacted.current() if self._dry else self._shortened(vault, horizon)
+        for kind, doomed in (
+            ("segments", own_objects.segments(vault, horizon, self._began)),
+            ("compacted objects", own_objects.compacted(vault, generation, horizon)),
+            ("base backups", own_objects.bases(vault, horizon, self._began)),
+            ("gaps", own_objects.gaps(vault, horizon)),
+            ("drills", own_objects.drills(vault, horizon)),
+        ):
+            self._removing(kind, doomed)
+
+    def _shortened(self, vault: TableVault, horizon: int) -> Generation:
+        return shorten(vault, self._around.clock, horizon, self._around.memory, self._around.progress)
+
+    def _removing(self, kind: str, doomed: Iterator[Doomed]) -> None:
+        self._around.progress.phase(f"removing {kind}", None)
+        self._sweep.remove(kind, doomed)
+
+    # --- figures ---
+
+    def _size(self) -> int:
+        """Returns the bytes of all versions in the table's own folder."""
+        return sum(each.size for each in self._vault.store.versions(folder(self._vault.catalog.table)))
+
+    def _report(self, horizon: int | None, before: int, rows: int = 0) -> Retention:
+        sweep = self._sweep
+        of_rows = sum(each.bytes for each in sweep.removed if each.kind == "row versions")
+        own = before - (sweep.bytes - of_rows) if self._dry or horizon is None else self._size()
+        return Retention(
+            table=self._vault.catalog.table,
+            horizon=None if horizon is None else moment.iso(horizon),
+            removed_versions=sweep.versions,
+            removed_bytes=sweep.bytes,
+            kept_bytes=max(0, own + rows - of_rows),
+            dry_run=self._dry,
+            dollars_per_month=dollars(sweep.bytes),
+            locked_versions=sweep.locked,
+            locked_until=sweep.locked_until,
+            removed=sweep.removed,
+            notes=self._notes,
+            seconds=round(self._around.clock.now() - self._began, 3),
+        )
+
+
+def _with_horizon(catalog: Catalog, horizon: Horizon) -> Catalog:
+    """Returns the catalog with this horizon; the same one if it has a later one already."""
+    if catalog.horizon is not None and catalog.horizon.second >= horizon.second:
+        return catalog
+    last = catalog.base_backup
+    passed = last is not None and moment.parse_iso_micros(last.began) // 1_000_000 <= horizon.second
+    return msgspec.structs.replace(
+        catalog, horizon=horizon, complete_from=None, base_backup=None if passed else catalog.base_backup
+    )
