@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.proving import Proving
     from backstream.apps.verbs.querying import Querying, SqlSession
     from backstream.apps.verbs.restores import Restoring
+    from backstream.apps.verbs.retaining import Retaining
     from backstream.apps.verbs.reverts import Reverting
     from backstream.operations.bulk.progress import Progress
     from backstream.operations.inspect.check import Checked
@@ -48,6 +49,7 @@ METHODS = {
     **dict.fromkeys(("revert", "plan_revert", "apply_plan", "resume_revert", "undo_revert"), f"{VERBS}.reverts:Reverting"),
     **dict.fromkeys(("sql",), f"{VERBS}.querying:Querying"),
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
+    **dict.fromkeys(("retain",), f"{VERBS}.retaining:Retaining"),
     **dict.fromkeys(("drill", "drills", "check", "verify"), f"{VERBS}.proving:Proving"),
 }
 
@@ -171,7 +173,7 @@ class Vault:
 
 if TYPE_CHECKING:
 
-    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Querying):
+    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Querying, Retaining):
         """The methods, as a type checker sees them."""
 
 else:

@@ -9,8 +9,8 @@ import msgspec
 
 from backstream.errors import UsageError
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d{1,6})\s*([smhd])", re.IGNORECASE | re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+_DURATION = re.compile(r"(\d{1,6})\s*([smhdwy])", re.IGNORECASE | re.ASCII)
 
 
 class Objectives(msgspec.Struct, frozen=True):
@@ -40,10 +40,10 @@ def _missed(name: str, objective: int | None, measured: float | None, unknown: s
 
 
 def parse(text: str) -> int:
-    """Returns the seconds of `90s`, `30m`, `2h` or `1d`. Raises UsageError if the text is not a duration."""
+    """Returns the seconds of `90s`, `30m`, `2h`, `1d`, `4w` or `1y` (365 days). Raises UsageError if the text is not a duration."""
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"not a duration: {text!r}", hint="Write 90s, 30m, 2h or 1d.")
+        raise UsageError(f"not a duration: {text!r}", hint="Write 90s, 30m, 2h, 1d, 4w or 1y.")
     return int(found[1]) * _UNITS[found[2].lower()]
 
 

@@ -174,7 +174,7 @@ class DirectoryStore:
     def lock_of(self, version: ObjectVersion) -> Lock | None:
         """See `ports.VersionRemover`. A folder has no locks."""
         del version
-        return None  # noqa: RET501,PLR1711 - no lock
+        return None
 
     # --- reading ---
 

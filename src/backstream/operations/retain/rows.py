@@ -1,8 +1,8 @@
 """Finds row versions that no moment from the horizon on needs: in bounded memory, by the names of their objects.
 
 A version stays if a line that counts names it: an entry of the state at the horizon, a later change, a later base backup. So it
-does not matter where in its object the current image lies. Of the others, a version goes only on evidence: a line of the log from before
-the horizon names it, or it was superseded before the horizon. The version that plain S3 tools see stays, too.
+does not matter where in its object the current image lies. Of the others, a version goes only on evidence: a line of the log from
+before the horizon names it, or it was superseded before the horizon. The version that plain S3 tools see stays, too.
 """
 
 from __future__ import annotations

@@ -1,0 +1,54 @@
+"""`retain`: old history goes, for good."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from backstream.apps import library
+from backstream.apps.cli.declaring import Option
+from backstream.apps.cli.options import Json, TableName, Vault
+from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.model.counts import counted
+from backstream.operations.retain import Retention
+
+
+def retain(
+    table: TableName,
+    *,
+    keep: Annotated[str, Option("--keep", metavar="DURATION", help="The history to keep, e.g. 400d or 2y.", show_default=False)],
+    vault: Vault = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Report what would be removed, and what it costs.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove for good what only moments before the kept period need. Every later moment stays restorable. Resumes by itself."""
+    with ProgressBar() as bar:
+        report = library.open(vault).table(table).retain(keep, dry_run=dry_run, progress=bar)
+    for note in report.notes:
+        notice(f"note: {note}")
+    if report.locked_versions:
+        notice(_locked(report))
+    if json:
+        as_json(report)
+    else:
+        _show(report)
+
+
+def _locked(report: Retention) -> str:
+    until = "by a legal hold" if report.locked_until is None else f"until {report.locked_until} at the latest"
+    return f"LOCKED: {counted(report.locked_versions, 'version')} {until}: a later run removes them"
+
+
+def _show(report: Retention) -> None:
+    done = "would be removed" if report.dry_run else "removed"
+    as_facts(
+        [
+            ("table", report.table),
+            ("history is kept from", report.horizon or "its beginning"),
+            *((f"{done}: {each.kind}", f"{counted(each.versions, 'version')}, {each.bytes:,} bytes") for each in report.removed),
+            (done, f"{counted(report.removed_versions, 'version')}, {report.removed_bytes:,} bytes"),
+            ("kept", f"{report.kept_bytes:,} bytes"),
+            ("storage saved", f"${report.dollars_per_month:,.4f} a month (S3 Standard, us-east-1)"),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )
