@@ -18,6 +18,7 @@ from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
 from backstream.vault import catalog_versions
 from backstream.vault.catalog import Catalog
+from backstream.vault.horizon import Horizon
 from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
@@ -86,6 +87,23 @@ def test_golden_catalog_of_a_table_that_was_made_again() -> None:
         ("rows", "sha256", "zone"),
     ]
     assert catalogs.encode(catalog) == body, "what is read is written again as it was"
+
+
+def test_golden_catalog_with_a_horizon() -> None:
+    """Format 3: written once `retain` has removed history."""
+    body = (GOLDEN.parent / "format-3" / "catalog.json").read_bytes()
+    catalog = catalogs.decode(body, NAME)
+    assert catalog.format == 3
+    assert catalog.horizon == Horizon(1_795_606_400, "2026-11-25T11:33:20Z", "state-20261126T011320Z-0badcafe")
+    assert catalogs.encode(catalog) == body, "what is read is written again as it was"
+
+
+@pytest.mark.parametrize(("second", "base"), [(-1, "state-1"), (10**15, "state-1"), (1, ""), (1, "../x")])
+def test_a_horizon_that_is_none_is_damage(second: int, base: str) -> None:
+    spoilt = json.loads((GOLDEN.parent / "format-3" / "catalog.json").read_bytes())
+    spoilt["horizon"] |= {"second": second, "base": base}
+    with pytest.raises(Damaged, match="says what none does"):
+        catalogs.decode(json.dumps(spoilt).encode(), NAME)
 
 
 def test_where_failed_batches_land_is_in_the_newer_ones_alone() -> None:

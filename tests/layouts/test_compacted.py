@@ -326,6 +326,15 @@ def test_golden_generation(store: ObjectStore, compacted: Compacted) -> None:
     assert [each.id for each in compacted.current().bases] == ["00000004-a1b2c3d4e5f6"]
 
 
+def test_golden_generation_with_a_horizon(store: ObjectStore, compacted: Compacted) -> None:
+    """Format 2: `retain` has left out what was made up to that second. It is written again as it was read."""
+    body = (GOLDEN.parent / "format-3" / "compacted-generation.json").read_bytes()
+    spoil(store, f"{FOLDER}generations/00000007.json", body)
+    found = compacted.generation(compacted.generations()[7])
+    assert found == msgspec.structs.replace(IN_GOLD, format=2, horizon=1_795_606_400)
+    assert msgspec.json.format(msgspec.json.encode(found), indent=2) == body
+
+
 def sources_of(body: bytes) -> bytes:
     """The lines of such an object, uncompressed."""
     (block,) = segments.blocks(segments.SegmentHeader(segments.Codec.ZSTD, 2), body)
