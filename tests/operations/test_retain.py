@@ -200,7 +200,7 @@ def test_a_locked_version_is_waited_for(stage: Kept) -> None:
     for at in stage.moments(horizon.second):
         assert answers(stage, at) == stage.expected(at), at
     assert check(stage.vault(), CheckContext(stage.clock), percent=100).findings == []
-    stage.clock.move(11 * DAY)
+    stage.clock.sleep(11 * DAY)
     stage.follow()
     assert stage.retain(3 * DAY).locked_versions == 0
     assert not before <= {(each.name, each.version) for each in stage.store.versions("")}

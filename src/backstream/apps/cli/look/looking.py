@@ -161,7 +161,7 @@ def _show_status(each: Status) -> None:
             ("proven to", _proven(each)),
             *(("UNPROVEN", why) for why in each.unproven),
             *(("READERS", crowded) for crowded in [too_many(each.readers)] if crowded),
-            *(("history kept from", each.horizon) for _ in range(bool(each.horizon))),
+            *(("history kept from", horizon) for horizon in [each.horizon] if horizon),
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
             *(("failed batches", f"land in {each.failures}") for _ in range(bool(each.failures))),
