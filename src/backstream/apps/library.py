@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.capturing import Capturing
     from backstream.apps.verbs.changes import Changing
     from backstream.apps.verbs.doctoring import Doctor
+    from backstream.apps.verbs.exports import Exporting
     from backstream.apps.verbs.migrations import Migrating
     from backstream.apps.verbs.proving import Proving
     from backstream.apps.verbs.querying import Querying, SqlSession
@@ -48,6 +49,7 @@ METHODS = {
     **dict.fromkeys(("changes",), f"{VERBS}.changes:Changing"),
     **dict.fromkeys(("revert", "plan_revert", "apply_plan", "resume_revert", "undo_revert"), f"{VERBS}.reverts:Reverting"),
     **dict.fromkeys(("sql",), f"{VERBS}.querying:Querying"),
+    **dict.fromkeys(("export_changes", "export_state", "restore_export"), f"{VERBS}.exports:Exporting"),
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
     **dict.fromkeys(("retain",), f"{VERBS}.retaining:Retaining"),
     **dict.fromkeys(("drill", "drills", "check", "verify"), f"{VERBS}.proving:Proving"),
@@ -173,7 +175,7 @@ class Vault:
 
 if TYPE_CHECKING:
 
-    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Querying, Retaining):
+    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Exporting, Querying, Retaining):
         """The methods, as a type checker sees them."""
 
 else:

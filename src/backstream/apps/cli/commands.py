@@ -39,6 +39,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         "history": Command("look.looking", "List every version of an item."),
         "changes": Command("look.changes", "List every change between two moments, and what it changed."),
         "show": Command("look.looking", "Print an item as it was at a moment."),
+        "export": Command("look.exporting", "Write changes, or a state, as typed tables."),
         "blame": Command("look.blaming", "Show which principal made each change, by CloudTrail."),
         "sql": Command("look.querying", "Query the history in SQL: changes, states, versions, gaps."),
         "web": Command("look.browsing", "Show history in a browser, on this machine, read-only."),

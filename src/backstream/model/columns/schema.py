@@ -17,6 +17,7 @@ MOST_COLUMNS = 1_000  # engines and files slow down with more; further attribute
 TYPES = ("S", "N", "B", "BOOL", "SS", "NS", "BS", "L", "M")  # NULL has no column of its own: see `names.NULLS`
 CHANGES = ("key", "stream", "sequence", "micros", "time", "event", "actor", "new", "old", "changed", "note")
 ITEMS = ("key", "stream", "sequence", "micros", "time", "event", "image")
+STATES = ("key", "image")  # of an exported state: every item of one moment
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,6 +70,12 @@ class ColumnSchema(msgspec.Struct, frozen=True, dict=True):
                 raise ValueError(f"not a scale: {scale} (of {attribute}; from 0 to {MOST_DIGITS})")
         known = {(each.attribute, each.scale) for each in self.columns if each.type == "N"}
         return self._with((name, "N", scale) for name, scale in scales.items() if (name, scale) not in known)
+
+    def including(self, other: ColumnSchema) -> ColumnSchema:
+        """Returns the schema with the columns of another one that it lacks, as far as there is room."""
+        known = {(each.attribute, each.type, each.scale) for each in self.columns}
+        wanted = [(each.attribute, each.type, each.scale) for each in other.columns]
+        return self._with(each for each in wanted if each not in known)
 
     def _with(self, wanted: Iterable[tuple[str, str, int | None]]) -> ColumnSchema:
         columns, added = list(self.columns), set[tuple[str, str, int | None]]()

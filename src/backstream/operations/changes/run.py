@@ -122,9 +122,12 @@ class Changes:
             yield seen
         self._finish(found, gone)
 
-    def known(self) -> Iterator[SeenChange]:
-        """Yields the same. It is no error if there are none, or if an image is gone: see `SeenChange.gone`."""
-        for seen in self._in_time():
+    def known(self, *, briefly: bool = False) -> Iterator[SeenChange]:
+        """Yields the same. It is no error if there are none, or if an image is gone: see `SeenChange.gone`.
+
+        `briefly`: without event ids and digests, where that is quicker.
+        """
+        for seen in self._in_time(listed_entries if briefly and self.selection.is_all else entries):
             if not _tells_nothing(seen) and self.selection.takes(seen):
                 self.doubtful += bool(seen.doubt)
                 yield seen
@@ -136,19 +139,19 @@ class Changes:
         if gone:
             raise PartlyDone(f"images of changes cannot be read: {'; '.join(gone)}", hint="All other changes are listed.")
 
-    def _in_time(self) -> Iterator[SeenChange]:
+    def _in_time(self, decode: Decode) -> Iterator[SeenChange]:
         with TimeSorter() as sorter:
             if not looks_back(self._vault):
-                yield from self._as_they_lie(sorter)
+                yield from self._as_they_lie(sorter, decode)
                 return
             for item in self._items():
                 if self.selection.may_be(item.key):
                     sorter.add(item.pairs)
             yield from with_images(self._vault, sorter.until(None))
 
-    def _as_they_lie(self, sorter: TimeSorter) -> Iterator[SeenChange]:
+    def _as_they_lie(self, sorter: TimeSorter, decode: Decode) -> Iterator[SeenChange]:
         """Yields changes as soon as nothing earlier can come, if each line holds both images."""
-        for piece in self._log().pieces():
+        for piece in self._log(decode).pieces():
             if piece.before is not None:
                 yield from self._inline(sorter.until(piece.before * MICROS))
             sorter.add([(entry, None) for entry in piece.entries], piece.size)

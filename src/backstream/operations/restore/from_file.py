@@ -39,7 +39,7 @@ LIMITS = (
 )
 
 
-class _At:
+class StillClock:
     """A clock that stands still: everything made from a dump has the dump's age."""
 
     def __init__(self, seconds: float) -> None:
@@ -82,20 +82,21 @@ def _taken_in(
     """Returns a vault that holds the dump, and the list of what the dump lacks."""
     now, written = int(clock.now()), [min(int(clock.now()), int(each.member.modified)) for each in dump.pages()]
     at = max(written, default=now)
-    store = DirectoryStore(folder, _At(at))
-    catalogs.save(store, _catalog(described, table, at), None)
+    store = DirectoryStore(folder, StillClock(at))
+    catalogs.save(store, catalog_of(described, table, at), None)
     vault = TableVault.open(store, table)
     pages = Pages()
     log = ChangeLog(store, table)
     for page in dump.pages():
         name = page.member.name
-        entries = list(_entries(vault, pages.read(page.number, page.member.body, name), name, at))
+        entries = list(entries_of(vault, pages.read(page.number, page.member.body, name), name, at))
         if entries:
             log.write_batch(entries, SegmentKind.ADOPTED, writer="dump")
     return TableVault.open(store, table, engines=engines), pages.missing()
 
 
-def _entries(vault: TableVault, images: Sequence[bytes], name: str, at: int) -> Iterator[Entry]:
+def entries_of(vault: TableVault, images: Sequence[bytes], name: str, at: int) -> Iterator[Entry]:
+    """Yields the entries of images that were read from a file of that name. Raises Damaged if one is not an item of the table."""
     for image in images:
         try:
             key = vault.key_of(image)
@@ -116,7 +117,8 @@ def _entries(vault: TableVault, images: Sequence[bytes], name: str, at: int) -> 
         )
 
 
-def _catalog(described: dict[str, Any], table: str, at: int) -> Catalog:
+def catalog_of(described: dict[str, Any], table: str, at: int) -> Catalog:
+    """Returns the catalog of a vault that is made from a file of second `at`. `described`: as DescribeTable says it."""
     time = moment.iso(at)
     return Catalog(
         format=catalogs.FIRST_FORMAT,

@@ -59,6 +59,14 @@ def _field(column: Column) -> pa.Field:
     return pa.field(column.name, arrow_type(column), metadata={ATTRIBUTE: column.attribute.encode(), TYPE: column.type.encode()})
 
 
+def kind_of_field(field: pa.Field) -> tuple[bytes | str, ...]:
+    """Returns what a field is, whatever its name: an attribute's values of one type, or one of the first columns."""
+    if field.metadata is None or ATTRIBUTE not in field.metadata:
+        return (field.name,)
+    scale = str(field.type.scale) if pa.types.is_decimal(field.type) else ""
+    return field.metadata[ATTRIBUTE], field.metadata[TYPE], scale
+
+
 class ItemRow(msgspec.Struct, frozen=True, gc=False):
     """One item of a state: its canonical key, the entry that tells its state, and its image."""
 
@@ -68,13 +76,15 @@ class ItemRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class BatchBuilder:
-    """Makes Arrow batches. `schema`: the typed columns, which grow with what the batches hold.
+    """Makes Arrow batches. `schema`: the typed columns, which grow with what the batches hold; `unfit`: the number of values so far
+    that fit no decimal.
 
     `damaged` is told of each image that is not an item in DynamoDB JSON, by the change or item that it belongs to.
     """
 
     def __init__(self, schema: ColumnSchema, damaged: Callable[[Damaged], None] = raising) -> None:
         self.schema = schema
+        self.unfit = 0
         self._damaged = damaged
         self._changed = ChangedAttributes()
 
@@ -128,6 +138,11 @@ class BatchBuilder:
         }
         return self._batch(columns.ITEMS, fixed, typed([row_of(each.image) for each in items], self.schema))
 
+    def states(self, images: Sequence[tuple[bytes, bytes]]) -> pa.RecordBatch:
+        """Returns items as a batch with a column for the key and one for the image. `images`: each key with its sound image."""
+        fixed = {"key": [key for key, _ in images], "image": [image for _, image in images]}
+        return self._batch(columns.STATES, fixed, typed([row_of(image) for _, image in images], self.schema))
+
     def _is_sound(self, item: ItemRow) -> bool:
         try:
             self._check(item.image)
@@ -144,6 +159,7 @@ class BatchBuilder:
 
     def _batch(self, first: Sequence[str], fixed: Mapping[str, Any], found: TypedRows) -> pa.RecordBatch:
         self.schema = found.schema
+        self.unfit += sum(found.unfit)
         schema = arrow_schema(first, found.schema)
         count = len(found.unfit)
         values = {**fixed, NULLS: found.nulls, UNFIT: found.unfit, **found.values}

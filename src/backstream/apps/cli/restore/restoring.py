@@ -76,6 +76,9 @@ def restore(
     from_file: Annotated[
         Path | None, Option(metavar="DUMP", help="Restore from dynamodump's folder, zip or tar.", show_default=False)
     ] = None,
+    from_parquet: Annotated[
+        str | None, Option("--from-parquet", metavar="URL", help="Restore from what `export --at` wrote.", show_default=False)
+    ] = None,
     resume: Annotated[str | None, Option(metavar="ID", help="Continue an earlier restore.", show_default=False)] = None,
     undo: Annotated[
         str | None,
@@ -129,8 +132,11 @@ def restore(
                 progress=bar,
             )
         return _show(taken_back, json=json)
-    if from_file is not None:
+    held = from_parquet or from_file
+    if held is not None:
         _check_dump_words(
+            "--from-file" if from_parquet is None else "--from-parquet",
+            from_file=None if from_parquet is None else from_file,
             at=at,
             resume=resume,
             tenant=tenant,
@@ -162,6 +168,21 @@ def restore(
                     accept_settings=accept_settings,
                     progress=bar,
                     notice=tell,
+                )
+            if from_parquet is not None:
+                return backup.restore_export(
+                    from_parquet,
+                    to=to,
+                    in_place=in_place,
+                    to_file=to_file,
+                    partition=partition,
+                    where=where,
+                    dry_run=dry_run,
+                    allow_gap=allow_gap,
+                    patience=patience,
+                    max_write_units=max_write_units,
+                    force=force,
+                    progress=bar,
                 )
             if from_file is not None:
                 return backup.restore_dump(
@@ -212,12 +233,12 @@ def restore(
         between = None if changed_between is None else " to ".join(changed_between)
         named = None if keys is None else str(keys)
         selected = _selected(key or (), tenant=tenant, partition=partition, where=where, file=named, changed_between=between)
-        planned = _ask(f"{selected}{table}", at or "", from_file, run)
-        at = planned.at if from_file is None else at  # `15m ago` means the second that was agreed to, however long the answer took
+        planned = _ask(f"{selected}{table}", at or "", held, run)
+        at = planned.at if held is None else at  # `15m ago` means the second that was agreed to, however long the answer took
     try:
         return _show(run(dry_run=dry_run), json=json)
     except KeyboardInterrupt:
-        notice(f"stopped: {_after_stop(tell, via, from_file)}")
+        notice(f"stopped: {_after_stop(tell, via, held)}")
         raise
 
 
@@ -230,7 +251,7 @@ def _selected(keys: Sequence[str], **filters: str | None) -> str:
     return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
-def _after_stop(resumption: Resumption, via: Via, dump: Path | None) -> str:
+def _after_stop(resumption: Resumption, via: Via, dump: Path | str | None) -> str:
     """Returns what a stopped restore leaves behind, and the next step."""
     if via is Via.IMPORT:
         return "an import that has begun goes on by itself"
@@ -247,11 +268,12 @@ def _check_words(at: str | None, resume: str | None, via: Via) -> None:
         raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
 
 
-def _check_dump_words(*, via: Via, **others: object) -> None:
-    """A dump is of one moment, and restored as a whole."""
+def _check_dump_words(source: str, *, via: Via, **others: object) -> None:
+    """A dump or an export is of one moment, and restored as a whole."""
     wrong = [*_given(others), *(["--via import"] if via is Via.IMPORT else [])]
     if wrong:
-        raise UsageError(f"--from-file goes without {', '.join(wrong)}", hint="A dump is of one moment; pick rows with --where.")
+        kind = "A dump" if source == "--from-file" else "An export"
+        raise UsageError(f"{source} goes without {', '.join(wrong)}", hint=f"{kind} is of one moment; pick rows with --where.")
 
 
 def _given(words: Mapping[str, object]) -> list[str]:
@@ -271,7 +293,7 @@ def _fixed(text: str) -> str:
     return moment.iso(moment_arguments.parse(text, SystemClock().now()))
 
 
-def _ask(what: str, at: str, dump: Path | None, run: Callable[..., Restored]) -> Restored:
+def _ask(what: str, at: str, dump: Path | str | None, run: Callable[..., Restored]) -> Restored:
     """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
     asked, held = "Bring {} back to {} in place (puts and deletes)?".format, f"what {dump} holds of it"
     need_terminal(asked(what, _fixed(at) if dump is None else held), "Look at it with --dry-run first, then run it with --yes.")

@@ -1,0 +1,113 @@
+"""`restore --from-parquet`: restores an exported state into a new table, an existing table, or a file.
+
+Like a dump, the export becomes a vault of its own, in a temporary folder. The restore of that vault makes all checks and counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backstream.errors import Damaged, MissingObject, Refused, UsageError
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
+from backstream.operations.export import manifest as manifests
+from backstream.operations.export.manifest import Manifest
+from backstream.operations.export.parquet_files import DataFile
+from backstream.operations.inspect import safety
+from backstream.operations.restore import RestoreContext, Restored, RestoreRequest, restore
+from backstream.operations.restore.from_file import StillClock, catalog_of, entries_of
+from backstream.ports import Files
+from backstream.stores.directory import DirectoryStore
+from backstream.temporary_folders import TemporaryFolder
+from backstream.vault import catalog as catalogs
+from backstream.vault.log.log import ChangeLog
+from backstream.vault.log.segments import SegmentKind
+from backstream.vault.table_vault import Engines, TableVault
+
+ROWS = 4_000  # that are read together
+LIMITS = "from an export: it holds items and the key schema, no other settings, and rows that are not in it are left alone"
+
+
+def restore_export(place: Files, table: str, request: RestoreRequest, around: RestoreContext, engines: Engines) -> Restored:
+    """Restores the items of an exported state. The request's moment is the export's.
+
+    Raises NotFound or Damaged if it is not an export, or a file of it is not the one that was written; UsageError if it holds
+    changes, or another table; Refused if items were left out when it was made, unless the request allows a gap; and the errors of
+    `restore`.
+    """
+    found = manifests.read(place)
+    _check(place, found, table, request)
+    at = moment.parse_iso_micros(found.until) // MICROS
+    with TemporaryFolder() as temporary:
+        vault = _taken_in(place, found, at, temporary.path, engines)
+        fixed = msgspec.structs.replace(request, at=at, resumable=False, into_another=True, keep_unknown=True)
+        report = restore(vault, fixed, around)
+    kept = [each for each in report.warnings if each != safety.LIMITS]
+    return msgspec.structs.replace(report, warnings=[LIMITS, *found.damaged, *kept], undo=None)
+
+
+def _check(place: Files, found: Manifest, table: str, request: RestoreRequest) -> None:
+    if found.kind != manifests.STATE:
+        raise UsageError(
+            f"{place.url} holds the changes after {found.since}, up to {found.until}: no state can be restored from it",
+            hint="Only `export --at MOMENT` holds every item of a moment.",
+        )
+    if found.table != table:
+        raise UsageError(f"{place.url} holds the table {found.table}, not {table}")
+    if found.damaged and not request.allow_gap:
+        raise Refused(
+            f"items were left out when {place.url} was made: {'; '.join(found.damaged)}",
+            hint="--allow-gap restores what is there.",
+        )
+
+
+def _taken_in(place: Files, found: Manifest, at: int, folder: Path, engines: Engines) -> TableVault:
+    store = DirectoryStore(folder, StillClock(at))
+    catalogs.save(store, catalog_of(_described(found), found.table, at), None)
+    vault = TableVault.open(store, found.table)
+    log = ChangeLog(store, found.table)
+    for file in found.files:
+        for images in _images(place, file, vault):
+            log.write_batch(list(entries_of(vault, images, file.name, at)), SegmentKind.ADOPTED, writer="export")
+    return TableVault.open(store, found.table, engines=engines)
+
+
+def _images(place: Files, file: DataFile, vault: TableVault) -> Iterator[list[bytes]]:
+    """Yields a file's images, some thousand at a time. Raises Damaged if it is not the file that was written."""
+    name = f"{place.url}/{file.name}"
+    try:
+        body = place.get(file.name).body
+    except MissingObject as error:
+        raise Damaged(f"{name} is gone: the export's manifest names it", hint="Nothing was touched.") from error
+    if len(body) != file.bytes or hashlib.sha256(body).hexdigest() != file.sha256:
+        raise Damaged(f"{name} is not the file that was written: its SHA-256 is another one", hint="Nothing was touched.")
+    try:
+        for batch in pq.ParquetFile(pa.BufferReader(body)).iter_batches(ROWS, columns=["key", "image"]):
+            images = [str(each).encode() for each in batch.column("image").to_pylist()]
+            keys = [str(each).encode() for each in batch.column("key").to_pylist()]
+            if [vault.key_of(each) for each in images] != keys:
+                raise Damaged(f"{name}: an image does not have the key beside it")
+            yield images
+    except (pa.ArrowException, KeyError) as error:
+        raise Damaged(f"{name} cannot be read: {error}") from error
+
+
+def _described(found: Manifest) -> dict[str, Any]:
+    """Returns a table with this key, on demand, as DescribeTable would say it."""
+    schema, kinds = found.key_schema, ("HASH", "RANGE")
+    return {
+        "TableName": found.table,
+        "TableArn": found.table_arn,
+        "TableId": found.table_id,
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": each.name, "KeyType": kind} for each, kind in zip(schema.attributes, kinds, strict=False)],
+        "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
+        "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+    }
