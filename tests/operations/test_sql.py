@@ -17,7 +17,7 @@ from backstream.operations.sql.answers import rows_of
 from backstream.operations.sql.reading import Reading
 from backstream.operations.sql.session import Session
 from backstream.operations.sql.spans import Span, asked_for
-from backstream.ports import Clock, ObjectStore
+from backstream.ports import Clock, Delete, ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
@@ -25,6 +25,7 @@ from backstream.vault.table_vault import TableVault
 from kit import images, long_vault
 from kit.clock import ManualClock
 from kit.counted import CountedStore
+from kit.images import image
 from kit.losing import lose
 from kit.stage import Stage
 
@@ -39,6 +40,7 @@ def asked(reading: Reading, query: str) -> list[dict[str, Any]]:
     found = list[dict[str, Any]]()
 
     def take(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        found.clear()
         found.extend(dict(zip(schema.names, row, strict=True)) for row in rows_of(batches))
 
     with Session({reading.table: reading}, Memory()) as session:
@@ -119,6 +121,40 @@ def test_predicates_that_arrow_can_judge_are_narrowed_and_no_row_is_lost() -> No
     for unknown in (None, pa.compute.field("event") == "INSERT"):
         assert asked_for(unknown, schema, whole) == [whole]
     assert asked_for(micros < 0, schema, whole) == []
+
+
+def test_typed_columns_are_learned_from_every_row_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attribute that appears late, another type under one name, twins in case, NULL; and one read of the log for all of it."""
+    stage = Stage(ManualClock(), shards=1)
+    begin = int(stage.clock.now())
+    table = [image("z", 1, total={"N": "1E+100"}), image("z", 1, total={"S": "ten"}, Total={"BOOL": True}, gone={"NULL": True})]
+    for each in table:
+        stage.table.write([Put(each)])
+        stage.clock.sleep(HOUR)
+    stage.table.write([Delete(images.key("z", 1))])
+    stage.clock.sleep(5)
+    stage.follow()
+    store = CountedStore(stage.store)
+    reading = reading_of(stage.vault(store), stage.clock)
+    rows = asked(reading, "SELECT * FROM changes ORDER BY micros")
+    twin = next(name for name in rows[0] if name.lower().startswith("total_") and name.endswith("_bool"))
+    assert [each["total_n"] for each in rows] == ["1E+100", None, None]
+    assert [each["total_n_old"] for each in rows] == [None, "1E+100", None]
+    assert [each["total_s"] for each in rows] == [None, "ten", None]
+    assert [each[twin] for each in rows] == [None, True, None]
+    assert [each[f"{twin}_old"] for each in rows] == [None, None, True]
+    assert [each["_null"] for each in rows] == [[], ["gone"], []]
+    assert [each["zone_s"] for each in rows] == ["z", "z", "z"], "after a delete the key is left"
+    segments = [count for (kind, name), count in store.names.items() if kind == "GET" and name.endswith(".ndjson.zst")]
+    assert set(segments) == {1}
+
+    first = f"SELECT total_n, total_s, nobodys_s FROM changes WHERE time < '{moment.iso(begin + 60)}'"
+    fresh = reading_of(stage.vault(), stage.clock)
+    assert asked(fresh, first) == [{"total_n": "1E+100", "total_s": None, "nobodys_s": None}], "an hour may lack what others have"
+    assert any("nobodys_s: it is NULL" in note for note in fresh.notes)
+    asked(fresh, f"SELECT total_s FROM items_at('{moment.iso(begin + HOUR)}')")
+    monkeypatch.setattr(Memory, "bodies", 0)
+    assert asked(reading_of(stage.vault(), stage.clock), "SELECT total_s FROM history WHERE total_s > ''") == [{"total_s": "ten"}]
 
 
 @pytest.mark.parametrize(

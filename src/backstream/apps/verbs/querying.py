@@ -50,6 +50,7 @@ class SqlSession:
 
         def take(schema: Any, batches: Iterator[Any]) -> None:
             self._answers.check_names(schema.names)
+            found.clear()
             found.extend(dict(zip(schema.names, row, strict=True)) for row in self._answers.rows_of(batches))
 
         self._session.run(query, take)
@@ -86,6 +87,8 @@ class SqlSession:
 
         def take(schema: Any, batches: Iterator[Any]) -> None:
             nonlocal count
+            file.seek(0)
+            file.truncate()
             count = self._answers.write(self._answers.Form(form), file, schema, batches)
 
         self._session.run(query, take)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 
@@ -14,10 +14,13 @@ from backstream.operations.changes.reading import WindowLog
 from backstream.operations.changes.sorting import TimeSorter
 from backstream.operations.inspect.actors import Actors
 from backstream.operations.sql import columns
-from backstream.operations.sql.columns import Columns, Row
+from backstream.operations.sql.columns import Columns
+from backstream.operations.sql.learning import Learning
 from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
 from backstream.operations.sql.spans import Span, asked_for
+from backstream.operations.sql.typed import TypedColumns
 
 
 class ChangesView:
@@ -25,10 +28,13 @@ class ChangesView:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        keys = columns.of_keys(reading.vault.catalog.key_schema)
-        self._columns = Columns([*columns.CHANGES, *keys, *columns.CHANGES_IMAGES])
-        self.schema = self._columns.schema
         self._changed = ChangedAttributes()
+        self._learning = Learning(reading, self._with_images, old=True)
+
+    def columns(self, named: Collection[str]) -> Columns:
+        """Returns the columns. `named`: names of typed columns that the query uses."""
+        keys = columns.of_keys(self._reading.vault.catalog.key_schema)
+        return Columns([*columns.CHANGES, *keys, *columns.CHANGES_IMAGES], TypedColumns(self._reading, named, old=True))
 
     @property
     def _whole(self) -> Span:
@@ -37,32 +43,34 @@ class ChangesView:
         since = 0 if vault.catalog.adopted is not None else vault.coverage.followed_from
         return Span(max(1, since), self._reading.now + 1)
 
-    def spans(self, asked: Asked) -> list[Span]:
-        """Returns the times that have to be read."""
-        return asked_for(asked.predicate, self.schema, self._whole)
-
-    def read(self, asked: Asked) -> Iterator[pa.RecordBatch]:
+    def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]:
         """Yields the rows, in batches."""
-        for span in self.spans(asked):
-            window = ChangeWindow(span.since - 1, span.until - 1)
-            self._check(window)
-            for rows in batched((row, len(row.old or b"") + len(row.new or b"")) for row in self._rows(window, asked)):
+        spans = asked_for(asked.predicate, made.schema, self._whole)
+        typed = made.are_typed(asked.needed)
+        if typed:
+            self._learning.check(spans)
+        for span in spans:
+            found = self._learning.rows(span) if typed or self._needs_images(asked) else self._light(span)
+            for rows in batched((row, row.size) for row in found):
                 self._reading.progress.advance(len(rows))
-                yield self._columns.batch(rows, asked.needed)
+                yield made.batch(rows, asked.needed)
 
-    def _check(self, window: ChangeWindow) -> None:
-        reading = self._reading
+    def _window(self, span: Span) -> ChangeWindow:
+        """Returns the window of a span. Raises GapInTheWay if changes of it may be missing."""
+        reading, window = self._reading, ChangeWindow(span.since - 1, span.until - 1)
         reading.progress.phase(f"reading the changes from {window}", None)
         allow = reading.allow_gap or reading.vault.catalog.adopted is not None
         reading.note(windows.check(reading.vault, window, reading.window, reading.clock.now(), allow_gap=allow).notes)
+        return window
 
-    def _rows(self, window: ChangeWindow, asked: Asked) -> Iterator[Row]:
-        if not self._needs_images(asked):
-            with TimeSorter() as sorter:
-                if self._gather(window, sorter):
-                    yield from self._without_images(sorter)
-                    return
-        yield from self._with_images(window, asked)
+    def _light(self, span: Span) -> Iterator[Row]:
+        """Yields the rows without their images, if they can be told without them."""
+        window = self._window(span)
+        with TimeSorter() as sorter:
+            if self._gather(window, sorter):
+                yield from self._without_images(sorter)
+                return
+        yield from self._with_images(span)
 
     def _needs_images(self, asked: Asked) -> bool:
         """True unless the lines of the log tell all that is asked for, in a vault that keeps images elsewhere."""
@@ -86,11 +94,10 @@ class ChangesView:
             seen = SeenChange(vault.key(entry), entry, None, None)
             yield Row(seen.key, entry, actor=actors.of(seen))
 
-    def _with_images(self, window: ChangeWindow, asked: Asked) -> Iterator[Row]:
-        reading = self._reading
+    def _with_images(self, span: Span) -> Iterator[Row]:
+        reading, window = self._reading, self._window(span)
         around = ChangesContext(reading.clock, reading.memory)
         found = Changes(reading.vault, window, ChangeCriteria(), around, allow_gap=True)
-        tells_changed = "changed" in asked.needed
         told = 0
         for seen in found.known():
             if seen.gone:
@@ -98,7 +105,7 @@ class ChangesView:
             for each in found.warnings[told:]:
                 reading.unread(each)
             told = len(found.warnings)
-            changed = None if not tells_changed or seen.doubt else self._changed(seen.old, seen.new)
+            changed = [] if seen.doubt else self._changed(seen.old, seen.new)
             yield Row(seen.key, seen.entry, seen.old, seen.new, seen.doubt, found.actors.of(seen), changed)
         for each in found.warnings[told:]:
             reading.unread(each)

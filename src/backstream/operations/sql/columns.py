@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,43 +10,15 @@ import msgspec
 import pyarrow as pa
 
 from backstream.errors import Damaged
-from backstream.model.changes.entry import Entry
-from backstream.model.tables import legacy_names
+from backstream.model.columns.names import NULLS, UNFIT
 from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
-from backstream.operations.sql.scan import ALL
+from backstream.operations.sql.row import Row
 from backstream.operations.sql.spans import TIME
+from backstream.operations.sql.typed import TypedColumns, is_name
 
-DIGITS = 40  # of a sequence number as text: then its order is the order of texts, too
 TEXT, COUNT, FLAG = pa.string(), pa.int64(), pa.bool_()
-_TYPED = re.compile(r"_(s|n|b|bool|ss|ns|bs|l|m|d\d+)", re.IGNORECASE)
 _KEY = "key_"
-
-
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """One row of a view. `key`: canonical; `old`, `new`: images, None if there is none.
-
-    `note`: why an image is not known, empty if both are; `until`: the microsecond of the item's next version.
-    """
-
-    key: bytes
-    entry: Entry
-    old: bytes | None = None
-    new: bytes | None = None
-    note: str = ""
-    actor: str | None = None
-    changed: Sequence[str] | None = None
-    until: int | None = None
-
-    @property
-    def sequence(self) -> str | None:
-        """Its sequence number as text; None if it is not the stream's."""
-        return self.entry.sequence.zfill(DIGITS) if self.is_numbered else None
-
-    @property
-    def is_numbered(self) -> bool:
-        """True if its sequence number is the stream's."""
-        return not self.entry.scanned and self.entry.stream != legacy_names.STREAM
 
 
 Make = Callable[[Sequence[Row]], list[Any]]
@@ -78,25 +49,35 @@ ITEMS: Sequence[Column] = (_KEY_TEXT,)
 ITEMS_LAST: Sequence[Column] = (_STREAM, _SEQUENCE, _MICROS, _TIME, _EVENT, _IMAGE)
 HISTORY: Sequence[Column] = (_KEY_TEXT, _STREAM, _SEQUENCE, _MICROS, _SINCE, _UNTIL, _EVENT, _ACTOR)
 HISTORY_IMAGE: Sequence[Column] = (_IMAGE, _NOTE)
-NEEDS_IMAGES = frozenset({"old", "new", "changed", "note", "image", ALL})  # and every typed column
+NEEDS_IMAGES = frozenset({"old", "new", "changed", "note", "image"})  # and every typed column
 _FIXED = frozenset(
-    {each[0].name for group in (CHANGES, CHANGES_IMAGES, ITEMS_LAST, HISTORY, HISTORY_IMAGE) for each in group} | {"moment", ALL}
+    {each[0].name for group in (CHANGES, CHANGES_IMAGES, ITEMS_LAST, HISTORY, HISTORY_IMAGE) for each in group}
+    | {"moment", NULLS, UNFIT}
 )
 
 
 class Columns:
-    """The columns of one view, in their order."""
+    """The columns of one view: those that are always there, and then the typed ones."""
 
-    def __init__(self, made: Sequence[Column]) -> None:
+    def __init__(self, made: Sequence[Column], typed: TypedColumns) -> None:
         self._made: Mapping[str, Column] = {each[0].name: each for each in made}
-        self.schema = pa.schema([each[0] for each in made])
+        self._typed = typed
+        self.schema = pa.schema([*(each[0] for each in made), *typed.fields])
+
+    def are_typed(self, needed: frozenset[str]) -> bool:
+        """True if typed columns are needed. Who asks for all columns asks for these as well, even where none is known."""
+        return not needed.isdisjoint(self._typed.names)
+
+    def at(self, moment: Column) -> Columns:
+        """Returns the same columns, of a state at another moment."""
+        return Columns([moment, *(each for each in self._made.values() if each[0] != _MOMENT)], self._typed)
 
     def batch(self, rows: Sequence[Row], needed: frozenset[str]) -> pa.RecordBatch:
         """Returns the needed columns of some rows."""
-        made = [each for name, each in self._made.items() if name in needed]
-        return pa.RecordBatch.from_arrays(
-            [array(make(rows), field.type) for field, make in made], schema=pa.schema([f for f, _ in made])
-        )
+        arrays = {name: array(make(rows), field.type) for name, (field, make) in self._made.items() if name in needed}
+        arrays |= {name: each for name, each in self._typed.arrays(rows, needed) if name in needed}
+        schema = pa.schema([field for field in self.schema if field.name in arrays])
+        return pa.RecordBatch.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
 
 def array(values: list[Any], kind: pa.DataType) -> pa.Array:
@@ -120,7 +101,7 @@ def of_keys(schema: KeySchema) -> Iterator[Column]:
     taken: set[str] = set()
     for each in schema.attributes:
         name = each.name
-        if name.lower() in _FIXED | taken or _TYPED.search(name):
+        if name.lower() in _FIXED | taken or is_name(name):
             name = _KEY + name
         taken.add(name.lower())
         kind = pa.binary() if each.type == "B" else TEXT

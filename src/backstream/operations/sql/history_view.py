@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -19,9 +19,13 @@ from backstream.operations.changes.reading import WindowLog, sound
 from backstream.operations.changes.seen import items_with_images
 from backstream.operations.inspect.actors import Actors
 from backstream.operations.sql import columns
-from backstream.operations.sql.columns import Columns, Row
+from backstream.operations.sql.columns import Columns
+from backstream.operations.sql.learning import Learning
 from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
+from backstream.operations.sql.spans import Span
+from backstream.operations.sql.typed import TypedColumns
 from backstream.vault.below_markers import First
 from backstream.vault.log import inventory
 from backstream.vault.log.compacted import Set
@@ -35,15 +39,21 @@ class HistoryView:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        keys = columns.of_keys(reading.vault.catalog.key_schema)
-        self._columns = Columns([*columns.HISTORY, *keys, *columns.HISTORY_IMAGE])
-        self.schema = self._columns.schema
+        self._learning = Learning(reading, lambda _: self._rows())
 
-    def read(self, asked: Asked) -> Iterator[pa.RecordBatch]:
+    def columns(self, named: Collection[str]) -> Columns:
+        """Returns the columns. `named`: names of typed columns that the query uses."""
+        keys = columns.of_keys(self._reading.vault.catalog.key_schema)
+        return Columns([*columns.HISTORY, *keys, *columns.HISTORY_IMAGE], TypedColumns(self._reading, named, old=False))
+
+    def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]:
         """Yields the rows, in batches: item by item, each item's oldest version first."""
-        for rows in batched((row, len(row.new or b"")) for row in self._rows()):
+        whole = Span(0, self._reading.now + 1)
+        if made.are_typed(asked.needed):
+            self._learning.check([whole])
+        for rows in batched((row, row.size) for row in self._learning.rows(whole)):
             self._reading.progress.advance(len(rows))
-            yield self._columns.batch(rows, asked.needed)
+            yield made.batch(rows, asked.needed)
 
     def _rows(self) -> Iterator[Row]:
         reading = self._reading

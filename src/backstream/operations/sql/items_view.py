@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import pyarrow as pa
@@ -10,13 +11,15 @@ import pyarrow.compute as pc
 
 from backstream.errors import BackstreamError, UsageError
 from backstream.model.changes.broken_chain import BrokenChain
-from backstream.model.changes.entry import Entry
 from backstream.operations.inspect import lost_changes, safety
 from backstream.operations.sql import columns
-from backstream.operations.sql.columns import Columns, Row, moment_column
+from backstream.operations.sql.columns import Columns, moment_column
+from backstream.operations.sql.learning import Learning
 from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
 from backstream.operations.sql.spans import Span, asked_for, within
+from backstream.operations.sql.typed import TypedColumns
 from backstream.ports import TableState
 
 END_OF_YEARS = 253_402_300_800  # the second after the last of 9999
@@ -29,26 +32,33 @@ class ItemsView:
     def __init__(self, reading: Reading, at: int | None = None) -> None:
         self._reading = reading
         self._at = at
-        self._keys = list(columns.of_keys(reading.vault.catalog.key_schema))
-        self.schema = self._columns(0).schema
+        self._learning = Learning(reading, self._with_images)
 
-    def _columns(self, at: int) -> Columns:
-        of_moment = [moment_column(at)] if self._at is None else []
-        return Columns([*of_moment, *columns.ITEMS, *self._keys, *columns.ITEMS_LAST])
+    def columns(self, named: Collection[str]) -> Columns:
+        """Returns the columns. `named`: names of typed columns that the query uses."""
+        of_moment = [moment_column(0)] if self._at is None else []
+        keys = columns.of_keys(self._reading.vault.catalog.key_schema)
+        return Columns([*of_moment, *columns.ITEMS, *keys, *columns.ITEMS_LAST], TypedColumns(self._reading, named, old=False))
 
-    def read(self, asked: Asked) -> Iterator[pa.RecordBatch]:
+    def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]:
         """Yields the rows, in batches."""
-        for at in [self._at] if self._at is not None else self._moments(asked.predicate):
-            made = self._columns(at)
-            for rows in batched((row, len(row.new or b"")) for row in self._rows(at, asked)):
+        moments = [self._at] if self._at is not None else self._moments(made.schema, asked.predicate)
+        typed = made.are_typed(asked.needed)
+        if typed:
+            self._learning.check([Span(at, at + 1) for at in moments])
+        for at in moments:
+            of_moment = made.at(moment_column(at)) if self._at is None else made
+            full = typed or "image" in asked.needed
+            found = self._learning.rows(Span(at, at + 1)) if full else self._light(at)
+            for rows in batched((row, row.size) for row in found):
                 self._reading.progress.advance(len(rows))
-                yield made.batch(rows, asked.needed)
+                yield of_moment.batch(rows, asked.needed)
 
-    def _moments(self, predicate: pc.Expression | None) -> list[int]:
+    def _moments(self, schema: pa.Schema, predicate: pc.Expression | None) -> list[int]:
         """Returns the seconds that a query names. Raises UsageError if it names none, or a range."""
         # Moments in the future are among them, so that they are refused and not simply empty.
         everything = Span(0, END_OF_YEARS)
-        spans = [] if predicate is None else asked_for(predicate, self.schema, everything, partial(within, "moment"), finest=1)
+        spans = [] if predicate is None else asked_for(predicate, schema, everything, partial(within, "moment"), finest=1)
         if predicate is None or sum(each.until - each.since for each in spans) > MOMENTS:
             raise UsageError(
                 "items_at needs a moment that does not depend on other tables",
@@ -58,7 +68,25 @@ class ItemsView:
             raise UsageError("not a moment between 1970 and 9999 in items_at", hint="Write items_at('2026-11-23T04:15:00Z').")
         return [second for each in spans for second in range(each.since, each.until)]
 
-    def _rows(self, at: int, asked: Asked) -> Iterator[Row]:
+    def _light(self, at: int) -> Iterator[Row]:
+        with self._state(at) as state:
+            for part in state:
+                yield from (Row(key, entry) for key, entry in part.items() if part.exists(key))
+
+    def _with_images(self, span: Span) -> Iterator[Row]:
+        vault = self._reading.vault
+        with self._state(span.since) as state:
+            for part in state:
+                there = (((key, entry), entry) for key, entry in part.items() if part.exists(key))
+                for (key, entry), image in vault.images(there):
+                    if isinstance(image, BackstreamError):
+                        self._reading.unread(f"the image of {key.decode()}: {image.message}")
+                    elif image is not None:
+                        yield Row(key, entry, None, image)
+
+    @contextmanager
+    def _state(self, at: int) -> Iterator[TableState]:
+        """Returns the state at a second, after all checks."""
         reading, vault = self._reading, self._reading.vault
         safety.check_past(at, reading.clock.now(), reading.window)
         reading.note(safety.check_table(reading.table, at, reading.window, allow_gap=reading.allow_gap))
@@ -66,25 +94,7 @@ class ItemsView:
         with vault.engine.state(vault, at, reading.progress.advance) as state:
             self._check(state, at)
             reading.progress.phase("items", None)
-            wants_image = "image" in asked.needed or bool(asked.needed - self._without_image)
-            for part in state:
-                there = ((entry, entry) for key, entry in part.items() if part.exists(key))
-                if wants_image:
-                    yield from self._with_images(there)
-                else:
-                    yield from (Row(vault.key(entry), entry) for entry, _ in there)
-
-    @property
-    def _without_image(self) -> frozenset[str]:
-        return frozenset(name for name in self.schema.names if name not in columns.NEEDS_IMAGES)
-
-    def _with_images(self, wanted: Iterator[tuple[Entry, Entry]]) -> Iterator[Row]:
-        vault = self._reading.vault
-        for entry, image in vault.images(wanted):
-            if isinstance(image, BackstreamError):
-                self._reading.unread(f"the image of {vault.key(entry).decode()}: {image.message}")
-            elif image is not None:
-                yield Row(vault.key(entry), entry, None, image)
+            yield state
 
     def _check(self, state: TableState, at: int) -> None:
         """Notes what is not known of the state. Raises Damaged and GapInTheWay."""

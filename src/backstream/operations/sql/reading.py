@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from backstream.engine.local.memory import Memory
 from backstream.errors import Damaged
+from backstream.model.columns.schema import ColumnSchema
 from backstream.model.window import Window
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.ports import Clock
@@ -24,7 +25,7 @@ class Reading:
     """One table, as a query reads it. `now`: the second at which the query began: nothing later is in its answer.
 
     `allow_gap`: continue although changes may be missing; `skip_damaged`: continue past what cannot be read. `notes`: what is
-    uncertain about the answer; `damaged`: what was not read.
+    uncertain about the answer; `damaged`: what was not read; `columns`: the typed columns that are known.
     """
 
     vault: TableVault
@@ -36,6 +37,7 @@ class Reading:
     skip_damaged: bool = False
     notes: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    columns: ColumnSchema = field(default_factory=ColumnSchema)
 
     @cached_property
     def window(self) -> Window:

@@ -10,8 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-ALL = "_typed"  # a column that only `*` asks for: whoever asks for it wants every typed column, which may not be known yet
-
 
 class Asked(msgspec.Struct, frozen=True):
     """The columns and rows that a scan is asked for. `needed`: the columns to return, and those that the predicate reads."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import duckdb
 import pyarrow as pa
@@ -16,11 +18,14 @@ from backstream.engine.local.memory import MEGABYTE, Memory
 from backstream.errors import BackstreamError
 from backstream.operations.sql import facts_views
 from backstream.operations.sql.changes_view import ChangesView
+from backstream.operations.sql.columns import Columns
 from backstream.operations.sql.history_view import HistoryView
 from backstream.operations.sql.items_view import ItemsView
+from backstream.operations.sql.learning import Unlearned
 from backstream.operations.sql.reading import Reading
-from backstream.operations.sql.scan import Read, Scan
+from backstream.operations.sql.scan import Asked, Read, Scan
 from backstream.operations.sql.statements import check, explained
+from backstream.operations.sql.typed import OLD, is_name
 from backstream.temporary_folders import TemporaryFolder
 
 BATCH = 2_000  # rows of an answer that come together
@@ -33,7 +38,42 @@ CLOSED = (  # in this order: with the last one, nothing outside can be reached, 
     "allow_persistent_secrets = false",
     "enable_external_access = false",
 )
+MOMENTS = "moments"  # the scan behind `items_at`
 VIEWS = ("changes", "items", "history", "gaps", "windows")
+
+
+Take = Callable[[pa.Schema, Iterator[pa.RecordBatch]], None]
+_UNKNOWN = re.compile(r'(?:Referenced column|a column named) "([^"]+)"')
+
+
+class _View(Protocol):
+    def columns(self, named: Collection[str]) -> Columns: ...
+    def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]: ...
+
+
+class _Table:
+    """One table's views. They outlive a query, because they remember what they have learned."""
+
+    def __init__(self, name: str, reading: Reading, at: int | None) -> None:
+        self.name = name
+        self.reading = reading
+        items = ItemsView(reading, reading.now if at is None else at)
+        self.views: dict[str, _View] = {
+            "changes": ChangesView(reading),
+            "items": items,
+            MOMENTS: ItemsView(reading),
+            "history": HistoryView(reading),
+            **({} if at is None else {"items_at": items}),
+        }
+
+
+class _UnknownColumn(Exception):
+    """A query names a column that is not known. It may be a typed one."""
+
+    def __init__(self, name: str, error: duckdb.Error) -> None:
+        super().__init__(name)
+        self.name = name
+        self.error = error
 
 
 class Session:
@@ -44,38 +84,42 @@ class Session:
 
     def __init__(self, readings: Mapping[str, Reading], memory: Memory, *, at: int | None = None) -> None:
         self._readings = readings
-        self._at = at
         self._failure: BaseException | None = None
         self._stack = ExitStack()
         folder = self._stack.enter_context(TemporaryFolder())
         self._connection = self._stack.enter_context(_connected(folder.path, memory))
-        for number, (name, reading) in enumerate(readings.items()):
-            self._add(number, name, reading)
+        for name in readings:
+            self._connection.execute(f"CREATE SCHEMA {_name(name)}")
+        self._tables = [_Table(name, reading, at) for name, reading in readings.items()]
+        self._define(())
         if len(readings) == 1:
             self._connection.execute(f"SET search_path = {_text(_name(next(iter(readings))))}")
         self._connection.execute("SET lock_configuration = true")
 
-    def _add(self, number: int, name: str, reading: Reading) -> None:
-        """Adds the views of a table. The scans lie in DuckDB's schema of temporary objects, where nobody looks."""
-        self._connection.execute(f"CREATE SCHEMA {_name(name)}")
-        changes, history = ChangesView(reading), HistoryView(reading)
-        items, items_at = ItemsView(reading, reading.now if self._at is None else self._at), ItemsView(reading)
-        self._view(number, name, "changes", changes.schema, changes.read)
-        self._view(number, name, "items", items.schema, items.read)
-        self._view(number, name, "history", history.schema, history.read)
-        self._view(number, name, "gaps", facts_views.GAPS, partial(facts_views.gaps, reading))
-        self._view(number, name, "windows", facts_views.WINDOWS, partial(facts_views.windows, reading))
-        if self._at is not None:
-            self._view(number, name, "items_at", items.schema, items.read)
-        scan = self._scan(number, "moments", items_at.schema, items_at.read)
+    def _define(self, named: Collection[str]) -> None:
+        """Defines all views anew, over scans in the schema of temporary objects. `named`: names of typed columns that are used."""
+        for number, table in enumerate(self._tables):
+            for view in table.views:
+                self._view(number, table, view, named)
+            facts = facts_views.GAPS, partial(facts_views.gaps, table.reading)
+            self._create(table.name, "gaps", self._scan(number, "gaps", *facts))
+            facts = facts_views.WINDOWS, partial(facts_views.windows, table.reading)
+            self._create(table.name, "windows", self._scan(number, "windows", *facts))
+
+    def _view(self, number: int, table: _Table, view: str, named: Collection[str]) -> None:
+        source = table.views[view]
+        made = source.columns(named)
+        scan = self._scan(number, view, made.schema, partial(source.read, made))
+        if view != MOMENTS:
+            self._create(table.name, view, scan)
+            return
         self._connection.execute(
-            f"CREATE MACRO {_name(name)}.items_at(at_moment) AS TABLE SELECT * EXCLUDE (moment) FROM {scan} "  # noqa: S608 - quoted
+            f"CREATE OR REPLACE MACRO {_name(table.name)}.items_at(at_moment) AS TABLE SELECT * EXCLUDE (moment) FROM {scan} "  # noqa: S608 - quoted
             "WHERE moment = date_trunc('second', CAST(at_moment AS TIMESTAMPTZ))"
         )
 
-    def _view(self, number: int, name: str, view: str, schema: pa.Schema, read: Read) -> None:
-        scan = self._scan(number, view, schema, read)
-        self._connection.execute(f"CREATE VIEW {_name(name)}.{view} AS SELECT * FROM {scan}")  # noqa: S608 - quoted
+    def _create(self, name: str, view: str, scan: str) -> None:
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)}.{view} AS SELECT * FROM {scan}")  # noqa: S608 - quoted
 
     def _scan(self, number: int, view: str, schema: pa.Schema, read: Read) -> str:
         name = f"backstream_{number}_{view}"
@@ -99,12 +143,29 @@ class Session:
         found = self._connection.execute(f"DESCRIBE {_name(name)}.{view}").fetchall()
         return [(str(row[0]), str(row[1])) for row in found]
 
-    def run(self, text: str, take: Callable[[pa.Schema, Iterator[pa.RecordBatch]], None]) -> None:
+    def run(self, text: str, take: Take) -> None:
         """Runs one query, and calls `take` with the columns and rows of its answer.
 
-        Raises UsageError for a broken query, Refused for one that writes or reads anything else, and the readers' errors.
+        `take` may be called again before it has all rows, and begins anew then. Raises UsageError for a broken query, Refused for
+        one that writes or reads anything else, and the readers' errors.
         """
         statement = check(self._connection, text)
+        named: list[str] = []
+        while True:
+            self._define(named)
+            try:
+                self._run(statement, take)
+            except Unlearned as unlearned:
+                unlearned.learn()
+            except _UnknownColumn as unknown:
+                if unknown.name in named:
+                    raise explained(unknown.error) from unknown.error
+                named.append(unknown.name)
+            else:
+                self._say_unknown(named)
+                return
+
+    def _run(self, statement: str, take: Take) -> None:
         self._failure = None
         try:
             answer = self._bound(statement)
@@ -112,6 +173,17 @@ class Session:
                 take(reader.schema, self._batches(reader))
         except duckdb.Error as error:
             raise self._cause(error) from error
+
+    def _say_unknown(self, named: Sequence[str]) -> None:
+        """Notes the names that no item has: a column of theirs is NULL."""
+        for table in self._tables:
+            known = {each.name.lower() for each in table.reading.columns.columns}
+            unknown = [each for each in named if each.lower().removesuffix(OLD) not in known]
+            close = get_close_matches(unknown[0].lower().removesuffix(OLD), known) if unknown else []
+            also = f" (similar: {', '.join(close)})" if close else ""
+            table.reading.note(
+                [f"no item of {table.name} in what was read has the column {each}: it is NULL{also}" for each in unknown]
+            )
 
     def _bound(self, statement: str) -> duckdb.DuckDBPyRelation:
         """Returns the query as a relation, whose rows come as they are read.
@@ -134,6 +206,8 @@ class Session:
         """Returns what ended a query: an error of our readers, which DuckDB has only passed on, or its own."""
         if self._failure is not None:
             return self._failure
+        if isinstance(error, duckdb.BinderException) and (found := _UNKNOWN.search(str(error))) and is_name(found[1]):
+            return _UnknownColumn(found[1], error)
         return explained(error) if isinstance(error, duckdb.Error) else _of_text(str(error))
 
     def close(self) -> None:
