@@ -138,6 +138,7 @@ def open_session(
     memory, now = config.memory, config.clock.now()
     half = Memory(memory.total // 2)
     reading_of: Callable[..., Any] = import_module(f"{SQL}.reading").Reading
+    columns_of: Callable[..., Any] = import_module(f"{SQL}.typed").kept
     notes, damaged = list[str](), list[str]()
     readings = {}
     for name in names:
@@ -152,6 +153,7 @@ def open_session(
             skip_damaged=skip_damaged,
             notes=notes,
             damaged=damaged,
+            columns=columns_of(vault),
         )
     first = next(iter(readings.values())).vault
     second = None if at is None else second_of(at, now, first)

@@ -41,7 +41,7 @@ class ChangesView:
         """The seconds from which changes are known, and those before that, if an older tool kept some of them."""
         vault = self._reading.vault
         since = 0 if vault.catalog.adopted is not None else vault.coverage.followed_from
-        return Span(max(1, since), self._reading.now + 1)
+        return Span(max(since, self._reading.kept_from + 1), self._reading.now + 1)
 
     def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]:
         """Yields the rows, in batches."""

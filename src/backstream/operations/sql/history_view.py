@@ -27,6 +27,7 @@ from backstream.operations.sql.scan import Asked
 from backstream.operations.sql.spans import Span
 from backstream.operations.sql.typed import TypedColumns
 from backstream.vault.below_markers import First
+from backstream.vault.coverage import counts
 from backstream.vault.log import inventory
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.segments import SegmentHeader
@@ -82,7 +83,7 @@ class HistoryView:
     def _in_order(self, stack: ExitStack) -> Iterator[SeenChange]:
         """Yields every entry of the log and of the base backups, item by item, with its images."""
         vault, memory = self._reading.vault, self._reading.memory
-        log = WindowLog(vault, ChangeWindow(0, self._reading.now), self._reading.unread, memory=memory)
+        log = WindowLog(vault, ChangeWindow(self._reading.kept_from, self._reading.now), self._reading.unread, memory=memory)
         self._reading.progress.phase("reading the change log", None)
         partitions = partitions_for(log.rows)
         spilled = stack.enter_context(Spill(partitions, Entry, buffer=memory.buffer))
@@ -99,10 +100,11 @@ class HistoryView:
 
     def _entries(self, log: WindowLog) -> Iterator[Sequence[Entry]]:
         vault = self._reading.vault
+        ignored = vault.coverage.before_horizon
         for piece in log.pieces():
-            yield piece.entries
+            yield [each for each in piece.entries if counts(ignored, each)] if ignored else piece.entries
         found = vault.inventory()
-        for one in found.generation.bases:
+        for one in inventory.sets_of_bases(vault.bases, found.generation):
             for part in self._parts(one):
                 yield from self._sound(part.name, partial(vault.compacted.claim_and_body, part.name))
         for each in inventory.parts_of_bases(vault.bases, found.generation):

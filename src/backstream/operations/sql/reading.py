@@ -44,6 +44,12 @@ class Reading:
         """What the vault may claim, as it was when the query first asked."""
         return self.vault.window(self.clock.now())
 
+    @cached_property
+    def kept_from(self) -> int:
+        """The second after which changes are kept: the horizon, or 0."""
+        horizon = self.vault.catalog.horizon
+        return 0 if horizon is None else horizon.second
+
     @property
     def table(self) -> str:
         """The table's name."""

@@ -20,10 +20,18 @@ from backstream.model.values.numbers import MOST_DIGITS
 from backstream.operations.sql.reading import Reading
 from backstream.operations.sql.row import Row
 from backstream.operations.tabular.batches import ATTRIBUTE, TYPE, arrow_type
+from backstream.vault.columns import ColumnStore
+from backstream.vault.table_vault import TableVault
 
 OLD = "_old"  # at the end of the name of a column of the state before a change; all others end in their type
 _NAME = re.compile(rf"(?P<name>.+_(?:(?P<type>{'|'.join(TYPES).lower()})|d(?P<scale>\d{{1,2}})))(?P<old>{OLD})?", re.IGNORECASE)
 _NULLS, _UNFIT = pa.field(NULLS, pa.list_(pa.string())), pa.field(UNFIT, pa.int32())
+
+
+def kept(vault: TableVault) -> ColumnSchema:
+    """Returns the columns that the vault keeps, and those of the key: `export` has named them, and they keep their names."""
+    keys = ((each.name, each.type) for each in vault.catalog.key_schema.attributes)
+    return ColumnStore(vault.store, vault.catalog.table).load().with_kinds(keys)
 
 
 def is_name(name: str) -> bool:
