@@ -188,7 +188,7 @@ class PlainState:
         gaps = [(gap.since, gap.until) for gap in window.gaps]
         evidence = ChainEvidence(begin=begin, readings=readings, settled=self._at, gaps=gaps)
         heads = ((key, entry, None) for key, found in self._entries.items() for entry in found)
-        return broken_in(heads, evidence, settled(self._vault.catalog, window, now))
+        return broken_in(heads, evidence, settled(self._vault.catalog, window, now), self._vault.erasures)
 
     def read_on(self) -> None:
         """See there."""

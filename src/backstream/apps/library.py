@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.capturing import Capturing
     from backstream.apps.verbs.changes import Changing
     from backstream.apps.verbs.doctoring import Doctor
+    from backstream.apps.verbs.erasing import Erasing
     from backstream.apps.verbs.exports import Exporting
     from backstream.apps.verbs.migrations import Migrating
     from backstream.apps.verbs.proving import Proving
@@ -52,6 +53,7 @@ METHODS = {
     **dict.fromkeys(("export_changes", "export_state", "restore_export"), f"{VERBS}.exports:Exporting"),
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
     **dict.fromkeys(("retain",), f"{VERBS}.retaining:Retaining"),
+    **dict.fromkeys(("erase", "verify_erasure", "erasures"), f"{VERBS}.erasing:Erasing"),
     **dict.fromkeys(("drill", "drills", "check", "verify"), f"{VERBS}.proving:Proving"),
 }
 
@@ -175,7 +177,7 @@ class Vault:
 
 if TYPE_CHECKING:
 
-    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Exporting, Querying, Retaining):
+    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Exporting, Querying, Retaining, Erasing):
         """The methods, as a type checker sees them."""
 
 else:

@@ -19,7 +19,7 @@ PREVIOUS = "previous"  # of a catalog: the version upon which it was made
 NONE = "none"
 _DOMAIN = "backstream-object-1"
 _SEALED = re.compile(
-    rf"{SYSTEM_FOLDER}/(?P<table>[^/]+)/(?:(?P<catalog>catalog\.json)|(?:log|base|compacted|gaps|agreed|redriven|actors)/.+)"
+    rf"{SYSTEM_FOLDER}/(?P<table>[^/]+)/(?:(?P<catalog>catalog\.json)|(?:log|base|compacted|gaps|agreed|redriven|actors|erasures)/.+)"
 )
 
 

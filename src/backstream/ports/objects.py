@@ -205,6 +205,14 @@ class VersionRemover(Protocol):
         """Returns the lock of a version; None if it has none, if it has ended, or if the store has no locks."""
 
 
+@runtime_checkable
+class NameKeeper(Protocol):
+    """A store in which something of a name stays when all of its versions are removed: a folder on disk."""
+
+    def forget(self, name: str) -> None:
+        """Removes what is left of a name without versions; nothing if it still has one. A next version is counted anew."""
+
+
 class Files(Protocol):
     """Named bytes, written once and read whole: the storage of snapshots and of AWS's exports. Every `ObjectStore` is one.
 

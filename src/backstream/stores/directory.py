@@ -176,6 +176,17 @@ class DirectoryStore:
         del version
         return None
 
+    def forget(self, name: str) -> None:
+        """See `ports.NameKeeper`."""
+        folder = self._folder(name)
+        with self._explained("forget", name):
+            if folder.is_dir() and not _numbers(folder):
+                shutil.rmtree(folder)
+                for above in folder.parents:
+                    if above == self._root or any(above.iterdir()):
+                        break
+                    above.rmdir()
+
     # --- reading ---
 
     def get(self, name: str, version: str | None = None) -> StoredObject:

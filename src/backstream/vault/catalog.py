@@ -106,12 +106,11 @@ class Catalog(msgspec.Struct, frozen=True):
 
     `adopted`: set if an older tool wrote here first; `key_order`: the order of the attributes in row objects' names. `former`: the
     streams that the table had before `stream_arn`; `lives`: each time that the table was deleted and created again, oldest first.
-    `ways`: every way in which changes were ever kept, oldest first; the last is this catalog's own. It is None if an older version
-    of this tool saved the catalog: see `ways_of`.
+    `ways`: every way in which changes were ever kept, oldest first; the last is this catalog's own. None in an older catalog.
 
     `actor_attribute`: the path of the attribute in which an item names its last writer, None if there is none. `bucket_owner`: the
     account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None if
-    they are not signed. `horizon`: the second from which history is kept, None if all of it is.
+    they are not signed. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first.
     """
 
     format: int
@@ -140,6 +139,7 @@ class Catalog(msgspec.Struct, frozen=True):
     bucket_owner: str | None = None
     signing: Signing | None = None
     horizon: horizon.Horizon | None = None
+    erasures: tuple[str, ...] = ()
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -167,12 +167,12 @@ def encode(catalog: Catalog) -> bytes:
 
 
 _UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon")
-_USUAL = {**dict.fromkeys(_UNSET), "key_order": KeyOrder.SCHEMA, "former": (), "lives": ()}
+_USUAL = {**dict.fromkeys(_UNSET), "key_order": KeyOrder.SCHEMA, "former": (), "lives": (), "erasures": ()}
 
 
 def format_of(catalog: Catalog) -> int:
-    """Returns its format. Older tools would give back rows of an earlier life, or would miss what `retain` removed."""
-    return FORMAT if catalog.horizon is not None else LIVES_FORMAT if catalog.lives else FIRST_FORMAT
+    """Returns its format. Older tools would give back rows of an earlier life, and miss what `retain` or `erase` removed."""
+    return FORMAT if catalog.erasures or catalog.horizon is not None else LIVES_FORMAT if catalog.lives else FIRST_FORMAT
 
 
 def decode(body: bytes, name: str) -> Catalog:

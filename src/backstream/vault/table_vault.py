@@ -23,6 +23,7 @@ from backstream.vault.bases import Bases
 from backstream.vault.catalog import Catalog
 from backstream.vault.coverage import Coverage, RestoreBase, counts
 from backstream.vault.drills import Drills
+from backstream.vault.erasures import Erasures
 from backstream.vault.failure_destination import Destination, Destinations
 from backstream.vault.findings import AttributionStore
 from backstream.vault.gaps import Gaps
@@ -65,6 +66,7 @@ class TableVault:
         self.compacted = Compacted(store, catalog.table)
         self.drills = Drills(store, catalog.table)
         self.findings = AttributionStore(store, catalog.table)
+        self.erasures = Erasures(store, catalog.table, catalog.erasures)
         arrived_since = partial(legacy_rows.arrived_since, store)
         self.coverage = Coverage(catalog, self.log, self.gaps, self.bases, self.compacted, arrived_since, lambda: self.destination)
 

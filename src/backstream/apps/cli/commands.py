@@ -64,6 +64,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
     "Operate": {
         "compact": Command("operate.compacting", "Merge the log's small objects, so that histories and restores stay fast."),
         "retain": Command("operate.retaining", "Remove old history; every later moment stays restorable."),
+        "erase": Command("operate.erasing", "Remove items from all history for good, and prove it."),
         "rebuild": Command("set_up.capturing", "Rebuild the change log from the row objects (rows layout)."),
         "demo": Command("operate.demonstrating", "Capture, ruin and restore a day of real flights on embedded servers."),
     },

@@ -15,7 +15,9 @@ from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import Break, ChainEvidence, ItemChain, Judge
 from backstream.model.window import AFTER_ALL, Window
 from backstream.vault.catalog import Catalog
+from backstream.vault.erasures import Erasures
 from backstream.vault.log.log import DAY, LATE
+from backstream.vault.table_vault import TableVault
 
 _Read = list[Entry] | ItemChain
 
@@ -26,20 +28,30 @@ def settled(catalog: Catalog, window: Window, now: float) -> int:
     return max(-1 if window.durable is None else window.durable, int(now) - retention - LATE)
 
 
-def of_item(catalog: Catalog, key: bytes, entries: Sequence[Entry], window: Window, now: float) -> list[BrokenChain]:
-    """Returns the changes that are missing among all entries of an item, earliest first; none of a former life of the table."""
+def of_item(vault: TableVault, key: bytes, entries: Sequence[Entry], window: Window, now: float) -> list[BrokenChain]:
+    """Returns the changes that are missing among all entries of an item, earliest first.
+
+    None is of a former life of the table, or was erased.
+    """
+    catalog, erased = vault.catalog, vault.erasures.until(key)
     begin = catalog.lives[-1].created if catalog.lives else BEGINNING
     evidence = ChainEvidence(begin, settled=AFTER_ALL, gaps=[(gap.since, gap.until) for gap in window.gaps])
     proven = settled(catalog, window, now)
-    return [_broken(key, found, proven) for found in item_chain.losses(entries, Judge(evidence))]
+    return [_broken(key, found, proven) for found in item_chain.losses(entries, Judge(evidence)) if found.since > erased]
 
 
-def broken_in(heads: Iterable[tuple[bytes, Entry, Spot | None]], evidence: ChainEvidence, proven: int) -> Iterator[BrokenChain]:
-    """Yields the broken chains of one partition. `evidence.settled`: the last second that is checked; `proven`: see `settled`."""
+def broken_in(
+    heads: Iterable[tuple[bytes, Entry, Spot | None]], evidence: ChainEvidence, proven: int, erasures: Erasures
+) -> Iterator[BrokenChain]:
+    """Yields the broken chains of one partition. `evidence.settled`: the last second that is checked; `proven`: see `settled`.
+
+    A break that reaches back to an erasure of the item is none: what came before was erased.
+    """
     judge = Judge(evidence)
     for key, read in _by_key(heads).items():
         for found in read.losses(judge) if isinstance(read, ItemChain) else item_chain.losses(read, judge):
-            yield _broken(key, found, proven)
+            if found.since > erasures.until(key):
+                yield _broken(key, found, proven)
 
 
 def _broken(key: bytes, found: Break, proven: int) -> BrokenChain:

@@ -199,7 +199,8 @@ class State:
         """Yields the items that lack changes up to the moment, including changes that may still arrive."""
         evidence = self._evidence(window)
         for number in range(self.partitions):
-            yield from broken_in(self._spill.heads(number), evidence, settled(self._vault.catalog, window, now))
+            proven = settled(self._vault.catalog, window, now)
+            yield from broken_in(self._spill.heads(number), evidence, proven, self._vault.erasures)
 
     def _evidence(self, window: Window) -> ChainEvidence:
         base, gaps = self._basis.base, [(gap.since, gap.until) for gap in window.gaps]

@@ -114,4 +114,4 @@ class _WholeLog(State):
         )
         proven = settled(self._vault.catalog, window, now)
         for number in range(self.partitions):
-            yield from broken_in(self._spill.heads(number), evidence, proven)
+            yield from broken_in(self._spill.heads(number), evidence, proven, self._vault.erasures)

@@ -121,6 +121,7 @@ class _Verification:
         self._same = 0
         self._failures: dict[str, str] = {}
         self._unreadable_rows: set[bytes] = set()
+        self._erased = 0
         self._covered: set[bytes] = set()  # rows whose object has something on top that is no row
 
     def run(self, repair_as: str | None) -> Verified:
@@ -293,6 +294,9 @@ class _Verification:
                     continue
                 if sight is None:
                     continue
+                if look.newest is None and look.before is None and self._vault.erasures.of(look.key) is not None:
+                    self._erased += 1  # it still lives: the vault was told to forget it
+                    continue
                 if sight.kind is ComparisonKind.SAME:
                     self._same += 1
                 else:
@@ -320,6 +324,8 @@ class _Verification:
     def _warnings(self, found: Mapping[ComparisonKind, Sequence[bytes]]) -> Iterator[str]:
         """Yields the warnings about the counts."""
         window = self._vault.window(self._around.clock.now())
+        if self._erased:
+            yield f"{self._erased:,} live rows are not compared: they were erased from the vault, and have not changed since"
         if self._sample < 100:
             yield f"a sample: {self._sample:g} % of the keys were compared, chosen by a hash of the key"
         if window.older is not None and not window.starts:

@@ -105,12 +105,13 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     window = vault.window(now)  # before the log is read: what arrives meanwhile is in it all the more
     unread: list[str] = []
     versions, entries = _versions(vault, key, unread.append if allow_gap else None, unread.append)
-    missing = [f"GAP: {each}" for each in of_item(vault.catalog, key, entries, window, now)]
+    missing = [f"GAP: {each}" for each in of_item(vault, key, entries, window, now)]
     limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
     gaps = [f"changes may be missing: {safety.named([str(gap) for gap in window.gaps])}"] if window.gaps else []
     kept = [] if window.horizon is None else [f"history is kept from {moment.iso(window.horizon)}, the horizon"]
     fresh = [*kept, *safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
-    return ItemHistory(versions, [*limits, *missing, *gaps, *fresh], unread)
+    erased = [] if (one := vault.erasures.of(key)) is None else [f"{one}; nothing up to then is in the vault"]
+    return ItemHistory(versions, [*limits, *erased, *missing, *gaps, *fresh], unread)
 
 
 def _tells_nothing_new(version: ItemVersion, before: ItemVersion | None) -> bool:
@@ -165,6 +166,11 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, allow_gap: bool 
         raise safety.unreadable_backup(lost)
     warnings = safety.check_item(vault.catalog.table, key, at, then, window, allow_gap=allow_gap)
     warnings += lost_changes.check_items(vault, [key], at, now, window, allow_gap=allow_gap)
+    erased = vault.erasures.of(key)
+    if erased is not None and (then is None or at <= erased.second):
+        raise NotFound(
+            f"{key.decode()} at {moment.iso(at)}: {erased}", hint="The vault cannot tell what it was: it is gone for good."
+        )
     if then is None:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key, lambda _: None), at)}")
     if then.removed:

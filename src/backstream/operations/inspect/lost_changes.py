@@ -70,7 +70,7 @@ def record(vault: TableVault, found: Iterable[BrokenChain]) -> str:
 
 def lost_between(vault: TableVault, key: bytes, one: Entry, other: Entry, window: Window, now: float) -> BrokenChain | None:
     """Returns the change that is missing between two successive entries of an item; None if none is, or if it may still arrive."""
-    return next((each for each in of_item(vault.catalog, key, [one, other], window, now) if not each.pending), None)
+    return next((each for each in of_item(vault, key, [one, other], window, now) if not each.pending), None)
 
 
 def _gap(vault: TableVault, found: BrokenChain) -> Gap:

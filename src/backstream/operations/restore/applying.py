@@ -27,7 +27,7 @@ from backstream.operations.restore.selection import Selection
 from backstream.operations.restore.state_source import Candidates, Looking
 from backstream.operations.restore.targets.conditional_writer import CONFLICT
 from backstream.operations.restore.targets.sinks import Nowhere, Sink
-from backstream.operations.restore.wording import NEVER_SEEN, nothing_matches, spared_words
+from backstream.operations.restore.wording import NEVER_SEEN, erased_words, nothing_matches, spared_words
 from backstream.ports import Delete, Put, Write
 
 Decided = tuple[RowState, bytes | BackstreamError | None]
@@ -73,7 +73,7 @@ class Pass:
         if self._request.selects and not self._target.continues:
             self._first = list(itertools.islice(self._meant, 1))
             if not self._first:
-                raise nothing_matches(self._vault.catalog.table, self._request, self._selection.nearest())
+                raise nothing_matches(self._vault, self._request, self._selection.nearest())
 
     def close(self) -> None:
         """Stop reading."""
@@ -220,6 +220,7 @@ class Pass:
         missing = list(dict.fromkeys([*self._looking.missing, *self._evidence.missing]))
         unrecorded = "" if dry_run else lost_changes.record(self._vault, self._evidence.missing)
         spared = [spared_words(self._spared, request)] if self._spared else []
+        erased = self._vault.erasures.lacks_at(request.at, request.keys or None)
         return Restored(
             table=self._vault.catalog.table,
             at=moment.iso(request.at),
@@ -231,7 +232,13 @@ class Pass:
             dry_run=dry_run,
             seconds=round(self._around.clock.now() - self._prepared.began, 3),
             failures=self._left.failures,
-            warnings=[*self._looking.warnings, *spared, *outcome.notes, *filter(None, [unrecorded])],
+            warnings=[
+                *self._looking.warnings,
+                *spared,
+                *erased_words(self._vault, erased, request),
+                *outcome.notes,
+                *filter(None, [unrecorded]),
+            ],
             left=None if left is None else str(left),
             conflicts=self._conflicts,
             plan=None if self._planning is None else self._planning.planned(),
@@ -244,4 +251,5 @@ class Pass:
             needs_expect_deletes=None if tally is None else deletes.needed(tally, request),
             expired=outcome.expired,
             missing=lost_changes.reported(missing),
+            erased=erased,
         )

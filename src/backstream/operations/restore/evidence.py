@@ -25,6 +25,7 @@ from backstream.operations.inspect import safety
 from backstream.operations.inspect.whole_log import changes_since
 from backstream.operations.restore.request import RestoreRequest
 from backstream.operations.restore.row_states import RowState
+from backstream.vault.erasures import Erasure
 from backstream.vault.table_vault import TableVault
 
 
@@ -55,9 +56,18 @@ class AbsenceEvidence:
     """
 
     def __init__(
-        self, request: RestoreRequest, window: Window, later: Later, lost: Callable[[], Sequence[KnownGap]], between: Between
+        self,
+        request: RestoreRequest,
+        window: Window,
+        later: Later,
+        lost: Callable[[], Sequence[KnownGap]],
+        between: Between,
+        erased: Callable[[bytes], Erasure | None] = lambda _: None,
     ) -> None:
-        """`between`: finds the changes that are missing between an item's state at the moment and its first change after that."""
+        """`between`: finds the changes that are missing between an item's state at the moment and its first change after that;
+        `erased`: the newest erasure of an item.
+        """
+        self._erased = erased
         self.missing: list[BrokenChain] = []
         self._between = between
         self._request = request
@@ -68,6 +78,9 @@ class AbsenceEvidence:
 
     def against_deleting(self, candidate: RowState) -> Doubt | None:
         """Returns why a live row outside of the state at the moment must stay; None if the vault proves that it did not exist."""
+        erased = self._erased(candidate.key) if candidate.then is None else None
+        if erased is not None:
+            return Doubt(f"left alone, nothing tells what it was: {erased}", accepted=True)
         missing = None if self._request.delete_unknown else self._missing_proof(candidate.then)
         return missing or self._shown(self._later.first(candidate.key))
 

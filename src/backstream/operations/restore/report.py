@@ -31,8 +31,9 @@ class Restored(msgspec.Struct, frozen=True):
     For a restore in place: `spared`: the number of live rows that were left alone because the vault does not prove their state;
     `sparing` names the first ten thousand. Rows that should have been written also count as `failed`, rows in an accepted gap as
     `unchanged`. `needs_expect_deletes`: the number that `--expect-deletes` requires for that many deletes; None if none is
-    required. `covered`: what signatures cover, and the vault's head. `expired`: the number of `put` rows whose time to live has
-    passed since the moment.
+    required. `erased`: the number of rows that existed at the moment and were erased since; of a selection other than by keys it
+    counts the whole table's. `covered`: what signatures cover, and the vault's head. `expired`: the number of `put` rows whose
+    time to live has passed since the moment.
     """
 
     table: str
@@ -58,6 +59,7 @@ class Restored(msgspec.Struct, frozen=True):
     needs_expect_deletes: int | None = None
     expired: int = 0
     missing: Sequence[MissingChange] = ()
+    erased: int = 0
     covered: SignedCover = SignedCover()
 
 

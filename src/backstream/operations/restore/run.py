@@ -106,7 +106,9 @@ class PreparedRestore:
             stack.callback(self._target.close)
             candidates = self._looking.candidates(stack) if self._target.wants_items else lambda: iter(())
             looking = self._looking
-            evidence = AbsenceEvidence(request, self._window, looking.later, lambda: looking.lost, self._lost_between)
+            evidence = AbsenceEvidence(
+                request, self._window, looking.later, lambda: looking.lost, self._lost_between, vault.erasures.of
+            )
             tally = self._deletes(evidence)
             self._prepared = Prepared(
                 self._job, self._target, looking, evidence, self._selection, candidates, self._named, self._began, tally

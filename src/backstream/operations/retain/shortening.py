@@ -92,4 +92,5 @@ def _rewritten(
             progress.advance(1)
             lines, size = lines + index.lines, size + len(body)
             seconds += index.seconds or ()
-    return Set(set_id, partitions, lines, size, min(seconds), max(seconds)) if lines else None
+    lacks = sum(each.lacks for each in merged) or msgspec.UNSET
+    return Set(set_id, partitions, lines, size, min(seconds), max(seconds), erased=lacks) if lines else None

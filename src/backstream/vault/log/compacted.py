@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import groupby
 
 import msgspec
@@ -31,10 +30,11 @@ from backstream.vault import below_markers
 from backstream.vault import catalog as catalogs
 from backstream.vault.below_markers import First, Newest
 from backstream.vault.catalog import folder
-from backstream.vault.log import frames, sources
+from backstream.vault.log import erased_lines, frames, sources
 from backstream.vault.log.frames import INDEX_GUESS, FrameSpan, Index
-from backstream.vault.log.generation import FORMAT, SET_ID, Generation, Set, is_made_from, is_sound, last_ones, stands_alone
+from backstream.vault.log.generation import FORMAT, SET_ID, Generation, Set, encode, is_made_from, is_sound, last_ones, stands_alone
 from backstream.vault.log.segments import Codec, SegmentHeader
+from backstream.vault.log.set_names import partition_of, set_id
 from backstream.vault.log.sources import Sources
 
 __all__ = ["Compacted", "Generation", "Set", "partition_of", "set_id"]
@@ -99,7 +99,7 @@ class Compacted:
         """Checks each record once: it never changes, and neither do those before it."""
         which = record.name, record.version
         if which not in self._made_from:
-            self._made_from[which] = is_made_from(before, made, self._sources_if_any, self._horizon)
+            self._made_from[which] = is_made_from(before, made, self._sources_if_any, self._horizon, self._erased_lines)
         return self._made_from[which]
 
     def _horizon(self) -> int:
@@ -196,6 +196,13 @@ class Compacted:
         number = None if match is None else match["generation"]
         return None if number is None else int(number), None if match is None else match["set"]
 
+    def _erased_lines(self, set_id: str) -> int:
+        return erased_lines.taken(self._store, self.folder_of(set_id))
+
+    def folder_of(self, set_id: str) -> str:
+        """Returns the folder of a set's objects."""
+        return f"{self._prefix}{set_id}/"
+
     def sources_name(self, set_id: str) -> str:
         """Returns the name of the object that lists a set's sources."""
         return f"{self._prefix}{set_id}/{_SOURCES}"
@@ -252,7 +259,11 @@ class Compacted:
         """
         for listed in self._store.list(self._prefix):
             match = _OWNER.match(listed.name, len(self._prefix))
-            if match is not None and match["set"] is not None and not listed.name.endswith(f"/{_SOURCES}"):
+            if (
+                match is not None
+                and match["set"] is not None
+                and not listed.name.endswith((f"/{_SOURCES}", f"/{erased_lines.NAME}"))
+            ):
                 yield self._index(listed.name)[0]
 
     def claim_and_body(self, name: str) -> tuple[SegmentHeader, bytes]:
@@ -323,9 +334,8 @@ class Compacted:
         When this returns, it is in force, or a generation made from it is: the sources of its sets no longer count.
         """
         name = self._generation_name(generation.number)
-        body = msgspec.json.format(msgspec.json.encode(generation), indent=2)
         try:
-            version = self._store.put(name, body, {"format": "1"}, if_absent=True)
+            version = self._store.put(name, *encode(generation), if_absent=True)
         except AlreadyExists as error:
             raise _overtaken() from error
         written = self.generations()
@@ -385,14 +395,3 @@ def _overtaken() -> Overtaken:
         "another compaction of this table was faster: nothing is lost, and nothing counts twice",
         hint="Let one at a time do it; the next one goes on from there.",
     )
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Returns the index of the object with a key's lines: the first bits of the key's sha256. `partitions` is a power of two."""
-    return int.from_bytes(sha256(key).digest()[:4]) * partitions >> 32
-
-
-def set_id(number: int, sources: Sequence[str]) -> str:
-    """Returns a deterministic set id, so an interrupted compaction resumes. `number` is the generation that the set counts from."""
-    digest = sha256("\n".join(sorted(sources)).encode()).hexdigest()[:12]
-    return f"{number:08d}-{digest}"

@@ -20,7 +20,7 @@ from backstream.vault.log.segments import parse_path
 from backstream.vault.log.sources import Sources
 
 FORMAT = 2
-FIRST_FORMAT = 1  # of a record whose sets hold the whole history
+FIRST_FORMAT = 1  # of a record whose sets hold the whole history, and lack no lines that were erased
 SET_ID = r"\d{8,}-[0-9a-f]{12}"
 MOST_OPEN = 100  # generations that are not hidden: a compaction hides all but its last one
 _MOST_SETS, _MOST_PARTITIONS = 64, 16_384  # a generation has six, as a rule
@@ -30,7 +30,8 @@ class Set(msgspec.Struct, frozen=True):
     """Lines that were compacted together.
 
     `lines`, `size`: their number, and the bytes of their objects; `since`, `until`: the seconds of the first and the last change.
-    `bases`: the base backups whose lines they are; empty if they are the log's.
+    `bases`: the base backups whose lines they are; empty if they are the log's. `erased`: how many lines erasures have taken out of
+    it, and of the sets that it was made from; unset for none.
     """
 
     id: str
@@ -40,6 +41,17 @@ class Set(msgspec.Struct, frozen=True):
     since: int
     until: int
     bases: list[str] = []
+    erased: int | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def lacks(self) -> int:
+        """The number of its lines that were erased."""
+        return 0 if isinstance(self.erased, msgspec.UnsetType) else self.erased
+
+    @property
+    def stands_for(self) -> int:
+        """The number of lines that it had without erasures."""
+        return self.lines + self.lacks
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -81,6 +93,14 @@ class Generation(msgspec.Struct, frozen=True):
         return [each for each in self.sets if each.bases]
 
 
+def encode(generation: Generation) -> tuple[bytes, dict[str, str]]:
+    """Returns the body and the metadata of its record, in the first format that can say it."""
+    whole = generation.begins_after < 0 and not any(each.lacks for each in generation.sets)
+    form = FIRST_FORMAT if whole else FORMAT
+    body = msgspec.json.encode(msgspec.structs.replace(generation, format=form))
+    return msgspec.json.format(body, indent=2), {"format": str(form)}
+
+
 def is_sound(generation: Generation) -> bool:
     """True if its figures are such as a compaction writes: names are made of them, and memory is reserved by them."""
     numbers = [number for run in generation.runs for number in (run.first, run.last)] + [number for _, number in generation.held]
@@ -97,27 +117,32 @@ def is_sound(generation: Generation) -> bool:
 def _is_sound_set(one: Set) -> bool:
     parted = 0 < one.partitions <= _MOST_PARTITIONS and not one.partitions & (one.partitions - 1)
     named = re.fullmatch(SET_ID, one.id) is not None
-    return parted and named and one.lines >= 0 and one.size >= 0 and moment.is_known(one.since) and moment.is_known(one.until)
+    return (
+        parted and named and min(one.lines, one.size, one.lacks) >= 0 and moment.is_known(one.since) and moment.is_known(one.until)
+    )
 
 
 # --- one generation after the other -------------------------------------------------------------------------------------------
 
 SourcesOf = Callable[[str], Sources]  # what a set stands for, by its id; nothing where that cannot be read
 HorizonOf = Callable[[], int]  # the catalog's horizon, a second; -1 if there is none
+ErasedOf = Callable[[str], int]  # how many lines an erasure took out as a set was written, by its id, and as its record says
 
 
-def is_made_from(before: Generation, made: Generation, sources: SourcesOf, horizon: HorizonOf) -> bool:
-    """True if a compaction, or `retain`, may have made this generation from that one.
+def is_made_from(before: Generation, made: Generation, sources: SourcesOf, horizon: HorizonOf, erased: ErasedOf) -> bool:
+    """True if a compaction, `retain` or `erase` may have made this generation from that one.
 
     No line is lost: a set stays, or is in a new one that has as many lines of the same time. A segment is skipped only if a set
     replaces it. A generation without new sets repeats everything else from the one before. Only a generation whose horizon is the
-    first to be that late may leave lines out, up to the catalog's horizon.
+    first to be that late may leave lines out, up to the catalog's horizon; and lines that the record of an erasure accounts for.
     """
     if made.begins_after != before.begins_after:
         return before.begins_after < made.begins_after <= horizon() and _is_shortened(before, made)
     known = {each.id: each for each in before.sets}
     new = [each for each in made.sets if each.id not in known]
     if made.number != before.number + 1 or not _keeps_sets(before, made, known, new):
+        return False
+    if not _accounts_for_erased(before, made, new, erased):
         return False
     if not new:
         return _says_no_more(before, made)
@@ -163,8 +188,15 @@ def _says_no_more_of_segments(before: Generation, made: Generation) -> bool:
     return made.held == before.held and set(made.kept) <= set(before.kept) and set(made.unsettled) <= set(before.unsettled)
 
 
+def _accounts_for_erased(before: Generation, made: Generation, new: Sequence[Set], erased: ErasedOf) -> bool:
+    """True if new sets lack no more lines than the replaced ones did, besides those that an erasure's record names."""
+    stays = {each.id for each in made.sets}
+    lacked = sum(each.lacks for each in before.sets if each.id not in stays)
+    return sum(each.lacks - erased(each.id) for each in new if each.lacks) <= lacked
+
+
 def _holds(new: Set, old: Set) -> bool:
-    as_old = new.lines >= old.lines and new.since <= old.since and new.until >= old.until
+    as_old = new.stands_for >= old.stands_for and new.since <= old.since and new.until >= old.until
     return as_old and bool(new.bases) == bool(old.bases) and set(old.bases) <= set(new.bases)
 
 
@@ -187,7 +219,7 @@ def _stands_for(one: Set, name: str) -> bool:
     segment = parse_path(name.partition("/log/")[2])
     if segment is None or not segment.count:
         return True
-    return one.lines >= segment.count and one.since <= segment.min_time and segment.max_time <= one.until
+    return one.stands_for >= segment.count and one.since <= segment.min_time and segment.max_time <= one.until
 
 
 def last_ones(records: Mapping[int, First]) -> list[int]:

@@ -347,6 +347,7 @@ def _counts(report: Restored) -> list[tuple[str, str]]:
         ("unchanged", f"{report.unchanged:,}"),
         ("failed", f"{report.failed:,}"),
         *([("left alone", f"{report.spared:,}: the vault does not prove what they were")] if report.spared else []),
+        *([("erased", f"{report.erased:,} more, which were erased from the vault since")] if report.erased else []),
         *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
         *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
         *(_most(report) if report.dry_run else []),

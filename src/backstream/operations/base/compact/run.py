@@ -262,7 +262,8 @@ class _Compaction:
             set_id = compacted.set_id(number, [*sources.marked(over), *(each.id for each in merged)])
             self._vault.compacted.write_sources(set_id, over)
             written = self._write_parts(sorter, set_id, [*(base for one in merged for base in one.bases), *bases])
-        return _NewSet(written, merged)
+        lacks = sum(each.lacks for each in merged)
+        return _NewSet(msgspec.structs.replace(written, erased=lacks or msgspec.UNSET), merged)
 
     def _versions(self, stale: Iterable[str]) -> dict[str, str]:
         """Returns the versions of existing segments; a missing one needs no hiding."""

@@ -31,7 +31,7 @@ def lost_changes(
     evidence = _evidence(vault, _whole(vault, unsound), window)
     proven = settled(vault.catalog, window, now)
     for number in range(lines.partitions):
-        for broken in broken_in(lines.heads(number), evidence, proven):
+        for broken in broken_in(lines.heads(number), evidence, proven, vault.erasures):
             if not broken.pending:
                 yield broken
 

@@ -12,7 +12,7 @@ from backstream.operations.inspect.check.report import FindingKind, RepairableFi
 from backstream.operations.inspect.check.report import planted as of_damage
 from backstream.vault import below_markers as below
 from backstream.vault import catalog as catalogs
-from backstream.vault import catalog_versions
+from backstream.vault import catalog_versions, erased_bases
 from backstream.vault.bases import Base
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
@@ -182,7 +182,7 @@ def _compacted_bases(vault: TableVault) -> Iterator[RepairableFinding]:
     """Checks that base backups in a set still have a record."""
     known = {each.id for each in vault.bases.complete()} | vault.bases.passed()
     for one in vault.compacted.current().bases:
-        for lost in set(one.bases) - known:
+        for lost in set(one.bases) - known - set(erased_bases.replaced(one.bases, known)):
             yield wrong(
                 FindingKind.MISSING, f"base backup {lost}", "it was compacted, and its record is missing", (one.since, None)
             )

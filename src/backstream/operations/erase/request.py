@@ -1,0 +1,40 @@
+"""The request of an erasure, and what stands around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backstream.engine.local.memory import Memory
+from backstream.errors import UsageError
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.ports import Clock, VersionRemover
+
+
+class EraseRequest(msgspec.Struct, frozen=True):
+    """What to erase, and why. Exactly one of `keys` (canonical), `partition` and `tenant` is given. `by`: who asks for it."""
+
+    reason: str
+    by: str
+    keys: Sequence[bytes] = ()
+    partition: str | None = None
+    tenant: str | None = None
+    dry_run: bool = False
+
+    def check(self) -> None:
+        """Raises UsageError unless it selects in exactly one way, and gives a reason."""
+        ways = bool(self.keys) + (self.partition is not None) + (self.tenant is not None)
+        if ways != 1:
+            raise UsageError("erase what?", hint="Give exactly one of --key (several times), --keys, --partition and --tenant.")
+        if not self.reason.strip() and not self.dry_run:
+            raise UsageError("erase why?", hint="Give --reason TEXT: it is kept in the record of the erasure.")
+
+
+class EraseContext(msgspec.Struct, frozen=True):
+    """`remover`: the right to remove versions, which no other operation but retention has."""
+
+    clock: Clock
+    remover: VersionRemover
+    memory: Memory = Memory()
+    progress: Progress = Silent()

@@ -1,0 +1,155 @@
+"""Searches the versions of a table's objects for items of the subject, decompressed, whatever the objects are.
+
+Lines of the log state their item. In anything else an item is found wherever an object in JSON has all key attributes of this
+table, at any depth, also inside text that holds JSON, as a batch in the on-failure destination does.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from backstream.errors import BackstreamError, Damaged, MalformedRecord
+from backstream.model.changes.entry import states
+from backstream.model.values import key_arguments, object_limits
+from backstream.model.values.decoding import UNDECODABLE
+from backstream.model.values.schema import KeySchema, canonical_key
+from backstream.operations.erase.subject import NEVER, Subject
+from backstream.ports import ObjectVersion
+from backstream.vault import decompression
+from backstream.vault.catalog import folder
+from backstream.vault.decompression import UNREADABLE
+from backstream.vault.log.segments import Codec
+from backstream.vault.table_vault import TableVault
+
+ZSTD, SKIPPABLE, GZIP = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"\x1f\x8b"
+DEEPEST = 64
+LINES = ("log/", "base/", "compacted/")
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A version that holds something of the subject. `lines`: how many lines of the log; 0 if it is anything else."""
+
+    row: ObjectVersion
+    lines: int
+
+
+class Search:
+    """Looks into single versions of the objects in a table's own folder."""
+
+    def __init__(self, vault: TableVault, subject: Subject) -> None:
+        self._vault = vault
+        self._subject = subject
+        self.schema = vault.catalog.key_schema
+        self._folder = folder(vault.catalog.table)
+
+    def look_into(self, row: ObjectVersion) -> Hit | None:
+        """Returns what a version holds of the subject; None if nothing. Raises Damaged if nobody can tell."""
+        body = self._vault.store.get(row.name, row.version).body
+        if row.name.removeprefix(self._folder).startswith(LINES):
+            with suppress(Damaged):
+                lines = self._lines(body)
+                return Hit(row, lines) if lines else None
+        return Hit(row, 0) if self.is_in(body) else None
+
+    def _lines(self, body: bytes) -> int:
+        """Counts the subject's lines. Raises Damaged if these are not lines of the log."""
+        found = 0
+        for block in decompression.whole_lines(iter(_pieces(body))):
+            entries = [entry for entry, _ in states(block)]
+            found += sum(self._subject.has(self._vault.key(entry), entry) for entry in entries)
+        return found
+
+    def is_in(self, body: bytes) -> bool:
+        """True if a body has an item of the subject anywhere. Raises Damaged if it cannot be read as JSON or lines of JSON."""
+        text = plain(body)
+        return bool(text.strip()) and any(
+            self._subject.until(key) > NEVER for value in decoded(text) for key in self.keys_in(value)
+        )
+
+    def keys_in(self, value: Any, depth: int = 0) -> Iterator[bytes]:
+        """Yields the canonical keys of all items in a value."""
+        if depth > DEEPEST:
+            return
+        if isinstance(value, dict):
+            key = key_of(self.schema, value)
+            if key is not None:
+                yield key
+            for each in value.values():
+                yield from self.keys_in(each, depth + 1)
+        elif isinstance(value, list):
+            for each in value:
+                yield from self.keys_in(each, depth + 1)
+        elif isinstance(value, str):
+            inner = within(value)
+            if inner is not None:
+                yield from self.keys_in(inner, depth + 1)
+
+
+def key_of(schema: KeySchema, value: dict[str, Any]) -> bytes | None:
+    """Returns the canonical key of an object that is an item or a key, typed or in plain JSON; None for any other."""
+    if any(name not in value for name in schema.names):
+        return None
+    try:
+        return canonical_key(
+            schema, {each.name: key_arguments.typed(each, _as_text(value[each.name])) for each in schema.attributes}
+        )
+    except (MalformedRecord, BackstreamError, *UNDECODABLE):
+        return None
+
+
+def _as_text(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return key_arguments.NumberText(value) if is_number else value
+
+
+def within(text: str) -> Any:
+    """Returns the JSON object or array that a text holds, directly or in base64; None if it holds none."""
+    begin = text[:1]
+    with suppress(*UNDECODABLE):
+        if begin in ("{", "["):
+            return msgspec.json.decode(text)
+        if begin in ("e", "W") and len(text) > 8:  # how base64 of an object or an array begins
+            plain = base64.b64decode(text, validate=True)
+            return msgspec.json.decode(plain) if plain[:1] in (b"{", b"[") else None
+    return None
+
+
+def decoded(text: bytes) -> Iterator[Any]:
+    """Yields the values of a text: one, or one a line. Raises Damaged if it is neither."""
+    with suppress(*UNDECODABLE):
+        return iter([msgspec.json.decode(text)])
+    try:
+        return iter([msgspec.json.decode(line) for line in text.splitlines() if line.strip()])
+    except UNDECODABLE as error:
+        raise Damaged("it is neither JSON nor lines of JSON: nobody can tell what it holds") from error
+
+
+def plain(body: bytes) -> bytes:
+    """Returns a body decompressed. Raises Damaged if that cannot be done."""
+    return b"".join(_pieces(body))
+
+
+def compressed_as(body: bytes, text: bytes) -> bytes:
+    """Returns a text compressed as another body is."""
+    if body[:4] == ZSTD:
+        return Codec.ZSTD.compress(text)
+    return Codec.GZIP.compress(text) if body[:2] == GZIP else text
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Yields the decompressed bytes."""
+    most = object_limits.expanded(len(body))
+    try:
+        if body[:4] == ZSTD or body[1:4] == SKIPPABLE:
+            yield from decompression.bounded(decompression.zstd(body), most)
+        elif body[:2] == GZIP:
+            yield from decompression.bounded(decompression.gunzipped(body), most)
+        else:
+            yield body
+    except UNREADABLE as error:
+        raise Damaged(f"it cannot be decompressed ({error})") from error

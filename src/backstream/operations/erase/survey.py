@@ -1,0 +1,116 @@
+"""Finds the items that a request selects, all of their entries, and the names of their row objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from backstream.engine.local.memory import Memory
+from backstream.errors import Damaged, MissingObject, UsageError
+from backstream.model.changes.entry import Entry
+from backstream.model.tables import naming
+from backstream.model.tables.naming import KeyOrder, Naming
+from backstream.model.values import wire
+from backstream.model.values.key_arguments import parse_partition
+from backstream.operations.erase import line_objects
+from backstream.operations.erase.request import EraseRequest
+from backstream.vault import catalog as catalogs
+from backstream.vault.table_vault import TableVault
+
+OnUnread = Callable[[str, str], None]
+
+
+def entries_of(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> dict[bytes, list[Entry]]:
+    """Returns the selected items by their canonical keys, each with all of its entries, without images.
+
+    An item that was the tenant's at any time is the tenant's. `unread` receives objects that cannot be read, with the reason.
+    """
+    wanted = _wanted(vault, request, memory, unread)
+    found: dict[bytes, list[Entry]] = {}
+    for _, claim, body in line_objects.each_read(line_objects.everything(vault), memory, unread):
+        for block in line_objects.blocks(claim, body):
+            for entry, _line in block:
+                key = vault.key(entry)
+                if wanted(key):
+                    found.setdefault(key, []).append(entry)
+    return found
+
+
+def _wanted(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> Callable[[bytes], bool]:
+    if request.partition is not None:
+        beginning = parse_partition(vault.catalog.key_schema, request.partition)
+        return lambda key: key.startswith(beginning)
+    if request.tenant is not None:
+        return _of_tenant(vault, request.tenant, memory, unread).__contains__
+    return frozenset(request.keys).__contains__
+
+
+def _of_tenant(vault: TableVault, tenant: str, memory: Memory, unread: OnUnread) -> Collection[bytes]:
+    """Returns the keys of all items that were a tenant's at any time."""
+    attribute = vault.catalog.tenant_attribute
+    if attribute is None:
+        raise UsageError(
+            f"{vault.catalog.table} is not split by tenant",
+            hint=f"Run `backstream init {vault.catalog.table} --tenant-attribute NAME` once, or name the items with --keys.",
+        )
+    belongs = _TenantRule(vault, attribute, tenant)
+    keys = set[bytes]()
+    for one, claim, body in line_objects.each_read(line_objects.everything(vault), memory, unread):
+        for found in line_objects.with_images(claim, body):
+            for entry in found:
+                try:
+                    if belongs(entry):
+                        keys.add(vault.key(entry))
+                except (Damaged, MissingObject) as error:
+                    unread(one.name, error.message)
+    return keys
+
+
+class _TenantRule:
+    """Tells whether an entry is of a tenant, by its images, or by the name of its row object where that tells it."""
+
+    def __init__(self, vault: TableVault, attribute: str, tenant: str) -> None:
+        self._vault = vault
+        self._attribute = attribute
+        self._folder = naming.tenant_folder({"S": tenant})
+        ways = catalogs.ways_of(vault.store, vault.catalog)
+        self._names_tell = ways is not None and {each.tenant_attribute for each in ways} <= {None, attribute}
+
+    def __call__(self, entry: Entry) -> bool:
+        parts = entry.place.name.split("/") if entry.place is not None and self._names_tell else []
+        if len(parts) == 3:
+            return parts[1] == self._folder
+        images = [entry.image, entry.old] if entry.place is None else [self._vault.image(entry)]
+        return any(image is not None and self._is_in(image) for image in images)
+
+    def _is_in(self, image: bytes) -> bool:
+        return naming.tenant_folder(wire.attribute(image, self._attribute)) == self._folder
+
+
+def row_objects(vault: TableVault, found: dict[bytes, list[Entry]]) -> set[str]:
+    """Returns the names of the items' row objects: those that the log names, and those that they may have by any of the vault's
+    ways, which exist.
+    """
+    named = {entry.place.name for entries in found.values() for entry in entries if entry.place is not None}
+    ways = catalogs.ways_of(vault.store, vault.catalog)
+    kinds = (
+        {(way.naming, way.key_order) for way in ways}
+        if ways is not None
+        else {(each, order) for each in Naming for order in KeyOrder}
+    )
+    split = ways is None or any(way.tenant_attribute is not None for way in ways)
+    table = vault.catalog.table
+    possible = {naming.object_name(table, kind, key, None, order) for key in found for kind, order in kinds}
+    if not split:
+        return named | {name for name in possible - named if next(vault.store.versions_of(name), None) is not None}
+    ids = {name.rpartition("/")[2] for name in possible}
+    return named | {name for name in _row_names(vault) if name.rpartition("/")[2] in ids}
+
+
+def _row_names(vault: TableVault) -> set[str]:
+    return {each.name for folder in row_folders(vault) for each in vault.store.versions(folder)}
+
+
+def row_folders(vault: TableVault) -> list[str]:
+    """Returns the folders in which row objects of the table lie."""
+    own, adopted = f"{vault.catalog.table}/", vault.catalog.adopted
+    return [own] if adopted is None or adopted.folder.startswith(own) else [own, adopted.folder]

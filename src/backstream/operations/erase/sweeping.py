@@ -1,0 +1,155 @@
+"""Goes through every version in a table's own folder, and removes what the subject is still in and no reader needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import ahead
+from backstream.errors import BackstreamError, Damaged, MissingObject
+from backstream.operations.bulk.progress import Progress
+from backstream.operations.erase import base_rewriter
+from backstream.operations.erase.redacting import Redactor
+from backstream.operations.erase.removing import Removing
+from backstream.operations.erase.report import NotErased
+from backstream.operations.erase.searching import LINES, Hit, Search
+from backstream.operations.erase.subject import NEVER, Subject
+from backstream.ports import ObjectVersion
+from backstream.vault.catalog import folder
+from backstream.vault.gap import Gap
+from backstream.vault.table_vault import TableVault
+
+READERS = 8
+
+
+class Found(msgspec.Struct):
+    """What a search of all versions found. `versions`, `objects`: how many bodies were read, and how many names they have."""
+
+    hits: list[Hit]
+    unread: list[NotErased]
+    versions: int = 0
+    objects: int = 0
+
+
+def search(vault: TableVault, subject: Subject, memory: Memory, progress: Progress) -> Found:
+    """Reads every version of every object in the table's own folder, and returns those that hold something of the subject."""
+    looking, found, names = Search(vault, subject), Found([], []), set[str]()
+    rows = (row for row in vault.store.versions(folder(vault.catalog.table)) if not row.marker)
+    progress.phase("reading every version", None)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="search") as pool:
+        for row, reading in ahead(pool, looking.look_into, rows, memory.bodies, weight=lambda each: each.size):
+            progress.advance(1)
+            try:
+                hit = reading()
+            except MissingObject:
+                continue  # removed since it was listed
+            except Damaged as error:
+                found.unread.append(NotErased(f"{row.name} (version {row.version})", error.message))
+                continue
+            found.versions += 1
+            names.add(row.name)
+            found.hits += [] if hit is None else [hit]
+    found.objects = len(names)
+    return found
+
+
+class Sweep:
+    """Removes or rewrites what a search has found. `late`: lines that readers still need: they arrived while it was erased."""
+
+    def __init__(self, vault: TableVault, subject: Subject, removing: Removing) -> None:
+        self._vault = vault
+        self._subject = subject
+        self._removing = removing
+        self._folder = folder(vault.catalog.table)
+        self.late = 0
+        self.left: list[NotErased] = []
+
+    def run(self, found: Found) -> None:
+        """Removes everything that nobody needs, old base backups first of all by their records, and rewrites the rest."""
+        old = base_rewriter.replaced(self._vault)
+        self._removing.remove(self._records_of(old))
+        needed, dead, others = self._needed(old), list[Hit](), list[Hit]()
+        for hit in found.hits:
+            if not hit.row.name.removeprefix(self._folder).startswith(LINES) or self._is_index(hit.row):
+                others.append(hit)
+            elif needed(hit.row):
+                self.late += hit.lines
+            else:
+                dead.append(hit)
+        self._removing.remove([hit.row for hit in dead])
+        self._removing.remove(self._parts_of(old))
+        for hit in others:
+            self._rewrite(hit)
+        self._removing.clear_markers(self._folder)
+
+    def _is_index(self, row: ObjectVersion) -> bool:
+        """True if it is no object of lines, but a record beside them."""
+        return row.name.endswith((".json", ".json.zst"))
+
+    # --- base backups ---
+
+    def _records_of(self, old: Iterable[str]) -> list[ObjectVersion]:
+        ids = set(old)
+        rows = self._vault.store.versions(f"{self._folder}base/complete/")
+        return [row for row in rows if row.name.rpartition("/")[2].partition("_")[2].partition("_")[2].removesuffix(".json") in ids]
+
+    def _parts_of(self, old: Iterable[str]) -> list[ObjectVersion]:
+        return [row for base in old for row in self._vault.store.versions(f"{self._folder}base/{base}/")]
+
+    # --- what readers need ---
+
+    def _needed(self, old: Iterable[str]) -> _Needed:
+        found = self._vault.inventory()
+        sets = {each.id for each in found.generation.sets}
+        return _Needed(self._folder, {each.name for each in found.segments}, sets, set(old))
+
+    # --- records ---
+
+    def _rewrite(self, hit: Hit) -> None:
+        """Writes a record anew without the subject, and removes the version that names it."""
+        row, store = hit.row, self._vault.store
+        try:
+            stored = store.get(row.name, row.version)
+            if row.name.startswith(f"{self._folder}gaps/"):
+                self._rewrite_gap(stored.body)
+            elif row.name.startswith(f"{self._folder}compacted/"):
+                raise Damaged("it is an index of gaps, which is written once")
+            elif row.latest:
+                body = Redactor(Search(self._vault, self._subject), self._subject).body(stored.body)
+                said = {name: text for name, text in stored.info.metadata.items() if name != "signature"}
+                store.put(row.name, body, said, if_match=stored.info.tag)
+        except MissingObject:
+            return
+        except BackstreamError as error:
+            self.left.append(NotErased(f"{row.name} (version {row.version})", error.message))
+            return
+        self._removing.remove([row])
+
+    def _rewrite_gap(self, body: bytes) -> None:
+        """Records a gap anew without the subject's rows. The gap of an erased item goes with the item."""
+        gap = msgspec.json.decode(body, type=Gap)
+        if gap.key is not None or gap.differing is None:
+            return
+        rows = tuple(each for each in gap.differing if self._subject.until(each.key.encode()) == NEVER)
+        if rows:
+            self._vault.gaps.record(msgspec.structs.replace(gap, differing=rows))
+
+
+class _Needed:
+    """Tells whether readers of the vault read an object of lines."""
+
+    def __init__(self, own: str, segments: set[str], sets: set[str], old_bases: set[str]) -> None:
+        self._own = own
+        self._segments = segments
+        self._sets = sets
+        self._old_bases = old_bases
+
+    def __call__(self, row: ObjectVersion) -> bool:
+        kind, _, rest = row.name.removeprefix(self._own).partition("/")
+        if kind == "log":
+            return row.name in self._segments
+        part_of = rest.partition("/")[0]
+        return part_of in self._sets if kind == "compacted" else part_of not in self._old_bases

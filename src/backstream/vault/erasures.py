@@ -1,0 +1,201 @@
+"""The records of erasures: what was taken out of a table's history, when, by whom and why, without naming it.
+
+    erasures/ID/begun.json    written before anything is changed: the time, the operator, the reason, and salted hashes of the keys
+    erasures/ID/done.json     everything is erased: the objects that were rewritten or removed
+
+A key, and the name of a row object, stand there as salted SHA-256 only. The catalog lists the ids, so a vault without erasures
+costs no request. See docs/notes/0052.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+
+from backstream.errors import AlreadyExists, Damaged, MissingObject, NotFound
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
+from backstream.model.changes.fold import BEGINNING
+from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.ports import ObjectStore
+from backstream.vault import below_markers
+from backstream.vault.catalog import folder
+
+FORMAT = 1
+DIGITS = 40  # hex digits of a hash: 160 bits
+ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+
+
+class ErasedRow(msgspec.Struct, frozen=True, array_like=True):
+    """One item. `key`: the salted hash of its canonical key; `lived`: the seconds between which it existed.
+
+    The first second is included, the last one is not. The last one is None if the item existed when it was erased.
+    """
+
+    key: str
+    lived: tuple[tuple[int, int | None], ...]
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """One erasure. `at`: ISO 8601, UTC; changes of these items up to that second are erased. `salt`: hex digits.
+
+    `objects`: the salted hashes of the names of their row objects.
+    """
+
+    format: int
+    id: str
+    at: str
+    by: str
+    reason: str
+    salt: str
+    rows: tuple[ErasedRow, ...]
+    objects: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"erased on {self.at}, erasure {self.id}: {self.reason}"
+
+    @property
+    def second(self) -> int:
+        """The last second whose changes are erased."""
+        return moment.parse_iso_micros(self.at) // MICROS
+
+    def of_key(self, key: bytes) -> str:
+        """Returns the salted hash of a canonical key."""
+        return _hash(self.salt, b"key", key)
+
+    def of_object(self, name: str) -> str:
+        """Returns the salted hash of the name of a row object."""
+        return _hash(self.salt, b"object", name.encode())
+
+    def lacks_at(self, second: int, keys: Collection[bytes] | None = None) -> int:
+        """Returns how many of its items existed at a second. `keys`: only these; None for all."""
+        hashes = None if keys is None else {self.of_key(each) for each in keys}
+        rows = [each for each in self.rows if hashes is None or each.key in hashes]
+        return sum(any(since <= second and (until is None or second < until) for since, until in each.lived) for each in rows)
+
+
+class TouchedObject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An object that held something of the subject. `lines`: how many lines were taken out; `versions`: how many versions were
+    removed. A row object is named by its salted hash.
+    """
+
+    object: str
+    lines: int = 0
+    versions: int = 0
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The record of a finished erasure. `at`: when it ended (ISO 8601, UTC)."""
+
+    format: int
+    id: str
+    at: str
+    objects: tuple[TouchedObject, ...]
+    versions_removed: int
+
+
+def _hash(salt: str, kind: bytes, what: bytes) -> str:
+    return hashlib.sha256(b"%s|%s|%s" % (salt.encode(), kind, what)).hexdigest()[:DIGITS]
+
+
+Record = TypeVar("Record", Erasure, Finished)
+
+
+class Erasures:
+    """The erasures of one table. `ids`: those that its catalog names. They are read at the first question."""
+
+    def __init__(self, store: ObjectStore, table: str, ids: Sequence[str]) -> None:
+        self._store = store
+        self._prefix = folder(table) + "erasures/"
+        self._ids = ids
+
+    @cached_property
+    def all(self) -> list[Erasure]:
+        """All of them, oldest first. Raises Damaged or MissingObject if one cannot be read: nobody may guess what was erased."""
+        return [self.read(each) for each in self._ids]
+
+    @cached_property
+    def _by_key(self) -> list[tuple[Erasure, frozenset[str]]]:
+        return [(each, frozenset(row.key for row in each.rows)) for each in reversed(self.all)]
+
+    def of(self, key: bytes) -> Erasure | None:
+        """Returns the newest erasure of an item; None if it was never erased."""
+        if not self._ids:
+            return None
+        return next((each for each, keys in self._by_key if each.of_key(key) in keys), None)
+
+    def until(self, key: bytes) -> int:
+        """Returns the last second whose changes of an item are erased; a second before all others if it never was."""
+        found = self.of(key)
+        return BEGINNING - 1 if found is None else found.second
+
+    def lacks_at(self, second: int, keys: Collection[bytes] | None = None) -> int:
+        """Returns how many erased items existed at a second: see `Erasure.lacks_at`."""
+        return sum(each.lacks_at(second, keys) for each in self.all) if self._ids else 0
+
+    def read(self, erasure: str) -> Erasure:
+        """Returns one of them. Raises NotFound if there is none of that id."""
+        try:
+            return self._decoded(erasure, "begun.json", Erasure)
+        except MissingObject as error:
+            known = ", ".join(self._ids) or "none"
+            raise NotFound(f"there is no erasure {erasure}", hint=f"The erasures of this table: {known}.") from error
+
+    def finished(self, erasure: str) -> Finished | None:
+        """Returns the record that it is finished; None if it is not."""
+        try:
+            return self._decoded(erasure, "done.json", Finished)
+        except MissingObject:
+            return None
+
+    def open(self) -> list[Erasure]:
+        """Returns the erasures that are not finished."""
+        return [each for each in self.all if self.finished(each.id) is None]
+
+    def begin(self, erasure: Erasure) -> None:
+        """Makes the record of an erasure durable. Nothing is erased before."""
+        self._store.put(
+            f"{self._prefix}{erasure.id}/begun.json", msgspec.json.encode(erasure), {"format": str(FORMAT)}, if_absent=True
+        )
+
+    def note(self, erasure: str, touched: Sequence[TouchedObject]) -> None:
+        """Notes objects that something is removed from, before it is. Each pass notes its own."""
+        body = msgspec.json.encode(touched)
+        name = f"{self._prefix}{erasure}/pass-{hashlib.sha256(body).hexdigest()[:16]}.json"
+        with suppress(AlreadyExists):
+            self._store.put(name, body, {"format": str(FORMAT)}, if_absent=True)
+
+    def noted(self, erasure: str) -> list[TouchedObject]:
+        """Returns all objects that any pass has noted, with the most lines that any saw in them."""
+        found: dict[str, TouchedObject] = {}
+        for each in below_markers.firsts(self._store, f"{self._prefix}{erasure}/pass-"):
+            for one in msgspec.json.decode(below_markers.pinned(self._store, each).body, type=list[TouchedObject]):
+                if one.object not in found or one.lines > found[one.object].lines:
+                    found[one.object] = one
+        return list(found.values())
+
+    def finish(self, record: Finished) -> None:
+        """Notes that it is finished."""
+        with suppress(AlreadyExists):
+            self._store.put(
+                f"{self._prefix}{record.id}/done.json", msgspec.json.encode(record), {"format": str(FORMAT)}, if_absent=True
+            )
+
+    def _decoded(self, erasure: str, name: str, kind: type[Record]) -> Record:
+        where = f"{self._prefix}{erasure}/{name}"
+        if not ID.fullmatch(erasure):
+            raise NotFound(f"not the id of an erasure: {erasure!r}")
+        body = below_markers.pinned(self._store, below_markers.first(self._store, where)).body
+        try:
+            found = msgspec.json.decode(body, type=kind)
+        except UNDECODABLE as error:
+            raise Damaged(f"the record of an erasure cannot be read: {where}: {reason(error)}") from error
+        if found.id != erasure or found.format > FORMAT:
+            raise Damaged(f"the record of an erasure cannot be read: {where}: it is of another one, or of a newer format")
+        return found
