@@ -47,7 +47,8 @@ of keys) and `failures`, `warnings`; `diff` the same without `sample`, with `tab
 ([dump.md](dump.md)); `drill` gives `table, at, rows, matched, differences, rpo_seconds,
 rto_seconds, passed`, `reasons`, `differing` and more ([drill.md](drill.md)); `backfill` gives `table, id, kind, rows, written,
 segments, resumed, began, ended, exact_from, captured_to, read_units, seconds` and `warnings`; `redrive` gives `table, source,
-batches, records, redriven, captured, given_up, not_found, dry_run` and `left` (an array of `batch, sequence, why`).
+batches, records, redriven, captured, given_up, not_found, dry_run` and `left` (an array of `batch, sequence, why`); `erase` gives
+`table, id, at, reason, keys, objects, lines, versions_removed, blocked_until, dry_run, seconds` and more ([erase.md](erase.md)).
 """
 
 

@@ -100,8 +100,9 @@ def test_what_other_commands_say_of_an_erased_item(tmp_path: Path, run: Run) -> 
     assert shown.code == 1
     assert f"erasure {erased}: article 17" in shown.err
     history = run("history", "flights", KEY)
-    assert history.code == 0
+    assert history.code == 1
     assert erased in history.err
+    assert "never seen" not in history.err
     file = str(tmp_path.parent / "one.json")
     restored = run("restore", "flights", "--at", at, "--to-file", file, "--key", KEY)
     assert restored.code == 1

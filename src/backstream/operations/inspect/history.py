@@ -89,12 +89,13 @@ class ItemHistory(msgspec.Struct, frozen=True):
     """An item's history with all notes about it.
 
     `versions`: see `history`; `notes`: its freshness, and changes that are or may be missing; `unread`: descriptions of unreadable
-    objects.
+    objects; `erased`: True if it was ever erased, which a note says.
     """
 
     versions: list[ItemVersion]
     notes: list[str]
     unread: list[str]
+    erased: bool = False
 
 
 def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) -> ItemHistory:
@@ -111,7 +112,7 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     kept = [] if window.horizon is None else [f"history is kept from {moment.iso(window.horizon)}, the horizon"]
     fresh = [*kept, *safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
     erased = [] if (one := vault.erasures.of(key)) is None else [f"{one}; nothing up to then is in the vault"]
-    return ItemHistory(versions, [*limits, *erased, *missing, *gaps, *fresh], unread)
+    return ItemHistory(versions, [*limits, *erased, *missing, *gaps, *fresh], unread, bool(erased))
 
 
 def _tells_nothing_new(version: ItemVersion, before: ItemVersion | None) -> bool:
