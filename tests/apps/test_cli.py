@@ -20,7 +20,7 @@ import pytest
 
 from backstream import private_files
 from backstream.apps.cli.commands import ALL
-from backstream.apps.cli.restore import restoring
+from backstream.apps.cli.restore import one
 from backstream.model import moment
 from kit.feed import Feed
 from kit.images import image, key
@@ -346,8 +346,8 @@ def test_the_second_that_was_agreed_to_is_the_one_that_is_restored(
         while int(time.time()) <= began:
             time.sleep(0.05)
 
-    monkeypatch.setattr(restoring, "need_terminal", lambda *_: None)
-    monkeypatch.setattr(restoring, "confirm", answer_a_second_later)
+    monkeypatch.setattr(one, "need_terminal", lambda *_: None)
+    monkeypatch.setattr(one, "confirm", answer_a_second_later)
     scene.create()
     ran = scene.call("restore", scene.table, "--at", "3590s ago", "--in-place", "--json")
     assert (ran.code, ran.json()["put"]) == (0, len(scene.items())), ran.err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.restores import Restoring
     from backstream.apps.verbs.retaining import Retaining
     from backstream.apps.verbs.reverts import Reverting
+    from backstream.apps.verbs.together import Together
     from backstream.operations.bulk.progress import Progress
     from backstream.operations.inspect.check import Checked
 
@@ -128,6 +129,11 @@ class Vault:
             raise UsageError("a group of which tables?", hint="Name its tables, or give the tags that they carry.")
         members(self._config, found)
         return groups.save(self._config.store, name, found.tables, found.tags, self._config.clock.now())
+
+    def together(self, words: Sequence[str] = ()) -> Together:
+        """Returns what works on several tables as one: restores to one moment. `words`: their selection, for its file."""
+        made: Together = import_module(f"{VERBS}.together").Together(self._config, words)
+        return made
 
     def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> list[Checked]:
         """Runs `TableBackup.check` for every table.

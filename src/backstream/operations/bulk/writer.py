@@ -57,7 +57,7 @@ class BulkWriter(Generic[W]):
     with full jitter. It gives up (`hopeless` says why) once nothing at all was accepted for `patience` seconds of trying, or if
     access ends in the middle; unwritten items are in `left_out`. It raises an error for access that never worked, or a missing
     table. `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers if they state
-    more. `most`: calls under way at most.
+    more. `budget`: the same limit, shared with other writers. `most`: calls under way at most.
     """
 
     def __init__(
@@ -67,13 +67,14 @@ class BulkWriter(Generic[W]):
         *,
         patience: float = PATIENCE,
         max_units: float | None = None,
+        budget: Budget | None = None,
         most: int = MOST,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._table = table
         self._clock = clock
         self._patience = patience
-        self._budget = None if max_units is None else Budget(clock, max_units)
+        self._budget = Budget.of(clock, max_units) if budget is None else budget
         self._gate = Gate(clock, Congestion(least=min(LEAST, most), first=min(FIRST, most), most=most))
         self._progress = progress
         self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")
@@ -239,6 +240,11 @@ class Budget:
     def __init__(self, clock: Clock, per_second: float) -> None:
         self._pace = Pace(clock, per_second)
         self.at_once = per_second
+
+    @classmethod
+    def of(cls, clock: Clock, per_second: float | None) -> Budget | None:
+        """Returns a budget; None where no limit is asked for."""
+        return None if per_second is None else cls(clock, per_second)
 
     def spend(self, batch: Sequence[Sendable]) -> Spent:
         """Returns when it is a batch's turn."""

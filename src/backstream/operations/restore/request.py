@@ -10,6 +10,7 @@ import msgspec
 
 from backstream.engine.local.memory import Memory
 from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.bulk.writer import Budget
 from backstream.operations.restore.plan import Planning
 from backstream.operations.restore.report import TargetOutcome
 from backstream.operations.restore.resume_file import Leftovers
@@ -22,7 +23,7 @@ class RestoreContext(msgspec.Struct, frozen=True):
     """The context of a restore besides the vault.
 
     `folder`: the place of its resumable file; `notice` receives, before the first write, the command that resumes it after an
-    interruption.
+    interruption. `budget`: write units that several restores share; None if each has its request's own.
     """
 
     table_of: Callable[[str], Table]
@@ -31,6 +32,7 @@ class RestoreContext(msgspec.Struct, frozen=True):
     progress: Progress = Silent()
     memory: Memory = Memory()
     notice: Callable[[str], None] = lambda _: None
+    budget: Budget | None = None
 
 
 class RestoreTarget(Protocol):

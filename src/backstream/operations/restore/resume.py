@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,13 @@ def resume(vault: TableVault, path: Path, around: RestoreContext, again: Again) 
     Raises UsageError if there is no such file, or if it belongs to another table; Refused if only rows that somebody else has
     changed are left, unless `force` is set.
     """
+    return result_of(prepare_resumed(vault, path, around, again))
+
+
+def prepare_resumed(
+    vault: TableVault, path: Path, around: RestoreContext, again: Again, *, finished: Callable[[], None] = lambda: None
+) -> PreparedRestore:
+    """Returns the same, checked and read once it is entered. `finished`: see `Leftovers`."""
     loaded = resume_file.load(path)
     if loaded.head.table != vault.catalog.table:
         raise UsageError(f"{path} is what is left of a restore of {loaded.head.table}, not of {vault.catalog.table}")
@@ -48,8 +56,8 @@ def resume(vault: TableVault, path: Path, around: RestoreContext, again: Again) 
             f"all that is left are {len(loaded.keys)} rows that somebody changed while the restore ran",
             hint="--force brings them back too, and so undoes these changes.",
         )
-    left = Leftovers(None if again.dry_run else path, loaded.head)
-    return result_of(PreparedRestore(RestoreJob(vault, _rest(loaded, again), around), left))
+    left = Leftovers(None if again.dry_run else path, loaded.head, finished)
+    return PreparedRestore(RestoreJob(vault, _rest(loaded, again), around), left)
 
 
 def _rest(loaded: Loaded, again: Again) -> RestoreRequest:

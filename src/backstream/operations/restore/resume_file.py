@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -85,11 +86,13 @@ class NamedFailures:
 class Leftovers(NamedFailures):
     """Collects failures as they come, and keeps the file of a restore that can be gone on with. `path`: None for no file at all.
 
-    The file is durable before the first write; it is deleted when everything is done.
+    The file is durable before the first write; it is deleted when everything is done. `finished` is called just before that, so
+    that who keeps an account of several restores never takes one that is done for one that was not begun.
     """
 
-    def __init__(self, path: Path | None, head: ResumeHead) -> None:
+    def __init__(self, path: Path | None, head: ResumeHead, finished: Callable[[], None] = lambda: None) -> None:
         super().__init__()
+        self._finished = finished
         self._path = path
         self._head = head
         self._file: BinaryIO | None = None
@@ -165,6 +168,8 @@ class Leftovers(NamedFailures):
         self._file = None
         if self._left:
             return self._path
+        if not self.count:
+            self._finished()
         self._path.unlink(missing_ok=True)
         return None
 

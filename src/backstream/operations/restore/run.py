@@ -5,6 +5,7 @@ Several restores can be prepared before the first is applied. `restore` is one t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Self
@@ -41,9 +42,19 @@ def restore(vault: TableVault, request: RestoreRequest, around: RestoreContext) 
     return result_of(prepare(vault, request, around))
 
 
-def prepare(vault: TableVault, request: RestoreRequest, around: RestoreContext) -> PreparedRestore:
-    """Return a restore that has everything checked and read once it is entered (`with`). Nothing is touched before `apply`."""
-    return PreparedRestore(RestoreJob(vault, request, around))
+def prepare(
+    vault: TableVault,
+    request: RestoreRequest,
+    around: RestoreContext,
+    *,
+    restore: str | None = None,
+    finished: Callable[[], None] = lambda: None,
+) -> PreparedRestore:
+    """Return a restore that has everything checked and read once it is entered (`with`). Nothing is touched before `apply`.
+
+    `restore`: its id, None for a new one; `finished`: see `Leftovers`.
+    """
+    return PreparedRestore(RestoreJob(vault, request, around), restore=restore, finished=finished)
 
 
 def result_of(prepared: PreparedRestore) -> Restored:
@@ -59,14 +70,21 @@ class PreparedRestore:
     others may be writing to carry the item as it was read, so what changes in between is a conflict and is not overwritten.
     """
 
-    def __init__(self, job: RestoreJob, left: Leftovers | None = None) -> None:
-        """`left`: the file of an earlier restore that is gone on with."""
+    def __init__(
+        self,
+        job: RestoreJob,
+        left: Leftovers | None = None,
+        *,
+        restore: str | None = None,
+        finished: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`left`: the file of an earlier restore that is gone on with. `restore`, `finished`: see `prepare`."""
         self._job = job
         self._began = job.around.clock.now()
         self._window = job.vault.window(self._began)
         self._named = named_destination(job.vault)
         self._target = job.request.target.bind(job)
-        self._left = left or self._new_file()
+        self._left = left or self._new_file(restore or private_files.token(), finished)
         self._selection = selection_of(job.vault, job.request)
         self._looking = Looking(job, self._target, self._window)
         self._stack = ExitStack()
@@ -76,9 +94,9 @@ class PreparedRestore:
         """True if the request asks for no more than a plan."""
         return self._job.request.dry_run
 
-    def _new_file(self) -> Leftovers:
+    def _new_file(self, restore_id: str, finished: Callable[[], None]) -> Leftovers:
         """Returns the account of what is left: a new file, if the target can be resumed."""
-        request, target, restore_id = self._job.request, self._target, private_files.token()
+        request, target = self._job.request, self._target
         head = ResumeHead(
             restore=restore_id,
             table=self._job.vault.catalog.table,
@@ -92,7 +110,8 @@ class PreparedRestore:
             expect_deletes=request.expect_deletes,
             delete_unknown=request.delete_unknown,
         )
-        return Leftovers(resume_file.path_for(restore_id, self._job.around.folder) if target.resumable else None, head)
+        path = resume_file.path_for(restore_id, self._job.around.folder) if target.resumable else None
+        return Leftovers(path, head, finished)
 
     # --- preparing ---
 

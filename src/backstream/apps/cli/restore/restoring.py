@@ -1,42 +1,23 @@
-"""`restore`: bringing rows, a tenant or the whole table back."""
+"""`restore`: bringing rows, a tenant, the whole table or several tables back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.differences import changed_lines
-from backstream.apps.cli.options import AllowGap, Json, MinHead, TableName, Vault, VerifyKey
-from backstream.apps.cli.output import (
-    Resumption,
-    as_facts,
-    as_failures,
-    as_grants,
-    as_json,
-    as_todo,
-    confirm,
-    err,
-    hint,
-    need_terminal,
-    notice,
-)
-from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.cli.options import ALL, AllowGap, AllTables, Json, MinHead, Vault, VerifyKey
+from backstream.apps.cli.restore.one import restore_one
+from backstream.apps.cli.restore.together import is_of_several, restore_several
+from backstream.apps.cli.restore.words import RestoreWords
 from backstream.apps.verbs.arguments import Via
-from backstream.clock import SystemClock
 from backstream.errors import UsageError
-from backstream.model import moment, moment_arguments
-from backstream.model.counts import counted
-from backstream.operations.restore import Failure, Planned, Restored
-from backstream.operations.restore.plan import Sampled
-
-SHOWN = 12  # attributes of a row in a plan
+from backstream.operations.together.side_by_side import OnFailure
 
 
 def restore(
-    table: TableName,
+    tables: AllTables = ALL,
     *,
     vault: Vault = None,
     verify_key: VerifyKey = None,
@@ -44,6 +25,23 @@ def restore(
     at: Annotated[str | None, Option(metavar="MOMENT", help="The second to go back to.", show_default=False)] = None,
     to: Annotated[str | None, Option(metavar="NEW", help="Into a new table.", show_default=False)] = None,
     in_place: Annotated[bool, Option("--in-place", help="Into the table itself: puts and deletes what differs.")] = False,
+    suffix: Annotated[
+        str | None, Option(metavar="TEXT", help="Several tables: into new ones, each with this after its name.", show_default=False)
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        Option(metavar="TEXT", help="Several tables: into new ones, each with this before its name.", show_default=False),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        Option("--map", metavar="FILE", help="Several tables: into new ones; lines of TABLE NEW, or JSON.", show_default=False),
+    ] = None,
+    settle: Annotated[
+        bool, Option("--settle", help="To the nearest quiet second, so that no transaction across tables is cut.")
+    ] = False,
+    on_failure: Annotated[
+        OnFailure, Option(metavar="stop|go-on", help="Several tables: whether others begin after one has failed.")
+    ] = OnFailure.STOP,
     to_file: Annotated[Path | None, Option(metavar="PATH", help='To lines of {"Item":...}.', show_default=False)] = None,
     key: Annotated[list[str] | None, Option(metavar="KEY", help="Only this row; repeatable.", show_default=False)] = None,
     keys: Annotated[
@@ -104,273 +102,12 @@ def restore(
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
     json: Json = False,
 ) -> int:
-    """Restore rows, a tenant or the whole table to a second."""
-    backup = library.open(vault, patience=patience, verify_key=verify_key, min_head=min_head).table(
-        table
-    )  # nothing is opened yet: a dump needs no vault
-    at = "now" if at is None and settings_only else at
-    if undo is not None:
-        _check_undo_words(
-            at=at,
-            resume=resume,
-            to=to,
-            in_place=in_place,
-            to_file=to_file,
-            key=key,
-            keys=keys,
-            changed_between=changed_between,
-            tenant=tenant,
-            from_file=from_file,
-        )
-        with ProgressBar() as bar:
-            taken_back = backup.undo_restore(
-                undo,
-                dry_run=dry_run,
-                patience=patience,
-                max_write_units=max_write_units,
-                into_another=into_another,
-                progress=bar,
-            )
-        return _show(taken_back, json=json)
-    held = from_parquet or from_file
-    if held is not None:
-        _check_dump_words(
-            "--from-file" if from_parquet is None else "--from-parquet",
-            from_file=None if from_parquet is None else from_file,
-            at=at,
-            resume=resume,
-            tenant=tenant,
-            key=key,
-            keys=keys,
-            changed_between=changed_between,
-            settings_only=settings_only or None,
-            into_another=into_another,
-            delete_unknown=delete_unknown,
-            expect_deletes=expect_deletes,
-            via=via,
-        )
-    else:
-        _check_words(at, resume, via)
-    tell = Resumption()
-
-    def run(*, dry_run: bool) -> Restored:
-        with ProgressBar() as bar:
-            if resume is not None:
-                return backup.resume(
-                    resume,
-                    dry_run=dry_run,
-                    patience=patience,
-                    max_write_units=max_write_units,
-                    force=force,
-                    into_another=into_another,
-                    delete_unknown=delete_unknown,
-                    expect_deletes=expect_deletes,
-                    accept_settings=accept_settings,
-                    progress=bar,
-                    notice=tell,
-                )
-            if from_parquet is not None:
-                return backup.restore_export(
-                    from_parquet,
-                    to=to,
-                    in_place=in_place,
-                    to_file=to_file,
-                    partition=partition,
-                    where=where,
-                    dry_run=dry_run,
-                    allow_gap=allow_gap,
-                    patience=patience,
-                    max_write_units=max_write_units,
-                    force=force,
-                    progress=bar,
-                )
-            if from_file is not None:
-                return backup.restore_dump(
-                    from_file,
-                    to=to,
-                    in_place=in_place,
-                    to_file=to_file,
-                    indexes=not no_indexes,
-                    partition=partition,
-                    where=where,
-                    dry_run=dry_run,
-                    allow_gap=allow_gap,
-                    patience=patience,
-                    max_write_units=max_write_units,
-                    force=force,
-                    progress=bar,
-                )
-            return backup.restore(
-                at=at or "",
-                to=to,
-                in_place=in_place,
-                to_file=to_file,
-                keys=key or (),
-                keys_file=keys,
-                changed_between=changed_between,
-                tenant=tenant,
-                partition=partition,
-                where=where,
-                indexes=not no_indexes,
-                settings_only=settings_only,
-                accept_settings=accept_settings,
-                dry_run=dry_run,
-                allow_gap=allow_gap,
-                patience=patience,
-                max_write_units=max_write_units,
-                force=force,
-                into_another=into_another,
-                delete_unknown=delete_unknown,
-                expect_deletes=expect_deletes,
-                via=via,
-                progress=bar,
-                notice=tell,
-            )
-
-    if in_place and not dry_run and not yes and via is Via.WRITES:
-        if changed_between is not None:
-            changed_between = (_fixed(changed_between[0]), _fixed(changed_between[1]))
-        between = None if changed_between is None else " to ".join(changed_between)
-        named = None if keys is None else str(keys)
-        selected = _selected(key or (), tenant=tenant, partition=partition, where=where, file=named, changed_between=between)
-        planned = _ask(f"{selected}{table}", at or "", held, run)
-        at = planned.at if held is None else at  # `15m ago` means the second that was agreed to, however long the answer took
-    try:
-        return _show(run(dry_run=dry_run), json=json)
-    except KeyboardInterrupt:
-        notice(f"stopped: {_after_stop(tell, via, held)}")
-        raise
-
-
-def _selected(keys: Sequence[str], **filters: str | None) -> str:
-    """Returns the selection in words, to stand before a table's name."""
-    words = [f"{name.replace('_', ' ')} {value}" for name, value in filters.items() if value is not None]
-    if not keys and not words:
-        return ""
-    rows = "rows" if not keys else "1 row" if len(keys) == 1 else f"{len(keys)} rows"
-    return rows + (f" of {' and '.join(words)}" if words else "") + " of "
-
-
-def _after_stop(resumption: Resumption, via: Via, dump: Path | str | None) -> str:
-    """Returns what a stopped restore leaves behind, and the next step."""
-    if via is Via.IMPORT:
-        return "an import that has begun goes on by itself"
-    if dump is not None:
-        return "what was written stays; run it again, --in-place: what is there already is not written twice"
-    return resumption.after_stop("nothing stays behind")
-
-
-def _check_words(at: str | None, resume: str | None, via: Via) -> None:
-    """A restore is to a moment, unless it goes on with one."""
-    if resume is None and at is None:
-        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
-    if resume is not None and via is Via.IMPORT:
-        raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
-
-
-def _check_dump_words(source: str, *, via: Via, **others: object) -> None:
-    """A dump or an export is of one moment, and restored as a whole."""
-    wrong = [*_given(others), *(["--via import"] if via is Via.IMPORT else [])]
-    if wrong:
-        kind = "A dump" if source == "--from-file" else "An export"
-        raise UsageError(f"{source} goes without {', '.join(wrong)}", hint=f"{kind} is of one moment; pick rows with --where.")
-
-
-def _given(words: Mapping[str, object]) -> list[str]:
-    """Those of these options that were given."""
-    return [f"--{name.replace('_', '-')}" for name, value in words.items() if value not in (None, False, [])]
-
-
-def _check_undo_words(**others: object) -> None:
-    """The file of a restore tells all that is to be known of it."""
-    wrong = _given(others)
-    if wrong:
-        raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
-
-
-def _fixed(text: str) -> str:
-    """Returns the moment as a time: `15m ago` would mean another second each time it is read."""
-    return moment.iso(moment_arguments.parse(text, SystemClock().now()))
-
-
-def _ask(what: str, at: str, dump: Path | str | None, run: Callable[..., Restored]) -> Restored:
-    """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
-    asked, held = "Bring {} back to {} in place (puts and deletes)?".format, f"what {dump} holds of it"
-    need_terminal(asked(what, _fixed(at) if dump is None else held), "Look at it with --dry-run first, then run it with --yes.")
-    planned = run(dry_run=True)
-    as_failures("CANNOT BE RESTORED", planned.failures)
-    for warning in planned.warnings:
-        notice(f"note: {warning}")
-    for name, value in _counts(planned):
-        err.print(f"{name:<14}  {value}")
-    confirm(asked(what, planned.at if dump is None else held))
-    return planned
-
-
-def _show(report: Restored, *, json: bool) -> int:
-    for warning in report.warnings:
-        notice(f"note: {warning}")
-    as_failures("NOT RESTORED", report.failures)
-    as_failures("LEFT ALONE", _only_spared(report))
-    if report.left is not None:
-        others = (
-            f"; with --force also {counted(report.conflicts, 'row')} that somebody changed meanwhile" if report.conflicts else ""
-        )
-        hint(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
-    if report.undo is not None and not report.dry_run:
-        notice(f"To take back what it wrote, and nothing else: {report.undo}")
-    if json:
-        as_json(report)
-    else:
-        _show_counts(report)
-        as_grants(report.grants)
-        as_todo(report.todo)
-    return 1 if report.failed or any(each.failed for each in report.todo) else 0
-
-
-def _only_spared(report: Restored) -> list[Failure]:
-    """The rows that were left alone and do not count as failed."""
-    failed = set(report.failures)
-    return [each for each in report.sparing if each not in failed]
-
-
-def _show_counts(report: Restored) -> None:
-    as_facts(_counts(report))
-
-
-def _counts(report: Restored) -> list[tuple[str, str]]:
-    would = "would be " if report.dry_run else ""
-    return [
-        ("table", f"{report.table} at {report.at} -> {report.target}"),
-        (f"{would}put", f"{report.put:,}"),
-        (f"{would}deleted", f"{report.deleted:,}"),
-        ("unchanged", f"{report.unchanged:,}"),
-        ("failed", f"{report.failed:,}"),
-        *([("left alone", f"{report.spared:,}: the vault does not prove what they were")] if report.spared else []),
-        *([("erased", f"{report.erased:,} more, which were erased from the vault since")] if report.erased else []),
-        *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
-        *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
-        *(_most(report) if report.dry_run else []),
-        *(_planned(report.plan) if report.dry_run and report.plan is not None else []),
-        *([] if report.settings is None else [("settings", f"as of {report.settings}")]),
-        ("seconds", f"{report.seconds:.1f}"),
-    ]
-
-
-def _most(report: Restored) -> list[tuple[str, str]]:
-    """Returns the line that says how many deletes must be allowed, if they must be."""
-    needed = report.needs_expect_deletes
-    return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
-
-
-def _planned(plan: Planned) -> list[tuple[str, str]]:
-    takes = f"{counted(plan.write_units, 'write unit')}, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
-    rows = [line for each in plan.sample for line in _row(each)]
-    return [("would take", f"{takes}; indexes take as many again each"), *rows]
-
-
-def _row(each: Sampled) -> list[tuple[str, str]]:
-    """A row of the plan: its key, and only what differs, attribute by attribute."""
-    lines = changed_lines(bytes(each.before), bytes(each.after), cut=True)
-    more = [f"... and {len(lines) - SHOWN} more attributes"] if len(lines) > SHOWN else []
-    return [(f"  {each.action}", bytes(each.key).decode()), *(("", line) for line in [*lines[:SHOWN], *more])]
+    """Restore rows, a tenant, the whole table, or several tables to a second."""
+    words = RestoreWords(**locals())
+    held = library.open(vault, patience=patience, verify_key=verify_key, min_head=min_head)
+    run = None if resume is None and undo is None else held.together().file_of(resume or undo or "")
+    if run is not None or is_of_several(words):
+        return restore_several(held, words, run)
+    if tables.single is None:
+        raise UsageError("which table?", hint="Name tables, or give --all, --match, --tag or --group.")
+    return restore_one(tables.single, held.table(tables.single), words)  # nothing is opened yet: a dump needs no vault

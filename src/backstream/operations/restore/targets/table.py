@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backstream.errors import Refused
-from backstream.operations.bulk.writer import Batches, BulkWriter
+from backstream.operations.bulk.writer import Batches, Budget, BulkWriter
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore.plan import Planning, units_a_second
 from backstream.operations.restore.report import TargetOutcome
@@ -80,14 +80,13 @@ class TableTarget:
         return self._undo.begin(path, left.restore, self._job.vault.catalog.table, into, self._job.vault)
 
     def _sink(self, table: Table, keeper: UndoRecorder | None) -> Sink:
-        request, clock, vault = self._job.request, self._job.around.clock, self._job.vault
+        request, around, vault = self._job.request, self._job.around, self._job.vault
+        budget = Budget.of(around.clock, request.max_units) if around.budget is None else around.budget
         if self.is_shared and not request.force:
             conditional = ConditionalWriter(vault, table, keeper)
-            return ConditionalSink(
-                BulkWriter(conditional, clock, patience=request.patience, max_units=request.max_units), conditional
-            )
+            return ConditionalSink(BulkWriter(conditional, around.clock, patience=request.patience, budget=budget), conditional)
         forced: Batches[Write] = table if keeper is None else KeptTable(vault, table, keeper)
-        return TableSink(BulkWriter(forced, clock, patience=request.patience, max_units=request.max_units))
+        return TableSink(BulkWriter(forced, around.clock, patience=request.patience, budget=budget))
 
     def watch(self, sink: Sink) -> Sink:
         """Count the rows that have expired, where rows of the table do."""

@@ -1,0 +1,306 @@
+"""`restore` of one table: rows, a tenant or the whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from backstream.apps.cli.differences import changed_lines
+from backstream.apps.cli.output import (
+    Resumption,
+    as_facts,
+    as_failures,
+    as_grants,
+    as_json,
+    as_todo,
+    confirm,
+    err,
+    hint,
+    need_terminal,
+    notice,
+)
+from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.cli.restore.words import RestoreWords
+from backstream.apps.library import TableBackup
+from backstream.apps.verbs.arguments import Via
+from backstream.clock import SystemClock
+from backstream.errors import UsageError
+from backstream.model import moment, moment_arguments
+from backstream.model.counts import counted
+from backstream.operations.restore import Failure, Planned, Restored
+from backstream.operations.restore.plan import Sampled
+
+SHOWN = 12  # attributes of a row in a plan
+
+
+def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
+    """Restores as it was asked for, and returns the exit code."""
+    words.at = "now" if words.at is None and words.settings_only else words.at
+    if words.undo is not None:
+        _check_undo_words(
+            at=words.at,
+            resume=words.resume,
+            to=words.to,
+            in_place=words.in_place,
+            to_file=words.to_file,
+            key=words.key,
+            keys=words.keys,
+            changed_between=words.changed_between,
+            tenant=words.tenant,
+            from_file=words.from_file,
+        )
+        with ProgressBar() as bar:
+            taken_back = backup.undo_restore(
+                words.undo,
+                dry_run=words.dry_run,
+                patience=words.patience,
+                max_write_units=words.max_write_units,
+                into_another=words.into_another,
+                progress=bar,
+            )
+        return _show(taken_back, json=words.json)
+    held = words.from_parquet or words.from_file
+    if held is not None:
+        _check_dump_words(
+            "--from-file" if words.from_parquet is None else "--from-parquet",
+            from_file=None if words.from_parquet is None else words.from_file,
+            at=words.at,
+            resume=words.resume,
+            tenant=words.tenant,
+            key=words.key,
+            keys=words.keys,
+            changed_between=words.changed_between,
+            settings_only=words.settings_only or None,
+            into_another=words.into_another,
+            delete_unknown=words.delete_unknown,
+            expect_deletes=words.expect_deletes,
+            via=words.via,
+        )
+    else:
+        _check_words(words.at, words.resume, words.via)
+    tell = Resumption()
+
+    def run(*, dry_run: bool) -> Restored:
+        with ProgressBar() as bar:
+            if words.resume is not None:
+                return backup.resume(
+                    words.resume,
+                    dry_run=dry_run,
+                    patience=words.patience,
+                    max_write_units=words.max_write_units,
+                    force=words.force,
+                    into_another=words.into_another,
+                    delete_unknown=words.delete_unknown,
+                    expect_deletes=words.expect_deletes,
+                    accept_settings=words.accept_settings,
+                    progress=bar,
+                    notice=tell,
+                )
+            if words.from_parquet is not None:
+                return backup.restore_export(
+                    words.from_parquet,
+                    to=words.to,
+                    in_place=words.in_place,
+                    to_file=words.to_file,
+                    partition=words.partition,
+                    where=words.where,
+                    dry_run=dry_run,
+                    allow_gap=words.allow_gap,
+                    patience=words.patience,
+                    max_write_units=words.max_write_units,
+                    force=words.force,
+                    progress=bar,
+                )
+            if words.from_file is not None:
+                return backup.restore_dump(
+                    words.from_file,
+                    to=words.to,
+                    in_place=words.in_place,
+                    to_file=words.to_file,
+                    indexes=not words.no_indexes,
+                    partition=words.partition,
+                    where=words.where,
+                    dry_run=dry_run,
+                    allow_gap=words.allow_gap,
+                    patience=words.patience,
+                    max_write_units=words.max_write_units,
+                    force=words.force,
+                    progress=bar,
+                )
+            return backup.restore(
+                at=words.at or "",
+                to=words.to,
+                in_place=words.in_place,
+                to_file=words.to_file,
+                keys=words.key or (),
+                keys_file=words.keys,
+                changed_between=words.changed_between,
+                tenant=words.tenant,
+                partition=words.partition,
+                where=words.where,
+                indexes=not words.no_indexes,
+                settings_only=words.settings_only,
+                accept_settings=words.accept_settings,
+                dry_run=dry_run,
+                allow_gap=words.allow_gap,
+                patience=words.patience,
+                max_write_units=words.max_write_units,
+                force=words.force,
+                into_another=words.into_another,
+                delete_unknown=words.delete_unknown,
+                expect_deletes=words.expect_deletes,
+                via=words.via,
+                progress=bar,
+                notice=tell,
+            )
+
+    if words.in_place and not words.dry_run and not words.yes and words.via is Via.WRITES:
+        if words.changed_between is not None:
+            words.changed_between = (_fixed(words.changed_between[0]), _fixed(words.changed_between[1]))
+        between = None if words.changed_between is None else " to ".join(words.changed_between)
+        named = None if words.keys is None else str(words.keys)
+        selected = _selected(
+            words.key or (), tenant=words.tenant, partition=words.partition, where=words.where, file=named, changed_between=between
+        )
+        planned = _ask(f"{selected}{table}", words.at or "", held, run)
+        if held is None:
+            words.at = planned.at  # `15m ago` means the second that was agreed to, however long the answer took
+    try:
+        return _show(run(dry_run=words.dry_run), json=words.json)
+    except KeyboardInterrupt:
+        notice(f"stopped: {_after_stop(tell, words.via, held)}")
+        raise
+
+
+def _selected(keys: Sequence[str], **filters: str | None) -> str:
+    """Returns the selection in words, to stand before a table's name."""
+    words = [f"{name.replace('_', ' ')} {value}" for name, value in filters.items() if value is not None]
+    if not keys and not words:
+        return ""
+    rows = "rows" if not keys else "1 row" if len(keys) == 1 else f"{len(keys)} rows"
+    return rows + (f" of {' and '.join(words)}" if words else "") + " of "
+
+
+def _after_stop(resumption: Resumption, via: Via, dump: Path | str | None) -> str:
+    """Returns what a stopped restore leaves behind, and the next step."""
+    if via is Via.IMPORT:
+        return "an import that has begun goes on by itself"
+    if dump is not None:
+        return "what was written stays; run it again, --in-place: what is there already is not written twice"
+    return resumption.after_stop("nothing stays behind")
+
+
+def _check_words(at: str | None, resume: str | None, via: Via) -> None:
+    """A restore is to a moment, unless it goes on with one."""
+    if resume is None and at is None:
+        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
+    if resume is not None and via is Via.IMPORT:
+        raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
+
+
+def _check_dump_words(source: str, *, via: Via, **others: object) -> None:
+    """A dump or an export is of one moment, and restored as a whole."""
+    wrong = [*_given(others), *(["--via import"] if via is Via.IMPORT else [])]
+    if wrong:
+        kind = "A dump" if source == "--from-file" else "An export"
+        raise UsageError(f"{source} goes without {', '.join(wrong)}", hint=f"{kind} is of one moment; pick rows with --where.")
+
+
+def _given(words: Mapping[str, object]) -> list[str]:
+    """Those of these options that were given."""
+    return [f"--{name.replace('_', '-')}" for name, value in words.items() if value not in (None, False, [])]
+
+
+def _check_undo_words(**others: object) -> None:
+    """The file of a restore tells all that is to be known of it."""
+    wrong = _given(others)
+    if wrong:
+        raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
+
+
+def _fixed(text: str) -> str:
+    """Returns the moment as a time: `15m ago` would mean another second each time it is read."""
+    return moment.iso(moment_arguments.parse(text, SystemClock().now()))
+
+
+def _ask(what: str, at: str, dump: Path | str | None, run: Callable[..., Restored]) -> Restored:
+    """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
+    asked, held = "Bring {} back to {} in place (puts and deletes)?".format, f"what {dump} holds of it"
+    need_terminal(asked(what, _fixed(at) if dump is None else held), "Look at it with --dry-run first, then run it with --yes.")
+    planned = run(dry_run=True)
+    as_failures("CANNOT BE RESTORED", planned.failures)
+    for warning in planned.warnings:
+        notice(f"note: {warning}")
+    for name, value in _counts(planned):
+        err.print(f"{name:<14}  {value}")
+    confirm(asked(what, planned.at if dump is None else held))
+    return planned
+
+
+def _show(report: Restored, *, json: bool) -> int:
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    as_failures("NOT RESTORED", report.failures)
+    as_failures("LEFT ALONE", _only_spared(report))
+    if report.left is not None:
+        others = (
+            f"; with --force also {counted(report.conflicts, 'row')} that somebody changed meanwhile" if report.conflicts else ""
+        )
+        hint(f"what is left: {report.left}\nRun `backstream restore {report.table} --resume {report.left}` to write it{others}.")
+    if report.undo is not None and not report.dry_run:
+        notice(f"To take back what it wrote, and nothing else: {report.undo}")
+    if json:
+        as_json(report)
+    else:
+        _show_counts(report)
+        as_grants(report.grants)
+        as_todo(report.todo)
+    return 1 if report.failed or any(each.failed for each in report.todo) else 0
+
+
+def _only_spared(report: Restored) -> list[Failure]:
+    """The rows that were left alone and do not count as failed."""
+    failed = set(report.failures)
+    return [each for each in report.sparing if each not in failed]
+
+
+def _show_counts(report: Restored) -> None:
+    as_facts(_counts(report))
+
+
+def _counts(report: Restored) -> list[tuple[str, str]]:
+    would = "would be " if report.dry_run else ""
+    return [
+        ("table", f"{report.table} at {report.at} -> {report.target}"),
+        (f"{would}put", f"{report.put:,}"),
+        (f"{would}deleted", f"{report.deleted:,}"),
+        ("unchanged", f"{report.unchanged:,}"),
+        ("failed", f"{report.failed:,}"),
+        *([("left alone", f"{report.spared:,}: the vault does not prove what they were")] if report.spared else []),
+        *([("erased", f"{report.erased:,} more, which were erased from the vault since")] if report.erased else []),
+        *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
+        *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
+        *(_most(report) if report.dry_run else []),
+        *(_planned(report.plan) if report.dry_run and report.plan is not None else []),
+        *([] if report.settings is None else [("settings", f"as of {report.settings}")]),
+        ("seconds", f"{report.seconds:.1f}"),
+    ]
+
+
+def _most(report: Restored) -> list[tuple[str, str]]:
+    """Returns the line that says how many deletes must be allowed, if they must be."""
+    needed = report.needs_expect_deletes
+    return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
+
+
+def _planned(plan: Planned) -> list[tuple[str, str]]:
+    takes = f"{counted(plan.write_units, 'write unit')}, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
+    rows = [line for each in plan.sample for line in _row(each)]
+    return [("would take", f"{takes}; indexes take as many again each"), *rows]
+
+
+def _row(each: Sampled) -> list[tuple[str, str]]:
+    """A row of the plan: its key, and only what differs, attribute by attribute."""
+    lines = changed_lines(bytes(each.before), bytes(each.after), cut=True)
+    more = [f"... and {len(lines) - SHOWN} more attributes"] if len(lines) > SHOWN else []
+    return [(f"  {each.action}", bytes(each.key).decode()), *(("", line) for line in [*lines[:SHOWN], *more])]

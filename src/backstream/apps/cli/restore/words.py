@@ -1,0 +1,53 @@
+"""The words of a `restore`, as the command line has read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from backstream.apps.table_selection import TableSelection
+from backstream.apps.verbs.arguments import Via
+from backstream.operations.together.side_by_side import OnFailure
+
+
+@dataclass
+class RestoreWords:
+    """One field for each option of the command: see its help. `at` becomes the second that was agreed to."""
+
+    tables: TableSelection
+    vault: str | None
+    verify_key: str | None
+    min_head: int | None
+    at: str | None
+    to: str | None
+    in_place: bool
+    suffix: str | None
+    prefix: str | None
+    names: Path | None
+    settle: bool
+    on_failure: OnFailure
+    to_file: Path | None
+    key: list[str] | None
+    keys: Path | None
+    changed_between: tuple[str, str] | None
+    tenant: str | None
+    no_indexes: bool
+    accept_settings: bool
+    settings_only: bool
+    partition: str | None
+    where: str | None
+    via: Via
+    dry_run: bool
+    allow_gap: bool
+    from_file: Path | None
+    from_parquet: str | None
+    resume: str | None
+    undo: str | None
+    max_write_units: float | None
+    patience: float
+    force: bool
+    into_another: bool
+    delete_unknown: bool
+    expect_deletes: int | None
+    yes: bool
+    json: bool

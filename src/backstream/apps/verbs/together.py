@@ -1,0 +1,183 @@
+"""Several tables as one, in the library: `Vault.restore`, `resume_restore`, `undo_restore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from backstream.apps.config import Config
+from backstream.apps.verbs.arguments import Moment, moment_of, resumable_folder
+from backstream.errors import UsageError
+from backstream.operations import migrate as migrating
+from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.inspect import signatures
+from backstream.operations.restore import RestoreContext, Restored
+from backstream.operations.together import group_file, restoring
+from backstream.operations.together.names import Targets, read_map
+from backstream.operations.together.quiet import Quiet, quiet
+from backstream.operations.together.restoring import Request, RestoredTogether
+from backstream.operations.together.side_by_side import OnFailure, StopSign, check_all, run_all, width
+from backstream.operations.undo import undo_restore
+
+
+class Together:
+    """The tables of one selection, restored to one moment, side by side. `words`: the selection, as the command line says it."""
+
+    def __init__(self, config: Config, words: Sequence[str] = ()) -> None:
+        self._config = config
+        self._words = words
+
+    def restore(
+        self,
+        tables: Sequence[str],
+        *,
+        at: Moment,
+        targets: Targets,
+        settle: bool = False,
+        on_failure: OnFailure = OnFailure.STOP,
+        indexes: bool = True,
+        accept_settings: bool = False,
+        dry_run: bool = False,
+        allow_gap: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        force: bool = False,
+        into_another: bool = False,
+        delete_unknown: bool = False,
+        expect_deletes: int | None = None,
+        progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> RestoredTogether:
+        """Restores tables to one moment. Each is checked and read first: if any refuses, one error says so, and nothing is touched.
+
+        `settle`: restore the latest quiet second up to `at` instead; `on_failure`: whether tables begin after another has failed;
+        `max_write_units`: a second, of all tables together; `expect_deletes`: of each table. For the other options see
+        `TableBackup.restore`.
+        """
+        aims = targets.of(tables)
+        if not targets.in_place and (into_another or delete_unknown or expect_deletes is not None):
+            raise UsageError(
+                "only a restore in place deletes rows",
+                hint="--into-another, --delete-unknown and --expect-deletes go with --in-place.",
+            )
+        now = self._config.clock.now()
+        asked = moment_of(at, now)
+        vaults = {table: self._config.vault(table) for table in tables}
+        found = quiet(vaults, asked, now, self._config.memory) if settle and asked <= now else Quiet(asked, asked)
+        head = restoring.head_of(
+            self._words,
+            aims,
+            found.at,
+            asked,
+            indexes=indexes,
+            accept_settings=accept_settings,
+            allow_gap=allow_gap,
+            delete_unknown=delete_unknown,
+            expect_deletes=expect_deletes,
+            into_another=into_another,
+        )
+        return restoring.restore(
+            head,
+            self._request(
+                on_failure=on_failure,
+                patience=patience,
+                max_units=max_write_units,
+                force=force,
+                dry_run=dry_run,
+                progress=progress or Silent(),
+                notice=notice,
+                warnings=[found.note] if found.note else [],
+            ),
+        )
+
+    def resume(
+        self,
+        path: Path,
+        *,
+        on_failure: OnFailure = OnFailure.STOP,
+        dry_run: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> RestoredTogether:
+        """Continues a restore of several tables, by its file. Tables that are done stay as they are."""
+        return restoring.resume(
+            path,
+            self._request(
+                on_failure=on_failure,
+                patience=patience,
+                max_units=max_write_units,
+                force=force,
+                dry_run=dry_run,
+                progress=progress or Silent(),
+                notice=notice,
+            ),
+        )
+
+    def undo(
+        self,
+        path: Path,
+        *,
+        dry_run: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        into_another: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[str, Restored]:
+        """Takes back what a restore of several tables in place has written, once each file and table was looked at.
+
+        `max_write_units`: a second, divided among the tables that are worked on at a time.
+        """
+        files = dict(restoring.undo_paths(path, resumable_folder()))
+        stop, at_a_time = StopSign(), width(len(files), self._config.memory)
+        units = None if max_write_units is None else max(1.0, max_write_units / at_a_time)
+
+        def undo(table: str, *, live: bool) -> Restored:
+            around = migrating.MigrationContext(
+                self._config.table(table), self._config.clock, resumable_folder(), progress=stop, into_another=into_another
+            )
+            return undo_restore(files[table], migrating.MigrationRequest(live=live, max_units=units, patience=patience), around)
+
+        planned: dict[str, Restored] = {}
+        check_all(list(files), lambda table: planned.update({table: undo(table, live=False)}), "taken back")
+        if dry_run:
+            return planned
+        undone = run_all(
+            list(files),
+            lambda table: undo(table, live=True),
+            side_by_side=at_a_time,
+            on_failure=OnFailure.GO_ON,
+            is_good=lambda each: not each.failed,
+            stop=stop,
+            progress=progress or Silent(),
+        )
+        restoring.check_undone(undone, len(files))
+        return {table: each for table, each in undone.items() if isinstance(each, Restored)}
+
+    def file_of(self, text: str) -> Path | None:
+        """Returns the file of a run over several tables, by its path or id; None if it is none."""
+        return group_file.find(text, resumable_folder())
+
+    def _request(self, **how: object) -> Request:
+        config = self._config
+        around = RestoreContext(config.table, config.clock, resumable_folder(), memory=config.memory)
+        return Request(
+            vault_of=config.vault,
+            around=around,
+            covered=lambda vault, at: signatures.check(vault, config.clock.now(), at, min_head=None),
+            **how,  # type: ignore[arg-type]
+        )
+
+
+def targets_of(*, in_place: bool, suffix: str | None, prefix: str | None, names: str | Path | Mapping[str, str] | None) -> Targets:
+    """Returns the targets. `names`: a file of them, or the names themselves."""
+    return Targets(in_place, suffix, prefix, names if names is None or isinstance(names, Mapping) else _read(Path(names)))
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return read_map(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error

@@ -1,0 +1,123 @@
+"""The file of a run over several tables: what was asked, and which tables are done. It is durable before the first write.
+
+The first line is the request. Then `{"done":TABLE}` for each table that is as it was to be. It is written before that table's own
+file for resuming is deleted, so that a kill in between loses nothing. Each table keeps its own files; this one names them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+from typing import BinaryIO, Generic, TypeVar
+
+import msgspec
+
+from backstream import private_files
+from backstream.errors import Failed, Refused, UsageError
+from backstream.model.values.decoding import UNDECODABLE, reason
+
+_STEM = "backstream-group-"
+Head = TypeVar("Head", bound=msgspec.Struct)
+
+
+class _Done(msgspec.Struct):
+    done: str
+
+
+class GroupFile(Generic[Head]):
+    """The file, held by this process alone. Safe to call from many threads. `done`: the tables that are done."""
+
+    def __init__(self, path: Path, file: BinaryIO, head: Head, done: set[str]) -> None:
+        self.path = path
+        self.head = head
+        self.done = done
+        self._file = file
+        self._lock = threading.Lock()
+
+    @classmethod
+    def begin(cls, path: Path, head: Head) -> GroupFile[Head]:
+        """Begins a new file, durable. Raises Failed if it cannot be kept."""
+        try:
+            file = private_files.create(path)
+            _hold(file, path)
+            made = cls(path, file, head, set())
+            made._write(msgspec.json.encode(head))
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise Failed(
+                f"the file for resuming cannot be kept in {path}: {error.strerror}", hint="Make room, or run it in another folder."
+            ) from error
+        return made
+
+    @classmethod
+    def reopen(cls, path: Path, kind: type[Head]) -> GroupFile[Head]:
+        """Opens the file of an earlier run. Raises UsageError if it is not one, Refused if another process works on it."""
+        head, done, whole = load(path, kind)
+        file = private_files.reopen(path)
+        _hold(file, path)
+        file.truncate(whole)  # a line that a kill cut short
+        file.seek(0, os.SEEK_END)
+        return cls(path, file, head, done)
+
+    def finished(self, table: str) -> None:
+        """Notes that a table is done, durably."""
+        with self._lock:
+            if table not in self.done:
+                self.done.add(table)
+                self._write(msgspec.json.encode(_Done(table)))
+
+    def close(self) -> None:
+        """Closes the file; it stays."""
+        self._file.close()
+
+    def discard(self) -> None:
+        """Deletes the file: there is nothing to resume or to undo."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._file.write(line + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise Failed(f"what is done cannot be kept in {self.path}: {error.strerror}", hint="Make room.") from error
+
+
+def path_for(run: str, folder: Path) -> Path:
+    """Returns the path of a run's file, by its id."""
+    return folder / f"{_STEM}{run}.ndjson"
+
+
+def find(text: str, folder: Path) -> Path | None:
+    """Returns the file of a run over several tables, by its path or id; None if this is not one."""
+    path = Path(text) if Path(text).exists() else path_for(text, folder)
+    return path if path.exists() and path.name.startswith(_STEM) else None
+
+
+def load(path: Path, kind: type[Head]) -> tuple[Head, set[str], int]:
+    """Returns the request, the tables that are done, and the bytes of whole lines. Raises UsageError if it is no such file."""
+    try:
+        with private_files.opened(path) as file:
+            lines = [line for line in private_files.lines(file, path) if line.endswith(b"\n")]
+        head = msgspec.json.decode(lines[0] if lines else b"", type=kind)
+        done = {msgspec.json.decode(line, type=_Done).done for line in lines[1:]}
+    except OSError as error:
+        raise UsageError(f"no run to resume: {path}: {error.strerror}") from error
+    except UNDECODABLE as error:
+        raise UsageError(f"not the file of a run over several tables: {path}: {reason(error)}") from error
+    return head, done, sum(map(len, lines))
+
+
+def _hold(file: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise Refused(f"another process is at this: {path}", hint="Wait until it has ended, or stop it.") from error

@@ -1,0 +1,166 @@
+"""Several tables restored to one moment: all of them checked first, written together, resumed and undone by one command."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from backstream.model import moment
+from backstream.model.tables.creation import on_demand
+from backstream.ports import Put
+from backstream.vault.gap import Gap
+from kit.images import SCHEMA, image
+from kit.ledger import Shop, orders_without_ledger
+from kit.proxy import FaultProxy, answer
+from kit.scene import Scene, same
+from kit.stage import wait_for
+
+DENIED = json.dumps({"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "not today"})
+
+
+@pytest.fixture
+def shop(scene: Scene, table_name: str) -> Shop:
+    made = Shop(scene, table_name)
+    assert scene.call("group", "shop", *made.names).code == 0
+    return made
+
+
+def all_same(some: dict[str, dict[bytes, bytes]], others: dict[str, dict[bytes, bytes]]) -> bool:
+    return all(same(some[name], others[name]) for name in others)
+
+
+def tables(scene: Scene) -> list[str]:
+    return list(scene.aws.client("dynamodb").get_paginator("list_tables").paginate().search("TableNames[]"))
+
+
+def files(scene: Scene) -> list[str]:
+    return sorted(each.name for each in scene.folder.iterdir())
+
+
+def test_a_group_goes_to_a_quiet_second_in_mid_traffic(scene: Scene, shop: Shop) -> None:
+    """No order is without its row in the ledger, although at many seconds a transaction is cut."""
+    seconds = range(shop.began, shop.last + 1)
+    cut = [each for each in seconds if orders_without_ledger(shop.at(each)[shop.orders], shop.at(each)[shop.ledger])]
+    assert len(cut) > 3
+    at = cut[len(cut) // 2]
+    ran = scene.call("restore", "--group", "shop", "--at", str(at), "--settle", "--suffix=-before", "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json()
+    settled = moment.parse_iso_micros(report["at"]) // 1_000_000
+    assert (settled < at, report["asked"]) == (True, moment.iso(at))
+    assert f"{moment.iso(at)} is not quiet" in ran.err
+    assert report["as_of"] == [f"{name}-before" for name in shop.names]
+    then = shop.live("-before")
+    assert all_same(then, shop.at(settled))
+    assert then[shop.orders]
+    assert not orders_without_ledger(then[shop.orders], then[shop.ledger])
+    assert [each["table"] for each in report["tables"]] == shop.names
+    assert report["put"] == sum(map(len, then.values()))
+    assert (report["left"], report["undo"], files(scene)) == (None, None, [])
+
+
+def test_a_group_goes_back_in_place_after_a_kill_and_all_of_it_is_taken_back(scene: Scene, shop: Shop) -> None:
+    before, at = shop.live(), shop.last + 1
+    words = ("restore", "--group", "shop", "--at", str(at), "--in-place", "--yes")
+    process = scene.start(*words, "--max-write-units", "10")
+
+    def some_are_back() -> bool:
+        return process.poll() is not None or not all_same(shop.live(), before)
+
+    wait_for(some_are_back)
+    process.send_signal(signal.SIGKILL)
+    said = process.communicate()[1]
+    assert process.returncode == -signal.SIGKILL, said
+    assert not all_same(shop.live(), shop.at(at)), "the kill came while it wrote"
+    (file,) = (each for each in files(scene) if each.startswith("backstream-group-"))
+    assert f"resume it with: backstream restore --resume {scene.folder / file}" in said
+
+    resumed = scene.call("restore", "--resume", file, "--json")
+    assert resumed.code == 0, resumed.err
+    assert all_same(shop.live(), shop.at(at))
+    report = resumed.json()
+    assert (report["as_of"], report["not_as_of"], report["left"]) == (shop.names, [], None)
+    again = scene.call("restore", "--resume", file)
+    assert (again.code, "nothing is left to resume" in again.err) == (2, True)
+
+    undone = scene.call(*report["undo"].split()[1:], "--json")
+    assert undone.code == 0, undone.err
+    assert all_same(shop.live(), before)
+    assert [each["table"] for each in undone.json()["tables"]] == shop.names
+
+
+def test_a_table_that_refuses_keeps_all_from_being_touched(scene: Scene, shop: Shop) -> None:
+    ledger = shop.feeds[shop.ledger]
+    ledger.vault.gaps.record(Gap("lost by a test", shop.began + 3, shop.began + 5, ledger.label))
+    before, at = shop.live(), shop.last + 1
+    for words in (["--in-place", "--yes"], ["--suffix=-before"], ["--suffix=-before", "--on-failure", "go-on"]):
+        ran = scene.call("restore", "--group", "shop", "--at", str(at), *words)
+        assert (ran.code, ran.out) == (4, ""), ran.err
+        assert f"nothing was touched: 1 of 3 tables cannot be restored to {moment.iso(at)}: {shop.ledger}:" in ran.err
+    assert all_same(shop.live(), before)
+    assert not [name for name in tables(scene) if name.endswith("-before")]
+    assert files(scene) == []
+
+
+@pytest.mark.parametrize("way", ["stop", "go-on"])
+def test_if_one_table_fails_the_others_are_finished_or_not(scene: Scene, shop: Shop, dynamodb: FaultProxy, way: str) -> None:
+    denied = dynamodb.on(answer(400, DENIED), operation="BatchWriteItem", body=f"{shop.ledger}-before".encode())
+    at, one_at_a_time = str(shop.last + 1), {"BACKSTREAM_MEMORY_MB": "64"}
+    words = ("restore", *shop.names, "--at", at, "--suffix=-before", "--on-failure", way, "--json")
+    ran = scene.call(*words, environment=one_at_a_time)
+    assert ran.code == 1, ran.err
+    report = ran.json()
+    done = [shop.orders] if way == "stop" else [shop.orders, shop.stock]
+    assert report["as_of"] == [f"{name}-before" for name in done]
+    left = {each["table"]: each["begun"] for each in report["not_as_of"]}
+    assert left == ({shop.ledger: True, shop.stock: False} if way == "stop" else {shop.ledger: True})
+    assert f"NOT AS OF {report['at']}: {shop.ledger}-before" in ran.err
+
+    dynamodb.remove(denied)
+    resumed = scene.call("restore", "--resume", report["left"], "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json()["as_of"] == [f"{name}-before" for name in shop.names]
+    assert all_same(shop.live("-before"), shop.at(shop.last + 1))
+    assert files(scene) == []
+
+
+def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None:
+    at, group = ["--at", str(shop.last + 1)], ["--group", "shop"]
+    (scene.folder / "two-to-one").write_text(f"{shop.orders} x-new\n{shop.ledger} x-new\n{shop.stock} y-new\n")
+    (scene.folder / "short").write_text(f'{{"{shop.orders}": "x-new"}}')
+    (scene.folder / "strange").write_text(f"{shop.orders}\n")
+    (scene.folder / "unknown").write_text("\n".join(f"{name} {name}-new" for name in [*shop.names, "nobody"]))
+    scene.live(f"{shop.stock}-there").create(on_demand(SCHEMA))
+    scene.write([Put(image("z", 1))], f"{shop.stock}-there")
+    before = (shop.live(), tables(scene), files(scene))
+    for words, code, said in (
+        ([*group, *at], 2, "choose exactly one of --in-place, --suffix, --prefix, --map"),
+        ([*group, *at, "--in-place", "--suffix=-x"], 2, "choose exactly one of"),
+        ([*group, "--in-place"], 2, "to which moment?"),
+        (at, 2, "which table?"),
+        ([*group, *at, "--map", "two-to-one"], 2, "have one target: 'x-new'"),
+        ([*group, *at, "--map", "short"], 2, f"--map names no target for '{shop.ledger}'"),
+        ([*group, *at, "--map", "strange"], 2, "not a map of tables"),
+        ([*group, *at, "--map", "unknown"], 2, "--map names 'nobody'"),
+        ([*group, *at, "--map", "missing"], 2, "cannot read missing"),
+        ([*group, *at, "--suffix="], 2, "itself, one of the tables"),
+        ([*group, *at, "--suffix=/x"], 2, "not a table's name"),
+        ([*group, *at, "--suffix=-there"], 4, f"{shop.stock}-there exists and holds items"),
+        ([*group, "--at", "2100-01-01T00:00:00Z", "--suffix=-x", "--settle"], 4, "nothing was touched: 3 of 3"),
+        ([*group, "--at", "soon", "--suffix=-x"], 2, "soon"),
+        ([*group, *at, "--suffix=-x", "--key", "{}"], 2, "goes without --key"),
+        ([*group, *at, "--to", "x-new"], 2, "goes without --to"),
+        ([*group, *at, "--suffix=-x", "--expect-deletes", "1"], 2, "only a restore in place deletes rows"),
+        ([*group, *at, "--in-place"], 4, "not confirmed: Bring 3 tables"),
+        ([shop.orders, "unknown-table", *at, "--suffix=-x"], 1, "does not know the table 'unknown-table'"),
+        (["--group", "nobody", *at, "--suffix=-x"], 1, "knows no group 'nobody'"),
+        (["--match", "nothing-*", *at, "--suffix=-x"], 1, "no table of the vault matches"),
+        (["--resume", "nothing"], 2, "which table?"),
+        ([*group, "--resume", "nothing"], 2, "no restore of several tables: nothing"),
+    ):
+        ran = scene.call("restore", *words)
+        assert (words, ran.code, ran.out) == (words, code, ""), ran.err
+        assert said in ran.err, ran.err
+    assert (shop.live(), tables(scene), files(scene)) == before
