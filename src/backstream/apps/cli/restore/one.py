@@ -37,28 +37,7 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
     """Restores as it was asked for, and returns the exit code."""
     words.at = "now" if words.at is None and words.settings_only else words.at
     if words.undo is not None:
-        _check_undo_words(
-            at=words.at,
-            resume=words.resume,
-            to=words.to,
-            in_place=words.in_place,
-            to_file=words.to_file,
-            key=words.key,
-            keys=words.keys,
-            changed_between=words.changed_between,
-            tenant=words.tenant,
-            from_file=words.from_file,
-        )
-        with ProgressBar() as bar:
-            taken_back = backup.undo_restore(
-                words.undo,
-                dry_run=words.dry_run,
-                patience=words.patience,
-                max_write_units=words.max_write_units,
-                into_another=words.into_another,
-                progress=bar,
-            )
-        return _show(taken_back, json=words.json)
+        return _undo(backup, words.undo, words)
     held = words.from_parquet or words.from_file
     if held is not None:
         _check_dump_words(
@@ -155,21 +134,51 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
             )
 
     if words.in_place and not words.dry_run and not words.yes and words.via is Via.WRITES:
-        if words.changed_between is not None:
-            words.changed_between = (_fixed(words.changed_between[0]), _fixed(words.changed_between[1]))
-        between = None if words.changed_between is None else " to ".join(words.changed_between)
-        named = None if words.keys is None else str(words.keys)
-        selected = _selected(
-            words.key or (), tenant=words.tenant, partition=words.partition, where=words.where, file=named, changed_between=between
-        )
-        planned = _ask(f"{selected}{table}", words.at or "", held, run)
-        if held is None:
-            words.at = planned.at  # `15m ago` means the second that was agreed to, however long the answer took
+        _agree(table, words, held, run)
     try:
         return _show(run(dry_run=words.dry_run), json=words.json)
     except KeyboardInterrupt:
         notice(f"stopped: {_after_stop(tell, words.via, held)}")
         raise
+
+
+def _agree(table: str, words: RestoreWords, held: Path | str | None, run: Callable[..., Restored]) -> None:
+    """Asks, and fixes the moments in the words: they mean what was agreed to."""
+    if words.changed_between is not None:
+        words.changed_between = (_fixed(words.changed_between[0]), _fixed(words.changed_between[1]))
+    between = None if words.changed_between is None else " to ".join(words.changed_between)
+    named = None if words.keys is None else str(words.keys)
+    selected = _selected(
+        words.key or (), tenant=words.tenant, partition=words.partition, where=words.where, file=named, changed_between=between
+    )
+    planned = _ask(f"{selected}{table}", words.at or "", held, run)
+    if held is None:
+        words.at = planned.at  # `15m ago` means the second that was agreed to, however long the answer took
+
+
+def _undo(backup: TableBackup, undo: str, words: RestoreWords) -> int:
+    _check_undo_words(
+        at=words.at,
+        resume=words.resume,
+        to=words.to,
+        in_place=words.in_place,
+        to_file=words.to_file,
+        key=words.key,
+        keys=words.keys,
+        changed_between=words.changed_between,
+        tenant=words.tenant,
+        from_file=words.from_file,
+    )
+    with ProgressBar() as bar:
+        taken_back = backup.undo_restore(
+            undo,
+            dry_run=words.dry_run,
+            patience=words.patience,
+            max_write_units=words.max_write_units,
+            into_another=words.into_another,
+            progress=bar,
+        )
+    return _show(taken_back, json=words.json)
 
 
 def _selected(keys: Sequence[str], **filters: str | None) -> str:
