@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 7
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak bench fuzz mutate docs lambda lambda-lock cli-lock clean help
+.PHONY: demo test lint types layers unit soak bench fuzz mutate docs docs-site screens package lambda lambda-lock cli-lock docs-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,11 +28,12 @@ test: $(VENV)/dev ## everything that must hold: style, types, layers, tests (abo
 	if [ $$checks -ne 0 ]; then echo "make lint: failed, see above"; fi; \
 	exit $$((tests | checks))
 
-lint: $(VENV)/dev ## style, types and the direction of imports
+lint: $(VENV)/dev ## style, types, the direction of imports, and plain English
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PYTHONPATH=tests $(BIN)/python -m kit.plain_english README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md docs/*.md
 
 unit: $(VENV)/dev ## the tests
 	$(BIN)/pytest $(SPREAD) -m "not soak" --durations=10
@@ -87,6 +88,27 @@ cli-lock: $(VENV)/dev ## pin what the command line installs to the versions in .
 
 docs: $(VENV)/dev ## write docs/cli.md from the command line itself
 	PYTHONPATH=tests $(BIN)/python -m kit.cli_reference > docs/cli.md
+
+docs-site: $(VENV)/docs ## the pages of docs/ as a site with search, in build/site; each link is checked
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet
+
+screens: $(VENV)/dev ## take the pictures of docs/screens anew (Chromium; some minutes)
+	PYTHONPATH=tests $(BIN)/python -m kit.screens docs/screens
+	SCREENS=$(CURDIR)/docs/screens $(BIN)/pytest --quiet tests/web/test_browser.py -k accessible
+
+package: $(VENV)/docs ## wheel and sdist into dist/, and whether an index would take them
+	rm -rf dist/*.whl dist/*.tar.gz
+	$(VENV)/docs/bin/python -m build --quiet --outdir dist .
+	$(VENV)/docs/bin/twine check --strict dist/*.whl dist/*.tar.gz
+
+# A site and a package are built with tools that the tests do without, so these get an environment of their own.
+$(VENV)/docs: $(VENV)/local requirements/docs.txt
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip install --quiet --require-hashes --requirement requirements/docs.txt
+	touch $@
+
+docs-lock: $(VENV)/docs ## pin what the site and the package are built with to the versions in .venv/docs, with hashes
+	$(VENV)/docs/bin/python -c 'from lambda_zip.cli_lock import renew_docs; renew_docs()'
 
 clean: ## remove what was set up and built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

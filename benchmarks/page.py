@@ -30,16 +30,16 @@ has it. Requests are signed on every side but wrk's; there is no TLS.
 
 Client and stub take turns on one core (Linux only), so that it is the client's work that is measured. With a core each, every
 answer wakes a sleeping core and crosses to it, which costs all sides more, and ours, one request after another, far more in
-proportion. Those figures stand beside the others, but nothing is promised of them, since no operation sends many requests one after
-another: restore, verify and snapshot read row images by `get_each`, one thread with 32 requests in flight, which is held to its
-promise in both settings, against what costs boto3 least; the rows layout writes from 16 threads.
+proportion. Those figures stand beside the others without a promise, since no operation sends many requests one after another.
+Restore, verify and snapshot read row images by `get_each`, one thread with 32 requests in flight. It is held to its promise in
+both settings, against boto3's cheapest way. The rows layout writes from 16 threads.
 """
 OF_CAPTURE = """\
 ## Capturing
 
-Batches of 1,000 records through the function behind the Lambda handler, 16 writers, against the same stub, every item new to the
-vault: the rows layout asks once for each what its object holds. Requests are counted by the stub; dollars are their list price in
-{region} ({as_of}), without storage.
+Batches of 1,000 records go through the function behind the Lambda handler, with 16 writers, against the same stub. Every item is
+new to the vault, so the rows layout asks once for each object's content. Requests are counted by the stub; dollars are their list
+price in {region} ({as_of}), without storage.
 """
 OF_LISTING = """\
 ## Listing changes
@@ -52,8 +52,8 @@ OF_TABLES = """\
 ## Whole tables
 
 On ministack, which answers slowly: wall time is mostly the server's, and here and there a wait of the client's. Backstream keeps
-the table in the log layout in S3 (the catalog with the table's settings, a base backup, the stream followed to its end), then
-restores it to a new table. The script scans into a file of lines, and writes those with `batch_write_item`; dynamodump does much
+the table in the log layout in S3, then restores it to a new table. That is the catalog with the table's settings, a base backup,
+and the stream followed to its end. The script scans into a file of lines, and writes those with `batch_write_item`; dynamodump does much
 the same, once it has started 25 threads a second apart. Clients are made within the measured time on every side: with a table of
 this size that is a good part of it.
 """

@@ -1,4 +1,8 @@
-"""`requirements/cli.txt`: all that the command line installs, by version and by hash. `make` installs from it."""
+"""Lock files by version and by hash, from which `make` installs.
+
+`requirements/cli.txt` is for the command line. `requirements/docs.txt` is for the docs' site and the package; `renew_docs` must run in
+their environment.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,15 @@ from lambda_zip.wheels import name_in, renew
 
 ROOT = Path(__file__).resolve().parents[1]
 CLI_LOCK = ROOT / "requirements" / "cli.txt"
+DOCS_LOCK = ROOT / "requirements" / "docs.txt"
+DOCS_TOOLS = ("build", "mkdocs", "mkdocs-material", "twine")
 EXTRAS = ("fast", "cli")
 HEAD = """\
 # What `backstream[cli]` installs, with the hashes of the wheels. Written by `make cli-lock`, not by hand.
 #   pip install --require-hashes -r requirements/cli.txt && pip install --no-deps backstream
+"""
+DOCS_HEAD = """\
+# What `make docs-site` and `make package` build with, with the hashes of the wheels. Written by `make docs-lock`, not by hand.
 """
 
 
@@ -27,3 +36,8 @@ def renew_cli(lock: Path = CLI_LOCK) -> None:
     """Write the lock file, from this environment's versions. CannotBuild as of `renew`."""
     lock.parent.mkdir(exist_ok=True)
     renew(lock, roots(), HEAD)
+
+
+def renew_docs(lock: Path = DOCS_LOCK) -> None:
+    """Writes the lock file of the tools for site and package, from this environment's versions. CannotBuild as of `renew`."""
+    renew(lock, DOCS_TOOLS, DOCS_HEAD)

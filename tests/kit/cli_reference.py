@@ -28,27 +28,28 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 | 4 | refused for safety |
 | 130 | stopped by the user, cleanly |
 
-JSON: `restore` gives `table, at, target, put, deleted, unchanged, failed, dry_run, seconds` and `failures`, `warnings`, `left`,
-`settings` and `todo` (an array of `what, why, command, failed`);
-`history` an array, oldest first, of `time, sequence, event, actor, image` and, where somebody is named, `actor_source` and `actors`
-([who.md](who.md)); `blame` gives `table, from, to, changes, matched, ambiguous, none, undelivered, dynamodb, files, events,
-newest_delivery, annotated, known, unreadable, notes, seconds` and `findings`, oldest first, of `time, sequence, event, key,
-status, actor, actor_source, settled, why, calls`; `changes` an array, or lines, of `time, sequence, event, actor, key, before,
-after, changed`, with `--net` also `changes` (how many); its `--summary` `table, from, to, items, changes, events, tenants,
-attributes, actors, step_seconds, times, busiest, certainty`; `revert` gives `table, from, to, put, updated, deleted, unchanged,
-conflicts, failed, dry_run, seconds`, `conflicting` and `gone` (keys), `failures`, `undo` and `resume` (commands);
-`status` gives `table, layout, window_from, window_to,
-lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs, failures, unseen` and
-sizes (without TABLE: an array of these); `snapshot`
-gives `table, at, id, url, items, files, bytes, failed, complete, seconds` and `failures`, `warnings`; `verify` gives `table, at,
-same, missing, extra, different, in_flight, failed, repaired, sample, seconds`, `keys` (an object: for each kind but `same` an array
-of keys) and `failures`, `warnings`; `diff` the same without `sample`, with `table2, arn, arn2, read_units` ([diff.md](diff.md));
-`dump` gives `table, id, url, items, files, bytes, segments, consistent, began, ended, read_units, seconds` and `warnings`
-([dump.md](dump.md)); `drill` gives `table, at, rows, matched, differences, rpo_seconds,
-rto_seconds, passed`, `reasons`, `differing` and more ([drill.md](drill.md)); `backfill` gives `table, id, kind, rows, written,
-segments, resumed, began, ended, exact_from, captured_to, read_units, seconds` and `warnings`; `redrive` gives `table, source,
-batches, records, redriven, captured, given_up, not_found, dry_run` and `left` (an array of `batch, sequence, why`); `erase` gives
-`table, id, at, reason, keys, objects, lines, versions_removed, blocked_until, dry_run, seconds` and more ([erase.md](erase.md)).
+## JSON
+
+Every command that reports takes `--json`. Times are ISO 8601 in UTC. Keys and images are DynamoDB JSON.
+
+| command | fields |
+|---|---|
+| `restore` | `table, at, target, put, deleted, unchanged, failed, dry_run, seconds`, `failures, warnings, left, settings`, `todo` (an array of `what, why, command, failed`) |
+| `revert` | `table, from, to, put, updated, deleted, unchanged, conflicts, failed, dry_run, seconds`, `conflicting` and `gone` (keys), `failures`, `undo` and `resume` (commands) |
+| `history` | an array, oldest first: `time, sequence, event, actor, image`, and `actor_source` and `actors` if somebody is named ([who.md](who.md)) |
+| `changes` | an array, or lines: `time, sequence, event, actor, key, before, after, changed`; with `--net` also `changes` (how many) |
+| `changes --summary` | `table, from, to, items, changes, events, tenants, attributes, actors, step_seconds, times, busiest, certainty` |
+| `blame` | `table, from, to, changes, matched, ambiguous, none, undelivered, dynamodb, files, events, newest_delivery, annotated, known, unreadable, notes, seconds`, `findings` (oldest first: `time, sequence, event, key, status, actor, actor_source, settled, why, calls`) |
+| `status` | `table, layout, window_from, window_to, lag_seconds, gaps, last_drill`, `ranges, closed_gaps, base_backups, costs, failures, unseen` and sizes; without TABLE an array |
+| `check` | `table, objects, versions, findings` and more ([verify.md](verify.md#its-findings)) |
+| `verify` | `table, at, same, missing, extra, different, in_flight, failed, repaired, sample, seconds`, `keys` (an array for each kind but `same`), `failures, warnings` |
+| `diff` | as `verify` without `sample`, with `table2, arn, arn2, read_units` ([diff.md](diff.md)) |
+| `drill` | `table, at, rows, matched, differences, rpo_seconds, rto_seconds, passed`, `reasons, differing` and more ([verify.md](verify.md#its-report)) |
+| `snapshot` | `table, at, id, url, items, files, bytes, failed, complete, seconds`, `failures, warnings` |
+| `dump` | `table, id, url, items, files, bytes, segments, consistent, began, ended, read_units, seconds`, `warnings` ([snapshot.md](snapshot.md#dump)) |
+| `backfill` | `table, id, kind, rows, written, segments, resumed, began, ended, exact_from, captured_to, read_units, seconds`, `warnings` |
+| `redrive` | `table, source, batches, records, redriven, captured, given_up, not_found, dry_run`, `left` (an array of `batch, sequence, why`) |
+| `erase` | `table, id, at, reason, keys, objects, lines, versions_removed, blocked_until, dry_run, seconds` and more ([erase.md](erase.md)) |
 """
 
 

@@ -99,12 +99,12 @@ def _comments(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _of_markdown(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yields the paragraphs and list items outside of code blocks. A table's rows are left out: its cells need no verb."""
+    """Yields the paragraphs and list items outside of code blocks. Tables, pictures and HTML are left out."""
     code, first, lines = False, 1, list[str]()
     for number, line in enumerate([*text.splitlines(), ""], 1):
         if line.lstrip().startswith("```"):
             code = not code
-        apart = code or not line.strip() or line.lstrip().startswith(("#", "|", "```"))
+        apart = code or not line.strip() or line.lstrip().startswith(("#", "|", "```", "<", "!["))
         if apart or re.match(r"\s*(?:[-*]|\d+\.) ", line):
             yield first, "page", " ".join(lines)
             first, lines = number, []
@@ -124,7 +124,7 @@ def _split(block: str) -> Iterator[str]:
 
     The parts of a list of fields (`one`: ...; `other`: ...) count as sentences.
     """
-    for each in re.split(r"(?<=[.?!])[)`\"']?\s+(?=[A-Z`(\"'])|;\s+(?=`)", " ".join(block.split())):
+    for each in re.split(r"(?<=[.?!])[)`\"']?\s+(?=[A-Z`(\"'[*])|;\s+(?=`)", " ".join(block.split())):
         if each:
             yield each
 
