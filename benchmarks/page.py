@@ -53,9 +53,9 @@ OF_TABLES = """\
 
 On ministack, which answers slowly: wall time is mostly the server's, and here and there a wait of the client's. Backstream keeps
 the table in the log layout in S3, then restores it to a new table. That is the catalog with the table's settings, a base backup,
-and the stream followed to its end. The script scans into a file of lines, and writes those with `batch_write_item`; dynamodump does much
-the same, once it has started 25 threads a second apart. Clients are made within the measured time on every side: with a table of
-this size that is a good part of it.
+and the stream followed to its end. The script scans into a file of lines, and writes those with `batch_write_item`; dynamodump
+does much the same, once it has started 25 threads a second apart. Clients are made within the measured time on every side: with a
+table of this size that is a good part of it.
 """
 
 

@@ -1,7 +1,7 @@
 """Lock files by version and by hash, from which `make` installs.
 
-`requirements/cli.txt` is for the command line. `requirements/docs.txt` is for the docs' site and the package; `renew_docs` must run in
-their environment.
+`requirements/cli.txt` is for the command line. `requirements/docs.txt` is for the docs' site and the package; `renew_docs` must
+run in their environment.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ Every command that reports takes `--json`. Times are ISO 8601 in UTC. Keys and i
 | `backfill` | `table, id, kind, rows, written, segments, resumed, began, ended, exact_from, captured_to, read_units, seconds`, `warnings` |
 | `redrive` | `table, source, batches, records, redriven, captured, given_up, not_found, dry_run`, `left` (an array of `batch, sequence, why`) |
 | `erase` | `table, id, at, reason, keys, objects, lines, versions_removed, blocked_until, dry_run, seconds` and more ([erase.md](erase.md)) |
-"""
+"""  # noqa: E501 - rows of a table
 
 
 def reference() -> str:

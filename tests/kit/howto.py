@@ -1,7 +1,8 @@
 """Runs the commands of the how-to pages on the embedded servers, as they stand there.
 
-A block that begins with ```sh is run. Its moments are those of one bad minute, `BEFORE` and `AFTER`, and stand for the moments of a
-night that `night` has made. A plain block is output, a layout, or a command that cannot be run here; `NOT_RUN` says why for each page.
+A block that begins with ```sh is run. Its moments are `BEFORE` and `AFTER`, the borders of one bad minute. They stand for the
+moments of a night that `night` has made. A plain block is output, a layout, or a command that cannot be run here; `NOT_RUN` says
+why for each page.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ NOT_RUN: dict[str, tuple[int, str]] = {
     "undo": (0, ""),
     "verify": (0, ""),
     "web": (3, "servers that run until they are stopped; tests/web runs them"),
-    "who": (2, f"a trail of CloudTrail: {NEEDS_AWS}; tests/operations/test_blame_command.py runs blame"),
+    "who": (3, f"a trail of CloudTrail: {NEEDS_AWS}; tests/operations/test_blame_command.py runs blame"),
 }
 
 
@@ -97,8 +98,7 @@ class Reader:
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
     """Yields the language and the text of each fenced block of a page."""
-    for language, text in FENCE.findall((DOCS / f"{page}.md").read_text()):
-        yield language, text
+    yield from FENCE.findall((DOCS / f"{page}.md").read_text())
 
 
 def scripts(page: str) -> Iterator[tuple[str, str]]:
@@ -154,7 +154,9 @@ def put_rows(aws: Aws, table: str, rows: Sequence[Mapping[str, Any]], *, created
 def backstream(aws: Aws, *words: str) -> str:
     """Returns what a command prints on stdout. AssertionError with all of it if it fails."""
     environment = {"PATH": f"{BIN}:/usr/bin:/bin", "BACKSTREAM_VAULT": VAULT, **aws.environment}
-    done = subprocess.run([str(BIN / "backstream"), *words], env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [str(BIN / "backstream"), *words], env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
 

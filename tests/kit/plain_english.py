@@ -136,8 +136,12 @@ def _package(path: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the sentences that break a rule, or with `--count` how many there are of each kind in each package."""
+    """Prints the sentences that break a rule, or with `--count` how many there are of each kind in each package.
+
+    Returns 1 if there are more than `--most=N` of them (0).
+    """
     count = "--count" in arguments
+    most = next((int(each.partition("=")[2]) for each in arguments if each.startswith("--most=")), 0)
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     paths = [Path(each) for each in arguments if not each.startswith("--")]
     files = [file for path in paths for file in ([path] if path.is_file() else sorted([*path.rglob("*.py"), *path.rglob("*.md")]))]
@@ -150,7 +154,7 @@ def main(arguments: list[str]) -> int:
         print(f"{package:24}" + ", ".join(f"{rule}: {number}" for rule, number in sorted(found.items())))  # noqa: T201
     total: collections.Counter[str] = sum(counts.values(), collections.Counter())
     print("; ".join(f"{rule}: {number}" for rule, number in sorted(total.items())) or "plain")  # noqa: T201
-    return 1 if total else 0
+    return 1 if total.total() > most else 0
 
 
 if __name__ == "__main__":

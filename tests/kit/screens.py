@@ -28,7 +28,12 @@ def drilled(folder: Path) -> Path:
     """Returns the page of the last of some drills of a table of flights."""
     with EmbeddedServers() as servers:
         aws = Aws(servers.environment())
-        environment = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(folder), **aws.environment, "BACKSTREAM_VAULT": "s3://our-vault/prod"}
+        environment = {
+            "PATH": f"{BIN}:/usr/bin:/bin",
+            "HOME": str(folder),
+            **aws.environment,
+            "BACKSTREAM_VAULT": "s3://our-vault/prod",
+        }
         put_rows(aws, "flights", [{"id": {"S": f"UA{each}"}, "status": {"S": "departed"}} for each in range(ROWS)], created=True)
 
         def run(*words: str) -> None:
