@@ -38,8 +38,8 @@ NOT_RUN: dict[str, tuple[int, str]] = {
     "older-tools": (2, "an older tool's bucket and dump; tests/apps/test_adopt_command.py and its neighbors run them"),
     "ransomware": (1, f"another account: {NEEDS_AWS}"),
     "redrive": (0, ""),
-    "diff": (0, ""),
     "replicate": (1, "its output; it runs until it is stopped"),
+    "diff": (0, ""),
     "restore": (0, ""),
     "runbook": (0, ""),
     "security": (1, "openssl, which a machine need not have; tests/apps/test_signing_command.py runs the rest"),
@@ -123,7 +123,7 @@ def night() -> Iterator[Night]:
         aws = Aws(servers.environment())
         for table in ("flights", "orders"):
             put_rows(aws, table, [], created=True)
-            backstream(aws, "init", table, "--create-bucket", "--failures", "none")
+            backstream(aws, "init", table, "--create-bucket", "--tenant-attribute", "tenant")
         put_rows(aws, "flights", [_flight(each, "departed", "A4") for each in (*range(1540, 1560), 17)])
         put_rows(aws, "orders", [_order(each, "paid") for each in range(10, 30)])
         before = _next_second()
