@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 7
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak bench fuzz mutate docs docs-site screens package terraform-module lambda lambda-lock cli-lock docs-lock clean help
+.PHONY: demo test lint types layers unit soak spark spark-test spark-soak bench fuzz mutate docs docs-site screens package terraform-module lambda lambda-lock cli-lock docs-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,17 +37,28 @@ lint: $(VENV)/dev ## style, types, the direction of imports, and plain English
 	PYTHONPATH=tests $(BIN)/python -m kit.plain_english --most=20 README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md docs/*.md
 
 unit: $(VENV)/dev ## the tests
-	$(BIN)/pytest $(SPREAD) -m "not soak" --durations=10
+	$(BIN)/pytest $(SPREAD) -m "not soak and not spark" --durations=10
 
 soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
-	$(BIN)/pytest $(SPREAD) -m soak --timeout 1800 --durations=10
-	$(BIN)/pytest $(SPREAD) -m "hypothesis and not soak" --hypothesis-profile thorough --timeout 1800 --durations=10
+	$(BIN)/pytest $(SPREAD) -m "soak and not spark" --timeout 1800 --durations=10
+	$(BIN)/pytest $(SPREAD) -m "hypothesis and not soak and not spark" --hypothesis-profile thorough --timeout 1800 --durations=10
 
 fuzz: $(VENV)/fuzz ## bytes of any kind for every reader of what lies in a bucket, an hour
 	$(BIN)/python -m fuzz
 
 mutate: $(VENV)/mutate ## plant a fault in each rule, one at a time: does a fast test see it? (an hour; again: it goes on)
 	$(BIN)/python -m mutation
+
+spark: $(VENV)/local ## dist/backstream.zip for `spark-submit --py-files`, and the job file beside it (docs/spark.md)
+	$(BIN)/python -m backstream.engine.spark.shipped dist/backstream.zip
+	cp spark_job/backstream_job.py dist/
+
+# One process, so one cluster: a master and two workers on loopback. SPARK_VERSION=3.5.9 for an older Spark.
+spark-test: $(VENV)/spark ## the tests on a Spark cluster; pyspark and Java 17 are needed (some minutes)
+	$(VENV)/spark/bin/pytest -m "spark and not soak" --timeout 1800 --durations=10
+
+spark-soak: $(VENV)/spark ## 200 random histories on a Spark cluster (half an hour)
+	$(VENV)/spark/bin/pytest -m "spark and soak" --timeout 3600
 
 bench: $(VENV)/bench ## side by side with boto3, dynamodump and wrk, into docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks
@@ -70,6 +81,12 @@ $(VENV)/fuzz: $(VENV)/dev pyproject.toml
 
 $(VENV)/mutate: $(VENV)/dev pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[mutate]'
+	touch $@
+
+SPARK_VERSION ?= 4.3.0
+$(VENV)/spark: pyproject.toml
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --editable '.[dev]' 'pyspark==$(SPARK_VERSION)'
 	touch $@
 
 $(VENV)/bench: $(VENV)/local

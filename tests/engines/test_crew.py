@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backstream.engine.local import state as embedded
+from backstream.engine.local import local_partitions as embedded
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.state import State
 from backstream.errors import Failed

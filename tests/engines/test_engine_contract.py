@@ -31,6 +31,7 @@ ENGINES: dict[str, Engines] = {"local": lambda: LocalEngine(Memory(64 << 20)), "
 
 @pytest.fixture(params=list(ENGINES))
 def engine(request: pytest.FixtureRequest) -> Engine[TableVault]:
+    """`tests/spark/test_contract.py` has the third one."""
     return ENGINES[request.param]()
 
 

@@ -64,7 +64,7 @@ def test_the_command_does_not_either(hostile: Path) -> None:
 RESTORE = """
 import subprocess, sys
 from backstream.apps.cli.main import call
-from backstream.engine.local import state as embedded, worker_pool as crew
+from backstream.engine.local import local_partitions as embedded, worker_pool as crew
 embedded.WORTH_WORKERS = 1  # as of a larger vault
 began, popen = [], subprocess.Popen
 def counted(*words, **more):

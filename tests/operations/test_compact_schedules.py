@@ -43,7 +43,7 @@ POOLS = (
     "operations.base.compact.run",
     "operations.capture.redrive",
     "operations.restore.foreign_objects",
-    "engine.local.state",
+    "engine.local.local_partitions",
     "engine.local.worker_pool",
     "vault.arrivals",
     "vault.failure_destination",

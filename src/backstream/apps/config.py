@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from backstream import private_files
 from backstream.apps.bucket_owners import BucketOwners
+from backstream.apps.engines import LOCAL, EngineChoice, EngineKind
 from backstream.apps.locations import TablePlace, limit_of, place_of
 from backstream.apps.signing.keys import Keys
 from backstream.clock import SystemClock
@@ -66,7 +67,7 @@ class Config:
     `patience`: the seconds for which a store's temporary faults are retried. `deadline`: the epoch second after which they are not
     retried at all; `answer_within`: the seconds in which S3 must answer. Both are for a process with little time, such as a Lambda
     function. `verify_key`: trust only objects of the vault that are signed with it, `kms:ARN` or a file; `min_head`: see
-    `signatures`.
+    `signatures`; `engine`: what computes states.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class Config:
         place: TablePlace | None = None,
         verify_key: str | None = None,
         min_head: int | None = None,
+        engine: EngineChoice = LOCAL,
     ) -> None:
         self._vault = vault
+        self._engine = engine
         self._verify_key = verify_key
         self.min_head = min_head
         self._at = place or TablePlace()
@@ -102,6 +105,7 @@ class Config:
             deadline=self.deadline,
             answer_within=self._answer_within,
             place=place,
+            engine=self._engine,
         )
 
     # --- the vault ---
@@ -133,7 +137,7 @@ class Config:
         """Returns the vault of a table for a caller that signs its output: in a signed vault only signed objects are trusted."""
         vault = self.vault(table)
         signer = self.keys.signer_of(table, vault.catalog.signing)
-        return vault if signer is None else self._open(self.keys.verified_by(signer, self.store), table)
+        return vault if signer is None else self._open(self.keys.verified_by(signer, self.store), table, verified=True)
 
     def through(self, seen: Callable[[ObjectStore], ObjectStore]) -> Config:
         """Returns the same parts, with the vault's store seen through a wrapper."""
@@ -239,12 +243,20 @@ class Config:
         self._owners.record(vault.catalog.bucket_owner)
         return vault
 
-    def _open(self, store: ObjectStore, table: str) -> TableVault:
-        return TableVault.open(store, table, self.destination, self.engine)
+    def _open(self, store: ObjectStore, table: str, *, verified: bool = False) -> TableVault:
+        return TableVault.open(store, table, self.destination, partial(self.engine, verified=verified))
 
-    def engine(self) -> Engine[TableVault]:
-        """Returns a new engine, which computes tables' states. Its module is loaded only now: a capture function needs none."""
-        made: Engine[TableVault] = import_module("backstream.engine.local.engine").LocalEngine(self.memory)
+    def engine(self, *, verified: bool = False) -> Engine[TableVault]:
+        """Returns a new engine, which computes tables' states. Its module is loaded only now: a capture function needs none.
+
+        `verified`: it trusts only signed objects. An engine elsewhere opens the vault anew.
+        """
+        made: Engine[TableVault]
+        if self._engine.kind is EngineKind.SPARK:
+            spark = import_module("backstream.apps.spark_vault").engine
+            made = spark(self._engine.master, self.clock, self.url, self._patience, self._verify_key, verified=verified)
+            return made
+        made = import_module("backstream.engine.local.engine").LocalEngine(self.memory)
         return made
 
     @property

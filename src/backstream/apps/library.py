@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from backstream.apps.config import STORE_PATIENCE, Config
+from backstream.apps.engines import EngineKind, choice_of
 from backstream.apps.late import LateMethods
 from backstream.apps.selecting import Among, members, select
 from backstream.apps.table_selection import TableSelection
@@ -68,14 +69,22 @@ def percent_of(text: str) -> float:
 
 
 def open(  # noqa: A001 - the promised name
-    url: str | None = None, *, patience: float = STORE_PATIENCE, verify_key: str | None = None, min_head: int | None = None
+    url: str | None = None,
+    *,
+    patience: float = STORE_PATIENCE,
+    verify_key: str | None = None,
+    min_head: int | None = None,
+    engine: EngineKind | str = EngineKind.LOCAL,
+    master: str | None = None,
 ) -> Vault:
     """Returns the vault at `s3://bucket/prefix` or `file:///folder`; None: the one in `BACKSTREAM_VAULT`.
 
     `patience`: the seconds for which a store that does not answer is retried; `verify_key`: trust only objects that are signed with
-    it, `kms:ARN` or a file; `min_head`: refuse a vault with a smaller head than an earlier drill reported.
+    it, `kms:ARN` or a file; `min_head`: refuse a vault with a smaller head than an earlier drill reported. `engine`: `local`, or
+    `spark` for the cluster at `master` (`spark://host:7077`; None: the application that `spark-submit` has begun).
     """
-    return Vault(Config(url, patience=patience, verify_key=verify_key, min_head=min_head))
+    chosen = choice_of(engine, master)
+    return Vault(Config(url, patience=patience, verify_key=verify_key, min_head=min_head, engine=chosen))
 
 
 class Vault:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from backstream.apps.cli.declaring import Argument, Option
+from backstream.apps.engines import EngineKind
 from backstream.apps.table_selection import TableSelection
 
 TableName = Annotated[str, Argument(metavar="TABLE", help="The DynamoDB table's name.", show_default=False)]
@@ -44,6 +45,11 @@ MinHead = Annotated[
     Option("--min-head", metavar="N", min=0, help="Refuse a vault with a smaller head.", show_default=False),
 ]
 AllowGap = Annotated[bool, Option("--allow-gap", help="Continue despite uncertainties; they are named.")]
+Engine = Annotated[EngineKind, Option("--engine", metavar="local|spark", help="Where states are computed: docs/spark.md.")]
+Master = Annotated[
+    str | None,
+    Option("--master", metavar="URL", help="Spark's: spark://host:7077, yarn, ... [spark-submit's]", show_default=False),
+]
 Rpo = Annotated[
     str | None,
     Option("--rpo", metavar="DURATION", help="Recovery point objective, e.g. 30m. Exit 3 if it is missed.", show_default=False),

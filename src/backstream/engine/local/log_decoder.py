@@ -79,11 +79,17 @@ class Taker:
     def take(self, source: LineSource) -> DecodedSource:
         """Takes a source's item states up to the moment, and notes the names of the objects in it."""
         try:
-            for found in _sound(source):
-                self._take(source, found)
+            for _ in self.blocks(source):
+                pass
         except Damaged as error:
             return DecodedSource(0, error.message)
         return DecodedSource(source.claim.count)
+
+    def blocks(self, source: LineSource) -> Iterator[None]:
+        """Takes a source and yields after each block of it. Raises Damaged, before the first, if anything of it is unsound."""
+        for found in _sound(source):
+            self._take(source, found)
+            yield
 
     def _take(self, source: LineSource, found: _States) -> None:
         self._note_names(source, found)  # of all: an object that the log speaks of is no stranger, whatever counts

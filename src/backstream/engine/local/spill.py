@@ -40,7 +40,7 @@ SMALL = 1 << 20  # bytes that are read from memory
 OWN = "0"  # the writer that is the folder's own process
 _OVERHEAD = 400  # bytes: about what a pair takes in memory besides its value
 _LENGTHS = struct.Struct("<QQ")
-_NO_VALUE = -1
+NO_VALUE = -1
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -91,7 +91,7 @@ class SpillWriter(Generic[Head]):
             for key, head, value in pairs:
                 heads, values = waiting[number_of(key) % partitions]
                 if value is None:
-                    heads.append((key, head, _NO_VALUE))
+                    heads.append((key, head, NO_VALUE))
                 else:
                     heads.append((key, head, len(value)))
                     values.append(value)
@@ -111,7 +111,7 @@ class SpillWriter(Generic[Head]):
             if self._on_disk or self._held >= SMALL:
                 self._flush()
                 return opened(self._folder() / f"{partition}.{self._name}")
-            return io.BytesIO(_chunk(*self._waiting[partition])) if partition in self._waiting else None
+            return io.BytesIO(chunk(*self._waiting[partition])) if partition in self._waiting else None
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -120,15 +120,41 @@ class SpillWriter(Generic[Head]):
         with explained(folder):
             for number, (heads, values) in self._waiting.items():
                 with private_files.append(folder / f"{number}.{self._name}") as file:
-                    file.write(_chunk(heads, values))
+                    file.write(chunk(heads, values))
         self._on_disk = True
         self._waiting.clear()
         self._held = 0
 
 
-def _chunk(heads: list[tuple[bytes, Head, int]], values: list[bytes]) -> bytes:
+def chunk(heads: list[tuple[bytes, Head, int]], values: list[bytes]) -> bytes:
+    """Returns the bytes of a chunk."""
     encoded = _encode(heads)
     return b"".join([_LENGTHS.pack(len(encoded), sum(map(len, values))), encoded, *values])
+
+
+HeadsDecoder = msgspec.msgpack.Decoder[list[tuple[bytes, Head, int]]]
+
+
+def heads_decoder(head: type[Head]) -> HeadsDecoder[Head]:
+    """Returns the decoder of chunks' heads of this type."""
+    return msgspec.msgpack.Decoder(list[tuple[bytes, head, int]])  # type: ignore[valid-type]
+
+
+def heads_in(file: BinaryIO, name: str, decoder: HeadsDecoder[Head]) -> Iterator[tuple[bytes, Head, Spot | None]]:
+    """Yields the pairs of a file of chunks from its beginning, each with the spot of its value. `name`: the file's writer."""
+    offset = 0
+    while lengths := file.read(_LENGTHS.size):
+        of_heads, of_values = _LENGTHS.unpack(lengths)
+        pairs = decoder.decode(file.read(of_heads))
+        offset += _LENGTHS.size + of_heads
+        following = offset + of_values
+        for key, head, length in pairs:
+            if length == NO_VALUE:
+                yield key, head, None
+            else:
+                yield key, head, Spot(name, offset, length)
+                offset += length
+        offset = file.seek(following)
 
 
 def opened(path: Path) -> BinaryIO | None:
@@ -151,7 +177,7 @@ class Spill(Generic[Head]):
         self._held = ExitStack()
         self.writer: SpillWriter[Head] = SpillWriter(lambda: self.folder, partitions, buffer=buffer, number=number)
         self.writers: list[str] = [OWN]
-        self._decoder = msgspec.msgpack.Decoder(list[tuple[bytes, head, int]])  # type: ignore[valid-type]
+        self._decoder = heads_decoder(head)
         self._picked: Picked | None = None
 
     @functools.cached_property
@@ -164,19 +190,7 @@ class Spill(Generic[Head]):
         """Yields the pairs of one partition, each with the spot of its value. All pairs of a key are in one partition."""
         for name, file in self._written(partition):
             with file:
-                offset = 0
-                while lengths := file.read(_LENGTHS.size):
-                    of_heads, of_values = _LENGTHS.unpack(lengths)
-                    pairs = self._decoder.decode(file.read(of_heads))
-                    offset += _LENGTHS.size + of_heads
-                    following = offset + of_values
-                    for key, head, length in pairs:
-                        if length == _NO_VALUE:
-                            yield key, head, None
-                        else:
-                            yield key, head, Spot(name, offset, length)
-                            offset += length
-                    offset = file.seek(following)
+                yield from heads_in(file, name, self._decoder)
 
     def pick(self, partition: int, spots: Mapping[bytes, Spot]) -> Picked:
         """Returns one value for each key, left on disk until it is asked for; readable until the next partition is picked."""

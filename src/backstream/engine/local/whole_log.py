@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from backstream.engine.local.broken import broken_in, settled
+from backstream.engine.local.broken import settled
 from backstream.engine.local.memory import Memory
-from backstream.engine.local.state import DEFAULT, Progress, State
+from backstream.engine.local.state import DEFAULT, Hold, Progress, State
 from backstream.errors import Damaged
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
@@ -31,6 +31,7 @@ def broken_chains(
     memory: Memory = DEFAULT,
     progress: Progress = lambda _: None,
     unread: Callable[[UnreadableSource], None] = lambda _: None,
+    hold: Hold | None = None,
 ) -> Iterator[BrokenChain]:
     """Yields the items that lack changes in everything that the vault holds of a table, in bounded memory. It only reads.
 
@@ -39,7 +40,7 @@ def broken_chains(
     that are `pending` may still arrive.
     """
     window = vault.window(now)
-    with _WholeLog(vault, since, AFTER_ALL if until is None else until, progress, keys, memory) as log:
+    with _WholeLog(vault, since, AFTER_ALL if until is None else until, progress, keys, memory, hold) as log:
         for each in log.unreadable:
             unread(each)
         for found in log.broken(window, now):
@@ -47,12 +48,14 @@ def broken_chains(
                 yield found
 
 
-def changes_of(vault: TableVault, keys: Collection[bytes], since: int, until: int) -> dict[bytes, list[Entry]]:
+def changes_of(
+    vault: TableVault, keys: Collection[bytes], since: int, until: int, hold: Hold | None = None
+) -> dict[bytes, list[Entry]]:
     """Returns these items' changes in the log's hours between two seconds, and a little around them, in no order.
 
     Raises Damaged if a part of the log cannot be read.
     """
-    with _Changes(vault, until, keys=keys, since=since) as log:
+    with _Changes(vault, until, keys=keys, since=since, hold=hold) as log:
         for each in log.unreadable:
             raise Damaged(f"{each.name}: {each.why}")
         return log.by_key()
@@ -64,10 +67,9 @@ class _Changes(State):
     def by_key(self) -> dict[bytes, list[Entry]]:
         """Returns the changes of each item, without scanned states."""
         found: dict[bytes, list[Entry]] = {}
-        for number in range(self.partitions):
-            for key, entry, _ in self._spill.heads(number):
-                if entry.began is None:
-                    found.setdefault(key, []).append(entry)
+        for key, entry in self._held.entries():
+            if entry.began is None:
+                found.setdefault(key, []).append(entry)
         return found
 
 
@@ -75,9 +77,16 @@ class _WholeLog(State):
     """All lines of the log, and of every base backup that is complete, in partitions."""
 
     def __init__(
-        self, vault: TableVault, since: int | None, until: int, progress: Progress, keys: Collection[bytes] | None, memory: Memory
+        self,
+        vault: TableVault,
+        since: int | None,
+        until: int,
+        progress: Progress,
+        keys: Collection[bytes] | None,
+        memory: Memory,
+        hold: Hold | None,
     ) -> None:
-        super().__init__(vault, until, progress, keys=keys, memory=memory)
+        super().__init__(vault, until, progress, keys=keys, memory=memory, hold=hold)
         self._from = since
         self._bases = [RestoreBase(None, voids=vault.coverage.before_horizon)]
         self._basis = self._bases[0]
@@ -112,6 +121,4 @@ class _WholeLog(State):
             settled=self._at,
             gaps=[(gap.since, gap.until) for gap in window.gaps],
         )
-        proven = settled(self._vault.catalog, window, now)
-        for number in range(self.partitions):
-            yield from broken_in(self._spill.heads(number), evidence, proven, self._vault.erasures)
+        return self._held.broken(evidence, settled(self._vault.catalog, window, now), self._vault.erasures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -34,10 +34,12 @@ class Links:
 
     def note(self, fetched: FetchedSegment) -> None:
         """Notes a segment that was read, which may name its predecessor."""
-        if fetched.run is not None:
-            self._read.append(fetched.run)
-        if fetched.link is not None:
-            self._links.append(fetched.link)
+        self.extend([] if fetched.run is None else [fetched.run], [] if fetched.link is None else [fetched.link])
+
+    def extend(self, runs: Iterable[Run], links: Iterable[Link]) -> None:
+        """Notes the runs and links of segments that were read elsewhere."""
+        self._read += runs
+        self._links += links
 
     def missing(self, found: Inventory, *, since: int | None, until: int | None = None) -> list[MissingSegment]:
         """Returns the predecessors of the runs that were read, if they are neither in the inventory nor anywhere before it."""

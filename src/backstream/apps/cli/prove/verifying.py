@@ -7,9 +7,10 @@ from typing import Annotated
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.each import over
-from backstream.apps.cli.options import Json, Tables, Vault
+from backstream.apps.cli.options import Engine, Json, Master, Tables, Vault
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.engines import EngineKind
 from backstream.errors import DifferencesFound, PartlyDone
 from backstream.model.counts import counted
 from backstream.operations.compare.recheck import PATIENCE
@@ -23,10 +24,12 @@ def verify(
     sample: Annotated[float, Option(metavar="PERCENT", help="Only this share of the keys, always the same.")] = 100.0,
     patience: Annotated[float, Option(metavar="SECONDS", min=0, help="Time that a difference must last to count.")] = PATIENCE,
     repair: Annotated[bool, Option("--repair", help="Write the table's state of differing rows into the vault.")] = False,
+    engine: Engine = EngineKind.LOCAL,
+    master: Master = None,
     json: Json = False,
 ) -> int:
     """Compare the vault with the live table; changes in flight are not differences."""
-    held = library.open(vault)
+    held = library.open(vault, engine=engine, master=master)
 
     def one(table: str) -> None:
         with ProgressBar() as bar:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import ALL, AllowGap, AllTables, Json, MinHead, Vault, VerifyKey
+from backstream.apps.cli.options import ALL, AllowGap, AllTables, Engine, Json, Master, MinHead, Vault, VerifyKey
 from backstream.apps.cli.restore.one import restore_one
 from backstream.apps.cli.restore.together import is_of_several, restore_several
 from backstream.apps.cli.restore.words import RestoreWords
+from backstream.apps.engines import EngineKind
 from backstream.apps.verbs.arguments import Via
 from backstream.errors import UsageError
 from backstream.operations.together.side_by_side import OnFailure
@@ -100,11 +101,13 @@ def restore(
         ),
     ] = None,
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
+    engine: Engine = EngineKind.LOCAL,
+    master: Master = None,
     json: Json = False,
 ) -> int:
     """Restore rows, a tenant, the whole table, or several tables to a second."""
     words = RestoreWords(**locals())
-    held = library.open(vault, patience=patience, verify_key=verify_key, min_head=min_head)
+    held = library.open(vault, patience=patience, verify_key=verify_key, min_head=min_head, engine=engine, master=master)
     run = None if resume is None and undo is None else held.together().file_of(resume or undo or "")
     if run is not None or is_of_several(words):
         return restore_several(held, words, run)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import AllowGap, At, Json, TableName, Vault
+from backstream.apps.cli.options import AllowGap, At, Engine, Json, Master, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.engines import EngineKind
 from backstream.operations.restore.snapshot import Snapshot
 from backstream.vault.log.segments import Codec
 
@@ -21,10 +22,12 @@ def snapshot(
     to: Annotated[str, Option(metavar="URL", help="s3://bucket/prefix or file:///folder.", show_default=False)],
     compress: Annotated[Codec, Option(metavar="gzip|zstd", help="Compression of its files.")] = Codec.GZIP,
     allow_gap: AllowGap = False,
+    engine: Engine = EngineKind.LOCAL,
+    master: Master = None,
     json: Json = False,
 ) -> int:
     """The state at a moment, in AWS's export format, ready for ImportTable. No live table is needed."""
-    backup = library.open(vault).table(table)
+    backup = library.open(vault, engine=engine, master=master).table(table)
     with ProgressBar() as bar:
         report = backup.snapshot(at=at, to=to, compress=compress, allow_gap=allow_gap, progress=bar)
     return _show(report, json=json)

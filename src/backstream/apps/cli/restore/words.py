@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from backstream.apps.engines import EngineKind
 from backstream.apps.table_selection import TableSelection
 from backstream.apps.verbs.arguments import Via
 from backstream.operations.together.side_by_side import OnFailure
@@ -50,4 +51,6 @@ class RestoreWords:
     delete_unknown: bool
     expect_deletes: int | None
     yes: bool
+    engine: EngineKind
+    master: str | None
     json: bool

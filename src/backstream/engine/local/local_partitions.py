@@ -1,0 +1,123 @@
+"""The entries of a state in partitions on this machine's disk, taken by worker processes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+import msgspec
+
+from backstream.engine.local.broken import broken_in
+from backstream.engine.local.log_decoder import DecodedSource, Taker, Task
+from backstream.engine.local.memory import Memory
+from backstream.engine.local.partition import Folded, Partition
+from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.source_objects import Fetched, SourceObject, SourceReading, fetch
+from backstream.engine.local.spill import Pairs, Spill, partitions_for
+from backstream.engine.local.worker_pool import Crew
+from backstream.errors import Damaged
+from backstream.model.changes.broken_chain import BrokenChain
+from backstream.model.changes.entry import Entry
+from backstream.model.changes.item_chain import ChainEvidence
+from backstream.vault.erasures import Erasures
+from backstream.vault.table_vault import TableVault
+
+READERS = 4  # objects read side by side
+TOGETHER = 64  # objects at most that are taken by one order
+WORTH_WORKERS = 40_000  # entries; to start processes for fewer takes longer than to do without
+
+_Order = tuple[list[tuple[SourceObject, Fetched]], list[tuple[SourceObject, str]]]
+
+
+class LocalPartitions:
+    """See `source_objects.EntryPartitions`. `task`: the part of every source to take; `rows`: how many entries there may be."""
+
+    def __init__(self, vault: TableVault, task: Task, rows: int, memory: Memory) -> None:
+        self._vault = vault
+        self._memory = memory
+        self._workers = memory.workers if rows >= WORTH_WORKERS else 0
+        self._spill: Spill[Entry] = Spill(partitions_for(rows), Entry, buffer=memory.buffer)
+        self.names = Pairs(self._spill.partitions, buffer=memory.buffer // 4)
+        self._task = msgspec.structs.replace(
+            task,
+            partitions=self._spill.partitions,
+            states=str(self._spill.folder) if self._workers else "",
+            names=str(self.names.folder) if self._workers else "",
+            buffer=memory.buffer,
+        )
+
+    @property
+    def partitions(self) -> int:
+        """See the protocol."""
+        return self._spill.partitions
+
+    def _crew(self) -> Crew:
+        own = None if self._workers else Taker(self._task, self._spill.writer, self.names.writer)
+        crew, self._workers = Crew(self._task, self._workers, own), 0  # what is read on later is little
+        for spill in (self._spill, self.names):
+            spill.writers += [name for name in crew.names if name not in spill.writers]
+        return crew
+
+    def read(self, objects: Iterable[SourceObject]) -> Generator[SourceReading, None, None]:
+        """Has the objects taken, in as few orders as possible."""
+        with self._crew() as crew:
+            in_flight = deque[tuple[_Order, Future[list[DecodedSource]]]]()
+            for order in self._orders(objects):
+                in_flight.append((order, crew.take([each.source for _, each in order[0]])))
+                if len(in_flight) > len(crew.names):
+                    yield _reading(*in_flight.popleft())
+            while in_flight:
+                yield _reading(*in_flight.popleft())
+
+    def _orders(self, objects: Iterable[SourceObject]) -> Iterator[_Order]:
+        """Yields objects that were read, some MB at a time, and those that cannot be. They are read ahead."""
+        taken, damaged, size = list[tuple[SourceObject, Fetched]](), list[tuple[SourceObject, str]](), 0
+        most = self._memory.bodies // 8
+        with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
+            for one, reading in ahead(pool, partial(fetch, self._vault), objects, most * 2, weight=lambda each: each.size):
+                try:
+                    taken.append((one, reading()))
+                except Damaged as error:
+                    damaged.append((one, error.message))
+                    continue
+                size += one.size
+                if size >= most or len(taken) >= TOGETHER:
+                    yield taken, damaged
+                    taken, damaged, size = [], [], 0
+        if taken or damaged:
+            yield taken, damaged
+
+    def partition(self, number: int, floor: int, at: int) -> Partition:
+        """See the protocol."""
+        folded = Folded(self._spill.heads(number), floor, at)
+        return Partition(folded, self._spill.pick(number, folded.spots))
+
+    def broken(self, evidence: ChainEvidence, proven: int, erasures: Erasures) -> Iterator[BrokenChain]:
+        """See the protocol."""
+        for number in range(self.partitions):
+            yield from broken_in(self._spill.heads(number), evidence, proven, erasures)
+
+    def entries(self) -> Iterator[tuple[bytes, Entry]]:
+        """See the protocol."""
+        for number in range(self.partitions):
+            for key, entry, _ in self._spill.heads(number):
+                yield key, entry
+
+    def close(self) -> None:
+        """Removes the files."""
+        for spill in (self._spill, self.names):
+            spill.close()
+
+
+def _reading(order: _Order, taking: Future[list[DecodedSource]]) -> SourceReading:
+    fetched, damaged = order
+    results = taking.result()
+    wrong = [(one, each.damaged) for (one, _), each in zip(fetched, results, strict=True) if each.damaged is not None]
+    return SourceReading(
+        sum(each.entries for each in results),
+        [*damaged, *wrong],
+        [each.run for _, each in fetched if each.run is not None],
+        [each.link for _, each in fetched if each.link is not None],
+    )

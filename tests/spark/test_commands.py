@@ -1,0 +1,139 @@
+"""Commands with `--engine spark`: what they write is, byte for byte, what the local engine writes."""
+
+from __future__ import annotations
+
+import gzip
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstream.model import moment
+from backstream.vault.catalog import Layout
+from kit import images
+from kit.scene import Ran, Scene, file_items, next_second, same
+from kit.spark_cluster import SparkCluster, needs_spark
+from kit.spoil import spoil
+
+pytestmark = [pytest.mark.spark, needs_spark, pytest.mark.timeout(1_800)]
+ROWS = 60
+
+
+Words = list[str]
+
+
+@pytest.fixture
+def on_spark(cluster: SparkCluster) -> Words:
+    """The words that choose the engine."""
+    return ["--engine", "spark", "--master", cluster.master]
+
+
+def lived(scene: Scene, layout: Layout) -> str:
+    """Rows that were written, read as a base backup, changed and deleted, all captured; a moment in the middle of it."""
+    scene.create()
+    scene.init(layout=layout)
+    scene.put(*images.hard_images().values(), *(images.image("z", number, v={"N": "1"}) for number in range(ROWS)))
+    scene.backup().backfill()
+    scene.put(*(images.image("z", number, v={"N": "2"}) for number in range(0, ROWS, 2)))
+    scene.delete(*(images.key("z", number) for number in range(0, ROWS, 5)))
+    scene.tail()
+    at = next_second()
+    scene.put(*(images.image("z", number, v={"N": "3"}) for number in range(1, ROWS, 3)))
+    scene.tail()
+    next_second()
+    return moment.iso(at)
+
+
+def to_file(scene: Scene, at: str, name: str, *words: str) -> Ran:
+    return scene.call("restore", scene.table, "--at", at, "--to-file", str(scene.folder / name), "--json", *words)
+
+
+def told(ran: Ran) -> dict[str, Any]:
+    """A report without what differs in any case."""
+    return {name: value for name, value in ran.json().items() if name not in ("seconds", "target", "id", "url", "undo", "left")}
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_files_tables_and_exports_are_those_of_the_local_engine(scene: Scene, on_spark: Words, layout: Layout) -> None:
+    at = lived(scene, layout)
+    here, there = to_file(scene, at, "local"), to_file(scene, at, "spark", *on_spark)
+    assert (here.code, there.code) == (0, 0), there.err
+    assert told(here) == told(there)
+    lines = sorted((scene.folder / "local").read_bytes().splitlines())
+    assert sorted((scene.folder / "spark").read_bytes().splitlines()) == lines
+    assert len(lines) > ROWS // 2
+
+    new = f"{scene.table}-new"
+    assert scene.call("restore", scene.table, "--at", at, "--to", new, *on_spark).code == 0
+    assert same(scene.items(new), file_items(scene.folder / "local"))
+
+    done = scene.call("snapshot", scene.table, "--at", at, "--to", f"file://{scene.folder}", "--json", *on_spark)
+    assert done.code == 0, done.err
+    parts = [gzip.decompress(each.read_bytes()) for each in scene.folder.glob("AWSDynamoDB/*/data/*")]
+    assert sorted(b"".join(parts).splitlines()) == lines
+
+
+def test_in_place_and_taken_back(scene: Scene, on_spark: Words) -> None:
+    at = lived(scene, Layout.ROWS)
+    before = scene.items()
+    done = scene.call("restore", scene.table, "--at", at, "--in-place", "--yes", "--json", *on_spark)
+    assert done.code == 0, done.err
+    report = done.json()
+    assert report["put"] > 0
+    assert scene.call("restore", scene.table, "--at", at, "--in-place", "--dry-run", "--json").json()["put"] == 0
+    assert scene.call("restore", scene.table, "--undo", report["undo"].split()[-1]).code == 0
+    assert same(scene.items(), before)
+
+
+def test_verify_finds_what_was_changed_behind_the_vault(scene: Scene, on_spark: Words) -> None:
+    lived(scene, Layout.LOG)
+    words = ["verify", scene.table, "--patience", "0", "--json", *on_spark]
+    assert scene.call(*words).code == 0
+    scene.put(images.image("z", 1, v={"N": "99"}))
+    found = scene.call(*words)
+    assert found.code == 3
+    assert found.json()["different"] + found.json()["in_flight"] == 1
+
+
+def test_what_cannot_be_read_is_named_and_refused_as_by_the_local_engine(scene: Scene, on_spark: Words) -> None:
+    at = lived(scene, Layout.LOG)
+    vault = scene.vault()
+    listed = next(each for each in vault.log.listing() if each.segment is not None and each.segment.count)
+    spoil(scene.store(), listed.name, b"no", vault.log.metadata(listed))
+    here, there = to_file(scene, at, "local"), to_file(scene, at, "spark", *on_spark)
+    assert (here.code, here.err) == (there.code, there.err)
+    assert here.code == 4
+    assert listed.name in there.err
+    assert not (scene.folder / "spark").exists()
+    here, there = to_file(scene, at, "local", "--allow-gap"), to_file(scene, at, "spark", "--allow-gap", *on_spark)
+    assert told(here) == told(there)
+    assert here.code == there.code == 1
+    assert sorted((scene.folder / "spark").read_bytes().splitlines()) == sorted((scene.folder / "local").read_bytes().splitlines())
+
+
+def test_executors_without_credentials(scene: Scene, on_spark: Words, credentials: Path) -> None:
+    at = lived(scene, Layout.LOG)
+    hidden = credentials.rename(credentials.with_suffix(".away"))
+    try:
+        ran = to_file(scene, at, "spark", *on_spark)
+    finally:
+        hidden.rename(credentials)
+    assert ran.code == 1
+    assert "an executor on" in ran.err
+    assert "cannot read the vault" in ran.err
+    assert "their own credentials" in ran.err
+    assert not list(scene.folder.glob("*spark*"))
+    assert to_file(scene, at, "spark", *on_spark).code == 0
+
+
+def test_another_python_on_the_executors(scene: Scene, on_spark: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = lived(scene, Layout.LOG)
+    assert to_file(scene, at, "first", *on_spark).code == 0  # so that the application is there
+    pyspark = import_module("pyspark")
+    monkeypatch.setattr(pyspark.SparkContext._active_spark_context, "pythonVer", "3.9")
+    ran = to_file(scene, at, "spark", *on_spark)
+    assert ran.code == 1
+    assert "the executors' Python" in ran.err
+    assert "PYSPARK_PYTHON" in ran.err
+    assert not list(scene.folder.glob("*spark*"))
