@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import pytest
@@ -67,7 +68,7 @@ class SparkCluster:
         """The master's URL."""
         return self._said("master", r"Starting Spark master at (spark://\S+)")
 
-    def __enter__(self) -> SparkCluster:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.callback(self.close)
             self._begin()
