@@ -67,9 +67,9 @@ class LocalPartitions:
             for order in self._orders(objects):
                 in_flight.append((order, crew.take([each.source for _, each in order[0]])))
                 if len(in_flight) > len(crew.names):
-                    yield _reading(*in_flight.popleft())
+                    yield from _readings(*in_flight.popleft())
             while in_flight:
-                yield _reading(*in_flight.popleft())
+                yield from _readings(*in_flight.popleft())
 
     def _orders(self, objects: Iterable[SourceObject]) -> Iterator[_Order]:
         """Yields objects that were read, some MB at a time, and those that cannot be. They are read ahead."""
@@ -111,13 +111,14 @@ class LocalPartitions:
             spill.close()
 
 
-def _reading(order: _Order, taking: Future[list[DecodedSource]]) -> SourceReading:
+def _readings(order: _Order, taking: Future[list[DecodedSource]]) -> Iterator[SourceReading]:
     fetched, damaged = order
-    results = taking.result()
-    wrong = [(one, each.damaged) for (one, _), each in zip(fetched, results, strict=True) if each.damaged is not None]
-    return SourceReading(
-        sum(each.entries for each in results),
-        [*damaged, *wrong],
-        [each.run for _, each in fetched if each.run is not None],
-        [each.link for _, each in fetched if each.link is not None],
-    )
+    if damaged:
+        yield SourceReading(0, damaged)
+    for (one, read), result in zip(fetched, taking.result(), strict=True):
+        yield SourceReading(
+            result.entries,
+            [] if result.damaged is None else [(one, result.damaged)],
+            [] if read.run is None else [read.run],
+            [] if read.link is None else [read.link],
+        )

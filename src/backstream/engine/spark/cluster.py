@@ -129,7 +129,8 @@ class Cluster:
         running = pyspark.SparkContext._active_spark_context  # noqa: SLF001 - pyspark has no other way to ask
         context = self._begun(pyspark) if running is None else running
         try:
-            context.addPyFile(str(self._package()))
+            if (package := self._package()).name not in context._python_includes:  # noqa: SLF001 - pyspark has no other way to ask
+                context.addPyFile(str(package))
         except Exception as error:
             raise not_begun(error, self.version) from error
         return context
@@ -184,7 +185,7 @@ class Cluster:
     def _package(self) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="backstream-"))
         atexit.register(_remove, folder)
-        return shipped.write(folder / "backstream.zip")
+        return shipped.write_named(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -66,6 +66,6 @@ def other_spark(spark: str) -> Failed:
 
 def _gist(said: str) -> str:
     """Returns the first line that tells anything."""
-    lines = [each.strip() for each in said.splitlines() if each.strip()]
+    lines = [each.strip(" :") for each in said.splitlines() if each.strip() and "An error occurred while calling" not in each]
     wanted = [each for each in lines if re.search(r"Job aborted|Job \d+ cancelled|SparkException|Error", each)]
     return (wanted or lines or ["it gave no reason"])[0][:MOST]

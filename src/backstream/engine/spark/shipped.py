@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import backstream
@@ -27,6 +28,12 @@ def write(path: Path) -> Path:
         for each in sorted(own.rglob("*.py")):
             archive.writestr(zipfile.ZipInfo(str(Path(own.name) / each.relative_to(own)), ALWAYS), each.read_bytes())
     return path
+
+
+def write_named(folder: Path) -> Path:
+    """Writes the zip under a name that tells its contents: Spark takes no two files of one name."""
+    made = write(folder / "backstream.zip")
+    return made if made.parent != folder else made.rename(folder / f"backstream-{sha256(made.read_bytes()).hexdigest()[:12]}.zip")
 
 
 if __name__ == "__main__":
