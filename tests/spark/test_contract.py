@@ -86,6 +86,7 @@ def test_two_hundred_histories(engine: Engine[TableVault], tmp_path: Path, block
 
 
 def test_an_executor_that_is_killed_changes_nothing(cluster: SparkCluster, spark: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "vault").mkdir()
     store = DirectoryStore(tmp_path / "vault", SystemClock())
     vault = big_vault.vault_in(store)
     big_vault.fill(vault, 2_000, 20_000)

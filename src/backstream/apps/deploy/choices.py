@@ -97,6 +97,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     the buckets' contents; `..._key`: the ARN of a KMS key for the buckets (`kms_key`), logs, variables, and a topic that is made
     for alarms; `signing_profile`: the functions accept only code that is signed by it; `sign`: `kms:ARN`, the key with which
     functions sign the objects that they write. `replica`: no vault, but a function that keeps this other table like the one table.
+    `spark`: also an EMR Serverless application.
     """
 
     tables: Sequence[str] = ()
@@ -141,6 +142,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     drill: bool = True
     drill_schedule: str = "rate(1 day)"
     drill_within_hours: int = 30
+    spark: bool = False
 
     def check(self) -> None:
         """Raises UsageError with the fault."""
@@ -164,6 +166,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.replica_region, REGION, "a region")
         if len(self.tables) > 1 or (replica in self.tables and self.replica_region is None):
             raise UsageError("a replica is of one table, and another one", hint="Name one table, and --replica ANOTHER.")
+        if self.spark:
+            raise UsageError("a replica has no vault that a job on Spark could read", hint="Leave --spark out.")
         if self.existing_bucket or self.lock or self.archive_days or self.expire_days or self.source is ChangeSource.KINESIS:
             raise UsageError(
                 "a replica has no vault, and follows the table's own stream",

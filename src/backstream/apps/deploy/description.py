@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from backstream.apps.deploy import alarms, functions, replica, roles, sizes, storage, tables
+from backstream.apps.deploy import alarms, functions, replica, roles, sizes, spark, storage, tables
 from backstream.apps.deploy.choices import Choices
 from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Output, text
 from backstream.apps.deploy.tables import Target
@@ -20,10 +20,12 @@ def describe(choices: Choices) -> DeploymentDescription:
         return replica.describe(msgspec.structs.replace(choices, witness=False, drill=False))
     targets = tables.targets(choices)
     asked = [*tables.parameters(choices), *functions.parameters(choices), *storage.parameters(choices), *alarms.parameters(choices)]
+    asked += spark.parameters(choices)
     made = [
         *storage.resources(choices),
         *functions.resources(choices, targets),
         *alarms.resources(choices, targets),
+        *spark.resources(choices),
     ]
     of = ", ".join(choices.tables) if len(choices.tables) <= 5 else f"{len(choices.tables)} tables"
     summary = f"Backstream {__version__}: every change of {of or 'a DynamoDB table'} kept in S3."
@@ -43,6 +45,7 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
         yield Output("WitnessRoleArn", "The role of the witness.", Of(roles.WITNESS_ROLE))
     if choices.drill:
         yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
+    yield from spark.outputs(choices)
     signing = (" --sign kms:", Given("SigningKeyArn")) if choices.signing_key else ()
     for each in targets:
         yield Output(f"{each.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(each), "Ref"))

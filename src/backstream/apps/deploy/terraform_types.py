@@ -196,6 +196,16 @@ def _dashboard(resource: Resource, to: Values) -> list[Block]:
     return [_resource("aws_cloudwatch_dashboard", snake(resource.id), to.arguments(resource.properties))]
 
 
+# --- what computes ----------------------------------------------------------------------------------------------------------------
+
+
+def _spark(resource: Resource, to: Values) -> list[Block]:
+    properties: Mapping[str, Any] = resource.properties
+    parts = ("MaximumCapacity", "AutoStartConfiguration", "AutoStopConfiguration")
+    blocks = [Block((snake(each),), to.arguments(properties[each])) for each in parts]
+    return [_resource("aws_emrserverless_application", snake(resource.id), to.arguments(_without(properties, *parts)), blocks)]
+
+
 KINDS: Mapping[str, Kind] = {
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
@@ -207,6 +217,7 @@ KINDS: Mapping[str, Kind] = {
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::Lambda::EventInvokeConfig": _invocation,
     "AWS::Scheduler::Schedule": _schedule,
+    "AWS::EMRServerless::Application": _spark,
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CloudWatch::Dashboard": _dashboard,
 }

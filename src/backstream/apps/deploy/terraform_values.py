@@ -17,6 +17,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "AWS::Lambda::Function": ("aws_lambda_function", {"Ref": "function_name", "Arn": "arn"}),
     "AWS::Lambda::EventSourceMapping": ("aws_lambda_event_source_mapping", {"Ref": "uuid"}),
     "AWS::Lambda::CodeSigningConfig": ("aws_lambda_code_signing_config", {"Ref": "id"}),
+    "AWS::EMRServerless::Application": ("aws_emrserverless_application", {"Ref": "id", "Arn": "arn"}),
     "AWS::SNS::Topic": ("aws_sns_topic", {"Ref": "id"}),
     "AWS::Logs::LogGroup": ("aws_cloudwatch_log_group", {"Ref": "name"}),
 }

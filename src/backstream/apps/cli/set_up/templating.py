@@ -130,6 +130,9 @@ def template(
     witness_within: Annotated[
         int, Option(metavar="MINUTES", help="Alarm if no witness has run for this many minutes.")
     ] = USUAL.witness_within_minutes,
+    spark: Annotated[
+        bool, Option("--spark", help="Add an EMR Serverless application for --engine spark, and its role: docs/spark.md.")
+    ] = False,
     drill: Annotated[bool, Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
     drill_schedule: Annotated[
         str, Option(metavar="SCHEDULE", help="When drills run: a rate or cron of EventBridge.")
@@ -178,6 +181,7 @@ def template(
         alarms=alarms,
         alarm_topic=alarm_topic,
         dashboard=dashboard,
+        spark=spark,
         witness=witness,
         witness_schedule=witness_schedule,
         witness_within_minutes=witness_within,
