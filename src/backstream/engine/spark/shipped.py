@@ -7,14 +7,14 @@ import zipfile
 from hashlib import sha256
 from pathlib import Path
 
-import backstream
+from backstream import version
 
 ALWAYS = (1980, 1, 1, 0, 0, 0)  # the time of every file in it: the same source gives the same bytes
 
 
 def package() -> Path:
     """Returns the folder of the package, or the zip that it was loaded from."""
-    own = Path(backstream.__file__).parent
+    own = Path(version.__file__).parent
     return next((each for each in own.parents if each.is_file()), own)
 
 
