@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.doctoring import Doctor
     from backstream.apps.verbs.erasing import Erasing
     from backstream.apps.verbs.exports import Exporting
+    from backstream.apps.verbs.lakes import Lakes
     from backstream.apps.verbs.migrations import Migrating
     from backstream.apps.verbs.proving import Proving
     from backstream.apps.verbs.querying import Querying, SqlSession
@@ -53,6 +54,7 @@ METHODS = {
     **dict.fromkeys(("revert", "plan_revert", "apply_plan", "resume_revert", "undo_revert"), f"{VERBS}.reverts:Reverting"),
     **dict.fromkeys(("sql",), f"{VERBS}.querying:Querying"),
     **dict.fromkeys(("export_changes", "export_state", "restore_export"), f"{VERBS}.exports:Exporting"),
+    **dict.fromkeys(("append_to_iceberg", "replace_in_iceberg", "iceberg_orphans"), f"{VERBS}.lakes:Lakes"),
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
     **dict.fromkeys(("retain",), f"{VERBS}.retaining:Retaining"),
     **dict.fromkeys(("erase", "verify_erasure", "erasures"), f"{VERBS}.erasing:Erasing"),
@@ -192,7 +194,9 @@ class Vault:
 
 if TYPE_CHECKING:
 
-    class _Verbs(Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Exporting, Querying, Retaining, Erasing):
+    class _Verbs(
+        Proving, Capturing, Restoring, Migrating, Changing, Reverting, Blaming, Exporting, Lakes, Querying, Retaining, Erasing
+    ):
         """The methods, as a type checker sees them."""
 
 else:

@@ -11,9 +11,12 @@ from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.verbs import lakes
 from backstream.errors import UsageError
 
 if TYPE_CHECKING:
+    from backstream.operations.export.iceberg.follow import Appended
+    from backstream.operations.export.iceberg.orphans import Orphan
     from backstream.operations.export.run import Exported
 
 
@@ -21,6 +24,7 @@ class Format(enum.StrEnum):
     """The format of an export."""
 
     PARQUET = "parquet"
+    ICEBERG = "iceberg"
 
 
 def export(
@@ -29,9 +33,13 @@ def export(
     vault: Vault = None,
     to: Annotated[
         list[str] | None,
-        Option("--to", metavar="URL", help="s3://bucket/prefix or file:///folder. With --changes also the last second."),
+        Option(
+            "--to",
+            metavar="URL",
+            help="s3://bucket/prefix or file:///folder (Iceberg: the warehouse). With --changes also the last second.",
+        ),
     ] = None,
-    format_: Annotated[Format, Option("--format", metavar="parquet", help="The format of its files.")] = Format.PARQUET,
+    format_: Annotated[Format, Option("--format", metavar="parquet|iceberg", help="Files, or an Iceberg table.")] = Format.PARQUET,
     changes: Annotated[bool, Option("--changes", help="Every change after --from, up to the second --to.")] = False,
     since: Annotated[str | None, Option("--from", metavar="MOMENT", help="With --changes.", show_default=False)] = None,
     at: Annotated[str | None, Option("--at", metavar="MOMENT", help="Every item at this second.", show_default=False)] = None,
@@ -40,18 +48,67 @@ def export(
         Option("--scale", metavar="NAME=DIGITS", help="Numbers of this attribute as decimals; repeatable.", show_default=False),
     ] = None,
     skip_damaged: Annotated[bool, Option("--skip-damaged", help="Leave out images that cannot be read; they are named.")] = False,
+    follow: Annotated[
+        bool, Option("--follow", help="Iceberg: append what is new since the last snapshot, up to the last complete hour.")
+    ] = False,
+    catalog: Annotated[
+        str | None,
+        Option(
+            "--catalog",
+            metavar="CATALOG",
+            help="Iceberg: sqlite:///PATH, https://... (REST), glue, an ARN of S3 Tables, or a name that pyiceberg knows.",
+            show_default=False,
+        ),
+    ] = None,
+    as_: Annotated[
+        str | None, Option("--as", metavar="NAMESPACE.NAME", help="Iceberg: the table's name.", show_default=False)
+    ] = None,
+    catalog_property: Annotated[
+        list[str] | None,
+        Option("--catalog-property", metavar="NAME=VALUE", help="Iceberg: a property for pyiceberg.", show_default=False),
+    ] = None,
+    remove_orphans: Annotated[
+        bool, Option("--remove-orphans", help="Iceberg: also remove the files of commits that never came.")
+    ] = False,
     allow_gap: AllowGap = False,
     json: Json = False,
 ) -> int:
-    """Write changes, or a state, as typed tables in Parquet files.
+    """Write changes, or a state, as typed tables: Parquet files, or an Iceberg table.
 
     Typed columns are a convenience: `new`, `old` and `image` hold each item exactly.
     """
-    del format_
     url, until = _where(to or (), changes=changes)
-    _check_words(changes=changes, since=since, at=at)
+    for_iceberg = {
+        "--follow": follow,
+        "--catalog": catalog,
+        "--as": as_,
+        "--catalog-property": catalog_property,
+        "--remove-orphans": remove_orphans,
+    }
+    if format_ is Format.PARQUET and (wrong := [name for name, given in for_iceberg.items() if given]):
+        raise UsageError(f"{', '.join(wrong)}: only with --format iceberg")
+    _check_words(changes=changes or follow, since=since, at=at, needs_from=not follow)
     backup = library.open(vault).table(table)
     scales = _scales(scale or ())
+    if format_ is Format.ICEBERG:
+        lake = lakes.Lake(url, catalog, as_, dict(_pair(each) for each in catalog_property or ()))
+        with ProgressBar() as bar:
+            if at is not None:
+                appended = backup.replace_in_iceberg(
+                    lake, at=at, scales=scales, skip_damaged=skip_damaged, allow_gap=allow_gap, progress=bar
+                )
+            else:
+                appended = backup.append_to_iceberg(
+                    lake,
+                    from_=since,
+                    until=None if follow and until == "now" else until,
+                    scales=scales,
+                    skip_damaged=skip_damaged,
+                    allow_gap=allow_gap,
+                    progress=bar,
+                )
+        left = backup.iceberg_orphans(lake, kind=appended.kind, remove=remove_orphans) if appended.commits else []
+        return _show_appended(appended, left, json=json)
     with ProgressBar() as bar:
         if at is not None:
             report = backup.export_state(at=at, to=url, scales=scales, skip_damaged=skip_damaged, allow_gap=allow_gap, progress=bar)
@@ -79,10 +136,17 @@ def _where(to: Sequence[str], *, changes: bool) -> tuple[str, str]:
     return urls[0], moments[0] if moments else "now"
 
 
-def _check_words(*, changes: bool, since: str | None, at: str | None) -> None:
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"not a property: {text!r}", hint="--catalog-property s3.region=eu-central-1")
+    return name, value
+
+
+def _check_words(*, changes: bool, since: str | None, at: str | None, needs_from: bool) -> None:
     if changes == (at is not None):
         raise UsageError("what is to be exported?", hint="Give either --changes with --from MOMENT, or --at MOMENT.")
-    if changes and since is None:
+    if changes and since is None and needs_from:
         raise UsageError("the changes since when?", hint="--from MOMENT")
     if not changes and since is not None:
         raise UsageError("--at goes without --from")
@@ -97,6 +161,33 @@ def _scales(words: Sequence[str]) -> dict[str, int]:
             raise UsageError(f"not a scale: {each!r}", hint="--scale amount=2")
         found[name] = int(digits)
     return found
+
+
+def _show_appended(report: Appended, left: Sequence[Orphan], *, json: bool) -> int:
+    for warning in report.warnings:
+        notice(f"note: {warning}")
+    for each in report.damaged:
+        notice(f"LEFT OUT: {each}")
+    if left:
+        removable = sum(1 for each in left if each.removable)
+        how = f": --remove-orphans removes {removable:,} of them" if removable else ""
+        notice(f"note: {len(left):,} files belong to commits that never came{how}")
+    if json:
+        as_json(report)
+        return 0
+    window = f"at {report.until}" if report.since is None else f"after {report.since}, up to {report.until}"
+    as_facts(
+        [
+            ("table", f"{report.table} {window}"),
+            ("Iceberg table", report.iceberg_table),
+            ("rows", f"{report.rows:,} in {report.files:,} files, {report.commits:,} snapshots"),
+            ("typed columns", f"{report.columns:,}"),
+            *([("do not fit", f"{report.unfit:,} numbers: their decimals are null")] if report.unfit else []),
+            *([("not known", f"{report.doubtful:,} changes lack an image: see `note`")] if report.doubtful else []),
+            ("seconds", f"{report.seconds:.1f}"),
+        ]
+    )
+    return 0
 
 
 def _show(report: Exported, *, json: bool) -> int:

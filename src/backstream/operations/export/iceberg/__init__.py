@@ -1,0 +1,1 @@
+"""`export --format iceberg`: appends changes to an Iceberg table, exactly once."""
